@@ -1,0 +1,181 @@
+//! The use cases: look at a cart, create an order, list orders.
+//!
+//! A use case takes values and gives values. It knows the catalogue, the inventory, the store and
+//! the payment gateway, and nothing of doors or wire formats.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    clock::Clock,
+    domain::{
+        catalog::Catalog,
+        order::{EpochSeconds, Order, OrderFailure},
+        slot::{CartKey, Claim, Claimed, SlotKey, Viewer},
+    },
+    inventory::Inventory,
+    payments::Payments,
+    store::{NamedClaim, Store, StoreError},
+};
+
+mod check;
+mod create;
+mod list;
+mod opening;
+mod payment;
+mod prices;
+mod tokens;
+
+pub use check::{Cart, Checked};
+pub use create::CreateOrder;
+pub use opening::{OpenError, Parts};
+
+use tokens::Tokens;
+
+/// What came of an order to be created: the order, or why there is none.
+pub type Created = Result<Order, OrderFailure>;
+
+/// Why a use case has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The merchant is not in the catalogue.
+    #[error("merchant_id is not a merchant of this booking partner")]
+    UnknownMerchant,
+    /// The token has created an order from another request.
+    #[error("idempotency_token was used for another request; the order of that one stands")]
+    TokenReused,
+    /// Another call with this token is still at work.
+    #[error("an order with this idempotency_token is being created; repeat the request for its answer")]
+    InProgress,
+    /// The list is larger than the server gives.
+    #[error("the list would be larger than {limit_bytes} bytes; ask for fewer orders by order_ids")]
+    ListTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// Nothing can be written.
+    #[error("orders cannot be recorded at present")]
+    StoreFailed,
+    /// Something on record cannot be read.
+    #[error("an internal error; it has been logged")]
+    Unreadable,
+    /// A bug.
+    #[error("an internal error; it has been logged")]
+    Bug,
+}
+
+impl From<StoreError> for Refusal {
+    /// Logs what happened, because the caller is told little of it.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::ListTooLarge { limit_bytes } => Self::ListTooLarge { limit_bytes },
+            StoreError::Unreadable(_) | StoreError::CannotOpen(_) => {
+                tracing::error!(%error, "the store could not be read");
+                Self::Unreadable
+            }
+            StoreError::Failed(_) => {
+                tracing::error!(%error, "an order could not be recorded");
+                Self::StoreFailed
+            }
+        }
+    }
+}
+
+/// Limits of the use cases.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a payment gateway may take to answer a charge.
+    pub payment_timeout: Duration,
+    /// Most bytes of orders in one list.
+    pub max_list_bytes: usize,
+    /// How far ahead recurring availability is open, in seconds.
+    pub horizon_sec: i64,
+}
+
+/// Everything the use cases work with.
+#[derive(Debug)]
+pub struct App {
+    catalog: RwLock<Arc<Catalog>>,
+    inventory: Inventory,
+    calendar: opening::Calendar,
+    store: Arc<dyn Store>,
+    payments: Arc<dyn Payments>,
+    clock: Arc<dyn Clock>,
+    tokens: Tokens,
+    /// Commands run in tasks of their own, so that a caller who hangs up stops nothing.
+    commands: TaskTracker,
+    limits: Limits,
+}
+
+impl App {
+    /// What is on sale at this moment.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Commands that are at work, to be waited for before the process ends.
+    #[must_use]
+    pub fn commands(&self) -> &TaskTracker {
+        &self.commands
+    }
+
+    /// The store, to be watched.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    fn now(&self) -> EpochSeconds {
+        self.clock.now_sec()
+    }
+
+    fn viewer(&self, cart: Option<CartKey>) -> Viewer {
+        Viewer { now: self.now(), cart }
+    }
+}
+
+/// The key of the cart that a caller calls by this id. A cart's id is the token of its later order.
+fn cart_key(cart_id: &str) -> CartKey {
+    let mut key = [0; 16];
+    blake3::Hasher::new().update(cart_id.as_bytes()).finalize_xof().fill(&mut key);
+    CartKey(key)
+}
+
+/// Claims by the ids of the catalogue, for the record.
+fn named(catalog: &Catalog, claims: &[Claim]) -> Vec<NamedClaim> {
+    let name = |claim: &Claim| {
+        let service = catalog.service(claim.slot.service);
+        NamedClaim {
+            merchant_id: catalog.merchant(service.merchant).id.clone(),
+            service_id: service.id.clone(),
+            start_sec: claim.slot.start_sec,
+            duration_sec: claim.slot.duration_sec,
+            ticket_id: match claim.ticket {
+                Claimed::Appointment => None,
+                Claimed::Ticket(ticket) => Some(service.ticket(ticket).id.clone()),
+            },
+            count: claim.count,
+        }
+    };
+    claims.iter().map(name).collect()
+}
+
+/// Recorded claims as the catalogue knows them. What it no longer sells takes no spots.
+fn known(catalog: &Catalog, claims: &[NamedClaim]) -> Vec<Claim> {
+    let claim = |named: &NamedClaim| {
+        let merchant = catalog.merchant_ix(&named.merchant_id)?;
+        let service = catalog.service_ix(merchant, &named.service_id)?;
+        let ticket = match &named.ticket_id {
+            None => Claimed::Appointment,
+            Some(id) => Claimed::Ticket(catalog.service(service).ticket_ix(id)?),
+        };
+        let slot = SlotKey { service, duration_sec: named.duration_sec, start_sec: named.start_sec };
+        Some(Claim { slot, ticket, count: named.count })
+    };
+    claims.iter().filter_map(claim).collect()
+}

@@ -1,0 +1,79 @@
+//! Looking at a cart.
+
+use super::{App, Refusal, cart_key};
+use crate::domain::{
+    fees::FeeTable,
+    fulfillability::{self, Assessment, Fulfillability, Inquiry, OrderResult, Purpose},
+    order::{EpochSeconds, LineItem},
+    slot::{Claim, Slot},
+};
+
+/// A cart to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cart {
+    /// The merchant.
+    pub merchant_id: String,
+    /// What is in it.
+    pub items: Vec<LineItem>,
+    /// The cart's id, which is the token of its later order; `None` where nothing is to be held.
+    pub cart_id: Option<String>,
+}
+
+/// What is to be said of a cart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The verdict.
+    pub fulfillability: Fulfillability,
+    /// The fees of what can be sold.
+    pub fees: FeeTable,
+    /// Until when the spots are held; `None` where nothing is held.
+    pub hold_expires_sec: Option<EpochSeconds>,
+}
+
+impl App {
+    /// Looks at a cart and, where its merchant holds carts, keeps its spots.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownMerchant`].
+    pub fn check(&self, cart: &Cart) -> Result<Checked, Refusal> {
+        let catalog = self.catalog();
+        let merchant = catalog.merchant_ix(&cart.merchant_id).ok_or(Refusal::UnknownMerchant)?;
+        let keys = fulfillability::slot_keys(&catalog, merchant, &cart.items);
+        let cart_key = cart.cart_id.as_deref().map(cart_key);
+        let viewer = self.viewer(cart_key);
+        let assess = |slots: &[Option<&Slot>]| {
+            let items = &cart.items;
+            let purpose = Purpose::Check;
+            fulfillability::assess(&Inquiry { catalog: &catalog, merchant, items, slots, viewer, purpose })
+        };
+        let (Some(key), Some(hold_sec)) = (cart_key, catalog.merchant(merchant).cart_hold_sec) else {
+            return Ok(checked(self.inventory.examine(&keys, assess), None));
+        };
+        let expires_sec = viewer.now.saturating_add(i64::from(hold_sec));
+        let assessment = self.inventory.hold(&keys, key, viewer.now, expires_sec, |slots| {
+            let assessment = assess(slots);
+            let claims = sellable_claims(&assessment);
+            (assessment, claims)
+        });
+        Ok(checked(assessment, Some(expires_sec)))
+    }
+}
+
+/// The spots that a cart takes: all of them or none.
+fn sellable_claims(assessment: &Assessment) -> Vec<Claim> {
+    match assessment.fulfillability.result {
+        OrderResult::CanFulfill => assessment.claims.clone(),
+        OrderResult::UnfulfillableLineItem
+        | OrderResult::UnfulfillableServiceCombination
+        | OrderResult::OtherReason => Vec::new(),
+    }
+}
+
+fn checked(assessment: Assessment, expires_sec: Option<EpochSeconds>) -> Checked {
+    let held = !sellable_claims(&assessment).is_empty();
+    Checked {
+        fulfillability: assessment.fulfillability,
+        fees: assessment.fees,
+        hold_expires_sec: expires_sec.filter(|_| held),
+    }
+}

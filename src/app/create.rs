@@ -1,0 +1,181 @@
+//! Creating an order: all items or none, exactly once a token, on record before the answer.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    App, Created, Refusal, cart_key, named,
+    payment::NotPaid,
+    tokens::{TokenClaim, TokenGuard, let_go},
+};
+use crate::{
+    domain::{
+        fulfillability::{self, Assessment, Inquiry, OrderResult, Purpose},
+        money::Money,
+        order::{
+            BookedItem, BookingStatus, FailureCause, NewOrder, Order, OrderFailure, OrderId, PaymentDetails,
+            PrepaymentStatus, PriceTag,
+        },
+        slot::Slot,
+    },
+    inventory::Reservation,
+    store::{Change, Fingerprint, NamedClaim, PaymentAttempt, PlacedOrder, Replay},
+};
+
+/// An order to be created.
+#[derive(Debug, Clone)]
+pub struct CreateOrder {
+    /// The caller's name for this request; one token, one order.
+    pub token: String,
+    /// Digest of the request, to tell a repetition from another request.
+    pub fingerprint: Fingerprint,
+    /// What is ordered.
+    pub order: NewOrder,
+}
+
+/// An order that can be fulfilled and whose spots are taken.
+pub(super) struct Plan {
+    pub(super) assessment: Assessment,
+    pub(super) claims: Vec<NamedClaim>,
+    reservation: Reservation,
+}
+
+impl App {
+    /// Creates an order, or says why there is none.
+    ///
+    /// The work runs in a task of its own: a caller who hangs up, or whose deadline passes, stops
+    /// nothing and finds the outcome under the same token. A call that finds its token at work
+    /// waits for the outcome until `deadline`.
+    ///
+    /// # Errors
+    /// [`Refusal::TokenReused`], [`Refusal::InProgress`], [`Refusal::UnknownMerchant`], or that the
+    /// store has failed.
+    pub async fn create(self: &Arc<Self>, command: CreateOrder, deadline: Instant) -> Result<Created, Refusal> {
+        loop {
+            match self.tokens.claim(&command.token) {
+                TokenClaim::First(guard) => {
+                    let app = Arc::clone(self);
+                    let work = self.commands.spawn(async move { app.create_under(guard, command).await });
+                    return work.await.unwrap_or(Err(Refusal::Bug));
+                }
+                TokenClaim::Behind(waiting) => {
+                    timeout_at(deadline, let_go(waiting)).await.map_err(|_| Refusal::InProgress)?;
+                }
+            }
+        }
+    }
+
+    async fn create_under(&self, _token: TokenGuard, command: CreateOrder) -> Result<Created, Refusal> {
+        if let Some(replay) = self.store.by_token(&command.token)? {
+            return replayed(&command, replay);
+        }
+        match self.plan(&command)? {
+            Ok(plan) => self.carry_out(&command, plan).await,
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+
+    /// Decides and, if the order can be created, takes its spots in the same step.
+    fn plan(&self, command: &CreateOrder) -> Result<Result<Plan, OrderFailure>, Refusal> {
+        let CreateOrder { token, order, fingerprint: _ } = command;
+        let catalog = self.catalog();
+        let merchant = catalog.merchant_ix(&order.merchant_id).ok_or(Refusal::UnknownMerchant)?;
+        let keys = fulfillability::slot_keys(&catalog, merchant, &order.items);
+        let cart = cart_key(token);
+        let viewer = self.viewer(Some(cart));
+        let (verdict, reservation) = self.inventory.reserve(&keys, cart, viewer.now, |slots: &[Option<&Slot>]| {
+            let (items, purpose) = (&order.items, Purpose::Create);
+            let assessment =
+                fulfillability::assess(&Inquiry { catalog: &catalog, merchant, items, slots, viewer, purpose });
+            match failure(order, &assessment) {
+                Some(failure) => (Err(failure), Vec::new()),
+                None => (Ok(assessment.clone()), assessment.claims),
+            }
+        });
+        Ok(verdict.map(|assessment| {
+            let claims = named(&catalog, reservation.claims());
+            Plan { assessment, claims, reservation }
+        }))
+    }
+
+    async fn carry_out(&self, command: &CreateOrder, plan: Plan) -> Result<Created, Refusal> {
+        let id = self.store.order_id(&command.token);
+        let payment = match self.pay(command, &id, &plan).await {
+            Ok(payment) => payment,
+            Err(NotPaid::Failure(failure)) => {
+                self.inventory.release(plan.reservation, self.now());
+                return Ok(Err(failure));
+            }
+            // What is on disk is unknown, so the spots stay taken until a restart has looked.
+            Err(NotPaid::Refused(refusal)) => return Err(refusal),
+        };
+        let order = placed(&command.order, id, &plan.assessment, payment.as_ref());
+        let placed = PlacedOrder {
+            token: command.token.clone(),
+            fingerprint: command.fingerprint,
+            created_sec: self.now(),
+            order: order.clone(),
+            claims: plan.claims,
+            payment,
+        };
+        self.store.commit(Change::Order(Box::new(placed))).await?;
+        self.inventory.settle(plan.reservation);
+        tracing::info!(order_id = order.id.0, merchant_id = order.merchant_id, items = order.items.len(), "order created");
+        Ok(Ok(order))
+    }
+}
+
+fn replayed(command: &CreateOrder, replay: Replay) -> Result<Created, Refusal> {
+    if replay.fingerprint != command.fingerprint {
+        return Err(Refusal::TokenReused);
+    }
+    tracing::info!(order_id = replay.order.id.0, "order answered again");
+    Ok(Ok(replay.order))
+}
+
+/// Why an assessed order is not created, if it is not.
+fn failure(order: &NewOrder, assessment: &Assessment) -> Option<OrderFailure> {
+    let verdict = &assessment.fulfillability;
+    if verdict.result != OrderResult::CanFulfill {
+        let description = verdict.reason.clone().unwrap_or_default();
+        let cause = FailureCause::Unfulfillable(Box::new(verdict.clone()));
+        return Some(OrderFailure { cause, description });
+    }
+    let due = assessment.fees.total;
+    (!states_fees(order.stated_fees(), due)).then(|| OrderFailure {
+        cause: FailureCause::IncorrectFeeTotal,
+        description: format!("payment_information.fees_and_taxes must be {due}"),
+    })
+}
+
+/// Whether the caller states the fee total that is due; absent counts as zero.
+fn states_fees(stated: Option<&PriceTag>, due: Money) -> bool {
+    let nothing = Money::zero(due.currency());
+    match stated {
+        None => due == nothing,
+        Some(tag) if tag.micros == 0 && tag.currency_code.is_empty() => due == nothing,
+        Some(tag) => tag.money().is_some_and(|stated| stated.rounded() == due.rounded()),
+    }
+}
+
+/// The order as it goes on record: every item at the price in force, which is the one asked.
+fn placed(new: &NewOrder, id: OrderId, assessment: &Assessment, payment: Option<&PaymentAttempt>) -> Order {
+    let booked = |line| BookedItem { line, status: BookingStatus::Confirmed };
+    let items = assessment.fulfillability.items.iter().map(|item| booked(item.line.clone())).collect();
+    let paid = |details: PaymentDetails| match payment {
+        None => details,
+        Some(attempt) => PaymentDetails {
+            prepayment: Some(PrepaymentStatus::Provided),
+            transaction_id: attempt.transaction_id.clone(),
+            ..details
+        },
+    };
+    Order {
+        id,
+        merchant_id: new.merchant_id.clone(),
+        customer: new.customer.clone(),
+        payment: new.payment.clone().map(paid),
+        items,
+    }
+}

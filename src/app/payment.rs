@@ -1,0 +1,149 @@
+//! Paying for an order: intent on record, charge, outcome on record; nothing lost, nothing twice.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use tokio::time::timeout;
+
+use super::{App, Refusal, create::{CreateOrder, Plan}, known, tokens::TokenGuard};
+use crate::{
+    domain::order::{FailureCause, OrderFailure, OrderId, PaymentMethod},
+    payments::{Charge, ChargeAnswer, ChargeKey, ChargeRefusal, Undone},
+    store::{Change, PaymentAttempt, PaymentIntent, PaymentOutcome, StoreError},
+};
+
+/// Pauses between attempts to undo a charge at a gateway that does not answer.
+const UNDO_PAUSE_MIN: Duration = Duration::from_millis(100);
+const UNDO_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Why an order was not paid for.
+pub(super) enum NotPaid {
+    /// The customer's means of payment did not do.
+    Failure(OrderFailure),
+    /// We could not do our part.
+    Refused(Refusal),
+}
+
+impl From<StoreError> for NotPaid {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// A payment that the last run of the process left open, with the token that nobody may act under
+/// before it is settled.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    pub(super) intent: PaymentIntent,
+    pub(super) token: TokenGuard,
+}
+
+impl App {
+    /// Charges for an order if it is ours to charge.
+    pub(super) async fn pay(
+        &self,
+        command: &CreateOrder,
+        order: &OrderId,
+        plan: &Plan,
+    ) -> Result<Option<PaymentAttempt>, NotPaid> {
+        let Some(method) = command.order.method.clone().filter(|_| command.order.charged_by_us()) else {
+            return Ok(None);
+        };
+        let intent = PaymentIntent {
+            token: command.token.clone(),
+            attempt: self.store.failed_attempts(&command.token)?.saturating_add(1),
+            amount: plan.assessment.amount_due,
+            started_sec: self.now(),
+            claims: plan.claims.clone(),
+        };
+        self.store.commit(Change::PaymentIntent(intent.clone())).await?;
+        self.charge(intent, order, method).await.map(Some)
+    }
+
+    async fn charge(
+        &self,
+        intent: PaymentIntent,
+        order: &OrderId,
+        method: PaymentMethod,
+    ) -> Result<PaymentAttempt, NotPaid> {
+        let key = ChargeKey::new(order, intent.attempt);
+        let charge = Charge { key, amount: intent.amount, method };
+        match timeout(self.limits.payment_timeout, self.payments.charge(&charge)).await {
+            Ok(ChargeAnswer::Captured(transaction_id)) => {
+                Ok(self.ended(intent, PaymentOutcome::Captured, transaction_id))
+            }
+            Ok(ChargeAnswer::Refused(refusal)) => {
+                self.record_end(intent, PaymentOutcome::Declined).await?;
+                Err(NotPaid::Failure(failure(refusal)))
+            }
+            Ok(ChargeAnswer::Unknown(_)) | Err(_) => {
+                let outcome = self.undo(&charge.key).await;
+                self.record_end(intent, outcome).await?;
+                Err(NotPaid::Failure(unanswered()))
+            }
+        }
+    }
+
+    /// Makes sure that nothing is taken under a key. Asks until the gateway answers: as long as it
+    /// does not, the order's spots stay taken and its token stays at work.
+    async fn undo(&self, key: &ChargeKey) -> PaymentOutcome {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(UNDO_PAUSE_MIN)
+            .with_max_delay(UNDO_PAUSE_MAX)
+            .without_max_times()
+            .with_jitter();
+        let undone = (|| self.payments.undo(key))
+            .retry(pauses)
+            .notify(|error, pause| tracing::warn!(%error, ?pause, charge = key.0, "undoing a charge is tried again"))
+            .await;
+        match undone {
+            Ok(Undone::Refunded) => PaymentOutcome::Refunded,
+            Ok(Undone::Voided) | Err(_) => PaymentOutcome::Voided,
+        }
+    }
+
+    /// Undoes a payment that the last run left open, then gives its spots and its token free.
+    pub(super) async fn settle(&self, unsettled: Unsettled) {
+        let Unsettled { intent, token } = unsettled;
+        let order = self.store.order_id(&intent.token);
+        let claims = known(&self.catalog(), &intent.claims);
+        let outcome = self.undo(&ChargeKey::new(&order, intent.attempt)).await;
+        match self.record_end(intent, outcome).await {
+            Ok(()) => {
+                self.inventory.give_back(claims, self.now());
+                tracing::info!(order_id = order.0, ?outcome, "a payment left open by the last run is undone");
+            }
+            Err(error) => tracing::error!(%error, order_id = order.0, "a payment stays open"),
+        }
+        drop(token);
+    }
+
+    async fn record_end(&self, intent: PaymentIntent, outcome: PaymentOutcome) -> Result<(), StoreError> {
+        self.store.commit(Change::PaymentEnded(self.ended(intent, outcome, String::new()))).await
+    }
+
+    fn ended(&self, intent: PaymentIntent, outcome: PaymentOutcome, transaction_id: String) -> PaymentAttempt {
+        PaymentAttempt { intent, outcome, transaction_id, finished_sec: self.now() }
+    }
+}
+
+fn failure(refusal: ChargeRefusal) -> OrderFailure {
+    let (cause, description) = match refusal {
+        ChargeRefusal::CardTypeRejected(card) => {
+            (FailureCause::CardTypeRejected(card), "this kind of card is not taken".to_owned())
+        }
+        ChargeRefusal::CardDeclined => (FailureCause::CardDeclined, "the card was declined".to_owned()),
+        ChargeRefusal::Requires3ds1(parameters) => {
+            (FailureCause::Requires3ds1(parameters), "the customer must pass the bank's challenge".to_owned())
+        }
+        ChargeRefusal::Other(text) => (FailureCause::Payment, text),
+    };
+    OrderFailure { cause, description }
+}
+
+fn unanswered() -> OrderFailure {
+    OrderFailure {
+        cause: FailureCause::Payment,
+        description: "the payment gateway gave no clear answer; the charge has been undone".to_owned(),
+    }
+}

@@ -1,0 +1,87 @@
+//! Idempotency tokens at work: one call at a time may act under a token, others wait for it.
+
+use std::sync::Arc;
+
+use dashmap::{DashMap, Entry};
+use tokio::sync::watch;
+
+type Token = Box<str>;
+
+/// The tokens under which somebody is at work.
+///
+/// A token's way: it is claimed, then looked up in the store (where it may have been done long
+/// ago), then acted under, then let go. Because the look-up comes after the claim, nobody can
+/// finish an order between the look-up and the act.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tokens {
+    at_work: Arc<DashMap<Token, watch::Receiver<()>>>,
+}
+
+/// The answer to a claim.
+#[derive(Debug)]
+pub(super) enum TokenClaim {
+    /// The token is the claimant's until it drops this.
+    First(TokenGuard),
+    /// Somebody else has it; the receiver ends when they let go.
+    Behind(watch::Receiver<()>),
+}
+
+/// The right to act under a token.
+#[derive(Debug)]
+pub(super) struct TokenGuard {
+    tokens: Tokens,
+    token: Token,
+    /// Dropped last, which wakes those who wait.
+    _done: watch::Sender<()>,
+}
+
+impl Tokens {
+    pub(super) fn claim(&self, token: &str) -> TokenClaim {
+        match self.at_work.entry(token.into()) {
+            Entry::Occupied(first) => TokenClaim::Behind(first.get().clone()),
+            Entry::Vacant(free) => {
+                let (done, waiting) = watch::channel(());
+                free.insert(waiting);
+                TokenClaim::First(TokenGuard { tokens: self.clone(), token: token.into(), _done: done })
+            }
+        }
+    }
+}
+
+impl Drop for TokenGuard {
+    fn drop(&mut self) {
+        self.tokens.at_work.remove(&self.token);
+    }
+}
+
+/// Waits until whoever has the token lets go.
+pub(super) async fn let_go(mut waiting: watch::Receiver<()>) {
+    while waiting.changed().await.is_ok() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_second_waits_until_the_first_lets_go() {
+        let tokens = Tokens::default();
+        let TokenClaim::First(guard) = tokens.claim("t") else { panic!("the token was free") };
+        let TokenClaim::Behind(waiting) = tokens.claim("t") else { panic!("the token was taken") };
+        let waiter = tokio::spawn(let_go(waiting));
+        tokio::task::yield_now().await;
+        assert!(!waiter.is_finished());
+        drop(guard);
+        waiter.await.unwrap();
+        assert!(matches!(tokens.claim("t"), TokenClaim::First(_)));
+    }
+
+    #[test]
+    fn tokens_do_not_stand_in_each_others_way() {
+        let tokens = Tokens::default();
+        let first = tokens.claim("a");
+        assert!(matches!(tokens.claim("b"), TokenClaim::First(_)));
+        drop(first);
+        assert!(tokens.at_work.is_empty(), "nothing is left behind");
+    }
+}

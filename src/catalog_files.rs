@@ -1,0 +1,80 @@
+//! The catalogue folder: Google's feed files and a rules file become the [`Catalog`] and its
+//! [`Opening`]s.
+//!
+//! Everything is checked and every mistake is reported at once, with its file and its place in it.
+//! What the files look like is told in `docs/catalog.md`.
+
+mod mistakes;
+
+mod json;
+
+mod prices;
+mod texts;
+
+mod draft;
+mod tags;
+
+mod feed;
+mod shards;
+
+mod availability;
+mod merchants;
+mod services;
+
+mod rules;
+
+use std::path::Path;
+
+use crate::domain::{catalog::Catalog, slot::Opening};
+
+use draft::Draft;
+use feed::Folder;
+use mistakes::Report;
+
+pub use mistakes::{Mistake, Mistakes};
+
+/// Name of the rules file in the catalogue folder.
+const RULES_FILE: &str = "rules.toml";
+
+/// What a catalogue folder says.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What is on sale, and by which rules.
+    pub catalog: Catalog,
+    /// When, and how many spots there are.
+    pub openings: Vec<Opening>,
+}
+
+/// Reads a catalogue folder.
+///
+/// # Errors
+/// Everything that is wrong with its files.
+pub fn load(dir: &Path) -> Result<Loaded, Mistakes> {
+    let report = Report::default();
+    let draft = read(dir, &report);
+    match report.into_mistakes() {
+        Some(mistakes) => Err(mistakes),
+        None => Ok(Loaded { catalog: draft.catalog, openings: draft.openings }),
+    }
+}
+
+fn read(dir: &Path, report: &Report) -> Draft {
+    let mut draft = Draft::default();
+    let Some(folder) = Folder::open(dir, report) else { return draft };
+    draft.complete = folder.read(&feed::MERCHANTS, |at, merchant| merchants::add(&mut draft, at, merchant));
+    let all_services = folder.read(&feed::SERVICES, |at, service| services::add(&mut draft, at, service));
+    draft.complete &= all_services;
+    if let Some(text) = folder.text(RULES_FILE) {
+        rules::read(&mut draft, &text, &report.file(RULES_FILE));
+    }
+    let all_openings =
+        folder.read(&feed::AVAILABILITY, |at, entry| availability::add(&mut draft, at, entry));
+    if all_openings {
+        std::mem::take(&mut draft.tags).idle().into_iter().for_each(|mistake| report.add(mistake));
+    }
+    draft.openings.shrink_to_fit();
+    draft
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The availability feed: when a service can be booked, how often, and how many spots there are.
+
+use crate::domain::{
+    catalog::{ServiceIx, TicketIx},
+    order::EpochSeconds,
+    slot::{MAX_DURATION_SEC, Opening, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms},
+};
+
+use super::{
+    draft::Draft,
+    json::{Field, Shape, elements, message},
+    mistakes::Place,
+};
+
+/// The last second of the year 9999. What lies beyond is no date but, likely, milliseconds.
+const LAST_SECOND: EpochSeconds = 253_402_300_799;
+
+message! {
+    /// An element of the availability feed.
+    Availability {
+        merchant_id: String,
+        service_id: String,
+        start_sec: i64,
+        duration_sec: i64,
+        spots_total: i64,
+        spots_open: i64,
+        availability_tag: String,
+        ticket_type_id: Vec<Field<String>>,
+        recurrence: RecurrenceMessage,
+        schedule_exception: Vec<Field<ScheduleException>>,
+        scheduling_rule_overrides: Overrides,
+        confirmation_mode: ConfirmationMode,
+    }
+}
+
+message! {
+    /// How an entry repeats.
+    RecurrenceMessage {
+        repeat_until_sec: i64,
+        repeat_every_sec: i64,
+    }
+}
+
+message! {
+    /// When a repeated entry pauses.
+    ScheduleException {
+        time_range: TimeRange,
+    }
+}
+
+message! {
+    /// A half-open range of time.
+    TimeRange {
+        begin_sec: i64,
+        end_sec: i64,
+    }
+}
+
+message! {
+    /// Terms of an entry that differ from its service's.
+    Overrides {
+        first_bookable_sec: i64,
+        last_bookable_sec: i64,
+    }
+}
+
+/// Whether a booking stands at once. An order always does, so that the mode changes nothing.
+#[derive(Debug)]
+pub(super) struct ConfirmationMode;
+
+impl Shape for ConfirmationMode {
+    const EXPECTED: &'static str = "CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let mode = text.strip_prefix("CONFIRMATION_MODE_")?;
+        matches!(mode, "UNSPECIFIED" | "SYNCHRONOUS" | "ASYNCHRONOUS").then_some(Self)
+    }
+
+    fn from_integer(integer: i128) -> Option<Self> {
+        (0..=2).contains(&integer).then_some(Self)
+    }
+}
+
+/// Adds an element of the feed to the draft.
+pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<Availability>) {
+    let Some(entry) = entry.required(at) else { return };
+    let Availability {
+        merchant_id,
+        service_id,
+        start_sec,
+        duration_sec,
+        spots_total,
+        spots_open,
+        availability_tag,
+        ticket_type_id,
+        recurrence,
+        schedule_exception,
+        scheduling_rule_overrides,
+        confirmation_mode,
+    } = entry;
+    confirmation_mode.optional(&at.key("confirmation_mode"));
+    let start_sec = moment(start_sec, &at.key("start_sec"));
+    let duration_sec = duration(duration_sec, &at.key("duration_sec"));
+    let allotment = spots(spots_total, spots_open, at);
+    let recurrence = read_recurrence(recurrence, schedule_exception, start_sec, at);
+    let mut terms = read_terms(scheduling_rule_overrides, &at.key("scheduling_rule_overrides"));
+    let tag = availability_tag.optional(&at.key("availability_tag"));
+    let ticket_ids = elements(ticket_type_id, &at.key("ticket_type_id"));
+    let Some(service) = read_service(draft, merchant_id, service_id, at) else { return };
+    terms.tag = tag.and_then(|tag| draft.tags.of_entry(service, &tag));
+    let tickets = read_tickets(draft, service, &ticket_ids, &at.key("ticket_type_id"));
+    draft.openings.push(Opening {
+        first: SlotKey { service, duration_sec, start_sec },
+        pool: Pool { tickets, allotment },
+        terms,
+        recurrence,
+    });
+}
+
+fn read_service(
+    draft: &Draft,
+    merchant_id: Field<String>,
+    service_id: Field<String>,
+    at: &Place<'_>,
+) -> Option<ServiceIx> {
+    let (merchant_at, service_at) = (at.key("merchant_id"), at.key("service_id"));
+    let merchant_id = merchant_id.id(&merchant_at);
+    let service_id = service_id.id(&service_at);
+    draft.service(&merchant_id?, &service_id?, &merchant_at, &service_at)
+}
+
+/// A moment that must be given.
+fn moment(field: Field<i64>, at: &Place<'_>) -> EpochSeconds {
+    let Some(second) = field.required(at) else { return 0 };
+    if !(1..=LAST_SECOND).contains(&second) {
+        at.mistake(format!("expected seconds since 1970 up to the year 9999, found {second}"));
+    }
+    second
+}
+
+/// A moment that may be given; the feeds' 0 is none.
+fn optional_moment(field: Field<i64>, at: &Place<'_>) -> Option<EpochSeconds> {
+    let given = !field.is_absent() && !matches!(field, Field::Given(0));
+    given.then(|| moment(field, at))
+}
+
+fn duration(field: Field<i64>, at: &Place<'_>) -> u32 {
+    let Some(seconds) = field.required(at) else { return 0 };
+    if !(1..=MAX_DURATION_SEC).contains(&seconds) {
+        at.mistake(format!("expected 1 to {MAX_DURATION_SEC} seconds, found {seconds}"));
+    }
+    u32::try_from(seconds).unwrap_or_default()
+}
+
+/// The allotment: the open spots, of which there are no more than spots in all. A feed may leave
+/// out an open 0.
+fn spots(total: Field<i64>, open: Field<i64>, at: &Place<'_>) -> u32 {
+    let open_at = at.key("spots_open");
+    if open.is_absent() && total.is_absent() {
+        open_at.mistake("is missing");
+    }
+    let total = total.optional(&at.key("spots_total"));
+    let open = open.optional(&open_at).unwrap_or_default();
+    let most = i64::from(i32::MAX);
+    if !(0..=most).contains(&open) {
+        open_at.mistake(format!("expected 0 to {most}, found {open}"));
+    } else if let Some(total) = total.filter(|total| *total < open) {
+        open_at.mistake(format!("is {open}, more than the {total} of `spots_total`"));
+    }
+    u32::try_from(open).unwrap_or_default()
+}
+
+fn read_recurrence(
+    recurrence: Field<RecurrenceMessage>,
+    exceptions: Field<Vec<Field<ScheduleException>>>,
+    start_sec: EpochSeconds,
+    at: &Place<'_>,
+) -> Option<Recurrence> {
+    let (recurrence_at, exceptions_at) = (at.key("recurrence"), at.key("schedule_exception"));
+    if recurrence.is_absent() && !exceptions.is_empty() {
+        exceptions_at.mistake("is given without `recurrence`; leave the entry out instead");
+    }
+    let except = elements(exceptions, &exceptions_at)
+        .into_iter()
+        .filter_map(|(index, exception)| read_exception(exception, &exceptions_at.index(index)))
+        .collect();
+    let RecurrenceMessage { repeat_until_sec, repeat_every_sec } = recurrence.optional(&recurrence_at)?;
+    let (until_at, every_at) = (recurrence_at.key("repeat_until_sec"), recurrence_at.key("repeat_every_sec"));
+    let until_sec = moment(repeat_until_sec, &until_at);
+    if (1..start_sec).contains(&until_sec) {
+        until_at.mistake(format!("is {until_sec}, before `start_sec`, which is {start_sec}"));
+    }
+    let every_sec = repeat_every_sec.required(&every_at)?;
+    if every_sec <= 0 {
+        every_at.mistake(format!("expected a number of seconds above zero, found {every_sec}"));
+    }
+    Some(Recurrence { every_sec, until_sec, except })
+}
+
+fn read_exception(exception: ScheduleException, at: &Place<'_>) -> Option<(EpochSeconds, EpochSeconds)> {
+    let at = at.key("time_range");
+    let TimeRange { begin_sec, end_sec } = exception.time_range.required(&at)?;
+    let begin = moment(begin_sec, &at.key("begin_sec"));
+    let end = moment(end_sec, &at.key("end_sec"));
+    if begin >= end && end > 0 {
+        at.mistake(format!("begins at {begin} and ends at {end}; expected it to end later"));
+    }
+    Some((begin, end))
+}
+
+fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> SlotTerms {
+    let overrides = overrides.optional(at).unwrap_or_default();
+    let Overrides { first_bookable_sec, last_bookable_sec } = overrides;
+    let first = optional_moment(first_bookable_sec, &at.key("first_bookable_sec"));
+    let last = optional_moment(last_bookable_sec, &at.key("last_bookable_sec"));
+    if let (Some(first), Some(last)) = (first, last)
+        && first > last
+    {
+        at.mistake(format!("first_bookable_sec is {first}, after last_bookable_sec, which is {last}"));
+    }
+    SlotTerms { first_bookable_sec: first, last_bookable_sec: last, tag: None }
+}
+
+/// Who draws on the spots: all ticket types where none is named.
+fn read_tickets(
+    draft: &mut Draft,
+    service: ServiceIx,
+    ids: &[(usize, String)],
+    at: &Place<'_>,
+) -> PoolTickets {
+    let mut set: Vec<TicketIx> = Vec::with_capacity(ids.len());
+    for (index, id) in ids {
+        match draft.catalog.service(service).ticket_ix(id) {
+            Some(ticket) if set.contains(&ticket) => at.index(*index).mistake("is named twice"),
+            Some(ticket) => set.push(ticket),
+            None => at.index(*index).mistake(format!("ticket type {id:?} is not one of the service")),
+        }
+    }
+    if set.is_empty() {
+        return PoolTickets::All;
+    }
+    set.sort_unstable();
+    draft.ticket_set(service, &set).map_or_else(
+        || {
+            at.mistake("is a set of ticket types beyond the 65536 that one service can have");
+            PoolTickets::All
+        },
+        PoolTickets::Set,
+    )
+}

@@ -1,0 +1,133 @@
+//! The catalogue while it is read.
+//!
+//! A value that is wrong is reported and a stand-in takes its place, so that reading goes on and
+//! what refers to the entry finds it. A draft with mistakes never becomes a catalogue.
+
+use std::collections::HashSet;
+
+use crate::domain::{
+    catalog::{Catalog, Merchant, MerchantIx, Service, ServiceIx, TicketIx},
+    money::Currency,
+    slot::Opening,
+};
+
+use super::{mistakes::Place, tags::Tags};
+
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) catalog: Catalog,
+    pub(super) openings: Vec<Opening>,
+    /// Whether merchant and service feeds could be read to their ends: only then is an id that is
+    /// not in the catalogue an unknown one.
+    pub(super) complete: bool,
+    /// Merchant and service ids of services that could not become part of the catalogue; they have
+    /// been reported once and need not be again.
+    refused: HashSet<(String, String)>,
+    /// Merchants whose currency has shown itself in a price.
+    priced: HashSet<MerchantIx>,
+    pub(super) tags: Tags,
+}
+
+/// The currency of merchants that sell nothing yet, and of stand-ins.
+pub(super) fn stand_in_currency() -> Currency {
+    Currency::from_code("USD").expect("the US dollar is a currency")
+}
+
+impl Draft {
+    /// Adds a merchant; a second one of its id is reported.
+    pub(super) fn add_merchant(&mut self, id: String, name: String, at: &Place<'_>) {
+        if self.catalog.merchant_ix(&id).is_some() {
+            return at.mistake(format!("merchant {id:?} is there twice"));
+        }
+        self.catalog.add_merchant(Merchant {
+            id,
+            name,
+            currency: stand_in_currency(),
+            per_order_fees: Vec::new(),
+            combinations: Vec::new(),
+            cart_hold_sec: None,
+        });
+    }
+
+    /// Adds a service; a second one of its id is reported.
+    pub(super) fn add_service(&mut self, service: Service, at: &Place<'_>) {
+        if self.catalog.service_ix(service.merchant, &service.id).is_some() {
+            let merchant = &self.catalog.merchant(service.merchant).id;
+            return at.mistake(format!("service {:?} of merchant {merchant:?} is there twice", service.id));
+        }
+        self.catalog.add_service(service);
+    }
+
+    /// Remembers a service that has no merchant.
+    pub(super) fn refuse_service(&mut self, merchant_id: String, service_id: String) {
+        self.refused.insert((merchant_id, service_id));
+    }
+
+    /// The merchant of that id; that there is none is reported.
+    pub(super) fn merchant(&self, id: &str, at: &Place<'_>) -> Option<MerchantIx> {
+        let ix = self.catalog.merchant_ix(id);
+        if ix.is_none() && self.complete {
+            at.mistake(format!("merchant {id:?} is not in the merchant feed"));
+        }
+        ix
+    }
+
+    /// The service of that id; that there is none is reported at `merchant_id` or `service_id` of
+    /// `at`.
+    pub(super) fn service(
+        &self,
+        merchant_id: &str,
+        service_id: &str,
+        merchant_at: &Place<'_>,
+        service_at: &Place<'_>,
+    ) -> Option<ServiceIx> {
+        let merchant = self.catalog.merchant_ix(merchant_id);
+        let service = merchant.and_then(|merchant| self.catalog.service_ix(merchant, service_id));
+        if service.is_none() && !self.refused.contains(&(merchant_id.to_owned(), service_id.to_owned())) {
+            self.merchant(merchant_id, merchant_at)?;
+            self.report_unknown_service(merchant_id, service_id, service_at);
+        }
+        service
+    }
+
+    /// The service of that id of a known merchant; that there is none is reported.
+    pub(super) fn service_of(
+        &self,
+        merchant: MerchantIx,
+        service_id: &str,
+        at: &Place<'_>,
+    ) -> Option<ServiceIx> {
+        let service = self.catalog.service_ix(merchant, service_id);
+        if service.is_none() {
+            self.report_unknown_service(&self.catalog.merchant(merchant).id, service_id, at);
+        }
+        service
+    }
+
+    fn report_unknown_service(&self, merchant_id: &str, service_id: &str, at: &Place<'_>) {
+        if self.complete {
+            at.mistake(format!("service {service_id:?} of merchant {merchant_id:?} is not in the service feed"));
+        }
+    }
+
+    /// The currency of a merchant, as far as a price has shown it.
+    pub(super) fn currency_of(&self, merchant: MerchantIx) -> Option<Currency> {
+        self.priced.contains(&merchant).then(|| self.catalog.merchant(merchant).currency)
+    }
+
+    /// Settles the currency of a merchant.
+    pub(super) fn set_currency(&mut self, merchant: MerchantIx, currency: Currency) {
+        self.priced.insert(merchant);
+        self.catalog.merchant_mut(merchant).currency = currency;
+    }
+
+    /// The place of a set of ticket types among those of the service; the set is sorted.
+    pub(super) fn ticket_set(&mut self, service: ServiceIx, set: &[TicketIx]) -> Option<u16> {
+        let sets = &mut self.catalog.service_mut(service).ticket_sets;
+        let at = sets.iter().position(|known| known == set).unwrap_or(sets.len());
+        if at == sets.len() {
+            sets.push(set.to_vec());
+        }
+        u16::try_from(at).ok()
+    }
+}

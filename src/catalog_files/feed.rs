@@ -1,0 +1,227 @@
+//! Feed files: which there are and how they are read, element by element.
+
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+    path::Path,
+};
+
+use flate2::read::MultiGzDecoder;
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
+
+use super::{
+    json::{AnyValue, Field, KeyAmong, Receive, Shape},
+    mistakes::{Place, Report},
+    shards::{self, Metadata, Shard},
+};
+
+/// Bytes read from a file at once.
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// A kind of feed.
+pub(super) struct Feed {
+    /// How its files' names begin.
+    stem: &'static str,
+    /// Where its elements are.
+    lists: Lists,
+}
+
+/// A list in the top object of a file or, with `inner`, the lists of that name in its elements.
+#[derive(Clone, Copy)]
+struct Lists {
+    outer: &'static str,
+    inner: Option<&'static str>,
+}
+
+pub(super) const MERCHANTS: Feed =
+    Feed { stem: "merchants", lists: Lists { outer: "merchant", inner: None } };
+
+pub(super) const SERVICES: Feed = Feed { stem: "services", lists: Lists { outer: "service", inner: None } };
+
+pub(super) const AVAILABILITY: Feed = Feed {
+    stem: "availability",
+    lists: Lists { outer: "service_availability", inner: Some("availability") },
+};
+
+/// A catalogue folder.
+pub(super) struct Folder<'a> {
+    dir: &'a Path,
+    report: &'a Report,
+    /// Names of the files in it, sorted.
+    names: Vec<String>,
+}
+
+impl<'a> Folder<'a> {
+    /// Looks what files there are; `None` and a report if that is not possible.
+    pub(super) fn open(dir: &'a Path, report: &'a Report) -> Option<Self> {
+        let entries = match std::fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) => {
+                report.file(&dir.to_string_lossy()).mistake(format!("cannot be read: {error}"));
+                return None;
+            }
+        };
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        names.sort();
+        Some(Self { dir, report, names })
+    }
+
+    /// The text of a file, if there is such a file.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        if !self.names.iter().any(|known| known == name) {
+            return None;
+        }
+        match std::fs::read_to_string(self.dir.join(name)) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.report.file(name).mistake(format!("cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Hands every element of a feed to `each`, and tells whether all of the feed could be read.
+    pub(super) fn read<T: Shape>(&self, feed: &Feed, mut each: impl FnMut(&Place<'_>, Field<T>)) -> bool {
+        let names: Vec<&String> = self.names.iter().filter(|name| feed.has(name)).collect();
+        if names.is_empty() {
+            self.report.file(&format!("{}.json", feed.stem)).mistake("is missing");
+            return false;
+        }
+        let mut whole = true;
+        let mut read = |name: &'_ String| {
+            let (metadata, to_the_end) = self.read_file(name, feed.lists, &mut each);
+            whole &= to_the_end;
+            Shard { file: name.clone(), metadata }
+        };
+        let shards = names.into_iter().map(&mut read).collect();
+        shards::are_whole(shards, self.report) && whole
+    }
+
+    /// Reads a file as far as its JSON is sound; the answer is its metadata and whether it was
+    /// read to the end.
+    fn read_file<T: Shape>(
+        &self,
+        name: &str,
+        lists: Lists,
+        each: &mut impl FnMut(&Place<'_>, Field<T>),
+    ) -> (Field<Metadata>, bool) {
+        let at = self.report.file(name);
+        let mut metadata = Field::Absent;
+        let source = match open(&self.dir.join(name)) {
+            Ok(source) => source,
+            Err(error) => {
+                at.mistake(format!("cannot be read: {error}"));
+                return (metadata, false);
+            }
+        };
+        let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(BUFFER_BYTES, source));
+        let top = Object { at, lists, each, metadata: Some(&mut metadata), shape: std::marker::PhantomData };
+        let outcome = AnyValue(top).deserialize(&mut json).and_then(|()| json.end());
+        if let Err(error) = &outcome {
+            report_broken(&at, error);
+        }
+        (metadata, outcome.is_ok())
+    }
+}
+
+impl Feed {
+    /// Whether a file of that name is one of this feed: the stem, alone or followed by a separator
+    /// and anything, and `.json` or `.json.gz`.
+    fn has(&self, name: &str) -> bool {
+        let bare = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".json");
+        bare.and_then(|bare| bare.strip_prefix(self.stem))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<Box<dyn Read>> {
+    let file = File::open(path)?;
+    let zipped = path.extension().is_some_and(|extension| extension == "gz");
+    Ok(if zipped { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
+}
+
+fn report_broken(at: &Place<'_>, error: &serde_json::Error) {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    if error.is_io() {
+        at.mistake(format!("cannot be read to the end: {text}"));
+    } else {
+        at.line_and_column(error.line(), error.column())
+            .mistake(format!("{text}; this is not JSON, and the rest of the file was not read"));
+    }
+}
+
+/// Reads an object with a list whose elements go to `each`, one by one: the list may be longer
+/// than memory.
+struct Object<'a, T, F> {
+    at: Place<'a>,
+    lists: Lists,
+    each: &'a mut F,
+    metadata: Option<&'a mut Field<Metadata>>,
+    shape: std::marker::PhantomData<T>,
+}
+
+impl<'de, T: Shape, F: FnMut(&Place<'_>, Field<T>)> Receive<'de> for Object<'_, T, F> {
+    type Output = ();
+
+    fn unexpected(self, found: &str) {
+        self.at.mistake(format!("expected an object with the list {:?}, found {found}", self.lists.outer));
+    }
+
+    fn object<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
+        let names = ["metadata", self.lists.outer];
+        let at = self.at.key(self.lists.outer);
+        let mut listed = false;
+        while let Some(key) = object.next_key_seed(KeyAmong(&names))? {
+            if key == Some(self.lists.outer) {
+                listed = true;
+                let list = List { at, inner: self.lists.inner, each: self.each, shape: self.shape };
+                object.next_value_seed(AnyValue(list))?;
+            } else if let (Some(_), Some(metadata)) = (key, &mut self.metadata) {
+                metadata.put(object.next_value()?);
+            } else {
+                object.next_value::<serde::de::IgnoredAny>()?;
+            }
+        }
+        if !listed {
+            at.mistake("is missing; where there is nothing, write an empty list");
+        }
+        Ok(())
+    }
+}
+
+/// Reads a list and hands its elements to `each`, or the elements of the lists in its elements.
+struct List<'a, T, F> {
+    at: Place<'a>,
+    inner: Option<&'static str>,
+    each: &'a mut F,
+    shape: std::marker::PhantomData<T>,
+}
+
+impl<'de, T: Shape, F: FnMut(&Place<'_>, Field<T>)> Receive<'de> for List<'_, T, F> {
+    type Output = ();
+
+    fn unexpected(self, found: &str) {
+        self.at.mistake(format!("expected a list, found {found}"));
+    }
+
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Self { at, inner, each, shape } = self;
+        for index in 0.. {
+            let at = at.index(index);
+            let read = match inner {
+                None => list.next_element()?.map(|element| each(&at, element)),
+                Some(name) => {
+                    let lists = Lists { outer: name, inner: None };
+                    let object = Object { at, lists, each: &mut *each, metadata: None, shape };
+                    list.next_element_seed(AnyValue(object))?
+                }
+            };
+            if read.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

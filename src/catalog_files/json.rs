@@ -1,0 +1,409 @@
+//! JSON read without failing: a value of the wrong kind becomes a [`Field::Wrong`] in its place and
+//! hides nothing else; only broken JSON stops the reading.
+//!
+//! Names are read as the published messages have them, `snake_case` or `lowerCamelCase`; `null`
+//! counts as absent, whole numbers may stand in quotes, and members that no message knows are
+//! skipped.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::mistakes::Place;
+
+/// Longest piece of a wrong text that is quoted, in characters.
+const MAX_QUOTED: usize = 40;
+
+/// What stands at a place of a file.
+#[derive(Debug, Default)]
+pub(super) enum Field<T> {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// What was expected.
+    Given(T),
+    /// Something else; the text says what, and what was expected.
+    Wrong(String),
+}
+
+impl<T> Field<T> {
+    /// Whether nothing stands there.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// The value, if one is given; what is wrong is reported.
+    pub(super) fn optional(self, at: &Place<'_>) -> Option<T> {
+        match self {
+            Self::Absent => None,
+            Self::Given(value) => Some(value),
+            Self::Wrong(text) => {
+                at.mistake(text);
+                None
+            }
+        }
+    }
+
+    /// The value; that it is wrong or missing is reported.
+    pub(super) fn required(self, at: &Place<'_>) -> Option<T> {
+        if self.is_absent() {
+            at.mistake("is missing");
+        }
+        self.optional(at)
+    }
+
+    /// Takes what is read under the name of this field.
+    pub(super) fn put(&mut self, value: Self) {
+        *self = if self.is_absent() { value } else { Self::Wrong("is given twice".to_owned()) };
+    }
+}
+
+impl Field<String> {
+    /// A text that is not empty.
+    pub(super) fn id(self, at: &Place<'_>) -> Option<String> {
+        let id = self.required(at)?;
+        if id.is_empty() {
+            at.mistake("is empty");
+            return None;
+        }
+        Some(id)
+    }
+}
+
+impl<T> Field<Vec<T>> {
+    /// Whether there is no element.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Absent => true,
+            Self::Given(list) => list.is_empty(),
+            Self::Wrong(_) => false,
+        }
+    }
+}
+
+/// The elements of a list that are as expected, each with its index; the others are reported.
+pub(super) fn elements<T>(list: Field<Vec<Field<T>>>, at: &Place<'_>) -> Vec<(usize, T)> {
+    let list = list.optional(at).unwrap_or_default().into_iter().enumerate();
+    list.filter_map(|(index, element)| Some((index, element.required(&at.index(index))?))).collect()
+}
+
+/// A value that a field can have.
+pub(super) trait Shape: Sized {
+    /// What is expected, as it stands after "expected".
+    const EXPECTED: &'static str;
+
+    /// The value as a text.
+    fn from_text(_text: &str) -> Option<Self> {
+        None
+    }
+
+    /// The value as a whole number.
+    fn from_integer(_integer: i128) -> Option<Self> {
+        None
+    }
+
+    /// The value as `true` or `false`.
+    fn from_boolean(_boolean: bool) -> Option<Self> {
+        None
+    }
+
+    /// The value as a list.
+    fn from_list<'de, A: SeqAccess<'de>>(list: A) -> Result<Option<Self>, A::Error> {
+        skip_list(list).map(|()| None)
+    }
+
+    /// The value as an object.
+    fn from_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+        skip_object(object).map(|()| None)
+    }
+}
+
+impl Shape for String {
+    const EXPECTED: &'static str = "a text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+impl Shape for i64 {
+    const EXPECTED: &'static str = "a whole number of 64 bits";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn from_integer(integer: i128) -> Option<Self> {
+        integer.try_into().ok()
+    }
+}
+
+impl Shape for u64 {
+    const EXPECTED: &'static str = "a whole number of 64 bits, not below zero";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn from_integer(integer: i128) -> Option<Self> {
+        integer.try_into().ok()
+    }
+}
+
+impl Shape for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn from_boolean(boolean: bool) -> Option<Self> {
+        Some(boolean)
+    }
+}
+
+impl<T: Shape> Shape for Vec<Field<T>> {
+    const EXPECTED: &'static str = "a list";
+
+    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+        let mut elements = Self::new();
+        while let Some(element) = list.next_element()? {
+            elements.push(element);
+        }
+        Ok(Some(elements))
+    }
+}
+
+/// Declares an object of a feed by its members, each a [`Field`] of the given type. A member whose
+/// name is no identifier is written `identifier as "name"`.
+macro_rules! message {
+    ($(#[$doc:meta])* $message:ident { $($field:ident $(as $name:literal)?: $shape:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        pub(in crate::catalog_files) struct $message {
+            $(pub(in crate::catalog_files) $field: $crate::catalog_files::json::Field<$shape>,)*
+        }
+
+        impl $crate::catalog_files::json::Shape for $message {
+            const EXPECTED: &'static str = "an object";
+
+            fn from_object<'de, A: serde::de::MapAccess<'de>>(
+                mut object: A,
+            ) -> Result<Option<Self>, A::Error> {
+                const NAMES: &[&str] = &[$(message!(@name $field $($name)?)),*];
+                let mut message = Self::default();
+                while let Some(key) = object.next_key_seed($crate::catalog_files::json::KeyAmong(NAMES))? {
+                    $(if key == Some(message!(@name $field $($name)?)) {
+                        message.$field.put(object.next_value()?);
+                        continue;
+                    })*
+                    object.next_value::<serde::de::IgnoredAny>()?;
+                }
+                Ok(Some(message))
+            }
+        }
+    };
+    (@name $field:ident $name:literal) => { $name };
+    (@name $field:ident) => { stringify!($field) };
+}
+pub(super) use message;
+
+/// Reads a member's name: which of these it is, if it is one of them.
+#[derive(Clone, Copy)]
+pub(super) struct KeyAmong<'a>(pub(super) &'a [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for KeyAmong<'_> {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for KeyAmong<'_> {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        let snake = self.0.iter().find(|name| **name == key);
+        Ok(snake.or_else(|| self.0.iter().find(|name| is_camel_case_of(key, name))).copied())
+    }
+}
+
+/// Whether `key` is the lowerCamelCase form of the `snake_case` `name`.
+fn is_camel_case_of(key: &str, name: &str) -> bool {
+    let mut key = key.bytes();
+    let mut raise = false;
+    for byte in name.bytes() {
+        if byte == b'_' {
+            raise = true;
+            continue;
+        }
+        let wanted = if raise { byte.to_ascii_uppercase() } else { byte };
+        raise = false;
+        if key.next() != Some(wanted) {
+            return false;
+        }
+    }
+    key.next().is_none()
+}
+
+/// What to do with the value at one place of a file, whatever it turns out to be.
+pub(super) trait Receive<'de>: Sized {
+    /// What it becomes.
+    type Output;
+
+    /// Takes a value of a kind that is not expected, described in words.
+    fn unexpected(self, found: &str) -> Self::Output;
+
+    /// Takes `null`.
+    fn null(self) -> Self::Output {
+        self.unexpected("null")
+    }
+
+    /// Takes a text.
+    fn text(self, text: &str) -> Self::Output {
+        self.unexpected(&quoted(text))
+    }
+
+    /// Takes a whole number.
+    fn integer(self, integer: i128) -> Self::Output {
+        self.unexpected(&integer.to_string())
+    }
+
+    /// Takes `true` or `false`.
+    fn boolean(self, boolean: bool) -> Self::Output {
+        self.unexpected(&boolean.to_string())
+    }
+
+    /// Takes a list.
+    fn list<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Output, A::Error> {
+        skip_list(list)?;
+        Ok(self.unexpected("a list"))
+    }
+
+    /// Takes an object.
+    fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Output, A::Error> {
+        skip_object(object)?;
+        Ok(self.unexpected("an object"))
+    }
+}
+
+/// A text in quotes, cut where it is long.
+pub(super) fn quoted(text: &str) -> String {
+    let mut piece: String = text.chars().take(MAX_QUOTED).collect();
+    if piece.len() < text.len() {
+        piece.push('…');
+    }
+    format!("{piece:?}")
+}
+
+/// Reads any value and hands it to a [`Receive`].
+pub(super) struct AnyValue<R>(pub(super) R);
+
+impl<'de, R: Receive<'de>> DeserializeSeed<'de> for AnyValue<R> {
+    type Value = R::Output;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, R: Receive<'de>> Visitor<'de> for AnyValue<R> {
+    type Value = R::Output;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(self.0.null())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(self.0.text(text))
+    }
+
+    fn visit_i64<E>(self, integer: i64) -> Result<Self::Value, E> {
+        Ok(self.0.integer(integer.into()))
+    }
+
+    fn visit_u64<E>(self, integer: u64) -> Result<Self::Value, E> {
+        Ok(self.0.integer(integer.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(self.0.unexpected(&number.to_string()))
+    }
+
+    fn visit_bool<E>(self, boolean: bool) -> Result<Self::Value, E> {
+        Ok(self.0.boolean(boolean))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        self.0.list(list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {
+        self.0.object(object)
+    }
+}
+
+/// Makes a [`Field`] of whatever stands there.
+struct ToField<T>(PhantomData<T>);
+
+impl<T: Shape> ToField<T> {
+    fn field(value: Option<T>, found: impl FnOnce() -> String) -> Field<T> {
+        match value {
+            Some(value) => Field::Given(value),
+            None => Field::Wrong(format!("expected {}, found {}", T::EXPECTED, found())),
+        }
+    }
+}
+
+impl<'de, T: Shape> Receive<'de> for ToField<T> {
+    type Output = Field<T>;
+
+    fn unexpected(self, found: &str) -> Field<T> {
+        Self::field(None, || found.to_owned())
+    }
+
+    fn null(self) -> Field<T> {
+        Field::Absent
+    }
+
+    fn text(self, text: &str) -> Field<T> {
+        Self::field(T::from_text(text), || quoted(text))
+    }
+
+    fn integer(self, integer: i128) -> Field<T> {
+        Self::field(T::from_integer(integer), || integer.to_string())
+    }
+
+    fn boolean(self, boolean: bool) -> Field<T> {
+        Self::field(T::from_boolean(boolean), || boolean.to_string())
+    }
+
+    fn list<A: SeqAccess<'de>>(self, list: A) -> Result<Field<T>, A::Error> {
+        Ok(Self::field(T::from_list(list)?, || "a list".to_owned()))
+    }
+
+    fn object<A: MapAccess<'de>>(self, object: A) -> Result<Field<T>, A::Error> {
+        Ok(Self::field(T::from_object(object)?, || "an object".to_owned()))
+    }
+}
+
+impl<'de, T: Shape> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        AnyValue(ToField(PhantomData)).deserialize(deserializer)
+    }
+}
+
+fn skip_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
+    while list.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+fn skip_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<(), A::Error> {
+    while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Mistakes in catalogue files, gathered while reading goes on.
+
+use std::{cell::RefCell, collections::HashMap, fmt};
+
+/// As many mistakes are kept for each file; further ones are counted.
+const MAX_KEPT_PER_FILE: usize = 1_000;
+
+/// As many mistakes are printed; further ones are counted.
+const MAX_PRINTED: usize = 200;
+
+/// Something in a catalogue file that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Name of the file within the catalogue folder.
+    pub file: String,
+    /// Where in the file: a path like `service[3].price`, or a line. Empty for the file as a whole.
+    pub at: String,
+    /// What is wrong and what was expected.
+    pub text: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, at, text } = self;
+        if at.is_empty() { write!(f, "{file}: {text}") } else { write!(f, "{file}: {at}: {text}") }
+    }
+}
+
+/// Everything that is wrong with a catalogue folder; never nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mistakes {
+    /// The mistakes, file by file in the order of reading: at most a thousand of each file.
+    pub list: Vec<Mistake>,
+    /// How many more there are.
+    pub unlisted: usize,
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let printed = self.list.iter().take(MAX_PRINTED);
+        for (at, mistake) in printed.enumerate() {
+            let line_break = if at == 0 { "" } else { "\n" };
+            write!(f, "{line_break}{mistake}")?;
+        }
+        match self.list.len().saturating_sub(MAX_PRINTED) + self.unlisted {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Where mistakes are reported to, by whoever finds one.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    mistakes: RefCell<Mistakes>,
+    found_in: RefCell<HashMap<String, usize>>,
+}
+
+impl Report {
+    pub(super) fn add(&self, mistake: Mistake) {
+        let mut found_in = self.found_in.borrow_mut();
+        let found = found_in.entry(mistake.file.clone()).or_default();
+        *found += 1;
+        let mut mistakes = self.mistakes.borrow_mut();
+        if *found <= MAX_KEPT_PER_FILE {
+            mistakes.list.push(mistake);
+        } else {
+            mistakes.unlisted += 1;
+        }
+    }
+
+    /// A file as a whole.
+    pub(super) fn file<'a>(&'a self, file: &'a str) -> Place<'a> {
+        Place { report: self, file, step: Step::Top }
+    }
+
+    /// Everything reported, if anything was.
+    pub(super) fn into_mistakes(self) -> Option<Mistakes> {
+        let mistakes = self.mistakes.into_inner();
+        (!mistakes.list.is_empty()).then_some(mistakes)
+    }
+}
+
+/// A place in a file. It costs nothing to go to one; words are made when a mistake is found there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    report: &'a Report,
+    file: &'a str,
+    step: Step<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Top,
+    Key(&'a Place<'a>, &'a str),
+    Index(&'a Place<'a>, usize),
+    LineAndColumn(usize, usize),
+    Offset(&'a str, usize),
+}
+
+impl<'a> Place<'a> {
+    /// The member of that name of the object that stands here.
+    pub(super) fn key<'b>(&'b self, name: &'b str) -> Place<'b> {
+        Place { step: Step::Key(self, name), ..*self }
+    }
+
+    /// That element of the list that stands here.
+    pub(super) fn index(&self, index: usize) -> Place<'_> {
+        Place { step: Step::Index(self, index), ..*self }
+    }
+
+    /// A line and column of the same file.
+    pub(super) fn line_and_column(&self, line: usize, column: usize) -> Self {
+        Self { step: Step::LineAndColumn(line, column), ..*self }
+    }
+
+    /// The line of the same file that has the byte `offset` of its `text`.
+    pub(super) fn offset<'b>(&self, text: &'b str, offset: usize) -> Place<'b>
+    where
+        'a: 'b,
+    {
+        Place { step: Step::Offset(text, offset), ..*self }
+    }
+
+    /// Reports a mistake at this place.
+    pub(super) fn mistake(&self, text: impl Into<String>) {
+        self.report.add(self.mistake_of(text));
+    }
+
+    /// The same to be kept, for a mistake that is certain only later.
+    pub(super) fn mistake_of(&self, text: impl Into<String>) -> Mistake {
+        Mistake { file: self.file.to_owned(), at: self.to_string(), text: text.into() }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Step::Top => Ok(()),
+            Step::Key(Place { step: Step::Top, .. }, name) => f.write_str(name),
+            Step::Key(parent, name) => write!(f, "{parent}.{name}"),
+            Step::Index(parent, index) => write!(f, "{parent}[{index}]"),
+            Step::LineAndColumn(line, column) => write!(f, "line {line} column {column}"),
+            Step::Offset(text, offset) => {
+                let before = text.as_bytes().iter().take(offset);
+                write!(f, "line {}", before.filter(|&&byte| byte == b'\n').count() + 1)
+            }
+        }
+    }
+}

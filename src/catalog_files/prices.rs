@@ -1,0 +1,70 @@
+//! Prices and fees of the feeds.
+
+use crate::domain::{
+    catalog::Fee,
+    money::{Currency, Money},
+};
+
+use super::{
+    draft::stand_in_currency,
+    json::{Field, message, quoted},
+    mistakes::Place,
+};
+
+message! {
+    /// An amount with its currency.
+    Price {
+        price_micros: i64,
+        currency_code: String,
+    }
+}
+
+/// Checks that a merchant's prices are all in one currency: the first one's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Till {
+    pub(super) currency: Option<Currency>,
+}
+
+impl Till {
+    /// The price that stands there, if one does.
+    pub(super) fn optional(&mut self, price: Field<Price>, at: &Place<'_>) -> Option<Money> {
+        let Price { price_micros, currency_code } = price.optional(at)?;
+        let micros_at = at.key("price_micros");
+        let micros = price_micros.optional(&micros_at).unwrap_or_default();
+        if micros < 0 {
+            micros_at.mistake(format!("is {micros}; a price is not below zero"));
+        }
+        let currency = self.currency(currency_code, &at.key("currency_code"))?;
+        Some(Money::from_micros(micros, currency))
+    }
+
+    /// The price that must stand there, or a stand-in.
+    pub(super) fn required(&mut self, price: Field<Price>, at: &Place<'_>) -> Money {
+        if price.is_absent() {
+            at.mistake("is missing");
+        }
+        let stand_in = Money::zero(self.currency.unwrap_or_else(stand_in_currency));
+        self.optional(price, at).unwrap_or(stand_in)
+    }
+
+    /// A fee in whole smallest units under that name, if one stands there.
+    pub(super) fn fee(&mut self, name: &str, price: Field<Price>, at: &Place<'_>) -> Option<Fee> {
+        let amount = self.optional(price, at)?.rounded();
+        Some(Fee { name: name.to_owned(), amount })
+    }
+
+    fn currency(&mut self, code: Field<String>, at: &Place<'_>) -> Option<Currency> {
+        let code = code.required(at)?;
+        let Some(currency) = Currency::from_code(&code) else {
+            at.mistake(format!("{} is not an ISO 4217 code of a currency, like \"USD\"", quoted(&code)));
+            return None;
+        };
+        let settled = *self.currency.get_or_insert(currency);
+        if settled != currency {
+            let (code, settled) = (currency.code(), settled.code());
+            at.mistake(format!("is {code}, but other prices of the merchant are in {settled}"));
+            return None;
+        }
+        Some(currency)
+    }
+}

@@ -1,0 +1,85 @@
+//! Deals: cheaper for groups, fixed sets at a price of their own.
+
+use rust_decimal::Decimal;
+
+use crate::domain::{
+    catalog::{Deal, Reduction, Service, TicketIx},
+    money::{Currency, Money, MoneyError},
+};
+
+use super::{fees, names::TicketNames, toml::Table};
+
+/// Keys of a group deal.
+pub(super) const GROUP_KEYS: &[&str] = &["tickets", "min_count", "price_micros", "percent_off"];
+
+/// Keys of a bundle.
+pub(super) const BUNDLE_KEYS: &[&str] = &["contents", "price_micros"];
+
+/// From so many tickets on, each is cheaper.
+pub(super) fn read_group(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Option<Deal> {
+    let tickets = names.tickets(table, "tickets", 1);
+    let min_count = table.required("min_count").and_then(|entry| entry.integer(1..=u32::MAX));
+    let reduction = reduction(table, currency);
+    if let (Some(Reduction::UnitPrice(price)), Some(service)) = (reduction, names.service) {
+        let lowers =
+            |&ticket: &TicketIx| price.compare(service.ticket(ticket).price).is_some_and(std::cmp::Ordering::is_lt);
+        if !tickets.is_empty() && !tickets.iter().any(lowers) {
+            table.at.mistake(format!("lowers no price: each of these tickets costs {price} or less anyway"));
+        }
+    }
+    Some(Deal::Group { tickets, min_count: min_count?, reduction: reduction? })
+}
+
+fn reduction(table: &Table<'_>, currency: Currency) -> Option<Reduction> {
+    match (table.get("price_micros"), table.get("percent_off")) {
+        (Some(_), None) => fees::price(table, currency).map(Reduction::UnitPrice),
+        (None, Some(entry)) => {
+            let percent: Decimal = entry.decimal()?;
+            if percent <= Decimal::ZERO || percent > Decimal::ONE_HUNDRED {
+                entry.at.mistake(format!("is {percent} per cent; expected more than 0 and at most 100"));
+            }
+            Some(Reduction::Percent(percent))
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            table.at.mistake("expected either `price_micros` or `percent_off`");
+            None
+        }
+    }
+}
+
+/// A fixed set of tickets at a price of its own.
+pub(super) fn read_bundle(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Option<Deal> {
+    let members = table.required("contents").map(|entry| entry.members());
+    let price = fees::price(table, currency);
+    if members.as_ref().is_some_and(Vec::is_empty) {
+        table.at.mistake("`contents` names no ticket type");
+    }
+    let contents: Vec<(TicketIx, u32)> = members?
+        .into_iter()
+        .filter_map(|(id, entry)| {
+            let ticket = names.ticket(id, &entry.at);
+            let count = entry.integer(1..=i32::MAX)?.unsigned_abs();
+            Some((ticket?, count))
+        })
+        .collect();
+    report_dear(table, names, &contents, price?);
+    Some(Deal::Bundle { contents, price: price? })
+}
+
+/// Reports a bundle that costs more than its tickets one by one.
+fn report_dear(table: &Table<'_>, names: TicketNames<'_>, contents: &[(TicketIx, u32)], price: Money) {
+    let Some(service) = names.service.filter(|_| !contents.is_empty()) else { return };
+    match singly(service, contents, Money::zero(price.currency())) {
+        Ok(sum) if price.compare(sum).is_some_and(std::cmp::Ordering::is_gt) => {
+            table.at.mistake(format!("costs {price}, but its tickets one by one {sum}"));
+        }
+        Ok(_) => {}
+        Err(error) => table.at.mistake(format!("its tickets one by one cannot be priced: {error}")),
+    }
+}
+
+fn singly(service: &Service, contents: &[(TicketIx, u32)], nothing: Money) -> Result<Money, MoneyError> {
+    contents
+        .iter()
+        .try_fold(nothing, |sum, &(ticket, count)| sum.plus(service.ticket(ticket).price.times(count)?))
+}

@@ -1,0 +1,82 @@
+//! Rules of a merchant: fees of its own, how long carts hold spots, which services go together.
+
+use std::collections::HashSet;
+
+use crate::{
+    catalog_files::draft::{Draft, stand_in_currency},
+    domain::catalog::{Fee, MerchantIx, ServiceIx, ServiceRule},
+};
+
+use super::{
+    fees, names,
+    toml::{Entry, Table},
+};
+
+/// Longest time for which a cart holds spots: a day.
+const MAX_CART_HOLD_SEC: u32 = 86_400;
+
+const KEYS: &[&str] = &["id", "cart_hold_sec", "fee", "forbid_together", "require", "no_overlap"];
+
+/// Reads all `[[merchant]]` tables.
+pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
+    let mut seen = HashSet::new();
+    for table in top.tables("merchant", KEYS) {
+        let merchant = table.required("id").and_then(|entry| {
+            let merchant = draft.merchant(entry.text()?, &entry.at)?;
+            if !seen.insert(merchant) {
+                entry.at.mistake("has another [[merchant]] table already; write all its rules in one");
+            }
+            Some(merchant)
+        });
+        read_one(draft, merchant, &table);
+    }
+}
+
+fn read_one(draft: &mut Draft, merchant: Option<MerchantIx>, table: &Table<'_>) {
+    let hold = table.get("cart_hold_sec").and_then(|entry| entry.integer(1..=MAX_CART_HOLD_SEC));
+    let fees = read_fees(draft, merchant, table);
+    let combinations = read_combinations(draft, merchant, table);
+    if let Some(merchant) = merchant {
+        let merchant = draft.catalog.merchant_mut(merchant);
+        merchant.cart_hold_sec = hold;
+        merchant.per_order_fees = fees;
+        merchant.combinations = combinations;
+    }
+}
+
+fn read_fees(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> Vec<Fee> {
+    let currency = merchant.map_or_else(stand_in_currency, |ix| draft.catalog.merchant(ix).currency);
+    let services = draft.catalog.services().filter(|(_, service)| Some(service.merchant) == merchant);
+    let of_services: Vec<Fee> = services.flat_map(|(_, service)| service.per_order_fees.clone()).collect();
+    let mut all = Vec::new();
+    for table in table.tables("fee", fees::KEYS) {
+        if let Some(fee) = fees::read(&table, currency) {
+            fees::add(&mut all, fee, &of_services, &table);
+        }
+    }
+    all
+}
+
+fn read_combinations(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> Vec<ServiceRule> {
+    let service = |id: &str, entry: &Entry<'_>| draft.service_of(merchant?, id, &entry.at);
+    let services = |table: &Table<'_>, key: &str, at_least| -> Vec<ServiceIx> {
+        let ids = names::ids(table, key, at_least).into_iter();
+        ids.filter_map(|(id, entry)| service(id, &entry)).collect()
+    };
+    let forbidden: Vec<Vec<ServiceIx>> = table
+        .tables("forbid_together", &["services"])
+        .iter()
+        .map(|rule| services(rule, "services", 2))
+        .collect();
+    let required = table.tables("require", &["service", "any_of"]).into_iter().filter_map(|rule| {
+        let needy = rule.required("service").and_then(|entry| service(entry.text()?, &entry));
+        let any_of = services(&rule, "any_of", 1);
+        names::report_shared(&[needy?], &any_of, &rule.at);
+        names::report_hopeless(&needy?, &any_of, &forbidden, &rule.at);
+        Some(ServiceRule::RequiredWith { service: needy?, any_of })
+    });
+    let required: Vec<ServiceRule> = required.collect();
+    let apart = table.tables("no_overlap", &["services"]);
+    let apart = apart.iter().map(|rule| ServiceRule::NoOverlap(services(rule, "services", 1)));
+    forbidden.iter().cloned().map(ServiceRule::ForbiddenTogether).chain(required).chain(apart).collect()
+}

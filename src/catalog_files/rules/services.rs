@@ -1,0 +1,170 @@
+//! Rules of a service: which tickets go together and how many of them, deals, fees of its own.
+
+use std::collections::HashSet;
+
+use crate::{
+    catalog_files::{
+        draft::{Draft, stand_in_currency},
+        mistakes::Place,
+    },
+    domain::{
+        catalog::{ChildRule, Deal, Fee, RequiredTicket, ServiceIx, TagIx, TicketIx, TicketLimits, TicketRules},
+        money::Currency,
+    },
+};
+
+use super::{
+    deals, fees, limits,
+    names::{self, TicketNames},
+    toml::Table,
+};
+
+const KEYS: &[&str] = &[
+    "merchant",
+    "id",
+    "limits",
+    "slot_limits",
+    "child",
+    "forbid_tickets",
+    "require_ticket",
+    "bundle",
+    "group_deal",
+    "ticket_fee",
+    "order_fee",
+];
+
+/// Reads all `[[service]]` tables.
+pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
+    let mut seen = HashSet::new();
+    for table in top.tables("service", KEYS) {
+        let service = named(draft, &table);
+        if service.is_some_and(|service| !seen.insert(service)) {
+            table.at.mistake("this service has another [[service]] table already; write all its rules in one");
+        }
+        read_one(draft, service, &table);
+    }
+}
+
+fn named(draft: &Draft, table: &Table<'_>) -> Option<ServiceIx> {
+    let merchant = table.required("merchant").and_then(|entry| Some((entry.text()?, entry.at)));
+    let id = table.required("id").and_then(|entry| Some((entry.text()?, entry.at)));
+    let ((merchant, merchant_at), (id, at)) = (merchant?, id?);
+    draft.service(merchant, id, &merchant_at, &at)
+}
+
+fn read_one(draft: &mut Draft, ix: Option<ServiceIx>, table: &Table<'_>) {
+    let Draft { catalog, tags, .. } = draft;
+    let names = TicketNames { service: ix.map(|ix| catalog.service(ix)) };
+    let merchant = names.service.map(|service| catalog.merchant(service.merchant));
+    let currency = merchant.map_or_else(stand_in_currency, |merchant| merchant.currency);
+    let merchant_fees = merchant.map(|merchant| merchant.per_order_fees.as_slice()).unwrap_or_default();
+    let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix?, name, at);
+    let rules = read_ticket_rules(table, names, &mut tag);
+    let deals = read_deals(table, names, currency);
+    let ticket_fees = read_ticket_fees(table, names, currency);
+    let order_fees = read_order_fees(table, names, merchant_fees, currency);
+    if let Some(ix) = ix {
+        let service = catalog.service_mut(ix);
+        service.rules = rules;
+        service.deals = deals;
+        service.per_order_fees = order_fees;
+        for (ticket, fees) in service.tickets.iter_mut().zip(ticket_fees) {
+            ticket.fees = fees;
+        }
+    }
+}
+
+fn read_ticket_rules(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
+) -> TicketRules {
+    let limits = read_limits(table, names);
+    let slot_limits = table.tables("slot_limits", limits::SLOT_KEYS);
+    let slot_limits = slot_limits.iter().map(|table| {
+        let slots = limits::read_for_slots(table, names, &mut *tag);
+        limits::report_impossible(&limits::in_force(&limits, &slots), names, &table.at);
+        slots
+    });
+    let slot_limits = slot_limits.collect();
+    let children = table.tables("child", &["tickets", "adults", "per_adult"]);
+    let forbidden = table.tables("forbid_tickets", &["tickets"]);
+    let forbidden: Vec<_> = forbidden.iter().map(|rule| names.tickets(rule, "tickets", 2)).collect();
+    let required = table.tables("require_ticket", &["ticket", "any_of"]);
+    TicketRules {
+        limits,
+        slot_limits,
+        children: children.iter().map(|rule| read_child(rule, names)).collect(),
+        required: required.iter().filter_map(|rule| read_required(rule, names, &forbidden)).collect(),
+        forbidden,
+    }
+}
+
+fn read_limits(table: &Table<'_>, names: TicketNames<'_>) -> TicketLimits {
+    let table = table.get("limits").and_then(|entry| entry.table(limits::KEYS));
+    let Some(table) = table else { return TicketLimits::default() };
+    let limits = limits::read(&table, names);
+    limits::report_impossible(&limits, names, &table.at);
+    limits
+}
+
+fn read_child(rule: &Table<'_>, names: TicketNames<'_>) -> ChildRule {
+    let children = names.tickets(rule, "tickets", 1);
+    let adults = names.tickets(rule, "adults", 1);
+    names::report_shared(&children, &adults, &rule.at);
+    let per_adult = rule.get("per_adult").and_then(|entry| entry.integer(1..=u32::MAX));
+    ChildRule { children, adults, per_adult }
+}
+
+fn read_required(
+    rule: &Table<'_>,
+    names: TicketNames<'_>,
+    forbidden: &[Vec<TicketIx>],
+) -> Option<RequiredTicket> {
+    let ticket = rule.required("ticket").and_then(|entry| names.ticket(entry.text()?, &entry.at));
+    let any_of = names.tickets(rule, "any_of", 1);
+    let ticket = ticket?;
+    names::report_shared(&[ticket], &any_of, &rule.at);
+    names::report_hopeless(&ticket, &any_of, forbidden, &rule.at);
+    Some(RequiredTicket { ticket, any_of })
+}
+
+fn read_deals(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Vec<Deal> {
+    let bundles = table.tables("bundle", deals::BUNDLE_KEYS);
+    let bundles = bundles.iter().filter_map(|deal| deals::read_bundle(deal, names, currency));
+    let groups = table.tables("group_deal", deals::GROUP_KEYS);
+    let groups = groups.iter().filter_map(|deal| deals::read_group(deal, names, currency));
+    bundles.chain(groups).collect()
+}
+
+/// The fees of every ticket type of the service: the feed's and then those of the rules.
+fn read_ticket_fees(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Vec<Vec<Fee>> {
+    let tickets = names.service.map(|service| service.tickets.as_slice()).unwrap_or_default();
+    let mut all: Vec<Vec<Fee>> = tickets.iter().map(|ticket| ticket.fees.clone()).collect();
+    for table in table.tables("ticket_fee", &["tickets", "name", "price_micros"]) {
+        let chosen = table.get("tickets").map(|_| names.tickets(&table, "tickets", 1));
+        let Some(fee) = fees::read(&table, currency) else { continue };
+        for (at, fees) in all.iter_mut().enumerate() {
+            let is_charged = |chosen: &Vec<TicketIx>| chosen.iter().any(|ticket| usize::from(ticket.0) == at);
+            if chosen.as_ref().is_none_or(is_charged) {
+                fees::add(fees, fee.clone(), &[], &table);
+            }
+        }
+    }
+    all
+}
+
+fn read_order_fees(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    of_merchant: &[Fee],
+    currency: Currency,
+) -> Vec<Fee> {
+    let mut all = names.service.map(|service| service.per_order_fees.clone()).unwrap_or_default();
+    for table in table.tables("order_fee", fees::KEYS) {
+        if let Some(fee) = fees::read(&table, currency) {
+            fees::add(&mut all, fee, of_merchant, &table);
+        }
+    }
+    all
+}

@@ -1,0 +1,154 @@
+//! TOML with the line of everything, read so that one wrong value hides no other.
+
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+
+use serde_spanned::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::catalog_files::{json::quoted, mistakes::Place};
+
+type Value<'t> = Spanned<DeValue<'t>>;
+
+/// A value of the rules file and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'t> {
+    source: &'t str,
+    pub(super) at: Place<'t>,
+    value: &'t DeValue<'t>,
+}
+
+impl<'t> Entry<'t> {
+    fn new(source: &'t str, file: &Place<'t>, value: &'t Value<'t>) -> Self {
+        Self { source, at: file.offset(source, value.span().start), value: value.get_ref() }
+    }
+
+    fn expected(&self, what: impl Display) {
+        self.at.mistake(format!("expected {what}, found {}", describe(self.value)));
+    }
+
+    /// The value as a text that is not empty.
+    pub(super) fn text(&self) -> Option<&'t str> {
+        let text = self.value.as_str().filter(|text| !text.is_empty());
+        if text.is_none() {
+            self.expected("a text that is not empty");
+        }
+        text
+    }
+
+    /// The value as a whole number in that range.
+    pub(super) fn integer<T>(&self, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
+        let integer = integer_of(self.value).and_then(|integer| T::try_from(integer).ok());
+        let within = integer.filter(|integer| range.contains(integer));
+        if within.is_none() {
+            self.expected(format_args!("a whole number from {} to {}", range.start(), range.end()));
+        }
+        within
+    }
+
+    /// The value as an exact number, which may be in quotes.
+    pub(super) fn decimal<T: FromStr>(&self) -> Option<T> {
+        let digits = self.value.as_str().map(str::to_owned);
+        let digits = digits.or_else(|| self.value.as_float().map(|float| float.as_str().to_owned()));
+        let digits = digits.or_else(|| integer_of(self.value).map(|integer| integer.to_string()));
+        let decimal = digits.and_then(|digits| digits.parse().ok());
+        if decimal.is_none() {
+            self.expected("a decimal number, like \"12.5\"");
+        }
+        decimal
+    }
+
+    /// The elements of the value as a list.
+    pub(super) fn list(&self) -> Vec<Self> {
+        let Some(list) = self.value.as_array() else {
+            self.expected("a list");
+            return Vec::new();
+        };
+        list.iter().map(|value| Self::new(self.source, &self.at, value)).collect()
+    }
+
+    /// The value as a table whose keys are free.
+    pub(super) fn members(&self) -> Vec<(&'t str, Self)> {
+        let Some(table) = self.value.as_table() else {
+            self.expected("a table");
+            return Vec::new();
+        };
+        let member = |(key, value): (&'t Spanned<_>, &'t Value<'t>)| {
+            let key: &'t std::borrow::Cow<'t, str> = key.get_ref();
+            (&**key, Self::new(self.source, &self.at, value))
+        };
+        table.iter().map(member).collect()
+    }
+
+    /// The value as a table with no other keys than these.
+    pub(super) fn table(&self, keys: &[&str]) -> Option<Table<'t>> {
+        let Some(entries) = self.value.as_table() else {
+            self.expected("a table");
+            return None;
+        };
+        Some(Table::new(self.source, self.at, entries, keys))
+    }
+}
+
+/// A table of the rules file, its keys checked.
+#[derive(Clone, Copy)]
+pub(super) struct Table<'t> {
+    source: &'t str,
+    pub(super) at: Place<'t>,
+    entries: &'t DeTable<'t>,
+}
+
+impl<'t> Table<'t> {
+    /// A table whose keys are among `keys`; others are reported.
+    pub(super) fn new(source: &'t str, at: Place<'t>, entries: &'t DeTable<'t>, keys: &[&str]) -> Self {
+        for key in entries.keys().filter(|key| !keys.contains(&&**key.get_ref())) {
+            let text = format!("unknown key {}; expected one of {}", quoted(key.get_ref()), keys.join(", "));
+            at.offset(source, key.span().start).mistake(text);
+        }
+        Self { source, at, entries }
+    }
+
+    /// What stands under a key, if anything does.
+    pub(super) fn get(&self, key: &str) -> Option<Entry<'t>> {
+        self.entries.get(key).map(|value| Entry::new(self.source, &self.at, value))
+    }
+
+    /// What stands under a key; that nothing does is reported.
+    pub(super) fn required(&self, key: &str) -> Option<Entry<'t>> {
+        let entry = self.get(key);
+        if entry.is_none() {
+            self.at.mistake(format!("`{key}` is missing"));
+        }
+        entry
+    }
+
+    /// The tables under a key that is written `[[…]]`, each with no other keys than these.
+    pub(super) fn tables(&self, key: &str, keys: &[&str]) -> Vec<Table<'t>> {
+        let Some(entry) = self.get(key) else { return Vec::new() };
+        if entry.value.is_table() {
+            entry.expected("a list of tables, each headed in double brackets");
+            return Vec::new();
+        }
+        entry.list().into_iter().filter_map(|element| element.table(keys)).collect()
+    }
+}
+
+fn integer_of(value: &DeValue<'_>) -> Option<i64> {
+    let integer = value.as_integer()?;
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn describe(value: &DeValue<'_>) -> String {
+    if let Some(text) = value.as_str() {
+        return quoted(text);
+    }
+    if let Some(integer) = value.as_integer() {
+        return integer.to_string();
+    }
+    if let Some(float) = value.as_float() {
+        return float.to_string();
+    }
+    format!("a value of type {}", value.type_str())
+}

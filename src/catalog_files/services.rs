@@ -1,0 +1,134 @@
+//! The service feed: what is sold, by which tickets, at which prices, with which questions.
+
+mod forms;
+mod tickets;
+
+use crate::domain::catalog::{BookingWindow, Fee, MerchantIx, Service as DomainService, TicketRules};
+
+use super::{
+    draft::Draft,
+    json::{Field, message},
+    mistakes::Place,
+    prices::{Price, Till},
+    texts::{self, Text},
+};
+use forms::Form;
+use tickets::TicketType;
+
+message! {
+    /// An element of the service feed.
+    Service {
+        merchant_id: String,
+        service_id: String,
+        localized_service_name: Text,
+        service_name: Text,
+        name: Text,
+        price: Price,
+        rules: BookingRules,
+        ticket_type: Vec<Field<TicketType>>,
+        per_order_fee: PerOrderFee,
+        intake_form: Form,
+        per_ticket_intake_form: Form,
+    }
+}
+
+message! {
+    /// When a service can be booked, in seconds.
+    BookingRules {
+        min_advance_booking: i64,
+        min_booking_buffer_before_end_time: i64,
+    }
+}
+
+message! {
+    /// Fees for an order as a whole.
+    PerOrderFee {
+        delivery_fee: Price,
+        processing_fee: Price,
+    }
+}
+
+/// Adds an element of the feed to the draft.
+pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Field<Service>) {
+    let Some(mut service) = service.required(at) else { return };
+    let merchant_id = std::mem::take(&mut service.merchant_id).id(&at.key("merchant_id"));
+    let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
+    let merchant = merchant_id.as_ref().and_then(|id| draft.merchant(id, &at.key("merchant_id")));
+    let mut till = Till { currency: merchant.and_then(|merchant| draft.currency_of(merchant)) };
+    let read = |merchant, id| read(merchant, id, service, &mut till, at);
+    match (merchant, merchant_id, service_id) {
+        (Some(merchant), _, Some(id)) => draft.add_service(read(merchant, id), &at.key("service_id")),
+        (_, merchant_id, service_id) => {
+            read(MerchantIx(0), String::new());
+            draft.refuse_service(merchant_id.unwrap_or_default(), service_id.unwrap_or_default());
+        }
+    }
+    if let (Some(merchant), Some(currency)) = (merchant, till.currency) {
+        draft.set_currency(merchant, currency);
+    }
+}
+
+fn read(merchant: MerchantIx, id: String, feed: Service, till: &mut Till, at: &Place<'_>) -> DomainService {
+    let Service {
+        merchant_id: _,
+        service_id: _,
+        localized_service_name,
+        service_name,
+        name,
+        price,
+        rules,
+        ticket_type,
+        per_order_fee,
+        intake_form,
+        per_ticket_intake_form,
+    } = feed;
+    if price.is_absent() && ticket_type.is_empty() {
+        at.mistake("has neither `ticket_type` nor `price`, so that there is nothing to sell");
+    }
+    let names = [("localized_service_name", localized_service_name), ("service_name", service_name), ("name", name)];
+    let mut name = texts::first_of(names, at).unwrap_or_default();
+    if name.value.is_empty() {
+        name.value.clone_from(&id);
+    }
+    let mut service = DomainService {
+        merchant,
+        id,
+        name,
+        price: till.optional(price, &at.key("price")),
+        tickets: tickets::read(ticket_type, till, &at.key("ticket_type")),
+        per_order_fees: per_order_fees(per_order_fee, till, &at.key("per_order_fee")),
+        booking_window: booking_window(rules, &at.key("rules")),
+        questions: Vec::new(),
+        rules: TicketRules::default(),
+        deals: Vec::new(),
+        ticket_sets: Vec::new(),
+    };
+    service.questions = forms::read(&service, intake_form, per_ticket_intake_form, at);
+    service
+}
+
+fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
+    let rules = rules.optional(at).unwrap_or_default();
+    let BookingRules { min_advance_booking, min_booking_buffer_before_end_time } = rules;
+    let seconds = |field: Field<i64>, at: &Place<'_>| {
+        let seconds = field.optional(at)?;
+        if seconds < 0 {
+            at.mistake(format!("is {seconds}; expected a number of seconds, not below zero"));
+        }
+        Some(seconds)
+    };
+    BookingWindow {
+        min_advance_sec: seconds(min_advance_booking, &at.key("min_advance_booking")),
+        min_buffer_before_end_sec: seconds(
+            min_booking_buffer_before_end_time,
+            &at.key("min_booking_buffer_before_end_time"),
+        ),
+    }
+}
+
+fn per_order_fees(fees: Field<PerOrderFee>, till: &mut Till, at: &Place<'_>) -> Vec<Fee> {
+    let PerOrderFee { delivery_fee, processing_fee } = fees.optional(at).unwrap_or_default();
+    let delivery = till.fee("Delivery fee", delivery_fee, &at.key("delivery_fee"));
+    let processing = till.fee("Processing fee", processing_fee, &at.key("processing_fee"));
+    delivery.into_iter().chain(processing).collect()
+}

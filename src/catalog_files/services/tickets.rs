@@ -1,0 +1,102 @@
+//! Ticket types of a service.
+
+use crate::domain::catalog::{Fee, FeedFees, TicketType as DomainTicketType};
+
+use crate::catalog_files::{
+    json::{Field, elements, message},
+    mistakes::Place,
+    prices::{Price, Till},
+    texts::{self, Text},
+};
+
+/// Most ticket types of one service.
+const MAX_TICKET_TYPES: usize = 1_000;
+
+message! {
+    /// A ticket type of a service.
+    TicketType {
+        ticket_type_id: String,
+        localized_short_description: Text,
+        short_description: Text,
+        localized_option_description: Text,
+        option_description: Text,
+        price: Price,
+        per_ticket_fee: PerTicketFee,
+    }
+}
+
+message! {
+    /// Fees for every ticket of a type.
+    PerTicketFee {
+        service_charge: Price,
+        facility_fee: Price,
+        taxes: Price,
+    }
+}
+
+/// The ticket types of a service. One of an id that is there already is reported and left out.
+pub(super) fn read(
+    list: Field<Vec<Field<TicketType>>>,
+    till: &mut Till,
+    at: &Place<'_>,
+) -> Vec<DomainTicketType> {
+    let list = elements(list, at);
+    if list.len() > MAX_TICKET_TYPES {
+        at.mistake(format!("has {} ticket types; expected {MAX_TICKET_TYPES} at most", list.len()));
+    }
+    let mut tickets: Vec<DomainTicketType> = Vec::with_capacity(list.len());
+    for (index, ticket) in list {
+        let at = at.index(index);
+        let ticket = read_ticket(ticket, till, &at);
+        if tickets.iter().any(|known| known.id == ticket.id) && !ticket.id.is_empty() {
+            at.key("ticket_type_id").mistake(format!("ticket type {:?} is there twice", ticket.id));
+        } else {
+            tickets.push(ticket);
+        }
+    }
+    tickets
+}
+
+fn read_ticket(ticket: TicketType, till: &mut Till, at: &Place<'_>) -> DomainTicketType {
+    let TicketType {
+        ticket_type_id,
+        localized_short_description,
+        short_description,
+        localized_option_description,
+        option_description,
+        price,
+        per_ticket_fee,
+    } = ticket;
+    let short = [
+        ("localized_short_description", localized_short_description),
+        ("short_description", short_description),
+    ];
+    let option = [
+        ("localized_option_description", localized_option_description),
+        ("option_description", option_description),
+    ];
+    let (feed_fees, fees) = read_fees(per_ticket_fee, till, &at.key("per_ticket_fee"));
+    DomainTicketType {
+        id: ticket_type_id.id(&at.key("ticket_type_id")).unwrap_or_default(),
+        short_description: texts::first_of(short, at).unwrap_or_default(),
+        option_description: texts::first_of(option, at).unwrap_or_default(),
+        price: till.required(price, &at.key("price")),
+        previous_price: None,
+        feed_fees,
+        fees,
+    }
+}
+
+fn read_fees(fees: Field<PerTicketFee>, till: &mut Till, at: &Place<'_>) -> (FeedFees, Vec<Fee>) {
+    let PerTicketFee { service_charge, facility_fee, taxes } = fees.optional(at).unwrap_or_default();
+    let service_charge = till.fee("Service charge", service_charge, &at.key("service_charge"));
+    let facility_fee = till.fee("Facility fee", facility_fee, &at.key("facility_fee"));
+    let taxes = till.fee("Taxes", taxes, &at.key("taxes"));
+    let amount = |fee: &Option<Fee>| fee.as_ref().map(|fee| fee.amount);
+    let feed_fees = FeedFees {
+        service_charge: amount(&service_charge),
+        facility_fee: amount(&facility_fee),
+        taxes: amount(&taxes),
+    };
+    (feed_fees, [service_charge, facility_fee, taxes].into_iter().flatten().collect())
+}

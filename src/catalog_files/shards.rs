@@ -1,0 +1,131 @@
+//! Whether the files of one feed belong together and none is missing.
+
+use std::ops::RangeInclusive;
+
+use super::{
+    json::{Field, Shape, message},
+    mistakes::{Place, Report},
+};
+
+/// Most files of one feed.
+const MAX_SHARDS: i64 = 1_000;
+
+message! {
+    /// What a feed file says of itself.
+    Metadata {
+        processing_instruction: ProcessingInstruction,
+        shard_number: i64,
+        total_shards: i64,
+        nonce: u64,
+        generation_timestamp: i64,
+    }
+}
+
+/// The one thing that a server can do with a feed.
+#[derive(Debug)]
+pub(super) struct ProcessingInstruction;
+
+impl Shape for ProcessingInstruction {
+    const EXPECTED: &'static str = "\"PROCESS_AS_COMPLETE\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        (text == "PROCESS_AS_COMPLETE").then_some(Self)
+    }
+
+    fn from_integer(integer: i128) -> Option<Self> {
+        (integer == 1).then_some(Self)
+    }
+}
+
+/// A file of a feed.
+pub(super) struct Shard {
+    pub(super) file: String,
+    pub(super) metadata: Field<Metadata>,
+}
+
+/// A file with what it says of itself.
+struct Labelled {
+    file: String,
+    number: i64,
+    total: i64,
+    nonce: u64,
+    timestamp: i64,
+}
+
+/// Whether these files are all of one feed; what is not so is reported. A single file needs no
+/// metadata.
+pub(super) fn are_whole(shards: Vec<Shard>, report: &Report) -> bool {
+    let files = shards.len();
+    let alone = files == 1;
+    let labelled: Vec<Labelled> =
+        shards.into_iter().filter_map(|shard| label(shard, alone, report)).collect();
+    let Some((first, others)) = labelled.split_first() else { return alone };
+    let alike = others.iter().all(|other| are_alike(first, other, report));
+    labelled.len() == files && alike && none_is_missing(&labelled, report)
+}
+
+fn label(shard: Shard, alone: bool, report: &Report) -> Option<Labelled> {
+    let file = report.file(&shard.file);
+    let at = file.key("metadata");
+    if shard.metadata.is_absent() && !alone {
+        at.mistake("is missing; files of one feed are told apart by their shard_number");
+    }
+    let Metadata { processing_instruction, shard_number, total_shards, nonce, generation_timestamp } =
+        shard.metadata.optional(&at)?;
+    processing_instruction.optional(&at.key("processing_instruction"));
+    let nonce = nonce.optional(&at.key("nonce")).unwrap_or_default();
+    let timestamp = generation_timestamp.optional(&at.key("generation_timestamp")).unwrap_or_default();
+    let total = within(total_shards, 1, 1..=MAX_SHARDS, &at.key("total_shards"))?;
+    let number = within(shard_number, 0, 0..=total - 1, &at.key("shard_number"))?;
+    Some(Labelled { file: shard.file, number, total, nonce, timestamp })
+}
+
+fn within(
+    field: Field<i64>,
+    absent: i64,
+    range: RangeInclusive<i64>,
+    at: &Place<'_>,
+) -> Option<i64> {
+    let value = field.optional(at).unwrap_or(absent);
+    if range.contains(&value) {
+        return Some(value);
+    }
+    at.mistake(format!("expected {} to {}, found {value}", range.start(), range.end()));
+    None
+}
+
+fn are_alike(first: &Labelled, other: &Labelled, report: &Report) -> bool {
+    let file = report.file(&other.file);
+    let at = file.key("metadata");
+    let mut alike = true;
+    let mut compare = |name: &str, is: String, wanted: String| {
+        if is != wanted {
+            alike = false;
+            at.key(name).mistake(format!("is {is}, but {wanted} in {}", first.file));
+        }
+    };
+    compare("total_shards", other.total.to_string(), first.total.to_string());
+    compare("nonce", other.nonce.to_string(), first.nonce.to_string());
+    compare("generation_timestamp", other.timestamp.to_string(), first.timestamp.to_string());
+    alike
+}
+
+fn none_is_missing(shards: &[Labelled], report: &Report) -> bool {
+    let mut whole = true;
+    for (at, shard) in shards.iter().enumerate() {
+        if let Some(twin) = shards[..at].iter().find(|twin| twin.number == shard.number) {
+            whole = false;
+            let file = report.file(&shard.file);
+            let text = format!("is {}, as in {}", shard.number, twin.file);
+            file.key("metadata").key("shard_number").mistake(text);
+        }
+    }
+    let total = shards[0].total;
+    for number in (0..total).filter(|number| shards.iter().all(|shard| shard.number != *number)) {
+        whole = false;
+        let file = report.file(&shards[0].file);
+        let text = format!("is {total}, but there is no file with shard_number {number}");
+        file.key("metadata").key("total_shards").mistake(text);
+    }
+    whole
+}

@@ -1,0 +1,240 @@
+//! Settings: defaults, a file, the environment and flags, each over the one before.
+//!
+//! A setting goes by one name: `max_in_flight` in the file is `BOXOFFICE_MAX_IN_FLIGHT` in the
+//! environment and `--max-in-flight` on the command line, and its value is written the same way in
+//! all of them. Everything that is wrong is reported at once, also what a later layer would hide.
+
+mod flags;
+mod kinds;
+mod layers;
+mod markdown;
+mod mistakes;
+mod settings;
+
+use std::{ffi::OsString, io, path::Path};
+
+use self::layers::Layers;
+pub use self::{
+    flags::{Flags, args},
+    markdown::table,
+    mistakes::{Mistake, Mistakes, Place, Problem},
+    settings::{
+        Calls, Config, Connections, LogFormat, Logging, PaymentsChoice, RuntimeChoice, Sales, Serving,
+        Shutdown, Storage, StoreChoice,
+    },
+};
+
+/// The environment of this process.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
+}
+
+impl Config {
+    /// The settings that result from these layers. `read_file` is called with the path that the
+    /// flags or else the environment name, if they do.
+    ///
+    /// # Errors
+    ///
+    /// With everything that is wrong in any layer.
+    pub fn from_layers(
+        flags: Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        read_file: impl FnOnce(&Path) -> io::Result<String>,
+    ) -> Result<Self, Mistakes> {
+        let environment: Vec<_> = environment.into_iter().collect();
+        let mut layers = Layers::default();
+        if let Some((place, path)) = flags.file().or_else(|| layers::file(&environment)) {
+            match read_file(&path) {
+                Ok(text) => layers.add_file(&path, &text),
+                Err(error) => layers
+                    .wrong(place, Problem::Other(format!("cannot read \"{}\": {error}", path.display()))),
+            }
+        }
+        layers.add_environment(environment);
+        flags.add_to(&mut layers);
+        let config = Self::read(&mut layers);
+        config.check(&mut layers);
+        Mistakes::refuse(layers.into_mistakes()).map(|()| config)
+    }
+
+    /// Finds settings that contradict each other.
+    fn check(&self, layers: &mut Layers) {
+        let (payment, call) = (self.sales.payment_timeout, self.calls.call_timeout);
+        if payment >= call {
+            let text =
+                format!("payment_timeout ({payment:?}) has to be shorter than call_timeout ({call:?})");
+            layers.contradiction(["payment_timeout", "call_timeout"], text);
+        }
+    }
+}
+
+/// The defaults of all settings.
+impl Default for Config {
+    fn default() -> Self {
+        Self::read(&mut Layers::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "/etc/boxoffice.toml";
+
+    fn load(flags: &[&str], environment: &[(&str, &str)], file: &str) -> Result<Config, Mistakes> {
+        let command = clap::Command::new("boxoffice").args(args());
+        let matches = command.try_get_matches_from(["boxoffice"].iter().chain(flags)).unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Config::from_layers(Flags::of(&matches), environment, |path| {
+            assert_eq!(path, Path::new(FILE));
+            Ok(file.to_owned())
+        })
+    }
+
+    fn mistakes(flags: &[&str], environment: &[(&str, &str)], file: &str) -> String {
+        load(flags, environment, file).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_can_be_read_and_go_together() {
+        assert_eq!(load(&[], &[], "").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_later_layer_wins() {
+        let flag = "--max-in-flight=4";
+        let from_environment = ("BOXOFFICE_MAX_IN_FLIGHT", "3");
+        let config = ("BOXOFFICE_CONFIG", FILE);
+        let file = "max_in_flight = 2";
+        for (flags, environment, expected) in [
+            (&[][..], &[][..], 1024),
+            (&[], &[config], 2),
+            (&[], &[config, from_environment], 3),
+            (&[], &[from_environment], 3),
+            (&[flag], &[config, from_environment], 4),
+            (&[flag], &[config], 4),
+            (&[flag], &[from_environment], 4),
+            (&[flag], &[], 4),
+            (&["--config", FILE], &[("BOXOFFICE_CONFIG", "/elsewhere")], 2),
+        ] {
+            let config = load(flags, environment, file).unwrap();
+            assert_eq!(config.calls.max_in_flight, expected, "{flags:?} {environment:?}");
+        }
+    }
+
+    #[test]
+    fn every_layer_writes_values_the_same_way() {
+        for (name, value, native) in [
+            ("listen", "[::1]:0", "'[::1]:0'"),
+            ("workers", "16", "0x10"),
+            ("max_request_bytes", "65536", "65_536"),
+            ("max_response_bytes", "2MiB", "\"2MiB\""),
+            ("max_connection_age", "0", "0"),
+            ("availability_horizon", "30d", "'''30d'''"),
+            ("store", "memory", "\"memory\""),
+            ("log", "warn,boxoffice=debug", "\"warn,boxoffice=debug\""),
+        ] {
+            let flag = format!("--{}={value}", name.replace('_', "-"));
+            let variable = format!("BOXOFFICE_{}", name.to_uppercase());
+            let by_flag = load(&[&flag], &[], "").unwrap();
+            assert_ne!(by_flag, Config::default(), "{name}");
+            assert_eq!(load(&[], &[(&variable, value)], "").unwrap(), by_flag, "{name}");
+            assert_eq!(
+                load(&["--config", FILE], &[], &format!("{name} = {native}")).unwrap(),
+                by_flag,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn zero_means_none_where_it_says_so() {
+        let defaults = Config::default();
+        assert_eq!(defaults.serving.workers, None);
+        assert_eq!(defaults.connections.max_connection_age, Some(std::time::Duration::from_secs(1_800)));
+        let config = load(&["--workers=2", "--max-connection-age=0s"], &[], "").unwrap();
+        assert_eq!((config.serving.workers, config.connections.max_connection_age), (Some(2), None));
+    }
+
+    #[test]
+    fn each_mistake_in_the_file_is_told_with_its_line() {
+        for (file, expected) in [
+            ("workers = -1", "1: workers: expected a number from 0 to 1024, not \"-1\""),
+            ("\n\nworkers = 1.5", "3: workers: expected a number from 0 to 1024, not \"1.5\""),
+            ("workers = true", "1: workers: expected a number from 0 to 1024, not \"true\""),
+            ("workers = [1]", "1: workers: expected a number from 0 to 1024, not an array"),
+            ("drain_delay = 2", "1: drain_delay: expected a duration from 0s to 1h, not \"2\""),
+            ("max-in-flight = 3", "1: max-in-flight: unknown; did you mean max_in_flight?"),
+            ("# new\nconfig = 'other'", "2: config: unknown"),
+            ("[calls]\nmax_in_flight = 3", "1: calls: unknown"),
+            ("workers = 1\nworkers = 2", "2: duplicate key"),
+            ("workers = 1\nlisten =\nlog = =", "2: string values must be quoted, expected literal string"),
+        ] {
+            let told = mistakes(&["--config", FILE], &[], file);
+            assert!(told.starts_with(&format!("{FILE}:{expected}")), "{file:?}: {told}");
+        }
+    }
+
+    #[test]
+    fn unknown_variables_are_mistakes_if_they_are_ours() {
+        for (variable, expected) in [
+            ("BOXOFFICE_LOGS", "BOXOFFICE_LOGS: unknown; did you mean BOXOFFICE_LOG?"),
+            ("BOXOFFICE_listen", "BOXOFFICE_listen: unknown"),
+            ("BOXOFFICE_", "BOXOFFICE_: unknown"),
+            ("BOXOFFICE_LISTEN", "BOXOFFICE_LISTEN: expected an IP address and port, not \"x\""),
+        ] {
+            assert!(mistakes(&[], &[(variable, "x")], "").starts_with(expected), "{variable}");
+        }
+        for variable in ["BOXOFFICE", "boxoffice_listen", "PATH", "BOXOFFICE_SERVICE_HOST", "BOXOFFICE_PORT"]
+        {
+            assert!(load(&[], &[(variable, "x")], "").is_ok(), "{variable}");
+        }
+    }
+
+    #[test]
+    fn a_charge_has_to_fit_into_its_call() {
+        let text = "payment_timeout (30s) has to be shorter than call_timeout (30s)";
+        let environment = [("BOXOFFICE_PAYMENT_TIMEOUT", "30s")];
+        assert_eq!(mistakes(&[], &environment, ""), format!("BOXOFFICE_PAYMENT_TIMEOUT: {text}"));
+        let text = "payment_timeout (10s) has to be shorter than call_timeout (5s)";
+        assert_eq!(mistakes(&["--call-timeout=5s"], &[], ""), format!("--call-timeout: {text}"));
+        assert!(load(&["--call-timeout=60s"], &environment, "").is_ok());
+        let told = mistakes(&["--call-timeout=5"], &environment, "");
+        assert_eq!(told, "--call-timeout: expected a duration from 1ms to 1h, not \"5\"");
+    }
+
+    #[test]
+    fn all_mistakes_of_all_layers_are_told_at_once() {
+        let told = mistakes(
+            &["--config", FILE, "--store=disk", "--workers=3", "--workers=many"],
+            &[("BOXOFFICE_WORKERS", "lots"), ("BOXOFFICE_COLOUR", "red"), ("BOXOFFICE_MAX_IN_FLIGHT", "0")],
+            "log = 'inof'\n\nworkers = 'few'\nlisten = { port = 1 }\ncolour = 'red'\n",
+        );
+        let expected = "\
+            --store: expected `embedded` or `memory`, not \"disk\"\n\
+            --workers: expected a number from 0 to 1024, not \"many\"\n\
+            --workers: given more than once\n\
+            BOXOFFICE_COLOUR: unknown\n\
+            BOXOFFICE_MAX_IN_FLIGHT: expected a number from 1 to 1000000, not \"0\"\n\
+            BOXOFFICE_WORKERS: expected a number from 0 to 1024, not \"lots\"\n\
+            /etc/boxoffice.toml:1: log: expected a level (`off`, `error`, `warn`, `info`, `debug`, `trace`) or \
+            `target=level`, with commas between, not \"inof\"\n\
+            /etc/boxoffice.toml:3: workers: expected a number from 0 to 1024, not \"few\"\n\
+            /etc/boxoffice.toml:4: listen: expected an IP address and port, not a table\n\
+            /etc/boxoffice.toml:5: colour: unknown";
+        let (told, expected): (Vec<_>, Vec<_>) = (told.lines().collect(), expected.lines().collect());
+        for line in &expected {
+            assert!(told.contains(line), "{line}\nis not in {told:#?}");
+        }
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_mistake() {
+        let environment = [("BOXOFFICE_CONFIG".into(), "/nowhere".into())];
+        let missing = |_: &Path| Err(io::Error::new(io::ErrorKind::NotFound, "no such file"));
+        let told = Config::from_layers(Flags::default(), environment, missing).unwrap_err();
+        assert_eq!(told.to_string(), "BOXOFFICE_CONFIG: cannot read \"/nowhere\": no such file");
+    }
+}

@@ -1,0 +1,311 @@
+//! What a setting takes: how its value is read from text, and how that is said.
+
+use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// A way to read values from text, the same for flags, variables and the file.
+pub(super) trait Kind {
+    /// What is read.
+    type Value;
+
+    /// One word for the help text: `--flag <LABEL>`.
+    fn label(&self) -> &'static str;
+
+    /// What is taken, to follow "expected".
+    fn takes(&self) -> String;
+
+    /// The value, if the text is one.
+    fn read(&self, text: &str) -> Option<Self::Value>;
+}
+
+/// An IP address with a port.
+pub(super) struct Address;
+
+impl Kind for Address {
+    type Value = SocketAddr;
+
+    fn label(&self) -> &'static str {
+        "ADDRESS"
+    }
+
+    fn takes(&self) -> String {
+        "an IP address and port".to_owned()
+    }
+
+    fn read(&self, text: &str) -> Option<SocketAddr> {
+        text.parse().ok()
+    }
+}
+
+/// The path of a directory, which need not exist.
+pub(super) struct Directory;
+
+impl Kind for Directory {
+    type Value = PathBuf;
+
+    fn label(&self) -> &'static str {
+        "DIR"
+    }
+
+    fn takes(&self) -> String {
+        "a directory".to_owned()
+    }
+
+    fn read(&self, text: &str) -> Option<PathBuf> {
+        (!text.is_empty()).then(|| PathBuf::from(text))
+    }
+}
+
+/// One of a few words.
+pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
+
+impl<T: Copy> Kind for Choice<T> {
+    type Value = T;
+
+    fn label(&self) -> &'static str {
+        "WORD"
+    }
+
+    fn takes(&self) -> String {
+        let words: Vec<_> = self.0.iter().map(|(word, _)| format!("`{word}`")).collect();
+        words.join(" or ")
+    }
+
+    fn read(&self, text: &str) -> Option<T> {
+        self.0.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
+    }
+}
+
+/// A whole number within bounds.
+pub(super) struct Count<T>(pub(super) RangeInclusive<T>);
+
+impl<T: FromStr + PartialOrd + Display> Kind for Count<T> {
+    type Value = T;
+
+    fn label(&self) -> &'static str {
+        "COUNT"
+    }
+
+    fn takes(&self) -> String {
+        format!("a number from {} to {}", self.0.start(), self.0.end())
+    }
+
+    fn read(&self, text: &str) -> Option<T> {
+        text.parse().ok().filter(|value| self.0.contains(value))
+    }
+}
+
+/// A number of bytes within bounds, which are written as values are.
+pub(super) struct Bytes(pub(super) &'static str, pub(super) &'static str);
+
+impl Kind for Bytes {
+    type Value = usize;
+
+    fn label(&self) -> &'static str {
+        "SIZE"
+    }
+
+    fn takes(&self) -> String {
+        format!("a size from {} to {} (plain bytes, KiB, MiB or GiB)", self.0, self.1)
+    }
+
+    fn read(&self, text: &str) -> Option<usize> {
+        within(text, self.0, self.1, bytes)
+    }
+}
+
+/// A duration within bounds, which are written as values are.
+pub(super) struct Span(pub(super) &'static str, pub(super) &'static str);
+
+impl Kind for Span {
+    type Value = Duration;
+
+    fn label(&self) -> &'static str {
+        "DURATION"
+    }
+
+    fn takes(&self) -> String {
+        format!("a duration from {} to {}", self.0, self.1)
+    }
+
+    fn read(&self, text: &str) -> Option<Duration> {
+        within(text, self.0, self.1, duration)
+    }
+}
+
+/// What `K` takes, with zero for none.
+pub(super) struct ZeroIsNone<K>(pub(super) K);
+
+impl<K: Kind<Value: Default + PartialEq>> Kind for ZeroIsNone<K> {
+    type Value = Option<K::Value>;
+
+    fn label(&self) -> &'static str {
+        self.0.label()
+    }
+
+    fn takes(&self) -> String {
+        self.0.takes()
+    }
+
+    fn read(&self, text: &str) -> Option<Self::Value> {
+        self.0.read(text).map(|value| (value != K::Value::default()).then_some(value))
+    }
+}
+
+/// Directives that say which events are logged.
+pub(super) struct Filter;
+
+impl Kind for Filter {
+    type Value = String;
+
+    fn label(&self) -> &'static str {
+        "FILTER"
+    }
+
+    fn takes(&self) -> String {
+        "a level (`off`, `error`, `warn`, `info`, `debug`, `trace`) or `target=level`, with commas between"
+            .to_owned()
+    }
+
+    /// A word alone would be taken for a target, so that a misspelt level silences everything; here
+    /// it has to be a level.
+    fn read(&self, text: &str) -> Option<String> {
+        EnvFilter::try_new(text).ok()?;
+        let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+        let sound = |directive: &str| directive.contains('=') || is_level(directive);
+        (text.contains('[') || text.split(',').all(sound)).then(|| text.to_owned())
+    }
+}
+
+fn within<T: PartialOrd>(text: &str, min: &str, max: &str, read: fn(&str) -> Option<T>) -> Option<T> {
+    read(text)
+        .filter(|value| read(min).is_some_and(|min| *value >= min))
+        .filter(|value| read(max).is_some_and(|max| *value <= max))
+}
+
+fn bytes(text: &str) -> Option<usize> {
+    const UNITS: [(&str, usize); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number.trim_end(), *unit)))
+        .unwrap_or((text, 1));
+    number.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<K: Kind>(kind: &K, taken: &[(&str, K::Value)], refused: &[&str])
+    where
+        K::Value: PartialEq + std::fmt::Debug,
+    {
+        for (text, value) in taken {
+            assert_eq!(kind.read(text).as_ref(), Some(value), "{text:?}");
+        }
+        for text in refused {
+            assert_eq!(kind.read(text), None, "{text:?} is not {}", kind.takes());
+        }
+    }
+
+    #[test]
+    fn addresses_have_an_ip_and_a_port() {
+        let any_port = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 0));
+        check(
+            &Address,
+            &[("127.0.0.1:50051", SocketAddr::from(([127, 0, 0, 1], 50051))), ("[::1]:0", any_port)],
+            &["", "127.0.0.1", ":50051", "localhost:50051", "127.0.0.1:70000"],
+        );
+    }
+
+    #[test]
+    fn directories_are_any_text_but_none() {
+        check(&Directory, &[("a b/c", PathBuf::from("a b/c")), (".", PathBuf::from("."))], &[""]);
+    }
+
+    #[test]
+    fn choices_are_exact_words() {
+        let kind = Choice(&[("one", 1), ("two", 2)]);
+        check(&kind, &[("one", 1), ("two", 2)], &["", "One", "two ", "three"]);
+        assert_eq!(kind.takes(), "`one` or `two`");
+    }
+
+    #[test]
+    fn counts_keep_their_bounds() {
+        check(
+            &Count(1..=100_u32),
+            &[("1", 1), ("100", 100), ("007", 7)],
+            &["", "0", "101", "-1", "1.0", "1e2", "ten", "99999999999999999999", "1 "],
+        );
+    }
+
+    #[test]
+    fn sizes_are_plain_or_binary() {
+        check(
+            &Bytes("1KiB", "1GiB"),
+            &[
+                ("1024", 1024),
+                ("4194304", 4 << 20),
+                ("4MiB", 4 << 20),
+                ("16 KiB", 16 << 10),
+                ("1GiB", 1 << 30),
+            ],
+            &[
+                "",
+                "1023",
+                "0",
+                "4MB",
+                "4M",
+                "4 mib",
+                "KiB",
+                "1.5MiB",
+                "-1KiB",
+                "2GiB",
+                "99999999999999999GiB",
+            ],
+        );
+    }
+
+    #[test]
+    fn durations_carry_a_unit() {
+        let kind = Span("0s", "400d");
+        check(
+            &kind,
+            &[
+                ("0s", Duration::ZERO),
+                ("250ms", Duration::from_millis(250)),
+                ("30s", Duration::from_secs(30)),
+                ("5m", Duration::from_secs(300)),
+                ("1h 30m", Duration::from_secs(5_400)),
+                ("400d", Duration::from_secs(400 * 86_400)),
+            ],
+            &["", "30", "s", "-1s", "5 parsecs", "401d", "99999999999999999999s"],
+        );
+        assert_eq!(kind.takes(), "a duration from 0s to 400d");
+    }
+
+    #[test]
+    fn zero_can_mean_none() {
+        check(&ZeroIsNone(Count(0..=8_u32)), &[("0", None), ("8", Some(8))], &["", "9"]);
+        let second = Duration::from_secs(1);
+        check(
+            &ZeroIsNone(Span("0s", "1h")),
+            &[("0", None), ("0s", None), ("1s", Some(second))],
+            &["1", "2h"],
+        );
+    }
+
+    #[test]
+    fn filters_name_levels() {
+        let taken =
+            ["info", "off", "INFO", "warn,boxoffice=debug", "info,hyper=off", "boxoffice[call{id=1}]=trace"];
+        let refused =
+            ["", "inof", "warn,boxofice", "boxoffice=inof", "info,", "info, hyper=off", "=", "a=b=c"];
+        check(&Filter, &taken.map(|text| (text, text.to_owned())), &refused);
+    }
+}

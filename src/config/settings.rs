@@ -1,0 +1,240 @@
+//! The one table of settings. Flags, variables, file keys, help and documentation come from it.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    kinds::{Address, Bytes, Choice, Count, Directory, Filter, Kind, Span, ZeroIsNone},
+    layers::Layers,
+};
+
+/// Where the orders are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// On the disk of this machine.
+    Embedded,
+    /// Nowhere: for trying out and for tests.
+    Memory,
+}
+
+/// How the threads share the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeChoice {
+    /// Each thread serves its own connections.
+    PerCore,
+    /// All threads serve all connections.
+    Shared,
+}
+
+/// Who takes the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentsChoice {
+    /// Nobody: outcomes follow from the payment token.
+    Simulated,
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is said about a setting wherever it appears.
+pub(super) struct Setting {
+    /// Its key in the file, from which the other spellings follow.
+    pub(super) name: &'static str,
+    /// Its value where none is given.
+    pub(super) default: &'static str,
+    /// One word for its value.
+    pub(super) label: fn() -> &'static str,
+    /// What it takes.
+    pub(super) takes: fn() -> String,
+    /// What it does.
+    pub(super) doc: &'static str,
+}
+
+impl Setting {
+    /// Its flag, without the dashes in front.
+    pub(super) fn flag(&self) -> String {
+        flag(self.name)
+    }
+
+    /// Its environment variable.
+    pub(super) fn variable(&self) -> String {
+        variable(self.name)
+    }
+}
+
+/// The flag of that name, without the dashes in front.
+pub(super) fn flag(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+/// The environment variable of that name.
+pub(super) fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase())
+}
+
+/// What the names of this program's environment variables begin with.
+pub(super) const PREFIX: &str = "BOXOFFICE_";
+
+/// Makes `Config`, its parts and the list of all settings from entries of the form
+/// `/// What it does.` `name: Type = "default", Kind;`.
+macro_rules! settings {
+    ($(
+        $(#[doc = $part_doc:literal])+
+        $part:ident: $Part:ident {$(
+            $(#[doc = $doc:literal])+
+            $name:ident: $Type:ty = $default:literal, $kind:expr;
+        )+}
+    )+) => {
+        /// All settings of a server.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Config {$(
+            $(#[doc = $part_doc])+
+            pub $part: $Part,
+        )+}
+
+        impl Config {
+            pub(super) fn read(layers: &mut Layers) -> Self {
+                Self {$(
+                    $part: $Part {$(
+                        $name: layers.value(stringify!($name), &$kind, $default),
+                    )+},
+                )+}
+            }
+        }
+
+        $(
+            $(#[doc = $part_doc])+
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub struct $Part {$(
+                $(#[doc = $doc])+
+                pub $name: $Type,
+            )+}
+        )+
+
+        /// All settings, in the order of the documentation.
+        pub(super) const SETTINGS: &[Setting] = &[$($(
+            Setting {
+                name: stringify!($name),
+                default: $default,
+                label: || $kind.label(),
+                takes: || $kind.takes(),
+                doc: concat!($($doc),+).trim_ascii(),
+            },
+        )+)+];
+    };
+}
+
+settings! {
+    /// Where and how the server listens.
+    serving: Serving {
+        /// Address to listen on; port 0 takes any free one.
+        listen: SocketAddr = "127.0.0.1:50051", Address;
+        /// Whether each thread serves connections of its own, or all threads serve all of them, which
+        /// is better for a few busy ones.
+        runtime: RuntimeChoice = "per-core",
+            Choice(&[("per-core", RuntimeChoice::PerCore), ("shared", RuntimeChoice::Shared)]);
+        /// Threads that serve calls; 0 means one for each core.
+        workers: Option<usize> = "0", ZeroIsNone(Count(0..=1024));
+    }
+
+    /// What is sold.
+    sales: Sales {
+        /// Directory of the catalogue files.
+        catalog: PathBuf = "examples/catalog", Directory;
+        /// How far ahead recurring availability is opened.
+        availability_horizon: Duration = "400d", Span("1d", "3650d");
+        /// Line items that one order may have.
+        max_items_per_order: usize = "100", Count(1..=10_000);
+        /// Who takes the money; `simulated` takes none and reads the outcome from the payment token.
+        payments: PaymentsChoice = "simulated", Choice(&[("simulated", PaymentsChoice::Simulated)]);
+        /// Time within which a charge must have an outcome; shorter than `call_timeout`.
+        payment_timeout: Duration = "10s", Span("1ms", "1h");
+    }
+
+    /// How orders are kept.
+    storage: Storage {
+        /// Where orders are kept: `embedded` on disk, `memory` nowhere.
+        store: StoreChoice = "embedded",
+            Choice(&[("embedded", StoreChoice::Embedded), ("memory", StoreChoice::Memory)]);
+        /// Directory that the embedded store keeps its files in.
+        data_dir: PathBuf = "./boxoffice-data", Directory;
+        /// Orders that may share one write to disk.
+        commit_batch_max: usize = "1024", Count(1..=100_000);
+    }
+
+    /// Bounds of a call.
+    calls: Calls {
+        /// Calls served at once; more are refused.
+        max_in_flight: usize = "1024", Count(1..=1_000_000);
+        /// The longest request.
+        max_request_bytes: usize = "4194304", Bytes("1KiB", "1GiB");
+        /// The longest response.
+        max_response_bytes: usize = "16777216", Bytes("1KiB", "1GiB");
+        /// Time within which a call is answered, even if its caller would wait longer.
+        call_timeout: Duration = "30s", Span("1ms", "1h");
+    }
+
+    /// Bounds of the connections.
+    connections: Connections {
+        /// Connections open at once.
+        max_connections: usize = "10000", Count(1..=1_000_000);
+        /// Calls at once on one connection.
+        max_streams_per_connection: u32 = "256", Count(1..=1_000_000);
+        /// How long a connection is quiet before it is asked for a sign of life.
+        keepalive_interval: Duration = "30s", Span("10ms", "1d");
+        /// How long that sign may take before the connection is closed.
+        keepalive_timeout: Duration = "10s", Span("10ms", "1h");
+        /// Age at which a connection is asked to end, give or take a tenth; 0 means never.
+        max_connection_age: Option<Duration> = "30m", ZeroIsNone(Span("0s", "30d"));
+        /// How long calls may go on after that.
+        max_connection_age_grace: Duration = "30s", Span("0s", "1h");
+    }
+
+    /// How the server stops.
+    shutdown: Shutdown {
+        /// How long to go on serving after reporting that it stops, for load balancers to notice.
+        drain_delay: Duration = "2s", Span("0s", "1h");
+        /// How long calls may then take to end.
+        drain_timeout: Duration = "30s", Span("0s", "1h");
+    }
+
+    /// What is logged.
+    logging: Logging {
+        /// Which events are logged.
+        log: String = "info", Filter;
+        /// How events are written; `auto` means `human` on a terminal and `json` elsewhere.
+        log_format: LogFormat = "auto",
+            Choice(&[("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_single_and_free_of_other_meanings() {
+        let names: HashSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), SETTINGS.len());
+        for taken in ["config", "help", "version"] {
+            assert!(!names.contains(taken), "{taken}");
+        }
+    }
+
+    #[test]
+    fn every_setting_is_described_in_sentences() {
+        for setting in SETTINGS {
+            assert!(setting.doc.ends_with('.') && !setting.doc.contains("  "), "{}", setting.name);
+            assert!(!(setting.takes)().contains('|'), "{}", setting.name);
+        }
+    }
+}

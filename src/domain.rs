@@ -1,0 +1,19 @@
+//! The rules of the trade, pure: no clock, no randomness, no input or output, no wire format.
+
+pub mod money;
+
+pub mod catalog;
+pub mod order;
+pub mod slot;
+
+mod wording;
+
+pub mod constraints;
+pub mod intake;
+pub mod pricing;
+
+pub mod fees;
+pub mod fulfillability;
+
+#[cfg(test)]
+pub(crate) mod fixtures;

@@ -1,0 +1,397 @@
+//! What is on sale and by which rules: merchants, services, ticket types, fees, questions.
+//!
+//! A [`Catalog`] is immutable and has been checked as a whole when it was built; code that holds
+//! one need not doubt it. Ids are interned: inside, a service is a [`ServiceIx`] and a ticket type
+//! a [`TicketIx`] of its service.
+
+use std::collections::HashMap;
+
+use rust_decimal::Decimal;
+
+use super::{
+    intake::Question,
+    money::{Currency, Money},
+    order::EpochSeconds,
+};
+
+/// A merchant of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MerchantIx(pub u32);
+
+/// A service of the catalogue, over all merchants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceIx(pub u32);
+
+/// A ticket type within its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TicketIx(pub u16);
+
+/// Everything on sale.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    merchants: Vec<Merchant>,
+    services: Vec<Service>,
+    merchants_by_id: HashMap<String, MerchantIx>,
+    services_by_id: HashMap<MerchantIx, HashMap<String, ServiceIx>>,
+}
+
+impl Catalog {
+    /// Adds a merchant and gives its index; a second one of the same id takes the first one's
+    /// place in look-ups, so the loader refuses it beforehand.
+    pub fn add_merchant(&mut self, merchant: Merchant) -> MerchantIx {
+        let ix = MerchantIx(index(self.merchants.len()));
+        self.merchants_by_id.insert(merchant.id.clone(), ix);
+        self.merchants.push(merchant);
+        ix
+    }
+
+    /// Adds a service under its merchant and gives its index.
+    pub fn add_service(&mut self, service: Service) -> ServiceIx {
+        let ix = ServiceIx(index(self.services.len()));
+        self.services_by_id.entry(service.merchant).or_default().insert(service.id.clone(), ix);
+        self.services.push(service);
+        ix
+    }
+
+    /// The merchant of that id.
+    #[must_use]
+    pub fn merchant_ix(&self, merchant_id: &str) -> Option<MerchantIx> {
+        self.merchants_by_id.get(merchant_id).copied()
+    }
+
+    /// The service of that id under that merchant.
+    #[must_use]
+    pub fn service_ix(&self, merchant: MerchantIx, service_id: &str) -> Option<ServiceIx> {
+        self.services_by_id.get(&merchant)?.get(service_id).copied()
+    }
+
+    /// The merchant behind an index of this catalogue.
+    #[must_use]
+    pub fn merchant(&self, ix: MerchantIx) -> &Merchant {
+        &self.merchants[ix.0 as usize]
+    }
+
+    /// The merchant behind an index of this catalogue, to complete it while building.
+    pub fn merchant_mut(&mut self, ix: MerchantIx) -> &mut Merchant {
+        &mut self.merchants[ix.0 as usize]
+    }
+
+    /// The service behind an index of this catalogue.
+    #[must_use]
+    pub fn service(&self, ix: ServiceIx) -> &Service {
+        &self.services[ix.0 as usize]
+    }
+
+    /// The service behind an index of this catalogue, to complete it while building.
+    pub fn service_mut(&mut self, ix: ServiceIx) -> &mut Service {
+        &mut self.services[ix.0 as usize]
+    }
+
+    /// All merchants in file order.
+    #[must_use]
+    pub fn merchants(&self) -> &[Merchant] {
+        &self.merchants
+    }
+
+    /// All services in file order, each with its index.
+    pub fn services(&self) -> impl Iterator<Item = (ServiceIx, &Service)> {
+        self.services.iter().enumerate().map(|(at, service)| (ServiceIx(index(at)), service))
+    }
+}
+
+fn index(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// A seller. All its services are priced in one currency.
+#[derive(Debug, Clone)]
+pub struct Merchant {
+    /// The partner's id.
+    pub id: String,
+    /// Name for humans.
+    pub name: String,
+    /// The one currency it sells in.
+    pub currency: Currency,
+    /// Fees charged once an order, whatever is in it.
+    pub per_order_fees: Vec<Fee>,
+    /// Rules over the services of one order.
+    pub combinations: Vec<ServiceRule>,
+    /// How long a cart keeps its spots, in seconds; `None` switches holds off.
+    pub cart_hold_sec: Option<u32>,
+}
+
+/// A rule over the set of services in one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceRule {
+    /// No two of these in one order.
+    ForbiddenTogether(Vec<ServiceIx>),
+    /// `service` is sold only in an order that also has one of `any_of`.
+    RequiredWith {
+        /// The service that does not come alone.
+        service: ServiceIx,
+        /// What it comes with.
+        any_of: Vec<ServiceIx>,
+    },
+    /// Items of these services may not overlap in time (the very same slot twice is no overlap).
+    NoOverlap(Vec<ServiceIx>),
+}
+
+/// A fee with the partner's own name for it. Amounts are whole smallest units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fee {
+    /// Name as the customer reads it.
+    pub name: String,
+    /// Amount, rounded when the catalogue was built.
+    pub amount: Money,
+}
+
+/// A text with translations.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LocalizedText {
+    /// The text where no translation fits.
+    pub value: String,
+    /// Translations as (BCP 47 locale, text).
+    pub translations: Vec<(String, String)>,
+}
+
+/// Something bookable.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Who sells it.
+    pub merchant: MerchantIx,
+    /// Id, unique within the merchant.
+    pub id: String,
+    /// Name for humans.
+    pub name: LocalizedText,
+    /// The price of a line without tickets; without one, the service sells by ticket only.
+    pub price: Option<Money>,
+    /// Ticket types in feed order.
+    pub tickets: Vec<TicketType>,
+    /// Fees charged once an order that has this service.
+    pub per_order_fees: Vec<Fee>,
+    /// Until when a slot can be booked.
+    pub booking_window: BookingWindow,
+    /// Questions to the customer.
+    pub questions: Vec<Question>,
+    /// Which tickets go together, and how many.
+    pub rules: TicketRules,
+    /// Reductions, applied in this order.
+    pub deals: Vec<Deal>,
+    /// The sets of ticket types that pools of this service are limited to.
+    pub ticket_sets: Vec<Vec<TicketIx>>,
+}
+
+impl Service {
+    /// The ticket type of that id.
+    #[must_use]
+    pub fn ticket_ix(&self, ticket_id: &str) -> Option<TicketIx> {
+        self.tickets
+            .iter()
+            .position(|ticket| ticket.id == ticket_id)
+            .and_then(|at| u16::try_from(at).ok())
+            .map(TicketIx)
+    }
+
+    /// The ticket type behind an index of this service.
+    #[must_use]
+    pub fn ticket(&self, ix: TicketIx) -> &TicketType {
+        &self.tickets[usize::from(ix.0)]
+    }
+}
+
+/// A kind of ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketType {
+    /// Id, unique within the service.
+    pub id: String,
+    /// What it is, e.g. "Adult".
+    pub short_description: LocalizedText,
+    /// Further words, e.g. "Front row".
+    pub option_description: LocalizedText,
+    /// Price of one, without tax.
+    pub price: Money,
+    /// The price in force before the present one, where there was another.
+    pub previous_price: Option<Money>,
+    /// The three fees that the service feed knows.
+    pub feed_fees: FeedFees,
+    /// Every fee of one ticket by name: the feed's and the rules file's.
+    pub fees: Vec<Fee>,
+}
+
+impl TicketType {
+    /// Whether a caller may still hold another price than the one in force.
+    #[must_use]
+    pub fn price_moved(&self) -> bool {
+        self.previous_price.is_some_and(|previous| previous != self.price)
+    }
+}
+
+/// The per-ticket fees that have a place of their own in the service feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FeedFees {
+    /// Service charge.
+    pub service_charge: Option<Money>,
+    /// Facility fee.
+    pub facility_fee: Option<Money>,
+    /// Taxes.
+    pub taxes: Option<Money>,
+}
+
+/// Until when before (or after) its start a slot of the service can be booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BookingWindow {
+    /// Booking closes this many seconds before the start.
+    pub min_advance_sec: Option<i64>,
+    /// Booking closes this many seconds before the end instead, so that a slot that has begun can
+    /// still be booked.
+    pub min_buffer_before_end_sec: Option<i64>,
+}
+
+impl BookingWindow {
+    /// The last second in which a slot can be booked.
+    #[must_use]
+    pub fn closes_at(&self, start_sec: EpochSeconds, duration_sec: i64) -> EpochSeconds {
+        match (self.min_buffer_before_end_sec, self.min_advance_sec) {
+            (Some(buffer), _) => start_sec.saturating_add(duration_sec).saturating_sub(buffer),
+            (None, advance) => start_sec.saturating_sub(advance.unwrap_or(0)),
+        }
+    }
+}
+
+/// Which tickets of a line go together, and how many of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TicketRules {
+    /// Tickets that need an adult.
+    pub children: Vec<ChildRule>,
+    /// Bounds for every slot.
+    pub limits: TicketLimits,
+    /// Bounds for some slots; where one of them speaks, it replaces the general bound.
+    pub slot_limits: Vec<SlotLimits>,
+    /// Sets of ticket types of which no two may stand in one line.
+    pub forbidden: Vec<Vec<TicketIx>>,
+    /// Ticket types that do not come without certain others.
+    pub required: Vec<RequiredTicket>,
+}
+
+impl TicketRules {
+    /// The bounds in force for a slot.
+    #[must_use]
+    pub fn limits_for(&self, start_sec: EpochSeconds, tag: Option<TagIx>) -> TicketLimits {
+        self.slot_limits
+            .iter()
+            .filter(|limits| limits.applies_to(start_sec, tag))
+            .fold(self.limits.clone(), |base, over| base.overridden_by(&over.limits))
+    }
+}
+
+/// Tickets that are sold only to parties with an adult.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildRule {
+    /// The ticket types that need one.
+    pub children: Vec<TicketIx>,
+    /// The ticket types that count as one.
+    pub adults: Vec<TicketIx>,
+    /// How many of the former one adult may bring; `None` for any number.
+    pub per_adult: Option<u32>,
+}
+
+/// A ticket type that needs the company of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequiredTicket {
+    /// The ticket type that does not come alone.
+    pub ticket: TicketIx,
+    /// At least one ticket of these types must be in the line.
+    pub any_of: Vec<TicketIx>,
+}
+
+/// Inclusive bounds of a ticket count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CountBounds {
+    /// Fewest.
+    pub min: Option<u32>,
+    /// Most.
+    pub max: Option<u32>,
+}
+
+impl CountBounds {
+    fn overridden_by(self, over: Self) -> Self {
+        Self { min: over.min.or(self.min), max: over.max.or(self.max) }
+    }
+}
+
+/// Bounds of a line as a whole and of single ticket types in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TicketLimits {
+    /// The whole line.
+    pub line: CountBounds,
+    /// Single ticket types; they bind where at least one ticket of the type is asked.
+    pub tickets: Vec<(TicketIx, CountBounds)>,
+}
+
+impl TicketLimits {
+    fn overridden_by(mut self, over: &Self) -> Self {
+        self.line = self.line.overridden_by(over.line);
+        for &(ticket, bounds) in &over.tickets {
+            match self.tickets.iter_mut().find(|(known, _)| *known == ticket) {
+                Some((_, base)) => *base = base.overridden_by(bounds),
+                None => self.tickets.push((ticket, bounds)),
+            }
+        }
+        self
+    }
+}
+
+/// An availability tag that the rules of a service speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TagIx(pub u16);
+
+/// Bounds for some slots of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SlotLimits {
+    /// Only slots with this availability tag.
+    pub tag: Option<TagIx>,
+    /// Only slots that start at this second or later.
+    pub from_sec: Option<EpochSeconds>,
+    /// Only slots that start before this second.
+    pub until_sec: Option<EpochSeconds>,
+    /// The bounds.
+    pub limits: TicketLimits,
+}
+
+impl SlotLimits {
+    fn applies_to(&self, start_sec: EpochSeconds, tag: Option<TagIx>) -> bool {
+        self.tag.is_none_or(|wanted| tag == Some(wanted))
+            && self.from_sec.is_none_or(|from| start_sec >= from)
+            && self.until_sec.is_none_or(|until| start_sec < until)
+    }
+}
+
+/// A reduction on a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deal {
+    /// From `min_count` tickets of these types on, each of them is cheaper.
+    Group {
+        /// Ticket types that count towards the group and get the reduction.
+        tickets: Vec<TicketIx>,
+        /// How many make a group.
+        min_count: u32,
+        /// The reduction.
+        reduction: Reduction,
+    },
+    /// A fixed set of tickets at a price of its own, as often as it fits into the line.
+    Bundle {
+        /// What is in it, each count above zero.
+        contents: Vec<(TicketIx, u32)>,
+        /// The price of the whole set.
+        price: Money,
+    },
+}
+
+/// How a group deal lowers the price of a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduction {
+    /// A ticket costs this much, unless it is cheaper anyway.
+    UnitPrice(Money),
+    /// A ticket costs this many per cent less.
+    Percent(Decimal),
+}

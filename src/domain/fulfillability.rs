@@ -1,0 +1,534 @@
+//! The heart: can this set of items be sold, now, at these prices?
+//!
+//! [`assess`] is a pure function of the catalogue, the slots as seen, the items and the moment.
+//! Every item gets exactly one verdict. Where several rules are broken, the first of this order
+//! speaks: ticket types and counts, ticket combinations, children without an adult, bounds, the
+//! slot (there, open for booking, enough spots), price, answers to questions.
+//!
+//! Items that draw on one pool must fit it together. An item that is stopped by its tickets draws
+//! on nothing, so that it does not spoil its neighbours.
+
+use std::collections::HashMap;
+
+use super::{
+    catalog::{Catalog, MerchantIx, Service, ServiceIx, ServiceRule, TicketIx, TicketType},
+    constraints::{self, TicketCounts, ViolatedConstraint},
+    fees::FeeTable,
+    intake,
+    money::{Currency, Money, MoneyError},
+    order::{EpochSeconds, LineItem, PriceTag},
+    pricing::{self, PriceChange, PriceVerdict, Quote},
+    slot::{Claim, Claimed, Slot, SlotKey, SlotTerms, Viewer},
+    wording::quoted,
+};
+
+/// What the question is asked for. Creating is stricter: a price that moved stops the order, and
+/// questions must have been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A look at a cart.
+    Check,
+    /// An order is to be created.
+    Create,
+}
+
+/// A question to [`assess`].
+#[derive(Debug, Clone, Copy)]
+pub struct Inquiry<'a> {
+    /// What is on sale.
+    pub catalog: &'a Catalog,
+    /// Whose order it is.
+    pub merchant: MerchantIx,
+    /// What is asked for.
+    pub items: &'a [LineItem],
+    /// The slot of each item, where there is one; as long as `items`.
+    pub slots: &'a [Option<&'a Slot>],
+    /// Who asks, and when.
+    pub viewer: Viewer,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+/// The answer of [`assess`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    /// The verdict on the order and on each item.
+    pub fulfillability: Fulfillability,
+    /// Fees of the items that can be sold.
+    pub fees: FeeTable,
+    /// Spots that the sellable items take.
+    pub claims: Vec<Claim>,
+    /// What the customer pays for the sellable items: their totals and the fees.
+    pub amount_due: Money,
+}
+
+/// The verdict on an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fulfillability {
+    /// For the order as a whole.
+    pub result: OrderResult,
+    /// Why not, in words.
+    pub reason: Option<String>,
+    /// For each item, in the order asked.
+    pub items: Vec<ItemFulfillability>,
+}
+
+/// Whether an order can be fulfilled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderResult {
+    /// Every item can be sold, and so can the set.
+    CanFulfill,
+    /// At least one item cannot be sold.
+    UnfulfillableLineItem,
+    /// Each item alone could be sold, but not this set of services.
+    UnfulfillableServiceCombination,
+    /// Anything else: an empty order, an amount beyond measure.
+    OtherReason,
+}
+
+/// The verdict on an item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemFulfillability {
+    /// The item as asked; its price corrected where the true total is known.
+    pub line: LineItem,
+    /// Whether it can be sold.
+    pub result: ItemResult,
+    /// Why not, in words.
+    pub reason: Option<String>,
+    /// Spots open for these tickets; `None` where the slot is not known.
+    pub spots_open: Option<u32>,
+    /// How the corrected price differs from the one asked.
+    pub price_change: Option<PriceChange>,
+    /// Every ticket type of the item at its present price, where one of them has moved.
+    pub ticket_types: Vec<TicketType>,
+}
+
+/// Whether an item can be sold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemResult {
+    /// It can, at the price of the answer.
+    CanFulfill,
+    /// No such slot, not open for booking, or not enough spots.
+    SlotUnavailable,
+    /// Tickets for children without enough adults.
+    ChildTicketsWithoutAdult,
+    /// Ticket types unknown, not sold in the slot or not together, or a count that is not above
+    /// zero.
+    UnfulfillableTicketCombination,
+    /// No price, or one that no correction makes the same offer; when creating also a price that
+    /// has moved.
+    IncorrectPrice,
+    /// Bounds on ticket counts are broken: all of them, never none.
+    TicketConstraintViolated(Vec<ViolatedConstraint>),
+    /// Anything else; the reason says what.
+    OtherReason,
+}
+
+/// The slots that the items name, one for each item, `None` where the service is unknown.
+#[must_use]
+pub fn slot_keys(catalog: &Catalog, merchant: MerchantIx, items: &[LineItem]) -> Vec<Option<SlotKey>> {
+    let key = |item: &LineItem| {
+        let service = catalog.service_ix(merchant, &item.service_id)?;
+        SlotKey::new(service, item.start_sec, item.duration_sec)
+    };
+    items.iter().map(key).collect()
+}
+
+/// Decides whether the items can be sold together.
+#[must_use]
+pub fn assess(inquiry: &Inquiry<'_>) -> Assessment {
+    debug_assert_eq!(inquiry.items.len(), inquiry.slots.len(), "every item has its place among the slots");
+    let examined: Vec<Examined<'_>> = inquiry
+        .items
+        .iter()
+        .zip(inquiry.slots)
+        .map(|(line, slot)| Examined::new(inquiry, line, *slot))
+        .collect();
+    let demand = Demand::of(&examined);
+    let items: Vec<ItemFulfillability> = examined.iter().map(|item| item.verdict(inquiry, &demand)).collect();
+    match sum_up(inquiry, &examined, &items) {
+        Ok((fees, amount_due)) => conclude(inquiry, &examined, items, fees, amount_due),
+        Err(error) => beyond_measure(inquiry, items, error),
+    }
+}
+
+fn conclude(
+    inquiry: &Inquiry<'_>,
+    examined: &[Examined<'_>],
+    items: Vec<ItemFulfillability>,
+    fees: FeeTable,
+    amount_due: Money,
+) -> Assessment {
+    let (result, reason) = order_verdict(inquiry, examined, &items);
+    let claims = sellable(examined, &items).flat_map(|(examined, _)| examined.claims()).collect();
+    Assessment { fulfillability: Fulfillability { result, reason, items }, fees, claims, amount_due }
+}
+
+fn beyond_measure(inquiry: &Inquiry<'_>, items: Vec<ItemFulfillability>, error: MoneyError) -> Assessment {
+    let nothing = Money::zero(inquiry.catalog.merchant(inquiry.merchant).currency);
+    let fulfillability =
+        Fulfillability { result: OrderResult::OtherReason, reason: Some(error.to_string()), items };
+    let fees = FeeTable { per_ticket: Vec::new(), per_order: Vec::new(), total: nothing };
+    Assessment { fulfillability, fees, claims: Vec::new(), amount_due: nothing }
+}
+
+fn sellable<'a, 'b>(
+    examined: &'b [Examined<'a>],
+    items: &'b [ItemFulfillability],
+) -> impl Iterator<Item = (&'b Examined<'a>, &'b ItemFulfillability)> {
+    examined.iter().zip(items).filter(|(_, item)| item.result == ItemResult::CanFulfill)
+}
+
+fn sum_up(
+    inquiry: &Inquiry<'_>,
+    examined: &[Examined<'_>],
+    items: &[ItemFulfillability],
+) -> Result<(FeeTable, Money), MoneyError> {
+    let merchant = inquiry.catalog.merchant(inquiry.merchant);
+    let services: Vec<(ServiceIx, &TicketCounts)> = sellable(examined, items)
+        .filter_map(|(examined, _)| Some((examined.key?.service, &examined.tickets)))
+        .collect();
+    let fees = FeeTable::for_items(inquiry.catalog, merchant, &services)?;
+    let prices = sellable(examined, items).filter_map(|(_, item)| item.line.price.as_ref()?.money());
+    let amount_due = prices.map(Money::rounded).try_fold(fees.total, Money::plus)?;
+    amount_due.to_micros()?;
+    Ok((fees, amount_due))
+}
+
+fn order_verdict(
+    inquiry: &Inquiry<'_>,
+    examined: &[Examined<'_>],
+    items: &[ItemFulfillability],
+) -> (OrderResult, Option<String>) {
+    if items.is_empty() {
+        return (OrderResult::OtherReason, Some("the order has no items".to_owned()));
+    }
+    let stopped = items.iter().filter(|item| item.result != ItemResult::CanFulfill).count();
+    if stopped > 0 {
+        let reason = format!("{stopped} of {} items cannot be fulfilled", items.len());
+        return (OrderResult::UnfulfillableLineItem, Some(reason));
+    }
+    let keys: Vec<SlotKey> = examined.iter().filter_map(|item| item.key).collect();
+    let rules = &inquiry.catalog.merchant(inquiry.merchant).combinations;
+    match rules.iter().find_map(|rule| rule.fault(inquiry.catalog, &keys)) {
+        Some(reason) => (OrderResult::UnfulfillableServiceCombination, Some(reason)),
+        None => (OrderResult::CanFulfill, None),
+    }
+}
+
+impl ServiceRule {
+    /// Why a set of slots breaks this rule, if it does.
+    fn fault(&self, catalog: &Catalog, keys: &[SlotKey]) -> Option<String> {
+        let has = |service: &ServiceIx| keys.iter().any(|key| key.service == *service);
+        let names = |services: &[ServiceIx]| {
+            let quoted = services.iter().map(|&ix| format!("{:?}", catalog.service(ix).id));
+            quoted.collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Self::ForbiddenTogether(set) => (set.iter().filter(|service| has(service)).count() > 1)
+                .then(|| format!("services {} cannot be ordered together", names(set))),
+            Self::RequiredWith { service, any_of } => (has(service) && !any_of.iter().any(has))
+                .then(|| format!("service {} needs one of {}", names(&[*service]), names(any_of))),
+            Self::NoOverlap(set) => {
+                let bound = keys.iter().filter(|key| set.contains(&key.service));
+                any_overlap(bound.copied().collect())
+                    .then(|| format!("services {} may not overlap in time", names(set)))
+            }
+        }
+    }
+}
+
+/// Whether any two different slots have a moment in common.
+fn any_overlap(mut slots: Vec<SlotKey>) -> bool {
+    slots.sort_unstable_by_key(|slot| (slot.start_sec, slot.end_sec(), slot.service));
+    slots.dedup();
+    let mut busy_until = EpochSeconds::MIN;
+    slots.iter().any(|slot| {
+        let overlaps = slot.start_sec < busy_until;
+        busy_until = busy_until.max(slot.end_sec());
+        overlaps
+    })
+}
+
+/// What all items together ask of each slot.
+struct Demand(HashMap<SlotKey, Vec<(Claimed, u64)>>);
+
+impl Demand {
+    fn of(examined: &[Examined<'_>]) -> Self {
+        let mut slots: HashMap<SlotKey, Vec<(Claimed, u64)>> = HashMap::new();
+        for claim in examined.iter().flat_map(Examined::claims) {
+            let asked = slots.entry(claim.slot).or_default();
+            match asked.iter_mut().find(|(ticket, _)| *ticket == claim.ticket) {
+                Some((_, count)) => *count += u64::from(claim.count),
+                None => asked.push((claim.ticket, u64::from(claim.count))),
+            }
+        }
+        Self(slots)
+    }
+
+    /// What is left of the tightest pool that these claims draw on and that is asked for more than
+    /// it has.
+    fn overdrawn(
+        &self,
+        service: &Service,
+        key: SlotKey,
+        slot: &Slot,
+        claimed: &[Claimed],
+        viewer: Viewer,
+    ) -> Option<u32> {
+        let asked = self.0.get(&key)?;
+        slot.left(service, viewer)
+            .filter(|(pool, _)| claimed.iter().any(|&ticket| pool.serves(service, ticket)))
+            .filter(|(pool, left)| {
+                let drawn = asked.iter().filter(|(ticket, _)| pool.serves(service, *ticket));
+                drawn.map(|(_, count)| count).sum::<u64>() > u64::from(*left)
+            })
+            .map(|(_, left)| left)
+            .min()
+    }
+}
+
+/// A reason that stops an item.
+type Stop = (ItemResult, String);
+
+/// An item with what the catalogue says of it.
+struct Examined<'a> {
+    line: &'a LineItem,
+    service: Option<&'a Service>,
+    key: Option<SlotKey>,
+    slot: Option<&'a Slot>,
+    /// The tickets; none where they cannot be read.
+    tickets: TicketCounts,
+    /// The first rule on tickets that the line breaks.
+    stop: Option<Stop>,
+}
+
+impl<'a> Examined<'a> {
+    fn new(inquiry: &Inquiry<'a>, line: &'a LineItem, slot: Option<&'a Slot>) -> Self {
+        let ix = inquiry.catalog.service_ix(inquiry.merchant, &line.service_id);
+        let service = ix.map(|ix| inquiry.catalog.service(ix));
+        let key = ix.and_then(|ix| SlotKey::new(ix, line.start_sec, line.duration_sec));
+        let slot = slot.filter(|slot| slot.is_open());
+        let mut examined = Self { line, service, key, slot, tickets: TicketCounts::new(), stop: None };
+        if let Some(service) = service {
+            examined.stop = examined.read_tickets(service).err();
+        }
+        examined
+    }
+
+    fn read_tickets(&mut self, service: &Service) -> Result<(), Stop> {
+        if self.is_appointment() {
+            return self.check_appointment(service);
+        }
+        self.tickets = constraints::read_tickets(service, self.slot, &self.line.tickets)
+            .map_err(|faults| (ItemResult::UnfulfillableTicketCombination, faults.join("; ")))?;
+        self.check_tickets(service)
+    }
+
+    fn is_appointment(&self) -> bool {
+        self.line.tickets.is_empty()
+    }
+
+    /// What the line takes spots for.
+    fn claimed(&self) -> Vec<Claimed> {
+        self.claims().iter().map(|claim| claim.ticket).collect()
+    }
+
+    /// The spots this item asks for; none where its tickets stop it or no slot is named.
+    fn claims(&self) -> Vec<Claim> {
+        let (Some(slot), None) = (self.key, &self.stop) else { return Vec::new() };
+        if self.is_appointment() {
+            return vec![Claim { slot, ticket: Claimed::Appointment, count: 1 }];
+        }
+        let claim = |&(ticket, count): &_| Claim { slot, ticket: Claimed::Ticket(ticket), count };
+        self.tickets.iter().map(claim).collect()
+    }
+
+    fn verdict(&self, inquiry: &Inquiry<'_>, demand: &Demand) -> ItemFulfillability {
+        let mut verdict = ItemFulfillability::of(self.line);
+        let Some(service) = self.service else {
+            verdict.stop(self.unknown_service());
+            return verdict;
+        };
+        verdict.spots_open = self.spots_open(service, inquiry.viewer);
+        if let Some(stop) = &self.stop {
+            verdict.stop(stop.clone());
+        } else if let Err((stop, left)) = self.check_slot(service, inquiry, demand) {
+            verdict.spots_open = verdict.spots_open.min(left);
+            verdict.stop(stop);
+        } else {
+            self.settle_price(service, inquiry.purpose, &mut verdict);
+            self.check_answers(service, inquiry.purpose, &mut verdict);
+        }
+        verdict
+    }
+
+    fn unknown_service(&self) -> Stop {
+        let id = quoted(&self.line.service_id);
+        (ItemResult::SlotUnavailable, format!("service {id} is not one of this merchant's"))
+    }
+
+    /// Spots open for the tickets asked, or for all types of the service where they make no sense;
+    /// none where the slot cannot be booked at this moment.
+    fn spots_open(&self, service: &Service, viewer: Viewer) -> Option<u32> {
+        let (slot, key) = (self.slot?, self.key?);
+        if window_fault(service, key, &slot.terms(), viewer.now).is_some() {
+            return Some(0);
+        }
+        let asked: Vec<Claimed> = match self.tickets[..] {
+            [] if self.stop.is_none() => vec![Claimed::Appointment],
+            [] => service.all_claims(),
+            ref tickets => tickets.iter().map(|&(ticket, _)| Claimed::Ticket(ticket)).collect(),
+        };
+        Some(slot.spots_open(service, &asked, viewer))
+    }
+
+    fn check_tickets(&self, service: &Service) -> Result<(), Stop> {
+        let faults = constraints::combination_faults(service, &self.tickets);
+        if !faults.is_empty() {
+            return Err((ItemResult::UnfulfillableTicketCombination, faults.join("; ")));
+        }
+        if let Some(reason) = constraints::child_fault(service, &self.tickets) {
+            return Err((ItemResult::ChildTicketsWithoutAdult, reason));
+        }
+        let tag = self.slot.and_then(|slot| slot.terms().tag);
+        let limits = service.rules.limits_for(self.line.start_sec, tag);
+        let violated = constraints::violated_limits(service, &limits, &self.tickets);
+        if violated.is_empty() {
+            return Ok(());
+        }
+        let reason = "the number of tickets is outside what the merchant sells in one line".to_owned();
+        Err((ItemResult::TicketConstraintViolated(violated), reason))
+    }
+
+    fn check_appointment(&self, service: &Service) -> Result<(), Stop> {
+        let sold_here = self.slot.is_none_or(|slot| slot.sells(service, Claimed::Appointment));
+        if service.price.is_some() && sold_here {
+            return Ok(());
+        }
+        let reason = "this is sold by ticket: name at least one ticket type and a count".to_owned();
+        Err((ItemResult::UnfulfillableTicketCombination, reason))
+    }
+
+    fn check_slot(
+        &self,
+        service: &Service,
+        inquiry: &Inquiry<'_>,
+        demand: &Demand,
+    ) -> Result<(), (Stop, Option<u32>)> {
+        let unavailable = |reason: String| (ItemResult::SlotUnavailable, reason);
+        let (Some(slot), Some(key)) = (self.slot, self.key) else {
+            let reason = "the service has no slot of that start and duration".to_owned();
+            return Err((unavailable(reason), None));
+        };
+        if let Some(fault) = window_fault(service, key, &slot.terms(), inquiry.viewer.now) {
+            return Err((unavailable(fault), Some(0)));
+        }
+        match demand.overdrawn(service, key, slot, &self.claimed(), inquiry.viewer) {
+            Some(left) => {
+                let reason = format!("only {left} spots are open for what the order asks of this slot");
+                Err((unavailable(reason), Some(left)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn settle_price(&self, service: &Service, purpose: Purpose, verdict: &mut ItemFulfillability) {
+        let (quote, micros) = match self.quote(service) {
+            Ok(quote) => quote,
+            Err(error) => return verdict.stop((ItemResult::OtherReason, error.to_string())),
+        };
+        verdict.correct_price(micros, quote.total.currency());
+        match pricing::judge(self.line.price.as_ref(), &quote) {
+            PriceVerdict::Right => {}
+            PriceVerdict::Incorrect(reason) => {
+                verdict.stop((ItemResult::IncorrectPrice, reason.to_owned()));
+            }
+            PriceVerdict::Moved(change) => {
+                verdict.price_change = Some(change);
+                verdict.ticket_types = self.moved_ticket_types(service, &quote);
+                if purpose == Purpose::Create {
+                    let reason = format!("the price is {} now", quote.total);
+                    verdict.stop((ItemResult::IncorrectPrice, reason));
+                }
+            }
+        }
+    }
+
+    /// The price of the line, and its total in micro-units.
+    fn quote(&self, service: &Service) -> Result<(Quote, i64), MoneyError> {
+        let quote = match pricing::quote_appointment(service) {
+            Some(quote) if self.is_appointment() => quote,
+            _ => pricing::quote_tickets(service, &self.tickets)?,
+        };
+        Ok((quote, quote.total.to_micros()?))
+    }
+
+    fn moved_ticket_types(&self, service: &Service, quote: &Quote) -> Vec<TicketType> {
+        let Some(asked) = &self.line.price else { return Vec::new() };
+        if !pricing::ticket_prices_moved(service, &self.tickets, asked, quote) {
+            return Vec::new();
+        }
+        self.tickets.iter().map(|&(ticket, _)| service.ticket(ticket).clone()).collect()
+    }
+
+    fn check_answers(&self, service: &Service, purpose: Purpose, verdict: &mut ItemFulfillability) {
+        if purpose == Purpose::Check || verdict.result != ItemResult::CanFulfill {
+            return;
+        }
+        let answers = self.line.answers.as_deref().unwrap_or_default();
+        let faults = intake::faults(&service.questions, &self.tickets, answers);
+        if !faults.is_empty() {
+            verdict.stop((ItemResult::OtherReason, faults.join("; ")));
+        }
+    }
+}
+
+impl ItemFulfillability {
+    /// The verdict on an item of which nothing bad is known yet.
+    fn of(line: &LineItem) -> Self {
+        Self {
+            line: line.clone(),
+            result: ItemResult::CanFulfill,
+            reason: None,
+            spots_open: None,
+            price_change: None,
+            ticket_types: Vec::new(),
+        }
+    }
+
+    fn stop(&mut self, (result, reason): Stop) {
+        self.result = result;
+        self.reason = Some(reason);
+    }
+
+    fn correct_price(&mut self, micros: i64, currency: Currency) {
+        let pricing_option_tag = self.line.price.take().map(|tag| tag.pricing_option_tag).unwrap_or_default();
+        let currency_code = currency.code().to_owned();
+        self.line.price = Some(PriceTag { micros, currency_code, pricing_option_tag });
+    }
+}
+
+impl Service {
+    /// Everything that can take a spot of this service.
+    fn all_claims(&self) -> Vec<Claimed> {
+        let tickets = 0..u16::try_from(self.tickets.len()).unwrap_or(u16::MAX);
+        let tickets = tickets.map(|ix| Claimed::Ticket(TicketIx(ix)));
+        self.price.map(|_| Claimed::Appointment).into_iter().chain(tickets).collect()
+    }
+}
+
+/// Why a slot cannot be booked at this moment, if it cannot.
+fn window_fault(service: &Service, key: SlotKey, terms: &SlotTerms, now: EpochSeconds) -> Option<String> {
+    if let Some(opens) = terms.first_bookable_sec.filter(|&opens| now < opens) {
+        return Some(format!("the slot can be booked from second {opens} on"));
+    }
+    let usual = service.booking_window.closes_at(key.start_sec, i64::from(key.duration_sec));
+    let closes = terms.last_bookable_sec.filter(|&last| last < key.start_sec).unwrap_or(usual);
+    (now > closes).then(|| format!("the slot could be booked until second {closes}"))
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

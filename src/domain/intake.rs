@@ -1,0 +1,206 @@
+//! Questions that a service asks the customer, and whether they have been answered well.
+
+use super::{
+    catalog::{LocalizedText, TicketIx},
+    order::IntakeAnswer,
+    wording::{MAX_FAULTS, quoted},
+};
+
+/// A question of an intake form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Id, unique within the service.
+    pub id: String,
+    /// What kind of answer it takes.
+    pub kind: AnswerKind,
+    /// The question as the customer reads it.
+    pub label: LocalizedText,
+    /// Whether it must be answered.
+    pub required: bool,
+    /// Asked only where a ticket of these types is bought; empty for all.
+    pub only_for: Vec<TicketIx>,
+    /// Whether it is asked once or for every ticket.
+    pub scope: QuestionScope,
+}
+
+/// What kind of answer a question takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// Any one text.
+    Text,
+    /// `true` or `false`.
+    Boolean,
+    /// One of the offered texts.
+    OneOf(Vec<LocalizedText>),
+    /// Any number of the offered texts.
+    AnyOf(Vec<LocalizedText>),
+}
+
+/// How often a question is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuestionScope {
+    /// Once a line.
+    Line,
+    /// Once for every ticket that it applies to.
+    EachTicket,
+}
+
+/// What is wrong with the answers of a line, one sentence each, naming the question's id; of very
+/// many faults, the first.
+#[must_use]
+pub fn faults(questions: &[Question], tickets: &[(TicketIx, u32)], answers: &[IntakeAnswer]) -> Vec<String> {
+    let unknown = answers
+        .iter()
+        .filter(|answer| !questions.iter().any(|question| question.id == answer.question_id))
+        .map(|answer| format!("question {} is not asked by this service", quoted(&answer.question_id)));
+    let wrong = questions.iter().flat_map(|question| question.faults(tickets, answers));
+    unknown.chain(wrong).take(MAX_FAULTS).collect()
+}
+
+impl Question {
+    fn faults(&self, tickets: &[(TicketIx, u32)], answers: &[IntakeAnswer]) -> Vec<String> {
+        let asked = self.times_asked(tickets);
+        if asked == 0 {
+            return Vec::new();
+        }
+        let given: Vec<&IntakeAnswer> =
+            answers.iter().filter(|answer| answer.question_id == self.id && answer.is_given()).collect();
+        let answered = u64::try_from(given.len()).unwrap_or(u64::MAX);
+        let mut faults = Vec::new();
+        if self.required && answered < asked {
+            faults.push(format!("question {:?} must be answered ({answered} of {asked} answers)", self.id));
+        }
+        if answered > asked {
+            faults.push(format!("question {:?} has {answered} answers where {asked} are asked", self.id));
+        }
+        let wrong = given.iter().filter_map(|answer| self.kind.fault(&self.id, &answer.responses));
+        faults.extend(wrong.take(MAX_FAULTS));
+        faults
+    }
+
+    fn times_asked(&self, tickets: &[(TicketIx, u32)]) -> u64 {
+        let bought: u64 = tickets
+            .iter()
+            .filter(|(ticket, _)| self.only_for.is_empty() || self.only_for.contains(ticket))
+            .map(|&(_, count)| u64::from(count))
+            .sum();
+        match self.scope {
+            QuestionScope::EachTicket => bought,
+            QuestionScope::Line if self.only_for.is_empty() => 1,
+            QuestionScope::Line => bought.min(1),
+        }
+    }
+}
+
+impl AnswerKind {
+    fn fault(&self, id: &str, responses: &[String]) -> Option<String> {
+        let offered = |choices: &[LocalizedText]| responses.iter().all(|text| offers(choices, text));
+        let one = responses.len() == 1;
+        match self {
+            Self::Text if !one => Some(format!("question {id:?} takes one answer")),
+            Self::Boolean if !one || !matches!(responses[0].as_str(), "true" | "false") => {
+                Some(format!("question {id:?} is answered \"true\" or \"false\""))
+            }
+            Self::OneOf(choices) if !one || !offered(choices) => {
+                Some(format!("question {id:?} takes one of the offered choices"))
+            }
+            Self::AnyOf(choices) if !offered(choices) => {
+                Some(format!("question {id:?} takes offered choices only"))
+            }
+            Self::Text | Self::Boolean | Self::OneOf(_) | Self::AnyOf(_) => None,
+        }
+    }
+}
+
+fn offers(choices: &[LocalizedText], text: &str) -> bool {
+    choices.iter().any(|choice| {
+        choice.value == text || choice.translations.iter().any(|(_, translated)| translated == text)
+    })
+}
+
+impl IntakeAnswer {
+    /// Whether there is any text in it: an empty answer is none.
+    fn is_given(&self) -> bool {
+        self.responses.iter().any(|text| !text.trim().is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADULT: TicketIx = TicketIx(0);
+    const CHILD: TicketIx = TicketIx(1);
+
+    fn text(value: &str) -> LocalizedText {
+        LocalizedText { value: value.into(), translations: vec![("de".into(), format!("{value}-de"))] }
+    }
+
+    fn question(kind: AnswerKind) -> Question {
+        Question {
+            id: "q".into(),
+            kind,
+            label: text("?"),
+            required: true,
+            only_for: Vec::new(),
+            scope: QuestionScope::Line,
+        }
+    }
+
+    fn answer(responses: &[&str]) -> IntakeAnswer {
+        IntakeAnswer {
+            question_id: "q".into(),
+            responses: responses.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn answers_fit_the_kind_of_question() {
+        let choices = vec![text("red"), text("blue")];
+        for (kind, responses, good) in [
+            (AnswerKind::Text, &["any"][..], true),
+            (AnswerKind::Text, &["one", "two"], false),
+            (AnswerKind::Boolean, &["true"], true),
+            (AnswerKind::Boolean, &["false"], true),
+            (AnswerKind::Boolean, &["yes"], false),
+            (AnswerKind::OneOf(choices.clone()), &["red"], true),
+            (AnswerKind::OneOf(choices.clone()), &["red-de"], true),
+            (AnswerKind::OneOf(choices.clone()), &["green"], false),
+            (AnswerKind::OneOf(choices.clone()), &["red", "blue"], false),
+            (AnswerKind::AnyOf(choices.clone()), &["red", "blue"], true),
+            (AnswerKind::AnyOf(choices), &["red", "green"], false),
+        ] {
+            let label = format!("{kind:?} {responses:?}");
+            let found = faults(&[question(kind)], &[], &[answer(responses)]);
+            assert_eq!(found.is_empty(), good, "{label}: {found:?}");
+            assert!(found.iter().all(|fault| fault.contains("\"q\"")), "{label}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn required_questions_want_an_answer_and_unknown_ones_are_refused() {
+        let required = question(AnswerKind::Text);
+        let optional = Question { required: false, ..required.clone() };
+        assert_eq!(faults(std::slice::from_ref(&required), &[], &[]).len(), 1);
+        assert_eq!(faults(std::slice::from_ref(&required), &[], &[answer(&["  "])]).len(), 1);
+        assert!(faults(std::slice::from_ref(&optional), &[], &[]).is_empty());
+        let other = IntakeAnswer { question_id: "other".into(), responses: vec!["x".into()] };
+        assert_eq!(faults(&[optional], &[], &[other]).len(), 1);
+    }
+
+    #[test]
+    fn a_question_for_some_tickets_counts_only_when_one_is_bought() {
+        let childs = Question { only_for: vec![CHILD], ..question(AnswerKind::Text) };
+        assert!(faults(std::slice::from_ref(&childs), &[(ADULT, 2)], &[]).is_empty());
+        assert_eq!(faults(&[childs], &[(ADULT, 2), (CHILD, 1)], &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_question_for_each_ticket_wants_as_many_answers() {
+        let each = Question { scope: QuestionScope::EachTicket, ..question(AnswerKind::Text) };
+        let two = [answer(&["a"]), answer(&["b"])];
+        assert!(faults(std::slice::from_ref(&each), &[(ADULT, 2)], &two).is_empty());
+        assert_eq!(faults(std::slice::from_ref(&each), &[(ADULT, 3)], &two).len(), 1);
+        assert_eq!(faults(&[each], &[(ADULT, 1)], &two).len(), 1);
+    }
+}

@@ -1,0 +1,243 @@
+//! Amounts of money: currency-safe, checked, rounded half to even in one place.
+//!
+//! On the wire an amount is an `int64` count of micro-units (one millionth of the currency's
+//! main unit) beside an ISO 4217 code. Inside, it is a [`Money`]: a decimal that cannot be mixed
+//! with another currency and that never touches floating point.
+
+use std::fmt;
+
+use rust_decimal::{Decimal, RoundingStrategy};
+
+/// Decimal places of a micro-unit.
+const MICRO_DIGITS: u32 = 6;
+
+/// A currency of ISO 4217 that has a smallest unit one can pay with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Currency {
+    iso: iso_currency::Currency,
+    minor_digits: u32,
+}
+
+impl Currency {
+    /// Looks up an upper-case ISO 4217 code. Codes without a smallest unit (gold, test codes) are
+    /// not currencies one can sell in and give `None`, as do unknown codes.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        let iso = iso_currency::Currency::from_code(code)?;
+        let minor_digits = u32::from(iso.exponent()?);
+        (minor_digits <= MICRO_DIGITS).then_some(Self { iso, minor_digits })
+    }
+
+    /// The three-letter code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.iso.code()
+    }
+
+    /// Decimal places of the smallest unit: 2 for USD, 0 for JPY, 3 for KWD.
+    #[must_use]
+    pub fn minor_digits(self) -> u32 {
+        self.minor_digits
+    }
+}
+
+/// Why an amount could not be computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// Two amounts of different currencies met.
+    #[error("amounts of two currencies cannot be combined")]
+    CurrencyMismatch,
+    /// The result does not fit the wire's 64-bit micro-units.
+    #[error("the amount is too large")]
+    Overflow,
+}
+
+/// An exact amount in one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Money {
+    amount: Decimal,
+    currency: Currency,
+}
+
+impl Money {
+    /// Nothing, in `currency`.
+    #[must_use]
+    pub fn zero(currency: Currency) -> Self {
+        Self { amount: Decimal::ZERO, currency }
+    }
+
+    /// An amount of micro-units, exactly as given.
+    #[must_use]
+    pub fn from_micros(micros: i64, currency: Currency) -> Self {
+        Self { amount: Decimal::new(micros, MICRO_DIGITS), currency }
+    }
+
+    /// The amount in micro-units; what lies below a micro-unit is rounded half to even.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] if it does not fit 64 bits.
+    pub fn to_micros(self) -> Result<i64, MoneyError> {
+        let whole = Decimal::from(10_i64.pow(MICRO_DIGITS));
+        self.amount
+            .checked_mul(whole)
+            .map(|micros| micros.round_dp_with_strategy(0, RoundingStrategy::MidpointNearestEven))
+            .and_then(|micros| i64::try_from(micros).ok())
+            .ok_or(MoneyError::Overflow)
+    }
+
+    /// The currency.
+    #[must_use]
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+
+    /// Whether the amount is below zero.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.amount < Decimal::ZERO
+    }
+
+    /// Rounds to the currency's smallest unit, half to even: 2.5 cents are 2, 3.5 cents are 4.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let digits = self.currency.minor_digits;
+        let amount = self.amount.round_dp_with_strategy(digits, RoundingStrategy::MidpointNearestEven);
+        Self { amount, ..self }
+    }
+
+    /// The sum of two amounts of one currency.
+    ///
+    /// # Errors
+    /// [`MoneyError::CurrencyMismatch`] or [`MoneyError::Overflow`].
+    pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
+        if self.currency != other.currency {
+            return Err(MoneyError::CurrencyMismatch);
+        }
+        let amount = self.amount.checked_add(other.amount).ok_or(MoneyError::Overflow)?;
+        Ok(Self { amount, ..self })
+    }
+
+    /// The amount `count` times.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn times(self, count: u32) -> Result<Self, MoneyError> {
+        let amount = self.amount.checked_mul(Decimal::from(count)).ok_or(MoneyError::Overflow)?;
+        Ok(Self { amount, ..self })
+    }
+
+    /// The amount less `percent` per cent of it, unrounded.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn less_percent(self, percent: Decimal) -> Result<Self, MoneyError> {
+        let kept = Decimal::ONE_HUNDRED.checked_sub(percent).ok_or(MoneyError::Overflow)?;
+        let amount = self
+            .amount
+            .checked_mul(kept)
+            .and_then(|amount| amount.checked_div(Decimal::ONE_HUNDRED))
+            .ok_or(MoneyError::Overflow)?;
+        Ok(Self { amount, ..self })
+    }
+
+    /// Compares two amounts of one currency; `None` across currencies.
+    #[must_use]
+    pub fn compare(self, other: Self) -> Option<std::cmp::Ordering> {
+        (self.currency == other.currency).then(|| self.amount.cmp(&other.amount))
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.amount.normalize(), self.currency.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn currency(code: &str) -> Currency {
+        Currency::from_code(code).unwrap()
+    }
+
+    fn rounded_micros(micros: i64, code: &str) -> i64 {
+        Money::from_micros(micros, currency(code)).rounded().to_micros().unwrap()
+    }
+
+    #[test]
+    fn fractions_of_the_smallest_unit_round_half_to_even() {
+        for (micros, code, expected) in [
+            (25_000, "USD", 20_000),
+            (35_000, "USD", 40_000),
+            (5_000, "USD", 0),
+            (25_100, "USD", 30_000),
+            (-25_000, "USD", -20_000),
+            (500_000, "JPY", 0),
+            (1_500_000, "JPY", 2_000_000),
+            (2_500_000, "JPY", 2_000_000),
+            (1_500, "KWD", 2_000),
+            (2_500, "KWD", 2_000),
+            (2_501, "KWD", 3_000),
+        ] {
+            assert_eq!(rounded_micros(micros, code), expected, "{micros} micros of {code}");
+        }
+    }
+
+    #[test]
+    fn smallest_units_follow_iso_4217() {
+        for (code, digits) in [("USD", 2), ("EUR", 2), ("JPY", 0), ("KWD", 3)] {
+            assert_eq!(currency(code).minor_digits(), digits, "{code}");
+        }
+    }
+
+    #[test]
+    fn unknown_and_unpayable_codes_are_no_currency() {
+        for code in ["", "usd", "US", "XXX", "XAU", "ZZZ"] {
+            assert_eq!(Currency::from_code(code), None, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn currencies_do_not_mix() {
+        let dollars = Money::from_micros(1, currency("USD"));
+        let euros = Money::from_micros(1, currency("EUR"));
+        assert_eq!(dollars.plus(euros), Err(MoneyError::CurrencyMismatch));
+        assert_eq!(dollars.compare(euros), None);
+    }
+
+    #[test]
+    fn too_large_is_an_error_and_not_a_panic() {
+        let most = Money::from_micros(i64::MAX, currency("USD"));
+        assert_eq!(most.to_micros(), Ok(i64::MAX));
+        let twice = most.times(2).unwrap();
+        assert_eq!(twice.to_micros(), Err(MoneyError::Overflow));
+        let mut sum = most.times(u32::MAX).unwrap();
+        while let Ok(more) = sum.times(u32::MAX) {
+            sum = more;
+        }
+        assert_eq!(sum.times(u32::MAX), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn a_percentage_comes_off_before_rounding() {
+        let price = Money::from_micros(12_990_000, currency("USD"));
+        let reduced = price.less_percent(Decimal::from(15)).unwrap();
+        assert_eq!(reduced.to_micros(), Ok(11_041_500));
+        assert_eq!(reduced.rounded().to_micros(), Ok(11_040_000));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn rounding_twice_changes_nothing(micros in proptest::num::i64::ANY) {
+            let once = Money::from_micros(micros, currency("USD")).rounded();
+            proptest::prop_assert_eq!(once.rounded(), once);
+        }
+
+        #[test]
+        fn micros_survive_the_round_trip(micros in proptest::num::i64::ANY) {
+            let money = Money::from_micros(micros, currency("KWD"));
+            proptest::prop_assert_eq!(money.to_micros(), Ok(micros));
+        }
+    }
+}

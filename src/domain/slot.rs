@@ -1,0 +1,355 @@
+//! Slots: a service at a time, the pools of spots it has, and what is taken from them.
+//!
+//! A slot has one or more pools. A pool serves all ticket types or a set of them; a ticket draws
+//! on every pool that serves its type, so that an overall limit and a limit for one type bind
+//! together. What is taken is counted by ticket type and not by pool: the pools of a slot may be
+//! cut anew by another catalogue and the count stays true.
+
+use smallvec::SmallVec;
+
+use super::{
+    catalog::{Service, ServiceIx, TagIx, TicketIx},
+    order::EpochSeconds,
+};
+
+/// The longest slot the feeds know: a day.
+pub const MAX_DURATION_SEC: i64 = 86_400;
+
+/// A slot's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotKey {
+    /// The service.
+    pub service: ServiceIx,
+    /// Length in seconds.
+    pub duration_sec: u32,
+    /// Start.
+    pub start_sec: EpochSeconds,
+}
+
+impl SlotKey {
+    /// The key of a slot as a caller names it; `None` for a length no slot has.
+    #[must_use]
+    pub fn new(service: ServiceIx, start_sec: EpochSeconds, duration_sec: i64) -> Option<Self> {
+        let duration_sec = u32::try_from(duration_sec).ok()?;
+        Some(Self { service, duration_sec, start_sec })
+    }
+
+    /// The second after the slot.
+    #[must_use]
+    pub fn end_sec(&self) -> EpochSeconds {
+        self.start_sec.saturating_add(i64::from(self.duration_sec))
+    }
+}
+
+/// Availability of one service, once or again and again: one entry of the availability feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The slot of the first occurrence.
+    pub first: SlotKey,
+    /// The spots it brings.
+    pub pool: Pool,
+    /// Terms that differ from the service's, for the first occurrence.
+    pub terms: SlotTerms,
+    /// Repetition.
+    pub recurrence: Option<Recurrence>,
+}
+
+/// How an opening repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recurrence {
+    /// Seconds from one start to the next; above zero.
+    pub every_sec: i64,
+    /// The last start, inclusive.
+    pub until_sec: EpochSeconds,
+    /// Half-open ranges of time in which there is no occurrence.
+    pub except: Vec<(EpochSeconds, EpochSeconds)>,
+}
+
+impl Opening {
+    /// The starts of all occurrences in the half-open range `[from, until)`.
+    pub fn starts(&self, from: EpochSeconds, until: EpochSeconds) -> impl Iterator<Item = EpochSeconds> {
+        let first = self.first.start_sec;
+        let (every, last, except) = match &self.recurrence {
+            None => (1, first, &[][..]),
+            Some(recurrence) => (recurrence.every_sec.max(1), recurrence.until_sec, &recurrence.except[..]),
+        };
+        let skipped = from.max(first).abs_diff(first).div_ceil(every.unsigned_abs());
+        let begin = skipped.checked_mul(every.unsigned_abs()).and_then(|sec| first.checked_add_unsigned(sec));
+        let duration = i64::from(self.first.duration_sec);
+        std::iter::successors(begin, move |start| start.checked_add(every))
+            .take_while(move |&start| start <= last && start < until)
+            .filter(move |&start| {
+                let end = start.saturating_add(duration);
+                !except.iter().any(|&(begin, stop)| start < stop && begin < end)
+            })
+    }
+
+    /// The occurrence that starts at `start_sec`: its key and its terms.
+    #[must_use]
+    pub fn occurrence(&self, start_sec: EpochSeconds) -> (SlotKey, SlotTerms) {
+        let shift = start_sec.saturating_sub(self.first.start_sec);
+        (SlotKey { start_sec, ..self.first }, self.terms.shifted_by(shift))
+    }
+}
+
+/// Terms of one slot that differ from its service's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SlotTerms {
+    /// Not bookable before this second.
+    pub first_bookable_sec: Option<EpochSeconds>,
+    /// Not bookable after this second. Heeded only where it lies before the start: a slot that can
+    /// be booked later than that is a matter of the service's booking window.
+    pub last_bookable_sec: Option<EpochSeconds>,
+    /// The tag by which rules speak of this slot.
+    pub tag: Option<TagIx>,
+}
+
+impl SlotTerms {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn shifted_by(&self, seconds: i64) -> Self {
+        let shift = |at: Option<EpochSeconds>| at.map(|at| at.saturating_add(seconds));
+        Self {
+            first_bookable_sec: shift(self.first_bookable_sec),
+            last_bookable_sec: shift(self.last_bookable_sec),
+            tag: self.tag,
+        }
+    }
+
+    /// Joins the terms of two openings of one slot; the stricter bound wins.
+    #[must_use]
+    fn joined_with(&self, other: &Self) -> Self {
+        let stricter = |a: Option<i64>, b: Option<i64>, pick: fn(i64, i64) -> i64| match (a, b) {
+            (Some(a), Some(b)) => Some(pick(a, b)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            first_bookable_sec: stricter(self.first_bookable_sec, other.first_bookable_sec, i64::max),
+            last_bookable_sec: stricter(self.last_bookable_sec, other.last_bookable_sec, i64::min),
+            tag: self.tag.or(other.tag),
+        }
+    }
+}
+
+/// Which ticket types draw on a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolTickets {
+    /// All of them, and lines without tickets.
+    All,
+    /// Those of a set of the service, by its place in [`Service::ticket_sets`].
+    Set(u16),
+}
+
+/// A number of spots for a set of ticket types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Who draws on it.
+    pub tickets: PoolTickets,
+    /// How many spots this server may sell in all.
+    pub allotment: u32,
+}
+
+impl Pool {
+    /// Whether a claim draws on this pool.
+    #[must_use]
+    pub fn serves(&self, service: &Service, ticket: Claimed) -> bool {
+        match (self.tickets, ticket) {
+            (PoolTickets::All, _) => true,
+            (PoolTickets::Set(_), Claimed::Appointment) => false,
+            (PoolTickets::Set(set), Claimed::Ticket(ticket)) => {
+                service.ticket_sets.get(usize::from(set)).is_some_and(|tickets| tickets.contains(&ticket))
+            }
+        }
+    }
+}
+
+/// What takes a spot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Claimed {
+    /// A line without tickets.
+    Appointment,
+    /// A ticket of that type.
+    Ticket(TicketIx),
+}
+
+/// Spots of one slot, asked or taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The slot.
+    pub slot: SlotKey,
+    /// What takes them.
+    pub ticket: Claimed,
+    /// How many; above zero.
+    pub count: u32,
+}
+
+/// A cart that can hold spots; a digest of the caller's cart id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CartKey(pub [u8; 16]);
+
+/// Spots kept for a cart until a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hold {
+    cart: CartKey,
+    ticket: Claimed,
+    count: u32,
+    expires_sec: EpochSeconds,
+}
+
+/// What has been taken from a slot.
+#[derive(Debug, Clone, Default)]
+struct Ledger {
+    sold: Vec<(Claimed, u32)>,
+    holds: Vec<Hold>,
+}
+
+/// A slot with its pools and what is taken from them. Whoever has one behind a lock may decide and
+/// take in one step.
+#[derive(Debug, Default)]
+pub struct Slot {
+    pools: SmallVec<[Pool; 2]>,
+    terms: Option<Box<SlotTerms>>,
+    ledger: Option<Box<Ledger>>,
+}
+
+impl Slot {
+    /// Adds an opening's spots. Openings for the same ticket types add up (two chairs of a salon);
+    /// openings for different ones are pools of their own.
+    pub fn open(&mut self, pool: Pool, terms: &SlotTerms) {
+        match self.pools.iter_mut().find(|known| known.tickets == pool.tickets) {
+            Some(known) => known.allotment = known.allotment.saturating_add(pool.allotment),
+            None => self.pools.push(pool),
+        }
+        let terms = self.terms().joined_with(terms);
+        self.terms = (!terms.is_plain()).then(|| Box::new(terms));
+    }
+
+    /// Whether any opening has brought spots: a slot may be on record only for what was sold of it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.pools.is_empty()
+    }
+
+    /// Terms that differ from the service's.
+    #[must_use]
+    pub fn terms(&self) -> SlotTerms {
+        self.terms.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Whether tickets of that type (or appointments) are sold in this slot at all.
+    #[must_use]
+    pub fn sells(&self, service: &Service, ticket: Claimed) -> bool {
+        self.pools.iter().any(|pool| pool.serves(service, ticket))
+    }
+
+    /// The pools, each with what is left of it for `viewer`, whose own hold counts as free.
+    pub fn left<'a>(
+        &'a self,
+        service: &'a Service,
+        viewer: Viewer,
+    ) -> impl Iterator<Item = (Pool, u32)> + 'a {
+        self.pools.iter().map(move |pool| {
+            let taken = self.taken(service, *pool, viewer);
+            (*pool, u32::try_from(u64::from(pool.allotment).saturating_sub(taken)).unwrap_or(0))
+        })
+    }
+
+    /// Spots that a line of these ticket types could still get, all types together.
+    ///
+    /// One type after the other takes what all of its pools have left. Where pools are disjoint or
+    /// one within another this is the most there is; where they cross it may be less, never more.
+    #[must_use]
+    pub fn spots_open(&self, service: &Service, tickets: &[Claimed], viewer: Viewer) -> u32 {
+        let mut pools: SmallVec<[(Pool, u32); 2]> = self.left(service, viewer).collect();
+        let mut open = 0_u32;
+        for &ticket in tickets {
+            let serving = pools.iter_mut().filter(|(pool, _)| pool.serves(service, ticket));
+            let serving: SmallVec<[&mut u32; 2]> = serving.map(|(_, left)| left).collect();
+            let spots = serving.iter().map(|left| **left).min().unwrap_or(0);
+            serving.into_iter().for_each(|left| *left -= spots);
+            open = open.saturating_add(spots);
+        }
+        open
+    }
+
+    /// Sum of everything sold, over all ticket types.
+    #[must_use]
+    pub fn sold(&self) -> u64 {
+        self.ledger.as_ref().map_or(0, |ledger| ledger.sold.iter().map(|&(_, n)| u64::from(n)).sum())
+    }
+
+    /// Counts spots as sold. The caller has seen that they fit.
+    pub fn take(&mut self, ticket: Claimed, count: u32) {
+        let sold = &mut self.ledger_mut().sold;
+        match sold.iter_mut().find(|(known, _)| *known == ticket) {
+            Some((_, sold)) => *sold = sold.saturating_add(count),
+            None => sold.push((ticket, count)),
+        }
+    }
+
+    /// Counts spots as free again.
+    pub fn give_back(&mut self, ticket: Claimed, count: u32) {
+        let sold = &mut self.ledger_mut().sold;
+        if let Some((_, known)) = sold.iter_mut().find(|(known, _)| *known == ticket) {
+            *known = known.saturating_sub(count);
+        }
+        sold.retain(|&(_, count)| count > 0);
+        self.drop_empty_ledger();
+    }
+
+    /// Keeps spots for a cart until `expires_sec`.
+    pub fn hold(&mut self, cart: CartKey, ticket: Claimed, count: u32, expires_sec: EpochSeconds) {
+        self.ledger_mut().holds.push(Hold { cart, ticket, count, expires_sec });
+    }
+
+    /// Ends the holds of a cart, and every hold that has expired by `now`.
+    pub fn release_holds(&mut self, cart: CartKey, now: EpochSeconds) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.holds.retain(|hold| hold.cart != cart && now < hold.expires_sec);
+        }
+        self.drop_empty_ledger();
+    }
+
+    fn taken(&self, service: &Service, pool: Pool, viewer: Viewer) -> u64 {
+        let Some(ledger) = &self.ledger else { return 0 };
+        let held = ledger
+            .holds
+            .iter()
+            .filter(|hold| viewer.now < hold.expires_sec && viewer.cart != Some(hold.cart))
+            .map(|hold| (hold.ticket, hold.count));
+        ledger
+            .sold
+            .iter()
+            .copied()
+            .chain(held)
+            .filter(|&(ticket, _)| pool.serves(service, ticket))
+            .map(|(_, count)| u64::from(count))
+            .sum()
+    }
+
+    fn ledger_mut(&mut self) -> &mut Ledger {
+        self.ledger.get_or_insert_default()
+    }
+
+    fn drop_empty_ledger(&mut self) {
+        if self.ledger.as_ref().is_some_and(|ledger| ledger.sold.is_empty() && ledger.holds.is_empty()) {
+            self.ledger = None;
+        }
+    }
+}
+
+/// Who looks at a slot, and when: holds that have expired or that are the viewer's own are free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Viewer {
+    /// The moment.
+    pub now: EpochSeconds,
+    /// The viewer's own cart.
+    pub cart: Option<CartKey>,
+}
+
+#[cfg(test)]
+mod tests;

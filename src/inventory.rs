@@ -1,0 +1,251 @@
+//! The in-memory availability store: every slot on sale and what is taken from it.
+//!
+//! A [`DashMap`] finds a slot, a mutex of the slot's own guards its counts. Whoever needs several
+//! slots locks them in the order of their keys, decides with all of them in hand, takes or leaves
+//! everything, and unlocks: for every observer that is one step. Nothing is ever taken and put
+//! back within a decision, so a failing order never makes another one see less than there is.
+//!
+//! No map guard is held while a slot is locked, and nothing here waits for anything but a lock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::DashMap;
+
+use crate::domain::{
+    order::EpochSeconds,
+    slot::{CartKey, Claim, Opening, Slot, SlotKey},
+};
+
+mod carts;
+
+use carts::Carts;
+
+/// All slots, and the carts that hold spots of them.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    slots: DashMap<SlotKey, Arc<Mutex<Slot>>>,
+    carts: Carts,
+}
+
+/// Spots taken for an order that is not on record yet. It must end in [`Inventory::settle`] or in
+/// [`Inventory::release`]; forgotten, it leaves the spots taken, which sells too little and never
+/// too much.
+#[derive(Debug)]
+#[must_use]
+pub struct Reservation {
+    claims: Vec<Claim>,
+    /// The hold that the reservation used up, to be given back with the spots.
+    hold: Option<(CartKey, EpochSeconds)>,
+}
+
+impl Reservation {
+    /// What is taken.
+    #[must_use]
+    pub fn claims(&self) -> &[Claim] {
+        &self.claims
+    }
+}
+
+impl Inventory {
+    /// An inventory with room for `slots` slots.
+    #[must_use]
+    pub fn with_capacity(slots: usize) -> Self {
+        Self { slots: DashMap::with_capacity(slots), carts: Carts::default() }
+    }
+
+    /// Opens all slots of `openings` that start in `[from, until)` and gives their number.
+    /// Opening the same range twice would count its spots twice.
+    pub fn open(&self, openings: &[Opening], from: EpochSeconds, until: EpochSeconds) -> usize {
+        let mut opened = 0;
+        for opening in openings {
+            for start_sec in opening.starts(from, until) {
+                let (key, terms) = opening.occurrence(start_sec);
+                lock(&self.slot_or_new(key)).open(opening.pool, &terms);
+                opened += 1;
+            }
+        }
+        opened
+    }
+
+    /// Forgets slots that ended before `before` and gives their number.
+    pub fn retire(&self, before: EpochSeconds) -> usize {
+        let known = self.slots.len();
+        self.slots.retain(|key, _| key.end_sec() >= before);
+        known.saturating_sub(self.slots.len())
+    }
+
+    /// Number of slots known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no slot is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Counts spots as sold, whether or not they fit: what is on record is true. Slots that are
+    /// not open are kept on record in case they open later.
+    pub fn restore(&self, claims: &[Claim]) {
+        for claim in claims {
+            lock(&self.slot_or_new(claim.slot)).take(claim.ticket, claim.count);
+        }
+    }
+
+    /// Looks at the slots of `keys`, all at one moment.
+    pub fn examine<R>(&self, keys: &[Option<SlotKey>], look: impl FnOnce(&[Option<&Slot>]) -> R) -> R {
+        self.with_slots(keys, &[], |slots| look(&slots.seen(keys)))
+    }
+
+    /// Decides with the slots of `keys` in hand and takes what `decide` claims, in one step. The
+    /// cart's hold is used up where something is taken.
+    pub fn reserve<R>(
+        &self,
+        keys: &[Option<SlotKey>],
+        cart: CartKey,
+        now: EpochSeconds,
+        decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
+    ) -> (R, Reservation) {
+        let held = self.carts.find(cart);
+        let mut held = held.as_ref().map(|cart| lock(cart));
+        let held_slots = held.as_ref().map(|cart| cart.slots.clone()).unwrap_or_default();
+        self.with_slots(keys, &held_slots, |slots| {
+            let (answer, claims) = decide(&slots.seen(keys));
+            if claims.is_empty() {
+                return (answer, Reservation { claims, hold: None });
+            }
+            slots.release_holds(cart, now);
+            for claim in &claims {
+                slots.change(claim.slot, |slot| slot.take(claim.ticket, claim.count));
+            }
+            let hold = held.as_mut().filter(|held| now < held.expires_sec).map(|held| {
+                held.slots.clear();
+                (cart, held.expires_sec)
+            });
+            (answer, Reservation { claims, hold })
+        })
+    }
+
+    /// Decides with the slots of `keys` in hand and keeps what `decide` claims for the cart until
+    /// `expires_sec`. Whatever the cart held before is let go.
+    pub fn hold<R>(
+        &self,
+        keys: &[Option<SlotKey>],
+        cart: CartKey,
+        now: EpochSeconds,
+        expires_sec: EpochSeconds,
+        decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
+    ) -> R {
+        let held = self.carts.find_or_new(cart, now, expires_sec);
+        let mut held = lock(&held);
+        let held_slots = std::mem::take(&mut held.slots);
+        self.with_slots(keys, &held_slots, |slots| {
+            let (answer, claims) = decide(&slots.seen(keys));
+            slots.release_holds(cart, now);
+            for claim in &claims {
+                slots.change(claim.slot, |slot| slot.hold(cart, claim.ticket, claim.count, expires_sec));
+            }
+            held.expires_sec = expires_sec;
+            held.slots = claims.iter().map(|claim| claim.slot).collect();
+            answer
+        })
+    }
+
+    /// Ends a reservation whose order is on record: the spots stay taken.
+    pub fn settle(&self, reservation: Reservation) {
+        if let Some((cart, _)) = reservation.hold {
+            self.carts.forget(cart);
+        }
+    }
+
+    /// Ends a reservation without an order: its spots are free again, or back in the cart's hold
+    /// where that has not expired and the cart has not got itself another one meanwhile.
+    pub fn release(&self, reservation: Reservation, now: EpochSeconds) {
+        let keys: Vec<Option<SlotKey>> = reservation.claims.iter().map(|claim| Some(claim.slot)).collect();
+        let hold = reservation.hold.filter(|&(_, expires_sec)| now < expires_sec);
+        let cart = hold.map(|(cart, expires_sec)| self.carts.find_or_new(cart, now, expires_sec));
+        let mut cart = cart.as_ref().map(|cart| lock(cart)).filter(|cart| cart.slots.is_empty());
+        let hold = hold.filter(|_| cart.is_some());
+        self.with_slots(&keys, &[], |slots| {
+            for claim in &reservation.claims {
+                slots.change(claim.slot, |slot| {
+                    slot.give_back(claim.ticket, claim.count);
+                    if let Some((cart, expires_sec)) = hold {
+                        slot.hold(cart, claim.ticket, claim.count, expires_sec);
+                    }
+                });
+            }
+            if let Some(cart) = cart.as_mut() {
+                cart.slots.extend(reservation.claims.iter().map(|claim| claim.slot));
+            }
+        });
+    }
+
+    /// Counts spots as free again that [`Inventory::restore`] had counted as sold.
+    pub fn give_back(&self, claims: Vec<Claim>, now: EpochSeconds) {
+        self.release(Reservation { claims, hold: None }, now);
+    }
+
+    fn slot_or_new(&self, key: SlotKey) -> Arc<Mutex<Slot>> {
+        Arc::clone(&self.slots.entry(key).or_default())
+    }
+
+    fn with_slots<R>(
+        &self,
+        keys: &[Option<SlotKey>],
+        more: &[SlotKey],
+        act: impl FnOnce(&mut LockedSlots<'_>) -> R,
+    ) -> R {
+        let mut wanted: Vec<SlotKey> = keys.iter().flatten().chain(more).copied().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let found: Vec<(SlotKey, Arc<Mutex<Slot>>)> = wanted
+            .into_iter()
+            .filter_map(|key| Some((key, Arc::clone(&*self.slots.get(&key)?))))
+            .collect();
+        let guards = found.iter().map(|(key, slot)| (*key, lock(slot))).collect();
+        act(&mut LockedSlots { guards })
+    }
+}
+
+/// Slots that one decision has in hand, in key order.
+struct LockedSlots<'a> {
+    guards: Vec<(SlotKey, MutexGuard<'a, Slot>)>,
+}
+
+impl LockedSlots<'_> {
+    /// The open slots of `keys`, in that order.
+    fn seen(&self, keys: &[Option<SlotKey>]) -> Vec<Option<&Slot>> {
+        let find = |key: &Option<SlotKey>| {
+            let at = self.position((*key)?)?;
+            Some(&*self.guards[at].1).filter(|slot| slot.is_open())
+        };
+        keys.iter().map(find).collect()
+    }
+
+    fn change(&mut self, key: SlotKey, change: impl FnOnce(&mut Slot)) {
+        if let Some(at) = self.position(key) {
+            change(&mut self.guards[at].1);
+        }
+    }
+
+    fn release_holds(&mut self, cart: CartKey, now: EpochSeconds) {
+        for (_, slot) in &mut self.guards {
+            slot.release_holds(cart, now);
+        }
+    }
+
+    fn position(&self, key: SlotKey) -> Option<usize> {
+        self.guards.binary_search_by_key(&key, |&(known, _)| known).ok()
+    }
+}
+
+/// Locks, poisoned or not: a panic can only come from a decision, which changes nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! Box Office: the order server of a booking partner.
+//!
+//! It answers the order methods of Google's Maps Booking v3 contract: can this cart be sold now,
+//! create this order exactly once, list these orders. A call goes one way through the modules
+//! below and back:
+//!
+//! ```text
+//! bytes → grpc → wire::from_proto → app → domain (pure) → store → app → wire::to_proto → bytes
+//! ```
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`domain`] | the rules of the trade, pure: prices, bounds, fees, questions, verdicts |
+//! | [`catalog_files`] | the catalogue on disk: feeds and rules file, read whole, mistakes and all |
+//! | [`inventory`] | the slots on sale and what is taken from them, in memory |
+//! | [`store`] | orders, tokens and payments, durable |
+//! | [`payments`] | taking money through a gateway |
+//! | [`app`] | the use cases: check, create, list |
+//! | [`wire`] | the published messages, the way in and out of them, the table of refusals |
+//! | [`grpc`] | the gRPC door |
+//! | [`server`] | puts it together, brings it up and takes it down |
+//! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs, time |
+
+pub mod domain;
+
+pub mod catalog_files;
+pub mod inventory;
+pub mod payments;
+pub mod store;
+
+pub mod app;
+
+pub mod grpc;
+pub mod wire;
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod server;
+pub mod telemetry;

@@ -1,0 +1,297 @@
+//! Putting it all together: the only place that names concrete stores, gateways and clocks; and
+//! the order in which a server comes up and goes down.
+
+use std::{io, net::SocketAddr, num::NonZero, sync::Arc, thread, time::Duration};
+
+use tokio::{
+    runtime,
+    sync::{Semaphore, watch},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tonic_health::server::{HealthReporter, health_reporter};
+
+use crate::{
+    app::{App, Limits, Parts},
+    catalog_files::{self, Mistakes},
+    clock::SystemClock,
+    config::{Config, PaymentsChoice, RuntimeChoice, Shutdown, StoreChoice},
+    grpc::{CallLimits, GrpcDoor},
+    payments::{Payments, simulated::SimulatedGateway},
+    store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore},
+    wire::{proto::v3::booking_service_server::BookingServiceServer, requests::RequestLimits},
+};
+
+mod connection;
+mod health;
+mod listener;
+mod routes;
+mod signals;
+
+use connection::Http;
+use listener::Listeners;
+use signals::Signals;
+
+/// How often recurring availability is extended and past slots are forgotten.
+const PAGE_TURN: Duration = Duration::from_secs(3600);
+
+/// Longest token, cart id or user id that is taken.
+const MAX_ID_BYTES: usize = 1024;
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The catalogue has mistakes.
+    #[error("the catalogue cannot be used:\n{0}")]
+    Catalog(Mistakes),
+    /// The store cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The machine gives no threads or no signals.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+}
+
+impl ServeError {
+    /// The exit code that tells scripts what kind of trouble it is.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Catalog(_) => 65,
+            Self::Bind { .. } => 69,
+            Self::Start(_) => 70,
+            Self::Store(_) => 74,
+        }
+    }
+}
+
+/// How far the server has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// It takes connections.
+    Serving,
+    /// It takes no more connections and asks those it has to end.
+    Draining,
+    /// It is over, whatever is still going on.
+    Over,
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// [`ServeError`] if it cannot begin to.
+pub fn run(config: &Config) -> Result<(), ServeError> {
+    let control = runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Start)?;
+    control.block_on(async {
+        let mut signals = Signals::new().map_err(ServeError::Start)?;
+        let server = Server::start(config, assemble(config)?).await?;
+        signals.next().await;
+        server.stop(signals.next()).await;
+        Ok(())
+    })
+}
+
+/// What the settings ask for.
+fn assemble(config: &Config) -> Result<Parts, ServeError> {
+    let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
+    let payments: Arc<dyn Payments> = match config.sales.payments {
+        PaymentsChoice::Simulated => Arc::new(SimulatedGateway::default()),
+    };
+    Ok(Parts {
+        catalog: loaded.catalog,
+        openings: loaded.openings,
+        store: open_store(config)?,
+        payments,
+        clock: Arc::new(SystemClock),
+        limits: limits(config),
+    })
+}
+
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    match config.storage.store {
+        StoreChoice::Embedded => {
+            Ok(Arc::new(EmbeddedStore::open(&config.storage.data_dir, config.storage.commit_batch_max)?))
+        }
+        StoreChoice::Memory => {
+            tracing::warn!("orders are kept in memory only and are GONE when this process ends");
+            Ok(Arc::new(MemoryStore::default()))
+        }
+    }
+}
+
+/// The limits of the use cases that the settings ask for.
+#[must_use]
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        payment_timeout: config.sales.payment_timeout,
+        max_list_bytes: config.calls.max_response_bytes,
+        horizon_sec: i64::try_from(config.sales.availability_horizon.as_secs()).unwrap_or(i64::MAX),
+    }
+}
+
+/// A server that is running.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    app: Arc<App>,
+    health: HealthReporter,
+    phase: watch::Sender<Phase>,
+    connections: TaskTracker,
+    workers: Vec<thread::JoinHandle<()>>,
+    drain_delay: Duration,
+    drain_timeout: Duration,
+}
+
+impl Server {
+    /// Opens the application, then the doors. What belongs to no connection goes on in the
+    /// runtime that this is called from.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn start(config: &Config, parts: Parts) -> Result<Self, ServeError> {
+        let app = App::open(parts).await?;
+        let listeners = bind(config)?;
+        let address = listeners.address();
+        let (health, health_service) = health_reporter();
+        let (phase, watching) = watch::channel(Phase::Serving);
+        health::announce(&health, app.store().state()).await;
+        let door = BookingServiceServer::new(GrpcDoor::new(Arc::clone(&app), call_limits(config)))
+            .max_decoding_message_size(config.calls.max_request_bytes)
+            .max_encoding_message_size(usize::MAX);
+        let routes = routes::routes(door, health_service).map_err(|error| ServeError::Start(io::Error::other(error)))?;
+        let connections = TaskTracker::new();
+        let reception = Reception {
+            routes,
+            http: Arc::new(Http::new(&config.connections)),
+            connections: connections.clone(),
+            places: Arc::new(Semaphore::new(config.connections.max_connections.min(Semaphore::MAX_PERMITS))),
+            phase: watching.clone(),
+        };
+        let workers = start_workers(config, listeners, &reception).map_err(ServeError::Start)?;
+        tokio::spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
+        tokio::spawn(turn_pages(Arc::clone(&app), watching));
+        tracing::info!(%address, workers = workers.len(), "listening");
+        let Shutdown { drain_delay, drain_timeout } = config.shutdown;
+        Ok(Self { address, app, health, phase, connections, workers, drain_delay, drain_timeout })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Goes down in good order: says that it goes, waits for load balancers to notice, takes no
+    /// more connections, finishes what is in flight, writes what is to be written. Whatever is not
+    /// done when `cut_short` is ready is left.
+    pub async fn stop(self, cut_short: impl Future<Output = ()>) {
+        tracing::info!(delay = ?self.drain_delay, limit = ?self.drain_timeout, "going down");
+        tokio::select! {
+            () = self.drain() => {}
+            () = cut_short => tracing::warn!("cut short"),
+        }
+        self.end();
+    }
+
+    async fn drain(&self) {
+        health::withdraw(&self.health).await;
+        tokio::time::sleep(self.drain_delay).await;
+        self.phase.send_replace(Phase::Draining);
+        self.connections.close();
+        self.app.commands().close();
+        let finished = async {
+            self.connections.wait().await;
+            self.app.commands().wait().await;
+        };
+        if timeout(self.drain_timeout, finished).await.is_err() {
+            let (connections, commands) = (self.connections.len(), self.app.commands().len());
+            tracing::warn!(connections, commands, "some calls did not end in time");
+        }
+    }
+
+    fn end(self) {
+        self.phase.send_replace(Phase::Over);
+        for worker in self.workers {
+            let _ = worker.join();
+        }
+        tracing::info!("down");
+    }
+}
+
+fn bind(config: &Config) -> Result<Listeners, ServeError> {
+    let address = config.serving.listen;
+    let count = match config.serving.runtime {
+        RuntimeChoice::PerCore => workers(config),
+        RuntimeChoice::Shared => 1,
+    };
+    Listeners::bind(address, count).map_err(|error| ServeError::Bind { address, error })
+}
+
+fn workers(config: &Config) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    config.serving.workers.unwrap_or_else(cores)
+}
+
+fn call_limits(config: &Config) -> CallLimits {
+    CallLimits {
+        max_in_flight: config.calls.max_in_flight,
+        call_timeout: config.calls.call_timeout,
+        request: RequestLimits {
+            max_items_per_order: config.sales.max_items_per_order,
+            max_id_bytes: MAX_ID_BYTES,
+        },
+    }
+}
+
+/// What every worker needs to receive connections.
+#[derive(Clone)]
+struct Reception {
+    routes: Routes,
+    http: Arc<Http>,
+    connections: TaskTracker,
+    /// One for each connection that may be open.
+    places: Arc<Semaphore>,
+    phase: watch::Receiver<Phase>,
+}
+
+/// Starts a thread with a runtime of its own for each listener, or, where threads share the work,
+/// one runtime of several threads.
+fn start_workers(
+    config: &Config,
+    listeners: Listeners,
+    reception: &Reception,
+) -> io::Result<Vec<thread::JoinHandle<()>>> {
+    let count = workers(config);
+    let start = |(at, listener)| {
+        let runtime = match config.serving.runtime {
+            RuntimeChoice::PerCore => runtime::Builder::new_current_thread().enable_all().build()?,
+            RuntimeChoice::Shared => runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build()?,
+        };
+        let reception = reception.clone();
+        thread::Builder::new().name(format!("worker-{at}")).spawn(move || {
+            runtime.block_on(listener::receive(listener, reception));
+            runtime.shutdown_background();
+        })
+    };
+    listeners.into_iter().enumerate().map(start).collect()
+}
+
+async fn turn_pages(app: Arc<App>, mut phase: watch::Receiver<Phase>) {
+    let mut pages = tokio::time::interval(PAGE_TURN);
+    pages.tick().await;
+    loop {
+        tokio::select! {
+            _ = pages.tick() => app.turn_the_page(),
+            _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
+        }
+    }
+}

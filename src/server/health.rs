@@ -1,0 +1,45 @@
+//! Health: serving only while orders can be taken, and no longer once the server goes down.
+
+use tokio::sync::watch;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::Phase;
+use crate::{
+    store::StoreState,
+    wire::proto::v3::booking_service_server::SERVICE_NAME,
+};
+
+/// Says how the store stands, for the server as a whole and for the service.
+pub(super) async fn announce(health: &HealthReporter, state: watch::Receiver<StoreState>) {
+    let status = match &*state.borrow() {
+        StoreState::Open => ServingStatus::Serving,
+        StoreState::Failed(_) => ServingStatus::NotServing,
+    };
+    report(health, status).await;
+}
+
+/// Says that the server goes down.
+pub(super) async fn withdraw(health: &HealthReporter) {
+    report(health, ServingStatus::NotServing).await;
+}
+
+/// Withdraws when the store fails. There is no way back but a restart.
+pub(super) async fn follow(
+    health: HealthReporter,
+    mut state: watch::Receiver<StoreState>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let failed = tokio::select! {
+        failed = state.wait_for(|state| *state != StoreState::Open) => failed.is_ok(),
+        _ = phase.wait_for(|phase| *phase == Phase::Over) => false,
+    };
+    if failed {
+        withdraw(&health).await;
+    }
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for service in ["", SERVICE_NAME] {
+        health.set_service_status(service, status).await;
+    }
+}

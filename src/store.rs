@@ -1,0 +1,251 @@
+//! What must outlive the process: orders, payments that are under way, prices last served.
+//!
+//! Everything is written through [`Store::commit`], one [`Change`] at a time, and a change is on
+//! disk as a whole or not at all. An order, its place in its user's list, its token and its
+//! payment are one change: there is no moment at which one of them is there without the others.
+
+use std::{future::Future, pin::Pin};
+
+use tokio::sync::watch;
+
+use crate::domain::{
+    money::Money,
+    order::{EpochSeconds, Order, OrderId},
+};
+
+mod names;
+pub mod record;
+
+pub mod embedded;
+pub mod memory;
+
+/// A digest of a request: equal for equal requests, whatever their encoding.
+pub type Fingerprint = [u8; 32];
+
+/// Something to be written.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// An order is created. Its payment's intent, if it had one, ends with it.
+    Order(Box<PlacedOrder>),
+    /// Money is about to be asked for.
+    PaymentIntent(PaymentIntent),
+    /// A payment came to nothing: its intent ends, the attempt stays on record.
+    PaymentEnded(PaymentAttempt),
+    /// The prices now served.
+    Prices(PriceBook),
+}
+
+/// An order with everything that belongs to it.
+#[derive(Debug, Clone)]
+pub struct PlacedOrder {
+    /// The idempotency token it was created under.
+    pub token: String,
+    /// Digest of the request that created it.
+    pub fingerprint: Fingerprint,
+    /// When it was created.
+    pub created_sec: EpochSeconds,
+    /// The order as it was answered.
+    pub order: Order,
+    /// The spots it takes.
+    pub claims: Vec<NamedClaim>,
+    /// The payment, where we charged.
+    pub payment: Option<PaymentAttempt>,
+}
+
+/// Spots by the ids of the catalogue, so that they stay true when the catalogue is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedClaim {
+    /// Merchant.
+    pub merchant_id: String,
+    /// Service.
+    pub service_id: String,
+    /// Start of the slot.
+    pub start_sec: EpochSeconds,
+    /// Length of the slot in seconds.
+    pub duration_sec: u32,
+    /// Ticket type; `None` for an appointment.
+    pub ticket_id: Option<String>,
+    /// How many spots.
+    pub count: u32,
+}
+
+/// A payment that is about to be asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PaymentIntent {
+    /// The idempotency token of the order.
+    pub token: String,
+    /// Which attempt under that token, from 1.
+    pub attempt: u32,
+    /// How much.
+    pub amount: Money,
+    /// When.
+    pub started_sec: EpochSeconds,
+    /// The spots that must not be sold again before the payment has ended.
+    pub claims: Vec<NamedClaim>,
+}
+
+/// A payment that has ended. Appended to the record, never edited.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PaymentAttempt {
+    /// What was asked for.
+    pub intent: PaymentIntent,
+    /// How it ended.
+    pub outcome: PaymentOutcome,
+    /// The gateway's name for the transaction; empty where there was none.
+    pub transaction_id: String,
+    /// When it ended.
+    pub finished_sec: EpochSeconds,
+}
+
+/// How a payment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentOutcome {
+    /// The money is ours.
+    Captured,
+    /// Nothing was taken.
+    Declined,
+    /// The outcome was unknown; the gateway has made sure that nothing is taken.
+    Voided,
+    /// Money had been taken and is given back.
+    Refunded,
+}
+
+/// The price of every ticket type as last served, and the one before.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PriceBook {
+    /// One entry a ticket type.
+    pub entries: Vec<PriceEntry>,
+}
+
+/// The price of one ticket type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriceEntry {
+    /// Merchant.
+    pub merchant_id: String,
+    /// Service.
+    pub service_id: String,
+    /// Ticket type.
+    pub ticket_id: String,
+    /// The price last served.
+    pub current: Money,
+    /// The price before that, where there was another.
+    pub previous: Option<Money>,
+}
+
+/// What a token has led to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replay {
+    /// Digest of the request that created the order.
+    pub fingerprint: Fingerprint,
+    /// The order as it was answered then.
+    pub order: Order,
+}
+
+/// Which orders to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Those of a user, newest first.
+    User(String),
+    /// Those of these ids, in this order, each once; unknown ones are left out.
+    Ids(Vec<OrderId>),
+}
+
+/// What a store remembers when it is opened.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Number of orders on record.
+    pub orders: u64,
+    /// Payments whose end is not on record.
+    pub pending: Vec<PaymentIntent>,
+    /// The prices last served.
+    pub prices: PriceBook,
+}
+
+/// Whether orders can be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreState {
+    /// They can.
+    Open,
+    /// A write failed. What is on disk is unknown, so nothing more is acknowledged until a
+    /// restart has looked; the text says what failed.
+    Failed(String),
+}
+
+/// What can go wrong with a store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be opened: somebody else has it, or it is not readable as a whole.
+    #[error("the store cannot be opened: {0}")]
+    CannotOpen(String),
+    /// A write failed, now or before; nothing more is written.
+    #[error("the store has failed: {0}")]
+    Failed(String),
+    /// A record cannot be read.
+    #[error("the store cannot be read: {0}")]
+    Unreadable(String),
+    /// A list is larger than allowed.
+    #[error("the list is larger than {limit_bytes} bytes")]
+    ListTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+}
+
+/// The answer to a commit, to be awaited.
+pub type Committed = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+
+/// A place where orders are kept.
+///
+/// After a crash a token is either known with its whole order, or unknown with nothing taken and
+/// at most a payment intent that [`Store::recover`] gives. A commit that was answered `Ok` is
+/// there; one that was not answered may or may not be.
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Writes a change. Once the future is ready the change is durable, and only then is it
+    /// visible to the look-ups below. The change is on its way even if the future is dropped.
+    fn commit(&self, change: Change) -> Committed;
+
+    /// The name that the order of this token has, or will have.
+    fn order_id(&self, token: &str) -> OrderId;
+
+    /// What the token has led to, if it has.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError>;
+
+    /// Lists orders as they stand, whole ones and `limit_bytes` in all at most.
+    ///
+    /// # Errors
+    /// [`StoreError::ListTooLarge`], [`StoreError::Unreadable`].
+    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError>;
+
+    /// How many payments have ended without an order under this token.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError>;
+
+    /// Reads everything once, before the first commit: `sold` is called with the spots of every
+    /// order.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`]: then nothing may be sold.
+    fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError>;
+
+    /// Whether orders can be taken, now and at every change of that.
+    fn state(&self) -> watch::Receiver<StoreState>;
+}
+
+/// Gathers whole entries, each with its size, unless they are larger than the limit together.
+fn within_limit<T>(
+    entries: impl Iterator<Item = (usize, T)>,
+    limit_bytes: usize,
+) -> Result<Vec<T>, StoreError> {
+    let mut total = 0_usize;
+    entries
+        .map(|(bytes, entry)| {
+            total = total.saturating_add(bytes);
+            if total > limit_bytes { Err(StoreError::ListTooLarge { limit_bytes }) } else { Ok(entry) }
+        })
+        .collect()
+}

@@ -1,0 +1,62 @@
+//! Keys of the embedded store.
+
+use super::{NAME_BYTES, Name};
+
+pub(super) const ORDERS: [u8; 1] = *b"o";
+pub(super) const USERS: [u8; 1] = *b"u";
+pub(super) const INTENTS: [u8; 1] = *b"i";
+const ENDED_PAYMENTS: [u8; 1] = *b"p";
+
+pub(super) const FORMAT: &[u8] = b"mformat";
+pub(super) const SECRET: &[u8] = b"msecret";
+pub(super) const PRICES: &[u8] = b"mprices";
+
+/// An order's own key.
+pub(super) fn order(name: &Name) -> Vec<u8> {
+    [&ORDERS[..], name].concat()
+}
+
+/// What all keys of a user's list begin with.
+pub(super) fn user(user: &Name) -> Vec<u8> {
+    [&USERS[..], user].concat()
+}
+
+/// An order's place in its user's list. The sequence is inverted, so that the newest comes first.
+pub(super) fn user_order(user: &Name, sequence: u64) -> Vec<u8> {
+    [&USERS[..], user, &(!sequence).to_be_bytes()].concat()
+}
+
+/// The sequence number in a key of a user's list.
+pub(super) fn sequence_of(user_order: &[u8]) -> Option<u64> {
+    let inverted = user_order.get(USERS.len() + NAME_BYTES..)?;
+    Some(!u64::from_be_bytes(inverted.try_into().ok()?))
+}
+
+/// The payment intent of an order.
+pub(super) fn intent(order: &Name) -> Vec<u8> {
+    [&INTENTS[..], order].concat()
+}
+
+/// What the keys of all payments begin with that ended without this order.
+pub(super) fn ended_payments(order: &Name) -> Vec<u8> {
+    [&ENDED_PAYMENTS[..], order].concat()
+}
+
+/// A payment that ended without its order.
+pub(super) fn ended_payment(order: &Name, attempt: u32) -> Vec<u8> {
+    [&ENDED_PAYMENTS[..], order, &attempt.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_order_of_a_user_comes_first() {
+        let user = [7; NAME_BYTES];
+        let keys: Vec<_> = [9, 8, 1].into_iter().map(|sequence| user_order(&user, sequence)).collect();
+        assert!(keys.is_sorted());
+        assert_eq!(sequence_of(&keys[0]), Some(9));
+        assert_eq!(sequence_of(b"u"), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! A store that forgets everything when the process ends: for demonstrations and tests.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    Change, Committed, NamedClaim, PlacedOrder, PriceBook, Recovered, Replay, Selection, Store, StoreError, StoreState,
+    names::{self, Name, Names},
+    record,
+};
+use crate::domain::order::{Order, OrderId};
+
+/// Keeps orders in memory only.
+#[derive(Debug)]
+pub struct MemoryStore {
+    names: Names,
+    shelves: Mutex<Shelves>,
+    state: watch::Sender<StoreState>,
+}
+
+#[derive(Debug, Default)]
+struct Shelves {
+    orders: HashMap<Name, PlacedOrder>,
+    by_user: HashMap<String, Vec<Name>>,
+    failed_attempts: HashMap<String, u32>,
+    prices: PriceBook,
+}
+
+impl Default for MemoryStore {
+    /// An empty store; its order ids are its own only for as long as it lives.
+    fn default() -> Self {
+        let state = watch::Sender::new(StoreState::Open);
+        Self { names: Names::new([0; 32]), shelves: Mutex::default(), state }
+    }
+}
+
+impl MemoryStore {
+    fn shelves(&self) -> MutexGuard<'_, Shelves> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, change: Change) {
+        let mut shelves = self.shelves();
+        match change {
+            Change::Order(placed) => {
+                let name = self.names.of_token(&placed.token);
+                shelves.by_user.entry(placed.order.customer.user_id.clone()).or_default().push(name);
+                shelves.orders.insert(name, *placed);
+            }
+            Change::PaymentIntent(_) => {}
+            Change::PaymentEnded(attempt) => {
+                *shelves.failed_attempts.entry(attempt.intent.token).or_default() += 1;
+            }
+            Change::Prices(prices) => shelves.prices = prices,
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, change: Change) -> Committed {
+        self.apply(change);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn order_id(&self, token: &str) -> OrderId {
+        names::order_id(&self.names.of_token(token))
+    }
+
+    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
+        let shelves = self.shelves();
+        let placed = shelves.orders.get(&self.names.of_token(token));
+        Ok(placed.map(|placed| Replay { fingerprint: placed.fingerprint, order: placed.order.clone() }))
+    }
+
+    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
+        let shelves = self.shelves();
+        let names: Vec<Name> = match selection {
+            Selection::User(user_id) => shelves.by_user.get(user_id).into_iter().flatten().rev().copied().collect(),
+            Selection::Ids(ids) => names::each_once(ids),
+        };
+        let found = names.iter().filter_map(|name| shelves.orders.get(name));
+        let sized = found.map(|placed| (record::encode_order(placed, 0).len(), placed.order.clone()));
+        super::within_limit(sized, limit_bytes)
+    }
+
+    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
+        Ok(self.shelves().failed_attempts.get(token).copied().unwrap_or(0))
+    }
+
+    fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError> {
+        let shelves = self.shelves();
+        for placed in shelves.orders.values() {
+            sold(&placed.claims);
+        }
+        let orders = u64::try_from(shelves.orders.len()).unwrap_or(u64::MAX);
+        Ok(Recovered { orders, pending: Vec::new(), prices: shelves.prices.clone() })
+    }
+
+    fn state(&self) -> watch::Receiver<StoreState> {
+        self.state.subscribe()
+    }
+}

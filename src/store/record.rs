@@ -1,0 +1,188 @@
+//! Records as they stand on disk: protocol buffers, so that old records can be read by later
+//! versions.
+
+use prost::Message;
+
+use super::{
+    Fingerprint, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook, PriceEntry, Replay,
+    StoreError,
+};
+use crate::{
+    domain::money::{Currency, Money},
+    domain::order::{Order, OrderId},
+    wire::{from_proto, proto::store as wire, to_proto},
+};
+
+/// The record of an order, the `sequence`-th of its store.
+#[must_use]
+pub fn encode_order(placed: &PlacedOrder, sequence: u64) -> Vec<u8> {
+    let PlacedOrder { token, fingerprint, created_sec, order, claims, payment } = placed;
+    let record = wire::OrderRecord {
+        token: token.clone(),
+        fingerprint: fingerprint.to_vec(),
+        sequence,
+        created_sec: *created_sec,
+        order: Some(to_proto::order(order)),
+        claim: claims.iter().map(encode_claim).collect(),
+        payment: payment.as_ref().map(|attempt| attempt_record(attempt, &order.id)),
+    };
+    record.encode_to_vec()
+}
+
+/// What a token has led to.
+///
+/// # Errors
+/// [`StoreError::Unreadable`].
+pub fn decode_replay(bytes: &[u8]) -> Result<Replay, StoreError> {
+    let record = decode::<wire::OrderRecord>(bytes)?;
+    let fingerprint: Fingerprint =
+        record.fingerprint.try_into().map_err(|_| unreadable("an order's fingerprint has the wrong length"))?;
+    Ok(Replay { fingerprint, order: known_order(record.order)? })
+}
+
+/// The order in a record.
+///
+/// # Errors
+/// [`StoreError::Unreadable`].
+pub fn decode_order(bytes: &[u8]) -> Result<Order, StoreError> {
+    known_order(decode::<wire::OrderRecord>(bytes)?.order)
+}
+
+/// The place of an order in its store, and the spots it takes.
+///
+/// # Errors
+/// [`StoreError::Unreadable`].
+pub fn decode_claims(bytes: &[u8]) -> Result<(u64, Vec<NamedClaim>), StoreError> {
+    let record = decode::<wire::OrderRecord>(bytes)?;
+    let claims = record.claim.into_iter().map(decode_claim).collect::<Result<_, _>>()?;
+    Ok((record.sequence, claims))
+}
+
+/// The record of a payment that is about to be asked for.
+#[must_use]
+pub fn encode_intent(intent: &PaymentIntent, order: &OrderId) -> Vec<u8> {
+    intent_record(intent, order).encode_to_vec()
+}
+
+/// A payment that is about to be asked for.
+///
+/// # Errors
+/// [`StoreError::Unreadable`].
+pub fn decode_intent(bytes: &[u8]) -> Result<PaymentIntent, StoreError> {
+    let wire::PaymentIntent { token, order_id: _, attempt, amount_micros, currency_code, started_sec, claim } =
+        decode(bytes)?;
+    let claims = claim.into_iter().map(decode_claim).collect::<Result<_, _>>()?;
+    Ok(PaymentIntent { token, attempt, amount: money(amount_micros, &currency_code)?, started_sec, claims })
+}
+
+/// The record of a payment that has ended.
+#[must_use]
+pub fn encode_attempt(attempt: &PaymentAttempt, order: &OrderId) -> Vec<u8> {
+    attempt_record(attempt, order).encode_to_vec()
+}
+
+/// The record of the prices last served.
+#[must_use]
+pub fn encode_prices(book: &PriceBook) -> Vec<u8> {
+    wire::PriceBook { entry: book.entries.iter().map(encode_price).collect() }.encode_to_vec()
+}
+
+/// The prices last served.
+///
+/// # Errors
+/// [`StoreError::Unreadable`].
+pub fn decode_prices(bytes: &[u8]) -> Result<PriceBook, StoreError> {
+    let book = decode::<wire::PriceBook>(bytes)?;
+    let entries = book.entry.into_iter().map(decode_price).collect::<Result<_, _>>()?;
+    Ok(PriceBook { entries })
+}
+
+fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, StoreError> {
+    M::decode(bytes).map_err(|error| unreadable(&error.to_string()))
+}
+
+fn unreadable(what: &str) -> StoreError {
+    StoreError::Unreadable(what.to_owned())
+}
+
+fn known_order(order: Option<crate::wire::proto::v3::Order>) -> Result<Order, StoreError> {
+    order.map(from_proto::order).ok_or_else(|| unreadable("a record holds no order"))
+}
+
+fn money(micros: i64, currency_code: &str) -> Result<Money, StoreError> {
+    let currency = Currency::from_code(currency_code)
+        .ok_or_else(|| unreadable(&format!("{currency_code:?} is not a currency")))?;
+    Ok(Money::from_micros(micros, currency))
+}
+
+/// Amounts on record have been seen to fit when they were computed.
+fn micros(money: Money) -> i64 {
+    money.to_micros().unwrap_or(i64::MAX)
+}
+
+fn encode_claim(claim: &NamedClaim) -> wire::SlotClaim {
+    let NamedClaim { merchant_id, service_id, start_sec, duration_sec, ticket_id, count } = claim;
+    wire::SlotClaim {
+        merchant_id: merchant_id.clone(),
+        service_id: service_id.clone(),
+        start_sec: *start_sec,
+        duration_sec: i64::from(*duration_sec),
+        ticket_id: ticket_id.clone().unwrap_or_default(),
+        count: *count,
+    }
+}
+
+fn decode_claim(claim: wire::SlotClaim) -> Result<NamedClaim, StoreError> {
+    let wire::SlotClaim { merchant_id, service_id, start_sec, duration_sec, ticket_id, count } = claim;
+    let duration_sec = u32::try_from(duration_sec).map_err(|_| unreadable("a slot has no such length"))?;
+    let ticket_id = Some(ticket_id).filter(|id| !id.is_empty());
+    Ok(NamedClaim { merchant_id, service_id, start_sec, duration_sec, ticket_id, count })
+}
+
+fn intent_record(intent: &PaymentIntent, order: &OrderId) -> wire::PaymentIntent {
+    let PaymentIntent { token, attempt, amount, started_sec, claims } = intent;
+    wire::PaymentIntent {
+        token: token.clone(),
+        order_id: order.0.clone(),
+        attempt: *attempt,
+        amount_micros: micros(*amount),
+        currency_code: amount.currency().code().to_owned(),
+        started_sec: *started_sec,
+        claim: claims.iter().map(encode_claim).collect(),
+    }
+}
+
+fn attempt_record(attempt: &PaymentAttempt, order: &OrderId) -> wire::PaymentAttempt {
+    let PaymentAttempt { intent, outcome, transaction_id, finished_sec } = attempt;
+    let outcome = match outcome {
+        PaymentOutcome::Captured => wire::PaymentOutcome::Captured,
+        PaymentOutcome::Declined => wire::PaymentOutcome::Declined,
+        PaymentOutcome::Voided => wire::PaymentOutcome::Voided,
+        PaymentOutcome::Refunded => wire::PaymentOutcome::Refunded,
+    };
+    wire::PaymentAttempt {
+        intent: Some(intent_record(intent, order)),
+        outcome: outcome.into(),
+        transaction_id: transaction_id.clone(),
+        finished_sec: *finished_sec,
+    }
+}
+
+fn encode_price(entry: &PriceEntry) -> wire::PriceEntry {
+    let PriceEntry { merchant_id, service_id, ticket_id, current, previous } = entry;
+    wire::PriceEntry {
+        merchant_id: merchant_id.clone(),
+        service_id: service_id.clone(),
+        ticket_id: ticket_id.clone(),
+        current_micros: micros(*current),
+        currency_code: current.currency().code().to_owned(),
+        previous_micros: previous.map(micros),
+    }
+}
+
+fn decode_price(entry: wire::PriceEntry) -> Result<PriceEntry, StoreError> {
+    let wire::PriceEntry { merchant_id, service_id, ticket_id, current_micros, currency_code, previous_micros } = entry;
+    let current = money(current_micros, &currency_code)?;
+    let previous = previous_micros.map(|micros| Money::from_micros(micros, current.currency()));
+    Ok(PriceEntry { merchant_id, service_id, ticket_id, current, previous })
+}

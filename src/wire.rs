@@ -1,0 +1,17 @@
+//! The published messages, and the way in and out of them. Both doors share all of it.
+
+pub mod proto;
+
+pub mod from_proto;
+pub mod requests;
+pub mod to_proto;
+
+pub mod codec;
+pub mod codes;
+
+/// A digest of a message: the same for every encoding of it, because fields stand in the order of
+/// their numbers, maps in the order of their keys, and unknown fields are gone once it is decoded.
+#[must_use]
+pub fn fingerprint(message: &impl prost::Message) -> crate::store::Fingerprint {
+    blake3::hash(&message.encode_to_vec()).into()
+}

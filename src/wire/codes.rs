@@ -1,0 +1,145 @@
+//! The one table of refusals: what a kind of problem is called, over every door, and whether
+//! asking again can help.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use super::requests::{UNKNOWN_MERCHANT, Violations};
+use crate::app::Refusal;
+
+/// The domain of our `google.rpc.ErrorInfo` reasons.
+pub const ERROR_DOMAIN: &str = "boxoffice";
+
+/// When a caller may well ask again.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// Why a call has no answer of the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The bytes are not the message they should be.
+    Malformed(String),
+    /// The message breaks rules of requests.
+    Invalid(Violations),
+    /// The message is larger than the server takes.
+    RequestTooLarge,
+    /// As many calls are in flight as the server takes.
+    Busy,
+    /// The call's time is up. What it began may yet be done.
+    DeadlineExceeded,
+    /// The application refuses.
+    Refused(Refusal),
+    /// A bug. The text is for the log and not for the caller.
+    Bug(String),
+}
+
+/// What a kind of problem is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The gRPC status.
+    pub grpc: Code,
+    /// The HTTP status of the same.
+    pub http: u16,
+    /// The machine-readable reason.
+    pub reason: &'static str,
+    /// Whether the same request may succeed if it is sent again.
+    pub retryable: bool,
+}
+
+const fn row(grpc: Code, http: u16, reason: &'static str, retryable: bool) -> Row {
+    Row { grpc, http, reason, retryable }
+}
+
+impl Problem {
+    /// The table.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        match self {
+            Self::Malformed(_) => row(Code::InvalidArgument, 400, "MALFORMED_MESSAGE", false),
+            Self::Invalid(_) => row(Code::InvalidArgument, 400, "INVALID_REQUEST", false),
+            Self::Refused(Refusal::UnknownMerchant) => row(Code::InvalidArgument, 400, "INVALID_REQUEST", false),
+            Self::Refused(Refusal::TokenReused) => row(Code::InvalidArgument, 400, "TOKEN_REUSED", false),
+            Self::Refused(Refusal::InProgress) => row(Code::Aborted, 409, "ORDER_IN_PROGRESS", true),
+            Self::RequestTooLarge => row(Code::ResourceExhausted, 413, "REQUEST_TOO_LARGE", false),
+            Self::Refused(Refusal::ListTooLarge { .. }) => row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false),
+            Self::Busy => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true),
+            Self::Refused(Refusal::StoreFailed) => row(Code::Unavailable, 503, "STORE_UNAVAILABLE", true),
+            Self::DeadlineExceeded => row(Code::DeadlineExceeded, 504, "DEADLINE_EXCEEDED", true),
+            Self::Refused(Refusal::Unreadable | Refusal::Bug) | Self::Bug(_) => {
+                row(Code::Internal, 500, "INTERNAL", false)
+            }
+        }
+    }
+
+    /// What the caller reads: what is wrong, and what to do about it where that is known.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Malformed(text) => format!("the message cannot be decoded: {text}"),
+            Self::Invalid(violations) => format!("the request breaks rules of the contract: {violations}"),
+            Self::RequestTooLarge => "the message is larger than this server takes".to_owned(),
+            Self::Busy => "as many calls are in flight as this server takes; try again shortly".to_owned(),
+            Self::DeadlineExceeded => {
+                "the call's time is up; an order may have been created, so repeat it under the same token".to_owned()
+            }
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::Bug(_) => "an internal error; it has been logged".to_owned(),
+        }
+    }
+
+    fn details(&self) -> ErrorDetails {
+        let row = self.row();
+        let mut details = ErrorDetails::with_error_info(row.reason, ERROR_DOMAIN, std::collections::HashMap::new());
+        if row.retryable {
+            details.set_retry_info(Some(RETRY_DELAY));
+        }
+        let fields = self.violated_fields();
+        if !fields.is_empty() {
+            details.set_bad_request(fields);
+        }
+        details
+    }
+
+    fn violated_fields(&self) -> Vec<FieldViolation> {
+        match self {
+            Self::Invalid(violations) => {
+                violations.iter().map(|found| FieldViolation::new(&found.field, &found.rule)).collect()
+            }
+            Self::Refused(Refusal::UnknownMerchant) => vec![FieldViolation::new("merchant_id", UNKNOWN_MERCHANT)],
+            Self::Refused(Refusal::TokenReused) => {
+                vec![FieldViolation::new("idempotency_token", "was used for another request")]
+            }
+            Self::Malformed(_)
+            | Self::RequestTooLarge
+            | Self::Busy
+            | Self::DeadlineExceeded
+            | Self::Refused(
+                Refusal::InProgress
+                | Refusal::ListTooLarge { .. }
+                | Refusal::StoreFailed
+                | Refusal::Unreadable
+                | Refusal::Bug,
+            )
+            | Self::Bug(_) => Vec::new(),
+        }
+    }
+}
+
+impl From<Problem> for Status {
+    fn from(problem: Problem) -> Self {
+        Self::with_error_details(problem.row().grpc, problem.message(), problem.details())
+    }
+}
+
+impl From<Violations> for Problem {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

@@ -1,0 +1,356 @@
+//! From the wire inwards: published messages become the values that the application works with.
+//!
+//! Every message is taken apart completely, so that a field that is added to the contract does not
+//! go unnoticed here. Whatever a request breaks is reported at once.
+
+use super::{
+    proto::v3,
+    requests::{RequestLimits, Violations},
+};
+use crate::{
+    app::{Cart, CreateOrder},
+    domain::order::{
+        BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NewOrder, NoShowFee, Order, OrderId,
+        OrderedTickets, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption, PaymentProcessor,
+        PostalAddress, PrepaymentStatus, PriceTag, PriceType,
+    },
+    store::Selection,
+};
+
+/// A request to check a cart.
+///
+/// # Errors
+/// Every rule of requests that it breaks.
+pub fn check_request(
+    request: v3::CheckOrderFulfillabilityRequest,
+    limits: &RequestLimits,
+    is_merchant: &dyn Fn(&str) -> bool,
+) -> Result<Cart, Violations> {
+    let v3::CheckOrderFulfillabilityRequest { merchant_id, item, cart_id } = request;
+    let mut violations = Violations::default();
+    violations.check_merchant("merchant_id", &merchant_id, is_merchant);
+    violations.check_text("cart_id", &cart_id, limits.max_id_bytes);
+    let items = line_items("item", item, limits, &mut violations);
+    violations.into_result()?;
+    Ok(Cart { merchant_id, items, cart_id: Some(cart_id).filter(|id| !id.is_empty()) })
+}
+
+/// A request to create an order.
+///
+/// # Errors
+/// Every rule of requests that it breaks.
+pub fn create_request(
+    request: v3::CreateOrderRequest,
+    limits: &RequestLimits,
+    is_merchant: &dyn Fn(&str) -> bool,
+) -> Result<CreateOrder, Violations> {
+    let fingerprint = super::fingerprint(&request);
+    let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token } = request;
+    let mut violations = Violations::default();
+    violations.require_text("idempotency_token", &idempotency_token, limits.max_id_bytes);
+    let order = match order {
+        Some(order) => new_order(order, payment_processing_parameters, limits, is_merchant, &mut violations),
+        None => {
+            violations.require("order");
+            None
+        }
+    };
+    violations.into_result()?;
+    let order = order.ok_or_else(|| Violations::one("order", "is required"))?;
+    Ok(CreateOrder { token: idempotency_token, fingerprint, order })
+}
+
+/// A request to list orders.
+///
+/// # Errors
+/// Every rule of requests that it breaks.
+pub fn list_request(request: v3::ListOrdersRequest, limits: &RequestLimits) -> Result<Selection, Violations> {
+    use v3::list_orders_request::{Ids, OrderIds};
+    let v3::ListOrdersRequest { ids } = request;
+    match ids {
+        Some(Ids::UserId(user_id)) if !user_id.is_empty() => {
+            let mut violations = Violations::default();
+            violations.check_text("user_id", &user_id, limits.max_id_bytes);
+            violations.into_result().map(|()| Selection::User(user_id))
+        }
+        Some(Ids::OrderIds(OrderIds { order_id })) if !order_id.is_empty() => {
+            Ok(Selection::Ids(order_id.into_iter().map(OrderId).collect()))
+        }
+        Some(Ids::UserId(_)) => Err(Violations::one("user_id", "must not be empty")),
+        Some(Ids::OrderIds(_)) => Err(Violations::one("order_ids.order_id", "must name at least one order")),
+        None => Err(Violations::one("ids", "needs user_id or order_ids")),
+    }
+}
+
+fn new_order(
+    order: v3::Order,
+    processing: Option<v3::PaymentProcessingParameters>,
+    limits: &RequestLimits,
+    is_merchant: &dyn Fn(&str) -> bool,
+    violations: &mut Violations,
+) -> Option<NewOrder> {
+    let v3::Order { order_id, user_information, payment_information, merchant_id, item } = order;
+    if !order_id.is_empty() {
+        violations.add("order.order_id", "must not be set: the booking partner names the order");
+    }
+    violations.check_merchant("order.merchant_id", &merchant_id, is_merchant);
+    if item.is_empty() {
+        violations.add("order.item", "needs at least one item");
+    }
+    let items = line_items("order.item", item, limits, violations);
+    let customer = known_customer(user_information, limits, violations);
+    let challenge = payment_information.as_ref().and_then(challenge);
+    let payment = payment_information.map(|payment| {
+        check_payment_enums(&payment, violations);
+        payment_details(payment)
+    });
+    let charged = payment.as_ref().is_some_and(|it| it.processed_by == Some(PaymentProcessor::Partner));
+    let method = charged.then(|| payment_method(processing, challenge, violations)).flatten();
+    Some(NewOrder { merchant_id, customer: customer?, items, payment, method })
+}
+
+fn known_customer(
+    user: Option<v3::UserInformation>,
+    limits: &RequestLimits,
+    violations: &mut Violations,
+) -> Option<Customer> {
+    let Some(user) = user else {
+        violations.require("order.user_information");
+        return None;
+    };
+    let customer = customer(user);
+    violations.require_text("order.user_information.user_id", &customer.user_id, limits.max_id_bytes);
+    violations.check_name("order.user_information.given_name", &customer.given_name);
+    violations.check_name("order.user_information.family_name", &customer.family_name);
+    Some(customer)
+}
+
+fn payment_method(
+    processing: Option<v3::PaymentProcessingParameters>,
+    challenge: Option<PaymentChallenge>,
+    violations: &mut Violations,
+) -> Option<PaymentMethod> {
+    let field = "payment_processing_parameters";
+    let Some(processing) = processing else {
+        violations.add(field, "is required where the booking partner processes the payment");
+        return None;
+    };
+    #[expect(deprecated, reason = "older callers still send the token in its first place")]
+    let v3::PaymentProcessingParameters {
+        unparsed_payment_method_token,
+        payment_method_token,
+        processor: _,
+        version: _,
+        payment_processor: _,
+        tokenization_config: _,
+    } = processing;
+    let token = if unparsed_payment_method_token.is_empty() {
+        payment_method_token
+    } else {
+        unparsed_payment_method_token
+    };
+    if token.is_empty() {
+        violations.require(&format!("{field}.unparsed_payment_method_token"));
+    }
+    Some(PaymentMethod { token, challenge })
+}
+
+fn challenge(payment: &v3::PaymentInformation) -> Option<PaymentChallenge> {
+    (!payment.pa_response.is_empty()).then(|| PaymentChallenge {
+        response: payment.pa_response.clone(),
+        merchant_data: payment.md_merchant_data.clone(),
+    })
+}
+
+fn check_payment_enums(payment: &v3::PaymentInformation, violations: &mut Violations) {
+    let at = |field: &str| format!("order.payment_information.{field}");
+    violations.check_enum::<v3::PrepaymentStatus>(&at("prepayment_status"), payment.prepayment_status);
+    violations.check_enum::<v3::payment_information::PaymentProcessedBy>(
+        &at("payment_processed_by"),
+        payment.payment_processed_by,
+    );
+    if let Some(deposit) = &payment.deposit {
+        violations.check_enum::<v3::PriceType>(&at("deposit.deposit_type"), deposit.deposit_type);
+    }
+    if let Some(fee) = &payment.no_show_fee {
+        violations.check_enum::<v3::PriceType>(&at("no_show_fee.fee_type"), fee.fee_type);
+    }
+}
+
+fn line_items(
+    field: &str,
+    items: Vec<v3::LineItem>,
+    limits: &RequestLimits,
+    violations: &mut Violations,
+) -> Vec<LineItem> {
+    if items.len() > limits.max_items_per_order {
+        let most = limits.max_items_per_order;
+        violations.add(field, &format!("has {} items; at most {most} are taken", items.len()));
+        return Vec::new();
+    }
+    for (at, item) in items.iter().enumerate() {
+        if item.status != 0 {
+            violations.add(&format!("{field}[{at}].status"), "must not be set in a request");
+        }
+    }
+    items.into_iter().map(|item| line_item(item).0).collect()
+}
+
+/// An order as it stands on record.
+#[must_use]
+pub fn order(order: v3::Order) -> Order {
+    let v3::Order { order_id, user_information, payment_information, merchant_id, item } = order;
+    Order {
+        id: OrderId(order_id),
+        merchant_id,
+        customer: user_information.map(customer).unwrap_or_default(),
+        payment: payment_information.map(payment_details),
+        items: item.into_iter().map(booked_item).collect(),
+    }
+}
+
+fn booked_item(item: v3::LineItem) -> BookedItem {
+    let (line, status) = line_item(item);
+    BookedItem { line, status: status.unwrap_or(BookingStatus::Confirmed) }
+}
+
+/// A line item and its state. A warning is for answers only and is not read.
+fn line_item(item: v3::LineItem) -> (LineItem, Option<BookingStatus>) {
+    let v3::LineItem {
+        service_id,
+        start_sec,
+        duration_sec,
+        tickets,
+        price,
+        status,
+        intake_form_answers,
+        warning_reason: _,
+    } = item;
+    let line = LineItem {
+        service_id,
+        start_sec,
+        duration_sec,
+        tickets: tickets.into_iter().map(ordered_tickets).collect(),
+        price: price.map(price_tag),
+        answers: intake_form_answers.map(intake_answers),
+    };
+    (line, booking_status(status))
+}
+
+fn ordered_tickets(tickets: v3::line_item::OrderedTickets) -> OrderedTickets {
+    let v3::line_item::OrderedTickets { ticket_id, count } = tickets;
+    OrderedTickets { ticket_id, count }
+}
+
+fn intake_answers(answers: v3::IntakeFormAnswers) -> Vec<IntakeAnswer> {
+    let v3::IntakeFormAnswers { answer } = answers;
+    answer
+        .into_iter()
+        .map(|v3::IntakeFormFieldAnswer { id, response }| IntakeAnswer { question_id: id, responses: response })
+        .collect()
+}
+
+fn price_tag(price: v3::Price) -> PriceTag {
+    let v3::Price { price_micros, currency_code, pricing_option_tag } = price;
+    PriceTag { micros: price_micros, currency_code, pricing_option_tag }
+}
+
+fn booking_status(status: i32) -> Option<BookingStatus> {
+    use v3::BookingStatus as Wire;
+    match Wire::try_from(status).ok()? {
+        Wire::Unspecified => None,
+        Wire::Confirmed => Some(BookingStatus::Confirmed),
+        Wire::PendingMerchantConfirmation => Some(BookingStatus::PendingMerchantConfirmation),
+        Wire::Canceled => Some(BookingStatus::Canceled),
+        Wire::NoShow => Some(BookingStatus::NoShow),
+        Wire::NoShowPenalized => Some(BookingStatus::NoShowPenalized),
+        Wire::Failed => Some(BookingStatus::Failed),
+        Wire::DeclinedByMerchant => Some(BookingStatus::DeclinedByMerchant),
+    }
+}
+
+fn customer(user: v3::UserInformation) -> Customer {
+    let v3::UserInformation { user_id, given_name, family_name, address, telephone, email, language_code } = user;
+    let address = address.map(postal_address);
+    Customer { user_id, given_name, family_name, address, telephone, email, language_code }
+}
+
+fn postal_address(address: v3::PostalAddress) -> PostalAddress {
+    let v3::PostalAddress { country, locality, region, postal_code, street_address } = address;
+    PostalAddress { country, locality, region, postal_code, street_address }
+}
+
+fn payment_details(payment: v3::PaymentInformation) -> PaymentDetails {
+    let v3::PaymentInformation {
+        prepayment_status,
+        payment_transaction_id,
+        price,
+        tax_amount,
+        fees,
+        fees_and_taxes,
+        deposit: terms,
+        no_show_fee: no_show,
+        payment_processed_by,
+        fraud_signals: _,
+        pa_response: _,
+        md_merchant_data: _,
+        payment_id,
+    } = payment;
+    PaymentDetails {
+        prepayment: prepayment(prepayment_status),
+        transaction_id: payment_transaction_id,
+        price: price.map(price_tag),
+        tax_amount: tax_amount.map(price_tag),
+        fees: fees.map(price_tag),
+        fees_and_taxes: fees_and_taxes.map(price_tag),
+        deposit: terms.map(deposit),
+        no_show_fee: no_show.map(no_show_fee),
+        processed_by: processed_by(payment_processed_by),
+        option: payment_id.map(payment_option),
+    }
+}
+
+fn prepayment(status: i32) -> Option<PrepaymentStatus> {
+    use v3::PrepaymentStatus as Wire;
+    match Wire::try_from(status).ok()? {
+        Wire::Unspecified => None,
+        Wire::PrepaymentProvided => Some(PrepaymentStatus::Provided),
+        Wire::PrepaymentNotProvided => Some(PrepaymentStatus::NotProvided),
+        Wire::PrepaymentRefunded => Some(PrepaymentStatus::Refunded),
+        Wire::PrepaymentCredited => Some(PrepaymentStatus::Credited),
+    }
+}
+
+fn processed_by(processor: i32) -> Option<PaymentProcessor> {
+    use v3::payment_information::PaymentProcessedBy as Wire;
+    match Wire::try_from(processor).ok()? {
+        Wire::Unspecified => None,
+        Wire::ProcessedByGoogle => Some(PaymentProcessor::Google),
+        Wire::ProcessedByPartner => Some(PaymentProcessor::Partner),
+    }
+}
+
+fn payment_option(option: v3::payment_information::PaymentId) -> PaymentOption {
+    use v3::payment_information::PaymentId as Wire;
+    match option {
+        Wire::PaymentOptionId(id) => PaymentOption::Merchant(id),
+        Wire::UserPaymentOptionId(id) => PaymentOption::Customer(id),
+    }
+}
+
+fn deposit(terms: v3::Deposit) -> Deposit {
+    let v3::Deposit { deposit, min_advance_cancellation_sec, deposit_type } = terms;
+    Deposit { amount: deposit.map(price_tag), min_advance_cancellation_sec, kind: price_type(deposit_type) }
+}
+
+fn no_show_fee(terms: v3::NoShowFee) -> NoShowFee {
+    let v3::NoShowFee { fee, fee_type } = terms;
+    NoShowFee { amount: fee.map(price_tag), kind: price_type(fee_type) }
+}
+
+fn price_type(kind: i32) -> PriceType {
+    match v3::PriceType::try_from(kind) {
+        Ok(v3::PriceType::PerPerson) => PriceType::PerPerson,
+        Ok(v3::PriceType::FixedRateDefault) | Err(_) => PriceType::Fixed,
+    }
+}

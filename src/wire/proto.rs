@@ -1,0 +1,45 @@
+//! The generated messages, client and server.
+//!
+//! Generated code names other packages relative to its own, so the modules are
+//! nested as the packages are. Use them as [`v3`] and [`store`].
+
+pub use boxoffice::store::v1 as store;
+pub use ext::maps::booking::partner::v3;
+
+/// The published files, with their comments, for server reflection. The records
+/// of the store are not among them.
+pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("booking_service");
+
+mod ext {
+    pub(crate) mod maps {
+        pub(crate) mod booking {
+            pub(crate) mod partner {
+                /// The contract with callers: messages, client and server.
+                #[expect(
+                    clippy::allow_attributes,
+                    clippy::allow_attributes_without_reason,
+                    clippy::default_trait_access,
+                    clippy::doc_markdown,
+                    clippy::large_enum_variant,
+                    clippy::missing_errors_doc,
+                    clippy::must_use_candidate,
+                    clippy::too_many_lines,
+                    reason = "generated code"
+                )]
+                pub mod v3 {
+                    tonic::include_proto!("ext.maps.booking.partner.v3");
+                }
+            }
+        }
+    }
+}
+
+mod boxoffice {
+    pub(crate) mod store {
+        /// The records of the embedded store.
+        #[expect(clippy::doc_markdown, clippy::must_use_candidate, reason = "generated code")]
+        pub mod v1 {
+            tonic::include_proto!("boxoffice.store.v1");
+        }
+    }
+}

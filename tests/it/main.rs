@@ -1,0 +1,5 @@
+//! Everything that is tested through a real server and a real client.
+
+mod support;
+
+mod smoke;

@@ -1,0 +1,347 @@
+//! A real server on a free port, with a clock and a gateway in the test's hands, and a real client.
+
+use std::{path::PathBuf, sync::Arc};
+
+use boxoffice::{
+    app::Parts,
+    catalog_files,
+    clock::ManualClock,
+    config::Config,
+    payments::{Payments, simulated::SimulatedGateway},
+    server::{self, Server},
+    store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
+    wire::proto::v3::{
+        CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse,
+        IntakeFormAnswers, IntakeFormFieldAnswer, LineItem, LineItemFulfillability, ListOrdersRequest, Order,
+        OrderFailure, PaymentInformation, PaymentProcessingParameters, Price, UserInformation,
+        booking_service_client::BookingServiceClient,
+        create_order_response,
+        line_item::OrderedTickets,
+        list_orders_request::{Ids, OrderIds},
+        payment_information::PaymentProcessedBy,
+    },
+};
+use tonic::{Status, transport::Channel};
+
+/// The moment at which every test begins: Thursday, 15 January 2026, 06:00 UTC.
+pub(crate) const NOW: i64 = 1_768_456_800;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+/// The second at which the day after [`NOW`] has this time.
+pub(crate) fn tomorrow_at(hour: i64, minute: i64) -> i64 {
+    (NOW / DAY + 1) * DAY + hour * HOUR + minute * 60
+}
+
+/// What a test may choose before the server starts.
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    pub(crate) catalog: PathBuf,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) payments: Arc<dyn Payments>,
+    pub(crate) store: Arc<dyn Store>,
+}
+
+impl Default for Setup {
+    /// The sample catalogue, a store in memory, the simulated gateway.
+    fn default() -> Self {
+        Self {
+            config: config(),
+            catalog: sample_catalog(),
+            clock: Arc::new(ManualClock::at(NOW)),
+            payments: Arc::new(SimulatedGateway::default()),
+            store: Arc::new(MemoryStore::default()),
+        }
+    }
+}
+
+impl Setup {
+    /// A server that keeps its orders in `dir`.
+    pub(crate) fn embedded(dir: &std::path::Path) -> Self {
+        Self { store: Arc::new(EmbeddedStore::open(dir, 1024).unwrap()), ..Self::default() }
+    }
+
+    /// Starts it.
+    pub(crate) async fn start(self) -> TestServer {
+        let Self { config, catalog, clock, payments, store } = self;
+        let loaded = catalog_files::load(&catalog).unwrap();
+        let parts = Parts {
+            catalog: loaded.catalog,
+            openings: loaded.openings,
+            store,
+            payments,
+            clock: clock.clone(),
+            limits: server::limits(&config),
+        };
+        let server = Server::start(&config, parts).await.unwrap();
+        let channel = connect(&server).await;
+        TestServer { server, channel, clock }
+    }
+}
+
+/// The defaults, on a free port, going down without delay.
+pub(crate) fn config() -> Config {
+    let mut config = Config::default();
+    config.serving.listen = "127.0.0.1:0".parse().unwrap();
+    config.serving.workers = Some(2);
+    config.shutdown.drain_delay = std::time::Duration::ZERO;
+    config
+}
+
+/// The catalogue that comes with the sources.
+pub(crate) fn sample_catalog() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/catalog")
+}
+
+async fn connect(server: &Server) -> Channel {
+    Channel::from_shared(format!("http://{}", server.address())).unwrap().connect().await.unwrap()
+}
+
+/// A running server and a connection to it.
+pub(crate) struct TestServer {
+    pub(crate) server: Server,
+    pub(crate) channel: Channel,
+    pub(crate) clock: Arc<ManualClock>,
+}
+
+impl TestServer {
+    /// A server with nothing special about it.
+    pub(crate) async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    /// A client on the server's first connection.
+    pub(crate) fn client(&self) -> BookingServiceClient<Channel> {
+        BookingServiceClient::new(self.channel.clone()).max_decoding_message_size(usize::MAX)
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn another_connection(&self) -> Channel {
+        connect(&self.server).await
+    }
+
+    pub(crate) async fn check(
+        &self,
+        merchant: &str,
+        items: impl IntoIterator<Item = Item>,
+    ) -> Result<Checked, Status> {
+        self.check_cart("", merchant, items).await
+    }
+
+    pub(crate) async fn check_cart(
+        &self,
+        cart_id: &str,
+        merchant: &str,
+        items: impl IntoIterator<Item = Item>,
+    ) -> Result<Checked, Status> {
+        let request = CheckOrderFulfillabilityRequest {
+            merchant_id: merchant.into(),
+            item: items.into_iter().map(|item| item.0).collect(),
+            cart_id: cart_id.into(),
+        };
+        let response = self.client().check_order_fulfillability(request).await?;
+        Ok(Checked(response.into_inner()))
+    }
+
+    /// Spots open for a line, as a look at it says.
+    pub(crate) async fn spots_open(&self, merchant: &str, item: Item) -> i32 {
+        let checked = self.check(merchant, [item]).await.unwrap();
+        checked.item(0).availability.as_ref().unwrap().spots_open
+    }
+
+    /// Creates an order for `user-1`, stating no fees and paying nothing.
+    pub(crate) async fn create(
+        &self,
+        token: &str,
+        merchant: &str,
+        items: impl IntoIterator<Item = Item>,
+    ) -> Result<Created, Status> {
+        self.send(order_request(token, merchant, items)).await
+    }
+
+    pub(crate) async fn send(&self, request: CreateOrderRequest) -> Result<Created, Status> {
+        Ok(Created(self.client().create_order(request).await?.into_inner()))
+    }
+
+    pub(crate) async fn list_user(&self, user_id: &str) -> Result<Vec<Order>, Status> {
+        self.list(Ids::UserId(user_id.into())).await
+    }
+
+    pub(crate) async fn list_ids<S: Into<String>>(
+        &self,
+        ids: impl IntoIterator<Item = S>,
+    ) -> Result<Vec<Order>, Status> {
+        let order_id = ids.into_iter().map(Into::into).collect();
+        self.list(Ids::OrderIds(OrderIds { order_id })).await
+    }
+
+    async fn list(&self, ids: Ids) -> Result<Vec<Order>, Status> {
+        let response = self.client().list_orders(ListOrdersRequest { ids: Some(ids) }).await?;
+        Ok(response.into_inner().order)
+    }
+
+    /// Goes down in good order, so that its store may be opened again.
+    pub(crate) async fn stop(self) {
+        let Self { server, channel, clock: _ } = self;
+        drop(channel);
+        server.stop(std::future::pending()).await;
+    }
+}
+
+/// A request of `user-1` that states no fees and pays nothing.
+pub(crate) fn order_request(
+    token: &str,
+    merchant: &str,
+    items: impl IntoIterator<Item = Item>,
+) -> CreateOrderRequest {
+    CreateOrderRequest {
+        idempotency_token: token.into(),
+        payment_processing_parameters: None,
+        order: Some(Order {
+            order_id: String::new(),
+            merchant_id: merchant.into(),
+            user_information: Some(UserInformation {
+                user_id: "user-1".into(),
+                given_name: "Ada".into(),
+                family_name: "Lovelace".into(),
+                address: None,
+                telephone: "+44 20 7946 0000".into(),
+                email: "ada@example.com".into(),
+                language_code: "en".into(),
+            }),
+            payment_information: None,
+            item: items.into_iter().map(|item| item.0).collect(),
+        }),
+    }
+}
+
+/// The same request, for us to charge with this payment token.
+pub(crate) fn paid_with(mut request: CreateOrderRequest, payment_token: &str) -> CreateOrderRequest {
+    payment_information(&mut request).payment_processed_by = PaymentProcessedBy::ProcessedByPartner.into();
+    request.payment_processing_parameters = Some(PaymentProcessingParameters {
+        unparsed_payment_method_token: payment_token.into(),
+        ..PaymentProcessingParameters::default()
+    });
+    request
+}
+
+/// The same request, stating this fee total.
+pub(crate) fn stating_fees(mut request: CreateOrderRequest, currency: &str, micros: i64) -> CreateOrderRequest {
+    payment_information(&mut request).fees_and_taxes = Some(price(currency, micros));
+    request
+}
+
+/// The payment information of a request, made if there is none.
+pub(crate) fn payment_information(request: &mut CreateOrderRequest) -> &mut PaymentInformation {
+    request.order.as_mut().unwrap().payment_information.get_or_insert_default()
+}
+
+pub(crate) fn price(currency: &str, micros: i64) -> Price {
+    Price { price_micros: micros, currency_code: currency.into(), pricing_option_tag: String::new() }
+}
+
+/// A line item in the making.
+#[derive(Clone)]
+pub(crate) struct Item(pub(crate) LineItem);
+
+impl Item {
+    /// A line of tomorrow's slot of a service, without tickets and without a price.
+    pub(crate) fn of(service: &str, hour: i64, minute: i64, duration_sec: i64) -> Self {
+        Self(LineItem {
+            service_id: service.into(),
+            start_sec: tomorrow_at(hour, minute),
+            duration_sec,
+            ..LineItem::default()
+        })
+    }
+
+    /// Tomorrow at ten.
+    pub(crate) fn museum_entry() -> Self {
+        Self::of("museum-entry", 10, 0, 2 * HOUR)
+    }
+
+    /// Tomorrow at nine.
+    pub(crate) fn raft_trip() -> Self {
+        Self::of("raft-trip", 9, 0, 3 * HOUR)
+    }
+
+    /// Tomorrow at half past seven in the evening.
+    pub(crate) fn symphony() -> Self {
+        Self::of("symphony", 19, 30, 9000)
+    }
+
+    /// Tomorrow at nine, with the answers that it must have, for forty dollars.
+    pub(crate) fn haircut() -> Self {
+        Self::of("haircut", 9, 0, HOUR)
+            .price("USD", 40_000_000)
+            .answers(&[("hair_length", &["short"]), ("first_visit", &["true"])])
+    }
+
+    /// Tomorrow at three, in yen.
+    pub(crate) fn bath() -> Self {
+        Self::of("bath", 3, 0, 5400)
+    }
+
+    pub(crate) fn tickets(mut self, tickets: &[(&str, i32)]) -> Self {
+        let ordered = |&(id, count): &(&str, i32)| OrderedTickets { ticket_id: id.into(), count };
+        self.0.tickets = tickets.iter().map(ordered).collect();
+        self
+    }
+
+    pub(crate) fn price(mut self, currency: &str, micros: i64) -> Self {
+        self.0.price = Some(price(currency, micros));
+        self
+    }
+
+    pub(crate) fn answers(mut self, answers: &[(&str, &[&str])]) -> Self {
+        let answer = |&(id, responses): &(&str, &[&str])| IntakeFormFieldAnswer {
+            id: id.into(),
+            response: responses.iter().map(ToString::to_string).collect(),
+        };
+        self.0.intake_form_answers = Some(IntakeFormAnswers { answer: answers.iter().map(answer).collect() });
+        self
+    }
+}
+
+/// The answer to a cart.
+#[derive(Debug, Clone)]
+pub(crate) struct Checked(pub(crate) CheckOrderFulfillabilityResponse);
+
+impl Checked {
+    /// The order's result, by its published name.
+    pub(crate) fn verdict(&self) -> &'static str {
+        self.0.fulfillability.as_ref().unwrap().result().as_str_name()
+    }
+
+    pub(crate) fn item(&self, at: usize) -> &LineItemFulfillability {
+        &self.0.fulfillability.as_ref().unwrap().item_fulfillability[at]
+    }
+
+    /// An item's result, by its published name.
+    pub(crate) fn item_verdict(&self, at: usize) -> &'static str {
+        self.item(at).result().as_str_name()
+    }
+}
+
+/// The answer to an order to be created.
+#[derive(Debug, Clone)]
+pub(crate) struct Created(pub(crate) CreateOrderResponse);
+
+impl Created {
+    /// The order; a failure fails the test.
+    pub(crate) fn order(self) -> Order {
+        match self.0.result {
+            Some(create_order_response::Result::Order(order)) => order,
+            other => panic!("not an order: {other:?}"),
+        }
+    }
+
+    /// The failure; an order fails the test.
+    pub(crate) fn failure(self) -> OrderFailure {
+        match self.0.result {
+            Some(create_order_response::Result::OrderFailure(failure)) => failure,
+            other => panic!("not a failure: {other:?}"),
+        }
+    }
+}
