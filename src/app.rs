@@ -3,10 +3,7 @@
 //! A use case takes values and gives values. It knows the catalogue, the inventory, the store and
 //! the payment gateway, and nothing of doors or wire formats.
 
-use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
@@ -14,7 +11,8 @@ use crate::{
     clock::Clock,
     domain::{
         catalog::Catalog,
-        order::{EpochSeconds, Order, OrderFailure},
+        failure::OrderFailure,
+        order::{EpochSeconds, Order},
         slot::{CartKey, Claim, Claimed, SlotKey, Viewer},
     },
     inventory::Inventory,
@@ -51,6 +49,9 @@ pub enum Refusal {
     /// Another call with this token is still at work.
     #[error("an order with this idempotency_token is being created; repeat the request for its answer")]
     InProgress,
+    /// As much is at work as the server takes.
+    #[error("as much is at work as this server takes; try again shortly")]
+    Busy,
     /// The list is larger than the server gives.
     #[error("the list would be larger than {limit_bytes} bytes; ask for fewer orders by order_ids")]
     ListTooLarge {
@@ -90,6 +91,8 @@ impl From<StoreError> for Refusal {
 pub struct Limits {
     /// How long a payment gateway may take to answer a charge.
     pub payment_timeout: Duration,
+    /// Most orders being created at once, counting those whose callers have given up.
+    pub max_commands: usize,
     /// Most bytes of orders in one list.
     pub max_list_bytes: usize,
     /// How far ahead recurring availability is open, in seconds.
@@ -99,7 +102,7 @@ pub struct Limits {
 /// Everything the use cases work with.
 #[derive(Debug)]
 pub struct App {
-    catalog: RwLock<Arc<Catalog>>,
+    catalog: Arc<Catalog>,
     inventory: Inventory,
     calendar: opening::Calendar,
     store: Arc<dyn Store>,
@@ -115,7 +118,7 @@ impl App {
     /// What is on sale at this moment.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.catalog)
     }
 
     /// Commands that are at work, to be waited for before the process ends.

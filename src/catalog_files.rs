@@ -67,8 +67,7 @@ fn read(dir: &Path, report: &Report) -> Draft {
     if let Some(text) = folder.text(RULES_FILE) {
         rules::read(&mut draft, &text, &report.file(RULES_FILE));
     }
-    let all_openings =
-        folder.read(&feed::AVAILABILITY, |at, entry| availability::add(&mut draft, at, entry));
+    let all_openings = folder.read(&feed::AVAILABILITY, |at, entry| availability::add(&mut draft, at, entry));
     if all_openings {
         std::mem::take(&mut draft.tags).idle().into_iter().for_each(|mistake| report.add(mistake));
     }

@@ -15,5 +15,7 @@ pub mod pricing;
 pub mod fees;
 pub mod fulfillability;
 
+pub mod failure;
+
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -10,13 +10,14 @@ use tokio::{
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
-    app::App,
+    app::{App, Refusal},
     wire::{
         codes::Problem,
         from_proto,
         proto::v3::{
-            CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse,
-            ListOrdersRequest, ListOrdersResponse, booking_service_server::BookingService,
+            CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
+            CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
+            booking_service_server::BookingService,
         },
         requests::RequestLimits,
         to_proto,
@@ -70,7 +71,7 @@ impl GrpcDoor {
     ) -> Result<Response<R>, Status> {
         let begun = Instant::now();
         let outcome = match self.in_flight.try_acquire() {
-            Err(_) => Err(Problem::Busy),
+            Err(_) => Err(Refusal::Busy.into()),
             Ok(_permit) => match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
                 Err(_) => Err(Problem::DeadlineExceeded),
                 Ok(Err(_panic)) => Err(Problem::Bug(format!("a panic in {method}"))),
@@ -99,7 +100,8 @@ impl BookingService for GrpcDoor {
     ) -> Result<Response<CheckOrderFulfillabilityResponse>, Status> {
         let deadline = self.deadline(&request)?;
         let work = async {
-            let cart = from_proto::check_request(request.into_inner(), &self.limits.request, &self.is_merchant())?;
+            let cart =
+                from_proto::check_request(request.into_inner(), &self.limits.request, &self.is_merchant())?;
             let checked = self.app.check(&cart)?;
             Ok(to_proto::check_response(checked))
         };
@@ -112,14 +114,18 @@ impl BookingService for GrpcDoor {
     ) -> Result<Response<CreateOrderResponse>, Status> {
         let deadline = self.deadline(&request)?;
         let work = async {
-            let command = from_proto::create_request(request.into_inner(), &self.limits.request, &self.is_merchant())?;
+            let command =
+                from_proto::create_request(request.into_inner(), &self.limits.request, &self.is_merchant())?;
             let created = self.app.create(command, deadline).await?;
             Ok(to_proto::create_response(created))
         };
         self.answer("CreateOrder", deadline, work).await
     }
 
-    async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
+    async fn list_orders(
+        &self,
+        request: Request<ListOrdersRequest>,
+    ) -> Result<Response<ListOrdersResponse>, Status> {
         let deadline = self.deadline(&request)?;
         let work = async {
             let selection = from_proto::list_request(request.into_inner(), &self.limits.request)?;

@@ -154,6 +154,7 @@ impl Inventory {
     }
 
     /// Ends a reservation whose order is on record: the spots stay taken.
+    #[expect(clippy::needless_pass_by_value, reason = "a reservation ends only once")]
     pub fn settle(&self, reservation: Reservation) {
         if let Some((cart, _)) = reservation.hold {
             self.carts.forget(cart);
@@ -163,13 +164,14 @@ impl Inventory {
     /// Ends a reservation without an order: its spots are free again, or back in the cart's hold
     /// where that has not expired and the cart has not got itself another one meanwhile.
     pub fn release(&self, reservation: Reservation, now: EpochSeconds) {
-        let keys: Vec<Option<SlotKey>> = reservation.claims.iter().map(|claim| Some(claim.slot)).collect();
-        let hold = reservation.hold.filter(|&(_, expires_sec)| now < expires_sec);
+        let Reservation { claims, hold } = reservation;
+        let keys: Vec<Option<SlotKey>> = claims.iter().map(|claim| Some(claim.slot)).collect();
+        let hold = hold.filter(|&(_, expires_sec)| now < expires_sec);
         let cart = hold.map(|(cart, expires_sec)| self.carts.find_or_new(cart, now, expires_sec));
         let mut cart = cart.as_ref().map(|cart| lock(cart)).filter(|cart| cart.slots.is_empty());
         let hold = hold.filter(|_| cart.is_some());
         self.with_slots(&keys, &[], |slots| {
-            for claim in &reservation.claims {
+            for claim in &claims {
                 slots.change(claim.slot, |slot| {
                     slot.give_back(claim.ticket, claim.count);
                     if let Some((cart, expires_sec)) = hold {
@@ -178,7 +180,7 @@ impl Inventory {
                 });
             }
             if let Some(cart) = cart.as_mut() {
-                cart.slots.extend(reservation.claims.iter().map(|claim| claim.slot));
+                cart.slots.extend(claims.iter().map(|claim| claim.slot));
             }
         });
     }
@@ -201,10 +203,8 @@ impl Inventory {
         let mut wanted: Vec<SlotKey> = keys.iter().flatten().chain(more).copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let found: Vec<(SlotKey, Arc<Mutex<Slot>>)> = wanted
-            .into_iter()
-            .filter_map(|key| Some((key, Arc::clone(&*self.slots.get(&key)?))))
-            .collect();
+        let found: Vec<(SlotKey, Arc<Mutex<Slot>>)> =
+            wanted.into_iter().filter_map(|key| Some((key, Arc::clone(&*self.slots.get(&key)?)))).collect();
         let guards = found.iter().map(|(key, slot)| (*key, lock(slot))).collect();
         act(&mut LockedSlots { guards })
     }

@@ -7,8 +7,9 @@
 use std::{future::Future, pin::Pin};
 
 use crate::domain::{
+    failure::{CardType, ThreeDs1Parameters},
     money::Money,
-    order::{CardType, OrderId, PaymentMethod, ThreeDs1Parameters},
+    order::{OrderId, PaymentMethod},
 };
 
 pub mod simulated;

@@ -6,6 +6,7 @@ use std::{io, net::SocketAddr, num::NonZero, sync::Arc, thread, time::Duration};
 use tokio::{
     runtime,
     sync::{Semaphore, watch},
+    task::JoinSet,
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
@@ -133,6 +134,7 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
 pub fn limits(config: &Config) -> Limits {
     Limits {
         payment_timeout: config.sales.payment_timeout,
+        max_commands: config.calls.max_in_flight,
         max_list_bytes: config.calls.max_response_bytes,
         horizon_sec: i64::try_from(config.sales.availability_horizon.as_secs()).unwrap_or(i64::MAX),
     }
@@ -147,6 +149,8 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     connections: TaskTracker,
     workers: Vec<thread::JoinHandle<()>>,
+    /// What goes on beside the calls.
+    attendants: JoinSet<()>,
     drain_delay: Duration,
     drain_timeout: Duration,
 }
@@ -167,7 +171,8 @@ impl Server {
         let door = BookingServiceServer::new(GrpcDoor::new(Arc::clone(&app), call_limits(config)))
             .max_decoding_message_size(config.calls.max_request_bytes)
             .max_encoding_message_size(usize::MAX);
-        let routes = routes::routes(door, health_service).map_err(|error| ServeError::Start(io::Error::other(error)))?;
+        let routes = routes::routes(door, health_service)
+            .map_err(|error| ServeError::Start(io::Error::other(error)))?;
         let connections = TaskTracker::new();
         let reception = Reception {
             routes,
@@ -177,11 +182,12 @@ impl Server {
             phase: watching.clone(),
         };
         let workers = start_workers(config, listeners, &reception).map_err(ServeError::Start)?;
-        tokio::spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
-        tokio::spawn(turn_pages(Arc::clone(&app), watching));
+        let mut attendants = JoinSet::new();
+        attendants.spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
+        attendants.spawn(turn_pages(Arc::clone(&app), watching));
         tracing::info!(%address, workers = workers.len(), "listening");
         let Shutdown { drain_delay, drain_timeout } = config.shutdown;
-        Ok(Self { address, app, health, phase, connections, workers, drain_delay, drain_timeout })
+        Ok(Self { address, app, health, phase, connections, workers, attendants, drain_delay, drain_timeout })
     }
 
     /// Where it listens.
@@ -199,7 +205,7 @@ impl Server {
             () = self.drain() => {}
             () = cut_short => tracing::warn!("cut short"),
         }
-        self.end();
+        self.end().await;
     }
 
     async fn drain(&self) {
@@ -218,8 +224,9 @@ impl Server {
         }
     }
 
-    fn end(self) {
+    async fn end(self) {
         self.phase.send_replace(Phase::Over);
+        self.attendants.join_all().await;
         for worker in self.workers {
             let _ = worker.join();
         }
@@ -274,7 +281,9 @@ fn start_workers(
     let start = |(at, listener)| {
         let runtime = match config.serving.runtime {
             RuntimeChoice::PerCore => runtime::Builder::new_current_thread().enable_all().build()?,
-            RuntimeChoice::Shared => runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build()?,
+            RuntimeChoice::Shared => {
+                runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build()?
+            }
         };
         let reception = reception.clone();
         thread::Builder::new().name(format!("worker-{at}")).spawn(move || {

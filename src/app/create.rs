@@ -6,16 +6,16 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     App, Created, Refusal, cart_key, named,
-    payment::NotPaid,
+    payment::{Bill, NotPaid},
     tokens::{TokenClaim, TokenGuard, let_go},
 };
 use crate::{
     domain::{
+        failure::{FailureCause, OrderFailure},
         fulfillability::{self, Assessment, Inquiry, OrderResult, Purpose},
         money::Money,
         order::{
-            BookedItem, BookingStatus, FailureCause, NewOrder, Order, OrderFailure, OrderId, PaymentDetails,
-            PrepaymentStatus, PriceTag,
+            BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PrepaymentStatus, PriceTag,
         },
         slot::Slot,
     },
@@ -35,9 +35,9 @@ pub struct CreateOrder {
 }
 
 /// An order that can be fulfilled and whose spots are taken.
-pub(super) struct Plan {
-    pub(super) assessment: Assessment,
-    pub(super) claims: Vec<NamedClaim>,
+struct Plan {
+    assessment: Assessment,
+    claims: Vec<NamedClaim>,
     reservation: Reservation,
 }
 
@@ -49,11 +49,18 @@ impl App {
     /// waits for the outcome until `deadline`.
     ///
     /// # Errors
-    /// [`Refusal::TokenReused`], [`Refusal::InProgress`], [`Refusal::UnknownMerchant`], or that the
-    /// store has failed.
-    pub async fn create(self: &Arc<Self>, command: CreateOrder, deadline: Instant) -> Result<Created, Refusal> {
+    /// [`Refusal::TokenReused`], [`Refusal::InProgress`], [`Refusal::UnknownMerchant`],
+    /// [`Refusal::Busy`], or that the store has failed.
+    pub async fn create(
+        self: &Arc<Self>,
+        command: CreateOrder,
+        deadline: Instant,
+    ) -> Result<Created, Refusal> {
         loop {
             match self.tokens.claim(&command.token) {
+                TokenClaim::First(_) if self.commands.len() >= self.limits.max_commands => {
+                    return Err(Refusal::Busy);
+                }
                 TokenClaim::First(guard) => {
                     let app = Arc::clone(self);
                     let work = self.commands.spawn(async move { app.create_under(guard, command).await });
@@ -84,15 +91,22 @@ impl App {
         let keys = fulfillability::slot_keys(&catalog, merchant, &order.items);
         let cart = cart_key(token);
         let viewer = self.viewer(Some(cart));
-        let (verdict, reservation) = self.inventory.reserve(&keys, cart, viewer.now, |slots: &[Option<&Slot>]| {
-            let (items, purpose) = (&order.items, Purpose::Create);
-            let assessment =
-                fulfillability::assess(&Inquiry { catalog: &catalog, merchant, items, slots, viewer, purpose });
-            match failure(order, &assessment) {
-                Some(failure) => (Err(failure), Vec::new()),
-                None => (Ok(assessment.clone()), assessment.claims),
-            }
-        });
+        let (verdict, reservation) =
+            self.inventory.reserve(&keys, cart, viewer.now, |slots: &[Option<&Slot>]| {
+                let (items, purpose) = (&order.items, Purpose::Create);
+                let assessment = fulfillability::assess(&Inquiry {
+                    catalog: &catalog,
+                    merchant,
+                    items,
+                    slots,
+                    viewer,
+                    purpose,
+                });
+                match failure(order, &assessment) {
+                    Some(failure) => (Err(failure), Vec::new()),
+                    None => (Ok(assessment.clone()), assessment.claims),
+                }
+            });
         Ok(verdict.map(|assessment| {
             let claims = named(&catalog, reservation.claims());
             Plan { assessment, claims, reservation }
@@ -101,7 +115,7 @@ impl App {
 
     async fn carry_out(&self, command: &CreateOrder, plan: Plan) -> Result<Created, Refusal> {
         let id = self.store.order_id(&command.token);
-        let payment = match self.pay(command, &id, &plan).await {
+        let payment = match self.pay_if_due(command, &id, &plan).await {
             Ok(payment) => payment,
             Err(NotPaid::Failure(failure)) => {
                 self.inventory.release(plan.reservation, self.now());
@@ -121,8 +135,28 @@ impl App {
         };
         self.store.commit(Change::Order(Box::new(placed))).await?;
         self.inventory.settle(plan.reservation);
-        tracing::info!(order_id = order.id.0, merchant_id = order.merchant_id, items = order.items.len(), "order created");
+        tracing::debug!(order_id = order.id.0, merchant_id = order.merchant_id, "order created");
         Ok(Ok(order))
+    }
+
+    /// Charges for the order if that is ours to do.
+    async fn pay_if_due(
+        &self,
+        command: &CreateOrder,
+        order: &OrderId,
+        plan: &Plan,
+    ) -> Result<Option<PaymentAttempt>, NotPaid> {
+        let Some(method) = command.order.method.clone().filter(|_| command.order.charged_by_us()) else {
+            return Ok(None);
+        };
+        let bill = Bill {
+            token: command.token.clone(),
+            order: order.clone(),
+            amount: plan.assessment.amount_due,
+            method,
+            claims: plan.claims.clone(),
+        };
+        self.pay(bill).await.map(Some)
     }
 }
 
@@ -130,7 +164,7 @@ fn replayed(command: &CreateOrder, replay: Replay) -> Result<Created, Refusal> {
     if replay.fingerprint != command.fingerprint {
         return Err(Refusal::TokenReused);
     }
-    tracing::info!(order_id = replay.order.id.0, "order answered again");
+    tracing::debug!(order_id = replay.order.id.0, "order answered again");
     Ok(Ok(replay.order))
 }
 

@@ -1,6 +1,6 @@
 //! Opening for business: what is on record is brought back before anything is sold.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
@@ -61,7 +61,7 @@ impl App {
         }
         let calendar = Calendar::open(openings, &inventory, now, limits.horizon_sec);
         let app = Arc::new(Self {
-            catalog: RwLock::new(Arc::new(catalog)),
+            catalog: Arc::new(catalog),
             inventory,
             calendar,
             store,
@@ -108,7 +108,8 @@ fn recover(
     now: EpochSeconds,
 ) -> Result<Recovered, StoreError> {
     let mut sold = |claims: &[NamedClaim]| {
-        let ahead: Vec<Claim> = known(catalog, claims).into_iter().filter(|claim| claim.slot.end_sec() >= now).collect();
+        let ahead: Vec<Claim> =
+            known(catalog, claims).into_iter().filter(|claim| claim.slot.end_sec() >= now).collect();
         inventory.restore(&ahead);
     };
     store.recover(&mut sold)

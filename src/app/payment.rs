@@ -5,16 +5,30 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use tokio::time::timeout;
 
-use super::{App, Refusal, create::{CreateOrder, Plan}, known, tokens::TokenGuard};
+use super::{App, Refusal, known, tokens::TokenGuard};
 use crate::{
-    domain::order::{FailureCause, OrderFailure, OrderId, PaymentMethod},
+    domain::{
+        failure::{FailureCause, OrderFailure},
+        money::Money,
+        order::{OrderId, PaymentMethod},
+    },
     payments::{Charge, ChargeAnswer, ChargeKey, ChargeRefusal, Undone},
-    store::{Change, PaymentAttempt, PaymentIntent, PaymentOutcome, StoreError},
+    store::{Change, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, StoreError},
 };
 
 /// Pauses between attempts to undo a charge at a gateway that does not answer.
 const UNDO_PAUSE_MIN: Duration = Duration::from_millis(100);
 const UNDO_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What is to be charged for an order.
+pub(super) struct Bill {
+    pub(super) token: String,
+    pub(super) order: OrderId,
+    pub(super) amount: Money,
+    pub(super) method: PaymentMethod,
+    /// The spots that wait for the payment.
+    pub(super) claims: Vec<NamedClaim>,
+}
 
 /// Why an order was not paid for.
 pub(super) enum NotPaid {
@@ -39,35 +53,18 @@ pub(super) struct Unsettled {
 }
 
 impl App {
-    /// Charges for an order if it is ours to charge.
-    pub(super) async fn pay(
-        &self,
-        command: &CreateOrder,
-        order: &OrderId,
-        plan: &Plan,
-    ) -> Result<Option<PaymentAttempt>, NotPaid> {
-        let Some(method) = command.order.method.clone().filter(|_| command.order.charged_by_us()) else {
-            return Ok(None);
-        };
-        let intent = PaymentIntent {
-            token: command.token.clone(),
-            attempt: self.store.failed_attempts(&command.token)?.saturating_add(1),
-            amount: plan.assessment.amount_due,
-            started_sec: self.now(),
-            claims: plan.claims.clone(),
-        };
+    /// Charges for an order: the intent goes on record, then the gateway is asked. A charge that
+    /// is captured goes on record with its order.
+    pub(super) async fn pay(&self, bill: Bill) -> Result<PaymentAttempt, NotPaid> {
+        let Bill { token, order, amount, method, claims } = bill;
+        let attempt = self.store.failed_attempts(&token)?.saturating_add(1);
+        let charge = Charge { key: ChargeKey::new(&order, attempt), amount, method };
+        let intent = PaymentIntent { token, attempt, amount, started_sec: self.now(), claims };
         self.store.commit(Change::PaymentIntent(intent.clone())).await?;
-        self.charge(intent, order, method).await.map(Some)
+        self.charge(intent, charge).await
     }
 
-    async fn charge(
-        &self,
-        intent: PaymentIntent,
-        order: &OrderId,
-        method: PaymentMethod,
-    ) -> Result<PaymentAttempt, NotPaid> {
-        let key = ChargeKey::new(order, intent.attempt);
-        let charge = Charge { key, amount: intent.amount, method };
+    async fn charge(&self, intent: PaymentIntent, charge: Charge) -> Result<PaymentAttempt, NotPaid> {
         match timeout(self.limits.payment_timeout, self.payments.charge(&charge)).await {
             Ok(ChargeAnswer::Captured(transaction_id)) => {
                 Ok(self.ended(intent, PaymentOutcome::Captured, transaction_id))
@@ -122,7 +119,12 @@ impl App {
         self.store.commit(Change::PaymentEnded(self.ended(intent, outcome, String::new()))).await
     }
 
-    fn ended(&self, intent: PaymentIntent, outcome: PaymentOutcome, transaction_id: String) -> PaymentAttempt {
+    fn ended(
+        &self,
+        intent: PaymentIntent,
+        outcome: PaymentOutcome,
+        transaction_id: String,
+    ) -> PaymentAttempt {
         PaymentAttempt { intent, outcome, transaction_id, finished_sec: self.now() }
     }
 }

@@ -17,7 +17,7 @@ const LAST_SECOND: EpochSeconds = 253_402_300_799;
 
 message! {
     /// An element of the availability feed.
-    Availability {
+    AvailabilityEntry {
         merchant_id: String,
         service_id: String,
         start_sec: i64,
@@ -26,7 +26,7 @@ message! {
         spots_open: i64,
         availability_tag: String,
         ticket_type_id: Vec<Field<String>>,
-        recurrence: RecurrenceMessage,
+        recurrence: RecurrenceEntry,
         schedule_exception: Vec<Field<ScheduleException>>,
         scheduling_rule_overrides: Overrides,
         confirmation_mode: ConfirmationMode,
@@ -35,7 +35,7 @@ message! {
 
 message! {
     /// How an entry repeats.
-    RecurrenceMessage {
+    RecurrenceEntry {
         repeat_until_sec: i64,
         repeat_every_sec: i64,
     }
@@ -82,9 +82,9 @@ impl Shape for ConfirmationMode {
 }
 
 /// Adds an element of the feed to the draft.
-pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<Availability>) {
+pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEntry>) {
     let Some(entry) = entry.required(at) else { return };
-    let Availability {
+    let AvailabilityEntry {
         merchant_id,
         service_id,
         start_sec,
@@ -110,7 +110,7 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<Availability>)
     terms.tag = tag.and_then(|tag| draft.tags.of_entry(service, &tag));
     let tickets = read_tickets(draft, service, &ticket_ids, &at.key("ticket_type_id"));
     draft.openings.push(Opening {
-        first: SlotKey { service, duration_sec, start_sec },
+        first: SlotKey { service, duration_sec, start_sec: start_sec.unwrap_or_default() },
         pool: Pool { tickets, allotment },
         terms,
         recurrence,
@@ -130,18 +130,19 @@ fn read_service(
 }
 
 /// A moment that must be given.
-fn moment(field: Field<i64>, at: &Place<'_>) -> EpochSeconds {
-    let Some(second) = field.required(at) else { return 0 };
-    if !(1..=LAST_SECOND).contains(&second) {
-        at.mistake(format!("expected seconds since 1970 up to the year 9999, found {second}"));
+fn moment(field: Field<i64>, at: &Place<'_>) -> Option<EpochSeconds> {
+    let second = field.required(at)?;
+    if (1..=LAST_SECOND).contains(&second) {
+        return Some(second);
     }
-    second
+    at.mistake(format!("expected seconds since 1970 up to the year 9999, found {second}"));
+    None
 }
 
 /// A moment that may be given; the feeds' 0 is none.
 fn optional_moment(field: Field<i64>, at: &Place<'_>) -> Option<EpochSeconds> {
     let given = !field.is_absent() && !matches!(field, Field::Given(0));
-    given.then(|| moment(field, at))
+    given.then(|| moment(field, at)).flatten()
 }
 
 fn duration(field: Field<i64>, at: &Place<'_>) -> u32 {
@@ -171,9 +172,9 @@ fn spots(total: Field<i64>, open: Field<i64>, at: &Place<'_>) -> u32 {
 }
 
 fn read_recurrence(
-    recurrence: Field<RecurrenceMessage>,
+    recurrence: Field<RecurrenceEntry>,
     exceptions: Field<Vec<Field<ScheduleException>>>,
-    start_sec: EpochSeconds,
+    start_sec: Option<EpochSeconds>,
     at: &Place<'_>,
 ) -> Option<Recurrence> {
     let (recurrence_at, exceptions_at) = (at.key("recurrence"), at.key("schedule_exception"));
@@ -184,17 +185,19 @@ fn read_recurrence(
         .into_iter()
         .filter_map(|(index, exception)| read_exception(exception, &exceptions_at.index(index)))
         .collect();
-    let RecurrenceMessage { repeat_until_sec, repeat_every_sec } = recurrence.optional(&recurrence_at)?;
+    let RecurrenceEntry { repeat_until_sec, repeat_every_sec } = recurrence.optional(&recurrence_at)?;
     let (until_at, every_at) = (recurrence_at.key("repeat_until_sec"), recurrence_at.key("repeat_every_sec"));
     let until_sec = moment(repeat_until_sec, &until_at);
-    if (1..start_sec).contains(&until_sec) {
-        until_at.mistake(format!("is {until_sec}, before `start_sec`, which is {start_sec}"));
+    if let (Some(start), Some(until)) = (start_sec, until_sec)
+        && until < start
+    {
+        until_at.mistake(format!("is {until}, before `start_sec`, which is {start}"));
     }
     let every_sec = repeat_every_sec.required(&every_at)?;
     if every_sec <= 0 {
         every_at.mistake(format!("expected a number of seconds above zero, found {every_sec}"));
     }
-    Some(Recurrence { every_sec, until_sec, except })
+    Some(Recurrence { every_sec, until_sec: until_sec?, except })
 }
 
 fn read_exception(exception: ScheduleException, at: &Place<'_>) -> Option<(EpochSeconds, EpochSeconds)> {
@@ -202,7 +205,8 @@ fn read_exception(exception: ScheduleException, at: &Place<'_>) -> Option<(Epoch
     let TimeRange { begin_sec, end_sec } = exception.time_range.required(&at)?;
     let begin = moment(begin_sec, &at.key("begin_sec"));
     let end = moment(end_sec, &at.key("end_sec"));
-    if begin >= end && end > 0 {
+    let (begin, end) = (begin?, end?);
+    if begin >= end {
         at.mistake(format!("begins at {begin} and ends at {end}; expected it to end later"));
     }
     Some((begin, end))

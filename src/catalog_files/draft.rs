@@ -106,7 +106,9 @@ impl Draft {
 
     fn report_unknown_service(&self, merchant_id: &str, service_id: &str, at: &Place<'_>) {
         if self.complete {
-            at.mistake(format!("service {service_id:?} of merchant {merchant_id:?} is not in the service feed"));
+            at.mistake(format!(
+                "service {service_id:?} of merchant {merchant_id:?} is not in the service feed"
+            ));
         }
     }
 

@@ -2,7 +2,8 @@
 //! hides nothing else; only broken JSON stops the reading.
 //!
 //! Names are read as the published messages have them, `snake_case` or `lowerCamelCase`; `null`
-//! counts as absent, whole numbers may stand in quotes, and members that no message knows are
+//! counts as absent, whole numbers may stand in quotes or be
+//! written like `60.0`, and members that no message knows are
 //! skipped.
 
 use std::{fmt, marker::PhantomData};
@@ -13,6 +14,9 @@ use super::mistakes::Place;
 
 /// Longest piece of a wrong text that is quoted, in characters.
 const MAX_QUOTED: usize = 40;
+
+/// Largest whole number up to which all have a floating point form of their own.
+const MAX_EXACT_WHOLE: u128 = 1 << 53;
 
 /// What stands at a place of a file.
 #[derive(Debug, Default)]
@@ -332,7 +336,12 @@ impl<'de, R: Receive<'de>> Visitor<'de> for AnyValue<R> {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(self.0.unexpected(&number.to_string()))
+        let text = number.to_string();
+        let whole = text.parse::<i128>().ok();
+        Ok(match whole.filter(|whole| whole.unsigned_abs() <= MAX_EXACT_WHOLE) {
+            Some(whole) => self.0.integer(whole),
+            None => self.0.unexpected(&text),
+        })
     }
 
     fn visit_bool<E>(self, boolean: bool) -> Result<Self::Value, E> {

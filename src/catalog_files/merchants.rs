@@ -8,15 +8,15 @@ use super::{
 
 message! {
     /// An element of the merchant feed.
-    Merchant {
+    MerchantEntry {
         merchant_id: String,
         name: String,
     }
 }
 
 /// Adds an element of the feed to the draft.
-pub(super) fn add(draft: &mut Draft, at: &Place<'_>, merchant: Field<Merchant>) {
-    let Some(Merchant { merchant_id, name }) = merchant.required(at) else { return };
+pub(super) fn add(draft: &mut Draft, at: &Place<'_>, merchant: Field<MerchantEntry>) {
+    let Some(MerchantEntry { merchant_id, name }) = merchant.required(at) else { return };
     let id_at = at.key("merchant_id");
     let name = name.optional(&at.key("name"));
     if let Some(id) = merchant_id.id(&id_at) {

@@ -12,14 +12,15 @@ mod services;
 
 use ::toml::de::DeTable;
 
-use super::{draft::Draft, mistakes::Place};
 use self::toml::Table;
+use super::{draft::Draft, mistakes::Place};
 
 /// Reads the rules file into the draft, whose merchants and services are known.
 pub(super) fn read(draft: &mut Draft, text: &str, file: &Place<'_>) {
-    let (document, errors) = DeTable::parse_recoverable(text);
+    let (document, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(start);
     for error in &errors {
-        let offset = error.span().map_or(0, |span| span.start);
+        let offset = start(error);
         file.offset(text, offset).mistake(format!("{}; this is not TOML", error.message()));
     }
     if errors.is_empty() {
@@ -27,4 +28,8 @@ pub(super) fn read(draft: &mut Draft, text: &str, file: &Place<'_>) {
         merchants::read(draft, &top);
         services::read(draft, &top);
     }
+}
+
+fn start(error: &::toml::de::Error) -> usize {
+    error.span().map_or(0, |span| span.start)
 }

@@ -3,7 +3,7 @@
 mod forms;
 mod tickets;
 
-use crate::domain::catalog::{BookingWindow, Fee, MerchantIx, Service as DomainService, TicketRules};
+use crate::domain::catalog::{BookingWindow, Fee, MerchantIx, Service, TicketRules};
 
 use super::{
     draft::Draft,
@@ -13,11 +13,11 @@ use super::{
     texts::{self, Text},
 };
 use forms::Form;
-use tickets::TicketType;
+use tickets::TicketEntry;
 
 message! {
     /// An element of the service feed.
-    Service {
+    ServiceEntry {
         merchant_id: String,
         service_id: String,
         localized_service_name: Text,
@@ -25,7 +25,7 @@ message! {
         name: Text,
         price: Price,
         rules: BookingRules,
-        ticket_type: Vec<Field<TicketType>>,
+        ticket_type: Vec<Field<TicketEntry>>,
         per_order_fee: PerOrderFee,
         intake_form: Form,
         per_ticket_intake_form: Form,
@@ -49,7 +49,7 @@ message! {
 }
 
 /// Adds an element of the feed to the draft.
-pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Field<Service>) {
+pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Field<ServiceEntry>) {
     let Some(mut service) = service.required(at) else { return };
     let merchant_id = std::mem::take(&mut service.merchant_id).id(&at.key("merchant_id"));
     let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
@@ -68,8 +68,8 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Field<Service>) {
     }
 }
 
-fn read(merchant: MerchantIx, id: String, feed: Service, till: &mut Till, at: &Place<'_>) -> DomainService {
-    let Service {
+fn read(merchant: MerchantIx, id: String, feed: ServiceEntry, till: &mut Till, at: &Place<'_>) -> Service {
+    let ServiceEntry {
         merchant_id: _,
         service_id: _,
         localized_service_name,
@@ -85,12 +85,13 @@ fn read(merchant: MerchantIx, id: String, feed: Service, till: &mut Till, at: &P
     if price.is_absent() && ticket_type.is_empty() {
         at.mistake("has neither `ticket_type` nor `price`, so that there is nothing to sell");
     }
-    let names = [("localized_service_name", localized_service_name), ("service_name", service_name), ("name", name)];
+    let names =
+        [("localized_service_name", localized_service_name), ("service_name", service_name), ("name", name)];
     let mut name = texts::first_of(names, at).unwrap_or_default();
     if name.value.is_empty() {
         name.value.clone_from(&id);
     }
-    let mut service = DomainService {
+    let mut service = Service {
         merchant,
         id,
         name,
@@ -108,22 +109,21 @@ fn read(merchant: MerchantIx, id: String, feed: Service, till: &mut Till, at: &P
 }
 
 fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
-    let rules = rules.optional(at).unwrap_or_default();
-    let BookingRules { min_advance_booking, min_booking_buffer_before_end_time } = rules;
-    let seconds = |field: Field<i64>, at: &Place<'_>| {
-        let seconds = field.optional(at)?;
-        if seconds < 0 {
-            at.mistake(format!("is {seconds}; expected a number of seconds, not below zero"));
-        }
-        Some(seconds)
-    };
+    let BookingRules { min_advance_booking, min_booking_buffer_before_end_time: buffer } =
+        rules.optional(at).unwrap_or_default();
     BookingWindow {
         min_advance_sec: seconds(min_advance_booking, &at.key("min_advance_booking")),
-        min_buffer_before_end_sec: seconds(
-            min_booking_buffer_before_end_time,
-            &at.key("min_booking_buffer_before_end_time"),
-        ),
+        min_buffer_before_end_sec: seconds(buffer, &at.key("min_booking_buffer_before_end_time")),
     }
+}
+
+/// A span of time, if one is given; the feeds' 0 is none.
+fn seconds(field: Field<i64>, at: &Place<'_>) -> Option<i64> {
+    let seconds = field.optional(at)?;
+    if seconds < 0 {
+        at.mistake(format!("is {seconds}; expected a number of seconds, not below zero"));
+    }
+    (seconds > 0).then_some(seconds)
 }
 
 fn per_order_fees(fees: Field<PerOrderFee>, till: &mut Till, at: &Place<'_>) -> Vec<Fee> {

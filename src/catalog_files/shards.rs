@@ -73,20 +73,19 @@ fn label(shard: Shard, alone: bool, report: &Report) -> Option<Labelled> {
     let Metadata { processing_instruction, shard_number, total_shards, nonce, generation_timestamp } =
         shard.metadata.optional(&at)?;
     processing_instruction.optional(&at.key("processing_instruction"));
-    let nonce = nonce.optional(&at.key("nonce")).unwrap_or_default();
-    let timestamp = generation_timestamp.optional(&at.key("generation_timestamp")).unwrap_or_default();
-    let total = within(total_shards, 1, 1..=MAX_SHARDS, &at.key("total_shards"))?;
-    let number = within(shard_number, 0, 0..=total - 1, &at.key("shard_number"))?;
-    Some(Labelled { file: shard.file, number, total, nonce, timestamp })
+    let nonce = given_or(0, nonce, &at.key("nonce"));
+    let timestamp = given_or(0, generation_timestamp, &at.key("generation_timestamp"));
+    let total = within(1..=MAX_SHARDS, 1, total_shards, &at.key("total_shards"))?;
+    let number = within(0..=total - 1, 0, shard_number, &at.key("shard_number"))?;
+    Some(Labelled { file: shard.file, number, total, nonce: nonce?, timestamp: timestamp? })
 }
 
-fn within(
-    field: Field<i64>,
-    absent: i64,
-    range: RangeInclusive<i64>,
-    at: &Place<'_>,
-) -> Option<i64> {
-    let value = field.optional(at).unwrap_or(absent);
+fn given_or<T>(otherwise: T, field: Field<T>, at: &Place<'_>) -> Option<T> {
+    if field.is_absent() { Some(otherwise) } else { field.optional(at) }
+}
+
+fn within(range: RangeInclusive<i64>, otherwise: i64, field: Field<i64>, at: &Place<'_>) -> Option<i64> {
+    let value = given_or(otherwise, field, at)?;
     if range.contains(&value) {
         return Some(value);
     }

@@ -45,15 +45,17 @@ impl Folder {
         serde_json::from_str(&self.text(file)).unwrap()
     }
 
-    /// Puts a value where the JSON pointer leads; behind the last part there may be nothing yet.
+    /// Puts a value where the JSON pointer leads; its last part may be new.
     fn set(&self, file: &str, pointer: &str, value: Value) {
         let mut json = self.json(file);
-        let (parent, last) = pointer.rsplit_once('/').unwrap();
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
         match json.pointer_mut(parent).unwrap() {
-            Value::Array(list) if last == "-" => list.push(value),
-            Value::Array(list) => list[last.parse::<usize>().unwrap()] = value,
-            Value::Object(members) => drop(members.insert(last.to_owned(), value)),
-            other => panic!("nothing can be set in {other}"),
+            Value::Array(list) if key == "-" => list.push(value),
+            Value::Array(list) => list[key.parse::<usize>().unwrap()] = value,
+            Value::Object(members) => drop(members.insert(key.to_owned(), value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                panic!("{parent} is no parent")
+            }
         }
         self.write(file, json.to_string());
     }

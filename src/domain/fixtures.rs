@@ -23,6 +23,9 @@ pub(crate) const ADULT: TicketIx = TicketIx(0);
 pub(crate) const SENIOR: TicketIx = TicketIx(1);
 pub(crate) const CHILD: TicketIx = TicketIx(2);
 
+/// The ticket type of the raft.
+pub(crate) const SEAT: TicketIx = TicketIx(0);
+
 /// Ticket types of the concert, and the ticket sets that its pools are limited to.
 pub(crate) const STALLS: TicketIx = TicketIx(0);
 pub(crate) const BALCONY: TicketIx = TicketIx(1);

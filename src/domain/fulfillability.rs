@@ -242,12 +242,7 @@ impl ServiceRule {
 fn any_overlap(mut slots: Vec<SlotKey>) -> bool {
     slots.sort_unstable_by_key(|slot| (slot.start_sec, slot.end_sec(), slot.service));
     slots.dedup();
-    let mut busy_until = EpochSeconds::MIN;
-    slots.iter().any(|slot| {
-        let overlaps = slot.start_sec < busy_until;
-        busy_until = busy_until.max(slot.end_sec());
-        overlaps
-    })
+    slots.windows(2).any(|pair| pair[1].start_sec < pair[0].end_sec())
 }
 
 /// What all items together ask of each slot.
@@ -426,7 +421,7 @@ impl<'a> Examined<'a> {
         }
         match demand.overdrawn(service, key, slot, &self.claimed(), inquiry.viewer) {
             Some(left) => {
-                let reason = format!("only {left} spots are open for what the order asks of this slot");
+                let reason = format!("the order asks more of this slot than the {left} still open");
                 Err((unavailable(reason), Some(left)))
             }
             None => Ok(()),

@@ -203,4 +203,45 @@ mod tests {
         assert_eq!(faults(std::slice::from_ref(&each), &[(ADULT, 3)], &two).len(), 1);
         assert_eq!(faults(&[each], &[(ADULT, 1)], &two).len(), 1);
     }
+
+    #[test]
+    fn an_answer_to_a_question_that_is_not_asked_of_these_tickets_is_let_be() {
+        let childs = Question { only_for: vec![CHILD], ..question(AnswerKind::Boolean) };
+        assert!(faults(std::slice::from_ref(&childs), &[(ADULT, 2)], &[answer(&["perhaps"])]).is_empty());
+        assert_eq!(faults(&[childs], &[(CHILD, 1)], &[answer(&["perhaps"])]).len(), 1);
+    }
+
+    #[test]
+    fn a_question_for_each_ticket_of_a_type_counts_those_tickets_only() {
+        let each_child = Question {
+            scope: QuestionScope::EachTicket,
+            only_for: vec![CHILD],
+            ..question(AnswerKind::Text)
+        };
+        let tickets = [(ADULT, 5), (CHILD, 2)];
+        let two = [answer(&["a"]), answer(&["b"])];
+        assert!(faults(std::slice::from_ref(&each_child), &tickets, &two).is_empty());
+        assert_eq!(faults(std::slice::from_ref(&each_child), &tickets, &two[..1]).len(), 1);
+        assert_eq!(faults(&[each_child], &[(CHILD, u32::MAX), (CHILD, u32::MAX)], &two).len(), 1);
+    }
+
+    #[test]
+    fn an_optional_question_left_blank_is_no_fault_but_a_wrong_answer_is() {
+        let optional = Question { required: false, ..question(AnswerKind::Boolean) };
+        for (responses, good) in [(&[][..], true), (&[""], true), (&["true"], true), (&["maybe"], false)] {
+            let found = faults(std::slice::from_ref(&optional), &[], &[answer(responses)]);
+            assert_eq!(found.is_empty(), good, "{responses:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn of_very_many_faults_the_first_are_told_and_briefly() {
+        let stray = IntakeAnswer { question_id: "x".repeat(1_000_000), responses: Vec::new() };
+        let wrong = Question { scope: QuestionScope::EachTicket, ..question(AnswerKind::Boolean) };
+        for (questions, answers) in [(vec![], vec![stray; 50]), (vec![wrong], vec![answer(&["?"]); 50])] {
+            let found = faults(&questions, &[(ADULT, 50)], &answers);
+            assert_eq!(found.len(), MAX_FAULTS);
+            assert!(found.iter().all(|fault| fault.len() < 200));
+        }
+    }
 }

@@ -55,7 +55,12 @@ impl Carts {
         self.carts.get(&cart).map(|found| Arc::clone(&found))
     }
 
-    pub(super) fn find_or_new(&self, cart: CartKey, now: EpochSeconds, expires_sec: EpochSeconds) -> Arc<Mutex<Cart>> {
+    pub(super) fn find_or_new(
+        &self,
+        cart: CartKey,
+        now: EpochSeconds,
+        expires_sec: EpochSeconds,
+    ) -> Arc<Mutex<Cart>> {
         self.sweep(now);
         let new = || Arc::new(Mutex::new(Cart { slots: Vec::new(), expires_sec }));
         Arc::clone(&self.carts.entry(cart).or_insert_with(new))

@@ -28,7 +28,11 @@ impl River {
     fn with(allotments: &[u32]) -> Self {
         let house = House::new();
         let inventory = Inventory::default();
-        let keys: Vec<SlotKey> = (START..).step_by(usize::try_from(HOUR).unwrap()).map(|start| house.key("raft", start)).take(allotments.len()).collect();
+        let keys: Vec<SlotKey> = (START..)
+            .step_by(usize::try_from(HOUR).unwrap())
+            .map(|start| house.key("raft", start))
+            .take(allotments.len())
+            .collect();
         let openings: Vec<Opening> = keys
             .iter()
             .zip(allotments)
@@ -157,7 +161,9 @@ fn carts_that_have_expired_are_swept_out() {
         let mut cart = [0; 16];
         cart[..4].copy_from_slice(&number.to_be_bytes());
         let now = NOW + i64::from(number);
-        river.inventory.hold(&river.asked(&[0]), CartKey(cart), now, now + 10, |_| ((), river.claims(&[0], 1)));
+        river
+            .inventory
+            .hold(&river.asked(&[0]), CartKey(cart), now, now + 10, |_| ((), river.claims(&[0], 1)));
     }
     assert!(river.inventory.carts.len() < 2_000, "{} carts", river.inventory.carts.len());
 }

@@ -19,7 +19,7 @@ use std::{
 };
 
 use super::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone};
-use crate::domain::order::{CardType, ThreeDs1Parameters};
+use crate::domain::failure::{CardType, ThreeDs1Parameters};
 
 /// How long `slow` takes.
 const SLOW: Duration = Duration::from_millis(500);
@@ -50,7 +50,9 @@ impl SimulatedGateway {
     fn capture(&self, key: &ChargeKey) -> ChargeAnswer {
         match *self.ledger().entry(key.clone()).or_insert(Entry::Captured) {
             Entry::Captured => ChargeAnswer::Captured(format!("simulated-{}", key.0)),
-            Entry::Undone => ChargeAnswer::Refused(ChargeRefusal::Other("this charge has been undone".into())),
+            Entry::Undone => {
+                ChargeAnswer::Refused(ChargeRefusal::Other("this charge has been undone".into()))
+            }
         }
     }
 
@@ -58,7 +60,9 @@ impl SimulatedGateway {
         let refused = ChargeAnswer::Refused;
         match charge.method.token.as_str() {
             "decline" => refused(ChargeRefusal::CardDeclined),
-            "3ds1" if charge.method.challenge.is_none() => refused(ChargeRefusal::Requires3ds1(challenge(charge))),
+            "3ds1" if charge.method.challenge.is_none() => {
+                refused(ChargeRefusal::Requires3ds1(challenge(charge)))
+            }
             "error" => refused(ChargeRefusal::Other("the simulated gateway reports an error".into())),
             "hang" => std::future::pending().await,
             "slow" => {

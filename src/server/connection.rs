@@ -48,7 +48,8 @@ pub(super) async fn serve(stream: TcpStream, routes: Routes, http: &Http, mut ph
     let service = routes
         .map_request(|request: http::Request<hyper::body::Incoming>| request.map(tonic::body::Body::new))
         .map_response(routes::name_oversize);
-    let mut connection = pin!(http.protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let mut connection =
+        pin!(http.protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
     let told_to_end = tokio::select! {
         ended = connection.as_mut() => return log_end(ended),

@@ -4,10 +4,7 @@ use tokio::sync::watch;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::Phase;
-use crate::{
-    store::StoreState,
-    wire::proto::v3::booking_service_server::SERVICE_NAME,
-};
+use crate::{store::StoreState, wire::proto::v3::booking_service_server::SERVICE_NAME};
 
 /// Says how the store stands, for the server as a whole and for the service.
 pub(super) async fn announce(health: &HealthReporter, state: watch::Receiver<StoreState>) {

@@ -19,11 +19,7 @@
 //! it to the journal, syncs it to disk, and only then makes it visible and answers. There is no
 //! timer: while one batch is being synced the next one gathers.
 
-use std::{
-    path::Path,
-    sync::mpsc,
-    thread,
-};
+use std::{path::Path, sync::mpsc, thread};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use tokio::sync::{oneshot, watch};

@@ -8,7 +8,8 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Change, Committed, NamedClaim, PlacedOrder, PriceBook, Recovered, Replay, Selection, Store, StoreError, StoreState,
+    Change, Committed, NamedClaim, PlacedOrder, PriceBook, Recovered, Replay, Selection, Store, StoreError,
+    StoreState,
     names::{self, Name, Names},
     record,
 };
@@ -79,7 +80,9 @@ impl Store for MemoryStore {
     fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
         let shelves = self.shelves();
         let names: Vec<Name> = match selection {
-            Selection::User(user_id) => shelves.by_user.get(user_id).into_iter().flatten().rev().copied().collect(),
+            Selection::User(user_id) => {
+                shelves.by_user.get(user_id).into_iter().flatten().rev().copied().collect()
+            }
             Selection::Ids(ids) => names::each_once(ids),
         };
         let found = names.iter().filter_map(|name| shelves.orders.get(name));

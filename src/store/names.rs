@@ -78,12 +78,8 @@ mod tests {
     #[test]
     fn names_depend_on_the_secret_the_kind_and_the_text() {
         let names = Names::new([7; 32]);
-        let all = [
-            names.of_token("a"),
-            names.of_token("b"),
-            names.of_user("a"),
-            Names::new([8; 32]).of_token("a"),
-        ];
+        let all =
+            [names.of_token("a"), names.of_token("b"), names.of_user("a"), Names::new([8; 32]).of_token("a")];
         for (at, name) in all.iter().enumerate() {
             assert!(!all[at + 1..].contains(name));
         }

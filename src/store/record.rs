@@ -4,8 +4,8 @@
 use prost::Message;
 
 use super::{
-    Fingerprint, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook, PriceEntry, Replay,
-    StoreError,
+    Fingerprint, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook,
+    PriceEntry, Replay, StoreError,
 };
 use crate::{
     domain::money::{Currency, Money},
@@ -35,8 +35,10 @@ pub fn encode_order(placed: &PlacedOrder, sequence: u64) -> Vec<u8> {
 /// [`StoreError::Unreadable`].
 pub fn decode_replay(bytes: &[u8]) -> Result<Replay, StoreError> {
     let record = decode::<wire::OrderRecord>(bytes)?;
-    let fingerprint: Fingerprint =
-        record.fingerprint.try_into().map_err(|_| unreadable("an order's fingerprint has the wrong length"))?;
+    let fingerprint: Fingerprint = record
+        .fingerprint
+        .try_into()
+        .map_err(|_| unreadable("an order's fingerprint has the wrong length"))?;
     Ok(Replay { fingerprint, order: known_order(record.order)? })
 }
 
@@ -181,7 +183,14 @@ fn encode_price(entry: &PriceEntry) -> wire::PriceEntry {
 }
 
 fn decode_price(entry: wire::PriceEntry) -> Result<PriceEntry, StoreError> {
-    let wire::PriceEntry { merchant_id, service_id, ticket_id, current_micros, currency_code, previous_micros } = entry;
+    let wire::PriceEntry {
+        merchant_id,
+        service_id,
+        ticket_id,
+        current_micros,
+        currency_code,
+        previous_micros,
+    } = entry;
     let current = money(current_micros, &currency_code)?;
     let previous = previous_micros.map(|micros| Money::from_micros(micros, current.currency()));
     Ok(PriceEntry { merchant_id, service_id, ticket_id, current, previous })

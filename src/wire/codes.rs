@@ -24,8 +24,6 @@ pub enum Problem {
     Invalid(Violations),
     /// The message is larger than the server takes.
     RequestTooLarge,
-    /// As many calls are in flight as the server takes.
-    Busy,
     /// The call's time is up. What it began may yet be done.
     DeadlineExceeded,
     /// The application refuses.
@@ -58,12 +56,16 @@ impl Problem {
         match self {
             Self::Malformed(_) => row(Code::InvalidArgument, 400, "MALFORMED_MESSAGE", false),
             Self::Invalid(_) => row(Code::InvalidArgument, 400, "INVALID_REQUEST", false),
-            Self::Refused(Refusal::UnknownMerchant) => row(Code::InvalidArgument, 400, "INVALID_REQUEST", false),
+            Self::Refused(Refusal::UnknownMerchant) => {
+                row(Code::InvalidArgument, 400, "INVALID_REQUEST", false)
+            }
             Self::Refused(Refusal::TokenReused) => row(Code::InvalidArgument, 400, "TOKEN_REUSED", false),
             Self::Refused(Refusal::InProgress) => row(Code::Aborted, 409, "ORDER_IN_PROGRESS", true),
             Self::RequestTooLarge => row(Code::ResourceExhausted, 413, "REQUEST_TOO_LARGE", false),
-            Self::Refused(Refusal::ListTooLarge { .. }) => row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false),
-            Self::Busy => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true),
+            Self::Refused(Refusal::ListTooLarge { .. }) => {
+                row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
+            }
+            Self::Refused(Refusal::Busy) => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true),
             Self::Refused(Refusal::StoreFailed) => row(Code::Unavailable, 503, "STORE_UNAVAILABLE", true),
             Self::DeadlineExceeded => row(Code::DeadlineExceeded, 504, "DEADLINE_EXCEEDED", true),
             Self::Refused(Refusal::Unreadable | Refusal::Bug) | Self::Bug(_) => {
@@ -79,9 +81,9 @@ impl Problem {
             Self::Malformed(text) => format!("the message cannot be decoded: {text}"),
             Self::Invalid(violations) => format!("the request breaks rules of the contract: {violations}"),
             Self::RequestTooLarge => "the message is larger than this server takes".to_owned(),
-            Self::Busy => "as many calls are in flight as this server takes; try again shortly".to_owned(),
             Self::DeadlineExceeded => {
-                "the call's time is up; an order may have been created, so repeat it under the same token".to_owned()
+                "the call's time is up; an order may have been created, so repeat it under the same token"
+                    .to_owned()
             }
             Self::Refused(refusal) => refusal.to_string(),
             Self::Bug(_) => "an internal error; it has been logged".to_owned(),
@@ -90,7 +92,8 @@ impl Problem {
 
     fn details(&self) -> ErrorDetails {
         let row = self.row();
-        let mut details = ErrorDetails::with_error_info(row.reason, ERROR_DOMAIN, std::collections::HashMap::new());
+        let mut details =
+            ErrorDetails::with_error_info(row.reason, ERROR_DOMAIN, std::collections::HashMap::new());
         if row.retryable {
             details.set_retry_info(Some(RETRY_DELAY));
         }
@@ -106,16 +109,18 @@ impl Problem {
             Self::Invalid(violations) => {
                 violations.iter().map(|found| FieldViolation::new(&found.field, &found.rule)).collect()
             }
-            Self::Refused(Refusal::UnknownMerchant) => vec![FieldViolation::new("merchant_id", UNKNOWN_MERCHANT)],
+            Self::Refused(Refusal::UnknownMerchant) => {
+                vec![FieldViolation::new("merchant_id", UNKNOWN_MERCHANT)]
+            }
             Self::Refused(Refusal::TokenReused) => {
                 vec![FieldViolation::new("idempotency_token", "was used for another request")]
             }
             Self::Malformed(_)
             | Self::RequestTooLarge
-            | Self::Busy
             | Self::DeadlineExceeded
             | Self::Refused(
                 Refusal::InProgress
+                | Refusal::Busy
                 | Refusal::ListTooLarge { .. }
                 | Refusal::StoreFailed
                 | Refusal::Unreadable

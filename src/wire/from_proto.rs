@@ -10,9 +10,9 @@ use super::{
 use crate::{
     app::{Cart, CreateOrder},
     domain::order::{
-        BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NewOrder, NoShowFee, Order, OrderId,
-        OrderedTickets, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption, PaymentProcessor,
-        PostalAddress, PrepaymentStatus, PriceTag, PriceType,
+        BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NewOrder, NoShowFee, Order,
+        OrderId, OrderedTickets, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
+        PaymentProcessor, PostalAddress, PrepaymentStatus, PriceTag, PriceType,
     },
     store::Selection,
 };
@@ -48,13 +48,12 @@ pub fn create_request(
     let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token } = request;
     let mut violations = Violations::default();
     violations.require_text("idempotency_token", &idempotency_token, limits.max_id_bytes);
-    let order = match order {
-        Some(order) => new_order(order, payment_processing_parameters, limits, is_merchant, &mut violations),
-        None => {
-            violations.require("order");
-            None
-        }
-    };
+    if order.is_none() {
+        violations.require("order");
+    }
+    let order = order.and_then(|order| {
+        new_order(order, payment_processing_parameters, limits, is_merchant, &mut violations)
+    });
     violations.into_result()?;
     let order = order.ok_or_else(|| Violations::one("order", "is required"))?;
     Ok(CreateOrder { token: idempotency_token, fingerprint, order })
@@ -246,7 +245,10 @@ fn intake_answers(answers: v3::IntakeFormAnswers) -> Vec<IntakeAnswer> {
     let v3::IntakeFormAnswers { answer } = answers;
     answer
         .into_iter()
-        .map(|v3::IntakeFormFieldAnswer { id, response }| IntakeAnswer { question_id: id, responses: response })
+        .map(|v3::IntakeFormFieldAnswer { id, response }| IntakeAnswer {
+            question_id: id,
+            responses: response,
+        })
         .collect()
 }
 
@@ -270,7 +272,8 @@ fn booking_status(status: i32) -> Option<BookingStatus> {
 }
 
 fn customer(user: v3::UserInformation) -> Customer {
-    let v3::UserInformation { user_id, given_name, family_name, address, telephone, email, language_code } = user;
+    let v3::UserInformation { user_id, given_name, family_name, address, telephone, email, language_code } =
+        user;
     let address = address.map(postal_address);
     Customer { user_id, given_name, family_name, address, telephone, email, language_code }
 }

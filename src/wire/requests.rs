@@ -75,7 +75,12 @@ impl Violations {
         }
     }
 
-    pub(super) fn check_merchant(&mut self, field: &str, merchant_id: &str, is_merchant: &dyn Fn(&str) -> bool) {
+    pub(super) fn check_merchant(
+        &mut self,
+        field: &str,
+        merchant_id: &str,
+        is_merchant: &dyn Fn(&str) -> bool,
+    ) {
         if merchant_id.is_empty() {
             self.require(field);
         } else if !is_merchant(merchant_id) {

@@ -9,13 +9,14 @@ use crate::{
     domain::{
         catalog::{Fee, FeedFees, LocalizedText, TicketType},
         constraints::{Bound, ViolatedConstraint},
+        failure::{CardType, FailureCause, OrderFailure, ThreeDs1Parameters},
         fees::{FeeTable, TicketFee},
         fulfillability::{Fulfillability, ItemFulfillability, ItemResult, OrderResult},
         money::Money,
         order::{
-            BookedItem, BookingStatus, CardType, Customer, Deposit, FailureCause, IntakeAnswer, LineItem, NoShowFee,
-            Order, OrderFailure, OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress,
-            PrepaymentStatus, PriceTag, PriceType, ThreeDs1Parameters,
+            BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NoShowFee, Order,
+            OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress, PrepaymentStatus,
+            PriceTag, PriceType,
         },
         pricing::PriceChange,
     },
@@ -158,7 +159,9 @@ fn item_result(
     }
 }
 
-fn violated_constraint(violated: ViolatedConstraint) -> v3::line_item_fulfillability::ViolatedTicketConstraint {
+fn violated_constraint(
+    violated: ViolatedConstraint,
+) -> v3::line_item_fulfillability::ViolatedTicketConstraint {
     use v3::line_item_fulfillability::{ViolatedTicketConstraint, violated_ticket_constraint::Value};
     let ViolatedConstraint { bound, ticket_id } = violated;
     let value = match bound {
@@ -200,8 +203,15 @@ fn order_fee(Fee { name, amount }: Fee) -> v3::SpecificPerOrderFee {
 /// A ticket type at its present price. The older plain-text descriptions are not answered beside
 /// the localized ones.
 fn ticket_type(ticket: &TicketType) -> v3::TicketType {
-    let TicketType { id, short_description, option_description, price: unit, previous_price: _, feed_fees, fees: _ } =
-        ticket;
+    let TicketType {
+        id,
+        short_description,
+        option_description,
+        price: unit,
+        previous_price: _,
+        feed_fees,
+        fees: _,
+    } = ticket;
     #[expect(deprecated, reason = "the message is written out whole, old fields included")]
     v3::TicketType {
         ticket_type_id: id.clone(),

@@ -11,9 +11,10 @@ use boxoffice::{
     server::{self, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
     wire::proto::v3::{
-        CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse,
-        IntakeFormAnswers, IntakeFormFieldAnswer, LineItem, LineItemFulfillability, ListOrdersRequest, Order,
-        OrderFailure, PaymentInformation, PaymentProcessingParameters, Price, UserInformation,
+        CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
+        CreateOrderResponse, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem, LineItemFulfillability,
+        ListOrdersRequest, Order, OrderFailure, PaymentInformation, PaymentProcessingParameters, Price,
+        UserInformation,
         booking_service_client::BookingServiceClient,
         create_order_response,
         line_item::OrderedTickets,
@@ -21,7 +22,11 @@ use boxoffice::{
         payment_information::PaymentProcessedBy,
     },
 };
+use tempfile::TempDir;
 use tonic::{Status, transport::Channel};
+use tonic_types::StatusExt;
+
+use crate::laws;
 
 /// The moment at which every test begins: Thursday, 15 January 2026, 06:00 UTC.
 pub(crate) const NOW: i64 = 1_768_456_800;
@@ -140,8 +145,9 @@ impl TestServer {
             item: items.into_iter().map(|item| item.0).collect(),
             cart_id: cart_id.into(),
         };
-        let response = self.client().check_order_fulfillability(request).await?;
-        Ok(Checked(response.into_inner()))
+        let response = self.client().check_order_fulfillability(request.clone()).await?.into_inner();
+        laws::hold_for_check(&request, &response);
+        Ok(Checked(response))
     }
 
     /// Spots open for a line, as a look at it says.
@@ -161,7 +167,9 @@ impl TestServer {
     }
 
     pub(crate) async fn send(&self, request: CreateOrderRequest) -> Result<Created, Status> {
-        Ok(Created(self.client().create_order(request).await?.into_inner()))
+        let response = self.client().create_order(request.clone()).await?.into_inner();
+        laws::hold_for_create(&request, &response);
+        Ok(Created(response))
     }
 
     pub(crate) async fn list_user(&self, user_id: &str) -> Result<Vec<Order>, Status> {
@@ -227,7 +235,11 @@ pub(crate) fn paid_with(mut request: CreateOrderRequest, payment_token: &str) ->
 }
 
 /// The same request, stating this fee total.
-pub(crate) fn stating_fees(mut request: CreateOrderRequest, currency: &str, micros: i64) -> CreateOrderRequest {
+pub(crate) fn stating_fees(
+    mut request: CreateOrderRequest,
+    currency: &str,
+    micros: i64,
+) -> CreateOrderRequest {
     payment_information(&mut request).fees_and_taxes = Some(price(currency, micros));
     request
 }
@@ -344,4 +356,30 @@ impl Created {
             other => panic!("not a failure: {other:?}"),
         }
     }
+}
+
+/// The sample catalogue with some texts replaced: (file, old, new). Every place of the old one is.
+pub(crate) fn edited_catalog(edits: &[(&str, &str, &str)]) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for file in std::fs::read_dir(sample_catalog()).unwrap() {
+        let file = file.unwrap();
+        let mut text = std::fs::read_to_string(file.path()).unwrap();
+        for (_, old, new) in edits.iter().filter(|(name, ..)| file.file_name() == **name) {
+            assert!(text.contains(old), "{old:?}");
+            text = text.replace(old, new);
+        }
+        std::fs::write(dir.path().join(file.file_name()), text).unwrap();
+    }
+    dir
+}
+
+/// The fields that a refusal finds fault with, in its order.
+pub(crate) fn faulty_fields(refusal: &Status) -> Vec<String> {
+    let details = refusal.get_details_bad_request().unwrap_or_default();
+    details.field_violations.into_iter().map(|violation| violation.field).collect()
+}
+
+/// The machine-readable reason of a refusal.
+pub(crate) fn reason(refusal: &Status) -> String {
+    refusal.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }

@@ -1,5 +1,7 @@
 //! Deals: cheaper for groups, fixed sets at a price of their own.
 
+use std::cmp::Ordering;
+
 use rust_decimal::Decimal;
 
 use crate::domain::{
@@ -20,14 +22,17 @@ pub(super) fn read_group(table: &Table<'_>, names: TicketNames<'_>, currency: Cu
     let tickets = names.tickets(table, "tickets", 1);
     let min_count = table.required("min_count").and_then(|entry| entry.integer(1..=u32::MAX));
     let reduction = reduction(table, currency);
-    if let (Some(Reduction::UnitPrice(price)), Some(service)) = (reduction, names.service) {
-        let lowers =
-            |&ticket: &TicketIx| price.compare(service.ticket(ticket).price).is_some_and(std::cmp::Ordering::is_lt);
-        if !tickets.is_empty() && !tickets.iter().any(lowers) {
-            table.at.mistake(format!("lowers no price: each of these tickets costs {price} or less anyway"));
-        }
+    if let (Some(Reduction::UnitPrice(price)), Some(service), Some(tickets)) =
+        (reduction, names.service, &tickets)
+        && !tickets.iter().any(|&ticket| is_below(price, service.ticket(ticket).price))
+    {
+        table.at.mistake(format!("lowers no price: each of these tickets costs {price} or less anyway"));
     }
-    Some(Deal::Group { tickets, min_count: min_count?, reduction: reduction? })
+    Some(Deal::Group { tickets: tickets?, min_count: min_count?, reduction: reduction? })
+}
+
+fn is_below(price: Money, other: Money) -> bool {
+    price.compare(other).is_some_and(Ordering::is_lt)
 }
 
 fn reduction(table: &Table<'_>, currency: Currency) -> Option<Reduction> {
@@ -49,28 +54,29 @@ fn reduction(table: &Table<'_>, currency: Currency) -> Option<Reduction> {
 
 /// A fixed set of tickets at a price of its own.
 pub(super) fn read_bundle(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Option<Deal> {
-    let members = table.required("contents").map(|entry| entry.members());
+    let members = table.required("contents").and_then(|entry| entry.members());
     let price = fees::price(table, currency);
     if members.as_ref().is_some_and(Vec::is_empty) {
         table.at.mistake("`contents` names no ticket type");
     }
-    let contents: Vec<(TicketIx, u32)> = members?
+    let contents: Vec<_> = members?
         .into_iter()
-        .filter_map(|(id, entry)| {
+        .map(|(id, entry)| {
             let ticket = names.ticket(id, &entry.at);
             let count = entry.integer(1..=i32::MAX)?.unsigned_abs();
             Some((ticket?, count))
         })
         .collect();
-    report_dear(table, names, &contents, price?);
-    Some(Deal::Bundle { contents, price: price? })
+    let (contents, price) = (contents.into_iter().collect::<Option<Vec<_>>>()?, price?);
+    report_dear(table, names, &contents, price);
+    Some(Deal::Bundle { contents, price })
 }
 
 /// Reports a bundle that costs more than its tickets one by one.
 fn report_dear(table: &Table<'_>, names: TicketNames<'_>, contents: &[(TicketIx, u32)], price: Money) {
     let Some(service) = names.service.filter(|_| !contents.is_empty()) else { return };
     match singly(service, contents, Money::zero(price.currency())) {
-        Ok(sum) if price.compare(sum).is_some_and(std::cmp::Ordering::is_gt) => {
+        Ok(sum) if is_below(sum, price) => {
             table.at.mistake(format!("costs {price}, but its tickets one by one {sum}"));
         }
         Ok(_) => {}

@@ -15,7 +15,7 @@ pub(super) const SLOT_KEYS: &[&str] = &["availability_tag", "from_sec", "until_s
 
 /// Bounds of a line and of single ticket types, wherever they are written.
 pub(super) fn read(table: &Table<'_>, names: TicketNames<'_>) -> TicketLimits {
-    let tickets = table.get("ticket").map(|entry| entry.members()).unwrap_or_default();
+    let tickets = table.get("ticket").and_then(|entry| entry.members()).unwrap_or_default();
     let tickets: Vec<(TicketIx, CountBounds)> = tickets
         .into_iter()
         .filter_map(|(id, entry)| {
@@ -50,37 +50,35 @@ pub(super) fn read_for_slots(
     if ["min", "max", "ticket"].iter().all(|key| table.get(key).is_none()) {
         table.at.mistake("sets no limit; expected `min`, `max` or a table `ticket`");
     }
-    let named = table.get("availability_tag");
-    let tag = named.and_then(|entry| tag(entry.text()?, &entry.at));
+    let tag = table.get("availability_tag").and_then(|entry| tag(entry.text()?, &entry.at));
     SlotLimits { tag, from_sec, until_sec, limits }
 }
 
-/// Reports limits that no line can keep.
-pub(super) fn report_impossible(limits: &TicketLimits, names: TicketNames<'_>, at: &Place<'_>) {
-    report_crossed(limits.line, "a line", at);
+/// Why no line can keep these limits, one sentence each.
+pub(super) fn contradictions(limits: &TicketLimits, names: TicketNames<'_>) -> Vec<String> {
+    let mut found: Vec<String> = crossed(limits.line, "a line").into_iter().collect();
     for &(ticket, bounds) in &limits.tickets {
         let Some(service) = names.service else { continue };
         let whose = format!("ticket type {:?}", service.ticket(ticket).id);
-        report_crossed(bounds, &whose, at);
+        found.extend(crossed(bounds, &whose));
         if let (Some(min), Some(max)) = (bounds.min, limits.line.max)
             && min > max
         {
-            at.mistake(format!("{whose} has a min of {min}, but the whole line a max of {max}"));
+            found.push(format!("{whose} has a min of {min}, but the whole line a max of {max}"));
         }
     }
+    found
 }
 
-fn report_crossed(bounds: CountBounds, whose: &str, at: &Place<'_>) {
-    if let (Some(min), Some(max)) = (bounds.min, bounds.max)
-        && min > max
-    {
-        at.mistake(format!("{whose} has a min of {min} and a max of {max}"));
-    }
+fn crossed(CountBounds { min, max }: CountBounds, whose: &str) -> Option<String> {
+    let (min, max) = (min?, max?);
+    (min > max).then(|| format!("{whose} has a min of {min} and a max of {max}"))
 }
 
 /// The limits of some slots together with the general ones, as they are in force there.
 pub(super) fn in_force(general: &TicketLimits, slots: &SlotLimits) -> TicketLimits {
     let everywhere = SlotLimits { limits: slots.limits.clone(), ..SlotLimits::default() };
-    let rules = TicketRules { limits: general.clone(), slot_limits: vec![everywhere], ..TicketRules::default() };
+    let rules =
+        TicketRules { limits: general.clone(), slot_limits: vec![everywhere], ..TicketRules::default() };
     rules.limits_for(0, None)
 }

@@ -60,8 +60,8 @@ fn read_fees(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> 
 fn read_combinations(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> Vec<ServiceRule> {
     let service = |id: &str, entry: &Entry<'_>| draft.service_of(merchant?, id, &entry.at);
     let services = |table: &Table<'_>, key: &str, at_least| -> Vec<ServiceIx> {
-        let ids = names::ids(table, key, at_least).into_iter();
-        ids.filter_map(|(id, entry)| service(id, &entry)).collect()
+        let ids = names::ids(table, key, at_least).unwrap_or_default();
+        ids.into_iter().filter_map(|(id, entry)| service(id, &entry)).collect()
     };
     let forbidden: Vec<Vec<ServiceIx>> = table
         .tables("forbid_together", &["services"])

@@ -16,7 +16,7 @@ pub(super) struct TicketNames<'a> {
 
 impl TicketNames<'_> {
     /// The ticket type of that id; that there is none is reported.
-    pub(super) fn ticket(&self, id: &str, at: &Place<'_>) -> Option<TicketIx> {
+    pub(super) fn ticket(self, id: &str, at: &Place<'_>) -> Option<TicketIx> {
         let service = self.service?;
         let ticket = service.ticket_ix(id);
         if ticket.is_none() {
@@ -25,17 +25,24 @@ impl TicketNames<'_> {
         ticket
     }
 
-    /// The ticket types of the list that must stand under a key.
-    pub(super) fn tickets(&self, table: &Table<'_>, key: &str, at_least: usize) -> Vec<TicketIx> {
-        let ids = ids(table, key, at_least);
-        ids.into_iter().filter_map(|(id, entry)| self.ticket(id, &entry.at)).collect()
+    /// Every ticket type of the service.
+    pub(super) fn all(self) -> Vec<TicketIx> {
+        let tickets = self.service.map_or(0, |service| service.tickets.len());
+        (0..u16::try_from(tickets).unwrap_or(u16::MAX)).map(TicketIx).collect()
+    }
+
+    /// The ticket types of the list that must stand under a key, if all of them are known.
+    pub(super) fn tickets(self, table: &Table<'_>, key: &str, at_least: usize) -> Option<Vec<TicketIx>> {
+        let ids = ids(table, key, at_least)?.into_iter();
+        let tickets: Vec<_> = ids.map(|(id, entry)| self.ticket(id, &entry.at)).collect();
+        tickets.into_iter().collect()
     }
 }
 
 /// The ids of the list that must stand under a key: at least so many, none twice.
-pub(super) fn ids<'t>(table: &Table<'t>, key: &str, at_least: usize) -> Vec<(&'t str, Entry<'t>)> {
-    let Some(entry) = table.required(key) else { return Vec::new() };
-    let list = entry.list();
+pub(super) fn ids<'t>(table: &Table<'t>, key: &str, at_least: usize) -> Option<Vec<(&'t str, Entry<'t>)>> {
+    let entry = table.required(key)?;
+    let list = entry.list()?;
     if list.len() < at_least {
         entry.at.mistake(format!("`{key}` has {} ids; expected {at_least} or more", list.len()));
     }
@@ -49,7 +56,7 @@ pub(super) fn ids<'t>(table: &Table<'t>, key: &str, at_least: usize) -> Vec<(&'t
             None => {}
         }
     }
-    ids
+    Some(ids)
 }
 
 /// Reports ids that a rule may not have on both of its sides.

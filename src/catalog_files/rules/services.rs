@@ -8,7 +8,9 @@ use crate::{
         mistakes::Place,
     },
     domain::{
-        catalog::{ChildRule, Deal, Fee, RequiredTicket, ServiceIx, TagIx, TicketIx, TicketLimits, TicketRules},
+        catalog::{
+            ChildRule, Deal, Fee, RequiredTicket, ServiceIx, TagIx, TicketIx, TicketLimits, TicketRules,
+        },
         money::Currency,
     },
 };
@@ -39,7 +41,9 @@ pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
     for table in top.tables("service", KEYS) {
         let service = named(draft, &table);
         if service.is_some_and(|service| !seen.insert(service)) {
-            table.at.mistake("this service has another [[service]] table already; write all its rules in one");
+            table
+                .at
+                .mistake("this service has another [[service]] table already; write all its rules in one");
         }
         read_one(draft, service, &table);
     }
@@ -80,21 +84,25 @@ fn read_ticket_rules(
     tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
 ) -> TicketRules {
     let limits = read_limits(table, names);
+    let contradictions = limits::contradictions(&limits, names);
     let slot_limits = table.tables("slot_limits", limits::SLOT_KEYS);
     let slot_limits = slot_limits.iter().map(|table| {
         let slots = limits::read_for_slots(table, names, &mut *tag);
-        limits::report_impossible(&limits::in_force(&limits, &slots), names, &table.at);
+        let found = limits::contradictions(&limits::in_force(&limits, &slots), names);
+        let new = found.into_iter().filter(|text| !contradictions.contains(text));
+        new.for_each(|text| table.at.mistake(text));
         slots
     });
     let slot_limits = slot_limits.collect();
     let children = table.tables("child", &["tickets", "adults", "per_adult"]);
     let forbidden = table.tables("forbid_tickets", &["tickets"]);
-    let forbidden: Vec<_> = forbidden.iter().map(|rule| names.tickets(rule, "tickets", 2)).collect();
+    let forbidden = forbidden.iter().filter_map(|rule| names.tickets(rule, "tickets", 2));
+    let forbidden: Vec<Vec<TicketIx>> = forbidden.collect();
     let required = table.tables("require_ticket", &["ticket", "any_of"]);
     TicketRules {
         limits,
         slot_limits,
-        children: children.iter().map(|rule| read_child(rule, names)).collect(),
+        children: children.iter().filter_map(|rule| read_child(rule, names)).collect(),
         required: required.iter().filter_map(|rule| read_required(rule, names, &forbidden)).collect(),
         forbidden,
     }
@@ -104,16 +112,19 @@ fn read_limits(table: &Table<'_>, names: TicketNames<'_>) -> TicketLimits {
     let table = table.get("limits").and_then(|entry| entry.table(limits::KEYS));
     let Some(table) = table else { return TicketLimits::default() };
     let limits = limits::read(&table, names);
-    limits::report_impossible(&limits, names, &table.at);
+    for text in limits::contradictions(&limits, names) {
+        table.at.mistake(text);
+    }
     limits
 }
 
-fn read_child(rule: &Table<'_>, names: TicketNames<'_>) -> ChildRule {
+fn read_child(rule: &Table<'_>, names: TicketNames<'_>) -> Option<ChildRule> {
     let children = names.tickets(rule, "tickets", 1);
     let adults = names.tickets(rule, "adults", 1);
-    names::report_shared(&children, &adults, &rule.at);
     let per_adult = rule.get("per_adult").and_then(|entry| entry.integer(1..=u32::MAX));
-    ChildRule { children, adults, per_adult }
+    let (children, adults) = (children?, adults?);
+    names::report_shared(&children, &adults, &rule.at);
+    Some(ChildRule { children, adults, per_adult })
 }
 
 fn read_required(
@@ -123,7 +134,7 @@ fn read_required(
 ) -> Option<RequiredTicket> {
     let ticket = rule.required("ticket").and_then(|entry| names.ticket(entry.text()?, &entry.at));
     let any_of = names.tickets(rule, "any_of", 1);
-    let ticket = ticket?;
+    let (ticket, any_of) = (ticket?, any_of?);
     names::report_shared(&[ticket], &any_of, &rule.at);
     names::report_hopeless(&ticket, &any_of, forbidden, &rule.at);
     Some(RequiredTicket { ticket, any_of })
@@ -142,13 +153,13 @@ fn read_ticket_fees(table: &Table<'_>, names: TicketNames<'_>, currency: Currenc
     let tickets = names.service.map(|service| service.tickets.as_slice()).unwrap_or_default();
     let mut all: Vec<Vec<Fee>> = tickets.iter().map(|ticket| ticket.fees.clone()).collect();
     for table in table.tables("ticket_fee", &["tickets", "name", "price_micros"]) {
-        let chosen = table.get("tickets").map(|_| names.tickets(&table, "tickets", 1));
+        let chosen = match table.get("tickets") {
+            Some(_) => names.tickets(&table, "tickets", 1).unwrap_or_default(),
+            None => names.all(),
+        };
         let Some(fee) = fees::read(&table, currency) else { continue };
-        for (at, fees) in all.iter_mut().enumerate() {
-            let is_charged = |chosen: &Vec<TicketIx>| chosen.iter().any(|ticket| usize::from(ticket.0) == at);
-            if chosen.as_ref().is_none_or(is_charged) {
-                fees::add(fees, fee.clone(), &[], &table);
-            }
+        for ticket in chosen {
+            fees::add(&mut all[usize::from(ticket.0)], fee.clone(), &[], &table);
         }
     }
     all

@@ -61,34 +61,35 @@ impl<'t> Entry<'t> {
     }
 
     /// The elements of the value as a list.
-    pub(super) fn list(&self) -> Vec<Self> {
-        let Some(list) = self.value.as_array() else {
+    pub(super) fn list(&self) -> Option<Vec<Self>> {
+        let list = self.value.as_array();
+        if list.is_none() {
             self.expected("a list");
-            return Vec::new();
-        };
-        list.iter().map(|value| Self::new(self.source, &self.at, value)).collect()
+        }
+        Some(list?.iter().map(|value| self.inner(value)).collect())
     }
 
     /// The value as a table whose keys are free.
-    pub(super) fn members(&self) -> Vec<(&'t str, Self)> {
-        let Some(table) = self.value.as_table() else {
-            self.expected("a table");
-            return Vec::new();
-        };
-        let member = |(key, value): (&'t Spanned<_>, &'t Value<'t>)| {
-            let key: &'t std::borrow::Cow<'t, str> = key.get_ref();
-            (&**key, Self::new(self.source, &self.at, value))
-        };
-        table.iter().map(member).collect()
+    pub(super) fn members(&self) -> Option<Vec<(&'t str, Self)>> {
+        let table = self.any_table()?;
+        Some(table.iter().map(|(key, value)| (&**key.get_ref(), self.inner(value))).collect())
     }
 
     /// The value as a table with no other keys than these.
     pub(super) fn table(&self, keys: &[&str]) -> Option<Table<'t>> {
-        let Some(entries) = self.value.as_table() else {
+        Some(Table::new(self.source, self.at, self.any_table()?, keys))
+    }
+
+    fn any_table(&self) -> Option<&'t DeTable<'t>> {
+        let table = self.value.as_table();
+        if table.is_none() {
             self.expected("a table");
-            return None;
-        };
-        Some(Table::new(self.source, self.at, entries, keys))
+        }
+        table
+    }
+
+    fn inner(&self, value: &'t Value<'t>) -> Self {
+        Self::new(self.source, &self.at, value)
     }
 }
 
@@ -131,7 +132,8 @@ impl<'t> Table<'t> {
             entry.expected("a list of tables, each headed in double brackets");
             return Vec::new();
         }
-        entry.list().into_iter().filter_map(|element| element.table(keys)).collect()
+        let list = entry.list().unwrap_or_default();
+        list.into_iter().filter_map(|element| element.table(keys)).collect()
     }
 }
 

@@ -94,7 +94,8 @@ fn read_question(
     field: FormField,
     at: &Place<'_>,
 ) {
-    let FormField { id, kind, localized_label, label, is_required, choice_text, ticket_type_restrict } = field;
+    let FormField { id, kind, localized_label, label, is_required, choice_text, ticket_type_restrict } =
+        field;
     let id = id.id(&at.key("id"));
     if let Some(twin) = id.as_ref().filter(|&id| questions.iter().any(|known| known.id == *id)) {
         at.key("id").mistake(format!("question {twin:?} is asked twice by this service"));

@@ -1,6 +1,6 @@
 //! Ticket types of a service.
 
-use crate::domain::catalog::{Fee, FeedFees, TicketType as DomainTicketType};
+use crate::domain::catalog::{Fee, FeedFees, TicketType};
 
 use crate::catalog_files::{
     json::{Field, elements, message},
@@ -14,7 +14,7 @@ const MAX_TICKET_TYPES: usize = 1_000;
 
 message! {
     /// A ticket type of a service.
-    TicketType {
+    TicketEntry {
         ticket_type_id: String,
         localized_short_description: Text,
         short_description: Text,
@@ -35,16 +35,12 @@ message! {
 }
 
 /// The ticket types of a service. One of an id that is there already is reported and left out.
-pub(super) fn read(
-    list: Field<Vec<Field<TicketType>>>,
-    till: &mut Till,
-    at: &Place<'_>,
-) -> Vec<DomainTicketType> {
+pub(super) fn read(list: Field<Vec<Field<TicketEntry>>>, till: &mut Till, at: &Place<'_>) -> Vec<TicketType> {
     let list = elements(list, at);
     if list.len() > MAX_TICKET_TYPES {
         at.mistake(format!("has {} ticket types; expected {MAX_TICKET_TYPES} at most", list.len()));
     }
-    let mut tickets: Vec<DomainTicketType> = Vec::with_capacity(list.len());
+    let mut tickets: Vec<TicketType> = Vec::with_capacity(list.len());
     for (index, ticket) in list {
         let at = at.index(index);
         let ticket = read_ticket(ticket, till, &at);
@@ -57,8 +53,8 @@ pub(super) fn read(
     tickets
 }
 
-fn read_ticket(ticket: TicketType, till: &mut Till, at: &Place<'_>) -> DomainTicketType {
-    let TicketType {
+fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketType {
+    let TicketEntry {
         ticket_type_id,
         localized_short_description,
         short_description,
@@ -76,7 +72,7 @@ fn read_ticket(ticket: TicketType, till: &mut Till, at: &Place<'_>) -> DomainTic
         ("option_description", option_description),
     ];
     let (feed_fees, fees) = read_fees(per_ticket_fee, till, &at.key("per_ticket_fee"));
-    DomainTicketType {
+    TicketType {
         id: ticket_type_id.id(&at.key("ticket_type_id")).unwrap_or_default(),
         short_description: texts::first_of(short, at).unwrap_or_default(),
         option_description: texts::first_of(option, at).unwrap_or_default(),

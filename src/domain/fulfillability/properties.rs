@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::{tests::assert_well_formed, *};
 use crate::domain::{
     catalog::{CountBounds, Deal, Reduction},
-    fixtures::{ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents},
+    fixtures::{
+        ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents, dollars,
+    },
     order::OrderedTickets,
     slot::{Pool, PoolTickets},
 };
@@ -46,6 +48,7 @@ struct Town {
     gone: Vec<Gone>,
     deals: Vec<Deal>,
     raft_bounds: CountBounds,
+    services_clash: bool,
     cart: Option<u8>,
 }
 
@@ -57,6 +60,12 @@ impl Town {
         house.service_mut("museum").deals.clone_from(&self.deals);
         house.service_mut("museum").tickets[0].previous_price = Some(cents(1_900));
         house.service_mut("raft").rules.limits.line = self.raft_bounds;
+        if self.services_clash {
+            let (museum, raft) = (house.ix("museum"), house.ix("raft"));
+            let apart = ServiceRule::NoOverlap(vec![museum, house.ix("concert")]);
+            house.merchant_mut().combinations =
+                vec![ServiceRule::ForbiddenTogether(vec![museum, raft]), apart];
+        }
         for pool in &self.pools {
             let tickets = match pool.members {
                 None => PoolTickets::All,
@@ -165,13 +174,15 @@ fn any_town() -> impl Strategy<Value = Town> {
         prop::collection::vec(any_gone(), 0..6),
         prop::collection::vec(any_deal(), 0..3),
         bounds.prop_map(|(min, max)| CountBounds { min, max }),
+        prop::bool::weighted(0.2),
         prop::option::of(1..3_u8),
     )
-        .prop_map(|(pools, gone, deals, raft_bounds, cart)| Town {
+        .prop_map(|(pools, gone, deals, raft_bounds, services_clash, cart)| Town {
             pools,
             gone,
             deals,
             raft_bounds,
+            services_clash,
             cart,
         })
 }
@@ -386,7 +397,7 @@ proptest! {
     ) {
         let mut house = House::new();
         house.viewer.now = now;
-        house.service_mut("salon").price = Some(crate::domain::fixtures::dollars(price));
+        house.service_mut("salon").price = Some(dollars(price));
         let [first_bookable_sec, last_bookable_sec] = terms;
         let terms = SlotTerms { first_bookable_sec, last_bookable_sec, tag: None };
         let plenty = Pool { tickets: PoolTickets::All, allotment: u32::MAX };

@@ -1,10 +1,10 @@
 use super::*;
 use crate::domain::{
-    catalog::{BookingWindow, CountBounds, Deal, Reduction, SlotLimits, TagIx, TicketLimits},
+    catalog::{BookingWindow, CountBounds, Deal, LocalizedText, Reduction, SlotLimits, TagIx, TicketLimits},
     constraints::Bound,
     fixtures::{
-        ADULT, BALCONY, CHILD, HOUR, House, NOW, SENIOR, START, cart, cents, dollars, line, price_tag,
-        ticket_type, tickets,
+        ADULT, BALCONY, CHILD, HOUR, House, NOW, SEAT, SENIOR, STALLS, STALLS_ONLY, START, cart, cents,
+        dollars, line, price_tag, ticket_type, tickets,
     },
     intake::{AnswerKind, Question, QuestionScope},
     order::IntakeAnswer,
@@ -88,7 +88,7 @@ fn text_question(id: &str) -> Question {
     Question {
         id: id.into(),
         kind: AnswerKind::Text,
-        label: crate::domain::catalog::LocalizedText::default(),
+        label: LocalizedText::default(),
         required: true,
         only_for: Vec::new(),
         scope: QuestionScope::Line,
@@ -208,7 +208,7 @@ fn where_several_rules_are_broken_the_first_in_order_speaks() {
     item.start_sec = later;
     speaks(&house, &item, ItemResult::SlotUnavailable, "from second");
     house.viewer.now = NOW + 1;
-    speaks(&house, &item, ItemResult::SlotUnavailable, "only 4 spots");
+    speaks(&house, &item, ItemResult::SlotUnavailable, "than the 4 still open");
     open(&mut house, "museum", later, 1, &SlotTerms::default());
     speaks(&house, &item, ItemResult::IncorrectPrice, "missing");
     item.price = Some(price_tag(80_000_000, "USD"));
@@ -229,9 +229,7 @@ fn tickets_are_judged_even_where_the_slot_is_unknown() {
 fn tickets_that_the_slot_does_not_sell_are_no_combination() {
     let mut house = House::new();
     let later = START + HOUR;
-    house
-        .slot("concert", later)
-        .open(Pool { tickets: PoolTickets::Set(0), allotment: 4 }, &SlotTerms::default());
+    house.slot("concert", later).open(Pool { tickets: STALLS_ONLY, allotment: 4 }, &SlotTerms::default());
     let balcony = LineItem { start_sec: later, ..line("concert", &[("balcony", 1)], 6_000) };
     let verdict = check_one(&house, Purpose::Check, balcony, ItemResult::UnfulfillableTicketCombination);
     assert_eq!(verdict.spots_open, Some(4), "the spots of what is sold there");
@@ -311,10 +309,10 @@ fn the_pools_of_single_types_and_of_all_types_bind_together() {
     check_accepted(&house, Purpose::Check, &[concert(4, 4)]);
     check_accepted(&house, Purpose::Check, &[concert(2, 6)]);
     check_accepted(&house, Purpose::Check, &[concert(4, 0), concert(0, 4)]);
-    check_unavailable(&house, concert(5, 0), Some(4), "only 4 spots");
-    check_unavailable(&house, concert(0, 7), Some(6), "only 6 spots");
-    check_unavailable(&house, concert(3, 6), Some(8), "only 8 spots");
-    check_unavailable(&house, concert(5, 1), Some(4), "only 4 spots");
+    check_unavailable(&house, concert(5, 0), Some(4), "than the 4 still open");
+    check_unavailable(&house, concert(0, 7), Some(6), "than the 6 still open");
+    check_unavailable(&house, concert(3, 6), Some(8), "than the 8 still open");
+    check_unavailable(&house, concert(5, 1), Some(4), "than the 4 still open");
 
     let items = [concert(5, 0), concert(0, 3)];
     let results = [ItemResult::SlotUnavailable, ItemResult::CanFulfill];
@@ -330,14 +328,14 @@ fn the_pools_of_single_types_and_of_all_types_bind_together() {
 #[test]
 fn what_was_sold_before_is_gone() {
     let mut house = House::new();
-    house.slot("raft", START).take(Claimed::Ticket(crate::domain::catalog::TicketIx(0)), 3);
+    house.slot("raft", START).take(Claimed::Ticket(SEAT), 3);
     check_accepted(&house, Purpose::Create, &[line("raft", &[("seat", 2)], 15_000)]);
-    check_unavailable(&house, line("raft", &[("seat", 3)], 22_500), Some(2), "only 2 spots");
+    check_unavailable(&house, line("raft", &[("seat", 3)], 22_500), Some(2), "than the 2 still open");
 }
 
 #[test]
 fn a_hold_is_free_to_its_cart_and_taken_to_others_until_it_expires() {
-    let seat = Claimed::Ticket(crate::domain::catalog::TicketIx(0));
+    let seat = Claimed::Ticket(SEAT);
     let mut house = House::new();
     house.slot("raft", START).hold(cart(1), seat, 4, NOW + 600);
     let two = line("raft", &[("seat", 2)], 15_000);
@@ -374,7 +372,7 @@ fn a_line_without_tickets_is_an_appointment_and_takes_one_spot() {
         &[unavailable.clone(), unavailable],
     );
     house.slot("salon", START).take(Claimed::Appointment, 1);
-    check_unavailable(&house, cut, Some(0), "only 0 spots");
+    check_unavailable(&house, cut, Some(0), "than the 0 still open");
 }
 
 #[test]
@@ -389,9 +387,7 @@ fn a_line_without_tickets_is_nothing_where_only_tickets_are_sold() {
     let visit = line("concert", &[], 1_000);
     check_accepted(&house, Purpose::Check, std::slice::from_ref(&visit));
     let later = START + HOUR;
-    house
-        .slot("concert", later)
-        .open(Pool { tickets: PoolTickets::Set(0), allotment: 4 }, &SlotTerms::default());
+    house.slot("concert", later).open(Pool { tickets: STALLS_ONLY, allotment: 4 }, &SlotTerms::default());
     let verdict = check_one(&house, Purpose::Check, LineItem { start_sec: later, ..visit }, combination);
     assert_eq!(verdict.spots_open, Some(4));
 }
@@ -673,7 +669,7 @@ fn claims_are_what_the_sellable_items_take() {
     let slot = house.key("concert", START);
     let claim = |ticket, count| Claim { slot, ticket: Claimed::Ticket(ticket), count };
     let claims = house.check(&items).claims;
-    assert_eq!(claims, [claim(BALCONY, 3), claim(crate::domain::fixtures::STALLS, 2)]);
+    assert_eq!(claims, [claim(BALCONY, 3), claim(STALLS, 2)]);
 }
 
 // Questions.

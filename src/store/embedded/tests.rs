@@ -54,7 +54,13 @@ fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
 }
 
 fn intent(token: &str) -> PaymentIntent {
-    PaymentIntent { token: token.into(), attempt: 1, amount: dollars(1), started_sec: 1, claims: vec![claim(1)] }
+    PaymentIntent {
+        token: token.into(),
+        attempt: 1,
+        amount: dollars(1),
+        started_sec: 1,
+        claims: vec![claim(1)],
+    }
 }
 
 fn ended(token: &str, outcome: PaymentOutcome) -> PaymentAttempt {

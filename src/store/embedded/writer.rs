@@ -73,7 +73,11 @@ impl Writer {
             }
             Change::PaymentIntent(intent) => {
                 let name = self.names.of_token(&intent.token);
-                batch.insert(records, keys::intent(&name), record::encode_intent(intent, &names::order_id(&name)));
+                batch.insert(
+                    records,
+                    keys::intent(&name),
+                    record::encode_intent(intent, &names::order_id(&name)),
+                );
             }
             Change::PaymentEnded(attempt) => {
                 let name = self.names.of_token(&attempt.intent.token);

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# A cart with nothing in it: ORDER_UNFULFILLABLE_OTHER_REASON.
+. "$(dirname "$0")/env.sh"
+
+grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON
+{"merchant_id": "museum"}
+JSON

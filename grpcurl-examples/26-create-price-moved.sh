@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# A price that is no longer the one in force stops the order: nothing is sold at a price that the
+# request does not carry. The same item can be fulfilled with a warning when a cart is checked.
+. "$(dirname "$0")/env.sh"
+
+grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON
+{
+  "idempotency_token": "moved-$RUN",
+  "order": {
+    "merchant_id": "museum",
+    "user_information": {"user_id": "user-$RUN", "given_name": "Ada", "family_name": "Lovelace"},
+    "item": [
+      {
+        "service_id": "museum-entry",
+        "start_sec": $(at 14:00),
+        "duration_sec": 7200,
+        "tickets": [{"ticket_id": "adult", "count": 2}],
+        "price": {"price_micros": 44000000, "currency_code": "USD"}
+      }
+    ]
+  }
+}
+JSON

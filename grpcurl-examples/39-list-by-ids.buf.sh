@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Orders by their ids, in the sequence asked. One that is unknown is left out, one that is
+# repeated comes once. Two are created beforehand. The same call, made with buf curl.
+. "$(dirname "$0")/env.sh"
+
+create() {
+    buf curl --protocol grpc --http2-prior-knowledge -d @- "http://$ADDRESS/ext.maps.booking.partner.v3.BookingService/CreateOrder" <<JSON
+{
+  "idempotency_token": "$1",
+  "order": {
+    "merchant_id": "museum",
+    "user_information": {"user_id": "user-$RUN", "given_name": "Ada", "family_name": "Lovelace"},
+    "item": [
+      {
+        "service_id": "museum-entry",
+        "start_sec": $(at 14:00),
+        "duration_sec": 7200,
+        "tickets": [{"ticket_id": "adult", "count": $2}],
+        "price": {"price_micros": $3, "currency_code": "USD"}
+      }
+    ]
+  }
+}
+JSON
+}
+
+order_id() {
+    sed -n 's/.*"orderId": "\(.*\)".*/\1/p'
+}
+
+first=$(create "one-buf-$RUN" 1 25000000 | order_id)
+second=$(create "two-buf-$RUN" 2 50000000 | order_id)
+
+buf curl --protocol grpc --http2-prior-knowledge -d @- "http://$ADDRESS/ext.maps.booking.partner.v3.BookingService/ListOrders" <<JSON
+{"order_ids": {"order_id": ["$first", "no-such-order", "$second", "$first"]}}
+JSON

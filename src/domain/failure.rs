@@ -1,0 +1,57 @@
+//! Why an order is not created although its request is well-formed.
+
+use super::fulfillability::Fulfillability;
+
+/// Why there is no order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderFailure {
+    /// The cause, with the companion that the contract requires for it.
+    pub cause: FailureCause,
+    /// A sentence for the caller's engineers.
+    pub description: String,
+}
+
+/// The causes of failure.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FailureCause {
+    /// The order cannot be fulfilled as asked.
+    Unfulfillable(Box<Fulfillability>),
+    /// The merchant does not take this kind of card.
+    CardTypeRejected(CardType),
+    /// The card was declined.
+    CardDeclined,
+    /// Another error of the payment.
+    Payment,
+    /// The stated fee total is wrong.
+    IncorrectFeeTotal,
+    /// The bank wants to see the customer first.
+    Requires3ds1(ThreeDs1Parameters),
+}
+
+/// Card brands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CardType {
+    /// Visa.
+    Visa,
+    /// Mastercard.
+    Mastercard,
+    /// American Express.
+    AmericanExpress,
+    /// Discover.
+    Discover,
+    /// JCB.
+    Jcb,
+}
+
+/// What a browser needs for a 3-D Secure 1 challenge.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ThreeDs1Parameters {
+    /// Address of the bank's access control server.
+    pub acs_url: String,
+    /// The payer authentication request.
+    pub pa_req: String,
+    /// Transaction id of the challenge.
+    pub transaction_id: String,
+    /// Merchant data to be handed back.
+    pub md_merchant_data: String,
+}

@@ -1,0 +1,211 @@
+//! The real program in a process of its own, with its log read as it is written.
+
+use std::{
+    net::SocketAddr,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use boxoffice::clock::{Clock, SystemClock};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+    task::JoinHandle,
+};
+use tonic::transport::Channel;
+
+use crate::support::{Item, NOW, sample_catalog};
+
+const DAY: i64 = 24 * 3600;
+
+/// Long enough for anything that happens at all: a wait this long is a failure.
+const FAR_TOO_LONG: Duration = Duration::from_secs(60);
+
+/// Waits for what must happen.
+pub(crate) async fn surely<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(FAR_TOO_LONG, happens).await {
+        Ok(happened) => happened,
+        Err(_) => panic!("{what}: it did not happen"),
+    }
+}
+
+/// The same line, so many days after today by the clock of this machine.
+pub(crate) fn in_days(mut item: Item, days: i64) -> Item {
+    let today = SystemClock.now_sec().div_euclid(DAY);
+    item.0.start_sec += (today - NOW.div_euclid(DAY) - 1 + days) * DAY;
+    item
+}
+
+/// A way to start the program. What is not said is: the sample catalogue, a store in memory, any
+/// free port, two workers, going down without delay, JSON.
+pub(crate) struct Program {
+    command: Command,
+    ready: bool,
+    dir: TempDir,
+}
+
+impl Program {
+    pub(crate) fn new() -> Self {
+        Self::of(Command::new(env!("CARGO_BIN_EXE_boxoffice")))
+    }
+
+    /// Runs the program in a shell that has done this before, which may set limits.
+    pub(crate) fn after(shell_words: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{shell_words}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_boxoffice")]);
+        Self::of(shell)
+    }
+
+    fn of(mut command: Command) -> Self {
+        // A setting that a test gives as a flag wins over these.
+        command
+            .env("BOXOFFICE_CATALOG", sample_catalog())
+            .env("BOXOFFICE_DRAIN_DELAY", "0s")
+            .env("BOXOFFICE_LISTEN", "127.0.0.1:0")
+            .env("BOXOFFICE_LOG_FORMAT", "json")
+            .env("BOXOFFICE_STORE", "memory")
+            .env("BOXOFFICE_WORKERS", "2");
+        let dir = TempDir::new().unwrap();
+        command.current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        Self { command, ready: true, dir }
+    }
+
+    pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Keeps orders in this directory.
+    pub(crate) fn keeping(self, dir: &std::path::Path) -> Self {
+        let dir = dir.to_str().unwrap();
+        self.args(["--store=embedded", "--data-dir", dir])
+    }
+
+    /// Starts it and waits until it listens.
+    pub(crate) async fn start(self) -> Running {
+        assert!(self.ready);
+        let mut running = self.spawn();
+        let line = running.line("listening", |line| line["message"] == "listening").await;
+        running.address = Some(line["address"].as_str().unwrap().parse().unwrap());
+        running
+    }
+
+    /// Starts it and waits until it has ended by itself.
+    pub(crate) async fn run(self) -> Ended {
+        self.spawn().ended().await
+    }
+
+    fn spawn(mut self) -> Running {
+        let mut child = self.command.spawn().unwrap();
+        let lines = watch::Sender::new(Vec::new());
+        let readers = [
+            tokio::spawn(read(child.stderr.take().unwrap(), lines.clone())),
+            tokio::spawn(read(child.stdout.take().unwrap(), lines.clone())),
+        ];
+        Running { child, lines: lines.subscribe(), readers, address: None, _dir: self.dir }
+    }
+}
+
+async fn read(output: impl AsyncRead + Unpin, lines: watch::Sender<Vec<String>>) {
+    let mut output = BufReader::new(output).lines();
+    while let Some(line) = output.next_line().await.unwrap() {
+        lines.send_modify(|lines| lines.push(line));
+    }
+}
+
+/// The program at work. It is killed when this is dropped.
+pub(crate) struct Running {
+    child: Child,
+    lines: watch::Receiver<Vec<String>>,
+    readers: [JoinHandle<()>; 2],
+    address: Option<SocketAddr>,
+    _dir: TempDir,
+}
+
+impl Running {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.unwrap()
+    }
+
+    pub(crate) async fn connect(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.address())).unwrap().connect().await.unwrap()
+    }
+
+    /// Waits for a line of the log, and gives the first.
+    pub(crate) async fn line(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        self.nth_line(what, 1, is_it).await
+    }
+
+    /// Waits for so many lines of a kind in the log, and gives the last of them.
+    pub(crate) async fn nth_line(&mut self, what: &str, count: usize, is_it: impl Fn(&Value) -> bool) -> Value {
+        let find = |lines: &[String]| json(lines).filter(&is_it).nth(count - 1);
+        let waiting = async {
+            match self.lines.wait_for(|lines| find(lines).is_some()).await {
+                Ok(lines) => find(&lines),
+                Err(_) => None,
+            }
+        };
+        let found = surely(what, waiting).await;
+        found.unwrap_or_else(|| panic!("{what}: it ended instead, saying {:#?}", self.output()))
+    }
+
+    /// All that it has said so far, on both its outputs.
+    pub(crate) fn output(&self) -> Vec<String> {
+        self.lines.borrow().clone()
+    }
+
+    /// Sends it a signal by its short name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(mut self) -> Ended {
+        let status = surely("the end of the program", self.child.wait()).await.unwrap();
+        for reader in self.readers {
+            surely("the end of its output", reader).await.unwrap();
+        }
+        let lines = self.lines.borrow().clone();
+        Ended { status, lines }
+    }
+
+    /// Asks it to go down and waits until it has.
+    pub(crate) async fn stop(self) -> Ended {
+        self.signal("TERM").await;
+        self.ended().await
+    }
+}
+
+/// What is left of the program.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// All that it said, on both its outputs.
+    pub(crate) lines: Vec<String>,
+}
+
+impl Ended {
+    /// Its exit code; being killed fails the test.
+    pub(crate) fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("killed: {:?}", self.status))
+    }
+
+    /// All that it said.
+    pub(crate) fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+
+    /// Lines of its log.
+    pub(crate) fn log(&self) -> impl Iterator<Item = Value> {
+        json(&self.lines)
+    }
+}
+
+fn json(lines: &[String]) -> impl Iterator<Item = Value> {
+    lines.iter().filter_map(|line| serde_json::from_str(line).ok())
+}
