@@ -12,7 +12,7 @@ grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/Cr
     "item": [
       {
         "service_id": "museum-entry",
-        "start_sec": $(at 14:00),
+        "start_sec": $(at 10:00),
         "duration_sec": 7200,
         "tickets": [{"ticket_id": "adult", "count": 2}],
         "price": {"price_micros": 44000000, "currency_code": "USD"}

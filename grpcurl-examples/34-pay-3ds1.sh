@@ -30,7 +30,7 @@ JSON
 )
 echo "$failure"
 
-merchant_data=$(sed -n 's/.*"mdMerchantData": "\(.*\)".*/\1/p' <<<"$failure")
+merchant_data=$(sed -n 's/.*"mdMerchantData": *"\([^"]*\)".*/\1/p' <<<"$failure")
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON
 {
   "idempotency_token": "answered-$RUN",

@@ -25,7 +25,7 @@ JSON
 }
 
 order_id() {
-    sed -n 's/.*"orderId": "\(.*\)".*/\1/p'
+    sed -n 's/.*"orderId": *"\([^"]*\)".*/\1/p'
 }
 
 first=$(create "one-$RUN" 1 25000000 | order_id)

@@ -176,7 +176,7 @@ impl Server {
         let connections = TaskTracker::new();
         let reception = Reception {
             routes,
-            http: Arc::new(Http::new(&config.connections)),
+            http: Arc::new(Http::new(config)),
             connections: connections.clone(),
             places: Arc::new(Semaphore::new(config.connections.max_connections.min(Semaphore::MAX_PERMITS))),
             phase: watching.clone(),

@@ -176,11 +176,24 @@ fn failure(order: &NewOrder, assessment: &Assessment) -> Option<OrderFailure> {
         let cause = FailureCause::Unfulfillable(Box::new(verdict.clone()));
         return Some(OrderFailure { cause, description });
     }
-    let due = assessment.fees.total;
-    (!states_fees(order.stated_fees(), due)).then(|| OrderFailure {
-        cause: FailureCause::IncorrectFeeTotal,
-        description: format!("payment_information.fees_and_taxes must be {due}"),
+    let (fees, due) = (assessment.fees.total, assessment.amount_due);
+    if !states_fees(order.stated_fees(), fees) {
+        let description = format!("payment_information.fees_and_taxes must be {fees}");
+        return Some(OrderFailure { cause: FailureCause::IncorrectFeeTotal, description });
+    }
+    (order.charged_by_us() && !states_charge(order.stated_price(), fees, due)).then(|| OrderFailure {
+        cause: FailureCause::Payment,
+        description: format!("payment_information.price must be the items' total, or {due} with fees"),
     })
+}
+
+/// Whether the price that the caller states for the whole order is what we would charge, with or
+/// without the fees. We charge nothing that the caller did not say; saying nothing is fine, because
+/// the items and the fees have been compared one by one.
+fn states_charge(stated: Option<&PriceTag>, fees: Money, due: Money) -> bool {
+    let Some(stated) = stated else { return true };
+    let with_fees = |stated: Money| stated.plus(fees).is_ok_and(|sum| sum == due);
+    stated.money().map(Money::rounded).is_some_and(|stated| stated == due || with_fees(stated))
 }
 
 /// Whether the caller states the fee total that is due; absent counts as zero.

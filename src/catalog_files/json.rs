@@ -2,9 +2,8 @@
 //! hides nothing else; only broken JSON stops the reading.
 //!
 //! Names are read as the published messages have them, `snake_case` or `lowerCamelCase`; `null`
-//! counts as absent, whole numbers may stand in quotes or be
-//! written like `60.0`, and members that no message knows are
-//! skipped.
+//! counts as absent, whole numbers may stand in quotes or be written like `60.0`, and members that
+//! no message knows are skipped.
 
 use std::{fmt, marker::PhantomData};
 

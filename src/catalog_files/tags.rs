@@ -20,7 +20,7 @@ struct Tag {
 }
 
 impl Tags {
-    /// The index of a tag in rules; `None` beyond the most there can be.
+    /// The index of a tag in rules; one beyond the most there can be is reported.
     pub(super) fn of_rules(&mut self, service: ServiceIx, name: &str, at: &Place<'_>) -> Option<TagIx> {
         let tags = self.0.entry(service).or_default();
         let known = tags.iter().position(|tag| tag.name == name);
@@ -29,7 +29,11 @@ impl Tags {
             tags.push(Tag { name: name.to_owned(), carried: false, otherwise });
             tags.len() - 1
         });
-        u16::try_from(ix).ok().map(TagIx)
+        let ix = u16::try_from(ix).ok().map(TagIx);
+        if ix.is_none() {
+            at.mistake("is a tag beyond the 65536 that rules of one service can speak of");
+        }
+        ix
     }
 
     /// The index of the tag of an entry of the availability feed, if rules speak of it.

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use rust_decimal::Decimal;
 
 use super::{
-    intake::Question,
     money::{Currency, Money},
     order::EpochSeconds,
 };
@@ -235,6 +234,45 @@ pub struct FeedFees {
     pub facility_fee: Option<Money>,
     /// Taxes.
     pub taxes: Option<Money>,
+}
+
+/// A question of an intake form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Id, unique within the service.
+    pub id: String,
+    /// What kind of answer it takes.
+    pub kind: AnswerKind,
+    /// The question as the customer reads it.
+    pub label: LocalizedText,
+    /// Whether it must be answered.
+    pub required: bool,
+    /// Asked only where a ticket of these types is bought; empty for all.
+    pub only_for: Vec<TicketIx>,
+    /// Whether it is asked once or for every ticket.
+    pub scope: QuestionScope,
+}
+
+/// What kind of answer a question takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// Any one text.
+    Text,
+    /// `true` or `false`.
+    Boolean,
+    /// One of the offered texts.
+    OneOf(Vec<LocalizedText>),
+    /// Any number of the offered texts.
+    AnyOf(Vec<LocalizedText>),
+}
+
+/// How often a question is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuestionScope {
+    /// Once a line.
+    Line,
+    /// Once for every ticket that it applies to.
+    EachTicket,
 }
 
 /// Until when before (or after) its start a slot of the service can be booked.

@@ -1,49 +1,10 @@
-//! Questions that a service asks the customer, and whether they have been answered well.
+//! Whether the questions that a service asks the customer have been answered well.
 
 use super::{
-    catalog::{LocalizedText, TicketIx},
+    catalog::{AnswerKind, LocalizedText, Question, QuestionScope, TicketIx},
     order::IntakeAnswer,
     wording::{MAX_FAULTS, quoted},
 };
-
-/// A question of an intake form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
-    /// Id, unique within the service.
-    pub id: String,
-    /// What kind of answer it takes.
-    pub kind: AnswerKind,
-    /// The question as the customer reads it.
-    pub label: LocalizedText,
-    /// Whether it must be answered.
-    pub required: bool,
-    /// Asked only where a ticket of these types is bought; empty for all.
-    pub only_for: Vec<TicketIx>,
-    /// Whether it is asked once or for every ticket.
-    pub scope: QuestionScope,
-}
-
-/// What kind of answer a question takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AnswerKind {
-    /// Any one text.
-    Text,
-    /// `true` or `false`.
-    Boolean,
-    /// One of the offered texts.
-    OneOf(Vec<LocalizedText>),
-    /// Any number of the offered texts.
-    AnyOf(Vec<LocalizedText>),
-}
-
-/// How often a question is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QuestionScope {
-    /// Once a line.
-    Line,
-    /// Once for every ticket that it applies to.
-    EachTicket,
-}
 
 /// What is wrong with the answers of a line, one sentence each, naming the question's id; of very
 /// many faults, the first.

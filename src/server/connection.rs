@@ -2,27 +2,38 @@
 
 use std::{future::pending, pin::pin, time::Duration};
 
+use http::Response;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpStream, sync::watch, time::Instant};
-use tonic::service::Routes;
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tonic::{Status, body::Body, service::Routes};
 use tower::ServiceExt;
 
 use super::{Phase, routes};
-use crate::config::Connections;
+use crate::{config::Config, wire::codes::Problem};
+
+/// The time that a new connection has for its first word once the server goes down.
+const LAST_WORD: Duration = Duration::from_millis(200);
 
 /// How connections are served.
 pub(super) struct Http {
     protocol: auto::Builder<TokioExecutor>,
+    max_silence: Duration,
     max_age: Option<Duration>,
     grace: Duration,
+    max_call: Duration,
 }
 
 impl Http {
-    pub(super) fn new(settings: &Connections) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
+        let Config { calls, connections: settings, .. } = config;
         let mut protocol = auto::Builder::new(TokioExecutor::new()).http2_only();
         protocol
             .http2()
@@ -30,7 +41,14 @@ impl Http {
             .max_concurrent_streams(settings.max_streams_per_connection)
             .keep_alive_interval(settings.keepalive_interval)
             .keep_alive_timeout(settings.keepalive_timeout);
-        Self { protocol, max_age: settings.max_connection_age, grace: settings.max_connection_age_grace }
+        Self {
+            protocol,
+            max_silence: settings.keepalive_interval.saturating_add(settings.keepalive_timeout),
+            max_age: settings.max_connection_age,
+            grace: settings.max_connection_age_grace,
+            // A call's own time begins when its message is there, which may take as long again.
+            max_call: calls.call_timeout.saturating_mul(2),
+        }
     }
 
     /// The age at which a connection ends, give or take a tenth, so that connections which were
@@ -45,9 +63,14 @@ impl Http {
 
 /// Serves a connection until its peer closes it, it is too old, or the server goes down.
 pub(super) async fn serve(stream: TcpStream, routes: Routes, http: &Http, mut phase: watch::Receiver<Phase>) {
+    if !speaks(&stream, http.max_silence, phase.clone()).await {
+        return;
+    }
+    let max_call = http.max_call;
     let service = routes
-        .map_request(|request: http::Request<hyper::body::Incoming>| request.map(tonic::body::Body::new))
-        .map_response(routes::name_oversize);
+        .map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new))
+        .map_response(routes::name_refusal)
+        .map_future(move |answer| in_time(max_call, answer));
     let mut connection =
         pin!(http.protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
@@ -63,6 +86,30 @@ pub(super) async fn serve(stream: TcpStream, routes: Routes, http: &Http, mut ph
         () = grace.as_mut() => {}
         _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
     }
+}
+
+/// Whether the peer says anything at all. Where it does not there is nothing to finish, and the
+/// protocol, once begun, would wait for the first byte for ever.
+async fn speaks(stream: &TcpStream, max_silence: Duration, mut phase: watch::Receiver<Phase>) -> bool {
+    let last_moment = async {
+        let _ = phase.wait_for(|phase| *phase >= Phase::Draining).await;
+        tokio::time::sleep(LAST_WORD).await;
+    };
+    let mut first = [0];
+    tokio::select! {
+        heard = stream.peek(&mut first) => matches!(heard, Ok(1..)),
+        () = tokio::time::sleep(max_silence) => false,
+        () = last_moment => false,
+    }
+}
+
+/// Answers in the place of a call that does not, such as one whose message never comes to its end.
+/// Only the beginning of an answer counts: a stream may go on.
+async fn in_time<E>(
+    max: Duration,
+    answer: impl Future<Output = Result<Response<Body>, E>>,
+) -> Result<Response<Body>, E> {
+    timeout(max, answer).await.unwrap_or_else(|_| Ok(Status::from(Problem::DeadlineExceeded).into_http()))
 }
 
 async fn sleep_or_forever(time: Option<Duration>) {

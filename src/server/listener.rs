@@ -22,13 +22,17 @@ pub(super) struct Listeners {
 
 impl Listeners {
     /// Binds `count` sockets to one address. Port 0 becomes a free port, the same for all.
+    ///
+    /// The first socket takes the address for itself and shares it only then: sockets that share
+    /// from the beginning would also join those of another process, and each would sell to half of
+    /// the callers.
     pub(super) fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
-        let shared = count > 1;
-        let first = bind(address, shared)?;
-        let address = first.local_addr()?;
-        let more = (1..count).map(|_| bind(address, shared));
-        let sockets = std::iter::once(Ok(first)).chain(more).collect::<io::Result<_>>()?;
-        Ok(Self { address, sockets })
+        let first = listen(address, Sharing::No)?;
+        let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+        first.set_reuse_port(count > 1)?;
+        let more = (1..count).map(|_| listen(address, Sharing::Yes));
+        let sockets = std::iter::once(Ok(first)).chain(more).map(|socket| socket.map(Into::into));
+        Ok(Self { address, sockets: sockets.collect::<io::Result<_>>()? })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -40,19 +44,27 @@ impl Listeners {
     }
 }
 
-fn bind(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Yes,
+    No,
+}
+
+fn listen(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
+    socket.set_reuse_port(sharing == Sharing::Yes)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Receives connections while the server is serving, then stays for those it has until it is over.
 pub(super) async fn receive(listener: std::net::TcpListener, reception: Reception) {
     let mut phase = reception.phase.clone();
+    // Whoever waits for the last connection to end waits for the last one to be received, too.
+    let receiving = reception.connections.token();
     match TcpListener::from_std(listener) {
         Ok(listener) => {
             tokio::select! {
@@ -63,14 +75,19 @@ pub(super) async fn receive(listener: std::net::TcpListener, reception: Receptio
         }
         Err(error) => tracing::error!(%error, "a socket cannot be listened on"),
     }
+    drop(receiving);
     let _ = phase.wait_for(|phase| *phase == Phase::Over).await;
 }
 
+/// A place is taken for a connection that is there: a listener that nobody comes to would keep one
+/// from the others.
 async fn receive_all(listener: &TcpListener, reception: &Reception) {
     loop {
-        let Ok(place) = Arc::clone(&reception.places).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => welcome(stream, reception, place),
+            Ok((stream, _)) => {
+                let Ok(place) = Arc::clone(&reception.places).acquire_owned().await else { return };
+                welcome(stream, reception, place);
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be received");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// The header that tells which encodings a message may have.
+const ENCODINGS: &str = "grpc-accept-encoding";
+
 pub(super) fn routes(
     door: BookingServiceServer<GrpcDoor>,
     health: HealthServer<impl Health>,
@@ -30,16 +33,29 @@ pub(super) fn routes(
     Ok(routes.prepare())
 }
 
-/// Gives the refusal of a message that is too large the name it has elsewhere. The transport calls
-/// it out of range, which no answer of ours is.
-pub(super) fn name_oversize(response: Response<Body>) -> Response<Body> {
-    if is_out_of_range(response.headers()) {
-        return Status::from(Problem::RequestTooLarge).into_http();
+/// Gives a refusal that the transport makes by itself the name and the details that ours have.
+pub(super) fn name_refusal(response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    if !headers.contains_key(Status::GRPC_STATUS) || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        return response;
     }
-    response
+    let refusal = Status::from_header_map(headers);
+    let Some(problem) = refusal.and_then(|refusal| problem(&refusal, headers)) else { return response };
+    let mut named = Status::from(problem).into_http();
+    if let Some(encodings) = headers.get(ENCODINGS) {
+        named.headers_mut().insert(ENCODINGS, encodings.clone());
+    }
+    named
 }
 
-fn is_out_of_range(headers: &HeaderMap) -> bool {
-    let out_of_range = (Code::OutOfRange as i32).to_string();
-    headers.get("grpc-status").is_some_and(|status| status.as_bytes() == out_of_range.as_bytes())
+/// What the transport means. It calls too large a message out of range, which no answer of ours is,
+/// and a broken frame an internal error, though it is the caller's mistake.
+fn problem(refusal: &Status, headers: &HeaderMap) -> Option<Problem> {
+    match refusal.code() {
+        Code::OutOfRange => Some(Problem::RequestTooLarge),
+        Code::Internal => Some(Problem::Malformed(refusal.message().trim_end_matches('.').to_owned())),
+        Code::Unimplemented if headers.contains_key(ENCODINGS) => Some(Problem::UnknownEncoding),
+        Code::Unimplemented => Some(Problem::UnknownMethod),
+        _ => None,
+    }
 }

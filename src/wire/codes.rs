@@ -24,6 +24,10 @@ pub enum Problem {
     Invalid(Violations),
     /// The message is larger than the server takes.
     RequestTooLarge,
+    /// The message is compressed in a way that the server does not know.
+    UnknownEncoding,
+    /// There is no such method.
+    UnknownMethod,
     /// The call's time is up. What it began may yet be done.
     DeadlineExceeded,
     /// The application refuses.
@@ -62,6 +66,8 @@ impl Problem {
             Self::Refused(Refusal::TokenReused) => row(Code::InvalidArgument, 400, "TOKEN_REUSED", false),
             Self::Refused(Refusal::InProgress) => row(Code::Aborted, 409, "ORDER_IN_PROGRESS", true),
             Self::RequestTooLarge => row(Code::ResourceExhausted, 413, "REQUEST_TOO_LARGE", false),
+            Self::UnknownEncoding => row(Code::Unimplemented, 415, "UNKNOWN_ENCODING", false),
+            Self::UnknownMethod => row(Code::Unimplemented, 404, "UNKNOWN_METHOD", false),
             Self::Refused(Refusal::ListTooLarge { .. }) => {
                 row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
             }
@@ -81,6 +87,10 @@ impl Problem {
             Self::Malformed(text) => format!("the message cannot be decoded: {text}"),
             Self::Invalid(violations) => format!("the request breaks rules of the contract: {violations}"),
             Self::RequestTooLarge => "the message is larger than this server takes".to_owned(),
+            Self::UnknownEncoding => {
+                "the message is compressed in a way that this server does not know".to_owned()
+            }
+            Self::UnknownMethod => "this server has no such method".to_owned(),
             Self::DeadlineExceeded => {
                 "the call's time is up; an order may have been created, so repeat it under the same token"
                     .to_owned()
@@ -117,6 +127,8 @@ impl Problem {
             }
             Self::Malformed(_)
             | Self::RequestTooLarge
+            | Self::UnknownEncoding
+            | Self::UnknownMethod
             | Self::DeadlineExceeded
             | Self::Refused(
                 Refusal::InProgress

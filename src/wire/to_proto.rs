@@ -76,7 +76,7 @@ fn order_failure(failure: OrderFailure) -> v3::OrderFailure {
     };
     let cause = match cause {
         FailureCause::Unfulfillable(verdict) => {
-            wire.fulfillability = Some(fulfillability(*verdict));
+            wire.fulfillability = Some(failed(fulfillability(*verdict)));
             Cause::OrderUnfulfillable
         }
         FailureCause::CardTypeRejected(card) => {
@@ -93,6 +93,14 @@ fn order_failure(failure: OrderFailure) -> v3::OrderFailure {
     };
     wire.cause = cause.into();
     wire
+}
+
+/// Every answer to an order to be created gives its items a status, also where there is no order.
+fn failed(mut verdict: v3::OrderFulfillability) -> v3::OrderFulfillability {
+    for item in verdict.item_fulfillability.iter_mut().filter_map(|verdict| verdict.item.as_mut()) {
+        item.status = v3::BookingStatus::Failed.into();
+    }
+    verdict
 }
 
 fn payment_failure(parameters: ThreeDs1Parameters) -> v3::order_failure::PaymentFailureInformation {

@@ -65,6 +65,11 @@ impl GatewayDouble {
         self.undos.send_replace(Some(answer));
     }
 
+    /// Answers no further charge.
+    pub(crate) fn fall_silent(&self) {
+        self.charges.send_replace(None);
+    }
+
     /// Everything it was asked so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.borrow().clone()
@@ -145,7 +150,11 @@ impl Store for SlowStore {
         self.inner.by_token(token)
     }
 
-    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<boxoffice::domain::order::Order>, StoreError> {
+    fn list(
+        &self,
+        selection: &Selection,
+        limit_bytes: usize,
+    ) -> Result<Vec<boxoffice::domain::order::Order>, StoreError> {
         self.inner.list(selection, limit_bytes)
     }
 

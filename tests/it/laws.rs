@@ -5,12 +5,9 @@ use std::collections::{HashMap, HashSet};
 use boxoffice::wire::proto::v3::{
     BookingStatus, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
     CreateOrderResponse, LineItem, LineItemFulfillability, Order, OrderFailure, OrderFulfillability,
-    PaymentInformation, Price, create_order_response,
-    line_item::WarningReason,
-    line_item_fulfillability::ItemFulfillabilityResult as ItemResult,
-    order_failure::Cause,
-    order_fulfillability::OrderFulfillabilityResult as OrderResult,
-    payment_information::PaymentProcessedBy,
+    PaymentInformation, Price, create_order_response, line_item::WarningReason,
+    line_item_fulfillability::ItemFulfillabilityResult as ItemResult, order_failure::Cause,
+    order_fulfillability::OrderFulfillabilityResult as OrderResult, payment_information::PaymentProcessedBy,
 };
 
 /// The laws of an answer to a cart.
@@ -19,7 +16,7 @@ pub(crate) fn hold_for_check(
     answer: &CheckOrderFulfillabilityResponse,
 ) {
     let verdict = answer.fulfillability.as_ref().unwrap();
-    hold_for_verdict(&request.item, verdict);
+    hold_for_verdict(&request.item, verdict, BookingStatus::Unspecified);
     fees_agree(verdict, answer);
     if request.cart_id.is_empty() || verdict.result() != OrderResult::CanFulfill {
         assert_eq!(answer.cart_expiration_sec, 0, "nothing is held: {answer:?}");
@@ -75,11 +72,12 @@ fn hold_for_failure(asked: &Order, failure: &OrderFailure) {
     assert_eq!(failure.payment_failure.is_some(), cause == Cause::PaymentRequires3ds1, "{failure:?}");
     if let Some(verdict) = &failure.fulfillability {
         assert_ne!(verdict.result(), OrderResult::CanFulfill, "{failure:?}");
-        hold_for_verdict(&asked.item, verdict);
+        hold_for_verdict(&asked.item, verdict, BookingStatus::Failed);
     }
 }
 
-fn hold_for_verdict(asked: &[LineItem], verdict: &OrderFulfillability) {
+/// The laws of a verdict on items that come back with this status.
+fn hold_for_verdict(asked: &[LineItem], verdict: &OrderFulfillability, status: BookingStatus) {
     let items = &verdict.item_fulfillability;
     assert_eq!(items.len(), asked.len(), "one verdict an item: {verdict:?}");
     let all_can = items.iter().all(|item| item.result() == ItemResult::CanFulfill);
@@ -94,7 +92,7 @@ fn hold_for_verdict(asked: &[LineItem], verdict: &OrderFulfillability) {
     let can = verdict.result() == OrderResult::CanFulfill;
     assert_eq!(verdict.unfulfillable_reason.is_empty(), can, "{verdict:?}");
     for (asked, item) in asked.iter().zip(items) {
-        hold_for_item(asked, item);
+        hold_for_item(&LineItem { status: status.into(), ..asked.clone() }, item);
     }
 }
 
@@ -157,7 +155,11 @@ fn fees_agree(verdict: &OrderFulfillability, answer: &CheckOrderFulfillabilityRe
         micros(fee.fee_amount.as_ref()) * counts[&(&*fee.service_id, &*fee.ticket_id)]
     });
     let per_order = fees.per_order_fee.iter().map(|fee| micros(fee.fee_amount.as_ref()));
-    assert_eq!(per_ticket.chain(per_order).sum::<i64>(), micros(answer.fees_and_taxes.as_ref()), "{answer:?}");
+    assert_eq!(
+        per_ticket.chain(per_order).sum::<i64>(),
+        micros(answer.fees_and_taxes.as_ref()),
+        "{answer:?}"
+    );
 }
 
 fn micros(price: Option<&Price>) -> i64 {

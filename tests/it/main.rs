@@ -1,9 +1,11 @@
 //! Everything that is tested through a real server and a real client.
 
+mod byte_client;
 mod doubles;
 mod laws;
-mod raw;
+mod process;
 mod support;
+mod words;
 
 mod check;
 mod create;
@@ -12,3 +14,5 @@ mod list;
 mod payment;
 
 mod concurrency;
+
+mod serving;

@@ -141,7 +141,12 @@ impl Running {
     }
 
     /// Waits for so many lines of a kind in the log, and gives the last of them.
-    pub(crate) async fn nth_line(&mut self, what: &str, count: usize, is_it: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn nth_line(
+        &mut self,
+        what: &str,
+        count: usize,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Value {
         let find = |lines: &[String]| json(lines).filter(&is_it).nth(count - 1);
         let waiting = async {
             match self.lines.wait_for(|lines| find(lines).is_some()).await {

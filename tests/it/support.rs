@@ -341,6 +341,11 @@ impl Checked {
 pub(crate) struct Created(pub(crate) CreateOrderResponse);
 
 impl Created {
+    /// Whether it is an order.
+    pub(crate) fn is_order(&self) -> bool {
+        matches!(self.0.result, Some(create_order_response::Result::Order(_)))
+    }
+
     /// The order; a failure fails the test.
     pub(crate) fn order(self) -> Order {
         match self.0.result {
@@ -375,8 +380,8 @@ pub(crate) fn edited_catalog(edits: &[(&str, &str, &str)]) -> TempDir {
 
 /// The fields that a refusal finds fault with, in its order.
 pub(crate) fn faulty_fields(refusal: &Status) -> Vec<String> {
-    let details = refusal.get_details_bad_request().unwrap_or_default();
-    details.field_violations.into_iter().map(|violation| violation.field).collect()
+    let violations = refusal.get_details_bad_request().map(|details| details.field_violations);
+    violations.into_iter().flatten().map(|violation| violation.field).collect()
 }
 
 /// The machine-readable reason of a refusal.

@@ -6,10 +6,7 @@ use crate::{
         mistakes::Place,
         texts::{self, Text},
     },
-    domain::{
-        catalog::{LocalizedText, Service, TicketIx},
-        intake::{AnswerKind, Question, QuestionScope},
-    },
+    domain::catalog::{AnswerKind, LocalizedText, Question, QuestionScope, Service, TicketIx},
 };
 
 message! {

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::domain::{
-    catalog::{CountBounds, Deal, Fee, Reduction, Service, ServiceRule, TagIx, TicketIx},
-    intake::{AnswerKind, QuestionScope},
+    catalog::{
+        AnswerKind, CountBounds, Deal, Fee, QuestionScope, Reduction, Service, ServiceRule, TagIx, TicketIx,
+    },
     money::{Currency, Money},
     slot::{Opening, PoolTickets},
 };
@@ -177,7 +178,9 @@ fn booking_windows_and_terms_of_single_slots() {
 #[test]
 fn pools_of_one_set_of_tickets_are_one_pool_in_whatever_order_it_is_named() {
     let folder = Folder::sample();
-    for (entry, tickets) in [(14, json!(["companion", "wheelchair"])), (11, json!(["stalls"]))] {
+    for (entry, tickets) in
+        [(14, json!(["companion", "wheelchair"])), (11, json!(["stalls"])), (33, json!(["child", "adult"]))]
+    {
         let pointer = format!("/service_availability/0/availability/{entry}/ticket_type_id");
         folder.set("availability.json", &pointer, tickets);
     }
@@ -195,7 +198,8 @@ fn pools_of_one_set_of_tickets_are_one_pool_in_whatever_order_it_is_named() {
     assert_eq!(pools, expected);
     let sets = &service(&loaded, "concert-hall", "symphony").ticket_sets;
     assert_eq!(sets[2], [TicketIx(2), TicketIx(3)]);
-    assert!(openings(&loaded, "bath").iter().all(|opening| opening.pool.tickets == PoolTickets::All));
+    let bath: Vec<_> = openings(&loaded, "bath").iter().map(|opening| opening.pool.tickets).collect();
+    assert_eq!(bath, [PoolTickets::All, PoolTickets::Set(0)], "naming all types is a set like any other");
 }
 
 #[test]
@@ -249,7 +253,7 @@ fn an_open_zero_may_be_left_out_and_other_members_too() {
 fn older_and_shorter_forms_of_texts() {
     let folder = Folder::sample();
     for (pointer, value) in [
-        ("/service/0/localized_service_name", Value::Null),
+        ("/service/0/localized_service_name", json!({"value": ""})),
         ("/service/0/service_name", json!("Entry")),
         (
             "/service/1/localized_service_name",
@@ -300,4 +304,50 @@ fn a_merchant_without_services_and_a_service_without_availability() {
     let loaded = folder.loaded();
     assert_eq!(loaded.catalog.merchants()[5].name, "new");
     assert!(openings(&loaded, "new").is_empty());
+}
+
+#[test]
+fn what_is_just_within_bounds_is_right() {
+    let entry = |member: &str| format!("/service_availability/0/availability/1/{member}");
+    for (pointer, value) in [
+        (entry("duration_sec"), json!(1)),
+        (entry("duration_sec"), json!(86_400)),
+        (entry("start_sec"), json!(1)),
+        (entry("spots_total"), json!(50)),
+        (entry("recurrence/repeat_until_sec"), json!(1_704_103_200)),
+        (entry("recurrence/repeat_until_sec"), json!(253_402_300_799_i64)),
+        (entry("recurrence/repeat_every_sec"), json!(1)),
+        (entry("schedule_exception"), json!([{"time_range": {"begin_sec": 1, "end_sec": 2}}])),
+        (
+            entry("scheduling_rule_overrides"),
+            json!({"first_bookable_sec": 1_700_000_000, "last_bookable_sec": 1_700_000_000}),
+        ),
+        (entry("ticket_type_id"), json!(["adult", "child", "senior"])),
+    ] {
+        let folder = Folder::sample();
+        folder.set("availability.json", &pointer, value);
+        folder.loaded();
+    }
+    for (piece, other) in [
+        ("cart_hold_sec = 600", "cart_hold_sec = 86_400"),
+        ("cart_hold_sec = 600", "fee = [{ name = 'Processing fee', price_micros = 1 }]"),
+        ("max = 10", "min = 10\nmax = 10\nticket.adult.min = 4"),
+        ("percent_off = \"15\"", "percent_off = 100"),
+        ("percent_off = \"15\"", "percent_off = 0.01"),
+        ("percent_off = \"15\"", "price_micros = 59_999_999"),
+        ("180_000_000", "200_000_000"),
+        ("min_count = 6", "min_count = 1"),
+        ("per_adult = 5", "per_adult = 1"),
+        ("availability_tag = \"late\"", "from_sec = 20\nuntil_sec = 21"),
+        ("min = 2\nticket.adult.max = 4", "max = 0"),
+        (
+            "service = \"museum-tour\"\nany_of = [\"museum-entry\"]",
+            "service = 'museum-tour'\nany_of = ['museum-entry', 'museum-night']\n\
+             [[merchant.forbid_together]]\nservices = ['museum-tour', 'museum-night']",
+        ),
+    ] {
+        let folder = Folder::sample();
+        folder.replace("rules.toml", piece, other);
+        folder.loaded();
+    }
 }

@@ -76,7 +76,7 @@ fn names_of_feed_files() {
         ("availability_0.json", true),
         ("availability.2024.json", true),
         ("availability-x.json", true),
-        ("availabilities.json", false),
+        ("availability2.json", false),
         ("my-availability.json", false),
         ("availability.json.bak", false),
         ("Availability.json", false),
@@ -199,6 +199,15 @@ fn broken_files_are_reported_with_their_line_and_hide_no_others() {
         mistakes[0]
     );
     assert!(mistakes[2].ends_with("; this is not TOML"), "{}", mistakes[2]);
+}
+
+#[test]
+fn nothing_follows_the_feed_in_its_file() {
+    let folder = Folder::sample();
+    folder.write("merchants.json", folder.text("merchants.json") + "{}");
+    let mistakes = folder.mistakes();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].contains("trailing characters"), "{}", mistakes[0]);
 }
 
 #[test]

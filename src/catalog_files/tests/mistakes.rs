@@ -1,5 +1,7 @@
 //! Changes to one file, and the mistakes that follow: file, place and words.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::Folder;
@@ -168,6 +170,20 @@ fn ticket_types() {
 }
 
 #[test]
+fn ticket_types_without_ids_are_not_the_same() {
+    let ticket = json!({"price": {"currency_code": "USD"}});
+    check(
+        "services.json",
+        "/service/6/ticket_type",
+        json!([ticket, ticket]),
+        &[
+            "service[6].ticket_type[0].ticket_type_id: is missing",
+            "service[6].ticket_type[1].ticket_type_id: is missing",
+        ],
+    );
+}
+
+#[test]
 fn intake_forms() {
     let field = "/service/6/intake_form/field";
     for (pointer, value, expected) in [
@@ -257,6 +273,11 @@ fn availability() {
             "scheduling_rule_overrides",
             json!({"first_bookable_sec": 1_704_000_001, "last_bookable_sec": "1704000000"}),
             ".scheduling_rule_overrides: first_bookable_sec is 1704000001, after last_bookable_sec, which is 1704000000",
+        ),
+        (
+            "confirmation_mode",
+            json!(3),
+            ".confirmation_mode: expected CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS, found 3",
         ),
         (
             "scheduling_rule_overrides",
@@ -641,7 +662,7 @@ fn every_mistake_is_reported_at_once() {
             "services.json: service[0].ticket_type[1].price.currency_code: is EUR, but other prices of the merchant are in USD",
             "services.json: service[8].price: expected an object, found \"free\"",
             "rules.toml: line 28: unknown key \"maximum\"; expected one of min, max, ticket",
-            "rules.toml: line 117: expected a whole number from 1 to 4294967295, found 0",
+            "rules.toml: line 121: expected a whole number from 1 to 4294967295, found 0",
             "availability.json: service_availability[0].availability[0].start_sec: expected a whole number of 64 bits, found \"x\"",
             "availability.json: service_availability[0].availability[0].duration_sec: expected 1 to 86400 seconds, found 0",
             "availability.json: service_availability[0].availability[33].service_id: service \"x\" of merchant \"onsen\" is not in the service feed",
@@ -658,8 +679,12 @@ fn what_refers_to_a_broken_entry_is_not_reported_again() {
         let pointer = format!("/service_availability/0/availability/{entry}/merchant_id");
         folder.set("availability.json", &pointer, json!("zoo"));
     }
-    let expected = "services.json: service[8].merchant_id: merchant \"zoo\" is not in the merchant feed";
-    assert_eq!(folder.mistakes(), [expected]);
+    folder.set("availability.json", "/service_availability/0/availability/0/service_id", json!("cafe"));
+    let expected = [
+        "services.json: service[8].merchant_id: merchant \"zoo\" is not in the merchant feed",
+        "availability.json: service_availability[0].availability[0].service_id: service \"cafe\" of merchant \"museum\" is not in the service feed",
+    ];
+    assert_eq!(folder.mistakes(), expected);
 }
 
 #[test]
@@ -673,4 +698,43 @@ fn a_long_list_of_mistakes_is_cut_and_counted() {
     assert_eq!(text.lines().count(), 201);
     assert!(text.starts_with("merchants.json: merchant[0].name: "), "{text}");
     assert!(text.ends_with("\nand 1035 more"), "{text}");
+}
+
+#[test]
+fn every_key_of_the_rules_is_in_the_documentation() {
+    const RULES: &str = "
+        wrong = 1
+        [[merchant]]
+        wrong = 1
+        fee = [{ wrong = 1 }]
+        forbid_together = [{ wrong = 1 }]
+        require = [{ wrong = 1 }]
+        no_overlap = [{ wrong = 1 }]
+        [[service]]
+        wrong = 1
+        limits = { wrong = 1 }
+        slot_limits = [{ wrong = 1 }]
+        child = [{ wrong = 1 }]
+        forbid_tickets = [{ wrong = 1 }]
+        require_ticket = [{ wrong = 1 }]
+        bundle = [{ wrong = 1 }]
+        group_deal = [{ wrong = 1 }]
+        ticket_fee = [{ wrong = 1 }]
+        order_fee = [{ wrong = 1 }]";
+    let folder = Folder::sample();
+    folder.write("rules.toml", RULES);
+    let mistakes = folder.mistakes();
+    let lists: Vec<&str> = mistakes
+        .iter()
+        .filter_map(|mistake| {
+            mistake.split_once("unknown key \"wrong\"; expected one of ").map(|(_, keys)| keys)
+        })
+        .collect();
+    assert_eq!(lists.len(), RULES.matches("wrong").count(), "{mistakes:#?}");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/catalog.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    for key in lists.iter().flat_map(|keys| keys.split(", ")) {
+        let written = [format!("`{key}"), format!("[{key}]"), format!(".{key}]")];
+        assert!(written.iter().any(|form| docs.contains(form)), "{key:?} is not in docs/catalog.md");
+    }
 }

@@ -1,12 +1,14 @@
 use super::*;
 use crate::domain::{
-    catalog::{BookingWindow, CountBounds, Deal, LocalizedText, Reduction, SlotLimits, TagIx, TicketLimits},
+    catalog::{
+        AnswerKind, BookingWindow, CountBounds, Deal, LocalizedText, Question, QuestionScope, Reduction,
+        SlotLimits, TagIx, TicketLimits,
+    },
     constraints::Bound,
     fixtures::{
         ADULT, BALCONY, CHILD, HOUR, House, NOW, SEAT, SENIOR, STALLS, STALLS_ONLY, START, cart, cents,
         dollars, line, price_tag, ticket_type, tickets,
     },
-    intake::{AnswerKind, Question, QuestionScope},
     order::IntakeAnswer,
     slot::{Pool, PoolTickets},
 };

@@ -4,9 +4,13 @@
 use std::{convert::Infallible, net::SocketAddr};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
-use hyper::client::conn::http2::{self, SendRequest};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    body::Frame,
+    client::conn::http2::{self, SendRequest},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
@@ -17,23 +21,19 @@ pub(crate) type Body = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A connection of its own.
 #[derive(Clone)]
-pub(crate) struct RawClient {
+pub(crate) struct ByteClient {
     address: SocketAddr,
     sender: SendRequest<Body>,
 }
 
-impl RawClient {
+impl ByteClient {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         // Its end shows in the calls.
         tokio::spawn(connection);
         Self { address, sender }
-    }
-
-    /// Whether the server has asked this connection to end, or it has ended.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
     }
 
     /// Calls a method of the service with one message of these bytes.
@@ -67,6 +67,18 @@ impl RawClient {
 /// A body of these bytes.
 pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
+}
+
+/// A body that begins with these bytes and never ends.
+pub(crate) fn beginning(bytes: Bytes) -> Body {
+    let begun = stream::once(async { Ok(Frame::data(bytes)) });
+    BodyExt::boxed(StreamBody::new(begun.chain(stream::pending())))
+}
+
+/// A body that breaks off after these bytes, and the call with it.
+pub(crate) fn broken_off(bytes: Bytes) -> Body {
+    let broken = [Ok(Frame::data(bytes)), Err("broken off".into())];
+    BodyExt::boxed(StreamBody::new(stream::iter(broken)))
 }
 
 /// A message as gRPC sends it.

@@ -1,0 +1,382 @@
+//! Paying for an order: charged at most once, and never without an order that stands.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use boxoffice::{
+    domain::money::{Currency, Money},
+    payments::{ChargeAnswer, ChargeRefusal, GatewayError, Undone, simulated::SimulatedGateway},
+    store::{NamedClaim, PaymentIntent, Recovered, Store, embedded::EmbeddedStore},
+    wire::proto::v3::{
+        CreateOrderRequest, PrepaymentStatus, order_failure::payment_failure_information::ThreeDs1Parameters,
+        payment_information::PaymentProcessedBy,
+    },
+};
+use tempfile::TempDir;
+use tonic::Code;
+
+use crate::{
+    doubles::{Asked, GatewayDouble},
+    support::{
+        Created, Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
+        reason, stating_fees, tomorrow_at,
+    },
+};
+
+/// Every seat of a trip.
+fn whole_trip() -> Item {
+    Item::raft_trip().tickets(&[("seat", 12)]).price("USD", 612_000_000)
+}
+
+fn paid_trip(token: &str, payment_token: &str) -> CreateOrderRequest {
+    paid_with(order_request(token, "rafting", [whole_trip()]), payment_token)
+}
+
+async fn seats_open(server: &TestServer) -> i32 {
+    server.spots_open("rafting", whole_trip()).await
+}
+
+async fn with_gateway(gateway: &Arc<GatewayDouble>) -> TestServer {
+    Setup { payments: gateway.clone(), ..Setup::default() }.start().await
+}
+
+/// A failure's cause and its companions.
+fn failure(created: Created) -> (&'static str, &'static str, Option<ThreeDs1Parameters>) {
+    let failure = created.failure();
+    let challenge = failure.payment_failure.clone().map(|failure| failure.threeds1_parameters.unwrap());
+    let card = match failure.rejected_card_type {
+        0 => "",
+        _ => failure.rejected_card_type().as_str_name(),
+    };
+    (failure.cause().as_str_name(), card, challenge)
+}
+
+#[tokio::test]
+async fn each_payment_token_of_the_simulated_gateway_has_its_outcome() {
+    let gateway = Arc::new(SimulatedGateway::default());
+    let mut config = config();
+    config.sales.payment_timeout = Duration::from_millis(50);
+    let server = Setup { config, payments: gateway.clone(), ..Setup::default() }.start().await;
+    let rejected = "PAYMENT_ERROR_CARD_TYPE_REJECTED";
+    for (payment_token, cause, card) in [
+        ("decline", "PAYMENT_ERROR_CARD_DECLINED", ""),
+        ("reject-visa", rejected, "VISA"),
+        ("reject-mastercard", rejected, "MASTERCARD"),
+        ("reject-american-express", rejected, "AMERICAN_EXPRESS"),
+        ("reject-discover", rejected, "DISCOVER"),
+        ("reject-jcb", rejected, "JCB"),
+        ("error", "PAYMENT_ERROR", ""),
+        ("hang", "PAYMENT_ERROR", ""),
+    ] {
+        let created = server.send(paid_trip("t", payment_token)).await.unwrap();
+        assert_eq!(failure(created), (cause, card, None), "{payment_token}");
+        assert_eq!(seats_open(&server).await, 12, "{payment_token}");
+        assert_eq!(server.list_user("user-1").await.unwrap(), [], "{payment_token}");
+        assert_eq!(gateway.captured(), 0, "{payment_token}");
+    }
+    server.send(paid_trip("t", "approve")).await.unwrap().order();
+    assert_eq!((gateway.captured(), seats_open(&server).await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_slow_gateway_is_waited_for() {
+    let gateway = Arc::new(SimulatedGateway::default());
+    let server = Setup { payments: gateway.clone(), ..Setup::default() }.start().await;
+    server.send(paid_trip("t", "slow")).await.unwrap().order();
+    assert_eq!(gateway.captured(), 1);
+}
+
+#[tokio::test]
+async fn a_challenge_is_a_failure_and_its_answer_comes_in_another_request() {
+    let gateway = Arc::new(SimulatedGateway::default());
+    let server = Setup { payments: gateway.clone(), ..Setup::default() }.start().await;
+    for (captured, (first, second, hour)) in [("same", "same", 13), ("one", "another", 16)].into_iter().enumerate() {
+        let mut item = whole_trip();
+        item.0.start_sec = tomorrow_at(hour, 0);
+        let trip = |token| paid_with(order_request(token, "rafting", [item.clone()]), "3ds1");
+        let (cause, card, challenge) = failure(server.send(trip(first)).await.unwrap());
+        assert_eq!((cause, card), ("PAYMENT_REQUIRES_3DS1", ""));
+        let challenge = challenge.unwrap();
+        let ThreeDs1Parameters { acs_url, pa_req, transaction_id, md_merchant_data } = &challenge;
+        assert!([acs_url, pa_req, transaction_id, md_merchant_data].iter().all(|text| !text.is_empty()));
+        assert_eq!(gateway.captured(), captured, "the attempt has failed");
+        assert_eq!(server.spots_open("rafting", item.clone()).await, 12);
+        let mut answered = trip(second);
+        payment_information(&mut answered).pa_response = "passed".into();
+        payment_information(&mut answered).md_merchant_data = challenge.md_merchant_data;
+        server.send(answered).await.unwrap().order();
+        assert_eq!(gateway.captured(), captured + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_charge_of_ours_is_answered_as_provided_with_its_transaction() {
+    let gateway = GatewayDouble::silent();
+    gateway.capture();
+    let server = with_gateway(&gateway).await;
+    let item = Item::symphony().tickets(&[("stalls", 2), ("balcony", 1)]).price("USD", 205_000_000);
+    let request = stating_fees(order_request("t", "concert-hall", [item]), "USD", 19_240_000);
+    let order = server.send(paid_with(request, "card")).await.unwrap().order();
+    let payment = order.payment_information.clone().unwrap();
+    assert_eq!(payment.prepayment_status(), PrepaymentStatus::PrepaymentProvided);
+    assert_eq!(payment.payment_transaction_id, "transaction");
+    let all_of_it = Asked::charge(format!("{}-1", order.order_id), 224_240_000);
+    assert_eq!(gateway.asked(), [all_of_it], "items and fees");
+    assert_eq!(server.list_user("user-1").await.unwrap(), [order]);
+}
+
+#[tokio::test]
+async fn a_payment_that_is_not_ours_to_take_is_echoed_and_not_taken() {
+    let gateway = GatewayDouble::silent();
+    let server = with_gateway(&gateway).await;
+    let half_trip = || Item::raft_trip().tickets(&[("seat", 2)]).price("USD", 120_000_000);
+    for (token, processor) in [
+        ("google", Some(PaymentProcessedBy::ProcessedByGoogle)),
+        ("unsaid", Some(PaymentProcessedBy::Unspecified)),
+        ("no payment information", None),
+    ] {
+        let mut request = paid_with(order_request(token, "rafting", [half_trip()]), "card");
+        let payment = payment_information(&mut request);
+        payment.prepayment_status = PrepaymentStatus::PrepaymentProvided.into();
+        payment.payment_transaction_id = "theirs".into();
+        payment.price = payment.fees_and_taxes.clone();
+        match processor {
+            Some(processor) => payment.payment_processed_by = processor.into(),
+            None => request.order.as_mut().unwrap().payment_information = None,
+        }
+        let sent = request.order.clone().unwrap().payment_information;
+        assert_eq!(server.send(request).await.unwrap().order().payment_information, sent, "{token}");
+    }
+    assert_eq!(gateway.asked(), []);
+}
+
+#[tokio::test]
+async fn an_order_that_fails_otherwise_is_not_charged() {
+    let gateway = GatewayDouble::silent();
+    let server = with_gateway(&gateway).await;
+    let alone = Item::raft_trip().tickets(&[("seat", 1)]).price("USD", 60_000_000);
+    for request in [
+        paid_with(order_request("bound", "rafting", [alone]), "card"),
+        paid_with(order_request("price", "rafting", [whole_trip().price("USD", 1)]), "card"),
+        stating_fees(paid_trip("fees", "card"), "USD", 10_000),
+    ] {
+        server.send(request).await.unwrap().failure();
+    }
+    let mut malformed = paid_trip("malformed", "card");
+    malformed.order.as_mut().unwrap().order_id = "mine".into();
+    server.client().create_order(malformed).await.unwrap_err();
+    assert_eq!(gateway.asked(), []);
+}
+
+#[tokio::test]
+async fn no_other_price_is_charged_than_the_one_that_is_stated() {
+    let gateway = GatewayDouble::silent();
+    gateway.capture();
+    let server = with_gateway(&gateway).await;
+    let item = || Item::symphony().tickets(&[("stalls", 2), ("balcony", 1)]).price("USD", 205_000_000);
+    let all_of_it = 224_240_000;
+    for (rule, stated, created) in [
+        ("a cent too little", Some(("USD", 204_990_000)), false),
+        ("a cent too much", Some(("USD", 205_010_000)), false),
+        ("a cent too little with fees", Some(("USD", 224_230_000)), false),
+        ("another currency", Some(("EUR", 205_000_000)), false),
+        ("nothing", Some(("USD", 0)), false),
+        ("the items", Some(("USD", 205_000_000)), true),
+        ("the items and the fees", Some(("USD", all_of_it)), true),
+        ("unsaid", None, true),
+    ] {
+        let request = stating_fees(order_request(rule, "concert-hall", [item()]), "USD", 19_240_000);
+        let mut request = paid_with(request, "card");
+        payment_information(&mut request).price = stated.map(|(currency, micros)| price(currency, micros));
+        let answer = server.send(request).await.unwrap();
+        assert_eq!(answer.is_order(), created, "{rule}");
+        if !created {
+            assert_eq!(failure(answer), ("PAYMENT_ERROR", "", None), "{rule}");
+        }
+    }
+    let charged = |asked: &Asked| matches!(asked, Asked::Charge { micros, .. } if *micros == all_of_it);
+    assert!(gateway.asked().len() == 3 && gateway.asked().iter().all(charged), "{:?}", gateway.asked());
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_charged_once() {
+    let gateway = GatewayDouble::silent();
+    gateway.capture();
+    let server = with_gateway(&gateway).await;
+    let first = server.send(paid_trip("t", "card")).await.unwrap();
+    gateway.decline();
+    assert_eq!(server.send(paid_trip("t", "card")).await.unwrap().0, first.0);
+    assert_eq!(gateway.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_declined_request_is_tried_again_for_real() {
+    let gateway = GatewayDouble::silent();
+    let server = with_gateway(&gateway).await;
+    gateway.decline();
+    assert_eq!(failure(server.send(paid_trip("t", "card")).await.unwrap()).0, "PAYMENT_ERROR_CARD_DECLINED");
+    gateway.capture();
+    let order = server.send(paid_trip("t", "card")).await.unwrap().order();
+    let attempt = |number| Asked::charge(format!("{}-{number}", order.order_id), 612_000_000);
+    assert_eq!(gateway.asked(), [attempt(1), attempt(2)]);
+}
+
+#[tokio::test]
+async fn a_charge_whose_outcome_is_unknown_is_undone() {
+    for undone in [Undone::Voided, Undone::Refunded] {
+        let gateway = GatewayDouble::silent();
+        let server = with_gateway(&gateway).await;
+        gateway.answer_charges(ChargeAnswer::Unknown("the line broke".into()));
+        gateway.answer_undos(Ok(undone));
+        assert_eq!(failure(server.send(paid_trip("t", "card")).await.unwrap()), ("PAYMENT_ERROR", "", None));
+        assert_eq!(seats_open(&server).await, 12);
+        gateway.capture();
+        let id = server.send(paid_trip("t", "card")).await.unwrap().order().order_id;
+        let (first, second) = (format!("{id}-1"), format!("{id}-2"));
+        let charge = |key: &str| Asked::charge(key, 612_000_000);
+        assert_eq!(gateway.asked(), [charge(&first), Asked::undo(&first), charge(&second)], "{undone:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_charge_that_has_no_outcome_in_time_is_undone() {
+    let gateway = GatewayDouble::silent();
+    gateway.answer_undos(Ok(Undone::Voided));
+    let mut config = config();
+    config.sales.payment_timeout = Duration::from_millis(20);
+    let server = Setup { config, payments: gateway.clone(), ..Setup::default() }.start().await;
+    assert_eq!(failure(server.send(paid_trip("t", "card")).await.unwrap()), ("PAYMENT_ERROR", "", None));
+    assert!(matches!(&gateway.asked()[..], [Asked::Charge { key, .. }, Asked::Undo { key: undone }] if key == undone));
+    assert_eq!(seats_open(&server).await, 12);
+}
+
+#[tokio::test]
+async fn spots_stay_taken_until_the_gateway_has_undone_an_unknown_charge() {
+    let gateway = GatewayDouble::silent();
+    let server = with_gateway(&gateway).await;
+    gateway.answer_charges(ChargeAnswer::Unknown("the line broke".into()));
+    gateway.answer_undos(Err(GatewayError("busy".into())));
+    let mut client = server.client();
+    let call = tokio::spawn(async move { client.create_order(paid_trip("t", "card")).await });
+    gateway.asked_times(3).await;
+    assert_eq!(seats_open(&server).await, 0, "asked once more, and not undone yet");
+    assert!(!server.send(paid_trip("somebody", "card")).await.unwrap().is_order());
+    gateway.answer_undos(Ok(Undone::Refunded));
+    let answer = Created(call.await.unwrap().unwrap().into_inner());
+    assert_eq!(failure(answer), ("PAYMENT_ERROR", "", None));
+    assert_eq!(seats_open(&server).await, 12);
+}
+
+/// What the disk would hold if the machine stopped now.
+fn crash_image(store: &Path) -> TempDir {
+    let image = TempDir::new().unwrap();
+    copy(store, image.path());
+    image
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn recovered(image: &TempDir) -> Recovered {
+    EmbeddedStore::open(image.path(), 1).unwrap().recover(&mut |_| {}).unwrap()
+}
+
+#[tokio::test]
+async fn the_intent_is_durable_before_the_gateway_is_asked_and_the_outcome_before_the_answer() {
+    let (store, gateway) = (TempDir::new().unwrap(), GatewayDouble::silent());
+    let server = Setup { payments: gateway.clone(), ..Setup::embedded(store.path()) }.start().await;
+    let declined = ChargeAnswer::Refused(ChargeRefusal::CardDeclined);
+    let captured = ChargeAnswer::Captured("transaction".into());
+    for (attempt, answer, orders) in [(1, declined, 0), (2, captured, 1)] {
+        let mut client = server.client();
+        let call = tokio::spawn(async move { client.create_order(paid_trip("t", "card")).await });
+        gateway.asked_times(attempt).await;
+        let before = recovered(&crash_image(store.path()));
+        assert_eq!((before.orders, &before.pending[..]), (0, &[intent(attempt)][..]));
+        gateway.answer_charges(answer);
+        call.await.unwrap().unwrap();
+        let after = recovered(&crash_image(store.path()));
+        assert_eq!((after.orders, after.pending), (orders, vec![]));
+        gateway.fall_silent();
+    }
+}
+
+/// What is on record of a charge for a whole trip that is under way.
+fn intent(attempt: usize) -> PaymentIntent {
+    let seats = NamedClaim {
+        merchant_id: "rafting".into(),
+        service_id: "raft-trip".into(),
+        start_sec: tomorrow_at(9, 0),
+        duration_sec: 10_800,
+        ticket_id: Some("seat".into()),
+        count: 12,
+    };
+    PaymentIntent {
+        token: "t".into(),
+        attempt: attempt.try_into().unwrap(),
+        amount: Money::from_micros(612_000_000, Currency::from_code("USD").unwrap()),
+        started_sec: NOW,
+        claims: vec![seats],
+    }
+}
+
+/// A server that finds a payment on disk of which nobody knows how it ended.
+async fn after_a_crash(gateway: &Arc<GatewayDouble>, image: &TempDir) -> TestServer {
+    let mut config = config();
+    config.calls.call_timeout = Duration::from_millis(250);
+    Setup { config, payments: gateway.clone(), ..Setup::embedded(image.path()) }.start().await
+}
+
+async fn crash_while_charging() -> TempDir {
+    let (store, gateway) = (TempDir::new().unwrap(), GatewayDouble::silent());
+    let server = Setup { payments: gateway.clone(), ..Setup::embedded(store.path()) }.start().await;
+    let mut client = server.client();
+    let call = tokio::spawn(async move { client.create_order(paid_trip("t", "card")).await });
+    gateway.asked_times(1).await;
+    let image = crash_image(store.path());
+    gateway.decline();
+    call.await.unwrap().unwrap();
+    server.stop().await;
+    image
+}
+
+#[tokio::test]
+async fn a_payment_that_a_crash_left_open_is_undone_before_its_spots_are_sold_again() {
+    let image = crash_while_charging().await;
+    let gateway = GatewayDouble::silent();
+    let server = after_a_crash(&gateway, &image).await;
+    gateway.asked_times(1).await;
+    assert_eq!(seats_open(&server).await, 0, "taken until it is undone");
+    let failure = server.create("somebody", "rafting", [whole_trip()]).await.unwrap().failure();
+    assert_eq!(failure.cause().as_str_name(), "ORDER_UNFULFILLABLE");
+    let refusal = server.client().create_order(paid_trip("t", "card")).await.unwrap_err();
+    assert_eq!((refusal.code(), &*reason(&refusal)), (Code::Aborted, "ORDER_IN_PROGRESS"));
+    assert_eq!(recovered(&crash_image(image.path())).pending, [intent(1)], "open until it is undone");
+    gateway.answer_undos(Ok(Undone::Refunded));
+    gateway.capture();
+    let order = when_settled(&server).await.order();
+    let key = |attempt| format!("{}-{attempt}", order.order_id);
+    assert_eq!(gateway.asked(), [Asked::undo(key(1)), Asked::charge(key(2), 612_000_000)]);
+    server.stop().await;
+    let after = recovered(&image);
+    assert_eq!((after.orders, after.pending.len()), (1, 0));
+}
+
+/// Asks as long as it is told that the token is at work.
+async fn when_settled(server: &TestServer) -> Created {
+    loop {
+        match server.send(paid_trip("t", "card")).await {
+            Err(refusal) if refusal.code() == Code::Aborted => {}
+            outcome => return outcome.unwrap(),
+        }
+    }
+}
