@@ -212,6 +212,7 @@ impl Server {
         health::withdraw(&self.health).await;
         tokio::time::sleep(self.drain_delay).await;
         self.phase.send_replace(Phase::Draining);
+        health::end(self.health.clone()).await;
         self.connections.close();
         self.app.commands().close();
         let finished = async {

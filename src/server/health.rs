@@ -6,6 +6,9 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use super::Phase;
 use crate::{store::StoreState, wire::proto::v3::booking_service_server::SERVICE_NAME};
 
+/// The server as a whole, and the service.
+const SERVICES: [&str; 2] = ["", SERVICE_NAME];
+
 /// Says how the store stands, for the server as a whole and for the service.
 pub(super) async fn announce(health: &HealthReporter, state: watch::Receiver<StoreState>) {
     let status = match &*state.borrow() {
@@ -18,6 +21,13 @@ pub(super) async fn announce(health: &HealthReporter, state: watch::Receiver<Sto
 /// Says that the server goes down.
 pub(super) async fn withdraw(health: &HealthReporter) {
     report(health, ServingStatus::NotServing).await;
+}
+
+/// Ends what is told to those who watch, who would otherwise keep their connections to the last.
+pub(super) async fn end(mut health: HealthReporter) {
+    for service in SERVICES {
+        health.clear_service_status(service).await;
+    }
 }
 
 /// Withdraws when the store fails. There is no way back but a restart.
@@ -36,7 +46,7 @@ pub(super) async fn follow(
 }
 
 async fn report(health: &HealthReporter, status: ServingStatus) {
-    for service in ["", SERVICE_NAME] {
+    for service in SERVICES {
         health.set_service_status(service, status).await;
     }
 }

@@ -6,7 +6,8 @@ use boxoffice::{
     payments::{ChargeAnswer, Undone},
     store::{Change, Store},
     wire::proto::v3::{
-        CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, booking_service_client::BookingServiceClient,
+        CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem,
+        booking_service_client::BookingServiceClient,
     },
 };
 use futures_util::future::join_all;
@@ -53,9 +54,13 @@ async fn create(channel: Channel, request: CreateOrderRequest) -> Result<Created
 }
 
 /// Sends all requests at once, over several connections, and gives their answers in order.
-async fn at_once(server: &TestServer, requests: impl IntoIterator<Item = CreateOrderRequest>) -> Vec<Created> {
+async fn at_once(
+    server: &TestServer,
+    requests: impl IntoIterator<Item = CreateOrderRequest>,
+) -> Vec<Created> {
     let connections = connections::<6>(server).await;
-    let calls = requests.into_iter().enumerate().map(|(at, request)| create(connections[at % 6].clone(), request));
+    let calls =
+        requests.into_iter().enumerate().map(|(at, request)| create(connections[at % 6].clone(), request));
     let answers = surely("every call is answered", join_all(calls)).await;
     answers.into_iter().map(Result::unwrap).collect()
 }
@@ -128,15 +133,18 @@ async fn carts_that_compete_hold_no_more_than_there_is_and_get_what_they_hold() 
         vec![trip.0]
     };
     let connections = connections::<6>(&server).await;
-    let holds = carts.iter().enumerate().map(|(at, cart)| {
-        let mut client = BookingServiceClient::new(connections[at % 6].clone());
-        let request = CheckOrderFulfillabilityRequest {
-            merchant_id: "rafting".into(),
-            item: items(),
-            cart_id: cart.clone(),
-        };
-        async move { client.check_order_fulfillability(request).await.unwrap().into_inner().cart_expiration_sec }
-    });
+    let holds =
+        carts.iter().enumerate().map(|(at, cart)| {
+            let mut client = BookingServiceClient::new(connections[at % 6].clone());
+            let request = CheckOrderFulfillabilityRequest {
+                merchant_id: "rafting".into(),
+                item: items(),
+                cart_id: cart.clone(),
+            };
+            async move {
+                client.check_order_fulfillability(request).await.unwrap().into_inner().cart_expiration_sec
+            }
+        });
     let held: Vec<bool> = join_all(holds).await.into_iter().map(|expires_sec| expires_sec != 0).collect();
     assert_eq!(held.iter().filter(|held| **held).count(), 4);
     let requests = carts.iter().map(|cart| order_request(cart, "rafting", items().into_iter().map(Item)));
@@ -156,7 +164,8 @@ async fn a_hundred_copies_of_a_request_get_one_order_and_one_answer() {
         gateway.asked_times(1).await;
         gateway.capture();
     };
-    let (answers, ()) = surely("every copy is answered", async { tokio::join!(join_all(copies), released) }).await;
+    let (answers, ()) =
+        surely("every copy is answered", async { tokio::join!(join_all(copies), released) }).await;
     let different: HashSet<_> = answers.iter().map(Answer::bytes).collect();
     assert_eq!(different.len(), 1);
     assert_eq!(gateway.asked().len(), 1);
@@ -317,7 +326,8 @@ async fn leave(server: &TestServer, exit: Exit, arrived: impl Future<Output = ()
         // There is room for another connection only when that one has ended.
         Exit::BreakTheConnection => {
             let mut client = BookingServiceClient::new(server.another_connection().await);
-            let request = CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), ..Default::default() };
+            let request =
+                CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), ..Default::default() };
             client.check_order_fulfillability(request).await.unwrap();
         }
     }

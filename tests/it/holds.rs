@@ -66,15 +66,13 @@ async fn nothing_is_held_without_a_cart_for_a_merchant_without_holds_or_where_it
 
 #[tokio::test]
 async fn nothing_is_held_where_only_the_set_cannot_be_sold() {
-    let holding = edited_catalog(&[("rules.toml", "id = \"museum\"\n\n#", "id = \"museum\"\ncart_hold_sec = 60\n\n#")]);
+    let holding =
+        edited_catalog(&[("rules.toml", "id = \"museum\"\n\n#", "id = \"museum\"\ncart_hold_sec = 60\n\n#")]);
     let server = Setup { catalog: holding.path().into(), ..Setup::default() }.start().await;
     let entry = || Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000);
     let night = Item::of("museum-night", 20, 0, 7200).tickets(&[("adult", 1)]).price("USD", 30_000_000);
     let checked = server.check_cart("cart", "museum", [entry(), night]).await.unwrap();
-    assert_eq!(
-        (checked.verdict(), checked.0.cart_expiration_sec),
-        ("UNFULFILLABLE_SERVICE_COMBINATION", 0)
-    );
+    assert_eq!((checked.verdict(), checked.0.cart_expiration_sec), ("UNFULFILLABLE_SERVICE_COMBINATION", 0));
     assert_eq!(server.spots_open("museum", entry()).await, 50);
     let checked = server.check_cart("cart", "museum", [entry()]).await.unwrap();
     assert_eq!(checked.0.cart_expiration_sec, NOW + 60);

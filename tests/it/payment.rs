@@ -89,7 +89,9 @@ async fn a_slow_gateway_is_waited_for() {
 async fn a_challenge_is_a_failure_and_its_answer_comes_in_another_request() {
     let gateway = Arc::new(SimulatedGateway::default());
     let server = Setup { payments: gateway.clone(), ..Setup::default() }.start().await;
-    for (captured, (first, second, hour)) in [("same", "same", 13), ("one", "another", 16)].into_iter().enumerate() {
+    for (captured, (first, second, hour)) in
+        [("same", "same", 13), ("one", "another", 16)].into_iter().enumerate()
+    {
         let mut item = whole_trip();
         item.0.start_sec = tomorrow_at(hour, 0);
         let trip = |token| paid_with(order_request(token, "rafting", [item.clone()]), "3ds1");
@@ -245,7 +247,9 @@ async fn a_charge_that_has_no_outcome_in_time_is_undone() {
     config.sales.payment_timeout = Duration::from_millis(20);
     let server = Setup { config, payments: gateway.clone(), ..Setup::default() }.start().await;
     assert_eq!(failure(server.send(paid_trip("t", "card")).await.unwrap()), ("PAYMENT_ERROR", "", None));
-    assert!(matches!(&gateway.asked()[..], [Asked::Charge { key, .. }, Asked::Undo { key: undone }] if key == undone));
+    assert!(
+        matches!(&gateway.asked()[..], [Asked::Charge { key, .. }, Asked::Undo { key: undone }] if key == undone)
+    );
     assert_eq!(seats_open(&server).await, 12);
 }
 

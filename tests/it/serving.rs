@@ -613,6 +613,19 @@ async fn a_connection_that_never_says_anything_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn whoever_watches_health_does_not_hold_up_the_end() {
+    let mut config = config();
+    config.shutdown.drain_timeout = AN_HOUR;
+    let server = Setup { config, ..Setup::default() }.start().await;
+    let mut watched = health(server.another_connection().await, "").await;
+    assert_eq!(next_health(&mut watched).await, ServingStatus::Serving);
+    let (stop, _cut) = go_down(server);
+    assert_eq!(next_health(&mut watched).await, ServingStatus::NotServing);
+    assert!(surely("the end of the news", watched.message()).await.unwrap().is_none());
+    surely("the end", stop).await.unwrap();
+}
+
+#[tokio::test]
 async fn whoever_is_cut_short_leaves_what_is_not_done() {
     let payments = GatewayDouble::silent();
     let mut config = config();
