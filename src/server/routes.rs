@@ -51,11 +51,14 @@ pub(super) fn name_refusal(response: Response<Body>) -> Response<Body> {
 /// What the transport means. It calls too large a message out of range, which no answer of ours is,
 /// and a broken frame an internal error, though it is the caller's mistake.
 fn problem(refusal: &Status, headers: &HeaderMap) -> Option<Problem> {
-    match refusal.code() {
-        Code::OutOfRange => Some(Problem::RequestTooLarge),
-        Code::Internal => Some(Problem::Malformed(refusal.message().trim_end_matches('.').to_owned())),
-        Code::Unimplemented if headers.contains_key(ENCODINGS) => Some(Problem::UnknownEncoding),
-        Code::Unimplemented => Some(Problem::UnknownMethod),
-        _ => None,
+    let code = refusal.code();
+    if code == Code::OutOfRange {
+        Some(Problem::RequestTooLarge)
+    } else if code == Code::Internal {
+        Some(Problem::Malformed(refusal.message().trim_end_matches('.').to_owned()))
+    } else if code == Code::Unimplemented && headers.contains_key(ENCODINGS) {
+        Some(Problem::UnknownEncoding)
+    } else {
+        (code == Code::Unimplemented).then_some(Problem::UnknownMethod)
     }
 }

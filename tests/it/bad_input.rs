@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use boxoffice::wire::proto::v3::{
-    CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse,
-    Deposit, ListOrdersRequest, ListOrdersResponse, NoShowFee, Order, OrderFailure, OrderFulfillability,
-    PaymentInformation, PaymentProcessingParameters, PostalAddress, TokenizationConfig,
+    CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
+    CreateOrderResponse, Deposit, ListOrdersRequest, ListOrdersResponse, NoShowFee, Order, OrderFailure,
+    OrderFulfillability, PaymentInformation, PaymentProcessingParameters, PostalAddress, TokenizationConfig,
     create_order_response::Result as Outcome,
     list_orders_request::{Ids, OrderIds},
     order_failure::Cause,
@@ -15,7 +15,7 @@ use boxoffice::wire::proto::v3::{
     tokenization_config::CardNetworkParameters,
 };
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use prost::Message;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -63,8 +63,11 @@ impl Door {
     /// Fails unless a good call gets its good answer.
     async fn still_works(&self, after: &str) {
         let item = in_days(visit(), DAY_OF_THE_GOOD_CALL).0;
-        let request =
-            CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), item: vec![item], cart_id: String::new() };
+        let request = CheckOrderFulfillabilityRequest {
+            merchant_id: "museum".into(),
+            item: vec![item],
+            cart_id: String::new(),
+        };
         let answer = surely(after, self.client.call(CHECK, &request.encode_to_vec())).await;
         let checked: CheckOrderFulfillabilityResponse = answer.message();
         assert_eq!(checked.fulfillability.unwrap().result(), OrderResult::CanFulfill, "after {after}");
@@ -115,7 +118,8 @@ fn free_order(number: i64) -> CreateOrderRequest {
 /// An order with everything in it that an order may have.
 fn paid_order(number: i64) -> CreateOrderRequest {
     let item = Item::symphony().tickets(&[("stalls", 1), ("balcony", 1)]).price("USD", 125_000_000);
-    let mut request = order_request(&format!("paid-{number}"), "concert-hall", [in_days(item, 1 + number % DAYS)]);
+    let mut request =
+        order_request(&format!("paid-{number}"), "concert-hall", [in_days(item, 1 + number % DAYS)]);
     let text = String::from;
     let order = request.order.as_mut().unwrap();
     order.user_information.as_mut().unwrap().address = Some(PostalAddress {
@@ -202,7 +206,10 @@ fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str)
     if answer.code() != Code::Ok {
         judge_refusal(answer, what);
         for violation in violations(answer) {
-            assert!(schema.leads_somewhere(good.message, &violation), "{what}: there is no field {violation}");
+            assert!(
+                schema.leads_somewhere(good.message, &violation),
+                "{what}: there is no field {violation}"
+            );
         }
         return None;
     }
@@ -327,16 +334,21 @@ fn judge_text(mutation: &Mutation, answer: &Answer) {
 /// Tickets of the museum's that were sold, by the start of the slot.
 fn note_sold(sold: &mut BTreeMap<i64, i32>, order: Option<Order>) {
     for item in order.into_iter().filter(|order| order.merchant_id == "museum").flat_map(|order| order.item) {
-        *sold.entry(item.start_sec).or_default() += item.tickets.iter().map(|ticket| ticket.count).sum::<i32>();
+        *sold.entry(item.start_sec).or_default() +=
+            item.tickets.iter().map(|ticket| ticket.count).sum::<i32>();
     }
 }
 
 async fn spots_open(client: &ByteClient, start_sec: i64) -> i32 {
     let mut item = visit().0;
     item.start_sec = start_sec;
-    let request =
-        CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), item: vec![item], cart_id: String::new() };
-    let checked: CheckOrderFulfillabilityResponse = client.call(CHECK, &request.encode_to_vec()).await.message();
+    let request = CheckOrderFulfillabilityRequest {
+        merchant_id: "museum".into(),
+        item: vec![item],
+        cart_id: String::new(),
+    };
+    let checked: CheckOrderFulfillabilityResponse =
+        client.call(CHECK, &request.encode_to_vec()).await.message();
     checked.fulfillability.unwrap().item_fulfillability[0].availability.unwrap().spots_open
 }
 
@@ -372,7 +384,9 @@ async fn a_message_may_hold_what_the_schema_does_not_know() {
     ];
     for good in &GOOD {
         for (number, (what, extra)) in (0..).zip(&unknown) {
-            for spoilt in [[(good.make)(number), extra.clone()].concat(), [extra.clone(), (good.make)(number)].concat()] {
+            for spoilt in
+                [[(good.make)(number), extra.clone()].concat(), [extra.clone(), (good.make)(number)].concat()]
+            {
                 let answer = surely(what, door.client.call(good.method, &spoilt)).await;
                 judge(&schema, good, &spoilt, &answer, what);
             }
@@ -422,5 +436,104 @@ async fn frames_may_be_broken_in_every_way() {
         assert!(surely("the end of a call that broke off", door.client.send(request)).await.is_err());
     }
     door.still_works("calls that broke off").await;
+    door.close().await;
+}
+
+#[tokio::test]
+async fn requests_may_be_odd_in_every_other_way() {
+    let door = Door::open().await;
+    let frame = framed(&by_user().encode_to_vec());
+    let service = "/ext.maps.booking.partner.v3.BookingService";
+    let long = format!("{service}/{}", "x".repeat(8000));
+    let unknown = [
+        &format!("{service}/CreateBooking"),
+        &format!("{service}/listorders"),
+        &format!("{service}/ListOrders/"),
+        &format!("{service}//ListOrders"),
+        &format!("{service}/%4cistOrders"),
+        &format!("{service}/"),
+        &long,
+        "/ext.maps.booking.partner.v2.BookingService/ListOrders",
+        "/ListOrders",
+        "/v3/HealthCheck",
+        "/",
+        "//",
+    ];
+    for path in unknown {
+        let request = door.client.request_to(path).body(whole(frame.clone())).unwrap();
+        let answer = surely(path, door.client.send(request)).await.unwrap();
+        judge_refusal(&answer, path);
+        assert_eq!(answer.reason(), "UNKNOWN_METHOD", "{path}");
+        door.still_works(path).await;
+    }
+    for encoding in ["gzip", "deflate", "snappy", "no such thing"] {
+        let request = door.client.request(LIST).header("grpc-encoding", encoding);
+        let request = request.body(whole(frame.clone())).unwrap();
+        let answer = surely(encoding, door.client.send(request)).await.unwrap();
+        judge_refusal(&answer, encoding);
+        assert_eq!(answer.reason(), "UNKNOWN_ENCODING", "{encoding}");
+        assert_eq!(answer.header("grpc-accept-encoding"), "identity", "{encoding}");
+    }
+    for method in [Method::GET, Method::PUT, Method::OPTIONS, Method::DELETE, Method::HEAD, Method::TRACE] {
+        let request = door.client.request(LIST).method(&method).body(whole(Bytes::new())).unwrap();
+        let answer = surely("an answer", door.client.send(request)).await.unwrap();
+        judge_refusal(&answer, method.as_str());
+        door.still_works(method.as_str()).await;
+    }
+    for (header, value) in [
+        ("content-type", "text/plain"),
+        ("content-type", "application/json"),
+        ("content-type", "application/grpc-web+proto"),
+        ("content-type", ""),
+        ("te", "gzip"),
+        ("grpc-accept-encoding", "no such thing"),
+        ("some-bin", "this is not base64 !!"),
+        ("authorization", "\u{fc}"),
+        ("x-long", &"x".repeat(10_000)),
+    ] {
+        let mut request = door.client.request(LIST).body(whole(frame.clone())).unwrap();
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        request.headers_mut().insert(HeaderName::from_static(header), value);
+        let answer = surely(header, door.client.send(request)).await.unwrap();
+        assert_eq!(answer.code(), Code::Ok, "{header}: what needs no header is served without");
+    }
+    door.still_works("odd requests").await;
+    door.close().await;
+}
+
+#[tokio::test]
+async fn connections_may_say_anything() {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let door = Door::open().await;
+    let begun = |frame: &[u8]| [PREFACE, SETTINGS, frame].concat();
+    let talks: [(&str, Vec<u8>); 16] = [
+        ("nothing", Vec::new()),
+        ("a zero", vec![0]),
+        ("zeros", vec![0; 4096]),
+        ("ones", vec![0xff; 4096]),
+        ("an HTTP/1.1 request", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
+        ("an HTTP/1.1 upgrade", b"GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n".to_vec()),
+        ("the beginning of TLS", vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]),
+        ("half a preface", PREFACE[..12].to_vec()),
+        ("a preface that goes wrong", [&PREFACE[..20], b"garbage"].concat()),
+        ("a preface and garbage", [PREFACE, &[b'x'; 100]].concat()),
+        ("a preface and no settings", [PREFACE, &[0, 0, 0, 6, 0, 0, 0, 0, 0]].concat()),
+        ("settings of a wrong length", [PREFACE, &[0, 0, 1, 4, 0, 0, 0, 0, 0, 7]].concat()),
+        ("a frame of 16 megabytes", begun(&[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1])),
+        ("headers that are none", begun(&[0, 0, 4, 1, 5, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff])),
+        ("data of no stream", begun(&[0, 0, 1, 0, 0, 0, 0, 0, 9, b'x'])),
+        ("a window that overflows", begun(&[0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff])),
+    ];
+    for (what, bytes) in talks {
+        let mut stream = TcpStream::connect(door.server.address()).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // It may be closed or reset, but not kept.
+        let _ = surely(what, stream.read_to_end(&mut Vec::new())).await;
+        door.still_works(what).await;
+        let another = ByteClient::connect(door.server.address()).await;
+        assert_eq!(surely(what, another.call(LIST, &by_user().encode_to_vec())).await.code(), Code::Ok);
+    }
     door.close().await;
 }

@@ -117,6 +117,11 @@ impl Answer {
         self.details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
     }
 
+    /// A header of the answer.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
     pub(crate) fn details(&self) -> ErrorDetails {
         self.status().get_error_details()
     }

@@ -454,6 +454,36 @@ async fn a_currency_without_fractions_is_rounded_half_to_even_once_a_line() {
     check(&server, "onsen", rows).await;
 }
 
+#[tokio::test]
+async fn fractions_of_the_smallest_unit_are_rounded_half_to_even() {
+    let cents = edited_catalog(&[
+        ("services.json", r#""25000000""#, r#""25000""#),
+        ("services.json", r#""18000000""#, r#""5000""#),
+        ("services.json", r#""15000000""#, r#""25100""#),
+        ("services.json", r#""1500000000", "currency_code": "JPY""#, r#""1000500", "currency_code": "KWD""#),
+        ("services.json", r#""700000000", "currency_code": "JPY""#, r#""1000400", "currency_code": "KWD""#),
+    ]);
+    let server = Setup { catalog: cents.path().into(), ..Setup::default() }.start().await;
+    let entry = |tickets: &[(&str, i32)], micros| Item::museum_entry().tickets(tickets).price("USD", micros);
+    let bath = |adults, micros| Item::bath().tickets(&[("adult", adults)]).price("KWD", micros);
+    for (rule, merchant, item) in [
+        ("2.5 cents", "museum", entry(&[("adult", 1)], 20_000)),
+        ("3.5 cents", "museum", entry(&[("adult", 1), ("senior", 2)], 40_000)),
+        ("0.5 cents", "museum", entry(&[("senior", 1)], 0)),
+        ("2.51 cents", "museum", tour().price("USD", 30_000)),
+        ("5 cents in two halves", "museum", entry(&[("adult", 2)], 50_000)),
+        ("1000.5 fils", "onsen", bath(1, 1_000_000)),
+        ("3001.5 fils", "onsen", bath(3, 3_002_000)),
+    ] {
+        let checked = server.check(merchant, [item.clone()]).await.unwrap();
+        assert_eq!(
+            (checked.item_verdict(0), checked.item(0).item.as_ref()),
+            ("CAN_FULFILL", Some(&item.0)),
+            "{rule}"
+        );
+    }
+}
+
 /// A server on a store that remembers other prices: an adult was 25 and is 27, a child was 10 and
 /// is 9, a seat was 60 and is 66.
 async fn after_prices_moved(store: &TempDir, catalog: &TempDir) -> TestServer {
@@ -612,6 +642,14 @@ async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
     let refusal = server.client().check_order_fulfillability(request).await.unwrap_err();
     assert_eq!(refusal.code(), Code::InvalidArgument);
     assert_eq!(faulty_fields(&refusal), ["merchant_id", "cart_id", "item[1].status"]);
+}
+
+#[tokio::test]
+async fn a_cart_of_more_items_than_an_order_may_have_is_refused() {
+    let server = TestServer::start().await;
+    let refusal = server.check("museum", vec![adults(1); 101]).await.unwrap_err();
+    assert_eq!((refusal.code(), faulty_fields(&refusal)), (Code::InvalidArgument, vec!["item".to_owned()]));
+    assert_eq!(server.check("museum", vec![adults(1); 50]).await.unwrap().verdict(), "CAN_FULFILL");
 }
 
 #[tokio::test]

@@ -153,6 +153,32 @@ async fn carts_that_compete_hold_no_more_than_there_is_and_get_what_they_hold() 
 }
 
 #[tokio::test]
+async fn a_cart_that_is_looked_at_while_it_is_ordered_leaves_no_hold_behind() {
+    let server = TestServer::start().await;
+    let [looks, orders] = connections::<2>(&server).await;
+    let looking = (0..40).map(|at| {
+        let mut client = BookingServiceClient::new(looks.clone());
+        let request = CheckOrderFulfillabilityRequest {
+            merchant_id: "rafting".into(),
+            item: vec![two_seats_at([9, 13, 16][at % 3]).0],
+            cart_id: format!("token-{}", at % 4),
+        };
+        async move { client.check_order_fulfillability(request).await.unwrap() }
+    });
+    let ordering = (0..4).map(|at| {
+        let items = [two_seats_at(9), two_seats_at(13)];
+        create(orders.clone(), order_request(&format!("token-{at}"), "rafting", items))
+    });
+    let (_, answers) = tokio::join!(join_all(looking), join_all(ordering));
+    let answers: Vec<Created> = answers.into_iter().map(Result::unwrap).collect();
+    server.clock.advance(600);
+    for hour in [9, 13, 16] {
+        let open = server.spots_open("rafting", two_seats_at(hour)).await;
+        assert_eq!(sold(&answers, tomorrow_at(hour, 0)) + open, 12, "at {hour}");
+    }
+}
+
+#[tokio::test]
 async fn a_hundred_copies_of_a_request_get_one_order_and_one_answer() {
     let (store, gateway) = (TempDir::new().unwrap(), GatewayDouble::silent());
     let server = Setup { payments: gateway.clone(), ..Setup::embedded(store.path()) }.start().await;
@@ -239,7 +265,8 @@ async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
     assert_eq!(server.spots_open("museum", adults(1)).await, 48, "nobody else gets its spots");
     assert!(!call.is_finished());
     store.go_on();
-    assert_eq!(server.list_user("user-1").await.unwrap(), [call.await.unwrap().unwrap().order()]);
+    let order = call.await.unwrap().unwrap().order();
+    assert_eq!(server.list_user("user-1").await.unwrap(), [order]);
 }
 
 /// A moment in the creation of a paid order at which its caller leaves.
@@ -352,7 +379,8 @@ async fn a_caller_leaves(moment: Moment, exit: Exit) {
 async fn a_caller_who_leaves_finds_the_order_or_tries_again_and_is_charged_once() {
     for moment in Moment::ALL {
         for exit in [Exit::CancelTheCall, Exit::BreakTheConnection] {
-            surely(&format!("{moment:?}, {exit:?}"), a_caller_leaves(moment, exit)).await;
+            let story = Box::pin(a_caller_leaves(moment, exit));
+            surely(&format!("{moment:?}, {exit:?}"), story).await;
         }
     }
 }

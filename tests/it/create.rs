@@ -189,7 +189,7 @@ async fn an_enum_number_that_the_contract_does_not_know_is_refused() {
         (
             "no-show fee type",
             |it| {
-                payment_information(it).no_show_fee = Some(NoShowFee { fee_type: 7, ..NoShowFee::default() })
+                payment_information(it).no_show_fee = Some(NoShowFee { fee_type: 7, ..NoShowFee::default() });
             },
             &["order.payment_information.no_show_fee.fee_type"],
         ),
@@ -313,6 +313,24 @@ async fn a_wrong_price_speaks_before_wrong_fees() {
     let server = TestServer::start().await;
     let request = stating_fees(order_request("t", "museum", [adults(1).price("USD", 1)]), "USD", 1);
     assert_eq!(server.send(request).await.unwrap().failure().cause().as_str_name(), "ORDER_UNFULFILLABLE");
+}
+
+#[tokio::test]
+async fn an_order_of_an_amount_beyond_measure_is_not_created() {
+    let dear = edited_catalog(&[("services.json", r#""25000000""#, r#""9000000000000000000""#)]);
+    let server = Setup { catalog: dear.path().into(), ..Setup::default() }.start().await;
+    let one = || Item::museum_entry().tickets(&[("adult", 1)]).price("USD", 9_000_000_000_000_000_000);
+    let two = Item::museum_entry().tickets(&[("adult", 2)]).price("USD", i64::MAX);
+    let unfulfillable = "ORDER_UNFULFILLABLE: ";
+    for (items, expected) in [
+        (vec![one(), one()], "ORDER_UNFULFILLABLE_OTHER_REASON: CAN_FULFILL 50 | CAN_FULFILL 50"),
+        (vec![two], "UNFULFILLABLE_LINE_ITEM: ITEM_UNFULFILLABLE_OTHER_REASON 50"),
+    ] {
+        let asked = items.iter().map(|item| item.0.clone()).collect::<Vec<_>>();
+        let failure = server.create("t", "museum", items).await.unwrap().failure();
+        assert_eq!(failure_in_words(&asked, &failure), format!("{unfulfillable}{expected}"));
+    }
+    assert_eq!(server.spots_open("museum", one()).await, 50);
 }
 
 /// Answers to questions, by id.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice::{
-    domain::order::OrderId,
+    domain::order::{Order, OrderId},
     payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
     store::{
         Change, Committed, NamedClaim, Recovered, Replay, Selection, Store, StoreError, StoreState,
@@ -11,6 +11,8 @@ use boxoffice::{
     },
 };
 use tokio::sync::watch;
+
+use crate::process::surely;
 
 /// Something that a gateway was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +79,8 @@ impl GatewayDouble {
 
     /// Waits until it has been asked so many times.
     pub(crate) async fn asked_times(&self, times: usize) {
-        self.asked.subscribe().wait_for(|asked| asked.len() >= times).await.unwrap();
+        let mut asked = self.asked.subscribe();
+        surely("the gateway is asked", asked.wait_for(|asked| asked.len() >= times)).await.unwrap();
     }
 
     fn note(&self, asked: Asked) {
@@ -120,7 +123,8 @@ impl SlowStore {
 
     /// Waits until a change is kept waiting.
     pub(crate) async fn keeps_one(&self) {
-        self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
+        let mut waiting = self.waiting.subscribe();
+        surely("a change is kept waiting", waiting.wait_for(|waiting| *waiting > 0)).await.unwrap();
     }
 
     /// Keeps nothing waiting any more.
@@ -150,11 +154,7 @@ impl Store for SlowStore {
         self.inner.by_token(token)
     }
 
-    fn list(
-        &self,
-        selection: &Selection,
-        limit_bytes: usize,
-    ) -> Result<Vec<boxoffice::domain::order::Order>, StoreError> {
+    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
         self.inner.list(selection, limit_bytes)
     }
 

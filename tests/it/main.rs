@@ -1,8 +1,11 @@
 //! Everything that is tested through a real server and a real client.
 
+#![expect(clippy::unwrap_used, reason = "where a test cannot go on, it fails")]
+
 mod byte_client;
 mod doubles;
 mod laws;
+mod mutations;
 mod process;
 mod support;
 mod words;
@@ -15,4 +18,9 @@ mod payment;
 
 mod concurrency;
 
+mod bad_input;
+mod crash;
+mod logs;
 mod serving;
+
+mod tidy;

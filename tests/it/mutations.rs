@@ -40,7 +40,7 @@ impl Schema {
     /// What decoding calls a field of this message: by the choice or the map that it belongs to.
     fn called<'a>(&'a self, message: &str, field: &'a FieldDescriptorProto, place: &'a str) -> &'a str {
         let descriptor = &self.0[message];
-        if descriptor.options.as_ref().is_some_and(|options| options.map_entry()) {
+        if descriptor.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry) {
             let map = place.rsplit('.').next().unwrap_or_default();
             return map.split('[').next().unwrap_or_default();
         }
@@ -55,7 +55,9 @@ impl Schema {
         if self.0[message].oneof_decl.iter().any(|choice| choice.name() == name) {
             return rest.is_empty() && index.is_empty();
         }
-        let Some(field) = self.fields(message).iter().find(|field| field.name() == name) else { return false };
+        let Some(field) = self.fields(message).iter().find(|field| field.name() == name) else {
+            return false;
+        };
         let indexed = index.strip_suffix(']').is_some_and(|index| index.parse::<usize>().is_ok());
         let well_indexed = index.is_empty() || indexed && field.label() == Label::Repeated;
         well_indexed && (rest.is_empty() || self.leads_somewhere(field.type_name(), rest))
@@ -234,15 +236,22 @@ fn changes(field: &FieldDescriptorProto, present: bool) -> Vec<(String, Change)>
     }
     let is = |(kind, bytes): (String, Vec<u8>)| (kind, Change::Is(bytes));
     changes.extend(wrong_wire_types(field).map(is));
-    match field.r#type() {
-        Type::String => {
-            changes.extend(texts(number).map(is));
-            changes.extend(NO_TEXTS.map(|bytes| (format!("no text {}", bytes.escape_ascii()), Change::NoText(bytes))));
-            changes.extend([41, 1025, FAR_TOO_LONG].map(|length| (format!("{length} bytes"), Change::Long(length))));
-        }
-        Type::Message => changes.extend(messages(number).map(is)),
-        Type::Int32 | Type::Int64 | Type::Enum | Type::Bool => changes.extend(numbers(number).map(is)),
-        other => panic!("no field of ours is a {other:?}"),
+    let kind = field.r#type();
+    if kind == Type::String {
+        changes.extend(texts(number).map(is));
+        changes.extend(
+            NO_TEXTS.map(|bytes| (format!("no text {}", bytes.escape_ascii()), Change::NoText(bytes))),
+        );
+        changes
+            .extend([41, 1025, FAR_TOO_LONG].map(|length| (format!("{length} bytes"), Change::Long(length))));
+    } else if kind == Type::Message {
+        changes.extend(messages(number).map(is));
+    } else {
+        assert!(
+            matches!(kind, Type::Int32 | Type::Int64 | Type::Enum | Type::Bool),
+            "no field of ours is a {kind:?}"
+        );
+        changes.extend(numbers(number).map(is));
     }
     changes
 }
@@ -278,7 +287,8 @@ fn texts(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
 
 /// No lead byte, a sequence cut short, one longer than it need be, half a surrogate pair, beyond the
 /// last character, and after good text.
-const NO_TEXTS: [&[u8]; 6] = [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"good\xff"];
+const NO_TEXTS: [&[u8]; 6] =
+    [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"good\xff"];
 
 fn messages(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
     let contents: [(&str, Vec<u8>); 6] = [
@@ -289,7 +299,8 @@ fn messages(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
         ("an unknown field", delimited(1 << 20, b"unknown")),
         ("groups in groups", tag(1 << 20, 3).repeat(1000)),
     ];
-    let contents = contents.into_iter().map(move |(kind, bytes)| (kind.to_owned(), delimited(number, &bytes)));
+    let contents =
+        contents.into_iter().map(move |(kind, bytes)| (kind.to_owned(), delimited(number, &bytes)));
     contents.chain(broken_lengths(number))
 }
 
@@ -316,7 +327,8 @@ fn numbers(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
         i64::MIN,
         i64::MIN + 1,
     ];
-    let values = values.into_iter().map(move |value| (format!("the number {value}"), value_of(number, value)));
+    let values =
+        values.into_iter().map(move |value| (format!("the number {value}"), value_of(number, value)));
     let endless = [10, 11, 64].into_iter().map(move |length| {
         let mut bytes = tag(number, 0);
         bytes.resize(bytes.len() + length, 0xff);

@@ -26,10 +26,8 @@ const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
 /// Waits for what must happen.
 pub(crate) async fn surely<T>(what: &str, happens: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(FAR_TOO_LONG, happens).await {
-        Ok(happened) => happened,
-        Err(_) => panic!("{what}: it did not happen"),
-    }
+    let happened = tokio::time::timeout(FAR_TOO_LONG, happens).await;
+    happened.unwrap_or_else(|_| panic!("{what}: it did not happen"))
 }
 
 /// The same line, so many days after today by the clock of this machine.
@@ -43,7 +41,6 @@ pub(crate) fn in_days(mut item: Item, days: i64) -> Item {
 /// free port, two workers, going down without delay, JSON.
 pub(crate) struct Program {
     command: Command,
-    ready: bool,
     dir: TempDir,
 }
 
@@ -71,7 +68,7 @@ impl Program {
         let dir = TempDir::new().unwrap();
         command.current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
-        Self { command, ready: true, dir }
+        Self { command, dir }
     }
 
     pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -87,7 +84,6 @@ impl Program {
 
     /// Starts it and waits until it listens.
     pub(crate) async fn start(self) -> Running {
-        assert!(self.ready);
         let mut running = self.spawn();
         let line = running.line("listening", |line| line["message"] == "listening").await;
         running.address = Some(line["address"].as_str().unwrap().parse().unwrap());
@@ -168,6 +164,11 @@ impl Running {
         let id = self.child.id().expect("it runs").to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
         assert!(sent.success());
+    }
+
+    /// Ends it as a crash would: it gets no time for anything.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Waits for its end.

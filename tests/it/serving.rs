@@ -254,10 +254,10 @@ async fn a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged() {
         let item = in_days(two_adults(), 1 + i64::try_from(number).unwrap() / 20);
         let request = order_request(&format!("order-{number}"), "museum", [item]);
         let answer = client.call("CreateOrder", &request.encode_to_vec()).await;
-        match answer.code() {
-            Code::Ok => acknowledged.push(order_id(&answer)),
-            _ => break answer,
+        if answer.code() != Code::Ok {
+            break answer;
         }
+        acknowledged.push(order_id(&answer));
     };
     assert_eq!((refused.code(), refused.reason().as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
     let mut health = health(cramped.connect().await, "").await;
@@ -518,7 +518,7 @@ fn go_down(server: TestServer) -> (tokio::task::JoinHandle<()>, oneshot::Sender<
     let (cut, cut_short) = oneshot::channel::<()>();
     let stop = server.stop(async move {
         if cut_short.await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     });
     (tokio::spawn(stop), cut)
