@@ -18,7 +18,7 @@ use crate::{
     doubles::{Asked, GatewayDouble},
     support::{
         Created, Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
-        reason, stating_fees, tomorrow_at,
+        stating_fees, tomorrow_at,
     },
 };
 
@@ -333,13 +333,7 @@ fn intent(attempt: usize) -> PaymentIntent {
     }
 }
 
-/// A server that finds a payment on disk of which nobody knows how it ended.
-async fn after_a_crash(gateway: &Arc<GatewayDouble>, image: &TempDir) -> TestServer {
-    let mut config = config();
-    config.calls.call_timeout = Duration::from_millis(250);
-    Setup { config, payments: gateway.clone(), ..Setup::embedded(image.path()) }.start().await
-}
-
+/// What a crash leaves that comes while a charge is under way.
 async fn crash_while_charging() -> TempDir {
     let (store, gateway) = (TempDir::new().unwrap(), GatewayDouble::silent());
     let server = Setup { payments: gateway.clone(), ..Setup::embedded(store.path()) }.start().await;
@@ -357,30 +351,20 @@ async fn crash_while_charging() -> TempDir {
 async fn a_payment_that_a_crash_left_open_is_undone_before_its_spots_are_sold_again() {
     let image = crash_while_charging().await;
     let gateway = GatewayDouble::silent();
-    let server = after_a_crash(&gateway, &image).await;
+    let server = Setup { payments: gateway.clone(), ..Setup::embedded(image.path()) }.start().await;
     gateway.asked_times(1).await;
     assert_eq!(seats_open(&server).await, 0, "taken until it is undone");
     let failure = server.create("somebody", "rafting", [whole_trip()]).await.unwrap().failure();
     assert_eq!(failure.cause().as_str_name(), "ORDER_UNFULFILLABLE");
-    let refusal = server.client().create_order(paid_trip("t", "card")).await.unwrap_err();
-    assert_eq!((refusal.code(), &*reason(&refusal)), (Code::Aborted, "ORDER_IN_PROGRESS"));
+    let same = server.create_within("50m", &paid_trip("t", "card")).await;
+    assert_eq!((same.code(), &*same.reason()), (Code::Aborted, "ORDER_IN_PROGRESS"));
     assert_eq!(recovered(&crash_image(image.path())).pending, [intent(1)], "open until it is undone");
     gateway.answer_undos(Ok(Undone::Refunded));
     gateway.capture();
-    let order = when_settled(&server).await.order();
+    let order = server.send(paid_trip("t", "card")).await.unwrap().order();
     let key = |attempt| format!("{}-{attempt}", order.order_id);
     assert_eq!(gateway.asked(), [Asked::undo(key(1)), Asked::charge(key(2), 612_000_000)]);
     server.stop().await;
     let after = recovered(&image);
     assert_eq!((after.orders, after.pending.len()), (1, 0));
-}
-
-/// Asks as long as it is told that the token is at work.
-async fn when_settled(server: &TestServer) -> Created {
-    loop {
-        match server.send(paid_trip("t", "card")).await {
-            Err(refusal) if refusal.code() == Code::Aborted => {}
-            outcome => return outcome.unwrap(),
-        }
-    }
 }

@@ -22,11 +22,16 @@ use boxoffice::{
         payment_information::PaymentProcessedBy,
     },
 };
+use prost::Message;
 use tempfile::TempDir;
 use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt;
 
-use crate::laws;
+use crate::{
+    byte_client::{Answer, ByteClient, framed, whole},
+    laws,
+    process::surely,
+};
 
 /// The moment at which every test begins: Thursday, 15 January 2026, 06:00 UTC.
 pub(crate) const NOW: i64 = 1_768_456_800;
@@ -170,6 +175,14 @@ impl TestServer {
         let response = self.client().create_order(request.clone()).await?.into_inner();
         laws::hold_for_create(&request, &response);
         Ok(Created(response))
+    }
+
+    /// Creates an order within a deadline that only the server watches, written as on the wire.
+    pub(crate) async fn create_within(&self, timeout: &str, request: &CreateOrderRequest) -> Answer {
+        let client = ByteClient::connect(self.server.address()).await;
+        let body = whole(framed(&request.encode_to_vec()));
+        let call = client.request("CreateOrder").header("grpc-timeout", timeout).body(body).unwrap();
+        surely("the deadline passes", client.send(call)).await.unwrap()
     }
 
     pub(crate) async fn list_user(&self, user_id: &str) -> Result<Vec<Order>, Status> {
