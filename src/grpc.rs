@@ -11,9 +11,10 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
     app::{App, Refusal},
+    domain::order::Order,
     wire::{
         codes::Problem,
-        from_proto,
+        from_proto::{self, RefusedOrder},
         proto::v3::{
             CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
             CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
@@ -60,6 +61,13 @@ impl GrpcDoor {
     fn deadline<T>(&self, request: &Request<T>) -> Result<Instant, Problem> {
         let asked = asked_timeout(request.metadata())?.unwrap_or(self.limits.call_timeout);
         Ok(Instant::now() + asked.min(self.limits.call_timeout))
+    }
+
+    /// The order that a refused request has led to when it was not refused yet.
+    fn answered_before(&self, refused: RefusedOrder) -> Result<Order, Problem> {
+        let RefusedOrder { token, fingerprint, violations } = refused;
+        let order = self.app.answered_before(&token, fingerprint)?;
+        order.ok_or(Problem::Invalid(violations))
     }
 
     /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only.
@@ -114,9 +122,14 @@ impl BookingService for GrpcDoor {
     ) -> Result<Response<CreateOrderResponse>, Status> {
         let deadline = self.deadline(&request)?;
         let work = async {
-            let command =
-                from_proto::create_request(request.into_inner(), &self.limits.request, &self.is_merchant())?;
-            let created = self.app.create(command, deadline).await?;
+            let created = match from_proto::create_request(
+                request.into_inner(),
+                &self.limits.request,
+                &self.is_merchant(),
+            ) {
+                Ok(command) => self.app.create(command, deadline).await?,
+                Err(refused) => Ok(self.answered_before(refused)?),
+            };
             Ok(to_proto::create_response(created))
         };
         self.answer("CreateOrder", deadline, work).await

@@ -153,6 +153,12 @@ impl Inventory {
         })
     }
 
+    /// Lets go of whatever a cart holds.
+    pub fn let_go(&self, cart: CartKey, now: EpochSeconds) {
+        self.hold(&[], cart, now, now, |_| ((), Vec::new()));
+        self.carts.forget(cart);
+    }
+
     /// Ends a reservation whose order is on record: the spots stay taken.
     #[expect(clippy::needless_pass_by_value, reason = "a reservation ends only once")]
     pub fn settle(&self, reservation: Reservation) {

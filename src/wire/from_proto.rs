@@ -14,7 +14,7 @@ use crate::{
         OrderId, OrderedTickets, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
         PaymentProcessor, PostalAddress, PrepaymentStatus, PriceTag, PriceType,
     },
-    store::Selection,
+    store::{Fingerprint, Selection},
 };
 
 /// A request to check a cart.
@@ -35,6 +35,18 @@ pub fn check_request(
     Ok(Cart { merchant_id, items, cart_id: Some(cart_id).filter(|id| !id.is_empty()) })
 }
 
+/// A request to create an order that breaks rules of requests.
+#[derive(Debug)]
+pub struct RefusedOrder {
+    /// Its token and its digest: it may have been answered when the rules or the catalogue were
+    /// others, and then that answer stands.
+    pub token: String,
+    /// See `token`.
+    pub fingerprint: Fingerprint,
+    /// The rules.
+    pub violations: Violations,
+}
+
 /// A request to create an order.
 ///
 /// # Errors
@@ -43,20 +55,24 @@ pub fn create_request(
     request: v3::CreateOrderRequest,
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
-) -> Result<CreateOrder, Violations> {
+) -> Result<CreateOrder, RefusedOrder> {
     let fingerprint = super::fingerprint(&request);
-    let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token } = request;
+    let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token: token } = request;
     let mut violations = Violations::default();
-    violations.require_text("idempotency_token", &idempotency_token, limits.max_id_bytes);
+    violations.require_text("idempotency_token", &token, limits.max_id_bytes);
     if order.is_none() {
         violations.require("order");
     }
     let order = order.and_then(|order| {
         new_order(order, payment_processing_parameters, limits, is_merchant, &mut violations)
     });
-    violations.into_result()?;
-    let order = order.ok_or_else(|| Violations::one("order", "is required"))?;
-    Ok(CreateOrder { token: idempotency_token, fingerprint, order })
+    match (order, violations.into_result()) {
+        (Some(order), Ok(())) => Ok(CreateOrder { token, fingerprint, order }),
+        (_, broken) => {
+            let violations = broken.err().unwrap_or_else(|| Violations::one("order", "is required"));
+            Err(RefusedOrder { token, fingerprint, violations })
+        }
+    }
 }
 
 /// A request to list orders.
