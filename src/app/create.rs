@@ -219,13 +219,14 @@ fn states_fees(stated: Option<&PriceTag>, due: Money) -> bool {
 fn placed(new: &NewOrder, id: OrderId, assessment: &Assessment, payment: Option<&PaymentAttempt>) -> Order {
     let booked = |line| BookedItem { line, status: BookingStatus::Confirmed };
     let items = assessment.fulfillability.items.iter().map(|item| booked(item.line.clone())).collect();
-    let paid = |details: PaymentDetails| match payment {
-        None => details,
-        Some(attempt) => PaymentDetails {
-            prepayment: Some(PrepaymentStatus::Provided),
-            transaction_id: attempt.transaction_id.clone(),
-            ..details
-        },
+    // Where nothing was due there was no transaction at the gateway; the order's own id names it.
+    let transaction_id = payment.map_or_else(|| id.0.clone(), |attempt| attempt.transaction_id.clone());
+    let paid = |details: PaymentDetails| {
+        if new.charged_by_us() {
+            PaymentDetails { prepayment: Some(PrepaymentStatus::Provided), transaction_id, ..details }
+        } else {
+            details
+        }
     };
     Order {
         id,

@@ -137,8 +137,9 @@ async fn where_nothing_is_due_nothing_is_charged() {
     let server =
         Setup { catalog: free.path().into(), payments: gateway.clone(), ..Setup::default() }.start().await;
     let haircut = Item::haircut().price("USD", 0);
-    server.send(paid_with(order_request("t", "salon", [haircut]), "card")).await.unwrap().order();
+    let order = server.send(paid_with(order_request("t", "salon", [haircut]), "card")).await.unwrap().order();
     assert_eq!(gateway.asked(), []);
+    assert_eq!(order.payment_information.unwrap().payment_transaction_id, order.order_id);
 }
 
 #[tokio::test]
