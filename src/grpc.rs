@@ -16,8 +16,9 @@ use crate::{
         codes::Problem,
         from_proto::{self, RefusedOrder},
         proto::v3::{
-            CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-            CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
+            BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
+            CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
+            CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
             booking_service_server::BookingService,
         },
         requests::RequestLimits,
@@ -146,6 +147,33 @@ impl BookingService for GrpcDoor {
             Ok(to_proto::list_response(&orders))
         };
         self.answer("ListOrders", deadline, work).await
+    }
+
+    async fn batch_availability_lookup(
+        &self,
+        request: Request<BatchAvailabilityLookupRequest>,
+    ) -> Result<Response<BatchAvailabilityLookupResponse>, Status> {
+        let deadline = self.deadline(&request)?;
+        let work = async {
+            let lookup =
+                from_proto::lookup_request(request.into_inner(), &self.limits.request, &self.is_merchant())?;
+            let seen = self.app.look_up(lookup).await?;
+            Ok(to_proto::lookup_response(seen))
+        };
+        self.answer("BatchAvailabilityLookup", deadline, work).await
+    }
+
+    async fn check_availability(
+        &self,
+        request: Request<CheckAvailabilityRequest>,
+    ) -> Result<Response<CheckAvailabilityResponse>, Status> {
+        let deadline = self.deadline(&request)?;
+        let work = async {
+            let lookup = from_proto::availability_request(request.into_inner(), &self.is_merchant())?;
+            let spots_open = self.app.look_at(&lookup)?;
+            Ok(to_proto::availability_response(lookup, spots_open))
+        };
+        self.answer("CheckAvailability", deadline, work).await
     }
 }
 

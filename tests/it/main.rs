@@ -14,6 +14,7 @@ mod check;
 mod create;
 mod holds;
 mod list;
+mod lookup;
 mod payment;
 
 mod concurrency;

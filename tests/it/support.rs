@@ -11,10 +11,10 @@ use boxoffice::{
     server::{self, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
     wire::proto::v3::{
-        CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-        CreateOrderResponse, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem, LineItemFulfillability,
-        ListOrdersRequest, Order, OrderFailure, PaymentInformation, PaymentProcessingParameters, Price,
-        UserInformation,
+        BatchAvailabilityLookupRequest, CheckAvailabilityRequest, CheckOrderFulfillabilityRequest,
+        CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse, IntakeFormAnswers,
+        IntakeFormFieldAnswer, LineItem, LineItemFulfillability, ListOrdersRequest, Order, OrderFailure,
+        PaymentInformation, PaymentProcessingParameters, Price, Slot, SlotTime, UserInformation,
         booking_service_client::BookingServiceClient,
         create_order_response,
         line_item::OrderedTickets,
@@ -200,6 +200,27 @@ impl TestServer {
     async fn list(&self, ids: Ids) -> Result<Vec<Order>, Status> {
         let response = self.client().list_orders(ListOrdersRequest { ids: Some(ids) }).await?;
         Ok(response.into_inner().order)
+    }
+
+    /// Whether slots are available, in the order asked.
+    pub(crate) async fn look_up(
+        &self,
+        merchant: &str,
+        slots: impl IntoIterator<Item = SlotTime>,
+    ) -> Result<Vec<bool>, Status> {
+        let slot_time = slots.into_iter().collect();
+        let request = BatchAvailabilityLookupRequest { merchant_id: merchant.into(), slot_time };
+        let answer = self.client().batch_availability_lookup(request.clone()).await?.into_inner();
+        laws::hold_for_lookup(&request, &answer);
+        Ok(answer.slot_time_availability.iter().map(|seen| seen.available).collect())
+    }
+
+    /// Spots of a slot.
+    pub(crate) async fn count_available(&self, slot: Slot) -> Result<i32, Status> {
+        let request = CheckAvailabilityRequest { slot: Some(slot) };
+        let answer = self.client().check_availability(request.clone()).await?.into_inner();
+        laws::hold_for_availability(&request, &answer);
+        Ok(answer.count_available)
     }
 
     /// Goes down in good order, so that its store may be opened again.
