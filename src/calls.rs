@@ -10,12 +10,14 @@ use tokio::{
 
 use crate::{
     app::{App, Refusal},
+    domain::order::Order,
     wire::{
         codes::Problem,
-        from_proto,
+        from_proto::{self, RefusedOrder},
         proto::v3::{
-            CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-            CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
+            BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
+            CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
+            CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
         },
         requests::RequestLimits,
         to_proto,
@@ -83,8 +85,11 @@ impl Calls {
         deadline: Instant,
     ) -> Result<CreateOrderResponse, Problem> {
         let work = async {
-            let command = from_proto::create_request(request, &self.limits.request, &self.is_merchant())?;
-            let created = self.app.create(command, deadline).await?;
+            let created = match from_proto::create_request(request, &self.limits.request, &self.is_merchant())
+            {
+                Ok(command) => self.app.create(command, deadline).await?,
+                Err(refused) => Ok(self.answered_before(refused)?),
+            };
             Ok(to_proto::create_response(created))
         };
         self.answer("CreateOrder", deadline, work).await
@@ -105,6 +110,47 @@ impl Calls {
             Ok(to_proto::list_response(&orders))
         };
         self.answer("ListOrders", deadline, work).await
+    }
+
+    /// Says which slots are available.
+    ///
+    /// # Errors
+    /// [`Problem`], where the question itself cannot be answered.
+    pub async fn look_up(
+        &self,
+        request: BatchAvailabilityLookupRequest,
+        deadline: Instant,
+    ) -> Result<BatchAvailabilityLookupResponse, Problem> {
+        let work = async {
+            let lookup = from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
+            let seen = self.app.look_up(lookup).await?;
+            Ok(to_proto::lookup_response(seen))
+        };
+        self.answer("BatchAvailabilityLookup", deadline, work).await
+    }
+
+    /// Says how much of a slot is available.
+    ///
+    /// # Errors
+    /// [`Problem`], where the question itself cannot be answered.
+    pub async fn look_at(
+        &self,
+        request: CheckAvailabilityRequest,
+        deadline: Instant,
+    ) -> Result<CheckAvailabilityResponse, Problem> {
+        let work = async {
+            let lookup = from_proto::availability_request(request, &self.is_merchant())?;
+            let spots_open = self.app.look_at(&lookup)?;
+            Ok(to_proto::availability_response(lookup, spots_open))
+        };
+        self.answer("CheckAvailability", deadline, work).await
+    }
+
+    /// The order that a refused request has led to when it was not refused yet.
+    fn answered_before(&self, refused: RefusedOrder) -> Result<Order, Problem> {
+        let RefusedOrder { token, fingerprint, violations } = refused;
+        let order = self.app.answered_before(&token, fingerprint)?;
+        order.ok_or(Problem::Invalid(violations))
     }
 
     fn is_merchant(&self) -> impl Fn(&str) -> bool + use<> {

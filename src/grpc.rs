@@ -9,8 +9,9 @@ use crate::{
     wire::{
         codes::Problem,
         proto::v3::{
-            CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-            CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
+            BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
+            CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
+            CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
             booking_service_server::BookingService,
         },
     },
@@ -54,6 +55,22 @@ impl BookingService for GrpcDoor {
     ) -> Result<Response<ListOrdersResponse>, Status> {
         let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
         Ok(Response::new(self.calls.list(request.into_inner(), deadline).await?))
+    }
+
+    async fn batch_availability_lookup(
+        &self,
+        request: Request<BatchAvailabilityLookupRequest>,
+    ) -> Result<Response<BatchAvailabilityLookupResponse>, Status> {
+        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
+        Ok(Response::new(self.calls.look_up(request.into_inner(), deadline).await?))
+    }
+
+    async fn check_availability(
+        &self,
+        request: Request<CheckAvailabilityRequest>,
+    ) -> Result<Response<CheckAvailabilityResponse>, Status> {
+        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
+        Ok(Response::new(self.calls.look_at(request.into_inner(), deadline).await?))
     }
 }
 

@@ -99,6 +99,13 @@ impl Inventory {
         self.with_slots(keys, &[], |slots| look(&slots.seen(keys)))
     }
 
+    /// Looks at one open slot; `None` where there is none of that key.
+    pub fn look_at<R>(&self, key: SlotKey, look: impl FnOnce(&Slot) -> R) -> Option<R> {
+        let slot = Arc::clone(&*self.slots.get(&key)?);
+        let slot = lock(&slot);
+        slot.is_open().then(|| look(&slot))
+    }
+
     /// Decides with the slots of `keys` in hand and takes what `decide` claims, in one step. The
     /// cart's hold is used up where something is taken.
     pub fn reserve<R>(
@@ -151,6 +158,12 @@ impl Inventory {
             held.slots = claims.iter().map(|claim| claim.slot).collect();
             answer
         })
+    }
+
+    /// Lets go of whatever a cart holds.
+    pub fn let_go(&self, cart: CartKey, now: EpochSeconds) {
+        self.hold(&[], cart, now, now, |_| ((), Vec::new()));
+        self.carts.forget(cart);
     }
 
     /// Ends a reservation whose order is on record: the spots stay taken.

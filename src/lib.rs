@@ -1,8 +1,8 @@
 //! Box Office: the order server of a booking partner.
 //!
 //! It answers the order methods of Google's Maps Booking v3 contract: can this cart be sold now,
-//! create this order exactly once, list these orders. A call goes one way through the modules
-//! below and back:
+//! create this order exactly once, list these orders, what is left of these slots. A call goes one
+//! way through the modules below and back:
 //!
 //! ```text
 //! bytes → grpc | rest → calls → wire::from_proto → app → domain (pure) → store → app → wire::to_proto → bytes
@@ -15,7 +15,7 @@
 //! | [`inventory`] | the slots on sale and what is taken from them, in memory |
 //! | [`store`] | orders, tokens and payments, durable |
 //! | [`payments`] | taking money through a gateway |
-//! | [`app`] | the use cases: check, create, list |
+//! | [`app`] | the use cases: check, create, list, look up |
 //! | [`wire`] | the published messages, the way in and out of them, the table of refusals |
 //! | [`calls`] | what every door does with a call: let it in, translate it, answer it in time |
 //! | [`grpc`], [`rest`] | the doors: protobuf and JSON |

@@ -42,14 +42,18 @@ enum Method {
     CheckOrderFulfillability,
     CreateOrder,
     ListOrders,
+    BatchAvailabilityLookup,
+    CheckAvailability,
 }
 
 /// Their names, which are taken in any letter case.
-const METHODS: [(&str, Method); 4] = [
+const METHODS: [(&str, Method); 6] = [
     ("HealthCheck", Method::HealthCheck),
     ("CheckOrderFulfillability", Method::CheckOrderFulfillability),
     ("CreateOrder", Method::CreateOrder),
     ("ListOrders", Method::ListOrders),
+    ("BatchAvailabilityLookup", Method::BatchAvailabilityLookup),
+    ("CheckAvailability", Method::CheckAvailability),
 ];
 
 impl RestDoor {
@@ -100,6 +104,14 @@ impl RestDoor {
                 let (message, deadline) = self.message(request).await?;
                 json::write(&self.calls.list(message, deadline).await?)
             }
+            Method::BatchAvailabilityLookup => {
+                let (message, deadline) = self.message(request).await?;
+                json::write(&self.calls.look_up(message, deadline).await?)
+            }
+            Method::CheckAvailability => {
+                let (message, deadline) = self.message(request).await?;
+                json::write(&self.calls.look_at(message, deadline).await?)
+            }
         }
     }
 
@@ -125,9 +137,11 @@ impl Method {
     fn check_verb(self, verb: &http::Method) -> Result<(), Problem> {
         let (taken, allowed): (&[http::Method], _) = match self {
             Self::HealthCheck => (&[http::Method::GET, http::Method::HEAD], "GET, HEAD"),
-            Self::CheckOrderFulfillability | Self::CreateOrder | Self::ListOrders => {
-                (&[http::Method::POST], "POST")
-            }
+            Self::CheckOrderFulfillability
+            | Self::CreateOrder
+            | Self::ListOrders
+            | Self::BatchAvailabilityLookup
+            | Self::CheckAvailability => (&[http::Method::POST], "POST"),
         };
         if taken.contains(verb) { Ok(()) } else { Err(Problem::WrongVerb { allowed }) }
     }

@@ -280,6 +280,7 @@ fn call_limits(config: &Config) -> CallLimits {
         call_timeout: config.calls.call_timeout,
         request: RequestLimits {
             max_items_per_order: config.sales.max_items_per_order,
+            max_slots_per_lookup: config.sales.max_slots_per_lookup,
             max_id_bytes: MAX_ID_BYTES,
         },
     }

@@ -154,6 +154,8 @@ settings! {
         availability_horizon: Duration = "400d", Span("1d", "3650d");
         /// Line items that one order may have.
         max_items_per_order: usize = "100", Count(1..=10_000);
+        /// Slots that may be looked up in one call.
+        max_slots_per_lookup: usize = "10000", Count(1..=1_000_000);
         /// Who takes the money; `simulated` takes none and reads the outcome from the payment token.
         payments: PaymentsChoice = "simulated", Choice(&[("simulated", PaymentsChoice::Simulated)]);
         /// Time within which a charge must have an outcome; shorter than `call_timeout`.

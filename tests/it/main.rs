@@ -15,6 +15,7 @@ mod check;
 mod create;
 mod holds;
 mod list;
+mod lookup;
 mod payment;
 
 mod concurrency;

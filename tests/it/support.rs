@@ -17,10 +17,11 @@ use boxoffice::{
     server::{self, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
     wire::proto::v3::{
-        CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-        CreateOrderResponse, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem, LineItemFulfillability,
-        ListOrdersRequest, ListOrdersResponse, Order, OrderFailure, PaymentInformation,
-        PaymentProcessingParameters, Price, UserInformation,
+        BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
+        CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
+        CreateOrderRequest, CreateOrderResponse, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem,
+        LineItemFulfillability, ListOrdersRequest, ListOrdersResponse, Order, OrderFailure,
+        PaymentInformation, PaymentProcessingParameters, Price, Slot, SlotTime, UserInformation,
         booking_service_client::BookingServiceClient,
         create_order_response,
         line_item::OrderedTickets,
@@ -268,6 +269,37 @@ impl TestServer {
         let by_rest = rest_client::call(self.server.address(), "ListOrders", request).await;
         agree(&by_grpc, by_rest.as_ref());
         by_grpc.map(|ListOrdersResponse { order }| order)
+    }
+
+    /// Whether slots are available, in the order asked.
+    pub(crate) async fn look_up(
+        &self,
+        merchant: &str,
+        slots: impl IntoIterator<Item = SlotTime>,
+    ) -> Result<Vec<bool>, Status> {
+        let slot_time = slots.into_iter().collect();
+        let request = BatchAvailabilityLookupRequest { merchant_id: merchant.into(), slot_time };
+        let answer = self.client().batch_availability_lookup(request.clone()).await;
+        let answer = answer.map(tonic::Response::into_inner);
+        let by_rest: Option<Result<BatchAvailabilityLookupResponse, Status>> =
+            rest_client::call(self.server.address(), "BatchAvailabilityLookup", &request).await;
+        agree(&answer, by_rest.as_ref());
+        let answer = answer?;
+        laws::hold_for_lookup(&request, &answer);
+        Ok(answer.slot_time_availability.iter().map(|seen| seen.available).collect())
+    }
+
+    /// Spots of a slot.
+    pub(crate) async fn count_available(&self, slot: Slot) -> Result<i32, Status> {
+        let request = CheckAvailabilityRequest { slot: Some(slot) };
+        let answer = self.client().check_availability(request.clone()).await;
+        let answer = answer.map(tonic::Response::into_inner);
+        let by_rest: Option<Result<CheckAvailabilityResponse, Status>> =
+            rest_client::call(self.server.address(), "CheckAvailability", &request).await;
+        agree(&answer, by_rest.as_ref());
+        let answer = answer?;
+        laws::hold_for_availability(&request, &answer);
+        Ok(answer.count_available)
     }
 
     /// Goes down in good order, so that its store may be opened again.
