@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    kinds::{Address, Bytes, Choice, Count, Directory, Filter, Kind, Span, ZeroIsNone},
+    kinds::{Address, BasePath, Bytes, Choice, Count, Directory, Filter, Kind, Span, ZeroIsNone},
     layers::Layers,
 };
 
@@ -142,6 +142,8 @@ settings! {
             Choice(&[("per-core", RuntimeChoice::PerCore), ("shared", RuntimeChoice::Shared)]);
         /// Threads that serve calls; 0 means one for each core.
         workers: Option<usize> = "0", ZeroIsNone(Count(0..=1024));
+        /// Path in front of the `/v3/` of REST, where a proxy does not take it off.
+        rest_base_path: String = "/", BasePath;
     }
 
     /// What is sold.

@@ -113,7 +113,7 @@ async fn refuse(breaches: &[Breach]) {
     for (rule, breach, fields) in breaches {
         let mut request = order_request("t", "museum", [adults(1), tour()]);
         breach(&mut request);
-        let refusal = server.client().create_order(request).await.unwrap_err();
+        let refusal = server.send(request).await.unwrap_err();
         assert_eq!(refusal.code(), Code::InvalidArgument, "{rule}");
         assert_eq!(faulty_fields(&refusal), *fields, "{rule}");
         assert_eq!(reason(&refusal), "INVALID_REQUEST", "{rule}");
@@ -614,7 +614,7 @@ async fn a_used_token_with_another_request_is_refused_and_creates_nothing() {
     for (rule, change) in changes {
         let mut request = full_request();
         change(&mut request);
-        let refusal = server.client().create_order(request).await.unwrap_err();
+        let refusal = server.send(request).await.unwrap_err();
         assert_eq!(refusal.code(), Code::InvalidArgument, "{rule}");
         assert_eq!(
             (reason(&refusal), faulty_fields(&refusal)),

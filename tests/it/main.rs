@@ -7,6 +7,7 @@ mod doubles;
 mod laws;
 mod mutations;
 mod process;
+mod rest_client;
 mod support;
 mod words;
 
@@ -22,6 +23,7 @@ mod concurrency;
 mod bad_input;
 mod crash;
 mod logs;
+mod rest;
 mod serving;
 
 mod tidy;
