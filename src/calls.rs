@@ -177,6 +177,7 @@ impl Calls {
         let elapsed_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         match &outcome {
             Ok(_) => tracing::debug!(method, elapsed_us, "call answered"),
+            Err(Problem::Bug(what)) => tracing::error!(method, elapsed_us, what, "a bug"),
             Err(problem) => {
                 tracing::debug!(method, elapsed_us, reason = problem.row().reason, "call refused");
             }

@@ -363,7 +363,6 @@ async fn every_field_can_be_spoilt_in_every_way() {
             kinds.insert(what);
         }
     }
-    eprintln!("KINDS {}", kinds.len());
     assert!(kinds.len() >= 500, "only {} kinds", kinds.len());
     for (start_sec, tickets) in sold {
         assert_eq!(spots_open(&door.client, start_sec).await, SPOTS - tickets, "at {start_sec}");
