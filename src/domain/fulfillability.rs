@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use super::{
-    catalog::{Catalog, MerchantIx, Service, ServiceIx, ServiceRule, TicketIx, TicketType},
+    catalog::{Catalog, MerchantIx, Service, ServiceIx, ServiceRule, TicketType},
     constraints::{self, TicketCounts, ViolatedConstraint},
     fees::FeeTable,
     intake,
@@ -507,8 +507,7 @@ impl ItemFulfillability {
 impl Service {
     /// Everything that can take a spot of this service.
     fn all_claims(&self) -> Vec<Claimed> {
-        let tickets = 0..u16::try_from(self.tickets.len()).unwrap_or(u16::MAX);
-        let tickets = tickets.map(|ix| Claimed::Ticket(TicketIx(ix)));
+        let tickets = self.tickets.iter().map(|ticket| Claimed::Ticket(ticket.ix));
         self.price.map(|_| Claimed::Appointment).into_iter().chain(tickets).collect()
     }
 }
