@@ -15,6 +15,7 @@ mod create;
 mod holds;
 mod list;
 mod payment;
+mod reload;
 
 mod concurrency;
 
