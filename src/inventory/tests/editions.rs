@@ -117,7 +117,7 @@ fn fight_through_editions(river: &River, last: u32) -> (u32, bool) {
     use std::sync::atomic::AtomicBool;
     let on_sale = AtomicU32::new(FIRST.0);
     let (got, beyond, over) = (AtomicU32::new(0), AtomicBool::new(false), AtomicBool::new(false));
-    let allotment = |edition: Edition| if edition.0 % 2 == 0 { 600 } else { 300 };
+    let allotment = |edition: Edition| if edition.0.is_multiple_of(2) { 600 } else { 300 };
     let take_one = || {
         let edition = Edition(on_sale.load(Ordering::SeqCst));
         let taken = river.inventory.reserve(edition, &river.asked(&[0]), CART, NOW, |seen| {
@@ -130,7 +130,7 @@ fn fight_through_editions(river: &River, last: u32) -> (u32, bool) {
         });
         if let Ok((true, reservation)) = taken {
             // One in three comes to nothing.
-            if got.fetch_add(1, Ordering::SeqCst) % 3 == 0 {
+            if got.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) {
                 got.fetch_sub(1, Ordering::SeqCst);
                 river.inventory.release(reservation, NOW);
             } else {
