@@ -275,6 +275,10 @@ impl Inventory {
     }
 
     fn slot_or_new(&self, key: SlotKey) -> Arc<Mutex<Slot>> {
+        // Most are known, and looking shuts nobody out.
+        if let Some(known) = self.slots.get(&key) {
+            return Arc::clone(&known);
+        }
         Arc::clone(&self.slots.entry(key).or_default())
     }
 
