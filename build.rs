@@ -6,6 +6,9 @@ use std::{error::Error, fs, path::PathBuf};
 /// The contract with callers; it imports every message that the service reaches.
 const SERVICE: &str = "ext/maps/booking/partner/v3/service.proto";
 
+/// The package of those messages; they have a JSON form too.
+const PACKAGE: &str = ".ext.maps.booking.partner.v3";
+
 /// The records of the embedded store, which are nobody else's business.
 const STORE: &str = "boxoffice/store/v1/record.proto";
 
@@ -16,8 +19,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     protos.include_imports(true).include_source_info(true);
 
     protos.open_file(SERVICE)?;
-    let reflected = out_dir()?.join("booking_service.bin");
-    fs::write(reflected, protos.encode_file_descriptor_set())?;
+    let published = protos.encode_file_descriptor_set();
+    fs::write(out_dir()?.join("booking_service.bin"), &published)?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&published)?
+        .preserve_proto_field_names()
+        .ignore_unknown_fields()
+        .btree_map(["."])
+        .build(&[PACKAGE])?;
 
     protos.open_file(STORE)?;
     tonic_prost_build::configure()

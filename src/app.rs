@@ -1,4 +1,4 @@
-//! The use cases: look at a cart, create an order, list orders.
+//! The use cases: look at a cart, create an order, list orders, look at slots.
 //!
 //! A use case takes values and gives values. It knows the catalogue, the inventory, the store and
 //! the payment gateway, and nothing of doors or wire formats.
@@ -27,6 +27,7 @@ use crate::{
 mod check;
 mod create;
 mod list;
+mod lookup;
 mod opening;
 mod payment;
 mod prices;
@@ -35,6 +36,7 @@ mod tokens;
 
 pub use check::{Cart, Checked};
 pub use create::CreateOrder;
+pub use lookup::{Lookup, SlotLookup};
 pub use opening::{OpenError, Parts};
 pub use reload::{ReloadError, Reloaded};
 

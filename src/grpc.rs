@@ -1,94 +1,33 @@
-//! The gRPC door. A method is three steps: translate, call, translate.
+//! The gRPC door: protobuf in, protobuf out.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use futures_util::FutureExt;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
-};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
-    app::{App, Refusal},
+    calls::Calls,
     wire::{
         codes::Problem,
-        from_proto,
         proto::v3::{
-            CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-            CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
+            BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
+            CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
+            CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
             booking_service_server::BookingService,
         },
-        requests::RequestLimits,
-        to_proto,
     },
 };
-
-/// Limits of the door.
-#[derive(Debug, Clone, Copy)]
-pub struct CallLimits {
-    /// Calls served at once, over all connections; more are refused.
-    pub max_in_flight: usize,
-    /// Time within which a call is answered, even if its caller would wait longer.
-    pub call_timeout: Duration,
-    /// Limits of what a request may say.
-    pub request: RequestLimits,
-}
 
 /// The service as gRPC callers see it.
 #[derive(Debug, Clone)]
 pub struct GrpcDoor {
-    app: Arc<App>,
-    in_flight: Arc<Semaphore>,
-    limits: CallLimits,
+    calls: Calls,
 }
 
 impl GrpcDoor {
-    /// A door to the application.
+    /// A door to these calls.
     #[must_use]
-    pub fn new(app: Arc<App>, limits: CallLimits) -> Self {
-        let in_flight = Arc::new(Semaphore::new(limits.max_in_flight.min(Semaphore::MAX_PERMITS)));
-        Self { app, in_flight, limits }
-    }
-
-    fn is_merchant(&self) -> impl Fn(&str) -> bool + use<> {
-        let catalog = self.app.catalog();
-        move |merchant_id| catalog.merchant_ix(merchant_id).is_some()
-    }
-
-    /// The moment at which a call's time is up: the caller's deadline or our ceiling.
-    fn deadline<T>(&self, request: &Request<T>) -> Result<Instant, Problem> {
-        let asked = asked_timeout(request.metadata())?.unwrap_or(self.limits.call_timeout);
-        Ok(Instant::now() + asked.min(self.limits.call_timeout))
-    }
-
-    /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only.
-    async fn answer<R>(
-        &self,
-        method: &'static str,
-        deadline: Instant,
-        work: impl Future<Output = Result<R, Problem>> + Send,
-    ) -> Result<Response<R>, Status> {
-        let begun = Instant::now();
-        let outcome = match self.in_flight.try_acquire() {
-            Err(_) => Err(Refusal::Busy.into()),
-            Ok(_permit) => match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
-                Err(_) => Err(Problem::DeadlineExceeded),
-                Ok(Err(_panic)) => Err(Problem::Bug(format!("a panic in {method}"))),
-                Ok(Ok(outcome)) => outcome,
-            },
-        };
-        let elapsed_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        match outcome {
-            Ok(answer) => {
-                tracing::debug!(method, elapsed_us, "call answered");
-                Ok(Response::new(answer))
-            }
-            Err(problem) => {
-                tracing::debug!(method, elapsed_us, reason = problem.row().reason, "call refused");
-                Err(problem.into())
-            }
-        }
+    pub fn new(calls: Calls) -> Self {
+        Self { calls }
     }
 }
 
@@ -98,41 +37,40 @@ impl BookingService for GrpcDoor {
         &self,
         request: Request<CheckOrderFulfillabilityRequest>,
     ) -> Result<Response<CheckOrderFulfillabilityResponse>, Status> {
-        let deadline = self.deadline(&request)?;
-        let work = async {
-            let cart =
-                from_proto::check_request(request.into_inner(), &self.limits.request, &self.is_merchant())?;
-            let checked = self.app.check(&cart)?;
-            Ok(to_proto::check_response(checked))
-        };
-        self.answer("CheckOrderFulfillability", deadline, work).await
+        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
+        Ok(Response::new(self.calls.check(request.into_inner(), deadline).await?))
     }
 
     async fn create_order(
         &self,
         request: Request<CreateOrderRequest>,
     ) -> Result<Response<CreateOrderResponse>, Status> {
-        let deadline = self.deadline(&request)?;
-        let work = async {
-            let command =
-                from_proto::create_request(request.into_inner(), &self.limits.request, &self.is_merchant())?;
-            let created = self.app.create(command, deadline).await?;
-            Ok(to_proto::create_response(created))
-        };
-        self.answer("CreateOrder", deadline, work).await
+        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
+        Ok(Response::new(self.calls.create(request.into_inner(), deadline).await?))
     }
 
     async fn list_orders(
         &self,
         request: Request<ListOrdersRequest>,
     ) -> Result<Response<ListOrdersResponse>, Status> {
-        let deadline = self.deadline(&request)?;
-        let work = async {
-            let selection = from_proto::list_request(request.into_inner(), &self.limits.request)?;
-            let orders = self.app.list(selection).await?;
-            Ok(to_proto::list_response(&orders))
-        };
-        self.answer("ListOrders", deadline, work).await
+        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
+        Ok(Response::new(self.calls.list(request.into_inner(), deadline).await?))
+    }
+
+    async fn batch_availability_lookup(
+        &self,
+        request: Request<BatchAvailabilityLookupRequest>,
+    ) -> Result<Response<BatchAvailabilityLookupResponse>, Status> {
+        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
+        Ok(Response::new(self.calls.look_up(request.into_inner(), deadline).await?))
+    }
+
+    async fn check_availability(
+        &self,
+        request: Request<CheckAvailabilityRequest>,
+    ) -> Result<Response<CheckAvailabilityResponse>, Status> {
+        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
+        Ok(Response::new(self.calls.look_at(request.into_inner(), deadline).await?))
     }
 }
 

@@ -173,6 +173,22 @@ impl Inventory {
         })
     }
 
+    /// Looks at one slot that is open as `edition` has it; `None` where there is none of that key.
+    ///
+    /// # Errors
+    /// [`Outdated`] if it has turned to a later edition.
+    pub fn look_at<R>(
+        &self,
+        edition: Edition,
+        key: SlotKey,
+        look: impl FnOnce(&Slot) -> R,
+    ) -> Result<Option<R>, Outdated> {
+        let Some(slot) = self.slots.get(&key).map(|slot| Arc::clone(&slot)) else { return Ok(None) };
+        let mut slot = lock(&slot);
+        slot.turn_to(edition)?;
+        Ok(slot.is_open().then(|| look(&slot)))
+    }
+
     /// Decides with the slots of `keys` in hand as `edition` has them and takes what `decide`
     /// claims, in one step. The cart's hold is used up where something is taken.
     ///
@@ -235,6 +251,17 @@ impl Inventory {
             held.slots = claims.iter().map(|claim| claim.slot).collect();
             Ok(answer)
         })
+    }
+
+    /// Lets go of whatever a cart holds.
+    pub fn let_go(&self, cart: CartKey, now: EpochSeconds) {
+        if let Some(held) = self.carts.find(cart) {
+            let mut held = lock(&held);
+            let held_slots = std::mem::take(&mut held.slots);
+            self.with_slots(&[], &held_slots, |slots| slots.release_holds(cart, now));
+            held.expires_sec = now;
+        }
+        self.carts.forget(cart);
     }
 
     /// Ends a reservation whose order is on record: the spots stay taken.

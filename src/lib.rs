@@ -1,11 +1,11 @@
 //! Box Office: the order server of a booking partner.
 //!
 //! It answers the order methods of Google's Maps Booking v3 contract: can this cart be sold now,
-//! create this order exactly once, list these orders. A call goes one way through the modules
-//! below and back:
+//! create this order exactly once, list these orders, what is left of these slots. A call goes one
+//! way through the modules below and back:
 //!
 //! ```text
-//! bytes → grpc → wire::from_proto → app → domain (pure) → store → app → wire::to_proto → bytes
+//! bytes → grpc | rest → calls → wire::from_proto → app → domain (pure) → store → app → wire::to_proto → bytes
 //! ```
 //!
 //! | module | what is in it |
@@ -15,9 +15,10 @@
 //! | [`inventory`] | the slots on sale and what is taken from them, in memory |
 //! | [`store`] | orders, tokens and payments, durable |
 //! | [`payments`] | taking money through a gateway |
-//! | [`app`] | the use cases: check, create, list |
+//! | [`app`] | the use cases: check, create, list, look up |
 //! | [`wire`] | the published messages, the way in and out of them, the table of refusals |
-//! | [`grpc`] | the gRPC door |
+//! | [`calls`] | what every door does with a call: let it in, translate it, answer it in time |
+//! | [`grpc`], [`rest`] | the doors: protobuf and JSON |
 //! | [`server`] | puts it together, brings it up and takes it down |
 //! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs, time |
 
@@ -30,7 +31,9 @@ pub mod store;
 
 pub mod app;
 
+pub mod calls;
 pub mod grpc;
+pub mod rest;
 pub mod wire;
 
 pub mod cli;

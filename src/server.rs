@@ -10,17 +10,21 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
-use tonic::service::Routes;
-use tonic_health::server::{HealthReporter, health_reporter};
+use tonic_health::{
+    pb::health_server::{Health, HealthServer},
+    server::{HealthReporter, health_reporter},
+};
 
 use crate::{
     app::{App, Limits, Parts, ReloadError, Reloaded},
+    calls::{CallLimits, Calls},
     catalog_files::{self, Mistakes},
     clock::SystemClock,
     config::{Config, PaymentsChoice, RuntimeChoice, Shutdown, StoreChoice},
-    grpc::{CallLimits, GrpcDoor},
+    grpc::GrpcDoor,
     payments::{Payments, simulated::SimulatedGateway},
-    store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore},
+    rest::RestDoor,
+    store::{Store, StoreError, StoreState, embedded::EmbeddedStore, memory::MemoryStore},
     wire::{proto::v3::booking_service_server::BookingServiceServer, requests::RequestLimits},
 };
 
@@ -34,6 +38,7 @@ mod signals;
 use connection::Http;
 use listener::Listeners;
 use reload::Reloader;
+use routes::Doors;
 use signals::{Asked, Signals};
 
 /// How often recurring availability is extended and past slots are forgotten.
@@ -82,6 +87,8 @@ impl ServeError {
 enum Phase {
     /// It takes connections.
     Serving,
+    /// It takes connections, and asks not to be given any.
+    Leaving,
     /// It takes no more connections and asks those it has to end.
     Draining,
     /// It is over, whatever is still going on.
@@ -173,14 +180,10 @@ impl Server {
         let (health, health_service) = health_reporter();
         let (phase, watching) = watch::channel(Phase::Serving);
         health::announce(&health, app.store().state()).await;
-        let door = BookingServiceServer::new(GrpcDoor::new(Arc::clone(&app), call_limits(config)))
-            .max_decoding_message_size(config.calls.max_request_bytes)
-            .max_encoding_message_size(usize::MAX);
-        let routes = routes::routes(door, health_service)
-            .map_err(|error| ServeError::Start(io::Error::other(error)))?;
+        let doors = doors(config, &app, health_service, &watching)?;
         let connections = TaskTracker::new();
         let reception = Reception {
-            routes,
+            doors,
             http: Arc::new(Http::new(config)),
             connections: connections.clone(),
             places: Arc::new(Semaphore::new(config.connections.max_connections.min(Semaphore::MAX_PERMITS))),
@@ -240,6 +243,7 @@ impl Server {
     }
 
     async fn drain(&self) {
+        self.phase.send_replace(Phase::Leaving);
         health::withdraw(&self.health).await;
         tokio::time::sleep(self.drain_delay).await;
         self.phase.send_replace(Phase::Draining);
@@ -266,6 +270,27 @@ impl Server {
     }
 }
 
+fn doors(
+    config: &Config,
+    app: &Arc<App>,
+    health: HealthServer<impl Health>,
+    phase: &watch::Receiver<Phase>,
+) -> Result<Doors, ServeError> {
+    let calls = Calls::new(Arc::clone(app), call_limits(config));
+    let max_request_bytes = config.calls.max_request_bytes;
+    let grpc = BookingServiceServer::new(GrpcDoor::new(calls.clone()))
+        .max_decoding_message_size(max_request_bytes)
+        .max_encoding_message_size(usize::MAX);
+    let (phase, store) = (phase.clone(), app.store().state());
+    let takes_orders = move || *phase.borrow() == Phase::Serving && *store.borrow() == StoreState::Open;
+    Ok(Doors {
+        grpc: routes::grpc(grpc, health).map_err(|error| ServeError::Start(io::Error::other(error)))?,
+        rest: RestDoor::new(calls, &config.serving.rest_base_path, max_request_bytes, takes_orders),
+        // A call's own time begins when its message is there, which may take as long again.
+        max_call: config.calls.call_timeout.saturating_mul(2),
+    })
+}
+
 fn bind(config: &Config) -> Result<Listeners, ServeError> {
     let address = config.serving.listen;
     let count = match config.serving.runtime {
@@ -286,6 +311,7 @@ fn call_limits(config: &Config) -> CallLimits {
         call_timeout: config.calls.call_timeout,
         request: RequestLimits {
             max_items_per_order: config.sales.max_items_per_order,
+            max_slots_per_lookup: config.sales.max_slots_per_lookup,
             max_id_bytes: MAX_ID_BYTES,
         },
     }
@@ -294,7 +320,7 @@ fn call_limits(config: &Config) -> CallLimits {
 /// What every worker needs to receive connections.
 #[derive(Clone)]
 struct Reception {
-    routes: Routes,
+    doors: Doors,
     http: Arc<Http>,
     connections: TaskTracker,
     /// One for each connection that may be open.

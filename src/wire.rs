@@ -8,6 +8,7 @@ pub mod to_proto;
 
 pub mod codec;
 pub mod codes;
+pub mod json;
 
 /// A digest of a message: the same for every encoding of it, because fields stand in the order of
 /// their numbers, maps in the order of their keys, and unknown fields are gone once it is decoded.

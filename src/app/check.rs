@@ -34,7 +34,7 @@ impl App {
     /// Looks at a cart and, where its merchant holds carts, keeps its spots.
     ///
     /// # Errors
-    /// [`Refusal::UnknownMerchant`].
+    /// [`Refusal::UnknownMerchant`], [`Refusal::Unreadable`].
     pub fn check(&self, cart: &Cart) -> Result<Checked, Refusal> {
         self.decide(|sale| self.check_by(sale, cart))
     }
@@ -59,7 +59,19 @@ impl App {
             let claims = sellable_claims(&assessment);
             (assessment, claims)
         })?;
+        if self.is_ordered(cart)? {
+            self.inventory.let_go(key, viewer.now);
+            return Ok(checked(assessment, None));
+        }
         Ok(checked(assessment, Some(expires_sec)))
+    }
+
+    /// Whether the cart's order is being created or has been: its spots are taken, and to hold
+    /// them as well would take them twice. Asked after the hold has been placed, because an order
+    /// that begins later uses the hold up.
+    fn is_ordered(&self, cart: &Cart) -> Result<bool, Refusal> {
+        let Some(token) = &cart.cart_id else { return Ok(false) };
+        Ok(self.tokens.at_work(token) || self.store.by_token(token)?.is_some())
     }
 }
 

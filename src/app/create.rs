@@ -73,6 +73,15 @@ impl App {
         }
     }
 
+    /// The order that this very request has led to, if it has.
+    ///
+    /// # Errors
+    /// [`Refusal::Unreadable`].
+    pub fn answered_before(&self, token: &str, fingerprint: Fingerprint) -> Result<Option<Order>, Refusal> {
+        let replay = self.store.by_token(token)?.filter(|replay| replay.fingerprint == fingerprint);
+        Ok(replay.map(|replay| replay.order))
+    }
+
     async fn create_under(&self, _token: TokenGuard, command: CreateOrder) -> Result<Created, Refusal> {
         if let Some(replay) = self.store.by_token(&command.token)? {
             return replayed(&command, replay);
@@ -133,20 +142,20 @@ impl App {
         Ok(Ok(order))
     }
 
-    /// Charges for the order if that is ours to do.
+    /// Charges for the order if that is ours to do and there is anything to be paid.
     async fn pay_if_due(
         &self,
         command: &CreateOrder,
         order: &OrderId,
         plan: &Plan,
     ) -> Result<Option<PaymentAttempt>, NotPaid> {
-        let Some(method) = command.order.method.clone().filter(|_| command.order.charged_by_us()) else {
-            return Ok(None);
-        };
+        let amount = plan.assessment.amount_due;
+        let due = command.order.charged_by_us() && amount != Money::zero(amount.currency());
+        let Some(method) = command.order.method.clone().filter(|_| due) else { return Ok(None) };
         let bill = Bill {
             token: command.token.clone(),
             order: order.clone(),
-            amount: plan.assessment.amount_due,
+            amount,
             method,
             claims: plan.claims.clone(),
         };
@@ -204,13 +213,14 @@ fn states_fees(stated: Option<&PriceTag>, due: Money) -> bool {
 fn placed(new: &NewOrder, id: OrderId, assessment: &Assessment, payment: Option<&PaymentAttempt>) -> Order {
     let booked = |line| BookedItem { line, status: BookingStatus::Confirmed };
     let items = assessment.fulfillability.items.iter().map(|item| booked(item.line.clone())).collect();
-    let paid = |details: PaymentDetails| match payment {
-        None => details,
-        Some(attempt) => PaymentDetails {
-            prepayment: Some(PrepaymentStatus::Provided),
-            transaction_id: attempt.transaction_id.clone(),
-            ..details
-        },
+    // Where nothing was due there was no transaction at the gateway; the order's own id names it.
+    let transaction_id = payment.map_or_else(|| id.0.clone(), |attempt| attempt.transaction_id.clone());
+    let paid = |details: PaymentDetails| {
+        if new.charged_by_us() {
+            PaymentDetails { prepayment: Some(PrepaymentStatus::Provided), transaction_id, ..details }
+        } else {
+            details
+        }
     };
     Order {
         id,

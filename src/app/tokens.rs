@@ -36,6 +36,11 @@ pub(super) struct TokenGuard {
 }
 
 impl Tokens {
+    /// Whether somebody acts under a token at this moment.
+    pub(super) fn at_work(&self, token: &str) -> bool {
+        self.at_work.contains_key(token)
+    }
+
     pub(super) fn claim(&self, token: &str) -> TokenClaim {
         match self.at_work.entry(token.into()) {
             Entry::Occupied(first) => TokenClaim::Behind(first.get().clone()),

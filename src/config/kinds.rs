@@ -57,6 +57,29 @@ impl Kind for Directory {
     }
 }
 
+/// The path that others are under, without a slash at its end; the root is nothing.
+pub(super) struct BasePath;
+
+impl Kind for BasePath {
+    type Value = String;
+
+    fn label(&self) -> &'static str {
+        "PATH"
+    }
+
+    fn takes(&self) -> String {
+        "a path such as `/booking/partner`".to_owned()
+    }
+
+    fn read(&self, text: &str) -> Option<String> {
+        let path = text.strip_suffix('/').unwrap_or(text);
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._~".contains(letter);
+        let named = |segment: &str| !segment.is_empty() && segment.chars().all(plain);
+        let sound = path.is_empty() || path.strip_prefix('/').is_some_and(|it| it.split('/').all(named));
+        sound.then(|| path.to_owned())
+    }
+}
+
 /// One of a few words.
 pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
 
@@ -226,6 +249,13 @@ mod tests {
     #[test]
     fn directories_are_any_text_but_none() {
         check(&Directory, &[("a b/c", PathBuf::from("a b/c")), (".", PathBuf::from("."))], &[""]);
+    }
+
+    #[test]
+    fn base_paths_begin_with_a_slash_and_end_without() {
+        let taken = [("", ""), ("/", ""), ("/a", "/a"), ("/a/", "/a"), ("/a.b/~c_d-1", "/a.b/~c_d-1")];
+        let refused = ["a", "a/", "//", "/a//b", "/a b", "/a?b", "/a#b", "/%41", "/ä", "http://a/b"];
+        check(&BasePath, &taken.map(|(text, path)| (text, path.to_owned())), &refused);
     }
 
     #[test]

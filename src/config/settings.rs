@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    kinds::{Address, Bytes, Choice, Count, Directory, Filter, Kind, Span, ZeroIsNone},
+    kinds::{Address, BasePath, Bytes, Choice, Count, Directory, Filter, Kind, Span, ZeroIsNone},
     layers::Layers,
 };
 
@@ -142,6 +142,8 @@ settings! {
             Choice(&[("per-core", RuntimeChoice::PerCore), ("shared", RuntimeChoice::Shared)]);
         /// Threads that serve calls; 0 means one for each core.
         workers: Option<usize> = "0", ZeroIsNone(Count(0..=1024));
+        /// Path in front of the `/v3/` of REST, where a proxy does not take it off.
+        rest_base_path: String = "/", BasePath;
     }
 
     /// What is sold.
@@ -155,6 +157,8 @@ settings! {
         availability_horizon: Duration = "400d", Span("1d", "3650d");
         /// Line items that one order may have.
         max_items_per_order: usize = "100", Count(1..=10_000);
+        /// Slots that may be looked up in one call.
+        max_slots_per_lookup: usize = "10000", Count(1..=1_000_000);
         /// Who takes the money; `simulated` takes none and reads the outcome from the payment token.
         payments: PaymentsChoice = "simulated", Choice(&[("simulated", PaymentsChoice::Simulated)]);
         /// Time within which a charge must have an outcome; shorter than `call_timeout`.

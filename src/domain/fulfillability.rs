@@ -11,14 +11,15 @@
 use std::collections::HashMap;
 
 use super::{
+    availability::{self, window_fault},
     catalog::{Catalog, MerchantIx, Service, ServiceIx, ServiceRule, TicketType},
     constraints::{self, TicketCounts, ViolatedConstraint},
     fees::FeeTable,
     intake,
     money::{Currency, Money, MoneyError},
-    order::{EpochSeconds, LineItem, PriceTag},
+    order::{LineItem, PriceTag},
     pricing::{self, PriceChange, PriceVerdict, Quote},
-    slot::{Claim, Claimed, Slot, SlotKey, SlotTerms, Viewer},
+    slot::{Claim, Claimed, Slot, SlotKey, Viewer},
     wording::quoted,
 };
 
@@ -128,8 +129,7 @@ pub enum ItemResult {
 #[must_use]
 pub fn slot_keys(catalog: &Catalog, merchant: MerchantIx, items: &[LineItem]) -> Vec<Option<SlotKey>> {
     let key = |item: &LineItem| {
-        let service = catalog.service_ix(merchant, &item.service_id)?;
-        SlotKey::new(service, item.start_sec, item.duration_sec)
+        availability::slot_key(catalog, merchant, &item.service_id, item.start_sec, item.duration_sec)
     };
     items.iter().map(key).collect()
 }
@@ -367,15 +367,12 @@ impl<'a> Examined<'a> {
     /// none where the slot cannot be booked at this moment.
     fn spots_open(&self, service: &Service, viewer: Viewer) -> Option<u32> {
         let (slot, key) = (self.slot?, self.key?);
-        if window_fault(service, key, &slot.terms(), viewer.now).is_some() {
-            return Some(0);
-        }
         let asked: Vec<Claimed> = match self.tickets[..] {
             [] if self.stop.is_none() => vec![Claimed::Appointment],
-            [] => service.all_claims(),
+            [] => return Some(availability::spots_open(service, key, slot, viewer)),
             ref tickets => tickets.iter().map(|&(ticket, _)| Claimed::Ticket(ticket)).collect(),
         };
-        Some(slot.spots_open(service, &asked, viewer))
+        Some(availability::spots_open_for(service, key, slot, &asked, viewer))
     }
 
     fn check_tickets(&self, service: &Service) -> Result<(), Stop> {
@@ -502,24 +499,6 @@ impl ItemFulfillability {
         let currency_code = currency.code().to_owned();
         self.line.price = Some(PriceTag { micros, currency_code, pricing_option_tag });
     }
-}
-
-impl Service {
-    /// Everything that can take a spot of this service.
-    fn all_claims(&self) -> Vec<Claimed> {
-        let tickets = self.tickets.iter().map(|ticket| Claimed::Ticket(ticket.ix));
-        self.price.map(|_| Claimed::Appointment).into_iter().chain(tickets).collect()
-    }
-}
-
-/// Why a slot cannot be booked at this moment, if it cannot.
-fn window_fault(service: &Service, key: SlotKey, terms: &SlotTerms, now: EpochSeconds) -> Option<String> {
-    if let Some(opens) = terms.first_bookable_sec.filter(|&opens| now < opens) {
-        return Some(format!("the slot can be booked from second {opens} on"));
-    }
-    let usual = service.booking_window.closes_at(key.start_sec, i64::from(key.duration_sec));
-    let closes = terms.last_bookable_sec.filter(|&last| last < key.start_sec).unwrap_or(usual);
-    (now > closes).then(|| format!("the slot could be booked until second {closes}"))
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ fn what_is_on_record_is_counted_even_where_the_slot_opens_later() {
     river.inventory.restore(&[Claim { slot: later, ticket: Claimed::Appointment, count: 2 }]);
     let unseen = river.inventory.examine(FIRST, &[Some(later)], |slots| slots[0].is_none()).unwrap();
     assert!(unseen, "a slot that is not open is not there");
+    assert_eq!(river.inventory.look_at(FIRST, later, Slot::sold), Ok(None), "neither when looked at alone");
     let pool = Pool { tickets: PoolTickets::All, allotment: 3 };
     let opening = Opening { first: later, pool, terms: SlotTerms::default(), recurrence: None };
     river.inventory.open(FIRST, &[opening], NOW, EpochSeconds::MAX).unwrap();
@@ -159,6 +160,7 @@ fn what_is_on_record_is_counted_even_where_the_slot_opens_later() {
         .examine(FIRST, &[Some(later)], |slots| river.left(slots[0].unwrap(), NOW, None))
         .unwrap();
     assert_eq!(left, 1);
+    assert_eq!(river.inventory.look_at(FIRST, later, Slot::sold), Ok(Some(2)));
 }
 
 #[test]

@@ -1,23 +1,17 @@
 //! One connection, from its first byte to its good end.
 
-use std::{future::pending, pin::pin, time::Duration};
+use std::{convert::Infallible, future::pending, pin::pin, time::Duration};
 
-use http::Response;
+use futures_util::FutureExt;
+use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
-    service::TowerToHyperService,
 };
-use tokio::{
-    net::TcpStream,
-    sync::watch,
-    time::{Instant, timeout},
-};
-use tonic::{Status, body::Body, service::Routes};
-use tower::ServiceExt;
+use tokio::{net::TcpStream, sync::watch, time::Instant};
 
-use super::{Phase, routes};
-use crate::{config::Config, wire::codes::Problem};
+use super::{Phase, routes::Doors};
+use crate::config::Config;
 
 /// The time that a new connection has for its first word once the server goes down.
 const LAST_WORD: Duration = Duration::from_millis(200);
@@ -28,13 +22,15 @@ pub(super) struct Http {
     max_silence: Duration,
     max_age: Option<Duration>,
     grace: Duration,
-    max_call: Duration,
 }
 
 impl Http {
     pub(super) fn new(config: &Config) -> Self {
-        let Config { calls, connections: settings, .. } = config;
-        let mut protocol = auto::Builder::new(TokioExecutor::new()).http2_only();
+        let settings = &config.connections;
+        let max_silence = settings.keepalive_interval.saturating_add(settings.keepalive_timeout);
+        let mut protocol = auto::Builder::new(TokioExecutor::new());
+        // The time for a request's head runs while there is no request, too.
+        protocol.http1().timer(TokioTimer::new()).header_read_timeout(max_silence);
         protocol
             .http2()
             .timer(TokioTimer::new())
@@ -43,11 +39,9 @@ impl Http {
             .keep_alive_timeout(settings.keepalive_timeout);
         Self {
             protocol,
-            max_silence: settings.keepalive_interval.saturating_add(settings.keepalive_timeout),
+            max_silence,
             max_age: settings.max_connection_age,
             grace: settings.max_connection_age_grace,
-            // A call's own time begins when its message is there, which may take as long again.
-            max_call: calls.call_timeout.saturating_mul(2),
         }
     }
 
@@ -62,19 +56,17 @@ impl Http {
 }
 
 /// Serves a connection until its peer closes it, it is too old, or the server goes down.
-pub(super) async fn serve(stream: TcpStream, routes: Routes, http: &Http, mut phase: watch::Receiver<Phase>) {
+pub(super) async fn serve(stream: TcpStream, doors: Doors, http: &Http, mut phase: watch::Receiver<Phase>) {
     if !speaks(&stream, http.max_silence, phase.clone()).await {
         return;
     }
-    let max_call = http.max_call;
-    let service = routes
-        .map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new))
-        .map_response(routes::name_refusal)
-        .map_future(move |answer| in_time(max_call, answer));
-    let mut connection =
-        pin!(http.protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let service = service_fn(move |request| doors.clone().answer(request).map(Ok::<_, Infallible>));
+    let mut connection = pin!(http.protocol.serve_connection(TokioIo::new(stream), service));
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
+    // The connection goes first: one that is told to end before it has read which protocol is
+    // spoken does not read its first request either.
     let told_to_end = tokio::select! {
+        biased;
         ended = connection.as_mut() => return log_end(ended),
         () = end_of_age.as_mut() => Some(http.grace),
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => None,
@@ -101,15 +93,6 @@ async fn speaks(stream: &TcpStream, max_silence: Duration, mut phase: watch::Rec
         () = tokio::time::sleep(max_silence) => false,
         () = last_moment => false,
     }
-}
-
-/// Answers in the place of a call that does not, such as one whose message never comes to its end.
-/// Only the beginning of an answer counts: a stream may go on.
-async fn in_time<E>(
-    max: Duration,
-    answer: impl Future<Output = Result<Response<Body>, E>>,
-) -> Result<Response<Body>, E> {
-    timeout(max, answer).await.unwrap_or_else(|_| Ok(Status::from(Problem::DeadlineExceeded).into_http()))
 }
 
 async fn sleep_or_forever(time: Option<Duration>) {

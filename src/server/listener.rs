@@ -108,10 +108,10 @@ fn receive_waiting(listener: &TcpListener, reception: &Reception) {
 fn welcome(stream: TcpStream, reception: &Reception, place: tokio::sync::OwnedSemaphorePermit) {
     // Without it a small answer may wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let (routes, http, phase) =
-        (reception.routes.clone(), Arc::clone(&reception.http), reception.phase.clone());
+    let (doors, http, phase) =
+        (reception.doors.clone(), Arc::clone(&reception.http), reception.phase.clone());
     reception.connections.spawn(async move {
-        connection::serve(stream, routes, &http, phase).await;
+        connection::serve(stream, doors, &http, phase).await;
         drop(place);
     });
 }

@@ -28,6 +28,17 @@ pub enum Problem {
     UnknownEncoding,
     /// There is no such method.
     UnknownMethod,
+    /// There is nothing at this URL.
+    UnknownUrl,
+    /// The URL is called with other verbs than this.
+    WrongVerb {
+        /// The verbs that it takes, with commas between.
+        allowed: &'static str,
+    },
+    /// The message says that it is something else than JSON, or does not say what it is.
+    NotJson,
+    /// No orders are taken: the store has failed, or the server goes down.
+    NotServing,
     /// The call's time is up. What it began may yet be done.
     DeadlineExceeded,
     /// The application refuses.
@@ -67,12 +78,16 @@ impl Problem {
             Self::Refused(Refusal::InProgress) => row(Code::Aborted, 409, "ORDER_IN_PROGRESS", true),
             Self::RequestTooLarge => row(Code::ResourceExhausted, 413, "REQUEST_TOO_LARGE", false),
             Self::UnknownEncoding => row(Code::Unimplemented, 415, "UNKNOWN_ENCODING", false),
-            Self::UnknownMethod => row(Code::Unimplemented, 404, "UNKNOWN_METHOD", false),
+            Self::UnknownMethod => row(Code::Unimplemented, 501, "UNKNOWN_METHOD", false),
+            Self::UnknownUrl => row(Code::NotFound, 404, "UNKNOWN_URL", false),
+            Self::WrongVerb { .. } => row(Code::Unimplemented, 405, "WRONG_VERB", false),
+            Self::NotJson => row(Code::InvalidArgument, 415, "NOT_JSON", false),
             Self::Refused(Refusal::ListTooLarge { .. }) => {
                 row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
             }
             Self::Refused(Refusal::Busy) => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true),
             Self::Refused(Refusal::StoreFailed) => row(Code::Unavailable, 503, "STORE_UNAVAILABLE", true),
+            Self::NotServing => row(Code::Unavailable, 503, "NOT_SERVING", true),
             Self::DeadlineExceeded => row(Code::DeadlineExceeded, 504, "DEADLINE_EXCEEDED", true),
             Self::Refused(Refusal::Unreadable | Refusal::Bug) | Self::Bug(_) => {
                 row(Code::Internal, 500, "INTERNAL", false)
@@ -91,6 +106,10 @@ impl Problem {
                 "the message is compressed in a way that this server does not know".to_owned()
             }
             Self::UnknownMethod => "this server has no such method".to_owned(),
+            Self::UnknownUrl => "there is nothing at this URL".to_owned(),
+            Self::WrongVerb { allowed } => format!("this URL takes {allowed} only"),
+            Self::NotJson => "the message has to be application/json, and has to say so".to_owned(),
+            Self::NotServing => "no orders are taken at present".to_owned(),
             Self::DeadlineExceeded => {
                 "the call's time is up; an order may have been created, so repeat it under the same token"
                     .to_owned()
@@ -100,7 +119,8 @@ impl Problem {
         }
     }
 
-    fn details(&self) -> ErrorDetails {
+    /// What a program reads: the reason, the fields at fault, when to ask again.
+    pub(super) fn details(&self) -> ErrorDetails {
         let row = self.row();
         let mut details =
             ErrorDetails::with_error_info(row.reason, ERROR_DOMAIN, std::collections::HashMap::new());
@@ -129,6 +149,10 @@ impl Problem {
             | Self::RequestTooLarge
             | Self::UnknownEncoding
             | Self::UnknownMethod
+            | Self::UnknownUrl
+            | Self::WrongVerb { .. }
+            | Self::NotJson
+            | Self::NotServing
             | Self::DeadlineExceeded
             | Self::Refused(
                 Refusal::InProgress

@@ -8,13 +8,16 @@ use super::{
     requests::{RequestLimits, Violations},
 };
 use crate::{
-    app::{Cart, CreateOrder},
-    domain::order::{
-        BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NewOrder, NoShowFee, Order,
-        OrderId, OrderedTickets, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
-        PaymentProcessor, PostalAddress, PrepaymentStatus, PriceTag, PriceType,
+    app::{Cart, CreateOrder, Lookup, SlotLookup},
+    domain::{
+        availability::{AskedSlot, Resources},
+        order::{
+            BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NewOrder, NoShowFee, Order,
+            OrderId, OrderedTickets, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
+            PaymentProcessor, PostalAddress, PrepaymentStatus, PriceTag, PriceType,
+        },
     },
-    store::Selection,
+    store::{Fingerprint, Selection},
 };
 
 /// A request to check a cart.
@@ -35,6 +38,18 @@ pub fn check_request(
     Ok(Cart { merchant_id, items, cart_id: Some(cart_id).filter(|id| !id.is_empty()) })
 }
 
+/// A request to create an order that breaks rules of requests.
+#[derive(Debug)]
+pub struct RefusedOrder {
+    /// Its token and its digest: it may have been answered when the rules or the catalogue were
+    /// others, and then that answer stands.
+    pub token: String,
+    /// See `token`.
+    pub fingerprint: Fingerprint,
+    /// The rules.
+    pub violations: Violations,
+}
+
 /// A request to create an order.
 ///
 /// # Errors
@@ -43,20 +58,24 @@ pub fn create_request(
     request: v3::CreateOrderRequest,
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
-) -> Result<CreateOrder, Violations> {
+) -> Result<CreateOrder, RefusedOrder> {
     let fingerprint = super::fingerprint(&request);
-    let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token } = request;
+    let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token: token } = request;
     let mut violations = Violations::default();
-    violations.require_text("idempotency_token", &idempotency_token, limits.max_id_bytes);
+    violations.require_text("idempotency_token", &token, limits.max_id_bytes);
     if order.is_none() {
         violations.require("order");
     }
     let order = order.and_then(|order| {
         new_order(order, payment_processing_parameters, limits, is_merchant, &mut violations)
     });
-    violations.into_result()?;
-    let order = order.ok_or_else(|| Violations::one("order", "is required"))?;
-    Ok(CreateOrder { token: idempotency_token, fingerprint, order })
+    match (order, violations.into_result()) {
+        (Some(order), Ok(())) => Ok(CreateOrder { token, fingerprint, order }),
+        (_, broken) => {
+            let violations = broken.err().unwrap_or_else(|| Violations::one("order", "is required"));
+            Err(RefusedOrder { token, fingerprint, violations })
+        }
+    }
 }
 
 /// A request to list orders.
@@ -79,6 +98,86 @@ pub fn list_request(request: v3::ListOrdersRequest, limits: &RequestLimits) -> R
         Some(Ids::OrderIds(_)) => Err(Violations::one("order_ids.order_id", "must name at least one order")),
         None => Err(Violations::one("ids", "needs user_id or order_ids")),
     }
+}
+
+/// A request to look up slots.
+///
+/// # Errors
+/// Every rule of requests that it breaks.
+pub fn lookup_request(
+    request: v3::BatchAvailabilityLookupRequest,
+    limits: &RequestLimits,
+    is_merchant: &dyn Fn(&str) -> bool,
+) -> Result<Lookup, Violations> {
+    let v3::BatchAvailabilityLookupRequest { merchant_id, slot_time } = request;
+    let mut violations = Violations::default();
+    violations.check_merchant("merchant_id", &merchant_id, is_merchant);
+    let most = limits.max_slots_per_lookup;
+    if slot_time.len() > most {
+        violations.add("slot_time", &format!("has {} slots; at most {most} are taken", slot_time.len()));
+    }
+    violations.into_result()?;
+    Ok(Lookup { merchant_id, slots: slot_time.into_iter().map(asked_slot_time).collect() })
+}
+
+/// A request to look up one slot.
+///
+/// # Errors
+/// Every rule of requests that it breaks.
+pub fn availability_request(
+    request: v3::CheckAvailabilityRequest,
+    is_merchant: &dyn Fn(&str) -> bool,
+) -> Result<SlotLookup, Violations> {
+    let v3::CheckAvailabilityRequest { slot } = request;
+    let lookup = slot.map(slot_lookup).ok_or_else(|| Violations::one("slot", "is required"))?;
+    let mut violations = Violations::default();
+    violations.check_merchant("slot.merchant_id", &lookup.merchant_id, is_merchant);
+    violations.into_result().map(|()| lookup)
+}
+
+fn asked_slot_time(slot_time: v3::SlotTime) -> AskedSlot {
+    let v3::SlotTime {
+        service_id,
+        start_sec,
+        duration_sec,
+        availability_tag,
+        resource_ids,
+        confirmation_mode,
+    } = slot_time;
+    AskedSlot {
+        service_id,
+        start_sec,
+        duration_sec,
+        availability_tag,
+        resources: resource_ids.map(resources),
+        confirmation_mode,
+    }
+}
+
+fn slot_lookup(slot: v3::Slot) -> SlotLookup {
+    let v3::Slot {
+        merchant_id,
+        service_id,
+        start_sec,
+        duration_sec,
+        availability_tag,
+        resources: about,
+        confirmation_mode,
+    } = slot;
+    let slot = AskedSlot {
+        service_id,
+        start_sec,
+        duration_sec,
+        availability_tag,
+        resources: about.map(resources),
+        confirmation_mode,
+    };
+    SlotLookup { merchant_id, slot }
+}
+
+fn resources(ids: v3::ResourceIds) -> Resources {
+    let v3::ResourceIds { staff_id, room_id, party_size } = ids;
+    Resources { staff_id, room_id, party_size }
 }
 
 fn new_order(

@@ -18,16 +18,20 @@ mod ext {
                 #[expect(
                     clippy::allow_attributes,
                     clippy::allow_attributes_without_reason,
+                    clippy::cloned_instead_of_copied,
                     clippy::default_trait_access,
                     clippy::doc_markdown,
                     clippy::large_enum_variant,
                     clippy::missing_errors_doc,
                     clippy::must_use_candidate,
                     clippy::too_many_lines,
+                    clippy::uninlined_format_args,
                     reason = "generated code"
                 )]
                 pub mod v3 {
                     tonic::include_proto!("ext.maps.booking.partner.v3");
+                    // Their JSON form.
+                    include!(concat!(env!("OUT_DIR"), "/ext.maps.booking.partner.v3.serde.rs"));
                 }
             }
         }

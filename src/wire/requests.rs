@@ -9,6 +9,8 @@ pub const MAX_NAME_CHARS: usize = 40;
 pub struct RequestLimits {
     /// Most line items in one order.
     pub max_items_per_order: usize,
+    /// Most slots in one look-up.
+    pub max_slots_per_lookup: usize,
     /// Longest token, cart id or user id in bytes.
     pub max_id_bytes: usize,
 }

@@ -5,8 +5,9 @@
 
 use super::proto::v3;
 use crate::{
-    app::{Checked, Created},
+    app::{Checked, Created, SlotLookup},
     domain::{
+        availability::{AskedSlot, Resources, SeenSlot},
         catalog::{Fee, FeedFees, LocalizedText, TicketType},
         constraints::{Bound, ViolatedConstraint},
         failure::{CardType, FailureCause, OrderFailure, ThreeDs1Parameters},
@@ -49,6 +50,65 @@ pub fn create_response(created: Created) -> v3::CreateOrderResponse {
 #[must_use]
 pub fn list_response(orders: &[Order]) -> v3::ListOrdersResponse {
     v3::ListOrdersResponse { order: orders.iter().map(order).collect() }
+}
+
+/// What was seen of slots.
+#[must_use]
+pub fn lookup_response(seen: Vec<SeenSlot>) -> v3::BatchAvailabilityLookupResponse {
+    let slot_time_availability = seen.into_iter().map(slot_time_availability).collect();
+    v3::BatchAvailabilityLookupResponse { slot_time_availability }
+}
+
+/// The spots of one slot. Their number is the whole answer: what is deprecated beside it is not
+/// answered, and no other slot was asked for.
+#[must_use]
+pub fn availability_response(asked: SlotLookup, spots_open: u32) -> v3::CheckAvailabilityResponse {
+    #[expect(deprecated, reason = "the message is written out whole, old fields included")]
+    v3::CheckAvailabilityResponse {
+        slot: Some(slot(asked)),
+        count_available: clamped(spots_open),
+        last_online_cancellable_sec: 0,
+        duration_requirement: 0,
+        availability_update: None,
+    }
+}
+
+fn slot_time_availability(seen: SeenSlot) -> v3::SlotTimeAvailability {
+    let available = seen.is_available();
+    v3::SlotTimeAvailability { slot_time: Some(slot_time(seen.asked)), available }
+}
+
+fn slot_time(asked: AskedSlot) -> v3::SlotTime {
+    let AskedSlot { service_id, start_sec, duration_sec, availability_tag, resources, confirmation_mode } =
+        asked;
+    v3::SlotTime {
+        service_id,
+        start_sec,
+        duration_sec,
+        availability_tag,
+        resource_ids: resources.map(resource_ids),
+        confirmation_mode,
+    }
+}
+
+fn slot(lookup: SlotLookup) -> v3::Slot {
+    let SlotLookup { merchant_id, slot } = lookup;
+    let AskedSlot { service_id, start_sec, duration_sec, availability_tag, resources, confirmation_mode } =
+        slot;
+    v3::Slot {
+        merchant_id,
+        service_id,
+        start_sec,
+        duration_sec,
+        availability_tag,
+        resources: resources.map(resource_ids),
+        confirmation_mode,
+    }
+}
+
+fn resource_ids(resources: Resources) -> v3::ResourceIds {
+    let Resources { staff_id, room_id, party_size } = resources;
+    v3::ResourceIds { staff_id, room_id, party_size }
 }
 
 /// An order, in an answer as on record.

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use boxoffice::wire::proto::v3::{
-    CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-    CreateOrderResponse, Deposit, ListOrdersRequest, ListOrdersResponse, NoShowFee, Order, OrderFailure,
-    OrderFulfillability, PaymentInformation, PaymentProcessingParameters, PostalAddress, TokenizationConfig,
+    BatchAvailabilityLookupRequest, CheckAvailabilityRequest, CheckOrderFulfillabilityRequest,
+    CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse, Deposit, ListOrdersRequest,
+    ListOrdersResponse, NoShowFee, Order, OrderFailure, OrderFulfillability, PaymentInformation,
+    PaymentProcessingParameters, PostalAddress, ResourceIds, Slot, SlotTime, TokenizationConfig,
     create_order_response::Result as Outcome,
     list_orders_request::{Ids, OrderIds},
     order_failure::Cause,
@@ -25,6 +26,7 @@ use tonic::Code;
 
 use crate::{
     byte_client::{Answer, ByteClient, broken_off, framed, whole},
+    laws,
     mutations::{Mutation, Node, Schema, delimited},
     process::{Ended, Program, Running, in_days, surely},
     support::{Item, order_request, price},
@@ -33,10 +35,14 @@ use crate::{
 const CHECK: &str = "CheckOrderFulfillability";
 const CREATE: &str = "CreateOrder";
 const LIST: &str = "ListOrders";
+const LOOK_UP: &str = "BatchAvailabilityLookup";
+const LOOK_AT: &str = "CheckAvailability";
 
 const CHECK_REQUEST: &str = ".ext.maps.booking.partner.v3.CheckOrderFulfillabilityRequest";
 const CREATE_REQUEST: &str = ".ext.maps.booking.partner.v3.CreateOrderRequest";
 const LIST_REQUEST: &str = ".ext.maps.booking.partner.v3.ListOrdersRequest";
+const LOOK_UP_REQUEST: &str = ".ext.maps.booking.partner.v3.BatchAvailabilityLookupRequest";
+const LOOK_AT_REQUEST: &str = ".ext.maps.booking.partner.v3.CheckAvailabilityRequest";
 
 /// Spots of every slot of the museum's that is used here.
 const SPOTS: i32 = 50;
@@ -95,7 +101,7 @@ struct Good {
     make: fn(i64) -> Vec<u8>,
 }
 
-const GOOD: [Good; 7] = [
+const GOOD: [Good; 9] = [
     Good { method: CREATE, message: CREATE_REQUEST, make: |number| free_order(number).encode_to_vec() },
     Good { method: CREATE, message: CREATE_REQUEST, make: |number| paid_order(number).encode_to_vec() },
     Good { method: CHECK, message: CHECK_REQUEST, make: |number| cart(number).encode_to_vec() },
@@ -103,6 +109,8 @@ const GOOD: [Good; 7] = [
     Good { method: CHECK, message: CHECK_REQUEST, make: |number| appointment(number).encode_to_vec() },
     Good { method: LIST, message: LIST_REQUEST, make: |_| by_user().encode_to_vec() },
     Good { method: LIST, message: LIST_REQUEST, make: |_| by_ids().encode_to_vec() },
+    Good { method: LOOK_UP, message: LOOK_UP_REQUEST, make: |_| slots().encode_to_vec() },
+    Good { method: LOOK_AT, message: LOOK_AT_REQUEST, make: |_| slot().encode_to_vec() },
 ];
 
 impl Good {
@@ -113,6 +121,38 @@ impl Good {
 
 fn free_order(number: i64) -> CreateOrderRequest {
     order_request(&format!("free-{number}"), "museum", [in_days(visit(), 1 + number % DAYS)])
+}
+
+/// Slots with everything in them that slots may have.
+fn slots() -> BatchAvailabilityLookupRequest {
+    let CheckAvailabilityRequest { slot } = slot();
+    let slot = slot.unwrap();
+    let slot_time = SlotTime {
+        service_id: slot.service_id,
+        start_sec: slot.start_sec,
+        duration_sec: slot.duration_sec,
+        availability_tag: slot.availability_tag,
+        resource_ids: slot.resources,
+        confirmation_mode: slot.confirmation_mode,
+    };
+    let plain = SlotTime { resource_ids: None, ..slot_time.clone() };
+    BatchAvailabilityLookupRequest { merchant_id: slot.merchant_id, slot_time: vec![slot_time, plain] }
+}
+
+fn slot() -> CheckAvailabilityRequest {
+    let item = in_days(visit(), DAY_OF_THE_GOOD_CALL).0;
+    let text = String::from;
+    let resources = ResourceIds { staff_id: text("ann"), room_id: text("7"), party_size: 2 };
+    let slot = Slot {
+        merchant_id: text("museum"),
+        service_id: item.service_id,
+        start_sec: item.start_sec,
+        duration_sec: item.duration_sec,
+        availability_tag: text("morning"),
+        resources: Some(resources),
+        confirmation_mode: 1,
+    };
+    CheckAvailabilityRequest { slot: Some(slot) }
 }
 
 /// An order with everything in it that an order may have.
@@ -221,6 +261,14 @@ fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str)
             None
         }
         CREATE => judge_created(answer.message(), sent, what),
+        LOOK_UP => {
+            laws::hold_for_lookup(&Message::decode(sent).unwrap(), &answer.message());
+            None
+        }
+        LOOK_AT => {
+            laws::hold_for_availability(&Message::decode(sent).unwrap(), &answer.message());
+            None
+        }
         _ => {
             let listed: ListOrdersResponse = answer.message();
             listed.order.iter().for_each(|order| judge_order(order, what));
@@ -315,6 +363,7 @@ async fn every_field_can_be_spoilt_in_every_way() {
             kinds.insert(what);
         }
     }
+    eprintln!("KINDS {}", kinds.len());
     assert!(kinds.len() >= 500, "only {} kinds", kinds.len());
     for (start_sec, tickets) in sold {
         assert_eq!(spots_open(&door.client, start_sec).await, SPOTS - tickets, "at {start_sec}");
@@ -423,7 +472,7 @@ async fn frames_may_be_broken_in_every_way() {
         ("text", Bytes::from_static(b"{\"user_id\": \"user-1\"}"), "MALFORMED_MESSAGE"),
     ];
     for (what, bytes, reason) in refused {
-        for method in [CHECK, CREATE, LIST] {
+        for method in [CHECK, CREATE, LIST, LOOK_UP, LOOK_AT] {
             let request = door.client.request(method).body(whole(bytes.clone())).unwrap();
             let answer = surely(what, door.client.send(request)).await.unwrap();
             judge_refusal(&answer, what);

@@ -639,7 +639,7 @@ async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
         item: vec![adults(1).0, with_status.0],
         cart_id: "x".repeat(1025),
     };
-    let refusal = server.client().check_order_fulfillability(request).await.unwrap_err();
+    let refusal = server.check_request(&request).await.unwrap_err();
     assert_eq!(refusal.code(), Code::InvalidArgument);
     assert_eq!(faulty_fields(&refusal), ["merchant_id", "cart_id", "item[1].status"]);
 }

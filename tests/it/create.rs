@@ -113,7 +113,7 @@ async fn refuse(breaches: &[Breach]) {
     for (rule, breach, fields) in breaches {
         let mut request = order_request("t", "museum", [adults(1), tour()]);
         breach(&mut request);
-        let refusal = server.client().create_order(request).await.unwrap_err();
+        let refusal = server.send(request).await.unwrap_err();
         assert_eq!(refusal.code(), Code::InvalidArgument, "{rule}");
         assert_eq!(faulty_fields(&refusal), *fields, "{rule}");
         assert_eq!(reason(&refusal), "INVALID_REQUEST", "{rule}");
@@ -526,6 +526,23 @@ async fn a_repeated_request_gets_the_bytes_of_the_first_answer_for_ever() {
     assert_eq!(server.list_user("user-1").await.unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn an_answer_stands_though_its_request_would_be_refused_now() {
+    let store = TempDir::new().unwrap();
+    let server = Setup::embedded(store.path()).start().await;
+    let request = full_request();
+    let first = server.send(request.clone()).await.unwrap().order();
+    server.stop().await;
+    let mut stricter = Setup::embedded(store.path());
+    stricter.config.sales.max_items_per_order = 1;
+    let server = stricter.start().await;
+    assert_eq!(server.send(request.clone()).await.unwrap().order(), first);
+    let mut other = request;
+    user(&mut other).given_name = "Another".into();
+    let refusal = server.send(other).await.unwrap_err();
+    assert_eq!(faulty_fields(&refusal), ["order.item"], "another request under the token is judged anew");
+}
+
 /// A message as a field of another one.
 fn field(number: u32, message: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -597,7 +614,7 @@ async fn a_used_token_with_another_request_is_refused_and_creates_nothing() {
     for (rule, change) in changes {
         let mut request = full_request();
         change(&mut request);
-        let refusal = server.client().create_order(request).await.unwrap_err();
+        let refusal = server.send(request).await.unwrap_err();
         assert_eq!(refusal.code(), Code::InvalidArgument, "{rule}");
         assert_eq!(
             (reason(&refusal), faulty_fields(&refusal)),

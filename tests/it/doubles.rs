@@ -1,6 +1,9 @@
-//! A payment gateway and a store that wait until a test lets them go on.
+//! A payment gateway and a store that wait until a test lets them go on, and a store that breaks.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use boxoffice::{
     domain::order::{Order, OrderId},
@@ -168,5 +171,58 @@ impl Store for SlowStore {
 
     fn state(&self) -> watch::Receiver<StoreState> {
         self.inner.state()
+    }
+}
+
+/// A store whose writes fail from a moment of the test's choosing.
+#[derive(Debug)]
+pub(crate) struct BreakableStore {
+    orders: MemoryStore,
+    broken: AtomicBool,
+    state: watch::Sender<StoreState>,
+}
+
+impl BreakableStore {
+    pub(crate) fn new() -> Self {
+        let state = watch::Sender::new(StoreState::Open);
+        Self { orders: MemoryStore::default(), broken: AtomicBool::new(false), state }
+    }
+
+    pub(crate) fn break_down(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Store for BreakableStore {
+    fn commit(&self, change: Change) -> Committed {
+        if !self.broken.load(Ordering::SeqCst) {
+            return self.orders.commit(change);
+        }
+        self.state.send_replace(StoreState::Failed("no room".into()));
+        Box::pin(std::future::ready(Err(StoreError::Failed("no room".into()))))
+    }
+
+    fn order_id(&self, token: &str) -> OrderId {
+        self.orders.order_id(token)
+    }
+
+    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
+        self.orders.by_token(token)
+    }
+
+    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
+        self.orders.list(selection, limit_bytes)
+    }
+
+    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
+        self.orders.failed_attempts(token)
+    }
+
+    fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError> {
+        self.orders.recover(sold)
+    }
+
+    fn state(&self) -> watch::Receiver<StoreState> {
+        self.state.subscribe()
     }
 }

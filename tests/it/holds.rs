@@ -230,3 +230,20 @@ async fn while_a_held_cart_is_being_paid_its_spots_count_once_and_for_nobody_els
     call.await.unwrap().unwrap();
     assert_eq!(open(&server).await, 12, "the hold has expired meanwhile");
 }
+
+#[tokio::test]
+async fn a_cart_whose_order_is_there_or_on_its_way_holds_nothing_more() {
+    let gateway = GatewayDouble::silent();
+    let server = Setup { payments: gateway.clone(), ..Setup::default() }.start().await;
+    let request = paid_with(order_request("cart", "rafting", [seats(5)]), "card");
+    hold(&server, "cart", [seats(5)]).await;
+    let mut client = server.client();
+    let paying = tokio::spawn(async move { client.create_order(request).await.unwrap() });
+    gateway.asked_times(1).await;
+    assert_eq!(hold(&server, "cart", [seats(5)]).await, 0, "while it is being paid for");
+    assert_eq!(open(&server).await, 7);
+    gateway.capture();
+    paying.await.unwrap();
+    assert_eq!(hold(&server, "cart", [seats(5)]).await, 0, "once it has been created");
+    assert_eq!(open(&server).await, 7);
+}

@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use boxoffice::wire::proto::v3::{
-    BookingStatus, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-    CreateOrderResponse, LineItem, LineItemFulfillability, Order, OrderFailure, OrderFulfillability,
-    PaymentInformation, Price, create_order_response, line_item::WarningReason,
-    line_item_fulfillability::ItemFulfillabilityResult as ItemResult, order_failure::Cause,
-    order_fulfillability::OrderFulfillabilityResult as OrderResult, payment_information::PaymentProcessedBy,
+    BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, BookingStatus, CheckAvailabilityRequest,
+    CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
+    CreateOrderRequest, CreateOrderResponse, LineItem, LineItemFulfillability, Order, OrderFailure,
+    OrderFulfillability, PaymentInformation, Price, SlotTime, create_order_response,
+    line_item::WarningReason, line_item_fulfillability::ItemFulfillabilityResult as ItemResult,
+    order_failure::Cause, order_fulfillability::OrderFulfillabilityResult as OrderResult,
+    payment_information::PaymentProcessedBy,
 };
 
 /// The laws of an answer to a cart.
@@ -30,6 +32,27 @@ pub(crate) fn hold_for_create(request: &CreateOrderRequest, answer: &CreateOrder
         create_order_response::Result::Order(order) => hold_for_order(asked, order),
         create_order_response::Result::OrderFailure(failure) => hold_for_failure(asked, failure),
     }
+}
+
+/// The laws of what is seen of slots: one entry a slot, in its place, as it was asked.
+pub(crate) fn hold_for_lookup(
+    request: &BatchAvailabilityLookupRequest,
+    answer: &BatchAvailabilityLookupResponse,
+) {
+    let seen = answer.slot_time_availability.iter();
+    let echoed: Vec<SlotTime> = seen.map(|seen| seen.slot_time.clone().unwrap()).collect();
+    assert_eq!(echoed, request.slot_time);
+}
+
+/// The laws of the number of a slot's spots: nothing else is said beside it.
+pub(crate) fn hold_for_availability(request: &CheckAvailabilityRequest, answer: &CheckAvailabilityResponse) {
+    let expected = CheckAvailabilityResponse {
+        slot: request.slot.clone(),
+        count_available: answer.count_available,
+        ..CheckAvailabilityResponse::default()
+    };
+    assert_eq!(*answer, expected);
+    assert!(answer.count_available >= 0, "{answer:?}");
 }
 
 fn hold_for_order(asked: &Order, order: &Order) {

@@ -91,7 +91,7 @@ async fn a_list_of_nothing_in_particular_is_an_invalid_argument() {
         ("no order id", Some(Ids::OrderIds(OrderIds::default())), "order_ids.order_id"),
         ("a user id too long", Some(Ids::UserId("x".repeat(1025))), "user_id"),
     ] {
-        let refusal = server.client().list_orders(ListOrdersRequest { ids }).await.unwrap_err();
+        let refusal = server.list_request(&ListOrdersRequest { ids }).await.unwrap_err();
         assert_eq!(refusal.code(), Code::InvalidArgument, "{rule}");
         assert_eq!(faulty_fields(&refusal), [field], "{rule}");
     }

@@ -7,6 +7,7 @@ mod doubles;
 mod laws;
 mod mutations;
 mod process;
+mod rest_client;
 mod support;
 mod words;
 
@@ -14,6 +15,7 @@ mod check;
 mod create;
 mod holds;
 mod list;
+mod lookup;
 mod payment;
 mod reload;
 
@@ -22,6 +24,7 @@ mod concurrency;
 mod bad_input;
 mod crash;
 mod logs;
+mod rest;
 mod serving;
 
 mod tidy;

@@ -1,7 +1,7 @@
 //! Bad messages made from good ones: the published schema says what is in a message, and for every
 //! field of every message in it there are ways to spoil it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use boxoffice::wire::proto::FILE_DESCRIPTOR_SET;
 use prost::Message;
@@ -148,18 +148,23 @@ impl Node {
 
     /// Every way to spoil this message.
     pub(crate) fn mutations(&self, schema: &Schema) -> Vec<Mutation> {
-        let mut all = Vec::new();
+        let mut all = Mutations::default();
         self.collect(schema, &mut Vec::new(), "", &mut all);
-        all
+        all.found
     }
 
-    fn collect(&self, schema: &Schema, path: &mut Vec<usize>, place: &str, all: &mut Vec<Mutation>) {
+    fn collect(&self, schema: &Schema, path: &mut Vec<usize>, place: &str, all: &mut Mutations) {
+        let first = all.messages.insert(self.message.clone());
         for field in schema.fields(&self.message) {
             let number = numbered(field);
             let called = schema.called(&self.message, field, place);
             let place = format!("{place}.{}", field.name());
             let present = self.parts.iter().any(|part| part.number == number);
-            all.extend(changes(field, present).into_iter().map(|(kind, change)| {
+            let mut changes = meanings(field, present);
+            if first {
+                changes.extend(encodings(field));
+            }
+            all.found.extend(changes.into_iter().map(|(kind, change)| {
                 let (path, field) = (path.clone(), called.to_owned());
                 Mutation { what: format!("{place}: {kind}"), field, path, number, change }
             }));
@@ -173,6 +178,13 @@ impl Node {
             }
         }
     }
+}
+
+#[derive(Default)]
+struct Mutations {
+    found: Vec<Mutation>,
+    /// Messages whose encoding is spoilt already: how they are decoded does not depend on the place.
+    messages: HashSet<String>,
 }
 
 /// One way to spoil a message.
@@ -228,32 +240,51 @@ impl Mutation {
     }
 }
 
-fn changes(field: &FieldDescriptorProto, present: bool) -> Vec<(String, Change)> {
-    let number = numbered(field);
+/// Other values of a field, as good or bad as they may be.
+fn meanings(field: &FieldDescriptorProto, present: bool) -> Vec<(String, Change)> {
+    let (number, kind) = (numbered(field), field.r#type());
     let mut changes = Vec::new();
     if present {
         changes.extend([("missing".to_owned(), Change::Missing), ("twice".to_owned(), Change::Twice)]);
     }
-    let is = |(kind, bytes): (String, Vec<u8>)| (kind, Change::Is(bytes));
-    changes.extend(wrong_wire_types(field).map(is));
-    let kind = field.r#type();
     if kind == Type::String {
-        changes.extend(texts(number).map(is));
-        changes.extend(
-            NO_TEXTS.map(|bytes| (format!("no text {}", bytes.escape_ascii()), Change::NoText(bytes))),
-        );
-        changes
-            .extend([41, 1025, FAR_TOO_LONG].map(|length| (format!("{length} bytes"), Change::Long(length))));
+        changes.extend(texts(number).map(spoilt));
+        changes.extend([41, 1025].map(long));
     } else if kind == Type::Message {
-        changes.extend(messages(number).map(is));
+        changes.extend(messages(number).map(spoilt));
     } else {
-        assert!(
-            matches!(kind, Type::Int32 | Type::Int64 | Type::Enum | Type::Bool),
-            "no field of ours is a {kind:?}"
-        );
-        changes.extend(numbers(number).map(is));
+        let is_number = matches!(kind, Type::Int32 | Type::Int64 | Type::Enum | Type::Bool);
+        assert!(is_number, "no field of ours is a {kind:?}");
+        changes.extend(numbers(number).map(spoilt));
     }
     changes
+}
+
+/// Bytes that are no value of a field at all.
+fn encodings(field: &FieldDescriptorProto) -> Vec<(String, Change)> {
+    let (number, kind) = (numbered(field), field.r#type());
+    let mut changes: Vec<_> = wrong_wire_types(field).map(spoilt).collect();
+    if kind == Type::String {
+        let no_text =
+            |bytes: &'static [u8]| (format!("no text {}", bytes.escape_ascii()), Change::NoText(bytes));
+        changes.extend(NO_TEXTS.map(no_text));
+        changes.extend(broken_lengths(number).map(spoilt));
+        changes.push(long(FAR_TOO_LONG));
+    } else if kind == Type::Message {
+        changes.extend(no_messages(number).map(spoilt));
+        changes.extend(broken_lengths(number).map(spoilt));
+    } else {
+        changes.extend(endless_numbers(number).map(spoilt));
+    }
+    changes
+}
+
+fn spoilt((kind, bytes): (String, Vec<u8>)) -> (String, Change) {
+    (kind, Change::Is(bytes))
+}
+
+fn long(length: usize) -> (String, Change) {
+    (format!("{length} bytes"), Change::Long(length))
 }
 
 fn wrong_wire_types(field: &FieldDescriptorProto) -> impl Iterator<Item = (String, Vec<u8>)> {
@@ -282,7 +313,7 @@ fn texts(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
     let told = |text: &str| format!("the text {}", text.escape_default());
     let texts = texts.into_iter().map(move |text| (told(text), delimited(number, text.as_bytes())));
     let names = [("41 characters of two bytes".to_owned(), delimited(number, "ü".repeat(41).as_bytes()))];
-    texts.chain(names).chain(broken_lengths(number))
+    texts.chain(names)
 }
 
 /// No lead byte, a sequence cut short, one longer than it need be, half a surrogate pair, beyond the
@@ -291,17 +322,18 @@ const NO_TEXTS: [&[u8]; 6] =
     [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"good\xff"];
 
 fn messages(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
-    let contents: [(&str, Vec<u8>); 6] = [
-        ("empty", Vec::new()),
+    let contents = [("empty", Vec::new()), ("an unknown field", delimited(1 << 20, b"unknown"))];
+    contents.into_iter().map(move |(kind, bytes)| (kind.to_owned(), delimited(number, &bytes)))
+}
+
+fn no_messages(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let contents: [(&str, Vec<u8>); 4] = [
         ("text", b"this is no message".to_vec()),
         ("zeros", vec![0; 16]),
         ("ones", vec![0xff; 16]),
-        ("an unknown field", delimited(1 << 20, b"unknown")),
         ("groups in groups", tag(1 << 20, 3).repeat(1000)),
     ];
-    let contents =
-        contents.into_iter().map(move |(kind, bytes)| (kind.to_owned(), delimited(number, &bytes)));
-    contents.chain(broken_lengths(number))
+    contents.into_iter().map(move |(kind, bytes)| (kind.to_owned(), delimited(number, &bytes)))
 }
 
 fn broken_lengths(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
@@ -327,14 +359,15 @@ fn numbers(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
         i64::MIN,
         i64::MIN + 1,
     ];
-    let values =
-        values.into_iter().map(move |value| (format!("the number {value}"), value_of(number, value)));
-    let endless = [10, 11, 64].into_iter().map(move |length| {
+    values.into_iter().map(move |value| (format!("the number {value}"), value_of(number, value)))
+}
+
+fn endless_numbers(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
+    [10, 11, 64].into_iter().map(move |length| {
         let mut bytes = tag(number, 0);
         bytes.resize(bytes.len() + length, 0xff);
         (format!("a number of {length} bytes and no end"), bytes)
-    });
-    values.chain(endless)
+    })
 }
 
 fn value_of(number: u32, value: i64) -> Vec<u8> {

@@ -17,8 +17,8 @@ use tonic::Code;
 use crate::{
     doubles::{Asked, GatewayDouble},
     support::{
-        Created, Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
-        stating_fees, tomorrow_at,
+        Created, Item, NOW, Setup, TestServer, config, edited_catalog, order_request, paid_with,
+        payment_information, price, stating_fees, tomorrow_at,
     },
 };
 
@@ -124,6 +124,22 @@ async fn a_charge_of_ours_is_answered_as_provided_with_its_transaction() {
     let all_of_it = Asked::charge(format!("{}-1", order.order_id), 224_240_000);
     assert_eq!(gateway.asked(), [all_of_it], "items and fees");
     assert_eq!(server.list_user("user-1").await.unwrap(), [order]);
+}
+
+#[tokio::test]
+async fn where_nothing_is_due_nothing_is_charged() {
+    let free = edited_catalog(&[(
+        "services.json",
+        "\n      \"price\": { \"price_micros\": \"40000000\"",
+        "\n      \"price\": { \"price_micros\": \"0\"",
+    )]);
+    let gateway = GatewayDouble::silent();
+    let server =
+        Setup { catalog: free.path().into(), payments: gateway.clone(), ..Setup::default() }.start().await;
+    let haircut = Item::haircut().price("USD", 0);
+    let order = server.send(paid_with(order_request("t", "salon", [haircut]), "card")).await.unwrap().order();
+    assert_eq!(gateway.asked(), []);
+    assert_eq!(order.payment_information.unwrap().payment_transaction_id, order.order_id);
 }
 
 #[tokio::test]

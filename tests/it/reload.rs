@@ -12,8 +12,9 @@ use tempfile::TempDir;
 
 use crate::{
     doubles::GatewayDouble,
+    laws,
     process::{Program, in_days, surely},
-    support::{Item, Setup, TestServer, order_request, paid_with, tomorrow_at},
+    support::{Created, Item, Setup, TestServer, order_request, paid_with, tomorrow_at},
     words::{failure_in_words, in_words},
 };
 
@@ -291,7 +292,9 @@ async fn spots_are_neither_lost_nor_sold_twice_while_catalogues_come_and_go() {
                 if at % 4 == 0 {
                     request = paid_with(request, "decline");
                 }
-                if server.send(request.clone()).await.unwrap().is_order() {
+                let answer = server.client().create_order(request.clone()).await.unwrap().into_inner();
+                laws::hold_for_create(&request, &answer);
+                if Created(answer).is_order() {
                     for LineItem { start_sec, .. } in request.order.unwrap().item {
                         sold[usize::from(start_sec == tomorrow_at(12, 0))] += 2;
                     }

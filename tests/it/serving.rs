@@ -3,20 +3,13 @@
 use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use boxoffice::{
     config::RuntimeChoice,
-    domain::order::{Order, OrderId},
-    store::{
-        Change, Committed, NamedClaim, Recovered, Replay, Selection, Store, StoreError, StoreState,
-        memory::MemoryStore,
-    },
+    store::{Store, memory::MemoryStore},
     wire::proto::v3::{
         CheckOrderFulfillabilityRequest, CreateOrderRequest, CreateOrderResponse,
         create_order_response::Result as Outcome,
@@ -24,11 +17,7 @@ use boxoffice::{
 };
 use prost::Message;
 use tempfile::TempDir;
-use tokio::{
-    io::AsyncReadExt,
-    net::TcpStream,
-    sync::{oneshot, watch},
-};
+use tokio::{io::AsyncReadExt, net::TcpStream, sync::oneshot};
 use tonic::{Code, Status, Streaming, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -42,7 +31,7 @@ use tonic_types::StatusExt;
 
 use crate::{
     byte_client::{Answer, ByteClient, beginning, framed, whole},
-    doubles::GatewayDouble,
+    doubles::{BreakableStore, GatewayDouble},
     process::{Program, in_days, surely},
     support::{Item, Setup, TestServer, config, order_request, paid_with, sample_catalog},
 };
@@ -98,59 +87,6 @@ fn begin(
     let body = whole(framed(&request.encode_to_vec()));
     let (client, request) = (client.clone(), client.request("CreateOrder").body(body).unwrap());
     tokio::spawn(async move { client.send(request).await })
-}
-
-/// A store whose writes fail from a moment of the test's choosing.
-#[derive(Debug)]
-struct BreakableStore {
-    orders: MemoryStore,
-    broken: AtomicBool,
-    state: watch::Sender<StoreState>,
-}
-
-impl BreakableStore {
-    fn new() -> Self {
-        let state = watch::Sender::new(StoreState::Open);
-        Self { orders: MemoryStore::default(), broken: AtomicBool::new(false), state }
-    }
-
-    fn break_down(&self) {
-        self.broken.store(true, Ordering::SeqCst);
-    }
-}
-
-impl Store for BreakableStore {
-    fn commit(&self, change: Change) -> Committed {
-        if !self.broken.load(Ordering::SeqCst) {
-            return self.orders.commit(change);
-        }
-        self.state.send_replace(StoreState::Failed("no room".into()));
-        Box::pin(std::future::ready(Err(StoreError::Failed("no room".into()))))
-    }
-
-    fn order_id(&self, token: &str) -> OrderId {
-        self.orders.order_id(token)
-    }
-
-    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
-        self.orders.by_token(token)
-    }
-
-    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
-        self.orders.list(selection, limit_bytes)
-    }
-
-    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
-        self.orders.failed_attempts(token)
-    }
-
-    fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError> {
-        self.orders.recover(sold)
-    }
-
-    fn state(&self) -> watch::Receiver<StoreState> {
-        self.state.subscribe()
-    }
 }
 
 async fn asked_health(server: &TestServer, service: &str) -> Result<HealthCheckResponse, Status> {
@@ -521,8 +457,8 @@ async fn a_connection_that_never_says_anything_is_closed() {
 }
 
 /// Goes down in the background; what is sent to the other end cuts it short.
-fn go_down(server: TestServer) -> (tokio::task::JoinHandle<()>, oneshot::Sender<()>) {
-    let TestServer { server, channel: _, clock: _ } = server;
+pub(crate) fn go_down(server: TestServer) -> (tokio::task::JoinHandle<()>, oneshot::Sender<()>) {
+    let TestServer { server, .. } = server;
     let (cut, cut_short) = oneshot::channel::<()>();
     let stop = server.stop(async move {
         if cut_short.await.is_err() {

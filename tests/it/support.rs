@@ -1,6 +1,12 @@
 //! A real server on a free port, with a clock and a gateway in the test's hands, and a real client.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use boxoffice::{
     app::Parts,
@@ -11,10 +17,11 @@ use boxoffice::{
     server::{self, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
     wire::proto::v3::{
-        CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-        CreateOrderResponse, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem, LineItemFulfillability,
-        ListOrdersRequest, Order, OrderFailure, PaymentInformation, PaymentProcessingParameters, Price,
-        UserInformation,
+        BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
+        CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
+        CreateOrderRequest, CreateOrderResponse, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem,
+        LineItemFulfillability, ListOrdersRequest, ListOrdersResponse, Order, OrderFailure,
+        PaymentInformation, PaymentProcessingParameters, Price, Slot, SlotTime, UserInformation,
         booking_service_client::BookingServiceClient,
         create_order_response,
         line_item::OrderedTickets,
@@ -24,13 +31,14 @@ use boxoffice::{
 };
 use prost::Message;
 use tempfile::TempDir;
-use tonic::{Status, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
 
 use crate::{
     byte_client::{Answer, ByteClient, framed, whole},
     laws,
     process::surely,
+    rest_client,
 };
 
 /// The moment at which every test begins: Thursday, 15 January 2026, 06:00 UTC.
@@ -80,7 +88,7 @@ impl Setup {
         config.sales.catalog = catalog;
         let server = Server::start(&config, parts).await.unwrap();
         let channel = connect(&server).await;
-        TestServer { server, channel, clock }
+        TestServer { server, channel, clock, next: AtomicBool::default() }
     }
 }
 
@@ -103,11 +111,30 @@ async fn connect(server: &Server) -> Channel {
     Channel::from_shared(format!("http://{}", server.address())).unwrap().connect().await.unwrap()
 }
 
-/// A running server and a connection to it.
+/// Which way a request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Grpc,
+    Rest,
+}
+
+impl Door {
+    fn other(self) -> Self {
+        match self {
+            Self::Grpc => Self::Rest,
+            Self::Rest => Self::Grpc,
+        }
+    }
+}
+
+/// A running server and a connection to it. What is asked here is asked through both doors wherever
+/// asking twice changes nothing, and the answers have to agree.
 pub(crate) struct TestServer {
     pub(crate) server: Server,
     pub(crate) channel: Channel,
     pub(crate) clock: Arc<ManualClock>,
+    /// Orders are created through one door and the other by turns.
+    next: AtomicBool,
 }
 
 impl TestServer {
@@ -145,8 +172,19 @@ impl TestServer {
             item: items.into_iter().map(|item| item.0).collect(),
             cart_id: cart_id.into(),
         };
-        let response = self.client().check_order_fulfillability(request.clone()).await?.into_inner();
-        laws::hold_for_check(&request, &response);
+        self.check_request(&request).await
+    }
+
+    pub(crate) async fn check_request(
+        &self,
+        request: &CheckOrderFulfillabilityRequest,
+    ) -> Result<Checked, Status> {
+        let by_grpc = self.client().check_order_fulfillability(request.clone()).await;
+        let by_grpc = by_grpc.map(tonic::Response::into_inner);
+        let by_rest = rest_client::call(self.server.address(), "CheckOrderFulfillability", request).await;
+        agree(&by_grpc, by_rest.as_ref());
+        let response = by_grpc?;
+        laws::hold_for_check(request, &response);
         Ok(Checked(response))
     }
 
@@ -167,9 +205,34 @@ impl TestServer {
     }
 
     pub(crate) async fn send(&self, request: CreateOrderRequest) -> Result<Created, Status> {
-        let response = self.client().create_order(request.clone()).await?.into_inner();
-        laws::hold_for_create(&request, &response);
-        Ok(Created(response))
+        let door = if self.next.fetch_xor(true, Ordering::Relaxed) { Door::Rest } else { Door::Grpc };
+        let Some(answer) = self.send_through(door, &request).await else {
+            return self.send_through(door.other(), &request).await.unwrap();
+        };
+        let harmless = match &answer {
+            Ok(created) => created.is_order() || request.payment_processing_parameters.is_none(),
+            Err(refusal) => refusal.code() == Code::InvalidArgument,
+        };
+        if harmless {
+            agree(&answer, self.send_through(door.other(), &request).await.as_ref());
+        }
+        answer
+    }
+
+    /// Sends it through one door only; nothing comes of it if that door has no words for it.
+    pub(crate) async fn send_through(
+        &self,
+        door: Door,
+        request: &CreateOrderRequest,
+    ) -> Option<Result<Created, Status>> {
+        let answer: Result<CreateOrderResponse, Status> = match door {
+            Door::Grpc => self.client().create_order(request.clone()).await.map(tonic::Response::into_inner),
+            Door::Rest => rest_client::call(self.server.address(), "CreateOrder", request).await?,
+        };
+        if let Ok(response) = &answer {
+            laws::hold_for_create(request, response);
+        }
+        Some(answer.map(Created))
     }
 
     /// Creates an order within a deadline that only the server watches, written as on the wire.
@@ -193,15 +256,65 @@ impl TestServer {
     }
 
     async fn list(&self, ids: Ids) -> Result<Vec<Order>, Status> {
-        let response = self.client().list_orders(ListOrdersRequest { ids: Some(ids) }).await?;
-        Ok(response.into_inner().order)
+        self.list_request(&ListOrdersRequest { ids: Some(ids) }).await
+    }
+
+    pub(crate) async fn list_request(&self, request: &ListOrdersRequest) -> Result<Vec<Order>, Status> {
+        let by_grpc = self.client().list_orders(request.clone()).await.map(tonic::Response::into_inner);
+        let by_rest = rest_client::call(self.server.address(), "ListOrders", request).await;
+        agree(&by_grpc, by_rest.as_ref());
+        by_grpc.map(|ListOrdersResponse { order }| order)
+    }
+
+    /// Whether slots are available, in the order asked.
+    pub(crate) async fn look_up(
+        &self,
+        merchant: &str,
+        slots: impl IntoIterator<Item = SlotTime>,
+    ) -> Result<Vec<bool>, Status> {
+        let slot_time = slots.into_iter().collect();
+        let request = BatchAvailabilityLookupRequest { merchant_id: merchant.into(), slot_time };
+        let answer = self.client().batch_availability_lookup(request.clone()).await;
+        let answer = answer.map(tonic::Response::into_inner);
+        let by_rest: Option<Result<BatchAvailabilityLookupResponse, Status>> =
+            rest_client::call(self.server.address(), "BatchAvailabilityLookup", &request).await;
+        agree(&answer, by_rest.as_ref());
+        let answer = answer?;
+        laws::hold_for_lookup(&request, &answer);
+        Ok(answer.slot_time_availability.iter().map(|seen| seen.available).collect())
+    }
+
+    /// Spots of a slot.
+    pub(crate) async fn count_available(&self, slot: Slot) -> Result<i32, Status> {
+        let request = CheckAvailabilityRequest { slot: Some(slot) };
+        let answer = self.client().check_availability(request.clone()).await;
+        let answer = answer.map(tonic::Response::into_inner);
+        let by_rest: Option<Result<CheckAvailabilityResponse, Status>> =
+            rest_client::call(self.server.address(), "CheckAvailability", &request).await;
+        agree(&answer, by_rest.as_ref());
+        let answer = answer?;
+        laws::hold_for_availability(&request, &answer);
+        Ok(answer.count_available)
     }
 
     /// Goes down in good order, so that its store may be opened again.
     pub(crate) async fn stop(self) {
-        let Self { server, channel, clock: _ } = self;
+        let Self { server, channel, .. } = self;
         drop(channel);
         server.stop(std::future::pending()).await;
+    }
+}
+
+/// Fails unless both doors have given the same answer, if both have been asked.
+fn agree<M: PartialEq + std::fmt::Debug>(one: &Result<M, Status>, other: Option<&Result<M, Status>>) {
+    let told = |refusal: &Status| {
+        (refusal.code(), refusal.message().to_owned(), format!("{:?}", refusal.get_error_details()))
+    };
+    match (one, other) {
+        (_, None) => {}
+        (Ok(one), Some(Ok(other))) => assert_eq!(one, other),
+        (Err(one), Some(Err(other))) => assert_eq!(told(one), told(other)),
+        (one, Some(other)) => panic!("{one:?} and {other:?}"),
     }
 }
 
@@ -345,7 +458,7 @@ impl Checked {
 }
 
 /// The answer to an order to be created.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Created(pub(crate) CreateOrderResponse);
 
 impl Created {

@@ -8,8 +8,8 @@ use crate::domain::{
     fixtures::{
         ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents, dollars,
     },
-    order::OrderedTickets,
-    slot::{Pool, PoolTickets},
+    order::{EpochSeconds, OrderedTickets},
+    slot::{Pool, PoolTickets, SlotTerms},
 };
 
 /// The services and ticket types of the town that a test may order.

@@ -9,8 +9,8 @@ use crate::domain::{
         ADULT, BALCONY, CHILD, HOUR, House, NOW, SEAT, SENIOR, STALLS, STALLS_ONLY, START, cart, cents,
         dollars, line, price_tag, ticket_type, tickets,
     },
-    order::IntakeAnswer,
-    slot::{Pool, PoolTickets},
+    order::{EpochSeconds, IntakeAnswer},
+    slot::{Pool, PoolTickets, SlotTerms},
 };
 
 /// What holds of every answer, whatever was asked.

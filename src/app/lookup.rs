@@ -1,0 +1,81 @@
+//! Looking at slots, without a cart.
+
+use super::{App, Refusal, Sale};
+use crate::domain::{
+    availability::{self, AskedSlot, SeenSlot},
+    slot::{Outdated, Viewer},
+};
+
+/// How many slots are looked at before other calls of the thread get their turn.
+const SLOTS_PER_TURN: usize = 256;
+
+/// Slots to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// The merchant of all of them.
+    pub merchant_id: String,
+    /// The slots.
+    pub slots: Vec<AskedSlot>,
+}
+
+/// One slot to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotLookup {
+    /// The merchant.
+    pub merchant_id: String,
+    /// The slot.
+    pub slot: AskedSlot,
+}
+
+impl App {
+    /// Looks at slots and gives what it saw, in the order asked.
+    ///
+    /// Each slot is locked for itself, so that a long list holds up nobody. What is seen of two
+    /// slots may therefore lie before and after an order that takes spots of both; an order that
+    /// was answered before the call is seen in all of them.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownMerchant`].
+    pub async fn look_up(&self, lookup: Lookup) -> Result<Vec<SeenSlot>, Refusal> {
+        let Lookup { merchant_id, slots } = lookup;
+        self.catalog().merchant_ix(&merchant_id).ok_or(Refusal::UnknownMerchant)?;
+        let viewer = self.viewer(None);
+        let mut seen = Vec::with_capacity(slots.len());
+        for (at, asked) in slots.into_iter().enumerate() {
+            if (at + 1).is_multiple_of(SLOTS_PER_TURN) {
+                tokio::task::yield_now().await;
+            }
+            let spots_open =
+                self.decide(|sale| Ok(self.spots_open(sale, &merchant_id, &asked, viewer)?))?;
+            seen.push(SeenSlot { asked, spots_open });
+        }
+        Ok(seen)
+    }
+
+    /// Looks at one slot and gives the spots that can be sold.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownMerchant`].
+    pub fn look_at(&self, lookup: &SlotLookup) -> Result<u32, Refusal> {
+        let SlotLookup { merchant_id, slot } = lookup;
+        self.catalog().merchant_ix(merchant_id).ok_or(Refusal::UnknownMerchant)?;
+        let viewer = self.viewer(None);
+        self.decide(|sale| Ok(self.spots_open(sale, merchant_id, slot, viewer)?))
+    }
+
+    /// Spots that can be sold; none of a slot that is not known.
+    fn spots_open(
+        &self,
+        sale: &Sale,
+        merchant_id: &str,
+        asked: &AskedSlot,
+        viewer: Viewer,
+    ) -> Result<u32, Outdated> {
+        let Sale { edition, catalog } = sale;
+        let key = catalog.merchant_ix(merchant_id).and_then(|merchant| asked.key(catalog, merchant));
+        let Some(key) = key else { return Ok(0) };
+        let service = catalog.service(key.service);
+        let look = |slot: &_| availability::spots_open(service, key, slot, viewer);
+        Ok(self.inventory.look_at(*edition, key, look)?.unwrap_or(0))
+    }
+}

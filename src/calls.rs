@@ -1,0 +1,186 @@
+//! The calls of the contract, as every door makes them: let in, translated, answered in time.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    app::{App, Refusal},
+    domain::order::Order,
+    wire::{
+        codes::Problem,
+        from_proto::{self, RefusedOrder},
+        proto::v3::{
+            BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
+            CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
+            CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
+        },
+        requests::RequestLimits,
+        to_proto,
+    },
+};
+
+/// Limits of calls.
+#[derive(Debug, Clone, Copy)]
+pub struct CallLimits {
+    /// Calls served at once, over all doors and connections; more are refused.
+    pub max_in_flight: usize,
+    /// Time within which a call is answered, even if its caller would wait longer.
+    pub call_timeout: Duration,
+    /// Limits of what a request may say.
+    pub request: RequestLimits,
+}
+
+/// The way from a door to the application. Its clones share one limit.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    app: Arc<App>,
+    in_flight: Arc<Semaphore>,
+    limits: CallLimits,
+}
+
+impl Calls {
+    /// Calls to the application, within these limits.
+    #[must_use]
+    pub fn new(app: Arc<App>, limits: CallLimits) -> Self {
+        let in_flight = Arc::new(Semaphore::new(limits.max_in_flight.min(Semaphore::MAX_PERMITS)));
+        Self { app, in_flight, limits }
+    }
+
+    /// The moment at which a call's time is up: what the caller asks for, or our ceiling.
+    #[must_use]
+    pub fn deadline(&self, asked: Option<Duration>) -> Instant {
+        let ceiling = self.limits.call_timeout;
+        Instant::now() + asked.map_or(ceiling, |asked| asked.min(ceiling))
+    }
+
+    /// Says whether a cart could be ordered now.
+    ///
+    /// # Errors
+    /// [`Problem`], where the question itself cannot be answered.
+    pub async fn check(
+        &self,
+        request: CheckOrderFulfillabilityRequest,
+        deadline: Instant,
+    ) -> Result<CheckOrderFulfillabilityResponse, Problem> {
+        let work = async {
+            let cart = from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
+            let checked = self.app.check(&cart)?;
+            Ok(to_proto::check_response(checked))
+        };
+        self.answer("CheckOrderFulfillability", deadline, work).await
+    }
+
+    /// Creates an order.
+    ///
+    /// # Errors
+    /// [`Problem`], where the question itself cannot be answered.
+    pub async fn create(
+        &self,
+        request: CreateOrderRequest,
+        deadline: Instant,
+    ) -> Result<CreateOrderResponse, Problem> {
+        let work = async {
+            let created = match from_proto::create_request(request, &self.limits.request, &self.is_merchant())
+            {
+                Ok(command) => self.app.create(command, deadline).await?,
+                Err(refused) => Ok(self.answered_before(refused)?),
+            };
+            Ok(to_proto::create_response(created))
+        };
+        self.answer("CreateOrder", deadline, work).await
+    }
+
+    /// Lists orders.
+    ///
+    /// # Errors
+    /// [`Problem`], where the question itself cannot be answered.
+    pub async fn list(
+        &self,
+        request: ListOrdersRequest,
+        deadline: Instant,
+    ) -> Result<ListOrdersResponse, Problem> {
+        let work = async {
+            let selection = from_proto::list_request(request, &self.limits.request)?;
+            let orders = self.app.list(selection).await?;
+            Ok(to_proto::list_response(&orders))
+        };
+        self.answer("ListOrders", deadline, work).await
+    }
+
+    /// Says which slots are available.
+    ///
+    /// # Errors
+    /// [`Problem`], where the question itself cannot be answered.
+    pub async fn look_up(
+        &self,
+        request: BatchAvailabilityLookupRequest,
+        deadline: Instant,
+    ) -> Result<BatchAvailabilityLookupResponse, Problem> {
+        let work = async {
+            let lookup = from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
+            let seen = self.app.look_up(lookup).await?;
+            Ok(to_proto::lookup_response(seen))
+        };
+        self.answer("BatchAvailabilityLookup", deadline, work).await
+    }
+
+    /// Says how much of a slot is available.
+    ///
+    /// # Errors
+    /// [`Problem`], where the question itself cannot be answered.
+    pub async fn look_at(
+        &self,
+        request: CheckAvailabilityRequest,
+        deadline: Instant,
+    ) -> Result<CheckAvailabilityResponse, Problem> {
+        let work = async {
+            let lookup = from_proto::availability_request(request, &self.is_merchant())?;
+            let spots_open = self.app.look_at(&lookup)?;
+            Ok(to_proto::availability_response(lookup, spots_open))
+        };
+        self.answer("CheckAvailability", deadline, work).await
+    }
+
+    /// The order that a refused request has led to when it was not refused yet.
+    fn answered_before(&self, refused: RefusedOrder) -> Result<Order, Problem> {
+        let RefusedOrder { token, fingerprint, violations } = refused;
+        let order = self.app.answered_before(&token, fingerprint)?;
+        order.ok_or(Problem::Invalid(violations))
+    }
+
+    fn is_merchant(&self) -> impl Fn(&str) -> bool + use<> {
+        let catalog = self.app.catalog();
+        move |merchant_id| catalog.merchant_ix(merchant_id).is_some()
+    }
+
+    /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only.
+    async fn answer<R>(
+        &self,
+        method: &'static str,
+        deadline: Instant,
+        work: impl Future<Output = Result<R, Problem>> + Send,
+    ) -> Result<R, Problem> {
+        let begun = Instant::now();
+        let outcome = match self.in_flight.try_acquire() {
+            Err(_) => Err(Refusal::Busy.into()),
+            Ok(_permit) => match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
+                Err(_) => Err(Problem::DeadlineExceeded),
+                Ok(Err(_panic)) => Err(Problem::Bug(format!("a panic in {method}"))),
+                Ok(Ok(outcome)) => outcome,
+            },
+        };
+        let elapsed_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        match &outcome {
+            Ok(_) => tracing::debug!(method, elapsed_us, "call answered"),
+            Err(problem) => {
+                tracing::debug!(method, elapsed_us, reason = problem.row().reason, "call refused");
+            }
+        }
+        outcome
+    }
+}

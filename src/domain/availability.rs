@@ -1,0 +1,127 @@
+//! What of a slot can be sold at a moment. A look at a cart and a look at slots both ask here, so
+//! that they cannot disagree.
+
+use super::{
+    catalog::{Catalog, MerchantIx, Service},
+    order::EpochSeconds,
+    slot::{Claimed, Slot, SlotKey, SlotTerms, Viewer},
+};
+
+/// A slot as a caller names it. As in a line item, service, start and duration say which one it is;
+/// the rest is handed back as it came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AskedSlot {
+    /// The service.
+    pub service_id: String,
+    /// Start.
+    pub start_sec: EpochSeconds,
+    /// Length in seconds.
+    pub duration_sec: i64,
+    /// The feed's tag; handed back unread.
+    pub availability_tag: String,
+    /// Whom and what the slot is about.
+    pub resources: Option<Resources>,
+    /// The number of a confirmation mode; handed back unread, also where the contract has no such
+    /// mode yet.
+    pub confirmation_mode: i32,
+}
+
+/// Whom and what a slot is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Who serves; handed back unread, because the spots of a slot are not told apart by it.
+    pub staff_id: String,
+    /// Which room; handed back unread, for the same reason.
+    pub room_id: String,
+    /// For how many people; nothing is said by a number that is not above zero.
+    pub party_size: i32,
+}
+
+impl AskedSlot {
+    /// The slot's name here; `None` where the service is unknown or no slot has that length.
+    #[must_use]
+    pub fn key(&self, catalog: &Catalog, merchant: MerchantIx) -> Option<SlotKey> {
+        slot_key(catalog, merchant, &self.service_id, self.start_sec, self.duration_sec)
+    }
+
+    /// How many spots there must be for the slot to be of use: those of the party, at least one.
+    fn spots_needed(&self) -> u32 {
+        let party = self.resources.as_ref().map_or(0, |resources| resources.party_size);
+        u32::try_from(party).unwrap_or(0).max(1)
+    }
+}
+
+/// A slot as it was asked for, and what was seen of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSlot {
+    /// What was asked for.
+    pub asked: AskedSlot,
+    /// The spots that can be sold; none where there is no such slot.
+    pub spots_open: u32,
+}
+
+impl SeenSlot {
+    /// Whether the slot has the spots that it was asked for.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.spots_open >= self.asked.spots_needed()
+    }
+}
+
+/// The key of a slot by the ids of the catalogue; `None` where the service is unknown or no slot
+/// has that length.
+#[must_use]
+pub fn slot_key(
+    catalog: &Catalog,
+    merchant: MerchantIx,
+    service_id: &str,
+    start_sec: EpochSeconds,
+    duration_sec: i64,
+) -> Option<SlotKey> {
+    SlotKey::new(catalog.service_ix(merchant, service_id)?, start_sec, duration_sec)
+}
+
+/// Spots that can be sold at this moment, for whatever the service sells. Rules on the tickets of a
+/// line (fewest, most, which together) have no say in it: they are about lines and not about slots.
+#[must_use]
+pub fn spots_open(service: &Service, key: SlotKey, slot: &Slot, viewer: Viewer) -> u32 {
+    spots_open_for(service, key, slot, &service.all_claims(), viewer)
+}
+
+/// Spots that can be sold at this moment to a line of these ticket types, all types together; none
+/// outside the slot's booking window.
+#[must_use]
+pub fn spots_open_for(
+    service: &Service,
+    key: SlotKey,
+    slot: &Slot,
+    tickets: &[Claimed],
+    viewer: Viewer,
+) -> u32 {
+    match window_fault(service, key, &slot.terms(), viewer.now) {
+        Some(_) => 0,
+        None => slot.spots_open(service, tickets, viewer),
+    }
+}
+
+/// Why a slot cannot be booked at this moment, if it cannot.
+#[must_use]
+pub fn window_fault(service: &Service, key: SlotKey, terms: &SlotTerms, now: EpochSeconds) -> Option<String> {
+    if let Some(opens) = terms.first_bookable_sec.filter(|&opens| now < opens) {
+        return Some(format!("the slot can be booked from second {opens} on"));
+    }
+    let usual = service.booking_window.closes_at(key.start_sec, i64::from(key.duration_sec));
+    let closes = terms.last_bookable_sec.filter(|&last| last < key.start_sec).unwrap_or(usual);
+    (now > closes).then(|| format!("the slot could be booked until second {closes}"))
+}
+
+impl Service {
+    /// Everything that can take a spot of this service.
+    fn all_claims(&self) -> Vec<Claimed> {
+        let tickets = self.tickets.iter().map(|ticket| Claimed::Ticket(ticket.ix));
+        self.price.map(|_| Claimed::Appointment).into_iter().chain(tickets).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

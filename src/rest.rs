@@ -1,0 +1,198 @@
+//! The REST door: the same calls as JSON over HTTP, at `/v3/` and the name of the method.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as HttpBody, Bytes};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tonic::body::Body;
+
+use crate::{
+    calls::Calls,
+    wire::{codes::Problem, json},
+};
+
+/// Where the methods are, under the base path.
+const VERSION: &str = "/v3/";
+
+/// The methods of the service as REST callers see them.
+#[derive(Clone)]
+pub struct RestDoor {
+    calls: Calls,
+    base_path: Arc<str>,
+    max_request_bytes: usize,
+    takes_orders: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for RestDoor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestDoor").field("base_path", &self.base_path).finish_non_exhaustive()
+    }
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    HealthCheck,
+    CheckOrderFulfillability,
+    CreateOrder,
+    ListOrders,
+    BatchAvailabilityLookup,
+    CheckAvailability,
+}
+
+/// Their names, which are taken in any letter case.
+const METHODS: [(&str, Method); 6] = [
+    ("HealthCheck", Method::HealthCheck),
+    ("CheckOrderFulfillability", Method::CheckOrderFulfillability),
+    ("CreateOrder", Method::CreateOrder),
+    ("ListOrders", Method::ListOrders),
+    ("BatchAvailabilityLookup", Method::BatchAvailabilityLookup),
+    ("CheckAvailability", Method::CheckAvailability),
+];
+
+impl RestDoor {
+    /// A door to these calls, under a path that begins with a slash and does not end with one, or
+    /// is empty. Messages may have `max_request_bytes`; `takes_orders` says how it is at a moment.
+    #[must_use]
+    pub fn new(
+        calls: Calls,
+        base_path: &str,
+        max_request_bytes: usize,
+        takes_orders: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let takes_orders = Arc::new(takes_orders);
+        Self { calls, base_path: base_path.into(), max_request_bytes, takes_orders }
+    }
+
+    /// Answers a request, whatever it is.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let wants_no_body = request.method() == http::Method::HEAD;
+        let answer = match self.outcome(request).await {
+            Ok(message) => respond(StatusCode::OK, message),
+            Err(problem) => refuse(&problem),
+        };
+        if wants_no_body { answer.map(|_| Body::empty()) } else { answer }
+    }
+
+    async fn outcome<B>(&self, request: Request<B>) -> Result<Vec<u8>, Problem>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let method = self.method(request.uri().path()).ok_or(Problem::UnknownUrl)?;
+        method.check_verb(request.method())?;
+        match method {
+            Method::HealthCheck if (self.takes_orders)() => Ok(b"{}".into()),
+            Method::HealthCheck => Err(Problem::NotServing),
+            Method::CheckOrderFulfillability => {
+                let (message, deadline) = self.message(request).await?;
+                json::write(&self.calls.check(message, deadline).await?)
+            }
+            Method::CreateOrder => {
+                let (message, deadline) = self.message(request).await?;
+                json::write(&self.calls.create(message, deadline).await?)
+            }
+            Method::ListOrders => {
+                let (message, deadline) = self.message(request).await?;
+                json::write(&self.calls.list(message, deadline).await?)
+            }
+            Method::BatchAvailabilityLookup => {
+                let (message, deadline) = self.message(request).await?;
+                json::write(&self.calls.look_up(message, deadline).await?)
+            }
+            Method::CheckAvailability => {
+                let (message, deadline) = self.message(request).await?;
+                json::write(&self.calls.look_at(message, deadline).await?)
+            }
+        }
+    }
+
+    /// The message of a request, and the moment at which the time for its answer is up.
+    async fn message<M, B>(&self, request: Request<B>) -> Result<(M, Instant), Problem>
+    where
+        M: DeserializeOwned,
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        check_headers(request.headers())?;
+        let bytes = read(request.into_body(), self.max_request_bytes).await?;
+        Ok((json::read(&bytes)?, self.calls.deadline(None)))
+    }
+
+    fn method(&self, path: &str) -> Option<Method> {
+        let name = path.strip_prefix(&*self.base_path)?.strip_prefix(VERSION)?;
+        let name = name.strip_suffix('/').unwrap_or(name);
+        METHODS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, method)| method)
+    }
+}
+
+impl Method {
+    fn check_verb(self, verb: &http::Method) -> Result<(), Problem> {
+        let (taken, allowed): (&[http::Method], _) = match self {
+            Self::HealthCheck => (&[http::Method::GET, http::Method::HEAD], "GET, HEAD"),
+            Self::CheckOrderFulfillability
+            | Self::CreateOrder
+            | Self::ListOrders
+            | Self::BatchAvailabilityLookup
+            | Self::CheckAvailability => (&[http::Method::POST], "POST"),
+        };
+        if taken.contains(verb) { Ok(()) } else { Err(Problem::WrongVerb { allowed }) }
+    }
+}
+
+/// The answer that refuses a request.
+#[must_use]
+pub fn refuse(problem: &Problem) -> Response<Body> {
+    let status = StatusCode::from_u16(problem.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = respond(status, json::refusal(problem).to_string().into_bytes());
+    if let Problem::WrongVerb { allowed } = problem {
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    answer
+}
+
+fn respond(status: StatusCode, message: Vec<u8>) -> Response<Body> {
+    let mut answer = Response::new(Body::new(http_body_util::Full::from(message)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// A message has to say that it is JSON, and must not be compressed.
+fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    if !text(CONTENT_TYPE).is_some_and(is_json) {
+        return Err(Problem::NotJson);
+    }
+    if !text(CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Problem::UnknownEncoding);
+    }
+    Ok(())
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// Reads a message, and no more of it than is taken.
+async fn read<B>(body: B, max_bytes: usize) -> Result<Bytes, Problem>
+where
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    if body.size_hint().lower() > u64::try_from(max_bytes).unwrap_or(u64::MAX) {
+        return Err(Problem::RequestTooLarge);
+    }
+    match Limited::new(body, max_bytes).collect().await {
+        Ok(message) => Ok(message.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::RequestTooLarge),
+        Err(error) => Err(Problem::Malformed(error.to_string())),
+    }
+}
