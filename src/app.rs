@@ -3,17 +3,21 @@
 //! A use case takes values and gives values. It knows the catalogue, the inventory, the store and
 //! the payment gateway, and nothing of doors or wire formats.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
     domain::{
-        catalog::Catalog,
+        catalog::{Catalog, Register},
         failure::OrderFailure,
         order::{EpochSeconds, Order},
-        slot::{CartKey, Claim, Claimed, SlotKey, Viewer},
+        slot::{CartKey, Claim, Claimed, Edition, Outdated, SlotKey, Viewer},
     },
     inventory::Inventory,
     payments::Payments,
@@ -27,12 +31,14 @@ mod lookup;
 mod opening;
 mod payment;
 mod prices;
+mod reload;
 mod tokens;
 
 pub use check::{Cart, Checked};
 pub use create::CreateOrder;
 pub use lookup::{Lookup, SlotLookup};
 pub use opening::{OpenError, Parts};
+pub use reload::{ReloadError, Reloaded};
 
 use tokens::Tokens;
 
@@ -104,9 +110,11 @@ pub struct Limits {
 /// Everything the use cases work with.
 #[derive(Debug)]
 pub struct App {
-    catalog: Arc<Catalog>,
+    sale: ArcSwap<Sale>,
     inventory: Inventory,
-    calendar: opening::Calendar,
+    calendar: Mutex<opening::Calendar>,
+    /// The last edition that was tried. Who has this in hand may replace what is on sale.
+    last_edition: Arc<tokio::sync::Mutex<Edition>>,
     store: Arc<dyn Store>,
     payments: Arc<dyn Payments>,
     clock: Arc<dyn Clock>,
@@ -116,11 +124,50 @@ pub struct App {
     limits: Limits,
 }
 
+/// What is on sale: replaced as a whole, and the one thing that a decision goes by.
+#[derive(Debug)]
+struct Sale {
+    edition: Edition,
+    catalog: Arc<Catalog>,
+}
+
+/// Why a decision has not been made.
+#[derive(Debug)]
+enum Undecided {
+    /// Something else is on sale by now.
+    Outdated,
+    /// There is nothing to decide.
+    Refused(Refusal),
+}
+
+impl From<Outdated> for Undecided {
+    fn from(Outdated: Outdated) -> Self {
+        Self::Outdated
+    }
+}
+
+impl From<Refusal> for Undecided {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 impl App {
     /// What is on sale at this moment.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog)
+        Arc::clone(&self.sale.load().catalog)
+    }
+
+    /// Decides by what is on sale; anew where that has been replaced before anything was decided.
+    fn decide<R>(&self, decide: impl Fn(&Sale) -> Result<R, Undecided>) -> Result<R, Refusal> {
+        loop {
+            match decide(&self.sale.load()) {
+                Ok(decided) => return Ok(decided),
+                Err(Undecided::Refused(refusal)) => return Err(refusal),
+                Err(Undecided::Outdated) => {}
+            }
+        }
     }
 
     /// Commands that are at work, to be waited for before the process ends.
@@ -170,14 +217,13 @@ fn named(catalog: &Catalog, claims: &[Claim]) -> Vec<NamedClaim> {
     claims.iter().map(name).collect()
 }
 
-/// Recorded claims as the catalogue knows them. What it no longer sells takes no spots.
-fn known(catalog: &Catalog, claims: &[NamedClaim]) -> Vec<Claim> {
+/// Recorded claims by their indexes. What is not sold at present may be again, so it is counted too.
+fn indexed(register: &mut Register, claims: &[NamedClaim]) -> Vec<Claim> {
     let claim = |named: &NamedClaim| {
-        let merchant = catalog.merchant_ix(&named.merchant_id)?;
-        let service = catalog.service_ix(merchant, &named.service_id)?;
+        let service = register.service(&named.merchant_id, &named.service_id);
         let ticket = match &named.ticket_id {
             None => Claimed::Appointment,
-            Some(id) => Claimed::Ticket(catalog.service(service).ticket_ix(id)?),
+            Some(id) => Claimed::Ticket(register.ticket(service, id)?),
         };
         let slot = SlotKey { service, duration_sec: named.duration_sec, start_sec: named.start_sec };
         Some(Claim { slot, ticket, count: named.count })

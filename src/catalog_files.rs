@@ -23,15 +23,21 @@ mod services;
 
 mod rules;
 
+mod snapshot;
+
 use std::path::Path;
 
-use crate::domain::{catalog::Catalog, slot::Opening};
+use crate::domain::{
+    catalog::{Catalog, Register},
+    slot::Opening,
+};
 
 use draft::Draft;
 use feed::Folder;
 use mistakes::Report;
 
 pub use mistakes::{Mistake, Mistakes};
+pub use snapshot::Snapshot;
 
 /// Name of the rules file in the catalogue folder.
 const RULES_FILE: &str = "rules.toml";
@@ -39,6 +45,8 @@ const RULES_FILE: &str = "rules.toml";
 /// What a catalogue folder says.
 #[derive(Debug)]
 pub struct Loaded {
+    /// The files as they were when reading began.
+    pub files: Snapshot,
     /// What is on sale, and by which rules.
     pub catalog: Catalog,
     /// When, and how many spots there are.
@@ -50,16 +58,25 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with its files.
 pub fn load(dir: &Path) -> Result<Loaded, Mistakes> {
+    load_after(dir, Register::default())
+}
+
+/// Reads a catalogue folder that is to take the place of another, whose register this is.
+///
+/// # Errors
+/// Everything that is wrong with its files.
+pub fn load_after(dir: &Path, register: Register) -> Result<Loaded, Mistakes> {
+    let files = Snapshot::of(dir);
     let report = Report::default();
-    let draft = read(dir, &report);
+    let draft = read(dir, register, &report);
     match report.into_mistakes() {
         Some(mistakes) => Err(mistakes),
-        None => Ok(Loaded { catalog: draft.catalog, openings: draft.openings }),
+        None => Ok(Loaded { files, catalog: draft.catalog, openings: draft.openings }),
     }
 }
 
-fn read(dir: &Path, report: &Report) -> Draft {
-    let mut draft = Draft::default();
+fn read(dir: &Path, register: Register, report: &Report) -> Draft {
+    let mut draft = Draft::after(register);
     let Some(folder) = Folder::open(dir, report) else { return draft };
     draft.complete = folder.read(&feed::MERCHANTS, |at, merchant| merchants::add(&mut draft, at, merchant));
     let all_services = folder.read(&feed::SERVICES, |at, service| services::add(&mut draft, at, service));

@@ -6,6 +6,13 @@
 //! back within a decision, so a failing order never makes another one see less than there is.
 //!
 //! No map guard is held while a slot is locked, and nothing here waits for anything but a lock.
+//!
+//! When another catalogue takes over, nothing stands still. Its openings are laid ready in the slots
+//! first ([`Inventory::stage`]). From the moment it is on sale, whoever locks slots by it turns them
+//! to it, and whoever still goes by the one before and finds a slot that has turned is told to
+//! decide anew, before it has changed anything. So a decision sees all its slots by one catalogue,
+//! and of two decisions about one slot the one by the older catalogue came first. What is taken
+//! stays where it is. [`Inventory::turn`] then turns the slots that nobody has asked for.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +20,7 @@ use dashmap::DashMap;
 
 use crate::domain::{
     order::EpochSeconds,
-    slot::{CartKey, Claim, Opening, Slot, SlotKey},
+    slot::{CartKey, Claim, Edition, Opening, Outdated, Slot, SlotKey},
 };
 
 mod carts;
@@ -55,16 +62,72 @@ impl Inventory {
 
     /// Opens all slots of `openings` that start in `[from, until)` and gives their number.
     /// Opening the same range twice would count its spots twice.
-    pub fn open(&self, openings: &[Opening], from: EpochSeconds, until: EpochSeconds) -> usize {
+    ///
+    /// # Errors
+    /// [`Outdated`] if `edition` is no longer the latest.
+    pub fn open(
+        &self,
+        edition: Edition,
+        openings: &[Opening],
+        from: EpochSeconds,
+        until: EpochSeconds,
+    ) -> Result<usize, Outdated> {
         let mut opened = 0;
         for opening in openings {
             for start_sec in opening.starts(from, until) {
                 let (key, terms) = opening.occurrence(start_sec);
-                lock(&self.slot_or_new(key)).open(opening.pool, &terms);
+                let slot = self.slot_or_new(key);
+                let mut slot = lock(&slot);
+                slot.turn_to(edition)?;
+                slot.open(opening.pool, &terms);
                 opened += 1;
             }
         }
-        opened
+        Ok(opened)
+    }
+
+    /// Lays ready what `next` opens in `[from, until)`, beside `on_sale`. An edition whose laying
+    /// ready was broken off must not be used again.
+    pub fn stage(
+        &self,
+        on_sale: Edition,
+        next: Edition,
+        openings: &[Opening],
+        from: EpochSeconds,
+        until: EpochSeconds,
+    ) {
+        for opening in openings {
+            for start_sec in opening.starts(from, until) {
+                let (key, terms) = opening.occurrence(start_sec);
+                let slot = self.slot_or_new(key);
+                let mut slot = lock(&slot);
+                // What was laid ready for it must not be lost.
+                if slot.turn_to(on_sale).is_ok() {
+                    slot.stage(next, opening.pool, &terms);
+                }
+            }
+        }
+    }
+
+    /// Turns all slots to the edition that is on sale, shows each to `see`, and forgets those that
+    /// it has no use for.
+    pub fn turn(&self, edition: Edition, mut see: impl FnMut(SlotKey, &Slot)) {
+        let known: Vec<(SlotKey, Arc<Mutex<Slot>>)> =
+            self.slots.iter().map(|slot| (*slot.key(), Arc::clone(slot.value()))).collect();
+        let mut blank = Vec::new();
+        for (key, slot) in known {
+            let mut slot = lock(&slot);
+            if slot.turn_to(edition).is_ok() {
+                see(key, &slot);
+            }
+            if slot.is_blank() {
+                blank.push(key);
+            }
+        }
+        for key in blank {
+            // Nobody else has it, and nobody can take anything of it.
+            self.slots.remove_if(&key, |_, slot| Arc::strong_count(slot) == 1);
+        }
     }
 
     /// Forgets slots that ended before `before` and gives their number.
@@ -94,34 +157,59 @@ impl Inventory {
         }
     }
 
-    /// Looks at the slots of `keys`, all at one moment.
-    pub fn examine<R>(&self, keys: &[Option<SlotKey>], look: impl FnOnce(&[Option<&Slot>]) -> R) -> R {
-        self.with_slots(keys, &[], |slots| look(&slots.seen(keys)))
+    /// Looks at the slots of `keys` as `edition` has them, all at one moment.
+    ///
+    /// # Errors
+    /// [`Outdated`] if one of them has turned to a later edition.
+    pub fn examine<R>(
+        &self,
+        edition: Edition,
+        keys: &[Option<SlotKey>],
+        look: impl FnOnce(&[Option<&Slot>]) -> R,
+    ) -> Result<R, Outdated> {
+        self.with_slots(keys, &[], |slots| {
+            slots.turn_to(edition)?;
+            Ok(look(&slots.seen(keys)))
+        })
     }
 
-    /// Looks at one open slot; `None` where there is none of that key.
-    pub fn look_at<R>(&self, key: SlotKey, look: impl FnOnce(&Slot) -> R) -> Option<R> {
-        let slot = Arc::clone(&*self.slots.get(&key)?);
-        let slot = lock(&slot);
-        slot.is_open().then(|| look(&slot))
+    /// Looks at one slot that is open as `edition` has it; `None` where there is none of that key.
+    ///
+    /// # Errors
+    /// [`Outdated`] if it has turned to a later edition.
+    pub fn look_at<R>(
+        &self,
+        edition: Edition,
+        key: SlotKey,
+        look: impl FnOnce(&Slot) -> R,
+    ) -> Result<Option<R>, Outdated> {
+        let Some(slot) = self.slots.get(&key).map(|slot| Arc::clone(&slot)) else { return Ok(None) };
+        let mut slot = lock(&slot);
+        slot.turn_to(edition)?;
+        Ok(slot.is_open().then(|| look(&slot)))
     }
 
-    /// Decides with the slots of `keys` in hand and takes what `decide` claims, in one step. The
-    /// cart's hold is used up where something is taken.
+    /// Decides with the slots of `keys` in hand as `edition` has them and takes what `decide`
+    /// claims, in one step. The cart's hold is used up where something is taken.
+    ///
+    /// # Errors
+    /// [`Outdated`] if one of them has turned to a later edition; then nothing has changed.
     pub fn reserve<R>(
         &self,
+        edition: Edition,
         keys: &[Option<SlotKey>],
         cart: CartKey,
         now: EpochSeconds,
         decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
-    ) -> (R, Reservation) {
+    ) -> Result<(R, Reservation), Outdated> {
         let held = self.carts.find(cart);
         let mut held = held.as_ref().map(|cart| lock(cart));
         let held_slots = held.as_ref().map(|cart| cart.slots.clone()).unwrap_or_default();
         self.with_slots(keys, &held_slots, |slots| {
+            slots.turn_to(edition)?;
             let (answer, claims) = decide(&slots.seen(keys));
             if claims.is_empty() {
-                return (answer, Reservation { claims, hold: None });
+                return Ok((answer, Reservation { claims, hold: None }));
             }
             slots.release_holds(cart, now);
             for claim in &claims {
@@ -131,24 +219,29 @@ impl Inventory {
                 held.slots.clear();
                 (cart, held.expires_sec)
             });
-            (answer, Reservation { claims, hold })
+            Ok((answer, Reservation { claims, hold }))
         })
     }
 
-    /// Decides with the slots of `keys` in hand and keeps what `decide` claims for the cart until
-    /// `expires_sec`. Whatever the cart held before is let go.
+    /// Decides with the slots of `keys` in hand as `edition` has them and keeps what `decide` claims
+    /// for the cart until `expires_sec`. Whatever the cart held before is let go.
+    ///
+    /// # Errors
+    /// [`Outdated`] if one of them has turned to a later edition; then nothing has changed.
     pub fn hold<R>(
         &self,
+        edition: Edition,
         keys: &[Option<SlotKey>],
         cart: CartKey,
         now: EpochSeconds,
         expires_sec: EpochSeconds,
         decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
-    ) -> R {
+    ) -> Result<R, Outdated> {
         let held = self.carts.find_or_new(cart, now, expires_sec);
         let mut held = lock(&held);
-        let held_slots = std::mem::take(&mut held.slots);
+        let held_slots = held.slots.clone();
         self.with_slots(keys, &held_slots, |slots| {
+            slots.turn_to(edition)?;
             let (answer, claims) = decide(&slots.seen(keys));
             slots.release_holds(cart, now);
             for claim in &claims {
@@ -156,13 +249,18 @@ impl Inventory {
             }
             held.expires_sec = expires_sec;
             held.slots = claims.iter().map(|claim| claim.slot).collect();
-            answer
+            Ok(answer)
         })
     }
 
     /// Lets go of whatever a cart holds.
     pub fn let_go(&self, cart: CartKey, now: EpochSeconds) {
-        self.hold(&[], cart, now, now, |_| ((), Vec::new()));
+        if let Some(held) = self.carts.find(cart) {
+            let mut held = lock(&held);
+            let held_slots = std::mem::take(&mut held.slots);
+            self.with_slots(&[], &held_slots, |slots| slots.release_holds(cart, now));
+            held.expires_sec = now;
+        }
         self.carts.forget(cart);
     }
 
@@ -204,6 +302,10 @@ impl Inventory {
     }
 
     fn slot_or_new(&self, key: SlotKey) -> Arc<Mutex<Slot>> {
+        // Most are known, and looking shuts nobody out.
+        if let Some(known) = self.slots.get(&key) {
+            return Arc::clone(&known);
+        }
         Arc::clone(&self.slots.entry(key).or_default())
     }
 
@@ -229,6 +331,13 @@ struct LockedSlots<'a> {
 }
 
 impl LockedSlots<'_> {
+    /// Turns all of them, or none if one has turned further.
+    fn turn_to(&mut self, edition: Edition) -> Result<(), Outdated> {
+        // One that has turned further may come after one that has not turned at all. That one may
+        // as well turn: this edition is on sale, or was.
+        self.guards.iter_mut().try_for_each(|(_, slot)| slot.turn_to(edition))
+    }
+
     /// The open slots of `keys`, in that order.
     fn seen(&self, keys: &[Option<SlotKey>]) -> Vec<Option<&Slot>> {
         let find = |key: &Option<SlotKey>| {

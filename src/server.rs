@@ -16,7 +16,7 @@ use tonic_health::{
 };
 
 use crate::{
-    app::{App, Limits, Parts},
+    app::{App, Limits, Parts, ReloadError, Reloaded},
     calls::{CallLimits, Calls},
     catalog_files::{self, Mistakes},
     clock::SystemClock,
@@ -31,13 +31,15 @@ use crate::{
 mod connection;
 mod health;
 mod listener;
+mod reload;
 mod routes;
 mod signals;
 
 use connection::Http;
 use listener::Listeners;
+use reload::Reloader;
 use routes::Doors;
-use signals::Signals;
+use signals::{Asked, Signals};
 
 /// How often recurring availability is extended and past slots are forgotten.
 const PAGE_TURN: Duration = Duration::from_secs(3600);
@@ -102,8 +104,10 @@ pub fn run(config: &Config) -> Result<(), ServeError> {
     control.block_on(async {
         let mut signals = Signals::new().map_err(ServeError::Start)?;
         let server = Server::start(config, assemble(config)?).await?;
-        signals.next().await;
-        server.stop(signals.next()).await;
+        while signals.next().await == Asked::ToReload {
+            server.ask_to_reload();
+        }
+        server.stop(signals.end()).await;
         Ok(())
     })
 }
@@ -115,8 +119,7 @@ fn assemble(config: &Config) -> Result<Parts, ServeError> {
         PaymentsChoice::Simulated => Arc::new(SimulatedGateway::default()),
     };
     Ok(Parts {
-        catalog: loaded.catalog,
-        openings: loaded.openings,
+        loaded,
         store: open_store(config)?,
         payments,
         clock: Arc::new(SystemClock),
@@ -153,6 +156,7 @@ pub struct Server {
     address: SocketAddr,
     app: Arc<App>,
     health: HealthReporter,
+    reloader: Arc<Reloader>,
     phase: watch::Sender<Phase>,
     connections: TaskTracker,
     workers: Vec<thread::JoinHandle<()>>,
@@ -169,6 +173,7 @@ impl Server {
     /// # Errors
     /// [`ServeError`].
     pub async fn start(config: &Config, parts: Parts) -> Result<Self, ServeError> {
+        let files = parts.loaded.files.clone();
         let app = App::open(parts).await?;
         let listeners = bind(config)?;
         let address = listeners.address();
@@ -187,10 +192,36 @@ impl Server {
         let workers = start_workers(config, listeners, &reception).map_err(ServeError::Start)?;
         let mut attendants = JoinSet::new();
         attendants.spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
-        attendants.spawn(turn_pages(Arc::clone(&app), watching));
+        attendants.spawn(turn_pages(Arc::clone(&app), watching.clone()));
+        let reloader = Arc::new(Reloader::new(Arc::clone(&app), config.sales.catalog.clone()));
+        attendants.spawn(Arc::clone(&reloader).attend(config.sales.catalog_watch, files, watching));
         tracing::info!(%address, workers = workers.len(), "listening");
         let Shutdown { drain_delay, drain_timeout } = config.shutdown;
-        Ok(Self { address, app, health, phase, connections, workers, attendants, drain_delay, drain_timeout })
+        Ok(Self {
+            address,
+            app,
+            health,
+            reloader,
+            phase,
+            connections,
+            workers,
+            attendants,
+            drain_delay,
+            drain_timeout,
+        })
+    }
+
+    /// Reads the catalogue again and puts it on sale, or says why the present one stays.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; everything that is wrong has been logged.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.reloader.reload().await
+    }
+
+    /// Asks for the same to be done beside the calls.
+    fn ask_to_reload(&self) {
+        self.reloader.ask();
     }
 
     /// Where it listens.

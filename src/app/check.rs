@@ -1,6 +1,6 @@
 //! Looking at a cart.
 
-use super::{App, Refusal, cart_key};
+use super::{App, Refusal, Sale, Undecided, cart_key};
 use crate::domain::{
     fees::FeeTable,
     fulfillability::{self, Assessment, Fulfillability, Inquiry, OrderResult, Purpose},
@@ -36,25 +36,29 @@ impl App {
     /// # Errors
     /// [`Refusal::UnknownMerchant`], [`Refusal::Unreadable`].
     pub fn check(&self, cart: &Cart) -> Result<Checked, Refusal> {
-        let catalog = self.catalog();
+        self.decide(|sale| self.check_by(sale, cart))
+    }
+
+    fn check_by(&self, sale: &Sale, cart: &Cart) -> Result<Checked, Undecided> {
+        let Sale { edition, catalog } = sale;
         let merchant = catalog.merchant_ix(&cart.merchant_id).ok_or(Refusal::UnknownMerchant)?;
-        let keys = fulfillability::slot_keys(&catalog, merchant, &cart.items);
+        let keys = fulfillability::slot_keys(catalog, merchant, &cart.items);
         let cart_key = cart.cart_id.as_deref().map(cart_key);
         let viewer = self.viewer(cart_key);
         let assess = |slots: &[Option<&Slot>]| {
             let items = &cart.items;
             let purpose = Purpose::Check;
-            fulfillability::assess(&Inquiry { catalog: &catalog, merchant, items, slots, viewer, purpose })
+            fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose })
         };
         let (Some(key), Some(hold_sec)) = (cart_key, catalog.merchant(merchant).cart_hold_sec) else {
-            return Ok(checked(self.inventory.examine(&keys, assess), None));
+            return Ok(checked(self.inventory.examine(*edition, &keys, assess)?, None));
         };
         let expires_sec = viewer.now.saturating_add(i64::from(hold_sec));
-        let assessment = self.inventory.hold(&keys, key, viewer.now, expires_sec, |slots| {
+        let assessment = self.inventory.hold(*edition, &keys, key, viewer.now, expires_sec, |slots| {
             let assessment = assess(slots);
             let claims = sellable_claims(&assessment);
             (assessment, claims)
-        });
+        })?;
         if self.is_ordered(cart)? {
             self.inventory.let_go(key, viewer.now);
             return Ok(checked(assessment, None));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    App, Created, Refusal, cart_key, named,
+    App, Created, Refusal, Sale, Undecided, cart_key, named,
     payment::{Bill, NotPaid},
     tokens::{TokenClaim, TokenGuard, let_go},
 };
@@ -86,38 +86,32 @@ impl App {
         if let Some(replay) = self.store.by_token(&command.token)? {
             return replayed(&command, replay);
         }
-        match self.plan(&command)? {
+        match self.decide(|sale| self.plan(sale, &command))? {
             Ok(plan) => self.carry_out(&command, plan).await,
             Err(failure) => Ok(Err(failure)),
         }
     }
 
     /// Decides and, if the order can be created, takes its spots in the same step.
-    fn plan(&self, command: &CreateOrder) -> Result<Result<Plan, OrderFailure>, Refusal> {
+    fn plan(&self, sale: &Sale, command: &CreateOrder) -> Result<Result<Plan, OrderFailure>, Undecided> {
         let CreateOrder { token, order, fingerprint: _ } = command;
-        let catalog = self.catalog();
+        let Sale { edition, catalog } = sale;
         let merchant = catalog.merchant_ix(&order.merchant_id).ok_or(Refusal::UnknownMerchant)?;
-        let keys = fulfillability::slot_keys(&catalog, merchant, &order.items);
+        let keys = fulfillability::slot_keys(catalog, merchant, &order.items);
         let cart = cart_key(token);
         let viewer = self.viewer(Some(cart));
         let (verdict, reservation) =
-            self.inventory.reserve(&keys, cart, viewer.now, |slots: &[Option<&Slot>]| {
+            self.inventory.reserve(*edition, &keys, cart, viewer.now, |slots: &[Option<&Slot>]| {
                 let (items, purpose) = (&order.items, Purpose::Create);
-                let assessment = fulfillability::assess(&Inquiry {
-                    catalog: &catalog,
-                    merchant,
-                    items,
-                    slots,
-                    viewer,
-                    purpose,
-                });
+                let assessment =
+                    fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose });
                 match failure(order, &assessment) {
                     Some(failure) => (Err(failure), Vec::new()),
                     None => (Ok(assessment.clone()), assessment.claims),
                 }
-            });
+            })?;
         Ok(verdict.map(|assessment| {
-            let claims = named(&catalog, reservation.claims());
+            let claims = named(catalog, reservation.claims());
             Plan { assessment, claims, reservation }
         }))
     }

@@ -1,10 +1,9 @@
 //! Looking at slots, without a cart.
 
-use super::{App, Refusal};
+use super::{App, Refusal, Sale};
 use crate::domain::{
     availability::{self, AskedSlot, SeenSlot},
-    catalog::{Catalog, MerchantIx},
-    slot::Viewer,
+    slot::{Outdated, Viewer},
 };
 
 /// How many slots are looked at before other calls of the thread get their turn.
@@ -39,15 +38,15 @@ impl App {
     /// [`Refusal::UnknownMerchant`].
     pub async fn look_up(&self, lookup: Lookup) -> Result<Vec<SeenSlot>, Refusal> {
         let Lookup { merchant_id, slots } = lookup;
-        let catalog = self.catalog();
-        let merchant = catalog.merchant_ix(&merchant_id).ok_or(Refusal::UnknownMerchant)?;
+        self.catalog().merchant_ix(&merchant_id).ok_or(Refusal::UnknownMerchant)?;
         let viewer = self.viewer(None);
         let mut seen = Vec::with_capacity(slots.len());
         for (at, asked) in slots.into_iter().enumerate() {
             if (at + 1).is_multiple_of(SLOTS_PER_TURN) {
                 tokio::task::yield_now().await;
             }
-            let spots_open = self.spots_open(&catalog, merchant, &asked, viewer);
+            let spots_open =
+                self.decide(|sale| Ok(self.spots_open(sale, &merchant_id, &asked, viewer)?))?;
             seen.push(SeenSlot { asked, spots_open });
         }
         Ok(seen)
@@ -58,16 +57,25 @@ impl App {
     /// # Errors
     /// [`Refusal::UnknownMerchant`].
     pub fn look_at(&self, lookup: &SlotLookup) -> Result<u32, Refusal> {
-        let catalog = self.catalog();
-        let merchant = catalog.merchant_ix(&lookup.merchant_id).ok_or(Refusal::UnknownMerchant)?;
-        Ok(self.spots_open(&catalog, merchant, &lookup.slot, self.viewer(None)))
+        let SlotLookup { merchant_id, slot } = lookup;
+        self.catalog().merchant_ix(merchant_id).ok_or(Refusal::UnknownMerchant)?;
+        let viewer = self.viewer(None);
+        self.decide(|sale| Ok(self.spots_open(sale, merchant_id, slot, viewer)?))
     }
 
     /// Spots that can be sold; none of a slot that is not known.
-    fn spots_open(&self, catalog: &Catalog, merchant: MerchantIx, asked: &AskedSlot, viewer: Viewer) -> u32 {
-        let Some(key) = asked.key(catalog, merchant) else { return 0 };
+    fn spots_open(
+        &self,
+        sale: &Sale,
+        merchant_id: &str,
+        asked: &AskedSlot,
+        viewer: Viewer,
+    ) -> Result<u32, Outdated> {
+        let Sale { edition, catalog } = sale;
+        let key = catalog.merchant_ix(merchant_id).and_then(|merchant| asked.key(catalog, merchant));
+        let Some(key) = key else { return Ok(0) };
         let service = catalog.service(key.service);
         let look = |slot: &_| availability::spots_open(service, key, slot, viewer);
-        self.inventory.look_at(key, look).unwrap_or(0)
+        Ok(self.inventory.look_at(*edition, key, look)?.unwrap_or(0))
     }
 }

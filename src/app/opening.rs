@@ -1,16 +1,18 @@
 //! Opening for business: what is on record is brought back before anything is sold.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
-use super::{App, Limits, Tokens, known, payment::Unsettled, prices, tokens::TokenClaim};
+use super::{App, Limits, Sale, Tokens, indexed, payment::Unsettled, prices, tokens::TokenClaim};
 use crate::{
+    catalog_files::Loaded,
     clock::Clock,
     domain::{
-        catalog::Catalog,
+        catalog::Register,
         order::EpochSeconds,
-        slot::{Claim, MAX_DURATION_SEC, Opening},
+        slot::{Claim, Edition, MAX_DURATION_SEC, Opening},
     },
     inventory::Inventory,
     payments::Payments,
@@ -24,9 +26,7 @@ pub type OpenError = StoreError;
 #[derive(Debug)]
 pub struct Parts {
     /// What is on sale.
-    pub catalog: Catalog,
-    /// When, and how many.
-    pub openings: Vec<Opening>,
+    pub loaded: Loaded,
     /// Where orders are kept.
     pub store: Arc<dyn Store>,
     /// Who takes the money.
@@ -37,11 +37,12 @@ pub struct Parts {
     pub limits: Limits,
 }
 
-/// Recurring availability, and until when it has been opened.
+/// Recurring availability of the edition on sale, and until when it has been opened.
 #[derive(Debug)]
 pub(super) struct Calendar {
+    edition: Edition,
     recurring: Vec<Opening>,
-    opened_until: Mutex<EpochSeconds>,
+    opened_until: EpochSeconds,
 }
 
 impl App {
@@ -51,19 +52,30 @@ impl App {
     /// # Errors
     /// If the store cannot be read as a whole or cannot be written.
     pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
-        let Parts { mut catalog, openings, store, payments, clock, limits } = parts;
+        let Parts { loaded, store, payments, clock, limits } = parts;
+        let Loaded { mut catalog, openings, files: _ } = loaded;
         let now = clock.now_sec();
         let inventory = Inventory::with_capacity(openings.len());
-        let recovered = recover(&*store, &catalog, &inventory, now)?;
+        let recovered = recover(&*store, catalog.register_mut(), &inventory, now)?;
         let prices = prices::remember(&mut catalog, &recovered.prices);
         if prices != recovered.prices {
             store.commit(Change::Prices(prices)).await?;
         }
         let calendar = Calendar::open(openings, &inventory, now, limits.horizon_sec);
+        let pending: Vec<(PaymentIntent, Vec<Claim>)> = recovered
+            .pending
+            .into_iter()
+            .map(|intent| {
+                let claims = indexed(catalog.register_mut(), &intent.claims);
+                (intent, claims)
+            })
+            .collect();
+        let edition = calendar.edition;
         let app = Arc::new(Self {
-            catalog: Arc::new(catalog),
+            sale: ArcSwap::from_pointee(Sale { edition, catalog: Arc::new(catalog) }),
             inventory,
-            calendar,
+            calendar: Mutex::new(calendar),
+            last_edition: Arc::new(tokio::sync::Mutex::new(edition)),
             store,
             payments,
             clock,
@@ -74,10 +86,10 @@ impl App {
         tracing::info!(
             slots = app.inventory.len(),
             orders = recovered.orders,
-            open_payments = recovered.pending.len(),
+            open_payments = pending.len(),
             "open for business"
         );
-        app.settle_all(recovered.pending);
+        app.settle_all(pending);
         Ok(app)
     }
 
@@ -86,31 +98,36 @@ impl App {
     pub fn turn_the_page(&self) {
         let now = self.now();
         let retired = self.inventory.retire(now.saturating_sub(MAX_DURATION_SEC));
-        let opened = self.calendar.extend(&self.inventory, now.saturating_add(self.limits.horizon_sec));
+        let until = now.saturating_add(self.limits.horizon_sec);
+        let opened = self.calendar().extend(&self.inventory, until);
         tracing::debug!(opened, retired, "the calendar moved on");
     }
 
-    fn settle_all(self: &Arc<Self>, pending: Vec<PaymentIntent>) {
-        for intent in pending {
+    pub(super) fn calendar(&self) -> MutexGuard<'_, Calendar> {
+        self.calendar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle_all(self: &Arc<Self>, pending: Vec<(PaymentIntent, Vec<Claim>)>) {
+        for (intent, claims) in pending {
             let TokenClaim::First(token) = self.tokens.claim(&intent.token) else { continue };
-            let claims = known(&self.catalog(), &intent.claims);
             self.inventory.restore(&claims);
             let app = Arc::clone(self);
-            self.commands.spawn(async move { app.settle(Unsettled { intent, token }).await });
+            self.commands.spawn(async move { app.settle(Unsettled { intent, claims, token }).await });
         }
     }
 }
 
 fn recover(
     store: &dyn Store,
-    catalog: &Catalog,
+    register: &mut Register,
     inventory: &Inventory,
     now: EpochSeconds,
 ) -> Result<Recovered, StoreError> {
     let mut sold = |claims: &[NamedClaim]| {
-        let ahead: Vec<Claim> =
-            known(catalog, claims).into_iter().filter(|claim| claim.slot.end_sec() >= now).collect();
-        inventory.restore(&ahead);
+        let is_ahead =
+            |claim: &&NamedClaim| claim.start_sec.saturating_add(i64::from(claim.duration_sec)) >= now;
+        let ahead: Vec<NamedClaim> = claims.iter().filter(is_ahead).cloned().collect();
+        inventory.restore(&indexed(register, &ahead));
     };
     store.recover(&mut sold)
 }
@@ -118,19 +135,47 @@ fn recover(
 impl Calendar {
     /// Opens single slots however far ahead, and recurring ones within the horizon.
     fn open(openings: Vec<Opening>, inventory: &Inventory, now: EpochSeconds, horizon_sec: i64) -> Self {
-        let from = now.saturating_sub(MAX_DURATION_SEC);
-        let until = now.saturating_add(horizon_sec);
-        let (recurring, single): (Vec<_>, Vec<_>) =
-            openings.into_iter().partition(|opening| opening.recurrence.is_some());
-        inventory.open(&single, from, EpochSeconds::MAX);
-        inventory.open(&recurring, from, until);
-        Self { recurring, opened_until: Mutex::new(until) }
+        let edition = Edition::default();
+        Self::begin(edition, openings, now, horizon_sec, |openings, from, until| {
+            // A new inventory is of the first edition.
+            let _ = inventory.open(edition, openings, from, until);
+        })
     }
 
-    fn extend(&self, inventory: &Inventory, until: EpochSeconds) -> usize {
-        let mut opened_until = self.opened_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = *opened_until;
-        *opened_until = from.max(until);
-        inventory.open(&self.recurring, from, until)
+    /// Lays the same ready for an edition to come.
+    pub(super) fn stage(
+        &self,
+        next: Edition,
+        openings: Vec<Opening>,
+        inventory: &Inventory,
+        now: EpochSeconds,
+        horizon_sec: i64,
+    ) -> Self {
+        Self::begin(next, openings, now, horizon_sec, |openings, from, until| {
+            inventory.stage(self.edition, next, openings, from, until);
+        })
+    }
+
+    fn begin(
+        edition: Edition,
+        openings: Vec<Opening>,
+        now: EpochSeconds,
+        horizon_sec: i64,
+        open: impl Fn(&[Opening], EpochSeconds, EpochSeconds),
+    ) -> Self {
+        let from = now.saturating_sub(MAX_DURATION_SEC);
+        let opened_until = now.saturating_add(horizon_sec);
+        let (recurring, single): (Vec<_>, Vec<_>) =
+            openings.into_iter().partition(|opening| opening.recurrence.is_some());
+        open(&single, from, EpochSeconds::MAX);
+        open(&recurring, from, opened_until);
+        Self { edition, recurring, opened_until }
+    }
+
+    fn extend(&mut self, inventory: &Inventory, until: EpochSeconds) -> usize {
+        let from = self.opened_until;
+        self.opened_until = from.max(until);
+        // This is the calendar on sale for as long as it is in hand, so no slot is further.
+        inventory.open(self.edition, &self.recurring, from, until).unwrap_or_default()
     }
 }

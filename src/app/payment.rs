@@ -5,12 +5,13 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use tokio::time::timeout;
 
-use super::{App, Refusal, known, tokens::TokenGuard};
+use super::{App, Refusal, tokens::TokenGuard};
 use crate::{
     domain::{
         failure::{FailureCause, OrderFailure},
         money::Money,
         order::{OrderId, PaymentMethod},
+        slot::Claim,
     },
     payments::{Charge, ChargeAnswer, ChargeKey, ChargeRefusal, Undone},
     store::{Change, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, StoreError},
@@ -49,6 +50,8 @@ impl From<StoreError> for NotPaid {
 #[derive(Debug)]
 pub(super) struct Unsettled {
     pub(super) intent: PaymentIntent,
+    /// The spots that it has.
+    pub(super) claims: Vec<Claim>,
     pub(super) token: TokenGuard,
 }
 
@@ -101,9 +104,8 @@ impl App {
 
     /// Undoes a payment that the last run left open, then gives its spots and its token free.
     pub(super) async fn settle(&self, unsettled: Unsettled) {
-        let Unsettled { intent, token } = unsettled;
+        let Unsettled { intent, claims, token } = unsettled;
         let order = self.store.order_id(&intent.token);
-        let claims = known(&self.catalog(), &intent.claims);
         let outcome = self.undo(&ChargeKey::new(&order, intent.attempt)).await;
         match self.record_end(intent, outcome).await {
             Ok(()) => {

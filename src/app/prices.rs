@@ -10,11 +10,16 @@ use crate::{
 pub(super) fn remember(catalog: &mut Catalog, book: &PriceBook) -> PriceBook {
     for entry in &book.entries {
         if let Some((service, ticket)) = find(catalog, entry) {
-            let ticket = &mut catalog.service_mut(service).tickets[usize::from(ticket.0)];
+            let ticket = catalog.service_mut(service).ticket_mut(ticket);
             let moved = ticket.price != entry.current;
             ticket.previous_price = if moved { Some(entry.current) } else { entry.previous };
         }
     }
+    in_force(catalog)
+}
+
+/// The prices of a catalogue that has been told its previous ones.
+pub(super) fn in_force(catalog: &Catalog) -> PriceBook {
     PriceBook { entries: entries(catalog) }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use crate::domain::{
-    catalog::{Catalog, Merchant, MerchantIx, Service, ServiceIx, TicketIx},
+    catalog::{Catalog, Merchant, MerchantIx, Register, Service, ServiceIx, TicketIx},
     money::Currency,
     slot::Opening,
 };
@@ -34,6 +34,11 @@ pub(super) fn stand_in_currency() -> Currency {
 }
 
 impl Draft {
+    /// An empty draft of a catalogue that keeps the indexes in `register`.
+    pub(super) fn after(register: Register) -> Self {
+        Self { catalog: Catalog::with_register(register), ..Self::default() }
+    }
+
     /// Adds a merchant; a second one of its id is reported.
     pub(super) fn add_merchant(&mut self, id: String, name: String, at: &Place<'_>) {
         if self.catalog.merchant_ix(&id).is_some() {

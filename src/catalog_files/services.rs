@@ -3,7 +3,7 @@
 mod forms;
 mod tickets;
 
-use crate::domain::catalog::{BookingWindow, Fee, MerchantIx, Service, TicketRules};
+use crate::domain::catalog::{BookingWindow, Fee, MerchantIx, Register, Service, TicketRules};
 
 use super::{
     draft::Draft,
@@ -13,7 +13,7 @@ use super::{
     texts::{self, Text},
 };
 use forms::Form;
-use tickets::TicketEntry;
+use tickets::{Numbering, TicketEntry};
 
 message! {
     /// An element of the service feed.
@@ -55,11 +55,18 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Field<ServiceEntry
     let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
     let merchant = merchant_id.as_ref().and_then(|id| draft.merchant(id, &at.key("merchant_id")));
     let mut till = Till { currency: merchant.and_then(|merchant| draft.currency_of(merchant)) };
-    let read = |merchant, id| read(merchant, id, service, &mut till, at);
     match (merchant, merchant_id, service_id) {
-        (Some(merchant), _, Some(id)) => draft.add_service(read(merchant, id), &at.key("service_id")),
+        (Some(merchant), Some(merchant_id), Some(id)) => {
+            let register = draft.catalog.register_mut();
+            let ix = register.service(&merchant_id, &id);
+            let service = read(merchant, id, service, Numbering { register, service: ix }, &mut till, at);
+            draft.add_service(service, &at.key("service_id"));
+        }
         (_, merchant_id, service_id) => {
-            read(MerchantIx(0), String::new());
+            let register = &mut Register::default();
+            let ix = register.service("", "");
+            let numbering = Numbering { register, service: ix };
+            read(MerchantIx(0), String::new(), service, numbering, &mut till, at);
             draft.refuse_service(merchant_id.unwrap_or_default(), service_id.unwrap_or_default());
         }
     }
@@ -68,7 +75,14 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Field<ServiceEntry
     }
 }
 
-fn read(merchant: MerchantIx, id: String, feed: ServiceEntry, till: &mut Till, at: &Place<'_>) -> Service {
+fn read(
+    merchant: MerchantIx,
+    id: String,
+    feed: ServiceEntry,
+    numbering: Numbering<'_>,
+    till: &mut Till,
+    at: &Place<'_>,
+) -> Service {
     let ServiceEntry {
         merchant_id: _,
         service_id: _,
@@ -96,7 +110,7 @@ fn read(merchant: MerchantIx, id: String, feed: ServiceEntry, till: &mut Till, a
         id,
         name,
         price: till.optional(price, &at.key("price")),
-        tickets: tickets::read(ticket_type, till, &at.key("ticket_type")),
+        tickets: tickets::read(ticket_type, numbering, till, &at.key("ticket_type")),
         per_order_fees: per_order_fees(per_order_fee, till, &at.key("per_order_fee")),
         booking_window: booking_window(rules, &at.key("rules")),
         questions: Vec::new(),

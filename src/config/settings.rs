@@ -150,6 +150,9 @@ settings! {
     sales: Sales {
         /// Directory of the catalogue files.
         catalog: PathBuf = "examples/catalog", Directory;
+        /// How often the catalogue's files are looked at for changes, which are then read; 0 means
+        /// never.
+        catalog_watch: Option<Duration> = "5s", ZeroIsNone(Span("0s", "1h"));
         /// How far ahead recurring availability is opened.
         availability_horizon: Duration = "400d", Span("1d", "3650d");
         /// Line items that one order may have.

@@ -2,7 +2,7 @@
 //! that they cannot disagree.
 
 use super::{
-    catalog::{Catalog, MerchantIx, Service, TicketIx},
+    catalog::{Catalog, MerchantIx, Service},
     order::EpochSeconds,
     slot::{Claimed, Slot, SlotKey, SlotTerms, Viewer},
 };
@@ -118,8 +118,7 @@ pub fn window_fault(service: &Service, key: SlotKey, terms: &SlotTerms, now: Epo
 impl Service {
     /// Everything that can take a spot of this service.
     fn all_claims(&self) -> Vec<Claimed> {
-        let tickets = 0..u16::try_from(self.tickets.len()).unwrap_or(u16::MAX);
-        let tickets = tickets.map(|ix| Claimed::Ticket(TicketIx(ix)));
+        let tickets = self.tickets.iter().map(|ticket| Claimed::Ticket(ticket.ix));
         self.price.map(|_| Claimed::Appointment).into_iter().chain(tickets).collect()
     }
 }

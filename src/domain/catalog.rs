@@ -2,7 +2,8 @@
 //!
 //! A [`Catalog`] is immutable and has been checked as a whole when it was built; code that holds
 //! one need not doubt it. Ids are interned: inside, a service is a [`ServiceIx`] and a ticket type
-//! a [`TicketIx`] of its service.
+//! a [`TicketIx`] of its service. A catalogue that takes the place of another keeps the other's
+//! [`Register`], so that what is counted under an index stays true.
 
 use std::collections::HashMap;
 
@@ -17,11 +18,11 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MerchantIx(pub u32);
 
-/// A service of the catalogue, over all merchants.
+/// A service, over all merchants; for ever the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceIx(pub u32);
 
-/// A ticket type within its service.
+/// A ticket type within its service; for ever the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TicketIx(pub u16);
 
@@ -29,12 +30,32 @@ pub struct TicketIx(pub u16);
 #[derive(Debug, Default)]
 pub struct Catalog {
     merchants: Vec<Merchant>,
-    services: Vec<Service>,
+    services: Vec<(ServiceIx, Service)>,
     merchants_by_id: HashMap<String, MerchantIx>,
     services_by_id: HashMap<MerchantIx, HashMap<String, ServiceIx>>,
+    /// Where in `services` the service of an index is, if it is sold.
+    places: Vec<Option<usize>>,
+    register: Register,
 }
 
 impl Catalog {
+    /// An empty catalogue that gives every service and ticket type the index it has in `register`.
+    #[must_use]
+    pub fn with_register(register: Register) -> Self {
+        Self { register, ..Self::default() }
+    }
+
+    /// Every index given so far.
+    #[must_use]
+    pub fn register(&self) -> &Register {
+        &self.register
+    }
+
+    /// Every index given so far, to give further ones.
+    pub fn register_mut(&mut self) -> &mut Register {
+        &mut self.register
+    }
+
     /// Adds a merchant and gives its index; a second one of the same id takes the first one's
     /// place in look-ups, so the loader refuses it beforehand.
     pub fn add_merchant(&mut self, merchant: Merchant) -> MerchantIx {
@@ -44,11 +65,17 @@ impl Catalog {
         ix
     }
 
-    /// Adds a service under its merchant and gives its index.
-    pub fn add_service(&mut self, service: Service) -> ServiceIx {
-        let ix = ServiceIx(index(self.services.len()));
+    /// Adds a service under its merchant and gives its index. Its ticket types get theirs.
+    pub fn add_service(&mut self, mut service: Service) -> ServiceIx {
+        let ix = self.register.service(&self.merchants[service.merchant.0 as usize].id, &service.id);
+        for ticket in &mut service.tickets {
+            ticket.ix = self.register.ticket(ix, &ticket.id).unwrap_or(ticket.ix);
+        }
         self.services_by_id.entry(service.merchant).or_default().insert(service.id.clone(), ix);
-        self.services.push(service);
+        let at = ix.0 as usize;
+        self.places.resize(self.places.len().max(at + 1), None);
+        self.places[at] = Some(self.services.len());
+        self.services.push((ix, service));
         ix
     }
 
@@ -76,14 +103,31 @@ impl Catalog {
     }
 
     /// The service behind an index of this catalogue.
+    ///
+    /// # Panics
+    /// If it is not one that this catalogue sells.
     #[must_use]
     pub fn service(&self, ix: ServiceIx) -> &Service {
-        &self.services[ix.0 as usize]
+        self.find_service(ix).expect("the index is one of this catalogue")
+    }
+
+    /// The service behind an index, if it is sold by this catalogue.
+    #[must_use]
+    pub fn find_service(&self, ix: ServiceIx) -> Option<&Service> {
+        self.place_of(ix).map(|place| &self.services[place].1)
     }
 
     /// The service behind an index of this catalogue, to complete it while building.
+    ///
+    /// # Panics
+    /// If it is not one that this catalogue sells.
     pub fn service_mut(&mut self, ix: ServiceIx) -> &mut Service {
-        &mut self.services[ix.0 as usize]
+        let place = self.place_of(ix).expect("the index is one of this catalogue");
+        &mut self.services[place].1
+    }
+
+    fn place_of(&self, ix: ServiceIx) -> Option<usize> {
+        self.places.get(ix.0 as usize).copied().flatten()
     }
 
     /// All merchants in file order.
@@ -94,12 +138,46 @@ impl Catalog {
 
     /// All services in file order, each with its index.
     pub fn services(&self) -> impl Iterator<Item = (ServiceIx, &Service)> {
-        self.services.iter().enumerate().map(|(at, service)| (ServiceIx(index(at)), service))
+        self.services.iter().map(|(ix, service)| (*ix, service))
     }
 }
 
 fn index(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// The indexes of services and ticket types. One that has been given stays with its id, whether or
+/// not a catalogue still has that, and is never given for anything else.
+#[derive(Debug, Clone, Default)]
+pub struct Register {
+    /// By merchant id, then by service id.
+    services: HashMap<String, HashMap<String, ServiceIx>>,
+    /// By service, the ids of its ticket types in the order of their indexes.
+    tickets: Vec<Vec<String>>,
+}
+
+impl Register {
+    /// The index of a service; a new one gets the next.
+    pub fn service(&mut self, merchant_id: &str, service_id: &str) -> ServiceIx {
+        if let Some(ix) = self.services.get(merchant_id).and_then(|services| services.get(service_id)) {
+            return *ix;
+        }
+        let ix = ServiceIx(index(self.tickets.len()));
+        self.tickets.push(Vec::new());
+        self.services.entry(merchant_id.to_owned()).or_default().insert(service_id.to_owned(), ix);
+        ix
+    }
+
+    /// The index of a ticket type; a new one gets the next, as long as there is one.
+    pub fn ticket(&mut self, service: ServiceIx, ticket_id: &str) -> Option<TicketIx> {
+        let known = &mut self.tickets[service.0 as usize];
+        let at = known.iter().position(|id| id == ticket_id).unwrap_or(known.len());
+        let ix = u16::try_from(at).ok().map(TicketIx)?;
+        if at == known.len() {
+            known.push(ticket_id.to_owned());
+        }
+        Some(ix)
+    }
 }
 
 /// A seller. All its services are priced in one currency.
@@ -184,23 +262,46 @@ impl Service {
     /// The ticket type of that id.
     #[must_use]
     pub fn ticket_ix(&self, ticket_id: &str) -> Option<TicketIx> {
-        self.tickets
-            .iter()
-            .position(|ticket| ticket.id == ticket_id)
-            .and_then(|at| u16::try_from(at).ok())
-            .map(TicketIx)
+        self.tickets.iter().find(|ticket| ticket.id == ticket_id).map(|ticket| ticket.ix)
+    }
+
+    /// Whether an index is that of a ticket type which is sold.
+    #[must_use]
+    pub fn has_ticket(&self, ix: TicketIx) -> bool {
+        self.place_of(ix).is_some()
     }
 
     /// The ticket type behind an index of this service.
+    ///
+    /// # Panics
+    /// If it is not one that this service sells.
     #[must_use]
     pub fn ticket(&self, ix: TicketIx) -> &TicketType {
-        &self.tickets[usize::from(ix.0)]
+        &self.tickets[self.place_of(ix).expect("the index is one of this service")]
+    }
+
+    /// The ticket type behind an index of this service, to complete it while building.
+    ///
+    /// # Panics
+    /// If it is not one that this service sells.
+    pub fn ticket_mut(&mut self, ix: TicketIx) -> &mut TicketType {
+        let place = self.place_of(ix).expect("the index is one of this service");
+        &mut self.tickets[place]
+    }
+
+    /// Where a ticket type is: at its index, unless others have come and gone.
+    fn place_of(&self, ix: TicketIx) -> Option<usize> {
+        let at = usize::from(ix.0);
+        let is_it = |ticket: &TicketType| ticket.ix == ix;
+        if self.tickets.get(at).is_some_and(is_it) { Some(at) } else { self.tickets.iter().position(is_it) }
     }
 }
 
 /// A kind of ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketType {
+    /// Index within its service, given by the [`Register`].
+    pub ix: TicketIx,
     /// Id, unique within the service.
     pub id: String,
     /// What it is, e.g. "Adult".
@@ -432,4 +533,30 @@ pub enum Reduction {
     UnitPrice(Money),
     /// A ticket costs this many per cent less.
     Percent(Decimal),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_stays_with_its_id_and_goes_to_no_other() {
+        let mut register = Register::default();
+        let services = [("a", "x"), ("a", "y"), ("b", "x"), ("a", "x"), ("b", "x")];
+        let given = services.map(|(merchant, service)| register.service(merchant, service));
+        assert_eq!(given, [0, 1, 2, 0, 2].map(ServiceIx));
+        let tickets = [(0, "t"), (0, "u"), (1, "u"), (0, "u"), (1, "t"), (0, "t")];
+        let given = tickets.map(|(service, ticket)| register.ticket(ServiceIx(service), ticket));
+        assert_eq!(given, [0, 1, 0, 1, 1, 0].map(|ix| Some(TicketIx(ix))));
+    }
+
+    #[test]
+    fn ticket_types_are_given_indexes_as_long_as_there_are_any() {
+        let mut register = Register::default();
+        let service = register.service("a", "x");
+        register.tickets[0] = vec![String::new(); usize::from(u16::MAX)];
+        assert_eq!(register.ticket(service, "last"), Some(TicketIx(u16::MAX)));
+        assert_eq!(register.ticket(service, "one more"), None);
+        assert_eq!(register.ticket(service, "last"), Some(TicketIx(u16::MAX)));
+    }
 }

@@ -74,6 +74,7 @@ pub(crate) fn fee(name: &str, amount: Money) -> Fee {
 
 pub(crate) fn ticket_type(id: &str, price: Money) -> TicketType {
     TicketType {
+        ix: TicketIx(0),
         id: id.into(),
         short_description: LocalizedText::default(),
         option_description: LocalizedText::default(),
@@ -95,7 +96,10 @@ fn merchant(id: &str, currency_code: &str) -> Merchant {
     }
 }
 
-fn service(merchant: MerchantIx, id: &str, tickets: Vec<TicketType>) -> Service {
+fn service(merchant: MerchantIx, id: &str, mut tickets: Vec<TicketType>) -> Service {
+    for (at, ticket) in (0..).zip(&mut tickets) {
+        ticket.ix = TicketIx(at);
+    }
     Service {
         merchant,
         id: id.into(),

@@ -4,6 +4,10 @@
 //! on every pool that serves its type, so that an overall limit and a limit for one type bind
 //! together. What is taken is counted by ticket type and not by pool: the pools of a slot may be
 //! cut anew by another catalogue and the count stays true.
+//!
+//! Catalogues follow one another as [`Edition`]s. What the next one opens is laid ready beside what
+//! is on sale, and a slot turns to it as a whole when it is first needed by the next edition's
+//! rules. It never turns back: whoever decides by an older edition must decide anew.
 
 use smallvec::SmallVec;
 
@@ -200,6 +204,45 @@ struct Hold {
     expires_sec: EpochSeconds,
 }
 
+/// The number of a catalogue; a later one is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Edition(pub u32);
+
+impl Edition {
+    /// The one after.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// The catalogue that a decision goes by is no longer the one on sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a later catalogue is on sale")]
+pub struct Outdated;
+
+/// What a catalogue opens in a slot.
+#[derive(Debug, Default)]
+struct Offer {
+    pools: SmallVec<[Pool; 2]>,
+    terms: Option<Box<SlotTerms>>,
+}
+
+impl Offer {
+    fn add(&mut self, pool: Pool, terms: &SlotTerms) {
+        match self.pools.iter_mut().find(|known| known.tickets == pool.tickets) {
+            Some(known) => known.allotment = known.allotment.saturating_add(pool.allotment),
+            None => self.pools.push(pool),
+        }
+        let terms = self.terms().joined_with(terms);
+        self.terms = (!terms.is_plain()).then(|| Box::new(terms));
+    }
+
+    fn terms(&self) -> SlotTerms {
+        self.terms.as_deref().copied().unwrap_or_default()
+    }
+}
+
 /// What has been taken from a slot.
 #[derive(Debug, Clone, Default)]
 struct Ledger {
@@ -211,39 +254,79 @@ struct Ledger {
 /// take in one step.
 #[derive(Debug, Default)]
 pub struct Slot {
-    pools: SmallVec<[Pool; 2]>,
-    terms: Option<Box<SlotTerms>>,
+    offer: Offer,
     ledger: Option<Box<Ledger>>,
+    edition: Edition,
+    /// What a later edition opens.
+    staged: Option<Box<(Edition, Offer)>>,
 }
 
 impl Slot {
     /// Adds an opening's spots. Openings for the same ticket types add up (two chairs of a salon);
     /// openings for different ones are pools of their own.
     pub fn open(&mut self, pool: Pool, terms: &SlotTerms) {
-        match self.pools.iter_mut().find(|known| known.tickets == pool.tickets) {
-            Some(known) => known.allotment = known.allotment.saturating_add(pool.allotment),
-            None => self.pools.push(pool),
+        self.offer.add(pool, terms);
+    }
+
+    /// Lays an opening of a later edition ready.
+    pub fn stage(&mut self, edition: Edition, pool: Pool, terms: &SlotTerms) {
+        if self.staged.as_ref().is_none_or(|staged| staged.0 != edition) {
+            self.staged = Some(Box::new((edition, Offer::default())));
         }
-        let terms = self.terms().joined_with(terms);
-        self.terms = (!terms.is_plain()).then(|| Box::new(terms));
+        if let Some(staged) = &mut self.staged {
+            staged.1.add(pool, terms);
+        }
+    }
+
+    /// Makes the slot one of `edition`: what was laid ready for it is open from now on, and nothing
+    /// else. What is taken stays.
+    ///
+    /// # Errors
+    /// [`Outdated`] if it is already one of a later edition.
+    pub fn turn_to(&mut self, edition: Edition) -> Result<(), Outdated> {
+        if self.edition > edition {
+            return Err(Outdated);
+        }
+        if self.edition < edition {
+            self.edition = edition;
+            let staged = self.staged.take_if(|staged| staged.0 <= edition);
+            self.offer = staged.filter(|staged| staged.0 == edition).map_or_else(Offer::default, |it| it.1);
+        }
+        Ok(())
     }
 
     /// Whether any opening has brought spots: a slot may be on record only for what was sold of it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.pools.is_empty()
+        !self.offer.pools.is_empty()
+    }
+
+    /// Whether the slot says nothing: it is not open, will not be, and nothing is taken of it.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        !self.is_open() && self.ledger.is_none() && self.staged.is_none()
     }
 
     /// Terms that differ from the service's.
     #[must_use]
     pub fn terms(&self) -> SlotTerms {
-        self.terms.as_deref().copied().unwrap_or_default()
+        self.offer.terms()
     }
 
     /// Whether tickets of that type (or appointments) are sold in this slot at all.
     #[must_use]
     pub fn sells(&self, service: &Service, ticket: Claimed) -> bool {
-        self.pools.iter().any(|pool| pool.serves(service, ticket))
+        self.offer.pools.iter().any(|pool| pool.serves(service, ticket))
+    }
+
+    /// Whether more is sold than some pool has, which only another catalogue can bring about.
+    #[must_use]
+    pub fn is_oversold(&self, service: &Service) -> bool {
+        let sold = self.ledger.as_ref().map_or(&[][..], |ledger| &ledger.sold);
+        self.offer
+            .pools
+            .iter()
+            .any(|pool| self.drawn(service, *pool, sold.iter().copied()) > u64::from(pool.allotment))
     }
 
     /// The pools, each with what is left of it for `viewer`, whose own hold counts as free.
@@ -252,7 +335,7 @@ impl Slot {
         service: &'a Service,
         viewer: Viewer,
     ) -> impl Iterator<Item = (Pool, u32)> + 'a {
-        self.pools.iter().map(move |pool| {
+        self.offer.pools.iter().map(move |pool| {
             let taken = self.taken(service, *pool, viewer);
             (*pool, u32::try_from(u64::from(pool.allotment).saturating_sub(taken)).unwrap_or(0))
         })
@@ -321,14 +404,25 @@ impl Slot {
             .iter()
             .filter(|hold| viewer.now < hold.expires_sec && viewer.cart != Some(hold.cart))
             .map(|hold| (hold.ticket, hold.count));
-        ledger
-            .sold
-            .iter()
-            .copied()
-            .chain(held)
-            .filter(|&(ticket, _)| pool.serves(service, ticket))
+        self.drawn(service, pool, ledger.sold.iter().copied().chain(held))
+    }
+
+    /// How many of these spots are a pool's.
+    fn drawn(&self, service: &Service, pool: Pool, taken: impl Iterator<Item = (Claimed, u32)>) -> u64 {
+        taken
+            .filter(|&(ticket, _)| pool.serves(service, ticket) || self.is_astray(service, ticket))
             .map(|(_, count)| u64::from(count))
             .sum()
+    }
+
+    /// Whether the catalogue no longer says which pools something draws on. Then it counts in all of
+    /// them, so that too little is sold rather than too much.
+    fn is_astray(&self, service: &Service, ticket: Claimed) -> bool {
+        let known = match ticket {
+            Claimed::Appointment => true,
+            Claimed::Ticket(ticket) => service.has_ticket(ticket),
+        };
+        !known || !self.sells(service, ticket)
     }
 
     fn ledger_mut(&mut self) -> &mut Ledger {

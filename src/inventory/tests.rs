@@ -13,7 +13,12 @@ use crate::domain::{
     slot::{Claimed, Pool, PoolTickets, SlotTerms, Viewer},
 };
 
+mod editions;
+
 const THREADS: u32 = 4;
+/// The edition that is on sale from the beginning.
+const FIRST: Edition = Edition(0);
+
 const CART: CartKey = CartKey([1; 16]);
 const OTHER_CART: CartKey = CartKey([2; 16]);
 
@@ -43,7 +48,7 @@ impl River {
                 recurrence: None,
             })
             .collect();
-        assert_eq!(inventory.open(&openings, NOW, EpochSeconds::MAX), allotments.len());
+        assert_eq!(inventory.open(FIRST, &openings, NOW, EpochSeconds::MAX), Ok(allotments.len()));
         Self { service: house.service("raft").clone(), inventory, keys }
     }
 
@@ -52,7 +57,9 @@ impl River {
     }
 
     fn open_at(&self, at: usize, now: EpochSeconds, cart: Option<CartKey>) -> u32 {
-        self.inventory.examine(&self.asked(&[at]), |slots| self.left(slots[0].unwrap(), now, cart))
+        self.inventory
+            .examine(FIRST, &self.asked(&[at]), |slots| self.left(slots[0].unwrap(), now, cart))
+            .unwrap()
     }
 
     fn left(&self, slot: &Slot, now: EpochSeconds, cart: Option<CartKey>) -> u32 {
@@ -65,15 +72,20 @@ impl River {
 
     /// Takes `count` spots of each slot if all of them have as many.
     fn reserve(&self, slots: &[usize], count: u32, cart: CartKey, now: EpochSeconds) -> Option<Reservation> {
-        let (fits, reservation) = self.inventory.reserve(&self.asked(slots), cart, now, |seen| {
-            let fits = seen.iter().flatten().all(|slot| self.left(slot, now, Some(cart)) >= count);
-            (fits, if fits { self.claims(slots, count) } else { Vec::new() })
-        });
+        let (fits, reservation) = self
+            .inventory
+            .reserve(FIRST, &self.asked(slots), cart, now, |seen| {
+                let fits = seen.iter().flatten().all(|slot| self.left(slot, now, Some(cart)) >= count);
+                (fits, if fits { self.claims(slots, count) } else { Vec::new() })
+            })
+            .unwrap();
         fits.then_some(reservation)
     }
 
     fn hold(&self, slots: &[usize], count: u32, cart: CartKey, expires_sec: EpochSeconds) {
-        self.inventory.hold(&self.asked(slots), cart, NOW, expires_sec, |_| ((), self.claims(slots, count)));
+        self.inventory
+            .hold(FIRST, &self.asked(slots), cart, NOW, expires_sec, |_| ((), self.claims(slots, count)))
+            .unwrap();
     }
 }
 
@@ -137,15 +149,18 @@ fn what_is_on_record_is_counted_even_where_the_slot_opens_later() {
     let river = River::with(&[5]);
     let later = SlotKey { start_sec: START + 100 * HOUR, ..river.keys[0] };
     river.inventory.restore(&[Claim { slot: later, ticket: Claimed::Appointment, count: 2 }]);
-    let unseen = river.inventory.examine(&[Some(later)], |slots| slots[0].is_none());
+    let unseen = river.inventory.examine(FIRST, &[Some(later)], |slots| slots[0].is_none()).unwrap();
     assert!(unseen, "a slot that is not open is not there");
-    assert_eq!(river.inventory.look_at(later, Slot::sold), None, "neither when looked at alone");
+    assert_eq!(river.inventory.look_at(FIRST, later, Slot::sold), Ok(None), "neither when looked at alone");
     let pool = Pool { tickets: PoolTickets::All, allotment: 3 };
     let opening = Opening { first: later, pool, terms: SlotTerms::default(), recurrence: None };
-    river.inventory.open(&[opening], NOW, EpochSeconds::MAX);
-    let left = river.inventory.examine(&[Some(later)], |slots| river.left(slots[0].unwrap(), NOW, None));
+    river.inventory.open(FIRST, &[opening], NOW, EpochSeconds::MAX).unwrap();
+    let left = river
+        .inventory
+        .examine(FIRST, &[Some(later)], |slots| river.left(slots[0].unwrap(), NOW, None))
+        .unwrap();
     assert_eq!(left, 1);
-    assert_eq!(river.inventory.look_at(later, Slot::sold), Some(2));
+    assert_eq!(river.inventory.look_at(FIRST, later, Slot::sold), Ok(Some(2)));
 }
 
 #[test]
@@ -165,7 +180,8 @@ fn carts_that_have_expired_are_swept_out() {
         let now = NOW + i64::from(number);
         river
             .inventory
-            .hold(&river.asked(&[0]), CartKey(cart), now, now + 10, |_| ((), river.claims(&[0], 1)));
+            .hold(FIRST, &river.asked(&[0]), CartKey(cart), now, now + 10, |_| ((), river.claims(&[0], 1)))
+            .unwrap();
     }
     assert!(river.inventory.carts.len() < 2_000, "{} carts", river.inventory.carts.len());
 }
@@ -237,9 +253,12 @@ fn nobody_sees_an_order_half_taken() {
         });
         scope.spawn(|| {
             while done.load(Ordering::SeqCst) == 0 {
-                let (first, second) = river.inventory.examine(&river.asked(&[0, 1]), |slots| {
-                    (river.left(slots[0].unwrap(), NOW, None), river.left(slots[1].unwrap(), NOW, None))
-                });
+                let (first, second) = river
+                    .inventory
+                    .examine(FIRST, &river.asked(&[0, 1]), |slots| {
+                        (river.left(slots[0].unwrap(), NOW, None), river.left(slots[1].unwrap(), NOW, None))
+                    })
+                    .unwrap();
                 halves.fetch_add(u64::from(first != second), Ordering::Relaxed);
             }
         });

@@ -272,6 +272,7 @@ fn order_fee(Fee { name, amount }: Fee) -> v3::SpecificPerOrderFee {
 /// the localized ones.
 fn ticket_type(ticket: &TicketType) -> v3::TicketType {
     let TicketType {
+        ix: _,
         id,
         short_description,
         option_description,

@@ -17,6 +17,7 @@ mod holds;
 mod list;
 mod lookup;
 mod payment;
+mod reload;
 
 mod concurrency;
 

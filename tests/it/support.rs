@@ -82,16 +82,10 @@ impl Setup {
 
     /// Starts it.
     pub(crate) async fn start(self) -> TestServer {
-        let Self { config, catalog, clock, payments, store } = self;
+        let Self { mut config, catalog, clock, payments, store } = self;
         let loaded = catalog_files::load(&catalog).unwrap();
-        let parts = Parts {
-            catalog: loaded.catalog,
-            openings: loaded.openings,
-            store,
-            payments,
-            clock: clock.clone(),
-            limits: server::limits(&config),
-        };
+        let parts = Parts { loaded, store, payments, clock: clock.clone(), limits: server::limits(&config) };
+        config.sales.catalog = catalog;
         let server = Server::start(&config, parts).await.unwrap();
         let channel = connect(&server).await;
         TestServer { server, channel, clock, next: AtomicBool::default() }
@@ -103,6 +97,7 @@ pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.serving.listen = "127.0.0.1:0".parse().unwrap();
     config.serving.workers = Some(2);
+    config.sales.catalog_watch = None;
     config.shutdown.drain_delay = std::time::Duration::ZERO;
     config
 }

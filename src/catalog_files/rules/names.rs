@@ -27,8 +27,7 @@ impl TicketNames<'_> {
 
     /// Every ticket type of the service.
     pub(super) fn all(self) -> Vec<TicketIx> {
-        let tickets = self.service.map_or(0, |service| service.tickets.len());
-        (0..u16::try_from(tickets).unwrap_or(u16::MAX)).map(TicketIx).collect()
+        self.service.iter().flat_map(|service| &service.tickets).map(|ticket| ticket.ix).collect()
     }
 
     /// The ticket types of the list that must stand under a key, if all of them are known.

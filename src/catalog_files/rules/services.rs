@@ -151,18 +151,19 @@ fn read_deals(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> 
 /// The fees of every ticket type of the service: the feed's and then those of the rules.
 fn read_ticket_fees(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Vec<Vec<Fee>> {
     let tickets = names.service.map(|service| service.tickets.as_slice()).unwrap_or_default();
-    let mut all: Vec<Vec<Fee>> = tickets.iter().map(|ticket| ticket.fees.clone()).collect();
+    let mut all: Vec<(TicketIx, Vec<Fee>)> =
+        tickets.iter().map(|ticket| (ticket.ix, ticket.fees.clone())).collect();
     for table in table.tables("ticket_fee", &["tickets", "name", "price_micros"]) {
         let chosen = match table.get("tickets") {
             Some(_) => names.tickets(&table, "tickets", 1).unwrap_or_default(),
             None => names.all(),
         };
         let Some(fee) = fees::read(&table, currency) else { continue };
-        for ticket in chosen {
-            fees::add(&mut all[usize::from(ticket.0)], fee.clone(), &[], &table);
+        for (_, fees) in all.iter_mut().filter(|(ticket, _)| chosen.contains(ticket)) {
+            fees::add(fees, fee.clone(), &[], &table);
         }
     }
-    all
+    all.into_iter().map(|(_, fees)| fees).collect()
 }
 
 fn read_order_fees(

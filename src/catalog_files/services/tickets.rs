@@ -1,6 +1,6 @@
 //! Ticket types of a service.
 
-use crate::domain::catalog::{Fee, FeedFees, TicketType};
+use crate::domain::catalog::{Fee, FeedFees, Register, ServiceIx, TicketIx, TicketType};
 
 use crate::catalog_files::{
     json::{Field, elements, message},
@@ -34,8 +34,28 @@ message! {
     }
 }
 
+/// Who gives the ticket types of a service their indexes.
+pub(super) struct Numbering<'a> {
+    pub(super) register: &'a mut Register,
+    pub(super) service: ServiceIx,
+}
+
+impl Numbering<'_> {
+    fn number(&mut self, ticket: &mut TicketType, at: &Place<'_>) {
+        match self.register.ticket(self.service, &ticket.id) {
+            Some(ix) => ticket.ix = ix,
+            None => at.mistake("is a ticket type beyond the 65536 that one service can have until a restart"),
+        }
+    }
+}
+
 /// The ticket types of a service. One of an id that is there already is reported and left out.
-pub(super) fn read(list: Field<Vec<Field<TicketEntry>>>, till: &mut Till, at: &Place<'_>) -> Vec<TicketType> {
+pub(super) fn read(
+    list: Field<Vec<Field<TicketEntry>>>,
+    mut numbering: Numbering<'_>,
+    till: &mut Till,
+    at: &Place<'_>,
+) -> Vec<TicketType> {
     let list = elements(list, at);
     if list.len() > MAX_TICKET_TYPES {
         at.mistake(format!("has {} ticket types; expected {MAX_TICKET_TYPES} at most", list.len()));
@@ -43,10 +63,11 @@ pub(super) fn read(list: Field<Vec<Field<TicketEntry>>>, till: &mut Till, at: &P
     let mut tickets: Vec<TicketType> = Vec::with_capacity(list.len());
     for (index, ticket) in list {
         let at = at.index(index);
-        let ticket = read_ticket(ticket, till, &at);
+        let mut ticket = read_ticket(ticket, till, &at);
         if tickets.iter().any(|known| known.id == ticket.id) && !ticket.id.is_empty() {
             at.key("ticket_type_id").mistake(format!("ticket type {:?} is there twice", ticket.id));
         } else {
+            numbering.number(&mut ticket, &at);
             tickets.push(ticket);
         }
     }
@@ -73,6 +94,7 @@ fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketTy
     ];
     let (feed_fees, fees) = read_fees(per_ticket_fee, till, &at.key("per_ticket_fee"));
     TicketType {
+        ix: TicketIx(u16::MAX),
         id: ticket_type_id.id(&at.key("ticket_type_id")).unwrap_or_default(),
         short_description: texts::first_of(short, at).unwrap_or_default(),
         option_description: texts::first_of(option, at).unwrap_or_default(),

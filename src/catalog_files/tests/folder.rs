@@ -11,6 +11,7 @@ use crate::domain::{
 };
 
 use super::{FEEDS, Folder, Loaded};
+use crate::catalog_files::load_after;
 
 fn zipped(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -18,13 +19,14 @@ fn zipped(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// All that was loaded, but for what depends on the order of the availability.
+/// All that was loaded, but for what depends on the order of ticket types or of the availability.
 fn digest(loaded: &Loaded) -> Vec<String> {
     let catalog = &loaded.catalog;
     let merchants = catalog.merchants().iter().map(|merchant| format!("{merchant:?}"));
     let services = catalog.services().map(|(_, service)| {
-        let ticket_sets = Vec::new();
-        format!("{:?}", Service { ticket_sets, ..service.clone() })
+        let mut tickets = service.tickets.clone();
+        tickets.sort_by_key(|ticket| ticket.ix);
+        format!("{:?}", Service { ticket_sets: Vec::new(), tickets, ..service.clone() })
     });
     let openings = loaded.openings.iter().map(|Opening { first, pool, terms, recurrence }| {
         let tickets = match pool.tickets {
@@ -280,4 +282,25 @@ fn a_member_given_twice_is_a_mistake_of_that_member() {
     let twice = r#"{ "price_micros": "95500000", "currency_code": "USD", "priceMicros": 1 }"#;
     folder.replace("services.json", price, twice);
     assert_eq!(folder.mistakes(), ["services.json: service[7].price.price_micros: is given twice"]);
+}
+
+#[test]
+fn a_catalogue_in_place_of_another_keeps_its_indexes() {
+    let folder = Folder::sample();
+    let before = folder.loaded();
+    let mut feed = folder.json("services.json");
+    let services = feed["service"].as_array_mut().unwrap();
+    services.reverse();
+    for service in services {
+        if let Some(tickets) = service["ticket_type"].as_array_mut() {
+            tickets.reverse();
+        }
+    }
+    folder.write("services.json", feed.to_string());
+    let register = before.catalog.register().clone();
+    let after = load_after(folder.0.path(), register).unwrap();
+    for (after, before) in digest(&after).iter().zip(&digest(&before)) {
+        assert_eq!(after, before);
+    }
+    assert_ne!(digest(&folder.loaded()), digest(&before), "without the register they would be others");
 }

@@ -346,3 +346,61 @@ fn a_slot_is_open_once_an_opening_brought_spots() {
     assert_eq!(slot.spots_open(House::new().service("museum"), &[Claimed::Ticket(ADULT)], STRANGER), 0);
     assert_eq!(SlotKey::new(SERVICE, START, HOUR).unwrap().end_sec(), START + HOUR);
 }
+
+#[test]
+fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
+    let (first, second, third) = (Edition(0), Edition(1), Edition(2));
+    let house = House::new();
+    let terms = SlotTerms { first_bookable_sec: Some(7), ..SlotTerms::default() };
+    let mut slot = slot(&[(PoolTickets::All, 5)]);
+    slot.take(Claimed::Ticket(ADULT), 2);
+    slot.stage(second, pool(PoolTickets::All, 3), &terms);
+    slot.stage(second, pool(PoolTickets::All, 1), &SlotTerms::default());
+    let left = |slot: &Slot| slot.left(house.service("museum"), STRANGER).next().map(|(_, left)| left);
+    assert_eq!((slot.turn_to(first), left(&slot), slot.terms()), (Ok(()), Some(3), SlotTerms::default()));
+    assert_eq!((slot.turn_to(second), left(&slot), slot.terms()), (Ok(()), Some(2), terms));
+    assert_eq!((slot.turn_to(first), left(&slot)), (Err(Outdated), Some(2)));
+    assert_eq!((slot.turn_to(second), left(&slot)), (Ok(()), Some(2)));
+    assert_eq!((slot.turn_to(third), slot.is_open(), slot.sold()), (Ok(()), false, 2));
+    assert!(!slot.is_blank());
+    slot.give_back(Claimed::Ticket(ADULT), 2);
+    assert!(slot.is_blank());
+    slot.stage(Edition(9), pool(PoolTickets::All, 1), &terms);
+    assert!(!slot.is_blank());
+    assert_eq!((slot.turn_to(Edition(8)), slot.is_open()), (Ok(()), false));
+    assert_eq!((slot.turn_to(Edition(9)), slot.is_open()), (Ok(()), true));
+}
+
+#[test]
+fn what_the_catalogue_no_longer_places_counts_in_every_pool() {
+    let house = House::new();
+    let concert = house.service("concert");
+    let gone = Claimed::Ticket(TicketIx(7));
+    let pools = [(STALLS_ONLY, 4), (BALCONY_ONLY, 6), (PoolTickets::All, 9)];
+    for (pools, sold, expected) in [
+        (&pools[..], Claimed::Ticket(STALLS), &[1, 6, 6][..]),
+        (&pools, gone, &[1, 3, 6]),
+        (&pools, Claimed::Appointment, &[4, 6, 6]),
+        (&pools[..2], Claimed::Appointment, &[1, 3]),
+        (&pools[..1], Claimed::Ticket(BALCONY), &[1]),
+        (&pools[1..], Claimed::Ticket(STALLS), &[6, 6]),
+    ] {
+        let mut slot = slot(pools);
+        slot.take(sold, 3);
+        let left: Vec<u32> = slot.left(concert, STRANGER).map(|(_, left)| left).collect();
+        assert_eq!(left, expected, "{sold:?} of {pools:?}");
+    }
+}
+
+#[test]
+fn a_slot_is_oversold_where_more_is_sold_than_a_pool_has() {
+    let house = House::new();
+    let concert = house.service("concert");
+    let mut slot = slot(&[(STALLS_ONLY, 4), (PoolTickets::All, 5)]);
+    slot.hold(cart(1), Claimed::Ticket(STALLS), 9, NOW + 60);
+    for (sold, expected) in [(STALLS, false), (BALCONY, false), (STALLS, false), (STALLS, true)] {
+        slot.take(Claimed::Ticket(sold), if sold == STALLS { 2 } else { 1 });
+        assert_eq!(slot.is_oversold(concert), expected, "{slot:?}");
+    }
+    assert!(!Slot::default().is_oversold(concert));
+}

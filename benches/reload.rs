@@ -1,0 +1,134 @@
+//! How long checks wait while a catalogue of a million slots takes the place of another.
+//!
+//! `cargo bench --bench reload` prints the time that each reload took and how long checks took
+//! before and during it.
+
+#![expect(clippy::unwrap_used, reason = "where a measurement cannot go on, it ends")]
+#![expect(clippy::print_stdout, reason = "what was measured goes to standard output")]
+#![expect(clippy::disallowed_methods, reason = "it measures time")]
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use boxoffice::{
+    app::{App, Cart, Limits, Parts},
+    catalog_files,
+    clock::ManualClock,
+    domain::order::{LineItem, OrderedTickets, PriceTag},
+    payments::simulated::SimulatedGateway,
+    store::memory::MemoryStore,
+};
+use hdrhistogram::Histogram;
+use serde_json::json;
+
+const NOW: i64 = 1_768_456_800;
+const SERVICES: i64 = 1_000;
+const SLOTS_OF_EACH: i64 = 1_000;
+const HOUR: i64 = 3600;
+
+fn main() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 10);
+    let parts = Parts {
+        loaded: catalog_files::load(dir.path()).unwrap(),
+        store: Arc::new(MemoryStore::default()),
+        payments: Arc::new(SimulatedGateway::default()),
+        clock: Arc::new(ManualClock::at(NOW)),
+        limits: Limits {
+            payment_timeout: Duration::from_secs(1),
+            max_commands: 1,
+            max_list_bytes: 1,
+            horizon_sec: (SLOTS_OF_EACH + 1) * HOUR,
+        },
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let app = runtime.block_on(App::open(parts)).unwrap();
+    report("without a reload", &checks_during(&app, || thread::sleep(Duration::from_secs(2))));
+    for spots in [9, 10, 11] {
+        write(dir.path(), spots);
+        let checks = checks_during(&app, || {
+            let dir = dir.path().to_owned();
+            let begun = Instant::now();
+            let load = move |register| catalog_files::load_after(&dir, register);
+            let reloaded = runtime.block_on(app.reload(load)).unwrap();
+            println!("{} slots on sale after {:?}", reloaded.slots, begun.elapsed());
+        });
+        report("during the reload", &checks);
+    }
+}
+
+fn write(dir: &Path, spots: i64) {
+    let services = (0..SERVICES).map(|at| {
+        let ticket =
+            json!({"ticket_type_id": "t", "price": {"price_micros": 1_000_000, "currency_code": "USD"}});
+        json!({"merchant_id": "m", "service_id": format!("s{at}"), "ticket_type": [ticket]})
+    });
+    let entries = (0..SERVICES).map(|at| {
+        json!({
+            "merchant_id": "m", "service_id": format!("s{at}"), "start_sec": NOW + HOUR, "duration_sec": HOUR,
+            "spots_open": spots,
+            "recurrence": {"repeat_every_sec": HOUR, "repeat_until_sec": NOW + SLOTS_OF_EACH * HOUR},
+        })
+    });
+    let (services, entries): (Vec<_>, Vec<_>) = (services.collect(), entries.collect());
+    for (file, content) in [
+        ("merchants.json", json!({"merchant": [{"merchant_id": "m"}]})),
+        ("services.json", json!({"service": services})),
+        ("availability.json", json!({"service_availability": [{"availability": entries}]})),
+    ] {
+        fs::write(dir.join(file), content.to_string()).unwrap();
+    }
+}
+
+/// Checks one cart after another, all over the catalogue, while something goes on, and gives the
+/// nanoseconds that they took.
+fn checks_during(app: &App, act: impl FnOnce()) -> Histogram<u64> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let checking = scope.spawn(|| {
+            let mut took = Histogram::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+            let mut at = 0;
+            while !over.load(Ordering::Relaxed) {
+                at = (at + 7_919) % (SERVICES * SLOTS_OF_EACH);
+                let cart = cart(at % SERVICES, at / SERVICES);
+                let begun = Instant::now();
+                let checked = app.check(&cart).unwrap();
+                took.saturating_record(u64::try_from(begun.elapsed().as_nanos()).unwrap());
+                let spots = checked.fulfillability.items[0].spots_open;
+                assert!(spots.is_some_and(|spots| (9..=11).contains(&spots)), "{spots:?}");
+            }
+            took
+        });
+        act();
+        over.store(true, Ordering::Relaxed);
+        checking.join().unwrap()
+    })
+}
+
+fn cart(service: i64, slot: i64) -> Cart {
+    let price =
+        PriceTag { micros: 1_000_000, currency_code: "USD".into(), pricing_option_tag: String::new() };
+    let item = LineItem {
+        service_id: format!("s{service}"),
+        start_sec: NOW + (slot + 1) * HOUR,
+        duration_sec: HOUR,
+        tickets: vec![OrderedTickets { ticket_id: "t".into(), count: 1 }],
+        price: Some(price),
+        answers: None,
+    };
+    Cart { merchant_id: "m".into(), items: vec![item], cart_id: None }
+}
+
+fn report(what: &str, took: &Histogram<u64>) {
+    let at = |quantile| Duration::from_nanos(took.value_at_quantile(quantile));
+    let (median, most, slowest) = (at(0.5), at(0.999), Duration::from_nanos(took.max()));
+    println!("{what}: {} checks, median {median:?}, 99.9 % within {most:?}, slowest {slowest:?}", took.len());
+}

@@ -1,0 +1,63 @@
+//! What the files of a folder look like from outside, to see that they have changed.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+/// The files of a folder with what changes when they are written anew or replaced: equal snapshots
+/// mean that nobody has touched them. Times alone are too coarse on some file systems.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot(Vec<File>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct File {
+    name: std::ffi::OsString,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+impl Snapshot {
+    /// Looks at a folder. What cannot be looked at is not there.
+    #[must_use]
+    pub fn of(dir: &Path) -> Self {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let file = |entry: fs::DirEntry| {
+            // Not the entry's own, which would be the link's where the entry is one.
+            let seen = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file)?;
+            Some(File {
+                name: entry.file_name(),
+                inode: seen.ino(),
+                bytes: seen.size(),
+                modified: (seen.mtime(), seen.mtime_nsec()),
+            })
+        };
+        let mut files: Vec<File> = entries.filter_map(file).collect();
+        files.sort_unstable();
+        Self(files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_change_a_file_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let mut before = Snapshot::of(dir.path());
+        let mut changes = |change: &dyn Fn(), expected: bool, what: &str| {
+            change();
+            let after = Snapshot::of(dir.path());
+            assert_eq!(after != before, expected, "{what}");
+            before = after;
+        };
+        changes(&|| fs::write(path("a"), "1").unwrap(), true, "a new file");
+        changes(&|| (), false, "nothing");
+        changes(&|| fs::write(path("a"), "12").unwrap(), true, "a longer one");
+        changes(&|| fs::write(path("b"), "34").unwrap(), true, "another");
+        changes(&|| fs::rename(path("b"), path("a")).unwrap(), true, "one in place of another");
+        changes(&|| fs::create_dir(path("c")).unwrap(), false, "a folder");
+        changes(&|| fs::remove_file(path("a")).unwrap(), true, "one file less");
+        assert_eq!(Snapshot::of(&path("missing")), Snapshot::default());
+    }
+}
