@@ -5,7 +5,7 @@ use crate::domain::{
     fees::FeeTable,
     fulfillability::{self, Assessment, Fulfillability, Inquiry, OrderResult, Purpose},
     order::{EpochSeconds, LineItem},
-    slot::{Claim, Slot},
+    slot::Slot,
 };
 
 /// A cart to be looked at.
@@ -55,9 +55,10 @@ impl App {
         };
         let expires_sec = viewer.now.saturating_add(i64::from(hold_sec));
         let assessment = self.inventory.hold(*edition, &keys, key, viewer.now, expires_sec, |slots| {
-            let assessment = assess(slots);
-            let claims = sellable_claims(&assessment);
-            (assessment, claims)
+            let mut assessment = assess(slots);
+            let claims = std::mem::take(&mut assessment.claims);
+            let held = if can_be_held(&assessment) { claims } else { Vec::new() };
+            (assessment, held)
         })?;
         if self.is_ordered(cart)? {
             self.inventory.let_go(key, viewer.now);
@@ -75,18 +76,13 @@ impl App {
     }
 }
 
-/// The spots that a cart takes: all of them or none.
-fn sellable_claims(assessment: &Assessment) -> Vec<Claim> {
-    match assessment.fulfillability.result {
-        OrderResult::CanFulfill => assessment.claims.clone(),
-        OrderResult::UnfulfillableLineItem
-        | OrderResult::UnfulfillableServiceCombination
-        | OrderResult::OtherReason => Vec::new(),
-    }
+/// Whether a cart takes its spots: all of them or none.
+fn can_be_held(assessment: &Assessment) -> bool {
+    assessment.fulfillability.result == OrderResult::CanFulfill
 }
 
 fn checked(assessment: Assessment, expires_sec: Option<EpochSeconds>) -> Checked {
-    let held = !sellable_claims(&assessment).is_empty();
+    let held = can_be_held(&assessment);
     Checked {
         fulfillability: assessment.fulfillability,
         fees: assessment.fees,

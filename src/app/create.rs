@@ -103,12 +103,13 @@ impl App {
         let (verdict, reservation) =
             self.inventory.reserve(*edition, &keys, cart, viewer.now, |slots: &[Option<&Slot>]| {
                 let (items, purpose) = (&order.items, Purpose::Create);
-                let assessment =
+                let mut assessment =
                     fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose });
-                match failure(order, &assessment) {
-                    Some(failure) => (Err(failure), Vec::new()),
-                    None => (Ok(assessment.clone()), assessment.claims),
+                if let Some(failure) = failure(order, &assessment) {
+                    return (Err(failure), Vec::new());
                 }
+                let claims = std::mem::take(&mut assessment.claims);
+                (Ok(assessment), claims)
             })?;
         Ok(verdict.map(|assessment| {
             let claims = named(catalog, reservation.claims());
