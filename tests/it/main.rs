@@ -21,6 +21,7 @@ mod reload;
 
 mod concurrency;
 
+mod admin;
 mod bad_input;
 mod crash;
 mod logs;
