@@ -10,6 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, info_span};
 
 use crate::{
     clock::Clock,
@@ -21,11 +22,12 @@ use crate::{
     },
     inventory::Inventory,
     payments::Payments,
-    store::{NamedClaim, Store, StoreError},
+    store::{Change, NamedClaim, Store, StoreError},
 };
 
 mod check;
 mod create;
+pub mod figures;
 mod list;
 mod lookup;
 mod opening;
@@ -40,6 +42,7 @@ pub use lookup::{Lookup, SlotLookup};
 pub use opening::{OpenError, Parts};
 pub use reload::{ReloadError, Reloaded};
 
+use figures::Figures;
 use tokens::Tokens;
 
 /// What came of an order to be created: the order, or why there is none.
@@ -122,12 +125,14 @@ pub struct App {
     /// Commands run in tasks of their own, so that a caller who hangs up stops nothing.
     commands: TaskTracker,
     limits: Limits,
+    figures: Figures,
 }
 
 /// What is on sale: replaced as a whole, and the one thing that a decision goes by.
 #[derive(Debug)]
 struct Sale {
     edition: Edition,
+    since_sec: EpochSeconds,
     catalog: Arc<Catalog>,
 }
 
@@ -180,6 +185,35 @@ impl App {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// What has come of the work so far.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Which catalogue is on sale, counted from the start of the process, and since when.
+    #[must_use]
+    pub fn on_sale(&self) -> (Edition, EpochSeconds) {
+        let sale = self.sale.load();
+        (sale.edition, sale.since_sec)
+    }
+
+    /// Slots that are on sale, or of which something is sold or held.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.inventory.len()
+    }
+
+    /// Carts that hold spots.
+    #[must_use]
+    pub fn carts_with_holds(&self) -> usize {
+        self.inventory.holding(self.now())
+    }
+
+    async fn commit(&self, change: Change) -> Result<(), StoreError> {
+        self.store.commit(change).instrument(info_span!("commit")).await
     }
 
     fn now(&self) -> EpochSeconds {

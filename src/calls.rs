@@ -24,6 +24,48 @@ use crate::{
     },
 };
 
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Whether orders are taken. Over gRPC a service of its own answers that.
+    HealthCheck,
+    /// Whether a cart can be sold.
+    CheckOrderFulfillability,
+    /// To create an order.
+    CreateOrder,
+    /// Orders.
+    ListOrders,
+    /// Which slots are available.
+    BatchAvailabilityLookup,
+    /// How much of a slot is available.
+    CheckAvailability,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::HealthCheck,
+        Self::CheckOrderFulfillability,
+        Self::CreateOrder,
+        Self::ListOrders,
+        Self::BatchAvailabilityLookup,
+        Self::CheckAvailability,
+    ];
+
+    /// Its published name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HealthCheck => "HealthCheck",
+            Self::CheckOrderFulfillability => "CheckOrderFulfillability",
+            Self::CreateOrder => "CreateOrder",
+            Self::ListOrders => "ListOrders",
+            Self::BatchAvailabilityLookup => "BatchAvailabilityLookup",
+            Self::CheckAvailability => "CheckAvailability",
+        }
+    }
+}
+
 /// Limits of calls.
 #[derive(Debug, Clone, Copy)]
 pub struct CallLimits {
@@ -72,7 +114,7 @@ impl Calls {
             let checked = self.app.check(&cart)?;
             Ok(to_proto::check_response(checked))
         };
-        self.answer("CheckOrderFulfillability", deadline, work).await
+        self.answer(Method::CheckOrderFulfillability, deadline, work).await
     }
 
     /// Creates an order.
@@ -92,7 +134,7 @@ impl Calls {
             };
             Ok(to_proto::create_response(created))
         };
-        self.answer("CreateOrder", deadline, work).await
+        self.answer(Method::CreateOrder, deadline, work).await
     }
 
     /// Lists orders.
@@ -109,7 +151,7 @@ impl Calls {
             let orders = self.app.list(selection).await?;
             Ok(to_proto::list_response(&orders))
         };
-        self.answer("ListOrders", deadline, work).await
+        self.answer(Method::ListOrders, deadline, work).await
     }
 
     /// Says which slots are available.
@@ -126,7 +168,7 @@ impl Calls {
             let seen = self.app.look_up(lookup).await?;
             Ok(to_proto::lookup_response(seen))
         };
-        self.answer("BatchAvailabilityLookup", deadline, work).await
+        self.answer(Method::BatchAvailabilityLookup, deadline, work).await
     }
 
     /// Says how much of a slot is available.
@@ -143,7 +185,7 @@ impl Calls {
             let spots_open = self.app.look_at(&lookup)?;
             Ok(to_proto::availability_response(lookup, spots_open))
         };
-        self.answer("CheckAvailability", deadline, work).await
+        self.answer(Method::CheckAvailability, deadline, work).await
     }
 
     /// The order that a refused request has led to when it was not refused yet.
@@ -161,11 +203,11 @@ impl Calls {
     /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only.
     async fn answer<R>(
         &self,
-        method: &'static str,
+        method: Method,
         deadline: Instant,
         work: impl Future<Output = Result<R, Problem>> + Send,
     ) -> Result<R, Problem> {
-        let begun = Instant::now();
+        let method = method.name();
         let outcome = match self.in_flight.try_acquire() {
             Err(_) => Err(Refusal::Busy.into()),
             Ok(_permit) => match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
@@ -174,13 +216,8 @@ impl Calls {
                 Ok(Ok(outcome)) => outcome,
             },
         };
-        let elapsed_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        match &outcome {
-            Ok(_) => tracing::debug!(method, elapsed_us, "call answered"),
-            Err(Problem::Bug(what)) => tracing::error!(method, elapsed_us, what, "a bug"),
-            Err(problem) => {
-                tracing::debug!(method, elapsed_us, reason = problem.row().reason, "call refused");
-            }
+        if let Err(Problem::Bug(what)) = &outcome {
+            tracing::error!(method, what, "a bug");
         }
         outcome
     }

@@ -7,6 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{
@@ -42,6 +43,9 @@ const EXIT_CODES: [(u8, &str); 6] = [
     (INTERNAL, "the program is wrong"),
     (IO, "the store cannot be read, or output cannot be written"),
 ];
+
+/// How long the last traces may take to be sent, once the server is down.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 const SERVE: &str = "serve";
 const CHECK_CATALOG: &str = "check-catalog";
@@ -81,11 +85,20 @@ pub fn run(
 }
 
 fn serve(config: &Config, stderr: &mut dyn Write) -> u8 {
-    if let Err(error) = telemetry::init(&config.logging) {
-        // There is no other place to say this.
-        let _ = writeln!(stderr, "{error}");
-        return INTERNAL;
-    }
+    let telemetry = match telemetry::init(config) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            // There is no other place to say this.
+            let _ = writeln!(stderr, "{error}");
+            return INTERNAL;
+        }
+    };
+    let code = run_server(config);
+    telemetry.finish(config.shutdown.drain_timeout.min(FLUSH_LIMIT));
+    code
+}
+
+fn run_server(config: &Config) -> u8 {
     match catch_unwind(AssertUnwindSafe(|| server::run(config))) {
         Ok(Ok(())) => SUCCESS,
         Ok(Err(error)) => {

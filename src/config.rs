@@ -16,11 +16,12 @@ use std::{ffi::OsString, io, path::Path};
 use self::layers::Layers;
 pub use self::{
     flags::{Flags, args},
+    kinds::Share,
     markdown::table,
     mistakes::{Mistake, Mistakes, Place, Problem},
     settings::{
         Calls, Config, Connections, LogFormat, Logging, PaymentsChoice, RuntimeChoice, Sales, Serving,
-        Shutdown, Storage, StoreChoice,
+        Shutdown, Storage, StoreChoice, Tracing,
     },
 };
 

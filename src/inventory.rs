@@ -149,6 +149,12 @@ impl Inventory {
         self.slots.is_empty()
     }
 
+    /// Number of carts that hold spots.
+    #[must_use]
+    pub fn holding(&self, now: EpochSeconds) -> usize {
+        self.carts.holding(now)
+    }
+
     /// Counts spots as sold, whether or not they fit: what is on record is true. Slots that are
     /// not open are kept on record in case they open later.
     pub fn restore(&self, claims: &[Claim]) {

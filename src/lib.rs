@@ -20,7 +20,8 @@
 //! | [`calls`] | what every door does with a call: let it in, translate it, answer it in time |
 //! | [`grpc`], [`rest`] | the doors: protobuf and JSON |
 //! | [`server`] | puts it together, brings it up and takes it down |
-//! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs, time |
+//! | [`figures`], [`request`] | what is counted where it happens; which request is served |
+//! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs and metrics and traces, time |
 
 pub mod domain;
 
@@ -39,5 +40,7 @@ pub mod wire;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod figures;
+pub mod request;
 pub mod server;
 pub mod telemetry;

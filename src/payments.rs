@@ -78,7 +78,8 @@ pub struct GatewayError(pub String);
 /// A future that a gateway gives.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A payment gateway.
+/// A payment gateway. It is asked within the span of the payment, so one that is asked over a network can
+/// pass on the trace with [`crate::telemetry::traces::traceparent`].
 pub trait Payments: Send + Sync + std::fmt::Debug {
     /// Takes money. Asked twice under one key, it takes it once.
     fn charge<'a>(&'a self, charge: &'a Charge) -> Answer<'a, ChargeAnswer>;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use crate::{
-    calls::Calls,
+    calls::{Calls, Method},
     wire::{codes::Problem, json},
 };
 
@@ -34,27 +34,6 @@ impl fmt::Debug for RestDoor {
         f.debug_struct("RestDoor").field("base_path", &self.base_path).finish_non_exhaustive()
     }
 }
-
-/// What can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Method {
-    HealthCheck,
-    CheckOrderFulfillability,
-    CreateOrder,
-    ListOrders,
-    BatchAvailabilityLookup,
-    CheckAvailability,
-}
-
-/// Their names, which are taken in any letter case.
-const METHODS: [(&str, Method); 6] = [
-    ("HealthCheck", Method::HealthCheck),
-    ("CheckOrderFulfillability", Method::CheckOrderFulfillability),
-    ("CreateOrder", Method::CreateOrder),
-    ("ListOrders", Method::ListOrders),
-    ("BatchAvailabilityLookup", Method::BatchAvailabilityLookup),
-    ("CheckAvailability", Method::CheckAvailability),
-];
 
 impl RestDoor {
     /// A door to these calls, under a path that begins with a slash and does not end with one, or
@@ -87,8 +66,8 @@ impl RestDoor {
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let method = self.method(request.uri().path()).ok_or(Problem::UnknownUrl)?;
-        method.check_verb(request.method())?;
+        let method = method_at(&self.base_path, request.uri().path()).ok_or(Problem::UnknownUrl)?;
+        check_verb(method, request.method())?;
         match method {
             Method::HealthCheck if (self.takes_orders)() => Ok(b"{}".into()),
             Method::HealthCheck => Err(Problem::NotServing),
@@ -125,33 +104,35 @@ impl RestDoor {
         let bytes = read(request.into_body(), self.max_request_bytes).await?;
         Ok((json::read(&bytes)?, self.calls.deadline(None)))
     }
-
-    fn method(&self, path: &str) -> Option<Method> {
-        let name = path.strip_prefix(&*self.base_path)?.strip_prefix(VERSION)?;
-        let name = name.strip_suffix('/').unwrap_or(name);
-        METHODS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, method)| method)
-    }
 }
 
-impl Method {
-    fn check_verb(self, verb: &http::Method) -> Result<(), Problem> {
-        let (taken, allowed): (&[http::Method], _) = match self {
-            Self::HealthCheck => (&[http::Method::GET, http::Method::HEAD], "GET, HEAD"),
-            Self::CheckOrderFulfillability
-            | Self::CreateOrder
-            | Self::ListOrders
-            | Self::BatchAvailabilityLookup
-            | Self::CheckAvailability => (&[http::Method::POST], "POST"),
-        };
-        if taken.contains(verb) { Ok(()) } else { Err(Problem::WrongVerb { allowed }) }
-    }
+/// The method that a path under a base path stands for, in any letter case.
+#[must_use]
+pub fn method_at(base_path: &str, path: &str) -> Option<Method> {
+    let name = path.strip_prefix(base_path)?.strip_prefix(VERSION)?;
+    let name = name.strip_suffix('/').unwrap_or(name);
+    Method::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name))
 }
 
-/// The answer that refuses a request.
+fn check_verb(method: Method, verb: &http::Method) -> Result<(), Problem> {
+    let (taken, allowed): (&[http::Method], _) = match method {
+        Method::HealthCheck => (&[http::Method::GET, http::Method::HEAD], "GET, HEAD"),
+        Method::CheckOrderFulfillability
+        | Method::CreateOrder
+        | Method::ListOrders
+        | Method::BatchAvailabilityLookup
+        | Method::CheckAvailability => (&[http::Method::POST], "POST"),
+    };
+    if taken.contains(verb) { Ok(()) } else { Err(Problem::WrongVerb { allowed }) }
+}
+
+/// The answer that refuses a request. It says in its extensions which row of the table it is.
 #[must_use]
 pub fn refuse(problem: &Problem) -> Response<Body> {
-    let status = StatusCode::from_u16(problem.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let row = problem.row();
+    let status = StatusCode::from_u16(row.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = respond(status, json::refusal(problem).to_string().into_bytes());
+    answer.extensions_mut().insert(row);
     if let Problem::WrongVerb { allowed } = problem {
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     }

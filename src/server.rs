@@ -32,6 +32,9 @@ mod admin;
 mod connection;
 mod health;
 mod listener;
+mod metrics;
+mod observed;
+mod process;
 mod reload;
 mod routes;
 mod signals;
@@ -40,6 +43,8 @@ use admin::{Admin, AdminDoor};
 use connection::Http;
 use health::Standing;
 use listener::Listeners;
+use metrics::Metrics;
+use observed::{CallFigures, Observed};
 use reload::Reloader;
 use routes::Doors;
 use signals::{Asked, Signals};
@@ -178,6 +183,7 @@ impl Server {
     /// [`ServeError`].
     pub async fn start(config: &Config, parts: Parts) -> Result<Self, ServeError> {
         let files = parts.loaded.files.clone();
+        let started_sec = parts.clock.now_sec();
         let app = App::open(parts).await?;
         let listeners = bind(config.serving.listen, sockets(config))?;
         let admin_listeners = config.serving.admin_listen.map(|address| bind(address, 1)).transpose()?;
@@ -187,18 +193,30 @@ impl Server {
         let (health, health_service) = health_reporter();
         health::announce(&health, &standing).await;
         let http = Arc::new(Http::new(config));
-        let door = AdminDoor::new(standing.clone(), health_service.clone());
         let connections = TaskTracker::new();
+        let max_connections = config.connections.max_connections.min(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(max_connections));
+        let reloader = Arc::new(Reloader::new(Arc::clone(&app), config.sales.catalog.clone()));
+        let calls = Arc::new(CallFigures::default());
+        let metrics = Arc::new(Metrics {
+            calls: Arc::clone(&calls),
+            app: Arc::clone(&app),
+            reloader: Arc::clone(&reloader),
+            max_connections,
+            places: Arc::clone(&places),
+            started_sec,
+        });
+        let admin_door = AdminDoor::new(standing.clone(), health_service.clone(), metrics);
+        let doors = doors(config, &app, health_service, standing)?;
         let reception = Reception {
-            door: doors(config, &app, health_service, standing)?,
+            door: Observed::new(doors, &config.serving.rest_base_path, calls),
             http: Arc::clone(&http),
             connections: connections.clone(),
-            places: Arc::new(Semaphore::new(config.connections.max_connections.min(Semaphore::MAX_PERMITS))),
+            places,
             phase: watching.clone(),
         };
         let workers = start_workers(config, listeners, &reception).map_err(ServeError::Start)?;
-        let admin = admin_listeners.map(|listeners| Admin::open(listeners, door, http));
-        let reloader = Arc::new(Reloader::new(Arc::clone(&app), config.sales.catalog.clone()));
+        let admin = admin_listeners.map(|listeners| Admin::open(listeners, admin_door, http));
         let mut attendants = JoinSet::new();
         attendants.spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
         attendants.spawn(turn_pages(Arc::clone(&app), watching.clone()));
@@ -353,7 +371,7 @@ struct Reception<D> {
 fn start_workers(
     config: &Config,
     listeners: Listeners,
-    reception: &Reception<Doors>,
+    reception: &Reception<Observed<Doors>>,
 ) -> io::Result<Vec<thread::JoinHandle<()>>> {
     let count = workers(config);
     let start = |(at, listener)| {

@@ -8,9 +8,12 @@ use std::{future::Future, pin::Pin};
 
 use tokio::sync::watch;
 
-use crate::domain::{
-    money::Money,
-    order::{EpochSeconds, Order, OrderId},
+use crate::{
+    domain::{
+        money::Money,
+        order::{EpochSeconds, Order, OrderId},
+    },
+    figures::Distribution,
 };
 
 mod names;
@@ -171,6 +174,26 @@ pub enum StoreState {
     Failed(String),
 }
 
+/// How a store does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreFigures {
+    /// Orders on record.
+    pub orders: u64,
+    /// Changes that wait to be written, or are being written.
+    pub waiting: u64,
+    /// How it writes, where it writes to a disk.
+    pub writes: Option<Writes>,
+}
+
+/// What writing to disk has taken so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writes {
+    /// Changes that shared one write.
+    pub batch_sizes: Distribution,
+    /// Nanoseconds to write and sync a batch.
+    pub times: Distribution,
+}
+
 /// What can go wrong with a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -234,6 +257,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Whether orders can be taken, now and at every change of that.
     fn state(&self) -> watch::Receiver<StoreState>;
+
+    /// How it does at this moment.
+    fn figures(&self) -> StoreFigures;
 }
 
 /// Gathers whole entries, each with its size, unless they are larger than the limit together.

@@ -36,11 +36,14 @@ impl App {
     /// # Errors
     /// [`Refusal::UnknownMerchant`], [`Refusal::Unreadable`].
     pub fn check(&self, cart: &Cart) -> Result<Checked, Refusal> {
-        self.decide(|sale| self.check_by(sale, cart))
+        let decide = || self.decide(|sale| self.check_by(sale, cart));
+        let checked = tracing::info_span!("decide").in_scope(decide)?;
+        self.figures.count_check(&checked);
+        Ok(checked)
     }
 
     fn check_by(&self, sale: &Sale, cart: &Cart) -> Result<Checked, Undecided> {
-        let Sale { edition, catalog } = sale;
+        let Sale { edition, catalog, since_sec: _ } = sale;
         let merchant = catalog.merchant_ix(&cart.merchant_id).ok_or(Refusal::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &cart.items);
         let cart_key = cart.cart_id.as_deref().map(cart_key);

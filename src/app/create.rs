@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, info_span};
 
 use super::{
     App, Created, Refusal, Sale, Undecided, cart_key, named,
@@ -20,6 +21,7 @@ use crate::{
         slot::Slot,
     },
     inventory::Reservation,
+    request,
     store::{Change, Fingerprint, NamedClaim, PaymentAttempt, PlacedOrder, Replay},
 };
 
@@ -63,7 +65,8 @@ impl App {
                 }
                 TokenClaim::First(guard) => {
                     let app = Arc::clone(self);
-                    let work = self.commands.spawn(async move { app.create_under(guard, command).await });
+                    let work = request::carried(async move { app.create_under(guard, command).await });
+                    let work = self.commands.spawn(work.in_current_span());
                     return work.await.unwrap_or(Err(Refusal::Bug));
                 }
                 TokenClaim::Behind(waiting) => {
@@ -79,23 +82,33 @@ impl App {
     /// [`Refusal::Unreadable`].
     pub fn answered_before(&self, token: &str, fingerprint: Fingerprint) -> Result<Option<Order>, Refusal> {
         let replay = self.store.by_token(token)?.filter(|replay| replay.fingerprint == fingerprint);
-        Ok(replay.map(|replay| replay.order))
+        Ok(replay.map(|replay| self.answer_again(replay)))
     }
 
     async fn create_under(&self, _token: TokenGuard, command: CreateOrder) -> Result<Created, Refusal> {
         if let Some(replay) = self.store.by_token(&command.token)? {
-            return replayed(&command, replay);
+            let is_same = replay.fingerprint == command.fingerprint;
+            return if is_same { Ok(Ok(self.answer_again(replay))) } else { Err(Refusal::TokenReused) };
         }
-        match self.decide(|sale| self.plan(sale, &command))? {
-            Ok(plan) => self.carry_out(&command, plan).await,
-            Err(failure) => Ok(Err(failure)),
-        }
+        let decide = || self.decide(|sale| self.plan(sale, &command));
+        let created = match info_span!("decide").in_scope(decide)? {
+            Ok(plan) => self.carry_out(&command, plan).await?,
+            Err(failure) => Err(failure),
+        };
+        self.figures.count_failure(&created);
+        Ok(created)
+    }
+
+    fn answer_again(&self, replay: Replay) -> Order {
+        self.figures.orders_replayed.one();
+        tracing::debug!(order_id = replay.order.id.0, "order answered again");
+        replay.order
     }
 
     /// Decides and, if the order can be created, takes its spots in the same step.
     fn plan(&self, sale: &Sale, command: &CreateOrder) -> Result<Result<Plan, OrderFailure>, Undecided> {
         let CreateOrder { token, order, fingerprint: _ } = command;
-        let Sale { edition, catalog } = sale;
+        let Sale { edition, catalog, since_sec: _ } = sale;
         let merchant = catalog.merchant_ix(&order.merchant_id).ok_or(Refusal::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &order.items);
         let cart = cart_key(token);
@@ -137,7 +150,9 @@ impl App {
             claims: plan.claims,
             payment,
         };
-        self.store.commit(Change::Order(Box::new(placed))).await?;
+        let spots = placed.claims.iter().map(|claim| u64::from(claim.count)).sum();
+        self.commit(Change::Order(Box::new(placed))).await?;
+        self.figures.count_order(spots);
         self.inventory.settle(plan.reservation);
         tracing::debug!(order_id = order.id.0, merchant_id = order.merchant_id, "order created");
         Ok(Ok(order))
@@ -160,16 +175,8 @@ impl App {
             method,
             claims: plan.claims.clone(),
         };
-        self.pay(bill).await.map(Some)
+        self.pay(bill).instrument(info_span!("pay")).await.map(Some)
     }
-}
-
-fn replayed(command: &CreateOrder, replay: Replay) -> Result<Created, Refusal> {
-    if replay.fingerprint != command.fingerprint {
-        return Err(Refusal::TokenReused);
-    }
-    tracing::debug!(order_id = replay.order.id.0, "order answered again");
-    Ok(Ok(replay.order))
 }
 
 /// Why an assessed order is not created, if it is not.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
-use super::{App, Limits, Sale, Tokens, indexed, payment::Unsettled, prices, tokens::TokenClaim};
+use super::{App, Figures, Limits, Sale, Tokens, indexed, payment::Unsettled, prices, tokens::TokenClaim};
 use crate::{
     catalog_files::Loaded,
     clock::Clock,
@@ -72,7 +72,7 @@ impl App {
             .collect();
         let edition = calendar.edition;
         let app = Arc::new(Self {
-            sale: ArcSwap::from_pointee(Sale { edition, catalog: Arc::new(catalog) }),
+            sale: ArcSwap::from_pointee(Sale { edition, since_sec: now, catalog: Arc::new(catalog) }),
             inventory,
             calendar: Mutex::new(calendar),
             last_edition: Arc::new(tokio::sync::Mutex::new(edition)),
@@ -82,6 +82,7 @@ impl App {
             tokens: Tokens::default(),
             commands: TaskTracker::new(),
             limits,
+            figures: Figures::default(),
         });
         tracing::info!(
             slots = app.inventory.len(),

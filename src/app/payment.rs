@@ -63,7 +63,7 @@ impl App {
         let attempt = self.store.failed_attempts(&token)?.saturating_add(1);
         let charge = Charge { key: ChargeKey::new(&order, attempt), amount, method };
         let intent = PaymentIntent { token, attempt, amount, started_sec: self.now(), claims };
-        self.store.commit(Change::PaymentIntent(intent.clone())).await?;
+        self.commit(Change::PaymentIntent(intent.clone())).await?;
         self.charge(intent, charge).await
     }
 
@@ -118,7 +118,7 @@ impl App {
     }
 
     async fn record_end(&self, intent: PaymentIntent, outcome: PaymentOutcome) -> Result<(), StoreError> {
-        self.store.commit(Change::PaymentEnded(self.ended(intent, outcome, String::new()))).await
+        self.commit(Change::PaymentEnded(self.ended(intent, outcome, String::new()))).await
     }
 
     fn ended(
@@ -127,6 +127,7 @@ impl App {
         outcome: PaymentOutcome,
         transaction_id: String,
     ) -> PaymentAttempt {
+        self.figures.count_payment(outcome);
         PaymentAttempt { intent, outcome, transaction_id, finished_sec: self.now() }
     }
 }

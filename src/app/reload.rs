@@ -66,7 +66,7 @@ impl App {
         let known = prices::in_force(&present);
         let prices = prices::remember(&mut catalog, &known);
         if prices != known {
-            self.store.commit(Change::Prices(prices)).await?;
+            self.commit(Change::Prices(prices)).await?;
         }
         let app = Arc::clone(self);
         let replace = move || {
@@ -82,7 +82,7 @@ impl App {
             // In hand until the edition is on sale, so that nothing else is opened meanwhile.
             let mut calendar = self.calendar();
             *calendar = calendar.stage(edition, openings, &self.inventory, now, horizon_sec);
-            self.sale.store(Arc::new(Sale { edition, catalog: Arc::clone(catalog) }));
+            self.sale.store(Arc::new(Sale { edition, since_sec: now, catalog: Arc::clone(catalog) }));
         }
         let mut reloaded = Reloaded { services: catalog.services().count(), ..Reloaded::default() };
         let mut oversold = Vec::new();

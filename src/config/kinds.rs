@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
+use http::Uri;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// A way to read values from text, the same for flags, variables and the file.
@@ -17,6 +18,21 @@ pub(super) trait Kind {
 
     /// The value, if the text is one.
     fn read(&self, text: &str) -> Option<Self::Value>;
+}
+
+/// A part of a whole, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share(f64);
+
+/// It is a number.
+impl Eq for Share {}
+
+impl Share {
+    /// The same as a number.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        self.0
+    }
 }
 
 /// An IP address with a port.
@@ -195,6 +211,48 @@ impl<K: Kind<Value: Default + PartialEq>> Kind for ZeroIsNone<K> {
     }
 }
 
+/// The address of a service that is asked over plain HTTP/2.
+pub(super) struct Endpoint;
+
+impl Kind for Endpoint {
+    type Value = String;
+
+    fn label(&self) -> &'static str {
+        "URL"
+    }
+
+    fn takes(&self) -> String {
+        "a URL such as `http://127.0.0.1:4317`".to_owned()
+    }
+
+    fn read(&self, text: &str) -> Option<String> {
+        let url: Uri = text.parse().ok()?;
+        let is_plain = url.scheme_str() == Some("http") && url.path() == "/" && url.query().is_none();
+        (is_plain && url.port_u16().is_some()).then(|| text.to_owned())
+    }
+}
+
+/// A part of a whole.
+pub(super) struct Portion;
+
+impl Kind for Portion {
+    type Value = Share;
+
+    fn label(&self) -> &'static str {
+        "SHARE"
+    }
+
+    fn takes(&self) -> String {
+        "a number from 0 to 1, such as `0.01`".to_owned()
+    }
+
+    fn read(&self, text: &str) -> Option<Share> {
+        let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let share = text.parse().ok().filter(|share| is_decimal && (0.0..=1.0).contains(share));
+        share.map(Share)
+    }
+}
+
 /// Directives that say which events are logged.
 pub(super) struct Filter;
 
@@ -343,6 +401,20 @@ mod tests {
             &["", "30", "s", "-1s", "5 parsecs", "401d", "99999999999999999999s"],
         );
         assert_eq!(kind.takes(), "a duration from 0s to 400d");
+    }
+
+    #[test]
+    fn endpoints_are_plain_and_have_a_port() {
+        let taken = ["http://127.0.0.1:4317", "http://collector:4317/", "http://[::1]:1"];
+        let refused =
+            ["", "127.0.0.1:4317", "https://a:1", "http://a", "http://a:1/b", "http://a:1/?b", "http://"];
+        check(&Endpoint, &taken.map(|text| (text, text.to_owned())), &refused);
+    }
+
+    #[test]
+    fn portions_are_decimals_between_nothing_and_all() {
+        let refused = ["", ".", "-0", "1.01", "2", "1e-3", "NaN", "inf", "1%", "0,5", " 1"];
+        check(&Portion, &[("0", Share(0.0)), ("1", Share(1.0)), ("0.25", Share(0.25))], &refused);
     }
 
     #[test]

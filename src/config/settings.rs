@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    kinds::{Address, BasePath, Bytes, Choice, Count, Directory, Filter, Kind, OrOff, Span, ZeroIsNone},
+    kinds::{
+        Address, BasePath, Bytes, Choice, Count, Directory, Endpoint, Filter, Kind, OrOff, Portion, Share,
+        Span, ZeroIsNone,
+    },
     layers::Layers,
 };
 
@@ -222,6 +225,15 @@ settings! {
         /// How events are written; `auto` means `human` on a terminal and `json` elsewhere.
         log_format: LogFormat = "auto",
             Choice(&[("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)]);
+    }
+
+    /// What is traced.
+    tracing: Tracing {
+        /// Where traces are sent, over OTLP with gRPC and without TLS, so to a collector close by; `off`
+        /// makes none.
+        trace_endpoint: Option<String> = "off", OrOff(Endpoint);
+        /// Which share of the calls is traced, where the caller has not decided that.
+        trace_sampling: Share = "1", Portion;
     }
 }
 

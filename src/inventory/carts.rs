@@ -71,6 +71,14 @@ impl Carts {
         self.carts.remove_if(&cart, |_, cart| Arc::strong_count(cart) == 1);
     }
 
+    /// Number of carts whose hold has not ended. One that somebody is at counts: it is not waited for.
+    pub(super) fn holding(&self, now: EpochSeconds) -> usize {
+        let holds = |cart: &Mutex<Cart>| {
+            cart.try_lock().map_or(true, |cart| !cart.slots.is_empty() && now < cart.expires_sec)
+        };
+        self.carts.iter().filter(|cart| holds(cart)).count()
+    }
+
     /// Number of carts on record, expired ones included.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

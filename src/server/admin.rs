@@ -1,11 +1,11 @@
-//! The operator's door: plain HTTP/1.1 and HTTP/2 on an address of its own, for probes and tools
-//! that run beside the server. It is served by the control thread, so it answers while the workers
+//! The operator's door: plain HTTP/1.1 and HTTP/2 on an address of its own, for probes, monitoring and
+//! tools that run beside the server. It is served by the control thread, so it answers while the workers
 //! are busy, and it is the last door to close.
 
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, response::IntoResponse, routing::get};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use tokio::{
     sync::{Semaphore, watch},
@@ -21,8 +21,9 @@ use super::{
     connection::{Door, Http},
     health::Standing,
     listener::{self, Listeners},
+    metrics::Metrics,
 };
-use crate::{rest, wire::codes::Problem};
+use crate::{rest, telemetry, wire::codes::Problem};
 
 /// Connections that it may have at once: probes and scrapers are few.
 const MAX_CONNECTIONS: usize = 64;
@@ -34,12 +35,13 @@ pub(super) struct AdminDoor {
 }
 
 impl AdminDoor {
-    pub(super) fn new(standing: Standing, health: HealthServer<impl Health>) -> Self {
+    pub(super) fn new(standing: Standing, health: HealthServer<impl Health>, metrics: Arc<Metrics>) -> Self {
         let (alive, ready) = (standing.clone(), standing);
         let routes = Routes::new(health)
             .into_axum_router()
             .route("/livez", get(async move || say(alive.is_alive())))
             .route("/readyz", get(async move || say(ready.takes_orders())))
+            .route("/metrics", get(async move || show(&metrics)))
             .fallback(async || rest::refuse(&Problem::UnknownUrl))
             .method_not_allowed_fallback(async || rest::refuse(&Problem::WrongVerb { allowed: "GET, HEAD" }));
         Self { routes }
@@ -56,6 +58,16 @@ impl Door for AdminDoor {
 /// One word for people; programs read the status.
 fn say(is_so: bool) -> impl IntoResponse {
     if is_so { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not now\n") }
+}
+
+fn show(metrics: &Metrics) -> impl IntoResponse + use<> {
+    match metrics.text() {
+        Ok(page) => ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], page).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            rest::refuse(&Problem::Bug(error.to_string())).into_response()
+        }
+    }
 }
 
 /// The door while it is open.

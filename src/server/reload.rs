@@ -1,6 +1,13 @@
 //! Reading the catalogue again: when it is asked for, and when its files have changed.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::{Notify, watch},
@@ -11,6 +18,7 @@ use super::Phase;
 use crate::{
     app::{App, ReloadError, Reloaded},
     catalog_files::{self, Mistake, Mistakes, Snapshot},
+    figures::Count,
 };
 
 /// Reads the catalogue of an application again.
@@ -19,11 +27,38 @@ pub(super) struct Reloader {
     app: Arc<App>,
     dir: PathBuf,
     asked: Notify,
+    figures: ReloadFigures,
+}
+
+/// What has come of reading the catalogue again.
+#[derive(Debug, Default)]
+pub(super) struct ReloadFigures {
+    pub(super) replaced: Count,
+    pub(super) refused: Count,
+    pub(super) failed: Count,
+    last_was_bad: AtomicBool,
+}
+
+impl ReloadFigures {
+    /// Whether what was last read is on sale.
+    pub(super) fn last_was_good(&self) -> bool {
+        !self.last_was_bad.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, outcome: &Result<Reloaded, ReloadError>) {
+        match outcome {
+            Ok(_) => &self.replaced,
+            Err(ReloadError::Mistakes(_)) => &self.refused,
+            Err(ReloadError::Store(_) | ReloadError::Bug) => &self.failed,
+        }
+        .one();
+        self.last_was_bad.store(outcome.is_err(), Ordering::Relaxed);
+    }
 }
 
 impl Reloader {
     pub(super) fn new(app: Arc<App>, dir: PathBuf) -> Self {
-        Self { app, dir, asked: Notify::new() }
+        Self { app, dir, asked: Notify::new(), figures: ReloadFigures::default() }
     }
 
     /// Asks for the catalogue to be read again; asking more often before that is done is no more.
@@ -31,10 +66,16 @@ impl Reloader {
         self.asked.notify_one();
     }
 
+    /// What has come of it so far.
+    pub(super) fn figures(&self) -> &ReloadFigures {
+        &self.figures
+    }
+
     /// Reads it again and logs what came of it.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let dir = self.dir.clone();
         let outcome = self.app.reload(move |register| catalog_files::load_after(&dir, register)).await;
+        self.figures.count(&outcome);
         match &outcome {
             Ok(reloaded) => log_reloaded(reloaded),
             Err(ReloadError::Mistakes(mistakes)) => log_mistakes(mistakes),

@@ -48,13 +48,14 @@ impl Door for Doors {
             }
         } else {
             let late = |_| rest::refuse(&Problem::DeadlineExceeded);
-            timeout(max_call, rest.answer(request)).await.unwrap_or_else(late)
+            // Apart, or every call over gRPC would be as large, and it is moved several times.
+            timeout(max_call, Box::pin(rest.answer(request))).await.unwrap_or_else(late)
         }
     }
 }
 
 /// Whether a request says that it is gRPC, or is for the service that only gRPC has.
-fn is_grpc(request: &Request<Incoming>) -> bool {
+pub(super) fn is_grpc(request: &Request<Incoming>) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE);
     let says_so = content_type.is_some_and(|what| what.as_bytes().starts_with(b"application/grpc"));
     let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));

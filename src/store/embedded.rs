@@ -19,23 +19,30 @@
 //! it to the journal, syncs it to disk, and only then makes it visible and answers. There is no
 //! timer: while one batch is being synced the next one gathers.
 
-use std::{path::Path, sync::mpsc, thread};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Change, Committed, NamedClaim, PriceBook, Recovered, Replay, Selection, Store, StoreError, StoreState,
+    Change, Committed, NamedClaim, PriceBook, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
+    StoreState,
     names::{self, NAME_BYTES, Name, Names},
     record,
 };
 use crate::domain::order::{Order, OrderId};
 
+mod figures;
 mod journals;
 mod keys;
 mod mark;
 mod writer;
 
+use figures::WriterFigures;
 use journals::KeptJournals;
 use mark::AcknowledgedMark;
 use writer::{Waiting, Writer};
@@ -53,6 +60,7 @@ pub struct EmbeddedStore {
     /// The sequence number of the next order, and the mark that must not be ahead of it; both
     /// belong to the writer once it runs.
     last_sequence: u64,
+    figures: Arc<WriterFigures>,
 }
 
 impl std::fmt::Debug for EmbeddedStore {
@@ -83,6 +91,7 @@ impl EmbeddedStore {
         let Opened { database, records, names, last_sequence } = opened;
         let (queue, waiting) = mpsc::channel();
         let (state_sender, state) = watch::channel(StoreState::Open);
+        let figures = Arc::new(WriterFigures::new(last_sequence));
         let writer = Writer {
             database,
             records: records.clone(),
@@ -91,12 +100,13 @@ impl EmbeddedStore {
             mark,
             batch_max: batch_max.max(1),
             state: state_sender,
+            figures: Arc::clone(&figures),
         };
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&waiting))
             .map_err(cannot_open)?;
-        Ok(Self { records, names, queue: Some(queue), state, writer: Some(writer), last_sequence })
+        Ok(Self { records, names, queue: Some(queue), state, writer: Some(writer), last_sequence, figures })
     }
 
     fn order_record(&self, name: &Name) -> Result<Option<fjall::UserValue>, StoreError> {
@@ -124,6 +134,7 @@ impl EmbeddedStore {
 impl Store for EmbeddedStore {
     fn commit(&self, change: Change) -> Committed {
         let (done, durable) = oneshot::channel();
+        self.figures.asked.one();
         let sent = self.queue.as_ref().is_some_and(|queue| queue.send(Waiting { change, done }).is_ok());
         Box::pin(async move {
             let stopped = || StoreError::Failed("the writer has stopped".to_owned());
@@ -182,6 +193,10 @@ impl Store for EmbeddedStore {
 
     fn state(&self) -> watch::Receiver<StoreState> {
         self.state.clone()
+    }
+
+    fn figures(&self) -> StoreFigures {
+        self.figures.read()
     }
 }
 

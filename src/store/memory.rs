@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{
     Change, Committed, NamedClaim, PlacedOrder, PriceBook, Recovered, Replay, Selection, Store, StoreError,
-    StoreState,
+    StoreFigures, StoreState,
     names::{self, Name, Names},
     record,
 };
@@ -105,5 +105,10 @@ impl Store for MemoryStore {
 
     fn state(&self) -> watch::Receiver<StoreState> {
         self.state.subscribe()
+    }
+
+    fn figures(&self) -> StoreFigures {
+        let orders = u64::try_from(self.shelves().orders.len()).unwrap_or(u64::MAX);
+        StoreFigures { orders, ..StoreFigures::default() }
     }
 }

@@ -9,8 +9,8 @@ use boxoffice::{
     domain::order::{Order, OrderId},
     payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
     store::{
-        Change, Committed, NamedClaim, Recovered, Replay, Selection, Store, StoreError, StoreState,
-        memory::MemoryStore,
+        Change, Committed, NamedClaim, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
+        StoreState, memory::MemoryStore,
     },
 };
 use tokio::sync::watch;
@@ -172,6 +172,10 @@ impl Store for SlowStore {
     fn state(&self) -> watch::Receiver<StoreState> {
         self.inner.state()
     }
+
+    fn figures(&self) -> StoreFigures {
+        self.inner.figures()
+    }
 }
 
 /// A store whose writes fail from a moment of the test's choosing.
@@ -224,5 +228,9 @@ impl Store for BreakableStore {
 
     fn state(&self) -> watch::Receiver<StoreState> {
         self.state.subscribe()
+    }
+
+    fn figures(&self) -> StoreFigures {
+        self.orders.figures()
     }
 }

@@ -25,7 +25,9 @@ mod admin;
 mod bad_input;
 mod crash;
 mod logs;
+mod request_ids;
 mod rest;
 mod serving;
+mod traces;
 
 mod tidy;

@@ -1,11 +1,14 @@
 //! The one thread that writes: group commit with natural batching.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 
-use super::{AcknowledgedMark, Names, keys};
+use super::{AcknowledgedMark, Names, WriterFigures, keys};
 use crate::store::{Change, StoreError, StoreState, names, record};
 
 /// A change that waits to be written, and who waits for it.
@@ -22,6 +25,7 @@ pub(super) struct Writer {
     pub(super) mark: AcknowledgedMark,
     pub(super) batch_max: usize,
     pub(super) state: watch::Sender<StoreState>,
+    pub(super) figures: Arc<WriterFigures>,
 }
 
 impl Writer {
@@ -31,7 +35,7 @@ impl Writer {
         while let Ok(first) = waiting.recv() {
             let rest = waiting.try_iter().take(self.batch_max - 1);
             let batch: Vec<Waiting> = std::iter::once(first).chain(rest).collect();
-            let outcome = self.write(&batch);
+            let outcome = self.write_and_count(&batch);
             if let Err(error) = &outcome {
                 self.fail(error);
             }
@@ -40,6 +44,19 @@ impl Writer {
                 let _ = done.send(outcome.clone());
             }
         }
+    }
+
+    fn write_and_count(&mut self, batch: &[Waiting]) -> Result<(), StoreError> {
+        let (begun, before) = (Instant::now(), self.last_sequence);
+        let outcome = self.write(batch);
+        let changes = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        self.figures.done.add(changes);
+        if outcome.is_ok() {
+            self.figures.orders.add(self.last_sequence - before);
+            self.figures.batch_sizes.add(changes);
+            self.figures.times.add_time(begun.elapsed());
+        }
+        outcome
     }
 
     fn write(&mut self, waiting: &[Waiting]) -> Result<(), StoreError> {

@@ -1,0 +1,114 @@
+//! What has come of the work since the process began, counted.
+
+use super::{Created, check::Checked};
+use crate::{
+    domain::{
+        failure::{FailureCause, OrderFailure},
+        fulfillability::OrderResult,
+    },
+    figures::Count,
+    store::PaymentOutcome,
+};
+
+/// What the use cases have come to.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Carts that were looked at.
+    pub checks: Verdicts,
+    /// Orders created, each counted when it is on record.
+    pub orders_created: Count,
+    /// Requests answered with the order that the same request had created before.
+    pub orders_replayed: Count,
+    /// Orders that were not created.
+    pub orders_failed: Causes,
+    /// Spots of the orders created.
+    pub spots_sold: Count,
+    /// Payments that have ended.
+    pub payments: Payments,
+}
+
+/// Carts by verdict.
+#[derive(Debug, Default)]
+pub struct Verdicts {
+    /// All of it can be sold.
+    pub can_fulfill: Count,
+    /// An item cannot.
+    pub line_item: Count,
+    /// The set of services cannot.
+    pub service_combination: Count,
+    /// Anything else.
+    pub other: Count,
+}
+
+/// Orders that were not created, by cause.
+#[derive(Debug, Default)]
+pub struct Causes {
+    /// The order cannot be fulfilled.
+    pub unfulfillable: Count,
+    /// The merchant does not take that kind of card.
+    pub card_type_rejected: Count,
+    /// The card was declined.
+    pub card_declined: Count,
+    /// Another error of the payment.
+    pub payment: Count,
+    /// The stated fee total is wrong.
+    pub incorrect_fee_total: Count,
+    /// The bank wants to see the customer first.
+    pub requires_3ds1: Count,
+}
+
+/// Payments by how they ended.
+#[derive(Debug, Default)]
+pub struct Payments {
+    /// The money is ours.
+    pub captured: Count,
+    /// Nothing was taken.
+    pub declined: Count,
+    /// The outcome was unknown, and nothing is taken.
+    pub voided: Count,
+    /// Money had been taken and is given back.
+    pub refunded: Count,
+}
+
+impl Figures {
+    pub(super) fn count_check(&self, checked: &Checked) {
+        let verdicts = &self.checks;
+        match checked.fulfillability.result {
+            OrderResult::CanFulfill => &verdicts.can_fulfill,
+            OrderResult::UnfulfillableLineItem => &verdicts.line_item,
+            OrderResult::UnfulfillableServiceCombination => &verdicts.service_combination,
+            OrderResult::OtherReason => &verdicts.other,
+        }
+        .one();
+    }
+
+    pub(super) fn count_order(&self, spots: u64) {
+        self.orders_created.one();
+        self.spots_sold.add(spots);
+    }
+
+    pub(super) fn count_failure(&self, created: &Created) {
+        let Err(OrderFailure { cause, description: _ }) = created else { return };
+        let causes = &self.orders_failed;
+        match cause {
+            FailureCause::Unfulfillable(_) => &causes.unfulfillable,
+            FailureCause::CardTypeRejected(_) => &causes.card_type_rejected,
+            FailureCause::CardDeclined => &causes.card_declined,
+            FailureCause::Payment => &causes.payment,
+            FailureCause::IncorrectFeeTotal => &causes.incorrect_fee_total,
+            FailureCause::Requires3ds1(_) => &causes.requires_3ds1,
+        }
+        .one();
+    }
+
+    pub(super) fn count_payment(&self, outcome: PaymentOutcome) {
+        let payments = &self.payments;
+        match outcome {
+            PaymentOutcome::Captured => &payments.captured,
+            PaymentOutcome::Declined => &payments.declined,
+            PaymentOutcome::Voided => &payments.voided,
+            PaymentOutcome::Refunded => &payments.refunded,
+        }
+        .one();
+    }
+}

@@ -1,0 +1,110 @@
+//! Figures that are kept where things happen and read by whoever wants to know. Keeping one costs an
+//! atomic addition and waits for nothing.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// One more.
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    /// So many more.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How large values were: how many up to each of some bounds, and their sum.
+#[derive(Debug)]
+pub struct Histogram<const N: usize> {
+    bounds: &'static [u64; N],
+    within: [Count; N],
+    beyond: Count,
+    sum: Count,
+}
+
+/// What a histogram says at a moment. Values may be added while it is read, so that the sum may be
+/// ahead of the counts or behind them by those.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// Each bound, and how many values did not exceed it.
+    pub up_to: Vec<(u64, u64)>,
+    /// How many values there were.
+    pub count: u64,
+    /// Their sum.
+    pub sum: u64,
+}
+
+impl<const N: usize> Histogram<N> {
+    /// A histogram with these bounds, which have to grow.
+    #[must_use]
+    pub fn new(bounds: &'static [u64; N]) -> Self {
+        Self {
+            bounds,
+            within: std::array::from_fn(|_| Count::default()),
+            beyond: Count::default(),
+            sum: Count::default(),
+        }
+    }
+
+    /// Adds a value.
+    pub fn add(&self, value: u64) {
+        let at = self.bounds.partition_point(|bound| *bound < value);
+        self.within.get(at).unwrap_or(&self.beyond).one();
+        self.sum.add(value);
+    }
+
+    /// Adds a time, in nanoseconds.
+    pub fn add_time(&self, time: Duration) {
+        self.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// What it says now.
+    #[must_use]
+    pub fn read(&self) -> Distribution {
+        let mut count = 0;
+        let up_to = self.bounds.iter().zip(&self.within).map(|(bound, within)| {
+            count += within.get();
+            (*bound, count)
+        });
+        let up_to = up_to.collect();
+        Distribution { up_to, count: count + self.beyond.get(), sum: self.sum.get() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_counts_for_its_bound_and_all_above() {
+        let histogram = Histogram::new(&[10, 20]);
+        for value in [0, 10, 11, 20, 21, 1000] {
+            histogram.add(value);
+        }
+        let expected = Distribution { up_to: vec![(10, 2), (20, 4)], count: 6, sum: 1062 };
+        assert_eq!(histogram.read(), expected);
+    }
+
+    #[test]
+    fn times_are_in_nanoseconds() {
+        let histogram = Histogram::new(&[1_000]);
+        histogram.add_time(Duration::from_micros(1));
+        histogram.add_time(Duration::from_nanos(1_001));
+        assert_eq!(histogram.read(), Distribution { up_to: vec![(1_000, 1)], count: 2, sum: 2_001 });
+    }
+}

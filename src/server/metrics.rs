@@ -1,0 +1,288 @@
+//! The page of metrics: every name on it and where its numbers come from. All of them are read when the
+//! page is asked for, and no label has values that callers could choose.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::{
+    observed::CallFigures,
+    process::Process,
+    reload::{ReloadFigures, Reloader},
+};
+use crate::{
+    app::{
+        App,
+        figures::{Causes, Figures, Payments, Verdicts},
+    },
+    domain::order::EpochSeconds,
+    figures::Count,
+    store::{StoreFigures, StoreState, Writes},
+    telemetry::metrics::{Labels, Page, Unit},
+};
+
+/// Where the numbers come from.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    pub(super) calls: Arc<CallFigures>,
+    pub(super) app: Arc<App>,
+    pub(super) reloader: Arc<Reloader>,
+    /// Places for connections, as many as there are in all and those that are free.
+    pub(super) max_connections: usize,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) started_sec: EpochSeconds,
+}
+
+impl Metrics {
+    /// The page as text.
+    ///
+    /// # Errors
+    /// If it cannot be written as text.
+    pub(super) fn text(&self) -> Result<String, prometheus::Error> {
+        let mut page = Page::default();
+        add_calls(&mut page, &self.calls);
+        self.add_connections(&mut page);
+        add_sales(&mut page, self.app.figures());
+        self.add_stock(&mut page);
+        add_store(&mut page, &self.app.store().figures(), &self.app.store().state().borrow());
+        self.add_catalog(&mut page);
+        self.add_process(&mut page);
+        page.text()
+    }
+
+    fn add_connections(&self, page: &mut Page) {
+        let open = self.max_connections.saturating_sub(self.places.available_permits());
+        one_gauge(
+            page,
+            "boxoffice_connections_open",
+            "Connections open on the address of callers.",
+            whole(open),
+        );
+        one_gauge(
+            page,
+            "boxoffice_connections_max",
+            "Connections that may be open there.",
+            whole(self.max_connections),
+        );
+    }
+
+    fn add_stock(&self, page: &mut Page) {
+        one_gauge(
+            page,
+            "boxoffice_slots",
+            "Slots that are on sale, or of which something is sold or held.",
+            whole(self.app.slots()),
+        );
+        one_gauge(
+            page,
+            "boxoffice_carts_holding",
+            "Carts that hold spots.",
+            whole(self.app.carts_with_holds()),
+        );
+        one_gauge(
+            page,
+            "boxoffice_orders_in_progress",
+            "Orders being created and payments being settled, whether or not anybody waits for them.",
+            whole(self.app.commands().len()),
+        );
+    }
+
+    fn add_catalog(&self, page: &mut Page) {
+        let (edition, since_sec) = self.app.on_sale();
+        one_gauge(
+            page,
+            "boxoffice_catalog_edition",
+            "Number of the catalogue on sale, from 0 at the start of the process.",
+            u64::from(edition.0),
+        );
+        one_gauge(
+            page,
+            "boxoffice_catalog_on_sale_since_timestamp_seconds",
+            "When the catalogue on sale was put there.",
+            seconds(since_sec),
+        );
+        let ReloadFigures { replaced, refused, failed, .. } = self.reloader.figures();
+        page.counter(
+            "boxoffice_catalog_reloads_total",
+            "Times that the catalogue was read again: put on sale, refused for its mistakes, or failed otherwise.",
+            [
+                (&[("outcome", "replaced")][..], replaced.get()),
+                (&[("outcome", "refused")], refused.get()),
+                (&[("outcome", "failed")], failed.get()),
+            ],
+        );
+        one_gauge(
+            page,
+            "boxoffice_catalog_last_reload_successful",
+            "1 if the catalogue as last read is on sale, 0 if it was refused or failed.",
+            u64::from(self.reloader.figures().last_was_good()),
+        );
+    }
+
+    fn add_process(&self, page: &mut Page) {
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        page.gauge("boxoffice_build_info", "The version that runs.", [(&version[..], 1)]);
+        one_gauge(
+            page,
+            "process_start_time_seconds",
+            "When the server was started.",
+            seconds(self.started_sec),
+        );
+        let Process { resident_bytes, cpu_nanos, open_files, max_open_files } = Process::read();
+        let known = |value: Option<u64>| value.map(|value| (&[][..], value));
+        page.gauge("process_resident_memory_bytes", "Memory in use.", known(resident_bytes));
+        page.seconds_counter("process_cpu_seconds_total", "Processor time used.", known(cpu_nanos));
+        page.gauge("process_open_fds", "Files and sockets open.", known(open_files));
+        page.gauge("process_max_fds", "Files and sockets that may be open.", known(max_open_files));
+    }
+}
+
+fn add_calls(page: &mut Page, calls: &CallFigures) {
+    let lines: Vec<_> = calls.lines().map(|line| (line, line.labels())).collect();
+    page.counter(
+        "grpc_server_started_total",
+        "Calls begun, over gRPC and over REST.",
+        lines.iter().map(|(line, labels)| (&labels[..], line.begun())),
+    );
+    let ended: Vec<_> = lines
+        .iter()
+        .flat_map(|(line, labels)| {
+            line.ended().map(|(code, count)| (with(*labels, ("grpc_code", code)), count))
+        })
+        .collect();
+    page.counter(
+        "grpc_server_handled_total",
+        "Calls ended, by status; Canceled are those whose callers went away.",
+        ended.iter().map(|(labels, count)| (&labels[..], *count)),
+    );
+    page.histogram(
+        "grpc_server_handling_seconds",
+        "Time from the head of a request to its answer.",
+        Unit::Nanoseconds,
+        lines.iter().map(|(line, labels)| (&labels[..], line.times())),
+    );
+    one_gauge(page, "boxoffice_calls_in_flight", "Calls begun and not ended.", calls.in_flight());
+    let refusals = calls.refusals();
+    let refusals: Vec<_> = refusals
+        .iter()
+        .map(|((door, reason), count)| ([("door", door.name()), ("reason", reason.as_str())], *count))
+        .collect();
+    page.counter(
+        "boxoffice_refusals_total",
+        "Calls refused, by the reason in the table of refusals.",
+        refusals.iter().map(|(labels, count)| (&labels[..], *count)),
+    );
+}
+
+fn add_sales(page: &mut Page, figures: &Figures) {
+    let Figures { checks, orders_created, orders_replayed, orders_failed, spots_sold, payments } = figures;
+    let Verdicts { can_fulfill, line_item, service_combination, other } = checks;
+    by(
+        page,
+        "boxoffice_checks_total",
+        "Carts looked at, by verdict.",
+        "result",
+        &[
+            ("CAN_FULFILL", can_fulfill),
+            ("UNFULFILLABLE_LINE_ITEM", line_item),
+            ("UNFULFILLABLE_SERVICE_COMBINATION", service_combination),
+            ("ORDER_UNFULFILLABLE_OTHER_REASON", other),
+        ],
+    );
+    one_counter(page, "boxoffice_orders_created_total", "Orders created and on record.", orders_created);
+    one_counter(
+        page,
+        "boxoffice_orders_replayed_total",
+        "Requests answered with the order that their token had led to before.",
+        orders_replayed,
+    );
+    let Causes {
+        unfulfillable,
+        card_type_rejected,
+        card_declined,
+        payment,
+        incorrect_fee_total,
+        requires_3ds1,
+    } = orders_failed;
+    by(
+        page,
+        "boxoffice_orders_failed_total",
+        "Orders not created, by the cause in the answer.",
+        "cause",
+        &[
+            ("ORDER_UNFULFILLABLE", unfulfillable),
+            ("PAYMENT_ERROR_CARD_TYPE_REJECTED", card_type_rejected),
+            ("PAYMENT_ERROR_CARD_DECLINED", card_declined),
+            ("PAYMENT_ERROR", payment),
+            ("INCORRECT_FEE_TOTAL", incorrect_fee_total),
+            ("PAYMENT_REQUIRES_3DS1", requires_3ds1),
+        ],
+    );
+    one_counter(page, "boxoffice_spots_sold_total", "Spots of the orders created.", spots_sold);
+    let Payments { captured, declined, voided, refunded } = payments;
+    by(
+        page,
+        "boxoffice_payments_total",
+        "Payments asked of the gateway, by how they ended.",
+        "outcome",
+        &[("captured", captured), ("declined", declined), ("voided", voided), ("refunded", refunded)],
+    );
+}
+
+fn add_store(page: &mut Page, figures: &StoreFigures, state: &StoreState) {
+    let StoreFigures { orders, waiting, writes } = figures;
+    one_gauge(
+        page,
+        "boxoffice_store_open",
+        "1 while orders can be recorded, 0 once a write has failed.",
+        u64::from(*state == StoreState::Open),
+    );
+    one_gauge(page, "boxoffice_store_orders", "Orders on record.", *orders);
+    one_gauge(
+        page,
+        "boxoffice_store_changes_waiting",
+        "Changes that wait to be written or are being written.",
+        *waiting,
+    );
+    let Some(Writes { batch_sizes, times }) = writes else { return };
+    page.histogram(
+        "boxoffice_store_batch_changes",
+        "Changes that shared one write.",
+        Unit::One,
+        [(&[][..], batch_sizes.clone())],
+    );
+    page.histogram(
+        "boxoffice_store_commit_seconds",
+        "Time to write a batch and sync it to disk.",
+        Unit::Nanoseconds,
+        [(&[][..], times.clone())],
+    );
+}
+
+fn one_gauge(page: &mut Page, name: &str, help: &str, value: u64) {
+    page.gauge(name, help, [(&[][..], value)]);
+}
+
+fn one_counter(page: &mut Page, name: &str, help: &str, count: &Count) {
+    page.counter(name, help, [(&[][..], count.get())]);
+}
+
+/// A counter with one label.
+fn by(page: &mut Page, name: &str, help: &str, label: &str, counts: &[(&str, &Count)]) {
+    let samples: Vec<_> = counts.iter().map(|(value, count)| ([(label, *value)], count.get())).collect();
+    page.counter(name, help, samples.iter().map(|(labels, count)| (&labels[..] as Labels<'_>, *count)));
+}
+
+fn with<'a>(labels: [(&'a str, &'a str); 4], more: (&'a str, &'a str)) -> [(&'a str, &'a str); 5] {
+    let [door, kind, service, method] = labels;
+    [door, kind, service, method, more]
+}
+
+fn whole(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Moments before the epoch are not told.
+fn seconds(moment: EpochSeconds) -> u64 {
+    u64::try_from(moment).unwrap_or(0)
+}

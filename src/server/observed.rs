@@ -1,0 +1,159 @@
+//! The first to see a request and the last to see its answer, whichever door it goes to and whoever
+//! answers it: here it gets its id and its place in a trace, and is counted and logged.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use tonic::{Code, Status, body::Body};
+use tonic_types::StatusExt;
+use tracing::{Instrument, Span, field::Empty};
+
+use super::{connection::Door, routes};
+use crate::{request::Served, rest, telemetry::traces, wire::codes::Row};
+
+mod calls;
+
+pub(super) use calls::CallFigures;
+use calls::{Asked, Call, DoorName, Outcome};
+
+/// The header with the id of a request, on the request and on its answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A door that is observed.
+#[derive(Debug, Clone)]
+pub(super) struct Observed<D> {
+    door: D,
+    desk: Arc<Desk>,
+}
+
+/// What observing takes.
+#[derive(Debug)]
+struct Desk {
+    rest_base_path: Box<str>,
+    figures: Arc<CallFigures>,
+}
+
+impl<D> Observed<D> {
+    pub(super) fn new(door: D, rest_base_path: &str, figures: Arc<CallFigures>) -> Self {
+        Self { door, desk: Arc::new(Desk { rest_base_path: rest_base_path.into(), figures }) }
+    }
+}
+
+impl<D: Door> Door for Observed<D> {
+    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let Self { door, desk } = self;
+        let asked = desk.asked(&request);
+        let span = span(asked);
+        let trace_id = traces::join(&span, request.headers());
+        let given_id = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
+        let served = Served::new(given_id, trace_id);
+        let id = header(served.id());
+        span.record("request_id", served.id());
+        let work = async {
+            let sighting = Sighting::begin(&desk.figures, asked, span.clone());
+            let mut answer = door.answer(request).await;
+            sighting.end(outcome(asked.door, &answer));
+            if let Some(id) = id {
+                answer.headers_mut().insert(REQUEST_ID, id);
+            }
+            answer
+        };
+        served.scope(work.instrument(span.clone())).await
+    }
+}
+
+impl Desk {
+    fn asked(&self, request: &Request<Incoming>) -> Asked {
+        let path = request.uri().path();
+        if routes::is_grpc(request) {
+            Asked::over_grpc(path)
+        } else {
+            Asked { door: DoorName::Rest, method: rest::method_at(&self.rest_base_path, path) }
+        }
+    }
+}
+
+/// A call while it is observed. Dropped, it has ended one way or another.
+struct Sighting<'a> {
+    call: Call<'a>,
+    asked: Asked,
+    span: Span,
+    outcome: Outcome,
+}
+
+impl<'a> Sighting<'a> {
+    fn begin(figures: &'a CallFigures, asked: Asked, span: Span) -> Self {
+        // Unless it is answered, its caller has gone.
+        let outcome = Outcome { code: Code::Cancelled, reason: None };
+        Self { call: figures.begin(asked), asked, span, outcome }
+    }
+
+    fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Sighting<'_> {
+    fn drop(&mut self) {
+        let Self { call, asked, span, outcome } = self;
+        let time = call.end(outcome);
+        let elapsed_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let (door, (_, method)) = (asked.door.name(), asked.names());
+        let (code, reason) = (outcome.code_name(), outcome.reason.as_deref());
+        if outcome.code == Code::Ok {
+            tracing::debug!(door, method, elapsed_us, "call answered");
+        } else if outcome.code == Code::Cancelled {
+            tracing::debug!(door, method, elapsed_us, "call left by its caller");
+        } else {
+            tracing::debug!(door, method, elapsed_us, code, reason, "call refused");
+            span.record("otel.status_code", "ERROR");
+        }
+        span.record("grpc_code", code);
+        span.record("reason", reason);
+    }
+}
+
+/// What an answer says.
+fn outcome(door: DoorName, answer: &Response<Body>) -> Outcome {
+    match door {
+        DoorName::Grpc => outcome_over_grpc(answer.headers()),
+        DoorName::Rest => answer
+            .extensions()
+            .get::<Row>()
+            .map_or(Outcome::ANSWERED, |row| Outcome { code: row.grpc, reason: Some(row.reason.to_owned()) }),
+    }
+}
+
+/// A status among the headers is a refusal; a good one comes after the message.
+fn outcome_over_grpc(headers: &HeaderMap) -> Outcome {
+    if !headers.contains_key(Status::GRPC_STATUS) {
+        return Outcome::ANSWERED;
+    }
+    let Some(status) = Status::from_header_map(headers) else { return Outcome::ANSWERED };
+    Outcome { code: status.code(), reason: status.get_details_error_info().map(|info| info.reason) }
+}
+
+/// The span of a call, if calls are traced.
+fn span(asked: Asked) -> Span {
+    let (service, method) = asked.names();
+    tracing::info_span!(
+        "call",
+        otel.name = format_args!("{service}/{method}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        rpc.service = service,
+        rpc.method = method,
+        door = asked.door.name(),
+        request_id = Empty,
+        grpc_code = Empty,
+        reason = Empty,
+    )
+}
+
+/// An id as a header. No other answer will have the same, so compression must not remember it.
+fn header(id: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::from_str(id).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}

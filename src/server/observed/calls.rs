@@ -1,0 +1,283 @@
+//! Calls, counted: by door and method, begun and ended, by status, by how long they took, and refusals
+//! by reason.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tonic::Code;
+
+use crate::{
+    calls::Method,
+    figures::{Count, Distribution, Histogram},
+    wire::proto::v3::booking_service_server::SERVICE_NAME,
+};
+
+/// Nanoseconds, from 50 µs to 30 s; among them what callers allow: 1.5 s for a look-up, 4 s for an order.
+const TIMES: [u64; 19] = [
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    1_500_000_000,
+    2_500_000_000,
+    4_000_000_000,
+    10_000_000_000,
+    30_000_000_000,
+];
+
+/// The names of the statuses as monitoring knows them, in the order of their numbers.
+const CODES: [&str; 17] = [
+    "OK",
+    "Canceled",
+    "Unknown",
+    "InvalidArgument",
+    "DeadlineExceeded",
+    "NotFound",
+    "AlreadyExists",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+    "Internal",
+    "Unavailable",
+    "DataLoss",
+    "Unauthenticated",
+];
+
+/// The service that tells health over gRPC.
+const HEALTH: (&str, &str) = ("grpc.health.v1.Health", "Check");
+
+/// What is none of the methods that are told apart.
+const OTHER: &str = "other";
+
+/// Which way a call came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::server) enum DoorName {
+    Grpc,
+    Rest,
+}
+
+impl DoorName {
+    const ALL: [Self; 2] = [Self::Grpc, Self::Rest];
+
+    pub(in crate::server) fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Rest => "rest",
+        }
+    }
+}
+
+/// What a call asks for, as far as calls are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) door: DoorName,
+    /// None for whatever is not one of the methods: reflection, streams of health, what does not exist.
+    pub(super) method: Option<Method>,
+}
+
+impl Asked {
+    /// What the path of a gRPC request asks for.
+    pub(super) fn over_grpc(path: &str) -> Self {
+        let named = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+        let asked = |method: &Method| named == Some(names(DoorName::Grpc, *method));
+        Self { door: DoorName::Grpc, method: Method::ALL.into_iter().find(asked) }
+    }
+
+    /// Its service and its method.
+    pub(super) fn names(self) -> (&'static str, &'static str) {
+        self.method.map_or((OTHER, OTHER), |method| names(self.door, method))
+    }
+
+    /// Its labels.
+    fn labels(self) -> [(&'static str, &'static str); 4] {
+        let (service, method) = self.names();
+        let kind = if self.method.is_some() { "unary" } else { OTHER };
+        [("door", self.door.name()), ("grpc_type", kind), ("grpc_service", service), ("grpc_method", method)]
+    }
+}
+
+fn names(door: DoorName, method: Method) -> (&'static str, &'static str) {
+    match (door, method) {
+        (DoorName::Grpc, Method::HealthCheck) => HEALTH,
+        (DoorName::Grpc | DoorName::Rest, _) => (SERVICE_NAME, method.name()),
+    }
+}
+
+/// What is counted of calls.
+#[derive(Debug)]
+pub(in crate::server) struct CallFigures {
+    /// For each door one line a method, and one for the rest.
+    lines: [[Line; Method::ALL.len() + 1]; 2],
+    refusals: Mutex<BTreeMap<(DoorName, String), u64>>,
+}
+
+/// What is counted of one method over one door.
+#[derive(Debug)]
+pub(in crate::server) struct Line {
+    asked: Asked,
+    begun: Count,
+    ended: [Count; CODES.len()],
+    times: Histogram<19>,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) code: Code,
+    /// The reason in the table of refusals, if it was refused by that.
+    pub(super) reason: Option<String>,
+}
+
+impl Outcome {
+    pub(super) const ANSWERED: Self = Self { code: Code::Ok, reason: None };
+
+    /// The name of its status.
+    pub(super) fn code_name(&self) -> &'static str {
+        CODES[self.code as usize]
+    }
+}
+
+impl Default for CallFigures {
+    fn default() -> Self {
+        let lines = DoorName::ALL.map(|door| {
+            std::array::from_fn(|at| Line::new(Asked { door, method: Method::ALL.get(at).copied() }))
+        });
+        Self { lines, refusals: Mutex::default() }
+    }
+}
+
+impl CallFigures {
+    /// Counts a call that begins. It ends when it is dropped.
+    pub(super) fn begin(&self, asked: Asked) -> Call<'_> {
+        let at = asked.method.map_or(Method::ALL.len(), |method| method as usize);
+        let line = &self.lines[asked.door as usize][at];
+        line.begun.one();
+        Call { line, figures: self, begun: Instant::now() }
+    }
+
+    /// What is counted of every method over every door.
+    pub(in crate::server) fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().flatten()
+    }
+
+    /// Refusals by door and reason.
+    pub(in crate::server) fn refusals(&self) -> BTreeMap<(DoorName, String), u64> {
+        self.refusals_so_far().clone()
+    }
+
+    /// Calls that have begun and not ended.
+    pub(in crate::server) fn in_flight(&self) -> u64 {
+        // In this order, because what has ended has begun before.
+        let ended: u64 = self.lines().flat_map(|line| &line.ended).map(Count::get).sum();
+        let begun: u64 = self.lines().map(|line| line.begun.get()).sum();
+        begun.saturating_sub(ended)
+    }
+
+    fn refusals_so_far(&self) -> MutexGuard<'_, BTreeMap<(DoorName, String), u64>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn new(asked: Asked) -> Self {
+        let ended = std::array::from_fn(|_| Count::default());
+        Self { asked, begun: Count::default(), ended, times: Histogram::new(&TIMES) }
+    }
+
+    pub(in crate::server) fn labels(&self) -> [(&'static str, &'static str); 4] {
+        self.asked.labels()
+    }
+
+    pub(in crate::server) fn begun(&self) -> u64 {
+        self.begun.get()
+    }
+
+    /// Those that ended, by the name of their status: good ones, and whatever else there was.
+    pub(in crate::server) fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counted = CODES.iter().zip(&self.ended).map(|(code, count)| (*code, count.get()));
+        counted.filter(|&(code, count)| code == CODES[0] || count > 0)
+    }
+
+    pub(in crate::server) fn times(&self) -> Distribution {
+        self.times.read()
+    }
+}
+
+/// A call at work.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    figures: &'a CallFigures,
+    line: &'a Line,
+    begun: Instant,
+}
+
+impl Call<'_> {
+    /// Counts its end, and gives the time that it took.
+    pub(super) fn end(&self, outcome: &Outcome) -> Duration {
+        let time = self.begun.elapsed();
+        self.line.ended[outcome.code as usize].one();
+        self.line.times.add_time(time);
+        if let Some(reason) = &outcome.reason {
+            let counted = (self.line.asked.door, reason.clone());
+            *self.figures.refusals_so_far().entry(counted).or_default() += 1;
+        }
+        time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_grpc_are_methods_by_their_exact_names() {
+        for (path, expected) in [
+            ("/ext.maps.booking.partner.v3.BookingService/CreateOrder", Some(Method::CreateOrder)),
+            ("/ext.maps.booking.partner.v3.BookingService/createorder", None),
+            ("/ext.maps.booking.partner.v3.BookingService/HealthCheck", None),
+            ("/grpc.health.v1.Health/Check", Some(Method::HealthCheck)),
+            ("/grpc.health.v1.Health/Watch", None),
+            ("/CreateOrder", None),
+            ("*", None),
+        ] {
+            assert_eq!(Asked::over_grpc(path).method, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_method_has_its_own_line() {
+        let figures = CallFigures::default();
+        for door in DoorName::ALL {
+            for method in Method::ALL.into_iter().map(Some).chain([None]) {
+                let asked = Asked { door, method };
+                assert_eq!(figures.begin(asked).line.asked, asked);
+            }
+        }
+        assert_eq!(figures.in_flight(), 14);
+    }
+
+    #[test]
+    fn codes_have_the_names_of_their_numbers() {
+        for (number, name) in (0..).zip(CODES) {
+            let code = format!("{:?}", Code::from_i32(number)).replace("Cancelled", "Canceled");
+            assert!(code.eq_ignore_ascii_case(name), "{code} {name}");
+        }
+    }
+}

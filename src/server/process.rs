@@ -1,0 +1,81 @@
+//! What the system says about this process. Where it does not say it, nothing is known.
+
+use std::{fs, time::Duration};
+
+/// A tick of the times that Linux tells programs.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What is known.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Process {
+    /// Bytes of memory that it has of its own or shares.
+    pub(super) resident_bytes: Option<u64>,
+    /// Processor time that it has had, in nanoseconds.
+    pub(super) cpu_nanos: Option<u64>,
+    /// Files and sockets that it has open.
+    pub(super) open_files: Option<u64>,
+    /// As many it may have open.
+    pub(super) max_open_files: Option<u64>,
+}
+
+impl Process {
+    /// What is known now.
+    pub(super) fn read() -> Self {
+        let text = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).ok();
+        let open_files = fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+        Self {
+            resident_bytes: text("status").and_then(|text| resident_bytes(&text)),
+            cpu_nanos: text("stat").and_then(|text| cpu_nanos(&text)),
+            open_files: open_files.and_then(|count| u64::try_from(count).ok()),
+            max_open_files: text("limits").and_then(|text| max_open_files(&text)),
+        }
+    }
+}
+
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// The eleventh and twelfth words after the name in brackets, which may itself have brackets: time as
+/// a program and time in the system on its behalf.
+fn cpu_nanos(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut words = rest.split_ascii_whitespace().skip(11);
+    let mut ticks = || words.next()?.parse::<u32>().ok();
+    let ticks = ticks()?.checked_add(ticks()?)?;
+    u64::try_from(TICK.checked_mul(ticks)?.as_nanos()).ok()
+}
+
+fn max_open_files(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_linux_says_is_understood() {
+        assert_eq!(resident_bytes("VmPeak:\t 9 kB\nVmRSS:\t   123 kB\nVmData: 1 kB\n"), Some(123 * 1024));
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 1 0 250 50 0 0 20 0 5 0 99 1 1";
+        assert_eq!(cpu_nanos(stat), Some(3_000_000_000));
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files  1024  4096  files\n";
+        assert_eq!(max_open_files(limits), Some(1024));
+        assert_eq!(max_open_files(&limits.replace("1024", "unlimited")), None);
+        for text in ["", "VmRSS:", "x (y) S 1", ")"] {
+            assert_eq!((resident_bytes(text), cpu_nanos(text), max_open_files(text)), (None, None, None));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_has_memory_and_files() {
+        let process = Process::read();
+        assert!(process.resident_bytes.is_some_and(|bytes| bytes > 100_000), "{process:?}");
+        assert!(process.open_files.is_some_and(|files| files >= 3), "{process:?}");
+        assert!(process.cpu_nanos.is_some(), "{process:?}");
+    }
+}

@@ -1,0 +1,63 @@
+//! How the writer does.
+
+use crate::{
+    figures::{Count, Histogram},
+    store::{StoreFigures, Writes},
+};
+
+const BATCH_SIZES: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
+/// Nanoseconds, from 50 µs to 5 s.
+const TIMES: [u64; 16] = [
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+];
+
+/// What is counted of the writer's work.
+#[derive(Debug)]
+pub(super) struct WriterFigures {
+    /// Changes handed to the writer.
+    pub(super) asked: Count,
+    /// Changes that it is done with.
+    pub(super) done: Count,
+    /// Orders on record.
+    pub(super) orders: Count,
+    pub(super) batch_sizes: Histogram<11>,
+    pub(super) times: Histogram<16>,
+}
+
+impl WriterFigures {
+    pub(super) fn new(orders: u64) -> Self {
+        let on_record = Count::default();
+        on_record.add(orders);
+        Self {
+            asked: Count::default(),
+            done: Count::default(),
+            orders: on_record,
+            batch_sizes: Histogram::new(&BATCH_SIZES),
+            times: Histogram::new(&TIMES),
+        }
+    }
+
+    pub(super) fn read(&self) -> StoreFigures {
+        // In this order, because what is done has been asked for before.
+        let done = self.done.get();
+        let waiting = self.asked.get().saturating_sub(done);
+        let writes = Writes { batch_sizes: self.batch_sizes.read(), times: self.times.read() };
+        StoreFigures { orders: self.orders.get(), waiting, writes: Some(writes) }
+    }
+}

@@ -1,0 +1,203 @@
+//! Traces over OTLP: what became of a call, step by step, for a collector.
+//!
+//! A call is a span, and so are the decision, the payment and the writing in it. They are made where
+//! traces are asked for, and cost nothing elsewhere. A caller who sends a `traceparent` of W3C Trace
+//! Context has the call in its own trace, and decides whether it is recorded.
+//!
+//! Spans are handed to a thread of the exporter through a queue with an end: where the collector does
+//! not keep up or is away, spans are dropped and no call waits.
+
+use std::{io, time::Duration};
+
+use http::HeaderMap;
+use opentelemetry::{
+    Context, KeyValue,
+    propagation::{Extractor, Injector, TextMapPropagator},
+    trace::{TraceContextExt, TracerProvider},
+};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    trace::{Sampler, SdkTracerProvider},
+};
+use tokio::runtime;
+use tracing::{Metadata, Span, level_filters::LevelFilter};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::{Layer, filter::FilterFn};
+
+use super::AnyLayer;
+use crate::config::Tracing;
+
+/// The program, as it goes by in traces, and where its own spans come from.
+const NAME: &str = env!("CARGO_PKG_NAME");
+
+/// How long one attempt to hand spans to the collector may take.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The header that tells the parent of a span.
+const TRACEPARENT: &str = "traceparent";
+
+/// Why traces cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TracesError {
+    /// The machine gives no thread.
+    #[error(transparent)]
+    Start(#[from] io::Error),
+    /// The collector's address is not one; a loaded configuration has a sound one.
+    #[error(transparent)]
+    Endpoint(#[from] ExporterBuildError),
+}
+
+/// Traces on their way to a collector.
+#[derive(Debug)]
+pub(super) struct Traces {
+    provider: SdkTracerProvider,
+    /// Where the connection to the collector is served, away from the calls.
+    runtime: runtime::Runtime,
+}
+
+impl Traces {
+    /// Begins to send traces, if there is anyone to send them to.
+    pub(super) fn start(tracing: &Tracing) -> Result<Option<Self>, TracesError> {
+        let Some(endpoint) = &tracing.trace_endpoint else { return Ok(None) };
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("traces")
+            .enable_all()
+            .build()?;
+        let exporter = {
+            let _within = runtime.enter();
+            SpanExporter::builder()
+                .with_tonic()
+                .with_endpoint(endpoint)
+                .with_timeout(EXPORT_TIMEOUT)
+                .build()?
+        };
+        let share = Sampler::TraceIdRatioBased(tracing.trace_sampling.as_f64());
+        let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_sampler(Sampler::ParentBased(Box::new(share)))
+            .with_resource(Resource::builder_empty().with_service_name(NAME).with_attribute(version).build())
+            .build();
+        Ok(Some(Self { provider, runtime }))
+    }
+
+    /// What turns spans of ours into spans of the trace.
+    pub(super) fn layer(&self) -> AnyLayer {
+        let ours = FilterFn::new(is_ours).with_max_level_hint(LevelFilter::INFO);
+        tracing_opentelemetry::layer()
+            .with_tracer(self.provider.tracer(NAME))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_filter(ours)
+            .boxed()
+    }
+
+    /// Sends what has not been sent, for as long as `limit` at most.
+    pub(super) fn finish(self, limit: Duration) {
+        if let Err(error) = self.provider.shutdown_with_timeout(limit) {
+            tracing::warn!(%error, "some traces were not sent");
+        }
+        self.runtime.shutdown_background();
+    }
+}
+
+/// Whether something is a span of ours; what sends the spans has some of its own.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && metadata.target().split("::").next() == Some(NAME)
+}
+
+/// Puts a new span where the headers of its request say it belongs, and gives the id of its trace, if it
+/// is recorded.
+#[must_use]
+pub fn join(span: &Span, headers: &HeaderMap) -> Option<String> {
+    if span.is_disabled() {
+        return None;
+    }
+    let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+    // It fails where spans go to no trace.
+    let _ = span.set_parent(parent);
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    context.is_sampled().then(|| context.trace_id().to_string())
+}
+
+/// The `traceparent` with which whoever is asked on behalf of the present call can join its trace; none
+/// where there is no trace.
+#[must_use]
+pub fn traceparent() -> Option<String> {
+    let mut header = Header(None);
+    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut header);
+    header.0
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+struct Header(Option<String>);
+
+impl Injector for Header {
+    fn set(&mut self, key: &str, value: String) {
+        if key == TRACEPARENT {
+            self.0 = Some(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::{Registry, layer::SubscriberExt};
+
+    use super::*;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn who_is_asked_within_a_call_joins_the_trace_of_its_caller() {
+        let provider = SdkTracerProvider::builder().build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(NAME));
+        let headers =
+            HeaderMap::from_iter([(http::HeaderName::from_static(TRACEPARENT), PARENT.parse().unwrap())]);
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            assert_eq!(traceparent(), None);
+            let call = tracing::info_span!("call");
+            assert_eq!(join(&call, &headers).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+            let _call = call.entered();
+            let _step = tracing::info_span!("pay").entered();
+            let told = traceparent().unwrap();
+            assert!(
+                told.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && told.ends_with("-01"),
+                "{told}"
+            );
+            assert_ne!(told, PARENT);
+        });
+        assert_eq!(traceparent(), None);
+    }
+
+    #[test]
+    fn spans_of_others_are_not_traced() {
+        tracing::subscriber::with_default(Registry::default(), || {
+            for (span, expected) in [
+                (tracing::info_span!("ours"), true),
+                (tracing::info_span!(target: "boxoffice_other", "like ours"), false),
+                (tracing::info_span!(target: "hyper::client", "theirs"), false),
+            ] {
+                assert_eq!(span.metadata().map(is_ours), Some(expected), "{span:?}");
+            }
+        });
+    }
+}
