@@ -25,6 +25,7 @@ mod admin;
 mod bad_input;
 mod crash;
 mod logs;
+mod metrics;
 mod request_ids;
 mod rest;
 mod serving;
