@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it fails")]
 
+mod balancer;
 mod byte_client;
 mod doubles;
 mod laws;
@@ -23,6 +24,7 @@ mod concurrency;
 
 mod bad_input;
 mod crash;
+mod load_balancers;
 mod logs;
 mod rest;
 mod serving;
