@@ -24,10 +24,11 @@ use crate::{
     grpc::GrpcDoor,
     payments::{Payments, simulated::SimulatedGateway},
     rest::RestDoor,
-    store::{Store, StoreError, StoreState, embedded::EmbeddedStore, memory::MemoryStore},
+    store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore},
     wire::{proto::v3::booking_service_server::BookingServiceServer, requests::RequestLimits},
 };
 
+mod admin;
 mod connection;
 mod health;
 mod listener;
@@ -35,7 +36,9 @@ mod reload;
 mod routes;
 mod signals;
 
+use admin::{Admin, AdminDoor};
 use connection::Http;
+use health::Standing;
 use listener::Listeners;
 use reload::Reloader;
 use routes::Doors;
@@ -160,6 +163,7 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     connections: TaskTracker,
     workers: Vec<thread::JoinHandle<()>>,
+    admin: Option<Admin>,
     /// What goes on beside the calls.
     attendants: JoinSet<()>,
     drain_delay: Duration,
@@ -175,27 +179,32 @@ impl Server {
     pub async fn start(config: &Config, parts: Parts) -> Result<Self, ServeError> {
         let files = parts.loaded.files.clone();
         let app = App::open(parts).await?;
-        let listeners = bind(config)?;
+        let listeners = bind(config.serving.listen, sockets(config))?;
+        let admin_listeners = config.serving.admin_listen.map(|address| bind(address, 1)).transpose()?;
         let address = listeners.address();
-        let (health, health_service) = health_reporter();
         let (phase, watching) = watch::channel(Phase::Serving);
-        health::announce(&health, app.store().state()).await;
-        let doors = doors(config, &app, health_service, &watching)?;
+        let standing = Standing::new(watching.clone(), app.store().state());
+        let (health, health_service) = health_reporter();
+        health::announce(&health, &standing).await;
+        let http = Arc::new(Http::new(config));
+        let door = AdminDoor::new(standing.clone(), health_service.clone());
         let connections = TaskTracker::new();
         let reception = Reception {
-            doors,
-            http: Arc::new(Http::new(config)),
+            door: doors(config, &app, health_service, standing)?,
+            http: Arc::clone(&http),
             connections: connections.clone(),
             places: Arc::new(Semaphore::new(config.connections.max_connections.min(Semaphore::MAX_PERMITS))),
             phase: watching.clone(),
         };
         let workers = start_workers(config, listeners, &reception).map_err(ServeError::Start)?;
+        let admin = admin_listeners.map(|listeners| Admin::open(listeners, door, http));
+        let reloader = Arc::new(Reloader::new(Arc::clone(&app), config.sales.catalog.clone()));
         let mut attendants = JoinSet::new();
         attendants.spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
         attendants.spawn(turn_pages(Arc::clone(&app), watching.clone()));
-        let reloader = Arc::new(Reloader::new(Arc::clone(&app), config.sales.catalog.clone()));
         attendants.spawn(Arc::clone(&reloader).attend(config.sales.catalog_watch, files, watching));
-        tracing::info!(%address, workers = workers.len(), "listening");
+        let admin_address = admin.as_ref().map(|admin| tracing::field::display(admin.address()));
+        tracing::info!(%address, admin_address, workers = workers.len(), "listening");
         let Shutdown { drain_delay, drain_timeout } = config.shutdown;
         Ok(Self {
             address,
@@ -205,6 +214,7 @@ impl Server {
             phase,
             connections,
             workers,
+            admin,
             attendants,
             drain_delay,
             drain_timeout,
@@ -228,6 +238,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for those who run it, if it does.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// Goes down in good order: says that it goes, waits for load balancers to notice, takes no
@@ -266,6 +282,9 @@ impl Server {
         for worker in self.workers {
             let _ = worker.join();
         }
+        if let Some(admin) = self.admin {
+            admin.close().await;
+        }
         tracing::info!("down");
     }
 }
@@ -274,15 +293,14 @@ fn doors(
     config: &Config,
     app: &Arc<App>,
     health: HealthServer<impl Health>,
-    phase: &watch::Receiver<Phase>,
+    standing: Standing,
 ) -> Result<Doors, ServeError> {
     let calls = Calls::new(Arc::clone(app), call_limits(config));
     let max_request_bytes = config.calls.max_request_bytes;
     let grpc = BookingServiceServer::new(GrpcDoor::new(calls.clone()))
         .max_decoding_message_size(max_request_bytes)
         .max_encoding_message_size(usize::MAX);
-    let (phase, store) = (phase.clone(), app.store().state());
-    let takes_orders = move || *phase.borrow() == Phase::Serving && *store.borrow() == StoreState::Open;
+    let takes_orders = move || standing.takes_orders();
     Ok(Doors {
         grpc: routes::grpc(grpc, health).map_err(|error| ServeError::Start(io::Error::other(error)))?,
         rest: RestDoor::new(calls, &config.serving.rest_base_path, max_request_bytes, takes_orders),
@@ -291,13 +309,15 @@ fn doors(
     })
 }
 
-fn bind(config: &Config) -> Result<Listeners, ServeError> {
-    let address = config.serving.listen;
-    let count = match config.serving.runtime {
+fn bind(address: SocketAddr, count: usize) -> Result<Listeners, ServeError> {
+    Listeners::bind(address, count).map_err(|error| ServeError::Bind { address, error })
+}
+
+fn sockets(config: &Config) -> usize {
+    match config.serving.runtime {
         RuntimeChoice::PerCore => workers(config),
         RuntimeChoice::Shared => 1,
-    };
-    Listeners::bind(address, count).map_err(|error| ServeError::Bind { address, error })
+    }
 }
 
 fn workers(config: &Config) -> usize {
@@ -317,10 +337,10 @@ fn call_limits(config: &Config) -> CallLimits {
     }
 }
 
-/// What every worker needs to receive connections.
+/// What is needed to receive connections.
 #[derive(Clone)]
-struct Reception {
-    doors: Doors,
+struct Reception<D> {
+    door: D,
     http: Arc<Http>,
     connections: TaskTracker,
     /// One for each connection that may be open.
@@ -333,7 +353,7 @@ struct Reception {
 fn start_workers(
     config: &Config,
     listeners: Listeners,
-    reception: &Reception,
+    reception: &Reception<Doors>,
 ) -> io::Result<Vec<thread::JoinHandle<()>>> {
     let count = workers(config);
     let start = |(at, listener)| {

@@ -38,6 +38,25 @@ impl Kind for Address {
     }
 }
 
+/// What `K` takes, or `off` for none.
+pub(super) struct OrOff<K>(pub(super) K);
+
+impl<K: Kind> Kind for OrOff<K> {
+    type Value = Option<K::Value>;
+
+    fn label(&self) -> &'static str {
+        self.0.label()
+    }
+
+    fn takes(&self) -> String {
+        format!("{} or `off`", self.0.takes())
+    }
+
+    fn read(&self, text: &str) -> Option<Self::Value> {
+        if text == "off" { Some(None) } else { self.0.read(text).map(Some) }
+    }
+}
+
 /// The path of a directory, which need not exist.
 pub(super) struct Directory;
 
@@ -234,6 +253,13 @@ mod tests {
         for text in refused {
             assert_eq!(kind.read(text), None, "{text:?} is not {}", kind.takes());
         }
+    }
+
+    #[test]
+    fn off_is_none_where_it_is_taken() {
+        let kind = OrOff(Address);
+        check(&kind, &[("off", None), ("[::]:0", Some("[::]:0".parse().unwrap()))], &["", "OFF", "none"]);
+        assert_eq!(kind.takes(), "an IP address and port or `off`");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    kinds::{Address, BasePath, Bytes, Choice, Count, Directory, Filter, Kind, Span, ZeroIsNone},
+    kinds::{Address, BasePath, Bytes, Choice, Count, Directory, Filter, Kind, OrOff, Span, ZeroIsNone},
     layers::Layers,
 };
 
@@ -136,6 +136,9 @@ settings! {
     serving: Serving {
         /// Address to listen on; port 0 takes any free one.
         listen: SocketAddr = "127.0.0.1:50051", Address;
+        /// Address for those who run the server, plain and without passwords, so not for the world;
+        /// `off` closes it.
+        admin_listen: Option<SocketAddr> = "127.0.0.1:50052", OrOff(Address);
         /// Whether each thread serves connections of its own, or all threads serve all of them, which
         /// is better for a few busy ones.
         runtime: RuntimeChoice = "per-core",

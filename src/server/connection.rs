@@ -3,18 +3,26 @@
 use std::{convert::Infallible, future::pending, pin::pin, time::Duration};
 
 use futures_util::FutureExt;
-use hyper::service::service_fn;
+use http::{Request, Response};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{net::TcpStream, sync::watch, time::Instant};
+use tonic::body::Body;
 
-use super::{Phase, routes::Doors};
+use super::Phase;
 use crate::config::Config;
 
 /// The time that a new connection has for its first word once the server goes down.
 const LAST_WORD: Duration = Duration::from_millis(200);
+
+/// What answers the requests of a connection.
+pub(super) trait Door: Clone + Send + Sync + 'static {
+    /// Answers one of them, whatever it is.
+    fn answer(self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+}
 
 /// How connections are served.
 pub(super) struct Http {
@@ -56,11 +64,16 @@ impl Http {
 }
 
 /// Serves a connection until its peer closes it, it is too old, or the server goes down.
-pub(super) async fn serve(stream: TcpStream, doors: Doors, http: &Http, mut phase: watch::Receiver<Phase>) {
+pub(super) async fn serve(
+    stream: TcpStream,
+    door: impl Door,
+    http: &Http,
+    mut phase: watch::Receiver<Phase>,
+) {
     if !speaks(&stream, http.max_silence, phase.clone()).await {
         return;
     }
-    let service = service_fn(move |request| doors.clone().answer(request).map(Ok::<_, Infallible>));
+    let service = service_fn(move |request| door.clone().answer(request).map(Ok::<_, Infallible>));
     let mut connection = pin!(http.protocol.serve_connection(TokioIo::new(stream), service));
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
     // The connection goes first: one that is told to end before it has read which protocol is

@@ -9,12 +9,32 @@ use crate::{store::StoreState, wire::proto::v3::booking_service_server::SERVICE_
 /// The server as a whole, and the service.
 const SERVICES: [&str; 2] = ["", SERVICE_NAME];
 
-/// Says how the store stands, for the server as a whole and for the service.
-pub(super) async fn announce(health: &HealthReporter, state: watch::Receiver<StoreState>) {
-    let status = match &*state.borrow() {
-        StoreState::Open => ServingStatus::Serving,
-        StoreState::Failed(_) => ServingStatus::NotServing,
-    };
+/// How the server stands at any moment.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    phase: watch::Receiver<Phase>,
+    store: watch::Receiver<StoreState>,
+}
+
+impl Standing {
+    pub(super) fn new(phase: watch::Receiver<Phase>, store: watch::Receiver<StoreState>) -> Self {
+        Self { phase, store }
+    }
+
+    /// Whether anything but a restart is of use.
+    pub(super) fn is_alive(&self) -> bool {
+        *self.store.borrow() == StoreState::Open
+    }
+
+    /// Whether it wants to be given orders.
+    pub(super) fn takes_orders(&self) -> bool {
+        self.is_alive() && *self.phase.borrow() == Phase::Serving
+    }
+}
+
+/// Says how the server stands, as a whole and for the service.
+pub(super) async fn announce(health: &HealthReporter, standing: &Standing) {
+    let status = if standing.takes_orders() { ServingStatus::Serving } else { ServingStatus::NotServing };
     report(health, status).await;
 }
 

@@ -5,7 +5,10 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Phase, Reception, connection};
+use super::{
+    Phase, Reception,
+    connection::{self, Door},
+};
 
 /// Connections that the system keeps for us until we get to them.
 const BACKLOG: i32 = 1024;
@@ -61,7 +64,7 @@ fn listen(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 }
 
 /// Receives connections while the server is serving, then stays for those it has until it is over.
-pub(super) async fn receive(listener: std::net::TcpListener, reception: Reception) {
+pub(super) async fn receive(listener: std::net::TcpListener, reception: Reception<impl Door>) {
     let mut phase = reception.phase.clone();
     // Whoever waits for the last connection to end waits for the last one to be received, too.
     let receiving = reception.connections.token();
@@ -81,7 +84,7 @@ pub(super) async fn receive(listener: std::net::TcpListener, reception: Receptio
 
 /// A place is taken for a connection that is there: a listener that nobody comes to would keep one
 /// from the others.
-async fn receive_all(listener: &TcpListener, reception: &Reception) {
+async fn receive_all(listener: &TcpListener, reception: &Reception<impl Door>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -98,20 +101,19 @@ async fn receive_all(listener: &TcpListener, reception: &Reception) {
 
 /// Receives the connections that the system had already made for us: closing the socket would
 /// break them.
-fn receive_waiting(listener: &TcpListener, reception: &Reception) {
+fn receive_waiting(listener: &TcpListener, reception: &Reception<impl Door>) {
     while let Some(Ok((stream, _))) = futures_util::FutureExt::now_or_never(listener.accept()) {
         let Ok(place) = Arc::clone(&reception.places).try_acquire_owned() else { return };
         welcome(stream, reception, place);
     }
 }
 
-fn welcome(stream: TcpStream, reception: &Reception, place: tokio::sync::OwnedSemaphorePermit) {
+fn welcome(stream: TcpStream, reception: &Reception<impl Door>, place: tokio::sync::OwnedSemaphorePermit) {
     // Without it a small answer may wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let (doors, http, phase) =
-        (reception.doors.clone(), Arc::clone(&reception.http), reception.phase.clone());
+    let (door, http, phase) = (reception.door.clone(), Arc::clone(&reception.http), reception.phase.clone());
     reception.connections.spawn(async move {
-        connection::serve(stream, doors, &http, phase).await;
+        connection::serve(stream, door, &http, phase).await;
         drop(place);
     });
 }

@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::{Builder, Error};
 use tower::ServiceExt;
 
+use super::connection::Door;
 use crate::{
     grpc::GrpcDoor,
     rest::{self, RestDoor},
@@ -35,10 +36,10 @@ pub(super) struct Doors {
     pub(super) max_call: Duration,
 }
 
-impl Doors {
-    /// Answers a request, also in the place of a call that does not, such as one whose message never
+impl Door for Doors {
+    /// Also in the place of a call that does not, such as one whose message never
     /// comes to its end. Only the beginning of an answer counts: a stream may go on.
-    pub(super) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
         let Self { grpc, rest, max_call } = self;
         if is_grpc(&request) {
             match timeout(max_call, grpc.oneshot(request.map(Body::new))).await {

@@ -22,6 +22,7 @@ mod reload;
 
 mod concurrency;
 
+mod admin;
 mod bad_input;
 mod crash;
 mod load_balancers;

@@ -51,7 +51,7 @@ pub(crate) fn in_days(mut item: Item, days: i64) -> Item {
 }
 
 /// A way to start the program. What is not said is: the sample catalogue, a store in memory, any
-/// free port, two workers, going down without delay, JSON.
+/// free port, no other port for the operator, two workers, going down without delay, JSON.
 pub(crate) struct Program {
     command: Command,
     dir: TempDir,
@@ -72,6 +72,7 @@ impl Program {
     fn of(mut command: Command) -> Self {
         // A setting that a test gives as a flag wins over these.
         command
+            .env("BOXOFFICE_ADMIN_LISTEN", "off")
             .env("BOXOFFICE_CATALOG", sample_catalog())
             .env("BOXOFFICE_DRAIN_DELAY", "0s")
             .env("BOXOFFICE_LISTEN", "127.0.0.1:0")

@@ -1,0 +1,101 @@
+//! The operator's door: plain HTTP/1.1 and HTTP/2 on an address of its own, for probes and tools
+//! that run beside the server. It is served by the control thread, so it answers while the workers
+//! are busy, and it is the last door to close.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{Router, response::IntoResponse, routing::get};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use tokio_util::task::TaskTracker;
+use tonic::{body::Body, service::Routes};
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tower::ServiceExt;
+
+use super::{
+    Phase, Reception,
+    connection::{Door, Http},
+    health::Standing,
+    listener::{self, Listeners},
+};
+use crate::{rest, wire::codes::Problem};
+
+/// Connections that it may have at once: probes and scrapers are few.
+const MAX_CONNECTIONS: usize = 64;
+
+/// What answers on the operator's address.
+#[derive(Debug, Clone)]
+pub(super) struct AdminDoor {
+    routes: Router,
+}
+
+impl AdminDoor {
+    pub(super) fn new(standing: Standing, health: HealthServer<impl Health>) -> Self {
+        let (alive, ready) = (standing.clone(), standing);
+        let routes = Routes::new(health)
+            .into_axum_router()
+            .route("/livez", get(async move || say(alive.is_alive())))
+            .route("/readyz", get(async move || say(ready.takes_orders())))
+            .fallback(async || rest::refuse(&Problem::UnknownUrl))
+            .method_not_allowed_fallback(async || rest::refuse(&Problem::WrongVerb { allowed: "GET, HEAD" }));
+        Self { routes }
+    }
+}
+
+impl Door for AdminDoor {
+    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let Ok(answer) = self.routes.oneshot(request).await;
+        answer.map(Body::new)
+    }
+}
+
+/// One word for people; programs read the status.
+fn say(is_so: bool) -> impl IntoResponse {
+    if is_so { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not now\n") }
+}
+
+/// The door while it is open.
+#[derive(Debug)]
+pub(super) struct Admin {
+    address: SocketAddr,
+    phase: watch::Sender<Phase>,
+    connections: TaskTracker,
+    receiving: JoinSet<()>,
+}
+
+impl Admin {
+    /// Receives connections in the runtime that this is called from.
+    pub(super) fn open(listeners: Listeners, door: AdminDoor, http: Arc<Http>) -> Self {
+        let address = listeners.address();
+        let (phase, watching) = watch::channel(Phase::Serving);
+        let connections = TaskTracker::new();
+        let reception = Reception {
+            door,
+            http,
+            connections: connections.clone(),
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            phase: watching,
+        };
+        let receive = |listener| listener::receive(listener, reception.clone());
+        let receiving = listeners.into_iter().map(receive).collect();
+        Self { address, phase, connections, receiving }
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections and ends those it has, at once: nothing is kept for what is told
+    /// here.
+    pub(super) async fn close(self) {
+        self.phase.send_replace(Phase::Over);
+        self.connections.close();
+        self.connections.wait().await;
+        self.receiving.join_all().await;
+    }
+}
