@@ -16,7 +16,7 @@ use tokio::{
 use crate::process::until;
 
 /// The addresses of the servers in the files.
-const SERVERS: [&str; 2] = ["127.0.0.1:50051", "127.0.0.1:50052"];
+const SERVERS: [&str; 2] = ["127.0.0.1:50051", "127.0.0.1:50061"];
 
 /// Where balancers listen here. Ports of this address are nobody else's, so one that was free stays
 /// so until the balancer takes it.
