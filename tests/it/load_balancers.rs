@@ -376,16 +376,19 @@ async fn what_only_asks_is_asked_again(kind: Kind) {
 
 /// A server is killed while it creates an order: the call is lost, and the balancer begins it
 /// nowhere else. So what counts the calls that are lost does count.
-async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind) {
+async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind, door: Door) {
     let [mut site, mut other_site] = Site::pair(&["--max-in-flight=1"]);
     let mut servers = vec![site.open().await, other_site.open().await];
     let balancer = Balancer::start(kind, [servers[0].address(), servers[1].address()]).await;
-    let order = tokio::spawn(knock(balancer.address(), create_request("grpc-1", "token", Some("hang"))));
+    let order =
+        tokio::spawn(knock(door, balancer.address(), create_request("grpc-1", "token", Some("hang"))));
     until("a server has the order", async || busy(&servers).await.is_some()).await;
     servers.remove(busy(&servers).await.unwrap()).kill().await;
 
+    let lost = order.await.unwrap();
+    assert_eq!(lost.as_ref().unwrap_err().code(), Code::Unavailable, "{lost:?}");
     let mut tally = Tally::default();
-    assert_eq!(tally.create(order.await.unwrap()), None);
+    tally.create(lost);
     assert_eq!(tally.lost.len(), 1, "{tally:#?}");
     assert_eq!((busy(&servers).await, sold(&servers[0]).await), (None, 0));
     let mut caller = Caller::connect(Door::Grpc, balancer.address()).await;
@@ -398,8 +401,12 @@ async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind) {
 }
 
 /// Asks for an order until a server has room for the call.
-async fn knock(address: SocketAddr, request: CreateOrderRequest) -> Result<CreateOrderResponse, Status> {
-    let mut caller = Caller::connect(Door::Grpc, address).await;
+async fn knock(
+    door: Door,
+    address: SocketAddr,
+    request: CreateOrderRequest,
+) -> Result<CreateOrderResponse, Status> {
+    let mut caller = Caller::connect(door, address).await;
     loop {
         match caller.create(request.clone()).await {
             Err(refusal) if refusal.code() == Code::ResourceExhausted => {}
@@ -456,7 +463,9 @@ async fn load_balancers_envoy_what_only_asks_is_asked_again() {
 #[tokio::test]
 #[ignore = "needs Envoy, which scripts/test brings"]
 async fn load_balancers_envoy_an_order_that_was_begun_is_not_begun_elsewhere() {
-    an_order_that_was_begun_is_not_begun_elsewhere(Kind::Envoy).await;
+    for door in [Door::Grpc, Door::Rest] {
+        an_order_that_was_begun_is_not_begun_elsewhere(Kind::Envoy, door).await;
+    }
 }
 
 #[tokio::test]
@@ -480,5 +489,7 @@ async fn load_balancers_haproxy_what_only_asks_is_asked_again() {
 #[tokio::test]
 #[ignore = "needs HAProxy, which scripts/test brings"]
 async fn load_balancers_haproxy_an_order_that_was_begun_is_not_begun_elsewhere() {
-    an_order_that_was_begun_is_not_begun_elsewhere(Kind::HaProxy).await;
+    for door in [Door::Grpc, Door::Rest] {
+        an_order_that_was_begun_is_not_begun_elsewhere(Kind::HaProxy, door).await;
+    }
 }
