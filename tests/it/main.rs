@@ -25,6 +25,7 @@ mod concurrency;
 mod admin;
 mod bad_input;
 mod crash;
+mod deploy;
 mod grpc_web;
 mod load_balancers;
 mod logs;
