@@ -7,13 +7,18 @@ use std::{
     process::Stdio,
 };
 
+use http::Method;
 use tempfile::TempDir;
 use tokio::{
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
     process::{Child, Command},
 };
 
-use crate::process::until;
+use crate::{
+    process::until,
+    rest_client::{self, bare},
+};
 
 /// The addresses of the servers in the files.
 const SERVERS: [&str; 2] = ["127.0.0.1:50051", "127.0.0.1:50061"];
@@ -21,6 +26,9 @@ const SERVERS: [&str; 2] = ["127.0.0.1:50051", "127.0.0.1:50061"];
 /// Where balancers listen here. Ports of this address are nobody else's, so one that was free stays
 /// so until the balancer takes it.
 const HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
+
+/// Where HAProxy tells how it stands, in its directory.
+const SOCKET: &str = "admin.sock";
 
 /// Which program it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +39,22 @@ pub(crate) enum Kind {
 
 /// A load balancer at work. It is killed when this is dropped.
 pub(crate) struct Balancer {
+    kind: Kind,
     _process: Child,
-    _dir: TempDir,
+    dir: TempDir,
     address: SocketAddr,
+    /// Where Envoy tells how it stands.
+    admin: SocketAddr,
+    servers: [SocketAddr; 2],
 }
 
 impl Balancer {
     /// Starts the program that the environment names, in front of these servers.
     pub(crate) async fn start(kind: Kind, servers: [SocketAddr; 2]) -> Self {
         let dir = TempDir::new().unwrap();
-        let address = free_address();
+        let [address, admin] = free_addresses();
         let mut command = match kind {
-            Kind::Envoy => envoy(dir.path(), address, servers),
+            Kind::Envoy => envoy(dir.path(), address, admin, servers),
             Kind::HaProxy => haproxy(dir.path(), address, servers),
         };
         let log = dir.path().join("log");
@@ -54,19 +66,48 @@ impl Balancer {
             () = until("the balancer listens", async || TcpStream::connect(address).await.is_ok()) => {}
             ended = process.wait() => panic!("{kind:?}: {ended:?} {}", fs::read_to_string(log).unwrap()),
         }
-        Self { _process: process, _dir: dir, address }
+        Self { kind, _process: process, dir, address, admin, servers }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// How many calls it has at one of the servers.
+    pub(crate) async fn calls_at(&self, server: usize) -> usize {
+        let begin = match self.kind {
+            Kind::Envoy => format!("boxoffice::{}::rq_active::", self.servers[server]),
+            Kind::HaProxy => ["asking,a,0,0,", "asking,b,0,0,"][server].to_owned(),
+        };
+        let all = self.statistics().await;
+        let line = all.lines().find_map(|line| line.strip_prefix(&begin));
+        let count = line.and_then(|line| line.split(',').next()?.parse().ok());
+        count.unwrap_or_else(|| panic!("nothing begins with {begin} in {all}"))
+    }
+
+    async fn statistics(&self) -> String {
+        let mut all = String::new();
+        match self.kind {
+            Kind::Envoy => {
+                let answer = rest_client::send(self.admin, bare(Method::GET, "/clusters")).await;
+                all = String::from_utf8(answer.body.to_vec()).unwrap();
+            }
+            Kind::HaProxy => {
+                let mut socket = UnixStream::connect(self.dir.path().join(SOCKET)).await.unwrap();
+                socket.write_all(b"show stat\n").await.unwrap();
+                socket.read_to_string(&mut all).await.unwrap();
+            }
+        }
+        all
+    }
 }
 
-fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind((HOST, 0)).unwrap().local_addr().unwrap()
+fn free_addresses() -> [SocketAddr; 2] {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind((HOST, 0)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
 }
 
-fn envoy(dir: &Path, address: SocketAddr, servers: [SocketAddr; 2]) -> Command {
+fn envoy(dir: &Path, address: SocketAddr, admin: SocketAddr, servers: [SocketAddr; 2]) -> Command {
     let written = |address: &str| {
         let (host, port) = address.split_once(':').unwrap();
         format!("address: {host}, port_value: {port}")
@@ -76,7 +117,7 @@ fn envoy(dir: &Path, address: SocketAddr, servers: [SocketAddr; 2]) -> Command {
         dir,
         &[
             (&written("0.0.0.0:8080"), written(&address.to_string())),
-            (&written("127.0.0.1:9901"), written("127.0.0.1:0")),
+            (&written("127.0.0.1:9901"), written(&admin.to_string())),
             (&written(SERVERS[0]), written(&servers[0].to_string())),
             (&written(SERVERS[1]), written(&servers[1].to_string())),
         ],
@@ -94,7 +135,7 @@ fn haproxy(dir: &Path, address: SocketAddr, servers: [SocketAddr; 2]) -> Command
         dir,
         &[
             ("0.0.0.0:8080", address.to_string()),
-            ("/run/haproxy/admin.sock", dir.join("admin.sock").to_str().unwrap().to_owned()),
+            ("/run/haproxy/admin.sock", dir.join(SOCKET).to_str().unwrap().to_owned()),
             (SERVERS[0], servers[0].to_string()),
             (SERVERS[1], servers[1].to_string()),
         ],

@@ -367,6 +367,7 @@ async fn what_only_asks_is_asked_again(kind: Kind) {
         tally
     });
     let asking: JoinSet<Tally> = asking.collect();
+    until("the server has a call", async || balancer.calls_at(0).await > 0).await;
     server.kill().await;
     let tally = total(asking).await;
     assert!(tally.lost.is_empty(), "{:#?}", tally.lost);
@@ -444,25 +445,25 @@ async fn an_order_on_both_servers_or_on_none_is_found() {
 
 #[tokio::test]
 #[ignore = "needs Envoy, which scripts/test brings"]
-async fn load_balancers_envoy_no_call_is_lost_when_a_server_goes_and_comes_back() {
+async fn no_call_is_lost_behind_envoy_when_a_server_goes_and_comes_back() {
     no_call_is_lost(Kind::Envoy, "2s").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Envoy, which scripts/test brings"]
-async fn load_balancers_envoy_no_call_is_lost_when_a_server_goes_without_notice() {
+async fn no_call_is_lost_behind_envoy_when_a_server_goes_without_notice() {
     no_call_is_lost(Kind::Envoy, "0s").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Envoy, which scripts/test brings"]
-async fn load_balancers_envoy_what_only_asks_is_asked_again() {
+async fn what_only_asks_is_asked_again_by_envoy() {
     what_only_asks_is_asked_again(Kind::Envoy).await;
 }
 
 #[tokio::test]
 #[ignore = "needs Envoy, which scripts/test brings"]
-async fn load_balancers_envoy_an_order_that_was_begun_is_not_begun_elsewhere() {
+async fn an_order_that_was_begun_is_not_begun_elsewhere_by_envoy() {
     for door in [Door::Grpc, Door::Rest] {
         an_order_that_was_begun_is_not_begun_elsewhere(Kind::Envoy, door).await;
     }
@@ -470,25 +471,25 @@ async fn load_balancers_envoy_an_order_that_was_begun_is_not_begun_elsewhere() {
 
 #[tokio::test]
 #[ignore = "needs HAProxy, which scripts/test brings"]
-async fn load_balancers_haproxy_no_call_is_lost_when_a_server_goes_and_comes_back() {
+async fn no_call_is_lost_behind_haproxy_when_a_server_goes_and_comes_back() {
     no_call_is_lost(Kind::HaProxy, "2s").await;
 }
 
 #[tokio::test]
 #[ignore = "needs HAProxy, which scripts/test brings"]
-async fn load_balancers_haproxy_no_call_is_lost_when_a_server_goes_without_notice() {
+async fn no_call_is_lost_behind_haproxy_when_a_server_goes_without_notice() {
     no_call_is_lost(Kind::HaProxy, "0s").await;
 }
 
 #[tokio::test]
 #[ignore = "needs HAProxy, which scripts/test brings"]
-async fn load_balancers_haproxy_what_only_asks_is_asked_again() {
+async fn what_only_asks_is_asked_again_by_haproxy() {
     what_only_asks_is_asked_again(Kind::HaProxy).await;
 }
 
 #[tokio::test]
 #[ignore = "needs HAProxy, which scripts/test brings"]
-async fn load_balancers_haproxy_an_order_that_was_begun_is_not_begun_elsewhere() {
+async fn an_order_that_was_begun_is_not_begun_elsewhere_by_haproxy() {
     for door in [Door::Grpc, Door::Rest] {
         an_order_that_was_begun_is_not_begun_elsewhere(Kind::HaProxy, door).await;
     }
