@@ -27,7 +27,7 @@ const SERVERS: [&str; 2] = ["127.0.0.1:50051", "127.0.0.1:50061"];
 /// so until the balancer takes it.
 const HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
 
-/// Where HAProxy tells how it stands, in its directory.
+/// Where `HAProxy` tells how it stands, in its directory.
 const SOCKET: &str = "admin.sock";
 
 /// Which program it is.
@@ -62,8 +62,11 @@ impl Balancer {
         command.current_dir(dir.path()).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let mut process = command.spawn().unwrap_or_else(|error| panic!("{kind:?} does not start: {error}"));
+        let socket = dir.path().join(SOCKET);
+        let listens =
+            async || TcpStream::connect(address).await.is_ok() && (kind == Kind::Envoy || socket.exists());
         tokio::select! {
-            () = until("the balancer listens", async || TcpStream::connect(address).await.is_ok()) => {}
+            () = until("the balancer listens", listens) => {}
             ended = process.wait() => panic!("{kind:?}: {ended:?} {}", fs::read_to_string(log).unwrap()),
         }
         Self { kind, _process: process, dir, address, admin, servers }
