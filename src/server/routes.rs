@@ -4,7 +4,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use futures_util::FutureExt;
-use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, Response, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use tonic::{Code, Status, body::Body, service::Routes};
@@ -69,6 +69,9 @@ impl Doors {
     }
 }
 
+/// What gRPC-Web adds to the content type of gRPC.
+const WEB: [&[u8]; 4] = [b"-web", b"-web+proto", b"-web-text", b"-web-text+proto"];
+
 /// What a caller speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Spoken {
@@ -84,7 +87,7 @@ impl Spoken {
         let says = content_type.and_then(|what| what.as_bytes().strip_prefix(b"application/grpc"));
         let service = || request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
         match says {
-            Some(kind) if kind.starts_with(b"-web") => Self::GrpcWeb,
+            Some(kind) if WEB.contains(&kind) && request.method() == Method::POST => Self::GrpcWeb,
             Some(_) => Self::Grpc,
             None if service().is_some_and(|(service, _)| service == SERVICE_NAME) => Self::Grpc,
             None => Self::Rest,

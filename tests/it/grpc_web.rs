@@ -12,7 +12,7 @@ use prost::Message;
 use crate::{
     byte_client::{Body, framed, whole},
     rest_client::{Answer, send, send_http2},
-    support::{Created, Item, TestServer, order_request},
+    support::{Created, Item, TestServer, order_request, reason},
 };
 
 const BINARY: &str = "application/grpc-web+proto";
@@ -25,6 +25,10 @@ fn two_adults() -> Item {
 fn call(method: &str, content_type: &str, message: &impl Message) -> Request<Body> {
     let message = framed(&message.encode_to_vec());
     let message = if content_type == TEXT { BASE64.encode(&message).into() } else { message };
+    call_with(method, content_type, message)
+}
+
+fn call_with(method: &str, content_type: &str, message: impl Into<Bytes>) -> Request<Body> {
     Request::post(format!("/ext.maps.booking.partner.v3.BookingService/{method}"))
         .header("host", "boxoffice")
         .header("content-type", content_type)
@@ -85,5 +89,26 @@ async fn a_browser_reads_why_it_is_refused() {
     let told = tonic::Status::from_header_map(&refused.headers).unwrap();
     assert_eq!((told.code(), told.message()), (expected.code(), expected.message()));
     assert_eq!(told.details(), expected.details());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_refused() {
+    let server = TestServer::start().await;
+    let frame = framed(&order_request("token", "museum", [two_adults()]).encode_to_vec());
+    for (content_type, message) in [
+        (BINARY, Bytes::new()),
+        (BINARY, frame.slice(..3)),
+        (BINARY, frame.slice(..frame.len() - 1)),
+        (BINARY, framed(b"\xff")),
+        (TEXT, BASE64.encode(&frame).replace('A', "?").into()),
+        (TEXT, frame.clone()),
+    ] {
+        let answer =
+            send(server.server.address(), call_with("CreateOrder", content_type, message.clone())).await;
+        let told = tonic::Status::from_header_map(&answer.headers).unwrap();
+        assert_eq!(reason(&told), "MALFORMED_MESSAGE", "{content_type} {message:?} {told:?}");
+    }
+    assert_eq!(server.list_user("user-1").await.unwrap(), []);
     server.stop().await;
 }
