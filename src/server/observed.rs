@@ -9,13 +9,13 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{connection::Door, routes};
+use super::{connection::Door, routes::Spoken};
 use crate::{request::Served, rest, telemetry::traces, wire::codes::Row};
 
 mod calls;
 
 pub(super) use calls::CallFigures;
-use calls::{Asked, Call, DoorName, Outcome};
+use calls::{Asked, Call, Outcome};
 
 /// The header with the id of a request, on the request and on its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -66,10 +66,9 @@ impl<D: Door> Door for Observed<D> {
 impl Desk {
     fn asked(&self, request: &Request<Incoming>) -> Asked {
         let path = request.uri().path();
-        if routes::is_grpc(request) {
-            Asked::over_grpc(path)
-        } else {
-            Asked { door: DoorName::Rest, method: rest::method_at(&self.rest_base_path, path) }
+        match Spoken::by(request) {
+            door @ Spoken::Rest => Asked { door, method: rest::method_at(&self.rest_base_path, path) },
+            door @ (Spoken::Grpc | Spoken::GrpcWeb) => Asked::over_grpc(door, path),
         }
     }
 }
@@ -115,10 +114,10 @@ impl Drop for Sighting<'_> {
 }
 
 /// What an answer says.
-fn outcome(door: DoorName, answer: &Response<Body>) -> Outcome {
+fn outcome(door: Spoken, answer: &Response<Body>) -> Outcome {
     match door {
-        DoorName::Grpc => outcome_over_grpc(answer.headers()),
-        DoorName::Rest => answer
+        Spoken::Grpc | Spoken::GrpcWeb => outcome_over_grpc(answer.headers()),
+        Spoken::Rest => answer
             .extensions()
             .get::<Row>()
             .map_or(Outcome::ANSWERED, |row| Outcome { code: row.grpc, reason: Some(row.reason.to_owned()) }),

@@ -8,14 +8,14 @@ use std::{
 };
 
 use boxoffice::wire::proto::v3::CreateOrderRequest;
-use http::Method;
+use http::{Method, Request};
 use prost::Message;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
-    byte_client::{ByteClient, framed, whole},
+    byte_client::{Body, ByteClient, framed, whole},
     doubles::{BreakableStore, GatewayDouble},
     process::surely,
     rest_client::{bare, post, send},
@@ -127,6 +127,13 @@ async fn create(server: &TestServer, request: CreateOrderRequest) {
     let _ = server.send_through(Door::Grpc, &request).await;
 }
 
+/// A request of a browser that says nothing.
+fn over_grpc_web(method: &str) -> Request<Body> {
+    let path = format!("/ext.maps.booking.partner.v3.BookingService/{method}");
+    let request = Request::post(path).header("host", "boxoffice");
+    request.header("content-type", "application/grpc-web+proto").body(whole(framed(b""))).unwrap()
+}
+
 /// Has a server do all that is counted, through both doors.
 async fn keep_busy(server: &TestServer) {
     let address = server.server.address();
@@ -154,6 +161,7 @@ async fn keep_busy(server: &TestServer) {
     client.call("Unheard", b"").await;
     send(address, bare(Method::GET, "/v3/HealthCheck")).await;
     send(address, bare(Method::GET, "/elsewhere")).await;
+    send(address, over_grpc_web("ListOrders")).await;
     send(address, post("/v3/ListOrders", "{")).await;
     HealthClient::new(server.channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
     server.server.reload().await.unwrap();
@@ -182,6 +190,7 @@ async fn calls_are_counted_by_door_method_and_outcome() {
         ("rest", "ListOrders", "InvalidArgument", 1),
         ("grpc", "BatchAvailabilityLookup", "OK", 1),
         ("rest", "HealthCheck", "OK", 1),
+        ("grpc-web", "ListOrders", "InvalidArgument", 1),
         ("grpc", "Check", "OK", 1),
         ("grpc", "other", "Unimplemented", 1),
         ("rest", "other", "NotFound", 1),
@@ -198,6 +207,7 @@ async fn calls_are_counted_by_door_method_and_outcome() {
         ("grpc", "UNKNOWN_METHOD", 1),
         ("rest", "UNKNOWN_URL", 1),
         ("grpc", "INVALID_REQUEST", 1),
+        ("grpc-web", "INVALID_REQUEST", 1),
     ] {
         assert_eq!(
             page.value("boxoffice_refusals_total", &[("door", door), ("reason", reason)]),

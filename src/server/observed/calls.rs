@@ -13,6 +13,7 @@ use tonic::Code;
 use crate::{
     calls::Method,
     figures::{Count, Distribution, Histogram},
+    server::routes::Spoken,
     wire::proto::v3::booking_service_server::SERVICE_NAME,
 };
 
@@ -66,38 +67,20 @@ const HEALTH: (&str, &str) = ("grpc.health.v1.Health", "Check");
 /// What is none of the methods that are told apart.
 const OTHER: &str = "other";
 
-/// Which way a call came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::server) enum DoorName {
-    Grpc,
-    Rest,
-}
-
-impl DoorName {
-    const ALL: [Self; 2] = [Self::Grpc, Self::Rest];
-
-    pub(in crate::server) fn name(self) -> &'static str {
-        match self {
-            Self::Grpc => "grpc",
-            Self::Rest => "rest",
-        }
-    }
-}
-
 /// What a call asks for, as far as calls are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
-    pub(super) door: DoorName,
+    pub(super) door: Spoken,
     /// None for whatever is not one of the methods: reflection, streams of health, what does not exist.
     pub(super) method: Option<Method>,
 }
 
 impl Asked {
     /// What the path of a gRPC request asks for.
-    pub(super) fn over_grpc(path: &str) -> Self {
+    pub(super) fn over_grpc(door: Spoken, path: &str) -> Self {
         let named = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        let asked = |method: &Method| named == Some(names(DoorName::Grpc, *method));
-        Self { door: DoorName::Grpc, method: Method::ALL.into_iter().find(asked) }
+        let asked = |method: &Method| named == Some(names(door, *method));
+        Self { door, method: Method::ALL.into_iter().find(asked) }
     }
 
     /// Its service and its method.
@@ -113,10 +96,10 @@ impl Asked {
     }
 }
 
-fn names(door: DoorName, method: Method) -> (&'static str, &'static str) {
+fn names(door: Spoken, method: Method) -> (&'static str, &'static str) {
     match (door, method) {
-        (DoorName::Grpc, Method::HealthCheck) => HEALTH,
-        (DoorName::Grpc | DoorName::Rest, _) => (SERVICE_NAME, method.name()),
+        (Spoken::Grpc | Spoken::GrpcWeb, Method::HealthCheck) => HEALTH,
+        (Spoken::Grpc | Spoken::GrpcWeb | Spoken::Rest, _) => (SERVICE_NAME, method.name()),
     }
 }
 
@@ -124,8 +107,8 @@ fn names(door: DoorName, method: Method) -> (&'static str, &'static str) {
 #[derive(Debug)]
 pub(in crate::server) struct CallFigures {
     /// For each door one line a method, and one for the rest.
-    lines: [[Line; Method::ALL.len() + 1]; 2],
-    refusals: Mutex<BTreeMap<(DoorName, String), u64>>,
+    lines: [[Line; Method::ALL.len() + 1]; Spoken::ALL.len()],
+    refusals: Mutex<BTreeMap<(Spoken, String), u64>>,
 }
 
 /// What is counted of one method over one door.
@@ -156,7 +139,7 @@ impl Outcome {
 
 impl Default for CallFigures {
     fn default() -> Self {
-        let lines = DoorName::ALL.map(|door| {
+        let lines = Spoken::ALL.map(|door| {
             std::array::from_fn(|at| Line::new(Asked { door, method: Method::ALL.get(at).copied() }))
         });
         Self { lines, refusals: Mutex::default() }
@@ -178,7 +161,7 @@ impl CallFigures {
     }
 
     /// Refusals by door and reason.
-    pub(in crate::server) fn refusals(&self) -> BTreeMap<(DoorName, String), u64> {
+    pub(in crate::server) fn refusals(&self) -> BTreeMap<(Spoken, String), u64> {
         self.refusals_so_far().clone()
     }
 
@@ -190,7 +173,7 @@ impl CallFigures {
         begun.saturating_sub(ended)
     }
 
-    fn refusals_so_far(&self) -> MutexGuard<'_, BTreeMap<(DoorName, String), u64>> {
+    fn refusals_so_far(&self) -> MutexGuard<'_, BTreeMap<(Spoken, String), u64>> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -257,20 +240,20 @@ mod tests {
             ("/CreateOrder", None),
             ("*", None),
         ] {
-            assert_eq!(Asked::over_grpc(path).method, expected, "{path}");
+            assert_eq!(Asked::over_grpc(Spoken::Grpc, path).method, expected, "{path}");
         }
     }
 
     #[test]
     fn every_method_has_its_own_line() {
         let figures = CallFigures::default();
-        for door in DoorName::ALL {
+        for door in Spoken::ALL {
             for method in Method::ALL.into_iter().map(Some).chain([None]) {
                 let asked = Asked { door, method };
                 assert_eq!(figures.begin(asked).line.asked, asked);
             }
         }
-        assert_eq!(figures.in_flight(), 14);
+        assert_eq!(figures.in_flight(), 21);
     }
 
     #[test]
