@@ -11,6 +11,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`domain`] | the rules of the trade, pure: prices, bounds, fees, questions, verdicts |
+//! | [`files`] | files that people write: mistakes with their places, TOML, changes |
 //! | [`catalog_files`] | the catalogue on disk: feeds and rules file, read whole, mistakes and all |
 //! | [`inventory`] | the slots on sale and what is taken from them, in memory |
 //! | [`store`] | orders, tokens and payments, durable |
@@ -23,6 +24,8 @@
 //! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs, time |
 
 pub mod domain;
+
+pub mod files;
 
 pub mod catalog_files;
 pub mod inventory;
