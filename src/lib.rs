@@ -18,6 +18,7 @@
 //! | [`payments`] | taking money through a gateway |
 //! | [`app`] | the use cases: check, create, list, look up |
 //! | [`wire`] | the published messages, the way in and out of them, the table of refusals |
+//! | [`access`] | who calls, and whether they may |
 //! | [`calls`] | what every door does with a call: let it in, translate it, answer it in time |
 //! | [`grpc`], [`rest`] | the doors: protobuf and JSON |
 //! | [`server`] | puts it together, brings it up and takes it down |
@@ -34,6 +35,7 @@ pub mod store;
 
 pub mod app;
 
+pub mod access;
 pub mod calls;
 pub mod grpc;
 pub mod rest;
