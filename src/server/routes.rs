@@ -1,18 +1,25 @@
 //! Which services answer on a connection: over gRPC the contract, health, and reflection in both
 //! versions; over REST the contract and health.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use tonic::{Code, Status, body::Body, service::Routes};
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::health_server::{Health, HealthServer, SERVICE_NAME as HEALTH};
 use tonic_reflection::server::{Builder, Error};
 use tower::ServiceExt;
 
-use super::connection::Door;
+use super::{
+    connection::{Door, Keeping},
+    security::Access,
+};
 use crate::{
+    access::{Entrance, Peer},
     grpc::GrpcDoor,
     rest::{self, RestDoor},
     wire::{
@@ -32,6 +39,9 @@ const ENCODINGS: &str = "grpc-accept-encoding";
 pub(super) struct Doors {
     pub(super) grpc: Routes,
     pub(super) rest: RestDoor,
+    pub(super) access: Arc<Access>,
+    /// Headers that a request may have.
+    pub(super) max_headers: usize,
     /// The longest that a call may take, its message included.
     pub(super) max_call: Duration,
 }
@@ -39,26 +49,83 @@ pub(super) struct Doors {
 impl Door for Doors {
     /// Also in the place of a call that does not, such as one whose message never
     /// comes to its end. Only the beginning of an answer counts: a stream may go on.
-    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
-        let Self { grpc, rest, max_call } = self;
-        if is_grpc(&request) {
-            match timeout(max_call, grpc.oneshot(request.map(Body::new))).await {
-                Ok(Ok(answer)) => name_refusal(answer),
-                Err(_) => Status::from(Problem::DeadlineExceeded).into_http(),
+    async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+        let (entrance, verb, max_call) = (entrance(&request), request.method().clone(), self.max_call);
+        match timeout(max_call, self.let_in(entrance, request, &peer)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(problem)) => {
+                tracing::debug!(reason = problem.row().reason, "caller turned away");
+                refuse(entrance, &verb, problem)
             }
-        } else {
-            let late = |_| rest::refuse(&Problem::DeadlineExceeded);
-            timeout(max_call, rest.answer(request)).await.unwrap_or_else(late)
+            Err(_) => refuse(entrance, &verb, Problem::DeadlineExceeded),
         }
     }
 }
 
-/// Whether a request says that it is gRPC, or is for the service that only gRPC has.
-fn is_grpc(request: &Request<Incoming>) -> bool {
+impl Doors {
+    /// Nothing of a message is read before its caller has been let in.
+    async fn let_in(
+        self,
+        entrance: Entrance,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> Result<Response<Body>, Problem> {
+        if request.headers().len() > self.max_headers {
+            return Err(Problem::TooManyHeaders);
+        }
+        if self.access.is_health_open() && self.asks_for_health(entrance, request.uri().path()) {
+            return Ok(self.pass_on(entrance, request).await);
+        }
+        let authorization = request.headers().get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let pass = self.access.admit(entrance, authorization, peer).await?;
+        let answer = self.pass_on(entrance, request).await;
+        if pass.is_counted() {
+            return Ok(answer.map(|body| Body::new(Keeping::new(body, pass))));
+        }
+        Ok(answer)
+    }
+
+    async fn pass_on(self, entrance: Entrance, request: Request<Incoming>) -> Response<Body> {
+        match entrance {
+            Entrance::Grpc => {
+                let Ok(answer) = self.grpc.oneshot(request.map(Body::new)).await;
+                name_refusal(answer)
+            }
+            Entrance::Rest => self.rest.answer(request).await,
+        }
+    }
+
+    fn asks_for_health(&self, entrance: Entrance, path: &str) -> bool {
+        match entrance {
+            Entrance::Grpc => service(path) == Some(HEALTH),
+            Entrance::Rest => self.rest.is_health(path),
+        }
+    }
+}
+
+/// The way in for a request that says that it is gRPC, or is for the service that only gRPC has, and
+/// for any other.
+fn entrance(request: &Request<Incoming>) -> Entrance {
     let content_type = request.headers().get(CONTENT_TYPE);
     let says_so = content_type.is_some_and(|what| what.as_bytes().starts_with(b"application/grpc"));
-    let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
-    says_so || service.is_some_and(|(service, _)| service == SERVICE_NAME)
+    if says_so || service(request.uri().path()) == Some(SERVICE_NAME) {
+        Entrance::Grpc
+    } else {
+        Entrance::Rest
+    }
+}
+
+/// The service of a path to one of its methods.
+fn service(path: &str) -> Option<&str> {
+    let (service, _) = path.strip_prefix('/')?.split_once('/')?;
+    Some(service)
+}
+
+fn refuse(entrance: Entrance, verb: &Method, problem: Problem) -> Response<Body> {
+    match entrance {
+        Entrance::Grpc => Status::from(problem).into_http(),
+        Entrance::Rest => rest::answer_to(verb, rest::refuse(&problem)),
+    }
 }
 
 /// What answers over gRPC.

@@ -4,6 +4,7 @@
 
 mod byte_client;
 mod doubles;
+mod keys;
 mod laws;
 mod mutations;
 mod process;
@@ -26,6 +27,7 @@ mod bad_input;
 mod crash;
 mod logs;
 mod rest;
+mod security;
 mod serving;
 
 mod tidy;
