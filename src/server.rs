@@ -44,7 +44,7 @@ use connection::Http;
 use health::Standing;
 use listener::Listeners;
 use reload::Reloader;
-use routes::Doors;
+use routes::{Doors, Gate};
 use security::Security;
 use signals::{Asked, Signals};
 use tls::Tls;
@@ -336,10 +336,12 @@ fn doors(
     Ok(Doors {
         grpc: routes::grpc(grpc, health).map_err(|error| ServeError::Start(io::Error::other(error)))?,
         rest: RestDoor::new(calls, &config.serving.rest_base_path, max_request_bytes, takes_orders),
-        access: Arc::clone(security.access()),
-        max_headers: config.connections.max_headers,
-        // A call's own time begins when its message is there, which may take as long again.
-        max_call: config.calls.call_timeout.saturating_mul(2),
+        gate: Gate {
+            access: Arc::clone(security.access()),
+            max_headers: config.connections.max_headers,
+            // A call's own time begins when its message is there, which may take as long again.
+            max_call: config.calls.call_timeout.saturating_mul(2),
+        },
     })
 }
 

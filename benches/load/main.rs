@@ -126,7 +126,7 @@ fn command() -> Command {
         .arg(path("json", "writes what was measured"));
     Command::new("load")
         .about("Loads a server and looks at every answer.")
-        .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
+        .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).global(true).hide(true))
         .subcommands([catalog, closed, open, echo, compare])
 }
 

@@ -6,7 +6,7 @@ mod beginning;
 use std::{convert::Infallible, future::pending, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -122,10 +122,10 @@ where
     let begun = in_time(http.max_silence, phase.clone(), beginning::read(stream)).await;
     let Some(Ok((protocol, stream))) = begun else { return };
     let (peer, activity) = (Arc::new(peer), Arc::new(Activity::new()));
-    let calls = Arc::clone(&activity);
+    let (calls, leaving) = (Arc::clone(&activity), phase.clone());
     let service = service_fn(move |request| {
         let call = calls.begin();
-        let answer = door.clone().answer(request, Arc::clone(&peer));
+        let answer = answer(door.clone(), request, Arc::clone(&peer), leaving.clone());
         answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| Keeping::new(body, call))))
     });
     let stream = TokioIo::new(stream);
@@ -157,6 +157,22 @@ where
         () = grace.as_mut() => {}
         _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
     }
+}
+
+/// Answers a request. Over HTTP/1.1, an answer from a server that goes ends the connection: were it
+/// ended later, that might cross with the next request, which would be lost. HTTP/2 knows better.
+async fn answer(
+    door: impl Door,
+    request: Request<Incoming>,
+    peer: Arc<Peer>,
+    phase: watch::Receiver<Phase>,
+) -> Response<Body> {
+    let is_http1 = request.version() < Version::HTTP_2;
+    let mut answer = door.answer(request, peer).await;
+    if is_http1 && *phase.borrow() > Phase::Serving {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// What comes of it within that time, or within a moment once the server goes down.

@@ -1,8 +1,9 @@
-//! Which services answer on a connection: over gRPC the contract, health, and reflection in both
-//! versions; over REST the contract and health.
+//! Which services answer on a connection: over gRPC and gRPC-Web the contract, health, and
+//! reflection in both versions; over REST the contract and health.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response,
     header::{AUTHORIZATION, CONTENT_TYPE},
@@ -12,14 +13,15 @@ use tokio::time::timeout;
 use tonic::{Code, Status, body::Body, service::Routes};
 use tonic_health::pb::health_server::{Health, HealthServer, SERVICE_NAME as HEALTH};
 use tonic_reflection::server::{Builder, Error};
-use tower::ServiceExt;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
     connection::{Door, Keeping},
     security::Access,
 };
 use crate::{
-    access::{Entrance, Peer},
+    access::{Entrance, Pass, Peer},
     grpc::GrpcDoor,
     rest::{self, RestDoor},
     wire::{
@@ -39,6 +41,12 @@ const ENCODINGS: &str = "grpc-accept-encoding";
 pub(super) struct Doors {
     pub(super) grpc: Routes,
     pub(super) rest: RestDoor,
+    pub(super) gate: Gate,
+}
+
+/// What is in front of both doors.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
     pub(super) access: Arc<Access>,
     /// Headers that a request may have.
     pub(super) max_headers: usize,
@@ -47,71 +55,108 @@ pub(super) struct Doors {
 }
 
 impl Door for Doors {
-    /// Also in the place of a call that does not, such as one whose message never
-    /// comes to its end. Only the beginning of an answer counts: a stream may go on.
     async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
-        let (entrance, verb, max_call) = (entrance(&request), request.method().clone(), self.max_call);
-        match timeout(max_call, self.let_in(entrance, request, &peer)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(problem)) => {
-                tracing::debug!(reason = problem.row().reason, "caller turned away");
-                refuse(entrance, &verb, problem)
-            }
-            Err(_) => refuse(entrance, &verb, Problem::DeadlineExceeded),
+        match Spoken::by(&request) {
+            Spoken::Grpc => self.answer_grpc(request.map(Body::new), peer).await,
+            Spoken::GrpcWeb => self.answer_grpc_web(request, peer).await,
+            Spoken::Rest => self.answer_rest(request, peer).await,
         }
     }
 }
 
 impl Doors {
-    /// Nothing of a message is read before its caller has been let in.
-    async fn let_in(
-        self,
-        entrance: Entrance,
-        request: Request<Incoming>,
-        peer: &Peer,
-    ) -> Result<Response<Body>, Problem> {
-        if request.headers().len() > self.max_headers {
-            return Err(Problem::TooManyHeaders);
-        }
-        if self.access.is_health_open() && self.asks_for_health(entrance, request.uri().path()) {
-            return Ok(self.pass_on(entrance, request).await);
-        }
-        let authorization = request.headers().get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-        let pass = self.access.admit(entrance, authorization, peer).await?;
-        let answer = self.pass_on(entrance, request).await;
-        if pass.is_counted() {
-            return Ok(answer.map(|body| Body::new(Keeping::new(body, pass))));
-        }
-        Ok(answer)
+    async fn answer_grpc(self, request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
+        let Self { grpc, gate, .. } = self;
+        let call = async {
+            let is_health = service(request.uri().path()) == Some(HEALTH);
+            let pass = gate.let_in(Entrance::Grpc, request.headers(), is_health, &peer).await?;
+            let Ok(answer) = grpc.oneshot(request).await;
+            Ok(keeping(pass, name_refusal(answer)))
+        };
+        gate.in_time(call).await.unwrap_or_else(|problem| Status::from(problem).into_http())
     }
 
-    async fn pass_on(self, entrance: Entrance, request: Request<Incoming>) -> Response<Body> {
-        match entrance {
-            Entrance::Grpc => {
-                let Ok(answer) = self.grpc.oneshot(request.map(Body::new)).await;
-                name_refusal(answer)
-            }
-            Entrance::Rest => self.rest.answer(request).await,
-        }
+    /// Answers a browser: the same call, with what it cannot read at the end of a stream inside it.
+    async fn answer_grpc_web(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+        let calls = service_fn(move |request| {
+            self.clone().answer_grpc(request, Arc::clone(&peer)).map(Ok::<_, Infallible>)
+        });
+        let Ok(answer) = GrpcWebLayer::new().layer(calls).oneshot(request).await;
+        answer
     }
 
-    fn asks_for_health(&self, entrance: Entrance, path: &str) -> bool {
-        match entrance {
-            Entrance::Grpc => service(path) == Some(HEALTH),
-            Entrance::Rest => self.rest.is_health(path),
-        }
+    async fn answer_rest(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+        let Self { rest, gate, .. } = self;
+        let verb = request.method().clone();
+        let call = async {
+            let is_health = rest.is_health(request.uri().path());
+            let pass = gate.let_in(Entrance::Rest, request.headers(), is_health, &peer).await?;
+            Ok(keeping(pass, rest.answer(request).await))
+        };
+        gate.in_time(call).await.unwrap_or_else(|problem| rest::answer_to(&verb, rest::refuse(&problem)))
     }
 }
 
-/// The way in for a request that says that it is gRPC, or is for the service that only gRPC has, and
-/// for any other.
-fn entrance(request: &Request<Incoming>) -> Entrance {
-    let content_type = request.headers().get(CONTENT_TYPE);
-    let says_so = content_type.is_some_and(|what| what.as_bytes().starts_with(b"application/grpc"));
-    if says_so || service(request.uri().path()) == Some(SERVICE_NAME) {
-        Entrance::Grpc
-    } else {
-        Entrance::Rest
+impl Gate {
+    /// Lets a call in. This comes before anything of its message is read; open health needs no pass.
+    async fn let_in(
+        &self,
+        entrance: Entrance,
+        headers: &HeaderMap,
+        is_health: bool,
+        peer: &Peer,
+    ) -> Result<Option<Pass>, Problem> {
+        if headers.len() > self.max_headers {
+            return Err(Problem::TooManyHeaders);
+        }
+        if is_health && self.access.is_health_open() {
+            return Ok(None);
+        }
+        let authorization = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        Ok(Some(self.access.admit(entrance, authorization, peer).await?))
+    }
+
+    /// Answers in the place of a call that does not, such as one whose message never comes to its
+    /// end. Only the beginning of an answer counts: a stream may go on.
+    async fn in_time(
+        &self,
+        call: impl Future<Output = Result<Response<Body>, Problem>>,
+    ) -> Result<Response<Body>, Problem> {
+        let answered = timeout(self.max_call, call).await.unwrap_or(Err(Problem::DeadlineExceeded));
+        answered.inspect_err(|problem| tracing::debug!(reason = problem.row().reason, "turned away"))
+    }
+}
+
+/// The answer, which keeps a pass that counts until it has been sent.
+fn keeping(pass: Option<Pass>, answer: Response<Body>) -> Response<Body> {
+    match pass.filter(Pass::is_counted) {
+        Some(pass) => answer.map(|body| Body::new(Keeping::new(body, pass))),
+        None => answer,
+    }
+}
+
+/// What gRPC-Web adds to the content type of gRPC.
+const WEB: [&[u8]; 4] = [b"-web", b"-web+proto", b"-web-text", b"-web-text+proto"];
+
+/// What a caller speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    Grpc,
+    GrpcWeb,
+    Rest,
+}
+
+impl Spoken {
+    /// What a request says that it is; what is for the service that only gRPC has is gRPC.
+    fn by(request: &Request<Incoming>) -> Self {
+        let content_type = request.headers().get(CONTENT_TYPE);
+        let says = content_type.and_then(|what| what.as_bytes().strip_prefix(b"application/grpc"));
+        match says {
+            Some(kind) if WEB.contains(&kind) && request.method() == Method::POST => Self::GrpcWeb,
+            Some(_) => Self::Grpc,
+            None if service(request.uri().path()) == Some(SERVICE_NAME) => Self::Grpc,
+            None => Self::Rest,
+        }
     }
 }
 
@@ -119,13 +164,6 @@ fn entrance(request: &Request<Incoming>) -> Entrance {
 fn service(path: &str) -> Option<&str> {
     let (service, _) = path.strip_prefix('/')?.split_once('/')?;
     Some(service)
-}
-
-fn refuse(entrance: Entrance, verb: &Method, problem: Problem) -> Response<Body> {
-    match entrance {
-        Entrance::Grpc => Status::from(problem).into_http(),
-        Entrance::Rest => rest::answer_to(verb, rest::refuse(&problem)),
-    }
 }
 
 /// What answers over gRPC.
