@@ -23,7 +23,7 @@ use super::{
     listener::{self, Listeners},
     metrics::Metrics,
 };
-use crate::{rest, telemetry, wire::codes::Problem};
+use crate::{access::Peer, rest, telemetry, wire::codes::Problem};
 
 /// Connections that it may have at once: probes and scrapers are few.
 const MAX_CONNECTIONS: usize = 64;
@@ -49,7 +49,7 @@ impl AdminDoor {
 }
 
 impl Door for AdminDoor {
-    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
         let Ok(answer) = self.routes.oneshot(request).await;
         answer.map(Body::new)
     }
@@ -88,6 +88,7 @@ impl Admin {
         let reception = Reception {
             door,
             http,
+            tls: None,
             connections: connections.clone(),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             phase: watching,

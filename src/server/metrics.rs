@@ -9,6 +9,7 @@ use super::{
     observed::CallFigures,
     process::Process,
     reload::{ReloadFigures, Reloader},
+    watcher::Watcher,
 };
 use crate::{
     app::{
@@ -26,7 +27,7 @@ use crate::{
 pub(super) struct Metrics {
     pub(super) calls: Arc<CallFigures>,
     pub(super) app: Arc<App>,
-    pub(super) reloader: Arc<Reloader>,
+    pub(super) catalog: Arc<Watcher<Reloader>>,
     /// Places for connections, as many as there are in all and those that are free.
     pub(super) max_connections: usize,
     pub(super) places: Arc<Semaphore>,
@@ -101,7 +102,8 @@ impl Metrics {
             "When the catalogue on sale was put there.",
             seconds(since_sec),
         );
-        let ReloadFigures { replaced, refused, failed, .. } = self.reloader.figures();
+        let reloads = self.catalog.watched().figures();
+        let ReloadFigures { replaced, refused, failed, .. } = reloads;
         page.counter(
             "boxoffice_catalog_reloads_total",
             "Times that the catalogue was read again: put on sale, refused for its mistakes, or failed otherwise.",
@@ -115,7 +117,7 @@ impl Metrics {
             page,
             "boxoffice_catalog_last_reload_successful",
             "1 if the catalogue as last read is on sale, 0 if it was refused or failed.",
-            u64::from(self.reloader.figures().last_was_good()),
+            u64::from(reloads.last_was_good()),
         );
     }
 

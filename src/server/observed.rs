@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{connection::Door, routes::Spoken};
-use crate::{request::Served, rest, telemetry::traces, wire::codes::Row};
+use crate::{access::Peer, request::Served, rest, telemetry::traces, wire::codes::Row};
 
 mod calls;
 
@@ -41,7 +41,7 @@ impl<D> Observed<D> {
 }
 
 impl<D: Door> Door for Observed<D> {
-    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         let Self { door, desk } = self;
         let asked = desk.asked(&request);
         let span = span(asked);
@@ -52,7 +52,7 @@ impl<D: Door> Door for Observed<D> {
         span.record("request_id", served.id());
         let work = async {
             let sighting = Sighting::begin(&desk.figures, asked, span.clone());
-            let mut answer = door.answer(request).await;
+            let mut answer = door.answer(request, peer).await;
             sighting.end(outcome(asked.door, &answer));
             if let Some(id) = id {
                 answer.headers_mut().insert(REQUEST_ID, id);

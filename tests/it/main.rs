@@ -5,6 +5,7 @@
 mod balancer;
 mod byte_client;
 mod doubles;
+mod keys;
 mod laws;
 mod mutations;
 mod process;
@@ -32,6 +33,7 @@ mod logs;
 mod metrics;
 mod request_ids;
 mod rest;
+mod security;
 mod serving;
 mod traces;
 
