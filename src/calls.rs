@@ -1,6 +1,11 @@
 //! The calls of the contract, as every door makes them: let in, translated, answered in time.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use tokio::{
@@ -67,11 +72,11 @@ impl Calls {
         request: CheckOrderFulfillabilityRequest,
         deadline: Instant,
     ) -> Result<CheckOrderFulfillabilityResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let cart = from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
             let checked = self.app.check(&cart)?;
             Ok(to_proto::check_response(checked))
-        };
+        });
         self.answer("CheckOrderFulfillability", deadline, work).await
     }
 
@@ -84,14 +89,14 @@ impl Calls {
         request: CreateOrderRequest,
         deadline: Instant,
     ) -> Result<CreateOrderResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let created = match from_proto::create_request(request, &self.limits.request, &self.is_merchant())
             {
                 Ok(command) => self.app.create(command, deadline).await?,
                 Err(refused) => Ok(self.answered_before(refused)?),
             };
             Ok(to_proto::create_response(created))
-        };
+        });
         self.answer("CreateOrder", deadline, work).await
     }
 
@@ -104,11 +109,11 @@ impl Calls {
         request: ListOrdersRequest,
         deadline: Instant,
     ) -> Result<ListOrdersResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let selection = from_proto::list_request(request, &self.limits.request)?;
             let orders = self.app.list(selection).await?;
             Ok(to_proto::list_response(&orders))
-        };
+        });
         self.answer("ListOrders", deadline, work).await
     }
 
@@ -121,11 +126,11 @@ impl Calls {
         request: BatchAvailabilityLookupRequest,
         deadline: Instant,
     ) -> Result<BatchAvailabilityLookupResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let lookup = from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
             let seen = self.app.look_up(lookup).await?;
             Ok(to_proto::lookup_response(seen))
-        };
+        });
         self.answer("BatchAvailabilityLookup", deadline, work).await
     }
 
@@ -138,11 +143,11 @@ impl Calls {
         request: CheckAvailabilityRequest,
         deadline: Instant,
     ) -> Result<CheckAvailabilityResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let lookup = from_proto::availability_request(request, &self.is_merchant())?;
             let spots_open = self.app.look_at(&lookup)?;
             Ok(to_proto::availability_response(lookup, spots_open))
-        };
+        });
         self.answer("CheckAvailability", deadline, work).await
     }
 
@@ -158,12 +163,13 @@ impl Calls {
         move |merchant_id| catalog.merchant_ix(merchant_id).is_some()
     }
 
-    /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only.
+    /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only. The work
+    /// is large, so it stays where it is.
     async fn answer<R>(
         &self,
         method: &'static str,
         deadline: Instant,
-        work: impl Future<Output = Result<R, Problem>> + Send,
+        work: Pin<&mut (impl Future<Output = Result<R, Problem>> + Send)>,
     ) -> Result<R, Problem> {
         let begun = Instant::now();
         let outcome = match self.in_flight.try_acquire() {

@@ -48,7 +48,8 @@ impl Door for Doors {
             }
         } else {
             let late = |_| rest::refuse(&Problem::DeadlineExceeded);
-            timeout(max_call, rest.answer(request)).await.unwrap_or_else(late)
+            // Boxed, because room for it would have to be made and moved for every call over gRPC.
+            timeout(max_call, Box::pin(rest.answer(request))).await.unwrap_or_else(late)
         }
     }
 }
