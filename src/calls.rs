@@ -1,6 +1,11 @@
 //! The calls of the contract, as every door makes them: let in, translated, answered in time.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use tokio::{
@@ -109,11 +114,11 @@ impl Calls {
         request: CheckOrderFulfillabilityRequest,
         deadline: Instant,
     ) -> Result<CheckOrderFulfillabilityResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let cart = from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
             let checked = self.app.check(&cart)?;
             Ok(to_proto::check_response(checked))
-        };
+        });
         self.answer(Method::CheckOrderFulfillability, deadline, work).await
     }
 
@@ -126,14 +131,14 @@ impl Calls {
         request: CreateOrderRequest,
         deadline: Instant,
     ) -> Result<CreateOrderResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let created = match from_proto::create_request(request, &self.limits.request, &self.is_merchant())
             {
                 Ok(command) => self.app.create(command, deadline).await?,
                 Err(refused) => Ok(self.answered_before(refused)?),
             };
             Ok(to_proto::create_response(created))
-        };
+        });
         self.answer(Method::CreateOrder, deadline, work).await
     }
 
@@ -146,11 +151,11 @@ impl Calls {
         request: ListOrdersRequest,
         deadline: Instant,
     ) -> Result<ListOrdersResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let selection = from_proto::list_request(request, &self.limits.request)?;
             let orders = self.app.list(selection).await?;
             Ok(to_proto::list_response(&orders))
-        };
+        });
         self.answer(Method::ListOrders, deadline, work).await
     }
 
@@ -163,11 +168,11 @@ impl Calls {
         request: BatchAvailabilityLookupRequest,
         deadline: Instant,
     ) -> Result<BatchAvailabilityLookupResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let lookup = from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
             let seen = self.app.look_up(lookup).await?;
             Ok(to_proto::lookup_response(seen))
-        };
+        });
         self.answer(Method::BatchAvailabilityLookup, deadline, work).await
     }
 
@@ -180,11 +185,11 @@ impl Calls {
         request: CheckAvailabilityRequest,
         deadline: Instant,
     ) -> Result<CheckAvailabilityResponse, Problem> {
-        let work = async {
+        let work = pin!(async {
             let lookup = from_proto::availability_request(request, &self.is_merchant())?;
             let spots_open = self.app.look_at(&lookup)?;
             Ok(to_proto::availability_response(lookup, spots_open))
-        };
+        });
         self.answer(Method::CheckAvailability, deadline, work).await
     }
 
@@ -200,12 +205,13 @@ impl Calls {
         move |merchant_id| catalog.merchant_ix(merchant_id).is_some()
     }
 
-    /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only.
+    /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only. The work
+    /// is large, so it stays where it is.
     async fn answer<R>(
         &self,
         method: Method,
         deadline: Instant,
-        work: impl Future<Output = Result<R, Problem>> + Send,
+        work: Pin<&mut (impl Future<Output = Result<R, Problem>> + Send)>,
     ) -> Result<R, Problem> {
         let method = method.name();
         let outcome = match self.in_flight.try_acquire() {

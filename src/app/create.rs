@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         failure::{FailureCause, OrderFailure},
-        fulfillability::{self, Assessment, Inquiry, OrderResult, Purpose},
+        fulfillability::{self, Assessment, Inquiry, ItemFulfillability, OrderResult, Purpose},
         money::Money,
         order::{
             BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PrepaymentStatus, PriceTag,
@@ -55,7 +55,7 @@ impl App {
     /// [`Refusal::Busy`], or that the store has failed.
     pub async fn create(
         self: &Arc<Self>,
-        command: CreateOrder,
+        command: Box<CreateOrder>,
         deadline: Instant,
     ) -> Result<Created, Refusal> {
         loop {
@@ -85,14 +85,14 @@ impl App {
         Ok(replay.map(|replay| self.answer_again(replay)))
     }
 
-    async fn create_under(&self, _token: TokenGuard, command: CreateOrder) -> Result<Created, Refusal> {
+    async fn create_under(&self, _token: TokenGuard, command: Box<CreateOrder>) -> Result<Created, Refusal> {
         if let Some(replay) = self.store.by_token(&command.token)? {
             let is_same = replay.fingerprint == command.fingerprint;
             return if is_same { Ok(Ok(self.answer_again(replay))) } else { Err(Refusal::TokenReused) };
         }
         let decide = || self.decide(|sale| self.plan(sale, &command));
         let created = match info_span!("decide").in_scope(decide)? {
-            Ok(plan) => self.carry_out(&command, plan).await?,
+            Ok(plan) => self.carry_out(command, plan).await?,
             Err(failure) => Err(failure),
         };
         self.figures.count_failure(&created);
@@ -130,9 +130,9 @@ impl App {
         }))
     }
 
-    async fn carry_out(&self, command: &CreateOrder, plan: Plan) -> Result<Created, Refusal> {
+    async fn carry_out(&self, command: Box<CreateOrder>, plan: Plan) -> Result<Created, Refusal> {
         let id = self.store.order_id(&command.token);
-        let payment = match self.pay_if_due(command, &id, &plan).await {
+        let payment = match self.pay_if_due(&command, &id, &plan).await {
             Ok(payment) => payment,
             Err(NotPaid::Failure(failure)) => {
                 self.inventory.release(plan.reservation, self.now());
@@ -141,19 +141,15 @@ impl App {
             // What is on disk is unknown, so the spots stay taken until a restart has looked.
             Err(NotPaid::Refused(refusal)) => return Err(refusal),
         };
-        let order = placed(&command.order, id, &plan.assessment, payment.as_ref());
-        let placed = PlacedOrder {
-            token: command.token.clone(),
-            fingerprint: command.fingerprint,
-            created_sec: self.now(),
-            order: order.clone(),
-            claims: plan.claims,
-            payment,
-        };
+        let CreateOrder { token, fingerprint, order } = *command;
+        let Plan { assessment, claims, reservation } = plan;
+        let order = placed(order, id, assessment, payment.as_ref());
+        let created_sec = self.now();
+        let placed = PlacedOrder { token, fingerprint, created_sec, order: order.clone(), claims, payment };
         let spots = placed.claims.iter().map(|claim| u64::from(claim.count)).sum();
         self.commit(Change::Order(Box::new(placed))).await?;
         self.figures.count_order(spots);
-        self.inventory.settle(plan.reservation);
+        self.inventory.settle(reservation);
         tracing::debug!(order_id = order.id.0, merchant_id = order.merchant_id, "order created");
         Ok(Ok(order))
     }
@@ -175,7 +171,8 @@ impl App {
             method,
             claims: plan.claims.clone(),
         };
-        self.pay(bill).instrument(info_span!("pay")).await.map(Some)
+        // Boxed, because most orders have no use for the room that it takes.
+        Box::pin(self.pay(bill).instrument(info_span!("pay"))).await.map(Some)
     }
 }
 
@@ -218,23 +215,19 @@ fn states_fees(stated: Option<&PriceTag>, due: Money) -> bool {
 }
 
 /// The order as it goes on record: every item at the price in force, which is the one asked.
-fn placed(new: &NewOrder, id: OrderId, assessment: &Assessment, payment: Option<&PaymentAttempt>) -> Order {
-    let booked = |line| BookedItem { line, status: BookingStatus::Confirmed };
-    let items = assessment.fulfillability.items.iter().map(|item| booked(item.line.clone())).collect();
+fn placed(new: NewOrder, id: OrderId, assessment: Assessment, payment: Option<&PaymentAttempt>) -> Order {
+    let charged_by_us = new.charged_by_us();
+    let booked = |item: ItemFulfillability| BookedItem { line: item.line, status: BookingStatus::Confirmed };
+    let items = assessment.fulfillability.items.into_iter().map(booked).collect();
     // Where nothing was due there was no transaction at the gateway; the order's own id names it.
     let transaction_id = payment.map_or_else(|| id.0.clone(), |attempt| attempt.transaction_id.clone());
     let paid = |details: PaymentDetails| {
-        if new.charged_by_us() {
+        if charged_by_us {
             PaymentDetails { prepayment: Some(PrepaymentStatus::Provided), transaction_id, ..details }
         } else {
             details
         }
     };
-    Order {
-        id,
-        merchant_id: new.merchant_id.clone(),
-        customer: new.customer.clone(),
-        payment: new.payment.clone().map(paid),
-        items,
-    }
+    let NewOrder { merchant_id, customer, items: _, payment, method: _ } = new;
+    Order { id, merchant_id, customer, payment: payment.map(paid), items }
 }

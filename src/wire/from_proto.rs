@@ -58,7 +58,7 @@ pub fn create_request(
     request: v3::CreateOrderRequest,
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
-) -> Result<CreateOrder, RefusedOrder> {
+) -> Result<Box<CreateOrder>, RefusedOrder> {
     let fingerprint = super::fingerprint(&request);
     let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token: token } = request;
     let mut violations = Violations::default();
@@ -70,7 +70,7 @@ pub fn create_request(
         new_order(order, payment_processing_parameters, limits, is_merchant, &mut violations)
     });
     match (order, violations.into_result()) {
-        (Some(order), Ok(())) => Ok(CreateOrder { token, fingerprint, order }),
+        (Some(order), Ok(())) => Ok(Box::new(CreateOrder { token, fingerprint, order })),
         (_, broken) => {
             let violations = broken.err().unwrap_or_else(|| Violations::one("order", "is required"));
             Err(RefusedOrder { token, fingerprint, violations })
