@@ -1,25 +1,27 @@
 //! The command line: what its words ask for, and the exit code that answers.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     io::{self, Write},
-    ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{
-    Arg, ArgMatches, Command,
-    error::{ContextKind, ErrorKind},
-    value_parser,
-};
+use clap::ArgMatches;
 
-use crate::{
-    catalog_files,
-    config::{self, Config, Flags, Mistake, Mistakes, Place, Problem},
-    server, telemetry,
-};
+use crate::config::{self, Config, Flags, Mistakes};
+
+mod words;
+
+mod commands;
+
+mod check_catalog;
+mod serve;
+
+use check_catalog::check_catalog;
+use commands::{CHECK_CATALOG, DIR, SETTINGS};
+use serve::serve;
+use words::read_words;
 
 /// All is well.
 pub const SUCCESS: u8 = 0;
@@ -42,11 +44,6 @@ const EXIT_CODES: [(u8, &str); 6] = [
     (INTERNAL, "the program is wrong"),
     (IO, "the store cannot be read, or output cannot be written"),
 ];
-
-const SERVE: &str = "serve";
-const CHECK_CATALOG: &str = "check-catalog";
-const SETTINGS: &str = "settings";
-const DIR: &str = "dir";
 
 /// What the words ask for.
 #[derive(Debug, PartialEq)]
@@ -80,38 +77,6 @@ pub fn run(
     ExitCode::from(code.unwrap_or(IO))
 }
 
-fn serve(config: &Config, stderr: &mut dyn Write) -> u8 {
-    if let Err(error) = telemetry::init(&config.logging) {
-        // There is no other place to say this.
-        let _ = writeln!(stderr, "{error}");
-        return INTERNAL;
-    }
-    match catch_unwind(AssertUnwindSafe(|| server::run(config))) {
-        Ok(Ok(())) => SUCCESS,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the server cannot go on");
-            error.exit_code()
-        }
-        // The panic itself has been logged.
-        Err(_) => INTERNAL,
-    }
-}
-
-fn check_catalog(dir: &Path, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
-    match catalog_files::load(dir) {
-        Ok(loaded) => {
-            let (merchants, services) = (loaded.catalog.merchants().len(), loaded.catalog.services().count());
-            let openings = loaded.openings.len();
-            writeln!(stdout, "{merchants} merchants, {services} services, {openings} openings")?;
-            Ok(SUCCESS)
-        }
-        Err(mistakes) => {
-            writeln!(stderr, "{mistakes}")?;
-            Ok(CATALOG)
-        }
-    }
-}
-
 fn parse(
     args: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -143,117 +108,6 @@ fn serve_action(
 fn check_catalog_action(command: &ArgMatches) -> Action {
     let dir = command.get_one::<PathBuf>(DIR).expect("the parser requires it");
     Action::CheckCatalog(dir.clone())
-}
-
-/// Reads the words. The parser stops at the first one that it cannot place, so that word is noted
-/// and taken out, and the others are read again.
-fn read_words(mut words: Vec<OsString>) -> Result<(ArgMatches, Vec<Mistake>), Action> {
-    let mut mistakes = Vec::new();
-    loop {
-        let error = match command().try_get_matches_from(&words) {
-            Ok(matches) => return Ok((matches, mistakes)),
-            Err(error) if !error.use_stderr() => return Err(Action::Show(error.render().to_string())),
-            Err(error) => error,
-        };
-        let misread = Misread::from(&error);
-        let found = misread.find(&words);
-        mistakes.push(misread.into_mistake());
-        let Some(found) = found else { return Err(Action::Refuse(mistakes.into())) };
-        words.drain(found);
-    }
-}
-
-/// A word that the parser could not place, as it is spelt without a value attached.
-enum Misread {
-    Unknown { word: String },
-    WithoutValue { word: String, expected: String },
-    Other { word: String, problem: String },
-}
-
-impl From<&clap::Error> for Misread {
-    fn from(error: &clap::Error) -> Self {
-        let named = error.get(ContextKind::InvalidArg).or_else(|| error.get(ContextKind::InvalidSubcommand));
-        let named = named.map(ToString::to_string).unwrap_or_default();
-        let (word, label) = named.split_once(' ').unwrap_or((&named, ""));
-        let kind = error.kind();
-        if matches!(kind, ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
-            Self::Unknown { word: named }
-        } else if kind == ErrorKind::InvalidValue {
-            Self::WithoutValue { word: word.to_owned(), expected: label.to_owned() }
-        } else {
-            Self::Other { word: word.to_owned(), problem: kind.to_string() }
-        }
-    }
-}
-
-impl Misread {
-    /// Where among the words it is, along with its value if that would make no sense without it.
-    fn find(&self, words: &[OsString]) -> Option<Range<usize>> {
-        let has_value = |at: usize| {
-            words
-                .get(at + 1)
-                .is_some_and(|next| !next.as_encoded_bytes().starts_with(b"-") && !is_command(next))
-        };
-        let mut places = 1..words.len();
-        match self {
-            Self::Unknown { word } => places.find_map(|at| {
-                let rest = words[at].to_str()?.strip_prefix(word.as_str())?;
-                let short = word.len() == 2 && word.starts_with('-');
-                let with_next = rest.is_empty() && word.starts_with('-') && has_value(at);
-                (rest.is_empty() || rest.starts_with('=') || short)
-                    .then(|| at..at + 1 + usize::from(with_next))
-            }),
-            Self::WithoutValue { word, .. } => {
-                places.find(|at| words[*at] == **word && !has_value(*at)).map(|at| at..at + 1)
-            }
-            Self::Other { .. } => None,
-        }
-    }
-
-    fn into_mistake(self) -> Mistake {
-        let (word, problem) = match self {
-            Self::Unknown { word } => {
-                let serves = word.starts_with("--") && words_known().any(|known| known == word);
-                let problem = if serves { Problem::NotHere } else { Problem::unknown(&word, words_known()) };
-                (word, problem)
-            }
-            Self::WithoutValue { word, expected } => {
-                (word, Problem::Value { expected, found: "nothing".to_owned() })
-            }
-            Self::Other { word, problem } => (word, Problem::Other(problem)),
-        };
-        Mistake { place: Place::Word(word), problem }
-    }
-}
-
-fn command() -> Command {
-    let dir = Arg::new(DIR).value_name("DIR").required(true).value_parser(value_parser!(PathBuf));
-    Command::new("boxoffice")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(env!("CARGO_PKG_DESCRIPTION"))
-        .after_help(exit_codes())
-        .args(config::args())
-        .subcommand(Command::new(SERVE).about("Serve calls; also without any command").args(config::args()))
-        .subcommand(
-            Command::new(CHECK_CATALOG)
-                .about("Read the catalogue files in a directory and report all that is wrong")
-                .arg(dir.help("Directory of the catalogue files")),
-        )
-        .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
-}
-
-fn exit_codes() -> String {
-    let lines = EXIT_CODES.iter().map(|(code, meaning)| format!("\n  {code:>2}  {meaning}"));
-    format!("Exit codes:{}", lines.collect::<String>())
-}
-
-fn is_command(word: &OsStr) -> bool {
-    [SERVE, CHECK_CATALOG, SETTINGS].iter().any(|command| word == *command)
-}
-
-fn words_known() -> impl Iterator<Item = String> {
-    let flags = config::args().filter_map(|arg| arg.get_long().map(|flag| format!("--{flag}")));
-    flags.chain(["--help", "--version", SERVE, CHECK_CATALOG, SETTINGS].map(str::to_owned))
 }
 
 #[cfg(test)]
