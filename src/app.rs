@@ -12,10 +12,12 @@ use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    catalog_files::Originals,
     clock::Clock,
     domain::{
         catalog::{Catalog, Register},
         failure::OrderFailure,
+        openings::Openings,
         order::{EpochSeconds, Order},
         slot::{CartKey, Claim, Claimed, Edition, Outdated, SlotKey, Viewer},
     },
@@ -26,6 +28,7 @@ use crate::{
 
 mod check;
 mod create;
+mod export;
 mod list;
 mod lookup;
 mod opening;
@@ -36,8 +39,9 @@ mod tokens;
 
 pub use check::{Cart, Checked};
 pub use create::CreateOrder;
+pub use export::{Export, TooFar};
 pub use lookup::{Lookup, SlotLookup};
-pub use opening::{OpenError, Parts};
+pub use opening::{OpenError, Parts, Stock};
 pub use reload::{ReloadError, Reloaded};
 
 use tokens::Tokens;
@@ -82,7 +86,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::ListTooLarge { limit_bytes } => Self::ListTooLarge { limit_bytes },
-            StoreError::Unreadable(_) | StoreError::CannotOpen(_) => {
+            StoreError::Unreadable(_) | StoreError::CannotOpen(_) | StoreError::InUse => {
                 tracing::error!(%error, "the store could not be read");
                 Self::Unreadable
             }
@@ -129,6 +133,8 @@ pub struct App {
 struct Sale {
     edition: Edition,
     catalog: Arc<Catalog>,
+    openings: Arc<Openings>,
+    originals: Arc<Originals>,
 }
 
 /// Why a decision has not been made.

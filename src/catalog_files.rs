@@ -2,6 +2,7 @@
 //! [`Opening`]s.
 //!
 //! Everything is checked and every mistake is reported at once, with its file and its place in it.
+//! A folder of the same form can be written, piece by piece, with [`FolderWriter`].
 //! What the files look like is told in `docs/catalog.md`.
 
 mod mistakes;
@@ -12,6 +13,7 @@ mod prices;
 mod texts;
 
 mod draft;
+mod originals;
 mod tags;
 
 mod feed;
@@ -25,6 +27,8 @@ mod rules;
 
 mod snapshot;
 
+mod writer;
+
 use std::path::Path;
 
 use crate::domain::{
@@ -37,7 +41,9 @@ use feed::Folder;
 use mistakes::Report;
 
 pub use mistakes::{Mistake, Mistakes};
+pub use originals::{Kind, Originals, Piece};
 pub use snapshot::Snapshot;
+pub use writer::{FileShape, FolderWriter, WriteError, Written};
 
 /// Name of the rules file in the catalogue folder.
 const RULES_FILE: &str = "rules.toml";
@@ -51,6 +57,10 @@ pub struct Loaded {
     pub catalog: Catalog,
     /// When, and how many spots there are.
     pub openings: Vec<Opening>,
+    /// What else the files say.
+    pub originals: Originals,
+    /// What is no mistake, and perhaps not meant.
+    pub remarks: Vec<Mistake>,
 }
 
 /// Reads a catalogue folder.
@@ -71,8 +81,14 @@ pub fn load_after(dir: &Path, register: Register) -> Result<Loaded, Mistakes> {
     let draft = read(dir, register, &report);
     match report.into_mistakes() {
         Some(mistakes) => Err(mistakes),
-        None => Ok(Loaded { files, catalog: draft.catalog, openings: draft.openings }),
+        None => Ok(loaded(files, draft)),
     }
+}
+
+fn loaded(files: Snapshot, draft: Draft) -> Loaded {
+    let Draft { catalog, openings, mut originals, gathered, tags, .. } = draft;
+    originals.particulars = gathered.into_list();
+    Loaded { files, catalog, openings, originals, remarks: tags.idle() }
 }
 
 fn read(dir: &Path, register: Register, report: &Report) -> Draft {
@@ -83,11 +99,9 @@ fn read(dir: &Path, register: Register, report: &Report) -> Draft {
     draft.complete &= all_services;
     if let Some(text) = folder.text(RULES_FILE) {
         rules::read(&mut draft, &text, &report.file(RULES_FILE));
+        draft.originals.rules = Some(text.into());
     }
-    let all_openings = folder.read(&feed::AVAILABILITY, |at, entry| availability::add(&mut draft, at, entry));
-    if all_openings {
-        std::mem::take(&mut draft.tags).idle().into_iter().for_each(|mistake| report.add(mistake));
-    }
+    folder.read(&feed::AVAILABILITY, |at, entry| availability::add(&mut draft, at, entry));
     draft.openings.shrink_to_fit();
     draft
 }

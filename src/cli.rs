@@ -16,10 +16,12 @@ mod words;
 mod commands;
 
 mod check_catalog;
+mod export_feeds;
 mod serve;
 
 use check_catalog::check_catalog;
-use commands::{CHECK_CATALOG, DIR, SETTINGS};
+use commands::{CHECK_CATALOG, DIR, FEEDS, SETTINGS};
+use export_feeds::ExportFeeds;
 use serve::serve;
 use words::read_words;
 
@@ -29,7 +31,7 @@ pub const SUCCESS: u8 = 0;
 pub const USAGE: u8 = 64;
 /// The catalogue is wrong.
 pub const CATALOG: u8 = 65;
-/// The address cannot be bound.
+/// The address cannot be bound, or the server there does not answer as it should.
 pub const UNAVAILABLE: u8 = 69;
 /// The program is wrong.
 pub const INTERNAL: u8 = 70;
@@ -40,7 +42,7 @@ const EXIT_CODES: [(u8, &str); 6] = [
     (SUCCESS, "all is well"),
     (USAGE, "the command line or a setting is wrong; nothing was opened"),
     (CATALOG, "the catalogue is wrong"),
-    (UNAVAILABLE, "the address cannot be bound"),
+    (UNAVAILABLE, "the address cannot be bound, or the server asked does not answer as it should"),
     (INTERNAL, "the program is wrong"),
     (IO, "the store cannot be read, or output cannot be written"),
 ];
@@ -50,6 +52,7 @@ const EXIT_CODES: [(u8, &str); 6] = [
 enum Action {
     Serve(Box<Config>),
     CheckCatalog(PathBuf),
+    ExportFeeds(Box<ExportFeeds>),
     Settings,
     /// A text that was asked for, such as the help.
     Show(String),
@@ -70,6 +73,7 @@ pub fn run(
     let code = match parse(args, environment, |path| std::fs::read_to_string(path)) {
         Action::Serve(config) => Ok(serve(&config, stderr)),
         Action::CheckCatalog(dir) => check_catalog(&dir, stdout, stderr),
+        Action::ExportFeeds(asked) => asked.run(stdout, stderr),
         Action::Settings => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
         Action::Show(text) => write!(stdout, "{text}").map(|()| SUCCESS),
         Action::Refuse(mistakes) => writeln!(stderr, "{mistakes}\nSee `boxoffice --help`.").map(|()| USAGE),
@@ -89,6 +93,10 @@ fn parse(
     let flags = Flags::of(&matches).with_mistakes(mistakes);
     let action = match matches.subcommand() {
         Some((CHECK_CATALOG, command)) => flags.refuse().map(|()| check_catalog_action(command)),
+        Some((FEEDS, feeds)) => {
+            let (_, export) = feeds.subcommand().expect("the parser requires one");
+            export_feeds::action(flags.and(Flags::of(export)), export, environment, read_file)
+        }
         Some((SETTINGS, _)) => flags.refuse().map(|()| Action::Settings),
         Some((_, serve)) => serve_action(flags.and(Flags::of(serve)), environment, read_file),
         None => serve_action(flags, environment, read_file),
@@ -149,8 +157,8 @@ mod tests {
     #[test]
     fn everything_wrong_with_the_words_is_told_at_once() {
         for (text, expected) in [
-            ("--frob", "--frob: unknown"),
-            ("--frob serve", "--frob: unknown"),
+            ("--quux", "--quux: unknown"),
+            ("--quux serve", "--quux: unknown"),
             ("--max-inflight 3", "--max-inflight: unknown; did you mean --max-in-flight?"),
             ("--max-inflight=3", "--max-inflight: unknown; did you mean --max-in-flight?"),
             ("--max x --max-connections 7", "--max: unknown"),
@@ -168,19 +176,40 @@ mod tests {
             ),
             ("--workers -1", "--workers: expected a number from 0 to 1024, not \"-1\""),
             (
-                "--frob --store disk --frob=2 --log --listen here --nobody home",
-                "--frob: unknown\n\
-                 --frob: unknown\n\
+                "--quux --store disk --quux=2 --log --listen here --nobody home",
+                "--quux: unknown\n\
+                 --quux: unknown\n\
                  --listen: expected an IP address and port, not \"here\"\n\
                  --log: expected <FILTER>, not nothing\n\
                  --nobody: unknown\n\
                  --store: expected `embedded` or `memory`, not \"disk\"",
             ),
-            ("--workers 3 settings --frob", "--frob: unknown\n--workers: goes with `serve` only"),
+            ("--workers 3 settings --quux", "--quux: unknown\n--workers: does not go with this command"),
             ("check-catalog", "<DIR>: one or more required arguments were not provided"),
             ("check-catalog here there", "there: unknown"),
-            ("check-catalog here --listen x", "--listen: goes with `serve` only"),
+            ("check-catalog here --listen x", "--listen: does not go with this command"),
             ("settings serve", "serve: unknown"),
+            ("serve --gzip", "--gzip: does not go with this command"),
+            ("feeds exprt", "exprt: unknown; did you mean export?"),
+            ("feeds export", "--out: one or more required arguments were not provided"),
+            ("feeds export --out", "--out: expected <DIR>, not nothing"),
+            (
+                "feeds export --out here --from=there --days 29 --workers many",
+                "\
+                --days: expected a number from 30 to 3650, not \"29\"\n\
+                --from: expected an address like http://127.0.0.1:50052, not \"there\"",
+            ),
+            (
+                "feeds export --out here --days=x --workers many",
+                "\
+                --days: expected a number from 30 to 3650, not \"x\"\n\
+                --workers: expected a number from 0 to 1024, not \"many\"",
+            ),
+            (
+                "--data-dir here feeds export --out there --from http://there --catalog here",
+                "\
+                --catalog: does not go with this command\n--data-dir: does not go with this command",
+            ),
         ] {
             let Action::Refuse(mistakes) = action(text) else { panic!("{text:?} should be refused") };
             assert_eq!(mistakes.to_string(), expected, "{text:?}");
@@ -189,8 +218,16 @@ mod tests {
 
     #[test]
     fn help_and_version_are_shown_wherever_they_are_asked_for() {
-        for text in ["--help", "-h", "help", "serve --help", "check-catalog --help", "--workers many --help"]
-        {
+        for text in [
+            "--help",
+            "-h",
+            "help",
+            "serve --help",
+            "check-catalog --help",
+            "feeds --help",
+            "feeds export --help",
+            "--workers many --help",
+        ] {
             let (code, stdout, stderr) = ran(text);
             assert_eq!((code, stderr.as_str()), (ExitCode::SUCCESS, ""), "{text}");
             assert!(stdout.contains("Usage: boxoffice"), "{stdout}");
@@ -201,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_help_tells_every_setting_and_every_exit_code() {
-        for text in ["--help", "serve --help"] {
+        for text in ["--help", "serve --help", "feeds export --help"] {
             let (_, help, _) = ran(text);
             for arg in config::args() {
                 let flag = format!("--{} <", arg.get_long().unwrap());
@@ -266,9 +303,9 @@ mod tests {
         "---",
         "-h=",
         "-xV",
-        "--frob",
-        "--frob=",
-        "--frob x",
+        "--quux",
+        "--quux=",
+        "--quux x",
         "--listen",
         "--listen=",
         "--list",
@@ -280,6 +317,11 @@ mod tests {
         "serve",
         "settings",
         "check-catalog",
+        "feeds",
+        "export",
+        "--out=x",
+        "--days=30",
+        "--gzip",
         "help",
         "--version=2",
         "é",

@@ -17,6 +17,7 @@
 //! | [`payments`] | taking money through a gateway |
 //! | [`app`] | the use cases: check, create, list, look up |
 //! | [`wire`] | the published messages, the way in and out of them, the table of refusals |
+//! | [`feeds`] | feeds out: what is left of what is on sale, for Google |
 //! | [`calls`] | what every door does with a call: let it in, translate it, answer it in time |
 //! | [`grpc`], [`rest`] | the doors: protobuf and JSON |
 //! | [`server`] | puts it together, brings it up and takes it down |
@@ -30,6 +31,8 @@ pub mod payments;
 pub mod store;
 
 pub mod app;
+
+pub mod feeds;
 
 pub mod calls;
 pub mod grpc;

@@ -13,6 +13,9 @@ pub(super) fn check_catalog(dir: &Path, stdout: &mut dyn Write, stderr: &mut dyn
         Ok(loaded) => {
             let (merchants, services) = (loaded.catalog.merchants().len(), loaded.catalog.services().count());
             let openings = loaded.openings.len();
+            for remark in &loaded.remarks {
+                writeln!(stderr, "{remark}")?;
+            }
             writeln!(stdout, "{merchants} merchants, {services} services, {openings} openings")?;
             Ok(SUCCESS)
         }

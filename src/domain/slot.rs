@@ -52,11 +52,17 @@ pub struct Opening {
     pub first: SlotKey,
     /// The spots it brings.
     pub pool: Pool,
-    /// Terms that differ from the service's, for the first occurrence.
-    pub terms: SlotTerms,
+    /// Terms that differ from the service's, for the first occurrence; `None` where none does.
+    pub terms: Option<Box<SlotTerms>>,
     /// Repetition.
-    pub recurrence: Option<Recurrence>,
+    pub recurrence: Option<Box<Recurrence>>,
+    /// What else the feed says of it, which is no business of the rules.
+    pub particulars: ParticularsIx,
 }
+
+/// Where further particulars of an opening are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct ParticularsIx(pub u32);
 
 /// How an opening repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +98,8 @@ impl Opening {
     #[must_use]
     pub fn occurrence(&self, start_sec: EpochSeconds) -> (SlotKey, SlotTerms) {
         let shift = start_sec.saturating_sub(self.first.start_sec);
-        (SlotKey { start_sec, ..self.first }, self.terms.shifted_by(shift))
+        let terms = self.terms.as_deref().map(|terms| terms.shifted_by(shift));
+        (SlotKey { start_sec, ..self.first }, terms.unwrap_or_default())
     }
 }
 
@@ -113,6 +120,12 @@ impl SlotTerms {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The terms for keeping; `None` where nothing differs.
+    #[must_use]
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (!self.is_plain()).then(|| Box::new(self))
     }
 
     fn shifted_by(&self, seconds: i64) -> Self {
@@ -235,7 +248,7 @@ impl Offer {
             None => self.pools.push(pool),
         }
         let terms = self.terms().joined_with(terms);
-        self.terms = (!terms.is_plain()).then(|| Box::new(terms));
+        self.terms = terms.boxed();
     }
 
     fn terms(&self) -> SlotTerms {
@@ -363,6 +376,12 @@ impl Slot {
     #[must_use]
     pub fn sold(&self) -> u64 {
         self.ledger.as_ref().map_or(0, |ledger| ledger.sold.iter().map(|&(_, n)| u64::from(n)).sum())
+    }
+
+    /// The same pools and terms with what is taken of another slot, and nothing else.
+    #[must_use]
+    pub fn with_taken_of(self, other: &Self) -> Self {
+        Self { ledger: other.ledger.clone(), ..self }
     }
 
     /// Counts spots as sold. The caller has seen that they fit.

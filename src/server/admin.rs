@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, response::IntoResponse, routing::get};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use tokio::{
     sync::{Semaphore, watch},
@@ -22,7 +22,11 @@ use super::{
     health::Standing,
     listener::{self, Listeners},
 };
-use crate::{rest, wire::codes::Problem};
+use crate::{
+    feeds::{self, FeedsDoor},
+    rest,
+    wire::codes::Problem,
+};
 
 /// Connections that it may have at once: probes and scrapers are few.
 const MAX_CONNECTIONS: usize = 64;
@@ -34,12 +38,13 @@ pub(super) struct AdminDoor {
 }
 
 impl AdminDoor {
-    pub(super) fn new(standing: Standing, health: HealthServer<impl Health>) -> Self {
+    pub(super) fn new(standing: Standing, health: HealthServer<impl Health>, feeds: FeedsDoor) -> Self {
         let (alive, ready) = (standing.clone(), standing);
         let routes = Routes::new(health)
             .into_axum_router()
             .route("/livez", get(async move || say(alive.is_alive())))
             .route("/readyz", get(async move || say(ready.takes_orders())))
+            .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
             .fallback(async || rest::refuse(&Problem::UnknownUrl))
             .method_not_allowed_fallback(async || rest::refuse(&Problem::WrongVerb { allowed: "GET, HEAD" }));
         Self { routes }

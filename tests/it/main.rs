@@ -13,6 +13,7 @@ mod words;
 
 mod check;
 mod create;
+mod feeds;
 mod holds;
 mod list;
 mod lookup;
