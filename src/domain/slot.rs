@@ -237,22 +237,22 @@ pub struct Outdated;
 /// What a catalogue opens in a slot.
 #[derive(Debug, Default)]
 struct Offer {
-    pools: SmallVec<[Pool; 2]>,
-    terms: Option<Box<SlotTerms>>,
+    pools: Pools,
+    terms: SlotTerms,
 }
 
+/// Hardly any slot has more than two.
+type Pools = SmallVec<[Pool; 2]>;
+
 impl Offer {
+    /// Pools for the same ticket types add up (two chairs of a salon); pools for different ones
+    /// stand side by side.
     fn add(&mut self, pool: Pool, terms: &SlotTerms) {
         match self.pools.iter_mut().find(|known| known.tickets == pool.tickets) {
             Some(known) => known.allotment = known.allotment.saturating_add(pool.allotment),
             None => self.pools.push(pool),
         }
-        let terms = self.terms().joined_with(terms);
-        self.terms = terms.boxed();
-    }
-
-    fn terms(&self) -> SlotTerms {
-        self.terms.as_deref().copied().unwrap_or_default()
+        self.terms = self.terms.joined_with(terms);
     }
 }
 
@@ -263,32 +263,47 @@ struct Ledger {
     holds: Vec<Hold>,
 }
 
-/// A slot with its pools and what is taken from them. Whoever has one behind a lock may decide and
-/// take in one step.
+/// What most slots do not have. They are many, so it takes one place in them, which is then empty.
 #[derive(Debug, Default)]
-pub struct Slot {
-    offer: Offer,
-    ledger: Option<Box<Ledger>>,
-    edition: Edition,
+struct Rarities {
+    ledger: Ledger,
+    terms: Option<Box<SlotTerms>>,
     /// What a later edition opens.
     staged: Option<Box<(Edition, Offer)>>,
 }
 
+impl Rarities {
+    fn is_empty(&self) -> bool {
+        let Self { ledger: Ledger { sold, holds }, terms, staged } = self;
+        sold.is_empty() && holds.is_empty() && terms.is_none() && staged.is_none()
+    }
+}
+
+/// A slot with its pools and what is taken from them. Whoever has one behind a lock may decide and
+/// take in one step.
+#[derive(Debug, Default)]
+pub struct Slot {
+    pools: Pools,
+    edition: Edition,
+    rarities: Option<Box<Rarities>>,
+}
+
 impl Slot {
-    /// Adds an opening's spots. Openings for the same ticket types add up (two chairs of a salon);
-    /// openings for different ones are pools of their own.
+    /// Adds an opening's spots to those that are open.
     pub fn open(&mut self, pool: Pool, terms: &SlotTerms) {
-        self.offer.add(pool, terms);
+        let mut offer = Offer { pools: std::mem::take(&mut self.pools), terms: self.terms() };
+        offer.add(pool, terms);
+        self.show(offer);
     }
 
     /// Lays an opening of a later edition ready.
     pub fn stage(&mut self, edition: Edition, pool: Pool, terms: &SlotTerms) {
-        if self.staged.as_ref().is_none_or(|staged| staged.0 != edition) {
-            self.staged = Some(Box::new((edition, Offer::default())));
-        }
-        if let Some(staged) = &mut self.staged {
+        self.change_rarities(|rarities| {
+            let staged = rarities.staged.take().filter(|staged| staged.0 == edition);
+            let staged =
+                rarities.staged.insert(staged.unwrap_or_else(|| Box::new((edition, Offer::default()))));
             staged.1.add(pool, terms);
-        }
+        });
     }
 
     /// Makes the slot one of `edition`: what was laid ready for it is open from now on, and nothing
@@ -302,42 +317,53 @@ impl Slot {
         }
         if self.edition < edition {
             self.edition = edition;
-            let staged = self.staged.take_if(|staged| staged.0 <= edition);
-            self.offer = staged.filter(|staged| staged.0 == edition).map_or_else(Offer::default, |it| it.1);
+            let staged = self
+                .rarities
+                .as_mut()
+                .and_then(|rarities| rarities.staged.take_if(|staged| staged.0 <= edition));
+            self.show(staged.filter(|staged| staged.0 == edition).map_or_else(Offer::default, |it| it.1));
         }
         Ok(())
+    }
+
+    /// Opens this and nothing else.
+    fn show(&mut self, Offer { pools, terms }: Offer) {
+        self.pools = pools;
+        if self.rarities.is_some() || !terms.is_plain() {
+            self.change_rarities(|rarities| rarities.terms = terms.boxed());
+        }
     }
 
     /// Whether any opening has brought spots: a slot may be on record only for what was sold of it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.offer.pools.is_empty()
+        !self.pools.is_empty()
     }
 
     /// Whether the slot says nothing: it is not open, will not be, and nothing is taken of it.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        !self.is_open() && self.ledger.is_none() && self.staged.is_none()
+        !self.is_open() && self.rarities.is_none()
     }
 
     /// Terms that differ from the service's.
     #[must_use]
     pub fn terms(&self) -> SlotTerms {
-        self.offer.terms()
+        let terms = self.rarities.as_ref().and_then(|rarities| rarities.terms.as_deref());
+        terms.copied().unwrap_or_default()
     }
 
     /// Whether tickets of that type (or appointments) are sold in this slot at all.
     #[must_use]
     pub fn sells(&self, service: &Service, ticket: Claimed) -> bool {
-        self.offer.pools.iter().any(|pool| pool.serves(service, ticket))
+        self.pools.iter().any(|pool| pool.serves(service, ticket))
     }
 
     /// Whether more is sold than some pool has, which only another catalogue can bring about.
     #[must_use]
     pub fn is_oversold(&self, service: &Service) -> bool {
-        let sold = self.ledger.as_ref().map_or(&[][..], |ledger| &ledger.sold);
-        self.offer
-            .pools
+        let sold = self.ledger().map_or(&[][..], |ledger| &ledger.sold);
+        self.pools
             .iter()
             .any(|pool| self.drawn(service, *pool, sold.iter().copied()) > u64::from(pool.allotment))
     }
@@ -348,7 +374,7 @@ impl Slot {
         service: &'a Service,
         viewer: Viewer,
     ) -> impl Iterator<Item = (Pool, u32)> + 'a {
-        self.offer.pools.iter().map(move |pool| {
+        self.pools.iter().map(move |pool| {
             let taken = self.taken(service, *pool, viewer);
             (*pool, u32::try_from(u64::from(pool.allotment).saturating_sub(taken)).unwrap_or(0))
         })
@@ -375,49 +401,51 @@ impl Slot {
     /// Sum of everything sold, over all ticket types.
     #[must_use]
     pub fn sold(&self) -> u64 {
-        self.ledger.as_ref().map_or(0, |ledger| ledger.sold.iter().map(|&(_, n)| u64::from(n)).sum())
+        self.ledger().map_or(0, |ledger| ledger.sold.iter().map(|&(_, n)| u64::from(n)).sum())
     }
 
-    /// The same pools and terms with what is taken of another slot, and nothing else.
+    /// An untouched slot with what is taken of another one.
     #[must_use]
-    pub fn with_taken_of(self, other: &Self) -> Self {
-        Self { ledger: other.ledger.clone(), ..self }
+    pub fn with_taken_of(mut self, other: &Self) -> Self {
+        if let Some(taken) = other.ledger() {
+            self.change_ledger(|ledger| ledger.clone_from(taken));
+        }
+        self
     }
 
     /// Counts spots as sold. The caller has seen that they fit.
     pub fn take(&mut self, ticket: Claimed, count: u32) {
-        let sold = &mut self.ledger_mut().sold;
-        match sold.iter_mut().find(|(known, _)| *known == ticket) {
+        self.change_ledger(|Ledger { sold, .. }| match sold.iter_mut().find(|(known, _)| *known == ticket) {
             Some((_, sold)) => *sold = sold.saturating_add(count),
             None => sold.push((ticket, count)),
-        }
+        });
     }
 
     /// Counts spots as free again.
     pub fn give_back(&mut self, ticket: Claimed, count: u32) {
-        let sold = &mut self.ledger_mut().sold;
-        if let Some((_, known)) = sold.iter_mut().find(|(known, _)| *known == ticket) {
-            *known = known.saturating_sub(count);
-        }
-        sold.retain(|&(_, count)| count > 0);
-        self.drop_empty_ledger();
+        self.change_ledger(|Ledger { sold, .. }| {
+            if let Some((_, known)) = sold.iter_mut().find(|(known, _)| *known == ticket) {
+                *known = known.saturating_sub(count);
+            }
+            sold.retain(|&(_, count)| count > 0);
+        });
     }
 
     /// Keeps spots for a cart until `expires_sec`.
     pub fn hold(&mut self, cart: CartKey, ticket: Claimed, count: u32, expires_sec: EpochSeconds) {
-        self.ledger_mut().holds.push(Hold { cart, ticket, count, expires_sec });
+        self.change_ledger(|ledger| ledger.holds.push(Hold { cart, ticket, count, expires_sec }));
     }
 
     /// Ends the holds of a cart, and every hold that has expired by `now`.
     pub fn release_holds(&mut self, cart: CartKey, now: EpochSeconds) {
-        if let Some(ledger) = &mut self.ledger {
-            ledger.holds.retain(|hold| hold.cart != cart && now < hold.expires_sec);
+        if self.ledger().is_some_and(|ledger| !ledger.holds.is_empty()) {
+            let goes_on = |hold: &Hold| hold.cart != cart && now < hold.expires_sec;
+            self.change_ledger(|ledger| ledger.holds.retain(goes_on));
         }
-        self.drop_empty_ledger();
     }
 
     fn taken(&self, service: &Service, pool: Pool, viewer: Viewer) -> u64 {
-        let Some(ledger) = &self.ledger else { return 0 };
+        let Some(ledger) = self.ledger() else { return 0 };
         let held = ledger
             .holds
             .iter()
@@ -444,14 +472,18 @@ impl Slot {
         !known || !self.sells(service, ticket)
     }
 
-    fn ledger_mut(&mut self) -> &mut Ledger {
-        self.ledger.get_or_insert_default()
+    fn ledger(&self) -> Option<&Ledger> {
+        self.rarities.as_ref().map(|rarities| &rarities.ledger)
     }
 
-    fn drop_empty_ledger(&mut self) {
-        if self.ledger.as_ref().is_some_and(|ledger| ledger.sold.is_empty() && ledger.holds.is_empty()) {
-            self.ledger = None;
-        }
+    fn change_ledger(&mut self, change: impl FnOnce(&mut Ledger)) {
+        self.change_rarities(|rarities| change(&mut rarities.ledger));
+    }
+
+    /// Makes room for them where there is none, and gives it up where nothing is left.
+    fn change_rarities(&mut self, change: impl FnOnce(&mut Rarities)) {
+        change(self.rarities.get_or_insert_default());
+        self.rarities.take_if(|rarities| rarities.is_empty());
     }
 }
 
