@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn everything_wrong_with_the_words_is_told_at_once() {
         for (text, expected) in [
-            ("--quux", "--quux: unknown"),
-            ("--quux serve", "--quux: unknown"),
+            ("--bogus", "--bogus: unknown"),
+            ("--bogus serve", "--bogus: unknown"),
             ("--max-inflight 3", "--max-inflight: unknown; did you mean --max-in-flight?"),
             ("--max-inflight=3", "--max-inflight: unknown; did you mean --max-in-flight?"),
             ("--max x --max-connections 7", "--max: unknown"),
@@ -176,15 +176,15 @@ mod tests {
             ),
             ("--workers -1", "--workers: expected a number from 0 to 1024, not \"-1\""),
             (
-                "--quux --store disk --quux=2 --log --listen here --nobody home",
-                "--quux: unknown\n\
-                 --quux: unknown\n\
+                "--bogus --store disk --bogus=2 --log --listen here --nobody home",
+                "--bogus: unknown\n\
+                 --bogus: unknown\n\
                  --listen: expected an IP address and port, not \"here\"\n\
                  --log: expected <FILTER>, not nothing\n\
                  --nobody: unknown\n\
                  --store: expected `embedded` or `memory`, not \"disk\"",
             ),
-            ("--workers 3 settings --quux", "--quux: unknown\n--workers: does not go with this command"),
+            ("--workers 3 settings --bogus", "--bogus: unknown\n--workers: does not go with this command"),
             ("check-catalog", "<DIR>: one or more required arguments were not provided"),
             ("check-catalog here there", "there: unknown"),
             ("check-catalog here --listen x", "--listen: does not go with this command"),
@@ -303,9 +303,9 @@ mod tests {
         "---",
         "-h=",
         "-xV",
-        "--quux",
-        "--quux=",
-        "--quux x",
+        "--bogus",
+        "--bogus=",
+        "--bogus x",
         "--listen",
         "--listen=",
         "--list",

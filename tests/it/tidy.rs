@@ -120,7 +120,18 @@ fn no_module_names_what_is_not_its_business() {
         ),
         (
             "src/feeds",
-            &[STORES, &["std::fs", "crate::server", "crate::cli", "crate::store", "crate::domain", "crate::payments", "crate::inventory"]],
+            &[
+                STORES,
+                &[
+                    "std::fs",
+                    "crate::server",
+                    "crate::cli",
+                    "crate::store",
+                    "crate::domain",
+                    "crate::payments",
+                    "crate::inventory",
+                ],
+            ],
         ),
         (
             "src/calls",
