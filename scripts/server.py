@@ -10,6 +10,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 START_LIMIT_SEC = 30
+LISTENING = re.compile(r'"message":"listening","address":"([^"]+)"(?:,"admin_address":"([^"]+)")?')
 
 
 class Server:
@@ -29,7 +30,7 @@ class Server:
         give_up = time.monotonic() + START_LIMIT_SEC
         while self.process.poll() is None and time.monotonic() < give_up:
             self.log.seek(0)
-            said = re.search(r'"message":"listening","address":"([^"]+)"(?:,"admin_address":"([^"]+)")?', self.log.read())
+            said = LISTENING.search(self.log.read())
             if said:
                 return said.groups()
             time.sleep(0.05)

@@ -11,9 +11,10 @@ import pathlib
 import sys
 
 from caller import Caller
-from flow import Flow
+from flow import play
 from offer import Offer
 from report import Report
+from stage import Stage
 
 PASSWORD = "PARTNER_FLOW_PASSWORD"
 
@@ -24,7 +25,7 @@ def main():
     caller = Caller(words.server, words.ca, words.user, password)
     stranger = Caller(words.server, words.ca) if words.user else None
     report = Report(sys.stdout)
-    Flow(caller, stranger, Offer(words.feeds), report, words.alone).run()
+    play(Stage(caller, Offer(words.feeds), report, words.alone), stranger)
     passed = report.finish(caller.calls)
     if words.json:
         report.save(words.json)
@@ -32,14 +33,18 @@ def main():
 
 
 def arguments():
-    words = argparse.ArgumentParser(prog="partner_flow", description=__doc__.split("\n")[0])
-    words.add_argument("--server", required=True, help="where it is, with the path in front of /v3/ if there is one")
-    words.add_argument("--feeds", required=True, type=pathlib.Path, help="the folder with its exported feeds, all shards, plain or zipped")
-    words.add_argument("--alone", action="store_true", help="nobody else buys there, and the feeds are fresh: every count has to be exact")
-    words.add_argument("--ca", help="PEM file of the authority of its certificate, if that is none that everyone knows")
-    words.add_argument("--user", help=f"user for HTTP Basic; the password comes from {PASSWORD} or --password-file")
-    words.add_argument("--password-file", type=pathlib.Path, help="file with the password on its first line")
-    words.add_argument("--json", type=pathlib.Path, help="file to write the report to")
+    words = argparse.ArgumentParser(prog="partner_flow", description=__doc__.split("\n", maxsplit=1)[0])
+    for name, kind, words_of_help in [
+        ("--server", str, "where it is, with the path in front of /v3/ if there is one"),
+        ("--feeds", pathlib.Path, "the folder with its exported feeds, all shards, plain or zipped"),
+        ("--ca", str, "PEM file of the authority of its certificate, if that is none that everyone knows"),
+        ("--user", str, f"user for HTTP Basic; the password comes from {PASSWORD} or --password-file"),
+        ("--password-file", pathlib.Path, "file with the password on its first line"),
+        ("--json", pathlib.Path, "file to write the report to"),
+    ]:
+        words.add_argument(name, type=kind, required=name in ("--server", "--feeds"), help=words_of_help)
+    exact = "nobody else buys there, and the feeds are fresh: every count has to be exact"
+    words.add_argument("--alone", action="store_true", help=exact)
     return words.parse_args()
 
 

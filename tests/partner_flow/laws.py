@@ -1,11 +1,13 @@
 """What holds for every answer, whatever was asked."""
 
-ORDER_RESULTS = {
-    "CAN_FULFILL", "UNFULFILLABLE_LINE_ITEM", "UNFULFILLABLE_SERVICE_COMBINATION", "ORDER_UNFULFILLABLE_OTHER_REASON",
-}
+FULFILL, LINE, TOGETHER = "CAN_FULFILL", "UNFULFILLABLE_LINE_ITEM", "UNFULFILLABLE_SERVICE_COMBINATION"
+UNAVAILABLE, BOUNDS, TICKETS = (
+    "SLOT_UNAVAILABLE", "TICKET_CONSTRAINT_VIOLATED", "UNFULFILLABLE_TICKET_COMBINATION",
+)
+ORDER_RESULTS = {FULFILL, LINE, TOGETHER, "ORDER_UNFULFILLABLE_OTHER_REASON"}
 ITEM_RESULTS = {
-    "CAN_FULFILL", "SLOT_UNAVAILABLE", "CHILD_TICKETS_WITHOUT_ADULT", "UNFULFILLABLE_TICKET_COMBINATION",
-    "INCORRECT_PRICE", "TICKET_CONSTRAINT_VIOLATED", "ITEM_UNFULFILLABLE_OTHER_REASON",
+    FULFILL, UNAVAILABLE, BOUNDS, TICKETS,
+    "CHILD_TICKETS_WITHOUT_ADULT", "INCORRECT_PRICE", "ITEM_UNFULFILLABLE_OTHER_REASON",
 }
 ECHOED = ("service_id", "start_sec", "duration_sec")
 
@@ -48,13 +50,13 @@ def faults_of_verdict(items, verdict, results):
             faults.append(f"{result_of(each)} is no result of item {at}")
         if echo(each.get("item", {})) != echo(item):
             faults.append(f"item {at} is echoed as {each.get('item')}")
-        if result_of(each) != "SLOT_UNAVAILABLE" and "availability" not in each:
+        if result_of(each) != UNAVAILABLE and "availability" not in each:
             faults.append(f"item {at} has no availability")
     if len(results) == len(found):
         wrong = [at for at, each in enumerate(found) if result_of(each) not in results[at]]
         faults += [f"item {at} is {result_of(found[at])}" for at in wrong]
-    unfulfilled = any(result_of(each) != "CAN_FULFILL" for each in found)
-    if unfulfilled != (result_of(verdict) == "UNFULFILLABLE_LINE_ITEM"):
+    unfulfilled = any(result_of(each) != FULFILL for each in found)
+    if unfulfilled != (result_of(verdict) == LINE):
         faults.append(f"{result_of(verdict)} does not go with the results of the items")
     return faults
 
@@ -69,9 +71,10 @@ def faults_of_fees(body, items):
     fees = body.get("fees", {})
     total = sum(micros_of(fee.get("fee_amount", {})) for fee in fees.get("per_order_fee", []))
     for fee in fees.get("per_ticket_fee", []):
-        of_service = [item for item in items if item["service_id"] == fee.get("service_id", item["service_id"])]
-        tickets = [ticket for item in of_service for ticket in item["tickets"]]
-        count = sum(ticket["count"] for ticket in tickets if ticket["ticket_id"] == fee.get("ticket_id"))
+        service = fee.get("service_id")
+        of_service = [item for item in items if service in (None, item["service_id"])]
+        tickets = [each for item in of_service for each in item["tickets"]]
+        count = sum(each["count"] for each in tickets if each["ticket_id"] == fee.get("ticket_id"))
         total += micros_of(fee.get("fee_amount", {})) * count
     told = micros_of(body.get("fees_and_taxes", {}))
     return [] if told == total else [f"fees_and_taxes are {told} and the fees add up to {total}"]
@@ -83,16 +86,17 @@ def faults_of_creation(request, body, expected):
     if (order is None) == (failure is None):
         return ["expected either an order or a failure"]
     if expected is None:
-        return faults_of_order(request["order"]["item"], order) if order else [f"it failed: {failure.get('cause')}"]
-    if failure is None:
-        return ["it succeeded"]
-    cause, results = expected
+        return [f"it failed: {failure}"] if failure else faults_of_order(request["order"]["item"], order)
+    return ["it succeeded"] if failure is None else faults_of_failure(request["order"]["item"], failure, *expected)
+
+
+def faults_of_failure(items, failure, cause, results):
     faults = [] if failure.get("cause") == cause else [f"the cause is {failure.get('cause')}"]
-    if failure.get("cause") == "ORDER_UNFULFILLABLE":
-        verdict = failure.get("fulfillability")
-        more = ["no fulfillability"] if verdict is None else faults_of_verdict(request["order"]["item"], verdict, results)
-        faults += more
-    return faults
+    if failure.get("cause") != "ORDER_UNFULFILLABLE":
+        return faults
+    if "fulfillability" not in failure:
+        return faults + ["no fulfillability"]
+    return faults + faults_of_verdict(items, failure["fulfillability"], results)
 
 
 def faults_of_order(items, order):
@@ -100,5 +104,20 @@ def faults_of_order(items, order):
     found = order.get("item", [])
     if [echo(item) for item in found] != [echo(item) for item in items]:
         faults.append("other items than asked for")
-    faults += [f"item {at} is {item.get('status')}" for at, item in enumerate(found) if item.get("status") != "CONFIRMED"]
+    states = [item.get("status") for item in found]
+    return faults + [f"an item is {state}" for state in states if state != "CONFIRMED"]
+
+
+def items_of(body):
+    """The verdicts on items, of a check or of an order that failed."""
+    body = body.get("order_failure", body)
+    return body.get("fulfillability", {}).get("item_fulfillability", [])
+
+
+def corrected(micros, warning):
+    """That the first item's price was corrected to this one."""
+    def faults(body):
+        item = items_of(body)[0].get("item", {})
+        found = micros_of(item.get("price", {})), item.get("warning_reason")
+        return [] if found == (micros, warning) else [f"corrected to {found} instead of {(micros, warning)}"]
     return faults

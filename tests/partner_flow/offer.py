@@ -89,8 +89,18 @@ class Slot:
                     self.pools[pool] -= count
 
     @property
+    def times(self):
+        return {"start_sec": str(self.start_sec), "duration_sec": str(self.duration_sec)}
+
+    @property
     def has_one_pool(self):
         return len(self.pools) == 1
+
+    @property
+    def spots(self):
+        """The open spots of a slot that has one pool."""
+        [spots] = self.pools.values()
+        return spots
 
     def bounds(self, ticket=None):
         """Fewest and most tickets of a line, or of one type in it."""
@@ -104,24 +114,25 @@ class Slot:
             found = Bounds(said.get("min", found.min), said.get("max", found.max))
         return found
 
+    def allows(self, ticket, count):
+        """Whether the rules on counts allow a line of so many tickets of one type."""
+        bounds = [self.bounds(), self.bounds(ticket)]
+        return all((each.min or 0) <= count and (each.max is None or count <= each.max) for each in bounds)
+
     def lines(self):
         """Lines of one ticket type each, or of none, that the feeds and the rules on counts allow."""
         lines = [{}] if self.service.price is not None and self.spots_for(None) > 0 else []
         for ticket in self.service.tickets:
-            of_line, of_type = self.bounds(), self.bounds(ticket)
-            count = max(1, of_line.min or 0, of_type.min or 0)
-            most = min(limit for limit in (self.spots_for(ticket), of_line.max, of_type.max) if limit is not None)
-            if count <= most:
-                lines.append({ticket: count})
+            fewest = max(1, self.bounds().min or 0, self.bounds(ticket).min or 0)
+            if self.allows(ticket, fewest) and fewest <= self.spots_for(ticket):
+                lines.append({ticket: fewest})
         return lines
-
-    def __str__(self):
-        return f"{self.service.merchant}/{self.service.id} at {self.start_sec}"
 
 
 def elements(folder, stem, *lists):
     """The elements of all shards of a feed, plain or zipped."""
-    shards = [read(path) for path in sorted(folder.iterdir()) if re.fullmatch(rf"{stem}([-_.].*)?\.json(\.gz)?", path.name)]
+    name = re.compile(rf"{stem}([-_.].*)?\.json(\.gz)?")
+    shards = [read(path) for path in sorted(folder.iterdir()) if name.fullmatch(path.name)]
     if not shards:
         raise SystemExit(f"there is no {stem} feed in {folder}")
     totals = {shard.get("metadata", {}).get("total_shards", 1) for shard in shards}
