@@ -12,11 +12,12 @@ use crate::{
     clock::ManualClock,
     domain::{
         catalog::{Catalog, Service},
+        money::{Currency, Money},
         order::{LineItem, OrderedTickets, PriceTag},
         slot::{Claim, Claimed, SlotKey},
     },
     payments::simulated::SimulatedGateway,
-    store::memory::MemoryStore,
+    store::{Change, NamedClaim, PaymentIntent, Store, embedded::EmbeddedStore, memory::MemoryStore},
 };
 
 const NOW: EpochSeconds = 1_768_456_800;
@@ -226,15 +227,32 @@ async fn days_limit_what_is_exported_and_are_limited_by_what_is_open() {
     }
 }
 
+/// An entry for a slot so many hours from now.
+fn entry(hour: i64, spots: i64) -> Value {
+    json!({
+        "merchant_id": "m", "service_id": "s1", "start_sec": NOW + hour * HOUR, "duration_sec": HOUR,
+        "spots_open": spots,
+    })
+}
+
+/// What an export says: in how many hours, and how many spots.
+fn spots_open(export: &Export<'_>) -> Vec<(i64, i64)> {
+    let mut found = Vec::new();
+    let note = |piece: Piece<'_>| {
+        if piece.kind == Kind::Availability {
+            let element: Value = serde_json::from_str(&piece.text).unwrap();
+            let number = |name: &str| element[name].as_i64().unwrap();
+            found.push(((number("start_sec") - NOW) / HOUR, number("spots_open")));
+        }
+        Ok::<_, ()>(())
+    };
+    export.write(note).unwrap();
+    found
+}
+
 #[tokio::test]
 async fn an_export_goes_by_one_catalogue_and_counts_what_is_sold_by_any() {
     let dir = tempfile::tempdir().unwrap();
-    let entry = |hour: i64, spots: i64| {
-        json!({
-            "merchant_id": "m", "service_id": "s1", "start_sec": NOW + hour * HOUR, "duration_sec": HOUR,
-            "spots_open": spots,
-        })
-    };
     write_catalog(dir.path(), &[entry(1, 5), entry(2, 5)]);
     let app = open(dir.path()).await;
     let export = app.export(None).unwrap();
@@ -243,14 +261,30 @@ async fn an_export_goes_by_one_catalogue_and_counts_what_is_sold_by_any() {
     write_catalog(&next, &[entry(2, 9), entry(3, 9)]);
     app.reload(move |register| catalog_files::load_after(&next, register)).await.unwrap();
     take(&app, &[(0, Some(1), 2, false)]);
-    let mut spots = Vec::new();
-    let note = |piece: Piece<'_>| {
-        if piece.kind == Kind::Availability {
-            let element: Value = serde_json::from_str(&piece.text).unwrap();
-            spots.push((element["start_sec"].as_i64().unwrap() - NOW, element["spots_open"].clone()));
-        }
-        Ok::<_, ()>(())
+    assert_eq!(spots_open(&export), [(1, 5), (2, 3)]);
+    assert_eq!(spots_open(&app.export(None).unwrap()), [(2, 7), (3, 9)]);
+}
+
+#[tokio::test]
+async fn what_is_being_paid_for_counts_as_sold_and_stays_to_be_settled() {
+    let dir = tempfile::tempdir().unwrap();
+    write_catalog(dir.path(), &[entry(1, 5)]);
+    let claim = NamedClaim {
+        merchant_id: "m".into(),
+        service_id: "s1".into(),
+        start_sec: NOW + HOUR,
+        duration_sec: 3_600,
+        ticket_id: Some("adult".into()),
+        count: 2,
     };
-    export.write(note).unwrap();
-    assert_eq!(spots, [(HOUR, json!(5)), (2 * HOUR, json!(3))]);
+    let amount = Money::from_micros(2_000_000, Currency::from_code("EUR").unwrap());
+    let intent =
+        PaymentIntent { token: "token".into(), attempt: 1, amount, started_sec: NOW, claims: vec![claim] };
+    let store = || EmbeddedStore::open(&dir.path().join("data"), 1).unwrap();
+    store().commit(Change::PaymentIntent(intent)).await.unwrap();
+    for _ in 0..2 {
+        let loaded = catalog_files::load(dir.path()).unwrap();
+        let stock = Stock::open(loaded, &store(), Arc::new(ManualClock::at(NOW)), HORIZON_SEC).unwrap();
+        assert_eq!(spots_open(&stock.export(None).unwrap()), [(1, 3)]);
+    }
 }
