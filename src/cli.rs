@@ -190,14 +190,16 @@ mod tests {
             ("check-catalog here --listen x", "--listen: does not go with this command"),
             ("settings serve", "serve: unknown"),
             ("serve --gzip", "--gzip: does not go with this command"),
-            ("feeds exprt", "exprt: unknown; did you mean export?"),
+            ("feeds", "feeds: one of its commands has to follow"),
+            ("feeds exprt", "exprt: unknown; did you mean export?\nfeeds: one of its commands has to follow"),
             ("feeds export", "--out: one or more required arguments were not provided"),
             ("feeds export --out", "--out: expected <DIR>, not nothing"),
             (
                 "feeds export --out here --from=there --days 29 --workers many",
                 "\
                 --days: expected a number from 30 to 3650, not \"29\"\n\
-                --from: expected an address like http://127.0.0.1:50052, not \"there\"",
+                --from: expected an address like http://127.0.0.1:50052, not \"there\"\n\
+                --workers: does not go with this command",
             ),
             (
                 "feeds export --out here --days=x --workers many",

@@ -25,7 +25,12 @@ pub(super) fn read_words(mut words: Vec<OsString>) -> Result<(ArgMatches, Vec<Mi
         };
         let misread = Misread::from(&error);
         let found = misread.find(&words);
-        mistakes.push(misread.into_mistake());
+        let mistake = misread.into_mistake();
+        // What was taken out is missing where it is needed.
+        let is_known = mistakes.iter().any(|known: &Mistake| known.place == mistake.place);
+        if found.is_some() || !is_known {
+            mistakes.push(mistake);
+        }
         let Some(found) = found else { return Err(Action::Refuse(mistakes.into())) };
         words.drain(found);
     }
@@ -48,6 +53,10 @@ impl From<&clap::Error> for Misread {
             Self::Unknown { word: named }
         } else if kind == ErrorKind::InvalidValue {
             Self::WithoutValue { word: word.to_owned(), expected: label.to_owned() }
+        } else if kind == ErrorKind::MissingSubcommand {
+            // It is named with the commands before it.
+            let word = named.rsplit(' ').next().unwrap_or_default().to_owned();
+            Self::Other { word, problem: "one of its commands has to follow".to_owned() }
         } else {
             Self::Other { word: word.to_owned(), problem: kind.to_string() }
         }
