@@ -1,4 +1,7 @@
-"""The program, started for scripts that talk to it."""
+"""A server of their own for those who play against one.
+
+    BOXOFFICE  the program to start, otherwise the one in target/release or target/debug
+"""
 
 import os
 import pathlib
@@ -10,16 +13,18 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 START_LIMIT_SEC = 30
-LISTENING = re.compile(r'"message":"listening","address":"([^"]+)"(?:,"admin_address":"([^"]+)")?')
+LISTENING = re.compile(r'"message":"listening","address":"([^"]+)","admin_address":"([^"]+)"')
 
 
 class Server:
-    """A server of the sample catalogue at free ports, which keeps its orders in memory."""
+    """A server at a free port, with the sample catalogue and a store that is gone with it."""
 
     def __init__(self, *words):
         self.log = tempfile.TemporaryFile("w+")
-        command = [program(), "--listen", "127.0.0.1:0", "--store", "memory", "--drain-delay", "0s"]
-        command += ["--catalog", str(ROOT / "examples" / "catalog"), "--log-format", "json", *words]
+        self.data = tempfile.TemporaryDirectory()
+        command = [program(), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--drain-delay", "0s"]
+        command += ["--data-dir", self.data.name, "--catalog", str(ROOT / "examples" / "catalog")]
+        command += ["--log-format", "json", *words]
         try:
             self.process = subprocess.Popen(command, env=clean(), stdin=subprocess.DEVNULL, stderr=self.log)
         except OSError as error:
@@ -44,12 +49,14 @@ class Server:
             self.process.wait(START_LIMIT_SEC)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
+        self.data.cleanup()
 
 
 def program():
     built = [ROOT / "target" / kind / "boxoffice" for kind in ("release", "debug")]
     found = os.environ.get("BOXOFFICE") or next((path for path in built if path.exists()), None)
-    return str(found or sys.exit("no program to start: run cargo build, or set BOXOFFICE"))
+    return str(found or sys.exit("no server to start: run cargo build, or set BOXOFFICE or ADDRESS"))
 
 
 def clean():
