@@ -5,8 +5,6 @@
 //! A folder of the same form can be written, piece by piece, with [`FolderWriter`].
 //! What the files look like is told in `docs/catalog.md`.
 
-mod mistakes;
-
 mod json;
 
 mod prices;
@@ -25,24 +23,23 @@ mod services;
 
 mod rules;
 
-mod snapshot;
-
 mod writer;
 
 use std::path::Path;
 
-use crate::domain::{
-    catalog::{Catalog, Register},
-    slot::Opening,
+use crate::{
+    domain::{
+        catalog::{Catalog, Register},
+        slot::Opening,
+    },
+    files::mistakes::{self, Report},
 };
 
 use draft::Draft;
 use feed::Folder;
-use mistakes::Report;
 
-pub use mistakes::{Mistake, Mistakes};
+pub use crate::files::{Mistake, Mistakes, Snapshot};
 pub use originals::{Kind, Originals, Piece};
-pub use snapshot::Snapshot;
 pub use writer::{FileShape, FolderWriter, WriteError, Written};
 
 /// Name of the rules file in the catalogue folder.

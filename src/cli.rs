@@ -17,17 +17,18 @@ mod commands;
 
 mod check_catalog;
 mod export_feeds;
+mod password;
 mod serve;
 
 use check_catalog::check_catalog;
-use commands::{CHECK_CATALOG, DIR, FEEDS, SETTINGS};
+use commands::{CHECK_CATALOG, DIR, FEEDS, HASH_PASSWORD, SETTINGS};
 use export_feeds::ExportFeeds;
 use serve::serve;
 use words::read_words;
 
 /// All is well.
 pub const SUCCESS: u8 = 0;
-/// The command line or a setting is wrong.
+/// The command line, a setting or a file that one names is wrong.
 pub const USAGE: u8 = 64;
 /// The catalogue is wrong.
 pub const CATALOG: u8 = 65;
@@ -40,7 +41,7 @@ pub const IO: u8 = 74;
 
 const EXIT_CODES: [(u8, &str); 6] = [
     (SUCCESS, "all is well"),
-    (USAGE, "the command line or a setting is wrong; nothing was opened"),
+    (USAGE, "the command line, a setting or a file that one names is wrong"),
     (CATALOG, "the catalogue is wrong"),
     (UNAVAILABLE, "the address cannot be bound, or the server asked does not answer as it should"),
     (INTERNAL, "the program is wrong"),
@@ -54,6 +55,7 @@ enum Action {
     CheckCatalog(PathBuf),
     ExportFeeds(Box<ExportFeeds>),
     Settings,
+    HashPassword,
     /// A text that was asked for, such as the help.
     Show(String),
     /// Nothing that can be done.
@@ -75,6 +77,7 @@ pub fn run(
         Action::CheckCatalog(dir) => check_catalog(&dir, stdout, stderr),
         Action::ExportFeeds(asked) => asked.run(stdout, stderr),
         Action::Settings => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
+        Action::HashPassword => password::run(stdout, stderr),
         Action::Show(text) => write!(stdout, "{text}").map(|()| SUCCESS),
         Action::Refuse(mistakes) => writeln!(stderr, "{mistakes}\nSee `boxoffice --help`.").map(|()| USAGE),
     };
@@ -98,6 +101,7 @@ fn parse(
             export_feeds::action(flags.and(Flags::of(export)), export, environment, read_file)
         }
         Some((SETTINGS, _)) => flags.refuse().map(|()| Action::Settings),
+        Some((HASH_PASSWORD, _)) => flags.refuse().map(|()| Action::HashPassword),
         Some((_, serve)) => serve_action(flags.and(Flags::of(serve)), environment, read_file),
         None => serve_action(flags, environment, read_file),
     };
@@ -189,6 +193,8 @@ mod tests {
             ("check-catalog here there", "there: unknown"),
             ("check-catalog here --listen x", "--listen: does not go with this command"),
             ("settings serve", "serve: unknown"),
+            ("hash-password secret", "secret: unknown"),
+            ("hash-passwords", "hash-passwords: unknown; did you mean hash-password?"),
             ("serve --gzip", "--gzip: does not go with this command"),
             ("feeds", "feeds: one of its commands has to follow"),
             ("feeds exprt", "exprt: unknown; did you mean export?\nfeeds: one of its commands has to follow"),
@@ -319,6 +325,7 @@ mod tests {
         "serve",
         "settings",
         "check-catalog",
+        "hash-password",
         "feeds",
         "export",
         "--out=x",

@@ -15,6 +15,7 @@ pub(super) const CHECK_CATALOG: &str = "check-catalog";
 pub(super) const FEEDS: &str = "feeds";
 pub(super) const EXPORT: &str = "export";
 pub(super) const SETTINGS: &str = "settings";
+pub(super) const HASH_PASSWORD: &str = "hash-password";
 pub(super) const DIR: &str = "dir";
 pub(super) const OUT: &str = "out";
 pub(super) const FROM: &str = "from";
@@ -41,6 +42,10 @@ pub(super) fn command() -> Command {
                 .subcommand(export()),
         )
         .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
+        .subcommand(
+            Command::new(HASH_PASSWORD)
+                .about("Read a password from standard input and print its hash for the credentials file"),
+        )
 }
 
 fn export() -> Command {

@@ -23,6 +23,7 @@ use super::{
     listener::{self, Listeners},
 };
 use crate::{
+    access::Peer,
     feeds::{self, FeedsDoor},
     rest,
     wire::codes::Problem,
@@ -52,7 +53,7 @@ impl AdminDoor {
 }
 
 impl Door for AdminDoor {
-    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
         let Ok(answer) = self.routes.oneshot(request).await;
         answer.map(Body::new)
     }
@@ -81,6 +82,7 @@ impl Admin {
         let reception = Reception {
             door,
             http,
+            tls: None,
             connections: connections.clone(),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             phase: watching,
