@@ -67,13 +67,13 @@ impl Door for Doors {
 impl Doors {
     async fn answer_grpc(self, request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
         let Self { grpc, gate, .. } = self;
-        let call = async {
+        let answered = gate.in_time(async {
             let is_health = service(request.uri().path()) == Some(HEALTH);
             let pass = gate.let_in(Entrance::Grpc, request.headers(), is_health, &peer).await?;
             let Ok(answer) = grpc.oneshot(request).await;
             Ok(keeping(pass, name_refusal(answer)))
-        };
-        gate.in_time(call).await.unwrap_or_else(|problem| Status::from(problem).into_http())
+        });
+        answered.await.unwrap_or_else(|problem| Status::from(problem).into_http())
     }
 
     /// Answers a browser: the same call, with what it cannot read at the end of a stream inside it.
@@ -88,12 +88,12 @@ impl Doors {
     async fn answer_rest(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         let Self { rest, gate, .. } = self;
         let verb = request.method().clone();
-        let call = async {
+        let answered = gate.in_time(async {
             let is_health = rest.is_health(request.uri().path());
             let pass = gate.let_in(Entrance::Rest, request.headers(), is_health, &peer).await?;
             Ok(keeping(pass, rest.answer(request).await))
-        };
-        gate.in_time(call).await.unwrap_or_else(|problem| rest::answer_to(&verb, rest::refuse(&problem)))
+        });
+        answered.await.unwrap_or_else(|problem| rest::answer_to(&verb, rest::refuse(&problem)))
     }
 }
 
@@ -118,12 +118,14 @@ impl Gate {
 
     /// Answers in the place of a call that does not, such as one whose message never comes to its
     /// end. Only the beginning of an answer counts: a stream may go on.
-    async fn in_time(
+    fn in_time(
         &self,
         call: impl Future<Output = Result<Response<Body>, Problem>>,
-    ) -> Result<Response<Body>, Problem> {
-        let answered = timeout(self.max_call, call).await.unwrap_or(Err(Problem::DeadlineExceeded));
-        answered.inspect_err(|problem| tracing::debug!(reason = problem.row().reason, "turned away"))
+    ) -> impl Future<Output = Result<Response<Body>, Problem>> {
+        timeout(self.max_call, call).map(|answered| {
+            let answered = answered.unwrap_or(Err(Problem::DeadlineExceeded));
+            answered.inspect_err(|problem| tracing::debug!(reason = problem.row().reason, "turned away"))
+        })
     }
 }
 

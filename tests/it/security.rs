@@ -174,6 +174,13 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
         let refused = surely("a refusal", call).await.unwrap();
         assert_eq!((refused.code(), &*refused.reason()), (Code::Unauthenticated, "NO_PASSWORD"), "{path}");
     }
+    let by_web = Request::post(format!("{SERVICE}/CreateOrder"))
+        .header("host", "boxoffice")
+        .header("content-type", "application/grpc-web+proto")
+        .body(endless());
+    let refused = surely("a refusal", rest_client::send(server.address(), by_web.unwrap())).await;
+    let told = Status::from_header_map(&refused.headers).unwrap();
+    assert_eq!((told.code(), &*reason(&told)), (Code::Unauthenticated, "NO_PASSWORD"));
 }
 
 #[tokio::test]
