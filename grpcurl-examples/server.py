@@ -13,37 +13,31 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 START_LIMIT_SEC = 30
+LISTENING = re.compile(r'"message":"listening","address":"([^"]+)","admin_address":"([^"]+)"')
 
 
 class Server:
     """A server at a free port, with the sample catalogue and a store that is gone with it."""
 
-    def __init__(self):
+    def __init__(self, *words):
         self.log = tempfile.TemporaryFile("w+")
         self.data = tempfile.TemporaryDirectory()
-        command = [self.program(), "--listen", "127.0.0.1:0", "--admin-listen", "off", "--drain-delay", "0s"]
+        command = [program(), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--drain-delay", "0s"]
         command += ["--data-dir", self.data.name, "--catalog", str(ROOT / "examples" / "catalog")]
-        command += ["--log-format", "json"]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("BOXOFFICE")}
+        command += ["--log-format", "json", *words]
         try:
-            self.process = subprocess.Popen(command, env=clean, stdin=subprocess.DEVNULL, stderr=self.log)
+            self.process = subprocess.Popen(command, env=clean(), stdin=subprocess.DEVNULL, stderr=self.log)
         except OSError as error:
             sys.exit(f"the server does not start: {error}")
-        self.address = self.wait_for_address()
+        self.address, self.admin_address = self.wait_for_addresses()
 
-    @staticmethod
-    def program():
-        built = [ROOT / "target" / kind / "boxoffice" for kind in ("release", "debug")]
-        found = os.environ.get("BOXOFFICE") or next((path for path in built if path.exists()), None)
-        return str(found or sys.exit("no server to start: run cargo build, or set BOXOFFICE or ADDRESS"))
-
-    def wait_for_address(self):
+    def wait_for_addresses(self):
         give_up = time.monotonic() + START_LIMIT_SEC
         while self.process.poll() is None and time.monotonic() < give_up:
             self.log.seek(0)
-            said = re.search(r'"message":"listening","address":"([^"]+)"', self.log.read())
+            said = LISTENING.search(self.log.read())
             if said:
-                return said[1]
+                return said.groups()
             time.sleep(0.05)
         self.stop()
         self.log.seek(0)
@@ -57,3 +51,14 @@ class Server:
             self.process.kill()
             self.process.wait()
         self.data.cleanup()
+
+
+def program():
+    built = [ROOT / "target" / kind / "boxoffice" for kind in ("release", "debug")]
+    found = os.environ.get("BOXOFFICE") or next((path for path in built if path.exists()), None)
+    return str(found or sys.exit("no server to start: run cargo build, or set BOXOFFICE or ADDRESS"))
+
+
+def clean():
+    """The environment without settings of the program."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BOXOFFICE")}

@@ -13,10 +13,12 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use crate::{
+    catalog_files::Originals,
     clock::Clock,
     domain::{
         catalog::{Catalog, Register},
         failure::OrderFailure,
+        openings::Openings,
         order::{EpochSeconds, Order},
         slot::{CartKey, Claim, Claimed, Edition, Outdated, SlotKey, Viewer},
     },
@@ -27,6 +29,7 @@ use crate::{
 
 mod check;
 mod create;
+mod export;
 pub mod figures;
 mod list;
 mod lookup;
@@ -38,8 +41,9 @@ mod tokens;
 
 pub use check::{Cart, Checked};
 pub use create::CreateOrder;
+pub use export::{Export, TooFar};
 pub use lookup::{Lookup, SlotLookup};
-pub use opening::{OpenError, Parts};
+pub use opening::{OpenError, Parts, Stock};
 pub use reload::{ReloadError, Reloaded};
 
 use figures::Figures;
@@ -85,7 +89,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::ListTooLarge { limit_bytes } => Self::ListTooLarge { limit_bytes },
-            StoreError::Unreadable(_) | StoreError::CannotOpen(_) => {
+            StoreError::Unreadable(_) | StoreError::CannotOpen(_) | StoreError::InUse => {
                 tracing::error!(%error, "the store could not be read");
                 Self::Unreadable
             }
@@ -134,6 +138,8 @@ struct Sale {
     edition: Edition,
     since_sec: EpochSeconds,
     catalog: Arc<Catalog>,
+    openings: Arc<Openings>,
+    originals: Arc<Originals>,
 }
 
 /// Why a decision has not been made.

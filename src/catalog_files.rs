@@ -2,6 +2,7 @@
 //! [`Opening`]s.
 //!
 //! Everything is checked and every mistake is reported at once, with its file and its place in it.
+//! A folder of the same form can be written, piece by piece, with [`FolderWriter`].
 //! What the files look like is told in `docs/catalog.md`.
 
 mod json;
@@ -10,6 +11,7 @@ mod prices;
 mod texts;
 
 mod draft;
+mod originals;
 mod tags;
 
 mod feed;
@@ -20,6 +22,8 @@ mod merchants;
 mod services;
 
 mod rules;
+
+mod writer;
 
 use std::path::Path;
 
@@ -35,6 +39,8 @@ use draft::Draft;
 use feed::Folder;
 
 pub use crate::files::{Mistake, Mistakes, Snapshot};
+pub use originals::{Kind, Originals, Piece};
+pub use writer::{FileShape, FolderWriter, WriteError, Written};
 
 /// Name of the rules file in the catalogue folder.
 const RULES_FILE: &str = "rules.toml";
@@ -48,6 +54,10 @@ pub struct Loaded {
     pub catalog: Catalog,
     /// When, and how many spots there are.
     pub openings: Vec<Opening>,
+    /// What else the files say.
+    pub originals: Originals,
+    /// What is no mistake, and perhaps not meant.
+    pub remarks: Vec<Mistake>,
 }
 
 /// Reads a catalogue folder.
@@ -68,8 +78,14 @@ pub fn load_after(dir: &Path, register: Register) -> Result<Loaded, Mistakes> {
     let draft = read(dir, register, &report);
     match report.into_mistakes() {
         Some(mistakes) => Err(mistakes),
-        None => Ok(Loaded { files, catalog: draft.catalog, openings: draft.openings }),
+        None => Ok(loaded(files, draft)),
     }
+}
+
+fn loaded(files: Snapshot, draft: Draft) -> Loaded {
+    let Draft { catalog, openings, mut originals, gathered, tags, .. } = draft;
+    originals.particulars = gathered.into_list();
+    Loaded { files, catalog, openings, originals, remarks: tags.idle() }
 }
 
 fn read(dir: &Path, register: Register, report: &Report) -> Draft {
@@ -80,11 +96,9 @@ fn read(dir: &Path, register: Register, report: &Report) -> Draft {
     draft.complete &= all_services;
     if let Some(text) = folder.text(RULES_FILE) {
         rules::read(&mut draft, &text, &report.file(RULES_FILE));
+        draft.originals.rules = Some(text.into());
     }
-    let all_openings = folder.read(&feed::AVAILABILITY, |at, entry| availability::add(&mut draft, at, entry));
-    if all_openings {
-        std::mem::take(&mut draft.tags).idle().into_iter().for_each(|mistake| report.add(mistake));
-    }
+    folder.read(&feed::AVAILABILITY, |at, entry| availability::add(&mut draft, at, entry));
     draft.openings.shrink_to_fit();
     draft
 }

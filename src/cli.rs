@@ -1,28 +1,30 @@
 //! The command line: what its words ask for, and the exit code that answers.
 
-mod password;
-
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     io::{self, Write},
-    ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
-use clap::{
-    Arg, ArgMatches, Command,
-    error::{ContextKind, ErrorKind},
-    value_parser,
-};
+use clap::ArgMatches;
 
-use crate::{
-    catalog_files,
-    config::{self, Config, Flags, Mistake, Mistakes, Place, Problem},
-    server, telemetry,
-};
+use crate::config::{self, Config, Flags, Mistakes};
+
+mod words;
+
+mod commands;
+
+mod check_catalog;
+mod export_feeds;
+mod password;
+mod serve;
+
+use check_catalog::check_catalog;
+use commands::{CHECK_CATALOG, DIR, FEEDS, HASH_PASSWORD, SETTINGS};
+use export_feeds::ExportFeeds;
+use serve::serve;
+use words::read_words;
 
 /// All is well.
 pub const SUCCESS: u8 = 0;
@@ -30,7 +32,7 @@ pub const SUCCESS: u8 = 0;
 pub const USAGE: u8 = 64;
 /// The catalogue is wrong.
 pub const CATALOG: u8 = 65;
-/// The address cannot be bound.
+/// The address cannot be bound, or the server there does not answer as it should.
 pub const UNAVAILABLE: u8 = 69;
 /// The program is wrong.
 pub const INTERNAL: u8 = 70;
@@ -41,25 +43,17 @@ const EXIT_CODES: [(u8, &str); 6] = [
     (SUCCESS, "all is well"),
     (USAGE, "the command line, a setting or a file that one names is wrong"),
     (CATALOG, "the catalogue is wrong"),
-    (UNAVAILABLE, "the address cannot be bound"),
+    (UNAVAILABLE, "the address cannot be bound, or the server asked does not answer as it should"),
     (INTERNAL, "the program is wrong"),
     (IO, "the store cannot be read, or output cannot be written"),
 ];
-
-/// How long the last traces may take to be sent, once the server is down.
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
-
-const SERVE: &str = "serve";
-const CHECK_CATALOG: &str = "check-catalog";
-const SETTINGS: &str = "settings";
-const HASH_PASSWORD: &str = "hash-password";
-const DIR: &str = "dir";
 
 /// What the words ask for.
 #[derive(Debug, PartialEq)]
 enum Action {
     Serve(Box<Config>),
     CheckCatalog(PathBuf),
+    ExportFeeds(Box<ExportFeeds>),
     Settings,
     HashPassword,
     /// A text that was asked for, such as the help.
@@ -81,53 +75,13 @@ pub fn run(
     let code = match parse(args, environment, |path| std::fs::read_to_string(path)) {
         Action::Serve(config) => Ok(serve(&config, stderr)),
         Action::CheckCatalog(dir) => check_catalog(&dir, stdout, stderr),
+        Action::ExportFeeds(asked) => asked.run(stdout, stderr),
         Action::Settings => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
         Action::HashPassword => password::run(stdout, stderr),
         Action::Show(text) => write!(stdout, "{text}").map(|()| SUCCESS),
         Action::Refuse(mistakes) => writeln!(stderr, "{mistakes}\nSee `boxoffice --help`.").map(|()| USAGE),
     };
     ExitCode::from(code.unwrap_or(IO))
-}
-
-fn serve(config: &Config, stderr: &mut dyn Write) -> u8 {
-    let telemetry = match telemetry::init(config) {
-        Ok(telemetry) => telemetry,
-        Err(error) => {
-            // There is no other place to say this.
-            let _ = writeln!(stderr, "{error}");
-            return INTERNAL;
-        }
-    };
-    let code = run_server(config);
-    telemetry.finish(config.shutdown.drain_timeout.min(FLUSH_LIMIT));
-    code
-}
-
-fn run_server(config: &Config) -> u8 {
-    match catch_unwind(AssertUnwindSafe(|| server::run(config))) {
-        Ok(Ok(())) => SUCCESS,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the server cannot go on");
-            error.exit_code()
-        }
-        // The panic itself has been logged.
-        Err(_) => INTERNAL,
-    }
-}
-
-fn check_catalog(dir: &Path, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
-    match catalog_files::load(dir) {
-        Ok(loaded) => {
-            let (merchants, services) = (loaded.catalog.merchants().len(), loaded.catalog.services().count());
-            let openings = loaded.openings.len();
-            writeln!(stdout, "{merchants} merchants, {services} services, {openings} openings")?;
-            Ok(SUCCESS)
-        }
-        Err(mistakes) => {
-            writeln!(stderr, "{mistakes}")?;
-            Ok(CATALOG)
-        }
-    }
 }
 
 fn parse(
@@ -142,6 +96,10 @@ fn parse(
     let flags = Flags::of(&matches).with_mistakes(mistakes);
     let action = match matches.subcommand() {
         Some((CHECK_CATALOG, command)) => flags.refuse().map(|()| check_catalog_action(command)),
+        Some((FEEDS, feeds)) => {
+            let (_, export) = feeds.subcommand().expect("the parser requires one");
+            export_feeds::action(flags.and(Flags::of(export)), export, environment, read_file)
+        }
         Some((SETTINGS, _)) => flags.refuse().map(|()| Action::Settings),
         Some((HASH_PASSWORD, _)) => flags.refuse().map(|()| Action::HashPassword),
         Some((_, serve)) => serve_action(flags.and(Flags::of(serve)), environment, read_file),
@@ -162,122 +120,6 @@ fn serve_action(
 fn check_catalog_action(command: &ArgMatches) -> Action {
     let dir = command.get_one::<PathBuf>(DIR).expect("the parser requires it");
     Action::CheckCatalog(dir.clone())
-}
-
-/// Reads the words. The parser stops at the first one that it cannot place, so that word is noted
-/// and taken out, and the others are read again.
-fn read_words(mut words: Vec<OsString>) -> Result<(ArgMatches, Vec<Mistake>), Action> {
-    let mut mistakes = Vec::new();
-    loop {
-        let error = match command().try_get_matches_from(&words) {
-            Ok(matches) => return Ok((matches, mistakes)),
-            Err(error) if !error.use_stderr() => return Err(Action::Show(error.render().to_string())),
-            Err(error) => error,
-        };
-        let misread = Misread::from(&error);
-        let found = misread.find(&words);
-        mistakes.push(misread.into_mistake());
-        let Some(found) = found else { return Err(Action::Refuse(mistakes.into())) };
-        words.drain(found);
-    }
-}
-
-/// A word that the parser could not place, as it is spelt without a value attached.
-enum Misread {
-    Unknown { word: String },
-    WithoutValue { word: String, expected: String },
-    Other { word: String, problem: String },
-}
-
-impl From<&clap::Error> for Misread {
-    fn from(error: &clap::Error) -> Self {
-        let named = error.get(ContextKind::InvalidArg).or_else(|| error.get(ContextKind::InvalidSubcommand));
-        let named = named.map(ToString::to_string).unwrap_or_default();
-        let (word, label) = named.split_once(' ').unwrap_or((&named, ""));
-        let kind = error.kind();
-        if matches!(kind, ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
-            Self::Unknown { word: named }
-        } else if kind == ErrorKind::InvalidValue {
-            Self::WithoutValue { word: word.to_owned(), expected: label.to_owned() }
-        } else {
-            Self::Other { word: word.to_owned(), problem: kind.to_string() }
-        }
-    }
-}
-
-impl Misread {
-    /// Where among the words it is, along with its value if that would make no sense without it.
-    fn find(&self, words: &[OsString]) -> Option<Range<usize>> {
-        let has_value = |at: usize| {
-            words
-                .get(at + 1)
-                .is_some_and(|next| !next.as_encoded_bytes().starts_with(b"-") && !is_command(next))
-        };
-        let mut places = 1..words.len();
-        match self {
-            Self::Unknown { word } => places.find_map(|at| {
-                let rest = words[at].to_str()?.strip_prefix(word.as_str())?;
-                let short = word.len() == 2 && word.starts_with('-');
-                let with_next = rest.is_empty() && word.starts_with('-') && has_value(at);
-                (rest.is_empty() || rest.starts_with('=') || short)
-                    .then(|| at..at + 1 + usize::from(with_next))
-            }),
-            Self::WithoutValue { word, .. } => {
-                places.find(|at| words[*at] == **word && !has_value(*at)).map(|at| at..at + 1)
-            }
-            Self::Other { .. } => None,
-        }
-    }
-
-    fn into_mistake(self) -> Mistake {
-        let (word, problem) = match self {
-            Self::Unknown { word } => {
-                let serves = word.starts_with("--") && words_known().any(|known| known == word);
-                let problem = if serves { Problem::NotHere } else { Problem::unknown(&word, words_known()) };
-                (word, problem)
-            }
-            Self::WithoutValue { word, expected } => {
-                (word, Problem::Value { expected, found: "nothing".to_owned() })
-            }
-            Self::Other { word, problem } => (word, Problem::Other(problem)),
-        };
-        Mistake { place: Place::Word(word), problem }
-    }
-}
-
-fn command() -> Command {
-    let dir = Arg::new(DIR).value_name("DIR").required(true).value_parser(value_parser!(PathBuf));
-    Command::new("boxoffice")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(env!("CARGO_PKG_DESCRIPTION"))
-        .after_help(exit_codes())
-        .args(config::args())
-        .subcommand(Command::new(SERVE).about("Serve calls; also without any command").args(config::args()))
-        .subcommand(
-            Command::new(CHECK_CATALOG)
-                .about("Read the catalogue files in a directory and report all that is wrong")
-                .arg(dir.help("Directory of the catalogue files")),
-        )
-        .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
-        .subcommand(
-            Command::new(HASH_PASSWORD)
-                .about("Read a password from standard input and print its hash for the credentials file"),
-        )
-}
-
-fn exit_codes() -> String {
-    let lines = EXIT_CODES.iter().map(|(code, meaning)| format!("\n  {code:>2}  {meaning}"));
-    format!("Exit codes:{}", lines.collect::<String>())
-}
-
-fn is_command(word: &OsStr) -> bool {
-    [SERVE, CHECK_CATALOG, SETTINGS, HASH_PASSWORD].iter().any(|command| word == *command)
-}
-
-fn words_known() -> impl Iterator<Item = String> {
-    let flags = config::args().filter_map(|arg| arg.get_long().map(|flag| format!("--{flag}")));
-    let words = ["--help", "--version", SERVE, CHECK_CATALOG, SETTINGS, HASH_PASSWORD];
-    flags.chain(words.map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -319,8 +161,8 @@ mod tests {
     #[test]
     fn everything_wrong_with_the_words_is_told_at_once() {
         for (text, expected) in [
-            ("--frob", "--frob: unknown"),
-            ("--frob serve", "--frob: unknown"),
+            ("--bogus", "--bogus: unknown"),
+            ("--bogus serve", "--bogus: unknown"),
             ("--max-inflight 3", "--max-inflight: unknown; did you mean --max-in-flight?"),
             ("--max-inflight=3", "--max-inflight: unknown; did you mean --max-in-flight?"),
             ("--max x --max-connections 7", "--max: unknown"),
@@ -338,21 +180,44 @@ mod tests {
             ),
             ("--workers -1", "--workers: expected a number from 0 to 1024, not \"-1\""),
             (
-                "--frob --store disk --frob=2 --log --listen here --nobody home",
-                "--frob: unknown\n\
-                 --frob: unknown\n\
+                "--bogus --store disk --bogus=2 --log --listen here --nobody home",
+                "--bogus: unknown\n\
+                 --bogus: unknown\n\
                  --listen: expected an IP address and port, not \"here\"\n\
                  --log: expected <FILTER>, not nothing\n\
                  --nobody: unknown\n\
                  --store: expected `embedded` or `memory`, not \"disk\"",
             ),
-            ("--workers 3 settings --frob", "--frob: unknown\n--workers: goes with `serve` only"),
+            ("--workers 3 settings --bogus", "--bogus: unknown\n--workers: does not go with this command"),
             ("check-catalog", "<DIR>: one or more required arguments were not provided"),
             ("check-catalog here there", "there: unknown"),
-            ("check-catalog here --listen x", "--listen: goes with `serve` only"),
+            ("check-catalog here --listen x", "--listen: does not go with this command"),
             ("settings serve", "serve: unknown"),
             ("hash-password secret", "secret: unknown"),
             ("hash-passwords", "hash-passwords: unknown; did you mean hash-password?"),
+            ("serve --gzip", "--gzip: does not go with this command"),
+            ("feeds", "feeds: one of its commands has to follow"),
+            ("feeds exprt", "exprt: unknown; did you mean export?\nfeeds: one of its commands has to follow"),
+            ("feeds export", "--out: one or more required arguments were not provided"),
+            ("feeds export --out", "--out: expected <DIR>, not nothing"),
+            (
+                "feeds export --out here --from=there --days 29 --workers many",
+                "\
+                --days: expected a number from 30 to 3650, not \"29\"\n\
+                --from: expected an address like http://127.0.0.1:50052, not \"there\"\n\
+                --workers: does not go with this command",
+            ),
+            (
+                "feeds export --out here --days=x --workers many",
+                "\
+                --days: expected a number from 30 to 3650, not \"x\"\n\
+                --workers: expected a number from 0 to 1024, not \"many\"",
+            ),
+            (
+                "--data-dir here feeds export --out there --from http://there --catalog here",
+                "\
+                --catalog: does not go with this command\n--data-dir: does not go with this command",
+            ),
         ] {
             let Action::Refuse(mistakes) = action(text) else { panic!("{text:?} should be refused") };
             assert_eq!(mistakes.to_string(), expected, "{text:?}");
@@ -361,8 +226,16 @@ mod tests {
 
     #[test]
     fn help_and_version_are_shown_wherever_they_are_asked_for() {
-        for text in ["--help", "-h", "help", "serve --help", "check-catalog --help", "--workers many --help"]
-        {
+        for text in [
+            "--help",
+            "-h",
+            "help",
+            "serve --help",
+            "check-catalog --help",
+            "feeds --help",
+            "feeds export --help",
+            "--workers many --help",
+        ] {
             let (code, stdout, stderr) = ran(text);
             assert_eq!((code, stderr.as_str()), (ExitCode::SUCCESS, ""), "{text}");
             assert!(stdout.contains("Usage: boxoffice"), "{stdout}");
@@ -373,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_help_tells_every_setting_and_every_exit_code() {
-        for text in ["--help", "serve --help"] {
+        for text in ["--help", "serve --help", "feeds export --help"] {
             let (_, help, _) = ran(text);
             for arg in config::args() {
                 let flag = format!("--{} <", arg.get_long().unwrap());
@@ -438,9 +311,9 @@ mod tests {
         "---",
         "-h=",
         "-xV",
-        "--frob",
-        "--frob=",
-        "--frob x",
+        "--bogus",
+        "--bogus=",
+        "--bogus x",
         "--listen",
         "--listen=",
         "--list",
@@ -453,6 +326,11 @@ mod tests {
         "settings",
         "check-catalog",
         "hash-password",
+        "feeds",
+        "export",
+        "--out=x",
+        "--days=30",
+        "--gzip",
         "help",
         "--version=2",
         "é",

@@ -6,6 +6,8 @@ pub mod catalog;
 pub mod order;
 pub mod slot;
 
+pub mod openings;
+
 pub mod availability;
 
 mod wording;

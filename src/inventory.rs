@@ -195,6 +195,14 @@ impl Inventory {
         Ok(slot.is_open().then(|| look(&slot)))
     }
 
+    /// `slot` with what is taken of the one of that key here, whichever edition that shows.
+    #[must_use]
+    pub fn with_taken(&self, key: SlotKey, slot: Slot) -> Slot {
+        let Some(known) = self.slots.get(&key).map(|known| Arc::clone(&known)) else { return slot };
+        let known = lock(&known);
+        slot.with_taken_of(&known)
+    }
+
     /// Decides with the slots of `keys` in hand as `edition` has them and takes what `decide`
     /// claims, in one step. The cart's hold is used up where something is taken.
     ///

@@ -16,11 +16,12 @@ use tonic_health::{
 };
 
 use crate::{
-    app::{App, Limits, Parts, ReloadError, Reloaded},
+    app::{App, Limits, Parts, ReloadError, Reloaded, Stock},
     calls::{CallLimits, Calls},
     catalog_files::{self, Mistakes},
     clock::SystemClock,
     config::{Config, PaymentsChoice, RuntimeChoice, Shutdown, StoreChoice},
+    feeds::FeedsDoor,
     grpc::GrpcDoor,
     payments::{Payments, simulated::SimulatedGateway},
     rest::RestDoor,
@@ -136,6 +137,7 @@ pub fn run(config: &Config) -> Result<(), ServeError> {
 /// What the settings ask for.
 fn assemble(config: &Config) -> Result<Parts, ServeError> {
     let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
+    reload::log_remarks(&loaded.remarks);
     let payments: Arc<dyn Payments> = match config.sales.payments {
         PaymentsChoice::Simulated => Arc::new(SimulatedGateway::default()),
     };
@@ -146,6 +148,20 @@ fn assemble(config: &Config) -> Result<Parts, ServeError> {
         clock: Arc::new(SystemClock),
         limits: limits(config),
     })
+}
+
+/// What a server of these settings has on sale while it does not run.
+///
+/// # Errors
+/// [`ServeError`]; in particular where it runs, or never has.
+pub fn at_rest(config: &Config) -> Result<Stock, ServeError> {
+    let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
+    let dir = &config.storage.data_dir;
+    if config.storage.store == StoreChoice::Embedded && !EmbeddedStore::is_in(dir) {
+        return Err(StoreError::CannotOpen(format!("there is none in {}", dir.display())).into());
+    }
+    let store = open_store(config)?;
+    Ok(Stock::open(loaded, &*store, Arc::new(SystemClock), limits(config).horizon_sec)?)
 }
 
 fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
@@ -222,7 +238,8 @@ impl Server {
             places: Arc::clone(&places),
             started_sec,
         });
-        let admin_door = AdminDoor::new(standing.clone(), health_service.clone(), metrics);
+        let feeds = FeedsDoor::new(Arc::clone(&app));
+        let admin_door = AdminDoor::new(standing.clone(), health_service.clone(), metrics, feeds);
         let doors = doors(config, &app, security.watched(), health_service, standing)?;
         let reception = Reception {
             door: Observed::new(doors, &config.serving.rest_base_path, calls),

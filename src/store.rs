@@ -197,7 +197,10 @@ pub struct Writes {
 /// What can go wrong with a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be opened: somebody else has it, or it is not readable as a whole.
+    /// Somebody else has it open.
+    #[error("the store cannot be opened: another process has it open")]
+    InUse,
+    /// It cannot be opened, because it is not readable as a whole.
     #[error("the store cannot be opened: {0}")]
     CannotOpen(String),
     /// A write failed, now or before; nothing more is written.

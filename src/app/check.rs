@@ -43,7 +43,7 @@ impl App {
     }
 
     fn check_by(&self, sale: &Sale, cart: &Cart) -> Result<Checked, Undecided> {
-        let Sale { edition, catalog, since_sec: _ } = sale;
+        let Sale { edition, catalog, .. } = sale;
         let merchant = catalog.merchant_ix(&cart.merchant_id).ok_or(Refusal::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &cart.items);
         let cart_key = cart.cart_id.as_deref().map(cart_key);

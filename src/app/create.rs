@@ -108,7 +108,7 @@ impl App {
     /// Decides and, if the order can be created, takes its spots in the same step.
     fn plan(&self, sale: &Sale, command: &CreateOrder) -> Result<Result<Plan, OrderFailure>, Undecided> {
         let CreateOrder { token, order, fingerprint: _ } = command;
-        let Sale { edition, catalog, since_sec: _ } = sale;
+        let Sale { edition, catalog, .. } = sale;
         let merchant = catalog.merchant_ix(&order.merchant_id).ok_or(Refusal::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &order.items);
         let cart = cart_key(token);

@@ -71,7 +71,7 @@ impl App {
         asked: &AskedSlot,
         viewer: Viewer,
     ) -> Result<u32, Outdated> {
-        let Sale { edition, catalog, since_sec: _ } = sale;
+        let Sale { edition, catalog, .. } = sale;
         let key = catalog.merchant_ix(merchant_id).and_then(|merchant| asked.key(catalog, merchant));
         let Some(key) = key else { return Ok(0) };
         let service = catalog.service(key.service);

@@ -11,6 +11,7 @@ use crate::{
     clock::Clock,
     domain::{
         catalog::Register,
+        openings::Openings,
         order::EpochSeconds,
         slot::{Claim, Edition, MAX_DURATION_SEC, Opening},
     },
@@ -37,12 +38,50 @@ pub struct Parts {
     pub limits: Limits,
 }
 
-/// Recurring availability of the edition on sale, and until when it has been opened.
+/// Availability of the edition on sale, and until when what of it is repeated has been opened.
 #[derive(Debug)]
 pub(super) struct Calendar {
     edition: Edition,
-    recurring: Vec<Opening>,
+    openings: Arc<Openings>,
     opened_until: EpochSeconds,
+}
+
+/// What a server that does not run has on sale, and what it has sold of it.
+#[derive(Debug)]
+pub struct Stock {
+    pub(super) sale: Arc<Sale>,
+    pub(super) inventory: Inventory,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) horizon_sec: i64,
+}
+
+impl Stock {
+    /// Reads the store, and changes nothing in it: what is being paid for counts as sold.
+    ///
+    /// # Errors
+    /// If the store cannot be read as a whole.
+    pub fn open(
+        loaded: Loaded,
+        store: &dyn Store,
+        clock: Arc<dyn Clock>,
+        horizon_sec: i64,
+    ) -> Result<Self, OpenError> {
+        let Loaded { mut catalog, openings, originals, files: _, remarks: _ } = loaded;
+        let inventory = Inventory::default();
+        let register = catalog.register_mut();
+        let recovered = recover(store, register, &inventory, clock.now_sec())?;
+        for intent in recovered.pending {
+            inventory.restore(&indexed(register, &intent.claims));
+        }
+        let sale = Arc::new(Sale {
+            edition: Edition::default(),
+            since_sec: clock.now_sec(),
+            catalog: Arc::new(catalog),
+            openings: Arc::new(Openings::new(openings)),
+            originals: Arc::new(originals),
+        });
+        Ok(Self { sale, inventory, clock, horizon_sec })
+    }
 }
 
 impl App {
@@ -53,15 +92,16 @@ impl App {
     /// If the store cannot be read as a whole or cannot be written.
     pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
         let Parts { loaded, store, payments, clock, limits } = parts;
-        let Loaded { mut catalog, openings, files: _ } = loaded;
+        let Loaded { mut catalog, openings, originals, files: _, remarks: _ } = loaded;
+        let openings = Arc::new(Openings::new(openings));
         let now = clock.now_sec();
-        let inventory = Inventory::with_capacity(openings.len());
+        let inventory = Inventory::with_capacity(openings.single().len());
         let recovered = recover(&*store, catalog.register_mut(), &inventory, now)?;
         let prices = prices::remember(&mut catalog, &recovered.prices);
         if prices != recovered.prices {
             store.commit(Change::Prices(prices)).await?;
         }
-        let calendar = Calendar::open(openings, &inventory, now, limits.horizon_sec);
+        let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon_sec);
         let pending: Vec<(PaymentIntent, Vec<Claim>)> = recovered
             .pending
             .into_iter()
@@ -71,8 +111,9 @@ impl App {
             })
             .collect();
         let edition = calendar.edition;
+        let (catalog, originals) = (Arc::new(catalog), Arc::new(originals));
         let app = Arc::new(Self {
-            sale: ArcSwap::from_pointee(Sale { edition, since_sec: now, catalog: Arc::new(catalog) }),
+            sale: ArcSwap::from_pointee(Sale { edition, since_sec: now, catalog, openings, originals }),
             inventory,
             calendar: Mutex::new(calendar),
             last_edition: Arc::new(tokio::sync::Mutex::new(edition)),
@@ -102,6 +143,13 @@ impl App {
         let until = now.saturating_add(self.limits.horizon_sec);
         let opened = self.calendar().extend(&self.inventory, until);
         tracing::debug!(opened, retired, "the calendar moved on");
+    }
+
+    /// What is on sale, and until when what of it is repeated has been opened.
+    pub(super) fn opened(&self) -> (Arc<Sale>, EpochSeconds) {
+        // With the calendar in hand, nothing else can go on sale.
+        let calendar = self.calendar();
+        (self.sale.load_full(), calendar.opened_until)
     }
 
     pub(super) fn calendar(&self) -> MutexGuard<'_, Calendar> {
@@ -135,7 +183,7 @@ fn recover(
 
 impl Calendar {
     /// Opens single slots however far ahead, and recurring ones within the horizon.
-    fn open(openings: Vec<Opening>, inventory: &Inventory, now: EpochSeconds, horizon_sec: i64) -> Self {
+    fn open(openings: Arc<Openings>, inventory: &Inventory, now: EpochSeconds, horizon_sec: i64) -> Self {
         let edition = Edition::default();
         Self::begin(edition, openings, now, horizon_sec, |openings, from, until| {
             // A new inventory is of the first edition.
@@ -147,7 +195,7 @@ impl Calendar {
     pub(super) fn stage(
         &self,
         next: Edition,
-        openings: Vec<Opening>,
+        openings: Arc<Openings>,
         inventory: &Inventory,
         now: EpochSeconds,
         horizon_sec: i64,
@@ -159,24 +207,22 @@ impl Calendar {
 
     fn begin(
         edition: Edition,
-        openings: Vec<Opening>,
+        openings: Arc<Openings>,
         now: EpochSeconds,
         horizon_sec: i64,
         open: impl Fn(&[Opening], EpochSeconds, EpochSeconds),
     ) -> Self {
         let from = now.saturating_sub(MAX_DURATION_SEC);
         let opened_until = now.saturating_add(horizon_sec);
-        let (recurring, single): (Vec<_>, Vec<_>) =
-            openings.into_iter().partition(|opening| opening.recurrence.is_some());
-        open(&single, from, EpochSeconds::MAX);
-        open(&recurring, from, opened_until);
-        Self { edition, recurring, opened_until }
+        open(openings.single(), from, EpochSeconds::MAX);
+        open(openings.repeated(), from, opened_until);
+        Self { edition, openings, opened_until }
     }
 
     fn extend(&mut self, inventory: &Inventory, until: EpochSeconds) -> usize {
         let from = self.opened_until;
         self.opened_until = from.max(until);
         // This is the calendar on sale for as long as it is in hand, so no slot is further.
-        inventory.open(self.edition, &self.recurring, from, until).unwrap_or_default()
+        inventory.open(self.edition, self.openings.repeated(), from, until).unwrap_or_default()
     }
 }

@@ -7,7 +7,8 @@ use crate::{
     catalog_files::{Loaded, Mistakes},
     domain::{
         catalog::{Catalog, Register},
-        slot::{Edition, Opening, Slot, SlotKey},
+        openings::Openings,
+        slot::{Slot, SlotKey},
     },
     store::{Change, StoreError},
 };
@@ -62,7 +63,7 @@ impl App {
         let register = present.register().clone();
         let loaded = tokio::task::spawn_blocking(move || load(register)).await;
         let loaded = loaded.map_err(|_| ReloadError::Bug)?.map_err(ReloadError::Mistakes)?;
-        let Loaded { mut catalog, openings, files: _ } = loaded;
+        let Loaded { mut catalog, openings, originals, files: _, remarks: _ } = loaded;
         let known = prices::in_force(&present);
         let prices = prices::remember(&mut catalog, &known);
         if prices != known {
@@ -71,32 +72,36 @@ impl App {
         let app = Arc::clone(self);
         let replace = move || {
             let _last = last;
-            app.replace(edition, &Arc::new(catalog), openings)
+            let (catalog, openings) = (Arc::new(catalog), Arc::new(Openings::new(openings)));
+            let since_sec = app.now();
+            app.replace(Sale { edition, since_sec, catalog, openings, originals: Arc::new(originals) })
         };
         tokio::task::spawn_blocking(replace).await.map_err(|_| ReloadError::Bug)
     }
 
-    fn replace(&self, edition: Edition, catalog: &Arc<Catalog>, openings: Vec<Opening>) -> Reloaded {
+    fn replace(&self, next: Sale) -> Reloaded {
+        let (edition, catalog) = (next.edition, Arc::clone(&next.catalog));
         let (now, horizon_sec) = (self.now(), self.limits.horizon_sec);
         {
             // In hand until the edition is on sale, so that nothing else is opened meanwhile.
             let mut calendar = self.calendar();
+            let openings = Arc::clone(&next.openings);
             *calendar = calendar.stage(edition, openings, &self.inventory, now, horizon_sec);
-            self.sale.store(Arc::new(Sale { edition, since_sec: now, catalog: Arc::clone(catalog) }));
+            self.sale.store(Arc::new(next));
         }
         let mut reloaded = Reloaded { services: catalog.services().count(), ..Reloaded::default() };
         let mut oversold = Vec::new();
         self.inventory.turn(edition, |key, slot| {
             if key.end_sec() >= now {
                 reloaded.count(slot);
-                if is_oversold(catalog, key, slot) {
+                if is_oversold(&catalog, key, slot) {
                     oversold.push(key);
                 }
             }
         });
         oversold.sort_unstable();
         reloaded.oversold = oversold.len();
-        reloaded.oversold_slots = oversold.iter().take(MAX_NAMED).map(|key| named(catalog, key)).collect();
+        reloaded.oversold_slots = oversold.iter().take(MAX_NAMED).map(|key| named(&catalog, key)).collect();
         reloaded
     }
 }

@@ -6,18 +6,25 @@ use crate::domain::{
     slot::{MAX_DURATION_SEC, Opening, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms},
 };
 
+use serde::Serialize;
+
 use super::{
     draft::Draft,
     json::{Field, Shape, elements, message},
     mistakes::Place,
+    originals::Particulars,
 };
+
+mod element;
+
+pub(super) use element::write;
 
 /// The last second of the year 9999. What lies beyond is no date but, likely, milliseconds.
 const LAST_SECOND: EpochSeconds = 253_402_300_799;
 
 message! {
     /// An element of the availability feed.
-    AvailabilityEntry {
+    written AvailabilityEntry {
         merchant_id: String,
         service_id: String,
         start_sec: i64,
@@ -35,7 +42,7 @@ message! {
 
 message! {
     /// How an entry repeats.
-    RecurrenceEntry {
+    written RecurrenceEntry {
         repeat_until_sec: i64,
         repeat_every_sec: i64,
     }
@@ -43,14 +50,14 @@ message! {
 
 message! {
     /// When a repeated entry pauses.
-    ScheduleException {
+    written ScheduleException {
         time_range: TimeRange,
     }
 }
 
 message! {
     /// A half-open range of time.
-    TimeRange {
+    written TimeRange {
         begin_sec: i64,
         end_sec: i64,
     }
@@ -58,26 +65,31 @@ message! {
 
 message! {
     /// Terms of an entry that differ from its service's.
-    Overrides {
+    written Overrides {
         first_bookable_sec: i64,
         last_bookable_sec: i64,
+        last_online_cancellable_sec: i64,
     }
 }
 
-/// Whether a booking stands at once. An order always does, so that the mode changes nothing.
-#[derive(Debug)]
-pub(super) struct ConfirmationMode;
+/// Whether a booking stands at once, by its name. An order always does, so that the mode changes
+/// nothing.
+#[derive(Debug, Serialize)]
+pub(super) struct ConfirmationMode(&'static str);
+
+/// The modes in the order of their numbers.
+const CONFIRMATION_MODES: [&str; 3] =
+    ["CONFIRMATION_MODE_UNSPECIFIED", "CONFIRMATION_MODE_SYNCHRONOUS", "CONFIRMATION_MODE_ASYNCHRONOUS"];
 
 impl Shape for ConfirmationMode {
     const EXPECTED: &'static str = "CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS";
 
     fn from_text(text: &str) -> Option<Self> {
-        let mode = text.strip_prefix("CONFIRMATION_MODE_")?;
-        matches!(mode, "UNSPECIFIED" | "SYNCHRONOUS" | "ASYNCHRONOUS").then_some(Self)
+        CONFIRMATION_MODES.into_iter().find(|name| *name == text).map(Self)
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
-        (0..=2).contains(&integer).then_some(Self)
+        CONFIRMATION_MODES.get(usize::try_from(integer).ok()?).copied().map(Self)
     }
 }
 
@@ -97,23 +109,37 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
         schedule_exception,
         scheduling_rule_overrides,
         confirmation_mode,
+        others,
     } = entry;
-    confirmation_mode.optional(&at.key("confirmation_mode"));
     let start_sec = moment(start_sec, &at.key("start_sec"));
     let duration_sec = duration(duration_sec, &at.key("duration_sec"));
-    let allotment = spots(spots_total, spots_open, at);
+    let (total, allotment) = spots(spots_total, spots_open, at);
     let recurrence = read_recurrence(recurrence, schedule_exception, start_sec, at);
-    let mut terms = read_terms(scheduling_rule_overrides, &at.key("scheduling_rule_overrides"));
+    let (mut terms, cancellable) =
+        read_terms(scheduling_rule_overrides, &at.key("scheduling_rule_overrides"));
     let tag = availability_tag.optional(&at.key("availability_tag"));
+    let confirmation_mode = confirmation_mode.optional(&at.key("confirmation_mode"));
     let ticket_ids = elements(ticket_type_id, &at.key("ticket_type_id"));
     let Some(service) = read_service(draft, merchant_id, service_id, at) else { return };
-    terms.tag = tag.and_then(|tag| draft.tags.of_entry(service, &tag));
+    terms.tag = tag.as_ref().and_then(|tag| draft.tags.of_entry(service, tag));
+    let start_sec = start_sec.unwrap_or_default();
+    let particulars = draft.gathered.index(Particulars {
+        members: element::members(&AvailabilityEntry {
+            spots_total: Field::Given(total),
+            availability_tag: tag.into(),
+            confirmation_mode: confirmation_mode.into(),
+            others,
+            ..AvailabilityEntry::default()
+        }),
+        cancellable_sec: cancellable.map(|last| start_sec.saturating_sub(last)),
+    });
     let tickets = read_tickets(draft, service, &ticket_ids, &at.key("ticket_type_id"));
     draft.openings.push(Opening {
-        first: SlotKey { service, duration_sec, start_sec: start_sec.unwrap_or_default() },
+        first: SlotKey { service, duration_sec, start_sec },
         pool: Pool { tickets, allotment },
-        terms,
-        recurrence,
+        terms: terms.boxed(),
+        recurrence: recurrence.map(Box::new),
+        particulars,
     });
 }
 
@@ -153,9 +179,9 @@ fn duration(field: Field<i64>, at: &Place<'_>) -> u32 {
     u32::try_from(seconds).unwrap_or_default()
 }
 
-/// The allotment: the open spots, of which there are no more than spots in all. A feed may leave
+/// The spots in all, and the allotment: the open ones, of which there are no more. A feed may leave
 /// out an open 0.
-fn spots(total: Field<i64>, open: Field<i64>, at: &Place<'_>) -> u32 {
+fn spots(total: Field<i64>, open: Field<i64>, at: &Place<'_>) -> (i64, u32) {
     let open_at = at.key("spots_open");
     if open.is_absent() && total.is_absent() {
         open_at.mistake("is missing");
@@ -168,7 +194,7 @@ fn spots(total: Field<i64>, open: Field<i64>, at: &Place<'_>) -> u32 {
     } else if let Some(total) = total.filter(|total| *total < open) {
         open_at.mistake(format!("is {open}, more than the {total} of `spots_total`"));
     }
-    u32::try_from(open).unwrap_or_default()
+    (total.unwrap_or(open), u32::try_from(open).unwrap_or_default())
 }
 
 fn read_recurrence(
@@ -185,7 +211,8 @@ fn read_recurrence(
         .into_iter()
         .filter_map(|(index, exception)| read_exception(exception, &exceptions_at.index(index)))
         .collect();
-    let RecurrenceEntry { repeat_until_sec, repeat_every_sec } = recurrence.optional(&recurrence_at)?;
+    let RecurrenceEntry { repeat_until_sec, repeat_every_sec, others: _ } =
+        recurrence.optional(&recurrence_at)?;
     let (until_at, every_at) = (recurrence_at.key("repeat_until_sec"), recurrence_at.key("repeat_every_sec"));
     let until_sec = moment(repeat_until_sec, &until_at);
     if let (Some(start), Some(until)) = (start_sec, until_sec)
@@ -202,7 +229,7 @@ fn read_recurrence(
 
 fn read_exception(exception: ScheduleException, at: &Place<'_>) -> Option<(EpochSeconds, EpochSeconds)> {
     let at = at.key("time_range");
-    let TimeRange { begin_sec, end_sec } = exception.time_range.required(&at)?;
+    let TimeRange { begin_sec, end_sec, others: _ } = exception.time_range.required(&at)?;
     let begin = moment(begin_sec, &at.key("begin_sec"));
     let end = moment(end_sec, &at.key("end_sec"));
     let (begin, end) = (begin?, end?);
@@ -212,9 +239,11 @@ fn read_exception(exception: ScheduleException, at: &Place<'_>) -> Option<(Epoch
     Some((begin, end))
 }
 
-fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> SlotTerms {
+/// The terms, and until when a booking can be cancelled online.
+fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> (SlotTerms, Option<EpochSeconds>) {
     let overrides = overrides.optional(at).unwrap_or_default();
-    let Overrides { first_bookable_sec, last_bookable_sec } = overrides;
+    let Overrides { first_bookable_sec, last_bookable_sec, last_online_cancellable_sec, others: _ } =
+        overrides;
     let first = optional_moment(first_bookable_sec, &at.key("first_bookable_sec"));
     let last = optional_moment(last_bookable_sec, &at.key("last_bookable_sec"));
     if let (Some(first), Some(last)) = (first, last)
@@ -222,7 +251,8 @@ fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> SlotTerms {
     {
         at.mistake(format!("first_bookable_sec is {first}, after last_bookable_sec, which is {last}"));
     }
-    SlotTerms { first_bookable_sec: first, last_bookable_sec: last, tag: None }
+    let cancellable = optional_moment(last_online_cancellable_sec, &at.key("last_online_cancellable_sec"));
+    (SlotTerms { first_bookable_sec: first, last_bookable_sec: last, tag: None }, cancellable)
 }
 
 /// Who draws on the spots: all ticket types where none is named.

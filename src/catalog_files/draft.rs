@@ -11,7 +11,11 @@ use crate::domain::{
     slot::Opening,
 };
 
-use super::{mistakes::Place, tags::Tags};
+use super::{
+    mistakes::Place,
+    originals::{Gathered, Originals},
+    tags::Tags,
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Draft {
@@ -26,6 +30,8 @@ pub(super) struct Draft {
     /// Merchants whose currency has shown itself in a price.
     priced: HashSet<MerchantIx>,
     pub(super) tags: Tags,
+    pub(super) originals: Originals,
+    pub(super) gathered: Gathered,
 }
 
 /// The currency of merchants that sell nothing yet, and of stand-ins.

@@ -7,10 +7,10 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
+use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess};
 
 use super::{
-    json::{AnyValue, Field, KeyAmong, Receive, Shape},
+    json::{AnyValue, Field, KeyAmong, Receive},
     mistakes::{Place, Report},
     shards::{self, Metadata, Shard},
 };
@@ -19,18 +19,19 @@ use super::{
 const BUFFER_BYTES: usize = 1 << 16;
 
 /// A kind of feed.
+#[derive(Debug)]
 pub(super) struct Feed {
     /// How its files' names begin.
-    stem: &'static str,
+    pub(super) stem: &'static str,
     /// Where its elements are.
-    lists: Lists,
+    pub(super) lists: Lists,
 }
 
 /// A list in the top object of a file or, with `inner`, the lists of that name in its elements.
-#[derive(Clone, Copy)]
-struct Lists {
-    outer: &'static str,
-    inner: Option<&'static str>,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lists {
+    pub(super) outer: &'static str,
+    pub(super) inner: Option<&'static str>,
 }
 
 pub(super) const MERCHANTS: Feed =
@@ -82,7 +83,7 @@ impl<'a> Folder<'a> {
     }
 
     /// Hands every element of a feed to `each`, and tells whether all of the feed could be read.
-    pub(super) fn read<T: Shape>(&self, feed: &Feed, mut each: impl FnMut(&Place<'_>, Field<T>)) -> bool {
+    pub(super) fn read<T: DeserializeOwned>(&self, feed: &Feed, mut each: impl FnMut(&Place<'_>, T)) -> bool {
         let names: Vec<&String> = self.names.iter().filter(|name| feed.has(name)).collect();
         if names.is_empty() {
             self.report.file(&format!("{}.json", feed.stem)).mistake("is missing");
@@ -100,11 +101,11 @@ impl<'a> Folder<'a> {
 
     /// Reads a file as far as its JSON is sound; the answer is its metadata and whether it was
     /// read to the end.
-    fn read_file<T: Shape>(
+    fn read_file<T: DeserializeOwned>(
         &self,
         name: &str,
         lists: Lists,
-        each: &mut impl FnMut(&Place<'_>, Field<T>),
+        each: &mut impl FnMut(&Place<'_>, T),
     ) -> (Field<Metadata>, bool) {
         let at = self.report.file(name);
         let mut metadata = Field::Absent;
@@ -128,7 +129,7 @@ impl<'a> Folder<'a> {
 impl Feed {
     /// Whether a file of that name is one of this feed: the stem, alone or followed by a separator
     /// and anything, and `.json` or `.json.gz`.
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         let bare = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".json");
         bare.and_then(|bare| bare.strip_prefix(self.stem))
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
@@ -162,7 +163,7 @@ struct Object<'a, T, F> {
     shape: std::marker::PhantomData<T>,
 }
 
-impl<'de, T: Shape, F: FnMut(&Place<'_>, Field<T>)> Receive<'de> for Object<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<'_, T, F> {
     type Output = ();
 
     fn unexpected(self, found: &str) {
@@ -173,7 +174,8 @@ impl<'de, T: Shape, F: FnMut(&Place<'_>, Field<T>)> Receive<'de> for Object<'_, 
         let names = ["metadata", self.lists.outer];
         let at = self.at.key(self.lists.outer);
         let mut listed = false;
-        while let Some(key) = object.next_key_seed(KeyAmong(&names))? {
+        let mut other = String::new();
+        while let Some(key) = object.next_key_seed(KeyAmong(&names, &mut other))? {
             if key == Some(self.lists.outer) {
                 listed = true;
                 let list = List { at, inner: self.lists.inner, each: self.each, shape: self.shape };
@@ -199,7 +201,7 @@ struct List<'a, T, F> {
     shape: std::marker::PhantomData<T>,
 }
 
-impl<'de, T: Shape, F: FnMut(&Place<'_>, Field<T>)> Receive<'de> for List<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for List<'_, T, F> {
     type Output = ();
 
     fn unexpected(self, found: &str) {

@@ -3,11 +3,16 @@
 //!
 //! Names are read as the published messages have them, `snake_case` or `lowerCamelCase`; `null`
 //! counts as absent, whole numbers may stand in quotes or be written like `60.0`, and members that
-//! no message knows are skipped.
+//! no message knows are skipped. A message that is also written leaves out what is absent, and has
+//! the members that it does not know as they were read.
 
 use std::{fmt, marker::PhantomData};
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Serialize, Serializer,
+    de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 use super::mistakes::{Place, quoted};
 
@@ -55,6 +60,12 @@ impl<T> Field<T> {
     /// Takes what is read under the name of this field.
     pub(super) fn put(&mut self, value: Self) {
         *self = if self.is_absent() { value } else { Self::Wrong("is given twice".to_owned()) };
+    }
+}
+
+impl<T> From<Option<T>> for Field<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Absent, Self::Given)
     }
 }
 
@@ -170,14 +181,31 @@ impl<T: Shape> Shape for Vec<Field<T>> {
     }
 }
 
+impl<T: Serialize> Serialize for Field<T> {
+    /// Only what is given is ever written.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Given(value) => value.serialize(serializer),
+            Self::Absent | Self::Wrong(_) => serializer.serialize_unit(),
+        }
+    }
+}
+
+/// Members that no message knows, by their names.
+pub(super) type Others = Vec<(String, Box<RawValue>)>;
+
 /// Declares an object of a feed by its members, each a [`Field`] of the given type. A member whose
-/// name is no identifier is written `identifier as "name"`.
+/// name is no identifier is written `identifier as "name"`. An object that is also written has
+/// `written` in front and keeps its [`Others`].
 macro_rules! message {
-    ($(#[$doc:meta])* $message:ident { $($field:ident $(as $name:literal)?: $shape:ty),* $(,)? }) => {
+    (@read [$($others:ident)?] $(#[$doc:meta])* $message:ident {
+        $($field:ident $(as $name:literal)?: $shape:ty),* $(,)?
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
         pub(in crate::catalog_files) struct $message {
             $(pub(in crate::catalog_files) $field: $crate::catalog_files::json::Field<$shape>,)*
+            $(pub(in crate::catalog_files) $others: $crate::catalog_files::json::Others,)?
         }
 
         impl $crate::catalog_files::json::Shape for $message {
@@ -188,25 +216,49 @@ macro_rules! message {
             ) -> Result<Option<Self>, A::Error> {
                 const NAMES: &[&str] = &[$(message!(@name $field $($name)?)),*];
                 let mut message = Self::default();
-                while let Some(key) = object.next_key_seed($crate::catalog_files::json::KeyAmong(NAMES))? {
+                let mut other = String::new();
+                loop {
+                    let among = $crate::catalog_files::json::KeyAmong(NAMES, &mut other);
+                    let Some(key) = object.next_key_seed(among)? else { return Ok(Some(message)) };
                     $(if key == Some(message!(@name $field $($name)?)) {
                         message.$field.put(object.next_value()?);
                         continue;
                     })*
+                    $(if key.is_none() {
+                        message.$others.push((std::mem::take(&mut other), object.next_value()?));
+                        continue;
+                    })?
                     object.next_value::<serde::de::IgnoredAny>()?;
                 }
-                Ok(Some(message))
             }
         }
     };
     (@name $field:ident $name:literal) => { $name };
     (@name $field:ident) => { stringify!($field) };
+    ($(#[$doc:meta])* written $message:ident { $($field:ident: $shape:ty),* $(,)? }) => {
+        message! { @read [others] $(#[$doc])* $message { $($field: $shape),* } }
+
+        impl serde::Serialize for $message {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut members = serializer.serialize_map(None)?;
+                $(if !self.$field.is_absent() {
+                    serde::ser::SerializeMap::serialize_entry(&mut members, stringify!($field), &self.$field)?;
+                })*
+                for (name, value) in &self.others {
+                    serde::ser::SerializeMap::serialize_entry(&mut members, name, value)?;
+                }
+                serde::ser::SerializeMap::end(members)
+            }
+        }
+    };
+    ($(#[$doc:meta])* $message:ident { $($members:tt)* }) => {
+        message! { @read [] $(#[$doc])* $message { $($members)* } }
+    };
 }
 pub(super) use message;
 
-/// Reads a member's name: which of these it is, if it is one of them.
-#[derive(Clone, Copy)]
-pub(super) struct KeyAmong<'a>(pub(super) &'a [&'static str]);
+/// Reads a member's name: which of these it is, if it is one of them, or else as it stands there.
+pub(super) struct KeyAmong<'a>(pub(super) &'a [&'static str], pub(super) &'a mut String);
 
 impl<'de> DeserializeSeed<'de> for KeyAmong<'_> {
     type Value = Option<&'static str>;
@@ -224,8 +276,13 @@ impl Visitor<'_> for KeyAmong<'_> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        let snake = self.0.iter().find(|name| **name == key);
-        Ok(snake.or_else(|| self.0.iter().find(|name| is_camel_case_of(key, name))).copied())
+        let Self(names, other) = self;
+        let snake = names.iter().find(|name| **name == key);
+        let known = snake.or_else(|| names.iter().find(|name| is_camel_case_of(key, name))).copied();
+        if known.is_none() {
+            key.clone_into(other);
+        }
+        Ok(known)
     }
 }
 
@@ -391,6 +448,21 @@ impl<'de, T: Shape> Receive<'de> for ToField<T> {
 impl<'de, T: Shape> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         AnyValue(ToField(PhantomData)).deserialize(deserializer)
+    }
+}
+
+/// An object along with its text.
+#[derive(Debug)]
+pub(super) struct Quoted<T> {
+    pub(super) read: Field<T>,
+    pub(super) text: Box<RawValue>,
+}
+
+impl<'de, T: Shape> Deserialize<'de> for Quoted<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let read = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        Ok(Self { read, text })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::{
     draft::Draft,
-    json::{Field, message},
+    json::{Quoted, message},
     mistakes::Place,
+    originals::on_one_line,
 };
 
 message! {
@@ -15,8 +16,10 @@ message! {
 }
 
 /// Adds an element of the feed to the draft.
-pub(super) fn add(draft: &mut Draft, at: &Place<'_>, merchant: Field<MerchantEntry>) {
-    let Some(MerchantEntry { merchant_id, name }) = merchant.required(at) else { return };
+pub(super) fn add(draft: &mut Draft, at: &Place<'_>, merchant: Quoted<MerchantEntry>) {
+    let Quoted { read, text } = merchant;
+    let Some(MerchantEntry { merchant_id, name }) = read.required(at) else { return };
+    draft.originals.merchants.push(on_one_line(text.get()));
     let id_at = at.key("merchant_id");
     let name = name.optional(&at.key("name"));
     if let Some(id) = merchant_id.id(&id_at) {

@@ -7,8 +7,9 @@ use crate::domain::catalog::{BookingWindow, Fee, MerchantIx, Register, Service, 
 
 use super::{
     draft::Draft,
-    json::{Field, message},
+    json::{Field, Quoted, message},
     mistakes::Place,
+    originals::on_one_line,
     prices::{Price, Till},
     texts::{self, Text},
 };
@@ -49,8 +50,10 @@ message! {
 }
 
 /// Adds an element of the feed to the draft.
-pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Field<ServiceEntry>) {
+pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Quoted<ServiceEntry>) {
+    let Quoted { read: service, text } = service;
     let Some(mut service) = service.required(at) else { return };
+    draft.originals.services.push(on_one_line(text.get()));
     let merchant_id = std::mem::take(&mut service.merchant_id).id(&at.key("merchant_id"));
     let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
     let merchant = merchant_id.as_ref().and_then(|id| draft.merchant(id, &at.key("merchant_id")));

@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use serde::Serialize;
+
 use super::{
     json::{Field, Shape, message},
     mistakes::{Place, Report},
@@ -12,7 +14,7 @@ const MAX_SHARDS: i64 = 1_000;
 
 message! {
     /// What a feed file says of itself.
-    Metadata {
+    written Metadata {
         processing_instruction: ProcessingInstruction,
         shard_number: i64,
         total_shards: i64,
@@ -22,18 +24,21 @@ message! {
 }
 
 /// The one thing that a server can do with a feed.
-#[derive(Debug)]
-pub(super) struct ProcessingInstruction;
+#[derive(Debug, Serialize)]
+pub(super) enum ProcessingInstruction {
+    #[serde(rename = "PROCESS_AS_COMPLETE")]
+    Complete,
+}
 
 impl Shape for ProcessingInstruction {
     const EXPECTED: &'static str = "\"PROCESS_AS_COMPLETE\"";
 
     fn from_text(text: &str) -> Option<Self> {
-        (text == "PROCESS_AS_COMPLETE").then_some(Self)
+        (text == "PROCESS_AS_COMPLETE").then_some(Self::Complete)
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
-        (integer == 1).then_some(Self)
+        (integer == 1).then_some(Self::Complete)
     }
 }
 
@@ -70,8 +75,14 @@ fn label(shard: Shard, alone: bool, report: &Report) -> Option<Labelled> {
     if shard.metadata.is_absent() && !alone {
         at.mistake("is missing; files of one feed are told apart by their shard_number");
     }
-    let Metadata { processing_instruction, shard_number, total_shards, nonce, generation_timestamp } =
-        shard.metadata.optional(&at)?;
+    let Metadata {
+        processing_instruction,
+        shard_number,
+        total_shards,
+        nonce,
+        generation_timestamp,
+        others: _,
+    } = shard.metadata.optional(&at)?;
     processing_instruction.optional(&at.key("processing_instruction"));
     let nonce = given_or(0, nonce, &at.key("nonce"));
     let timestamp = given_or(0, generation_timestamp, &at.key("generation_timestamp"));

@@ -15,7 +15,7 @@ struct Tag {
     name: String,
     /// Whether an entry of the availability feed has it.
     carried: bool,
-    /// What to report if none has.
+    /// What to remark if none has.
     otherwise: Mistake,
 }
 
@@ -44,7 +44,8 @@ impl Tags {
         u16::try_from(ix).ok().map(TagIx)
     }
 
-    /// Mistakes for the tags that no entry has, in the order of the services.
+    /// Remarks on the tags that no entry has, in the order of the services. They may be misspelt, but
+    /// the last slots that had them may also be over.
     pub(super) fn idle(self) -> Vec<Mistake> {
         let mut services: Vec<(ServiceIx, Vec<Tag>)> = self.0.into_iter().collect();
         services.sort_by_key(|&(service, _)| service);

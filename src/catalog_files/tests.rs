@@ -81,6 +81,6 @@ impl Folder {
     }
 }
 
-fn sample_dir() -> PathBuf {
+pub(super) fn sample_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/catalog")
 }

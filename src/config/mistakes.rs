@@ -87,7 +87,7 @@ pub enum Problem {
     #[error("given more than once")]
     Repeated,
     /// It does not go with the command.
-    #[error("goes with `serve` only")]
+    #[error("does not go with this command")]
     NotHere,
     /// Something else.
     #[error("{0}")]

@@ -52,11 +52,17 @@ pub struct Opening {
     pub first: SlotKey,
     /// The spots it brings.
     pub pool: Pool,
-    /// Terms that differ from the service's, for the first occurrence.
-    pub terms: SlotTerms,
+    /// Terms that differ from the service's, for the first occurrence; `None` where none does.
+    pub terms: Option<Box<SlotTerms>>,
     /// Repetition.
-    pub recurrence: Option<Recurrence>,
+    pub recurrence: Option<Box<Recurrence>>,
+    /// What else the feed says of it, which is no business of the rules.
+    pub particulars: ParticularsIx,
 }
+
+/// Where further particulars of an opening are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct ParticularsIx(pub u32);
 
 /// How an opening repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +98,8 @@ impl Opening {
     #[must_use]
     pub fn occurrence(&self, start_sec: EpochSeconds) -> (SlotKey, SlotTerms) {
         let shift = start_sec.saturating_sub(self.first.start_sec);
-        (SlotKey { start_sec, ..self.first }, self.terms.shifted_by(shift))
+        let terms = self.terms.as_deref().map(|terms| terms.shifted_by(shift));
+        (SlotKey { start_sec, ..self.first }, terms.unwrap_or_default())
     }
 }
 
@@ -113,6 +120,12 @@ impl SlotTerms {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The terms for keeping; `None` where nothing differs.
+    #[must_use]
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (!self.is_plain()).then(|| Box::new(self))
     }
 
     fn shifted_by(&self, seconds: i64) -> Self {
@@ -244,7 +257,7 @@ impl Offer {
 }
 
 /// What has been taken from a slot.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Ledger {
     sold: Vec<(Claimed, u32)>,
     holds: Vec<Hold>,
@@ -317,7 +330,7 @@ impl Slot {
     fn show(&mut self, Offer { pools, terms }: Offer) {
         self.pools = pools;
         if self.rarities.is_some() || !terms.is_plain() {
-            self.change_rarities(|rarities| rarities.terms = (!terms.is_plain()).then(|| Box::new(terms)));
+            self.change_rarities(|rarities| rarities.terms = terms.boxed());
         }
     }
 
@@ -389,6 +402,15 @@ impl Slot {
     #[must_use]
     pub fn sold(&self) -> u64 {
         self.ledger().map_or(0, |ledger| ledger.sold.iter().map(|&(_, n)| u64::from(n)).sum())
+    }
+
+    /// An untouched slot with what is taken of another one.
+    #[must_use]
+    pub fn with_taken_of(mut self, other: &Self) -> Self {
+        if let Some(taken) = other.ledger() {
+            self.change_ledger(|ledger| ledger.clone_from(taken));
+        }
+        self
     }
 
     /// Counts spots as sold. The caller has seen that they fit.

@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::{
     catalog::Service,
     fixtures::{HOUR, House, NOW, START},
-    slot::{Claimed, Pool, PoolTickets, SlotTerms, Viewer},
+    slot::{Claimed, ParticularsIx, Pool, PoolTickets, Viewer},
 };
 
 mod editions;
@@ -44,8 +44,9 @@ impl River {
             .map(|(&first, &allotment)| Opening {
                 first,
                 pool: Pool { tickets: PoolTickets::All, allotment },
-                terms: SlotTerms::default(),
+                terms: None,
                 recurrence: None,
+                particulars: ParticularsIx::default(),
             })
             .collect();
         assert_eq!(inventory.open(FIRST, &openings, NOW, EpochSeconds::MAX), Ok(allotments.len()));
@@ -161,7 +162,8 @@ fn what_is_on_record_is_counted_even_where_the_slot_opens_later() {
     assert!(unseen, "a slot that is not open is not there");
     assert_eq!(river.inventory.look_at(FIRST, later, Slot::sold), Ok(None), "neither when looked at alone");
     let pool = Pool { tickets: PoolTickets::All, allotment: 3 };
-    let opening = Opening { first: later, pool, terms: SlotTerms::default(), recurrence: None };
+    let opening =
+        Opening { first: later, pool, terms: None, recurrence: None, particulars: ParticularsIx::default() };
     river.inventory.open(FIRST, &[opening], NOW, EpochSeconds::MAX).unwrap();
     let left = river
         .inventory

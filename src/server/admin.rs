@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, response::IntoResponse, routing::get};
-use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use tokio::{
     sync::{Semaphore, watch},
@@ -23,7 +23,12 @@ use super::{
     listener::{self, Listeners},
     metrics::Metrics,
 };
-use crate::{access::Peer, rest, telemetry, wire::codes::Problem};
+use crate::{
+    access::Peer,
+    feeds::{self, FeedsDoor},
+    rest, telemetry,
+    wire::codes::Problem,
+};
 
 /// Connections that it may have at once: probes and scrapers are few.
 const MAX_CONNECTIONS: usize = 64;
@@ -35,13 +40,19 @@ pub(super) struct AdminDoor {
 }
 
 impl AdminDoor {
-    pub(super) fn new(standing: Standing, health: HealthServer<impl Health>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        standing: Standing,
+        health: HealthServer<impl Health>,
+        metrics: Arc<Metrics>,
+        feeds: FeedsDoor,
+    ) -> Self {
         let (alive, ready) = (standing.clone(), standing);
         let routes = Routes::new(health)
             .into_axum_router()
             .route("/livez", get(async move || say(alive.is_alive())))
             .route("/readyz", get(async move || say(ready.takes_orders())))
             .route("/metrics", get(async move || show(&metrics)))
+            .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
             .fallback(async || rest::refuse(&Problem::UnknownUrl))
             .method_not_allowed_fallback(async || rest::refuse(&Problem::WrongVerb { allowed: "GET, HEAD" }));
         Self { routes }

@@ -62,7 +62,10 @@ impl Reloader {
     /// Reads it again and logs what came of it.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let dir = self.dir.clone();
-        let outcome = self.app.reload(move |register| catalog_files::load_after(&dir, register)).await;
+        let load = move |register| {
+            catalog_files::load_after(&dir, register).inspect(|loaded| log_remarks(&loaded.remarks))
+        };
+        let outcome = self.app.reload(load).await;
         self.figures.count(&outcome);
         match &outcome {
             Ok(reloaded) => log_reloaded(reloaded),
@@ -83,6 +86,13 @@ impl FromFiles for Reloader {
     async fn read_again(&self) {
         // Logged where it is known.
         let _ = self.reload().await;
+    }
+}
+
+/// Logs what may not be meant.
+pub(super) fn log_remarks(remarks: &[Mistake]) {
+    for Mistake { file, at, text } in remarks {
+        tracing::warn!(file, at, text, "a remark on the catalogue");
     }
 }
 

@@ -50,6 +50,9 @@ use writer::{Waiting, Writer};
 /// The layout of keys and records; a store of another one is not touched.
 const FORMAT: &[u8] = b"boxoffice 1";
 
+/// Name of the file with the mark of acknowledged orders.
+const MARK: &str = "acknowledged";
+
 /// Keeps orders on the local disk.
 pub struct EmbeddedStore {
     records: Keyspace,
@@ -70,14 +73,20 @@ impl std::fmt::Debug for EmbeddedStore {
 }
 
 impl EmbeddedStore {
+    /// Whether a store has been begun in `dir`.
+    #[must_use]
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(MARK).exists()
+    }
+
     /// Opens the store in `dir`, or begins one there. At most `batch_max` changes share one write.
     ///
     /// # Errors
-    /// [`StoreError::CannotOpen`] if somebody else has it open, if it is of another format, if it
-    /// cannot be read, or if orders that were acknowledged are missing from it.
+    /// [`StoreError::InUse`], and [`StoreError::CannotOpen`] if it is of another format, if it cannot be
+    /// read, or if orders that were acknowledged are missing from it.
     pub fn open(dir: &Path, batch_max: usize) -> Result<Self, StoreError> {
         std::fs::create_dir_all(dir).map_err(cannot_open)?;
-        let mark = AcknowledgedMark::open(&dir.join("acknowledged")).map_err(cannot_open)?;
+        let mark = AcknowledgedMark::open(&dir.join(MARK))?;
         let home = dir.join("orders");
         let journals = KeptJournals::keep(&home).map_err(cannot_open)?;
         let opened = match open_whole(&home, &mark) {

@@ -15,6 +15,7 @@ mod words;
 
 mod check;
 mod create;
+mod feeds;
 mod holds;
 mod list;
 mod lookup;

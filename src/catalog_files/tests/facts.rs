@@ -7,7 +7,7 @@ use crate::domain::{
         AnswerKind, CountBounds, Deal, Fee, QuestionScope, Reduction, Service, ServiceRule, TagIx, TicketIx,
     },
     money::{Currency, Money},
-    slot::{Opening, PoolTickets},
+    slot::{Opening, PoolTickets, SlotTerms},
 };
 
 use super::{Folder, Loaded};
@@ -20,6 +20,10 @@ fn service<'a>(loaded: &'a Loaded, merchant: &str, service: &str) -> &'a Service
 
 fn openings<'a>(loaded: &'a Loaded, id: &str) -> Vec<&'a Opening> {
     loaded.openings.iter().filter(|opening| loaded.catalog.service(opening.first.service).id == id).collect()
+}
+
+fn terms(opening: &Opening) -> SlotTerms {
+    opening.occurrence(opening.first.start_sec).1
 }
 
 fn money(micros: i64, code: &str) -> Money {
@@ -171,7 +175,7 @@ fn booking_windows_and_terms_of_single_slots() {
     assert_eq!((trip.min_advance_sec, trip.min_buffer_before_end_sec), (Some(3600), None));
     let colouring = service(&loaded, "salon", "colouring").booking_window;
     assert_eq!((colouring.min_advance_sec, colouring.min_buffer_before_end_sec), (None, Some(3600)));
-    let terms = loaded.openings[1].terms;
+    let terms = terms(&loaded.openings[1]);
     assert_eq!((terms.first_bookable_sec, terms.last_bookable_sec), (Some(1_704_000_000), None));
 }
 
@@ -211,7 +215,7 @@ fn only_tags_that_rules_speak_of_are_kept() {
         json!("early"),
     );
     let loaded = folder.loaded();
-    let tags: Vec<_> = openings(&loaded, "museum-entry").iter().map(|opening| opening.terms.tag).collect();
+    let tags: Vec<_> = openings(&loaded, "museum-entry").iter().map(|opening| terms(opening).tag).collect();
     assert_eq!(tags, [None, None, None, Some(TagIx(0))]);
 }
 
@@ -350,4 +354,15 @@ fn what_is_just_within_bounds_is_right() {
         folder.replace("rules.toml", piece, other);
         folder.loaded();
     }
+}
+
+#[test]
+fn a_tag_that_no_availability_has_is_remarked() {
+    let folder = Folder::sample();
+    assert_eq!(folder.loaded().remarks, []);
+    folder.replace("rules.toml", r#"availability_tag = "late""#, "availability_tag = 'early'");
+    let remarks: Vec<String> = folder.loaded().remarks.iter().map(ToString::to_string).collect();
+    let line = folder.text("rules.toml").lines().position(|line| line.contains("'early'")).unwrap() + 1;
+    let expected = format!("rules.toml: line {line}: no availability of the service has the tag \"early\"");
+    assert_eq!(remarks, [expected]);
 }

@@ -28,13 +28,14 @@ fn digest(loaded: &Loaded) -> Vec<String> {
         tickets.sort_by_key(|ticket| ticket.ix);
         format!("{:?}", Service { ticket_sets: Vec::new(), tickets, ..service.clone() })
     });
-    let openings = loaded.openings.iter().map(|Opening { first, pool, terms, recurrence }| {
-        let tickets = match pool.tickets {
-            PoolTickets::All => None,
-            PoolTickets::Set(set) => Some(&catalog.service(first.service).ticket_sets[usize::from(set)]),
-        };
-        format!("{first:?} {tickets:?} {} {terms:?} {recurrence:?}", pool.allotment)
-    });
+    let openings =
+        loaded.openings.iter().map(|Opening { first, pool, terms, recurrence, particulars: _ }| {
+            let tickets = match pool.tickets {
+                PoolTickets::All => None,
+                PoolTickets::Set(set) => Some(&catalog.service(first.service).ticket_sets[usize::from(set)]),
+            };
+            format!("{first:?} {tickets:?} {} {terms:?} {recurrence:?}", pool.allotment)
+        });
     let mut digest: Vec<String> = merchants.chain(services).chain(openings).collect();
     digest.sort();
     digest
@@ -182,7 +183,7 @@ fn without_rules_everything_is_sold_as_the_feeds_say() {
     folder.remove("rules.toml");
     let loaded = folder.loaded();
     assert!(loaded.catalog.services().all(|(_, service)| service.deals.is_empty()));
-    assert!(loaded.openings.iter().all(|opening| opening.terms.tag.is_none()));
+    assert!(loaded.openings.iter().all(|opening| opening.terms.is_none()));
 }
 
 #[test]

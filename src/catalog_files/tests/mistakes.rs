@@ -485,12 +485,6 @@ fn rules_on_counts() {
         (max, "ticket.adult.mx = 1", "ticket.adult.mx = 1", r#"unknown key "mx"; expected one of min, max"#),
         (
             r#"availability_tag = "late""#,
-            "availability_tag = 'early'",
-            "availability_tag = 'early'",
-            r#"no availability of the service has the tag "early""#,
-        ),
-        (
-            r#"availability_tag = "late""#,
             "from_sec = 20\nuntil_sec = 20",
             "[[service.slot_limits]]\nfrom_sec",
             "from_sec is 20 and until_sec 20; expected it to end later",

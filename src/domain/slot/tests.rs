@@ -24,8 +24,9 @@ fn opening(start_sec: EpochSeconds, duration_sec: u32, recurrence: impl Into<Opt
     Opening {
         first: SlotKey { service: SERVICE, duration_sec, start_sec },
         pool: pool(PoolTickets::All, 1),
-        terms: SlotTerms::default(),
-        recurrence: recurrence.into(),
+        terms: None,
+        recurrence: recurrence.into().map(Box::new),
+        particulars: ParticularsIx::default(),
     }
 }
 
@@ -71,7 +72,7 @@ fn a_recurrence_starts_at_every_step_inside_the_range_that_no_exception_touches(
 #[test]
 fn the_terms_of_an_opening_move_with_its_occurrences() {
     let terms = SlotTerms { first_bookable_sec: Some(40), last_bookable_sec: Some(90), tag: Some(TagIx(7)) };
-    let weekly = Opening { terms, ..opening(100, 10, every(50, 250, &[])) };
+    let weekly = Opening { terms: terms.boxed(), ..opening(100, 10, every(50, 250, &[])) };
     let (key, moved) = weekly.occurrence(200);
     assert_eq!(key, SlotKey { start_sec: 200, ..weekly.first });
     assert_eq!(moved, SlotTerms { first_bookable_sec: Some(140), last_bookable_sec: Some(190), ..terms });

@@ -4,7 +4,7 @@ use super::*;
 
 fn opening(first: SlotKey, allotment: u32) -> Opening {
     let pool = Pool { tickets: PoolTickets::All, allotment };
-    Opening { first, pool, terms: SlotTerms::default(), recurrence: None }
+    Opening { first, pool, terms: None, recurrence: None, particulars: ParticularsIx::default() }
 }
 
 impl River {

@@ -9,11 +9,14 @@
 //! Whoever has the mark open has it locked, and with it the store.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io,
     os::unix::fs::FileExt,
     path::Path,
 };
+
+use super::cannot_open;
+use crate::store::StoreError;
 
 #[derive(Debug)]
 pub(super) struct AcknowledgedMark {
@@ -21,10 +24,14 @@ pub(super) struct AcknowledgedMark {
 }
 
 impl AcknowledgedMark {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        file.try_lock().map_err(|_| io::Error::other("another process has it open"))?;
-        Ok(Self { file })
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(cannot_open)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+            Err(TryLockError::Error(error)) => Err(cannot_open(error)),
+        }
     }
 
     /// The sequence number of the last order acknowledged; 0 for a new store.

@@ -1,0 +1,143 @@
+//! What the files of a catalogue say beyond what the catalogue keeps, so that they can be written
+//! again: files on disk may have been replaced, or refused, since they were read.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use super::availability;
+use crate::domain::{
+    catalog::Catalog,
+    order::EpochSeconds,
+    slot::{Opening, ParticularsIx},
+};
+
+/// The files of a catalogue, as far as the catalogue itself does not keep what they say.
+#[derive(Debug, Default)]
+pub struct Originals {
+    /// Elements of the merchant feed, as they were written, each on one line.
+    pub(super) merchants: Vec<Box<str>>,
+    /// Elements of the service feed, the same.
+    pub(super) services: Vec<Box<str>>,
+    /// What openings have besides their slots and spots; openings that have the same share it.
+    pub(super) particulars: Vec<Particulars>,
+    /// The rules file.
+    pub(super) rules: Option<Box<str>>,
+}
+
+/// A kind of piece that a catalogue folder is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An element of the merchant feed.
+    Merchant,
+    /// An element of the service feed.
+    Service,
+    /// An element of the availability feed.
+    Availability,
+    /// The rules file.
+    Rules,
+}
+
+/// A piece of a catalogue folder: an object of JSON on one line, or the text of the rules file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its text.
+    pub text: Cow<'a, str>,
+}
+
+impl Originals {
+    /// All pieces but the availability.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let merchants = pieces(Kind::Merchant, &self.merchants);
+        let services = pieces(Kind::Service, &self.services);
+        merchants.chain(services).chain(pieces(Kind::Rules, self.rules.as_slice()))
+    }
+
+    /// What an opening of this catalogue brings to a slot of which so many spots can be sold.
+    #[must_use]
+    pub fn availability(
+        &self,
+        catalog: &Catalog,
+        opening: &Opening,
+        start_sec: EpochSeconds,
+        spots_open: u32,
+    ) -> Piece<'static> {
+        let particulars = &self.particulars[opening.particulars.0 as usize];
+        let text = availability::write(catalog, particulars, opening, start_sec, spots_open);
+        Piece { kind: Kind::Availability, text: text.into() }
+    }
+}
+
+fn pieces(kind: Kind, texts: &[Box<str>]) -> impl Iterator<Item = Piece<'_>> {
+    texts.iter().map(move |text| Piece { kind, text: text.as_ref().into() })
+}
+
+/// What an element of the availability feed says that rules take no interest in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Particulars {
+    /// Members of the element, as an object.
+    pub(super) members: Box<str>,
+    /// Until how long before the start a booking can be cancelled online; negative for after it.
+    pub(super) cancellable_sec: Option<EpochSeconds>,
+}
+
+/// Gives equal particulars one index.
+#[derive(Debug, Default)]
+pub(super) struct Gathered(HashMap<Particulars, ParticularsIx>);
+
+impl Gathered {
+    pub(super) fn index(&mut self, particulars: Particulars) -> ParticularsIx {
+        let next = ParticularsIx(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
+        *self.0.entry(particulars).or_insert(next)
+    }
+
+    /// All of them, in the order of their indexes.
+    pub(super) fn into_list(self) -> Vec<Particulars> {
+        let mut list: Vec<_> = self.0.into_iter().collect();
+        list.sort_unstable_by_key(|&(_, ParticularsIx(ix))| ix);
+        list.into_iter().map(|(particulars, _)| particulars).collect()
+    }
+}
+
+/// JSON without the white space between its parts, so without line breaks.
+pub(super) fn on_one_line(json: &str) -> Box<str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let means_something = |letter: &char| {
+        let keeps = quoted || !letter.is_ascii_whitespace();
+        quoted ^= *letter == '"' && !escaped;
+        escaped = quoted && *letter == '\\' && !escaped;
+        keeps
+    };
+    json.chars().filter(means_something).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_stays_only_where_it_means_something() {
+        for (json, expected) in [
+            ("{ \"a b\" :\t[1 , \"\"] ,\r\n \"c\": null }", r#"{"a b":[1,""],"c":null}"#),
+            (r#"[ " \" , \\" , " { : " ]"#, r#"[" \" , \\"," { : "]"#),
+            (r#" "é \n ü" "#, r#""é \n ü""#),
+        ] {
+            assert_eq!(&*on_one_line(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn equal_particulars_share_an_index() {
+        let particulars =
+            |members: &str, cancellable_sec| Particulars { members: members.into(), cancellable_sec };
+        let mut gathered = Gathered::default();
+        let given = [("{}", None), ("{}", Some(0)), ("{\"a\":1}", None), ("{}", Some(0)), ("{}", None)];
+        let indexes = given.map(|(members, sec)| gathered.index(particulars(members, sec)).0);
+        assert_eq!(indexes, [0, 1, 2, 1, 0]);
+        let list = gathered.into_list();
+        assert_eq!(
+            list,
+            [("{}", None), ("{}", Some(0)), ("{\"a\":1}", None)].map(|(it, sec)| particulars(it, sec))
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! The commands and the words they take.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
+
+use clap::{Arg, ArgAction, Command, value_parser};
+
+use super::{EXIT_CODES, export_feeds::days_taken};
+use crate::config;
+
+pub(super) const SERVE: &str = "serve";
+pub(super) const CHECK_CATALOG: &str = "check-catalog";
+pub(super) const FEEDS: &str = "feeds";
+pub(super) const EXPORT: &str = "export";
+pub(super) const SETTINGS: &str = "settings";
+pub(super) const HASH_PASSWORD: &str = "hash-password";
+pub(super) const DIR: &str = "dir";
+pub(super) const OUT: &str = "out";
+pub(super) const FROM: &str = "from";
+pub(super) const DAYS: &str = "days";
+pub(super) const GZIP: &str = "gzip";
+
+pub(super) fn command() -> Command {
+    let dir = Arg::new(DIR).value_name("DIR").required(true).value_parser(value_parser!(PathBuf));
+    Command::new("boxoffice")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .after_help(exit_codes())
+        .args(config::args())
+        .subcommand(Command::new(SERVE).about("Serve calls; also without any command").args(config::args()))
+        .subcommand(
+            Command::new(CHECK_CATALOG)
+                .about("Read the catalogue files in a directory and report all that is wrong")
+                .arg(dir.help("Directory of the catalogue files")),
+        )
+        .subcommand(
+            Command::new(FEEDS)
+                .about("Feeds for Google, with what is left of what is on sale")
+                .subcommand_required(true)
+                .subcommand(export()),
+        )
+        .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
+        .subcommand(
+            Command::new(HASH_PASSWORD)
+                .about("Read a password from standard input and print its hash for the credentials file"),
+        )
+}
+
+fn export() -> Command {
+    let text = |name: &'static str, label: &'static str| {
+        Arg::new(name).long(name).value_name(label).value_parser(value_parser!(OsString))
+    };
+    let out = "Directory to write; there may be an earlier export, which it replaces as a whole";
+    let from = "Operator's address of the running server to ask, such as http://127.0.0.1:50052; without it, \
+                the catalogue and the store of a server of these settings are read, which must not be running";
+    let days = format!("Only slots that start within so many days, {}", days_taken());
+    Command::new(EXPORT)
+        .about("Write merchant, service and availability feeds and the rules file into a directory")
+        .arg(text(OUT, "DIR").required(true).help(out).value_parser(value_parser!(PathBuf)))
+        .arg(text(FROM, "URL").help(from))
+        .arg(text(DAYS, "DAYS").help(days))
+        .arg(Arg::new(GZIP).long(GZIP).action(ArgAction::SetTrue).help("Zip the feeds"))
+        .args(config::args())
+}
+
+fn exit_codes() -> String {
+    let lines = EXIT_CODES.iter().map(|(code, meaning)| format!("\n  {code:>2}  {meaning}"));
+    format!("Exit codes:{}", lines.collect::<String>())
+}
+
+/// Whether a word is that of a command, at any level.
+pub(super) fn is_command(word: &OsStr) -> bool {
+    all_commands(&command()).iter().any(|command| word == command.get_name())
+}
+
+/// Every flag and every command.
+pub(super) fn words_known() -> impl Iterator<Item = String> {
+    let commands = all_commands(&command());
+    let flags = commands.iter().flat_map(Command::get_arguments).filter_map(Arg::get_long);
+    let flags: Vec<_> = flags.chain(["help", "version"]).map(|flag| format!("--{flag}")).collect();
+    let names = commands.into_iter().skip(1).map(|command| command.get_name().to_owned());
+    flags.into_iter().chain(names)
+}
+
+/// A command and all commands below it.
+fn all_commands(command: &Command) -> Vec<Command> {
+    let below = command.get_subcommands().flat_map(all_commands);
+    [command.clone()].into_iter().chain(below).collect()
+}

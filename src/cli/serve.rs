@@ -1,0 +1,39 @@
+//! Serving calls.
+
+use std::{
+    io::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use super::{INTERNAL, SUCCESS};
+use crate::{config::Config, server, telemetry};
+
+/// How long the last traces may take to be sent, once the server is down.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+pub(super) fn serve(config: &Config, stderr: &mut dyn Write) -> u8 {
+    let telemetry = match telemetry::init(config) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            // There is no other place to say this.
+            let _ = writeln!(stderr, "{error}");
+            return INTERNAL;
+        }
+    };
+    let code = run_server(config);
+    telemetry.finish(config.shutdown.drain_timeout.min(FLUSH_LIMIT));
+    code
+}
+
+fn run_server(config: &Config) -> u8 {
+    match catch_unwind(AssertUnwindSafe(|| server::run(config))) {
+        Ok(Ok(())) => SUCCESS,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the server cannot go on");
+            error.exit_code()
+        }
+        // The panic itself has been logged.
+        Err(_) => INTERNAL,
+    }
+}

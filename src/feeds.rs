@@ -1,0 +1,33 @@
+//! Feeds out: what is on sale, with what is left of it, in the form in which it came in.
+//!
+//! A running server is asked on the operator's address and streams its export as lines of text,
+//! piece by piece; the program that asked writes the files. An export that does not run through a
+//! server writes the same pieces straight to the files. So the server needs no place on disk, and
+//! whoever starts the export has the files where and as whom they want them.
+
+mod lines;
+
+mod client;
+mod door;
+
+pub use client::{FetchError, can_ask, fetch};
+pub(crate) use door::FeedsDoor;
+pub use lines::{Beginning, Line, NotALine};
+
+use crate::app::Export;
+
+/// Where the operator's address gives the export.
+pub const PATH: &str = "/feeds";
+
+/// The query's name for the days that are asked for.
+const DAYS: &str = "days";
+
+/// Hands an export to `put`, line by line.
+///
+/// # Errors
+/// The first of `put`, which ends it.
+pub fn export<E>(export: &Export<'_>, mut put: impl FnMut(Line<'_>) -> Result<(), E>) -> Result<(), E> {
+    put(Line::Begin(Beginning::of(export)))?;
+    export.write(|piece| put(Line::Piece(piece)))?;
+    put(Line::End)
+}

@@ -1,0 +1,129 @@
+//! Asking a running server for its export.
+
+use std::{io, time::Duration};
+
+use http::{Request, StatusCode, Uri, header::HOST};
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{
+    DAYS, PATH,
+    lines::{Line, NotALine},
+};
+
+/// How long the server may say nothing.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
+
+/// Why there is no export, or only a part of it.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError<E> {
+    /// The address is not one that can be asked.
+    #[error("expected an address like http://127.0.0.1:50052")]
+    Address,
+    /// Nobody answers there.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(io::Error),
+    /// It does not speak HTTP, or went away in the middle.
+    #[error("the server broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    /// It went away in the middle, or gave up.
+    #[error("the server broke off before the end")]
+    Unfinished,
+    /// It says nothing any more.
+    #[error("the server has said nothing for {} s", MAX_SILENCE.as_secs())]
+    Silent,
+    /// It does not give an export.
+    #[error("the server refuses ({status}): {message}")]
+    Refused {
+        /// Its answer.
+        status: StatusCode,
+        /// And why.
+        message: String,
+    },
+    /// It gives something else.
+    #[error(transparent)]
+    NotALine(#[from] NotALine),
+    /// Whoever takes the lines takes no more.
+    #[error(transparent)]
+    Taker(E),
+}
+
+/// Whether an address is one of a server that can be asked.
+#[must_use]
+pub fn can_ask(server: &Uri) -> bool {
+    server.scheme_str() == Some("http") && server.authority().is_some()
+}
+
+/// Asks the server whose operator's address this is for the slots that start within `days`, or for
+/// all of them, and hands every line to `take`, the last one included.
+///
+/// # Errors
+/// [`FetchError`]. What was taken before is then no export.
+pub async fn fetch<E>(
+    server: &Uri,
+    days: Option<u32>,
+    take: impl FnMut(Line<'_>) -> Result<(), E>,
+) -> Result<(), FetchError<E>> {
+    let answer = ask(server, days);
+    let answer = timeout(MAX_SILENCE, answer).await.map_err(|_| FetchError::Silent)??;
+    let status = answer.status();
+    if status != StatusCode::OK {
+        let text = answer.into_body().collect().await?.to_bytes();
+        return Err(FetchError::Refused { status, message: message(&text) });
+    }
+    read(answer.into_body(), take).await
+}
+
+async fn ask<E>(server: &Uri, days: Option<u32>) -> Result<http::Response<Incoming>, FetchError<E>> {
+    let authority = server.authority().filter(|_| can_ask(server)).ok_or(FetchError::Address)?;
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await;
+    let stream = TokioIo::new(stream.map_err(FetchError::Unreachable)?);
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    // Its end shows in the answer.
+    tokio::spawn(connection);
+    let query = days.map(|days| format!("?{DAYS}={days}")).unwrap_or_default();
+    let request = Request::get(format!("{PATH}{query}")).header(HOST, authority.as_str());
+    let request = request.body(Empty::<Bytes>::new()).map_err(|_| FetchError::Address)?;
+    Ok(sender.send_request(request).await?)
+}
+
+/// What a refusal says to people.
+fn message(refusal: &[u8]) -> String {
+    let json: Option<serde_json::Value> = serde_json::from_slice(refusal).ok();
+    let message = json.and_then(|json| Some(json["error"]["message"].as_str()?.to_owned()));
+    message.unwrap_or_else(|| String::from_utf8_lossy(refusal).into_owned())
+}
+
+async fn read<E>(
+    mut body: Incoming,
+    mut take: impl FnMut(Line<'_>) -> Result<(), E>,
+) -> Result<(), FetchError<E>> {
+    // The beginning of a line whose end is still to come.
+    let mut begun = Vec::new();
+    let mut is_first = true;
+    loop {
+        let frame = timeout(MAX_SILENCE, body.frame()).await.map_err(|_| FetchError::Silent)?;
+        let frame = frame.ok_or(FetchError::Unfinished)??;
+        let Ok(chunk) = frame.into_data() else { continue };
+        begun.extend_from_slice(&chunk);
+        let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        for line in begun[..whole].split_inclusive(|byte| *byte == b'\n') {
+            let line = Line::read(&line[..line.len() - 1])?;
+            if matches!(line, Line::Begin(_)) != std::mem::take(&mut is_first) {
+                return Err(NotALine.into());
+            }
+            let is_end = line == Line::End;
+            take(line).map_err(FetchError::Taker)?;
+            if is_end {
+                return Ok(());
+            }
+        }
+        begun.drain(..whole);
+    }
+}

@@ -1,0 +1,124 @@
+//! An export as lines of text: a word for what a line is, a space, and JSON.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::Export,
+    catalog_files::{Kind, Piece},
+};
+
+/// What an export says before its first piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Beginning {
+    /// The moment at which it began, in seconds since 1970.
+    pub generation_timestamp: i64,
+    /// How many elements of the availability feed are to come.
+    pub availability: u64,
+    /// For how many days repeated availability is open.
+    pub days: i64,
+}
+
+impl Beginning {
+    pub(super) fn of(export: &Export<'_>) -> Self {
+        let availability = u64::try_from(export.availability()).unwrap_or(u64::MAX);
+        Self { generation_timestamp: export.begun_sec(), availability, days: export.days() }
+    }
+}
+
+/// A line of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// The first one.
+    Begin(Beginning),
+    /// One of those between.
+    Piece(Piece<'a>),
+    /// The last one: without it, an export is not whole.
+    End,
+}
+
+/// A line that no server of this version writes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the server does not speak of its feeds as this program does; are they of one version?")]
+pub struct NotALine;
+
+const BEGIN: &str = "begin";
+const END: &str = "end";
+
+/// The word for each kind of piece.
+const KINDS: [(Kind, &str); 4] = [
+    (Kind::Merchant, "merchant"),
+    (Kind::Service, "service"),
+    (Kind::Availability, "availability"),
+    (Kind::Rules, "rules"),
+];
+
+impl Line<'_> {
+    /// Writes the line with the break after it.
+    pub(super) fn write_to(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Begin(beginning) => writeln!(out, "{BEGIN} {}", serde_json::to_string(beginning)?),
+            Self::Piece(Piece { kind: Kind::Rules, text }) => {
+                writeln!(out, "{} {}", word(Kind::Rules), serde_json::to_string(text)?)
+            }
+            Self::Piece(Piece { kind, text }) => writeln!(out, "{} {text}", word(*kind)),
+            Self::End => writeln!(out, "{END} {{}}"),
+        }
+    }
+}
+
+impl<'a> Line<'a> {
+    /// Reads a line without its break.
+    pub(super) fn read(line: &'a [u8]) -> Result<Self, NotALine> {
+        let line = str::from_utf8(line).map_err(|_| NotALine)?;
+        let (word, text) = line.split_once(' ').ok_or(NotALine)?;
+        let kind = KINDS.iter().find(|(_, known)| *known == word).map(|&(kind, _)| kind);
+        match (word, kind) {
+            (BEGIN, _) => Ok(Self::Begin(serde_json::from_str(text).map_err(|_| NotALine)?)),
+            (END, _) => Ok(Self::End),
+            (_, Some(kind @ Kind::Rules)) => {
+                let text: String = serde_json::from_str(text).map_err(|_| NotALine)?;
+                Ok(Self::Piece(Piece { kind, text: text.into() }))
+            }
+            (_, Some(kind)) => Ok(Self::Piece(Piece { kind, text: text.into() })),
+            (_, None) => Err(NotALine),
+        }
+    }
+}
+
+fn word(kind: Kind) -> &'static str {
+    KINDS.iter().find(|(known, _)| *known == kind).map_or("", |&(_, word)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let piece = |kind, text: &'static str| Line::Piece(Piece { kind, text: text.into() });
+        for line in [
+            Line::Begin(Beginning { generation_timestamp: -7, availability: u64::MAX, days: 3 }),
+            piece(Kind::Merchant, r#"{"merchant_id":"a b"}"#),
+            piece(Kind::Service, r#"{"service_id":"é\n"}"#),
+            piece(Kind::Availability, "{}"),
+            piece(Kind::Rules, "[[merchant]]\nid = \"a\"\n\n"),
+            piece(Kind::Rules, ""),
+            Line::End,
+        ] {
+            let mut bytes = Vec::new();
+            line.write_to(&mut bytes).unwrap();
+            let written = bytes.strip_suffix(b"\n").unwrap();
+            assert!(!written.contains(&b'\n'), "{line:?} takes one line");
+            assert_eq!(Line::read(written), Ok(line));
+        }
+    }
+
+    #[test]
+    fn other_lines_are_refused() {
+        for line in [&b""[..], b"merchant", b"begin 7", b"rules x", b"order {}", b"\xff {}"] {
+            assert_eq!(Line::read(line), Err(NotALine), "{line:?}");
+        }
+    }
+}
