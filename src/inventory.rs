@@ -25,7 +25,7 @@ use crate::domain::{
 
 mod carts;
 
-use carts::Carts;
+use carts::{Cart, Carts};
 
 /// All slots, and the carts that hold spots of them.
 #[derive(Debug, Default)]
@@ -202,10 +202,7 @@ impl Inventory {
         now: EpochSeconds,
         decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
     ) -> Result<(R, Reservation), Outdated> {
-        let held = self.carts.find(cart);
-        let mut held = held.as_ref().map(|cart| lock(cart));
-        let held_slots = held.as_ref().map(|cart| cart.slots.clone()).unwrap_or_default();
-        self.with_slots(keys, &held_slots, |slots| {
+        self.with_cart_and_slots(cart, keys, |held, slots| {
             slots.turn_to(edition)?;
             let (answer, claims) = decide(&slots.seen(keys));
             if claims.is_empty() {
@@ -215,7 +212,7 @@ impl Inventory {
             for claim in &claims {
                 slots.change(claim.slot, |slot| slot.take(claim.ticket, claim.count));
             }
-            let hold = held.as_mut().filter(|held| now < held.expires_sec).map(|held| {
+            let hold = held.filter(|held| held.holds_at(now)).map(|held| {
                 held.slots.clear();
                 (cart, held.expires_sec)
             });
@@ -309,19 +306,41 @@ impl Inventory {
         Arc::clone(&self.slots.entry(key).or_default())
     }
 
+    /// Acts with a cart in hand, if there is one of that key, and with its slots and those of `keys`.
+    fn with_cart_and_slots<R>(
+        &self,
+        cart: CartKey,
+        keys: &[Option<SlotKey>],
+        act: impl FnOnce(Option<&mut Cart>, &mut LockedSlots<'_>) -> R,
+    ) -> R {
+        loop {
+            let held = self.carts.find(cart);
+            let mut held = held.as_ref().map(|cart| lock(cart));
+            let held_slots = held.as_ref().map(|cart| cart.slots.clone()).unwrap_or_default();
+            let found = self.find_slots(keys, &held_slots);
+            let mut slots = LockedSlots::lock(&found);
+            // A cart that was not there a moment ago may hold spots of these very slots by now.
+            if held.is_some() || self.carts.find(cart).is_none() {
+                return act(held.as_deref_mut(), &mut slots);
+            }
+        }
+    }
+
     fn with_slots<R>(
         &self,
         keys: &[Option<SlotKey>],
         more: &[SlotKey],
         act: impl FnOnce(&mut LockedSlots<'_>) -> R,
     ) -> R {
+        act(&mut LockedSlots::lock(&self.find_slots(keys, more)))
+    }
+
+    /// The slots of these keys that are known, in key order.
+    fn find_slots(&self, keys: &[Option<SlotKey>], more: &[SlotKey]) -> Vec<(SlotKey, Arc<Mutex<Slot>>)> {
         let mut wanted: Vec<SlotKey> = keys.iter().flatten().chain(more).copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let found: Vec<(SlotKey, Arc<Mutex<Slot>>)> =
-            wanted.into_iter().filter_map(|key| Some((key, Arc::clone(&*self.slots.get(&key)?)))).collect();
-        let guards = found.iter().map(|(key, slot)| (*key, lock(slot))).collect();
-        act(&mut LockedSlots { guards })
+        wanted.into_iter().filter_map(|key| Some((key, Arc::clone(&*self.slots.get(&key)?)))).collect()
     }
 }
 
@@ -330,7 +349,12 @@ struct LockedSlots<'a> {
     guards: Vec<(SlotKey, MutexGuard<'a, Slot>)>,
 }
 
-impl LockedSlots<'_> {
+impl<'a> LockedSlots<'a> {
+    /// Locks slots, which are in key order.
+    fn lock(found: &'a [(SlotKey, Arc<Mutex<Slot>>)]) -> Self {
+        Self { guards: found.iter().map(|(key, slot)| (*key, lock(slot))).collect() }
+    }
+
     /// Turns all of them, or none if one has turned further.
     fn turn_to(&mut self, edition: Edition) -> Result<(), Outdated> {
         // One that has turned further may come after one that has not turned at all. That one may
@@ -366,6 +390,8 @@ impl LockedSlots<'_> {
 
 /// Locks, poisoned or not: a panic can only come from a decision, which changes nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    #[cfg(test)]
+    crate::tests::schedules::before_lock(mutex);
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

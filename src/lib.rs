@@ -41,3 +41,6 @@ pub mod clock;
 pub mod config;
 pub mod server;
 pub mod telemetry;
+
+#[cfg(test)]
+pub(crate) mod tests;

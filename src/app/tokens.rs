@@ -56,6 +56,8 @@ impl Tokens {
 impl Drop for TokenGuard {
     fn drop(&mut self) {
         self.tokens.at_work.remove(&self.token);
+        #[cfg(test)]
+        crate::tests::schedules::point();
     }
 }
 
