@@ -80,7 +80,8 @@ impl<M: Sequential> Search<'_, M> {
     /// Whether the calls that are not `done` can follow.
     fn goes_on(&mut self, done: u64, state: M) -> bool {
         let open = |at: &usize| done & 1 << at == 0;
-        let Some(first_end) = (0..self.events.len()).filter(open).map(|at| self.events[at].ended).min() else {
+        let Some(first_end) = (0..self.events.len()).filter(open).map(|at| self.events[at].ended).min()
+        else {
             return true;
         };
         if !self.seen.insert((done, state.clone())) {

@@ -20,12 +20,25 @@ enum Call {
     /// Looks at all slots at one moment, as a cart or as nobody.
     Look(Option<u8>),
     /// Keeps spots of slots for a cart, in place of what it had.
-    Hold { cart: u8, slots: Vec<usize>, count: u32 },
+    Hold {
+        cart: u8,
+        slots: Vec<usize>,
+        count: u32,
+    },
     /// Takes spots of slots for the order of a cart.
-    Reserve { by: usize, cart: u8, slots: Vec<usize>, count: u32 },
+    Reserve {
+        by: usize,
+        cart: u8,
+        slots: Vec<usize>,
+        count: u32,
+    },
     /// Ends somebody's order, placed or given up.
-    Settle { by: usize },
-    Release { by: usize },
+    Settle {
+        by: usize,
+    },
+    Release {
+        by: usize,
+    },
     /// Gives up what a cart holds.
     LetGo(u8),
     /// Puts another edition on sale, with these allotments.
@@ -180,9 +193,9 @@ impl Shop {
     fn reserve(&self, by: usize, cart: u8, slots: &[usize], count: u32) -> Answer {
         let (river, key) = (&self.river, cart_key(cart));
         let (fits, reservation) = self.decide(|edition| {
-            river.inventory.reserve(edition, &river.asked(slots), key, NOW, |seen| {
-                self.claim(seen, cart, slots, count)
-            })
+            river
+                .inventory
+                .reserve(edition, &river.asked(slots), key, NOW, |seen| self.claim(seen, cart, slots, count))
         });
         if fits {
             self.making.lock().unwrap().insert(by, reservation);

@@ -1,54 +1,32 @@
-//! The one thread that writes: group commit with natural batching.
-
-use std::sync::mpsc;
+//! The one thread that writes: batches become journal entries, synced before anyone is answered.
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use super::{AcknowledgedMark, Names, keys};
+use super::{AcknowledgedMark, Batches, Names, keys};
 use crate::store::{Change, StoreError, StoreState, names, record};
 
-/// A change that waits to be written, and who waits for it.
-pub(super) struct Waiting {
-    pub(super) change: Change,
-    pub(super) done: oneshot::Sender<Result<(), StoreError>>,
-}
-
+/// What the writing thread works with.
 pub(super) struct Writer {
     pub(super) database: Database,
     pub(super) records: Keyspace,
     pub(super) names: Names,
     pub(super) last_sequence: u64,
     pub(super) mark: AcknowledgedMark,
-    pub(super) batch_max: usize,
     pub(super) state: watch::Sender<StoreState>,
 }
 
 impl Writer {
-    /// Writes until nobody can send any more, or until a write fails; from then on everything is
+    /// Writes until nobody can hand in any more, or until a write fails; from then on everything is
     /// refused, because nobody knows what is on disk.
-    pub(super) fn run(mut self, waiting: &mpsc::Receiver<Waiting>) {
-        while let Ok(first) = waiting.recv() {
-            let rest = waiting.try_iter().take(self.batch_max - 1);
-            let batch: Vec<Waiting> = std::iter::once(first).chain(rest).collect();
-            let outcome = self.write(&batch);
-            if let Err(error) = &outcome {
-                self.fail(error);
-            }
-            for Waiting { done, .. } in batch {
-                // Who has stopped waiting is told nothing; the change stands all the same.
-                let _ = done.send(outcome.clone());
-            }
-        }
+    pub(super) fn run(mut self, batches: Batches<Change>) {
+        batches.serve(|changes| self.write(changes).inspect_err(|error| self.fail(error)));
     }
 
-    fn write(&mut self, waiting: &[Waiting]) -> Result<(), StoreError> {
-        if let StoreState::Failed(reason) = &*self.state.borrow() {
-            return Err(StoreError::Failed(reason.clone()));
-        }
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
         let before = self.last_sequence;
-        for Waiting { change, .. } in waiting {
+        for change in changes {
             self.put(&mut batch, change);
         }
         batch.commit().map_err(failed)?;
@@ -90,10 +68,8 @@ impl Writer {
     }
 
     fn fail(&self, error: &StoreError) {
-        let already = self.state.send_replace(StoreState::Failed(error.to_string()));
-        if already == StoreState::Open {
-            tracing::error!(%error, "a write failed; no further order is taken until a restart");
-        }
+        self.state.send_replace(StoreState::Failed(error.to_string()));
+        tracing::error!(%error, "a write failed; no further order is taken until a restart");
     }
 }
 

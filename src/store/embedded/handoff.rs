@@ -1,0 +1,80 @@
+//! From those who commit to the one who writes: group commit with natural batching.
+//!
+//! Whatever is waiting goes into one batch; while that is being written, the next one gathers. Who
+//! hands a change in is answered once its batch has been written. The first write that fails is the
+//! last: it is the answer for everyone from then on, because nobody knows what is on disk.
+
+use std::sync::mpsc;
+
+use tokio::sync::oneshot;
+
+use crate::store::StoreError;
+
+/// A change that waits to be written, and who waits for it.
+struct Waiting<C> {
+    change: C,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// Where changes are handed in.
+pub(super) struct Intake<C>(mpsc::Sender<Waiting<C>>);
+
+/// Where they come out.
+pub(super) struct Batches<C> {
+    waiting: mpsc::Receiver<Waiting<C>>,
+    most: usize,
+}
+
+/// A way from one to the other, for at most so many changes in one batch.
+pub(super) fn handoff<C>(most: usize) -> (Intake<C>, Batches<C>) {
+    let (intake, waiting) = mpsc::channel();
+    (Intake(intake), Batches { waiting, most: most.max(1) })
+}
+
+impl<C> Intake<C> {
+    /// Hands a change in and gives what comes of it. It is on its way even if nobody waits for that.
+    pub(super) fn hand_in(&self, change: C) -> impl Future<Output = Result<(), StoreError>> + use<C> {
+        let (done, written) = oneshot::channel();
+        let sent = self.0.send(Waiting { change, done }).is_ok();
+        async move {
+            let stopped = || StoreError::Failed("the writer has stopped".to_owned());
+            if !sent {
+                return Err(stopped());
+            }
+            written.await.map_err(|_| stopped())?
+        }
+    }
+}
+
+impl<C> Batches<C> {
+    /// Writes one batch after another and answers those who wait for it, until nobody can hand in
+    /// any more.
+    pub(super) fn serve(self, mut write: impl FnMut(&[C]) -> Result<(), StoreError>) {
+        let mut outcome = Ok(());
+        while let Some((changes, callers)) = self.next() {
+            outcome = outcome.and_then(|()| write(&changes));
+            for done in callers {
+                // Who has stopped waiting is told nothing; the change stands all the same.
+                let _ = done.send(outcome.clone());
+            }
+        }
+    }
+
+    /// Whatever is waiting, as soon as anything is.
+    fn next(&self) -> Option<(Vec<C>, Vec<oneshot::Sender<Result<(), StoreError>>>)> {
+        let first = self.first()?;
+        let batch = std::iter::once(first).chain(self.waiting.try_iter()).take(self.most);
+        Some(batch.map(|Waiting { change, done }| (change, done)).unzip())
+    }
+
+    fn first(&self) -> Option<Waiting<C>> {
+        #[cfg(test)]
+        if let Some(first) = crate::tests::schedules::receive(&self.waiting) {
+            return first.ok();
+        }
+        self.waiting.recv().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;
