@@ -1,0 +1,145 @@
+//! What is done to a server, by chance.
+
+use fastrand::Rng;
+
+/// Something that is done. Numbers choose among what there is when its turn comes.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Check { cart: Option<usize>, merchant: Merchant, lines: Vec<Line> },
+    Create { token: usize, user: usize, merchant: Merchant, lines: Vec<Line>, fees: Fees, payment: Payment },
+    /// Sends a request again that was sent before.
+    Again(usize),
+    /// Sends another request under a token of one that was sent before.
+    Otherwise(usize),
+    ListUser(usize),
+    ListIds(Vec<usize>),
+    LookUp(Vec<(usize, i32)>),
+    Count(usize),
+    Replace(u64),
+    Sleep(i64),
+    Restart,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Merchant {
+    Known,
+    Unknown,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) slot: usize,
+    pub(super) tickets: Vec<(&'static str, i32)>,
+    pub(super) price: Priced,
+    pub(super) answered: bool,
+}
+
+/// Which price a line carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Priced {
+    Right,
+    WithoutDeals,
+    Former,
+    Off(i64),
+    Missing,
+    Negative,
+    Foreign,
+}
+
+/// Which fees an order states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fees {
+    Right,
+    Off,
+    Absent,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Payment {
+    None,
+    Google,
+    Partner(&'static str),
+    /// The bank's challenge has been passed.
+    Challenged,
+}
+
+fn one_of<T: Copy>(chance: &mut Rng, all: &[T]) -> T {
+    all[chance.usize(..all.len())]
+}
+
+fn line(chance: &mut Rng) -> Line {
+    let slot = one_of(chance, &[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6]);
+    let tickets = match slot {
+        3 => one_of(chance, &[&[][..], &[], &[], &[], &[("adult", 1)]]).to_vec(),
+        4 => one_of(chance, &[&[("seat", 1)][..], &[("seat", 2)], &[("seat", 3)], &[]]).to_vec(),
+        _ => (0..one_of(chance, &[1, 1, 1, 2, 2, 3])).map(|_| ticket(chance)).collect(),
+    };
+    let price = match chance.u8(..24) {
+        0 => Priced::Missing,
+        1 => Priced::Negative,
+        2 => Priced::Foreign,
+        3 => Priced::Off(10_000),
+        4 => Priced::Off(-10_000),
+        5 => Priced::WithoutDeals,
+        6 | 7 => Priced::Former,
+        _ => Priced::Right,
+    };
+    Line { slot, tickets, price, answered: chance.u8(..6) > 0 }
+}
+
+fn ticket(chance: &mut Rng) -> (&'static str, i32) {
+    let id = one_of(chance, &["adult", "adult", "adult", "adult", "adult", "child", "child", "vip", "vip"]);
+    match chance.u8(..40) {
+        0 => (id, 0),
+        1 => (id, -1),
+        2 => ("stranger", 1),
+        _ => (id, one_of(chance, &[1, 1, 1, 2, 2, 2, 3, 4, 5])),
+    }
+}
+
+fn lines(chance: &mut Rng) -> Vec<Line> {
+    (0..one_of(chance, &[0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3])).map(|_| line(chance)).collect()
+}
+
+fn payment(chance: &mut Rng) -> Payment {
+    match chance.u8(..16) {
+        0 => Payment::Google,
+        1..=3 => Payment::Partner("decline"),
+        4 => Payment::Partner("reject-jcb"),
+        5 => Payment::Partner("error"),
+        6 => Payment::Partner("3ds1"),
+        7 => Payment::Challenged,
+        8 => Payment::Partner("hang"),
+        9..=11 => Payment::Partner("approve"),
+        _ => Payment::None,
+    }
+}
+
+/// A step; restarts only where what was ordered outlives them.
+pub(super) fn step(chance: &mut Rng, durable: bool) -> Step {
+    let merchant = if chance.u8(..40) == 0 { Merchant::Unknown } else { Merchant::Known };
+    match chance.u8(..100) {
+        0..=29 => {
+            let cart = (chance.u8(..3) > 0).then(|| chance.usize(..24));
+            Step::Check { cart, merchant, lines: lines(chance) }
+        }
+        30..=61 => Step::Create {
+            token: chance.usize(..24),
+            user: chance.usize(..2),
+            merchant,
+            lines: lines(chance),
+            fees: one_of(chance, &[Fees::Right, Fees::Right, Fees::Right, Fees::Right, Fees::Off, Fees::Absent]),
+            payment: payment(chance),
+        },
+        62..=66 => Step::Again(chance.usize(..)),
+        67..=69 => Step::Otherwise(chance.usize(..)),
+        70..=73 => Step::ListUser(chance.usize(..3)),
+        74..=76 => Step::ListIds((0..4).map(|_| chance.usize(..)).collect()),
+        77..=80 => Step::LookUp((0..3).map(|_| (chance.usize(..7), chance.i32(-1..8))).collect()),
+        81..=83 => Step::Count(chance.usize(..7)),
+        84..=88 => Step::Replace(chance.u64(..)),
+        89..=97 => Step::Sleep(one_of(chance, &[1, 60, 299, 301, 599, 600, 601, 1800, 3600])),
+        _ if durable => Step::Restart,
+        _ => Step::Sleep(1),
+    }
+}
