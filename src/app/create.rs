@@ -82,7 +82,11 @@ impl App {
         Ok(replay.map(|replay| replay.order))
     }
 
-    async fn create_under(&self, _token: TokenGuard, command: CreateOrder) -> Result<Created, Refusal> {
+    pub(super) async fn create_under(
+        &self,
+        _token: TokenGuard,
+        command: CreateOrder,
+    ) -> Result<Created, Refusal> {
         if let Some(replay) = self.store.by_token(&command.token)? {
             return replayed(&command, replay);
         }

@@ -24,12 +24,21 @@ pub(super) struct Cart {
     pub(super) slots: Vec<SlotKey>,
     /// When the hold ends.
     pub(super) expires_sec: EpochSeconds,
+    /// How often the hold has been replaced or let go.
+    pub(super) changes: u64,
 }
 
 impl Cart {
     /// Whether it holds anything.
     pub(super) fn holds_at(&self, now: EpochSeconds) -> bool {
         !self.slots.is_empty() && now < self.expires_sec
+    }
+
+    /// Holds other slots from now on, and gives those that it has held.
+    pub(super) fn replace(&mut self, slots: Vec<SlotKey>, expires_sec: EpochSeconds) -> Vec<SlotKey> {
+        self.expires_sec = expires_sec;
+        self.changes += 1;
+        std::mem::replace(&mut self.slots, slots)
     }
 }
 
@@ -66,7 +75,7 @@ impl Carts {
         expires_sec: EpochSeconds,
     ) -> Arc<Mutex<Cart>> {
         self.sweep(now);
-        let new = || Arc::new(Mutex::new(Cart { slots: Vec::new(), expires_sec }));
+        let new = || Arc::new(Mutex::new(Cart { expires_sec, ..Cart::default() }));
         Arc::clone(&self.carts.entry(cart).or_insert_with(new))
     }
 

@@ -95,7 +95,7 @@ impl EmbeddedStore {
         };
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || writer.run(batches))
+            .spawn(move || writer.run(&batches))
             .map_err(cannot_open)?;
         Ok(Self { records, names, intake, state, last_sequence, _writer: WriterThread(Some(writer)) })
     }

@@ -53,7 +53,7 @@ impl<M: Sequential> History<M> {
 
     /// Fails unless there is an order of all calls in which each gets the answer it got and none comes
     /// before another that had ended when it began.
-    pub(crate) fn must_be_linearizable(self, start: M) {
+    pub(crate) fn must_be_linearizable(self, start: &M) {
         let events = self.events.into_inner().unwrap();
         assert!(events.len() <= 64, "a set of calls is kept in 64 bits");
         let whole = Search { events: &events, seen: HashSet::new() }.goes_on(0, start);
@@ -78,7 +78,7 @@ struct Search<'a, M: Sequential> {
 
 impl<M: Sequential> Search<'_, M> {
     /// Whether the calls that are not `done` can follow.
-    fn goes_on(&mut self, done: u64, state: M) -> bool {
+    fn goes_on(&mut self, done: u64, state: &M) -> bool {
         let open = |at: &usize| done & 1 << at == 0;
         let Some(first_end) = (0..self.events.len()).filter(open).map(|at| self.events[at].ended).min()
         else {
@@ -90,7 +90,7 @@ impl<M: Sequential> Search<'_, M> {
         (0..self.events.len()).filter(open).any(|at| {
             let Event { began, call, answer, .. } = &self.events[at];
             let mut next = state.clone();
-            *began < first_end && next.answer(call) == *answer && self.goes_on(done | 1 << at, next)
+            *began < first_end && next.answer(call) == *answer && self.goes_on(done | 1 << at, &next)
         })
     }
 }
@@ -123,7 +123,7 @@ mod tests {
     fn fits(events: Vec<(u64, u64, Call, u32)>) -> bool {
         let event = |(began, ended, call, answer)| Event { began, ended, call, answer };
         let events: Vec<_> = events.into_iter().map(event).collect();
-        Search { events: &events, seen: HashSet::new() }.goes_on(0, Register(0))
+        Search { events: &events, seen: HashSet::new() }.goes_on(0, &Register(0))
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Stage {
         thread::scope(|scope| {
             for (me, actor) in actors.into_iter().enumerate() {
                 let run = Arc::clone(&run);
-                scope.spawn(move || act(run, me, actor));
+                scope.spawn(move || act(&run, me, actor));
             }
             run.begin();
         });
@@ -162,8 +162,8 @@ impl Stage {
 }
 
 /// What an actor's thread does.
-fn act(run: Arc<Run>, me: usize, actor: Actor<'_>) {
-    PART.set(Some(Part { run: Arc::clone(&run), me }));
+fn act(run: &Arc<Run>, me: usize, actor: Actor<'_>) {
+    PART.set(Some(Part { run: Arc::clone(run), me }));
     let acted = panic::catch_unwind(AssertUnwindSafe(|| {
         run.wait_for_turn(lock(&run.play), me);
         actor();

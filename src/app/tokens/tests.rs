@@ -83,7 +83,7 @@ fn three_callers(stage: &Stage, manner: Manner) {
 #[test]
 fn one_acts_at_a_time_and_nobody_waits_for_ever_under_every_schedule() {
     let schedules = every_schedule(3, |stage| three_callers(stage, RIGHT)).unwrap();
-    println!("{schedules} schedules");
+    eprintln!("{schedules} schedules");
 }
 
 fn looked_at_and_then_claimed(desk: &Desk) -> TokenClaim {
@@ -106,6 +106,6 @@ fn a_claim_in_two_steps_and_a_token_that_is_not_let_go_are_found_out() {
     ] {
         let caught = every_schedule(3, |stage| three_callers(stage, manner)).unwrap_err();
         assert!(caught.why.contains(expected), "{}", caught.why);
-        println!("{expected}: found out after {} schedules", caught.schedules);
+        eprintln!("{expected}: found out after {} schedules", caught.schedules);
     }
 }

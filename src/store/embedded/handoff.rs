@@ -10,10 +10,13 @@ use tokio::sync::oneshot;
 
 use crate::store::StoreError;
 
+/// Who waits for a change to be written.
+type Caller = oneshot::Sender<Result<(), StoreError>>;
+
 /// A change that waits to be written, and who waits for it.
 struct Waiting<C> {
     change: C,
-    done: oneshot::Sender<Result<(), StoreError>>,
+    done: Caller,
 }
 
 /// Where changes are handed in.
@@ -49,7 +52,7 @@ impl<C> Intake<C> {
 impl<C> Batches<C> {
     /// Writes one batch after another and answers those who wait for it, until nobody can hand in
     /// any more.
-    pub(super) fn serve(self, mut write: impl FnMut(&[C]) -> Result<(), StoreError>) {
+    pub(super) fn serve(&self, mut write: impl FnMut(&[C]) -> Result<(), StoreError>) {
         let mut outcome = Ok(());
         while let Some((changes, callers)) = self.next() {
             outcome = outcome.and_then(|()| write(&changes));
@@ -61,7 +64,7 @@ impl<C> Batches<C> {
     }
 
     /// Whatever is waiting, as soon as anything is.
-    fn next(&self) -> Option<(Vec<C>, Vec<oneshot::Sender<Result<(), StoreError>>>)> {
+    fn next(&self) -> Option<(Vec<C>, Vec<Caller>)> {
         let first = self.first()?;
         let batch = std::iter::once(first).chain(self.waiting.try_iter()).take(self.most);
         Some(batch.map(|Waiting { change, done }| (change, done)).unzip())

@@ -19,7 +19,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes until nobody can hand in any more, or until a write fails; from then on everything is
     /// refused, because nobody knows what is on disk.
-    pub(super) fn run(mut self, batches: Batches<Change>) {
+    pub(super) fn run(mut self, batches: &Batches<Change>) {
         batches.serve(|changes| self.write(changes).inspect_err(|error| self.fail(error)));
     }
 

@@ -5,8 +5,19 @@ use fastrand::Rng;
 /// Something that is done. Numbers choose among what there is when its turn comes.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Check { cart: Option<usize>, merchant: Merchant, lines: Vec<Line> },
-    Create { token: usize, user: usize, merchant: Merchant, lines: Vec<Line>, fees: Fees, payment: Payment },
+    Check {
+        cart: Option<usize>,
+        merchant: Merchant,
+        lines: Vec<Line>,
+    },
+    Create {
+        token: usize,
+        user: usize,
+        merchant: Merchant,
+        lines: Vec<Line>,
+        fees: Fees,
+        payment: Payment,
+    },
     /// Sends a request again that was sent before.
     Again(usize),
     /// Sends another request under a token of one that was sent before.
@@ -128,7 +139,10 @@ pub(super) fn step(chance: &mut Rng, durable: bool) -> Step {
             user: chance.usize(..2),
             merchant,
             lines: lines(chance),
-            fees: one_of(chance, &[Fees::Right, Fees::Right, Fees::Right, Fees::Right, Fees::Off, Fees::Absent]),
+            fees: one_of(
+                chance,
+                &[Fees::Right, Fees::Right, Fees::Right, Fees::Right, Fees::Off, Fees::Absent],
+            ),
             payment: payment(chance),
         },
         62..=66 => Step::Again(chance.usize(..)),

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::support::{NOW, tomorrow_at};
 
+/// Service, start and duration.
+pub(super) type SlotName = (String, i64, i64);
+
 pub(super) const MERCHANT: &str = "harbour";
 pub(super) const HOLD_SEC: i64 = 600;
 /// Fees of single tickets, of an order with a tour, and of every order.
@@ -72,7 +75,7 @@ pub(super) fn menu(service: &str) -> &'static [&'static str] {
 }
 
 /// The seconds between which a slot can be booked, both included.
-pub(super) fn booking_window((service, start, duration): &(String, i64, i64)) -> (i64, i64) {
+pub(super) fn booking_window((service, start, duration): &SlotName) -> (i64, i64) {
     match service.as_str() {
         "tour" => (0, start - 3600),
         "chat" => (0, start + duration - 600),
@@ -92,7 +95,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn slot(&self) -> (String, i64, i64) {
+    pub(super) fn slot(&self) -> SlotName {
         (self.service.into(), self.start, self.duration)
     }
 
@@ -102,9 +105,17 @@ impl Pool {
 }
 
 /// The slots that can be asked for; the last two are not there.
-pub(super) fn slots() -> [(String, i64, i64); 7] {
-    [("tour", 10, 3600), ("tour", 12, 3600), ("tour", 14, 3600), ("chat", 11, 1800), ("night", 20, 7200), ("tour", 15, 3600), ("ghost", 10, 3600)]
-        .map(|(service, hour, duration)| (service.into(), tomorrow_at(hour, 0), duration))
+pub(super) fn slots() -> [SlotName; 7] {
+    [
+        ("tour", 10, 3600),
+        ("tour", 12, 3600),
+        ("tour", 14, 3600),
+        ("chat", 11, 1800),
+        ("night", 20, 7200),
+        ("tour", 15, 3600),
+        ("ghost", 10, 3600),
+    ]
+    .map(|(service, hour, duration)| (service.into(), tomorrow_at(hour, 0), duration))
 }
 
 /// What changes from one catalogue to the next.
