@@ -18,6 +18,11 @@ pub(super) enum Step {
         fees: Fees,
         payment: Payment,
     },
+    /// Orders what a cart had when it was last looked at.
+    Order {
+        cart: usize,
+        payment: Payment,
+    },
     /// Sends a request again that was sent before.
     Again(usize),
     /// Sends another request under a token of one that was sent before.
@@ -79,37 +84,53 @@ fn one_of<T: Copy>(chance: &mut Rng, all: &[T]) -> T {
 }
 
 fn line(chance: &mut Rng) -> Line {
-    let slot = one_of(chance, &[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6]);
+    let slot = one_of(chance, &[0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6]);
     let tickets = match slot {
         3 => one_of(chance, &[&[][..], &[], &[], &[], &[("adult", 1)]]).to_vec(),
         4 => one_of(chance, &[&[("seat", 1)][..], &[("seat", 2)], &[("seat", 3)], &[]]).to_vec(),
-        _ => (0..one_of(chance, &[1, 1, 1, 2, 2, 3])).map(|_| ticket(chance)).collect(),
+        _ if chance.u8(..4) == 0 => (0..chance.usize(..4)).map(|_| ticket(chance)).collect(),
+        _ => one_of(chance, PARTIES).to_vec(),
     };
-    let price = match chance.u8(..24) {
-        0 => Priced::Missing,
-        1 => Priced::Negative,
-        2 => Priced::Foreign,
-        3 => Priced::Off(10_000),
-        4 => Priced::Off(-10_000),
-        5 => Priced::WithoutDeals,
-        6 | 7 => Priced::Former,
+    let price = match chance.u8(..30) {
+        0 => one_of(chance, &[Priced::Missing, Priced::Negative, Priced::Foreign]),
+        1 => Priced::Off(10_000),
+        2 => Priced::Off(-10_000),
+        3 => Priced::WithoutDeals,
+        4 | 5 => Priced::Former,
         _ => Priced::Right,
     };
     Line { slot, tickets, price, answered: chance.u8(..6) > 0 }
 }
 
+/// Parties as they mostly come.
+const PARTIES: &[&[(&str, i32)]] = &[
+    &[("adult", 1)],
+    &[("adult", 2)],
+    &[("adult", 2)],
+    &[("adult", 4)],
+    &[("adult", 5)],
+    &[("adult", 2), ("child", 1)],
+    &[("child", 2), ("adult", 1)],
+    &[("adult", 4), ("child", 2)],
+    &[("vip", 2)],
+    &[("adult", 1), ("vip", 1)],
+];
+
+/// Some tickets, sensible or not.
 fn ticket(chance: &mut Rng) -> (&'static str, i32) {
-    let id = one_of(chance, &["adult", "adult", "adult", "adult", "adult", "child", "child", "vip", "vip"]);
-    match chance.u8(..40) {
+    let id = one_of(chance, &["adult", "adult", "adult", "child", "child", "vip"]);
+    match chance.u8(..20) {
         0 => (id, 0),
         1 => (id, -1),
         2 => ("stranger", 1),
-        _ => (id, one_of(chance, &[1, 1, 1, 2, 2, 2, 3, 4, 5])),
+        _ => (id, one_of(chance, &[1, 1, 2, 2, 3, 4, 5, 7])),
     }
 }
 
 fn lines(chance: &mut Rng) -> Vec<Line> {
-    (0..one_of(chance, &[0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3])).map(|_| line(chance)).collect()
+    (0..one_of(chance, &[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3]))
+        .map(|_| line(chance))
+        .collect()
 }
 
 fn payment(chance: &mut Rng) -> Payment {
@@ -126,16 +147,20 @@ fn payment(chance: &mut Rng) -> Payment {
     }
 }
 
+/// Tokens, and carts.
+const TOKENS: usize = 80;
+
 /// A step; restarts only where what was ordered outlives them.
 pub(super) fn step(chance: &mut Rng, durable: bool) -> Step {
     let merchant = if chance.u8(..40) == 0 { Merchant::Unknown } else { Merchant::Known };
     match chance.u8(..100) {
-        0..=29 => {
-            let cart = (chance.u8(..3) > 0).then(|| chance.usize(..24));
+        0..=27 => {
+            let cart = (chance.u8(..3) > 0).then(|| chance.usize(..TOKENS));
             Step::Check { cart, merchant, lines: lines(chance) }
         }
-        30..=61 => Step::Create {
-            token: chance.usize(..24),
+        28..=37 => Step::Order { cart: chance.usize(..), payment: payment(chance) },
+        38..=61 => Step::Create {
+            token: chance.usize(..TOKENS),
             user: chance.usize(..2),
             merchant,
             lines: lines(chance),
@@ -152,7 +177,7 @@ pub(super) fn step(chance: &mut Rng, durable: bool) -> Step {
         77..=80 => Step::LookUp((0..3).map(|_| (chance.usize(..7), chance.i32(-1..8))).collect()),
         81..=83 => Step::Count(chance.usize(..7)),
         84..=88 => Step::Replace(chance.u64(..)),
-        89..=97 => Step::Sleep(one_of(chance, &[1, 60, 299, 301, 599, 600, 601, 1800, 3600])),
+        89..=97 => Step::Sleep(one_of(chance, &[1, 60, 60, 299, 301, 599, 600, 601, 1800])),
         _ if durable => Step::Restart,
         _ => Step::Sleep(1),
     }

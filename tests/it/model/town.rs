@@ -141,9 +141,15 @@ impl Catalogue {
         let mut pools = Vec::new();
         let all: &[&[&str]] = &[&[], &[], &["adult"], &["adult", "child"], &[], &[]];
         let slots = slots();
-        for ((at, tag), (tickets, few)) in [(0, ""), (1, "late"), (1, "late"), (2, ""), (3, ""), (4, "")]
-            .into_iter()
-            .zip(all.iter().zip([[14, 9, 3], [9, 12, 0], [5, 7, 2], [8, 10, 4], [2, 3, 1], [6, 8, 0]]))
+        for ((at, tag), (tickets, few)) in
+            [(0, ""), (1, "late"), (1, "late"), (2, ""), (3, ""), (4, "")].into_iter().zip(all.iter().zip([
+                [40, 25, 9],
+                [24, 30, 0],
+                [12, 16, 6],
+                [24, 30, 12],
+                [6, 9, 3],
+                [20, 26, 0],
+            ]))
         {
             let (service, start, duration) = &slots[at];
             let service = ["tour", "chat", "night"].into_iter().find(|known| known == service).unwrap();
