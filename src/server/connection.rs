@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::pending, pin::pin, time::Duration};
 
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -73,7 +73,9 @@ pub(super) async fn serve(
     if !speaks(&stream, http.max_silence, phase.clone()).await {
         return;
     }
-    let service = service_fn(move |request| door.clone().answer(request).map(Ok::<_, Infallible>));
+    let leaving = phase.clone();
+    let service =
+        service_fn(move |request| answer(door.clone(), request, leaving.clone()).map(Ok::<_, Infallible>));
     let mut connection = pin!(http.protocol.serve_connection(TokioIo::new(stream), service));
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
     // The connection goes first: one that is told to end before it has read which protocol is
@@ -91,6 +93,21 @@ pub(super) async fn serve(
         () = grace.as_mut() => {}
         _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
     }
+}
+
+/// Answers a request. Over HTTP/1.1, an answer from a server that goes ends the connection: were it
+/// ended later, that might cross with the next request, which would be lost. HTTP/2 knows better.
+async fn answer(
+    door: impl Door,
+    request: Request<Incoming>,
+    phase: watch::Receiver<Phase>,
+) -> Response<Body> {
+    let is_http1 = request.version() < Version::HTTP_2;
+    let mut answer = door.answer(request).await;
+    if is_http1 && *phase.borrow() > Phase::Serving {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// Whether the peer says anything at all. Where it does not there is nothing to finish, and the

@@ -1,15 +1,17 @@
-//! Which services answer on a connection: over gRPC the contract, health, and reflection in both
-//! versions; over REST the contract and health.
+//! Which services answer on a connection: over gRPC and gRPC-Web the contract, health, and
+//! reflection in both versions; over REST the contract and health.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
+use futures_util::FutureExt;
+use http::{HeaderMap, Method, Request, Response, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use tonic::{Code, Status, body::Body, service::Routes};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::{Builder, Error};
-use tower::ServiceExt;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer, ServiceExt, service_fn};
 
 use super::connection::Door;
 use crate::{
@@ -40,25 +42,57 @@ impl Door for Doors {
     /// Also in the place of a call that does not, such as one whose message never
     /// comes to its end. Only the beginning of an answer counts: a stream may go on.
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
-        let Self { grpc, rest, max_call } = self;
-        if is_grpc(&request) {
-            match timeout(max_call, grpc.oneshot(request.map(Body::new))).await {
-                Ok(Ok(answer)) => name_refusal(answer),
-                Err(_) => Status::from(Problem::DeadlineExceeded).into_http(),
+        match Spoken::by(&request) {
+            Spoken::Grpc => self.answer_grpc(request.map(Body::new)).await,
+            Spoken::GrpcWeb => self.answer_grpc_web(request).await,
+            Spoken::Rest => {
+                let late = |_| rest::refuse(&Problem::DeadlineExceeded);
+                timeout(self.max_call, self.rest.answer(request)).await.unwrap_or_else(late)
             }
-        } else {
-            let late = |_| rest::refuse(&Problem::DeadlineExceeded);
-            timeout(max_call, rest.answer(request)).await.unwrap_or_else(late)
         }
     }
 }
 
-/// Whether a request says that it is gRPC, or is for the service that only gRPC has.
-fn is_grpc(request: &Request<Incoming>) -> bool {
-    let content_type = request.headers().get(CONTENT_TYPE);
-    let says_so = content_type.is_some_and(|what| what.as_bytes().starts_with(b"application/grpc"));
-    let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
-    says_so || service.is_some_and(|(service, _)| service == SERVICE_NAME)
+impl Doors {
+    async fn answer_grpc(self, request: Request<Body>) -> Response<Body> {
+        match timeout(self.max_call, self.grpc.oneshot(request)).await {
+            Ok(Ok(answer)) => name_refusal(answer),
+            Err(_) => Status::from(Problem::DeadlineExceeded).into_http(),
+        }
+    }
+
+    /// Answers a browser: the same call, with what it cannot read at the end of a stream inside it.
+    async fn answer_grpc_web(self, request: Request<Incoming>) -> Response<Body> {
+        let calls = service_fn(move |request| self.clone().answer_grpc(request).map(Ok::<_, Infallible>));
+        let Ok(answer) = GrpcWebLayer::new().layer(calls).oneshot(request).await;
+        answer
+    }
+}
+
+/// What gRPC-Web adds to the content type of gRPC.
+const WEB: [&[u8]; 4] = [b"-web", b"-web+proto", b"-web-text", b"-web-text+proto"];
+
+/// What a caller speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    Grpc,
+    GrpcWeb,
+    Rest,
+}
+
+impl Spoken {
+    /// What a request says that it is; what is for the service that only gRPC has is gRPC.
+    fn by(request: &Request<Incoming>) -> Self {
+        let content_type = request.headers().get(CONTENT_TYPE);
+        let says = content_type.and_then(|what| what.as_bytes().strip_prefix(b"application/grpc"));
+        let service = || request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
+        match says {
+            Some(kind) if WEB.contains(&kind) && request.method() == Method::POST => Self::GrpcWeb,
+            Some(_) => Self::Grpc,
+            None if service().is_some_and(|(service, _)| service == SERVICE_NAME) => Self::Grpc,
+            None => Self::Rest,
+        }
+    }
 }
 
 /// What answers over gRPC.

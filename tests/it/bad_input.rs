@@ -531,7 +531,7 @@ async fn requests_may_be_odd_in_every_other_way() {
     for (header, value) in [
         ("content-type", "text/plain"),
         ("content-type", "application/json"),
-        ("content-type", "application/grpc-web+proto"),
+        ("content-type", "application/grpc+thrift"),
         ("content-type", ""),
         ("te", "gzip"),
         ("grpc-accept-encoding", "no such thing"),

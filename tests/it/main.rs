@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test cannot go on, it fails")]
 
+mod balancer;
 mod byte_client;
 mod doubles;
 mod laws;
@@ -25,6 +26,9 @@ mod model;
 mod admin;
 mod bad_input;
 mod crash;
+mod deploy;
+mod grpc_web;
+mod load_balancers;
 mod logs;
 mod rest;
 mod serving;

@@ -24,10 +24,23 @@ const DAY: i64 = 24 * 3600;
 /// Long enough for anything that happens at all: a wait this long is a failure.
 const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
+/// The pause between two looks at what nobody tells us of.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
 /// Waits for what must happen.
 pub(crate) async fn surely<T>(what: &str, happens: impl Future<Output = T>) -> T {
     let happened = tokio::time::timeout(FAR_TOO_LONG, happens).await;
     happened.unwrap_or_else(|_| panic!("{what}: it did not happen"))
+}
+
+/// Waits until something holds that nobody tells us of.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(A_MOMENT).await;
+        }
+    };
+    surely(what, waiting).await;
 }
 
 /// The same line, so many days after today by the clock of this machine.

@@ -565,6 +565,29 @@ async fn a_connection_that_waits_for_nothing_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn a_server_that_goes_ends_http_1_connections_with_an_answer() {
+    let mut config = config();
+    config.shutdown.drain_delay = Duration::from_secs(3600);
+    let server = Setup { config, ..Setup::default() }.start().await;
+    let address = server.server.address();
+    let (mut old, connection) = http1::handshake(connect(address).await).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let says_close = |answer: &Answer| answer.headers.get("connection").is_some_and(|what| what == "close");
+    let before = answer(old.send_request(post(CHECK, cart())).await.unwrap()).await;
+    assert!(before.http.is_success() && !says_close(&before), "{before:?}");
+
+    let (stop, cut) = go_down(server);
+    is_unhealthy(address).await;
+    let last = answer(old.send_request(post(CREATE, order("last"))).await.unwrap()).await;
+    assert!(last.http.is_success() && says_close(&last), "{last:?}");
+    surely("the end of the connection", connection).await.unwrap().unwrap();
+    let by_http2 = send_http2(address, post(CHECK, cart())).await;
+    assert!(by_http2.http.is_success() && !says_close(&by_http2), "{by_http2:?}");
+    cut.send(()).unwrap();
+    surely("the end", stop).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_in_flight_is_finished_and_its_connection_then_closed() {
     let payments = GatewayDouble::silent();
     let mut config = config();

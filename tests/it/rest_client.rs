@@ -161,8 +161,13 @@ pub(crate) async fn connect(address: SocketAddr) -> TokioIo<TcpStream> {
 }
 
 pub(crate) async fn answer(response: http::Response<hyper::body::Incoming>) -> Answer {
+    read(response).await.unwrap()
+}
+
+/// Reads an answer where the connection may be lost on the way.
+pub(crate) async fn read(response: http::Response<hyper::body::Incoming>) -> Result<Answer, hyper::Error> {
     let (head, body) = response.into_parts();
-    Answer { http: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+    Ok(Answer { http: head.status, headers: head.headers, body: body.collect().await?.to_bytes() })
 }
 
 /// Calls a method, if JSON can say what is asked: it has no words for an enum number that the

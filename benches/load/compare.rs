@@ -1,0 +1,367 @@
+//! Box Office beside its limits, in rounds that take turns, on one machine.
+//!
+//! A machine is never the same for long, so nothing is measured once and nothing alone: every
+//! round measures everything, in another order, and ratios are taken within a round.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::{
+    Failure, catalog, disk,
+    drive::{self, Pace, Target},
+    postgres::Postgres,
+    results::Results,
+    server::{Keeping, Server},
+    tally::Run,
+    workload::{Call, Workload},
+};
+
+/// Measures a group of things that belong together.
+type Group = fn(&mut Lab) -> Result<(), Failure>;
+
+/// Measures one thing once, under a name.
+type Measure<'a> = &'a dyn Fn(&mut Lab, &str) -> Result<(), Failure>;
+
+/// What can be compared, by name.
+pub(super) const GROUPS: [(&str, Group); 7] = [
+    ("throughput", throughput),
+    ("single", single),
+    ("half", half_load),
+    ("slots", slots),
+    ("orders", orders),
+    ("connections", connections),
+    ("postgres", postgres),
+];
+
+/// Calls at once in all, where it is not their number that is measured.
+const AT_ONCE: u64 = 128;
+
+/// Where things are measured.
+pub(super) struct Lab {
+    dir: TempDir,
+    runtime: Runtime,
+    rounds: u64,
+    calls: u64,
+    runs: u64,
+    pub(super) results: Results,
+}
+
+/// What is asked of a server, and how.
+#[derive(Clone, Copy)]
+struct Asked {
+    call: Call,
+    slots: u64,
+    hot_percent: u64,
+    orders_per_user: u64,
+    connections: usize,
+    pace: Pace,
+}
+
+impl Asked {
+    fn of(call: Call) -> Self {
+        let pace = Pace::Closed { in_flight: AT_ONCE / 4 };
+        Self { call, slots: 1000, hot_percent: 0, orders_per_user: 10, connections: 4, pace }
+    }
+
+    fn one_by_one(self) -> Self {
+        Self { connections: 1, pace: Pace::Closed { in_flight: 1 }, ..self }
+    }
+
+    fn hot(self) -> Self {
+        Self { hot_percent: 100, ..self }
+    }
+}
+
+impl Lab {
+    pub(super) fn new(rounds: u64, calls: u64) -> Result<Self, Failure> {
+        Ok(Self {
+            dir: TempDir::new()?,
+            runtime: Runtime::new()?,
+            rounds,
+            calls,
+            runs: 0,
+            results: Results::default(),
+        })
+    }
+
+    /// A catalogue with so many slots, none of which will be sold out.
+    fn catalog(&self, slots: u64) -> Result<PathBuf, Failure> {
+        let dir = self.dir.path().join(format!("catalog-{slots}"));
+        if !dir.exists() {
+            catalog::write(&dir, slots, 100_000_000)?;
+        }
+        Ok(dir)
+    }
+
+    fn orders_dir(&mut self) -> PathBuf {
+        self.runs += 1;
+        self.dir.path().join(format!("orders-{}", self.runs))
+    }
+
+    /// Asks so many calls of a server. One that is not answered well ends everything: a server
+    /// that refuses is fast.
+    fn ask(&mut self, server: &Server, asked: Asked, calls: u64, run: &str) -> Result<Run, Failure> {
+        let Asked { call, slots, hot_percent, orders_per_user, connections, pace } = asked;
+        let target = Target { address: server.address.clone(), connections, calls, pace };
+        let workload = Workload { call, slots, hot_percent, orders_per_user, run: run.to_owned() };
+        let run = self.runtime.block_on(drive::run(&target, &Arc::new(workload)))?;
+        if run.bad() > 0 { Err(format!("{run}").into()) } else { Ok(run) }
+    }
+
+    /// Measures after some calls that nobody counts.
+    fn measure(&mut self, server: &Server, asked: Asked) -> Result<Run, Failure> {
+        self.runs += 1;
+        let (calls, run) = (self.calls, self.runs);
+        self.ask(server, asked, calls / 10, &format!("warm-{run}"))?;
+        self.ask(server, asked, calls, &format!("run-{run}"))
+    }
+
+    /// Measures a server that nobody has asked anything yet, and ends it.
+    fn rate(&mut self, name: &str, server: &Server, asked: Asked) -> Result<(), Failure> {
+        let before = server.cpu_ticks()?;
+        let run = self.measure(server, asked)?;
+        let ticks = server.cpu_ticks()? - before;
+        self.results.note(name, "calls/s", run.rate());
+        let all_calls = self.calls + self.calls / 10;
+        self.results.note(&format!("{name}: processor time"), "ns a call", ticks * 10_000_000 / all_calls);
+        Ok(())
+    }
+
+    /// Does each of these in every round, beginning with another one each time.
+    fn rounds<const N: usize>(&mut self, things: [(&str, Measure<'_>); N]) -> Result<(), Failure> {
+        for round in 0..self.rounds {
+            eprintln!("round {} of {}", round + 1, self.rounds);
+            let first = usize::try_from(round)? % N.max(1);
+            for (name, measure) in things.iter().cycle().skip(first).take(N) {
+                measure(self, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn embedded<R>(
+        &mut self,
+        catalog: &Path,
+        use_it: impl FnOnce(&mut Self, &Server) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let dir = self.orders_dir();
+        let server = Server::box_office(catalog, Keeping::In(&dir))?;
+        let used = use_it(self, &server);
+        drop(server);
+        fs::remove_dir_all(dir)?;
+        used
+    }
+}
+
+fn throughput(lab: &mut Lab) -> Result<(), Failure> {
+    let catalog = &lab.catalog(1000)?;
+    let (check, create) = (Asked::of(Call::Check), Asked::of(Call::Create));
+    lab.rounds([
+        ("echo of a check", &|lab, name| lab.rate(name, &Server::echo()?, check)),
+        ("check", &|lab, name| lab.rate(name, &Server::box_office(catalog, Keeping::Nowhere)?, check)),
+        ("check, one hot slot", &|lab, name| {
+            lab.rate(name, &Server::box_office(catalog, Keeping::Nowhere)?, check.hot())
+        }),
+        ("echo of a creation", &|lab, name| lab.rate(name, &Server::echo()?, create)),
+        ("create in memory", &|lab, name| {
+            lab.rate(name, &Server::box_office(catalog, Keeping::Nowhere)?, create)
+        }),
+        ("create", &|lab, name| lab.embedded(catalog, |lab, server| lab.rate(name, server, create))),
+        ("create, one hot slot", &|lab, name| {
+            lab.embedded(catalog, |lab, server| lab.rate(name, server, create.hot()))
+        }),
+        ("list of 10 orders", &|lab, name| {
+            lab.embedded(catalog, |lab, server| {
+                let calls = lab.calls;
+                lab.ask(server, create, calls, "list")?;
+                let run = lab.ask(server, Asked::of(Call::List), calls, "list")?;
+                lab.results.note(name, "calls/s", run.rate());
+                Ok(())
+            })
+        }),
+    ])?;
+    let results = &mut lab.results;
+    results.compare("check ÷ echo", "≥ 0.90", "check", "echo of a check");
+    results.compare("create ÷ echo", "≥ 0.65", "create", "echo of a creation");
+    results.compare("create: hot ÷ uniform", "≥ 0.90", "create, one hot slot", "create");
+    results.compare("check: hot ÷ uniform", "≥ 0.90", "check, one hot slot", "check");
+    results.compare("create: on disk ÷ in memory", "", "create", "create in memory");
+    Ok(())
+}
+
+fn single(lab: &mut Lab) -> Result<(), Failure> {
+    let catalog = &lab.catalog(1000)?;
+    let median = |lab: &mut Lab, name: &str, server: &Server, call| {
+        let run = lab.measure(server, Asked::of(call).one_by_one())?;
+        lab.results.note(name, "ns", run.quantile(0.5));
+        Ok(())
+    };
+    lab.calls /= 10;
+    lab.rounds([
+        ("one sync", &|lab, name| {
+            let nanos = disk::sync_nanos(&lab.dir.path().join("sync"))?;
+            lab.results.note(name, "ns", nanos);
+            Ok(())
+        }),
+        ("one echo of a creation", &|lab, name| median(lab, name, &Server::echo()?, Call::Create)),
+        ("one creation", &|lab, name| {
+            lab.embedded(catalog, |lab, server| median(lab, name, server, Call::Create))
+        }),
+        ("one echo of a check", &|lab, name| median(lab, name, &Server::echo()?, Call::Check)),
+        ("one check", &|lab, name| {
+            median(lab, name, &Server::box_office(catalog, Keeping::Nowhere)?, Call::Check)
+        }),
+    ])?;
+    lab.calls *= 10;
+    let results = &mut lab.results;
+    results.sum("one echo and one sync", "ns", ["one echo of a creation", "one sync"]);
+    results.compare("one creation ÷ (echo + sync)", "≤ 1.30", "one creation", "one echo and one sync");
+    results.compare("one check ÷ echo", "", "one check", "one echo of a check");
+    Ok(())
+}
+
+fn half_load(lab: &mut Lab) -> Result<(), Failure> {
+    let catalog = &lab.catalog(1000)?;
+    let half = |lab: &mut Lab, name: &str, server: &Server, call| {
+        let peak = lab.measure(server, Asked::of(call))?.rate();
+        let per_second = (peak / 2).max(1);
+        let run = lab.measure(server, Asked { pace: Pace::Open { per_second }, ..Asked::of(call) })?;
+        lab.results.note(&format!("{name}: rate"), "calls/s", per_second);
+        for (quantile, part) in [("median", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+            lab.results.note(&format!("{name}: {quantile}"), "µs", run.quantile(part) / 1000);
+        }
+        Ok(())
+    };
+    lab.rounds([
+        ("check at half load", &|lab, name| {
+            half(lab, name, &Server::box_office(catalog, Keeping::Nowhere)?, Call::Check)
+        }),
+        ("create at half load", &|lab, name| {
+            lab.embedded(catalog, |lab, server| half(lab, name, server, Call::Create))
+        }),
+    ])
+}
+
+/// All servers stay up while one of them is asked, so that the largest is loaded only once.
+fn slots(lab: &mut Lab) -> Result<(), Failure> {
+    const COUNTS: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+    let mut servers = Vec::new();
+    for count in COUNTS {
+        let catalog = lab.catalog(count)?;
+        let server = Server::box_office(&catalog, Keeping::Nowhere)?;
+        fs::remove_dir_all(catalog)?;
+        let opened = u64::try_from(server.opened_in.as_millis())?;
+        lab.results.note(&format!("{count} slots: open"), "ms", opened);
+        lab.results.note(&format!("{count} slots: resident"), "KiB", server.resident_kib()?);
+        servers.push((count, server));
+    }
+    for round in 0..lab.rounds {
+        eprintln!("round {} of {}", round + 1, lab.rounds);
+        for (count, server) in &servers {
+            let run = lab.measure(server, Asked { slots: *count, ..Asked::of(Call::Check) })?;
+            lab.results.note(&format!("{count} slots: check"), "calls/s", run.rate());
+        }
+        servers.rotate_left(1);
+    }
+    let (least, most) = ("1000 slots: check", "10000000 slots: check");
+    lab.results.compare("time of a check: 10^7 slots ÷ 10^3", "≤ 1.20", least, most);
+    Ok(())
+}
+
+fn orders(lab: &mut Lab) -> Result<(), Failure> {
+    const COUNTS: [u64; 5] = [100, 1_000, 10_000, 100_000, 1_000_000];
+    let catalog = &lab.catalog(1000)?;
+    let asked = Asked { orders_per_user: 100, ..Asked::of(Call::Create) };
+    let mut dirs = Vec::new();
+    for count in COUNTS {
+        let dir = lab.orders_dir();
+        lab.ask(&Server::box_office(catalog, Keeping::In(&dir))?, asked, count, "kept")?;
+        dirs.push((count, dir));
+    }
+    for round in 0..lab.rounds {
+        eprintln!("round {} of {}", round + 1, lab.rounds);
+        for (count, dir) in &dirs {
+            let server = Server::box_office(catalog, Keeping::In(dir))?;
+            let opened = u64::try_from(server.opened_in.as_millis())?;
+            lab.results.note(&format!("{count} orders: open"), "ms", opened);
+            let lists = Asked { call: Call::List, ..asked }.one_by_one();
+            let run = lab.ask(&server, lists, (*count).min(lab.calls / 10), "kept")?;
+            lab.results.note(&format!("{count} orders: list of 100"), "ns", run.quantile(0.5));
+        }
+        dirs.rotate_left(1);
+    }
+    let (few, many) = ("1000 orders: list of 100", "1000000 orders: list of 100");
+    lab.results.compare("list of 100: of 10^6 orders ÷ of 10^3", "≈ 1", many, few);
+    Ok(())
+}
+
+fn connections(lab: &mut Lab) -> Result<(), Failure> {
+    let catalog = &lab.catalog(1000)?;
+    for round in 0..lab.rounds {
+        eprintln!("round {} of {}", round + 1, lab.rounds);
+        for connections in [1, 4, 16, 64] {
+            let pace = Pace::Closed { in_flight: AT_ONCE / connections };
+            let connections = usize::try_from(connections)?;
+            let asked = |call| Asked { connections, pace, ..Asked::of(call) };
+            let server = Server::box_office(catalog, Keeping::Nowhere)?;
+            let run = lab.measure(&server, asked(Call::Check))?;
+            lab.results.note(&format!("check on {connections} connections"), "calls/s", run.rate());
+            drop(server);
+            let run = lab.embedded(catalog, |lab, server| lab.measure(server, asked(Call::Create)))?;
+            lab.results.note(&format!("create on {connections} connections"), "calls/s", run.rate());
+        }
+    }
+    Ok(())
+}
+
+fn postgres(lab: &mut Lab) -> Result<(), Failure> {
+    let Some(postgres) = Postgres::start()? else {
+        eprintln!("PostgreSQL is not here");
+        return Ok(());
+    };
+    let (catalog, postgres) = (&lab.catalog(1000)?, &postgres);
+    let create = Asked::of(Call::Create);
+    lab.rounds([
+        ("PostgreSQL transaction", &|lab, name| {
+            lab.results.note(name, "orders/s", postgres.orders_per_second(1000)?);
+            Ok(())
+        }),
+        ("PostgreSQL transaction, one hot slot", &|lab, name| {
+            lab.results.note(name, "orders/s", postgres.orders_per_second(1)?);
+            Ok(())
+        }),
+        ("create beside PostgreSQL", &|lab, name| {
+            lab.embedded(catalog, |lab, server| lab.rate(name, server, create))
+        }),
+        ("create beside PostgreSQL, one hot slot", &|lab, name| {
+            lab.embedded(catalog, |lab, server| lab.rate(name, server, create.hot()))
+        }),
+    ])?;
+    let results = &mut lab.results;
+    results.compare("create ÷ PostgreSQL", "≥ 5", "create beside PostgreSQL", "PostgreSQL transaction");
+    results.compare(
+        "create ÷ PostgreSQL, one hot slot",
+        "≥ 20",
+        "create beside PostgreSQL, one hot slot",
+        "PostgreSQL transaction, one hot slot",
+    );
+    Ok(())
+}
+
+/// Compares what is named, or everything.
+pub(super) fn compare(groups: &BTreeSet<String>, lab: &mut Lab) -> Result<(), Failure> {
+    for (name, measure) in GROUPS {
+        if groups.is_empty() || groups.contains(name) {
+            eprintln!("{name}");
+            measure(lab)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! What is asked, and what a good answer says. A call follows from its number alone, so that a run
+//! can be made again.
+
+use boxoffice::wire::proto::v3::{
+    CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
+    CreateOrderResponse, LineItem, ListOrdersRequest, ListOrdersResponse, Order, Price, UserInformation,
+    booking_service_client::BookingServiceClient, create_order_response::Result as Outcome,
+    line_item::OrderedTickets, list_orders_request::Ids,
+    order_fulfillability::OrderFulfillabilityResult as Verdict,
+};
+use tonic::{Response, Status, transport::Channel};
+
+use super::catalog::{DURATION_SEC, PRICE_MICROS, start_sec};
+
+/// What is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    Check,
+    Create,
+    List,
+    /// As callers do: carts change often, some become orders, a few orders are looked up.
+    Mixed,
+}
+
+impl Call {
+    const NAMES: [(&str, Self); 4] =
+        [("check", Self::Check), ("create", Self::Create), ("list", Self::List), ("mixed", Self::Mixed)];
+
+    pub(super) fn named(name: &str) -> Result<Self, String> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|&(_, call)| call).ok_or_else(|| "expected check, create, list or mixed".to_owned())
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|&&(_, call)| call == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Answer {
+    Good(&'static str),
+    Bad(String),
+}
+
+/// Calls by their numbers.
+#[derive(Debug, Clone)]
+pub(super) struct Workload {
+    pub(super) call: Call,
+    /// The slots that calls are spread over.
+    pub(super) slots: u64,
+    /// How many calls of a hundred are for the first of them.
+    pub(super) hot_percent: u64,
+    pub(super) orders_per_user: u64,
+    /// Tells the tokens and users of one run from those of another.
+    pub(super) run: String,
+}
+
+impl Workload {
+    /// Makes a call and reads its answer.
+    pub(super) async fn make(&self, number: u64, client: &mut BookingServiceClient<Channel>) -> Answer {
+        let mut chance = fastrand::Rng::with_seed(number);
+        let answer = match self.kind(&mut chance) {
+            Call::Check => {
+                let request = cart(self.slot(&mut chance));
+                client.check_order_fulfillability(request).await.map(Response::into_inner).map(checked)
+            }
+            Call::List => {
+                let request = self.orders_of(number);
+                client.list_orders(request).await.map(|response| listed(response.get_ref()))
+            }
+            Call::Create | Call::Mixed => {
+                let request = self.order(number, self.slot(&mut chance));
+                client.create_order(request).await.map(Response::into_inner).map(created)
+            }
+        };
+        answer.unwrap_or_else(|refusal| refused(&refusal))
+    }
+
+    fn kind(&self, chance: &mut fastrand::Rng) -> Call {
+        match self.call {
+            Call::Mixed => match chance.u64(0..100) {
+                0..80 => Call::Check,
+                80..95 => Call::Create,
+                _ => Call::List,
+            },
+            call @ (Call::Check | Call::Create | Call::List) => call,
+        }
+    }
+
+    fn slot(&self, chance: &mut fastrand::Rng) -> u64 {
+        if chance.u64(0..100) < self.hot_percent { 0 } else { chance.u64(0..self.slots) }
+    }
+
+    fn user(&self, number: u64) -> String {
+        format!("user-{}-{}", self.run, number / self.orders_per_user)
+    }
+
+    fn order(&self, number: u64, slot: u64) -> CreateOrderRequest {
+        let user_information = UserInformation {
+            user_id: self.user(number),
+            given_name: "Grace".into(),
+            family_name: "Hopper".into(),
+            email: "grace@example.com".into(),
+            ..UserInformation::default()
+        };
+        let order = Order {
+            order_id: String::new(),
+            user_information: Some(user_information),
+            payment_information: None,
+            merchant_id: "m".into(),
+            item: vec![item(slot)],
+        };
+        CreateOrderRequest {
+            idempotency_token: format!("load-{}-{number}", self.run),
+            payment_processing_parameters: None,
+            order: Some(order),
+        }
+    }
+
+    fn orders_of(&self, number: u64) -> ListOrdersRequest {
+        ListOrdersRequest { ids: Some(Ids::UserId(self.user(number))) }
+    }
+}
+
+fn cart(slot: u64) -> CheckOrderFulfillabilityRequest {
+    CheckOrderFulfillabilityRequest {
+        merchant_id: "m".into(),
+        item: vec![item(slot)],
+        cart_id: String::new(),
+    }
+}
+
+fn item(slot: u64) -> LineItem {
+    LineItem {
+        service_id: "s".into(),
+        start_sec: start_sec(slot),
+        duration_sec: DURATION_SEC,
+        tickets: vec![OrderedTickets { ticket_id: "t".into(), count: 1 }],
+        price: Some(Price { price_micros: PRICE_MICROS, currency_code: "USD".into(), ..Price::default() }),
+        ..LineItem::default()
+    }
+}
+
+fn checked(response: CheckOrderFulfillabilityResponse) -> Answer {
+    match response.fulfillability {
+        None => Answer::Bad("no verdict".to_owned()),
+        Some(verdict)
+            if verdict.result() == Verdict::CanFulfill && verdict.item_fulfillability.len() == 1 =>
+        {
+            Answer::Good("can be fulfilled")
+        }
+        Some(verdict) => Answer::Bad(verdict.result().as_str_name().to_owned()),
+    }
+}
+
+fn created(response: CreateOrderResponse) -> Answer {
+    match response.result {
+        Some(Outcome::Order(order)) if !order.order_id.is_empty() => Answer::Good("created"),
+        Some(Outcome::OrderFailure(failure)) => Answer::Bad(failure.cause().as_str_name().to_owned()),
+        Some(Outcome::Order(_)) | None => Answer::Bad("no order".to_owned()),
+    }
+}
+
+/// A user without orders is no mistake: the order may come later in the run.
+fn listed(response: &ListOrdersResponse) -> Answer {
+    Answer::Good(if response.order.is_empty() { "listed none" } else { "listed orders" })
+}
+
+fn refused(refusal: &Status) -> Answer {
+    Answer::Bad(format!("{:?}: {}", refusal.code(), refusal.message()))
+}

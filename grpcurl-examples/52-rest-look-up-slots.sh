@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Over REST: two slots, one of which is available. The name of a method is taken in any letter case,
+# with or without a slash at its end.
+. "$(dirname "$0")/env.sh"
+
+curl -sS -H 'content-type: application/json' -d @- "http://$ADDRESS/v3/batchavailabilitylookup/" <<JSON
+{
+  "merchant_id": "museum",
+  "slot_time": [
+    {"service_id": "museum-entry", "start_sec": "$(at 10:00)", "duration_sec": "7200"},
+    {"service_id": "museum-entry", "start_sec": "$(at 08:00)", "duration_sec": "7200"}
+  ]
+}
+JSON
