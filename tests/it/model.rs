@@ -60,8 +60,8 @@ struct Plan {
 impl Plan {
     fn of(seed: u64, steps: usize, durable: bool) -> Self {
         let mut chance = fastrand::Rng::with_seed(seed);
-        // Some begin when most is still closed, some when the day of the slots has come.
-        let begin = NOW + [0, 2, 20, 26][chance.usize(..4)] * HOUR;
+        // Some begin when the night is still closed, some shortly before the first or the second tour is.
+        let begin = NOW + [0, 2 * HOUR, 27 * HOUR - 900, 29 * HOUR - 900][chance.usize(..4)];
         Self { begin, durable, steps: (0..steps).map(|_| steps::step(&mut chance, durable)).collect() }
     }
 }

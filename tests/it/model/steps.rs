@@ -128,9 +128,19 @@ fn ticket(chance: &mut Rng) -> (&'static str, i32) {
 }
 
 fn lines(chance: &mut Rng) -> Vec<Line> {
-    (0..one_of(chance, &[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3]))
-        .map(|_| line(chance))
-        .collect()
+    let count = one_of(chance, &[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]);
+    let mut lines: Vec<Line> = (0..count).map(|_| line(chance)).collect();
+    // Two lines of one slot have to fit it together, and a night does not go with a tour.
+    if let [first, second, ..] = &mut lines[..]
+        && first.slot < 3
+    {
+        if second.slot < 3 {
+            second.slot = first.slot;
+        } else if second.slot > 3 {
+            *second = Line { slot: 4, tickets: vec![("seat", 1)], price: Priced::Right, answered: true };
+        }
+    }
+    lines
 }
 
 fn payment(chance: &mut Rng) -> Payment {
