@@ -4,8 +4,6 @@
 //! Everything is checked and every mistake is reported at once, with its file and its place in it.
 //! What the files look like is told in `docs/catalog.md`.
 
-mod mistakes;
-
 mod json;
 
 mod prices;
@@ -23,21 +21,20 @@ mod services;
 
 mod rules;
 
-mod snapshot;
-
 use std::path::Path;
 
-use crate::domain::{
-    catalog::{Catalog, Register},
-    slot::Opening,
+use crate::{
+    domain::{
+        catalog::{Catalog, Register},
+        slot::Opening,
+    },
+    files::mistakes::{self, Report},
 };
 
 use draft::Draft;
 use feed::Folder;
-use mistakes::Report;
 
-pub use mistakes::{Mistake, Mistakes};
-pub use snapshot::Snapshot;
+pub use crate::files::{Mistake, Mistakes, Snapshot};
 
 /// Name of the rules file in the catalogue folder.
 const RULES_FILE: &str = "rules.toml";

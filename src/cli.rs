@@ -1,5 +1,7 @@
 //! The command line: what its words ask for, and the exit code that answers.
 
+mod password;
+
 use std::{
     ffi::{OsStr, OsString},
     io::{self, Write},
@@ -23,7 +25,7 @@ use crate::{
 
 /// All is well.
 pub const SUCCESS: u8 = 0;
-/// The command line or a setting is wrong.
+/// The command line, a setting or a file that one names is wrong.
 pub const USAGE: u8 = 64;
 /// The catalogue is wrong.
 pub const CATALOG: u8 = 65;
@@ -36,7 +38,7 @@ pub const IO: u8 = 74;
 
 const EXIT_CODES: [(u8, &str); 6] = [
     (SUCCESS, "all is well"),
-    (USAGE, "the command line or a setting is wrong; nothing was opened"),
+    (USAGE, "the command line, a setting or a file that one names is wrong"),
     (CATALOG, "the catalogue is wrong"),
     (UNAVAILABLE, "the address cannot be bound"),
     (INTERNAL, "the program is wrong"),
@@ -46,6 +48,7 @@ const EXIT_CODES: [(u8, &str); 6] = [
 const SERVE: &str = "serve";
 const CHECK_CATALOG: &str = "check-catalog";
 const SETTINGS: &str = "settings";
+const HASH_PASSWORD: &str = "hash-password";
 const DIR: &str = "dir";
 
 /// What the words ask for.
@@ -54,6 +57,7 @@ enum Action {
     Serve(Box<Config>),
     CheckCatalog(PathBuf),
     Settings,
+    HashPassword,
     /// A text that was asked for, such as the help.
     Show(String),
     /// Nothing that can be done.
@@ -74,6 +78,7 @@ pub fn run(
         Action::Serve(config) => Ok(serve(&config, stderr)),
         Action::CheckCatalog(dir) => check_catalog(&dir, stdout, stderr),
         Action::Settings => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
+        Action::HashPassword => password::run(stdout, stderr),
         Action::Show(text) => write!(stdout, "{text}").map(|()| SUCCESS),
         Action::Refuse(mistakes) => writeln!(stderr, "{mistakes}\nSee `boxoffice --help`.").map(|()| USAGE),
     };
@@ -125,6 +130,7 @@ fn parse(
     let action = match matches.subcommand() {
         Some((CHECK_CATALOG, command)) => flags.refuse().map(|()| check_catalog_action(command)),
         Some((SETTINGS, _)) => flags.refuse().map(|()| Action::Settings),
+        Some((HASH_PASSWORD, _)) => flags.refuse().map(|()| Action::HashPassword),
         Some((_, serve)) => serve_action(flags.and(Flags::of(serve)), environment, read_file),
         None => serve_action(flags, environment, read_file),
     };
@@ -240,6 +246,10 @@ fn command() -> Command {
                 .arg(dir.help("Directory of the catalogue files")),
         )
         .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
+        .subcommand(
+            Command::new(HASH_PASSWORD)
+                .about("Read a password from standard input and print its hash for the credentials file"),
+        )
 }
 
 fn exit_codes() -> String {
@@ -248,12 +258,13 @@ fn exit_codes() -> String {
 }
 
 fn is_command(word: &OsStr) -> bool {
-    [SERVE, CHECK_CATALOG, SETTINGS].iter().any(|command| word == *command)
+    [SERVE, CHECK_CATALOG, SETTINGS, HASH_PASSWORD].iter().any(|command| word == *command)
 }
 
 fn words_known() -> impl Iterator<Item = String> {
     let flags = config::args().filter_map(|arg| arg.get_long().map(|flag| format!("--{flag}")));
-    flags.chain(["--help", "--version", SERVE, CHECK_CATALOG, SETTINGS].map(str::to_owned))
+    let words = ["--help", "--version", SERVE, CHECK_CATALOG, SETTINGS, HASH_PASSWORD];
+    flags.chain(words.map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -327,6 +338,8 @@ mod tests {
             ("check-catalog here there", "there: unknown"),
             ("check-catalog here --listen x", "--listen: goes with `serve` only"),
             ("settings serve", "serve: unknown"),
+            ("hash-password secret", "secret: unknown"),
+            ("hash-passwords", "hash-passwords: unknown; did you mean hash-password?"),
         ] {
             let Action::Refuse(mistakes) = action(text) else { panic!("{text:?} should be refused") };
             assert_eq!(mistakes.to_string(), expected, "{text:?}");
@@ -426,6 +439,7 @@ mod tests {
         "serve",
         "settings",
         "check-catalog",
+        "hash-password",
         "help",
         "--version=2",
         "é",

@@ -19,8 +19,8 @@ pub use self::{
     markdown::table,
     mistakes::{Mistake, Mistakes, Place, Problem},
     settings::{
-        Calls, Config, Connections, LogFormat, Logging, PaymentsChoice, RuntimeChoice, Sales, Serving,
-        Shutdown, Storage, StoreChoice,
+        Callers, Calls, Config, Connections, LogFormat, Logging, PaymentsChoice, RuntimeChoice, Sales,
+        Security, Serving, Shutdown, Storage, StoreChoice,
     },
 };
 
@@ -65,6 +65,23 @@ impl Config {
             let text =
                 format!("payment_timeout ({payment:?}) has to be shorter than call_timeout ({call:?})");
             layers.contradiction(["payment_timeout", "call_timeout"], text);
+        }
+        self.security.check(layers);
+    }
+}
+
+impl Security {
+    fn check(&self, layers: &mut Layers) {
+        let (certificate, key) = (self.tls_certificate.is_some(), self.tls_key.is_some());
+        let (authority, names) = (self.client_ca.is_some(), self.client_names.is_some());
+        for (wrong, settings, text) in [
+            (certificate != key, ["tls_certificate", "tls_key"], "tls_certificate and tls_key go together"),
+            (authority != names, ["client_ca", "client_names"], "client_ca and client_names go together"),
+            (authority && !certificate, ["client_ca", "tls_certificate"], "client_ca needs tls_certificate"),
+        ] {
+            if wrong {
+                layers.contradiction(settings, text.to_owned());
+            }
         }
     }
 }
@@ -202,6 +219,27 @@ mod tests {
         assert!(load(&["--call-timeout=60s"], &environment, "").is_ok());
         let told = mistakes(&["--call-timeout=5"], &environment, "");
         assert_eq!(told, "--call-timeout: expected a duration from 1ms to 1h, not \"5\"");
+    }
+
+    #[test]
+    fn certificates_come_with_what_belongs_to_them() {
+        for (flags, expected) in [
+            (&["--tls-key=k"][..], "--tls-key: tls_certificate and tls_key go together"),
+            (&["--tls-certificate=c"], "--tls-certificate: tls_certificate and tls_key go together"),
+            (
+                &["--tls-certificate=c", "--tls-key=k", "--client-ca=a"],
+                "--client-ca: client_ca and client_names go together",
+            ),
+            (
+                &["--tls-certificate=c", "--tls-key=k", "--client-names=a"],
+                "--client-names: client_ca and client_names go together",
+            ),
+            (&["--client-ca=a", "--client-names=a"], "--client-ca: client_ca needs tls_certificate"),
+        ] {
+            assert_eq!(mistakes(flags, &[], ""), expected, "{flags:?}");
+        }
+        let all = ["--tls-certificate=c", "--tls-key=k", "--client-ca=a", "--client-names=a,b"];
+        assert!(load(&all, &[], "").is_ok());
     }
 
     #[test]

@@ -11,18 +11,22 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`domain`] | the rules of the trade, pure: prices, bounds, fees, questions, verdicts |
+//! | [`files`] | files that people write: mistakes with their places, TOML, changes |
 //! | [`catalog_files`] | the catalogue on disk: feeds and rules file, read whole, mistakes and all |
 //! | [`inventory`] | the slots on sale and what is taken from them, in memory |
 //! | [`store`] | orders, tokens and payments, durable |
 //! | [`payments`] | taking money through a gateway |
 //! | [`app`] | the use cases: check, create, list, look up |
 //! | [`wire`] | the published messages, the way in and out of them, the table of refusals |
+//! | [`access`] | who calls, and whether they may |
 //! | [`calls`] | what every door does with a call: let it in, translate it, answer it in time |
 //! | [`grpc`], [`rest`] | the doors: protobuf and JSON |
 //! | [`server`] | puts it together, brings it up and takes it down |
 //! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs, time |
 
 pub mod domain;
+
+pub mod files;
 
 pub mod catalog_files;
 pub mod inventory;
@@ -31,6 +35,7 @@ pub mod store;
 
 pub mod app;
 
+pub mod access;
 pub mod calls;
 pub mod grpc;
 pub mod rest;

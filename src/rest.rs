@@ -1,10 +1,10 @@
 //! The REST door: the same calls as JSON over HTTP, at `/v3/` and the name of the method.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
+    header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Bytes};
@@ -19,6 +19,9 @@ use crate::{
 
 /// Where the methods are, under the base path.
 const VERSION: &str = "/v3/";
+
+/// What a caller without the right password is asked for.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"boxoffice\", charset=\"UTF-8\"");
 
 /// The methods of the service as REST callers see them.
 #[derive(Clone)]
@@ -75,12 +78,12 @@ impl RestDoor {
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let wants_no_body = request.method() == http::Method::HEAD;
+        let verb = request.method().clone();
         let answer = match self.outcome(request).await {
             Ok(message) => respond(StatusCode::OK, message),
             Err(problem) => refuse(&problem),
         };
-        if wants_no_body { answer.map(|_| Body::empty()) } else { answer }
+        answer_to(&verb, answer)
     }
 
     async fn outcome<B>(&self, request: Request<B>) -> Result<Vec<u8>, Problem>
@@ -126,6 +129,12 @@ impl RestDoor {
         Ok((json::read(&bytes)?, self.calls.deadline(None)))
     }
 
+    /// Whether a path is the one where health is asked for.
+    #[must_use]
+    pub fn is_health(&self, path: &str) -> bool {
+        self.method(path) == Some(Method::HealthCheck)
+    }
+
     fn method(&self, path: &str) -> Option<Method> {
         let name = path.strip_prefix(&*self.base_path)?.strip_prefix(VERSION)?;
         let name = name.strip_suffix('/').unwrap_or(name);
@@ -147,15 +156,33 @@ impl Method {
     }
 }
 
+/// The answer to a request of this verb, of which some want no body.
+#[must_use]
+pub fn answer_to(verb: &http::Method, answer: Response<Body>) -> Response<Body> {
+    if verb == http::Method::HEAD { answer.map(|_| Body::empty()) } else { answer }
+}
+
 /// The answer that refuses a request.
 #[must_use]
 pub fn refuse(problem: &Problem) -> Response<Body> {
     let status = StatusCode::from_u16(problem.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = respond(status, json::refusal(problem).to_string().into_bytes());
+    let headers = answer.headers_mut();
     if let Problem::WrongVerb { allowed } = problem {
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if let Some(delay) = problem.retry_delay() {
+        headers.insert(RETRY_AFTER, whole_seconds(delay).into());
     }
     answer
+}
+
+/// As many as it takes for the delay to be over, at least one.
+fn whole_seconds(delay: Duration) -> u64 {
+    delay.as_secs() + u64::from(delay.subsec_nanos() > 0 || delay.is_zero())
 }
 
 fn respond(status: StatusCode, message: Vec<u8>) -> Response<Body> {

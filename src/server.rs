@@ -34,18 +34,27 @@ mod health;
 mod listener;
 mod reload;
 mod routes;
+mod security;
 mod signals;
+mod tls;
+mod watcher;
 
 use admin::{Admin, AdminDoor};
 use connection::Http;
 use health::Standing;
 use listener::Listeners;
 use reload::Reloader;
-use routes::Doors;
+use routes::{Doors, Gate};
+use security::Security;
 use signals::{Asked, Signals};
+use tls::Tls;
+use watcher::Watcher;
 
 /// How often recurring availability is extended and past slots are forgotten.
 const PAGE_TURN: Duration = Duration::from_secs(3600);
+
+/// How often callers who have not called for a while are forgotten.
+const CALLERS_SWEEP: Duration = Duration::from_secs(10);
 
 /// Longest token, cart id or user id that is taken.
 const MAX_ID_BYTES: usize = 1024;
@@ -56,6 +65,9 @@ pub enum ServeError {
     /// The catalogue has mistakes.
     #[error("the catalogue cannot be used:\n{0}")]
     Catalog(Mistakes),
+    /// Certificates or credentials have mistakes.
+    #[error("a file that the settings name cannot be used:\n{0}")]
+    Security(Mistakes),
     /// The store cannot be opened or read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,6 +89,7 @@ impl ServeError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Security(_) => 64,
             Self::Catalog(_) => 65,
             Self::Bind { .. } => 69,
             Self::Start(_) => 70,
@@ -159,7 +172,8 @@ pub struct Server {
     address: SocketAddr,
     app: Arc<App>,
     health: HealthReporter,
-    reloader: Arc<Reloader>,
+    catalog: Arc<Watcher<Reloader>>,
+    security: Arc<Watcher<Security>>,
     phase: watch::Sender<Phase>,
     connections: TaskTracker,
     workers: Vec<thread::JoinHandle<()>>,
@@ -177,7 +191,9 @@ impl Server {
     /// # Errors
     /// [`ServeError`].
     pub async fn start(config: &Config, parts: Parts) -> Result<Self, ServeError> {
-        let files = parts.loaded.files.clone();
+        let catalog_files = parts.loaded.files.clone();
+        let (security, security_files) = Security::open(config, Arc::clone(&parts.clock))?;
+        let security = Arc::new(Watcher::new(security));
         let app = App::open(parts).await?;
         let listeners = bind(config.serving.listen, sockets(config))?;
         let admin_listeners = config.serving.admin_listen.map(|address| bind(address, 1)).transpose()?;
@@ -190,19 +206,24 @@ impl Server {
         let door = AdminDoor::new(standing.clone(), health_service.clone());
         let connections = TaskTracker::new();
         let reception = Reception {
-            door: doors(config, &app, health_service, standing)?,
+            door: doors(config, &app, security.watched(), health_service, standing)?,
             http: Arc::clone(&http),
+            tls: security.watched().tls().cloned(),
             connections: connections.clone(),
             places: Arc::new(Semaphore::new(config.connections.max_connections.min(Semaphore::MAX_PERMITS))),
             phase: watching.clone(),
         };
         let workers = start_workers(config, listeners, &reception).map_err(ServeError::Start)?;
         let admin = admin_listeners.map(|listeners| Admin::open(listeners, door, http));
-        let reloader = Arc::new(Reloader::new(Arc::clone(&app), config.sales.catalog.clone()));
+        let catalog = Arc::new(Watcher::new(Reloader::new(Arc::clone(&app), config.sales.catalog.clone())));
         let mut attendants = JoinSet::new();
         attendants.spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
         attendants.spawn(turn_pages(Arc::clone(&app), watching.clone()));
-        attendants.spawn(Arc::clone(&reloader).attend(config.sales.catalog_watch, files, watching));
+        attendants.spawn(forget_callers(Arc::clone(security.watched().access()), watching.clone()));
+        let (look_at_security, look_at_catalog) =
+            (config.security.security_watch, config.sales.catalog_watch);
+        attendants.spawn(Arc::clone(&security).attend(look_at_security, security_files, watching.clone()));
+        attendants.spawn(Arc::clone(&catalog).attend(look_at_catalog, catalog_files, watching));
         let admin_address = admin.as_ref().map(|admin| tracing::field::display(admin.address()));
         tracing::info!(%address, admin_address, workers = workers.len(), "listening");
         let Shutdown { drain_delay, drain_timeout } = config.shutdown;
@@ -210,7 +231,8 @@ impl Server {
             address,
             app,
             health,
-            reloader,
+            catalog,
+            security,
             phase,
             connections,
             workers,
@@ -226,12 +248,21 @@ impl Server {
     /// # Errors
     /// [`ReloadError`]; everything that is wrong has been logged.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        self.reloader.reload().await
+        self.catalog.watched().reload().await
+    }
+
+    /// Reads certificates and credentials again; of those that have mistakes, the ones before stay.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, which has been logged.
+    pub async fn reload_security(&self) -> Result<(), Mistakes> {
+        self.security.watched().reload().await
     }
 
     /// Asks for the same to be done beside the calls.
     fn ask_to_reload(&self) {
-        self.reloader.ask();
+        self.catalog.ask();
+        self.security.ask();
     }
 
     /// Where it listens.
@@ -292,6 +323,7 @@ impl Server {
 fn doors(
     config: &Config,
     app: &Arc<App>,
+    security: &Security,
     health: HealthServer<impl Health>,
     standing: Standing,
 ) -> Result<Doors, ServeError> {
@@ -304,8 +336,12 @@ fn doors(
     Ok(Doors {
         grpc: routes::grpc(grpc, health).map_err(|error| ServeError::Start(io::Error::other(error)))?,
         rest: RestDoor::new(calls, &config.serving.rest_base_path, max_request_bytes, takes_orders),
-        // A call's own time begins when its message is there, which may take as long again.
-        max_call: config.calls.call_timeout.saturating_mul(2),
+        gate: Gate {
+            access: Arc::clone(security.access()),
+            max_headers: config.connections.max_headers,
+            // A call's own time begins when its message is there, which may take as long again.
+            max_call: config.calls.call_timeout.saturating_mul(2),
+        },
     })
 }
 
@@ -342,6 +378,7 @@ fn call_limits(config: &Config) -> CallLimits {
 struct Reception<D> {
     door: D,
     http: Arc<Http>,
+    tls: Option<Arc<Tls>>,
     connections: TaskTracker,
     /// One for each connection that may be open.
     places: Arc<Semaphore>,
@@ -372,12 +409,21 @@ fn start_workers(
     listeners.into_iter().enumerate().map(start).collect()
 }
 
-async fn turn_pages(app: Arc<App>, mut phase: watch::Receiver<Phase>) {
-    let mut pages = tokio::time::interval(PAGE_TURN);
-    pages.tick().await;
+async fn forget_callers(access: Arc<security::Access>, phase: watch::Receiver<Phase>) {
+    every(CALLERS_SWEEP, phase, || access.forget_the_absent()).await;
+}
+
+async fn turn_pages(app: Arc<App>, phase: watch::Receiver<Phase>) {
+    every(PAGE_TURN, phase, || app.turn_the_page()).await;
+}
+
+/// Does something again and again, beginning when that time has passed, until the server is over.
+async fn every(time: Duration, mut phase: watch::Receiver<Phase>, act: impl Fn()) {
+    let mut times = tokio::time::interval(time);
+    times.tick().await;
     loop {
         tokio::select! {
-            _ = pages.tick() => app.turn_the_page(),
+            _ = times.tick() => act(),
             _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
         }
     }

@@ -20,7 +20,7 @@ use super::{
     results::Results,
     server::{Keeping, Server},
     tally::Run,
-    workload::{Call, Workload},
+    workload::{Authorization, Call, Workload},
 };
 
 /// Measures a group of things that belong together.
@@ -30,18 +30,24 @@ type Group = fn(&mut Lab) -> Result<(), Failure>;
 type Measure<'a> = &'a dyn Fn(&mut Lab, &str) -> Result<(), Failure>;
 
 /// What can be compared, by name.
-pub(super) const GROUPS: [(&str, Group); 7] = [
+pub(super) const GROUPS: [(&str, Group); 8] = [
     ("throughput", throughput),
     ("single", single),
     ("half", half_load),
     ("slots", slots),
     ("orders", orders),
     ("connections", connections),
+    ("security", security),
     ("postgres", postgres),
 ];
 
 /// Calls at once in all, where it is not their number that is measured.
 const AT_ONCE: u64 = 128;
+
+/// Who asks where that matters.
+const USER: &str = "load";
+const PASSWORD: &str = "generator";
+const AUTHORIZATION: &str = "Basic bG9hZDpnZW5lcmF0b3I=";
 
 /// Where things are measured.
 pub(super) struct Lab {
@@ -50,6 +56,7 @@ pub(super) struct Lab {
     rounds: u64,
     calls: u64,
     runs: u64,
+    authorization: Option<Authorization>,
     pub(super) results: Results,
 }
 
@@ -87,6 +94,7 @@ impl Lab {
             rounds,
             calls,
             runs: 0,
+            authorization: None,
             results: Results::default(),
         })
     }
@@ -110,7 +118,9 @@ impl Lab {
     fn ask(&mut self, server: &Server, asked: Asked, calls: u64, run: &str) -> Result<Run, Failure> {
         let Asked { call, slots, hot_percent, orders_per_user, connections, pace } = asked;
         let target = Target { address: server.address.clone(), connections, calls, pace };
-        let workload = Workload { call, slots, hot_percent, orders_per_user, run: run.to_owned() };
+        let authorization = self.authorization.clone();
+        let run = run.to_owned();
+        let workload = Workload { call, slots, hot_percent, orders_per_user, run, authorization };
         let run = self.runtime.block_on(drive::run(&target, &Arc::new(workload)))?;
         if run.bad() > 0 { Err(format!("{run}").into()) } else { Ok(run) }
     }
@@ -318,6 +328,38 @@ fn connections(lab: &mut Lab) -> Result<(), Failure> {
             lab.results.note(&format!("create on {connections} connections"), "calls/s", run.rate());
         }
     }
+    Ok(())
+}
+
+fn security(lab: &mut Lab) -> Result<(), Failure> {
+    let catalog = &lab.catalog(1000)?;
+    let credentials = lab.dir.path().join("users.toml");
+    let hash = boxoffice::access::hash(PASSWORD.as_bytes())?;
+    fs::write(&credentials, format!("[users.{USER}]\npasswords = [\"{hash}\"]\n"))?;
+    let credentials = format!("--credentials={}", credentials.display());
+    let limits = ["--caller-rate=1000000", "--caller-burst=1000000", "--caller-max-in-flight=1000"];
+    let check = Asked::of(Call::Check);
+    // Said to all of them, so that what it takes to say it is no difference.
+    lab.authorization = Some(AUTHORIZATION.parse()?);
+    let measure = |lab: &mut Lab, name: &str, settings: &[&str]| {
+        lab.rate(name, &Server::box_office_with(settings, catalog, Keeping::Nowhere)?, check)
+    };
+    lab.rounds([
+        ("check for everyone", &|lab, name| measure(lab, name, &[])),
+        ("check with a password", &|lab, name| measure(lab, name, &[&credentials])),
+        ("check with a password and limits", &|lab, name| {
+            measure(lab, name, &[&[&*credentials][..], &limits].concat())
+        }),
+    ])?;
+    lab.authorization = None;
+    let results = &mut lab.results;
+    results.compare("password ÷ none", "≥ 0.97", "check with a password", "check for everyone");
+    results.compare(
+        "password and limits ÷ none",
+        "",
+        "check with a password and limits",
+        "check for everyone",
+    );
     Ok(())
 }
 

@@ -67,7 +67,7 @@ fn run(loop_: &str, args: &ArgMatches) -> Result<(), Failure> {
         calls: number(args, "calls"),
         pace,
     };
-    let workload = Arc::new(workload(args));
+    let workload = Arc::new(workload(args)?);
     let runtime = tokio::runtime::Runtime::new()?;
     let run = runtime.block_on(drive::run(&target, &workload))?;
     print!("{run}");
@@ -91,14 +91,15 @@ fn compare(args: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
-fn workload(args: &ArgMatches) -> Workload {
-    Workload {
+fn workload(args: &ArgMatches) -> Result<Workload, Failure> {
+    Ok(Workload {
         call: *args.get_one::<Call>("call").expect("it has a default"),
         slots: number(args, "slots").max(1),
         hot_percent: number(args, "hot"),
         orders_per_user: number(args, "orders-per-user").max(1),
         run: text(args, "run").to_owned(),
-    }
+        authorization: args.get_one("authorization").map(|text: &String| text.parse()).transpose()?,
+    })
 }
 
 fn command() -> Command {
@@ -125,7 +126,7 @@ fn command() -> Command {
         .arg(path("json", "writes what was measured"));
     Command::new("load")
         .about("Loads a server and looks at every answer.")
-        .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
+        .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).global(true).hide(true))
         .subcommands([catalog, closed, open, echo, compare])
 }
 
@@ -156,6 +157,7 @@ fn loop_command(name: &'static str) -> Command {
         )
         .arg(count("orders-per-user", "10", "orders that one user makes, one after the other"))
         .arg(Arg::new("run").long("run").default_value("1").help("goes into tokens and the names of users"))
+        .arg(Arg::new("authorization").long("authorization").help("such as 'Basic YWRhOnNlY3JldA=='"))
         .arg(path("json", "writes what was measured"))
         .arg(path("plot", "draws it as SVG"))
 }

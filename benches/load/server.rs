@@ -30,10 +30,20 @@ pub(super) struct Server {
 impl Server {
     /// Box Office with this catalogue.
     pub(super) fn box_office(catalog: &Path, keeping: Keeping<'_>) -> Result<Self, Failure> {
+        Self::box_office_with(&[], catalog, keeping)
+    }
+
+    /// The same with further settings.
+    pub(super) fn box_office_with(
+        settings: &[&str],
+        catalog: &Path,
+        keeping: Keeping<'_>,
+    ) -> Result<Self, Failure> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_boxoffice"));
         command
             .args(["--listen=127.0.0.1:0", "--admin-listen=off", "--log-format=json", "--catalog"])
-            .arg(catalog);
+            .arg(catalog)
+            .args(settings);
         match keeping {
             Keeping::Nowhere => command.arg("--store=memory"),
             Keeping::In(dir) => command.args(["--store=embedded", "--data-dir"]).arg(dir),

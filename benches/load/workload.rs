@@ -8,7 +8,11 @@ use boxoffice::wire::proto::v3::{
     line_item::OrderedTickets, list_orders_request::Ids,
     order_fulfillability::OrderFulfillabilityResult as Verdict,
 };
-use tonic::{Response, Status, transport::Channel};
+use tonic::{
+    Request, Response, Status,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
 
 use super::catalog::{DURATION_SEC, PRICE_MICROS, start_sec};
 
@@ -54,7 +58,12 @@ pub(super) struct Workload {
     pub(super) orders_per_user: u64,
     /// Tells the tokens and users of one run from those of another.
     pub(super) run: String,
+    /// Who calls, if that is said.
+    pub(super) authorization: Option<Authorization>,
 }
+
+/// A value of `authorization`.
+pub(super) type Authorization = MetadataValue<Ascii>;
 
 impl Workload {
     /// Makes a call and reads its answer.
@@ -62,19 +71,27 @@ impl Workload {
         let mut chance = fastrand::Rng::with_seed(number);
         let answer = match self.kind(&mut chance) {
             Call::Check => {
-                let request = cart(self.slot(&mut chance));
+                let request = self.request(cart(self.slot(&mut chance)));
                 client.check_order_fulfillability(request).await.map(Response::into_inner).map(checked)
             }
             Call::List => {
-                let request = self.orders_of(number);
+                let request = self.request(self.orders_of(number));
                 client.list_orders(request).await.map(|response| listed(response.get_ref()))
             }
             Call::Create | Call::Mixed => {
-                let request = self.order(number, self.slot(&mut chance));
+                let request = self.request(self.order(number, self.slot(&mut chance)));
                 client.create_order(request).await.map(Response::into_inner).map(created)
             }
         };
         answer.unwrap_or_else(|refusal| refused(&refusal))
+    }
+
+    fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        request
     }
 
     fn kind(&self, chance: &mut fastrand::Rng) -> Call {

@@ -9,10 +9,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::mistakes::Place;
-
-/// Longest piece of a wrong text that is quoted, in characters.
-const MAX_QUOTED: usize = 40;
+use super::mistakes::{Place, quoted};
 
 /// Largest whole number up to which all have a floating point form of their own.
 const MAX_EXACT_WHOLE: u128 = 1 << 53;
@@ -289,15 +286,6 @@ pub(super) trait Receive<'de>: Sized {
         skip_object(object)?;
         Ok(self.unexpected("an object"))
     }
-}
-
-/// A text in quotes, cut where it is long.
-pub(super) fn quoted(text: &str) -> String {
-    let mut piece: String = text.chars().take(MAX_QUOTED).collect();
-    if piece.len() < text.len() {
-        piece.push('…');
-    }
-    format!("{piece:?}")
 }
 
 /// Reads any value and hands it to a [`Receive`].

@@ -7,8 +7,8 @@ use crate::domain::{
 
 use super::{
     draft::stand_in_currency,
-    json::{Field, message, quoted},
-    mistakes::Place,
+    json::{Field, message},
+    mistakes::{Place, quoted},
 };
 
 message! {

@@ -57,6 +57,46 @@ impl<K: Kind> Kind for OrOff<K> {
     }
 }
 
+/// The path of a file, which need not exist.
+pub(super) struct File;
+
+impl Kind for File {
+    type Value = PathBuf;
+
+    fn label(&self) -> &'static str {
+        "FILE"
+    }
+
+    fn takes(&self) -> String {
+        "a file".to_owned()
+    }
+
+    fn read(&self, text: &str) -> Option<PathBuf> {
+        Directory.read(text)
+    }
+}
+
+/// Names of a certificate, with commas between.
+pub(super) struct Names;
+
+impl Kind for Names {
+    type Value = Vec<String>;
+
+    fn label(&self) -> &'static str {
+        "NAMES"
+    }
+
+    fn takes(&self) -> String {
+        "DNS names or URIs with commas between".to_owned()
+    }
+
+    fn read(&self, text: &str) -> Option<Vec<String>> {
+        let names = text.split(',').map(str::trim);
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_graphic());
+        names.map(|name| is_name(name).then(|| name.to_owned())).collect()
+    }
+}
+
 /// The path of a directory, which need not exist.
 pub(super) struct Directory;
 
@@ -269,6 +309,21 @@ mod tests {
             &Address,
             &[("127.0.0.1:50051", SocketAddr::from(([127, 0, 0, 1], 50051))), ("[::1]:0", any_port)],
             &["", "127.0.0.1", ":50051", "localhost:50051", "127.0.0.1:70000"],
+        );
+    }
+
+    #[test]
+    fn files_are_any_text_but_none() {
+        check(&OrOff(File), &[("off", None), ("./off", Some(PathBuf::from("./off")))], &[""]);
+    }
+
+    #[test]
+    fn names_stand_between_commas() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        check(
+            &Names,
+            &[("a.example", names(&["a.example"])), ("spiffe://a/b, c", names(&["spiffe://a/b", "c"]))],
+            &["", ",", "a,", "a,,b", "a b", "ä.example"],
         );
     }
 

@@ -1,9 +1,12 @@
 //! The one table of settings. Flags, variables, file keys, help and documentation come from it.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use super::{
-    kinds::{Address, BasePath, Bytes, Choice, Count, Directory, Filter, Kind, OrOff, Span, ZeroIsNone},
+    kinds::{
+        Address, BasePath, Bytes, Choice, Count, Directory, File, Filter, Kind, Names, OrOff, Span,
+        ZeroIsNone,
+    },
     layers::Layers,
 };
 
@@ -79,6 +82,9 @@ pub(super) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 
+/// The most calls that a caller may make at once after a rest.
+const MAX_BURST: NonZeroU32 = NonZeroU32::new(1_000_000).expect("it is not zero");
+
 /// What the names of this program's environment variables begin with.
 pub(super) const PREFIX: &str = "BOXOFFICE_";
 
@@ -149,6 +155,41 @@ settings! {
         rest_base_path: String = "/", BasePath;
     }
 
+    /// Who may call, and what others on the way can read.
+    security: Security {
+        /// PEM file of the server's certificates, its own first; with it and `tls_key` all calls come
+        /// over TLS.
+        tls_certificate: Option<PathBuf> = "off", OrOff(File);
+        /// PEM file of the private key of `tls_certificate`.
+        tls_key: Option<PathBuf> = "off", OrOff(File);
+        /// How long the other end may take to agree on TLS.
+        tls_handshake_timeout: Duration = "10s", Span("10ms", "1h");
+        /// PEM file of the authorities for client certificates, which gRPC callers then have to show,
+        /// and REST callers too if there are no `credentials`.
+        client_ca: Option<PathBuf> = "off", OrOff(File);
+        /// Names of which a client certificate has to have one.
+        client_names: Option<Vec<String>> = "off", OrOff(Names);
+        /// TOML file of users and their passwords, which all calls then have to carry.
+        credentials: Option<PathBuf> = "off", OrOff(File);
+        /// Passwords that are looked at at once when they are seen for the first time, each by a core.
+        max_password_checks: usize = "1", Count(1..=64);
+        /// Whether health is told to everyone, without password and certificate.
+        health_open: bool = "true", Choice(&[("true", true), ("false", false)]);
+        /// How often the files of these settings are looked at for changes, which are then read; 0
+        /// means never.
+        security_watch: Option<Duration> = "5s", ZeroIsNone(Span("0s", "1h"));
+    }
+
+    /// Bounds of one caller: the user, else the client certificate's name, else the address.
+    callers: Callers {
+        /// Calls a second of one caller; 0 means any number.
+        caller_rate: Option<u32> = "0", ZeroIsNone(Count(0..=1_000_000));
+        /// Calls that a caller may make at once after a rest, where there is a `caller_rate`.
+        caller_burst: NonZeroU32 = "100", Count(NonZeroU32::MIN..=MAX_BURST);
+        /// Calls of one caller served at once; 0 means any number.
+        caller_max_in_flight: Option<usize> = "0", ZeroIsNone(Count(0..=1_000_000));
+    }
+
     /// What is sold.
     sales: Sales {
         /// Directory of the catalogue files.
@@ -197,6 +238,12 @@ settings! {
         max_connections: usize = "10000", Count(1..=1_000_000);
         /// Calls at once on one connection.
         max_streams_per_connection: u32 = "256", Count(1..=1_000_000);
+        /// The longest head of a request.
+        max_header_bytes: usize = "16384", Bytes("1KiB", "1MiB");
+        /// Headers that a request may have.
+        max_headers: usize = "100", Count(1..=1_000);
+        /// How long a connection may go without a call, even if it gives signs of life.
+        idle_timeout: Duration = "10m", Span("10ms", "30d");
         /// How long a connection is quiet before it is asked for a sign of life.
         keepalive_interval: Duration = "30s", Span("10ms", "1d");
         /// How long that sign may take before the connection is closed.

@@ -22,7 +22,7 @@ use super::{
     health::Standing,
     listener::{self, Listeners},
 };
-use crate::{rest, wire::codes::Problem};
+use crate::{access::Peer, rest, wire::codes::Problem};
 
 /// Connections that it may have at once: probes and scrapers are few.
 const MAX_CONNECTIONS: usize = 64;
@@ -47,7 +47,7 @@ impl AdminDoor {
 }
 
 impl Door for AdminDoor {
-    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
         let Ok(answer) = self.routes.oneshot(request).await;
         answer.map(Body::new)
     }
@@ -76,6 +76,7 @@ impl Admin {
         let reception = Reception {
             door,
             http,
+            tls: None,
             connections: connections.clone(),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             phase: watching,

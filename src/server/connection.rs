@@ -1,32 +1,60 @@
 //! One connection, from its first byte to its good end.
 
-use std::{convert::Infallible, future::pending, pin::pin, time::Duration};
+mod activity;
+mod beginning;
+
+use std::{convert::Infallible, future::pending, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+    server::graceful::GracefulConnection,
 };
-use tokio::{net::TcpStream, sync::watch, time::Instant};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tonic::body::Body;
 
-use super::Phase;
-use crate::config::Config;
+use super::{Phase, Reception};
+use crate::{
+    access::{ClientCertificate, Peer},
+    config::Config,
+};
+use activity::Activity;
+use beginning::Protocol;
 
-/// The time that a new connection has for its first word once the server goes down.
+pub(super) use activity::Keeping;
+
+/// The time that a new connection has for its first words once the server goes down.
 const LAST_WORD: Duration = Duration::from_millis(200);
+
+/// The least that HTTP/1.1 keeps of what it reads.
+const MIN_BUFFER_BYTES: usize = 8192;
 
 /// What answers the requests of a connection.
 pub(super) trait Door: Clone + Send + Sync + 'static {
     /// Answers one of them, whatever it is.
-    fn answer(self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+    fn answer(
+        self,
+        request: Request<Incoming>,
+        peer: Arc<Peer>,
+    ) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// How connections are served.
 pub(super) struct Http {
-    protocol: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    idle_timeout: Duration,
     max_silence: Duration,
     max_age: Option<Duration>,
     grace: Duration,
@@ -36,17 +64,26 @@ impl Http {
     pub(super) fn new(config: &Config) -> Self {
         let settings = &config.connections;
         let max_silence = settings.keepalive_interval.saturating_add(settings.keepalive_timeout);
-        let mut protocol = auto::Builder::new(TokioExecutor::new());
-        // The time for a request's head runs while there is no request, too.
-        protocol.http1().timer(TokioTimer::new()).header_read_timeout(max_silence);
-        protocol
-            .http2()
+        let mut http1 = http1::Builder::new();
+        http1
             .timer(TokioTimer::new())
+            .max_headers(settings.max_headers)
+            .max_header_size(settings.max_header_bytes)
+            // Until a head is whole, only this bounds it.
+            .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER_BYTES))
+            // The time for a request's head runs while there is no request, too.
+            .header_read_timeout(max_silence);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(settings.max_streams_per_connection)
             .keep_alive_interval(settings.keepalive_interval)
             .keep_alive_timeout(settings.keepalive_timeout);
         Self {
-            protocol,
+            http1,
+            http2,
+            idle_timeout: settings.idle_timeout,
             max_silence,
             max_age: settings.max_connection_age,
             grace: settings.max_connection_age_grace,
@@ -63,27 +100,54 @@ impl Http {
     }
 }
 
-/// Serves a connection until its peer closes it, it is too old, or the server goes down.
-pub(super) async fn serve(
-    stream: TcpStream,
-    door: impl Door,
-    http: &Http,
-    mut phase: watch::Receiver<Phase>,
-) {
-    if !speaks(&stream, http.max_silence, phase.clone()).await {
-        return;
+/// Serves a connection until its peer closes it, it is idle or too old, or the server goes down.
+pub(super) async fn serve<D: Door>(stream: TcpStream, address: IpAddr, reception: Reception<D>) {
+    let Reception { door, http, tls, phase, .. } = reception;
+    let Some(tls) = tls else {
+        return serve_stream(stream, Peer::new(address, ClientCertificate::None), door, &http, phase).await;
+    };
+    match in_time(tls.handshake_timeout, phase.clone(), tls.agree(stream, address)).await {
+        Some(Ok((stream, peer))) => serve_stream(stream, peer, door, &http, phase).await,
+        Some(Err(error)) => tracing::debug!(%error, "TLS was not agreed on"),
+        None => tracing::debug!("TLS was not agreed on in time"),
     }
-    let leaving = phase.clone();
-    let service =
-        service_fn(move |request| answer(door.clone(), request, leaving.clone()).map(Ok::<_, Infallible>));
-    let mut connection = pin!(http.protocol.serve_connection(TokioIo::new(stream), service));
+}
+
+async fn serve_stream<S>(stream: S, peer: Peer, door: impl Door, http: &Http, phase: watch::Receiver<Phase>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    // Where nothing is said there is nothing to finish, and the protocol, once begun, would wait for
+    // its first word for ever.
+    let begun = in_time(http.max_silence, phase.clone(), beginning::read(stream)).await;
+    let Some(Ok((protocol, stream))) = begun else { return };
+    let (peer, activity) = (Arc::new(peer), Arc::new(Activity::new()));
+    let (calls, leaving) = (Arc::clone(&activity), phase.clone());
+    let service = service_fn(move |request| {
+        let call = calls.begin();
+        let answer = answer(door.clone(), request, Arc::clone(&peer), leaving.clone());
+        answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| Keeping::new(body, call))))
+    });
+    let stream = TokioIo::new(stream);
+    match protocol {
+        Protocol::Http1 => drive(http.http1.serve_connection(stream, service), &activity, http, phase).await,
+        Protocol::Http2 => drive(http.http2.serve_connection(stream, service), &activity, http, phase).await,
+    }
+}
+
+async fn drive<C>(connection: C, activity: &Activity, http: &Http, mut phase: watch::Receiver<Phase>)
+where
+    C: GracefulConnection<Error: std::error::Error>,
+{
+    let mut connection = pin!(connection);
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
-    // The connection goes first: one that is told to end before it has read which protocol is
-    // spoken does not read its first request either.
+    // The connection goes first: one that is told to end before it has read its first request does
+    // not read it.
     let told_to_end = tokio::select! {
         biased;
         ended = connection.as_mut() => return log_end(ended),
         () = end_of_age.as_mut() => Some(http.grace),
+        () = activity.rests_for(http.idle_timeout) => Some(http.grace),
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => None,
     };
     connection.as_mut().graceful_shutdown();
@@ -100,28 +164,31 @@ pub(super) async fn serve(
 async fn answer(
     door: impl Door,
     request: Request<Incoming>,
+    peer: Arc<Peer>,
     phase: watch::Receiver<Phase>,
 ) -> Response<Body> {
     let is_http1 = request.version() < Version::HTTP_2;
-    let mut answer = door.answer(request).await;
+    let mut answer = door.answer(request, peer).await;
     if is_http1 && *phase.borrow() > Phase::Serving {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer
 }
 
-/// Whether the peer says anything at all. Where it does not there is nothing to finish, and the
-/// protocol, once begun, would wait for the first byte for ever.
-async fn speaks(stream: &TcpStream, max_silence: Duration, mut phase: watch::Receiver<Phase>) -> bool {
+/// What comes of it within that time, or within a moment once the server goes down.
+async fn in_time<T>(
+    time: Duration,
+    mut phase: watch::Receiver<Phase>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     let last_moment = async {
         let _ = phase.wait_for(|phase| *phase >= Phase::Draining).await;
-        tokio::time::sleep(LAST_WORD).await;
+        sleep(LAST_WORD).await;
     };
-    let mut first = [0];
     tokio::select! {
-        heard = stream.peek(&mut first) => matches!(heard, Ok(1..)),
-        () = tokio::time::sleep(max_silence) => false,
-        () = last_moment => false,
+        done = work => Some(done),
+        () = sleep(time) => None,
+        () = last_moment => None,
     }
 }
 
@@ -132,7 +199,7 @@ async fn sleep_or_forever(time: Option<Duration>) {
     }
 }
 
-fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+fn log_end(ended: Result<(), impl std::error::Error>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
     }

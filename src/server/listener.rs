@@ -87,9 +87,9 @@ pub(super) async fn receive(listener: std::net::TcpListener, reception: Receptio
 async fn receive_all(listener: &TcpListener, reception: &Reception<impl Door>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 let Ok(place) = Arc::clone(&reception.places).acquire_owned().await else { return };
-                welcome(stream, reception, place);
+                welcome(stream, address, reception, place);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be received");
@@ -102,18 +102,23 @@ async fn receive_all(listener: &TcpListener, reception: &Reception<impl Door>) {
 /// Receives the connections that the system had already made for us: closing the socket would
 /// break them.
 fn receive_waiting(listener: &TcpListener, reception: &Reception<impl Door>) {
-    while let Some(Ok((stream, _))) = futures_util::FutureExt::now_or_never(listener.accept()) {
+    while let Some(Ok((stream, address))) = futures_util::FutureExt::now_or_never(listener.accept()) {
         let Ok(place) = Arc::clone(&reception.places).try_acquire_owned() else { return };
-        welcome(stream, reception, place);
+        welcome(stream, address, reception, place);
     }
 }
 
-fn welcome(stream: TcpStream, reception: &Reception<impl Door>, place: tokio::sync::OwnedSemaphorePermit) {
+fn welcome(
+    stream: TcpStream,
+    address: SocketAddr,
+    reception: &Reception<impl Door>,
+    place: tokio::sync::OwnedSemaphorePermit,
+) {
     // Without it a small answer may wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let (door, http, phase) = (reception.door.clone(), Arc::clone(&reception.http), reception.phase.clone());
+    let serving = connection::serve(stream, address.ip(), reception.clone());
     reception.connections.spawn(async move {
-        connection::serve(stream, door, &http, phase).await;
+        serving.await;
         drop(place);
     });
 }

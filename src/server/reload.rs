@@ -1,13 +1,8 @@
-//! Reading the catalogue again: when it is asked for, and when its files have changed.
+//! Reading the catalogue again.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
-use tokio::{
-    sync::{Notify, watch},
-    time::{Interval, MissedTickBehavior, interval},
-};
-
-use super::Phase;
+use super::watcher::FromFiles;
 use crate::{
     app::{App, ReloadError, Reloaded},
     catalog_files::{self, Mistake, Mistakes, Snapshot},
@@ -18,17 +13,11 @@ use crate::{
 pub(super) struct Reloader {
     app: Arc<App>,
     dir: PathBuf,
-    asked: Notify,
 }
 
 impl Reloader {
     pub(super) fn new(app: Arc<App>, dir: PathBuf) -> Self {
-        Self { app, dir, asked: Notify::new() }
-    }
-
-    /// Asks for the catalogue to be read again; asking more often before that is done is no more.
-    pub(super) fn ask(&self) {
-        self.asked.notify_one();
+        Self { app, dir }
     }
 
     /// Reads it again and logs what came of it.
@@ -44,72 +33,16 @@ impl Reloader {
         }
         outcome
     }
-
-    /// Reads it whenever that is asked for or, if it is to be watched, its files, of which `files`
-    /// have been read, have changed.
-    pub(super) async fn attend(
-        self: Arc<Self>,
-        every: Option<Duration>,
-        files: Snapshot,
-        mut phase: watch::Receiver<Phase>,
-    ) {
-        let mut looks = every.map(|every| {
-            let mut looks = interval(every);
-            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            looks
-        });
-        let mut watch = Watch { read: files.clone(), seen: files };
-        let reading = async {
-            loop {
-                tokio::select! {
-                    () = self.asked.notified() => watch.read = self.look().await,
-                    () = tick(&mut looks) => if !watch.calls_for_reading(self.look().await) { continue },
-                }
-                // Logged where it is known.
-                let _ = self.reload().await;
-            }
-        };
-        tokio::select! {
-            () = reading => {}
-            _ = phase.wait_for(|phase| *phase > Phase::Serving) => {}
-        }
-    }
-
-    /// Looks at the files where that holds up nothing else, for a file system may take its time.
-    async fn look(&self) -> Snapshot {
-        let dir = self.dir.clone();
-        tokio::task::spawn_blocking(move || Snapshot::of(&dir)).await.unwrap_or_default()
-    }
 }
 
-async fn tick(looks: &mut Option<Interval>) {
-    match looks {
-        Some(looks) => {
-            looks.tick().await;
-        }
-        None => std::future::pending().await,
+impl FromFiles for Reloader {
+    fn look(&self) -> Snapshot {
+        Snapshot::of(&self.dir)
     }
-}
 
-/// Files that change from time to time.
-#[derive(Debug)]
-struct Watch {
-    /// What was last read, whether or not it was any good.
-    read: Snapshot,
-    /// What was last seen.
-    seen: Snapshot,
-}
-
-impl Watch {
-    /// Whether the files have changed and nobody is changing them: two looks saw the same.
-    fn calls_for_reading(&mut self, now: Snapshot) -> bool {
-        let is_quiet = now == self.seen;
-        self.seen = now;
-        let calls = is_quiet && self.seen != self.read;
-        if calls {
-            self.read.clone_from(&self.seen);
-        }
-        calls
+    async fn read_again(&self) {
+        // Logged where it is known.
+        let _ = self.reload().await;
     }
 }
 
@@ -133,36 +66,4 @@ fn log_mistakes(mistakes: &Mistakes) {
     }
     let mistakes = list.len() + unlisted;
     tracing::error!(mistakes, unlisted, "the catalogue was refused; the one before stays on sale");
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn files_are_read_once_when_they_have_changed_and_are_at_rest() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |text: &str| {
-            fs::write(dir.path().join("a"), text).unwrap();
-            Snapshot::of(dir.path())
-        };
-        let (first, second, third) = (write("1"), write("22"), write("333"));
-        let mut watch = Watch { read: first.clone(), seen: first.clone() };
-        for (seen, calls) in [
-            (&first, false),
-            (&second, false),
-            (&third, false),
-            (&third, true),
-            (&third, false),
-            (&second, false),
-            (&third, false),
-            (&third, false),
-            (&first, false),
-            (&first, true),
-        ] {
-            assert_eq!(watch.calls_for_reading(seen.clone()), calls, "{seen:?}");
-        }
-    }
 }

@@ -1,20 +1,27 @@
 //! Which services answer on a connection: over gRPC and gRPC-Web the contract, health, and
 //! reflection in both versions; over REST the contract and health.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use http::{HeaderMap, Method, Request, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use tonic::{Code, Status, body::Body, service::Routes};
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::health_server::{Health, HealthServer, SERVICE_NAME as HEALTH};
 use tonic_reflection::server::{Builder, Error};
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::connection::Door;
+use super::{
+    connection::{Door, Keeping},
+    security::Access,
+};
 use crate::{
+    access::{Entrance, Pass, Peer},
     grpc::GrpcDoor,
     rest::{self, RestDoor},
     wire::{
@@ -34,38 +41,99 @@ const ENCODINGS: &str = "grpc-accept-encoding";
 pub(super) struct Doors {
     pub(super) grpc: Routes,
     pub(super) rest: RestDoor,
+    pub(super) gate: Gate,
+}
+
+/// What is in front of both doors.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    pub(super) access: Arc<Access>,
+    /// Headers that a request may have.
+    pub(super) max_headers: usize,
     /// The longest that a call may take, its message included.
     pub(super) max_call: Duration,
 }
 
 impl Door for Doors {
-    /// Also in the place of a call that does not, such as one whose message never
-    /// comes to its end. Only the beginning of an answer counts: a stream may go on.
-    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         match Spoken::by(&request) {
-            Spoken::Grpc => self.answer_grpc(request.map(Body::new)).await,
-            Spoken::GrpcWeb => self.answer_grpc_web(request).await,
-            Spoken::Rest => {
-                let late = |_| rest::refuse(&Problem::DeadlineExceeded);
-                timeout(self.max_call, self.rest.answer(request)).await.unwrap_or_else(late)
-            }
+            Spoken::Grpc => self.answer_grpc(request.map(Body::new), peer).await,
+            Spoken::GrpcWeb => self.answer_grpc_web(request, peer).await,
+            Spoken::Rest => self.answer_rest(request, peer).await,
         }
     }
 }
 
 impl Doors {
-    async fn answer_grpc(self, request: Request<Body>) -> Response<Body> {
-        match timeout(self.max_call, self.grpc.oneshot(request)).await {
-            Ok(Ok(answer)) => name_refusal(answer),
-            Err(_) => Status::from(Problem::DeadlineExceeded).into_http(),
-        }
+    async fn answer_grpc(self, request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
+        let Self { grpc, gate, .. } = self;
+        let answered = gate.in_time(async {
+            let is_health = service(request.uri().path()) == Some(HEALTH);
+            let pass = gate.let_in(Entrance::Grpc, request.headers(), is_health, &peer).await?;
+            let Ok(answer) = grpc.oneshot(request).await;
+            Ok(keeping(pass, name_refusal(answer)))
+        });
+        answered.await.unwrap_or_else(|problem| Status::from(problem).into_http())
     }
 
     /// Answers a browser: the same call, with what it cannot read at the end of a stream inside it.
-    async fn answer_grpc_web(self, request: Request<Incoming>) -> Response<Body> {
-        let calls = service_fn(move |request| self.clone().answer_grpc(request).map(Ok::<_, Infallible>));
+    async fn answer_grpc_web(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+        let calls = service_fn(move |request| {
+            self.clone().answer_grpc(request, Arc::clone(&peer)).map(Ok::<_, Infallible>)
+        });
         let Ok(answer) = GrpcWebLayer::new().layer(calls).oneshot(request).await;
         answer
+    }
+
+    async fn answer_rest(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+        let Self { rest, gate, .. } = self;
+        let verb = request.method().clone();
+        let answered = gate.in_time(async {
+            let is_health = rest.is_health(request.uri().path());
+            let pass = gate.let_in(Entrance::Rest, request.headers(), is_health, &peer).await?;
+            Ok(keeping(pass, rest.answer(request).await))
+        });
+        answered.await.unwrap_or_else(|problem| rest::answer_to(&verb, rest::refuse(&problem)))
+    }
+}
+
+impl Gate {
+    /// Lets a call in. This comes before anything of its message is read; open health needs no pass.
+    async fn let_in(
+        &self,
+        entrance: Entrance,
+        headers: &HeaderMap,
+        is_health: bool,
+        peer: &Peer,
+    ) -> Result<Option<Pass>, Problem> {
+        if headers.len() > self.max_headers {
+            return Err(Problem::TooManyHeaders);
+        }
+        if is_health && self.access.is_health_open() {
+            return Ok(None);
+        }
+        let authorization = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        Ok(Some(self.access.admit(entrance, authorization, peer).await?))
+    }
+
+    /// Answers in the place of a call that does not, such as one whose message never comes to its
+    /// end. Only the beginning of an answer counts: a stream may go on.
+    fn in_time(
+        &self,
+        call: impl Future<Output = Result<Response<Body>, Problem>>,
+    ) -> impl Future<Output = Result<Response<Body>, Problem>> {
+        timeout(self.max_call, call).map(|answered| {
+            let answered = answered.unwrap_or(Err(Problem::DeadlineExceeded));
+            answered.inspect_err(|problem| tracing::debug!(reason = problem.row().reason, "turned away"))
+        })
+    }
+}
+
+/// The answer, which keeps a pass that counts until it has been sent.
+fn keeping(pass: Option<Pass>, answer: Response<Body>) -> Response<Body> {
+    match pass.filter(Pass::is_counted) {
+        Some(pass) => answer.map(|body| Body::new(Keeping::new(body, pass))),
+        None => answer,
     }
 }
 
@@ -85,14 +153,19 @@ impl Spoken {
     fn by(request: &Request<Incoming>) -> Self {
         let content_type = request.headers().get(CONTENT_TYPE);
         let says = content_type.and_then(|what| what.as_bytes().strip_prefix(b"application/grpc"));
-        let service = || request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
         match says {
             Some(kind) if WEB.contains(&kind) && request.method() == Method::POST => Self::GrpcWeb,
             Some(_) => Self::Grpc,
-            None if service().is_some_and(|(service, _)| service == SERVICE_NAME) => Self::Grpc,
+            None if service(request.uri().path()) == Some(SERVICE_NAME) => Self::Grpc,
             None => Self::Rest,
         }
     }
+}
+
+/// The service of a path to one of its methods.
+fn service(path: &str) -> Option<&str> {
+    let (service, _) = path.strip_prefix('/')?.split_once('/')?;
+    Some(service)
 }
 
 /// What answers over gRPC.

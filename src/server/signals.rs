@@ -1,4 +1,4 @@
-//! Signals that end the server or have it read its catalogue again.
+//! Signals that end the server or have it read its files again.
 
 use std::io;
 

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::requests::{UNKNOWN_MERCHANT, Violations};
-use crate::app::Refusal;
+use crate::{access::Denied, app::Refusal};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
@@ -41,6 +41,10 @@ pub enum Problem {
     NotServing,
     /// The call's time is up. What it began may yet be done.
     DeadlineExceeded,
+    /// The request has more headers than the server takes.
+    TooManyHeaders,
+    /// The caller may not make the call, or not now.
+    Denied(Denied),
     /// The application refuses.
     Refused(Refusal),
     /// A bug. The text is for the log and not for the caller.
@@ -82,6 +86,8 @@ impl Problem {
             Self::UnknownUrl => row(Code::NotFound, 404, "UNKNOWN_URL", false),
             Self::WrongVerb { .. } => row(Code::Unimplemented, 405, "WRONG_VERB", false),
             Self::NotJson => row(Code::InvalidArgument, 415, "NOT_JSON", false),
+            Self::TooManyHeaders => row(Code::ResourceExhausted, 431, "TOO_MANY_HEADERS", false),
+            Self::Denied(denied) => denied_row(*denied),
             Self::Refused(Refusal::ListTooLarge { .. }) => {
                 row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
             }
@@ -114,6 +120,8 @@ impl Problem {
                 "the call's time is up; an order may have been created, so repeat it under the same token"
                     .to_owned()
             }
+            Self::TooManyHeaders => "the request has more headers than this server takes".to_owned(),
+            Self::Denied(denied) => denied.to_string(),
             Self::Refused(refusal) => refusal.to_string(),
             Self::Bug(_) => "an internal error; it has been logged".to_owned(),
         }
@@ -124,14 +132,23 @@ impl Problem {
         let row = self.row();
         let mut details =
             ErrorDetails::with_error_info(row.reason, ERROR_DOMAIN, std::collections::HashMap::new());
-        if row.retryable {
-            details.set_retry_info(Some(RETRY_DELAY));
+        if let Some(delay) = self.retry_delay() {
+            details.set_retry_info(Some(delay));
         }
         let fields = self.violated_fields();
         if !fields.is_empty() {
             details.set_bad_request(fields);
         }
         details
+    }
+
+    /// When the same request may succeed if it is sent again.
+    #[must_use]
+    pub fn retry_delay(&self) -> Option<Duration> {
+        if let Self::Denied(Denied::TooFast { wait }) = self {
+            return Some(*wait);
+        }
+        self.row().retryable.then_some(RETRY_DELAY)
     }
 
     fn violated_fields(&self) -> Vec<FieldViolation> {
@@ -154,6 +171,8 @@ impl Problem {
             | Self::NotJson
             | Self::NotServing
             | Self::DeadlineExceeded
+            | Self::TooManyHeaders
+            | Self::Denied(_)
             | Self::Refused(
                 Refusal::InProgress
                 | Refusal::Busy
@@ -164,6 +183,25 @@ impl Problem {
             )
             | Self::Bug(_) => Vec::new(),
         }
+    }
+}
+
+const fn denied_row(denied: Denied) -> Row {
+    match denied {
+        Denied::NoPassword => row(Code::Unauthenticated, 401, "NO_PASSWORD", false),
+        Denied::NotBasic => row(Code::Unauthenticated, 401, "NOT_HTTP_BASIC", false),
+        Denied::WrongPassword => row(Code::Unauthenticated, 401, "WRONG_PASSWORD", false),
+        Denied::NoCertificate => row(Code::Unauthenticated, 401, "NO_CLIENT_CERTIFICATE", false),
+        Denied::OtherName => row(Code::PermissionDenied, 403, "CLIENT_NAME_NOT_ACCEPTED", false),
+        Denied::ManyPasswords => row(Code::ResourceExhausted, 429, "TOO_MANY_NEW_PASSWORDS", true),
+        Denied::TooFast { .. } => row(Code::ResourceExhausted, 429, "TOO_FAST", true),
+        Denied::ManyCalls => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS_OF_CALLER", true),
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
     }
 }
 

@@ -5,6 +5,7 @@
 mod balancer;
 mod byte_client;
 mod doubles;
+mod keys;
 mod laws;
 mod mutations;
 mod process;
@@ -31,6 +32,7 @@ mod grpc_web;
 mod load_balancers;
 mod logs;
 mod rest;
+mod security;
 mod serving;
 
 mod tidy;

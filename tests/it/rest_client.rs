@@ -9,7 +9,10 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -49,7 +52,7 @@ impl Answer {
         Err(self.refusal())
     }
 
-    fn refusal(&self) -> Status {
+    pub(crate) fn refusal(&self) -> Status {
         let json = self.json();
         let error = &json["error"];
         assert_eq!(error["code"], self.http.as_u16(), "{json}");
@@ -69,8 +72,10 @@ fn add_detail(details: &mut ErrorDetails, detail: &Value) {
             details.set_error_info(text("reason"), text("domain"), std::collections::HashMap::default());
         }
         "RetryInfo" => {
-            let delay = humantime::parse_duration(&text("retryDelay").replace("0.", "").replace('s', "ms"));
-            details.set_retry_info(Some(delay.unwrap()));
+            let delay = text("retryDelay");
+            let (seconds, millis) = delay.strip_suffix('s').unwrap().split_once('.').unwrap();
+            let millis: u64 = format!("{seconds}{millis}").parse().unwrap();
+            details.set_retry_info(Some(std::time::Duration::from_millis(millis)));
         }
         "BadRequest" => {
             for found in detail["fieldViolations"].as_array().unwrap() {
@@ -91,7 +96,9 @@ fn code_named(name: &str) -> Code {
         "INTERNAL" => Code::Internal,
         "INVALID_ARGUMENT" => Code::InvalidArgument,
         "NOT_FOUND" => Code::NotFound,
+        "PERMISSION_DENIED" => Code::PermissionDenied,
         "RESOURCE_EXHAUSTED" => Code::ResourceExhausted,
+        "UNAUTHENTICATED" => Code::Unauthenticated,
         "UNAVAILABLE" => Code::Unavailable,
         "UNIMPLEMENTED" => Code::Unimplemented,
         other => panic!("{other} is no status of ours"),
@@ -141,9 +148,17 @@ pub(crate) fn bare(method: Method, path: &str) -> Request<Body> {
 
 /// Sends a request on a connection of its own, over HTTP/1.1.
 pub(crate) async fn send(address: SocketAddr, request: Request<Body>) -> Answer {
-    let (mut sender, connection) = http1::handshake(connect(address).await).await.unwrap();
+    send_over(TcpStream::connect(address).await.unwrap(), request).await.unwrap()
+}
+
+/// The same on a connection that is there and may be of no use.
+pub(crate) async fn send_over(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<Body>,
+) -> hyper::Result<Answer> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    answer(sender.send_request(request).await.unwrap()).await
+    Ok(answer(sender.send_request(request).await?).await)
 }
 
 /// The same over HTTP/2.

@@ -14,7 +14,7 @@ use boxoffice::{
     clock::ManualClock,
     config::Config,
     payments::{Payments, simulated::SimulatedGateway},
-    server::{self, Server},
+    server::{self, ServeError, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
     wire::proto::v3::{
         BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
@@ -82,13 +82,19 @@ impl Setup {
 
     /// Starts it.
     pub(crate) async fn start(self) -> TestServer {
-        let Self { mut config, catalog, clock, payments, store } = self;
-        let loaded = catalog_files::load(&catalog).unwrap();
-        let parts = Parts { loaded, store, payments, clock: clock.clone(), limits: server::limits(&config) };
-        config.sales.catalog = catalog;
-        let server = Server::start(&config, parts).await.unwrap();
+        let clock = self.clock.clone();
+        let server = self.open().await.unwrap();
         let channel = connect(&server).await;
         TestServer { server, channel, clock, next: AtomicBool::default() }
+    }
+
+    /// Starts it and leaves it at that.
+    pub(crate) async fn open(self) -> Result<Server, ServeError> {
+        let Self { mut config, catalog, clock, payments, store } = self;
+        let loaded = catalog_files::load(&catalog).unwrap();
+        let parts = Parts { loaded, store, payments, clock, limits: server::limits(&config) };
+        config.sales.catalog = catalog;
+        Server::start(&config, parts).await
     }
 }
 

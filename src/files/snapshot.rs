@@ -1,15 +1,19 @@
-//! What the files of a folder look like from outside, to see that they have changed.
+//! What files look like from outside, to see that they have changed.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
-/// The files of a folder with what changes when they are written anew or replaced: equal snapshots
+/// Files with what changes when they are written anew or replaced: equal snapshots
 /// mean that nobody has touched them. Times alone are too coarse on some file systems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot(Vec<File>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct File {
-    name: std::ffi::OsString,
+    path: PathBuf,
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
@@ -19,18 +23,23 @@ impl Snapshot {
     /// Looks at a folder. What cannot be looked at is not there.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
-        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-        let file = |entry: fs::DirEntry| {
-            // Not the entry's own, which would be the link's where the entry is one.
-            let seen = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file)?;
+        Self::of_files(fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()))
+    }
+
+    /// Looks at files. What cannot be looked at is not there.
+    #[must_use]
+    pub fn of_files(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let file = |path: PathBuf| {
+            // Of a link it is the file behind it that counts.
+            let seen = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
             Some(File {
-                name: entry.file_name(),
+                path,
                 inode: seen.ino(),
                 bytes: seen.size(),
                 modified: (seen.mtime(), seen.mtime_nsec()),
             })
         };
-        let mut files: Vec<File> = entries.filter_map(file).collect();
+        let mut files: Vec<File> = paths.into_iter().filter_map(file).collect();
         files.sort_unstable();
         Self(files)
     }

@@ -1,4 +1,4 @@
-//! Mistakes in catalogue files, gathered while reading goes on.
+//! Mistakes in files, gathered while reading goes on.
 
 use std::{cell::RefCell, collections::HashMap, fmt};
 
@@ -8,10 +8,13 @@ const MAX_KEPT_PER_FILE: usize = 1_000;
 /// As many mistakes are printed; further ones are counted.
 const MAX_PRINTED: usize = 200;
 
-/// Something in a catalogue file that is not as it must be.
+/// Longest piece of a wrong text that is quoted, in characters.
+const MAX_QUOTED: usize = 40;
+
+/// Something in a file that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Name of the file within the catalogue folder.
+    /// Name of the file, within its folder where it belongs to one.
     pub file: String,
     /// Where in the file: a path like `service[3].price`, or a line. Empty for the file as a whole.
     pub at: String,
@@ -26,13 +29,28 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Everything that is wrong with a catalogue folder; never nothing.
+/// Everything that is wrong with what was read; never nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mistakes {
     /// The mistakes, file by file in the order of reading: at most a thousand of each file.
     pub list: Vec<Mistake>,
     /// How many more there are.
     pub unlisted: usize,
+}
+
+impl Mistakes {
+    /// One of a file as a whole.
+    pub(crate) fn one(file: &str, text: &str) -> Self {
+        let mistake = Mistake { file: file.to_owned(), at: String::new(), text: text.to_owned() };
+        Self { list: vec![mistake], unlisted: 0 }
+    }
+
+    /// These and those of another file.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.list.extend(other.list);
+        self.unlisted += other.unlisted;
+        self
+    }
 }
 
 impl fmt::Display for Mistakes {
@@ -53,13 +71,13 @@ impl std::error::Error for Mistakes {}
 
 /// Where mistakes are reported to, by whoever finds one.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     mistakes: RefCell<Mistakes>,
     found_in: RefCell<HashMap<String, usize>>,
 }
 
 impl Report {
-    pub(super) fn add(&self, mistake: Mistake) {
+    pub(crate) fn add(&self, mistake: Mistake) {
         let mut found_in = self.found_in.borrow_mut();
         let found = found_in.entry(mistake.file.clone()).or_default();
         *found += 1;
@@ -72,12 +90,12 @@ impl Report {
     }
 
     /// A file as a whole.
-    pub(super) fn file<'a>(&'a self, file: &'a str) -> Place<'a> {
+    pub(crate) fn file<'a>(&'a self, file: &'a str) -> Place<'a> {
         Place { report: self, file, step: Step::Top }
     }
 
     /// Everything reported, if anything was.
-    pub(super) fn into_mistakes(self) -> Option<Mistakes> {
+    pub(crate) fn into_mistakes(self) -> Option<Mistakes> {
         let mistakes = self.mistakes.into_inner();
         (!mistakes.list.is_empty()).then_some(mistakes)
     }
@@ -85,7 +103,7 @@ impl Report {
 
 /// A place in a file. It costs nothing to go to one; words are made when a mistake is found there.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     report: &'a Report,
     file: &'a str,
     step: Step<'a>,
@@ -102,22 +120,22 @@ enum Step<'a> {
 
 impl<'a> Place<'a> {
     /// The member of that name of the object that stands here.
-    pub(super) fn key<'b>(&'b self, name: &'b str) -> Place<'b> {
+    pub(crate) fn key<'b>(&'b self, name: &'b str) -> Place<'b> {
         Place { step: Step::Key(self, name), ..*self }
     }
 
     /// That element of the list that stands here.
-    pub(super) fn index(&self, index: usize) -> Place<'_> {
+    pub(crate) fn index(&self, index: usize) -> Place<'_> {
         Place { step: Step::Index(self, index), ..*self }
     }
 
     /// A line and column of the same file.
-    pub(super) fn line_and_column(&self, line: usize, column: usize) -> Self {
+    pub(crate) fn line_and_column(&self, line: usize, column: usize) -> Self {
         Self { step: Step::LineAndColumn(line, column), ..*self }
     }
 
     /// The line of the same file that has the byte `offset` of its `text`.
-    pub(super) fn offset<'b>(&self, text: &'b str, offset: usize) -> Place<'b>
+    pub(crate) fn offset<'b>(&self, text: &'b str, offset: usize) -> Place<'b>
     where
         'a: 'b,
     {
@@ -125,12 +143,12 @@ impl<'a> Place<'a> {
     }
 
     /// Reports a mistake at this place.
-    pub(super) fn mistake(&self, text: impl Into<String>) {
+    pub(crate) fn mistake(&self, text: impl Into<String>) {
         self.report.add(self.mistake_of(text));
     }
 
     /// The same to be kept, for a mistake that is certain only later.
-    pub(super) fn mistake_of(&self, text: impl Into<String>) -> Mistake {
+    pub(crate) fn mistake_of(&self, text: impl Into<String>) -> Mistake {
         Mistake { file: self.file.to_owned(), at: self.to_string(), text: text.into() }
     }
 }
@@ -149,4 +167,13 @@ impl fmt::Display for Place<'_> {
             }
         }
     }
+}
+
+/// A text in quotes, cut where it is long.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut piece: String = text.chars().take(MAX_QUOTED).collect();
+    if piece.len() < text.len() {
+        piece.push('…');
+    }
+    format!("{piece:?}")
 }

@@ -5,29 +5,51 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::catalog_files::{json::quoted, mistakes::Place};
+use super::mistakes::{Place, quoted};
 
 type Value<'t> = Spanned<DeValue<'t>>;
 
-/// A value of the rules file and where it stands.
+/// Reads a file, whose top has no other keys than these. Nothing of a text that is no TOML is
+/// handed on.
+pub(crate) fn read(text: &str, file: &Place<'_>, keys: &[&str], hand_on: impl FnOnce(&Table<'_>)) {
+    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    let (document, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(start);
+    for error in &errors {
+        file.offset(text, start(error)).mistake(format!("{}; this is not TOML", error.message()));
+    }
+    if errors.is_empty() {
+        hand_on(&Table::new(text, file.offset(text, 0), document.get_ref(), keys));
+    }
+}
+
+/// A value of a file and where it stands.
 #[derive(Clone, Copy)]
-pub(super) struct Entry<'t> {
+pub(crate) struct Entry<'t> {
     source: &'t str,
-    pub(super) at: Place<'t>,
+    pub(crate) at: Place<'t>,
     value: &'t DeValue<'t>,
+    is_secret: bool,
 }
 
 impl<'t> Entry<'t> {
     fn new(source: &'t str, file: &Place<'t>, value: &'t Value<'t>) -> Self {
-        Self { source, at: file.offset(source, value.span().start), value: value.get_ref() }
+        let at = file.offset(source, value.span().start);
+        Self { source, at, value: value.get_ref(), is_secret: false }
+    }
+
+    /// The same, which no mistake quotes.
+    pub(crate) fn secret(self) -> Self {
+        Self { is_secret: true, ..self }
     }
 
     fn expected(&self, what: impl Display) {
-        self.at.mistake(format!("expected {what}, found {}", describe(self.value)));
+        let found = if self.is_secret { kind(self.value) } else { describe(self.value) };
+        self.at.mistake(format!("expected {what}, found {found}"));
     }
 
     /// The value as a text that is not empty.
-    pub(super) fn text(&self) -> Option<&'t str> {
+    pub(crate) fn text(&self) -> Option<&'t str> {
         let text = self.value.as_str().filter(|text| !text.is_empty());
         if text.is_none() {
             self.expected("a text that is not empty");
@@ -36,7 +58,7 @@ impl<'t> Entry<'t> {
     }
 
     /// The value as a whole number in that range.
-    pub(super) fn integer<T>(&self, range: RangeInclusive<T>) -> Option<T>
+    pub(crate) fn integer<T>(&self, range: RangeInclusive<T>) -> Option<T>
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
@@ -49,7 +71,7 @@ impl<'t> Entry<'t> {
     }
 
     /// The value as an exact number, which may be in quotes.
-    pub(super) fn decimal<T: FromStr>(&self) -> Option<T> {
+    pub(crate) fn decimal<T: FromStr>(&self) -> Option<T> {
         let digits = self.value.as_str().map(str::to_owned);
         let digits = digits.or_else(|| self.value.as_float().map(|float| float.as_str().to_owned()));
         let digits = digits.or_else(|| integer_of(self.value).map(|integer| integer.to_string()));
@@ -61,7 +83,7 @@ impl<'t> Entry<'t> {
     }
 
     /// The elements of the value as a list.
-    pub(super) fn list(&self) -> Option<Vec<Self>> {
+    pub(crate) fn list(&self) -> Option<Vec<Self>> {
         let list = self.value.as_array();
         if list.is_none() {
             self.expected("a list");
@@ -70,13 +92,13 @@ impl<'t> Entry<'t> {
     }
 
     /// The value as a table whose keys are free.
-    pub(super) fn members(&self) -> Option<Vec<(&'t str, Self)>> {
+    pub(crate) fn members(&self) -> Option<Vec<(&'t str, Self)>> {
         let table = self.any_table()?;
         Some(table.iter().map(|(key, value)| (&**key.get_ref(), self.inner(value))).collect())
     }
 
     /// The value as a table with no other keys than these.
-    pub(super) fn table(&self, keys: &[&str]) -> Option<Table<'t>> {
+    pub(crate) fn table(&self, keys: &[&str]) -> Option<Table<'t>> {
         Some(Table::new(self.source, self.at, self.any_table()?, keys))
     }
 
@@ -89,21 +111,21 @@ impl<'t> Entry<'t> {
     }
 
     fn inner(&self, value: &'t Value<'t>) -> Self {
-        Self::new(self.source, &self.at, value)
+        Self { is_secret: self.is_secret, ..Self::new(self.source, &self.at, value) }
     }
 }
 
-/// A table of the rules file, its keys checked.
+/// A table of a file, its keys checked.
 #[derive(Clone, Copy)]
-pub(super) struct Table<'t> {
+pub(crate) struct Table<'t> {
     source: &'t str,
-    pub(super) at: Place<'t>,
+    pub(crate) at: Place<'t>,
     entries: &'t DeTable<'t>,
 }
 
 impl<'t> Table<'t> {
     /// A table whose keys are among `keys`; others are reported.
-    pub(super) fn new(source: &'t str, at: Place<'t>, entries: &'t DeTable<'t>, keys: &[&str]) -> Self {
+    pub(crate) fn new(source: &'t str, at: Place<'t>, entries: &'t DeTable<'t>, keys: &[&str]) -> Self {
         for key in entries.keys().filter(|key| !keys.contains(&&**key.get_ref())) {
             let text = format!("unknown key {}; expected one of {}", quoted(key.get_ref()), keys.join(", "));
             at.offset(source, key.span().start).mistake(text);
@@ -112,12 +134,12 @@ impl<'t> Table<'t> {
     }
 
     /// What stands under a key, if anything does.
-    pub(super) fn get(&self, key: &str) -> Option<Entry<'t>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Entry<'t>> {
         self.entries.get(key).map(|value| Entry::new(self.source, &self.at, value))
     }
 
     /// What stands under a key; that nothing does is reported.
-    pub(super) fn required(&self, key: &str) -> Option<Entry<'t>> {
+    pub(crate) fn required(&self, key: &str) -> Option<Entry<'t>> {
         let entry = self.get(key);
         if entry.is_none() {
             self.at.mistake(format!("`{key}` is missing"));
@@ -126,7 +148,7 @@ impl<'t> Table<'t> {
     }
 
     /// The tables under a key that is written `[[…]]`, each with no other keys than these.
-    pub(super) fn tables(&self, key: &str, keys: &[&str]) -> Vec<Table<'t>> {
+    pub(crate) fn tables(&self, key: &str, keys: &[&str]) -> Vec<Table<'t>> {
         let Some(entry) = self.get(key) else { return Vec::new() };
         if entry.value.is_table() {
             entry.expected("a list of tables, each headed in double brackets");
@@ -152,5 +174,9 @@ fn describe(value: &DeValue<'_>) -> String {
     if let Some(float) = value.as_float() {
         return float.to_string();
     }
+    kind(value)
+}
+
+fn kind(value: &DeValue<'_>) -> String {
     format!("a value of type {}", value.type_str())
 }

@@ -1,0 +1,96 @@
+//! HTTP Basic: how a name and a password are written in `authorization`.
+
+use data_encoding::BASE64;
+
+use super::Denied;
+
+/// What stands behind the scheme, not yet decoded.
+///
+/// A name and a password have one such form only, so it can stand for the two.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Basic<'h>(&'h [u8]);
+
+/// A name and a password.
+pub(super) struct Login {
+    name_and_password: Vec<u8>,
+    colon: usize,
+}
+
+impl<'h> Basic<'h> {
+    /// Finds it in the values of `authorization`, of which there has to be one.
+    pub(super) fn of(mut authorization: impl Iterator<Item = &'h [u8]>) -> Result<Self, Denied> {
+        let value = authorization.next().ok_or(Denied::NoPassword)?;
+        let (scheme, rest) = value.split_at_checked(b"Basic ".len()).ok_or(Denied::NotBasic)?;
+        if !scheme.eq_ignore_ascii_case(b"Basic ") || authorization.next().is_some() {
+            return Err(Denied::NotBasic);
+        }
+        Ok(Self(rest.trim_ascii()))
+    }
+
+    pub(super) fn as_bytes(self) -> &'h [u8] {
+        self.0
+    }
+
+    pub(super) fn decode(self) -> Result<Login, Denied> {
+        let name_and_password = BASE64.decode(self.0).map_err(|_| Denied::NotBasic)?;
+        let colon = name_and_password.iter().position(|&byte| byte == b':').ok_or(Denied::NotBasic)?;
+        Ok(Login { name_and_password, colon })
+    }
+}
+
+impl Login {
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name_and_password[..self.colon]
+    }
+
+    pub(super) fn password(&self) -> &[u8] {
+        &self.name_and_password[self.colon + 1..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&str]) -> Result<(String, String), Denied> {
+        let login = Basic::of(values.iter().map(|value| value.as_bytes()))?.decode()?;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Ok((text(login.name()), text(login.password())))
+    }
+
+    #[test]
+    fn a_name_and_a_password_are_read_as_they_were_written() {
+        for (value, name, password) in [
+            ("Basic YWRhOnNlY3JldA==", "ada", "secret"),
+            ("basic YWRhOnNlY3JldA==", "ada", "secret"),
+            ("BASIC  YWRhOnNlY3JldA== ", "ada", "secret"),
+            ("Basic YWRhOnM6ZTpjOg==", "ada", "s:e:c:"),
+            ("Basic OnNlY3JldA==", "", "secret"),
+            ("Basic YWRhOg==", "ada", ""),
+            ("Basic w6RkYTpnZWhlaW3Dnw==", "äda", "geheimß"),
+        ] {
+            assert_eq!(read(&[value]), Ok((name.to_owned(), password.to_owned())), "{value}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        assert_eq!(read(&[]), Err(Denied::NoPassword));
+        for values in [
+            &[""][..],
+            &["Basic"],
+            &["Basic "],
+            &["Bearer YWRhOnNlY3JldA=="],
+            &["BasicYWRhOnNlY3JldA=="],
+            &["YWRhOnNlY3JldA=="],
+            &["Basic ada:secret"],
+            &["Basic YWRhOnNlY3JldA"],
+            &["Basic YWRhOnNlY3JldB=="],
+            &["Basic YWRhOnNl Y3JldA=="],
+            &["Basic YWRh"],
+            &["Basic YWRhOnNlY3JldA==", "Basic YWRhOnNlY3JldA=="],
+        ] {
+            assert_eq!(read(values), Err(Denied::NotBasic), "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The credentials file: users and the hashes of their passwords.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use argon2::{Params, PasswordHash, Version};
+
+use crate::files::{
+    mistakes::{Mistakes, Place, Report, quoted},
+    toml::{self, Entry},
+};
+
+/// Passwords that a user may have at once: the one in use and the next.
+const MAX_PASSWORDS: usize = 2;
+
+/// The most work that looking at a password may take: KiB of memory, times how often it is gone
+/// through. That is some seconds of a core.
+const MAX_WORK_KIB: u64 = 1 << 22;
+
+/// What is expected of a hash.
+const HASH: &str = "a hash as `boxoffice hash-password` prints it, beginning with $argon2id$";
+
+/// Users, each with one or two passwords.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    users: BTreeMap<Arc<str>, Vec<PasswordHash>>,
+}
+
+impl Credentials {
+    /// Reads the file. It is named in mistakes as the `credentials`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; no password or hash is quoted.
+    pub fn read(path: &Path) -> Result<Self, Mistakes> {
+        let label = format!("credentials {}", path.display());
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &label),
+            Err(error) => Err(Mistakes::one(&label, &format!("cannot be read: {error}"))),
+        }
+    }
+
+    fn parse(text: &str, label: &str) -> Result<Self, Mistakes> {
+        let report = Report::default();
+        let file = report.file(label);
+        let mut users = BTreeMap::new();
+        toml::read(text, &file, &["users"], |top| {
+            let Some(named) = top.required("users").and_then(|users| users.secret().members()) else {
+                return;
+            };
+            if named.is_empty() {
+                top.at.mistake("there are no users, so nobody could call");
+            }
+            users.extend(named.into_iter().filter_map(|(name, user)| read_user(name, &user)));
+        });
+        report.into_mistakes().map_or(Ok(Self { users }), Err)
+    }
+
+    /// How many users there are.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The user of that name with the hash that fits, found out by asking `fits` of one or two.
+    ///
+    /// A name that nobody has is taken for that of the user at `stand_in`, and what comes of it is
+    /// thrown away: that costs what a wrong password costs.
+    pub(super) fn find(
+        &self,
+        name: &[u8],
+        stand_in: u64,
+        fits: impl FnMut(&&PasswordHash) -> bool,
+    ) -> Option<(&Arc<str>, &PasswordHash)> {
+        let known = std::str::from_utf8(name).ok().and_then(|name| self.users.get_key_value(name));
+        let stand_in = usize::try_from(stand_in).unwrap_or(usize::MAX).checked_rem(self.users.len());
+        let (_, hashes) = known.or_else(|| self.users.iter().nth(stand_in?))?;
+        let fitting = hashes.iter().find(fits);
+        known.map(|(name, _)| name).zip(fitting)
+    }
+
+    /// Whether the user of that name has a password with this hash.
+    pub(super) fn have(&self, name: &str, hash: &PasswordHash) -> bool {
+        self.users.get(name).is_some_and(|hashes| hashes.contains(hash))
+    }
+}
+
+fn read_user(name: &str, user: &Entry<'_>) -> Option<(Arc<str>, Vec<PasswordHash>)> {
+    check_name(name, &user.at);
+    let passwords = user.table(&["passwords"])?.required("passwords")?.secret();
+    let list = passwords.list()?;
+    if !(1..=MAX_PASSWORDS).contains(&list.len()) {
+        let text = format!("a user has one password or two, and this one has {}", list.len());
+        passwords.at.mistake(text);
+    }
+    Some((name.into(), list.iter().filter_map(read_hash).collect()))
+}
+
+/// A name has to fit in front of the colon of HTTP Basic.
+fn check_name(name: &str, at: &Place<'_>) {
+    if name.is_empty() || name.contains(':') || name.contains(char::is_control) {
+        let text = "a user name is not empty and has neither colons nor control characters";
+        at.mistake(format!("{text}, as {} has", quoted(name)));
+    }
+}
+
+fn read_hash(entry: &Entry<'_>) -> Option<PasswordHash> {
+    let text = entry.text()?;
+    let Some((hash, params)) = argon2id(text) else {
+        entry.at.mistake(format!("expected {HASH}"));
+        return None;
+    };
+    if u64::from(params.m_cost()) * u64::from(params.t_cost()) > MAX_WORK_KIB {
+        entry.at.mistake(format!("this hash takes too much work: m times t may be {MAX_WORK_KIB}"));
+        return None;
+    }
+    Some(hash)
+}
+
+fn argon2id(text: &str) -> Option<(PasswordHash, Params)> {
+    let hash = PasswordHash::new(text).ok()?;
+    let is_known = hash.version.is_none_or(|version| Version::try_from(version).is_ok());
+    let is_whole = hash.salt.is_some() && hash.hash.is_some();
+    if !(is_known && is_whole && hash.algorithm.as_str() == "argon2id") {
+        return None;
+    }
+    let params = Params::try_from(&hash).ok()?;
+    Some((hash, params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$";
+
+    /// A hash that is one by its form.
+    fn hash(number: u8) -> String {
+        let output = data_encoding::BASE64_NOPAD.encode(&[number; 32]);
+        format!("{CHEAP}{output}")
+    }
+
+    fn parse(text: &str) -> Result<Credentials, String> {
+        Credentials::parse(text, "credentials users.toml").map_err(|mistakes| mistakes.to_string())
+    }
+
+    fn two_users() -> Credentials {
+        let (one, two, three) = (hash(1), hash(2), hash(3));
+        parse(&format!(
+            "users.ada.passwords = ['{one}']\n[users.\"grace h\"]\npasswords = ['{two}', '{three}']"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_user_has_one_password_or_two() {
+        let users = two_users();
+        let hash = |number| PasswordHash::new(&hash(number)).unwrap();
+        assert_eq!(users.users(), 2);
+        for (name, number, has) in
+            [("ada", 1, true), ("ada", 2, false), ("grace h", 2, true), ("grace h", 3, true)]
+        {
+            assert_eq!(users.have(name, &hash(number)), has, "{name} {number}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_line_and_no_secret() {
+        let secret = "hunter2";
+        let argon2i = hash(1).replace("argon2id", "argon2i");
+        let huge = hash(1).replace("m=8,t=1", "m=2097152,t=3");
+        let newer = hash(1).replace("v=19", "v=20");
+        let cut = &hash(1)[..CHEAP.len() - 1];
+        let three = format!("'{0}', '{0}', '{0}'", hash(1));
+        let hash = hash(1);
+        for (text, expected) in [
+            (String::new(), "line 1: `users` is missing".to_owned()),
+            ("users = 3".into(), "line 1: expected a table, found a value of type integer".into()),
+            (
+                format!("users.ada = '{secret}'"),
+                "line 1: expected a table, found a value of type string".into(),
+            ),
+            ("[users]".into(), "line 1: there are no users, so nobody could call".into()),
+            (
+                "user.ada = 1\n[users.a]\npasswords=['x'".into(),
+                "line 3: unclosed array, expected `]`; this is not TOML".into(),
+            ),
+            ("[users.ada]".into(), "line 1: `passwords` is missing".into()),
+            (
+                "[users.ada]\npassword = 'x'".into(),
+                "line 2: unknown key \"password\"; expected one of passwords".into(),
+            ),
+            (
+                format!("[users.ada]\npasswords = '{secret}'"),
+                "line 2: expected a list, found a value of type string".into(),
+            ),
+            (
+                "[users.ada]\npasswords = []".into(),
+                "a user has one password or two, and this one has 0".into(),
+            ),
+            (
+                format!("[users.ada]\npasswords = [{three}]"),
+                "line 2: a user has one password or two, and this one has 3".into(),
+            ),
+            (format!("[users.ada]\npasswords = [\n'{secret}']"), format!("line 3: expected {HASH}")),
+            (
+                "[users.ada]\npasswords = [7]".into(),
+                "line 2: expected a text that is not empty, found a value of type integer".into(),
+            ),
+            (format!("[users.ada]\npasswords = ['{argon2i}']"), format!("line 2: expected {HASH}")),
+            (format!("[users.ada]\npasswords = ['{newer}']"), format!("line 2: expected {HASH}")),
+            (format!("[users.ada]\npasswords = ['{cut}']"), format!("line 2: expected {HASH}")),
+            (
+                format!("[users.ada]\npasswords = ['{huge}']"),
+                "line 2: this hash takes too much work: m times t may be 4194304".into(),
+            ),
+            (format!("[users.'a:b']\npasswords = ['{hash}']"), "as \"a:b\" has".into()),
+            (format!("[users.'']\npasswords = ['{hash}']"), "line 1: a user name is not empty".into()),
+            (
+                format!("[users.ada]\npasswords = ['{hash}']\n[users.ada]"),
+                "line 3: duplicate key; this is not TOML".into(),
+            ),
+        ] {
+            let told = parse(&text).unwrap_err();
+            assert!(
+                told.starts_with("credentials users.toml: ") && told.contains(&expected),
+                "{text}\n{told}"
+            );
+            assert!(!told.contains(secret) && !told.contains("c29tZXNhbHQ"), "{told}");
+        }
+        let told = parse("[users.ada]\npasswords = ['x', 'y']\n[users.':']\ncolour = 1").unwrap_err();
+        assert_eq!(told.lines().count(), 5, "{told}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_mistake() {
+        let told = Credentials::read(Path::new("/nowhere/users.toml")).unwrap_err().to_string();
+        assert!(told.starts_with("credentials /nowhere/users.toml: cannot be read: No such file"), "{told}");
+    }
+
+    #[test]
+    fn a_name_that_nobody_has_costs_as_much_as_a_wrong_password() {
+        let users = two_users();
+        let asked = |name: &str, stand_in| {
+            let mut asked = 0;
+            let found = users.find(name.as_bytes(), stand_in, |_| {
+                asked += 1;
+                false
+            });
+            assert_eq!(found, None, "{name}");
+            asked
+        };
+        assert_eq!((asked("ada", 7), asked("grace h", 7)), (1, 2));
+        assert_eq!((asked("nobody", 0), asked("nobody", 1), asked("", u64::MAX)), (1, 2, 2));
+        assert_eq!(users.find(b"\xff", 0, |_| false), None);
+    }
+
+    #[test]
+    fn a_password_opens_for_its_own_user_only() {
+        let users = two_users();
+        for stand_in in 0..4 {
+            assert_eq!(users.find(b"nobody", stand_in, |_| true), None, "{stand_in}");
+            let (name, hash) = users.find(b"ada", stand_in, |_| true).unwrap();
+            assert!(&**name == "ada" && users.have("ada", hash));
+        }
+        assert_eq!(Credentials::default().find(b"ada", 1, |_| true), None);
+    }
+}

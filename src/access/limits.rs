@@ -1,0 +1,189 @@
+//! How much of the server one caller may have.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use governor::{
+    Quota, RateLimiter, clock::Clock, middleware::NoOpMiddleware, state::keyed::DashMapStateStore,
+};
+use std::time::Duration;
+
+use super::{Caller, Denied, Terms};
+
+/// Rates by caller, in memory for as long as they are of use.
+type Rates<C> = RateLimiter<Caller, DashMapStateStore<Caller>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+/// Calls by caller that are going on. A caller with none is not among them.
+type InFlight = DashMap<Caller, usize>;
+
+/// What each caller has had.
+#[derive(Debug)]
+pub(super) struct Limits<C: Clock> {
+    rates: Option<Rates<C>>,
+    clock: C,
+    max_in_flight: usize,
+    /// Counted only where there is a limit.
+    in_flight: Option<Arc<InFlight>>,
+}
+
+/// That a call goes on.
+#[derive(Debug)]
+pub struct Pass {
+    counted: Option<(Arc<InFlight>, Caller)>,
+}
+
+impl<C: Clock + Clone> Limits<C> {
+    pub(super) fn new(terms: &Terms, clock: C) -> Self {
+        let quota = terms.rate.map(|rate| Quota::per_second(rate).allow_burst(terms.burst));
+        Self {
+            rates: quota.map(|quota| RateLimiter::dashmap_with_clock(quota, clock.clone())),
+            clock,
+            max_in_flight: terms.max_in_flight.unwrap_or(usize::MAX),
+            in_flight: terms.max_in_flight.map(|_| Arc::default()),
+        }
+    }
+
+    /// Lets one more call of a caller in.
+    pub(super) fn admit(&self, caller: &Caller) -> Result<Pass, Denied> {
+        self.count(caller)?;
+        let Some(in_flight) = &self.in_flight else { return Ok(Pass { counted: None }) };
+        let mut calls = in_flight.entry(caller.clone()).or_default();
+        if *calls >= self.max_in_flight {
+            return Err(Denied::ManyCalls);
+        }
+        *calls += 1;
+        drop(calls);
+        Ok(Pass { counted: Some((Arc::clone(in_flight), caller.clone())) })
+    }
+
+    /// Counts one more attempt of a caller.
+    pub(super) fn count(&self, caller: &Caller) -> Result<(), Denied> {
+        let Some(rates) = &self.rates else { return Ok(()) };
+        rates.check_key(caller).map_err(|until| {
+            let wait = until.wait_time_from(self.clock.now());
+            // Waiting times are told in milliseconds, and after them it has to be time.
+            Denied::TooFast { wait: Duration::from_millis(millis(wait) + 1) }
+        })
+    }
+
+    /// Forgets callers who could make as many calls as if they had never made any.
+    pub(super) fn forget_the_absent(&self) {
+        if let Some(rates) = &self.rates {
+            rates.retain_recent();
+            rates.shrink_to_fit();
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
+}
+
+impl Pass {
+    /// Whether anything depends on when it is dropped.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.counted.is_some()
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Some((in_flight, caller)) = &self.counted {
+            in_flight.remove_if_mut(caller, |_, calls| {
+                *calls -= 1;
+                *calls == 0
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    fn limits(rate: u32, burst: u32, max_in_flight: usize) -> (Limits<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        let terms = Terms {
+            certificates: false,
+            health_open: false,
+            max_password_checks: 1,
+            rate: NonZeroU32::new(rate),
+            burst: NonZeroU32::new(burst).unwrap(),
+            max_in_flight: (max_in_flight > 0).then_some(max_in_flight),
+        };
+        (Limits::new(&terms, clock.clone()), clock)
+    }
+
+    fn user(name: &str) -> Caller {
+        Caller::User(name.into())
+    }
+
+    #[test]
+    fn without_limits_all_come_in_and_nothing_is_kept() {
+        let (limits, _) = limits(0, 1, 0);
+        for _ in 0..1000 {
+            assert!(!limits.admit(&user("ada")).unwrap().is_counted());
+        }
+        limits.forget_the_absent();
+    }
+
+    #[test]
+    fn a_caller_has_a_burst_and_then_a_rate_of_his_own() {
+        let (limits, clock) = limits(10, 3, 0);
+        let (ada, grace) = (user("ada"), user("grace"));
+        let calls = |caller, count: usize| (0..count).filter(|_| limits.admit(caller).is_ok()).count();
+        assert_eq!(calls(&ada, 5), 3);
+        assert_eq!(calls(&grace, 5), 3);
+        for millis in [99, 1] {
+            clock.advance(Duration::from_millis(millis));
+            assert_eq!(calls(&ada, 5), usize::from(millis == 1), "{millis}");
+        }
+        clock.advance(Duration::from_secs(3600));
+        assert_eq!(calls(&ada, 5), 3, "a rest makes no more than a burst");
+    }
+
+    #[test]
+    fn who_is_too_fast_is_told_when_to_go_on() {
+        let (limits, clock) = limits(4, 1, 0);
+        let ada = user("ada");
+        assert!(limits.admit(&ada).is_ok());
+        clock.advance(Duration::from_millis(100));
+        let Err(Denied::TooFast { wait }) = limits.admit(&ada) else { panic!() };
+        assert!((150..=152).contains(&wait.as_millis()), "{wait:?}");
+        clock.advance(wait);
+        assert!(limits.admit(&ada).is_ok());
+    }
+
+    #[test]
+    fn callers_who_stay_away_are_forgotten() {
+        let (limits, clock) = limits(10, 5, 7);
+        for number in 0..100 {
+            limits.admit(&user(&number.to_string())).unwrap();
+        }
+        let kept = || limits.rates.as_ref().unwrap().len();
+        assert_eq!((kept(), limits.in_flight.as_ref().unwrap().len()), (100, 0));
+        limits.forget_the_absent();
+        assert_eq!(kept(), 100);
+        clock.advance(Duration::from_secs(1));
+        limits.admit(&user("7")).unwrap();
+        limits.forget_the_absent();
+        assert_eq!(kept(), 1);
+    }
+
+    #[test]
+    fn so_many_calls_of_a_caller_go_on_at_once() {
+        let (limits, _) = limits(0, 1, 2);
+        let (ada, grace) = (user("ada"), user("grace"));
+        let (first, _second) = (limits.admit(&ada).unwrap(), limits.admit(&ada).unwrap());
+        assert_eq!(limits.admit(&ada).unwrap_err(), Denied::ManyCalls);
+        assert!(limits.admit(&grace).unwrap().is_counted());
+        drop(first);
+        let _third = limits.admit(&ada).unwrap();
+        assert_eq!(limits.admit(&ada).unwrap_err(), Denied::ManyCalls);
+    }
+}

@@ -1,0 +1,135 @@
+//! Passwords: looked at once with much work, known from then on with little.
+
+use std::{collections::HashMap, io, sync::Arc};
+
+use arc_swap::ArcSwap;
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
+use blake3::Hash;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use super::{Caller, Credentials, Denied, basic::Basic};
+
+/// Calls that may wait for a password to be looked at. Most of them wait for the same one, which a
+/// caller has begun to use.
+const MAX_WAITING: usize = 256;
+
+/// The hash of a password, for the credentials file.
+///
+/// # Errors
+/// If the machine has no random numbers to give.
+pub fn hash(password: &[u8]) -> Result<String, argon2::password_hash::Error> {
+    Ok(Argon2::default().hash_password(password)?.to_string())
+}
+
+/// The users and their passwords that have been seen.
+#[derive(Debug)]
+pub(super) struct Passwords {
+    roll: ArcSwap<Roll>,
+    /// Nobody else has it, so nobody can tell what another password's digest is.
+    key: [u8; blake3::KEY_LEN],
+    waiting: Semaphore,
+    checks: Arc<Semaphore>,
+}
+
+/// What is believed at one moment. It is replaced as a whole.
+#[derive(Debug, Clone)]
+struct Roll {
+    users: Arc<Credentials>,
+    /// By the digest of how a name and a password are sent. A password that is live has one, so
+    /// there are no more than the credentials have passwords.
+    known: HashMap<Hash, Known>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    caller: Caller,
+    name: Arc<str>,
+    hash: PasswordHash,
+}
+
+impl Passwords {
+    /// The passwords of these users, of which so many are looked at at once.
+    pub(super) fn new(users: Credentials, max_checks: usize) -> io::Result<Self> {
+        let mut key = [0; blake3::KEY_LEN];
+        getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
+        let roll = Roll { users: Arc::new(users), known: HashMap::new() };
+        Ok(Self {
+            roll: ArcSwap::from_pointee(roll),
+            key,
+            waiting: Semaphore::new(MAX_WAITING),
+            checks: Arc::new(Semaphore::new(max_checks)),
+        })
+    }
+
+    /// What comes of `then` for the caller who has shown this, if it is known to be right.
+    pub(super) fn if_known<R>(&self, basic: Basic<'_>, then: impl FnOnce(&Caller) -> R) -> Option<R> {
+        let digest = self.digest(basic.as_bytes());
+        self.roll.load().known.get(&digest).map(|known| then(&known.caller))
+    }
+
+    /// Finds out whether it is right, and from then on knows it if so.
+    pub(super) async fn look_at(&self, basic: Basic<'_>) -> Result<(), Denied> {
+        let login = basic.decode()?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| Denied::ManyPasswords)?;
+        let check = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| Denied::ManyPasswords)?;
+        // Somebody else may have waited for the same.
+        if self.if_known(basic, |_| ()).is_some() {
+            return Ok(());
+        }
+        let users = Arc::clone(&self.roll.load().users);
+        let stand_in = self.number(login.name());
+        let work = spawn_blocking(move || {
+            let fits = |hash: &&PasswordHash| is_password(login.password(), hash);
+            let known = users.find(login.name(), stand_in, fits).map(Known::from);
+            // A caller who hangs up does not make room for more work while this goes on.
+            drop(check);
+            known
+        });
+        let known = work.await.ok().flatten().ok_or(Denied::WrongPassword)?;
+        self.remember(self.digest(basic.as_bytes()), &known);
+        Ok(())
+    }
+
+    /// Believes these users from here on; of what is known only what they still have.
+    pub(super) fn replace(&self, users: Credentials) {
+        let users = Arc::new(users);
+        self.roll.rcu(|roll| {
+            let still = roll.known.iter().filter(|(_, known)| users.have(&known.name, &known.hash));
+            let known = still.map(|(digest, known)| (*digest, known.clone())).collect();
+            Roll { users: Arc::clone(&users), known }
+        });
+    }
+
+    /// Unless the users were replaced in the meantime and no longer have it.
+    fn remember(&self, digest: Hash, known: &Known) {
+        self.roll.rcu(|roll| {
+            let mut roll = Roll::clone(roll);
+            if roll.users.have(&known.name, &known.hash) {
+                roll.known.insert(digest, known.clone());
+            }
+            roll
+        });
+    }
+
+    fn digest(&self, bytes: &[u8]) -> Hash {
+        blake3::keyed_hash(&self.key, bytes)
+    }
+
+    /// A number that is always the same for a name, and that nobody else can tell.
+    fn number(&self, name: &[u8]) -> u64 {
+        let digest = self.digest(name);
+        digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+}
+
+impl From<(&Arc<str>, &PasswordHash)> for Known {
+    fn from((name, hash): (&Arc<str>, &PasswordHash)) -> Self {
+        Self { caller: Caller::User(Arc::clone(name)), name: Arc::clone(name), hash: hash.clone() }
+    }
+}
+
+/// Works for as long as the hash asks for.
+fn is_password(password: &[u8], hash: &PasswordHash) -> bool {
+    tracing::debug!("a password is looked at");
+    Argon2::default().verify_password(password, hash).is_ok()
+}

@@ -1,0 +1,158 @@
+use std::net::Ipv4Addr;
+
+use argon2::{Argon2, Params, PasswordHasher};
+use data_encoding::BASE64;
+use governor::clock::FakeRelativeClock;
+
+use super::*;
+
+fn terms() -> Terms {
+    Terms {
+        certificates: false,
+        health_open: true,
+        max_password_checks: 2,
+        rate: None,
+        burst: NonZeroU32::MIN,
+        max_in_flight: None,
+    }
+}
+
+/// Users with their passwords, whose hashes take next to no work.
+fn users(users: &[(&str, &[&str])]) -> Credentials {
+    let cheap = Argon2::from(Params::new(8, 1, 1, None).unwrap());
+    let hash =
+        |password: &&str| format!("{:?}", cheap.hash_password(password.as_bytes()).unwrap().to_string());
+    let user = |(name, passwords): &(&str, &[&str])| {
+        let hashes: Vec<_> = passwords.iter().map(hash).collect();
+        format!("[users.{name}]\npasswords = [{}]\n", hashes.join(", "))
+    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), users.iter().map(user).collect::<String>()).unwrap();
+    Credentials::read(file.path()).unwrap()
+}
+
+fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", BASE64.encode(format!("{name}:{password}").as_bytes()))
+}
+
+fn peer(certificate: ClientCertificate) -> Peer {
+    Peer::new(Ipv4Addr::LOCALHOST.into(), certificate)
+}
+
+/// Access whose clock stands still.
+fn open(terms: &Terms, credentials: Option<Credentials>) -> Access<FakeRelativeClock> {
+    Access::new(terms, credentials, FakeRelativeClock::default()).unwrap()
+}
+
+async fn admit(access: &Access<FakeRelativeClock>, authorization: Option<&str>) -> Result<Pass, Denied> {
+    let values = authorization.iter().map(|value| value.as_bytes());
+    access.admit(Entrance::Rest, values, &peer(ClientCertificate::None)).await
+}
+
+#[tokio::test]
+async fn without_credentials_everyone_comes_in() {
+    let access = open(&terms(), None);
+    for authorization in [None, Some("Bearer x"), Some("nonsense")] {
+        assert!(admit(&access, authorization).await.is_ok(), "{authorization:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_opens_again_and_again_and_no_other_does() {
+    let credentials = users(&[("ada", &["old", "new"]), ("grace", &["hopper"])]);
+    let access = open(&terms(), Some(credentials));
+    for _ in 0..3 {
+        for (name, password, expected) in [
+            ("ada", "old", None),
+            ("ada", "new", None),
+            ("grace", "hopper", None),
+            ("ada", "hopper", Some(Denied::WrongPassword)),
+            ("ada", "", Some(Denied::WrongPassword)),
+            ("ada", "Old", Some(Denied::WrongPassword)),
+            ("nobody", "old", Some(Denied::WrongPassword)),
+            ("nobody", "hopper", Some(Denied::WrongPassword)),
+            ("", "", Some(Denied::WrongPassword)),
+        ] {
+            let admitted = admit(&access, Some(&basic(name, password))).await;
+            assert_eq!(admitted.err(), expected, "{name} {password}");
+        }
+        assert_eq!(admit(&access, None).await.unwrap_err(), Denied::NoPassword);
+        assert_eq!(admit(&access, Some("Basic !")).await.unwrap_err(), Denied::NotBasic);
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_taken_away_stops_at_once_and_the_others_go_on() {
+    let both = users(&[("ada", &["old", "new"]), ("grace", &["hopper"])]);
+    let access = open(&terms(), Some(both.clone()));
+    let opens = async |name, password| admit(&access, Some(&basic(name, password))).await.is_ok();
+    assert!(opens("ada", "old").await && opens("ada", "new").await && opens("grace", "hopper").await);
+    access.replace(users(&[("ada", &["new"])]));
+    assert!(!opens("ada", "old").await);
+    assert!(opens("ada", "new").await);
+    assert!(!opens("grace", "hopper").await);
+    access.replace(both);
+    assert!(opens("ada", "old").await);
+}
+
+#[tokio::test]
+async fn many_calls_with_a_new_password_wait_for_one_look_at_it() {
+    let access = open(&Terms { max_password_checks: 1, ..terms() }, Some(users(&[("ada", &["x"])])));
+    let authorization = basic("ada", "x");
+    let calls = (0..200).map(|_| admit(&access, Some(&authorization)));
+    let admitted = futures_util::future::join_all(calls).await;
+    assert!(admitted.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn more_unknown_passwords_than_may_wait_are_refused() {
+    let access = open(&Terms { max_password_checks: 1, ..terms() }, Some(users(&[("ada", &["x"])])));
+    let guesses: Vec<_> = (0..300).map(|number| basic("ada", &number.to_string())).collect();
+    let calls = guesses.iter().map(|guess| admit(&access, Some(guess)));
+    let refused = futures_util::future::join_all(calls).await;
+    let of_kind = |kind| refused.iter().filter(|refused| refused.as_ref().err() == Some(&kind)).count();
+    assert_eq!(of_kind(Denied::WrongPassword), 256);
+    assert_eq!(of_kind(Denied::ManyPasswords), 44);
+    assert!(admit(&access, Some(&basic("ada", "x"))).await.is_ok());
+}
+
+#[tokio::test]
+async fn guesses_count_for_the_address_and_calls_for_the_user() {
+    let terms = Terms { rate: Some(NonZeroU32::MIN), burst: NonZeroU32::new(3).unwrap(), ..terms() };
+    let access = open(&terms, Some(users(&[("ada", &["x"])])));
+    // The first call is a guess, too.
+    assert!(admit(&access, Some(&basic("ada", "x"))).await.is_ok());
+    for guess in ["1", "2"] {
+        assert_eq!(admit(&access, Some(&basic("ada", guess))).await.unwrap_err(), Denied::WrongPassword);
+    }
+    let refused = admit(&access, Some(&basic("ada", "3"))).await.unwrap_err();
+    assert!(matches!(refused, Denied::TooFast { .. }), "{refused:?}");
+    assert!(admit(&access, Some(&basic("ada", "x"))).await.is_ok(), "known passwords are no guesses");
+}
+
+#[tokio::test]
+async fn certificates_are_demanded_over_grpc_and_where_nothing_else_is() {
+    use ClientCertificate::{None as Without, Other};
+    let accepted = || ClientCertificate::Accepted("ads.example".into());
+    let password = basic("ada", "x");
+    for (with_users, entrance, certificate, password, expected) in [
+        (false, Entrance::Grpc, Without, None, Some(Denied::NoCertificate)),
+        (false, Entrance::Grpc, Other, None, Some(Denied::OtherName)),
+        (false, Entrance::Grpc, accepted(), None, None),
+        (false, Entrance::Rest, Without, None, Some(Denied::NoCertificate)),
+        (false, Entrance::Rest, accepted(), None, None),
+        (true, Entrance::Grpc, Without, Some(&password), Some(Denied::NoCertificate)),
+        (true, Entrance::Grpc, Other, Some(&password), Some(Denied::OtherName)),
+        (true, Entrance::Grpc, accepted(), None, Some(Denied::NoPassword)),
+        (true, Entrance::Grpc, accepted(), Some(&password), None),
+        (true, Entrance::Rest, Without, Some(&password), None),
+        (true, Entrance::Rest, Other, Some(&password), None),
+        (true, Entrance::Rest, accepted(), None, Some(Denied::NoPassword)),
+    ] {
+        let users = with_users.then(|| users(&[("ada", &["x"])]));
+        let access = open(&Terms { certificates: true, ..terms() }, users);
+        let values = password.iter().map(|value| value.as_bytes());
+        let admitted = access.admit(entrance, values, &peer(certificate.clone())).await;
+        assert_eq!(admitted.err(), expected, "{with_users} {entrance:?} {certificate:?} {password:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Files that people write for this server: read whole, every mistake with its place, and looked at
+//! for changes.
+
+pub(crate) mod mistakes;
+pub(crate) mod snapshot;
+pub(crate) mod toml;
+
+pub use mistakes::{Mistake, Mistakes};
+pub use snapshot::Snapshot;

@@ -1,0 +1,129 @@
+//! The calls that go on on a connection, and how long there have been none.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, sleep};
+
+/// What goes on on a connection.
+#[derive(Debug)]
+pub(super) struct Activity {
+    calls: AtomicUsize,
+    opened: Instant,
+    /// Milliseconds from the opening to the end of the call that ended last.
+    last_end: AtomicU64,
+}
+
+/// A call that goes on.
+#[derive(Debug)]
+pub(super) struct Call(Arc<Activity>);
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self { calls: AtomicUsize::new(0), opened: Instant::now(), last_end: AtomicU64::new(0) }
+    }
+
+    /// Begins a call, which goes on until what comes back is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Call {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        Call(Arc::clone(self))
+    }
+
+    /// Waits until there has been no call for that long.
+    pub(super) async fn rests_for(&self, time: Duration) {
+        loop {
+            let rested = self.rested();
+            match time.checked_sub(rested) {
+                None | Some(Duration::ZERO) => return,
+                Some(rest) => sleep(rest).await,
+            }
+        }
+    }
+
+    /// How long there has been no call.
+    fn rested(&self) -> Duration {
+        if self.calls.load(Ordering::Acquire) > 0 {
+            return Duration::ZERO;
+        }
+        self.opened.elapsed().saturating_sub(Duration::from_millis(self.last_end.load(Ordering::Relaxed)))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Self(activity) = self;
+        let end = u64::try_from(activity.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        activity.last_end.fetch_max(end, Ordering::Relaxed);
+        activity.calls.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// A body that keeps something until it has been sent or given up.
+#[derive(Debug)]
+pub(in crate::server) struct Keeping<B, T> {
+    body: B,
+    _kept: T,
+}
+
+impl<B, T> Keeping<B, T> {
+    pub(in crate::server) fn new(body: B, kept: T) -> Self {
+        Self { body, _kept: kept }
+    }
+}
+
+impl<B: Body + Unpin, T: Unpin> Body for Keeping<B, T> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// How long it takes from now until the connection has rested long enough.
+    async fn wait(activity: &Activity) -> Duration {
+        let begun = Instant::now();
+        activity.rests_for(LIMIT).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_rests_from_its_opening_and_from_the_end_of_its_last_call() {
+        let activity = Arc::new(Activity::new());
+        assert_eq!(wait(&activity).await, LIMIT);
+        let (first, second) = (activity.begin(), activity.begin());
+        drop(first);
+        let ends = async {
+            sleep(10 * LIMIT).await;
+            drop(second);
+        };
+        let (rested, ()) = tokio::join!(wait(&activity), ends);
+        assert_eq!(rested, 11 * LIMIT);
+        assert_eq!(wait(&activity).await, Duration::ZERO);
+    }
+}

@@ -1,0 +1,145 @@
+//! The first bytes of a connection, which tell the protocol that is spoken on it.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+/// What every HTTP/2 connection begins with, and no other.
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// A stream whose beginning has been read and is read again.
+#[derive(Debug)]
+pub(super) struct Begun<S> {
+    stream: S,
+    beginning: [u8; PREFACE.len()],
+    /// Bytes of the beginning that there are, and bytes that have been read again.
+    len: usize,
+    read: usize,
+}
+
+/// Reads as much as it takes to know the protocol.
+pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Protocol, Begun<S>)> {
+    let mut beginning = [0; PREFACE.len()];
+    let mut len = 0;
+    while len < PREFACE.len() && PREFACE.starts_with(&beginning[..len]) {
+        match stream.read(&mut beginning[len..]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => len += read,
+        }
+    }
+    let protocol = if beginning == PREFACE { Protocol::Http2 } else { Protocol::Http1 };
+    Ok((protocol, Begun { stream, beginning, len, read: 0 }))
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read == self.len {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let end = self.len.min(self.read + buffer.remaining());
+        buffer.put_slice(&self.beginning[self.read..end]);
+        self.read = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_protocol_is_known_as_soon_as_it_can_be_and_nothing_is_lost() {
+        let (mut other_end, stream) = tokio::io::duplex(1024);
+        let preface = &PREFACE[..];
+        for (pieces, protocol) in [
+            (&[&b"G"[..]][..], Protocol::Http1),
+            (&[b"P", b"O"], Protocol::Http1),
+            (&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r"], Protocol::Http1),
+            (&[preface], Protocol::Http2),
+            (&[&preface[..1], &preface[1..23], &preface[23..]], Protocol::Http2),
+        ] {
+            let (mut writer, reader) = tokio::io::duplex(1);
+            let write = async {
+                for piece in pieces {
+                    writer.write_all(piece).await.unwrap();
+                }
+                writer.write_all(b" and more").await.unwrap();
+                drop(writer);
+            };
+            let read = async {
+                let (spoken, mut begun) = read(reader).await.unwrap();
+                let mut all = Vec::new();
+                begun.read_to_end(&mut all).await.unwrap();
+                (spoken, all)
+            };
+            let ((), (spoken, all)) = tokio::join!(write, read);
+            assert_eq!((spoken, all), (protocol, [&pieces.concat(), &b" and more"[..]].concat()));
+        }
+        let (_, mut begun) = {
+            other_end.write_all(b"x").await.unwrap();
+            read(stream).await.unwrap()
+        };
+        begun.write_all(b"answer").await.unwrap();
+        drop(begun);
+        let mut answer = Vec::new();
+        other_end.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, b"answer");
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_before_that_has_said_nothing() {
+        for said in [&b""[..], b"PRI * "] {
+            let (mut writer, reader) = tokio::io::duplex(64);
+            writer.write_all(said).await.unwrap();
+            drop(writer);
+            assert_eq!(read(reader).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+}

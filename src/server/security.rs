@@ -1,0 +1,131 @@
+//! Who may call and by which certificates, as the settings and the files that they name have it.
+
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc};
+
+use governor::clock::MonotonicClock;
+use tokio::task::spawn_blocking;
+
+use super::{ServeError, tls::Tls, watcher::FromFiles};
+use crate::{
+    access::{self, Credentials, Terms},
+    clock::Clock,
+    config::{self, Config},
+    files::{Mistake, Mistakes, Snapshot},
+};
+
+/// Access as it is measured by the machine's clock.
+pub(super) type Access = access::Access<MonotonicClock>;
+
+/// What keeps strangers out.
+#[derive(Debug)]
+pub(super) struct Security {
+    access: Arc<Access>,
+    tls: Option<Arc<Tls>>,
+    credentials: Option<PathBuf>,
+    /// All that is read.
+    files: Vec<PathBuf>,
+}
+
+impl Security {
+    /// Reads everything that the settings name, and tells what it looked like when reading began.
+    ///
+    /// # Errors
+    /// [`ServeError::Security`] with everything that is wrong in all files.
+    pub(super) fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<(Self, Snapshot), ServeError> {
+        let settings = &config.security;
+        let config::Security { tls_certificate, tls_key, client_ca, credentials, .. } = settings;
+        let files: Vec<_> =
+            [tls_certificate, tls_key, client_ca, credentials].into_iter().flatten().cloned().collect();
+        let read = Snapshot::of_files(files.clone());
+        let tls = Tls::open(settings, clock);
+        let users = credentials.as_deref().map(Credentials::read).transpose();
+        let (tls, users) = both(tls, users).map_err(ServeError::Security)?;
+        let access = Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
+        say_who_may_call(config.serving.listen, settings);
+        let (access, tls, credentials) = (Arc::new(access), tls.map(Arc::new), credentials.clone());
+        Ok((Self { access, tls, credentials, files }, read))
+    }
+
+    pub(super) fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    pub(super) fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
+    }
+
+    /// Reads the files again. What is sound among certificates and credentials counts from here on,
+    /// and of what is not, the one before.
+    pub(super) async fn reload(&self) -> Result<(), Mistakes> {
+        let (tls, credentials) = (self.tls.clone(), self.credentials.clone());
+        let read = move || {
+            let tls = tls.map(|tls| tls.read_again());
+            (tls, credentials.map(|path| Credentials::read(&path)))
+        };
+        let Ok((tls, users)) = spawn_blocking(read).await else {
+            return Err(Mistakes::one("security", "cannot be read for a bug, which has been logged"));
+        };
+        let tls = tls.transpose().inspect_err(|mistakes| log_refused(mistakes, "certificates"));
+        let users = users.transpose().inspect_err(|mistakes| log_refused(mistakes, "credentials"));
+        if let Ok(Some(())) = tls {
+            tracing::info!("certificates have been read");
+        }
+        if let Ok(Some(users)) = &users {
+            tracing::info!(users = users.users(), "credentials have been read");
+            self.access.replace(users.clone());
+        }
+        both(tls, users).map(|_| ())
+    }
+}
+
+impl FromFiles for Security {
+    fn look(&self) -> Snapshot {
+        Snapshot::of_files(self.files.clone())
+    }
+
+    async fn read_again(&self) {
+        // Logged where it is known.
+        let _ = self.reload().await;
+    }
+}
+
+/// Both, or all mistakes of both.
+fn both<A, B>(one: Result<A, Mistakes>, other: Result<B, Mistakes>) -> Result<(A, B), Mistakes> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(mistakes), Ok(_)) | (Ok(_), Err(mistakes)) => Err(mistakes),
+        (Err(some), Err(more)) => Err(some.and(more)),
+    }
+}
+
+fn terms(config: &Config) -> Terms {
+    let (security, callers) = (&config.security, &config.callers);
+    Terms {
+        certificates: security.client_ca.is_some(),
+        health_open: security.health_open,
+        max_password_checks: security.max_password_checks,
+        rate: callers.caller_rate.and_then(NonZeroU32::new),
+        burst: callers.caller_burst,
+        max_in_flight: callers.caller_max_in_flight,
+    }
+}
+
+/// Says aloud what is left open.
+fn say_who_may_call(listen: SocketAddr, settings: &config::Security) {
+    if settings.credentials.is_some() && settings.tls_certificate.is_none() {
+        tracing::warn!(
+            "PASSWORDS TRAVEL IN THE CLEAR: there are credentials and no tls_certificate, which is for \
+             a proxy that speaks TLS in front of this server and for nothing else"
+        );
+    }
+    if settings.credentials.is_none() && settings.client_ca.is_none() && !listen.ip().is_loopback() {
+        tracing::warn!("EVERYONE MAY CALL who can reach this address: there are no credentials");
+    }
+}
+
+fn log_refused(mistakes: &Mistakes, what: &str) {
+    for Mistake { file, at, text } in &mistakes.list {
+        tracing::error!(file, at, text, "a mistake in {what}");
+    }
+    tracing::error!(mistakes = mistakes.list.len(), "the {what} were refused; those before stay in use");
+}

@@ -1,0 +1,225 @@
+//! TLS on the port: certificates from files, read again without a restart, and what a client's
+//! certificate says.
+
+use std::{
+    io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, ring},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, UnixTime,
+        pem::{self, PemObject},
+    },
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    sign::{CertifiedKey, SingleCertAndKey},
+    time_provider::TimeProvider,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::{
+    access::{ClientCertificate, Peer},
+    clock::Clock,
+    config,
+    files::mistakes::{Mistakes, Place, Report},
+};
+
+/// What is spoken above TLS, in the order of preference.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// TLS as it is spoken with whoever connects.
+#[derive(Debug)]
+pub(super) struct Tls {
+    files: Files,
+    clock: Arc<dyn Clock>,
+    config: ArcSwap<ServerConfig>,
+    pub(super) handshake_timeout: Duration,
+}
+
+/// Where it is read from.
+#[derive(Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    clients: Option<Clients>,
+}
+
+/// Which client certificates are good.
+#[derive(Debug)]
+struct Clients {
+    ca: PathBuf,
+    names: Vec<Arc<str>>,
+}
+
+impl Tls {
+    /// TLS as the settings ask for it, if they do.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files.
+    pub(super) fn open(settings: &config::Security, clock: Arc<dyn Clock>) -> Result<Option<Self>, Mistakes> {
+        let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
+            return Ok(None);
+        };
+        let clients = settings.client_ca.as_ref().map(|ca| Clients {
+            ca: ca.clone(),
+            names: settings.client_names.iter().flatten().map(|name| name.as_str().into()).collect(),
+        });
+        let files = Files { certificate: certificate.clone(), key: key.clone(), clients };
+        let config = ArcSwap::new(files.read(&clock)?);
+        Ok(Some(Self { files, clock, config, handshake_timeout: settings.tls_handshake_timeout }))
+    }
+
+    /// Reads the files again for connections to come, or leaves all as it is.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files.
+    pub(super) fn read_again(&self) -> Result<(), Mistakes> {
+        self.config.store(self.files.read(&self.clock)?);
+        Ok(())
+    }
+
+    /// Agrees on TLS with the peer at that address.
+    pub(super) async fn agree(
+        &self,
+        stream: TcpStream,
+        address: IpAddr,
+    ) -> io::Result<(TlsStream<TcpStream>, Peer)> {
+        let stream = TlsAcceptor::from(self.config.load_full()).accept(stream).await?;
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().and_then(<[_]>::first);
+        let certificate = shown.map_or(ClientCertificate::None, |shown| self.recognize(shown));
+        Ok((stream, Peer::new(address, certificate)))
+    }
+
+    fn recognize(&self, shown: &CertificateDer<'_>) -> ClientCertificate {
+        let names = self.files.clients.iter().flat_map(|clients| &clients.names);
+        let Ok(shown) = EndEntityCert::try_from(shown) else { return ClientCertificate::Other };
+        let has = |name: &&Arc<str>| {
+            shown.valid_dns_names().any(|dns| dns.eq_ignore_ascii_case(name))
+                || shown.valid_uri_names().any(|uri| *uri == ***name)
+        };
+        names
+            .into_iter()
+            .find(has)
+            .map_or(ClientCertificate::Other, |name| ClientCertificate::Accepted(Arc::clone(name)))
+    }
+}
+
+impl Files {
+    fn read(&self, clock: &Arc<dyn Clock>) -> Result<Arc<ServerConfig>, Mistakes> {
+        let report = Report::default();
+        let config = self.config(clock, &report);
+        match (config, report.into_mistakes()) {
+            (Some(config), None) => Ok(Arc::new(config)),
+            (_, mistakes) => Err(mistakes.unwrap_or_default()),
+        }
+    }
+
+    fn config(&self, clock: &Arc<dyn Clock>, report: &Report) -> Option<ServerConfig> {
+        let provider = Arc::new(ring::default_provider());
+        let clock = ClockOfTls(Arc::clone(clock));
+        let label = |setting: &str, path: &Path| format!("{setting} {}", path.display());
+        let (of_chain, of_key) = (label("tls_certificate", &self.certificate), label("tls_key", &self.key));
+        let chain = certificates(&self.certificate, &clock, &report.file(&of_chain));
+        let key = private_key(&self.key, &report.file(&of_key));
+        let verifier = match &self.clients {
+            None => Some(WebPkiClientVerifier::no_client_auth()),
+            Some(Clients { ca, .. }) => {
+                client_verifier(ca, &clock, &provider, &report.file(&label("client_ca", ca)))
+            }
+        };
+        let unfit = |error| report.file(&of_key).mistake(misfit(&error));
+        let certified = CertifiedKey::from_der(chain?, key?, &provider).map_err(unfit).ok()?;
+        let builder = ServerConfig::builder_with_details(provider, Arc::new(clock));
+        let builder = builder.with_safe_default_protocol_versions().map_err(unfit).ok()?;
+        let resolver = Arc::new(SingleCertAndKey::from(certified));
+        let mut config = builder.with_client_cert_verifier(verifier?).with_cert_resolver(resolver);
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        Some(config)
+    }
+}
+
+/// The time by which certificates are looked at.
+#[derive(Debug, Clone)]
+struct ClockOfTls(Arc<dyn Clock>);
+
+impl TimeProvider for ClockOfTls {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now_sec()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+/// Reads certificates, of which there has to be one and each has to be valid now.
+fn certificates(path: &Path, clock: &ClockOfTls, at: &Place<'_>) -> Option<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = read.map_err(|error| at.mistake(unreadable(&error, "certificate"))).ok()?;
+    if chain.is_empty() {
+        at.mistake(unreadable(&pem::Error::NoItemsFound, "certificate"));
+        return None;
+    }
+    let wrong = chain.iter().filter_map(|certificate| wrong_with(certificate, clock));
+    let is_sound = wrong.map(|text| at.mistake(text)).count() == 0;
+    is_sound.then_some(chain)
+}
+
+/// What is wrong with a certificate by itself. Who has signed it is for the other end to judge, so
+/// it is asked whether nobody's signature will do, and only what is said of its times counts.
+fn wrong_with(certificate: &CertificateDer<'_>, clock: &ClockOfTls) -> Option<&'static str> {
+    let Ok(certificate) = EndEntityCert::try_from(certificate) else {
+        return Some("one certificate is none");
+    };
+    let now = clock.current_time()?;
+    let verified = certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None);
+    let error = verified.err()?;
+    if matches!(error, webpki::Error::CertExpired { .. }) {
+        Some("a certificate has expired")
+    } else {
+        matches!(error, webpki::Error::CertNotValidYet { .. }).then_some("a certificate is not valid yet")
+    }
+}
+
+fn private_key(path: &Path, at: &Place<'_>) -> Option<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| at.mistake(unreadable(&error, "private key"))).ok()
+}
+
+/// A certificate is asked for and need not be shown; whether it has to be depends on the call.
+fn client_verifier(
+    ca: &Path,
+    clock: &ClockOfTls,
+    provider: &Arc<CryptoProvider>,
+    at: &Place<'_>,
+) -> Option<Arc<dyn ClientCertVerifier>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca, clock, at)? {
+        roots.add(certificate).map_err(|error| at.mistake(error.to_string())).ok()?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let verifier = builder.allow_unauthenticated().build();
+    verifier.map_err(|error| at.mistake(error.to_string())).ok()
+}
+
+/// Nothing of what a file says is told.
+fn unreadable(error: &pem::Error, what: &str) -> String {
+    if let pem::Error::Io(error) = error {
+        format!("cannot be read: {error}")
+    } else {
+        format!("there is no {what} in it that is written as PEM writes one")
+    }
+}
+
+fn misfit(error: &rustls::Error) -> String {
+    if matches!(error, rustls::Error::InconsistentKeys(_)) {
+        "this is not the key of the first certificate in tls_certificate".to_owned()
+    } else {
+        format!("this key cannot be used: {error}")
+    }
+}

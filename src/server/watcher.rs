@@ -1,0 +1,142 @@
+//! Files that change while the server runs: read again when that is asked for, and when they have
+//! changed.
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Notify, watch},
+    task::spawn_blocking,
+    time::{Interval, MissedTickBehavior, interval},
+};
+
+use super::Phase;
+use crate::files::Snapshot;
+
+/// What is read from files and can be read again.
+pub(super) trait FromFiles: Send + Sync + 'static {
+    /// What its files look like now.
+    fn look(&self) -> Snapshot;
+
+    /// Reads them again and logs what came of it.
+    fn read_again(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Looks after what is read from files.
+#[derive(Debug)]
+pub(super) struct Watcher<F> {
+    watched: Arc<F>,
+    asked: Notify,
+}
+
+impl<F: FromFiles> Watcher<F> {
+    pub(super) fn new(watched: F) -> Self {
+        Self { watched: Arc::new(watched), asked: Notify::new() }
+    }
+
+    pub(super) fn watched(&self) -> &F {
+        &self.watched
+    }
+
+    /// Asks for the files to be read again; asking more often before that is done is no more.
+    pub(super) fn ask(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Reads them whenever that is asked for or, if they are to be watched, they have changed since
+    /// they were `read`.
+    pub(super) async fn attend(
+        self: Arc<Self>,
+        every: Option<Duration>,
+        read: Snapshot,
+        mut phase: watch::Receiver<Phase>,
+    ) {
+        let mut looks = every.map(|every| {
+            let mut looks = interval(every);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            looks
+        });
+        let mut watch = Watch { read: read.clone(), seen: read };
+        let reading = async {
+            loop {
+                tokio::select! {
+                    () = self.asked.notified() => watch.read = self.look().await,
+                    () = tick(&mut looks) => if !watch.calls_for_reading(self.look().await) { continue },
+                }
+                self.watched.read_again().await;
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            _ = phase.wait_for(|phase| *phase > Phase::Serving) => {}
+        }
+    }
+
+    /// Looks at the files where that holds up nothing else, for a file system may take its time.
+    async fn look(&self) -> Snapshot {
+        let watched = Arc::clone(&self.watched);
+        spawn_blocking(move || watched.look()).await.unwrap_or_default()
+    }
+}
+
+async fn tick(looks: &mut Option<Interval>) {
+    match looks {
+        Some(looks) => {
+            looks.tick().await;
+        }
+        None => pending().await,
+    }
+}
+
+/// Files that change from time to time.
+#[derive(Debug)]
+struct Watch {
+    /// What was last read, whether or not it was any good.
+    read: Snapshot,
+    /// What was last seen.
+    seen: Snapshot,
+}
+
+impl Watch {
+    /// Whether the files have changed and nobody is changing them: two looks saw the same.
+    fn calls_for_reading(&mut self, now: Snapshot) -> bool {
+        let is_quiet = now == self.seen;
+        self.seen = now;
+        let calls = is_quiet && self.seen != self.read;
+        if calls {
+            self.read.clone_from(&self.seen);
+        }
+        calls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn files_are_read_once_when_they_have_changed_and_are_at_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |text: &str| {
+            fs::write(dir.path().join("a"), text).unwrap();
+            Snapshot::of(dir.path())
+        };
+        let (first, second, third) = (write("1"), write("22"), write("333"));
+        let mut watch = Watch { read: first.clone(), seen: first.clone() };
+        for (seen, calls) in [
+            (&first, false),
+            (&second, false),
+            (&third, false),
+            (&third, true),
+            (&third, false),
+            (&second, false),
+            (&third, false),
+            (&third, false),
+            (&first, false),
+            (&first, true),
+        ] {
+            assert_eq!(watch.calls_for_reading(seen.clone()), calls, "{seen:?}");
+        }
+    }
+}
