@@ -270,3 +270,6 @@ fn indexed(register: &mut Register, claims: &[NamedClaim]) -> Vec<Claim> {
     };
     claims.iter().filter_map(claim).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ use crate::domain::{
 
 mod carts;
 
-use carts::Carts;
+use carts::{Cart, Carts};
 
 /// All slots, and the carts that hold spots of them.
 #[derive(Debug, Default)]
@@ -41,8 +41,16 @@ pub struct Inventory {
 #[must_use]
 pub struct Reservation {
     claims: Vec<Claim>,
-    /// The hold that the reservation used up, to be given back with the spots.
-    hold: Option<(CartKey, EpochSeconds)>,
+    used_up: Option<UsedUp>,
+}
+
+/// A hold that a reservation has used up, to be given back with the spots unless the cart has been
+/// looked at or let go meanwhile. As long as this is there, the cart is not forgotten.
+#[derive(Debug)]
+struct UsedUp {
+    key: CartKey,
+    cart: Arc<Mutex<Cart>>,
+    changes: u64,
 }
 
 impl Reservation {
@@ -216,24 +224,21 @@ impl Inventory {
         now: EpochSeconds,
         decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
     ) -> Result<(R, Reservation), Outdated> {
-        let held = self.carts.find(cart);
-        let mut held = held.as_ref().map(|cart| lock(cart));
-        let held_slots = held.as_ref().map(|cart| cart.slots.clone()).unwrap_or_default();
-        self.with_slots(keys, &held_slots, |slots| {
+        self.with_cart_and_slots(cart, keys, |held, slots| {
             slots.turn_to(edition)?;
             let (answer, claims) = decide(&slots.seen(keys));
             if claims.is_empty() {
-                return Ok((answer, Reservation { claims, hold: None }));
+                return Ok((answer, Reservation { claims, used_up: None }));
             }
             slots.release_holds(cart, now);
             for claim in &claims {
                 slots.change(claim.slot, |slot| slot.take(claim.ticket, claim.count));
             }
-            let hold = held.as_mut().filter(|held| now < held.expires_sec).map(|held| {
+            let used_up = held.filter(|(_, held)| held.holds_at(now)).map(|(known, held)| {
                 held.slots.clear();
-                (cart, held.expires_sec)
+                UsedUp { key: cart, cart: Arc::clone(known), changes: held.changes }
             });
-            Ok((answer, Reservation { claims, hold }))
+            Ok((answer, Reservation { claims, used_up }))
         })
     }
 
@@ -261,8 +266,7 @@ impl Inventory {
             for claim in &claims {
                 slots.change(claim.slot, |slot| slot.hold(cart, claim.ticket, claim.count, expires_sec));
             }
-            held.expires_sec = expires_sec;
-            held.slots = claims.iter().map(|claim| claim.slot).collect();
+            held.replace(claims.iter().map(|claim| claim.slot).collect(), expires_sec);
             Ok(answer)
         })
     }
@@ -271,48 +275,54 @@ impl Inventory {
     pub fn let_go(&self, cart: CartKey, now: EpochSeconds) {
         if let Some(held) = self.carts.find(cart) {
             let mut held = lock(&held);
-            let held_slots = std::mem::take(&mut held.slots);
+            let held_slots = held.replace(Vec::new(), now);
             self.with_slots(&[], &held_slots, |slots| slots.release_holds(cart, now));
-            held.expires_sec = now;
         }
         self.carts.forget(cart);
     }
 
     /// Ends a reservation whose order is on record: the spots stay taken.
-    #[expect(clippy::needless_pass_by_value, reason = "a reservation ends only once")]
     pub fn settle(&self, reservation: Reservation) {
-        if let Some((cart, _)) = reservation.hold {
-            self.carts.forget(cart);
-        }
+        self.done_with(reservation.used_up);
     }
 
-    /// Ends a reservation without an order: its spots are free again, or back in the cart's hold
-    /// where that has not expired and the cart has not got itself another one meanwhile.
+    /// Ends a reservation without an order: its spots are free again, or back in the hold of its
+    /// cart where that has not expired and nothing has been said of the cart meanwhile.
     pub fn release(&self, reservation: Reservation, now: EpochSeconds) {
-        let Reservation { claims, hold } = reservation;
+        let Reservation { claims, used_up } = reservation;
         let keys: Vec<Option<SlotKey>> = claims.iter().map(|claim| Some(claim.slot)).collect();
-        let hold = hold.filter(|&(_, expires_sec)| now < expires_sec);
-        let cart = hold.map(|(cart, expires_sec)| self.carts.find_or_new(cart, now, expires_sec));
-        let mut cart = cart.as_ref().map(|cart| lock(cart)).filter(|cart| cart.slots.is_empty());
-        let hold = hold.filter(|_| cart.is_some());
-        self.with_slots(&keys, &[], |slots| {
-            for claim in &claims {
-                slots.change(claim.slot, |slot| {
-                    slot.give_back(claim.ticket, claim.count);
-                    if let Some((cart, expires_sec)) = hold {
-                        slot.hold(cart, claim.ticket, claim.count, expires_sec);
-                    }
-                });
-            }
-            if let Some(cart) = cart.as_mut() {
-                cart.slots.extend(claims.iter().map(|claim| claim.slot));
-            }
-        });
+        {
+            let cart = used_up.as_ref().map(|used_up| (used_up, lock(&used_up.cart)));
+            let mut cart =
+                cart.filter(|(used_up, cart)| cart.changes == used_up.changes && now < cart.expires_sec);
+            let hold = cart.as_ref().map(|(used_up, cart)| (used_up.key, cart.expires_sec));
+            self.with_slots(&keys, &[], |slots| {
+                for claim in &claims {
+                    slots.change(claim.slot, |slot| {
+                        slot.give_back(claim.ticket, claim.count);
+                        if let Some((cart, expires_sec)) = hold {
+                            slot.hold(cart, claim.ticket, claim.count, expires_sec);
+                        }
+                    });
+                }
+                if let Some((_, cart)) = cart.as_mut() {
+                    cart.slots.extend(claims.iter().map(|claim| claim.slot));
+                }
+            });
+        }
+        self.done_with(used_up);
+    }
+
+    fn done_with(&self, used_up: Option<UsedUp>) {
+        if let Some(UsedUp { key, cart, changes: _ }) = used_up {
+            drop(cart);
+            self.carts.forget(key);
+        }
     }
 
     /// Counts spots as free again that [`Inventory::restore`] had counted as sold.
     pub fn give_back(&self, claims: Vec<Claim>, now: EpochSeconds) {
-        self.release(Reservation { claims, hold: None }, now);
+        self.release(Reservation { claims, used_up: None }, now);
     }
 
     fn slot_or_new(&self, key: SlotKey) -> Arc<Mutex<Slot>> {
@@ -323,19 +333,41 @@ impl Inventory {
         Arc::clone(&self.slots.entry(key).or_default())
     }
 
+    /// Acts with a cart in hand, if there is one of that key, and with its slots and those of `keys`.
+    fn with_cart_and_slots<R>(
+        &self,
+        cart: CartKey,
+        keys: &[Option<SlotKey>],
+        act: impl FnOnce(Option<(&Arc<Mutex<Cart>>, &mut Cart)>, &mut LockedSlots<'_>) -> R,
+    ) -> R {
+        loop {
+            let held = self.carts.find(cart);
+            let mut held = held.as_ref().map(|cart| (cart, lock(cart)));
+            let held_slots = held.as_ref().map(|(_, cart)| cart.slots.clone()).unwrap_or_default();
+            let found = self.find_slots(keys, &held_slots);
+            let mut slots = LockedSlots::lock(&found);
+            // A cart that was not there a moment ago may hold spots of these very slots by now.
+            if held.is_some() || self.carts.find(cart).is_none() {
+                return act(held.as_mut().map(|(known, cart)| (*known, &mut **cart)), &mut slots);
+            }
+        }
+    }
+
     fn with_slots<R>(
         &self,
         keys: &[Option<SlotKey>],
         more: &[SlotKey],
         act: impl FnOnce(&mut LockedSlots<'_>) -> R,
     ) -> R {
+        act(&mut LockedSlots::lock(&self.find_slots(keys, more)))
+    }
+
+    /// The slots of these keys that are known, in key order.
+    fn find_slots(&self, keys: &[Option<SlotKey>], more: &[SlotKey]) -> Vec<(SlotKey, Arc<Mutex<Slot>>)> {
         let mut wanted: Vec<SlotKey> = keys.iter().flatten().chain(more).copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let found: Vec<(SlotKey, Arc<Mutex<Slot>>)> =
-            wanted.into_iter().filter_map(|key| Some((key, Arc::clone(&*self.slots.get(&key)?)))).collect();
-        let guards = found.iter().map(|(key, slot)| (*key, lock(slot))).collect();
-        act(&mut LockedSlots { guards })
+        wanted.into_iter().filter_map(|key| Some((key, Arc::clone(&*self.slots.get(&key)?)))).collect()
     }
 }
 
@@ -344,7 +376,12 @@ struct LockedSlots<'a> {
     guards: Vec<(SlotKey, MutexGuard<'a, Slot>)>,
 }
 
-impl LockedSlots<'_> {
+impl<'a> LockedSlots<'a> {
+    /// Locks slots, which are in key order.
+    fn lock(found: &'a [(SlotKey, Arc<Mutex<Slot>>)]) -> Self {
+        Self { guards: found.iter().map(|(key, slot)| (*key, lock(slot))).collect() }
+    }
+
     /// Turns all of them, or none if one has turned further.
     fn turn_to(&mut self, edition: Edition) -> Result<(), Outdated> {
         // One that has turned further may come after one that has not turned at all. That one may
@@ -380,6 +417,8 @@ impl LockedSlots<'_> {
 
 /// Locks, poisoned or not: a panic can only come from a decision, which changes nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    #[cfg(test)]
+    crate::tests::schedules::before_lock(mutex);
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -52,3 +52,6 @@ pub mod figures;
 pub mod request;
 pub mod server;
 pub mod telemetry;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -85,7 +85,11 @@ impl App {
         Ok(replay.map(|replay| self.answer_again(replay)))
     }
 
-    async fn create_under(&self, _token: TokenGuard, command: Box<CreateOrder>) -> Result<Created, Refusal> {
+    pub(super) async fn create_under(
+        &self,
+        _token: TokenGuard,
+        command: Box<CreateOrder>,
+    ) -> Result<Created, Refusal> {
         if let Some(replay) = self.store.by_token(&command.token)? {
             let is_same = replay.fingerprint == command.fingerprint;
             return if is_same { Ok(Ok(self.answer_again(replay))) } else { Err(Refusal::TokenReused) };

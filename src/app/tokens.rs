@@ -56,6 +56,8 @@ impl Tokens {
 impl Drop for TokenGuard {
     fn drop(&mut self) {
         self.tokens.at_work.remove(&self.token);
+        #[cfg(test)]
+        crate::tests::schedules::point();
     }
 }
 
@@ -65,28 +67,4 @@ pub(super) async fn let_go(mut waiting: watch::Receiver<()>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_second_waits_until_the_first_lets_go() {
-        let tokens = Tokens::default();
-        let TokenClaim::First(guard) = tokens.claim("t") else { panic!("the token was free") };
-        let TokenClaim::Behind(waiting) = tokens.claim("t") else { panic!("the token was taken") };
-        let waiter = tokio::spawn(let_go(waiting));
-        tokio::task::yield_now().await;
-        assert!(!waiter.is_finished());
-        drop(guard);
-        waiter.await.unwrap();
-        assert!(matches!(tokens.claim("t"), TokenClaim::First(_)));
-    }
-
-    #[test]
-    fn tokens_do_not_stand_in_each_others_way() {
-        let tokens = Tokens::default();
-        let first = tokens.claim("a");
-        assert!(matches!(tokens.claim("b"), TokenClaim::First(_)));
-        drop(first);
-        assert!(tokens.at_work.is_empty(), "nothing is left behind");
-    }
-}
+mod tests;

@@ -1,13 +1,12 @@
 //! Which cart holds spots of which slots.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
 use dashmap::DashMap;
 
-use super::lock;
 use crate::domain::{
     order::EpochSeconds,
     slot::{CartKey, SlotKey},
@@ -25,13 +24,27 @@ pub(super) struct Cart {
     pub(super) slots: Vec<SlotKey>,
     /// When the hold ends.
     pub(super) expires_sec: EpochSeconds,
+    /// How often the hold has been replaced or let go.
+    pub(super) changes: u64,
 }
 
 impl Cart {
-    /// Whether the hold has ended and nobody is at the cart.
-    fn is_idle(cart: &Arc<Mutex<Self>>, now: EpochSeconds) -> bool {
-        Arc::strong_count(cart) == 1 && lock(cart).expires_sec <= now
+    /// Whether it holds anything.
+    pub(super) fn holds_at(&self, now: EpochSeconds) -> bool {
+        !self.slots.is_empty() && now < self.expires_sec
     }
+
+    /// Holds other slots from now on, and gives those that it has held.
+    pub(super) fn replace(&mut self, slots: Vec<SlotKey>, expires_sec: EpochSeconds) -> Vec<SlotKey> {
+        self.expires_sec = expires_sec;
+        self.changes += 1;
+        std::mem::replace(&mut self.slots, slots)
+    }
+}
+
+/// A cart that nobody is at, nor can get to while it is looked at in the map.
+fn left_alone(cart: &mut Arc<Mutex<Cart>>) -> Option<&mut Cart> {
+    Arc::get_mut(cart).map(|cart| cart.get_mut().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// All carts with a hold.
@@ -62,13 +75,13 @@ impl Carts {
         expires_sec: EpochSeconds,
     ) -> Arc<Mutex<Cart>> {
         self.sweep(now);
-        let new = || Arc::new(Mutex::new(Cart { slots: Vec::new(), expires_sec }));
+        let new = || Arc::new(Mutex::new(Cart { expires_sec, ..Cart::default() }));
         Arc::clone(&self.carts.entry(cart).or_insert_with(new))
     }
 
-    /// Forgets a cart unless somebody is at it.
+    /// Forgets a cart unless somebody is at it or it holds something, perhaps again.
     pub(super) fn forget(&self, cart: CartKey) {
-        self.carts.remove_if(&cart, |_, cart| Arc::strong_count(cart) == 1);
+        self.carts.remove_if_mut(&cart, |_, cart| left_alone(cart).is_some_and(|cart| cart.slots.is_empty()));
     }
 
     /// Number of carts whose hold has not ended. One that somebody is at counts: it is not waited for.
@@ -89,7 +102,7 @@ impl Carts {
         if self.carts.len() < self.sweep_at.load(Ordering::Relaxed) {
             return;
         }
-        self.carts.retain(|_, cart| !Cart::is_idle(cart, now));
+        self.carts.retain(|_, cart| left_alone(cart).is_none_or(|cart| now < cart.expires_sec));
         let next = self.carts.len().saturating_mul(2).max(FIRST_SWEEP);
         self.sweep_at.store(next, Ordering::Relaxed);
     }

@@ -14,6 +14,7 @@ use crate::domain::{
 };
 
 mod editions;
+mod histories;
 
 const THREADS: u32 = 4;
 /// The edition that is on sale from the beginning.
@@ -151,6 +152,27 @@ fn an_order_that_fails_gives_the_cart_its_hold_back() {
     let taken = river.reserve(&[0], 3, CART, NOW + 2).unwrap();
     river.inventory.release(taken, NOW + 600);
     assert_eq!(river.open_at(0, NOW + 600, None), 5, "a hold that has expired is not given back");
+}
+
+#[test]
+fn a_cart_that_held_nothing_holds_nothing_after_an_order_that_failed() {
+    let river = River::with(&[5]);
+    river.hold(&[], 0, CART, NOW + 600);
+    let taken = river.reserve(&[0], 3, CART, NOW).unwrap();
+    river.inventory.release(taken, NOW);
+    assert_eq!(river.open_at(0, NOW, None), 5);
+}
+
+#[test]
+fn what_a_cart_holds_while_its_order_is_made_can_be_let_go_when_that_is_done() {
+    let river = River::with(&[5]);
+    river.hold(&[0], 1, CART, NOW + 600);
+    let taken = river.reserve(&[0], 1, CART, NOW).unwrap();
+    river.hold(&[0], 1, CART, NOW + 600);
+    river.inventory.settle(taken);
+    assert_eq!(river.open_at(0, NOW, None), 3);
+    river.inventory.let_go(CART, NOW);
+    assert_eq!(river.open_at(0, NOW, None), 4);
 }
 
 #[test]

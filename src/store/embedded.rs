@@ -19,14 +19,10 @@
 //! it to the journal, syncs it to disk, and only then makes it visible and answers. There is no
 //! timer: while one batch is being synced the next one gathers.
 
-use std::{
-    path::Path,
-    sync::{Arc, mpsc},
-    thread,
-};
+use std::{path::Path, sync::Arc, thread};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::{
     Change, Committed, NamedClaim, PriceBook, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
@@ -37,15 +33,17 @@ use super::{
 use crate::domain::order::{Order, OrderId};
 
 mod figures;
+mod handoff;
 mod journals;
 mod keys;
 mod mark;
 mod writer;
 
 use figures::WriterFigures;
+use handoff::{Batches, Intake, handoff};
 use journals::KeptJournals;
 use mark::AcknowledgedMark;
-use writer::{Waiting, Writer};
+use writer::Writer;
 
 /// The layout of keys and records; a store of another one is not touched.
 const FORMAT: &[u8] = b"boxoffice 1";
@@ -57,13 +55,13 @@ const MARK: &str = "acknowledged";
 pub struct EmbeddedStore {
     records: Keyspace,
     names: Names,
-    queue: Option<mpsc::Sender<Waiting>>,
+    intake: Intake<Change>,
     state: watch::Receiver<StoreState>,
-    writer: Option<thread::JoinHandle<()>>,
-    /// The sequence number of the next order, and the mark that must not be ahead of it; both
-    /// belong to the writer once it runs.
+    /// The sequence number of the last order when the store was opened.
     last_sequence: u64,
     figures: Arc<WriterFigures>,
+    /// Comes after the intake, so that it is waited for when nothing more can be handed in.
+    _writer: WriterThread,
 }
 
 impl std::fmt::Debug for EmbeddedStore {
@@ -98,7 +96,7 @@ impl EmbeddedStore {
         };
         journals.discard().map_err(cannot_open)?;
         let Opened { database, records, names, last_sequence } = opened;
-        let (queue, waiting) = mpsc::channel();
+        let (intake, batches) = handoff(batch_max);
         let (state_sender, state) = watch::channel(StoreState::Open);
         let figures = Arc::new(WriterFigures::new(last_sequence));
         let writer = Writer {
@@ -107,15 +105,15 @@ impl EmbeddedStore {
             names: names.clone(),
             last_sequence,
             mark,
-            batch_max: batch_max.max(1),
             state: state_sender,
             figures: Arc::clone(&figures),
         };
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || writer.run(&waiting))
+            .spawn(move || writer.run(&batches))
             .map_err(cannot_open)?;
-        Ok(Self { records, names, queue: Some(queue), state, writer: Some(writer), last_sequence, figures })
+        let writer = WriterThread(Some(writer));
+        Ok(Self { records, names, intake, state, last_sequence, figures, _writer: writer })
     }
 
     fn order_record(&self, name: &Name) -> Result<Option<fjall::UserValue>, StoreError> {
@@ -142,16 +140,7 @@ impl EmbeddedStore {
 
 impl Store for EmbeddedStore {
     fn commit(&self, change: Change) -> Committed {
-        let (done, durable) = oneshot::channel();
-        self.figures.asked.one();
-        let sent = self.queue.as_ref().is_some_and(|queue| queue.send(Waiting { change, done }).is_ok());
-        Box::pin(async move {
-            let stopped = || StoreError::Failed("the writer has stopped".to_owned());
-            if !sent {
-                return Err(stopped());
-            }
-            durable.await.map_err(|_| stopped())?
-        })
+        Box::pin(self.intake.hand_in(change))
     }
 
     fn order_id(&self, token: &str) -> OrderId {
@@ -205,7 +194,7 @@ impl Store for EmbeddedStore {
     }
 
     fn figures(&self) -> StoreFigures {
-        self.figures.read()
+        self.figures.read(self.intake.waiting())
     }
 }
 
@@ -216,11 +205,12 @@ impl EmbeddedStore {
     }
 }
 
-impl Drop for EmbeddedStore {
-    /// Waits until everything that is waiting to be written is.
+/// Is waited for when it is dropped, until everything that was handed in is written.
+struct WriterThread(Option<thread::JoinHandle<()>>);
+
+impl Drop for WriterThread {
     fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(writer) = self.writer.take() {
+        if let Some(writer) = self.0.take() {
             let _ = writer.join();
         }
     }

@@ -41,6 +41,8 @@ impl Default for MemoryStore {
 
 impl MemoryStore {
     fn shelves(&self) -> MutexGuard<'_, Shelves> {
+        #[cfg(test)]
+        crate::tests::schedules::before_lock(&self.shelves);
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

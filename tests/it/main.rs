@@ -23,6 +23,7 @@ mod payment;
 mod reload;
 
 mod concurrency;
+mod model;
 
 mod admin;
 mod bad_input;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn opening(first: SlotKey, allotment: u32) -> Opening {
+pub(super) fn opening(first: SlotKey, allotment: u32) -> Opening {
     let pool = Pool { tickets: PoolTickets::All, allotment };
     Opening { first, pool, terms: None, recurrence: None, particulars: ParticularsIx::default() }
 }

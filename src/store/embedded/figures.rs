@@ -30,10 +30,6 @@ const TIMES: [u64; 16] = [
 /// What is counted of the writer's work.
 #[derive(Debug)]
 pub(super) struct WriterFigures {
-    /// Changes handed to the writer.
-    pub(super) asked: Count,
-    /// Changes that it is done with.
-    pub(super) done: Count,
     /// Orders on record.
     pub(super) orders: Count,
     pub(super) batch_sizes: Histogram<11>,
@@ -44,19 +40,11 @@ impl WriterFigures {
     pub(super) fn new(orders: u64) -> Self {
         let on_record = Count::default();
         on_record.add(orders);
-        Self {
-            asked: Count::default(),
-            done: Count::default(),
-            orders: on_record,
-            batch_sizes: Histogram::new(&BATCH_SIZES),
-            times: Histogram::new(&TIMES),
-        }
+        Self { orders: on_record, batch_sizes: Histogram::new(&BATCH_SIZES), times: Histogram::new(&TIMES) }
     }
 
-    pub(super) fn read(&self) -> StoreFigures {
-        // In this order, because what is done has been asked for before.
-        let done = self.done.get();
-        let waiting = self.asked.get().saturating_sub(done);
+    /// How it does while so many changes wait for it.
+    pub(super) fn read(&self, waiting: u64) -> StoreFigures {
         let writes = Writes { batch_sizes: self.batch_sizes.read(), times: self.times.read() };
         StoreFigures { orders: self.orders.get(), waiting, writes: Some(writes) }
     }

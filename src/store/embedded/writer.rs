@@ -1,71 +1,44 @@
-//! The one thread that writes: group commit with natural batching.
+//! The one thread that writes: batches become journal entries, synced before anyone is answered.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
-use super::{AcknowledgedMark, Names, WriterFigures, keys};
+use super::{AcknowledgedMark, Batches, Names, WriterFigures, keys};
 use crate::store::{Change, StoreError, StoreState, names, record};
 
-/// A change that waits to be written, and who waits for it.
-pub(super) struct Waiting {
-    pub(super) change: Change,
-    pub(super) done: oneshot::Sender<Result<(), StoreError>>,
-}
-
+/// What the writing thread works with.
 pub(super) struct Writer {
     pub(super) database: Database,
     pub(super) records: Keyspace,
     pub(super) names: Names,
     pub(super) last_sequence: u64,
     pub(super) mark: AcknowledgedMark,
-    pub(super) batch_max: usize,
     pub(super) state: watch::Sender<StoreState>,
     pub(super) figures: Arc<WriterFigures>,
 }
 
 impl Writer {
-    /// Writes until nobody can send any more, or until a write fails; from then on everything is
+    /// Writes until nobody can hand in any more, or until a write fails; from then on everything is
     /// refused, because nobody knows what is on disk.
-    pub(super) fn run(mut self, waiting: &mpsc::Receiver<Waiting>) {
-        while let Ok(first) = waiting.recv() {
-            let rest = waiting.try_iter().take(self.batch_max - 1);
-            let batch: Vec<Waiting> = std::iter::once(first).chain(rest).collect();
-            let outcome = self.write_and_count(&batch);
-            if let Err(error) = &outcome {
-                self.fail(error);
-            }
-            for Waiting { done, .. } in batch {
-                // Who has stopped waiting is told nothing; the change stands all the same.
-                let _ = done.send(outcome.clone());
-            }
-        }
+    pub(super) fn run(mut self, batches: &Batches<Change>) {
+        batches.serve(|changes| self.write_and_count(changes).inspect_err(|error| self.fail(error)));
     }
 
-    fn write_and_count(&mut self, batch: &[Waiting]) -> Result<(), StoreError> {
+    fn write_and_count(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let (begun, before) = (Instant::now(), self.last_sequence);
-        let outcome = self.write(batch);
-        let changes = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        self.figures.done.add(changes);
-        if outcome.is_ok() {
-            self.figures.orders.add(self.last_sequence - before);
-            self.figures.batch_sizes.add(changes);
-            self.figures.times.add_time(begun.elapsed());
-        }
-        outcome
+        self.write(changes)?;
+        self.figures.orders.add(self.last_sequence - before);
+        self.figures.batch_sizes.add(u64::try_from(changes.len()).unwrap_or(u64::MAX));
+        self.figures.times.add_time(begun.elapsed());
+        Ok(())
     }
 
-    fn write(&mut self, waiting: &[Waiting]) -> Result<(), StoreError> {
-        if let StoreState::Failed(reason) = &*self.state.borrow() {
-            return Err(StoreError::Failed(reason.clone()));
-        }
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
         let before = self.last_sequence;
-        for Waiting { change, .. } in waiting {
+        for change in changes {
             self.put(&mut batch, change);
         }
         batch.commit().map_err(failed)?;
@@ -107,10 +80,8 @@ impl Writer {
     }
 
     fn fail(&self, error: &StoreError) {
-        let already = self.state.send_replace(StoreState::Failed(error.to_string()));
-        if already == StoreState::Open {
-            tracing::error!(%error, "a write failed; no further order is taken until a restart");
-        }
+        self.state.send_replace(StoreState::Failed(error.to_string()));
+        tracing::error!(%error, "a write failed; no further order is taken until a restart");
     }
 }
 

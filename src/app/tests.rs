@@ -1,0 +1,115 @@
+use futures_util::FutureExt;
+
+use super::{tokens::TokenClaim, *};
+use crate::{
+    catalog_files::{Loaded, Snapshot},
+    clock::ManualClock,
+    domain::{
+        availability::AskedSlot,
+        fixtures::{HOUR, House, NOW, START, line},
+        order::{Customer, LineItem, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
+        slot::{Opening, ParticularsIx, Pool, PoolTickets},
+    },
+    payments::simulated::SimulatedGateway,
+    store::memory::MemoryStore,
+    tests::schedules::every_schedule,
+};
+
+const SPOTS: u32 = 5;
+const WANTED: u32 = 2;
+
+/// A trip with a few spots, whose merchant holds carts.
+fn raft() -> Arc<App> {
+    let mut house = House::new();
+    house.merchant_mut().cart_hold_sec = Some(600);
+    house.merchant_mut().per_order_fees.clear();
+    let opening = Opening {
+        first: house.key("raft", START),
+        pool: Pool { tickets: PoolTickets::All, allotment: SPOTS },
+        terms: None,
+        recurrence: None,
+        particulars: ParticularsIx::default(),
+    };
+    let loaded = Loaded {
+        files: Snapshot::default(),
+        catalog: house.catalog,
+        openings: vec![opening],
+        originals: Originals::default(),
+        remarks: Vec::new(),
+    };
+    let parts = Parts {
+        loaded,
+        store: Arc::new(MemoryStore::default()),
+        payments: Arc::new(SimulatedGateway::default()),
+        clock: Arc::new(ManualClock::at(NOW)),
+        limits: Limits {
+            payment_timeout: Duration::from_secs(1),
+            max_commands: 1,
+            max_list_bytes: 1 << 20,
+            horizon_sec: HOUR,
+        },
+    };
+    App::open(parts).now_or_never().expect("nothing is waited for").unwrap()
+}
+
+fn seats() -> LineItem {
+    line("raft", &[("seat", WANTED.cast_signed())], 15_000)
+}
+
+/// Whether the cart is told that its spots are held.
+fn is_told_of_a_hold(app: &App) -> bool {
+    let cart = Cart { merchant_id: "town".into(), items: vec![seats()], cart_id: Some("cart".into()) };
+    app.check(&cart).unwrap().hold_expires_sec.is_some()
+}
+
+/// Creates the cart's order, to be paid for with this token where there is one.
+fn create(app: &App, payment_token: Option<&str>) -> Created {
+    let processed_by = payment_token.map(|_| PaymentProcessor::Partner);
+    let order = NewOrder {
+        merchant_id: "town".into(),
+        customer: Customer::default(),
+        items: vec![seats()],
+        payment: Some(PaymentDetails { processed_by, ..PaymentDetails::default() }),
+        method: payment_token.map(|token| PaymentMethod { token: token.into(), challenge: None }),
+    };
+    let TokenClaim::First(guard) = app.tokens.claim("cart") else { panic!("nobody else has it") };
+    let command = CreateOrder { token: "cart".into(), fingerprint: [0; 32], order };
+    app.create_under(guard, Box::new(command)).now_or_never().expect("nothing is waited for").unwrap()
+}
+
+fn open_for_others(app: &App) -> u32 {
+    let (service_id, start_sec, duration_sec) = ("raft".into(), START, HOUR);
+    let slot = AskedSlot { service_id, start_sec, duration_sec, ..AskedSlot::default() };
+    app.look_at(&SlotLookup { merchant_id: "town".into(), slot }).unwrap()
+}
+
+#[test]
+fn a_cart_that_is_looked_at_while_it_is_ordered_takes_its_spots_once_under_every_schedule() {
+    let schedules = every_schedule(3, |stage| {
+        let app = raft();
+        let looks = || {
+            is_told_of_a_hold(&app);
+        };
+        let orders = || assert!(create(&app, None).is_ok());
+        stage.play(vec![Box::new(looks), Box::new(orders)]);
+        assert_eq!(open_for_others(&app), SPOTS - WANTED);
+    });
+    eprintln!("{} schedules", schedules.unwrap());
+}
+
+#[test]
+fn a_cart_whose_order_fails_holds_what_it_was_told_under_every_schedule() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let schedules = every_schedule(3, |stage| {
+        let (app, told) = (raft(), Mutex::new(false));
+        let looks = || *told.lock().unwrap() = is_told_of_a_hold(&app);
+        let orders = || {
+            let _timers = runtime.enter();
+            assert!(create(&app, Some("decline")).is_err());
+        };
+        stage.play(vec![Box::new(looks), Box::new(orders)]);
+        let held = if told.into_inner().unwrap() { WANTED } else { 0 };
+        assert_eq!(open_for_others(&app), SPOTS - held);
+    });
+    eprintln!("{} schedules", schedules.unwrap());
+}

@@ -1,0 +1,104 @@
+//! From those who commit to the one who writes: group commit with natural batching.
+//!
+//! Whatever is waiting goes into one batch; while that is being written, the next one gathers. Who
+//! hands a change in is answered once its batch has been written. The first write that fails is the
+//! last: it is the answer for everyone from then on, because nobody knows what is on disk.
+
+use std::sync::{Arc, mpsc};
+
+use tokio::sync::oneshot;
+
+use crate::{figures::Count, store::StoreError};
+
+/// Who waits for a change to be written.
+type Caller = oneshot::Sender<Result<(), StoreError>>;
+
+/// A change that waits to be written, and who waits for it.
+struct Waiting<C> {
+    change: C,
+    done: Caller,
+}
+
+/// Where changes are handed in.
+pub(super) struct Intake<C> {
+    sender: mpsc::Sender<Waiting<C>>,
+    traffic: Arc<Traffic>,
+}
+
+/// How many changes have come and gone.
+#[derive(Default)]
+struct Traffic {
+    handed_in: Count,
+    answered: Count,
+}
+
+/// Where they come out.
+pub(super) struct Batches<C> {
+    waiting: mpsc::Receiver<Waiting<C>>,
+    most: usize,
+    traffic: Arc<Traffic>,
+}
+
+/// A way from one to the other, for at most so many changes in one batch.
+pub(super) fn handoff<C>(most: usize) -> (Intake<C>, Batches<C>) {
+    let ((sender, waiting), traffic) = (mpsc::channel(), Arc::<Traffic>::default());
+    let batches = Batches { waiting, most: most.max(1), traffic: Arc::clone(&traffic) };
+    (Intake { sender, traffic }, batches)
+}
+
+impl<C> Intake<C> {
+    /// Hands a change in and gives what comes of it. It is on its way even if nobody waits for that.
+    pub(super) fn hand_in(&self, change: C) -> impl Future<Output = Result<(), StoreError>> + use<C> {
+        let (done, written) = oneshot::channel();
+        self.traffic.handed_in.one();
+        let sent = self.sender.send(Waiting { change, done }).is_ok();
+        async move {
+            let stopped = || StoreError::Failed("the writer has stopped".to_owned());
+            if !sent {
+                return Err(stopped());
+            }
+            written.await.map_err(|_| stopped())?
+        }
+    }
+
+    /// How many changes wait to be written or are being written.
+    pub(super) fn waiting(&self) -> u64 {
+        // In this order, because what is answered has been handed in before.
+        let answered = self.traffic.answered.get();
+        self.traffic.handed_in.get().saturating_sub(answered)
+    }
+}
+
+impl<C> Batches<C> {
+    /// Writes one batch after another and answers those who wait for it, until nobody can hand in
+    /// any more.
+    pub(super) fn serve(&self, mut write: impl FnMut(&[C]) -> Result<(), StoreError>) {
+        let mut outcome = Ok(());
+        while let Some((changes, callers)) = self.next() {
+            outcome = outcome.and_then(|()| write(&changes));
+            self.traffic.answered.add(u64::try_from(callers.len()).unwrap_or(u64::MAX));
+            for done in callers {
+                // Who has stopped waiting is told nothing; the change stands all the same.
+                let _ = done.send(outcome.clone());
+            }
+        }
+    }
+
+    /// Whatever is waiting, as soon as anything is.
+    fn next(&self) -> Option<(Vec<C>, Vec<Caller>)> {
+        let first = self.first()?;
+        let batch = std::iter::once(first).chain(self.waiting.try_iter()).take(self.most);
+        Some(batch.map(|Waiting { change, done }| (change, done)).unzip())
+    }
+
+    fn first(&self) -> Option<Waiting<C>> {
+        #[cfg(test)]
+        if let Some(first) = crate::tests::schedules::receive(&self.waiting) {
+            return first.ok();
+        }
+        self.waiting.recv().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

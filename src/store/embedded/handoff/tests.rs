@@ -1,0 +1,159 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, Mutex},
+};
+
+use super::*;
+use crate::tests::schedules::{Stage, every_schedule, point, wait_for};
+
+/// The changes of those who wait. The second of them has handed in another before, and hung up.
+const CALLERS: [u32; 2] = [1, 2];
+const HUNG_UP: u32 = 3;
+
+/// What goes wrong with the second write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    Fails,
+    Panics,
+}
+
+/// A disk that is written in two steps.
+#[derive(Default)]
+struct Disk {
+    writes: u32,
+    written: Vec<u32>,
+    synced: Vec<u32>,
+    failed: bool,
+}
+
+impl Disk {
+    fn write(disk: &Mutex<Self>, changes: &[u32], fault: Fault) -> Result<(), StoreError> {
+        point();
+        assert!(!lock(disk).failed, "written after a failure");
+        lock(disk).written.extend(changes);
+        point();
+        let mut disk = lock(disk);
+        disk.writes += 1;
+        if disk.writes == 2 && fault != Fault::None {
+            disk.failed = true;
+            drop(disk);
+            if fault == Fault::Panics {
+                resume_unwind(Box::new("the engine panics"));
+            }
+            return Err(StoreError::Failed("no room".into()));
+        }
+        let Disk { written, synced, .. } = &mut *disk;
+        synced.clone_from(written);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A way to serve, which may be wrong.
+type Serve = fn(&Batches<u32>, &mut dyn FnMut(&[u32]) -> Result<(), StoreError>);
+
+fn scene(stage: &Stage, fault: Fault, serve: Serve) {
+    let disk = Mutex::new(Disk::default());
+    let answers = Mutex::new(Vec::new());
+    let (intake, batches) = handoff(2);
+    let intake = Arc::new(intake);
+    let (disk, answers) = (&disk, &answers);
+    let mut actors: Vec<Box<dyn FnOnce() + Send + '_>> = vec![Box::new(move || {
+        let served = AssertUnwindSafe(|| serve(&batches, &mut |changes| Disk::write(disk, changes, fault)));
+        let panicked = catch_unwind(served).is_err();
+        assert!(!panicked || lock(disk).failed && fault == Fault::Panics, "written after a failure");
+    })];
+    for change in CALLERS {
+        let intake = Arc::clone(&intake);
+        actors.push(Box::new(move || {
+            if change == CALLERS[1] {
+                drop(intake.hand_in(HUNG_UP));
+                point();
+            }
+            let answer = wait_for(intake.hand_in(change));
+            let synced = lock(disk).synced.contains(&change);
+            assert!(answer.is_err() || synced, "acknowledged before it was synced");
+            lock(answers).push((change, answer.is_ok()));
+        }));
+    }
+    drop(intake);
+    stage.play(actors);
+    let (disk, answers) = (lock(disk), lock(answers));
+    assert_eq!(answers.len(), CALLERS.len());
+    assert!(answers.iter().all(|&(change, done)| done == disk.synced.contains(&change)), "{answers:?}");
+    let whole = disk.synced.len() == CALLERS.len() + 1;
+    assert!(whole || disk.failed, "lost without a failure: {:?}", disk.synced);
+}
+
+#[test]
+fn what_is_acknowledged_is_synced_and_everyone_is_answered_under_every_schedule() {
+    for fault in [Fault::None, Fault::Fails, Fault::Panics] {
+        let schedules = every_schedule(2, |stage| scene(stage, fault, |batches, write| batches.serve(write)));
+        eprintln!("{fault:?}: {} schedules", schedules.unwrap());
+    }
+}
+
+fn answer(callers: impl IntoIterator<Item = Caller>, outcome: &Result<(), StoreError>) {
+    for done in callers {
+        let _ = done.send(outcome.clone());
+    }
+}
+
+/// Answers a batch before it is written.
+fn hastily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Result<(), StoreError>) {
+    while let Some((changes, callers)) = batches.next() {
+        answer(callers, &Ok(()));
+        let _ = write(&changes);
+    }
+}
+
+/// Tries again with the next batch after a failure.
+fn doggedly(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Result<(), StoreError>) {
+    while let Some((changes, callers)) = batches.next() {
+        let outcome = write(&changes);
+        answer(callers, &outcome);
+    }
+}
+
+/// Answers the first of each batch only.
+fn forgetfully(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Result<(), StoreError>) {
+    while let Some((changes, callers)) = batches.next() {
+        let outcome = write(&changes);
+        let mut callers = callers.into_iter();
+        answer(callers.by_ref().take(1), &outcome);
+        std::mem::forget(callers);
+    }
+}
+
+/// Ends when nothing is waiting.
+fn lazily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Result<(), StoreError>) {
+    let Some((changes, callers)) = batches.next() else { return };
+    let outcome = write(&changes);
+    answer(callers, &outcome);
+    point();
+    let rest: Vec<_> = batches.waiting.try_iter().collect();
+    let (changes, callers): (Vec<u32>, Vec<Caller>) =
+        rest.into_iter().map(|waiting| (waiting.change, waiting.done)).unzip();
+    let outcome = write(&changes);
+    answer(callers, &outcome);
+}
+
+/// The negative control.
+#[test]
+fn a_writer_who_does_it_otherwise_is_found_out() {
+    let wrong: [(Serve, Fault, &str); 4] = [
+        (hastily, Fault::None, "acknowledged before it was synced"),
+        (doggedly, Fault::Fails, "written after a failure"),
+        (forgetfully, Fault::None, "nobody can go on"),
+        (lazily, Fault::None, "lost without a failure"),
+    ];
+    for (serve, fault, expected) in wrong {
+        let caught = every_schedule(2, |stage| scene(stage, fault, serve)).unwrap_err();
+        assert!(caught.why.contains(expected), "{expected}: {}", caught.why);
+        eprintln!("{expected}: found out after {} schedules", caught.schedules);
+    }
+}

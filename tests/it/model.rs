@@ -1,0 +1,593 @@
+//! A server and a model of it are asked the same, by chance, and every answer is held against the
+//! model's: checks, holds, orders, payments, lists and look-ups, while catalogues are replaced, time
+//! goes on and the server is restarted.
+//!
+//! The model knows no more of the server than the contract and `docs/catalog.md` say. That the
+//! comparison sees something is shown by models that get one rule wrong: each is found out.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use boxoffice::{
+    clock::ManualClock,
+    wire::proto::v3::{
+        BookingStatus, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
+        CreditCardType, LineItem, Order, OrderFailure, OrderFulfillability, PaymentInformation,
+        PrepaymentStatus, ResourceIds, Slot, SlotTime,
+        line_item::OrderedTickets,
+        order_failure::{Cause, PaymentFailureInformation},
+        order_fulfillability::OrderFulfillabilityResult as Verdict,
+        payment_information::PaymentProcessedBy,
+    },
+};
+use tempfile::TempDir;
+use tonic::Status;
+
+use crate::support::{
+    Created, Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
+    reason, stating_fees,
+};
+
+mod house;
+mod rules;
+mod steps;
+mod town;
+mod verdict;
+
+use house::House;
+use rules::Rule;
+use steps::{Fees, Line, Merchant, Payment, Priced, Step};
+use town::{Catalogue, MERCHANT};
+use verdict::Judged;
+
+const HOUR: i64 = 3600;
+const USERS: [&str; 3] = ["ada", "bob", "nobody"];
+
+/// What is to be done, and from when on.
+#[derive(Debug, Clone)]
+struct Plan {
+    begin: i64,
+    durable: bool,
+    steps: Vec<Step>,
+}
+
+impl Plan {
+    fn of(seed: u64, steps: usize, durable: bool) -> Self {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        // Some begin when the night is still closed, some shortly before the first or the second tour is.
+        let begin = NOW + [0, 2 * HOUR, 27 * HOUR - 900, 29 * HOUR - 900][chance.usize(..4)];
+        Self { begin, durable, steps: (0..steps).map(|_| steps::step(&mut chance, durable)).collect() }
+    }
+}
+
+/// A server and its model.
+struct Town {
+    dir: TempDir,
+    durable: bool,
+    clock: Arc<ManualClock>,
+    server: TestServer,
+    house: House,
+    /// Every order asked for, and the last request that led to one, by token.
+    sent: Vec<CreateOrderRequest>,
+    led_to_order: HashMap<String, CreateOrderRequest>,
+    /// What carts had when they were last looked at.
+    looked_at: Vec<(usize, Vec<Line>)>,
+    seen: Seen,
+}
+
+/// What has been answered, and how often.
+type Seen = BTreeMap<&'static str, u32>;
+
+/// What the answers of a few plans have to be, so that something is shown by their being right.
+const TO_BE_SEEN: [&str; 27] = [
+    "CAN_FULFILL",
+    "SLOT_UNAVAILABLE",
+    "CHILD_TICKETS_WITHOUT_ADULT",
+    "UNFULFILLABLE_TICKET_COMBINATION",
+    "INCORRECT_PRICE",
+    "TICKET_CONSTRAINT_VIOLATED",
+    "ITEM_UNFULFILLABLE_OTHER_REASON",
+    "UNFULFILLABLE_LINE_ITEM",
+    "UNFULFILLABLE_SERVICE_COMBINATION",
+    "ORDER_UNFULFILLABLE_OTHER_REASON",
+    "PRICE_INCREASE",
+    "PRICE_DECREASE",
+    "ticket types",
+    "a hold",
+    "a hold of an order's own cart",
+    "an order",
+    "the same order",
+    "an order on record that is listed",
+    "ORDER_UNFULFILLABLE",
+    "INCORRECT_FEE_TOTAL",
+    "PAYMENT_ERROR",
+    "PAYMENT_ERROR_CARD_DECLINED",
+    "PAYMENT_ERROR_CARD_TYPE_REJECTED",
+    "PAYMENT_REQUIRES_3DS1",
+    "INVALID_REQUEST",
+    "TOKEN_REUSED",
+    "available",
+];
+
+/// A difference between what was answered and what the model says.
+type Audit = Result<(), String>;
+
+fn same<T: PartialEq + std::fmt::Debug>(answered: &T, expected: &T) -> Audit {
+    if answered == expected {
+        return Ok(());
+    }
+    Err(format!("answered {answered:#?}\nexpected {expected:#?}"))
+}
+
+/// The words of a verdict are for people, and of a ticket type only id and price are the model's.
+fn plain(mut verdict: OrderFulfillability) -> OrderFulfillability {
+    verdict.unfulfillable_reason.clear();
+    for item in &mut verdict.item_fulfillability {
+        item.unfulfillable_reason.clear();
+        for ticket in &mut item.ticket_type {
+            (ticket.localized_short_description, ticket.per_ticket_fee) = (None, None);
+        }
+    }
+    verdict
+}
+
+fn code<T>(answer: &Result<T, Status>) -> String {
+    answer.as_ref().err().map(reason).unwrap_or_default()
+}
+
+impl Town {
+    async fn open(plan: &Plan, wrong: Option<Rule>) -> Self {
+        let (dir, clock) = (TempDir::new().unwrap(), Arc::new(ManualClock::at(plan.begin)));
+        let catalogue = Catalogue::of(0);
+        catalogue.write(dir.path());
+        let server = start(&dir, plan.durable, &clock).await;
+        let house = House {
+            wrong,
+            now: plan.begin,
+            catalogue,
+            former: HashMap::new(),
+            sold: Vec::new(),
+            holds: HashMap::new(),
+            orders: Vec::new(),
+        };
+        let (sent, led_to_order, looked_at) = (Vec::new(), HashMap::new(), Vec::new());
+        let (durable, seen) = (plan.durable, Seen::new());
+        Self { dir, durable, clock, server, house, sent, led_to_order, looked_at, seen }
+    }
+
+    fn note(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    fn note_verdict(&mut self, verdict: &OrderFulfillability) {
+        self.note(verdict.result().as_str_name());
+        for item in &verdict.item_fulfillability {
+            self.note(item.result().as_str_name());
+            self.note(item.item.as_ref().unwrap().warning_reason().as_str_name());
+            if !item.ticket_type.is_empty() {
+                self.note("ticket types");
+            }
+        }
+    }
+
+    async fn take(mut self, step: &Step) -> Result<Self, String> {
+        match step {
+            Step::Check { cart, merchant, lines } => {
+                self.looked_at.extend(cart.map(|cart| (cart, lines.clone())));
+                self.check(*cart, *merchant, lines).await?;
+            }
+            Step::Order { cart, payment } if !self.looked_at.is_empty() => {
+                let (token, lines) = self.looked_at[cart % self.looked_at.len()].clone();
+                let (merchant, payment) = (Merchant::Known, *payment);
+                let step = Step::Create { token, user: 0, merchant, lines, fees: Fees::Right, payment };
+                self.create(self.request(&step)).await?;
+            }
+            Step::Create { .. } => {
+                let request = self.request(step);
+                self.sent.push(request.clone());
+                self.create(request).await?;
+            }
+            Step::Again(nth) if !self.sent.is_empty() => {
+                self.create(self.sent[nth % self.sent.len()].clone()).await?;
+            }
+            Step::Otherwise(nth) if !self.sent.is_empty() => {
+                let mut request = self.sent[nth % self.sent.len()].clone();
+                let user = request.order.as_mut().unwrap().user_information.as_mut().unwrap();
+                user.telephone.push('0');
+                self.create(request).await?;
+            }
+            Step::Order { .. } | Step::Again(_) | Step::Otherwise(_) => {}
+            Step::ListUser(user) => {
+                let listed = self.server.list_user(USERS[*user]).await.unwrap();
+                if !listed.is_empty() {
+                    self.note("an order on record that is listed");
+                }
+                same(&listed, &self.house.orders_of(USERS[*user]))?;
+            }
+            Step::ListIds(picks) => self.list(picks).await?,
+            Step::LookUp(slots) => self.look_up(slots).await?,
+            Step::Count(slot) => self.count(*slot).await?,
+            Step::Replace(number) => {
+                let catalogue = Catalogue::of(*number);
+                catalogue.write(self.dir.path());
+                self.server.server.reload().await.unwrap();
+                self.house.replace(catalogue);
+            }
+            Step::Sleep(seconds) => {
+                self.clock.advance(*seconds);
+                self.house.now += seconds;
+            }
+            Step::Restart => {
+                self.server.stop().await;
+                self.server = start(&self.dir, self.durable, &self.clock).await;
+                self.house.holds.clear();
+            }
+        }
+        Ok(self)
+    }
+
+    fn line(&self, line: &Line) -> LineItem {
+        let (service_id, start_sec, duration_sec) = town::slots()[line.slot].clone();
+        let ordered = |&(id, count): &(&str, i32)| OrderedTickets { ticket_id: id.into(), count };
+        let tickets = line.tickets.iter().map(ordered).collect();
+        let mut item = Item(LineItem { service_id, start_sec, duration_sec, tickets, ..LineItem::default() });
+        if line.slot == 3 && line.answered {
+            item = item.answers(&[("first", &["true"])]);
+        }
+        let (right, without_deals) = self.house.quote(&item.0, &self.house.catalogue.prices);
+        let mut former = self.house.catalogue.prices.clone();
+        former.extend(&self.house.former);
+        item.0.price = match line.price {
+            Priced::Right => Some(price("USD", right)),
+            Priced::WithoutDeals => Some(price("USD", without_deals)),
+            Priced::Former => Some(price("USD", self.house.quote(&item.0, &former).0)),
+            Priced::Off(by) => Some(price("USD", right + by)),
+            Priced::Missing => None,
+            Priced::Negative => Some(price("USD", -1)),
+            Priced::Foreign => Some(price("EUR", right)),
+        };
+        item.0
+    }
+
+    async fn check(&mut self, cart: Option<usize>, merchant: Merchant, lines: &[Line]) -> Audit {
+        let cart_id = cart.map(|cart| format!("t{cart}")).unwrap_or_default();
+        let item: Vec<LineItem> = lines.iter().map(|line| self.line(line)).collect();
+        let merchant_id = merchant_id(merchant).to_owned();
+        let request = CheckOrderFulfillabilityRequest { merchant_id, item, cart_id };
+        let answer = self.server.check_request(&request).await;
+        if merchant == Merchant::Unknown {
+            self.note("INVALID_REQUEST");
+            return same(&&*code(&answer), &"INVALID_REQUEST");
+        }
+        let mut answer = answer.map_err(|refusal| refusal.to_string())?.0;
+        let judged = self.house.judge(&request.item, &request.cart_id, false);
+        let cart_expiration_sec = self.house.hold(&request.cart_id, &judged);
+        if cart_expiration_sec > 0 {
+            self.note("a hold");
+        }
+        self.note_verdict(&judged.verdict);
+        let Judged { verdict, fees, fee_total, .. } = judged;
+        let expected = CheckOrderFulfillabilityResponse {
+            fulfillability: Some(verdict),
+            fees_and_taxes: Some(price("USD", fee_total)),
+            fees: Some(fees),
+            cart_expiration_sec,
+        };
+        answer.fulfillability = answer.fulfillability.map(plain);
+        same(&answer, &expected)
+    }
+
+    fn request(&self, step: &Step) -> CreateOrderRequest {
+        let Step::Create { token, user, merchant, lines, fees, payment } = step else { unreachable!() };
+        let token = format!("t{token}");
+        let items: Vec<LineItem> = lines.iter().map(|line| self.line(line)).collect();
+        let right = self.house.judge(&items, &token, true).fee_total;
+        let mut request = order_request(&token, merchant_id(*merchant), items.into_iter().map(Item));
+        let customer = request.order.as_mut().unwrap().user_information.as_mut().unwrap();
+        customer.user_id = USERS[*user].into();
+        request = match payment {
+            Payment::None => request,
+            Payment::Google => {
+                let payment = payment_information(&mut request);
+                payment.payment_processed_by = PaymentProcessedBy::ProcessedByGoogle.into();
+                payment.payment_transaction_id = "theirs".into();
+                request
+            }
+            Payment::Partner(means) => paid_with(request, means),
+            Payment::Challenged => {
+                payment_information(&mut request).pa_response = "passed".into();
+                paid_with(request, "3ds1")
+            }
+        };
+        match fees {
+            Fees::Right => stating_fees(request, "USD", right),
+            Fees::Off => stating_fees(request, "USD", right + 10_000),
+            Fees::Absent => request,
+        }
+    }
+
+    async fn create(&mut self, request: CreateOrderRequest) -> Audit {
+        let answer = self.server.send(request.clone()).await;
+        let (token, asked) = (&request.idempotency_token, request.order.as_ref().unwrap());
+        if asked.item.is_empty() || asked.merchant_id != MERCHANT {
+            self.note("INVALID_REQUEST");
+            return same(&&*code(&answer), &"INVALID_REQUEST");
+        }
+        if let Some(order) = self.house.ordered(token).cloned() {
+            if self.led_to_order[token] != request {
+                self.note("TOKEN_REUSED");
+                return same(&&*code(&answer), &"TOKEN_REUSED");
+            }
+            self.note("the same order");
+            return same(&answer.map_err(|refusal| refusal.to_string())?.order(), &order);
+        }
+        let created = answer.map_err(|refusal| refusal.to_string())?;
+        let judged = self.house.judge(&asked.item, token, true);
+        if let Some(failure) = failure(&request, &judged) {
+            self.note(failure.0.cause().as_str_name());
+            self.note_verdict(&judged.verdict);
+            if failure.payment_was_tried() {
+                self.house.not_paid(token, &judged);
+            }
+            return same(&plain_failure(created)?, &failure.0);
+        }
+        if !created.is_order() {
+            return Err(format!("not an order: {created:#?}"));
+        }
+        let order = created.order();
+        if self.house.orders.iter().any(|(_, known)| known.order_id == order.order_id) {
+            return Err("the order has the id of another".into());
+        }
+        same(&order, &placed(asked, &order))?;
+        self.note("an order");
+        if self.house.holds.contains_key(token) {
+            self.note("a hold of an order's own cart");
+        }
+        self.led_to_order.insert(token.clone(), request.clone());
+        self.house.sell(token, order, judged);
+        Ok(())
+    }
+
+    async fn list(&mut self, picks: &[usize]) -> Audit {
+        let orders = &self.house.orders;
+        let picked = |pick: &usize| orders.get(pick % (orders.len() + 1)).map(|(_, order)| order);
+        let unknown = || "AAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned();
+        let ids = picks.iter().map(|pick| picked(pick).map_or_else(unknown, |order| order.order_id.clone()));
+        let mut seen = HashSet::new();
+        let each_once = picks.iter().filter_map(picked).filter(|order| seen.insert(&order.order_id));
+        same(&self.server.list_ids(ids).await.unwrap(), &each_once.cloned().collect())
+    }
+
+    async fn look_up(&mut self, slots: &[(usize, i32)]) -> Audit {
+        let all = town::slots();
+        let asked = slots.iter().map(|&(at, party_size)| {
+            let (service_id, start_sec, duration_sec) = all[at].clone();
+            let resource_ids = Some(ResourceIds { party_size, ..ResourceIds::default() });
+            SlotTime { service_id, start_sec, duration_sec, resource_ids, ..SlotTime::default() }
+        });
+        let is_enough =
+            |&(at, party): &(usize, i32)| self.house.spots_open(&all[at], "") >= i64::from(party.max(1));
+        let expected: Vec<bool> = slots.iter().map(is_enough).collect();
+        if expected.contains(&true) {
+            self.note("available");
+        }
+        same(&self.server.look_up(MERCHANT, asked).await.unwrap(), &expected)
+    }
+
+    async fn count(&mut self, at: usize) -> Audit {
+        let slot = town::slots()[at].clone();
+        let expected = self.house.spots_open(&slot, "");
+        let (service_id, start_sec, duration_sec) = slot;
+        let slot =
+            Slot { merchant_id: MERCHANT.into(), service_id, start_sec, duration_sec, ..Slot::default() };
+        same(&i64::from(self.server.count_available(slot).await.unwrap()), &expected)
+    }
+}
+
+fn merchant_id(merchant: Merchant) -> &'static str {
+    match merchant {
+        Merchant::Known => MERCHANT,
+        Merchant::Unknown => "nowhere",
+    }
+}
+
+async fn start(dir: &TempDir, durable: bool, clock: &Arc<ManualClock>) -> TestServer {
+    let mut config = config();
+    // No charge takes any time, but for the one that is never answered.
+    config.sales.payment_timeout = Duration::from_millis(5);
+    let stored = if durable { Setup::embedded(&dir.path().join("store")) } else { Setup::default() };
+    Setup { config, catalog: dir.path().into(), clock: Arc::clone(clock), ..stored }.start().await
+}
+
+/// A failure as the model sees it: without words, and without what the gateway makes up.
+struct Failure(OrderFailure);
+
+impl Failure {
+    fn payment_was_tried(&self) -> bool {
+        !matches!(self.0.cause(), Cause::OrderUnfulfillable | Cause::IncorrectFeeTotal)
+    }
+}
+
+/// Why there is no order, by the contract and by what the simulated gateway's means of payment say.
+fn failure(request: &CreateOrderRequest, judged: &Judged) -> Option<Failure> {
+    let because = |cause: Cause| OrderFailure { cause: cause.into(), ..OrderFailure::default() };
+    let mut verdict = judged.verdict.clone();
+    if verdict.result() != Verdict::CanFulfill {
+        for item in verdict.item_fulfillability.iter_mut().filter_map(|item| item.item.as_mut()) {
+            item.status = BookingStatus::Failed.into();
+        }
+        let fulfillability = Some(verdict);
+        return Some(Failure(OrderFailure { fulfillability, ..because(Cause::OrderUnfulfillable) }));
+    }
+    let payment = request.order.as_ref().unwrap().payment_information.clone().unwrap_or_default();
+    if payment.fees_and_taxes.map_or(0, |stated| stated.price_micros) != judged.fee_total {
+        return Some(Failure(because(Cause::IncorrectFeeTotal)));
+    }
+    let means = request.payment_processing_parameters.as_ref()?;
+    Some(Failure(match &*means.unparsed_payment_method_token {
+        "decline" => because(Cause::PaymentErrorCardDeclined),
+        "reject-jcb" => OrderFailure {
+            rejected_card_type: CreditCardType::Jcb.into(),
+            ..because(Cause::PaymentErrorCardTypeRejected)
+        },
+        "3ds1" if payment.pa_response.is_empty() => OrderFailure {
+            payment_failure: Some(PaymentFailureInformation::default()),
+            ..because(Cause::PaymentRequires3ds1)
+        },
+        "error" | "hang" => because(Cause::PaymentError),
+        _ => return None,
+    }))
+}
+
+fn plain_failure(created: Created) -> Result<OrderFailure, String> {
+    if created.is_order() {
+        return Err(format!("an order: {created:#?}"));
+    }
+    let mut failure = created.failure();
+    failure.description.clear();
+    failure.fulfillability = failure.fulfillability.map(plain);
+    if let Some(payment) = &mut failure.payment_failure {
+        payment.threeds1_parameters = None;
+    }
+    Ok(failure)
+}
+
+/// The order that is to be made of what was asked. Its id and the name of its transaction are known
+/// from the answer only.
+fn placed(asked: &Order, answered: &Order) -> Order {
+    let mut order = Order { order_id: answered.order_id.clone(), ..asked.clone() };
+    for item in &mut order.item {
+        item.status = BookingStatus::Confirmed.into();
+    }
+    order.payment_information =
+        order.payment_information.map(|payment| PaymentInformation { pa_response: String::new(), ..payment });
+    if let Some(payment) = &mut order.payment_information
+        && payment.payment_processed_by() == PaymentProcessedBy::ProcessedByPartner
+    {
+        payment.prepayment_status = PrepaymentStatus::PrepaymentProvided.into();
+        let transaction = answered.payment_information.as_ref().map(|it| it.payment_transaction_id.clone());
+        payment.payment_transaction_id = transaction.unwrap_or_default();
+    }
+    order
+}
+
+/// A step at which server and model disagree.
+struct Disagreement {
+    step: usize,
+    what: String,
+}
+
+/// Does what is planned, and gives what was seen, or the first disagreement.
+async fn follow(plan: Plan, wrong: Option<Rule>) -> Result<Seen, Disagreement> {
+    let at = Arc::new(AtomicUsize::new(0));
+    let taking = Arc::clone(&at);
+    let followed = tokio::spawn(async move {
+        let mut town = Town::open(&plan, wrong).await;
+        for (step, what) in plan.steps.iter().enumerate() {
+            taking.store(step, Ordering::SeqCst);
+            town = town.take(what).await?;
+        }
+        town.server.stop().await;
+        Ok::<Seen, String>(town.seen)
+    });
+    // A law that holds for every answer may have failed, too.
+    let followed = followed.await.unwrap_or_else(|panic| Err(panic.to_string()));
+    followed.map_err(|what| Disagreement { step: at.load(Ordering::SeqCst), what })
+}
+
+/// Leaves out of a plan what is not needed for a disagreement.
+async fn shrunk(mut plan: Plan, wrong: Option<Rule>, mut found: Disagreement) -> (Plan, Disagreement) {
+    plan.steps.truncate(found.step + 1);
+    let mut size = plan.steps.len() / 2;
+    while size > 0 {
+        let mut at = 0;
+        while at + size < plan.steps.len() {
+            let mut fewer = plan.clone();
+            fewer.steps.drain(at..at + size);
+            match follow(fewer.clone(), wrong).await {
+                Err(still) => {
+                    fewer.steps.truncate(still.step + 1);
+                    (plan, found) = (fewer, still);
+                }
+                Ok(_) => at += size,
+            }
+        }
+        size /= 2;
+    }
+    (plan, found)
+}
+
+/// So many seeds, or as many as the environment variable says.
+#[expect(clippy::disallowed_methods, reason = "it is no setting of the server")]
+fn seeds(usually: u64) -> std::ops::Range<u64> {
+    let said = std::env::var("BOXOFFICE_TEST_ROUNDS");
+    0..said.map_or(usually, |text| text.parse().expect("BOXOFFICE_TEST_ROUNDS is a number"))
+}
+
+/// Follows a plan for each seed, and sees whether all there is to be seen was.
+async fn must_agree(seeds: std::ops::Range<u64>, steps: usize, durable: bool) {
+    let mut all = Seen::new();
+    for seed in seeds {
+        let plan = Plan::of(seed, steps, durable);
+        match follow(plan.clone(), None).await {
+            Ok(seen) => seen.into_iter().for_each(|(what, count)| *all.entry(what).or_default() += count),
+            Err(found) => {
+                let (plan, found) = shrunk(plan, None, found).await;
+                panic!("seed {seed}: {plan:#?}\n{}", found.what);
+            }
+        }
+    }
+    eprintln!("{all:#?}");
+    let unseen: Vec<_> = TO_BE_SEEN.iter().filter(|what| !all.contains_key(*what)).collect();
+    assert!(unseen.is_empty(), "never seen: {unseen:?}");
+}
+
+#[tokio::test]
+async fn server_and_model_agree_on_every_answer() {
+    must_agree(seeds(6), 250, false).await;
+}
+
+#[tokio::test]
+async fn server_and_model_agree_also_over_restarts() {
+    must_agree(seeds(4), 250, true).await;
+}
+
+const STEPS: usize = 250;
+
+/// Looks for a plan by which a wrong rule is found out. Gives it with the steps taken so far.
+async fn found_out(rule: Rule) -> Option<(Plan, Disagreement, usize)> {
+    let mut steps = 0;
+    for seed in 0..20 {
+        let plan = Plan::of(seed, STEPS, false);
+        match follow(plan.clone(), Some(rule)).await {
+            Err(found) => return Some((plan, found, steps)),
+            Ok(_) => steps += STEPS,
+        }
+    }
+    None
+}
+
+/// The negative control: a model that gets one rule wrong disagrees with the server.
+#[tokio::test]
+async fn a_model_with_a_wrong_rule_is_found_out() {
+    for rule in Rule::ALL {
+        let found = found_out(rule).await;
+        let (_, found, before) = found.unwrap_or_else(|| panic!("{rule:?} is not found out"));
+        eprintln!("{rule:?}: found out after {} steps", before + found.step + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_disagreement_is_told_by_the_steps_that_it_takes() {
+    let rule = Rule::NewestFirst;
+    let (plan, found, _) = found_out(rule).await.unwrap();
+    let (plan, _) = shrunk(plan, Some(rule), found).await;
+    assert!(matches!(plan.steps.last(), Some(Step::ListUser(_))), "{plan:#?}");
+    assert!(plan.steps.len() <= 5, "two orders, one perhaps of a cart, and a list would do: {plan:#?}");
+}

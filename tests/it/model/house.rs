@@ -1,0 +1,155 @@
+//! What a booking partner keeps, told in as few words as possible and without a word of the server's:
+//! a list of what was sold, a list of what is held, and how many spots that leaves.
+
+use std::collections::HashMap;
+
+use boxoffice::wire::proto::v3::{Order, order_fulfillability::OrderFulfillabilityResult as Verdict};
+
+use super::{
+    rules::Rule,
+    town::{self, Catalogue, HOLD_SEC, Pool, SlotName},
+    verdict::Judged,
+};
+
+/// Spots of one slot and ticket type; an empty type is an appointment.
+#[derive(Debug, Clone)]
+pub(super) struct Spots {
+    pub(super) slot: SlotName,
+    pub(super) ticket: String,
+    pub(super) count: i64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Hold {
+    pub(super) until: i64,
+    pub(super) spots: Vec<Spots>,
+}
+
+pub(super) struct House {
+    pub(super) wrong: Option<Rule>,
+    pub(super) now: i64,
+    pub(super) catalogue: Catalogue,
+    /// The last other price of each ticket type that has had one.
+    pub(super) former: HashMap<&'static str, i64>,
+    pub(super) sold: Vec<Spots>,
+    /// By cart, which is the token of the order to come.
+    pub(super) holds: HashMap<String, Hold>,
+    /// Oldest first, each with its token.
+    pub(super) orders: Vec<(String, Order)>,
+}
+
+impl House {
+    pub(super) fn keeps(&self, rule: Rule) -> bool {
+        self.wrong != Some(rule)
+    }
+
+    pub(super) fn replace(&mut self, catalogue: Catalogue) {
+        for (id, new) in &catalogue.prices {
+            let old = self.catalogue.prices[id];
+            if old != *new {
+                self.former.insert(id, old);
+            }
+        }
+        self.catalogue = catalogue;
+    }
+
+    pub(super) fn ordered(&self, token: &str) -> Option<&Order> {
+        self.orders.iter().find(|(known, _)| known == token).map(|(_, order)| order)
+    }
+
+    pub(super) fn orders_of(&self, user_id: &str) -> Vec<Order> {
+        let is_of = |order: &&Order| order.user_information.as_ref().unwrap().user_id == user_id;
+        let mut orders: Vec<Order> =
+            self.orders.iter().map(|(_, order)| order).filter(is_of).cloned().collect();
+        if self.keeps(Rule::NewestFirst) {
+            orders.reverse();
+        }
+        orders
+    }
+
+    /// Whole cents, halves to the even one.
+    pub(super) fn cents(&self, micros: i64) -> i64 {
+        let (cents, rest) = (micros.div_euclid(10_000), micros.rem_euclid(10_000));
+        let up = rest > 5_000 || rest == 5_000 && (cents % 2 == 1 || !self.keeps(Rule::RoundHalfToEven));
+        (cents + i64::from(up)) * 10_000
+    }
+
+    pub(super) fn pools(&self, slot: &SlotName) -> Vec<&Pool> {
+        self.catalogue.pools.iter().filter(|pool| pool.slot() == *slot).collect()
+    }
+
+    /// What is left of a pool for a cart, whose own hold is free for it.
+    pub(super) fn left(&self, pool: &Pool, cart: &str) -> i64 {
+        let slot = pool.slot();
+        let pools = self.pools(&slot);
+        let draws = |spots: &&Spots| {
+            spots.slot == slot
+                && (pool.serves(&spots.ticket) || !pools.iter().any(|pool| pool.serves(&spots.ticket)))
+        };
+        let others = self.holds.iter().filter(|(other, hold)| {
+            (*other != cart || !self.keeps(Rule::OwnHoldIsFree))
+                && (self.now < hold.until || !self.keeps(Rule::HoldsEnd))
+        });
+        let taken = self.sold.iter().chain(others.flat_map(|(_, hold)| &hold.spots)).filter(draws);
+        (pool.spots - taken.map(|spots| spots.count).sum::<i64>()).max(0)
+    }
+
+    /// Spots for tickets of these types, all together. Pools of a slot are for all types or for
+    /// different ones.
+    pub(super) fn open(&self, slot: &SlotName, types: &[&str], cart: &str) -> i64 {
+        if !self.is_bookable(slot) {
+            return 0;
+        }
+        let pools = self.pools(slot);
+        let left = |pool: &&Pool| self.left(pool, cart);
+        let overall = pools.iter().find(|pool| pool.tickets.is_empty()).map(left);
+        let own = pools.iter().filter(|pool| types.iter().any(|id| pool.tickets.contains(id)));
+        let own: i64 = own.map(left).sum();
+        let only_overall = |id: &&str| !pools.iter().any(|pool| pool.tickets.contains(id));
+        match overall {
+            None => own,
+            Some(overall) if types.iter().any(only_overall) => overall,
+            Some(overall) if self.keeps(Rule::EveryPoolBinds) => overall.min(own),
+            Some(overall) => overall,
+        }
+    }
+
+    pub(super) fn is_bookable(&self, slot: &SlotName) -> bool {
+        let (opens, closes) = town::booking_window(slot);
+        opens <= self.now && (self.now <= closes || !self.keeps(Rule::BookingCloses))
+    }
+
+    /// Spots of a slot for whatever the service sells.
+    pub(super) fn spots_open(&self, slot: &SlotName, cart: &str) -> i64 {
+        self.open(slot, town::menu(&slot.0), cart)
+    }
+
+    /// A look at a cart. Gives the second until which its spots are held, 0 where they are not.
+    pub(super) fn hold(&mut self, cart: &str, judged: &Judged) -> i64 {
+        self.holds.remove(cart);
+        let can = judged.verdict.result() == Verdict::CanFulfill;
+        if cart.is_empty() || !can || self.ordered(cart).is_some() {
+            return 0;
+        }
+        let until = self.now + HOLD_SEC;
+        self.holds.insert(cart.into(), Hold { until, spots: judged.spots.clone() });
+        until
+    }
+
+    /// An order's payment has failed: what its cart held is what the order asked for.
+    pub(super) fn not_paid(&mut self, token: &str, judged: &Judged) {
+        let hold = self
+            .holds
+            .remove(token)
+            .filter(|hold| self.now < hold.until && self.keeps(Rule::FailedPaymentKeepsTheHold));
+        if let Some(hold) = hold {
+            self.holds.insert(token.into(), Hold { spots: judged.spots.clone(), ..hold });
+        }
+    }
+
+    pub(super) fn sell(&mut self, token: &str, order: Order, judged: Judged) {
+        self.holds.remove(token);
+        self.sold.extend(judged.spots);
+        self.orders.push((token.into(), order));
+    }
+}

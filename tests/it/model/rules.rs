@@ -1,0 +1,33 @@
+//! Rules that a model may be made to get wrong, to see that it is found out.
+
+/// A rule that the model may be made to get wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    RoundHalfToEven,
+    SumDemand,
+    OwnHoldIsFree,
+    HoldsEnd,
+    BookingCloses,
+    FeesOfSellableItemsOnly,
+    TicketTypesWhereTheirPriceMoved,
+    EveryPoolBinds,
+    ChildrenBeforeBounds,
+    FailedPaymentKeepsTheHold,
+    NewestFirst,
+}
+
+impl Rule {
+    pub(super) const ALL: [Self; 11] = [
+        Self::RoundHalfToEven,
+        Self::SumDemand,
+        Self::OwnHoldIsFree,
+        Self::HoldsEnd,
+        Self::BookingCloses,
+        Self::FeesOfSellableItemsOnly,
+        Self::TicketTypesWhereTheirPriceMoved,
+        Self::EveryPoolBinds,
+        Self::ChildrenBeforeBounds,
+        Self::FailedPaymentKeepsTheHold,
+        Self::NewestFirst,
+    ];
+}

@@ -1,0 +1,197 @@
+//! The town that the model and the server are asked about: what never changes of its catalogue, what
+//! does, and its files.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::support::{NOW, tomorrow_at};
+
+/// Service, start and duration.
+pub(super) type SlotName = (String, i64, i64);
+
+pub(super) const MERCHANT: &str = "harbour";
+pub(super) const HOLD_SEC: i64 = 600;
+/// Fees of single tickets, of an order with a tour, and of every order.
+pub(super) const FEES: [(&str, i64); 1] = [("adult", 1_250_000)];
+pub(super) const SURCHARGE: i64 = 750_000;
+pub(super) const HANDLING: i64 = 500_000;
+
+const RULES: &str = r#"
+[[merchant]]
+id = "harbour"
+cart_hold_sec = 600
+
+[[merchant.fee]]
+name = "Handling"
+price_micros = 500_000
+
+[[merchant.forbid_together]]
+services = ["tour", "night"]
+
+[[service]]
+merchant = "harbour"
+id = "tour"
+
+[service.limits]
+max = 6
+ticket.vip.max = 2
+
+[[service.slot_limits]]
+availability_tag = "late"
+min = 2
+
+[[service.child]]
+tickets = ["child"]
+adults = ["adult"]
+per_adult = 2
+
+[[service.forbid_tickets]]
+tickets = ["vip", "child"]
+
+[[service.group_deal]]
+tickets = ["adult"]
+min_count = 4
+percent_off = "12.5"
+
+[[service.ticket_fee]]
+name = "Levy"
+price_micros = 1_250_000
+tickets = ["adult"]
+
+[[service.order_fee]]
+name = "Surcharge"
+price_micros = 750_000
+"#;
+
+/// The ticket types of a service, with an empty one for appointments.
+pub(super) fn menu(service: &str) -> &'static [&'static str] {
+    match service {
+        "tour" => &["adult", "child", "vip"],
+        "night" => &["seat"],
+        "chat" => &[""],
+        _ => &[],
+    }
+}
+
+/// The seconds between which a slot can be booked, both included.
+pub(super) fn booking_window((service, start, duration): &SlotName) -> (i64, i64) {
+    match service.as_str() {
+        "tour" => (0, start - 3600),
+        "chat" => (0, start + duration - 600),
+        _ => (NOW + 3600, *start),
+    }
+}
+
+/// Spots of a slot for tickets of some types, or of all where none is named.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    service: &'static str,
+    start: i64,
+    duration: i64,
+    pub(super) tickets: &'static [&'static str],
+    pub(super) tag: &'static str,
+    pub(super) spots: i64,
+}
+
+impl Pool {
+    pub(super) fn slot(&self) -> SlotName {
+        (self.service.into(), self.start, self.duration)
+    }
+
+    pub(super) fn serves(&self, ticket: &str) -> bool {
+        self.tickets.is_empty() || self.tickets.contains(&ticket)
+    }
+}
+
+/// The slots that can be asked for; the last two are not there.
+pub(super) fn slots() -> [SlotName; 7] {
+    [
+        ("tour", 10, 3600),
+        ("tour", 12, 3600),
+        ("tour", 14, 3600),
+        ("chat", 11, 1800),
+        ("night", 20, 7200),
+        ("tour", 15, 3600),
+        ("ghost", 10, 3600),
+    ]
+    .map(|(service, hour, duration)| (service.into(), tomorrow_at(hour, 0), duration))
+}
+
+/// What changes from one catalogue to the next.
+#[derive(Debug, Clone)]
+pub(super) struct Catalogue {
+    /// By ticket type; that of an appointment is under the name of its service.
+    pub(super) prices: HashMap<&'static str, i64>,
+    pub(super) pools: Vec<Pool>,
+}
+
+impl Catalogue {
+    /// The one of a number; 0 is the one to begin with, in which everything is on sale.
+    pub(super) fn of(number: u64) -> Self {
+        let mut chance = fastrand::Rng::with_seed(number);
+        let mut price = |id, few: [i64; 3]| (id, few[if number == 0 { 0 } else { chance.usize(..3) }]);
+        let prices = HashMap::from([
+            price("adult", [10_130_000, 10_130_000, 12_000_000]),
+            price("child", [7_125_000, 6_005_000, 7_125_000]),
+            price("vip", [40_000_000, 40_000_000, 35_000_000]),
+            price("seat", [30_000_000, 31_000_000, 29_000_000]),
+            price("chat", [15_005_000, 15_005_000, 14_000_000]),
+        ]);
+        let mut pools = Vec::new();
+        let all: &[&[&str]] = &[&[], &[], &["adult"], &["adult", "child"], &[], &[]];
+        let slots = slots();
+        for ((at, tag), (tickets, few)) in
+            [(0, ""), (1, "late"), (1, "late"), (2, ""), (3, ""), (4, "")].into_iter().zip(all.iter().zip([
+                [40, 25, 9],
+                [24, 30, 0],
+                [12, 16, 6],
+                [24, 30, 12],
+                [6, 9, 3],
+                [20, 26, 0],
+            ]))
+        {
+            let (service, start, duration) = &slots[at];
+            let service = ["tour", "chat", "night"].into_iter().find(|known| known == service).unwrap();
+            let spots = few[if number == 0 { 0 } else { chance.usize(..3) }];
+            // Some entry has to have the tag that the rules name.
+            if number == 0 || tickets.contains(&"adult") || chance.u8(..6) > 0 {
+                pools.push(Pool { service, start: *start, duration: *duration, tickets, tag, spots });
+            }
+        }
+        Self { prices, pools }
+    }
+
+    fn price(&self, id: &str) -> Value {
+        json!({"price_micros": self.prices[id], "currency_code": "USD"})
+    }
+
+    pub(super) fn write(&self, dir: &Path) {
+        let ticket = |id: &&str| json!({"ticket_type_id": id, "price": self.price(id)});
+        let types = |service: &str| menu(service).iter().map(ticket).collect::<Vec<_>>();
+        let question = json!({"id": "first", "type": "BOOLEAN", "label": "First?", "is_required": true});
+        let services = json!({"service": [
+            {"merchant_id": MERCHANT, "service_id": "tour", "ticket_type": types("tour"), "rules": {"min_advance_booking": 3600}},
+            {"merchant_id": MERCHANT, "service_id": "night", "ticket_type": types("night")},
+            {"merchant_id": MERCHANT, "service_id": "chat", "price": self.price("chat"),
+             "rules": {"min_booking_buffer_before_end_time": 600}, "intake_form": {"field": [question]}},
+        ]});
+        let entry = |pool: &Pool| {
+            let mut entry = json!({
+                "merchant_id": MERCHANT, "service_id": pool.service, "start_sec": pool.start,
+                "duration_sec": pool.duration, "spots_open": pool.spots, "ticket_type_id": pool.tickets,
+                "availability_tag": pool.tag,
+            });
+            if pool.service == "night" {
+                entry["scheduling_rule_overrides"] = json!({"first_bookable_sec": NOW + 3600});
+            }
+            entry
+        };
+        let entries: Vec<Value> = self.pools.iter().map(entry).collect();
+        let write = |file: &str, content: &str| fs::write(dir.join(file), content).unwrap();
+        write("merchants.json", &json!({"merchant": [{"merchant_id": MERCHANT}]}).to_string());
+        write("services.json", &services.to_string());
+        write("availability.json", &json!({"service_availability": [{"availability": entries}]}).to_string());
+        write("rules.toml", RULES);
+    }
+}
