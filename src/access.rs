@@ -51,19 +51,16 @@ pub enum Entrance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// There is no `authorization`.
-    #[error("who calls is not said: `authorization` has to be there, with a user name and a password")]
+    #[error("a user name and a password are needed, as HTTP Basic writes them in `authorization`")]
     NoPassword,
     /// There is one, but not of the kind that is taken.
-    #[error(
-        "`authorization` cannot be read: it has to be there once, as `Basic` and the base64 of \
-         `name:password`"
-    )]
+    #[error("`authorization` cannot be read: it takes `Basic` and the base64 of `name:password`, once")]
     NotBasic,
     /// Nobody has this name and this password, whichever of them is wrong.
     #[error("the user name or the password is wrong")]
     WrongPassword,
     /// More passwords than are looked at at once.
-    #[error("too many passwords are being looked at")]
+    #[error("too many passwords that have not been seen before come at once; try again shortly")]
     ManyPasswords,
     /// The connection has no client certificate.
     #[error("the call has to come over a connection with a client certificate")]
@@ -72,13 +69,13 @@ pub enum Denied {
     #[error("the client certificate has no name that is accepted here")]
     OtherName,
     /// More calls a second than one caller may make.
-    #[error("this caller makes too many calls a second")]
+    #[error("this caller makes more calls a second than it may")]
     TooFast {
         /// The time after which one more may be made.
         wait: Duration,
     },
     /// More calls at once than one caller may make.
-    #[error("this caller makes too many calls at once")]
+    #[error("this caller makes more calls at once than it may")]
     ManyCalls,
 }
 

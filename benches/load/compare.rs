@@ -14,12 +14,12 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::{
-    Failure, catalog, disk,
-    drive::{self, Pace, Target},
+    Failure, catalog, disk, drive,
     postgres::Postgres,
     results::Results,
     server::{Keeping, Server},
     tally::Run,
+    target::{Pace, Target},
     workload::{Authorization, Call, Workload},
 };
 

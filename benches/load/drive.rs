@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::{
     Failure,
     tally::{Run, Sample, Tally},
+    target::{Pace, Target},
     workload::{Answer, Workload},
 };
 
@@ -35,24 +36,6 @@ const SAMPLES_TOLD: usize = 8;
 const TICK: Duration = Duration::from_micros(250);
 
 type Client = BookingServiceClient<Channel>;
-
-/// When calls are made.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Pace {
-    /// So many at once on each connection, the next when one is answered.
-    Closed { in_flight: u64 },
-    /// So many a second over all connections.
-    Open { per_second: u64 },
-}
-
-/// Whom to call, and how much.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) address: String,
-    pub(super) connections: usize,
-    pub(super) calls: u64,
-    pub(super) pace: Pace,
-}
 
 /// What is known while calls are made.
 #[derive(Debug, Default)]

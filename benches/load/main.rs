@@ -26,6 +26,7 @@ mod postgres;
 mod results;
 mod server;
 mod tally;
+mod target;
 mod workload;
 
 use std::{path::PathBuf, sync::Arc};
@@ -33,7 +34,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use compare::{GROUPS, Lab};
-use drive::{Pace, Target};
+use target::{Pace, Target};
 use workload::{Call, Workload};
 
 /// Calls take small pieces of memory; the system's allocator would be what is measured.

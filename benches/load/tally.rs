@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::{
-    drive::{Pace, Target},
+    target::{Pace, Target},
     workload::{Answer, Workload},
 };
 

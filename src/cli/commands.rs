@@ -2,12 +2,13 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    ops::RangeInclusive,
     path::PathBuf,
 };
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use super::{EXIT_CODES, export_feeds::days_taken};
+use super::EXIT_CODES;
 use crate::config;
 
 pub(super) const SERVE: &str = "serve";
@@ -21,6 +22,17 @@ pub(super) const OUT: &str = "out";
 pub(super) const FROM: &str = "from";
 pub(super) const DAYS: &str = "days";
 pub(super) const GZIP: &str = "gzip";
+
+/// Fewest days of availability that Google wants.
+pub(super) const MIN_DAYS: u32 = 30;
+
+/// The days that can be asked for: up to what `availability_horizon` takes.
+pub(super) const DAYS_TAKEN: RangeInclusive<u32> = MIN_DAYS..=3650;
+
+/// The same in words.
+pub(super) fn days_taken() -> String {
+    format!("a number from {} to {}", DAYS_TAKEN.start(), DAYS_TAKEN.end())
+}
 
 pub(super) fn command() -> Command {
     let dir = Arg::new(DIR).value_name("DIR").required(true).value_parser(value_parser!(PathBuf));

@@ -3,7 +3,6 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +13,7 @@ use tokio::runtime;
 
 use super::{
     Action, INTERNAL, IO, SUCCESS, UNAVAILABLE, USAGE,
-    commands::{DAYS, FROM, GZIP, OUT},
+    commands::{DAYS, DAYS_TAKEN, FROM, GZIP, MIN_DAYS, OUT, days_taken},
 };
 use crate::{
     app::TooFar,
@@ -24,17 +23,6 @@ use crate::{
     server::{self, ServeError},
     store::StoreError,
 };
-
-/// Fewest days of availability that Google wants.
-const MIN_DAYS: u32 = 30;
-
-/// The days that can be asked for: up to what `availability_horizon` takes.
-const DAYS_TAKEN: RangeInclusive<u32> = MIN_DAYS..=3650;
-
-/// The same in words.
-pub(super) fn days_taken() -> String {
-    format!("a number from {} to {}", DAYS_TAKEN.start(), DAYS_TAKEN.end())
-}
 
 /// What to write, and where.
 #[derive(Debug, PartialEq)]

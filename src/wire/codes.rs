@@ -111,10 +111,11 @@ impl Problem {
             Self::UnknownEncoding => {
                 "the message is compressed in a way that this server does not know".to_owned()
             }
-            Self::UnknownMethod => "this server has no such method".to_owned(),
-            Self::UnknownUrl => "there is nothing at this URL".to_owned(),
+            Self::UnknownMethod => "this server has no such method; gRPC reflection lists those it has".to_owned(),
+            Self::UnknownUrl => "there is nothing at this URL; callers find the methods at /v3/ and their names, such as /v3/CreateOrder"
+                .to_owned(),
             Self::WrongVerb { allowed } => format!("this URL takes {allowed} only"),
-            Self::NotJson => "the message has to be application/json, and has to say so".to_owned(),
+            Self::NotJson => "the message has to be JSON, with the header `content-type: application/json`".to_owned(),
             Self::NotServing => "no orders are taken at present".to_owned(),
             Self::DeadlineExceeded => {
                 "the call's time is up; an order may have been created, so repeat it under the same token"

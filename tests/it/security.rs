@@ -120,8 +120,9 @@ async fn ten_wrong_requests_are_refused_in_words_that_help() {
     let keys = Keys::new();
     let server = guarded(&keys, |_| {}).await;
     let (wrong, nobody, other) = (basic("ada", "Old"), basic("eve", "old"), basic("ada", "hopper"));
-    let missing = "who calls is not said: `authorization` has to be there, with a user name and a password";
-    let unreadable = "`authorization` cannot be read: it has to be there once, as `Basic` and the base64 of `name:password`";
+    let missing = "a user name and a password are needed, as HTTP Basic writes them in `authorization`";
+    let unreadable =
+        "`authorization` cannot be read: it takes `Basic` and the base64 of `name:password`, once";
     let denied = "the user name or the password is wrong";
     for (headers, reason_expected, message) in [
         (&[][..], "NO_PASSWORD", missing),
