@@ -24,7 +24,7 @@ use tokio::{
 };
 use tonic::body::Body;
 
-use super::{Phase, Reception};
+use super::{Phase, Reception, tls::Tls};
 use crate::{
     access::{ClientCertificate, Peer},
     config::Config,
@@ -102,21 +102,27 @@ impl Http {
 
 /// Serves a connection until its peer closes it, it is idle or too old, or the server goes down.
 pub(super) async fn serve<D: Door>(stream: TcpStream, address: IpAddr, reception: Reception<D>) {
-    let Reception { door, http, tls, phase, .. } = reception;
-    let Some(tls) = tls else {
-        return serve_stream(stream, Peer::new(address, ClientCertificate::None), door, &http, phase).await;
-    };
-    match in_time(tls.handshake_timeout, phase.clone(), tls.agree(stream, address)).await {
-        Some(Ok((stream, peer))) => serve_stream(stream, peer, door, &http, phase).await,
+    match reception.tls.clone() {
+        // Boxed, because room for it would have to be made for every connection without TLS.
+        Some(tls) => Box::pin(serve_tls(stream, address, reception, tls)).await,
+        None => serve_stream(stream, Peer::new(address, ClientCertificate::None), reception).await,
+    }
+}
+
+async fn serve_tls<D: Door>(stream: TcpStream, address: IpAddr, reception: Reception<D>, tls: Arc<Tls>) {
+    let agreed = in_time(tls.handshake_timeout, reception.phase.clone(), tls.agree(stream, address)).await;
+    match agreed {
+        Some(Ok((stream, peer))) => serve_stream(stream, peer, reception).await,
         Some(Err(error)) => tracing::debug!(%error, "TLS was not agreed on"),
         None => tracing::debug!("TLS was not agreed on in time"),
     }
 }
 
-async fn serve_stream<S>(stream: S, peer: Peer, door: impl Door, http: &Http, phase: watch::Receiver<Phase>)
+async fn serve_stream<S, D: Door>(stream: S, peer: Peer, reception: Reception<D>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let Reception { door, http, phase, .. } = reception;
     // Where nothing is said there is nothing to finish, and the protocol, once begun, would wait for
     // its first word for ever.
     let begun = in_time(http.max_silence, phase.clone(), beginning::read(stream)).await;
@@ -125,13 +131,14 @@ where
     let (calls, leaving) = (Arc::clone(&activity), phase.clone());
     let service = service_fn(move |request| {
         let call = calls.begin();
-        let answer = answer(door.clone(), request, Arc::clone(&peer), leaving.clone());
+        // Boxed, because the protocol moves it several times.
+        let answer = Box::pin(answer(door.clone(), request, Arc::clone(&peer), leaving.clone()));
         answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| Keeping::new(body, call))))
     });
     let stream = TokioIo::new(stream);
     match protocol {
-        Protocol::Http1 => drive(http.http1.serve_connection(stream, service), &activity, http, phase).await,
-        Protocol::Http2 => drive(http.http2.serve_connection(stream, service), &activity, http, phase).await,
+        Protocol::Http1 => drive(http.http1.serve_connection(stream, service), &activity, &http, phase).await,
+        Protocol::Http2 => drive(http.http2.serve_connection(stream, service), &activity, &http, phase).await,
     }
 }
 
