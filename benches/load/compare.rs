@@ -69,16 +69,19 @@ struct Asked {
     orders_per_user: u64,
     connections: usize,
     pace: Pace,
+    /// One in so many of the calls of a measurement are made.
+    one_in: u64,
 }
 
 impl Asked {
     fn of(call: Call) -> Self {
         let pace = Pace::Closed { in_flight: AT_ONCE / 4 };
-        Self { call, slots: 1000, hot_percent: 0, orders_per_user: 10, connections: 4, pace }
+        Self { call, slots: 1000, hot_percent: 0, orders_per_user: 10, connections: 4, pace, one_in: 1 }
     }
 
+    /// By one caller, who would take too long for all of them.
     fn one_by_one(self) -> Self {
-        Self { connections: 1, pace: Pace::Closed { in_flight: 1 }, ..self }
+        Self { connections: 1, pace: Pace::Closed { in_flight: 1 }, one_in: 10, ..self }
     }
 
     fn hot(self) -> Self {
@@ -116,7 +119,7 @@ impl Lab {
     /// Asks so many calls of a server. One that is not answered well ends everything: a server
     /// that refuses is fast.
     fn ask(&mut self, server: &Server, asked: Asked, calls: u64, run: &str) -> Result<Run, Failure> {
-        let Asked { call, slots, hot_percent, orders_per_user, connections, pace } = asked;
+        let Asked { call, slots, hot_percent, orders_per_user, connections, pace, one_in: _ } = asked;
         let target = Target { address: server.address.clone(), connections, calls, pace };
         let authorization = self.authorization.clone();
         let run = run.to_owned();
@@ -128,7 +131,7 @@ impl Lab {
     /// Measures after some calls that nobody counts.
     fn measure(&mut self, server: &Server, asked: Asked) -> Result<Run, Failure> {
         self.runs += 1;
-        let (calls, run) = (self.calls, self.runs);
+        let (calls, run) = (self.calls / asked.one_in, self.runs);
         self.ask(server, asked, calls / 10, &format!("warm-{run}"))?;
         self.ask(server, asked, calls, &format!("run-{run}"))
     }
@@ -145,13 +148,21 @@ impl Lab {
     }
 
     /// Does each of these in every round, beginning with another one each time.
-    fn rounds<const N: usize>(&mut self, things: [(&str, Measure<'_>); N]) -> Result<(), Failure> {
+    fn rounds<const N: usize>(&mut self, mut things: [(&str, Measure<'_>); N]) -> Result<(), Failure> {
+        self.each_round(|lab| {
+            for (name, measure) in things {
+                measure(lab, name)?;
+            }
+            things.rotate_left(1);
+            Ok(())
+        })
+    }
+
+    /// Does it once in every round.
+    fn each_round(&mut self, mut act: impl FnMut(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
         for round in 0..self.rounds {
             eprintln!("round {} of {}", round + 1, self.rounds);
-            let first = usize::try_from(round)? % N.max(1);
-            for (name, measure) in things.iter().cycle().skip(first).take(N) {
-                measure(self, name)?;
-            }
+            act(self)?;
         }
         Ok(())
     }
@@ -213,7 +224,6 @@ fn single(lab: &mut Lab) -> Result<(), Failure> {
         lab.results.note(name, "ns", run.quantile(0.5));
         Ok(())
     };
-    lab.calls /= 10;
     lab.rounds([
         ("one sync", &|lab, name| {
             let nanos = disk::sync_nanos(&lab.dir.path().join("sync"))?;
@@ -229,7 +239,6 @@ fn single(lab: &mut Lab) -> Result<(), Failure> {
             median(lab, name, &Server::box_office(catalog, Keeping::Nowhere)?, Call::Check)
         }),
     ])?;
-    lab.calls *= 10;
     let results = &mut lab.results;
     results.sum("one echo and one sync", "ns", ["one echo of a creation", "one sync"]);
     results.compare("one creation ÷ (echo + sync)", "≤ 1.30", "one creation", "one echo and one sync");
@@ -272,14 +281,14 @@ fn slots(lab: &mut Lab) -> Result<(), Failure> {
         lab.results.note(&format!("{count} slots: resident"), "KiB", server.resident_kib()?);
         servers.push((count, server));
     }
-    for round in 0..lab.rounds {
-        eprintln!("round {} of {}", round + 1, lab.rounds);
+    lab.each_round(|lab| {
         for (count, server) in &servers {
             let run = lab.measure(server, Asked { slots: *count, ..Asked::of(Call::Check) })?;
             lab.results.note(&format!("{count} slots: check"), "calls/s", run.rate());
         }
         servers.rotate_left(1);
-    }
+        Ok(())
+    })?;
     let (least, most) = ("1000 slots: check", "10000000 slots: check");
     lab.results.compare("time of a check: 10^7 slots ÷ 10^3", "≤ 1.20", least, most);
     Ok(())
@@ -295,8 +304,7 @@ fn orders(lab: &mut Lab) -> Result<(), Failure> {
         lab.ask(&Server::box_office(catalog, Keeping::In(&dir))?, asked, count, "kept")?;
         dirs.push((count, dir));
     }
-    for round in 0..lab.rounds {
-        eprintln!("round {} of {}", round + 1, lab.rounds);
+    lab.each_round(|lab| {
         for (count, dir) in &dirs {
             let server = Server::box_office(catalog, Keeping::In(dir))?;
             let opened = u64::try_from(server.opened_in.as_millis())?;
@@ -306,7 +314,8 @@ fn orders(lab: &mut Lab) -> Result<(), Failure> {
             lab.results.note(&format!("{count} orders: list of 100"), "ns", run.quantile(0.5));
         }
         dirs.rotate_left(1);
-    }
+        Ok(())
+    })?;
     let (few, many) = ("1000 orders: list of 100", "1000000 orders: list of 100");
     lab.results.compare("list of 100: of 10^6 orders ÷ of 10^3", "≈ 1", many, few);
     Ok(())
@@ -314,8 +323,7 @@ fn orders(lab: &mut Lab) -> Result<(), Failure> {
 
 fn connections(lab: &mut Lab) -> Result<(), Failure> {
     let catalog = &lab.catalog(1000)?;
-    for round in 0..lab.rounds {
-        eprintln!("round {} of {}", round + 1, lab.rounds);
+    lab.each_round(|lab| {
         for connections in [1, 4, 16, 64] {
             let pace = Pace::Closed { in_flight: AT_ONCE / connections };
             let connections = usize::try_from(connections)?;
@@ -327,8 +335,8 @@ fn connections(lab: &mut Lab) -> Result<(), Failure> {
             let run = lab.embedded(catalog, |lab, server| lab.measure(server, asked(Call::Create)))?;
             lab.results.note(&format!("create on {connections} connections"), "calls/s", run.rate());
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn security(lab: &mut Lab) -> Result<(), Failure> {
