@@ -17,7 +17,10 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use crate::support::{Item, NOW, sample_catalog};
+use crate::{
+    seeds,
+    support::{Item, NOW, sample_catalog},
+};
 
 const DAY: i64 = 24 * 3600;
 
@@ -79,6 +82,9 @@ impl Program {
             .env("BOXOFFICE_LOG_FORMAT", "json")
             .env("BOXOFFICE_STORE", "memory")
             .env("BOXOFFICE_WORKERS", "2");
+        for variable in seeds::VARIABLES {
+            command.env_remove(variable);
+        }
         let dir = TempDir::new().unwrap();
         command.current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
@@ -109,7 +115,8 @@ impl Program {
         self.spawn().ended().await
     }
 
-    fn spawn(mut self) -> Running {
+    /// Starts it and leaves it at that.
+    pub(crate) fn spawn(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         let lines = watch::Sender::new(Vec::new());
         let readers = [
