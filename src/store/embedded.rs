@@ -86,6 +86,9 @@ impl EmbeddedStore {
         std::fs::create_dir_all(dir).map_err(cannot_open)?;
         let mark = AcknowledgedMark::open(&dir.join(MARK))?;
         let home = dir.join("orders");
+        if !home.exists() {
+            begin_in_place(&home, &mark)?;
+        }
         let journals = KeptJournals::keep(&home).map_err(cannot_open)?;
         let opened = match open_whole(&home, &mark) {
             Ok(opened) => opened,
@@ -232,6 +235,16 @@ struct Opened {
     records: Keyspace,
     names: Names,
     last_sequence: u64,
+}
+
+/// Begins a store beside its place and puts it there in one step: the engine takes many to make a
+/// database, and cannot open one that a crash left unfinished.
+fn begin_in_place(home: &Path, mark: &AcknowledgedMark) -> Result<(), StoreError> {
+    refuse_if_orders_are_missing(mark, 0)?;
+    let unfinished = home.with_extension("unfinished");
+    journals::remove_dir(&unfinished).map_err(cannot_open)?;
+    drop(open_whole(&unfinished, mark)?);
+    std::fs::rename(&unfinished, home).and_then(|()| journals::sync_parent(home)).map_err(cannot_open)
 }
 
 /// Opens the database and looks whether it is whole. The engine panics over some kinds of damage.

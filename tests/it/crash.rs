@@ -23,6 +23,7 @@ mod audit;
 mod counter;
 mod fair;
 mod journal;
+mod points;
 mod visit;
 
 use audit::Audit;
@@ -64,18 +65,23 @@ struct Opened {
 
 impl Site {
     fn of(rounds: u64) -> Self {
-        let site = Self {
-            fair: Fair::of(rounds),
-            catalog: TempDir::new().unwrap(),
-            store: TempDir::new().unwrap(),
-            is_kept: true,
-        };
+        Self::selling(Fair::of(rounds))
+    }
+
+    fn selling(fair: Fair) -> Self {
+        let (catalog, store) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let site = Self { fair, catalog, store, is_kept: true };
         site.fair.write(site.catalog.path(), 0);
         site
     }
 
     fn program(&self) -> Program {
-        let program = Program::new().args([Path::new("--catalog"), self.catalog.path()]);
+        self.set_up(Program::new())
+    }
+
+    /// The same program, selling this and keeping its orders here.
+    fn set_up(&self, program: Program) -> Program {
+        let program = program.args([Path::new("--catalog"), self.catalog.path()]);
         if self.is_kept { program.keeping(self.store.path()) } else { program }
     }
 

@@ -72,6 +72,13 @@ impl Program {
         Self::of(shell)
     }
 
+    /// Runs the program under another one that is given these words before it.
+    pub(crate) fn under(tool: &str, words: &[String]) -> Self {
+        let mut command = Command::new(tool);
+        command.args(words).arg(env!("CARGO_BIN_EXE_boxoffice"));
+        Self::of(command)
+    }
+
     fn of(mut command: Command) -> Self {
         // A setting that a test gives as a flag wins over these.
         command
@@ -104,10 +111,19 @@ impl Program {
 
     /// Starts it and waits until it listens.
     pub(crate) async fn start(self) -> Running {
+        let started = self.start_or_end().await;
+        started.unwrap_or_else(|ended| panic!("listening: it ended instead, saying {}", ended.text()))
+    }
+
+    /// Starts it and waits until it listens or has ended instead.
+    pub(crate) async fn start_or_end(self) -> Result<Running, Ended> {
         let mut running = self.spawn();
-        let line = running.line("listening", |line| line["message"] == "listening").await;
+        let Some(line) = running.nth_line_or_end("listening", 1, |line| line["message"] == "listening").await
+        else {
+            return Err(running.ended().await);
+        };
         running.address = Some(line["address"].as_str().unwrap().parse().unwrap());
-        running
+        Ok(running)
     }
 
     /// Starts it and waits until it has ended by itself.
@@ -117,7 +133,8 @@ impl Program {
 
     /// Starts it and leaves it at that.
     pub(crate) fn spawn(mut self) -> Running {
-        let mut child = self.command.spawn().unwrap();
+        let program = self.command.as_std().get_program().to_owned();
+        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let lines = watch::Sender::new(Vec::new());
         let readers = [
             tokio::spawn(read(child.stderr.take().unwrap(), lines.clone())),
@@ -164,6 +181,16 @@ impl Running {
         count: usize,
         is_it: impl Fn(&Value) -> bool,
     ) -> Value {
+        let found = self.nth_line_or_end(what, count, is_it).await;
+        found.unwrap_or_else(|| panic!("{what}: it ended instead, saying {:#?}", self.output()))
+    }
+
+    async fn nth_line_or_end(
+        &mut self,
+        what: &str,
+        count: usize,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Option<Value> {
         let find = |lines: &[String]| json(lines).filter(&is_it).nth(count - 1);
         let waiting = async {
             match self.lines.wait_for(|lines| find(lines).is_some()).await {
@@ -171,8 +198,7 @@ impl Running {
                 Err(_) => None,
             }
         };
-        let found = surely(what, waiting).await;
-        found.unwrap_or_else(|| panic!("{what}: it ended instead, saying {:#?}", self.output()))
+        surely(what, waiting).await
     }
 
     /// All that it has said so far, on both its outputs.

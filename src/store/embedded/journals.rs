@@ -71,13 +71,13 @@ fn copy_journals(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn remove_dir(dir: &Path) -> io::Result<()> {
+pub(super) fn remove_dir(dir: &Path) -> io::Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,
     }
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }

@@ -188,6 +188,26 @@ async fn another_format_is_not_touched() {
     assert!(refusal(&dir).contains("not a store of this format"));
 }
 
+#[tokio::test]
+async fn a_store_that_a_crash_left_unfinished_is_begun_anew() {
+    let dir = TempDir::new().unwrap();
+    let unfinished = dir.path().join("orders.unfinished");
+    fs::create_dir(&unfinished).unwrap();
+    fs::write(unfinished.join("0.jnl"), "").unwrap();
+    assert!(Database::builder(&unfinished).open().is_err(), "the engine does not know what to do with it");
+    order(&open(&dir), "a", "ada").await;
+    assert!(!unfinished.exists());
+    assert_eq!(recovered(&open(&dir)).0.orders, 1);
+}
+
+#[tokio::test]
+async fn no_store_is_begun_where_one_has_been_lost() {
+    let dir = store_of_three().await;
+    fs::remove_dir_all(dir.path().join("orders")).unwrap();
+    assert!(refusal(&dir).contains("3 orders were acknowledged"));
+    assert!(!dir.path().join("orders").exists());
+}
+
 /// The journal that is written to, which is the largest file of a young store.
 fn journal(dir: &TempDir) -> std::path::PathBuf {
     let files = fs::read_dir(dir.path().join("orders")).unwrap().map(|entry| entry.unwrap().path());
