@@ -20,10 +20,13 @@ use crate::{
 };
 
 mod audit;
+mod controls;
 mod counter;
 mod fair;
+mod gateway;
 mod journal;
 mod points;
+mod scene;
 mod visit;
 
 use audit::Audit;
@@ -44,8 +47,8 @@ const CARTS: usize = 6;
 /// Answers that are heard in a round before the program is killed.
 const ANSWERS: std::ops::Range<usize> = 20..500;
 
-/// The longest time after which a program is killed that is only just starting.
-const START: Duration = Duration::from_millis(60);
+/// Milliseconds after which a program is killed that is only just starting.
+const START: std::ops::Range<u64> = 0..200;
 
 /// A fair whose orders are kept in a place that survives the program.
 struct Site {
@@ -93,7 +96,7 @@ impl Site {
     async fn open_at_last(&self, chance: &mut Rng) -> Opened {
         while chance.u8(..3) == 0 {
             let starting = self.program().spawn();
-            tokio::time::sleep(START.mul_f64(chance.f64())).await;
+            tokio::time::sleep(Duration::from_millis(chance.u64(START))).await;
             starting.kill().await;
         }
         self.open().await

@@ -79,6 +79,13 @@ impl Program {
         Self::of(command)
     }
 
+    /// Runs one of these tests as if it were the program, which is told something by a variable.
+    pub(crate) fn this_test(name: &str, variable: &str, value: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([name, "--exact", "--ignored", "--nocapture"]).env(variable, value);
+        Self::of(command)
+    }
+
     fn of(mut command: Command) -> Self {
         // A setting that a test gives as a flag wins over these.
         command

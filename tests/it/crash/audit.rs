@@ -41,16 +41,21 @@ impl Audit {
         let ids = journal.orders().map(|order| &order.order_id);
         faults.extend(journal.compare(&self.counter().list_by_ids(ids).await, false));
         faults.extend(self.send_again(&mut journal.entries, settle).await);
-        faults.extend(self.of_settled(pools, journal).await);
+        faults.extend(self.of_record(pools, journal).await);
         once_each(faults)
     }
 
     /// Everything that is wrong with what it has of a round whose outcomes are known.
     pub(super) async fn of_settled(&mut self, pools: &[Pool], journal: &mut Journal) -> Vec<Fault> {
         let mut faults = self.send_again(&mut journal.entries, send_once).await;
-        faults.extend(journal.compare(&self.counter().list_by_users(journal.user_ids()).await, true));
-        faults.extend(journal.count(pools, &[], &self.counter().spots_open(pools).await));
+        faults.extend(self.of_record(pools, journal).await);
         once_each(faults)
+    }
+
+    async fn of_record(&self, pools: &[Pool], journal: &Journal) -> Vec<Fault> {
+        let mut faults = journal.compare(&self.counter().list_by_users(journal.user_ids()).await, true);
+        faults.extend(journal.count(pools, &[], &self.counter().spots_open(pools).await));
+        faults
     }
 
     /// Sends all tokens again, in the same way, and says what was wrong with the answers.
@@ -78,7 +83,7 @@ fn once_each(mut faults: Vec<Fault>) -> Vec<Fault> {
     faults
 }
 
-/// Sends a token again, twice at once if its outcome is unknown, and then something else under it.
+/// Sends a token again, first twice at once if its outcome is unknown, and then something else under it.
 async fn settle(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
     let mut faults = Vec::new();
     if entry.is_open {
@@ -87,6 +92,7 @@ async fn settle(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
         faults.extend(entry.hear_both(heard));
         entry.is_open = false;
     }
+    faults.extend(send_once(counter, entry).await);
     if entry.order.is_some() {
         let heard = counter.create(Door::Grpc, &fair::otherwise(&entry.request)).await;
         let is_refused = heard == Heard::Refusal(TOKEN_REUSED.into());

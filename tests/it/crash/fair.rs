@@ -113,7 +113,7 @@ impl Fair {
     }
 }
 
-/// What a visitor pays with; mostly nothing, and sometimes with something that takes its time.
+/// What a visitor pays with in one of eight purchases; sometimes it takes its time.
 const PAYMENT_TOKENS: [&str; 5] = ["approve", "approve", "decline", "error", "slow"];
 
 /// Somebody who asks for things by chance.
@@ -131,15 +131,21 @@ impl Visitor {
         Self { chance, user_id: format!("{round}-{number}"), pools: fair.pools(round), asked: 0 }
     }
 
-    /// A request under a new token.
+    /// A request under a new token, for which nothing is paid.
     pub(super) fn order(&mut self) -> CreateOrderRequest {
         self.asked += 1;
         let items: Vec<Item> = self.lines().into_iter().map(Item).collect();
         let mut request = order_request(&format!("{}-{}", self.user_id, self.asked), MERCHANT, items);
         request.order.as_mut().unwrap().user_information.as_mut().unwrap().user_id.clone_from(&self.user_id);
-        match self.chance.usize(..40) {
-            paid if paid < PAYMENT_TOKENS.len() => paid_with(request, PAYMENT_TOKENS[paid]),
-            _ => request,
+        request
+    }
+
+    /// The same, paid for now and then.
+    pub(super) fn purchase(&mut self) -> CreateOrderRequest {
+        let order = self.order();
+        match PAYMENT_TOKENS.get(self.chance.usize(..40)) {
+            Some(payment_token) => paid_with(order, payment_token),
+            None => order,
         }
     }
 

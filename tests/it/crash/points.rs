@@ -9,18 +9,17 @@
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt};
 
-use boxoffice::wire::proto::v3::CreateOrderRequest;
 use futures_util::{StreamExt, future::join_all, stream};
 
 use super::{
-    Opened, Site, audit_last,
+    Opened, audit_last,
     counter::Counter,
-    fair::Visitor,
-    journal::{Entry, Heard, Journal},
+    journal::{Entry, Heard},
+    scene::Scene,
 };
 use crate::{
     process::{Ended, Program, until},
-    support::{Door, copy_dir, paid_with},
+    support::Door,
 };
 
 /// A kind of call, and the file of the store that it has to be about, if not everything counts.
@@ -47,21 +46,7 @@ const COMMIT: [Kind; 3] =
 /// Kinds that are gone through at once.
 const AT_ONCE: usize = 3;
 
-/// A fair with its store, and what was heard of it.
-struct Scene {
-    site: Site,
-    journal: Journal,
-}
-
 impl Scene {
-    /// A new fair, of which one thing is to be asked for.
-    fn new() -> Self {
-        let site = Site::of(1);
-        let mut first = Entry::new(Visitor::new(&site.fair, 0, 0, 0).order());
-        first.is_open = true;
-        Self { site, journal: Journal { entries: vec![first], faults: Vec::new() } }
-    }
-
     /// One that has sold something and is closed.
     async fn closed() -> Self {
         let mut scene = Self::new();
@@ -88,28 +73,6 @@ impl Scene {
         server.kill().await;
         assert_eq!(call.await.unwrap(), Heard::Nothing);
         scene
-    }
-
-    /// The same in another place.
-    fn copy(&self) -> Self {
-        let site = Site::selling(self.site.fair.clone());
-        copy_dir(self.site.store.path(), site.store.path());
-        Self { site, journal: self.journal.clone() }
-    }
-
-    /// A request of somebody; what it is paid with, if it is.
-    fn request(&self, visitor: u64, payment_token: &str) -> CreateOrderRequest {
-        let mut request = Visitor::new(&self.site.fair, 0, visitor, visitor).order();
-        request.payment_processing_parameters = None;
-        request.order.as_mut().unwrap().payment_information = None;
-        if payment_token.is_empty() { request } else { paid_with(request, payment_token) }
-    }
-
-    async fn order(&mut self, counter: &mut Counter, visitor: u64, payment_token: &str) {
-        let mut entry = Entry::new(self.request(visitor, payment_token));
-        let heard = counter.create(Door::Grpc, &entry.request).await;
-        self.journal.faults.extend(entry.hear(heard));
-        self.journal.entries.push(entry);
     }
 
     /// A program that is killed when it enters the nth call of a kind.

@@ -34,7 +34,7 @@ async fn step(visitor: &mut Visitor, door: Door, counter: &mut Counter, journal:
         2 => otherwise(visitor, door, counter, journal).await,
         3 => hold(visitor, counter).await,
         kind => {
-            let mut entry = Entry::new(visitor.order());
+            let mut entry = Entry::new(visitor.purchase());
             if kind < 7 {
                 counter.check(&fair::cart_of(&entry.request)).await?;
             }
