@@ -6,7 +6,6 @@ use super::{
     counter::Counter,
     fair::{self, Pool},
     journal::{Entry, Fault, Heard, Journal},
-    visit::TOKEN_REUSED,
 };
 use crate::{byte_client::ByteClient, process::Running, support::Door};
 
@@ -86,17 +85,16 @@ fn once_each(mut faults: Vec<Fault>) -> Vec<Fault> {
 /// Sends a token again, first twice at once if its outcome is unknown, and then something else under it.
 async fn settle(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
     let mut faults = Vec::new();
-    if entry.is_open {
+    if std::mem::take(&mut entry.is_open) {
         let heard = counter.create_twice(&entry.request).await;
-        faults.extend(heard.contains(&Heard::Nothing).then(|| Fault::Unanswered { token: entry.token() }));
+        faults.extend(heard.iter().filter_map(|heard| unanswered(entry, heard)));
         faults.extend(entry.hear_both(heard));
-        entry.is_open = false;
     }
     faults.extend(send_once(counter, entry).await);
     if entry.order.is_some() {
         let heard = counter.create(Door::Grpc, &fair::otherwise(&entry.request)).await;
-        let is_refused = heard == Heard::Refusal(TOKEN_REUSED.into());
-        faults.extend((!is_refused).then(|| Fault::TokenShared { token: entry.token() }));
+        faults.extend(unanswered(entry, &heard));
+        faults.extend(entry.hear_of_another(&heard));
     }
     faults
 }
@@ -105,6 +103,9 @@ async fn settle(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
 async fn send_once(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
     let Some(door) = entry.door() else { return Vec::new() };
     let heard = counter.create(door, &entry.request).await;
-    let unanswered = (heard == Heard::Nothing).then(|| Fault::Unanswered { token: entry.token() });
-    unanswered.into_iter().chain(entry.hear(heard)).collect()
+    unanswered(entry, &heard).into_iter().chain(entry.hear(heard)).collect()
+}
+
+fn unanswered(entry: &Entry, heard: &Heard) -> Option<Fault> {
+    (*heard == Heard::Nothing).then(|| Fault::Unanswered { token: entry.token() })
 }

@@ -154,11 +154,11 @@ impl Visitor {
         let mut pools: Vec<&Pool> = self.pools.iter().collect();
         self.chance.shuffle(&mut pools);
         pools.truncate(self.chance.usize(1..=3));
-        let mut line = |pool: &Pool| {
+        let of_pool = |pool: &Pool| {
             let ticket = pool.tickets[self.chance.usize(..pool.tickets.len())];
             line(pool.start_sec, ticket, self.chance.i32(1..=4))
         };
-        pools.into_iter().map(|pool| line(pool)).collect()
+        pools.into_iter().map(of_pool).collect()
     }
 }
 

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use super::fair::Pool;
 use crate::support::{Door, Item, order_request};
 
+/// The refusal of another request under a used token.
+const TOKEN_REUSED: &str = "TOKEN_REUSED";
+
 /// What came of sending an order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Heard {
@@ -97,13 +100,17 @@ impl Entry {
     }
 
     fn hear_bytes(&mut self, door: Door, bytes: Bytes) -> Option<Fault> {
-        match self.answers.iter().find(|(known, _)| *known == door) {
-            Some((_, known)) => (*known != bytes).then(|| Fault::OtherBytes { token: self.token() }),
-            None => {
-                self.answers.push((door, bytes));
-                None
-            }
+        if let Some((_, known)) = self.answers.iter().find(|(known, _)| *known == door) {
+            return (*known != bytes).then(|| Fault::OtherBytes { token: self.token() });
         }
+        self.answers.push((door, bytes));
+        None
+    }
+
+    /// What is wrong with the answer to another request under this token, which has led to an order.
+    pub(super) fn hear_of_another(&self, heard: &Heard) -> Option<Fault> {
+        let is_right = *heard == Heard::Nothing || *heard == Heard::Refusal(TOKEN_REUSED.into());
+        (!is_right).then(|| Fault::TokenShared { token: self.token() })
     }
 
     /// Notes what two who sent the same at once heard. A copy that failed may have come first.
@@ -226,6 +233,14 @@ fn each_way_to_answer_a_token_otherwise_is_a_fault() {
     }
     let both = [answer(&order, b"answer"), Heard::Failure];
     assert_eq!(Entry::new(entry.request.clone()).hear_both(both), []);
+    for (heard, fault) in [
+        (Heard::Refusal("TOKEN_REUSED".into()), None),
+        (Heard::Refusal("X".into()), Some(Fault::TokenShared { token: token() })),
+        (answer(&other, b"answer"), Some(Fault::TokenShared { token: token() })),
+        (Heard::Failure, Some(Fault::TokenShared { token: token() })),
+    ] {
+        assert_eq!(entry.hear_of_another(&heard), fault, "{heard:?}");
+    }
 }
 
 #[test]

@@ -9,9 +9,6 @@ use super::{
 };
 use crate::support::Door;
 
-/// The refusal of another request under a used token.
-pub(super) const TOKEN_REUSED: &str = "TOKEN_REUSED";
-
 /// Does one thing after the other and tells of each, until the connection breaks. One in four visitors
 /// comes through the door for REST.
 pub(super) async fn visit(
@@ -38,21 +35,29 @@ async fn step(visitor: &mut Visitor, door: Door, counter: &mut Counter, journal:
             if kind < 7 {
                 counter.check(&fair::cart_of(&entry.request)).await?;
             }
-            let lost = if kind < 10 {
-                let heard = counter.create_twice(&entry.request).await;
-                let lost = heard.contains(&Heard::Nothing);
-                journal.faults.extend(entry.hear_both(heard));
-                lost
-            } else {
-                let heard = counter.create(door, &entry.request).await;
-                let lost = heard == Heard::Nothing;
-                journal.faults.extend(entry.hear(heard));
-                lost
+            let faults = &mut journal.faults;
+            let sent = match kind {
+                ..10 => send_twice(counter, &mut entry, faults).await,
+                10.. => send(counter, door, &mut entry, faults).await,
             };
             journal.entries.push(entry);
-            (!lost).then_some(())
+            sent
         }
     }
+}
+
+async fn send(counter: &mut Counter, door: Door, entry: &mut Entry, faults: &mut Vec<Fault>) -> Option<()> {
+    let heard = counter.create(door, &entry.request).await;
+    let is_answered = heard != Heard::Nothing;
+    faults.extend(entry.hear(heard));
+    is_answered.then_some(())
+}
+
+async fn send_twice(counter: &mut Counter, entry: &mut Entry, faults: &mut Vec<Fault>) -> Option<()> {
+    let heard = counter.create_twice(&entry.request).await;
+    let is_answered = !heard.contains(&Heard::Nothing);
+    faults.extend(entry.hear_both(heard));
+    is_answered.then_some(())
 }
 
 /// Sends once more what was sent before.
@@ -63,10 +68,7 @@ async fn again(
     journal: &mut Journal,
 ) -> Option<()> {
     let Some(entry) = visitor.chance.choice(&mut journal.entries) else { return Some(()) };
-    let heard = counter.create(door, &entry.request).await;
-    let lost = heard == Heard::Nothing;
-    journal.faults.extend(entry.hear(heard));
-    (!lost).then_some(())
+    send(counter, door, entry, &mut journal.faults).await
 }
 
 /// Sends something else under a token that has led to an order.
@@ -76,14 +78,11 @@ async fn otherwise(
     counter: &mut Counter,
     journal: &mut Journal,
 ) -> Option<()> {
-    let used = journal.entries.iter().filter(|entry| entry.order.is_some());
-    let Some(entry) = visitor.chance.choice(used.collect::<Vec<_>>()) else { return Some(()) };
-    match counter.create(door, &fair::otherwise(&entry.request)).await {
-        Heard::Nothing => return None,
-        Heard::Refusal(reason) if reason == TOKEN_REUSED => {}
-        _ => journal.faults.push(Fault::TokenShared { token: entry.token() }),
-    }
-    Some(())
+    let used: Vec<&Entry> = journal.entries.iter().filter(|entry| entry.order.is_some()).collect();
+    let Some(entry) = visitor.chance.choice(used) else { return Some(()) };
+    let heard = counter.create(door, &fair::otherwise(&entry.request)).await;
+    journal.faults.extend(entry.hear_of_another(&heard));
+    (heard != Heard::Nothing).then_some(())
 }
 
 /// Holds a cart and forgets about it.
