@@ -24,7 +24,7 @@ use crate::{
     support::{Door, reason},
 };
 
-/// Orders that are asked for by their ids at once.
+/// Orders that are asked for by their ids at once; also with long addresses they fit into an answer.
 const LIST: usize = 250;
 
 /// A connection to each of the doors.

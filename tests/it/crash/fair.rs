@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use boxoffice::{
     clock::{Clock, SystemClock},
-    wire::proto::v3::{CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem},
+    wire::proto::v3::{CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, PostalAddress},
 };
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -73,12 +73,19 @@ fn line(start_sec: i64, ticket: &str, count: i32) -> LineItem {
 pub(super) struct Fair {
     first_sec: i64,
     rounds: u64,
+    /// Bytes of a visitor's address; without any, visitors have none.
+    weight: usize,
 }
 
 impl Fair {
     /// It begins the day after tomorrow.
     pub(super) fn of(rounds: u64) -> Self {
-        Self { first_sec: (SystemClock.now_sec() / HOUR + 48) * HOUR, rounds }
+        Self { first_sec: (SystemClock.now_sec() / HOUR + 48) * HOUR, rounds, weight: 0 }
+    }
+
+    /// One whose visitors give addresses of so many bytes.
+    pub(super) fn with_addresses(self, weight: usize) -> Self {
+        Self { weight, ..self }
     }
 
     /// What is sold in a round.
@@ -121,6 +128,7 @@ const PAYMENT_TOKENS: [&str; 5] = ["approve", "approve", "decline", "error", "sl
 pub(super) struct Visitor {
     pub(super) chance: Rng,
     pub(super) user_id: String,
+    address: Option<PostalAddress>,
     pools: Vec<Pool>,
     asked: u32,
 }
@@ -128,7 +136,9 @@ pub(super) struct Visitor {
 impl Visitor {
     pub(super) fn new(fair: &Fair, round: u64, number: u64, seed: u64) -> Self {
         let chance = Rng::with_seed(seed << 8 | number);
-        Self { chance, user_id: format!("{round}-{number}"), pools: fair.pools(round), asked: 0 }
+        let address = (fair.weight > 0)
+            .then(|| PostalAddress { street_address: "x".repeat(fair.weight), ..PostalAddress::default() });
+        Self { chance, user_id: format!("{round}-{number}"), address, pools: fair.pools(round), asked: 0 }
     }
 
     /// A request under a new token, for which nothing is paid.
@@ -136,7 +146,9 @@ impl Visitor {
         self.asked += 1;
         let items: Vec<Item> = self.lines().into_iter().map(Item).collect();
         let mut request = order_request(&format!("{}-{}", self.user_id, self.asked), MERCHANT, items);
-        request.order.as_mut().unwrap().user_information.as_mut().unwrap().user_id.clone_from(&self.user_id);
+        let user = request.order.as_mut().unwrap().user_information.as_mut().unwrap();
+        user.user_id.clone_from(&self.user_id);
+        user.address.clone_from(&self.address);
         request
     }
 

@@ -5,7 +5,7 @@
 //! call before has done is there and nothing else. It counts each kind of call in each thread for itself,
 //! so each kind is gone through for itself.
 //!
-//! `scripts/test crash_points` brings `strace` and runs this.
+//! `scripts/test crashes` brings `strace` and runs this.
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt};
 
