@@ -131,7 +131,7 @@ impl Workload {
         CreateOrderRequest {
             idempotency_token: format!("load-{}-{number}", self.run),
             payment_processing_parameters: None,
-            order: Some(order),
+            order: Some(Box::new(order)),
         }
     }
 

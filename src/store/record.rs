@@ -13,20 +13,31 @@ use crate::{
     wire::{from_proto, proto::store as wire, to_proto},
 };
 
-/// The record of an order, the `sequence`-th of its store.
+/// Bytes that the number of an order takes at most.
+const NUMBER_BYTES: usize = 11;
+
+/// The record of an order that has no number yet.
 #[must_use]
-pub fn encode_order(placed: &PlacedOrder, sequence: u64) -> Vec<u8> {
+pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
     let PlacedOrder { token, fingerprint, created_sec, order, claims, payment } = placed;
     let record = wire::OrderRecord {
         token: token.clone(),
         fingerprint: fingerprint.to_vec(),
-        sequence,
+        sequence: 0,
         created_sec: *created_sec,
-        order: Some(to_proto::order(order)),
+        order: Some(to_proto::order(Order::clone(order))),
         claim: claims.iter().map(encode_claim).collect(),
         payment: payment.as_ref().map(|attempt| attempt_record(attempt, &order.id)),
     };
-    record.encode_to_vec()
+    let mut bytes = Vec::with_capacity(record.encoded_len() + NUMBER_BYTES);
+    record.encode_raw(&mut bytes);
+    bytes
+}
+
+/// Makes the record that of the `sequence`-th order of its store: fields of a message may come in any
+/// order, and those that are not set take no room.
+pub fn number_order(record: &mut Vec<u8>, sequence: u64) {
+    wire::OrderRecord { sequence, ..Default::default() }.encode_raw(record);
 }
 
 /// What a token has led to.
@@ -39,7 +50,7 @@ pub fn decode_replay(bytes: &[u8]) -> Result<Replay, StoreError> {
         .fingerprint
         .try_into()
         .map_err(|_| unreadable("an order's fingerprint has the wrong length"))?;
-    Ok(Replay { fingerprint, order: known_order(record.order)? })
+    Ok(Replay { fingerprint, order: Box::new(known_order(record.order)?) })
 }
 
 /// The order in a record.
