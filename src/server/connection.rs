@@ -24,7 +24,7 @@ use tokio::{
 };
 use tonic::body::Body;
 
-use super::{Phase, Reception, tls::Tls};
+use super::{Phase, tls::Tls};
 use crate::{
     access::{ClientCertificate, Peer},
     config::Config,
@@ -48,6 +48,15 @@ pub(super) trait Door: Clone + Send + Sync + 'static {
         request: Request<Incoming>,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// What is needed to serve connections.
+#[derive(Clone)]
+pub(super) struct Reception<D> {
+    pub(super) door: D,
+    pub(super) http: Arc<Http>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) phase: watch::Receiver<Phase>,
 }
 
 /// How connections are served.
@@ -122,7 +131,7 @@ async fn serve_stream<S, D: Door>(stream: S, peer: Peer, reception: Reception<D>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Reception { door, http, phase, .. } = reception;
+    let Reception { door, http, tls: _, phase } = reception;
     // Where nothing is said there is nothing to finish, and the protocol, once begun, would wait for
     // its first word for ever.
     let begun = in_time(http.max_silence, phase.clone(), beginning::read(stream)).await;
