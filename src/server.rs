@@ -243,7 +243,7 @@ impl Server {
         let admin_door = AdminDoor::new(standing.clone(), health_service.clone(), metrics, feeds);
         let doors = doors(config, &app, security.watched(), health_service, standing)?;
         let reception = Reception {
-            door: Observed::new(doors, &config.serving.rest_base_path, calls),
+            door: Arc::new(Observed::new(doors, &config.serving.rest_base_path, calls)),
             http: Arc::clone(&http),
             tls: security.watched().tls().cloned(),
             phase: watching.clone(),
@@ -365,12 +365,13 @@ fn doors(
 ) -> Result<Doors, ServeError> {
     let calls = Calls::new(Arc::clone(app), call_limits(config));
     let max_request_bytes = config.calls.max_request_bytes;
-    let grpc = BookingServiceServer::new(GrpcDoor::new(calls.clone()))
+    let booking = BookingServiceServer::new(GrpcDoor::new(calls.clone()))
         .max_decoding_message_size(max_request_bytes)
         .max_encoding_message_size(usize::MAX);
     let takes_orders = move || standing.takes_orders();
     Ok(Doors {
-        grpc: routes::grpc(grpc, health).map_err(|error| ServeError::Start(io::Error::other(error)))?,
+        booking,
+        others: routes::others(health).map_err(|error| ServeError::Start(io::Error::other(error)))?,
         rest: RestDoor::new(calls, &config.serving.rest_base_path, max_request_bytes, takes_orders),
         gate: Gate {
             access: Arc::clone(security.access()),

@@ -60,8 +60,8 @@ impl AdminDoor {
 }
 
 impl Door for AdminDoor {
-    async fn answer(self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
-        let Ok(answer) = self.routes.oneshot(request).await;
+    async fn answer(&self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
+        let Ok(answer) = self.routes.clone().oneshot(request).await;
         answer.map(Body::new)
     }
 }
@@ -96,7 +96,7 @@ impl Admin {
         let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
-        let reception = Reception { door, http, tls: None, phase: watching.clone() };
+        let reception = Reception { door: Arc::new(door), http, tls: None, phase: watching.clone() };
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let entry = Entry { places, connections: connections.clone(), phase: watching };
         let mut receiving = JoinSet::new();
