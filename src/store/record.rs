@@ -66,7 +66,7 @@ pub fn decode_order(bytes: &[u8]) -> Result<Order, StoreError> {
 /// # Errors
 /// [`StoreError::Unreadable`].
 pub fn decode_claims(bytes: &[u8]) -> Result<(u64, Vec<NamedClaim>), StoreError> {
-    let record = decode::<wire::OrderRecord>(bytes)?;
+    let record = decode::<wire::OrderClaims>(bytes)?;
     let claims = record.claim.into_iter().map(decode_claim).collect::<Result<_, _>>()?;
     Ok((record.sequence, claims))
 }
@@ -205,4 +205,34 @@ fn decode_price(entry: wire::PriceEntry) -> Result<PriceEntry, StoreError> {
     let current = money(current_micros, &currency_code)?;
     let previous = previous_micros.map(|micros| Money::from_micros(micros, current.currency()));
     Ok(PriceEntry { merchant_id, service_id, ticket_id, current, previous })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both messages describe the same bytes.
+    #[test]
+    fn claims_are_read_without_the_rest_of_an_order() {
+        let claim = NamedClaim {
+            merchant_id: "museum".into(),
+            service_id: "entry".into(),
+            start_sec: 1_800_000_000,
+            duration_sec: 3600,
+            ticket_id: Some("adult".into()),
+            count: 2,
+        };
+        let placed = PlacedOrder {
+            token: "token".into(),
+            fingerprint: [7; 32],
+            created_sec: 1_700_000_000,
+            order: Box::new(known_order(Some(crate::wire::proto::v3::Order::default())).unwrap()),
+            claims: vec![claim.clone(), NamedClaim { ticket_id: None, ..claim }],
+            payment: None,
+        };
+        let mut bytes = encode_order(&placed);
+        number_order(&mut bytes, u64::MAX);
+        assert_eq!(decode_claims(&bytes), Ok((u64::MAX, placed.claims)));
+        assert_eq!(decode_order(&bytes), Ok(*placed.order));
+    }
 }
