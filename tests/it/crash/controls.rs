@@ -65,7 +65,7 @@ async fn a_journal_that_differs_by_one_order_is_found_out() {
 
     let mut too_much = journal.clone();
     let mut invented = Entry::new(Visitor::new(&site.fair, 0, 99, 0).order());
-    let order = Order { order_id: "invented".into(), ..invented.request.order.clone().unwrap() };
+    let order = Order { order_id: "invented".into(), ..*invented.request.order.clone().unwrap() };
     assert_eq!(invented.hear(Heard::Order(Box::new((order, Door::Grpc, Bytes::new())))), None);
     let token = invented.token();
     too_much.entries.push(invented);

@@ -131,7 +131,7 @@ async fn create_by_rest(rest: &mut http1::SendRequest<Body>, request: &CreateOrd
 
 fn heard(response: CreateOrderResponse, door: Door, bytes: Bytes) -> Heard {
     match response.result.unwrap() {
-        Outcome::Order(order) => Heard::Order(Box::new((order, door, bytes))),
+        Outcome::Order(order) => Heard::Order(Box::new((*order, door, bytes))),
         Outcome::OrderFailure(_) => Heard::Failure,
     }
 }

@@ -411,6 +411,6 @@ fn books_that_do_not_fit_the_orders_are_found_out() {
         ("charge a-1 5\nundo a-1\n", Some("a-1"), vec![unpaid()]),
         ("", Some("a-1"), vec![unpaid()]),
     ] {
-        assert_eq!(owed(books, &[order(payment)]), expected, "{books:?}, {payment:?}");
+        assert_eq!(owed(books, &[*order(payment)]), expected, "{books:?}, {payment:?}");
     }
 }

@@ -206,7 +206,7 @@ impl Journal {
 
 fn ordered(token: &str, order_id: &str) -> (Entry, Order) {
     let request = order_request(token, "museum", [Item::museum_entry().tickets(&[("adult", 1)])]);
-    let order = Order { order_id: order_id.into(), ..request.order.clone().unwrap() };
+    let order = Order { order_id: order_id.into(), ..*request.order.clone().unwrap() };
     let mut entry = Entry::new(request);
     assert_eq!(entry.hear(answer(&order, b"answer")), None);
     (entry, order)
