@@ -179,7 +179,7 @@ async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
         let mut faults = audit_last(&opened, &site.fair, &mut journals).await;
         let (journal, found) = hold_carts(&opened.server, &site.fair, round, seed).await;
         faults.extend(found);
-        must_be_none(&faults, site, seed);
+        must_be_none(&faults, site, &seeds, seed);
         journals.push(journal);
         let journal = trade_until_killed(opened.server, &site.fair, round, &mut chance).await;
         journals.last_mut().unwrap().extend(journal);
@@ -191,7 +191,7 @@ async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
     for (round, journal) in (0..).zip(&mut journals) {
         faults.extend(audit.of_settled(&site.fair.pools(round), journal).await);
     }
-    must_be_none(&faults, site, seeds.end);
+    must_be_none(&faults, site, &seeds, seeds.end);
     let orders: usize = journals.iter().map(|journal| journal.orders().count()).sum();
     eprintln!("{orders} orders in {} rounds, {undone} payments undone", journals.len());
     assert_eq!(opened.server.stop().await.code(), 0);
@@ -199,11 +199,14 @@ async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
 }
 
 /// Fails with what it takes to look into it.
-fn must_be_none(faults: &[Fault], site: &mut Site, seed: u64) {
+fn must_be_none(faults: &[Fault], site: &mut Site, seeds: &std::ops::Range<u64>, seed: u64) {
     if !faults.is_empty() {
         site.store.disable_cleanup(true);
-        let dir = site.store.path().display();
-        panic!("found before seed {seed}, with the store as it was in {dir}: {faults:#?}");
+        let (dir, first, rounds) = (site.store.path().display(), seeds.start, seeds.end - seeds.start);
+        panic!(
+            "found before the round of seed {seed}: {faults:#?}\nThe store is as it was in {dir}. To repeat the \
+             run: BOXOFFICE_TEST_SEED={first} BOXOFFICE_TEST_ROUNDS={rounds}"
+        );
     }
 }
 
