@@ -8,12 +8,15 @@ use std::{
     },
 };
 
-use super::watcher::FromFiles;
+use super::watcher::{FromFiles, log_refused};
 use crate::{
     app::{App, ReloadError, Reloaded},
-    catalog_files::{self, Mistake, Mistakes, Snapshot},
+    catalog_files::{self, Mistake, Snapshot},
     figures::Count,
 };
+
+/// What comes of a catalogue that is refused.
+const STAYS: &str = "was refused; the one before stays on sale";
 
 /// Reads the catalogue of an application again.
 #[derive(Debug)]
@@ -69,7 +72,7 @@ impl Reloader {
         self.figures.count(&outcome);
         match &outcome {
             Ok(reloaded) => log_reloaded(reloaded),
-            Err(ReloadError::Mistakes(mistakes)) => log_mistakes(mistakes),
+            Err(ReloadError::Mistakes(mistakes)) => log_refused("the catalogue", STAYS, mistakes),
             Err(error @ (ReloadError::Store(_) | ReloadError::Bug)) => {
                 tracing::error!(%error, "the catalogue was not replaced");
             }
@@ -107,13 +110,4 @@ fn log_reloaded(reloaded: &Reloaded) {
         );
     }
     tracing::info!(services, slots, withdrawn_with_sales = withdrawn, "another catalogue is on sale");
-}
-
-fn log_mistakes(mistakes: &Mistakes) {
-    let Mistakes { list, unlisted } = mistakes;
-    for Mistake { file, at, text } in list {
-        tracing::error!(file, at, text, "a mistake in the catalogue");
-    }
-    let mistakes = list.len() + unlisted;
-    tracing::error!(mistakes, unlisted, "the catalogue was refused; the one before stays on sale");
 }

@@ -5,16 +5,23 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc};
 use governor::clock::MonotonicClock;
 use tokio::task::spawn_blocking;
 
-use super::{ServeError, tls::Tls, watcher::FromFiles};
+use super::{
+    ServeError,
+    tls::Tls,
+    watcher::{FromFiles, log_refused},
+};
 use crate::{
     access::{self, Credentials, Terms},
     clock::Clock,
     config::{self, Config},
-    files::{Mistake, Mistakes, Snapshot},
+    files::{Mistakes, Snapshot},
 };
 
 /// Access as it is measured by the machine's clock.
 pub(super) type Access = access::Access<MonotonicClock>;
+
+/// What comes of files that are refused.
+const STAY: &str = "were refused; those before stay in use";
 
 /// What keeps strangers out.
 #[derive(Debug)]
@@ -65,8 +72,8 @@ impl Security {
         let Ok((tls, users)) = spawn_blocking(read).await else {
             return Err(Mistakes::one("security", "cannot be read for a bug, which has been logged"));
         };
-        let tls = tls.transpose().inspect_err(|mistakes| log_refused(mistakes, "certificates"));
-        let users = users.transpose().inspect_err(|mistakes| log_refused(mistakes, "credentials"));
+        let tls = tls.transpose().inspect_err(|mistakes| log_refused("the certificates", STAY, mistakes));
+        let users = users.transpose().inspect_err(|mistakes| log_refused("the credentials", STAY, mistakes));
         if let Ok(Some(())) = tls {
             tracing::info!("certificates have been read");
         }
@@ -121,11 +128,4 @@ fn say_who_may_call(listen: SocketAddr, settings: &config::Security) {
     if settings.credentials.is_none() && settings.client_ca.is_none() && !listen.ip().is_loopback() {
         tracing::warn!("EVERYONE MAY CALL who can reach this address: there are no credentials");
     }
-}
-
-fn log_refused(mistakes: &Mistakes, what: &str) {
-    for Mistake { file, at, text } in &mistakes.list {
-        tracing::error!(file, at, text, "a mistake in {what}");
-    }
-    tracing::error!(mistakes = mistakes.list.len(), "the {what} were refused; those before stay in use");
 }

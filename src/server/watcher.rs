@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::Phase;
-use crate::files::Snapshot;
+use crate::files::{Mistake, Mistakes, Snapshot};
 
 /// What is read from files and can be read again.
 pub(super) trait FromFiles: Send + Sync + 'static {
@@ -19,6 +19,15 @@ pub(super) trait FromFiles: Send + Sync + 'static {
 
     /// Reads them again and logs what came of it.
     fn read_again(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Logs why files were refused, and what comes of that.
+pub(super) fn log_refused(what: &str, outcome: &str, mistakes: &Mistakes) {
+    let Mistakes { list, unlisted } = mistakes;
+    for Mistake { file, at, text } in list {
+        tracing::error!(file, at, text, "a mistake in {what}");
+    }
+    tracing::error!(mistakes = list.len() + unlisted, unlisted, "{what} {outcome}");
 }
 
 /// Looks after what is read from files.
