@@ -69,6 +69,13 @@ impl Program {
         Self::of(shell)
     }
 
+    /// Runs the program under a tool that is given these words and then the program's own.
+    pub(crate) fn under<S: AsRef<std::ffi::OsStr>>(tool: &str, words: impl IntoIterator<Item = S>) -> Self {
+        let mut command = Command::new(tool);
+        command.args(words).arg(env!("CARGO_BIN_EXE_boxoffice"));
+        Self::of(command)
+    }
+
     fn of(mut command: Command) -> Self {
         // A setting that a test gives as a flag wins over these.
         command
@@ -110,7 +117,8 @@ impl Program {
     }
 
     fn spawn(mut self) -> Running {
-        let mut child = self.command.spawn().unwrap();
+        let spawned = self.command.spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("{:?}: {error}", self.command.as_std()));
         let lines = watch::Sender::new(Vec::new());
         let readers = [
             tokio::spawn(read(child.stderr.take().unwrap(), lines.clone())),
