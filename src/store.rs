@@ -4,7 +4,7 @@
 //! disk as a whole or not at all. An order, its place in its user's list, its token and its
 //! payment are one change: there is no moment at which one of them is there without the others.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -56,7 +56,7 @@ pub struct PlacedOrder {
 }
 
 /// Spots by the ids of the catalogue, so that they stay true when the catalogue is another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NamedClaim {
     /// Merchant.
     pub merchant_id: String,
@@ -158,6 +158,8 @@ pub enum Selection {
 pub struct Recovered {
     /// Number of orders on record.
     pub orders: u64,
+    /// The spots that they take together, in no particular order.
+    pub sold: Vec<NamedClaim>,
     /// Payments whose end is not on record.
     pub pending: Vec<PaymentIntent>,
     /// The prices last served.
@@ -251,18 +253,36 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// [`StoreError::Unreadable`].
     fn failed_attempts(&self, token: &str) -> Result<u32, StoreError>;
 
-    /// Reads everything once, before the first commit: `sold` is called with the spots of every
-    /// order.
+    /// What was there when the store was opened. It is asked for once, before the first commit.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`]: then nothing may be sold.
-    fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError>;
+    fn recover(&self) -> Result<Recovered, StoreError>;
 
     /// Whether orders can be taken, now and at every change of that.
     fn state(&self) -> watch::Receiver<StoreState>;
 
     /// How it does at this moment.
     fn figures(&self) -> StoreFigures;
+}
+
+/// Claims, added up: there are many more orders than slots and ticket types.
+#[derive(Debug, Default)]
+struct Sold(HashMap<NamedClaim, u32>);
+
+impl Sold {
+    fn add(&mut self, claims: impl IntoIterator<Item = NamedClaim>) {
+        for claim in claims {
+            let count = claim.count;
+            let total = self.0.entry(NamedClaim { count: 0, ..claim }).or_default();
+            // More than any slot has; nothing more is sold of it either way.
+            *total = total.saturating_add(count);
+        }
+    }
+
+    fn into_claims(self) -> Vec<NamedClaim> {
+        self.0.into_iter().map(|(claim, count)| NamedClaim { count, ..claim }).collect()
+    }
 }
 
 /// Gathers whole entries, each with its size, unless they are larger than the limit together.

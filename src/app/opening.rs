@@ -172,13 +172,11 @@ fn recover(
     inventory: &Inventory,
     now: EpochSeconds,
 ) -> Result<Recovered, StoreError> {
-    let mut sold = |claims: &[NamedClaim]| {
-        let is_ahead =
-            |claim: &&NamedClaim| claim.start_sec.saturating_add(i64::from(claim.duration_sec)) >= now;
-        let ahead: Vec<NamedClaim> = claims.iter().filter(is_ahead).cloned().collect();
-        inventory.restore(&indexed(register, &ahead));
-    };
-    store.recover(&mut sold)
+    let recovered = store.recover()?;
+    let is_ahead = |claim: &&NamedClaim| claim.start_sec.saturating_add(i64::from(claim.duration_sec)) >= now;
+    let ahead: Vec<NamedClaim> = recovered.sold.iter().filter(is_ahead).cloned().collect();
+    inventory.restore(&indexed(register, &ahead));
+    Ok(recovered)
 }
 
 impl Calendar {

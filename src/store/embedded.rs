@@ -20,19 +20,25 @@
 //! it to the journal, syncs it to disk, and only then makes it visible and answers. There is no
 //! timer: while one batch is being synced the next one gathers.
 
-use std::{error::Error, io, iter, path::Path, sync::Arc, thread};
+use std::{
+    error::Error,
+    io, iter,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
 use fjall::Keyspace;
 use tokio::sync::watch;
 
 use super::{
-    Change, Committed, NamedClaim, PriceBook, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
-    StoreState,
+    Change, Committed, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
     names::{self, NAME_BYTES, Name, Names},
     record,
 };
 use crate::domain::order::{Order, OrderId};
 
+mod contents;
 mod entry;
 mod figures;
 mod handoff;
@@ -44,6 +50,7 @@ mod tables;
 mod tally;
 mod writer;
 
+use contents::Contents;
 use entry::Entry;
 use figures::WriterFigures;
 use handoff::{Batches, Intake, handoff};
@@ -64,6 +71,8 @@ pub struct EmbeddedStore {
     state: watch::Receiver<StoreState>,
     /// The sequence number of the last order when the store was opened.
     last_sequence: u64,
+    /// What was read then, until it is asked for.
+    recovered: Mutex<Option<Recovered>>,
     figures: Arc<WriterFigures>,
     /// Comes after the intake, so that it is waited for when nothing more can be handed in.
     _writer: WriterThread,
@@ -92,8 +101,8 @@ impl EmbeddedStore {
         std::fs::create_dir_all(dir)
             .map_err(|error| cannot_open(format_args!("{}: {error}", dir.display())))?;
         let mark = AcknowledgedMark::open(&dir.join(MARK))?;
-        let Opened { database, records, names, tally, last_sequence } =
-            opening::open(&dir.join("orders"), &mark)?;
+        let Opened { database, records, names, contents } = opening::open(&dir.join("orders"), &mark)?;
+        let Contents { tally, last_sequence, recovered } = contents;
         let (intake, batches) = handoff(batch_max);
         let (state_sender, state) = watch::channel(StoreState::Open);
         let figures = Arc::new(WriterFigures::new(last_sequence));
@@ -111,7 +120,8 @@ impl EmbeddedStore {
             .spawn(move || writer.run(&batches))
             .map_err(cannot_open)?;
         let writer = WriterThread(Some(writer));
-        Ok(Self { records, names, intake, state, last_sequence, figures, _writer: writer })
+        let recovered = Mutex::new(Some(recovered));
+        Ok(Self { records, names, intake, state, last_sequence, recovered, figures, _writer: writer })
     }
 
     fn order_record(&self, name: &Name) -> Result<Option<fjall::UserValue>, StoreError> {
@@ -170,17 +180,9 @@ impl Store for EmbeddedStore {
         Ok(count)
     }
 
-    fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError> {
-        let mut recovered = Recovered { prices: self.prices()?, ..Recovered::default() };
-        for entry in self.records.prefix(keys::ORDERS) {
-            let (_, claims) = record::decode_claims(&entry.value().map_err(unreadable)?)?;
-            sold(&claims);
-            recovered.orders += 1;
-        }
-        for entry in self.records.prefix(keys::INTENTS) {
-            recovered.pending.push(record::decode_intent(&entry.value().map_err(unreadable)?)?);
-        }
-        Ok(recovered)
+    fn recover(&self) -> Result<Recovered, StoreError> {
+        let given = || StoreError::Unreadable("what was read at the start has been given away".to_owned());
+        self.recovered.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(given)
     }
 
     fn state(&self) -> watch::Receiver<StoreState> {
@@ -189,13 +191,6 @@ impl Store for EmbeddedStore {
 
     fn figures(&self) -> StoreFigures {
         self.figures.read(self.intake.waiting())
-    }
-}
-
-impl EmbeddedStore {
-    fn prices(&self) -> Result<PriceBook, StoreError> {
-        let found = self.records.get(keys::PRICES).map_err(unreadable)?;
-        found.map_or_else(|| Ok(PriceBook::default()), |bytes| record::decode_prices(&bytes))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Change, Committed, NamedClaim, PlacedOrder, PriceBook, Recovered, Replay, Selection, Store, StoreError,
+    Change, Committed, PlacedOrder, PriceBook, Recovered, Replay, Selection, Sold, Store, StoreError,
     StoreFigures, StoreState,
     names::{self, Name, Names},
     record,
@@ -96,13 +96,17 @@ impl Store for MemoryStore {
         Ok(self.shelves().failed_attempts.get(token).copied().unwrap_or(0))
     }
 
-    fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError> {
+    fn recover(&self) -> Result<Recovered, StoreError> {
         let shelves = self.shelves();
-        for placed in shelves.orders.values() {
-            sold(&placed.claims);
-        }
         let orders = u64::try_from(shelves.orders.len()).unwrap_or(u64::MAX);
-        Ok(Recovered { orders, pending: Vec::new(), prices: shelves.prices.clone() })
+        let mut sold = Sold::default();
+        sold.add(shelves.orders.values().flat_map(|placed| placed.claims.iter().cloned()));
+        Ok(Recovered {
+            orders,
+            sold: sold.into_claims(),
+            pending: Vec::new(),
+            prices: shelves.prices.clone(),
+        })
     }
 
     fn state(&self) -> watch::Receiver<StoreState> {

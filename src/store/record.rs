@@ -61,14 +61,12 @@ pub fn decode_order(bytes: &[u8]) -> Result<Order, StoreError> {
     known_order(decode::<wire::OrderRecord>(bytes)?.order)
 }
 
-/// The place of an order in its store, and the spots it takes.
+/// The spots that an order takes.
 ///
 /// # Errors
 /// [`StoreError::Unreadable`].
-pub fn decode_claims(bytes: &[u8]) -> Result<(u64, Vec<NamedClaim>), StoreError> {
-    let record = decode::<wire::OrderClaims>(bytes)?;
-    let claims = record.claim.into_iter().map(decode_claim).collect::<Result<_, _>>()?;
-    Ok((record.sequence, claims))
+pub fn decode_claims(bytes: &[u8]) -> Result<Vec<NamedClaim>, StoreError> {
+    decode::<wire::OrderClaims>(bytes)?.claim.into_iter().map(decode_claim).collect()
 }
 
 /// The record of a payment that is about to be asked for.
@@ -232,7 +230,7 @@ mod tests {
         };
         let mut bytes = encode_order(&placed);
         number_order(&mut bytes, u64::MAX);
-        assert_eq!(decode_claims(&bytes), Ok((u64::MAX, placed.claims)));
+        assert_eq!(decode_claims(&bytes), Ok(placed.claims));
         assert_eq!(decode_order(&bytes), Ok(*placed.order));
     }
 }

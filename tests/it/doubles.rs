@@ -9,8 +9,8 @@ use boxoffice::{
     domain::order::{Order, OrderId},
     payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
     store::{
-        Change, Committed, NamedClaim, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
-        StoreState, memory::MemoryStore,
+        Change, Committed, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
+        memory::MemoryStore,
     },
 };
 use tokio::sync::watch;
@@ -127,8 +127,8 @@ macro_rules! reads_of {
             self.$store.failed_attempts(token)
         }
 
-        fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError> {
-            self.$store.recover(sold)
+        fn recover(&self) -> Result<Recovered, StoreError> {
+            self.$store.recover()
         }
 
         fn figures(&self) -> StoreFigures {

@@ -294,7 +294,7 @@ fn crash_image(store: &Path) -> TempDir {
 }
 
 fn recovered(image: &TempDir) -> Recovered {
-    EmbeddedStore::open(image.path(), 1).unwrap().recover(&mut |_| {}).unwrap()
+    EmbeddedStore::open(image.path(), 1).unwrap().recover().unwrap()
 }
 
 #[tokio::test]

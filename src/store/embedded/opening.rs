@@ -9,7 +9,8 @@ use std::{
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::{
-    AcknowledgedMark, KeptFiles, Names, Tally, cannot_open, kept::entries, keys, said_by_system, tables,
+    AcknowledgedMark, Contents, KeptFiles, Names, Tally, cannot_open, kept::entries, keys, said_by_system,
+    tables,
 };
 use crate::store::StoreError;
 
@@ -23,9 +24,7 @@ pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) records: Keyspace,
     pub(super) names: Names,
-    pub(super) tally: Tally,
-    /// The sequence number of the last order.
-    pub(super) last_sequence: u64,
+    pub(super) contents: Contents,
 }
 
 /// Opens the database in `home`, or begins one there. If that fails, everything is as it was.
@@ -36,7 +35,7 @@ pub(super) fn open(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, Store
     match opened {
         Ok(opened) => {
             files.discard().map_err(in_home)?;
-            mark.catch_up(opened.tally.changes()).map_err(cannot_open)?;
+            mark.catch_up(opened.contents.tally.changes()).map_err(cannot_open)?;
             Ok(opened)
         }
         Err(refusal) => {
@@ -57,9 +56,9 @@ fn open_whole(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError
             begin(&database, &records)?;
         }
         let names = Names::new(secret(&records)?);
-        let (tally, last_sequence) = read(&records)?;
-        refuse_if_changes_are_missing(mark, tally.changes())?;
-        Ok(Opened { database, records, names, tally, last_sequence })
+        let contents = Contents::read(&records)?;
+        refuse_if_changes_are_missing(mark, contents.tally.changes())?;
+        Ok(Opened { database, records, names, contents })
     };
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(damaged("the engine panics over them")))
 }
@@ -95,27 +94,6 @@ fn secret(records: &Keyspace) -> Result<[u8; 32], StoreError> {
         .ok_or_else(|| damaged("the secret has another length"))
 }
 
-/// Reads every record, and gives the tally and the highest sequence number, which stands in the keys
-/// of the users' lists.
-fn read(records: &Keyspace) -> Result<(Tally, u64), StoreError> {
-    let (mut tally, mut on_record, mut last_sequence) = (Tally::default(), None, 0);
-    for entry in records.iter() {
-        let (key, value) = entry.into_inner().map_err(refused)?;
-        if &*key == keys::TALLY {
-            on_record = Some(value);
-            continue;
-        }
-        tally.enter(&key, &value);
-        if key.starts_with(&keys::USERS) {
-            last_sequence = last_sequence.max(keys::sequence_of(&key).unwrap_or_default());
-        }
-    }
-    if on_record.is_some_and(|on_record| tally.go_on_from(&on_record)) {
-        return Ok((tally, last_sequence));
-    }
-    Err(damaged("records are missing, are not what was written, or are back though they were removed"))
-}
-
 fn refuse_if_changes_are_missing(mark: &AcknowledgedMark, on_record: u64) -> Result<(), StoreError> {
     let acknowledged = mark.read().map_err(cannot_open)?;
     if acknowledged <= on_record {
@@ -129,10 +107,11 @@ fn refuse_if_changes_are_missing(mark: &AcknowledgedMark, on_record: u64) -> Res
 }
 
 /// Why the engine refuses.
-fn refused(error: fjall::Error) -> StoreError {
+pub(super) fn refused(error: fjall::Error) -> StoreError {
     said_by_system(&error).map_or_else(|| damaged(error), cannot_open)
 }
 
-fn damaged(what: impl std::fmt::Display) -> StoreError {
+/// That the files are not what was written.
+pub(super) fn damaged(what: impl std::fmt::Display) -> StoreError {
     cannot_open(format_args!("its files are damaged: {what}. {RESTORE}"))
 }

@@ -9,7 +9,10 @@ use crate::{
         money::{Currency, Money},
         order::Customer,
     },
-    store::{PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceEntry, memory::MemoryStore},
+    store::{
+        NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook, PriceEntry,
+        memory::MemoryStore,
+    },
 };
 
 mod damage;
@@ -79,9 +82,9 @@ fn listed(store: &dyn Store, selection: &Selection) -> Vec<OrderId> {
 }
 
 fn recovered(store: &dyn Store) -> (Recovered, u32) {
-    let mut spots = 0;
-    let recovered = store.recover(&mut |claims| spots += claims.iter().map(|claim| claim.count).sum::<u32>());
-    (recovered.unwrap(), spots)
+    let recovered = store.recover().unwrap();
+    let spots = recovered.sold.iter().map(|claim| claim.count).sum();
+    (recovered, spots)
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ use boxoffice::{
     domain::order::{Order, OrderId},
     payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
     store::{
-        Change, Committed, NamedClaim, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
-        StoreState, embedded::EmbeddedStore,
+        Change, Committed, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
+        embedded::EmbeddedStore,
     },
     telemetry,
     wire::proto::v3,

@@ -19,7 +19,7 @@ struct Contents {
     orders: u64,
     pending: Vec<PaymentIntent>,
     prices: PriceBook,
-    sold: Vec<Vec<NamedClaim>>,
+    sold: Vec<NamedClaim>,
     replays: Vec<Option<Replay>>,
     failed_attempts: Vec<u32>,
     lists: Vec<Vec<Order>>,
@@ -27,14 +27,13 @@ struct Contents {
 
 impl Contents {
     fn of(store: &dyn Store) -> Result<Self, StoreError> {
-        let mut sold = Vec::new();
-        let recovered = store.recover(&mut |claims| sold.push(claims.to_vec()))?;
+        let recovered = store.recover()?;
         let user = |user_id: &&str| store.list(&Selection::User((*user_id).to_owned()), PLENTY);
         Ok(Self {
             orders: recovered.orders,
             pending: recovered.pending,
             prices: recovered.prices,
-            sold,
+            sold: recovered.sold,
             replays: TOKENS.iter().map(|token| store.by_token(token)).collect::<Result<_, _>>()?,
             failed_attempts: TOKENS
                 .iter()
@@ -331,13 +330,14 @@ async fn an_opening_that_did_not_come_to_its_end_is_undone_by_the_next() {
 async fn a_writer_that_panics_has_failed() {
     let dir = scratch();
     let mark = AcknowledgedMark::open(&dir.path().join(MARK)).unwrap();
-    let Opened { database, records, names, tally, .. } =
+    let Opened { database, records, names, contents } =
         opening::open(&dir.path().join("orders"), &mark).unwrap();
     let (sender, state) = watch::channel(StoreState::Open);
     let figures = Arc::new(WriterFigures::new(0));
     // One more order, and it cannot count them.
     let last_sequence = u64::MAX;
-    let writer = Writer { database, records, tally, last_sequence, mark, state: sender, figures };
+    let writer =
+        Writer { database, records, tally: contents.tally, last_sequence, mark, state: sender, figures };
     let (intake, batches) = handoff(1);
     let store = MemoryStore::default();
     let order = Change::Order(Arc::new(placed(&store, "token", "ada")));
