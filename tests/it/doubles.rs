@@ -108,6 +108,36 @@ impl Payments for GatewayDouble {
     }
 }
 
+/// What a store that stands before another one leaves to it, by the name of its field.
+macro_rules! reads_of {
+    ($store:ident) => {
+        fn order_id(&self, token: &str) -> OrderId {
+            self.$store.order_id(token)
+        }
+
+        fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
+            self.$store.by_token(token)
+        }
+
+        fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
+            self.$store.list(selection, limit_bytes)
+        }
+
+        fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
+            self.$store.failed_attempts(token)
+        }
+
+        fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError> {
+            self.$store.recover(sold)
+        }
+
+        fn figures(&self) -> StoreFigures {
+            self.$store.figures()
+        }
+    };
+}
+pub(crate) use reads_of;
+
 /// A store in memory that keeps some changes waiting.
 #[derive(Debug)]
 pub(crate) struct SlowStore {
@@ -149,32 +179,10 @@ impl Store for SlowStore {
         })
     }
 
-    fn order_id(&self, token: &str) -> OrderId {
-        self.inner.order_id(token)
-    }
-
-    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
-        self.inner.by_token(token)
-    }
-
-    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
-        self.inner.list(selection, limit_bytes)
-    }
-
-    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
-        self.inner.failed_attempts(token)
-    }
-
-    fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError> {
-        self.inner.recover(sold)
-    }
+    reads_of!(inner);
 
     fn state(&self) -> watch::Receiver<StoreState> {
         self.inner.state()
-    }
-
-    fn figures(&self) -> StoreFigures {
-        self.inner.figures()
     }
 }
 
@@ -206,31 +214,9 @@ impl Store for BreakableStore {
         Box::pin(std::future::ready(Err(StoreError::Failed("no room".into()))))
     }
 
-    fn order_id(&self, token: &str) -> OrderId {
-        self.orders.order_id(token)
-    }
-
-    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
-        self.orders.by_token(token)
-    }
-
-    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
-        self.orders.list(selection, limit_bytes)
-    }
-
-    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
-        self.orders.failed_attempts(token)
-    }
-
-    fn recover(&self, sold: &mut dyn FnMut(&[NamedClaim])) -> Result<Recovered, StoreError> {
-        self.orders.recover(sold)
-    }
+    reads_of!(orders);
 
     fn state(&self) -> watch::Receiver<StoreState> {
         self.state.subscribe()
-    }
-
-    fn figures(&self) -> StoreFigures {
-        self.orders.figures()
     }
 }

@@ -10,6 +10,8 @@ mod laws;
 mod mutations;
 mod process;
 mod rest_client;
+#[path = "../../src/tests/seeds.rs"]
+mod seeds;
 mod support;
 mod words;
 

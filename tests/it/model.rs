@@ -29,9 +29,12 @@ use boxoffice::{
 use tempfile::TempDir;
 use tonic::Status;
 
-use crate::support::{
-    Created, Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
-    reason, stating_fees,
+use crate::{
+    seeds::seeds,
+    support::{
+        Created, Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
+        reason, stating_fees,
+    },
 };
 
 mod house;
@@ -521,13 +524,6 @@ async fn shrunk(mut plan: Plan, wrong: Option<Rule>, mut found: Disagreement) ->
         size /= 2;
     }
     (plan, found)
-}
-
-/// So many seeds, or as many as the environment variable says.
-#[expect(clippy::disallowed_methods, reason = "it is no setting of the server")]
-fn seeds(usually: u64) -> std::ops::Range<u64> {
-    let said = std::env::var("BOXOFFICE_TEST_ROUNDS");
-    0..said.map_or(usually, |text| text.parse().expect("BOXOFFICE_TEST_ROUNDS is a number"))
 }
 
 /// Follows a plan for each seed, and sees whether all there is to be seen was.

@@ -1,6 +1,6 @@
 //! Paying for an order: charged at most once, and never without an order that stands.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use boxoffice::{
     domain::money::{Currency, Money},
@@ -17,7 +17,7 @@ use tonic::Code;
 use crate::{
     doubles::{Asked, GatewayDouble},
     support::{
-        Created, Item, NOW, Setup, TestServer, config, edited_catalog, order_request, paid_with,
+        Created, Item, NOW, Setup, TestServer, config, copy_dir, edited_catalog, order_request, paid_with,
         payment_information, price, stating_fees, tomorrow_at,
     },
 };
@@ -289,21 +289,8 @@ async fn spots_stay_taken_until_the_gateway_has_undone_an_unknown_charge() {
 /// What the disk would hold if the machine stopped now.
 fn crash_image(store: &Path) -> TempDir {
     let image = TempDir::new().unwrap();
-    copy(store, image.path());
+    copy_dir(store, image.path());
     image
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn recovered(image: &TempDir) -> Recovered {

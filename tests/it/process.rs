@@ -17,7 +17,10 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use crate::support::{Item, NOW, sample_catalog};
+use crate::{
+    seeds,
+    support::{Item, NOW, sample_catalog},
+};
 
 const DAY: i64 = 24 * 3600;
 
@@ -69,10 +72,17 @@ impl Program {
         Self::of(shell)
     }
 
-    /// Runs the program under a tool that is given these words and then the program's own.
-    pub(crate) fn under<S: AsRef<std::ffi::OsStr>>(tool: &str, words: impl IntoIterator<Item = S>) -> Self {
+    /// Runs the program under another one that is given these words before it.
+    pub(crate) fn under(tool: &str, words: &[String]) -> Self {
         let mut command = Command::new(tool);
         command.args(words).arg(env!("CARGO_BIN_EXE_boxoffice"));
+        Self::of(command)
+    }
+
+    /// Runs one of these tests as if it were the program, which is told something by a variable.
+    pub(crate) fn this_test(name: &str, variable: &str, value: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([name, "--exact", "--ignored", "--nocapture"]).env(variable, value);
         Self::of(command)
     }
 
@@ -86,6 +96,9 @@ impl Program {
             .env("BOXOFFICE_LOG_FORMAT", "json")
             .env("BOXOFFICE_STORE", "memory")
             .env("BOXOFFICE_WORKERS", "2");
+        for variable in seeds::VARIABLES {
+            command.env_remove(variable);
+        }
         let dir = TempDir::new().unwrap();
         command.current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
@@ -105,10 +118,19 @@ impl Program {
 
     /// Starts it and waits until it listens.
     pub(crate) async fn start(self) -> Running {
+        let started = self.start_or_end().await;
+        started.unwrap_or_else(|ended| panic!("listening: it ended instead, saying {}", ended.text()))
+    }
+
+    /// Starts it and waits until it listens or has ended instead.
+    pub(crate) async fn start_or_end(self) -> Result<Running, Ended> {
         let mut running = self.spawn();
-        let line = running.line("listening", |line| line["message"] == "listening").await;
+        let Some(line) = running.nth_line_or_end("listening", 1, |line| line["message"] == "listening").await
+        else {
+            return Err(running.ended().await);
+        };
         running.address = Some(line["address"].as_str().unwrap().parse().unwrap());
-        running
+        Ok(running)
     }
 
     /// Starts it and waits until it has ended by itself.
@@ -116,9 +138,10 @@ impl Program {
         self.spawn().ended().await
     }
 
-    fn spawn(mut self) -> Running {
-        let spawned = self.command.spawn();
-        let mut child = spawned.unwrap_or_else(|error| panic!("{:?}: {error}", self.command.as_std()));
+    /// Starts it and leaves it at that.
+    pub(crate) fn spawn(mut self) -> Running {
+        let program = self.command.as_std().get_program().to_owned();
+        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let lines = watch::Sender::new(Vec::new());
         let readers = [
             tokio::spawn(read(child.stderr.take().unwrap(), lines.clone())),
@@ -165,6 +188,16 @@ impl Running {
         count: usize,
         is_it: impl Fn(&Value) -> bool,
     ) -> Value {
+        let found = self.nth_line_or_end(what, count, is_it).await;
+        found.unwrap_or_else(|| panic!("{what}: it ended instead, saying {:#?}", self.output()))
+    }
+
+    async fn nth_line_or_end(
+        &mut self,
+        what: &str,
+        count: usize,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Option<Value> {
         let find = |lines: &[String]| json(lines).filter(&is_it).nth(count - 1);
         let waiting = async {
             match self.lines.wait_for(|lines| find(lines).is_some()).await {
@@ -172,8 +205,7 @@ impl Running {
                 Err(_) => None,
             }
         };
-        let found = surely(what, waiting).await;
-        found.unwrap_or_else(|| panic!("{what}: it ended instead, saying {:#?}", self.output()))
+        surely(what, waiting).await
     }
 
     /// All that it has said so far, on both its outputs.

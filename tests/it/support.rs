@@ -516,3 +516,17 @@ pub(crate) fn faulty_fields(refusal: &Status) -> Vec<String> {
 pub(crate) fn reason(refusal: &Status) -> String {
     refusal.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
+
+/// Copies a folder with everything in it.
+pub(crate) fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

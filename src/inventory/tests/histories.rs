@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Mutex};
 use super::{editions::opening, *};
 use crate::tests::{
     histories::{History, Sequential},
-    rounds::rounds,
     schedules::{Caught, Stage, every_schedule, point, random_schedules},
+    seeds::seeds,
 };
 
 const SLOTS: usize = 2;
@@ -302,8 +302,11 @@ fn parts(chance: &mut fastrand::Rng) -> Vec<Vec<Call>> {
     parts
 }
 
-fn histories(seeds: u64, make: impl Fn(&Shop, &Call) -> Answer + Sync) -> Result<u64, Caught> {
-    random_schedules(0..seeds, |stage, seed| {
+fn histories(
+    seeds: std::ops::Range<u64>,
+    make: impl Fn(&Shop, &Call) -> Answer + Sync,
+) -> Result<u64, Caught> {
+    random_schedules(seeds, |stage, seed| {
         let mut chance = fastrand::Rng::with_seed(seed);
         let start = [chance.u32(1..4), chance.u32(1..4)];
         judge(stage, start, parts(&mut chance), &make);
@@ -312,7 +315,7 @@ fn histories(seeds: u64, make: impl Fn(&Shop, &Call) -> Answer + Sync) -> Result
 
 #[test]
 fn every_history_fits_one_call_after_another() {
-    histories(rounds(4_000), Shop::make).unwrap();
+    histories(seeds(4_000), Shop::make).unwrap();
 }
 
 #[test]

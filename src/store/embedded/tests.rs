@@ -1,3 +1,5 @@
+use std::fs;
+
 use fjall::{Database, KeyspaceCreateOptions};
 use tempfile::TempDir;
 
@@ -187,4 +189,31 @@ async fn another_format_is_not_touched() {
         records.insert(keys::FORMAT, b"boxoffice 99").unwrap();
     }
     assert!(refusal(&dir).contains("not a store of this format"));
+}
+
+#[tokio::test]
+async fn a_store_that_a_crash_left_unfinished_is_begun_anew() {
+    let dir = TempDir::new().unwrap();
+    let (home, kept) = (dir.path().join("orders"), dir.path().join("orders.kept"));
+    for made in [&home, &kept] {
+        fs::create_dir(made).unwrap();
+    }
+    fs::write(home.join("0.jnl"), "").unwrap();
+    assert!(Database::builder(&home).open().is_err(), "the engine does not know what to do with it");
+    order(&open(&dir), "a", "ada").await;
+    assert!(!kept.exists());
+    assert_eq!(recovered(&open(&dir)).0.orders, 1);
+}
+
+#[tokio::test]
+async fn no_store_is_begun_where_one_has_been_lost() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    for token in ["a", "b", "c"] {
+        order(&store, token, "ada").await;
+    }
+    drop(store);
+    fs::remove_dir_all(dir.path().join("orders")).unwrap();
+    assert!(refusal(&dir).contains("3 changes (orders, payments, prices) were acknowledged"));
+    assert!(!dir.path().join("orders").exists());
 }

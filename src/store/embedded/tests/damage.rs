@@ -1,7 +1,7 @@
 //! Damage to single bytes of a small store: it is opened with everything that was acknowledged, or not
 //! opened and left as it is.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::*;
 use crate::tests::rounds::rounds;
