@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::*;
-use crate::tests::rounds::rounds;
+use crate::tests::seeds::seeds;
 
 const JOURNAL: &str = "orders/0.jnl";
 
@@ -205,7 +205,7 @@ async fn every_byte(is_meant: impl Fn(&str) -> bool) {
     let scene = Scene::play().await;
     let (mut right, mut refused) = (0, 0);
     for (path, bytes) in scene.files.iter().filter(|(path, _)| is_meant(path.to_str().unwrap())) {
-        for (at, round) in (0..bytes.len()).flat_map(|at| (0..rounds(1)).map(move |round| (at, round))) {
+        for (at, round) in (0..bytes.len()).flat_map(|at| seeds(1).map(move |round| (at, round))) {
             let mut damaged = scene.files.clone();
             let bit = (at * 5 + usize::try_from(round).unwrap()) % 8;
             damaged.get_mut(path).unwrap()[at] ^= 1 << bit;
