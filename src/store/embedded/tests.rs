@@ -203,6 +203,7 @@ async fn a_store_that_a_crash_left_unfinished_is_begun_anew() {
     fs::write(home.join("0.jnl"), "").unwrap();
     assert!(fjall::Database::builder(&home).open().is_err(), "the engine does not know what to do with it");
     order(&open(&dir), "a", "ada").await;
+    assert!(!home.with_extension("kept").exists());
     assert_eq!(recovered(&open(&dir)).0.orders, 1);
 }
 

@@ -31,7 +31,7 @@ pub(super) fn files(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
 /// The program without the rights that let root write where it may not.
 fn without_privilege() -> Program {
     if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        Program::under("setpriv", ["--bounding-set=-dac_override,-dac_read_search"])
+        Program::under("setpriv", &["--bounding-set=-dac_override,-dac_read_search".to_owned()])
     } else {
         Program::new()
     }

@@ -70,7 +70,7 @@ impl Fault {
             "--trace=write,pwrite64,fsync,fdatasync".to_owned(),
             format!("--inject={call}:{instead}:when={when}"),
         ];
-        program(Program::under("strace", words), dir)
+        program(Program::under("strace", &words), dir)
     }
 }
 
@@ -182,7 +182,7 @@ async fn a_store_that_cannot_be_kept_while_it_is_opened_is_left_as_it_was() {
             format!("--trace-path={}", dir.path().join(COPY).display()),
             format!("--inject={calls}:error={error}"),
         ];
-        let refused = program(Program::under("strace", words), dir.path()).run().await;
+        let refused = program(Program::under("strace", &words), dir.path()).run().await;
         assert_eq!(refused.code(), 74, "{}", refused.text());
         assert!(refused.text().contains(reason), "{}", refused.text());
         assert_eq!(super::directories::files(dir.path()), before);

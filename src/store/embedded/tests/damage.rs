@@ -1,7 +1,7 @@
 //! Damage to single bytes of a small store: it is opened with everything that was acknowledged, or not
 //! opened and left as it is.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::*;
 use crate::tests::seeds::seeds;
@@ -44,6 +44,13 @@ impl Contents {
     }
 }
 
+impl Contents {
+    /// What a copy of a store that is in use has in it.
+    fn of_copy(dir: &Path) -> Self {
+        Self::of(&open(&written(&files(dir)))).unwrap()
+    }
+}
+
 /// A store of which half is in a table and all is in the journal, before and after its last change.
 struct Scene {
     files: Files,
@@ -72,9 +79,9 @@ impl Scene {
         order(&store, "late", "bob").await;
         let journal_before = content(&dir.path().join(JOURNAL));
         let mark_before = fs::read(dir.path().join(MARK)).unwrap();
-        let contents_before = Contents::of(&store).unwrap();
+        let contents_before = Contents::of_copy(dir.path());
         order(&store, "last", "ada").await;
-        let contents = Contents::of(&store).unwrap();
+        let contents = Contents::of_copy(dir.path());
         drop(store);
         // Opening it cuts off the room that the engine had made ahead in its journal.
         drop(open(&dir));
