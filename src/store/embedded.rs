@@ -9,19 +9,20 @@
 //! | `u` user, inverted sequence | the name of an order of that user, newest first |
 //! | `i` name | a payment intent whose end is not on record |
 //! | `p` name, attempt | a payment that ended without an order |
-//! | `m` … | the store's secret, its format, the prices last served |
+//! | `m` … | the store's secret, its format, the prices last served, the tally |
 //!
 //! So a token is looked up by its order's own key, and an order needs no further index. Spots sold
 //! are not stored: they are the sum of the orders' claims, read once when the store is opened, and
-//! cannot disagree with them.
+//! cannot disagree with them. The tally says how many changes have been made and what all records come
+//! to, so that damage is found when the store is opened.
 //!
 //! Writing is the business of one thread, which takes whatever is waiting into one batch, writes
 //! it to the journal, syncs it to disk, and only then makes it visible and answers. There is no
 //! timer: while one batch is being synced the next one gathers.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{error::Error, io, iter, path::Path, sync::Arc, thread};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use fjall::Keyspace;
 use tokio::sync::watch;
 
 use super::{
@@ -35,22 +36,24 @@ use crate::domain::order::{Order, OrderId};
 mod entry;
 mod figures;
 mod handoff;
-mod journals;
+mod kept;
 mod keys;
 mod mark;
+mod opening;
+mod tables;
+mod tally;
 mod writer;
 
 use entry::Entry;
 use figures::WriterFigures;
 use handoff::{Batches, Intake, handoff};
-use journals::KeptJournals;
+use kept::KeptFiles;
 use mark::AcknowledgedMark;
+use opening::Opened;
+use tally::Tally;
 use writer::Writer;
 
-/// The layout of keys and records; a store of another one is not touched.
-const FORMAT: &[u8] = b"boxoffice 1";
-
-/// Name of the file with the mark of acknowledged orders.
+/// Name of the file with the mark of acknowledged changes.
 const MARK: &str = "acknowledged";
 
 /// Keeps orders on the local disk.
@@ -83,30 +86,21 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// [`StoreError::InUse`], and [`StoreError::CannotOpen`] if it is of another format, if it cannot be
-    /// read, or if orders that were acknowledged are missing from it.
+    /// read, or if anything that was acknowledged is missing from it or damaged. Its files are then as
+    /// they were.
     pub fn open(dir: &Path, batch_max: usize) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir).map_err(cannot_open)?;
+        std::fs::create_dir_all(dir)
+            .map_err(|error| cannot_open(format_args!("{}: {error}", dir.display())))?;
         let mark = AcknowledgedMark::open(&dir.join(MARK))?;
-        let home = dir.join("orders");
-        if !home.exists() {
-            begin_in_place(&home, &mark)?;
-        }
-        let journals = KeptJournals::keep(&home).map_err(cannot_open)?;
-        let opened = match open_whole(&home, &mark) {
-            Ok(opened) => opened,
-            Err(refusal) => {
-                journals.put_back().map_err(cannot_open)?;
-                return Err(refusal);
-            }
-        };
-        journals.discard().map_err(cannot_open)?;
-        let Opened { database, records, names, last_sequence } = opened;
+        let Opened { database, records, names, tally, last_sequence } =
+            opening::open(&dir.join("orders"), &mark)?;
         let (intake, batches) = handoff(batch_max);
         let (state_sender, state) = watch::channel(StoreState::Open);
         let figures = Arc::new(WriterFigures::new(last_sequence));
         let writer = Writer {
             database,
             records: records.clone(),
+            tally,
             last_sequence,
             mark,
             state: state_sender,
@@ -186,10 +180,6 @@ impl Store for EmbeddedStore {
         for entry in self.records.prefix(keys::INTENTS) {
             recovered.pending.push(record::decode_intent(&entry.value().map_err(unreadable)?)?);
         }
-        if recovered.orders != self.last_sequence {
-            let (found, written) = (recovered.orders, self.last_sequence);
-            return Err(StoreError::Unreadable(format!("{found} of {written} orders can be read")));
-        }
         Ok(recovered)
     }
 
@@ -230,86 +220,15 @@ fn gather(
     failed.map_or(Ok(gathered), Err)
 }
 
-/// A database that has been seen to hold everything that was acknowledged.
-struct Opened {
-    database: Database,
-    records: Keyspace,
-    names: Names,
-    last_sequence: u64,
-}
-
-/// Begins a store beside its place and puts it there in one step: the engine takes many to make a
-/// database, and cannot open one that a crash left unfinished.
-fn begin_in_place(home: &Path, mark: &AcknowledgedMark) -> Result<(), StoreError> {
-    refuse_if_orders_are_missing(mark, 0)?;
-    let unfinished = home.with_extension("unfinished");
-    journals::remove_dir(&unfinished).map_err(cannot_open)?;
-    drop(open_whole(&unfinished, mark)?);
-    std::fs::rename(&unfinished, home).and_then(|()| journals::sync_parent(home)).map_err(cannot_open)
-}
-
-/// Opens the database and looks whether it is whole. The engine panics over some kinds of damage.
-fn open_whole(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError> {
-    let open = || {
-        let database = Database::builder(home).open().map_err(cannot_open)?;
-        let records = database.keyspace("records", KeyspaceCreateOptions::default).map_err(cannot_open)?;
-        let names = Names::new(meta(&database, &records)?);
-        let last_sequence = last_sequence(&records)?;
-        refuse_if_orders_are_missing(mark, last_sequence)?;
-        Ok(Opened { database, records, names, last_sequence })
-    };
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
-        .unwrap_or_else(|_| Err(cannot_open("its journal is damaged")))
-}
-
-/// The store's secret. A new store gets its secret and its format written first of all.
-fn meta(database: &Database, records: &Keyspace) -> Result<[u8; 32], StoreError> {
-    if records.first_key_value().is_none() {
-        return begin(database, records);
-    }
-    let format = records.get(keys::FORMAT).map_err(cannot_open)?;
-    if format.as_deref() != Some(FORMAT) {
-        return Err(StoreError::CannotOpen("it is not a store of this format".to_owned()));
-    }
-    let secret = records.get(keys::SECRET).map_err(cannot_open)?;
-    secret
-        .and_then(|secret| <[u8; 32]>::try_from(&*secret).ok())
-        .ok_or_else(|| StoreError::CannotOpen("its secret is damaged".to_owned()))
-}
-
-fn begin(database: &Database, records: &Keyspace) -> Result<[u8; 32], StoreError> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(cannot_open)?;
-    let mut batch = database.batch().durability(Some(fjall::PersistMode::SyncAll));
-    batch.insert(records, keys::FORMAT, FORMAT);
-    batch.insert(records, keys::SECRET, secret);
-    batch.commit().map_err(cannot_open)?;
-    Ok(secret)
-}
-
-/// The highest sequence number on record; it stands in the keys of the users' lists.
-fn last_sequence(records: &Keyspace) -> Result<u64, StoreError> {
-    let mut last = 0;
-    for entry in records.prefix(keys::USERS) {
-        let key = entry.key().map_err(cannot_open)?;
-        last = last.max(keys::sequence_of(&key).ok_or_else(|| cannot_open("a user's list is damaged"))?);
-    }
-    Ok(last)
-}
-
-fn refuse_if_orders_are_missing(mark: &AcknowledgedMark, last_sequence: u64) -> Result<(), StoreError> {
-    let acknowledged = mark.read().map_err(cannot_open)?;
-    if acknowledged <= last_sequence {
-        return Ok(());
-    }
-    Err(StoreError::CannotOpen(format!(
-        "{acknowledged} orders were acknowledged and only {last_sequence} are on record: the journal is damaged. \
-         Restore the folder from a backup, or remove its file \"acknowledged\" to go on without them"
-    )))
-}
-
 fn cannot_open(error: impl std::fmt::Display) -> StoreError {
     StoreError::CannotOpen(error.to_string())
+}
+
+/// What the system said, where that is behind what the engine says.
+fn said_by_system(error: &fjall::Error) -> Option<String> {
+    let causes = iter::successors(Some(error as &(dyn Error + 'static)), |error| (*error).source());
+    let mut said = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    said.find(|error| error.raw_os_error().is_some()).map(io::Error::to_string)
 }
 
 fn unreadable(error: impl std::fmt::Display) -> StoreError {

@@ -39,6 +39,7 @@ mod request_ids;
 mod rest;
 mod security;
 mod serving;
+mod storage_faults;
 mod traces;
 
 mod tidy;

@@ -72,8 +72,8 @@ impl Program {
         Self::of(shell)
     }
 
-    /// Runs the program under another one that is given these words before it.
-    pub(crate) fn under(tool: &str, words: &[String]) -> Self {
+    /// Runs the program under a tool that is given these words and then the program's own.
+    pub(crate) fn under<S: AsRef<std::ffi::OsStr>>(tool: &str, words: impl IntoIterator<Item = S>) -> Self {
         let mut command = Command::new(tool);
         command.args(words).arg(env!("CARGO_BIN_EXE_boxoffice"));
         Self::of(command)
@@ -140,8 +140,8 @@ impl Program {
 
     /// Starts it and leaves it at that.
     pub(crate) fn spawn(mut self) -> Running {
-        let program = self.command.as_std().get_program().to_owned();
-        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let spawned = self.command.spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("{:?}: {error}", self.command.as_std()));
         let lines = watch::Sender::new(Vec::new());
         let readers = [
             tokio::spawn(read(child.stderr.take().unwrap(), lines.clone())),

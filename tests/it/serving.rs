@@ -32,7 +32,7 @@ use tonic_types::StatusExt;
 use crate::{
     byte_client::{Answer, ByteClient, beginning, framed, whole},
     doubles::{BreakableStore, GatewayDouble},
-    process::{Program, in_days, surely},
+    process::{Program, surely},
     support::{Item, Setup, TestServer, config, order_request, paid_with, sample_catalog},
 };
 
@@ -173,39 +173,6 @@ async fn a_store_that_fails_stops_orders_and_health_and_nothing_else() {
     assert_eq!(server.list_user("user-1").await.unwrap(), [kept]);
     assert_eq!(server.check("museum", [two_adults()]).await.unwrap().verdict(), "CAN_FULFILL");
     server.stop().await;
-}
-
-#[tokio::test]
-async fn a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged() {
-    let dir = TempDir::new().unwrap();
-    // The engine makes room for its first journal; the second start finds it cut to its content.
-    for _ in 0..2 {
-        assert_eq!(Program::new().keeping(dir.path()).start().await.stop().await.code(), 0);
-    }
-    let mut cramped = Program::after("trap '' XFSZ; ulimit -f 64").keeping(dir.path()).start().await;
-    let client = ByteClient::connect(cramped.address()).await;
-    let mut acknowledged = Vec::new();
-    let refused = loop {
-        let number = acknowledged.len();
-        let item = in_days(two_adults(), 1 + i64::try_from(number).unwrap() / 20);
-        let request = order_request(&format!("order-{number}"), "museum", [item]);
-        let answer = client.call("CreateOrder", &request.encode_to_vec()).await;
-        if answer.code() != Code::Ok {
-            break answer;
-        }
-        acknowledged.push(order_id(&answer));
-    };
-    assert_eq!((refused.code(), refused.reason().as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
-    let mut health = health(cramped.connect().await, "").await;
-    while next_health(&mut health).await != ServingStatus::NotServing {}
-    cramped.line("the reason in the log", |line| line["level"] == "ERROR").await;
-    assert_eq!(cramped.stop().await.code(), 0);
-
-    assert!(!acknowledged.is_empty());
-    let roomy = Program::new().keeping(dir.path()).start().await;
-    let listed = list(&ByteClient::connect(roomy.address()).await, &acknowledged).await;
-    assert_eq!(listed, acknowledged);
-    roomy.stop().await;
 }
 
 /// The ids of these orders that are on record.
@@ -638,17 +605,6 @@ async fn an_address_is_free_again_once_its_program_has_ended() {
     first.stop().await;
     let second = Program::new().args(["--listen", &address]).start().await;
     assert_eq!(second.stop().await.code(), 0);
-}
-
-#[tokio::test]
-async fn a_data_directory_belongs_to_one_program_only() {
-    let dir = TempDir::new().unwrap();
-    let first = Program::new().keeping(dir.path()).start().await;
-    let second = Program::new().keeping(dir.path()).run().await;
-    assert_eq!(second.code(), 74, "{}", second.text());
-    assert!(second.text().contains("another process has it open"), "{}", second.text());
-    assert_eq!(check(&ByteClient::connect(first.address()).await).await.code(), Code::Ok);
-    first.stop().await;
 }
 
 #[tokio::test]

@@ -186,7 +186,7 @@ fn decimals_stay_with_money_and_where_percentages_are() {
 fn time_and_chance_come_from_one_place_each() {
     for (words, expected) in [
         (&["SystemTime"][..], &["src/clock.rs"][..]),
-        (&["getrandom"], &["src/access/passwords.rs", "src/store/embedded.rs"]),
+        (&["getrandom"], &["src/access/passwords.rs", "src/store/embedded/opening.rs"]),
         (&["fastrand"], &["src/request.rs", "src/server/connection.rs"]),
         (&["std::env"], &["src/config.rs", "src/main.rs"]),
     ] {

@@ -1,9 +1,7 @@
 //! A change as it will stand on disk, made by whoever commits it, so that little is left to the one who
 //! writes.
 
-use fjall::{Keyspace, OwnedWriteBatch};
-
-use super::keys;
+use super::{keys, tally::TalliedBatch};
 use crate::store::{
     Change, PlacedOrder,
     names::{self, Name, Names},
@@ -49,21 +47,21 @@ impl Entry {
     }
 
     /// Puts it into a batch. An order becomes the one after the `last_sequence`-th.
-    pub(super) fn put(self, batch: &mut OwnedWriteBatch, records: &Keyspace, last_sequence: &mut u64) {
+    pub(super) fn put(self, batch: &mut TalliedBatch<'_>, last_sequence: &mut u64) {
         match self {
             Self::Order { name, user, mut record, ends_intent } => {
                 *last_sequence += 1;
                 record::number_order(&mut record, *last_sequence);
-                batch.insert(records, keys::order(&name), record);
-                batch.insert(records, keys::user_order(&user, *last_sequence), &name[..]);
+                batch.insert(keys::order(&name), record);
+                batch.insert(keys::user_order(&user, *last_sequence), &name[..]);
                 if ends_intent {
-                    batch.remove(records, keys::intent(&name));
+                    batch.remove(keys::intent(&name));
                 }
             }
             Self::Other { key, record, ends } => {
-                batch.insert(records, key, record);
+                batch.insert(key, record);
                 if let Some(ended) = ends {
-                    batch.remove(records, ended);
+                    batch.remove(ended);
                 }
             }
         }

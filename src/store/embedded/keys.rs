@@ -10,6 +10,12 @@ const ENDED_PAYMENTS: [u8; 1] = *b"p";
 pub(super) const FORMAT: &[u8] = b"mformat";
 pub(super) const SECRET: &[u8] = b"msecret";
 pub(super) const PRICES: &[u8] = b"mprices";
+pub(super) const TALLY: &[u8] = b"mtally";
+
+/// Whether a record of this key is never removed or replaced.
+pub(super) fn is_lasting(key: &[u8]) -> bool {
+    !key.starts_with(&INTENTS) && key != PRICES
+}
 
 /// An order's own key.
 pub(super) fn order(name: &Name) -> Vec<u8> {

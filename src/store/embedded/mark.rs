@@ -1,10 +1,11 @@
-//! A mark beside the store that says how many orders have been acknowledged.
+//! A mark beside the store that says how many changes have been acknowledged.
 //!
 //! The engine drops the end of a journal that it cannot read, which is right for a write that was
 //! cut short and wrong for damage to what was acknowledged. The mark tells the two apart: it is
-//! moved after every synced batch and before the answers, so the orders on record can never be
+//! moved after every synced batch and before the answers, so the changes on record can never be
 //! fewer than it says. It is not synced itself: it survives the end of the process, and after the
-//! machine's own end it may lag behind, which makes it lenient and never wrong.
+//! machine's own end it may lag behind, which makes it lenient and never wrong. The number stands
+//! there twice and the smaller one counts, so that damage makes it no more than lenient either.
 //!
 //! Whoever has the mark open has it locked, and with it the store.
 
@@ -18,6 +19,9 @@ use std::{
 use super::cannot_open;
 use crate::store::StoreError;
 
+/// A number and the same number again.
+type Twice = [[u8; 8]; 2];
+
 #[derive(Debug)]
 pub(super) struct AcknowledgedMark {
     file: File,
@@ -26,7 +30,7 @@ pub(super) struct AcknowledgedMark {
 impl AcknowledgedMark {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(cannot_open)?;
+        let file = file.map_err(|error| cannot_open(format_args!("{}: {error}", path.display())))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
@@ -34,17 +38,22 @@ impl AcknowledgedMark {
         }
     }
 
-    /// The sequence number of the last order acknowledged; 0 for a new store.
+    /// How many changes were acknowledged; 0 for a new store.
     pub(super) fn read(&self) -> io::Result<u64> {
-        let mut bytes = [0; 8];
-        match self.file.read_exact_at(&mut bytes, 0) {
-            Ok(()) => Ok(u64::from_be_bytes(bytes)),
+        let mut twice = Twice::default();
+        match self.file.read_exact_at(twice.as_flattened_mut(), 0) {
+            Ok(()) => Ok(twice.map(u64::from_be_bytes).into_iter().min().unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             Err(error) => Err(error),
         }
     }
 
-    pub(super) fn move_to(&self, sequence: u64) -> io::Result<()> {
-        self.file.write_all_at(&sequence.to_be_bytes(), 0)
+    /// Takes what is on record for acknowledged, because from now on it is listed.
+    pub(super) fn catch_up(&self, on_record: u64) -> io::Result<()> {
+        if self.read()? < on_record { self.move_to(on_record) } else { Ok(()) }
+    }
+
+    pub(super) fn move_to(&self, changes: u64) -> io::Result<()> {
+        self.file.write_all_at([changes.to_be_bytes(); 2].as_flattened(), 0)
     }
 }

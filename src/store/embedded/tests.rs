@@ -1,5 +1,6 @@
-use std::fs::{self, OpenOptions};
+use std::fs;
 
+use fjall::{Database, KeyspaceCreateOptions};
 use tempfile::TempDir;
 
 use super::*;
@@ -8,8 +9,10 @@ use crate::{
         money::{Currency, Money},
         order::Customer,
     },
-    store::{PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceEntry},
+    store::{PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceEntry, memory::MemoryStore},
 };
+
+mod damage;
 
 const PLENTY: usize = 1 << 20;
 
@@ -191,95 +194,20 @@ async fn another_format_is_not_touched() {
 #[tokio::test]
 async fn a_store_that_a_crash_left_unfinished_is_begun_anew() {
     let dir = TempDir::new().unwrap();
-    let unfinished = dir.path().join("orders.unfinished");
-    fs::create_dir(&unfinished).unwrap();
-    fs::write(unfinished.join("0.jnl"), "").unwrap();
-    assert!(Database::builder(&unfinished).open().is_err(), "the engine does not know what to do with it");
+    let home = dir.path().join("orders");
+    fs::create_dir(home.with_extension("kept")).unwrap();
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("0.jnl"), "").unwrap();
+    assert!(fjall::Database::builder(&home).open().is_err(), "the engine does not know what to do with it");
     order(&open(&dir), "a", "ada").await;
-    assert!(!unfinished.exists());
     assert_eq!(recovered(&open(&dir)).0.orders, 1);
 }
 
 #[tokio::test]
 async fn no_store_is_begun_where_one_has_been_lost() {
-    let dir = store_of_three().await;
-    fs::remove_dir_all(dir.path().join("orders")).unwrap();
-    assert!(refusal(&dir).contains("3 orders were acknowledged"));
-    assert!(!dir.path().join("orders").exists());
-}
-
-/// The journal that is written to, which is the largest file of a young store.
-fn journal(dir: &TempDir) -> std::path::PathBuf {
-    let files = fs::read_dir(dir.path().join("orders")).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|path| path.extension().is_some_and(|it| it == "jnl")).max().expect("a journal")
-}
-
-/// The length of what is in a file, without the room that was made ahead.
-fn content(path: &Path) -> usize {
-    fs::read(path).unwrap().iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1)
-}
-
-async fn store_of_three() -> TempDir {
     let dir = TempDir::new().unwrap();
-    let store = open(&dir);
-    for token in ["a", "b", "c"] {
-        order(&store, token, "ada").await;
-    }
-    drop(store);
-    dir
-}
-
-#[tokio::test]
-async fn a_write_that_was_cut_short_is_dropped_and_the_rest_is_there() {
-    let dir = store_of_three().await;
-    let journal = journal(&dir);
-    let whole = content(&journal);
-    let file = OpenOptions::new().write(true).open(&journal).unwrap();
-    let torn: Vec<u8> = fs::read(&journal).unwrap()[..whole].iter().rev().take(40).rev().copied().collect();
-    file.set_len(u64::try_from(whole).unwrap()).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, &torn[..20], u64::try_from(whole).unwrap()).unwrap();
-    drop(file);
-    let store = open(&dir);
-    assert_eq!(recovered(&store).0.orders, 3);
-}
-
-#[tokio::test]
-async fn damage_to_acknowledged_orders_stops_the_start() {
-    let dir = store_of_three().await;
-    let journal = journal(&dir);
-    let whole = content(&journal);
-    for at in [whole / 2, whole * 3 / 4] {
-        let damaged = TempDir::new().unwrap();
-        copy_dir(dir.path(), damaged.path());
-        let path = damaged.path().join("orders").join(journal.file_name().unwrap());
-        let mut bytes = fs::read(&path).unwrap();
-        bytes[at] ^= 0xff;
-        fs::write(&path, bytes).unwrap();
-        let damage = fs::read(&path).unwrap();
-        assert!(refusal(&damaged).contains("cannot be opened"), "byte {at} of {whole}");
-        assert_eq!(fs::read(&path).unwrap(), damage, "what could not be opened is left as it was");
-    }
-}
-
-#[tokio::test]
-async fn a_journal_that_lost_acknowledged_orders_stops_the_start() {
-    let dir = store_of_three().await;
-    let journal = journal(&dir);
-    let file = OpenOptions::new().write(true).open(&journal).unwrap();
-    file.set_len(u64::try_from(content(&journal) * 2 / 3).unwrap()).unwrap();
-    drop(file);
-    assert!(refusal(&dir).contains("were acknowledged"));
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
+    order(&open(&dir), "a", "ada").await;
+    fs::remove_dir_all(dir.path().join("orders")).unwrap();
+    assert!(refusal(&dir).contains("1 changes (orders, payments, prices) were acknowledged"));
+    assert!(!dir.path().join("orders").exists());
 }

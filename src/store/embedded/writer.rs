@@ -1,17 +1,21 @@
 //! The one thread that writes: batches become journal entries, synced before anyone is answered.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use fjall::{Database, Keyspace, PersistMode};
 use tokio::{sync::watch, time::Instant};
 
-use super::{AcknowledgedMark, Batches, WriterFigures, entry::Entry};
+use super::{AcknowledgedMark, Batches, Tally, WriterFigures, entry::Entry, said_by_system};
 use crate::store::{StoreError, StoreState};
 
 /// What the writing thread works with.
 pub(super) struct Writer {
     pub(super) database: Database,
     pub(super) records: Keyspace,
+    pub(super) tally: Tally,
     pub(super) last_sequence: u64,
     pub(super) mark: AcknowledgedMark,
     pub(super) state: watch::Sender<StoreState>,
@@ -22,7 +26,11 @@ impl Writer {
     /// Writes until nobody can hand in any more, or until a write fails; from then on everything is
     /// refused, because nobody knows what is on disk.
     pub(super) fn run(mut self, batches: &Batches<Entry>) {
-        batches.serve(|entries| self.write_and_count(entries).inspect_err(|error| self.fail(error)));
+        batches.serve(|entries| {
+            let written = catch_unwind(AssertUnwindSafe(|| self.write_and_count(entries)));
+            let written = written.unwrap_or_else(|_| Err(failed("the writer panicked")));
+            written.inspect_err(|error| self.fail(error))
+        });
     }
 
     fn write_and_count(&mut self, entries: Vec<Entry>) -> Result<(), StoreError> {
@@ -36,24 +44,33 @@ impl Writer {
     }
 
     fn write(&mut self, entries: Vec<Entry>) -> Result<(), StoreError> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
-        let before = self.last_sequence;
+        let batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        let changes = entries.len();
+        let mut batch = self.tally.of_batch(batch, &self.records);
         for entry in entries {
-            entry.put(&mut batch, &self.records, &mut self.last_sequence);
+            entry.put(&mut batch, &mut self.last_sequence);
         }
-        batch.commit().map_err(failed)?;
-        if self.last_sequence > before {
-            self.mark.move_to(self.last_sequence).map_err(failed)?;
-        }
-        Ok(())
+        batch.commit(changes).map_err(|error| failed(in_words(&error)))?;
+        self.mark.move_to(self.tally.changes()).map_err(failed)
     }
 
     fn fail(&self, error: &StoreError) {
         self.state.send_replace(StoreState::Failed(error.to_string()));
         tracing::error!(%error, "a write failed; no further order is taken until a restart");
+        // Who closes the engine has it write and sync once more, and what it then says means nothing.
+        std::mem::forget(self.database.clone());
     }
 }
 
 fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(error.to_string())
+}
+
+/// What the engine says, for people.
+fn in_words(error: &fjall::Error) -> String {
+    if matches!(error, fjall::Error::Poisoned) {
+        return "an earlier write in the background failed; look whether the disk is full or failing"
+            .to_owned();
+    }
+    said_by_system(error).unwrap_or_else(|| error.to_string())
 }
