@@ -186,5 +186,6 @@ async fn sell(scene: &mut Scene, kind: Kind, nth: usize) -> bool {
 #[ignore = "needs strace, which scripts/test brings"]
 async fn a_crash_anywhere_within_a_write_leaves_every_order_whole_or_not_at_all() {
     let crashes = crash_everywhere(&Scene::closed().await, &COMMIT, sell).await;
-    assert!(crashes.values().all(|&times| times >= 6), "a batch for each change but the last ones");
+    // Those that came at once may share a batch, and a batch without an order moves no mark.
+    assert!(crashes["write"] >= 8 && crashes["fdatasync"] >= 8 && crashes["pwrite64"] >= 4, "a write each");
 }
