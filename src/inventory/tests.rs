@@ -186,6 +186,15 @@ fn what_is_taken_of_a_slot_can_be_seen_by_another_catalogue() {
 }
 
 #[test]
+fn a_hold_that_had_expired_when_its_order_was_made_does_not_come_back_with_a_clock_set_back() {
+    let river = River::with(&[5]);
+    river.hold(&[0], 3, CART, NOW + 600);
+    let taken = river.reserve(&[0], 3, CART, NOW + 600).unwrap();
+    river.inventory.release(taken, NOW + 599);
+    assert_eq!(river.open_at(0, NOW + 599, None), 5);
+}
+
+#[test]
 fn a_cart_that_held_nothing_holds_nothing_after_an_order_that_failed() {
     let river = River::with(&[5]);
     river.hold(&[], 0, CART, NOW + 600);
@@ -234,19 +243,35 @@ fn slots_that_are_over_are_forgotten() {
     assert!(!river.inventory.is_empty());
 }
 
+/// Holds a spot for as many carts as are numbered.
+fn hold_for(river: &River, carts: std::ops::Range<u32>, now: EpochSeconds, expires_sec: EpochSeconds) {
+    for number in carts {
+        let mut cart = [0; 16];
+        cart[..4].copy_from_slice(&number.to_be_bytes());
+        let hold = |_: &[Option<&Slot>]| ((), river.claims(&[0], 1));
+        river.inventory.hold(FIRST, &river.asked(&[0]), CartKey(cart), now, expires_sec, hold).unwrap();
+    }
+}
+
 #[test]
 fn carts_that_have_expired_are_swept_out() {
     let river = River::with(&[5]);
     for number in 0..5_000_u32 {
-        let mut cart = [0; 16];
-        cart[..4].copy_from_slice(&number.to_be_bytes());
         let now = NOW + i64::from(number);
-        river
-            .inventory
-            .hold(FIRST, &river.asked(&[0]), CartKey(cart), now, now + 10, |_| ((), river.claims(&[0], 1)))
-            .unwrap();
+        hold_for(&river, number..number + 1, now, now + 10);
     }
     assert!(river.inventory.carts.len() < 2_000, "{} carts", river.inventory.carts.len());
+}
+
+#[test]
+fn carts_that_still_hold_are_not_swept_out() {
+    let river = River::with(&[5]);
+    hold_for(&river, 0..1, NOW, NOW + 11);
+    hold_for(&river, 1..1_024, NOW, NOW + 10);
+    hold_for(&river, 1_024..1_025, NOW + 10, NOW + 20);
+    assert_eq!((river.inventory.carts.len(), river.inventory.holding(NOW + 10)), (2, 2));
+    hold_for(&river, 0..2, NOW + 20, NOW + 30);
+    assert_eq!(river.inventory.carts.len(), 3, "a few are let be, expired or not");
 }
 
 /// Lets threads fight for the spots of one slot, one at a time, and gives how many they got.
