@@ -50,7 +50,7 @@ use figures::Figures;
 use tokens::Tokens;
 
 /// What came of an order to be created: the order, or why there is none.
-pub type Created = Result<Order, OrderFailure>;
+pub type Created = Result<Box<Order>, OrderFailure>;
 
 /// Why a use case has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -154,7 +154,7 @@ impl Calls {
         let work = pin!(async {
             let selection = from_proto::list_request(request, &self.limits.request)?;
             let orders = self.app.list(selection).await?;
-            Ok(to_proto::list_response(&orders))
+            Ok(to_proto::list_response(orders))
         });
         self.answer(Method::ListOrders, deadline, work).await
     }
@@ -194,7 +194,7 @@ impl Calls {
     }
 
     /// The order that a refused request has led to when it was not refused yet.
-    fn answered_before(&self, refused: RefusedOrder) -> Result<Order, Problem> {
+    fn answered_before(&self, refused: RefusedOrder) -> Result<Box<Order>, Problem> {
         let RefusedOrder { token, fingerprint, violations } = refused;
         let order = self.app.answered_before(&token, fingerprint)?;
         order.ok_or(Problem::Invalid(violations))

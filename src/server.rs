@@ -1,7 +1,7 @@
 //! Putting it all together: the only place that names concrete stores, gateways and clocks; and
 //! the order in which a server comes up and goes down.
 
-use std::{io, net::SocketAddr, num::NonZero, sync::Arc, thread, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use tokio::{
     runtime,
@@ -20,7 +20,7 @@ use crate::{
     calls::{CallLimits, Calls},
     catalog_files::{self, Mistakes},
     clock::SystemClock,
-    config::{Config, PaymentsChoice, RuntimeChoice, Shutdown, StoreChoice},
+    config::{Config, PaymentsChoice, Shutdown, StoreChoice},
     feeds::FeedsDoor,
     grpc::GrpcDoor,
     payments::{Payments, simulated::SimulatedGateway},
@@ -42,19 +42,20 @@ mod security;
 mod signals;
 mod tls;
 mod watcher;
+mod workers;
 
 use admin::{Admin, AdminDoor};
-use connection::Http;
+use connection::{Http, Reception};
 use health::Standing;
-use listener::Listeners;
+use listener::{Entry, Listener};
 use metrics::Metrics;
 use observed::{CallFigures, Observed};
 use reload::Reloader;
 use routes::{Doors, Gate};
 use security::Security;
 use signals::{Asked, Signals};
-use tls::Tls;
 use watcher::Watcher;
+use workers::Workers;
 
 /// How often recurring availability is extended and past slots are forgotten.
 const PAGE_TURN: Duration = Duration::from_secs(3600);
@@ -197,7 +198,7 @@ pub struct Server {
     security: Arc<Watcher<Security>>,
     phase: watch::Sender<Phase>,
     connections: TaskTracker,
-    workers: Vec<thread::JoinHandle<()>>,
+    threads: Vec<thread::JoinHandle<()>>,
     admin: Option<Admin>,
     /// What goes on beside the calls.
     attendants: JoinSet<()>,
@@ -217,9 +218,9 @@ impl Server {
         let (security, security_files) = Security::open(config, Arc::clone(&parts.clock))?;
         let security = Arc::new(Watcher::new(security));
         let app = App::open(parts).await?;
-        let listeners = bind(config.serving.listen, sockets(config))?;
-        let admin_listeners = config.serving.admin_listen.map(|address| bind(address, 1)).transpose()?;
-        let address = listeners.address();
+        let listener = bind(config.serving.listen)?;
+        let admin_listener = config.serving.admin_listen.map(bind).transpose()?;
+        let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
         let standing = Standing::new(watching.clone(), app.store().state());
         let (health, health_service) = health_reporter();
@@ -242,16 +243,16 @@ impl Server {
         let admin_door = AdminDoor::new(standing.clone(), health_service.clone(), metrics, feeds);
         let doors = doors(config, &app, security.watched(), health_service, standing)?;
         let reception = Reception {
-            door: Observed::new(doors, &config.serving.rest_base_path, calls),
+            door: Arc::new(Observed::new(doors, &config.serving.rest_base_path, calls)),
             http: Arc::clone(&http),
             tls: security.watched().tls().cloned(),
-            connections: connections.clone(),
-            places,
             phase: watching.clone(),
         };
-        let workers = start_workers(config, listeners, &reception).map_err(ServeError::Start)?;
-        let admin = admin_listeners.map(|listeners| Admin::open(listeners, admin_door, http));
+        let (workers, threads) = Workers::start(config, &reception).map_err(ServeError::Start)?;
+        let entry = Entry { places, connections: connections.clone(), phase: watching.clone() };
+        let admin = admin_listener.map(|listener| Admin::open(listener, admin_door, http));
         let mut attendants = JoinSet::new();
+        attendants.spawn(entry.receive(listener, move |arrival| workers.assign(arrival)));
         attendants.spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
         attendants.spawn(turn_pages(Arc::clone(&app), watching.clone()));
         attendants.spawn(forget_callers(Arc::clone(security.watched().access()), watching.clone()));
@@ -260,7 +261,7 @@ impl Server {
         attendants.spawn(Arc::clone(&security).attend(look_at_security, security_files, watching.clone()));
         attendants.spawn(Arc::clone(&catalog).attend(look_at_catalog, catalog_files, watching));
         let admin_address = admin.as_ref().map(|admin| tracing::field::display(admin.address()));
-        tracing::info!(%address, admin_address, workers = workers.len(), "listening");
+        tracing::info!(%address, admin_address, workers = workers::threads(config), "listening");
         let Shutdown { drain_delay, drain_timeout } = config.shutdown;
         Ok(Self {
             address,
@@ -270,7 +271,7 @@ impl Server {
             security,
             phase,
             connections,
-            workers,
+            threads,
             admin,
             attendants,
             drain_delay,
@@ -345,8 +346,8 @@ impl Server {
     async fn end(self) {
         self.phase.send_replace(Phase::Over);
         self.attendants.join_all().await;
-        for worker in self.workers {
-            let _ = worker.join();
+        for thread in self.threads {
+            let _ = thread.join();
         }
         if let Some(admin) = self.admin {
             admin.close().await;
@@ -364,12 +365,13 @@ fn doors(
 ) -> Result<Doors, ServeError> {
     let calls = Calls::new(Arc::clone(app), call_limits(config));
     let max_request_bytes = config.calls.max_request_bytes;
-    let grpc = BookingServiceServer::new(GrpcDoor::new(calls.clone()))
+    let booking = BookingServiceServer::new(GrpcDoor::new(calls.clone()))
         .max_decoding_message_size(max_request_bytes)
         .max_encoding_message_size(usize::MAX);
     let takes_orders = move || standing.takes_orders();
     Ok(Doors {
-        grpc: routes::grpc(grpc, health).map_err(|error| ServeError::Start(io::Error::other(error)))?,
+        booking,
+        others: routes::others(health).map_err(|error| ServeError::Start(io::Error::other(error)))?,
         rest: RestDoor::new(calls, &config.serving.rest_base_path, max_request_bytes, takes_orders),
         gate: Gate {
             access: Arc::clone(security.access()),
@@ -380,20 +382,8 @@ fn doors(
     })
 }
 
-fn bind(address: SocketAddr, count: usize) -> Result<Listeners, ServeError> {
-    Listeners::bind(address, count).map_err(|error| ServeError::Bind { address, error })
-}
-
-fn sockets(config: &Config) -> usize {
-    match config.serving.runtime {
-        RuntimeChoice::PerCore => workers(config),
-        RuntimeChoice::Shared => 1,
-    }
-}
-
-fn workers(config: &Config) -> usize {
-    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    config.serving.workers.unwrap_or_else(cores)
+fn bind(address: SocketAddr) -> Result<Listener, ServeError> {
+    Listener::bind(address).map_err(|error| ServeError::Bind { address, error })
 }
 
 fn call_limits(config: &Config) -> CallLimits {
@@ -406,42 +396,6 @@ fn call_limits(config: &Config) -> CallLimits {
             max_id_bytes: MAX_ID_BYTES,
         },
     }
-}
-
-/// What is needed to receive connections.
-#[derive(Clone)]
-struct Reception<D> {
-    door: D,
-    http: Arc<Http>,
-    tls: Option<Arc<Tls>>,
-    connections: TaskTracker,
-    /// One for each connection that may be open.
-    places: Arc<Semaphore>,
-    phase: watch::Receiver<Phase>,
-}
-
-/// Starts a thread with a runtime of its own for each listener, or, where threads share the work,
-/// one runtime of several threads.
-fn start_workers(
-    config: &Config,
-    listeners: Listeners,
-    reception: &Reception<Observed<Doors>>,
-) -> io::Result<Vec<thread::JoinHandle<()>>> {
-    let count = workers(config);
-    let start = |(at, listener)| {
-        let runtime = match config.serving.runtime {
-            RuntimeChoice::PerCore => runtime::Builder::new_current_thread().enable_all().build()?,
-            RuntimeChoice::Shared => {
-                runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build()?
-            }
-        };
-        let reception = reception.clone();
-        thread::Builder::new().name(format!("worker-{at}")).spawn(move || {
-            runtime.block_on(listener::receive(listener, reception));
-            runtime.shutdown_background();
-        })
-    };
-    listeners.into_iter().enumerate().map(start).collect()
 }
 
 async fn forget_callers(access: Arc<security::Access>, phase: watch::Receiver<Phase>) {

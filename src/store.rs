@@ -4,7 +4,7 @@
 //! disk as a whole or not at all. An order, its place in its user's list, its token and its
 //! payment are one change: there is no moment at which one of them is there without the others.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -29,7 +29,7 @@ pub type Fingerprint = [u8; 32];
 #[derive(Debug, Clone)]
 pub enum Change {
     /// An order is created. Its payment's intent, if it had one, ends with it.
-    Order(Box<PlacedOrder>),
+    Order(Arc<PlacedOrder>),
     /// Money is about to be asked for.
     PaymentIntent(PaymentIntent),
     /// A payment came to nothing: its intent ends, the attempt stays on record.
@@ -48,7 +48,7 @@ pub struct PlacedOrder {
     /// When it was created.
     pub created_sec: EpochSeconds,
     /// The order as it was answered.
-    pub order: Order,
+    pub order: Box<Order>,
     /// The spots it takes.
     pub claims: Vec<NamedClaim>,
     /// The payment, where we charged.
@@ -141,7 +141,7 @@ pub struct Replay {
     /// Digest of the request that created the order.
     pub fingerprint: Fingerprint,
     /// The order as it was answered then.
-    pub order: Order,
+    pub order: Box<Order>,
 }
 
 /// Which orders to list.

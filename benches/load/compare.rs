@@ -3,183 +3,37 @@
 //! A machine is never the same for long, so nothing is measured once and nothing alone: every
 //! round measures everything, in another order, and ratios are taken within a round.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
-
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use std::{collections::BTreeSet, fs};
 
 use super::{
-    Failure, catalog, disk, drive,
+    Failure, disk,
+    lab::{AT_ONCE, Asked, Lab},
     postgres::Postgres,
-    results::Results,
     server::{Keeping, Server},
-    tally::Run,
-    target::{Pace, Target},
-    workload::{Authorization, Call, Workload},
+    target::Pace,
+    workload::Call,
 };
 
 /// Measures a group of things that belong together.
 type Group = fn(&mut Lab) -> Result<(), Failure>;
 
-/// Measures one thing once, under a name.
-type Measure<'a> = &'a dyn Fn(&mut Lab, &str) -> Result<(), Failure>;
-
 /// What can be compared, by name.
-pub(super) const GROUPS: [(&str, Group); 8] = [
+pub(super) const GROUPS: [(&str, Group); 9] = [
     ("throughput", throughput),
     ("single", single),
     ("half", half_load),
     ("slots", slots),
     ("orders", orders),
+    ("users", users),
     ("connections", connections),
     ("security", security),
     ("postgres", postgres),
 ];
 
-/// Calls at once in all, where it is not their number that is measured.
-const AT_ONCE: u64 = 128;
-
 /// Who asks where that matters.
 const USER: &str = "load";
 const PASSWORD: &str = "generator";
 const AUTHORIZATION: &str = "Basic bG9hZDpnZW5lcmF0b3I=";
-
-/// Where things are measured.
-pub(super) struct Lab {
-    dir: TempDir,
-    runtime: Runtime,
-    rounds: u64,
-    calls: u64,
-    runs: u64,
-    authorization: Option<Authorization>,
-    pub(super) results: Results,
-}
-
-/// What is asked of a server, and how.
-#[derive(Clone, Copy)]
-struct Asked {
-    call: Call,
-    slots: u64,
-    hot_percent: u64,
-    orders_per_user: u64,
-    connections: usize,
-    pace: Pace,
-    /// One in so many of the calls of a measurement are made.
-    one_in: u64,
-}
-
-impl Asked {
-    fn of(call: Call) -> Self {
-        let pace = Pace::Closed { in_flight: AT_ONCE / 4 };
-        Self { call, slots: 1000, hot_percent: 0, orders_per_user: 10, connections: 4, pace, one_in: 1 }
-    }
-
-    /// By one caller, who would take too long for all of them.
-    fn one_by_one(self) -> Self {
-        Self { connections: 1, pace: Pace::Closed { in_flight: 1 }, one_in: 10, ..self }
-    }
-
-    fn hot(self) -> Self {
-        Self { hot_percent: 100, ..self }
-    }
-}
-
-impl Lab {
-    pub(super) fn new(rounds: u64, calls: u64) -> Result<Self, Failure> {
-        Ok(Self {
-            dir: TempDir::new()?,
-            runtime: Runtime::new()?,
-            rounds,
-            calls,
-            runs: 0,
-            authorization: None,
-            results: Results::default(),
-        })
-    }
-
-    /// A catalogue with so many slots, none of which will be sold out.
-    fn catalog(&self, slots: u64) -> Result<PathBuf, Failure> {
-        let dir = self.dir.path().join(format!("catalog-{slots}"));
-        if !dir.exists() {
-            catalog::write(&dir, slots, 100_000_000)?;
-        }
-        Ok(dir)
-    }
-
-    fn orders_dir(&mut self) -> PathBuf {
-        self.runs += 1;
-        self.dir.path().join(format!("orders-{}", self.runs))
-    }
-
-    /// Asks so many calls of a server. One that is not answered well ends everything: a server
-    /// that refuses is fast.
-    fn ask(&mut self, server: &Server, asked: Asked, calls: u64, run: &str) -> Result<Run, Failure> {
-        let Asked { call, slots, hot_percent, orders_per_user, connections, pace, one_in: _ } = asked;
-        let target = Target { address: server.address.clone(), connections, calls, pace };
-        let authorization = self.authorization.clone();
-        let run = run.to_owned();
-        let workload = Workload { call, slots, hot_percent, orders_per_user, run, authorization };
-        let run = self.runtime.block_on(drive::run(&target, &Arc::new(workload)))?;
-        if run.bad() > 0 { Err(format!("{run}").into()) } else { Ok(run) }
-    }
-
-    /// Measures after some calls that nobody counts.
-    fn measure(&mut self, server: &Server, asked: Asked) -> Result<Run, Failure> {
-        self.runs += 1;
-        let (calls, run) = (self.calls / asked.one_in, self.runs);
-        self.ask(server, asked, calls / 10, &format!("warm-{run}"))?;
-        self.ask(server, asked, calls, &format!("run-{run}"))
-    }
-
-    /// Measures a server that nobody has asked anything yet, and ends it.
-    fn rate(&mut self, name: &str, server: &Server, asked: Asked) -> Result<(), Failure> {
-        let before = server.cpu_ticks()?;
-        let run = self.measure(server, asked)?;
-        let ticks = server.cpu_ticks()? - before;
-        self.results.note(name, "calls/s", run.rate());
-        let all_calls = self.calls + self.calls / 10;
-        self.results.note(&format!("{name}: processor time"), "ns a call", ticks * 10_000_000 / all_calls);
-        Ok(())
-    }
-
-    /// Does each of these in every round, beginning with another one each time.
-    fn rounds<const N: usize>(&mut self, mut things: [(&str, Measure<'_>); N]) -> Result<(), Failure> {
-        self.each_round(|lab| {
-            for (name, measure) in things {
-                measure(lab, name)?;
-            }
-            things.rotate_left(1);
-            Ok(())
-        })
-    }
-
-    /// Does it once in every round.
-    fn each_round(&mut self, mut act: impl FnMut(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
-        for round in 0..self.rounds {
-            eprintln!("round {} of {}", round + 1, self.rounds);
-            act(self)?;
-        }
-        Ok(())
-    }
-
-    fn embedded<R>(
-        &mut self,
-        catalog: &Path,
-        use_it: impl FnOnce(&mut Self, &Server) -> Result<R, Failure>,
-    ) -> Result<R, Failure> {
-        let dir = self.orders_dir();
-        let server = Server::box_office(catalog, Keeping::In(&dir))?;
-        let used = use_it(self, &server);
-        drop(server);
-        fs::remove_dir_all(dir)?;
-        used
-    }
-}
 
 fn throughput(lab: &mut Lab) -> Result<(), Failure> {
     let catalog = &lab.catalog(1000)?;
@@ -259,6 +113,8 @@ fn half_load(lab: &mut Lab) -> Result<(), Failure> {
         Ok(())
     };
     lab.rounds([
+        ("echo of a check at half load", &|lab, name| half(lab, name, &Server::echo()?, Call::Check)),
+        ("echo of a creation at half load", &|lab, name| half(lab, name, &Server::echo()?, Call::Create)),
         ("check at half load", &|lab, name| {
             half(lab, name, &Server::box_office(catalog, Keeping::Nowhere)?, Call::Check)
         }),
@@ -318,6 +174,34 @@ fn orders(lab: &mut Lab) -> Result<(), Failure> {
     })?;
     let (few, many) = ("1000 orders: list of 100", "1000000 orders: list of 100");
     lab.results.compare("list of 100: of 10^6 orders ÷ of 10^3", "≈ 1", many, few);
+    Ok(())
+}
+
+fn users(lab: &mut Lab) -> Result<(), Failure> {
+    const COUNTS: [u64; 4] = [1, 1_000, 100_000, 1_000_000];
+    let catalog = &lab.catalog(1000)?;
+    // They all have the same user.
+    let asked = Asked { orders_per_user: u64::MAX, ..Asked::of(Call::Create) };
+    let mut users = Vec::new();
+    for count in COUNTS {
+        let dir = lab.orders_dir();
+        lab.ask(&Server::box_office(catalog, Keeping::In(&dir))?, asked, count, "kept")?;
+        users.push((count, dir, count));
+    }
+    lab.each_round(|lab| {
+        for (count, dir, next) in &mut users {
+            let server = Server::box_office(catalog, Keeping::In(dir))?;
+            let calls = lab.calls / 10;
+            let more = Asked { first: *next, ..asked.one_by_one() };
+            let run = lab.ask(&server, more, calls, "kept")?;
+            *next += calls;
+            lab.results.note(&format!("creation for a user of {count}"), "ns", run.quantile(0.5));
+        }
+        users.rotate_left(1);
+        Ok(())
+    })?;
+    let (few, many) = ("creation for a user of 1", "creation for a user of 1000000");
+    lab.results.compare("creation for a user of 10^6 orders ÷ of one", "≈ 1", many, few);
     Ok(())
 }
 

@@ -11,8 +11,8 @@ use std::{
 use boxoffice::wire::proto::v3::{
     BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, BookingStatus, CheckAvailabilityRequest,
     CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
-    CreateOrderRequest, CreateOrderResponse, Fees, LineItem, LineItemFulfillability, ListOrdersRequest,
-    ListOrdersResponse, Order, OrderFulfillability, Price,
+    CreateOrderRequest, CreateOrderResponse, Fees, LineItemFulfillability, ListOrdersRequest,
+    ListOrdersResponse, OrderFulfillability, Price,
     booking_service_server::{BookingService, BookingServiceServer},
     create_order_response,
     line_item_fulfillability::{ItemFulfillabilityResult, UpdatedAvailability},
@@ -95,13 +95,11 @@ impl BookingService for Echo {
         &self,
         request: Request<CreateOrderRequest>,
     ) -> Result<Response<CreateOrderResponse>, Status> {
-        let order = request.into_inner().order.unwrap_or_default();
-        let confirmed = |item| LineItem { status: BookingStatus::Confirmed.into(), ..item };
-        let order = Order {
-            order_id: ORDER_ID.into(),
-            item: order.item.into_iter().map(confirmed).collect(),
-            ..order
-        };
+        let mut order = request.into_inner().order.unwrap_or_default();
+        ORDER_ID.clone_into(&mut order.order_id);
+        for item in &mut order.item {
+            item.set_status(BookingStatus::Confirmed);
+        }
         Ok(Response::new(CreateOrderResponse { result: Some(create_order_response::Result::Order(order)) }))
     }
 

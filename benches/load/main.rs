@@ -5,6 +5,7 @@
 //! cargo bench --bench load -- closed --call create          # as fast as the server answers
 //! cargo bench --bench load -- open --call check --rate 5000 # at a rate, however slow it answers
 //! cargo bench --bench load -- compare                       # Box Office beside its limits
+//! cargo bench --bench load -- soak --minutes 30             # half of what it can, for long
 //! ```
 //!
 //! In a closed loop a caller waits for its answer before it asks again, so the load follows the
@@ -21,10 +22,12 @@ mod compare;
 mod disk;
 mod drive;
 mod echo;
+mod lab;
 mod plot;
 mod postgres;
 mod results;
 mod server;
+mod soak;
 mod tally;
 mod target;
 mod workload;
@@ -33,7 +36,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use compare::{GROUPS, Lab};
+use compare::GROUPS;
+use lab::Lab;
+use soak::Plan;
 use target::{Pace, Target};
 use workload::{Call, Workload};
 
@@ -51,6 +56,7 @@ fn main() -> Result<(), Failure> {
         }
         Some(("echo", _)) => echo::serve(),
         Some(("compare", args)) => compare(args),
+        Some(("soak", args)) => soak(args),
         Some((loop_, args)) => run(loop_, args),
         // Cargo runs every bench target when none is named; without words this one does nothing.
         None => Ok(()),
@@ -92,12 +98,32 @@ fn compare(args: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
+fn soak(args: &ArgMatches) -> Result<(), Failure> {
+    let plan = Plan {
+        minutes: number(args, "minutes").max(1),
+        slots: number(args, "slots").max(1),
+        reload_every: number(args, "reload-every").max(1),
+        drain_every: number(args, "drain-every").max(1),
+    };
+    let mut lab = Lab::new(1, number(args, "calls").max(1000))?;
+    let course = soak::soak(&mut lab, &plan)?;
+    print!("{course}");
+    if let Some(path) = args.get_one::<PathBuf>("json") {
+        std::fs::write(path, serde_json::to_vec_pretty(&course.json())?)?;
+    }
+    if let Some(path) = args.get_one::<PathBuf>("plot") {
+        plot::draw_course(path, &course)?;
+    }
+    Ok(())
+}
+
 fn workload(args: &ArgMatches) -> Result<Workload, Failure> {
     Ok(Workload {
         call: *args.get_one::<Call>("call").expect("it has a default"),
         slots: number(args, "slots").max(1),
         hot_percent: number(args, "hot"),
         orders_per_user: number(args, "orders-per-user").max(1),
+        first: 0,
         run: text(args, "run").to_owned(),
         authorization: args.get_one("authorization").map(|text: &String| text.parse()).transpose()?,
     })
@@ -125,10 +151,19 @@ fn command() -> Command {
         .arg(count("rounds", "5", "rounds"))
         .arg(count("calls", "100000", "calls of each measurement"))
         .arg(path("json", "writes what was measured"));
+    let soak = Command::new("soak")
+        .about("Half of what a server can take, for long, with reloads and drains.")
+        .arg(count("minutes", "30", "minutes"))
+        .arg(count("slots", "10000", "slots"))
+        .arg(count("reload-every", "3", "looks from one reload of the catalogue to the next"))
+        .arg(count("drain-every", "45", "looks from one drain to the next; a look takes ten seconds"))
+        .arg(count("calls", "300000", "calls to find out what it can take"))
+        .arg(path("json", "writes what was measured"))
+        .arg(path("plot", "draws it as SVG"));
     Command::new("load")
         .about("Loads a server and looks at every answer.")
         .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).global(true).hide(true))
-        .subcommands([catalog, closed, open, echo, compare])
+        .subcommands([catalog, closed, open, echo, compare, soak])
 }
 
 fn path(name: &'static str, help: &'static str) -> Arg {

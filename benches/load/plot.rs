@@ -1,10 +1,15 @@
-//! A run as a picture: how long calls took, and how many were answered from moment to moment.
+//! Pictures: of a run, how long calls took and how many were answered from moment to moment; of a long
+//! one, what must not grow.
 
 use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::{Failure, tally::Run};
+use super::{
+    Failure,
+    soak::{Course, Look},
+    tally::Run,
+};
 
 const SIZE: (u32, u32) = (900, 760);
 
@@ -63,14 +68,37 @@ fn quantiles() -> impl Iterator<Item = (u32, f64)> {
 }
 
 fn draw_rate(area: &Area<'_>, run: &Run) -> Result<(), Failure> {
-    let points: Vec<(u64, u64)> = run.rates().collect();
-    let (end, most) = points.iter().fold((1, 1), |(end, most), &(at, rate)| (end.max(at), most.max(rate)));
+    draw_lines(area, ["milliseconds since the start", "answers a second"], &[run.rates().collect()])
+}
+
+/// Draws a long run as SVG.
+pub(super) fn draw_course(path: &Path, course: &Course) -> Result<(), Failure> {
+    let picture = SVGBackend::new(path, SIZE).into_drawing_area();
+    picture.fill(&WHITE)?;
+    let line = |of: fn(&Look) -> u64| course.looks.iter().map(|look| (look.at, of(look))).collect();
+    let panels = [
+        ("memory, MiB", vec![line(|look| look.resident_kib / 1024)]),
+        ("files and sockets", vec![line(|look| look.descriptors)]),
+        ("median and p99, µs", vec![line(|look| look.median_us), line(|look| look.p99_us)]),
+    ];
+    for (area, (what, lines)) in picture.split_evenly((panels.len(), 1)).iter().zip(panels) {
+        draw_lines(area, ["seconds since the start", what], &lines)?;
+    }
+    Ok(picture.present()?)
+}
+
+/// Draws lines from zero.
+fn draw_lines(area: &Area<'_>, [x, y]: [&str; 2], lines: &[Vec<(u64, u64)>]) -> Result<(), Failure> {
+    let ends = |(end, most): (u64, u64), &(at, value): &(u64, u64)| (end.max(at), most.max(value));
+    let (end, most) = lines.iter().flatten().fold((1, 1), ends);
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .set_label_area_size(LabelAreaPosition::Left, 80)
         .set_label_area_size(LabelAreaPosition::Bottom, 45)
         .build_cartesian_2d(0..end, 0..most.saturating_add(most / 10))?;
-    chart.configure_mesh().x_desc("milliseconds since the start").y_desc("answers a second").draw()?;
-    chart.draw_series(LineSeries::new(points, BLUE.stroke_width(2)))?;
+    chart.configure_mesh().x_desc(x).y_desc(y).draw()?;
+    for line in lines {
+        chart.draw_series(LineSeries::new(line.iter().copied(), BLUE.stroke_width(2)))?;
+    }
     Ok(())
 }

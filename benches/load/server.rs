@@ -75,6 +75,25 @@ impl Server {
         Err("a server ended instead of listening".into())
     }
 
+    /// Sends it a signal.
+    pub(super) fn signal(&self, name: &str) -> Result<(), Failure> {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
+        if sent.success() { Ok(()) } else { Err(format!("{name} could not be sent").into()) }
+    }
+
+    /// Ends it in good order, and tells how long that took.
+    pub(super) fn drain(mut self) -> Result<Duration, Failure> {
+        let begun = Instant::now();
+        self.signal("TERM")?;
+        let ended = self.child.wait()?;
+        if ended.success() { Ok(begun.elapsed()) } else { Err(format!("drained: {ended}").into()) }
+    }
+
+    /// Files and sockets that it has open.
+    pub(super) fn descriptors(&self) -> Result<u64, Failure> {
+        Ok(u64::try_from(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())?)
+    }
+
     /// Memory that it has, in KiB.
     pub(super) fn resident_kib(&self) -> Result<u64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -56,6 +56,8 @@ pub(super) struct Workload {
     /// How many calls of a hundred are for the first of them.
     pub(super) hot_percent: u64,
     pub(super) orders_per_user: u64,
+    /// The number of the first call.
+    pub(super) first: u64,
     /// Tells the tokens and users of one run from those of another.
     pub(super) run: String,
     /// Who calls, if that is said.
@@ -68,6 +70,7 @@ pub(super) type Authorization = MetadataValue<Ascii>;
 impl Workload {
     /// Makes a call and reads its answer.
     pub(super) async fn make(&self, number: u64, client: &mut BookingServiceClient<Channel>) -> Answer {
+        let number = self.first + number;
         let mut chance = fastrand::Rng::with_seed(number);
         let answer = match self.kind(&mut chance) {
             Call::Check => {
@@ -131,7 +134,7 @@ impl Workload {
         CreateOrderRequest {
             idempotency_token: format!("load-{}-{number}", self.run),
             payment_processing_parameters: None,
-            order: Some(order),
+            order: Some(Box::new(order)),
         }
     }
 

@@ -80,7 +80,11 @@ impl App {
     ///
     /// # Errors
     /// [`Refusal::Unreadable`].
-    pub fn answered_before(&self, token: &str, fingerprint: Fingerprint) -> Result<Option<Order>, Refusal> {
+    pub fn answered_before(
+        &self,
+        token: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<Box<Order>>, Refusal> {
         let replay = self.store.by_token(token)?.filter(|replay| replay.fingerprint == fingerprint);
         Ok(replay.map(|replay| self.answer_again(replay)))
     }
@@ -103,7 +107,7 @@ impl App {
         Ok(created)
     }
 
-    fn answer_again(&self, replay: Replay) -> Order {
+    fn answer_again(&self, replay: Replay) -> Box<Order> {
         self.figures.orders_replayed.one();
         tracing::debug!(order_id = replay.order.id.0, "order answered again");
         replay.order
@@ -147,11 +151,12 @@ impl App {
         };
         let CreateOrder { token, fingerprint, order } = *command;
         let Plan { assessment, claims, reservation } = plan;
-        let order = placed(order, id, assessment, payment.as_ref());
+        let order = Box::new(placed(order, id, assessment, payment.as_ref()));
         let created_sec = self.now();
-        let placed = PlacedOrder { token, fingerprint, created_sec, order: order.clone(), claims, payment };
+        let placed = Arc::new(PlacedOrder { token, fingerprint, created_sec, order, claims, payment });
         let spots = placed.claims.iter().map(|claim| u64::from(claim.count)).sum();
-        self.commit(Change::Order(Box::new(placed))).await?;
+        self.commit(Change::Order(Arc::clone(&placed))).await?;
+        let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
         self.figures.count_order(spots);
         self.inventory.settle(reservation);
         tracing::debug!(order_id = order.id.0, merchant_id = order.merchant_id, "order created");

@@ -17,10 +17,10 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::ServiceExt;
 
 use super::{
-    Phase, Reception,
-    connection::{Door, Http},
+    Phase,
+    connection::{Door, Http, Reception},
     health::Standing,
-    listener::{self, Listeners},
+    listener::{Entry, Listener},
     metrics::Metrics,
 };
 use crate::{
@@ -60,8 +60,8 @@ impl AdminDoor {
 }
 
 impl Door for AdminDoor {
-    async fn answer(self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
-        let Ok(answer) = self.routes.oneshot(request).await;
+    async fn answer(&self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
+        let Ok(answer) = self.routes.clone().oneshot(request).await;
         answer.map(Body::new)
     }
 }
@@ -92,20 +92,15 @@ pub(super) struct Admin {
 
 impl Admin {
     /// Receives connections in the runtime that this is called from.
-    pub(super) fn open(listeners: Listeners, door: AdminDoor, http: Arc<Http>) -> Self {
-        let address = listeners.address();
+    pub(super) fn open(listener: Listener, door: AdminDoor, http: Arc<Http>) -> Self {
+        let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
-        let reception = Reception {
-            door,
-            http,
-            tls: None,
-            connections: connections.clone(),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            phase: watching,
-        };
-        let receive = |listener| listener::receive(listener, reception.clone());
-        let receiving = listeners.into_iter().map(receive).collect();
+        let reception = Reception { door: Arc::new(door), http, tls: None, phase: watching.clone() };
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let entry = Entry { places, connections: connections.clone(), phase: watching };
+        let mut receiving = JoinSet::new();
+        receiving.spawn(entry.receive(listener, move |arrival| arrival.serve(reception.clone(), ())));
         Self { address, phase, connections, receiving }
     }
 

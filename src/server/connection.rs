@@ -24,7 +24,7 @@ use tokio::{
 };
 use tonic::body::Body;
 
-use super::{Phase, Reception, tls::Tls};
+use super::{Phase, tls::Tls};
 use crate::{
     access::{ClientCertificate, Peer},
     config::Config,
@@ -41,13 +41,28 @@ const LAST_WORD: Duration = Duration::from_millis(200);
 const MIN_BUFFER_BYTES: usize = 8192;
 
 /// What answers the requests of a connection.
-pub(super) trait Door: Clone + Send + Sync + 'static {
+pub(super) trait Door: Send + Sync + 'static {
     /// Answers one of them, whatever it is.
     fn answer(
-        self,
+        &self,
         request: Request<Incoming>,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// What is needed to serve connections.
+pub(super) struct Reception<D> {
+    pub(super) door: Arc<D>,
+    pub(super) http: Arc<Http>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+impl<D> Clone for Reception<D> {
+    fn clone(&self) -> Self {
+        let Self { door, http, tls, phase } = self;
+        Self { door: Arc::clone(door), http: Arc::clone(http), tls: tls.clone(), phase: phase.clone() }
+    }
 }
 
 /// How connections are served.
@@ -122,7 +137,7 @@ async fn serve_stream<S, D: Door>(stream: S, peer: Peer, reception: Reception<D>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Reception { door, http, phase, .. } = reception;
+    let Reception { door, http, tls: _, phase } = reception;
     // Where nothing is said there is nothing to finish, and the protocol, once begun, would wait for
     // its first word for ever.
     let begun = in_time(http.max_silence, phase.clone(), beginning::read(stream)).await;
@@ -132,7 +147,7 @@ where
     let service = service_fn(move |request| {
         let call = calls.begin();
         // Boxed, because the protocol moves it several times.
-        let answer = Box::pin(answer(door.clone(), request, Arc::clone(&peer), leaving.clone()));
+        let answer = Box::pin(answer(Arc::clone(&door), request, Arc::clone(&peer), leaving.clone()));
         answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| Keeping::new(body, call))))
     });
     let stream = TokioIo::new(stream);
@@ -169,7 +184,7 @@ where
 /// Answers a request. Over HTTP/1.1, an answer from a server that goes ends the connection: were it
 /// ended later, that might cross with the next request, which would be lost. HTTP/2 knows better.
 async fn answer(
-    door: impl Door,
+    door: Arc<impl Door>,
     request: Request<Incoming>,
     peer: Arc<Peer>,
     phase: watch::Receiver<Phase>,

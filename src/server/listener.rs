@@ -2,12 +2,17 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
-    Phase, Reception,
-    connection::{self, Door},
+    Phase,
+    connection::{self, Door, Reception},
 };
 
 /// Connections that the system keeps for us until we get to them.
@@ -16,109 +21,118 @@ const BACKLOG: i32 = 1024;
 /// The pause after a connection could not be received, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Sockets that share one address; the system spreads connections over them.
+/// A socket that listens.
 #[derive(Debug)]
-pub(super) struct Listeners {
+pub(super) struct Listener {
     address: SocketAddr,
-    sockets: Vec<std::net::TcpListener>,
+    socket: std::net::TcpListener,
 }
 
-impl Listeners {
-    /// Binds `count` sockets to one address. Port 0 becomes a free port, the same for all.
-    ///
-    /// The first socket takes the address for itself and shares it only then: sockets that share
-    /// from the beginning would also join those of another process, and each would sell to half of
-    /// the callers.
-    pub(super) fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
-        let first = listen(address, Sharing::No)?;
-        let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
-        first.set_reuse_port(count > 1)?;
-        let more = (1..count).map(|_| listen(address, Sharing::Yes));
-        let sockets = std::iter::once(Ok(first)).chain(more).map(|socket| socket.map(Into::into));
-        Ok(Self { address, sockets: sockets.collect::<io::Result<_>>()? })
+impl Listener {
+    /// Binds a socket to an address. Port 0 becomes a free port.
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let socket = std::net::TcpListener::from(socket);
+        Ok(Self { address: socket.local_addr()?, socket })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
-
-    pub(super) fn into_iter(self) -> impl Iterator<Item = std::net::TcpListener> {
-        self.sockets.into_iter()
-    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    Yes,
-    No,
-}
-
-fn listen(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(sharing == Sharing::Yes)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
-}
-
-/// Receives connections while the server is serving, then stays for those it has until it is over.
-pub(super) async fn receive(listener: std::net::TcpListener, reception: Reception<impl Door>) {
-    let mut phase = reception.phase.clone();
-    // Whoever waits for the last connection to end waits for the last one to be received, too.
-    let receiving = reception.connections.token();
-    match TcpListener::from_std(listener) {
-        Ok(listener) => {
-            tokio::select! {
-                () = receive_all(&listener, &reception) => {}
-                _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
-            }
-            receive_waiting(&listener, &reception);
-        }
-        Err(error) => tracing::error!(%error, "a socket cannot be listened on"),
-    }
-    drop(receiving);
-    let _ = phase.wait_for(|phase| *phase == Phase::Over).await;
-}
-
-/// A place is taken for a connection that is there: a listener that nobody comes to would keep one
-/// from the others.
-async fn receive_all(listener: &TcpListener, reception: &Reception<impl Door>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                let Ok(place) = Arc::clone(&reception.places).acquire_owned().await else { return };
-                welcome(stream, address, reception, place);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be received");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Receives the connections that the system had already made for us: closing the socket would
-/// break them.
-fn receive_waiting(listener: &TcpListener, reception: &Reception<impl Door>) {
-    while let Some(Ok((stream, address))) = futures_util::FutureExt::now_or_never(listener.accept()) {
-        let Ok(place) = Arc::clone(&reception.places).try_acquire_owned() else { return };
-        welcome(stream, address, reception, place);
-    }
-}
-
-fn welcome(
-    stream: TcpStream,
+/// A connection that has been received and is to be served.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    stream: std::net::TcpStream,
     address: SocketAddr,
-    reception: &Reception<impl Door>,
-    place: tokio::sync::OwnedSemaphorePermit,
-) {
-    // Without it a small answer may wait for the acknowledgement of the one before.
-    let _ = stream.set_nodelay(true);
-    let serving = connection::serve(stream, address.ip(), reception.clone());
-    reception.connections.spawn(async move {
-        serving.await;
-        drop(place);
-    });
+    place: OwnedSemaphorePermit,
+    counted: TaskTrackerToken,
+}
+
+impl Arrival {
+    /// Serves the connection in the runtime that this is called from, and drops `kept` at its end.
+    pub(super) fn serve(self, reception: Reception<impl Door>, kept: impl Send + 'static) {
+        tokio::spawn(async move {
+            let Self { stream, address, place, counted } = self;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection::serve(stream, address.ip(), reception).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be served"),
+            }
+            drop((place, counted, kept));
+        });
+    }
+}
+
+/// Where connections come in.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// One for each connection that may be open.
+    pub(super) places: Arc<Semaphore>,
+    /// Those that are.
+    pub(super) connections: TaskTracker,
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+impl Entry {
+    /// Receives connections while the server is serving, and hands each of them on.
+    pub(super) async fn receive(self, listener: Listener, hand_on: impl Fn(Arrival)) {
+        let mut phase = self.phase.clone();
+        // Whoever waits for the last connection to end waits for the last one to be received, too.
+        let _receiving = self.connections.token();
+        match TcpListener::from_std(listener.socket) {
+            Ok(listener) => {
+                tokio::select! {
+                    () = self.receive_all(&listener, &hand_on) => {}
+                    _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
+                }
+                self.receive_waiting(&listener, &hand_on);
+            }
+            Err(error) => tracing::error!(%error, "a socket cannot be listened on"),
+        }
+    }
+
+    /// A connection takes a place when it is there, so none is kept for one that never comes.
+    async fn receive_all(&self, listener: &TcpListener, hand_on: &impl Fn(Arrival)) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+                    self.welcome(stream, address, place, hand_on);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be received");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Receives the connections that the system had already made for us: closing the socket would
+    /// break them.
+    fn receive_waiting(&self, listener: &TcpListener, hand_on: &impl Fn(Arrival)) {
+        while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
+            self.welcome(stream, address, place, hand_on);
+        }
+    }
+
+    fn welcome(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: OwnedSemaphorePermit,
+        hand_on: &impl Fn(Arrival),
+    ) {
+        // Without it a small answer may wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        match stream.into_std() {
+            Ok(stream) => hand_on(Arrival { stream, address, place, counted: self.connections.token() }),
+            Err(error) => tracing::warn!(%error, "a connection could not be handed on"),
+        }
+    }
 }

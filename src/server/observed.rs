@@ -21,29 +21,23 @@ use calls::{Asked, Call, Outcome};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A door that is observed.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Observed<D> {
     door: D,
-    desk: Arc<Desk>,
-}
-
-/// What observing takes.
-#[derive(Debug)]
-struct Desk {
     rest_base_path: Box<str>,
     figures: Arc<CallFigures>,
 }
 
 impl<D> Observed<D> {
     pub(super) fn new(door: D, rest_base_path: &str, figures: Arc<CallFigures>) -> Self {
-        Self { door, desk: Arc::new(Desk { rest_base_path: rest_base_path.into(), figures }) }
+        Self { door, rest_base_path: rest_base_path.into(), figures }
     }
 }
 
 impl<D: Door> Door for Observed<D> {
-    async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
-        let Self { door, desk } = self;
-        let asked = desk.asked(&request);
+    async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+        let Self { door, rest_base_path, figures } = self;
+        let asked = asked(&request, rest_base_path);
         let span = span(asked);
         let trace_id = traces::join(&span, request.headers());
         let given_id = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
@@ -51,7 +45,7 @@ impl<D: Door> Door for Observed<D> {
         let id = header(served.id());
         span.record("request_id", served.id());
         let work = async {
-            let sighting = Sighting::begin(&desk.figures, asked, span.clone());
+            let sighting = Sighting::begin(figures, asked, span.clone());
             let mut answer = door.answer(request, peer).await;
             sighting.end(outcome(asked.door, &answer));
             if let Some(id) = id {
@@ -63,13 +57,11 @@ impl<D: Door> Door for Observed<D> {
     }
 }
 
-impl Desk {
-    fn asked(&self, request: &Request<Incoming>) -> Asked {
-        let path = request.uri().path();
-        match Spoken::by(request) {
-            door @ Spoken::Rest => Asked { door, method: rest::method_at(&self.rest_base_path, path) },
-            door @ (Spoken::Grpc | Spoken::GrpcWeb) => Asked::over_grpc(door, path),
-        }
+fn asked(request: &Request<Incoming>, rest_base_path: &str) -> Asked {
+    let path = request.uri().path();
+    match Spoken::by(request) {
+        door @ Spoken::Rest => Asked { door, method: rest::method_at(rest_base_path, path) },
+        door @ (Spoken::Grpc | Spoken::GrpcWeb) => Asked::over_grpc(door, path),
     }
 }
 

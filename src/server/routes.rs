@@ -8,13 +8,13 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use tokio::time::timeout;
 use tonic::{Code, Status, body::Body, service::Routes};
 use tonic_health::pb::health_server::{Health, HealthServer, SERVICE_NAME as HEALTH};
 use tonic_reflection::server::{Builder, Error};
 use tonic_web::GrpcWebLayer;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 use super::{
     connection::{Door, Keeping},
@@ -39,7 +39,9 @@ const ENCODINGS: &str = "grpc-accept-encoding";
 /// Both doors. They share their connections; a request says which of them it wants.
 #[derive(Debug, Clone)]
 pub(super) struct Doors {
-    pub(super) grpc: Routes,
+    pub(super) booking: BookingServiceServer<GrpcDoor>,
+    /// What else answers over gRPC.
+    pub(super) others: Routes,
     pub(super) rest: RestDoor,
     pub(super) gate: Gate,
 }
@@ -55,23 +57,32 @@ pub(super) struct Gate {
 }
 
 impl Door for Doors {
-    async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         match Spoken::by(&request) {
-            Spoken::Grpc => self.answer_grpc(request.map(Body::new), peer).await,
+            Spoken::Grpc => self.answer_grpc(request, &peer).await,
             // Boxed, because room for them would have to be made and moved for every call over gRPC.
-            Spoken::GrpcWeb => Box::pin(self.answer_grpc_web(request, peer)).await,
-            Spoken::Rest => Box::pin(self.answer_rest(request, peer)).await,
+            Spoken::GrpcWeb => Box::pin(self.clone().answer_grpc_web(request, peer)).await,
+            Spoken::Rest => Box::pin(self.answer_rest(request, &peer)).await,
         }
     }
 }
 
 impl Doors {
-    async fn answer_grpc(self, request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
-        let Self { grpc, gate, .. } = self;
+    async fn answer_grpc<B>(&self, request: Request<B>, peer: &Peer) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+    {
+        let Self { gate, .. } = self;
         let answered = gate.in_time(async {
-            let is_health = service(request.uri().path()) == Some(HEALTH);
-            let pass = gate.let_in(Entrance::Grpc, request.headers(), is_health, &peer).await?;
-            let Ok(answer) = grpc.oneshot(request).await;
+            let service = service(request.uri().path());
+            let (is_booking, is_health) = (service == Some(SERVICE_NAME), service == Some(HEALTH));
+            let pass = gate.let_in(Entrance::Grpc, request.headers(), is_health, peer).await?;
+            // Not by way of the routes, which would take some more hands for every call.
+            let Ok(answer) = if is_booking {
+                self.booking.clone().call(request).await
+            } else {
+                self.others.clone().oneshot(request.map(Body::new)).await
+            };
             Ok(keeping(pass, name_refusal(answer)))
         });
         answered.await.unwrap_or_else(|problem| Status::from(problem).into_http())
@@ -79,19 +90,20 @@ impl Doors {
 
     /// Answers a browser: the same call, with what it cannot read at the end of a stream inside it.
     async fn answer_grpc_web(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
-        let calls = service_fn(move |request| {
-            self.clone().answer_grpc(request, Arc::clone(&peer)).map(Ok::<_, Infallible>)
+        let calls = service_fn(move |request: Request<Body>| {
+            let (doors, peer) = (self.clone(), Arc::clone(&peer));
+            async move { Ok::<_, Infallible>(doors.answer_grpc(request, &peer).await) }
         });
         let Ok(answer) = GrpcWebLayer::new().layer(calls).oneshot(request).await;
         answer
     }
 
-    async fn answer_rest(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+    async fn answer_rest(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let Self { rest, gate, .. } = self;
         let verb = request.method().clone();
         let answered = gate.in_time(async {
             let is_health = rest.is_health(request.uri().path());
-            let pass = gate.let_in(Entrance::Rest, request.headers(), is_health, &peer).await?;
+            let pass = gate.let_in(Entrance::Rest, request.headers(), is_health, peer).await?;
             Ok(keeping(pass, rest.answer(request).await))
         });
         answered.await.unwrap_or_else(|problem| rest::answer_to(&verb, rest::refuse(&problem)))
@@ -177,21 +189,16 @@ fn service(path: &str) -> Option<&str> {
     Some(service)
 }
 
-/// What answers over gRPC.
-pub(super) fn grpc(
-    door: BookingServiceServer<GrpcDoor>,
-    health: HealthServer<impl Health>,
-) -> Result<Routes, Error> {
+/// What answers over gRPC beside the contract.
+pub(super) fn others(health: HealthServer<impl Health>) -> Result<Routes, Error> {
     let described = || {
         Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes = Routes::new(door)
-        .add_service(health)
-        .add_service(described().build_v1()?)
-        .add_service(described().build_v1alpha()?);
+    let routes =
+        Routes::new(health).add_service(described().build_v1()?).add_service(described().build_v1alpha()?);
     Ok(routes.prepare())
 }
 

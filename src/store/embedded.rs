@@ -32,6 +32,7 @@ use super::{
 };
 use crate::domain::order::{Order, OrderId};
 
+mod entry;
 mod figures;
 mod handoff;
 mod journals;
@@ -39,6 +40,7 @@ mod keys;
 mod mark;
 mod writer;
 
+use entry::Entry;
 use figures::WriterFigures;
 use handoff::{Batches, Intake, handoff};
 use journals::KeptJournals;
@@ -55,7 +57,7 @@ const MARK: &str = "acknowledged";
 pub struct EmbeddedStore {
     records: Keyspace,
     names: Names,
-    intake: Intake<Change>,
+    intake: Intake<Entry>,
     state: watch::Receiver<StoreState>,
     /// The sequence number of the last order when the store was opened.
     last_sequence: u64,
@@ -102,7 +104,6 @@ impl EmbeddedStore {
         let writer = Writer {
             database,
             records: records.clone(),
-            names: names.clone(),
             last_sequence,
             mark,
             state: state_sender,
@@ -140,7 +141,7 @@ impl EmbeddedStore {
 
 impl Store for EmbeddedStore {
     fn commit(&self, change: Change) -> Committed {
-        Box::pin(self.intake.hand_in(change))
+        Box::pin(self.intake.hand_in(Entry::new(&change, &self.names)))
     }
 
     fn order_id(&self, token: &str) -> OrderId {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Shelves {
-    orders: HashMap<Name, PlacedOrder>,
+    orders: HashMap<Name, Arc<PlacedOrder>>,
     by_user: HashMap<String, Vec<Name>>,
     failed_attempts: HashMap<String, u32>,
     prices: PriceBook,
@@ -52,7 +52,7 @@ impl MemoryStore {
             Change::Order(placed) => {
                 let name = self.names.of_token(&placed.token);
                 shelves.by_user.entry(placed.order.customer.user_id.clone()).or_default().push(name);
-                shelves.orders.insert(name, *placed);
+                shelves.orders.insert(name, placed);
             }
             Change::PaymentIntent(_) => {}
             Change::PaymentEnded(attempt) => {
@@ -88,7 +88,7 @@ impl Store for MemoryStore {
             Selection::Ids(ids) => names::each_once(ids),
         };
         let found = names.iter().filter_map(|name| shelves.orders.get(name));
-        let sized = found.map(|placed| (record::encode_order(placed, 0).len(), placed.order.clone()));
+        let sized = found.map(|placed| (record::encode_order(placed).len(), Order::clone(&placed.order)));
         super::within_limit(sized, limit_bytes)
     }
 

@@ -13,20 +13,31 @@ use crate::{
     wire::{from_proto, proto::store as wire, to_proto},
 };
 
-/// The record of an order, the `sequence`-th of its store.
+/// Bytes that the number of an order takes at most.
+const NUMBER_BYTES: usize = 11;
+
+/// The record of an order that has no number yet.
 #[must_use]
-pub fn encode_order(placed: &PlacedOrder, sequence: u64) -> Vec<u8> {
+pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
     let PlacedOrder { token, fingerprint, created_sec, order, claims, payment } = placed;
     let record = wire::OrderRecord {
         token: token.clone(),
         fingerprint: fingerprint.to_vec(),
-        sequence,
+        sequence: 0,
         created_sec: *created_sec,
-        order: Some(to_proto::order(order)),
+        order: Some(to_proto::order(Order::clone(order))),
         claim: claims.iter().map(encode_claim).collect(),
         payment: payment.as_ref().map(|attempt| attempt_record(attempt, &order.id)),
     };
-    record.encode_to_vec()
+    let mut bytes = Vec::with_capacity(record.encoded_len() + NUMBER_BYTES);
+    record.encode_raw(&mut bytes);
+    bytes
+}
+
+/// Makes the record that of the `sequence`-th order of its store: fields of a message may come in any
+/// order, and those that are not set take no room.
+pub fn number_order(record: &mut Vec<u8>, sequence: u64) {
+    wire::OrderRecord { sequence, ..Default::default() }.encode_raw(record);
 }
 
 /// What a token has led to.
@@ -39,7 +50,7 @@ pub fn decode_replay(bytes: &[u8]) -> Result<Replay, StoreError> {
         .fingerprint
         .try_into()
         .map_err(|_| unreadable("an order's fingerprint has the wrong length"))?;
-    Ok(Replay { fingerprint, order: known_order(record.order)? })
+    Ok(Replay { fingerprint, order: Box::new(known_order(record.order)?) })
 }
 
 /// The order in a record.
@@ -55,7 +66,7 @@ pub fn decode_order(bytes: &[u8]) -> Result<Order, StoreError> {
 /// # Errors
 /// [`StoreError::Unreadable`].
 pub fn decode_claims(bytes: &[u8]) -> Result<(u64, Vec<NamedClaim>), StoreError> {
-    let record = decode::<wire::OrderRecord>(bytes)?;
+    let record = decode::<wire::OrderClaims>(bytes)?;
     let claims = record.claim.into_iter().map(decode_claim).collect::<Result<_, _>>()?;
     Ok((record.sequence, claims))
 }
@@ -194,4 +205,34 @@ fn decode_price(entry: wire::PriceEntry) -> Result<PriceEntry, StoreError> {
     let current = money(current_micros, &currency_code)?;
     let previous = previous_micros.map(|micros| Money::from_micros(micros, current.currency()));
     Ok(PriceEntry { merchant_id, service_id, ticket_id, current, previous })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both messages describe the same bytes.
+    #[test]
+    fn claims_are_read_without_the_rest_of_an_order() {
+        let claim = NamedClaim {
+            merchant_id: "museum".into(),
+            service_id: "entry".into(),
+            start_sec: 1_800_000_000,
+            duration_sec: 3600,
+            ticket_id: Some("adult".into()),
+            count: 2,
+        };
+        let placed = PlacedOrder {
+            token: "token".into(),
+            fingerprint: [7; 32],
+            created_sec: 1_700_000_000,
+            order: Box::new(known_order(Some(crate::wire::proto::v3::Order::default())).unwrap()),
+            claims: vec![claim.clone(), NamedClaim { ticket_id: None, ..claim }],
+            payment: None,
+        };
+        let mut bytes = encode_order(&placed);
+        number_order(&mut bytes, u64::MAX);
+        assert_eq!(decode_claims(&bytes), Ok((u64::MAX, placed.claims)));
+        assert_eq!(decode_order(&bytes), Ok(*placed.order));
+    }
 }

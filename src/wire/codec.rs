@@ -6,11 +6,20 @@ use std::marker::PhantomData;
 use prost::{Message, bytes::Buf};
 use tonic::{
     Status,
-    codec::{Codec, DecodeBuf, Decoder},
+    codec::{BufferSettings, Codec, DecodeBuf, Decoder},
 };
 use tonic_prost::ProstEncoder;
 
 use super::codes::Problem;
+
+/// Bytes that are set aside for a message, and bytes of an answer that are sent before more of it is
+/// made. Most messages have a few hundred bytes; a longer one gets more room as it grows.
+const BUFFERS: (usize, usize) = (1024, 32 * 1024);
+
+fn buffers() -> BufferSettings {
+    let (set_aside, sent) = BUFFERS;
+    BufferSettings::new(set_aside, sent)
+}
 
 /// Encodes `T` and decodes `U`.
 #[derive(Debug)]
@@ -33,7 +42,7 @@ where
     type Decoder = ContractDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder::default()
+        ProstEncoder::new(buffers())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
@@ -53,5 +62,9 @@ impl<U: Message + Default> Decoder for ContractDecoder<U> {
         U::decode(buf.copy_to_bytes(buf.remaining()))
             .map(Some)
             .map_err(|error| Problem::Malformed(error.to_string()).into())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }

@@ -67,7 +67,7 @@ pub fn create_request(
         violations.require("order");
     }
     let order = order.and_then(|order| {
-        new_order(order, payment_processing_parameters, limits, is_merchant, &mut violations)
+        new_order(*order, payment_processing_parameters, limits, is_merchant, &mut violations)
     });
     match (order, violations.into_result()) {
         (Some(order), Ok(())) => Ok(Box::new(CreateOrder { token, fingerprint, order })),
@@ -182,7 +182,7 @@ fn resources(ids: v3::ResourceIds) -> Resources {
 
 fn new_order(
     order: v3::Order,
-    processing: Option<v3::PaymentProcessingParameters>,
+    processing: Option<Box<v3::PaymentProcessingParameters>>,
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
     violations: &mut Violations,
@@ -224,7 +224,7 @@ fn known_customer(
 }
 
 fn payment_method(
-    processing: Option<v3::PaymentProcessingParameters>,
+    processing: Option<Box<v3::PaymentProcessingParameters>>,
     challenge: Option<PaymentChallenge>,
     violations: &mut Violations,
 ) -> Option<PaymentMethod> {
@@ -241,7 +241,7 @@ fn payment_method(
         version: _,
         payment_processor: _,
         tokenization_config: _,
-    } = processing;
+    } = *processing;
     let token = if unparsed_payment_method_token.is_empty() {
         payment_method_token
     } else {

@@ -21,7 +21,6 @@ mod ext {
                     clippy::cloned_instead_of_copied,
                     clippy::default_trait_access,
                     clippy::doc_markdown,
-                    clippy::large_enum_variant,
                     clippy::missing_errors_doc,
                     clippy::must_use_candidate,
                     clippy::too_many_lines,

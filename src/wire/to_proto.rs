@@ -40,7 +40,7 @@ pub fn check_response(checked: Checked) -> v3::CheckOrderFulfillabilityResponse 
 pub fn create_response(created: Created) -> v3::CreateOrderResponse {
     use v3::create_order_response::Result as Wire;
     let result = match created {
-        Ok(created) => Wire::Order(order(&created)),
+        Ok(created) => Wire::Order(Box::new(order(*created))),
         Err(failure) => Wire::OrderFailure(order_failure(failure)),
     };
     v3::CreateOrderResponse { result: Some(result) }
@@ -48,8 +48,8 @@ pub fn create_response(created: Created) -> v3::CreateOrderResponse {
 
 /// A list of orders.
 #[must_use]
-pub fn list_response(orders: &[Order]) -> v3::ListOrdersResponse {
-    v3::ListOrdersResponse { order: orders.iter().map(order).collect() }
+pub fn list_response(orders: Vec<Order>) -> v3::ListOrdersResponse {
+    v3::ListOrdersResponse { order: orders.into_iter().map(order).collect() }
 }
 
 /// What was seen of slots.
@@ -113,14 +113,14 @@ fn resource_ids(resources: Resources) -> v3::ResourceIds {
 
 /// An order, in an answer as on record.
 #[must_use]
-pub fn order(order: &Order) -> v3::Order {
+pub fn order(order: Order) -> v3::Order {
     let Order { id, merchant_id, customer: who, payment, items } = order;
     v3::Order {
-        order_id: id.0.clone(),
+        order_id: id.0,
         user_information: Some(customer(who)),
-        payment_information: payment.as_ref().map(payment_information),
-        merchant_id: merchant_id.clone(),
-        item: items.iter().map(booked_item).collect(),
+        payment_information: payment.map(payment_information),
+        merchant_id,
+        item: items.into_iter().map(booked_item).collect(),
     }
 }
 
@@ -198,7 +198,7 @@ fn fulfillability(verdict: Fulfillability) -> v3::OrderFulfillability {
 
 fn item_fulfillability(verdict: ItemFulfillability) -> v3::LineItemFulfillability {
     let ItemFulfillability { line, result, reason, spots_open, price_change, ticket_types } = verdict;
-    let mut item = line_item(&line);
+    let mut item = line_item(line);
     item.warning_reason = price_change.map_or(0, |change| warning_reason(change).into());
     let (result, violated) = item_result(result);
     v3::LineItemFulfillability {
@@ -323,45 +323,39 @@ fn price(money: Money) -> v3::Price {
     }
 }
 
-fn price_tag(tag: &PriceTag) -> v3::Price {
+fn price_tag(tag: PriceTag) -> v3::Price {
     let PriceTag { micros, currency_code, pricing_option_tag } = tag;
-    v3::Price {
-        price_micros: *micros,
-        currency_code: currency_code.clone(),
-        pricing_option_tag: pricing_option_tag.clone(),
-    }
+    v3::Price { price_micros: micros, currency_code, pricing_option_tag }
 }
 
-fn booked_item(item: &BookedItem) -> v3::LineItem {
+fn booked_item(item: BookedItem) -> v3::LineItem {
     let BookedItem { line, status } = item;
-    v3::LineItem { status: booking_status(*status).into(), ..line_item(line) }
+    v3::LineItem { status: booking_status(status).into(), ..line_item(line) }
 }
 
-fn line_item(line: &LineItem) -> v3::LineItem {
+fn line_item(line: LineItem) -> v3::LineItem {
     let LineItem { service_id, start_sec, duration_sec, tickets, price, answers } = line;
     v3::LineItem {
-        service_id: service_id.clone(),
-        start_sec: *start_sec,
-        duration_sec: *duration_sec,
-        tickets: tickets.iter().map(ordered_tickets).collect(),
-        price: price.as_ref().map(price_tag),
+        service_id,
+        start_sec,
+        duration_sec,
+        tickets: tickets.into_iter().map(ordered_tickets).collect(),
+        price: price.map(price_tag),
         status: 0,
-        intake_form_answers: answers.as_deref().map(intake_form_answers),
+        intake_form_answers: answers.map(intake_form_answers),
         warning_reason: 0,
     }
 }
 
-fn ordered_tickets(tickets: &OrderedTickets) -> v3::line_item::OrderedTickets {
+fn ordered_tickets(tickets: OrderedTickets) -> v3::line_item::OrderedTickets {
     let OrderedTickets { ticket_id, count } = tickets;
-    v3::line_item::OrderedTickets { ticket_id: ticket_id.clone(), count: *count }
+    v3::line_item::OrderedTickets { ticket_id, count }
 }
 
-fn intake_form_answers(answers: &[IntakeAnswer]) -> v3::IntakeFormAnswers {
-    let answer = |IntakeAnswer { question_id, responses }: &IntakeAnswer| v3::IntakeFormFieldAnswer {
-        id: question_id.clone(),
-        response: responses.clone(),
-    };
-    v3::IntakeFormAnswers { answer: answers.iter().map(answer).collect() }
+fn intake_form_answers(answers: Vec<IntakeAnswer>) -> v3::IntakeFormAnswers {
+    let answer =
+        |IntakeAnswer { question_id: id, responses: response }| v3::IntakeFormFieldAnswer { id, response };
+    v3::IntakeFormAnswers { answer: answers.into_iter().map(answer).collect() }
 }
 
 fn booking_status(status: BookingStatus) -> v3::BookingStatus {
@@ -377,32 +371,26 @@ fn booking_status(status: BookingStatus) -> v3::BookingStatus {
     }
 }
 
-fn customer(customer: &Customer) -> v3::UserInformation {
+fn customer(customer: Customer) -> v3::UserInformation {
     let Customer { user_id, given_name, family_name, address, telephone, email, language_code } = customer;
     v3::UserInformation {
-        user_id: user_id.clone(),
-        given_name: given_name.clone(),
-        family_name: family_name.clone(),
-        address: address.as_ref().map(postal_address),
-        telephone: telephone.clone(),
-        email: email.clone(),
-        language_code: language_code.clone(),
+        user_id,
+        given_name,
+        family_name,
+        address: address.map(postal_address),
+        telephone,
+        email,
+        language_code,
     }
 }
 
-fn postal_address(address: &PostalAddress) -> v3::PostalAddress {
+fn postal_address(address: PostalAddress) -> v3::PostalAddress {
     let PostalAddress { country, locality, region, postal_code, street_address } = address;
-    v3::PostalAddress {
-        country: country.clone(),
-        locality: locality.clone(),
-        region: region.clone(),
-        postal_code: postal_code.clone(),
-        street_address: street_address.clone(),
-    }
+    v3::PostalAddress { country, locality, region, postal_code, street_address }
 }
 
 /// Fraud signals and challenge answers belong to a request and are never answered.
-fn payment_information(payment: &PaymentDetails) -> v3::PaymentInformation {
+fn payment_information(payment: PaymentDetails) -> v3::PaymentInformation {
     let PaymentDetails {
         prepayment: status,
         transaction_id,
@@ -417,18 +405,18 @@ fn payment_information(payment: &PaymentDetails) -> v3::PaymentInformation {
     } = payment;
     v3::PaymentInformation {
         prepayment_status: status.map_or(0, |status| prepayment(status).into()),
-        payment_transaction_id: transaction_id.clone(),
-        price: price.as_ref().map(price_tag),
-        tax_amount: tax_amount.as_ref().map(price_tag),
-        fees: fees.as_ref().map(price_tag),
-        fees_and_taxes: fees_and_taxes.as_ref().map(price_tag),
-        deposit: terms.as_ref().map(deposit),
-        no_show_fee: no_show.as_ref().map(no_show_fee),
+        payment_transaction_id: transaction_id,
+        price: price.map(price_tag),
+        tax_amount: tax_amount.map(price_tag),
+        fees: fees.map(price_tag),
+        fees_and_taxes: fees_and_taxes.map(price_tag),
+        deposit: terms.map(deposit),
+        no_show_fee: no_show.map(no_show_fee),
         payment_processed_by: processor.map_or(0, |processor| processed_by(processor).into()),
         fraud_signals: String::new(),
         pa_response: String::new(),
         md_merchant_data: String::new(),
-        payment_id: option.as_ref().map(payment_option),
+        payment_id: option.map(payment_option),
     }
 }
 
@@ -449,26 +437,26 @@ fn processed_by(processor: PaymentProcessor) -> v3::payment_information::Payment
     }
 }
 
-fn payment_option(option: &PaymentOption) -> v3::payment_information::PaymentId {
+fn payment_option(option: PaymentOption) -> v3::payment_information::PaymentId {
     use v3::payment_information::PaymentId as Wire;
     match option {
-        PaymentOption::Merchant(id) => Wire::PaymentOptionId(id.clone()),
-        PaymentOption::Customer(id) => Wire::UserPaymentOptionId(id.clone()),
+        PaymentOption::Merchant(id) => Wire::PaymentOptionId(id),
+        PaymentOption::Customer(id) => Wire::UserPaymentOptionId(id),
     }
 }
 
-fn deposit(deposit: &Deposit) -> v3::Deposit {
+fn deposit(deposit: Deposit) -> v3::Deposit {
     let Deposit { amount, min_advance_cancellation_sec, kind } = deposit;
     v3::Deposit {
-        deposit: amount.as_ref().map(price_tag),
-        min_advance_cancellation_sec: *min_advance_cancellation_sec,
-        deposit_type: price_type(*kind).into(),
+        deposit: amount.map(price_tag),
+        min_advance_cancellation_sec,
+        deposit_type: price_type(kind).into(),
     }
 }
 
-fn no_show_fee(fee: &NoShowFee) -> v3::NoShowFee {
+fn no_show_fee(fee: NoShowFee) -> v3::NoShowFee {
     let NoShowFee { amount, kind } = fee;
-    v3::NoShowFee { fee: amount.as_ref().map(price_tag), fee_type: price_type(*kind).into() }
+    v3::NoShowFee { fee: amount.map(price_tag), fee_type: price_type(kind).into() }
 }
 
 fn price_type(kind: PriceType) -> v3::PriceType {

@@ -188,7 +188,7 @@ fn paid_order(number: i64) -> CreateOrderRequest {
         md_merchant_data: text("data"),
         payment_id: Some(PaymentId::PaymentOptionId(text("option"))),
     });
-    request.payment_processing_parameters = Some(processing());
+    request.payment_processing_parameters = Some(Box::new(processing()));
     request
 }
 
@@ -313,7 +313,7 @@ fn judge_created(created: CreateOrderResponse, sent: &[u8], what: &str) -> Optio
     match created.result.unwrap_or_else(|| panic!("{what}: neither an order nor a failure")) {
         Outcome::Order(order) => {
             judge_order(&order, what);
-            Some(order)
+            Some(*order)
         }
         Outcome::OrderFailure(failure) => {
             let asked = CreateOrderRequest::decode(sent).unwrap();

@@ -136,7 +136,7 @@ async fn trade(
         let request = request(round, name, number, payment_tokens[number % payment_tokens.len()]);
         match shop.create(&request).await {
             Ok(Outcome::Order(order)) => {
-                all.push(Asked { request, acknowledged: Some(order) });
+                all.push(Asked { request, acknowledged: Some(*order) });
                 let _ = acknowledge.send(());
             }
             Ok(Outcome::OrderFailure(_)) => {}
@@ -178,8 +178,8 @@ async fn verify(book: &mut Book, shop: &Shop) {
     for asked in &mut book.asked[book.verified..] {
         let answer = shop.create(&asked.request).await.unwrap();
         match (answer, &asked.acknowledged) {
-            (Outcome::Order(order), Some(before)) => assert_eq!(order, *before, "the same token"),
-            (Outcome::Order(order), None) => asked.acknowledged = Some(order),
+            (Outcome::Order(order), Some(before)) => assert_eq!(*order, *before, "the same token"),
+            (Outcome::Order(order), None) => asked.acknowledged = Some(*order),
             (Outcome::OrderFailure(failure), Some(before)) => panic!("{failure:?} after {before:?}"),
             (Outcome::OrderFailure(_), None) => {}
         }

@@ -572,7 +572,7 @@ fn encoded_otherwise(request: &CreateOrderRequest) -> Vec<u8> {
     };
     let parameters = request.payment_processing_parameters.as_ref().unwrap();
     let map = &parameters.tokenization_config.as_ref().unwrap().tokenization_parameter;
-    let without_map = PaymentProcessingParameters { tokenization_config: None, ..parameters.clone() };
+    let without_map = PaymentProcessingParameters { tokenization_config: None, ..*parameters.clone() };
     let pieces = map.iter().rev().map(parameter).chain([without_map]);
     let mut bytes =
         [unknown, field(3, request.idempotency_token.as_bytes()), field(1, &order.concat())].concat();

@@ -2,7 +2,7 @@
 
 use boxoffice::wire::proto::v3::{
     CheckOrderFulfillabilityRequest, CreateOrderRequest, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem,
-    ListOrdersRequest, PaymentProcessingParameters, PostalAddress, UserInformation,
+    ListOrdersRequest, PostalAddress, UserInformation,
     list_orders_request::{Ids, OrderIds},
 };
 use prost::Message;
@@ -77,7 +77,7 @@ fn orders() -> Vec<CreateOrderRequest> {
     last(|request| customer(request).given_name = personal(&"given".repeat(20)));
     last(|request| customer(request).user_id = personal(&"user".repeat(1000)));
     last(|request| request.payment_processing_parameters = None);
-    last(|request| request.payment_processing_parameters = Some(PaymentProcessingParameters::default()));
+    last(|request| request.payment_processing_parameters = Some(Box::default()));
     last(|request| request.idempotency_token.clear());
     orders
 }

@@ -334,7 +334,7 @@ pub(crate) fn order_request(
     CreateOrderRequest {
         idempotency_token: token.into(),
         payment_processing_parameters: None,
-        order: Some(Order {
+        order: Some(Box::new(Order {
             order_id: String::new(),
             merchant_id: merchant.into(),
             user_information: Some(UserInformation {
@@ -348,17 +348,17 @@ pub(crate) fn order_request(
             }),
             payment_information: None,
             item: items.into_iter().map(|item| item.0).collect(),
-        }),
+        })),
     }
 }
 
 /// The same request, for us to charge with this payment token.
 pub(crate) fn paid_with(mut request: CreateOrderRequest, payment_token: &str) -> CreateOrderRequest {
     payment_information(&mut request).payment_processed_by = PaymentProcessedBy::ProcessedByPartner.into();
-    request.payment_processing_parameters = Some(PaymentProcessingParameters {
+    request.payment_processing_parameters = Some(Box::new(PaymentProcessingParameters {
         unparsed_payment_method_token: payment_token.into(),
         ..PaymentProcessingParameters::default()
-    });
+    }));
     request
 }
 
@@ -477,7 +477,7 @@ impl Created {
     /// The order; a failure fails the test.
     pub(crate) fn order(self) -> Order {
         match self.0.result {
-            Some(create_order_response::Result::Order(order)) => order,
+            Some(create_order_response::Result::Order(order)) => *order,
             other => panic!("not an order: {other:?}"),
         }
     }

@@ -6,17 +6,27 @@
 
 use std::sync::{Arc, mpsc};
 
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{figures::Count, store::StoreError};
 
+/// What came of a batch.
+type Outcome = Result<(), StoreError>;
+
+/// Where a caller is told what came of its change.
+type Done = oneshot::Sender<Outcome>;
+
 /// Who waits for a change to be written.
-type Caller = oneshot::Sender<Result<(), StoreError>>;
+struct Caller {
+    done: Done,
+    /// The runtime that it waits in.
+    home: Option<Handle>,
+}
 
 /// A change that waits to be written, and who waits for it.
 struct Waiting<C> {
     change: C,
-    done: Caller,
+    caller: Caller,
 }
 
 /// Where changes are handed in.
@@ -48,10 +58,11 @@ pub(super) fn handoff<C>(most: usize) -> (Intake<C>, Batches<C>) {
 
 impl<C> Intake<C> {
     /// Hands a change in and gives what comes of it. It is on its way even if nobody waits for that.
-    pub(super) fn hand_in(&self, change: C) -> impl Future<Output = Result<(), StoreError>> + use<C> {
+    pub(super) fn hand_in(&self, change: C) -> impl Future<Output = Outcome> + use<C> {
         let (done, written) = oneshot::channel();
+        let caller = Caller { done, home: Handle::try_current().ok() };
         self.traffic.handed_in.one();
-        let sent = self.sender.send(Waiting { change, done }).is_ok();
+        let sent = self.sender.send(Waiting { change, caller }).is_ok();
         async move {
             let stopped = || StoreError::Failed("the writer has stopped".to_owned());
             if !sent {
@@ -72,15 +83,12 @@ impl<C> Intake<C> {
 impl<C> Batches<C> {
     /// Writes one batch after another and answers those who wait for it, until nobody can hand in
     /// any more.
-    pub(super) fn serve(&self, mut write: impl FnMut(&[C]) -> Result<(), StoreError>) {
+    pub(super) fn serve(&self, mut write: impl FnMut(Vec<C>) -> Outcome) {
         let mut outcome = Ok(());
         while let Some((changes, callers)) = self.next() {
-            outcome = outcome.and_then(|()| write(&changes));
+            outcome = outcome.and_then(|()| write(changes));
             self.traffic.answered.add(u64::try_from(callers.len()).unwrap_or(u64::MAX));
-            for done in callers {
-                // Who has stopped waiting is told nothing; the change stands all the same.
-                let _ = done.send(outcome.clone());
-            }
+            tell(callers, &outcome);
         }
     }
 
@@ -88,7 +96,7 @@ impl<C> Batches<C> {
     fn next(&self) -> Option<(Vec<C>, Vec<Caller>)> {
         let first = self.first()?;
         let batch = std::iter::once(first).chain(self.waiting.try_iter()).take(self.most);
-        Some(batch.map(|Waiting { change, done }| (change, done)).unzip())
+        Some(batch.map(|Waiting { change, caller }| (change, caller)).unzip())
     }
 
     fn first(&self) -> Option<Waiting<C>> {
@@ -97,6 +105,33 @@ impl<C> Batches<C> {
             return first.ok();
         }
         self.waiting.recv().ok()
+    }
+}
+
+/// Tells everyone. To wake somebody in a runtime from outside takes a system call, so every runtime is
+/// woken once and tells those who wait in it.
+fn tell(callers: Vec<Caller>, outcome: &Outcome) {
+    let mut homes: Vec<(Handle, Vec<Done>)> = Vec::new();
+    for Caller { done, home } in callers {
+        let Some(home) = home else {
+            tell_all([done], outcome);
+            continue;
+        };
+        match homes.iter_mut().find(|(known, _)| known.id() == home.id()) {
+            Some((_, waiting)) => waiting.push(done),
+            None => homes.push((home, vec![done])),
+        }
+    }
+    for (home, waiting) in homes {
+        let outcome = outcome.clone();
+        home.spawn(async move { tell_all(waiting, &outcome) });
+    }
+}
+
+/// Who has stopped waiting is told nothing; the change stands all the same.
+fn tell_all(waiting: impl IntoIterator<Item = Done>, outcome: &Outcome) {
+    for done in waiting {
+        let _ = done.send(outcome.clone());
     }
 }
 

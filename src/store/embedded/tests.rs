@@ -41,13 +41,13 @@ fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
         token: token.into(),
         fingerprint: [7; 32],
         created_sec: 1_700_000_000,
-        order: Order {
+        order: Box::new(Order {
             id: store.order_id(token),
             merchant_id: "museum".into(),
             customer: Customer { user_id: user_id.into(), ..Customer::default() },
             payment: None,
             items: Vec::new(),
-        },
+        }),
         claims: vec![claim(2)],
         payment: None,
     }
@@ -68,7 +68,7 @@ fn ended(token: &str, outcome: PaymentOutcome) -> PaymentAttempt {
 }
 
 async fn order(store: &dyn Store, token: &str, user_id: &str) {
-    store.commit(Change::Order(Box::new(placed(store, token, user_id)))).await.unwrap();
+    store.commit(Change::Order(Arc::new(placed(store, token, user_id)))).await.unwrap();
 }
 
 fn listed(store: &dyn Store, selection: &Selection) -> Vec<OrderId> {
@@ -140,7 +140,7 @@ async fn a_payment_intent_stays_until_its_payment_has_ended() {
         payment: Some(ended("paid", PaymentOutcome::Captured)),
         ..placed(&store, "paid", "ada")
     };
-    store.commit(Change::Order(Box::new(paid))).await.unwrap();
+    store.commit(Change::Order(Arc::new(paid))).await.unwrap();
     drop(store);
     let store = open(&dir);
     let (recovered, _) = recovered(&store);

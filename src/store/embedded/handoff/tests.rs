@@ -3,6 +3,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use futures_util::{FutureExt, future::join_all};
+
 use super::*;
 use crate::tests::schedules::{Stage, every_schedule, point, wait_for};
 
@@ -28,7 +30,7 @@ struct Disk {
 }
 
 impl Disk {
-    fn write(disk: &Mutex<Self>, changes: &[u32], fault: Fault) -> Result<(), StoreError> {
+    fn write(disk: &Mutex<Self>, changes: &[u32], fault: Fault) -> Outcome {
         point();
         assert!(!lock(disk).failed, "written after a failure");
         lock(disk).written.extend(changes);
@@ -54,7 +56,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// A way to serve, which may be wrong.
-type Serve = fn(&Batches<u32>, &mut dyn FnMut(&[u32]) -> Result<(), StoreError>);
+type Serve = fn(&Batches<u32>, &mut dyn FnMut(&[u32]) -> Outcome);
 
 fn scene(stage: &Stage, fault: Fault, serve: Serve) {
     let disk = Mutex::new(Disk::default());
@@ -92,54 +94,50 @@ fn scene(stage: &Stage, fault: Fault, serve: Serve) {
 #[test]
 fn what_is_acknowledged_is_synced_and_everyone_is_answered_under_every_schedule() {
     for fault in [Fault::None, Fault::Fails, Fault::Panics] {
-        let schedules = every_schedule(2, |stage| scene(stage, fault, |batches, write| batches.serve(write)));
+        let schedules = every_schedule(2, |stage| {
+            scene(stage, fault, |batches, write| batches.serve(|changes| write(&changes)));
+        });
         eprintln!("{fault:?}: {} schedules", schedules.unwrap());
     }
 }
 
-fn answer(callers: impl IntoIterator<Item = Caller>, outcome: &Result<(), StoreError>) {
-    for done in callers {
-        let _ = done.send(outcome.clone());
-    }
-}
-
 /// Answers a batch before it is written.
-fn hastily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Result<(), StoreError>) {
+fn hastily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
     while let Some((changes, callers)) = batches.next() {
-        answer(callers, &Ok(()));
+        tell(callers, &Ok(()));
         let _ = write(&changes);
     }
 }
 
 /// Tries again with the next batch after a failure.
-fn doggedly(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Result<(), StoreError>) {
+fn doggedly(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
     while let Some((changes, callers)) = batches.next() {
         let outcome = write(&changes);
-        answer(callers, &outcome);
+        tell(callers, &outcome);
     }
 }
 
 /// Answers the first of each batch only.
-fn forgetfully(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Result<(), StoreError>) {
+fn forgetfully(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
     while let Some((changes, callers)) = batches.next() {
         let outcome = write(&changes);
         let mut callers = callers.into_iter();
-        answer(callers.by_ref().take(1), &outcome);
+        tell(callers.by_ref().take(1).collect(), &outcome);
         std::mem::forget(callers);
     }
 }
 
 /// Ends when nothing is waiting.
-fn lazily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Result<(), StoreError>) {
+fn lazily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
     let Some((changes, callers)) = batches.next() else { return };
     let outcome = write(&changes);
-    answer(callers, &outcome);
+    tell(callers, &outcome);
     point();
     let rest: Vec<_> = batches.waiting.try_iter().collect();
     let (changes, callers): (Vec<u32>, Vec<Caller>) =
-        rest.into_iter().map(|waiting| (waiting.change, waiting.done)).unzip();
+        rest.into_iter().map(|waiting| (waiting.change, waiting.caller)).unzip();
     let outcome = write(&changes);
-    answer(callers, &outcome);
+    tell(callers, &outcome);
 }
 
 /// The negative control.
@@ -155,5 +153,28 @@ fn a_writer_who_does_it_otherwise_is_found_out() {
         let caught = every_schedule(2, |stage| scene(stage, fault, serve)).unwrap_err();
         assert!(caught.why.contains(expected), "{expected}: {}", caught.why);
         eprintln!("{expected}: found out after {} schedules", caught.schedules);
+    }
+}
+
+/// Callers in two runtimes and one in none, who all wait for the same batch.
+#[test]
+fn everyone_is_told_and_each_runtime_is_woken_once() {
+    let (intake, batches) = handoff(5);
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtimes = [runtime(), runtime()];
+    let waiting = runtimes.each_ref().map(|runtime| {
+        let _inside = runtime.enter();
+        [intake.hand_in(1), intake.hand_in(2)]
+    });
+    let outside = intake.hand_in(3);
+    drop(intake);
+    batches.serve(|changes| {
+        assert_eq!(changes, [1, 2, 1, 2, 3]);
+        Ok(())
+    });
+    assert_eq!(outside.now_or_never(), Some(Ok(())));
+    for (runtime, waiting) in runtimes.iter().zip(waiting) {
+        assert_eq!(runtime.metrics().num_alive_tasks(), 1);
+        assert_eq!(runtime.block_on(join_all(waiting)), [Ok(()), Ok(())]);
     }
 }

@@ -1,0 +1,124 @@
+//! The threads that serve connections, and who serves which.
+
+use std::{io, num::NonZero, thread};
+
+use tokio::{runtime, sync::mpsc};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+use super::{
+    Phase,
+    connection::{Door, Reception},
+    listener::Arrival,
+};
+use crate::config::{Config, RuntimeChoice};
+
+/// Those who serve connections. Each connection is served by one of them from its beginning to its
+/// end, so each new one goes to the one that has the fewest.
+#[derive(Debug)]
+pub(super) struct Workers(Vec<Worker>);
+
+/// A thread with a runtime of its own, or several that share one.
+#[derive(Debug)]
+struct Worker {
+    arrivals: mpsc::UnboundedSender<Assigned>,
+    connections: TaskTracker,
+}
+
+/// What comes out at the worker's end.
+type Assignments = mpsc::UnboundedReceiver<Assigned>;
+
+/// A connection, and its mark in the worker's count.
+type Assigned = (Arrival, TaskTrackerToken);
+
+impl Workers {
+    /// Starts them. They serve until the server is over.
+    pub(super) fn start(
+        config: &Config,
+        reception: &Reception<impl Door>,
+    ) -> io::Result<(Self, Vec<thread::JoinHandle<()>>)> {
+        let (workers, assignments): (_, Vec<_>) = (0..runtimes(config)).map(|_| Worker::new()).unzip();
+        let start = |(at, assignments): (usize, Assignments)| {
+            let runtime = runtime(config)?;
+            let reception = reception.clone();
+            thread::Builder::new().name(format!("worker-{at}")).spawn(move || {
+                runtime.block_on(serve(assignments, reception));
+                runtime.shutdown_background();
+            })
+        };
+        let threads = assignments.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
+        Ok((Self(workers), threads))
+    }
+
+    /// Has a connection served.
+    pub(super) fn assign(&self, arrival: Arrival) {
+        if let Some(worker) = self.idlest() {
+            // Nobody takes it where a worker has died; dropped, the connection is closed.
+            let _ = worker.arrivals.send((arrival, worker.connections.token()));
+        }
+    }
+
+    fn idlest(&self) -> Option<&Worker> {
+        self.0.iter().min_by_key(|worker| worker.connections.len())
+    }
+}
+
+impl Worker {
+    fn new() -> (Self, Assignments) {
+        let (arrivals, assignments) = mpsc::unbounded_channel();
+        (Self { arrivals, connections: TaskTracker::new() }, assignments)
+    }
+}
+
+async fn serve(mut assignments: Assignments, reception: Reception<impl Door>) {
+    let mut phase = reception.phase.clone();
+    while let Some((arrival, counted)) = assignments.recv().await {
+        arrival.serve(reception.clone(), counted);
+    }
+    let _ = phase.wait_for(|phase| *phase == Phase::Over).await;
+}
+
+/// Threads that serve connections.
+pub(super) fn threads(config: &Config) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    config.serving.workers.unwrap_or_else(cores)
+}
+
+fn runtimes(config: &Config) -> usize {
+    match config.serving.runtime {
+        RuntimeChoice::PerCore => threads(config),
+        RuntimeChoice::Shared => 1,
+    }
+}
+
+fn runtime(config: &Config) -> io::Result<runtime::Runtime> {
+    let mut builder = match config.serving.runtime {
+        RuntimeChoice::PerCore => runtime::Builder::new_current_thread(),
+        RuntimeChoice::Shared => runtime::Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads(config)).enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which worker is next, by where it stands.
+    fn next(workers: &Workers) -> usize {
+        let idlest = workers.idlest().unwrap();
+        workers.0.iter().position(|worker| std::ptr::eq(worker, idlest)).unwrap()
+    }
+
+    #[test]
+    fn a_connection_goes_to_the_worker_that_has_the_fewest() {
+        let workers = Workers((0..3).map(|_| Worker::new().0).collect());
+        let mut open = std::collections::VecDeque::new();
+        for expected in [0, 1, 2, 0, 1, 2] {
+            assert_eq!(next(&workers), expected);
+            open.push_back(workers.0[expected].connections.token());
+        }
+        // The second connection ends, and its worker is the next.
+        drop(open.remove(1));
+        assert_eq!(next(&workers), 1);
+        assert!(Workers(Vec::new()).idlest().is_none());
+    }
+}
