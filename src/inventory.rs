@@ -256,7 +256,7 @@ impl Inventory {
         expires_sec: EpochSeconds,
         decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
     ) -> Result<R, Outdated> {
-        let held = self.carts.find_or_new(cart, now, expires_sec);
+        let held = self.carts.find_or_new(cart, now);
         let mut held = lock(&held);
         let held_slots = held.slots.clone();
         self.with_slots(keys, &held_slots, |slots| {

@@ -98,7 +98,10 @@ impl Problem {
     /// That `name` is not among the `known` ones, one of which may have been meant.
     #[must_use]
     pub fn unknown(name: &str, known: impl Iterator<Item = String>) -> Self {
+        let letters = name.chars().count();
+        // Names that differ more than that in length need not be compared, however long one is.
         let similar = known
+            .filter(|known| known.len().abs_diff(letters) <= known.len() / 4)
             .map(|known| (strsim::damerau_levenshtein(&known, name), known))
             .filter(|(distance, known)| (1..=known.len() / 4).contains(distance))
             .min();

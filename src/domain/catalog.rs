@@ -536,27 +536,4 @@ pub enum Reduction {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_index_stays_with_its_id_and_goes_to_no_other() {
-        let mut register = Register::default();
-        let services = [("a", "x"), ("a", "y"), ("b", "x"), ("a", "x"), ("b", "x")];
-        let given = services.map(|(merchant, service)| register.service(merchant, service));
-        assert_eq!(given, [0, 1, 2, 0, 2].map(ServiceIx));
-        let tickets = [(0, "t"), (0, "u"), (1, "u"), (0, "u"), (1, "t"), (0, "t")];
-        let given = tickets.map(|(service, ticket)| register.ticket(ServiceIx(service), ticket));
-        assert_eq!(given, [0, 1, 0, 1, 1, 0].map(|ix| Some(TicketIx(ix))));
-    }
-
-    #[test]
-    fn ticket_types_are_given_indexes_as_long_as_there_are_any() {
-        let mut register = Register::default();
-        let service = register.service("a", "x");
-        register.tickets[0] = vec![String::new(); usize::from(u16::MAX)];
-        assert_eq!(register.ticket(service, "last"), Some(TicketIx(u16::MAX)));
-        assert_eq!(register.ticket(service, "one more"), None);
-        assert_eq!(register.ticket(service, "last"), Some(TicketIx(u16::MAX)));
-    }
-}
+mod tests;

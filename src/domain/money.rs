@@ -91,12 +91,6 @@ impl Money {
         self.currency
     }
 
-    /// Whether the amount is below zero.
-    #[must_use]
-    pub fn is_negative(self) -> bool {
-        self.amount < Decimal::ZERO
-    }
-
     /// Rounds to the currency's smallest unit, half to even: 2.5 cents are 2, 3.5 cents are 4.
     #[must_use]
     pub fn rounded(self) -> Self {
@@ -204,6 +198,15 @@ mod tests {
         let euros = Money::from_micros(1, currency("EUR"));
         assert_eq!(dollars.plus(euros), Err(MoneyError::CurrencyMismatch));
         assert_eq!(dollars.compare(euros), None);
+    }
+
+    #[test]
+    fn an_amount_is_written_with_its_currency_and_no_idle_zeros() {
+        for (micros, code, expected) in
+            [(12_500_000, "USD", "12.5 USD"), (-70_000_000, "JPY", "-70 JPY"), (0, "KWD", "0 KWD")]
+        {
+            assert_eq!(Money::from_micros(micros, currency(code)).to_string(), expected);
+        }
     }
 
     #[test]

@@ -297,3 +297,6 @@ impl NewOrder {
         self.payment.as_ref().is_some_and(|payment| payment.processed_by == Some(PaymentProcessor::Partner))
     }
 }
+
+#[cfg(test)]
+mod tests;

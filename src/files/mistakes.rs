@@ -77,13 +77,15 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn add(&self, mistake: Mistake) {
+    /// Keeps a mistake, or counts it where there are many of its file: then nobody works out where it
+    /// stands, which takes the longer the larger the file is.
+    fn add(&self, file: &str, mistake: impl FnOnce() -> Mistake) {
         let mut found_in = self.found_in.borrow_mut();
-        let found = found_in.entry(mistake.file.clone()).or_default();
+        let found = found_in.entry(file.to_owned()).or_default();
         *found += 1;
         let mut mistakes = self.mistakes.borrow_mut();
         if *found <= MAX_KEPT_PER_FILE {
-            mistakes.list.push(mistake);
+            mistakes.list.push(mistake());
         } else {
             mistakes.unlisted += 1;
         }
@@ -144,7 +146,7 @@ impl<'a> Place<'a> {
 
     /// Reports a mistake at this place.
     pub(crate) fn mistake(&self, text: impl Into<String>) {
-        self.report.add(self.mistake_of(text));
+        self.report.add(self.file, || self.mistake_of(text));
     }
 
     /// The same to be kept, for a mistake that is certain only later.
@@ -176,4 +178,21 @@ pub(crate) fn quoted(text: &str) -> String {
         piece.push('…');
     }
     format!("{piece:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_mistakes_of_a_file_the_last_are_counted_and_not_looked_at() {
+        let report = Report::default();
+        for _ in 0..MAX_KEPT_PER_FILE {
+            report.file("a").mistake("is wrong");
+        }
+        report.add("a", || panic!("it is only counted"));
+        report.file("b").mistake("is wrong, too");
+        let mistakes = report.into_mistakes().unwrap();
+        assert_eq!((mistakes.list.len(), mistakes.unlisted), (MAX_KEPT_PER_FILE + 1, 1));
+    }
 }

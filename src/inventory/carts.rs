@@ -68,15 +68,9 @@ impl Carts {
         self.carts.get(&cart).map(|found| Arc::clone(&found))
     }
 
-    pub(super) fn find_or_new(
-        &self,
-        cart: CartKey,
-        now: EpochSeconds,
-        expires_sec: EpochSeconds,
-    ) -> Arc<Mutex<Cart>> {
+    pub(super) fn find_or_new(&self, cart: CartKey, now: EpochSeconds) -> Arc<Mutex<Cart>> {
         self.sweep(now);
-        let new = || Arc::new(Mutex::new(Cart { expires_sec, ..Cart::default() }));
-        Arc::clone(&self.carts.entry(cart).or_insert_with(new))
+        Arc::clone(&self.carts.entry(cart).or_default())
     }
 
     /// Forgets a cart unless somebody is at it or it holds something, perhaps again.

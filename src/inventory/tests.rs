@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::{
     catalog::Service,
     fixtures::{HOUR, House, NOW, START},
-    slot::{Claimed, ParticularsIx, Pool, PoolTickets, Viewer},
+    slot::{Claimed, ParticularsIx, Pool, PoolTickets, SlotTerms, Viewer},
 };
 
 mod editions;
@@ -105,6 +105,7 @@ fn several_slots_are_taken_together_or_not_at_all() {
     assert!(river.reserve(&[0, 1], 2, CART, NOW).is_none());
     assert_eq!((river.open_at(0, NOW, None), river.open_at(1, NOW, None)), (2, 1));
     let taken = river.reserve(&[0, 1], 1, CART, NOW).unwrap();
+    assert_eq!(taken.claims(), river.claims(&[0, 1], 1));
     assert_eq!((river.open_at(0, NOW, None), river.open_at(1, NOW, None)), (1, 0));
     river.inventory.release(taken, NOW);
     assert_eq!((river.open_at(0, NOW, None), river.open_at(1, NOW, None)), (2, 1));
@@ -139,6 +140,7 @@ fn an_order_uses_up_the_hold_of_its_cart_and_is_not_counted_twice() {
     assert_eq!(river.open_at(0, NOW, None), 0);
     river.inventory.settle(taken);
     assert_eq!(river.open_at(0, NOW + 600, None), 0);
+    assert_eq!(river.inventory.carts.len(), 0, "the cart is done with");
 }
 
 #[test]
@@ -152,6 +154,44 @@ fn an_order_that_fails_gives_the_cart_its_hold_back() {
     let taken = river.reserve(&[0], 3, CART, NOW + 2).unwrap();
     river.inventory.release(taken, NOW + 600);
     assert_eq!(river.open_at(0, NOW + 600, None), 5, "a hold that has expired is not given back");
+    assert_eq!(river.inventory.carts.len(), 0, "and its cart is done with");
+}
+
+#[test]
+fn a_cart_holds_until_its_hold_expires_or_is_let_go() {
+    let river = River::with(&[5, 5]);
+    river.hold(&[0], 1, CART, NOW + 600);
+    river.hold(&[0, 1], 1, OTHER_CART, NOW + 700);
+    river.hold(&[], 0, CartKey([3; 16]), NOW + 800);
+    for (now, holding) in [(NOW, 2), (NOW + 599, 2), (NOW + 600, 1), (NOW + 699, 1), (NOW + 700, 0)] {
+        assert_eq!(river.inventory.holding(now), holding, "{now}");
+    }
+    river.inventory.let_go(OTHER_CART, NOW);
+    assert_eq!(river.inventory.holding(NOW), 1);
+}
+
+#[test]
+fn what_is_taken_of_a_slot_can_be_seen_by_another_catalogue() {
+    let river = River::with(&[5]);
+    river.inventory.settle(river.reserve(&[0], 2, CART, NOW).unwrap());
+    let other = |allotment| {
+        let mut slot = Slot::default();
+        slot.open(Pool { tickets: PoolTickets::All, allotment }, &SlotTerms::default());
+        slot
+    };
+    let left = |key, allotment| river.left(&river.inventory.with_taken(key, other(allotment)), NOW, None);
+    assert_eq!(left(river.keys[0], 9), 7);
+    let unknown = SlotKey { start_sec: START - HOUR, ..river.keys[0] };
+    assert_eq!(left(unknown, 9), 9, "nothing is taken of a slot that is not known");
+}
+
+#[test]
+fn a_hold_that_had_expired_when_its_order_was_made_does_not_come_back_with_a_clock_set_back() {
+    let river = River::with(&[5]);
+    river.hold(&[0], 3, CART, NOW + 600);
+    let taken = river.reserve(&[0], 3, CART, NOW + 600).unwrap();
+    river.inventory.release(taken, NOW + 599);
+    assert_eq!(river.open_at(0, NOW + 599, None), 5);
 }
 
 #[test]
@@ -203,19 +243,35 @@ fn slots_that_are_over_are_forgotten() {
     assert!(!river.inventory.is_empty());
 }
 
+/// Holds a spot for as many carts as are numbered.
+fn hold_for(river: &River, carts: std::ops::Range<u32>, now: EpochSeconds, expires_sec: EpochSeconds) {
+    for number in carts {
+        let mut cart = [0; 16];
+        cart[..4].copy_from_slice(&number.to_be_bytes());
+        let hold = |_: &[Option<&Slot>]| ((), river.claims(&[0], 1));
+        river.inventory.hold(FIRST, &river.asked(&[0]), CartKey(cart), now, expires_sec, hold).unwrap();
+    }
+}
+
 #[test]
 fn carts_that_have_expired_are_swept_out() {
     let river = River::with(&[5]);
     for number in 0..5_000_u32 {
-        let mut cart = [0; 16];
-        cart[..4].copy_from_slice(&number.to_be_bytes());
         let now = NOW + i64::from(number);
-        river
-            .inventory
-            .hold(FIRST, &river.asked(&[0]), CartKey(cart), now, now + 10, |_| ((), river.claims(&[0], 1)))
-            .unwrap();
+        hold_for(&river, number..number + 1, now, now + 10);
     }
     assert!(river.inventory.carts.len() < 2_000, "{} carts", river.inventory.carts.len());
+}
+
+#[test]
+fn carts_that_still_hold_are_not_swept_out() {
+    let river = River::with(&[5]);
+    hold_for(&river, 0..1, NOW, NOW + 11);
+    hold_for(&river, 1..1_024, NOW, NOW + 10);
+    hold_for(&river, 1_024..1_025, NOW + 10, NOW + 20);
+    assert_eq!((river.inventory.carts.len(), river.inventory.holding(NOW + 10)), (2, 2));
+    hold_for(&river, 0..2, NOW + 20, NOW + 30);
+    assert_eq!(river.inventory.carts.len(), 3, "a few are let be, expired or not");
 }
 
 /// Lets threads fight for the spots of one slot, one at a time, and gives how many they got.

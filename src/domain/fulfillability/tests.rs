@@ -395,6 +395,16 @@ fn a_line_without_tickets_is_nothing_where_only_tickets_are_sold() {
 }
 
 #[test]
+fn a_service_with_a_price_of_its_own_sells_its_tickets_at_theirs() {
+    let mut house = House::new();
+    house.service_mut("museum").price = Some(cents(500));
+    for item in [line("museum", &[("adult", 2)], 4_000), line("museum", &[], 500)] {
+        let verdict = check_one(&house, Purpose::Check, item, ItemResult::CanFulfill);
+        assert_eq!(verdict.price_change, None, "{verdict:?}");
+    }
+}
+
+#[test]
 fn spots_open_is_told_for_every_known_slot_whatever_the_result() {
     let house = House::new();
     for (item, expected) in [

@@ -1,0 +1,98 @@
+//! Records of the embedded store.
+
+use boxoffice::{
+    domain::order::OrderId,
+    store::{
+        NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, StoreError,
+        record::{
+            decode_claims, decode_intent, decode_order, decode_prices, decode_replay, encode_attempt,
+            encode_intent, encode_order, encode_prices, number_order,
+        },
+    },
+    wire::proto::store::{OrderRecord, PaymentAttempt as AttemptRecord},
+};
+use prost::Message;
+
+/// One digit says which record it is; the rest is the record.
+pub fn records(bytes: &[u8]) {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    match kind {
+        b'0' => order(bytes),
+        b'1' => intent(bytes),
+        _ => prices(bytes),
+    }
+}
+
+/// What was read, unless it could not be.
+fn read<T>(record: Result<T, StoreError>) -> Option<T> {
+    match record {
+        Ok(read) => Some(read),
+        Err(StoreError::Unreadable(why)) if !why.is_empty() => None,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+fn order(bytes: &[u8]) {
+    let order = read(decode_order(bytes));
+    let replay = read(decode_replay(bytes));
+    let claims = read(decode_claims(bytes));
+    counted(bytes, claims.as_ref());
+    if let Some(replay) = &replay {
+        assert_eq!(order.as_ref(), Some(&*replay.order), "an order is what it was answered as");
+    }
+    let (Some(replay), Some((sequence, claims))) = (replay, claims) else { return };
+    let placed = PlacedOrder {
+        token: "token".to_owned(),
+        fingerprint: replay.fingerprint,
+        created_sec: 7,
+        order: replay.order.clone(),
+        claims: claims.clone(),
+        payment: None,
+    };
+    let written = numbered(&placed, sequence);
+    assert_eq!(decode_replay(&written).as_ref(), Ok(&replay));
+    assert_eq!(decode_order(&written).as_ref(), Ok(&*replay.order));
+    assert_eq!(decode_claims(&written).as_ref(), Ok(&(sequence, claims)));
+    let again = decode_replay(&written).expect("as above");
+    let again = PlacedOrder { order: again.order, ..placed };
+    assert_eq!(numbered(&again, sequence), written, "equal orders have equal records");
+}
+
+fn numbered(placed: &PlacedOrder, sequence: u64) -> Vec<u8> {
+    let mut record = encode_order(placed);
+    number_order(&mut record, sequence);
+    record
+}
+
+/// The start reads of a record only what it counts, and that as it stands there.
+fn counted(bytes: &[u8], claims: Option<&(u64, Vec<NamedClaim>)>) {
+    let (Ok(record), Some((sequence, claims))) = (OrderRecord::decode(bytes), claims) else { return };
+    assert_eq!(*sequence, record.sequence);
+    let counts = record.claim.iter().map(|claim| (&*claim.service_id, claim.count));
+    assert!(counts.eq(claims.iter().map(|claim| (&*claim.service_id, claim.count))));
+}
+
+fn intent(bytes: &[u8]) {
+    let Some(intent) = read(decode_intent(bytes)) else { return };
+    let order_id = OrderId("order".to_owned());
+    let written = encode_intent(&intent, &order_id);
+    assert_eq!(decode_intent(&written).as_ref(), Ok(&intent));
+    ended(intent, &order_id, &written);
+}
+
+/// A payment that has ended is on record with its intent as it was.
+fn ended(intent: PaymentIntent, order_id: &OrderId, written: &[u8]) {
+    let outcome = PaymentOutcome::Captured;
+    let attempt = PaymentAttempt { intent, outcome, transaction_id: String::new(), finished_sec: 7 };
+    let record = encode_attempt(&attempt, order_id);
+    let record = AttemptRecord::decode(&*record).expect("what is encoded can be decoded");
+    assert_eq!(record.intent.unwrap_or_default().encode_to_vec(), written);
+}
+
+fn prices(bytes: &[u8]) {
+    let Some(book) = read(decode_prices(bytes)) else { return };
+    let written = encode_prices(&book);
+    assert_eq!(decode_prices(&written).as_ref(), Ok(&book));
+    let again = decode_prices(&written).expect("as above");
+    assert_eq!(encode_prices(&again), written, "equal books have equal records");
+}

@@ -1,0 +1,228 @@
+//! Requests from either door, up to where the application takes over.
+
+use boxoffice::{
+    store::Selection,
+    wire::{
+        codes::Problem,
+        fingerprint, from_proto, json as door,
+        proto::v3::{
+            BatchAvailabilityLookupRequest, CheckAvailabilityRequest, CheckOrderFulfillabilityRequest,
+            CreateOrderRequest, LineItem, ListOrdersRequest,
+        },
+        requests::{MAX_NAME_CHARS, RequestLimits, Violations},
+        to_proto,
+    },
+};
+use prost::Message;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::contract;
+
+/// Small enough to be exceeded by small requests.
+const LIMITS: RequestLimits =
+    RequestLimits { max_items_per_order: 3, max_slots_per_lookup: 3, max_id_bytes: 12 };
+
+/// The longest text of a refusal, in characters.
+const MAX_REFUSAL_CHARS: usize = 600;
+
+/// The longest path of a field in a refusal that is surely not cut, in characters.
+const MAX_PATH_CHARS: usize = 190;
+
+/// One digit says which request it is; the rest is the request as gRPC callers write it.
+pub fn protobuf(bytes: &[u8]) {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    match kind {
+        b'0' => decode::<CheckOrderFulfillabilityRequest>(bytes),
+        b'1' => decode::<CreateOrderRequest>(bytes),
+        b'2' => decode::<ListOrdersRequest>(bytes),
+        b'3' => decode::<BatchAvailabilityLookupRequest>(bytes),
+        _ => decode::<CheckAvailabilityRequest>(bytes),
+    }
+}
+
+/// One digit says which request it is; the rest is the request as REST callers write it.
+pub fn json(bytes: &[u8]) {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    match kind {
+        b'0' => read::<CheckOrderFulfillabilityRequest>(bytes),
+        b'1' => read::<CreateOrderRequest>(bytes),
+        b'2' => read::<ListOrdersRequest>(bytes),
+        b'3' => read::<BatchAvailabilityLookupRequest>(bytes),
+        _ => read::<CheckAvailabilityRequest>(bytes),
+    }
+}
+
+/// A request of the contract.
+trait Request: std::fmt::Debug + Message + Default + Clone + PartialEq + Serialize + DeserializeOwned {
+    const NAME: &'static str;
+
+    /// Takes it in, and looks whether what is taken in keeps the rules.
+    fn take_in(self) -> Result<(), Violations>;
+}
+
+fn decode<R: Request>(bytes: &[u8]) {
+    match R::decode(bytes) {
+        Ok(request) => {
+            if let Some(json) = written(&request) {
+                assert_eq!(door::read::<R>(&json), Ok(request.clone()), "the other door reads the same");
+            }
+            judge(request);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+fn read<R: Request>(bytes: &[u8]) {
+    match door::read::<R>(bytes) {
+        Ok(request) => {
+            let json = written(&request).expect("what was read as JSON can be written as JSON");
+            assert_eq!(door::read::<R>(&json), Ok(request.clone()), "{}", String::from_utf8_lossy(&json));
+            judge(request);
+        }
+        Err(problem) => judge_refusal::<R>(&problem),
+    }
+}
+
+/// The request as JSON. It has none if one of its enums has a number without a name.
+fn written<R: Request>(request: &R) -> Option<Vec<u8>> {
+    match door::write(request) {
+        Ok(json) => Some(json),
+        Err(Problem::Bug(text)) if text.starts_with("Invalid variant") => None,
+        Err(problem) => panic!("{problem:?}"),
+    }
+}
+
+fn judge_refusal<R: Request>(problem: &Problem) {
+    assert_eq!(problem.row().http, 400);
+    let said = problem.message().chars().count();
+    assert!((1..MAX_REFUSAL_CHARS).contains(&said), "{problem:?}");
+    assert_eq!(door::refusal(problem)["error"]["status"], "INVALID_ARGUMENT");
+    match problem {
+        Problem::Invalid(violations) => {
+            let [violation] = &violations.iter().collect::<Vec<_>>()[..] else { panic!("{problem:?}") };
+            let is_cut = violation.field.chars().count() > MAX_PATH_CHARS;
+            assert!(is_cut || contract::has_field(R::NAME, &violation.field), "{problem:?}");
+        }
+        problem => assert!(matches!(problem, Problem::Malformed(_)), "{problem:?}"),
+    }
+}
+
+fn judge<R: Request>(request: R) {
+    let encoded = request.encode_to_vec();
+    assert_eq!(encoded.len(), request.encoded_len());
+    let again = R::decode(&*encoded).expect("what is encoded can be decoded");
+    assert_eq!(again, request);
+    assert_eq!(fingerprint(&again), fingerprint(&request));
+    let Err(violations) = request.take_in() else { return };
+    assert!(violations.iter().next().is_some(), "a refusal says why");
+    for violation in violations.iter() {
+        assert!(contract::has_field(R::NAME, &violation.field), "{violation:?}");
+        assert!(!violation.rule.is_empty(), "{violation:?}");
+    }
+}
+
+/// All merchants of the sample are known, and all but one of others.
+fn is_merchant(id: &str) -> bool {
+    !["", "nobody"].contains(&id)
+}
+
+fn assert_fits(id: &str) {
+    assert!(id.len() <= LIMITS.max_id_bytes, "{id:?}");
+}
+
+fn assert_items(asked: &[LineItem], taken: usize) {
+    assert!(asked.len() == taken && taken <= LIMITS.max_items_per_order);
+    assert!(asked.iter().all(|item| item.status == 0));
+}
+
+impl Request for CheckOrderFulfillabilityRequest {
+    const NAME: &'static str = "CheckOrderFulfillabilityRequest";
+
+    fn take_in(self) -> Result<(), Violations> {
+        let cart = from_proto::check_request(self.clone(), &LIMITS, &is_merchant)?;
+        assert!(is_merchant(&cart.merchant_id));
+        assert_eq!(cart.cart_id.clone().unwrap_or_default(), self.cart_id);
+        assert_fits(&self.cart_id);
+        assert_items(&self.item, cart.items.len());
+        Ok(())
+    }
+}
+
+impl Request for CreateOrderRequest {
+    const NAME: &'static str = "CreateOrderRequest";
+
+    fn take_in(self) -> Result<(), Violations> {
+        stands_on_record(&self);
+        let digest = fingerprint(&self);
+        match from_proto::create_request(self.clone(), &LIMITS, &is_merchant) {
+            Ok(command) => {
+                assert_eq!((&command.token, command.fingerprint), (&self.idempotency_token, digest));
+                let asked = self.order.expect("an order without an order is refused");
+                assert!(asked.order_id.is_empty() && is_merchant(&command.order.merchant_id));
+                assert_items(&asked.item, command.order.items.len());
+                let customer = &command.order.customer;
+                for id in [&command.token, &customer.user_id] {
+                    assert!(!id.is_empty());
+                    assert_fits(id);
+                }
+                for name in [&customer.given_name, &customer.family_name] {
+                    assert!(name.chars().count() <= MAX_NAME_CHARS);
+                }
+                Ok(())
+            }
+            Err(refused) => {
+                assert_eq!((refused.token, refused.fingerprint), (self.idempotency_token, digest));
+                Err(refused.violations)
+            }
+        }
+    }
+}
+
+/// An order that was taken from the wire and put back is taken from there as the same.
+fn stands_on_record(request: &CreateOrderRequest) {
+    let Some(order) = request.order.clone() else { return };
+    let order = from_proto::order(*order);
+    let written = to_proto::order(order.clone());
+    let read = from_proto::order(written.clone());
+    assert_eq!(read, order);
+    assert_eq!(to_proto::order(read), written);
+}
+
+impl Request for ListOrdersRequest {
+    const NAME: &'static str = "ListOrdersRequest";
+
+    fn take_in(self) -> Result<(), Violations> {
+        match from_proto::list_request(self, &LIMITS)? {
+            Selection::User(user_id) => {
+                assert!(!user_id.is_empty());
+                assert_fits(&user_id);
+            }
+            Selection::Ids(ids) => assert!(!ids.is_empty()),
+        }
+        Ok(())
+    }
+}
+
+impl Request for BatchAvailabilityLookupRequest {
+    const NAME: &'static str = "BatchAvailabilityLookupRequest";
+
+    fn take_in(self) -> Result<(), Violations> {
+        let slots = self.slot_time.len();
+        let lookup = from_proto::lookup_request(self, &LIMITS, &is_merchant)?;
+        assert!(is_merchant(&lookup.merchant_id));
+        assert!(lookup.slots.len() == slots && slots <= LIMITS.max_slots_per_lookup);
+        Ok(())
+    }
+}
+
+impl Request for CheckAvailabilityRequest {
+    const NAME: &'static str = "CheckAvailabilityRequest";
+
+    fn take_in(self) -> Result<(), Violations> {
+        let lookup = from_proto::availability_request(self.clone(), &is_merchant)?;
+        assert!(is_merchant(&lookup.merchant_id));
+        let answer = to_proto::availability_response(lookup, 0);
+        assert_eq!(answer.slot, self.slot, "the slot comes back as it was sent");
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Files that operators write: settings and credentials.
+
+use std::path::Path;
+
+use boxoffice::{
+    access::Credentials,
+    config::{Config, Flags},
+};
+
+use crate::{catalog::judge_line, scratch};
+
+/// What is longer takes its time, because every unknown name is compared with all known ones.
+const MAX_BYTES: usize = 512;
+
+/// The text is read as a file of settings, as variables of the environment, a line each, and as a
+/// file of credentials.
+pub fn settings(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    if text.len() > MAX_BYTES {
+        return;
+    }
+    file(text);
+    environment(text);
+    credentials(text);
+}
+
+fn file(text: &str) {
+    let named = [("BOXOFFICE_CONFIG".into(), "/f".into())];
+    let read = |path: &Path| {
+        assert_eq!(path, Path::new("/f"));
+        Ok(text.to_owned())
+    };
+    let mistakes = match Config::from_layers(Flags::default(), named, read) {
+        Ok(config) => return judge(&config),
+        Err(mistakes) => mistakes,
+    };
+    let lines = text.split('\n').count();
+    // A mistake may quote what has line breaks in it.
+    let places = mistakes.to_string();
+    let numbers = places.lines().filter_map(|line| line.strip_prefix("/f:")?.split(':').next()?.parse().ok());
+    let numbers: Vec<usize> = numbers.collect();
+    assert!(!numbers.is_empty() && numbers.iter().all(|line| (1..=lines).contains(line)), "{places}");
+}
+
+fn environment(text: &str) {
+    let variables = text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| {
+        let name = format!("BOXOFFICE_{}", name.trim().to_uppercase());
+        (name.into(), value.trim().into())
+    });
+    let missing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+    match Config::from_layers(Flags::default(), variables, missing) {
+        Ok(config) => judge(&config),
+        Err(mistakes) => assert!(mistakes.to_string().starts_with("BOXOFFICE_"), "{mistakes}"),
+    }
+}
+
+/// What contradicts itself is refused.
+fn judge(config: &Config) {
+    assert!(config.sales.payment_timeout < config.calls.call_timeout);
+    assert_eq!(config.security.tls_certificate.is_some(), config.security.tls_key.is_some());
+}
+
+fn credentials(text: &str) {
+    let path = scratch::write("credentials.toml", text.as_bytes());
+    match Credentials::read(&path) {
+        Ok(credentials) => assert!(credentials.users() > 0),
+        Err(mistakes) => {
+            assert!(!mistakes.list.is_empty());
+            mistakes.list.iter().for_each(|mistake| judge_line(mistake, text));
+        }
+    }
+}
