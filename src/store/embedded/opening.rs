@@ -2,8 +2,9 @@
 
 use std::{
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
+    thread,
 };
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -16,6 +17,9 @@ use crate::store::StoreError;
 
 /// The layout of keys and records; a store of another one is not touched.
 const FORMAT: &[u8] = b"boxoffice 1";
+
+/// By how much the engine's own threads give way; they still get a tenth of a busy core.
+const GIVING_WAY: i32 = 10;
 
 const RESTORE: &str = "Restore the folder from a backup";
 
@@ -50,7 +54,7 @@ fn open_whole(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError
     let open = || {
         refuse_what_is_no_store(home)?;
         tables::refuse_if_damaged(home)?;
-        let database = Database::builder(home).open().map_err(refused)?;
+        let database = open_engine(home).map_err(refused)?;
         let records = database.keyspace("records", KeyspaceCreateOptions::default).map_err(refused)?;
         if records.first_key_value().is_none() {
             begin(&database, &records)?;
@@ -61,6 +65,17 @@ fn open_whole(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError
         Ok(Opened { database, records, names, contents })
     };
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(damaged("the engine panics over them")))
+}
+
+/// Opens the engine in a thread that gives way to others, which the engine's own threads take after:
+/// tables can be written and merged whenever there is time, and callers do not wait.
+fn open_engine(home: &Path) -> fjall::Result<Database> {
+    let open = || {
+        // Where it may not be said, callers wait a little more.
+        let _ = rustix::process::nice(GIVING_WAY);
+        Database::builder(home).open()
+    };
+    thread::scope(|scope| scope.spawn(open).join().unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 /// The engine would begin a database among whatever is there.

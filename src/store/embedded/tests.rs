@@ -215,3 +215,22 @@ async fn no_store_is_begun_where_one_has_been_lost() {
     assert!(refusal(&dir).contains("1 changes (orders, payments, prices) were acknowledged"));
     assert!(!dir.path().join("orders").exists());
 }
+
+/// What the system says of the threads of this process that have this name.
+fn niceness_of(name: &str) -> Vec<i32> {
+    let threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
+    let stats = threads.filter_map(|thread| fs::read_to_string(thread.join("stat")).ok());
+    let niceness = |stat: String| {
+        let (names, rest) = stat.rsplit_once(") ").unwrap();
+        names.ends_with(&format!("({name}")).then(|| rest.split(' ').nth(16).unwrap().parse().unwrap())
+    };
+    stats.filter_map(niceness).collect()
+}
+
+#[test]
+fn what_the_engine_does_by_itself_gives_way_to_callers_and_to_the_writer() {
+    let _store = open(&TempDir::new().unwrap());
+    let (background, writers) = (niceness_of("fjall:worker"), niceness_of("store-writer"));
+    assert!(!background.is_empty() && background.iter().all(|&nice| nice == 10), "{background:?}");
+    assert!(!writers.is_empty() && writers.iter().all(|&nice| nice == 0), "{writers:?}");
+}
