@@ -78,9 +78,7 @@ fn run(loop_: &str, args: &ArgMatches) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let run = runtime.block_on(drive::run(&target, &workload))?;
     print!("{run}");
-    if let Some(path) = args.get_one::<PathBuf>("json") {
-        std::fs::write(path, serde_json::to_vec_pretty(&run.json())?)?;
-    }
+    write_json(args, &run.json())?;
     if let Some(path) = args.get_one::<PathBuf>("plot") {
         plot::draw(path, &run)?;
     }
@@ -92,10 +90,7 @@ fn compare(args: &ArgMatches) -> Result<(), Failure> {
     let mut lab = Lab::new(number(args, "rounds").max(1), number(args, "calls").max(1000))?;
     compare::compare(&groups, &mut lab)?;
     print!("{}", lab.results);
-    if let Some(path) = args.get_one::<PathBuf>("json") {
-        std::fs::write(path, serde_json::to_vec_pretty(&lab.results.json())?)?;
-    }
-    Ok(())
+    write_json(args, &lab.results.json())
 }
 
 fn soak(args: &ArgMatches) -> Result<(), Failure> {
@@ -108,11 +103,17 @@ fn soak(args: &ArgMatches) -> Result<(), Failure> {
     let mut lab = Lab::new(1, number(args, "calls").max(1000))?;
     let course = soak::soak(&mut lab, &plan)?;
     print!("{course}");
-    if let Some(path) = args.get_one::<PathBuf>("json") {
-        std::fs::write(path, serde_json::to_vec_pretty(&course.json())?)?;
-    }
+    write_json(args, &course.json())?;
     if let Some(path) = args.get_one::<PathBuf>("plot") {
         plot::draw_course(path, &course)?;
+    }
+    Ok(())
+}
+
+/// Writes what was measured, if that is asked for.
+fn write_json(args: &ArgMatches, measured: &serde_json::Value) -> Result<(), Failure> {
+    if let Some(path) = args.get_one::<PathBuf>("json") {
+        std::fs::write(path, serde_json::to_vec_pretty(measured)?)?;
     }
     Ok(())
 }

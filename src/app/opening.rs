@@ -17,7 +17,7 @@ use crate::{
     },
     inventory::Inventory,
     payments::Payments,
-    store::{Change, NamedClaim, PaymentIntent, Recovered, Store, StoreError},
+    store::{Change, PaymentIntent, Recovered, Store, StoreError},
 };
 
 /// Why the doors cannot be opened.
@@ -172,10 +172,10 @@ fn recover(
     inventory: &Inventory,
     now: EpochSeconds,
 ) -> Result<Recovered, StoreError> {
-    let recovered = store.recover()?;
-    let is_ahead = |claim: &&NamedClaim| claim.start_sec.saturating_add(i64::from(claim.duration_sec)) >= now;
-    let ahead: Vec<NamedClaim> = recovered.sold.iter().filter(is_ahead).cloned().collect();
-    inventory.restore(&indexed(register, &ahead));
+    let mut recovered = store.recover()?;
+    // What is over need not be known any more.
+    recovered.sold.retain(|claim| claim.start_sec.saturating_add(i64::from(claim.duration_sec)) >= now);
+    inventory.restore(&indexed(register, &recovered.sold));
     Ok(recovered)
 }
 

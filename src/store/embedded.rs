@@ -69,9 +69,7 @@ pub struct EmbeddedStore {
     names: Names,
     intake: Intake<Entry>,
     state: watch::Receiver<StoreState>,
-    /// The sequence number of the last order when the store was opened.
-    last_sequence: u64,
-    /// What was read then, until it is asked for.
+    /// What was read when the store was opened, until it is asked for.
     recovered: Mutex<Option<Recovered>>,
     figures: Arc<WriterFigures>,
     /// Comes after the intake, so that it is waited for when nothing more can be handed in.
@@ -80,7 +78,7 @@ pub struct EmbeddedStore {
 
 impl std::fmt::Debug for EmbeddedStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EmbeddedStore").field("last_sequence", &self.last_sequence).finish_non_exhaustive()
+        f.debug_struct("EmbeddedStore").finish_non_exhaustive()
     }
 }
 
@@ -121,7 +119,7 @@ impl EmbeddedStore {
             .map_err(cannot_open)?;
         let writer = WriterThread(Some(writer));
         let recovered = Mutex::new(Some(recovered));
-        Ok(Self { records, names, intake, state, last_sequence, recovered, figures, _writer: writer })
+        Ok(Self { records, names, intake, state, recovered, figures, _writer: writer })
     }
 
     fn order_record(&self, name: &Name) -> Result<Option<fjall::UserValue>, StoreError> {

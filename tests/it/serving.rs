@@ -2,7 +2,6 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -33,7 +32,7 @@ use crate::{
     byte_client::{Answer, ByteClient, beginning, framed, whole},
     doubles::{BreakableStore, GatewayDouble},
     process::{Program, surely},
-    support::{Item, Setup, TestServer, config, order_request, paid_with, sample_catalog},
+    support::{Item, Setup, TestServer, config, copy_dir, order_request, paid_with, sample_catalog},
 };
 
 const SERVICE: &str = "ext.maps.booking.partner.v3.BookingService";
@@ -610,7 +609,7 @@ async fn an_address_is_free_again_once_its_program_has_ended() {
 #[tokio::test]
 async fn a_broken_catalogue_stops_the_start_with_all_its_mistakes() {
     let dir = TempDir::new().unwrap();
-    copy_files(&sample_catalog(), dir.path());
+    copy_dir(&sample_catalog(), dir.path());
     let rules = dir.path().join("rules.toml");
     let mistakes =
         "\n[[merchant]]\nid = \"nobody\"\n\n[[service]]\nmerchant = \"museum\"\nid = \"nothing\"\n";
@@ -623,13 +622,6 @@ async fn a_broken_catalogue_stops_the_start_with_all_its_mistakes() {
         assert!(ended.text().contains(mistake), "{mistake} is not in {}", ended.text());
     }
     assert!(!kept.exists(), "nothing is opened");
-}
-
-fn copy_files(from: &Path, to: &Path) {
-    for file in std::fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
 }
 
 #[tokio::test]
