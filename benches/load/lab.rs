@@ -22,7 +22,7 @@ use super::{
 pub(super) type Measure<'a> = &'a dyn Fn(&mut Lab, &str) -> Result<(), Failure>;
 
 /// Calls at once in all, where it is not their number that is measured.
-pub(super) const AT_ONCE: u64 = 128;
+pub(super) const AT_ONCE: u64 = 256;
 
 /// Where things are measured.
 pub(super) struct Lab {

@@ -123,8 +123,11 @@ impl<C> Batches<C> {
     fn next(&self, answered: u64) -> Option<(Vec<C>, Vec<Caller>)> {
         let first = self.first()?;
         self.traffic.gather(answered);
-        let batch = std::iter::once(first).chain(self.waiting.try_iter()).take(self.most);
-        Some(batch.map(|Waiting { change, caller }| (change, caller)).unzip())
+        let waiting = std::iter::once(first).chain(self.waiting.try_iter()).take(self.most);
+        let room = usize::try_from(self.traffic.waiting()).unwrap_or(self.most).min(self.most);
+        let mut batch = (Vec::with_capacity(room), Vec::with_capacity(room));
+        batch.extend(waiting.map(|Waiting { change, caller }| (change, caller)));
+        Some(batch)
     }
 
     fn first(&self) -> Option<Waiting<C>> {
