@@ -131,11 +131,6 @@ fn content(path: &Path) -> usize {
     fs::read(path).unwrap().iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1)
 }
 
-/// A directory in memory, where the machine has such a place: thousands of stores are opened here.
-fn scratch() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
-}
-
 fn files(dir: &Path) -> Files {
     let mut all = Files::new();
     let mut dirs = vec![dir.to_owned()];
@@ -161,17 +156,6 @@ fn written(files: &Files) -> TempDir {
         fs::write(path, bytes).unwrap();
     }
     dir
-}
-
-fn prices(micros: i64) -> Change {
-    let entry = PriceEntry {
-        merchant_id: "museum".into(),
-        service_id: "entry".into(),
-        ticket_id: "adult".into(),
-        current: dollars(micros),
-        previous: None,
-    };
-    Change::Prices(PriceBook { entries: vec![entry] })
 }
 
 /// Bytes that mean nothing, the same every time.
