@@ -74,11 +74,10 @@ impl Part {
     }
 
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        if key.starts_with(&keys::ORDERS) {
+        if key.starts_with(&keys::USERS) {
             self.orders += 1;
-            self.sold.add(record::decode_claims(value)?);
-        } else if key.starts_with(&keys::USERS) {
             self.last_sequence = keys::sequence_of(key).unwrap_or_default().max(self.last_sequence);
+            self.sold.add(record::decode_claims(value)?);
         } else if key.starts_with(&keys::INTENTS) {
             self.pending.push(record::decode_intent(value)?);
         } else if key == keys::PRICES {

@@ -4,7 +4,7 @@ use std::{iter, ops::Bound};
 
 use super::{NAME_BYTES, Name};
 
-pub(super) const ORDERS: [u8; 1] = *b"o";
+const ORDERS: [u8; 1] = *b"o";
 pub(super) const USERS: [u8; 1] = *b"u";
 pub(super) const INTENTS: [u8; 1] = *b"i";
 const ENDED_PAYMENTS: [u8; 1] = *b"p";
@@ -34,7 +34,7 @@ pub(super) fn is_lasting(key: &[u8]) -> bool {
     !key.starts_with(&INTENTS) && key != PRICES
 }
 
-/// An order's own key.
+/// Where it stands which place an order has.
 pub(super) fn order(name: &Name) -> Vec<u8> {
     [&ORDERS[..], name].concat()
 }
@@ -44,7 +44,7 @@ pub(super) fn user(user: &Name) -> Vec<u8> {
     [&USERS[..], user].concat()
 }
 
-/// An order's place in its user's list. The sequence is inverted, so that the newest comes first.
+/// An order's place, which is in its user's list. The sequence is inverted, so that the newest comes first.
 pub(super) fn user_order(user: &Name, sequence: u64) -> Vec<u8> {
     [&USERS[..], user, &(!sequence).to_be_bytes()].concat()
 }

@@ -128,6 +128,35 @@ async fn an_order_its_token_and_its_place_in_the_list_are_there_after_a_restart(
 }
 
 #[tokio::test]
+async fn lists_come_newest_first_and_tokens_are_known_wherever_the_orders_stand() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let users = ["ada", "bob", "eve"];
+    let token = |number| format!("token-{number}");
+    for number in 0..40 {
+        order(&store, &token(number), users[number % users.len()]).await;
+        if number % 12 == 11 {
+            store.records.rotate_memtable_and_wait().unwrap();
+        }
+    }
+    let looks_right = |store: &EmbeddedStore| {
+        for (at, user) in users.iter().enumerate() {
+            let numbers = (0..40).rev().filter(|number| number % users.len() == at);
+            let ids: Vec<_> = numbers.map(|number| store.order_id(&token(number))).collect();
+            assert_eq!(listed(store, &Selection::User((*user).into())), ids, "{user}");
+            assert_eq!(listed(store, &Selection::Ids(ids.clone())), ids, "{user}");
+        }
+        for number in 0..40 {
+            let token = token(number);
+            assert_eq!(store.by_token(&token).unwrap().unwrap().order.id, store.order_id(&token));
+        }
+    };
+    looks_right(&store);
+    drop(store);
+    looks_right(&open(&dir));
+}
+
+#[tokio::test]
 async fn orders_are_listed_by_id_in_the_order_asked_each_once_and_unknown_ones_left_out() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
