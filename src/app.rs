@@ -37,6 +37,7 @@ mod opening;
 mod payment;
 mod prices;
 mod reload;
+mod seen_through;
 mod tokens;
 
 pub use check::{Cart, Checked};
@@ -126,7 +127,7 @@ pub struct App {
     payments: Arc<dyn Payments>,
     clock: Arc<dyn Clock>,
     tokens: Tokens,
-    /// Commands run in tasks of their own, so that a caller who hangs up stops nothing.
+    /// Commands that are at work, with or without somebody who waits for them.
     commands: TaskTracker,
     limits: Limits,
     figures: Figures,

@@ -8,6 +8,7 @@ use tracing::{Instrument, info_span};
 use super::{
     App, Created, Refusal, Sale, Undecided, cart_key, named,
     payment::{Bill, NotPaid},
+    seen_through::SeenThrough,
     tokens::{TokenClaim, TokenGuard, let_go},
 };
 use crate::{
@@ -46,8 +47,8 @@ struct Plan {
 impl App {
     /// Creates an order, or says why there is none.
     ///
-    /// The work runs in a task of its own: a caller who hangs up, or whose deadline passes, stops
-    /// nothing and finds the outcome under the same token. A call that finds its token at work
+    /// A caller who hangs up, or whose deadline passes, stops nothing and finds the outcome under the
+    /// same token. A call that finds its token at work
     /// waits for the outcome until `deadline`.
     ///
     /// # Errors
@@ -66,8 +67,7 @@ impl App {
                 TokenClaim::First(guard) => {
                     let app = Arc::clone(self);
                     let work = request::carried(async move { app.create_under(guard, command).await });
-                    let work = self.commands.spawn(work.in_current_span());
-                    return work.await.unwrap_or(Err(Refusal::Bug));
+                    return SeenThrough::new(self.commands.track_future(work.in_current_span())).await;
                 }
                 TokenClaim::Behind(waiting) => {
                     timeout_at(deadline, let_go(waiting)).await.map_err(|_| Refusal::InProgress)?;

@@ -8,8 +8,6 @@
 //! Items that draw on one pool must fit it together. An item that is stopped by its tickets draws
 //! on nothing, so that it does not spoil its neighbours.
 
-use std::collections::HashMap;
-
 use super::{
     availability::{self, window_fault},
     catalog::{Catalog, MerchantIx, Service, ServiceIx, ServiceRule, TicketType},
@@ -245,20 +243,30 @@ fn any_overlap(mut slots: Vec<SlotKey>) -> bool {
     slots.windows(2).any(|pair| pair[1].start_sec < pair[0].end_sec())
 }
 
-/// What all items together ask of each slot.
-struct Demand(HashMap<SlotKey, Vec<(Claimed, u64)>>);
+/// What all items together ask of each slot: in order, each ticket type of a slot once.
+struct Demand(Vec<((SlotKey, Claimed), u64)>);
 
 impl Demand {
     fn of(examined: &[Examined<'_>]) -> Self {
-        let mut slots: HashMap<SlotKey, Vec<(Claimed, u64)>> = HashMap::new();
-        for claim in examined.iter().flat_map(Examined::claims) {
-            let asked = slots.entry(claim.slot).or_default();
-            match asked.iter_mut().find(|(ticket, _)| *ticket == claim.ticket) {
-                Some((_, count)) => *count += u64::from(claim.count),
-                None => asked.push((claim.ticket, u64::from(claim.count))),
+        let claims = examined.iter().flat_map(Examined::claims);
+        let mut asked: Vec<_> =
+            claims.map(|claim| ((claim.slot, claim.ticket), u64::from(claim.count))).collect();
+        asked.sort_unstable();
+        asked.dedup_by(|(same, more), (asked, count)| {
+            let again = same == asked;
+            if again {
+                *count += *more;
             }
-        }
-        Self(slots)
+            again
+        });
+        Self(asked)
+    }
+
+    /// What is asked of a slot.
+    fn of_slot(&self, slot: SlotKey) -> impl Iterator<Item = (Claimed, u64)> + Clone {
+        let first = self.0.partition_point(|((before, _), _)| *before < slot);
+        let of_slot = self.0[first..].iter().take_while(move |((asked, _), _)| *asked == slot);
+        of_slot.map(|((_, ticket), count)| (*ticket, *count))
     }
 
     /// What is left of the tightest pool that these claims draw on and that is asked for more than
@@ -271,11 +279,11 @@ impl Demand {
         claimed: &[Claimed],
         viewer: Viewer,
     ) -> Option<u32> {
-        let asked = self.0.get(&key)?;
+        let asked = self.of_slot(key);
         slot.left(service, viewer)
             .filter(|(pool, _)| claimed.iter().any(|&ticket| pool.serves(service, ticket)))
             .filter(|(pool, left)| {
-                let drawn = asked.iter().filter(|(ticket, _)| pool.serves(service, *ticket));
+                let drawn = asked.clone().filter(|(ticket, _)| pool.serves(service, *ticket));
                 drawn.map(|(_, count)| count).sum::<u64>() > u64::from(*left)
             })
             .map(|(_, left)| left)

@@ -1,10 +1,15 @@
 //! From those who commit to the one who writes: group commit with natural batching.
 //!
-//! Whatever is waiting goes into one batch; while that is being written, the next one gathers. Who
+//! Whatever is waiting goes into one batch; while that is being written, the next one gathers. No
+//! batch waits for time to pass, only for others who are about to hand in and have a busy core. Who
 //! hands a change in is answered once its batch has been written. The first write that fails is the
 //! last: it is the answer for everyone from then on, because nobody knows what is on disk.
 
-use std::sync::{Arc, mpsc};
+use std::{
+    mem,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -74,9 +79,30 @@ impl<C> Intake<C> {
 
     /// How many changes wait to be written or are being written.
     pub(super) fn waiting(&self) -> u64 {
+        self.traffic.waiting()
+    }
+}
+
+impl Traffic {
+    fn waiting(&self) -> u64 {
         // In this order, because what is answered has been handed in before.
-        let answered = self.traffic.answered.get();
-        self.traffic.handed_in.get().saturating_sub(answered)
+        let answered = self.answered.get();
+        self.handed_in.get().saturating_sub(answered)
+    }
+
+    /// Lets those go first who are about to hand in, where the cores are busy with them, until half of
+    /// all are waiting: fewer writes are then for more of them, and the other half is at work during
+    /// each. Where a core is free, this takes no time.
+    fn gather(&self, answered: u64) {
+        let mut waiting = self.waiting();
+        let half = waiting.midpoint(answered);
+        while waiting < half {
+            thread::yield_now();
+            let before = mem::replace(&mut waiting, self.waiting());
+            if waiting == before {
+                return;
+            }
+        }
     }
 }
 
@@ -84,17 +110,19 @@ impl<C> Batches<C> {
     /// Writes one batch after another and answers those who wait for it, until nobody can hand in
     /// any more.
     pub(super) fn serve(&self, mut write: impl FnMut(Vec<C>) -> Outcome) {
-        let mut outcome = Ok(());
-        while let Some((changes, callers)) = self.next() {
+        let (mut outcome, mut answered) = (Ok(()), 0);
+        while let Some((changes, callers)) = self.next(answered) {
             outcome = outcome.and_then(|()| write(changes));
-            self.traffic.answered.add(u64::try_from(callers.len()).unwrap_or(u64::MAX));
+            answered = u64::try_from(callers.len()).unwrap_or(u64::MAX);
+            self.traffic.answered.add(answered);
             tell(callers, &outcome);
         }
     }
 
-    /// Whatever is waiting, as soon as anything is.
-    fn next(&self) -> Option<(Vec<C>, Vec<Caller>)> {
+    /// Whatever is waiting, as soon as anything is. So many have just been answered, and may be back.
+    fn next(&self, answered: u64) -> Option<(Vec<C>, Vec<Caller>)> {
         let first = self.first()?;
+        self.traffic.gather(answered);
         let batch = std::iter::once(first).chain(self.waiting.try_iter()).take(self.most);
         Some(batch.map(|Waiting { change, caller }| (change, caller)).unzip())
     }

@@ -277,7 +277,11 @@ fn niceness_of(name: &str) -> Vec<i32> {
 fn what_the_engine_does_by_itself_gives_way_to_callers_and_to_the_writer() {
     let _store = open(&TempDir::new().unwrap());
     let (background, writers) = (niceness_of("fjall:worker"), niceness_of("store-writer"));
+    // As far as the tests themselves do not give way already.
     let ours = rustix::process::nice(0).unwrap();
-    assert!(!background.is_empty() && background.iter().all(|&nice| nice == ours + 10), "{background:?}");
+    assert!(
+        !background.is_empty() && background.iter().all(|&nice| nice == (ours + 10).min(19)),
+        "{background:?}"
+    );
     assert!(!writers.is_empty() && writers.iter().all(|&nice| nice == ours), "{writers:?}");
 }

@@ -103,7 +103,7 @@ fn what_is_acknowledged_is_synced_and_everyone_is_answered_under_every_schedule(
 
 /// Answers a batch before it is written.
 fn hastily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
-    while let Some((changes, callers)) = batches.next() {
+    while let Some((changes, callers)) = batches.next(0) {
         tell(callers, &Ok(()));
         let _ = write(&changes);
     }
@@ -111,7 +111,7 @@ fn hastily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
 
 /// Tries again with the next batch after a failure.
 fn doggedly(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
-    while let Some((changes, callers)) = batches.next() {
+    while let Some((changes, callers)) = batches.next(0) {
         let outcome = write(&changes);
         tell(callers, &outcome);
     }
@@ -119,7 +119,7 @@ fn doggedly(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
 
 /// Answers the first of each batch only.
 fn forgetfully(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
-    while let Some((changes, callers)) = batches.next() {
+    while let Some((changes, callers)) = batches.next(0) {
         let outcome = write(&changes);
         let mut callers = callers.into_iter();
         tell(callers.by_ref().take(1).collect(), &outcome);
@@ -129,7 +129,7 @@ fn forgetfully(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome)
 
 /// Ends when nothing is waiting.
 fn lazily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
-    let Some((changes, callers)) = batches.next() else { return };
+    let Some((changes, callers)) = batches.next(0) else { return };
     let outcome = write(&changes);
     tell(callers, &outcome);
     point();

@@ -1,0 +1,109 @@
+//! Work that is seen through, whoever stops waiting for it.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::runtime::Handle;
+
+/// Work that its caller does, and that goes on in a task of its own if the caller leaves: nearly all
+/// stay, and need no task.
+#[derive(Debug)]
+pub(super) struct SeenThrough<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    /// What is left to be done; nothing once it has ended.
+    rest: Option<Pin<Box<F>>>,
+}
+
+impl<F> SeenThrough<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    pub(super) fn new(work: F) -> Self {
+        Self { rest: Some(Box::pin(work)) }
+    }
+}
+
+impl<F> Future for SeenThrough<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // Taken out, so that work that panics has ended, too.
+        let Some(mut work) = self.rest.take() else { return Poll::Pending };
+        let polled = work.as_mut().poll(context);
+        if polled.is_pending() {
+            self.rest = Some(work);
+        }
+        polled
+    }
+}
+
+impl<F> Drop for SeenThrough<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn drop(&mut self) {
+        if let (Some(rest), Ok(runtime)) = (self.rest.take(), Handle::try_current()) {
+            runtime.spawn(rest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_stays_gets_what_comes_of_it() {
+        let (begin, begun) = oneshot::channel();
+        let mut work = SeenThrough::new(begun);
+        assert_eq!((&mut work).now_or_never(), None);
+        begin.send(7).unwrap();
+        assert_eq!((&mut work).await, Ok(7));
+        assert_eq!(work.now_or_never(), None, "nothing more comes");
+    }
+
+    #[tokio::test]
+    async fn if_the_caller_leaves_it_is_done_all_the_same() {
+        for is_begun in [false, true] {
+            let tasks = TaskTracker::new();
+            tasks.close();
+            let ((begin, begun), (end, ended)) = (oneshot::channel(), oneshot::channel());
+            let mut work = SeenThrough::new(tasks.track_future(async move {
+                let value: u32 = begun.await.unwrap();
+                end.send(value).unwrap();
+            }));
+            if is_begun {
+                assert_eq!((&mut work).now_or_never(), None);
+            }
+            drop(work);
+            assert_eq!(tasks.len(), 1);
+            begin.send(7).unwrap();
+            assert_eq!(ended.await, Ok(7));
+            tasks.wait().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_has_ended() {
+        let tasks = TaskTracker::new();
+        let mut work = SeenThrough::new(tasks.track_future(async { panic!("a bug") }));
+        let polled = catch_unwind(AssertUnwindSafe(|| (&mut work).now_or_never()));
+        assert!(polled.is_err());
+        assert_eq!((&mut work).now_or_never(), None::<()>);
+        drop(work);
+        assert!(tasks.is_empty(), "nothing goes on");
+    }
+}
