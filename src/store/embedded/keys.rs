@@ -20,8 +20,8 @@ const FIRST_BYTES_OF_A_PIECE: usize = 16;
 /// Keys that follow one another.
 pub(super) type Piece = (Bound<[u8; 2]>, Bound<[u8; 2]>);
 
-/// All keys there can be, in pieces. Names are digests, so there are about as many orders and users in one
-/// piece as in another.
+/// All keys there can be, in pieces. Names are digests, so there are about as many users in one piece as in
+/// another.
 pub(super) fn pieces() -> impl Iterator<Item = Piece> {
     let firsts = || (0..=u8::MAX).step_by(FIRST_BYTES_OF_A_PIECE);
     let cuts = move || [ORDERS, USERS].into_iter().flat_map(move |[kind]| firsts().map(move |at| [kind, at]));
