@@ -5,16 +5,17 @@
 //!
 //! | key | record |
 //! |---|---|
-//! | `o` name | the order of that name; the name follows from the token and is the order's id |
-//! | `u` user, inverted sequence | the name of an order of that user, newest first |
+//! | `u` user, inverted sequence | an order of that user, newest first |
+//! | `o` name | the key of the order of that name; the name follows from the token and is the order's id |
 //! | `i` name | a payment intent whose end is not on record |
 //! | `p` name, attempt | a payment that ended without an order |
 //! | `m` … | the store's secret, its format, the prices last served, the tally |
 //!
-//! So a token is looked up by its order's own key, and an order needs no further index. Spots sold
-//! are not stored: they are the sum of the orders' claims, read once when the store is opened, and
-//! cannot disagree with them. The tally says how many changes have been made and what all records come
-//! to, so that damage is found when the store is opened.
+//! So a user's list stands together and is read from one end to the other, however many other orders
+//! there are. A token or an id takes two looks, a new token one. Spots sold are not stored: they are the
+//! sum of the orders' claims, read once when the store is opened, and cannot disagree with them. The tally
+//! says how many changes have been made and what all records come to, so that damage is found when the
+//! store is opened.
 //!
 //! Writing is the business of one thread, which takes whatever is waiting into one batch, writes
 //! it to the journal, syncs it to disk, and only then makes it visible and answers. There is no
@@ -28,7 +29,7 @@ use std::{
     thread,
 };
 
-use fjall::Keyspace;
+use fjall::{Keyspace, UserValue};
 use tokio::sync::watch;
 
 use super::{
@@ -122,25 +123,15 @@ impl EmbeddedStore {
         Ok(Self { records, names, intake, state, recovered, figures, _writer: writer })
     }
 
-    fn order_record(&self, name: &Name) -> Result<Option<fjall::UserValue>, StoreError> {
-        self.records.get(keys::order(name)).map_err(unreadable)
+    fn records_of_user(&self, user_id: &str) -> impl Iterator<Item = Result<UserValue, StoreError>> {
+        let list = self.records.prefix(keys::user(&self.names.of_user(user_id)));
+        list.map(|entry| entry.value().map_err(unreadable))
     }
 
-    fn names_of_user(&self, user_id: &str) -> impl Iterator<Item = Result<Name, StoreError>> {
-        self.records.prefix(keys::user(&self.names.of_user(user_id))).map(|entry| {
-            let name = entry.value().map_err(unreadable)?;
-            Name::try_from(&*name).map_err(|_| StoreError::Unreadable("a user's list is damaged".to_owned()))
-        })
-    }
-
-    fn sized_orders<'a>(
-        &'a self,
-        names: impl Iterator<Item = Result<Name, StoreError>> + 'a,
-    ) -> impl Iterator<Item = Result<(usize, Order), StoreError>> + 'a {
-        names.filter_map(|name| {
-            let found = name.and_then(|name| self.order_record(&name)).transpose()?;
-            Some(found.and_then(|bytes| Ok((bytes.len(), record::decode_order(&bytes)?))))
-        })
+    fn record_of(&self, name: &Name) -> Result<Option<UserValue>, StoreError> {
+        let Some(place) = self.records.get(keys::order(name)).map_err(unreadable)? else { return Ok(None) };
+        let record = self.records.get(place).map_err(unreadable)?;
+        record.map(Some).ok_or_else(|| unreadable("an order is missing from its user's list"))
     }
 }
 
@@ -154,16 +145,16 @@ impl Store for EmbeddedStore {
     }
 
     fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
-        let found = self.order_record(&self.names.of_token(token))?;
+        let found = self.record_of(&self.names.of_token(token))?;
         found.map(|bytes| record::decode_replay(&bytes)).transpose()
     }
 
     fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
         match selection {
-            Selection::User(user_id) => gather(self.sized_orders(self.names_of_user(user_id)), limit_bytes),
+            Selection::User(user_id) => gather(self.records_of_user(user_id), limit_bytes),
             Selection::Ids(ids) => {
-                let names = names::each_once(ids).into_iter().map(Ok);
-                gather(self.sized_orders(names), limit_bytes)
+                let names = names::each_once(ids).into_iter();
+                gather(names.filter_map(|name| self.record_of(&name).transpose()), limit_bytes)
             }
         }
     }
@@ -203,12 +194,15 @@ impl Drop for WriterThread {
     }
 }
 
+/// The orders in these records.
 fn gather(
-    orders: impl Iterator<Item = Result<(usize, Order), StoreError>>,
+    records: impl Iterator<Item = Result<UserValue, StoreError>>,
     limit_bytes: usize,
 ) -> Result<Vec<Order>, StoreError> {
     let mut failed = None;
-    let readable = orders.map_while(|order| order.map_err(|error| failed = Some(error)).ok());
+    let sized = |record: UserValue| Ok((record.len(), record::decode_order(&record)?));
+    let readable =
+        records.map_while(|record| record.and_then(sized).map_err(|error| failed = Some(error)).ok());
     let gathered = super::within_limit(readable, limit_bytes)?;
     failed.map_or(Ok(gathered), Err)
 }

@@ -52,8 +52,10 @@ impl Entry {
             Self::Order { name, user, mut record, ends_intent } => {
                 *last_sequence += 1;
                 record::number_order(&mut record, *last_sequence);
-                batch.insert(keys::order(&name), record);
-                batch.insert(keys::user_order(&user, *last_sequence), &name[..]);
+                let place = keys::user_order(&user, *last_sequence);
+                // First what the other leads to: whoever reads meanwhile may see one without the other.
+                batch.insert(place.clone(), record);
+                batch.insert(keys::order(&name), place);
                 if ends_intent {
                     batch.remove(keys::intent(&name));
                 }

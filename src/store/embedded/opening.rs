@@ -16,7 +16,7 @@ use super::{
 use crate::store::StoreError;
 
 /// The layout of keys and records; a store of another one is not touched.
-const FORMAT: &[u8] = b"boxoffice 1";
+const FORMAT: &[u8] = b"boxoffice 2";
 
 /// By how much the engine's own threads give way; they still get a tenth of a busy core.
 const GIVING_WAY: i32 = 10;

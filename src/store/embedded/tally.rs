@@ -12,7 +12,7 @@ use xxhash_rust::xxh3;
 use super::keys;
 
 /// The tally of a store.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Tally {
     changes: u64,
     /// The sum of the digests of all records, in which the order of adding makes no difference.
@@ -30,6 +30,13 @@ impl Tally {
             self.sum = self.sum.wrapping_sub(replaced.unwrap_or_default());
         }
         self.sum = self.sum.wrapping_add(digest);
+    }
+
+    /// Enters all that is in the tally of other records.
+    pub(super) fn add(&mut self, others: Self) {
+        self.changes += others.changes;
+        self.sum = self.sum.wrapping_add(others.sum);
+        self.passing.extend(others.passing);
     }
 
     /// Strikes out a record that is removed.

@@ -16,8 +16,14 @@ use crate::{
 };
 
 mod damage;
+mod parts;
 
 const PLENTY: usize = 1 << 20;
+
+/// A directory in memory, where the machine has such a place: thousands of stores are opened in some tests.
+fn scratch() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+}
 
 fn open(dir: &TempDir) -> EmbeddedStore {
     EmbeddedStore::open(dir.path(), 64).unwrap()
@@ -73,6 +79,17 @@ fn ended(token: &str, outcome: PaymentOutcome) -> PaymentAttempt {
     PaymentAttempt { intent: intent(token), outcome, transaction_id: "tx".into(), finished_sec: 2 }
 }
 
+fn prices(micros: i64) -> Change {
+    let entry = PriceEntry {
+        merchant_id: "museum".into(),
+        service_id: "entry".into(),
+        ticket_id: "adult".into(),
+        current: dollars(micros),
+        previous: None,
+    };
+    Change::Prices(PriceBook { entries: vec![entry] })
+}
+
 async fn order(store: &dyn Store, token: &str, user_id: &str) {
     store.commit(Change::Order(Arc::new(placed(store, token, user_id)))).await.unwrap();
 }
@@ -108,6 +125,35 @@ async fn an_order_its_token_and_its_place_in_the_list_are_there_after_a_restart(
     assert_eq!((recovered.orders, spots), (4, 8));
     order(&store, "e", "ada").await;
     assert_eq!(listed(&store, &Selection::User("ada".into()))[0], store.order_id("e"));
+}
+
+#[tokio::test]
+async fn lists_come_newest_first_and_tokens_are_known_wherever_the_orders_stand() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let users = ["ada", "bob", "eve"];
+    let token = |number| format!("token-{number}");
+    for number in 0..40 {
+        order(&store, &token(number), users[number % users.len()]).await;
+        if number % 12 == 11 {
+            store.records.rotate_memtable_and_wait().unwrap();
+        }
+    }
+    let looks_right = |store: &EmbeddedStore| {
+        for (at, user) in users.iter().enumerate() {
+            let numbers = (0..40).rev().filter(|number| number % users.len() == at);
+            let ids: Vec<_> = numbers.map(|number| store.order_id(&token(number))).collect();
+            assert_eq!(listed(store, &Selection::User((*user).into())), ids, "{user}");
+            assert_eq!(listed(store, &Selection::Ids(ids.clone())), ids, "{user}");
+        }
+        for number in 0..40 {
+            let token = token(number);
+            assert_eq!(store.by_token(&token).unwrap().unwrap().order.id, store.order_id(&token));
+        }
+    };
+    looks_right(&store);
+    drop(store);
+    looks_right(&open(&dir));
 }
 
 #[tokio::test]
