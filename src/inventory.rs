@@ -1,6 +1,6 @@
 //! The in-memory availability store: every slot on sale and what is taken from it.
 //!
-//! A [`DashMap`] finds a slot, a mutex of the slot's own guards its counts. Whoever needs several
+//! A map finds a slot, a mutex of the slot's own guards its counts. Whoever needs several
 //! slots locks them in the order of their keys, decides with all of them in hand, takes or leaves
 //! everything, and unlocks: for every observer that is one step. Nothing is ever taken and put
 //! back within a decision, so a failing order never makes another one see less than there is.
@@ -14,9 +14,10 @@
 //! and of two decisions about one slot the one by the older catalogue came first. What is taken
 //! stays where it is. [`Inventory::turn`] then turns the slots that nobody has asked for.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use dashmap::DashMap;
+use std::{
+    borrow::Borrow,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use crate::domain::{
     order::EpochSeconds,
@@ -24,13 +25,15 @@ use crate::domain::{
 };
 
 mod carts;
+mod slots;
 
 use carts::{Cart, Carts};
+use slots::{SharedSlot, Slots};
 
 /// All slots, and the carts that hold spots of them.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    slots: DashMap<SlotKey, Arc<Mutex<Slot>>>,
+    slots: Slots,
     carts: Carts,
 }
 
@@ -65,7 +68,7 @@ impl Inventory {
     /// An inventory with room for `slots` slots.
     #[must_use]
     pub fn with_capacity(slots: usize) -> Self {
-        Self { slots: DashMap::with_capacity(slots), carts: Carts::default() }
+        Self { slots: Slots::with_capacity(slots), carts: Carts::default() }
     }
 
     /// Opens all slots of `openings` that start in `[from, until)` and gives their number.
@@ -76,16 +79,17 @@ impl Inventory {
     pub fn open(
         &self,
         edition: Edition,
-        openings: &[Opening],
+        openings: impl IntoIterator<Item: Borrow<Opening>>,
         from: EpochSeconds,
         until: EpochSeconds,
     ) -> Result<usize, Outdated> {
         let mut opened = 0;
         for opening in openings {
+            let opening = opening.borrow();
             for start_sec in opening.starts(from, until) {
                 let (key, terms) = opening.occurrence(start_sec);
-                let slot = self.slot_or_new(key);
-                let mut slot = lock(&slot);
+                let slot = self.slots.find_or_new(key);
+                let mut slot = slot.lock();
                 slot.turn_to(edition)?;
                 slot.open(opening.pool, &terms);
                 opened += 1;
@@ -100,15 +104,16 @@ impl Inventory {
         &self,
         on_sale: Edition,
         next: Edition,
-        openings: &[Opening],
+        openings: impl IntoIterator<Item: Borrow<Opening>>,
         from: EpochSeconds,
         until: EpochSeconds,
     ) {
         for opening in openings {
+            let opening = opening.borrow();
             for start_sec in opening.starts(from, until) {
                 let (key, terms) = opening.occurrence(start_sec);
-                let slot = self.slot_or_new(key);
-                let mut slot = lock(&slot);
+                let slot = self.slots.find_or_new(key);
+                let mut slot = slot.lock();
                 // What was laid ready for it must not be lost.
                 if slot.turn_to(on_sale).is_ok() {
                     slot.stage(next, opening.pool, &terms);
@@ -120,29 +125,24 @@ impl Inventory {
     /// Turns all slots to the edition that is on sale, shows each to `see`, and forgets those that
     /// it has no use for.
     pub fn turn(&self, edition: Edition, mut see: impl FnMut(SlotKey, &Slot)) {
-        let known: Vec<(SlotKey, Arc<Mutex<Slot>>)> =
-            self.slots.iter().map(|slot| (*slot.key(), Arc::clone(slot.value()))).collect();
         let mut blank = Vec::new();
-        for (key, slot) in known {
-            let mut slot = lock(&slot);
+        for known in self.slots.all() {
+            let mut slot = known.lock();
             if slot.turn_to(edition).is_ok() {
-                see(key, &slot);
+                see(known.key(), &slot);
             }
             if slot.is_blank() {
-                blank.push(key);
+                blank.push(known.key());
             }
         }
         for key in blank {
-            // Nobody else has it, and nobody can take anything of it.
-            self.slots.remove_if(&key, |_, slot| Arc::strong_count(slot) == 1);
+            self.slots.forget_unless_in_hand(key);
         }
     }
 
     /// Forgets slots that ended before `before` and gives their number.
     pub fn retire(&self, before: EpochSeconds) -> usize {
-        let known = self.slots.len();
-        self.slots.retain(|key, _| key.end_sec() >= before);
-        known.saturating_sub(self.slots.len())
+        self.slots.retain(|key| key.end_sec() >= before)
     }
 
     /// Number of slots known.
@@ -154,7 +154,7 @@ impl Inventory {
     /// Whether no slot is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// Number of carts that hold spots.
@@ -167,7 +167,7 @@ impl Inventory {
     /// not open are kept on record in case they open later.
     pub fn restore(&self, claims: &[Claim]) {
         for claim in claims {
-            lock(&self.slot_or_new(claim.slot)).take(claim.ticket, claim.count);
+            self.slots.find_or_new(claim.slot).lock().take(claim.ticket, claim.count);
         }
     }
 
@@ -197,8 +197,8 @@ impl Inventory {
         key: SlotKey,
         look: impl FnOnce(&Slot) -> R,
     ) -> Result<Option<R>, Outdated> {
-        let Some(slot) = self.slots.get(&key).map(|slot| Arc::clone(&slot)) else { return Ok(None) };
-        let mut slot = lock(&slot);
+        let Some(slot) = self.slots.find(key) else { return Ok(None) };
+        let mut slot = slot.lock();
         slot.turn_to(edition)?;
         Ok(slot.is_open().then(|| look(&slot)))
     }
@@ -206,9 +206,10 @@ impl Inventory {
     /// `slot` with what is taken of the one of that key here, whichever edition that shows.
     #[must_use]
     pub fn with_taken(&self, key: SlotKey, slot: Slot) -> Slot {
-        let Some(known) = self.slots.get(&key).map(|known| Arc::clone(&known)) else { return slot };
-        let known = lock(&known);
-        slot.with_taken_of(&known)
+        match self.slots.find(key) {
+            Some(known) => slot.with_taken_of(&known.lock()),
+            None => slot,
+        }
     }
 
     /// Decides with the slots of `keys` in hand as `edition` has them and takes what `decide`
@@ -325,14 +326,6 @@ impl Inventory {
         self.release(Reservation { claims, used_up: None }, now);
     }
 
-    fn slot_or_new(&self, key: SlotKey) -> Arc<Mutex<Slot>> {
-        // Most are known, and looking shuts nobody out.
-        if let Some(known) = self.slots.get(&key) {
-            return Arc::clone(&known);
-        }
-        Arc::clone(&self.slots.entry(key).or_default())
-    }
-
     /// Acts with a cart in hand, if there is one of that key, and with its slots and those of `keys`.
     fn with_cart_and_slots<R>(
         &self,
@@ -363,11 +356,11 @@ impl Inventory {
     }
 
     /// The slots of these keys that are known, in key order.
-    fn find_slots(&self, keys: &[Option<SlotKey>], more: &[SlotKey]) -> Vec<(SlotKey, Arc<Mutex<Slot>>)> {
+    fn find_slots(&self, keys: &[Option<SlotKey>], more: &[SlotKey]) -> Vec<SharedSlot> {
         let mut wanted: Vec<SlotKey> = keys.iter().flatten().chain(more).copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
-        wanted.into_iter().filter_map(|key| Some((key, Arc::clone(&*self.slots.get(&key)?)))).collect()
+        wanted.into_iter().filter_map(|key| self.slots.find(key)).collect()
     }
 }
 
@@ -378,8 +371,8 @@ struct LockedSlots<'a> {
 
 impl<'a> LockedSlots<'a> {
     /// Locks slots, which are in key order.
-    fn lock(found: &'a [(SlotKey, Arc<Mutex<Slot>>)]) -> Self {
-        Self { guards: found.iter().map(|(key, slot)| (*key, lock(slot))).collect() }
+    fn lock(found: &'a [SharedSlot]) -> Self {
+        Self { guards: found.iter().map(|slot| (slot.key(), slot.lock())).collect() }
     }
 
     /// Turns all of them, or none if one has turned further.

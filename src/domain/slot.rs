@@ -16,6 +16,10 @@ use super::{
     order::EpochSeconds,
 };
 
+mod pools;
+
+use pools::Pools;
+
 /// The longest slot the feeds know: a day.
 pub const MAX_DURATION_SEC: i64 = 86_400;
 
@@ -61,7 +65,7 @@ pub struct Opening {
 }
 
 /// Where further particulars of an opening are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct ParticularsIx(pub u32);
 
 /// How an opening repeats.
@@ -104,7 +108,7 @@ impl Opening {
 }
 
 /// Terms of one slot that differ from its service's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct SlotTerms {
     /// Not bookable before this second.
     pub first_bookable_sec: Option<EpochSeconds>,
@@ -129,10 +133,15 @@ impl SlotTerms {
     }
 
     fn shifted_by(&self, seconds: i64) -> Self {
-        let shift = |at: Option<EpochSeconds>| at.map(|at| at.saturating_add(seconds));
+        self.moved(|at| at.saturating_add(seconds))
+    }
+
+    /// The same with other moments.
+    #[must_use]
+    pub(super) fn moved(&self, to: impl Fn(EpochSeconds) -> EpochSeconds) -> Self {
         Self {
-            first_bookable_sec: shift(self.first_bookable_sec),
-            last_bookable_sec: shift(self.last_bookable_sec),
+            first_bookable_sec: self.first_bookable_sec.map(&to),
+            last_bookable_sec: self.last_bookable_sec.map(&to),
             tag: self.tag,
         }
     }
@@ -153,7 +162,7 @@ impl SlotTerms {
 }
 
 /// Which ticket types draw on a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PoolTickets {
     /// All of them, and lines without tickets.
     All,
@@ -162,7 +171,7 @@ pub enum PoolTickets {
 }
 
 /// A number of spots for a set of ticket types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pool {
     /// Who draws on it.
     pub tickets: PoolTickets,
@@ -238,21 +247,20 @@ pub struct Outdated;
 #[derive(Debug, Default)]
 struct Offer {
     pools: Pools,
-    terms: SlotTerms,
+    /// Terms that differ from the service's; `None` where none does.
+    terms: Option<Box<SlotTerms>>,
 }
-
-/// Hardly any slot has more than two.
-type Pools = SmallVec<[Pool; 2]>;
 
 impl Offer {
     /// Pools for the same ticket types add up (two chairs of a salon); pools for different ones
     /// stand side by side.
     fn add(&mut self, pool: Pool, terms: &SlotTerms) {
-        match self.pools.iter_mut().find(|known| known.tickets == pool.tickets) {
+        match self.pools.as_mut_slice().iter_mut().find(|known| known.tickets == pool.tickets) {
             Some(known) => known.allotment = known.allotment.saturating_add(pool.allotment),
             None => self.pools.push(pool),
         }
-        self.terms = self.terms.joined_with(terms);
+        let known = self.terms.take().map_or_else(SlotTerms::default, |known| *known);
+        self.terms = known.joined_with(terms).boxed();
     }
 }
 
@@ -291,7 +299,7 @@ pub struct Slot {
 impl Slot {
     /// Adds an opening's spots to those that are open.
     pub fn open(&mut self, pool: Pool, terms: &SlotTerms) {
-        let mut offer = Offer { pools: std::mem::take(&mut self.pools), terms: self.terms() };
+        let mut offer = Offer { pools: std::mem::take(&mut self.pools), terms: self.terms().boxed() };
         offer.add(pool, terms);
         self.show(offer);
     }
@@ -329,15 +337,15 @@ impl Slot {
     /// Opens this and nothing else.
     fn show(&mut self, Offer { pools, terms }: Offer) {
         self.pools = pools;
-        if self.rarities.is_some() || !terms.is_plain() {
-            self.change_rarities(|rarities| rarities.terms = terms.boxed());
+        if self.rarities.is_some() || terms.is_some() {
+            self.change_rarities(|rarities| rarities.terms = terms);
         }
     }
 
     /// Whether any opening has brought spots: a slot may be on record only for what was sold of it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.pools.is_empty()
+        !self.pools().is_empty()
     }
 
     /// Whether the slot says nothing: it is not open, will not be, and nothing is taken of it.
@@ -356,14 +364,14 @@ impl Slot {
     /// Whether tickets of that type (or appointments) are sold in this slot at all.
     #[must_use]
     pub fn sells(&self, service: &Service, ticket: Claimed) -> bool {
-        self.pools.iter().any(|pool| pool.serves(service, ticket))
+        self.pools().iter().any(|pool| pool.serves(service, ticket))
     }
 
     /// Whether more is sold than some pool has, which only another catalogue can bring about.
     #[must_use]
     pub fn is_oversold(&self, service: &Service) -> bool {
         let sold = self.ledger().map_or(&[][..], |ledger| &ledger.sold);
-        self.pools
+        self.pools()
             .iter()
             .any(|pool| self.drawn(service, *pool, sold.iter().copied()) > u64::from(pool.allotment))
     }
@@ -374,7 +382,7 @@ impl Slot {
         service: &'a Service,
         viewer: Viewer,
     ) -> impl Iterator<Item = (Pool, u32)> + 'a {
-        self.pools.iter().map(move |pool| {
+        self.pools().iter().map(move |pool| {
             let taken = self.taken(service, *pool, viewer);
             (*pool, u32::try_from(u64::from(pool.allotment).saturating_sub(taken)).unwrap_or(0))
         })
@@ -470,6 +478,10 @@ impl Slot {
             Claimed::Ticket(ticket) => service.has_ticket(ticket),
         };
         !known || !self.sells(service, ticket)
+    }
+
+    fn pools(&self) -> &[Pool] {
+        self.pools.as_slice()
     }
 
     fn ledger(&self) -> Option<&Ledger> {

@@ -91,14 +91,6 @@ impl River {
     }
 }
 
-/// With the map's own share, which is at most 52 bytes of a key, a pointer and its bookkeeping at the
-/// worst fill, this keeps a slot below 120 bytes.
-#[test]
-fn a_slot_with_nothing_special_about_it_is_small() {
-    let counters_of_the_pointer = 2 * size_of::<usize>();
-    assert!(counters_of_the_pointer + size_of::<Mutex<Slot>>() <= 64);
-}
-
 #[test]
 fn several_slots_are_taken_together_or_not_at_all() {
     let river = River::with(&[2, 1]);
