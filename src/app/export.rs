@@ -106,7 +106,7 @@ impl Export<'_> {
             let viewer = Viewer { now: self.clock.now_sec(), cart: None };
             let shares = deal(&slot, catalog.service(key.service), &openings, viewer);
             for (opening, spots_open) in openings.into_iter().zip(shares) {
-                put(originals.availability(catalog, opening, key.start_sec, spots_open))?;
+                put(originals.availability(catalog, &opening, key.start_sec, spots_open))?;
             }
         }
         Ok(())

@@ -1,6 +1,9 @@
 //! Opening for business: what is on record is brought back before anything is sold.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
@@ -95,7 +98,7 @@ impl App {
         let Loaded { mut catalog, openings, originals, files: _, remarks: _ } = loaded;
         let openings = Arc::new(Openings::new(openings));
         let now = clock.now_sec();
-        let inventory = Inventory::with_capacity(openings.single().len());
+        let inventory = Inventory::with_capacity(openings.single_slots());
         let recovered = recover(&*store, catalog.register_mut(), &inventory, now)?;
         let prices = prices::remember(&mut catalog, &recovered.prices);
         if prices != recovered.prices {
@@ -208,12 +211,12 @@ impl Calendar {
         openings: Arc<Openings>,
         now: EpochSeconds,
         horizon_sec: i64,
-        open: impl Fn(&[Opening], EpochSeconds, EpochSeconds),
+        open: impl Fn(&mut dyn Iterator<Item = Cow<'_, Opening>>, EpochSeconds, EpochSeconds),
     ) -> Self {
         let from = now.saturating_sub(MAX_DURATION_SEC);
         let opened_until = now.saturating_add(horizon_sec);
-        open(openings.single(), from, EpochSeconds::MAX);
-        open(openings.repeated(), from, opened_until);
+        open(&mut openings.single().map(Cow::Owned), from, EpochSeconds::MAX);
+        open(&mut openings.repeated().iter().map(Cow::Borrowed), from, opened_until);
         Self { edition, openings, opened_until }
     }
 

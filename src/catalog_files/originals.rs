@@ -1,7 +1,9 @@
 //! What the files of a catalogue say beyond what the catalogue keeps, so that they can be written
 //! again: files on disk may have been replaced, or refused, since they were read.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
+
+use indexmap::IndexSet;
 
 use super::availability;
 use crate::domain::{
@@ -83,19 +85,17 @@ pub(super) struct Particulars {
 
 /// Gives equal particulars one index.
 #[derive(Debug, Default)]
-pub(super) struct Gathered(HashMap<Particulars, ParticularsIx>);
+pub(super) struct Gathered(IndexSet<Particulars>);
 
 impl Gathered {
     pub(super) fn index(&mut self, particulars: Particulars) -> ParticularsIx {
-        let next = ParticularsIx(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
-        *self.0.entry(particulars).or_insert(next)
+        let (ix, _) = self.0.insert_full(particulars);
+        ParticularsIx(u32::try_from(ix).unwrap_or(u32::MAX))
     }
 
     /// All of them, in the order of their indexes.
     pub(super) fn into_list(self) -> Vec<Particulars> {
-        let mut list: Vec<_> = self.0.into_iter().collect();
-        list.sort_unstable_by_key(|&(_, ParticularsIx(ix))| ix);
-        list.into_iter().map(|(particulars, _)| particulars).collect()
+        self.0.into_iter().collect()
     }
 }
 

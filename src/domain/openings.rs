@@ -1,6 +1,11 @@
 //! All openings of a catalogue, to be gone through slot by slot.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    borrow::{Borrow, Cow},
+    cmp::Reverse,
+    collections::BinaryHeap,
+    ops::Range,
+};
 
 use smallvec::SmallVec;
 
@@ -10,12 +15,15 @@ use super::{
     slot::{Opening, Pool, Slot, SlotKey, SlotTerms, Viewer},
 };
 
+mod singles;
+
+use singles::{Single, Singles};
+
 /// The openings of a catalogue.
 #[derive(Debug, Default)]
 pub struct Openings {
-    /// Single ones in the order of their slots, then repeated ones; otherwise as in the feed.
-    all: Vec<Opening>,
-    singles: usize,
+    singles: Singles,
+    repeated: Vec<Opening>,
 }
 
 /// Which slots to go through.
@@ -30,66 +38,85 @@ pub struct Span {
 }
 
 impl Span {
-    /// The slots in the span that an opening is part of.
-    fn keys(self, opening: &Opening, after: Option<EpochSeconds>) -> impl Iterator<Item = SlotKey> {
-        let not_over = self.now.saturating_sub(i64::from(opening.first.duration_sec)).saturating_add(1);
+    /// The slots in the span that a repeated opening is part of.
+    fn keys(self, repeated: &Opening, after: Option<EpochSeconds>) -> impl Iterator<Item = SlotKey> {
+        let Range { start: not_over, end } = self.starts(repeated.first.duration_sec);
         let from = after.map_or(not_over, |after| after.saturating_add(1));
-        let repeated = opening.recurrence.is_some();
-        let until = if repeated { self.until.min(self.repeated_until) } else { self.until };
-        opening.starts(from, until).map(|start_sec| SlotKey { start_sec, ..opening.first })
+        repeated
+            .starts(from, end.min(self.repeated_until))
+            .map(|start_sec| SlotKey { start_sec, ..repeated.first })
+    }
+
+    /// Whether the slot of an opening that is not repeated is in it.
+    fn has(self, slot: SlotKey) -> bool {
+        self.starts(slot.duration_sec).contains(&slot.start_sec)
+    }
+
+    /// When slots of that length in it start.
+    fn starts(self, duration_sec: u32) -> Range<EpochSeconds> {
+        self.now.saturating_sub(i64::from(duration_sec)).saturating_add(1)..self.until
     }
 }
 
 /// A slot and the openings that it is made of, in the order in which they open it.
-pub type MadeOf<'a> = (SlotKey, SmallVec<[&'a Opening; 2]>);
+pub type MadeOf<'a> = (SlotKey, SmallVec<[Cow<'a, Opening>; 2]>);
 
 impl Openings {
     /// These openings.
     #[must_use]
     pub fn new(mut all: Vec<Opening>) -> Self {
         let single = |opening: &Opening| opening.recurrence.is_none().then_some(opening.first);
+        // Openings of one slot stay as in the feed.
         all.sort_by_key(|opening| (opening.recurrence.is_some(), single(opening)));
-        let singles = all.partition_point(|opening| single(opening).is_some());
-        Self { all, singles }
+        let repeated = all.split_off(all.partition_point(|opening| single(opening).is_some()));
+        Self { singles: Singles::new(all), repeated }
     }
 
-    /// Those that open one slot each.
+    /// Those that open one slot each, in the order of their slots.
+    pub fn single(&self) -> impl Iterator<Item = Opening> {
+        self.singles.iter().map(Single::unpacked)
+    }
+
+    /// How many slots those open.
     #[must_use]
-    pub fn single(&self) -> &[Opening] {
-        &self.all[..self.singles]
+    pub fn single_slots(&self) -> usize {
+        self.singles.slots()
     }
 
     /// Those that open slots again and again.
     #[must_use]
     pub fn repeated(&self) -> &[Opening] {
-        &self.all[self.singles..]
+        &self.repeated
     }
 
     /// How many openings all slots of a span are made of.
     #[must_use]
     pub fn count(&self, span: Span) -> usize {
-        self.all.iter().map(|opening| span.keys(opening, None).count()).sum()
+        let repeated = self.repeated.iter().map(|opening| span.keys(opening, None).count());
+        self.singles_of(span).count() + repeated.sum::<usize>()
+    }
+
+    fn singles_of(&self, span: Span) -> impl Iterator<Item = Single<'_>> {
+        self.singles.iter().filter(move |single| span.has(single.slot))
     }
 
     /// All slots of a span, each once, by service, length and start.
     pub fn slots(&self, span: Span) -> impl Iterator<Item = MadeOf<'_>> {
-        let mut singles =
-            self.single().iter().filter(move |it| span.keys(it, None).next().is_some()).peekable();
-        let next =
-            move |at: usize, after| Some(Reverse((span.keys(&self.repeated()[at], after).next()?, at)));
+        let mut singles = self.singles_of(span).peekable();
+        let next = move |at: usize, after| Some(Reverse((span.keys(&self.repeated[at], after).next()?, at)));
         // The next slot of each repeated opening.
-        let mut due: BinaryHeap<_> = (0..self.repeated().len()).filter_map(|at| next(at, None)).collect();
+        let mut due: BinaryHeap<_> = (0..self.repeated.len()).filter_map(|at| next(at, None)).collect();
         std::iter::from_fn(move || {
-            let single = singles.peek().map(|single| single.first);
+            let single = singles.peek().map(|single| single.slot);
             let repeated = due.peek().map(|Reverse((key, _))| *key);
             let key = single.into_iter().chain(repeated).min()?;
-            let mut openings: SmallVec<[&Opening; 2]> = SmallVec::new();
-            while let Some(single) = singles.next_if(|single| single.first == key) {
-                openings.push(single);
+            let mut openings: SmallVec<[Cow<'_, Opening>; 2]> = SmallVec::new();
+            while let Some(single) = singles.next_if(|single| single.slot == key) {
+                openings.push(Cow::Owned(single.unpacked()));
             }
             while due.peek().is_some_and(|Reverse((next, _))| *next == key) {
                 let at = due.pop().map_or(0, |Reverse((_, at))| at);
-                openings.push(&self.repeated()[at]);
+                openings.push(Cow::Borrowed(&self.repeated[at]));
                 due.extend(next(at, Some(key.start_sec)));
             }
             Some((key, openings))
@@ -99,10 +126,10 @@ impl Openings {
 
 /// The slot that openings make, untouched.
 #[must_use]
-pub fn untouched(openings: &[&Opening]) -> Slot {
+pub fn untouched(openings: &[impl Borrow<Opening>]) -> Slot {
     let mut slot = Slot::default();
     for opening in openings {
-        slot.open(opening.pool, &SlotTerms::default());
+        slot.open(opening.borrow().pool, &SlotTerms::default());
     }
     slot
 }
@@ -111,15 +138,20 @@ pub fn untouched(openings: &[&Opening]) -> Slot {
 /// ticket types share what is left, and the first ones get theirs first: nothing says from which of
 /// them something was sold.
 #[must_use]
-pub fn deal(slot: &Slot, service: &Service, openings: &[&Opening], viewer: Viewer) -> SmallVec<[u32; 2]> {
+pub fn deal(
+    slot: &Slot,
+    service: &Service,
+    openings: &[impl Borrow<Opening>],
+    viewer: Viewer,
+) -> SmallVec<[u32; 2]> {
     let mut left: SmallVec<[(Pool, u32); 2]> = slot.left(service, viewer).collect();
-    let mut share = |opening: &&Opening| {
-        let (_, left) = left.iter_mut().find(|(pool, _)| pool.tickets == opening.pool.tickets)?;
-        let share = opening.pool.allotment.min(*left);
+    let mut share = |of: Pool| {
+        let (_, left) = left.iter_mut().find(|(pool, _)| pool.tickets == of.tickets)?;
+        let share = of.allotment.min(*left);
         *left -= share;
         Some(share)
     };
-    openings.iter().map(|opening| share(opening).unwrap_or(0)).collect()
+    openings.iter().map(|opening| share(opening.borrow().pool).unwrap_or(0)).collect()
 }
 
 #[cfg(test)]
