@@ -136,7 +136,7 @@ impl Inventory {
             }
         }
         for key in blank {
-            self.slots.forget_unless_in_hand(key);
+            self.slots.forget_if_blank(key);
         }
     }
 

@@ -62,9 +62,12 @@ impl Slots {
         self.0.iter().map(|known| known.key().clone()).collect()
     }
 
-    /// Forgets a slot, unless somebody has it in hand and may take something of it.
-    pub(super) fn forget_unless_in_hand(&self, key: SlotKey) {
-        self.0.remove_if(&key, |known, ()| known.0.is_unique());
+    /// Forgets a slot that has nothing to be remembered, unless somebody has it in hand and may open it or
+    /// take something of it.
+    pub(super) fn forget_if_blank(&self, key: SlotKey) {
+        self.0.remove_if(&key, |SharedSlot(known), ()| {
+            known.is_unique() && known.slot.try_lock().is_ok_and(|slot| slot.is_blank())
+        });
     }
 
     /// Forgets all slots but those to be kept, and gives their number.

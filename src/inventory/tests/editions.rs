@@ -53,6 +53,23 @@ fn the_next_edition_keeps_what_is_taken_and_nothing_of_it_shows_before() {
 }
 
 #[test]
+fn a_slot_that_opens_while_all_are_turned_is_not_forgotten() {
+    let river = River::with(&[5, 5, 5]);
+    let second = river.replace(FIRST, &[None, None, None]);
+    let mut turned = Vec::new();
+    river.inventory.turn(second, |key, _| {
+        turned.push(key);
+        if let [one, other, _] = turned[..] {
+            let opened = [one, other].map(|key| opening(key, 4));
+            river.inventory.open(second, opened, NOW, EpochSeconds::MAX).unwrap();
+        }
+    });
+    let left =
+        turned.iter().map(|key| river.left_by(second, river.keys.iter().position(|at| at == key).unwrap()));
+    assert_eq!(left.collect::<Vec<_>>(), [Ok(Some(4)), Ok(Some(4)), Ok(None)]);
+}
+
+#[test]
 fn who_goes_by_an_earlier_edition_decides_anew_and_has_changed_nothing() {
     let river = River::with(&[5, 5]);
     river.hold(&[0], 1, CART, NOW + 600);
