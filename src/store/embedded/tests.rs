@@ -152,6 +152,9 @@ async fn lists_come_newest_first_and_tokens_are_known_wherever_the_orders_stand(
         }
     };
     looks_right(&store);
+    store.records.major_compact().unwrap();
+    assert_eq!(store.records.table_count(), 1);
+    looks_right(&store);
     drop(store);
     looks_right(&open(&dir));
 }
