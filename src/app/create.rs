@@ -48,8 +48,7 @@ impl App {
     /// Creates an order, or says why there is none.
     ///
     /// A caller who hangs up, or whose deadline passes, stops nothing and finds the outcome under the
-    /// same token. A call that finds its token at work
-    /// waits for the outcome until `deadline`.
+    /// same token. A call that finds its token at work waits for the outcome until `deadline`.
     ///
     /// # Errors
     /// [`Refusal::TokenReused`], [`Refusal::InProgress`], [`Refusal::UnknownMerchant`],

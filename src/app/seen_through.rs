@@ -5,35 +5,26 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
 /// Work that its caller does, and that goes on in a task of its own if the caller leaves: nearly all
 /// stay, and need no task.
-#[derive(Debug)]
-pub(super) struct SeenThrough<F>
-where
-    F: Future<Output: Send> + Send + 'static,
-{
+pub(super) struct SeenThrough<T: Send + 'static> {
     /// What is left to be done; nothing once it has ended.
-    rest: Option<Pin<Box<F>>>,
+    rest: Option<BoxFuture<'static, T>>,
 }
 
-impl<F> SeenThrough<F>
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    pub(super) fn new(work: F) -> Self {
+impl<T: Send + 'static> SeenThrough<T> {
+    pub(super) fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self { rest: Some(Box::pin(work)) }
     }
 }
 
-impl<F> Future for SeenThrough<F>
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    type Output = F::Output;
+impl<T: Send + 'static> Future for SeenThrough<T> {
+    type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         // Taken out, so that work that panics has ended, too.
         let Some(mut work) = self.rest.take() else { return Poll::Pending };
         let polled = work.as_mut().poll(context);
@@ -44,10 +35,7 @@ where
     }
 }
 
-impl<F> Drop for SeenThrough<F>
-where
-    F: Future<Output: Send> + Send + 'static,
-{
+impl<T: Send + 'static> Drop for SeenThrough<T> {
     fn drop(&mut self) {
         if let (Some(rest), Ok(runtime)) = (self.rest.take(), Handle::try_current()) {
             runtime.spawn(rest);

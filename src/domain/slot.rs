@@ -259,7 +259,7 @@ impl Offer {
             Some(known) => known.allotment = known.allotment.saturating_add(pool.allotment),
             None => self.pools.push(pool),
         }
-        let known = self.terms.take().map_or_else(SlotTerms::default, |known| *known);
+        let known = self.terms.take().map(|known| *known).unwrap_or_default();
         self.terms = known.joined_with(terms).boxed();
     }
 }
