@@ -12,6 +12,11 @@ use super::{
 };
 use crate::config::{Config, RuntimeChoice};
 
+/// Threads beside each that serves connections, for what may wait for the disk or takes long: lists of orders,
+/// passwords. Without a bound there come to be as many as lists pile up in a bad moment, and each of them
+/// keeps some memory for as long as it is asked for anything.
+const THREADS_BESIDE: usize = 4;
+
 /// Those who serve connections. Each connection is served by one of them from its beginning to its
 /// end, so each new one goes to the one that has the fewest.
 #[derive(Debug)]
@@ -95,11 +100,15 @@ fn runtime(config: &Config) -> io::Result<runtime::Runtime> {
         RuntimeChoice::PerCore => runtime::Builder::new_current_thread(),
         RuntimeChoice::Shared => runtime::Builder::new_multi_thread(),
     };
-    builder.worker_threads(threads(config)).enable_all().build()
+    let threads = threads(config);
+    let beside = THREADS_BESIDE * (threads / runtimes(config));
+    builder.worker_threads(threads).max_blocking_threads(beside).enable_all().build()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     /// Which worker is next, by where it stands.
@@ -120,5 +129,27 @@ mod tests {
         drop(open.remove(1));
         assert_eq!(next(&workers), 1);
         assert!(Workers(Vec::new()).idlest().is_none());
+    }
+
+    #[test]
+    fn what_takes_long_is_done_by_a_bounded_number_of_threads() {
+        static AT_WORK: AtomicUsize = AtomicUsize::new(0);
+        let work = || {
+            let at_work = AT_WORK.fetch_add(1, Ordering::SeqCst) + 1;
+            (0..100).for_each(|_| thread::yield_now());
+            AT_WORK.fetch_sub(1, Ordering::SeqCst);
+            at_work
+        };
+        for (choice, most) in
+            [(RuntimeChoice::PerCore, THREADS_BESIDE), (RuntimeChoice::Shared, 3 * THREADS_BESIDE)]
+        {
+            let mut config = Config::default();
+            config.serving.runtime = choice;
+            config.serving.workers = Some(3);
+            let runtime = runtime(&config).unwrap();
+            let all: Vec<_> = (0..200).map(|_| runtime.spawn_blocking(work)).collect();
+            let seen = all.into_iter().map(|one| runtime.block_on(one).unwrap()).max();
+            assert!(seen <= Some(most), "{seen:?} threads at a time");
+        }
     }
 }
