@@ -40,12 +40,15 @@ use super::{
 use crate::domain::order::{Order, OrderId};
 
 mod contents;
+mod engine;
 mod entry;
 mod figures;
 mod handoff;
 mod kept;
 mod keys;
 mod mark;
+#[cfg(target_os = "linux")]
+mod merges;
 mod opening;
 mod tables;
 mod tally;

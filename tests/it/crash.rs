@@ -42,10 +42,10 @@ use visit::visit;
 const USUAL_ROUNDS: u64 = 10;
 
 /// Rounds with long addresses, and how long, on top of records of so many mebibytes: the engine puts its
-/// journal into tables at 64 of them, which is then some rounds away.
+/// journal into tables at 8 of them, which is then some rounds away.
 const HEAVY_ROUNDS: u64 = 6;
 const ADDRESS_BYTES: usize = 16 * 1024;
-const RECORDS_MIB: usize = 60;
+const RECORDS_MIB: usize = 5;
 
 /// Visitors at once, and the gRPC connections that they share; over REST each has its own.
 const VISITORS: u64 = 32;

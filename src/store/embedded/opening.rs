@@ -2,24 +2,20 @@
 
 use std::{
     io,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    thread,
 };
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, PersistMode};
 
 use super::{
-    AcknowledgedMark, Contents, KeptFiles, Names, Tally, cannot_open, kept::entries, keys, said_by_system,
-    tables,
+    AcknowledgedMark, Contents, KeptFiles, Names, Tally, cannot_open, engine, kept::entries, keys,
+    said_by_system, tables,
 };
 use crate::store::StoreError;
 
 /// The layout of keys and records; a store of another one is not touched.
 const FORMAT: &[u8] = b"boxoffice 2";
-
-/// By how much the engine's own threads give way; they still get a tenth of a busy core.
-const GIVING_WAY: i32 = 10;
 
 const RESTORE: &str = "Restore the folder from a backup";
 
@@ -54,8 +50,8 @@ fn open_whole(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError
     let open = || {
         refuse_what_is_no_store(home)?;
         tables::refuse_if_damaged(home)?;
-        let database = open_engine(home).map_err(refused)?;
-        let records = database.keyspace("records", KeyspaceCreateOptions::default).map_err(refused)?;
+        let database = engine::open(home).map_err(refused)?;
+        let records = database.keyspace("records", engine::tables).map_err(refused)?;
         if records.first_key_value().is_none() {
             begin(&database, &records)?;
         }
@@ -65,17 +61,6 @@ fn open_whole(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError
         Ok(Opened { database, records, names, contents })
     };
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(damaged("the engine panics over them")))
-}
-
-/// Opens the engine in a thread that gives way to others, which the engine's own threads take after:
-/// tables can be written and merged whenever there is time, and callers do not wait.
-fn open_engine(home: &Path) -> fjall::Result<Database> {
-    let open = || {
-        // Where it may not be said, callers wait a little more.
-        let _ = rustix::process::nice(GIVING_WAY);
-        Database::builder(home).open()
-    };
-    thread::scope(|scope| scope.spawn(open).join().unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 /// The engine would begin a database among whatever is there.

@@ -265,21 +265,24 @@ async fn no_store_is_begun_where_one_has_been_lost() {
     assert!(!dir.path().join("orders").exists());
 }
 
-/// What the system says of the threads of this process that have this name.
-fn niceness_of(name: &str) -> Vec<i32> {
+/// What the system says of the threads of this process that have this name: their niceness, their policy.
+fn scheduling_of(name: &str) -> Vec<(i32, u32)> {
     let threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
     let stats = threads.filter_map(|thread| fs::read_to_string(thread.join("stat")).ok());
-    let niceness = |stat: String| {
+    let scheduling = |stat: String| {
         let (names, rest) = stat.rsplit_once(") ").unwrap();
-        names.ends_with(&format!("({name}")).then(|| rest.split(' ').nth(16).unwrap().parse().unwrap())
+        let fields: Vec<_> = rest.split(' ').collect();
+        let said = || (fields[16].parse().unwrap(), fields[38].parse().unwrap());
+        names.ends_with(&format!("({name}")).then(said)
     };
-    stats.filter_map(niceness).collect()
+    stats.filter_map(scheduling).collect()
 }
 
-/// The same once there are any: a thread has its name only when it has begun.
+/// The niceness of those threads once there are any: a thread has its name only when it has begun.
 fn niceness_when_there(name: &str) -> Vec<i32> {
-    let mut looks = (0..10_000).map(|_| niceness_of(name)).inspect(|_| std::thread::yield_now());
-    looks.find(|found| !found.is_empty()).unwrap_or_else(|| panic!("there is no thread {name}"))
+    let mut looks = (0..10_000).map(|_| scheduling_of(name)).inspect(|_| thread::yield_now());
+    let found = looks.find(|found| !found.is_empty()).unwrap_or_else(|| panic!("there is no thread {name}"));
+    found.into_iter().map(|(niceness, _)| niceness).collect()
 }
 
 #[test]
@@ -290,4 +293,28 @@ fn what_the_engine_does_by_itself_gives_way_to_callers_and_to_the_writer() {
     let ours = rustix::process::nice(0).unwrap();
     assert!(background.iter().all(|&nice| nice == (ours + 10).min(19)), "{background:?}");
     assert!(writers.iter().all(|&nice| nice == ours), "{writers:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn tables_are_merged_in_idle_time() {
+    use preempt_rt::sched::{Pid, Scheduler, get_scheduler};
+
+    let policy = || get_scheduler(Pid::current_thread()).unwrap();
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    for _ in 0..2 {
+        for key in 0..20_000_u32 {
+            store.records.insert(key.to_be_bytes(), [0; 100]).unwrap();
+        }
+        store.records.rotate_memtable_and_wait().unwrap();
+    }
+    let records = store.records.clone();
+    let merge = move || records.major_compact().map(|()| policy());
+    let merging = thread::Builder::new().name("merging".into()).spawn(merge).unwrap();
+    let seen_idle =
+        || scheduling_of("merging").iter().any(|&(_, policy)| policy == Scheduler::SCHED_IDLE as u32);
+    let mut looks = std::iter::repeat_with(seen_idle).take_while(|_| !merging.is_finished());
+    assert!(looks.any(|idle| idle));
+    assert_eq!(merging.join().unwrap().unwrap(), policy());
 }
