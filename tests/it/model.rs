@@ -17,12 +17,8 @@ use std::{
 use boxoffice::{
     clock::ManualClock,
     wire::proto::v3::{
-        BookingStatus, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-        CreditCardType, LineItem, Order, OrderFailure, OrderFulfillability, PaymentInformation,
-        PrepaymentStatus, ResourceIds, Slot, SlotTime,
-        line_item::OrderedTickets,
-        order_failure::{Cause, PaymentFailureInformation},
-        order_fulfillability::OrderFulfillabilityResult as Verdict,
+        CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest, LineItem,
+        OrderFulfillability, ResourceIds, Slot, SlotTime, line_item::OrderedTickets,
         payment_information::PaymentProcessedBy,
     },
 };
@@ -32,11 +28,12 @@ use tonic::Status;
 use crate::{
     seeds::seeds,
     support::{
-        Created, Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
-        reason, stating_fees,
+        Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price, reason,
+        stating_fees,
     },
 };
 
+mod answers;
 mod house;
 mod rules;
 mod steps;
@@ -47,7 +44,6 @@ use house::House;
 use rules::Rule;
 use steps::{Fees, Line, Merchant, Payment, Priced, Step};
 use town::{Catalogue, MERCHANT};
-use verdict::Judged;
 
 const HOUR: i64 = 3600;
 const USERS: [&str; 3] = ["ada", "bob", "nobody"];
@@ -126,18 +122,6 @@ fn same<T: PartialEq + std::fmt::Debug>(answered: &T, expected: &T) -> Audit {
         return Ok(());
     }
     Err(format!("answered {answered:#?}\nexpected {expected:#?}"))
-}
-
-/// The words of a verdict are for people, and of a ticket type only id and price are the model's.
-fn plain(mut verdict: OrderFulfillability) -> OrderFulfillability {
-    verdict.unfulfillable_reason.clear();
-    for item in &mut verdict.item_fulfillability {
-        item.unfulfillable_reason.clear();
-        for ticket in &mut item.ticket_type {
-            (ticket.localized_short_description, ticket.per_ticket_fee) = (None, None);
-        }
-    }
-    verdict
 }
 
 fn code<T>(answer: &Result<T, Status>) -> String {
@@ -274,15 +258,15 @@ impl Town {
         if cart_expiration_sec > 0 {
             self.note("a hold");
         }
-        self.note_verdict(&judged.verdict);
-        let Judged { verdict, fees, fee_total, .. } = judged;
+        let verdict = judged.verdict(&request.item);
+        self.note_verdict(&verdict);
         let expected = CheckOrderFulfillabilityResponse {
             fulfillability: Some(verdict),
-            fees_and_taxes: Some(price("USD", fee_total)),
-            fees: Some(fees),
+            fees_and_taxes: Some(price("USD", judged.fee_total)),
+            fees: Some(judged.fees()),
             cart_expiration_sec,
         };
-        answer.fulfillability = answer.fulfillability.map(plain);
+        answer.fulfillability = answer.fulfillability.map(answers::plain);
         same(&answer, &expected)
     }
 
@@ -332,13 +316,13 @@ impl Town {
         }
         let created = answer.map_err(|refusal| refusal.to_string())?;
         let judged = self.house.judge(&asked.item, token, true);
-        if let Some(failure) = failure(&request, &judged) {
-            self.note(failure.0.cause().as_str_name());
-            self.note_verdict(&judged.verdict);
-            if failure.payment_was_tried() {
+        if let Some(failure) = answers::failure(&request, &judged) {
+            self.note(failure.cause().as_str_name());
+            self.note_verdict(&judged.verdict(&asked.item));
+            if answers::payment_was_tried(&failure) {
                 self.house.not_paid(token, &judged);
             }
-            return same(&plain_failure(created)?, &failure.0);
+            return same(&answers::plain_failure(created)?, &failure);
         }
         if !created.is_order() {
             return Err(format!("not an order: {created:#?}"));
@@ -347,7 +331,7 @@ impl Town {
         if self.house.orders.iter().any(|(_, known)| known.order_id == order.order_id) {
             return Err("the order has the id of another".into());
         }
-        same(&order, &placed(asked, &order))?;
+        same(&order, &answers::placed(asked, &order))?;
         self.note("an order");
         if self.house.holds.contains_key(token) {
             self.note("a hold of an order's own cart");
@@ -406,78 +390,6 @@ async fn start(dir: &TempDir, durable: bool, clock: &Arc<ManualClock>) -> TestSe
     config.sales.payment_timeout = Duration::from_millis(5);
     let stored = if durable { Setup::embedded(&dir.path().join("store")) } else { Setup::default() };
     Setup { config, catalog: dir.path().into(), clock: Arc::clone(clock), ..stored }.start().await
-}
-
-/// A failure as the model sees it: without words, and without what the gateway makes up.
-struct Failure(OrderFailure);
-
-impl Failure {
-    fn payment_was_tried(&self) -> bool {
-        !matches!(self.0.cause(), Cause::OrderUnfulfillable | Cause::IncorrectFeeTotal)
-    }
-}
-
-/// Why there is no order, by the contract and by what the simulated gateway's means of payment say.
-fn failure(request: &CreateOrderRequest, judged: &Judged) -> Option<Failure> {
-    let because = |cause: Cause| OrderFailure { cause: cause.into(), ..OrderFailure::default() };
-    let mut verdict = judged.verdict.clone();
-    if verdict.result() != Verdict::CanFulfill {
-        for item in verdict.item_fulfillability.iter_mut().filter_map(|item| item.item.as_mut()) {
-            item.status = BookingStatus::Failed.into();
-        }
-        let fulfillability = Some(verdict);
-        return Some(Failure(OrderFailure { fulfillability, ..because(Cause::OrderUnfulfillable) }));
-    }
-    let payment = request.order.as_ref().unwrap().payment_information.clone().unwrap_or_default();
-    if payment.fees_and_taxes.map_or(0, |stated| stated.price_micros) != judged.fee_total {
-        return Some(Failure(because(Cause::IncorrectFeeTotal)));
-    }
-    let means = request.payment_processing_parameters.as_ref()?;
-    Some(Failure(match &*means.unparsed_payment_method_token {
-        "decline" => because(Cause::PaymentErrorCardDeclined),
-        "reject-jcb" => OrderFailure {
-            rejected_card_type: CreditCardType::Jcb.into(),
-            ..because(Cause::PaymentErrorCardTypeRejected)
-        },
-        "3ds1" if payment.pa_response.is_empty() => OrderFailure {
-            payment_failure: Some(PaymentFailureInformation::default()),
-            ..because(Cause::PaymentRequires3ds1)
-        },
-        "error" | "hang" => because(Cause::PaymentError),
-        _ => return None,
-    }))
-}
-
-fn plain_failure(created: Created) -> Result<OrderFailure, String> {
-    if created.is_order() {
-        return Err(format!("an order: {created:#?}"));
-    }
-    let mut failure = created.failure();
-    failure.description.clear();
-    failure.fulfillability = failure.fulfillability.map(plain);
-    if let Some(payment) = &mut failure.payment_failure {
-        payment.threeds1_parameters = None;
-    }
-    Ok(failure)
-}
-
-/// The order that is to be made of what was asked. Its id and the name of its transaction are known
-/// from the answer only.
-fn placed(asked: &Order, answered: &Order) -> Order {
-    let mut order = Order { order_id: answered.order_id.clone(), ..asked.clone() };
-    for item in &mut order.item {
-        item.status = BookingStatus::Confirmed.into();
-    }
-    order.payment_information =
-        order.payment_information.map(|payment| PaymentInformation { pa_response: String::new(), ..payment });
-    if let Some(payment) = &mut order.payment_information
-        && payment.payment_processed_by() == PaymentProcessedBy::ProcessedByPartner
-    {
-        payment.prepayment_status = PrepaymentStatus::PrepaymentProvided.into();
-        let transaction = answered.payment_information.as_ref().map(|it| it.payment_transaction_id.clone());
-        payment.payment_transaction_id = transaction.unwrap_or_default();
-    }
-    order
 }
 
 /// A step at which server and model disagree.

@@ -44,12 +44,8 @@ impl House {
     }
 
     pub(super) fn replace(&mut self, catalogue: Catalogue) {
-        for (id, new) in &catalogue.prices {
-            let old = self.catalogue.prices[id];
-            if old != *new {
-                self.former.insert(id, old);
-            }
-        }
+        let moved = self.catalogue.prices.iter().filter(|(id, old)| catalogue.prices[*id] != **old);
+        self.former.extend(moved);
         self.catalogue = catalogue;
     }
 
@@ -59,12 +55,8 @@ impl House {
 
     pub(super) fn orders_of(&self, user_id: &str) -> Vec<Order> {
         let is_of = |order: &&Order| order.user_information.as_ref().unwrap().user_id == user_id;
-        let mut orders: Vec<Order> =
-            self.orders.iter().map(|(_, order)| order).filter(is_of).cloned().collect();
-        if self.keeps(Rule::NewestFirst) {
-            orders.reverse();
-        }
-        orders
+        let orders = self.orders.iter().map(|(_, order)| order).filter(is_of).cloned();
+        if self.keeps(Rule::NewestFirst) { orders.rev().collect() } else { orders.collect() }
     }
 
     /// Whole cents, halves to the even one.
@@ -108,9 +100,8 @@ impl House {
         let only_overall = |id: &&str| !pools.iter().any(|pool| pool.tickets.contains(id));
         match overall {
             None => own,
-            Some(overall) if types.iter().any(only_overall) => overall,
-            Some(overall) if self.keeps(Rule::EveryPoolBinds) => overall.min(own),
-            Some(overall) => overall,
+            Some(overall) if types.iter().any(only_overall) || !self.keeps(Rule::EveryPoolBinds) => overall,
+            Some(overall) => overall.min(own),
         }
     }
 
@@ -127,8 +118,7 @@ impl House {
     /// A look at a cart. Gives the second until which its spots are held, 0 where they are not.
     pub(super) fn hold(&mut self, cart: &str, judged: &Judged) -> i64 {
         self.holds.remove(cart);
-        let can = judged.verdict.result() == Verdict::CanFulfill;
-        if cart.is_empty() || !can || self.ordered(cart).is_some() {
+        if cart.is_empty() || judged.result != Verdict::CanFulfill || self.ordered(cart).is_some() {
             return 0;
         }
         let until = self.now + HOLD_SEC;
@@ -138,11 +128,8 @@ impl House {
 
     /// An order's payment has failed: what its cart held is what the order asked for.
     pub(super) fn not_paid(&mut self, token: &str, judged: &Judged) {
-        let hold = self
-            .holds
-            .remove(token)
-            .filter(|hold| self.now < hold.until && self.keeps(Rule::FailedPaymentKeepsTheHold));
-        if let Some(hold) = hold {
+        let keeps = self.keeps(Rule::FailedPaymentKeepsTheHold);
+        if let Some(hold) = self.holds.remove(token).filter(|hold| keeps && self.now < hold.until) {
             self.holds.insert(token.into(), Hold { spots: judged.spots.clone(), ..hold });
         }
     }

@@ -1,0 +1,156 @@
+//! What the model says, in the messages of the contract; and answers without what it cannot know: words
+//! for people, ids, and what the gateway makes up.
+
+use boxoffice::wire::proto::v3::{
+    BookingStatus, CreateOrderRequest, CreditCardType, Fees, LineItem, LineItemFulfillability, Order,
+    OrderFailure, OrderFulfillability, PaymentInformation, PrepaymentStatus, SpecificPerOrderFee,
+    SpecificPerTicketFee, TicketType,
+    line_item_fulfillability::{UpdatedAvailability, ViolatedTicketConstraint},
+    order_failure::{Cause, PaymentFailureInformation},
+    order_fulfillability::OrderFulfillabilityResult as Verdict,
+    payment_information::PaymentProcessedBy,
+};
+
+use super::verdict::{Judged, JudgedLine};
+use crate::support::{Created, price};
+
+impl Judged {
+    /// The verdict on these lines.
+    pub(super) fn verdict(&self, lines: &[LineItem]) -> OrderFulfillability {
+        OrderFulfillability {
+            result: self.result.into(),
+            item_fulfillability: self
+                .lines
+                .iter()
+                .zip(lines)
+                .map(|(line, asked)| line.said_of(asked))
+                .collect(),
+            ..OrderFulfillability::default()
+        }
+    }
+
+    pub(super) fn fees(&self) -> Fees {
+        let mut fees = Fees::default();
+        for fee in &self.fees {
+            let (fee_name, fee_amount) = (fee.name.into(), Some(price("USD", fee.amount)));
+            match fee.of.clone() {
+                Some((service_id, ticket_id)) => fees.per_ticket_fee.push(SpecificPerTicketFee {
+                    ticket_id,
+                    service_id,
+                    fee_name,
+                    fee_amount,
+                }),
+                None => fees.per_order_fee.push(SpecificPerOrderFee { fee_name, fee_amount }),
+            }
+        }
+        fees
+    }
+}
+
+impl JudgedLine {
+    fn said_of(&self, asked: &LineItem) -> LineItemFulfillability {
+        let mut item = LineItem { warning_reason: self.warning.into(), ..asked.clone() };
+        if let Some(total) = self.total {
+            item.price = Some(price("USD", total));
+        }
+        let open = |open| UpdatedAvailability { spots_open: i32::try_from(open).unwrap() };
+        let bound = |(value, id): &(_, &str)| ViolatedTicketConstraint {
+            value: Some(Clone::clone(value)),
+            ticket_id: (*id).into(),
+        };
+        let present = |(id, micros): &(String, i64)| TicketType {
+            ticket_type_id: id.clone(),
+            price: Some(price("USD", *micros)),
+            ..TicketType::default()
+        };
+        LineItemFulfillability {
+            result: self.result.into(),
+            item: Some(item),
+            availability: self.open.map(open),
+            violated_ticket_constraint: self.violated.iter().map(bound).collect(),
+            ticket_type: self.prices.iter().map(present).collect(),
+            ..LineItemFulfillability::default()
+        }
+    }
+}
+
+/// A verdict without its words; of a ticket type only id and price are the model's.
+pub(super) fn plain(mut verdict: OrderFulfillability) -> OrderFulfillability {
+    verdict.unfulfillable_reason.clear();
+    for item in &mut verdict.item_fulfillability {
+        item.unfulfillable_reason.clear();
+        for ticket in &mut item.ticket_type {
+            (ticket.localized_short_description, ticket.per_ticket_fee) = (None, None);
+        }
+    }
+    verdict
+}
+
+/// A failure without its words.
+pub(super) fn plain_failure(created: Created) -> Result<OrderFailure, String> {
+    if created.is_order() {
+        return Err(format!("an order: {created:#?}"));
+    }
+    let mut failure = created.failure();
+    failure.description.clear();
+    failure.fulfillability = failure.fulfillability.map(plain);
+    if let Some(payment) = &mut failure.payment_failure {
+        payment.threeds1_parameters = None;
+    }
+    Ok(failure)
+}
+
+/// Why there is no order, by the contract and by what the simulated gateway's means of payment say.
+pub(super) fn failure(request: &CreateOrderRequest, judged: &Judged) -> Option<OrderFailure> {
+    let because = |cause: Cause| OrderFailure { cause: cause.into(), ..OrderFailure::default() };
+    let order = request.order.as_ref().unwrap();
+    if judged.result != Verdict::CanFulfill {
+        let mut verdict = judged.verdict(&order.item);
+        for item in verdict.item_fulfillability.iter_mut().filter_map(|item| item.item.as_mut()) {
+            item.status = BookingStatus::Failed.into();
+        }
+        return Some(OrderFailure { fulfillability: Some(verdict), ..because(Cause::OrderUnfulfillable) });
+    }
+    let payment = order.payment_information.clone().unwrap_or_default();
+    if payment.fees_and_taxes.map_or(0, |stated| stated.price_micros) != judged.fee_total {
+        return Some(because(Cause::IncorrectFeeTotal));
+    }
+    let means = request.payment_processing_parameters.as_ref()?;
+    Some(match &*means.unparsed_payment_method_token {
+        "decline" => because(Cause::PaymentErrorCardDeclined),
+        "reject-jcb" => OrderFailure {
+            rejected_card_type: CreditCardType::Jcb.into(),
+            ..because(Cause::PaymentErrorCardTypeRejected)
+        },
+        "3ds1" if payment.pa_response.is_empty() => OrderFailure {
+            payment_failure: Some(PaymentFailureInformation::default()),
+            ..because(Cause::PaymentRequires3ds1)
+        },
+        "error" | "hang" => because(Cause::PaymentError),
+        _ => return None,
+    })
+}
+
+/// Whether a payment had been tried when it failed.
+pub(super) fn payment_was_tried(failure: &OrderFailure) -> bool {
+    !matches!(failure.cause(), Cause::OrderUnfulfillable | Cause::IncorrectFeeTotal)
+}
+
+/// The order that is to be made of what was asked. Its id and the name of its transaction are known
+/// from the answer only.
+pub(super) fn placed(asked: &Order, answered: &Order) -> Order {
+    let mut order = Order { order_id: answered.order_id.clone(), ..asked.clone() };
+    for item in &mut order.item {
+        item.status = BookingStatus::Confirmed.into();
+    }
+    order.payment_information =
+        order.payment_information.map(|payment| PaymentInformation { pa_response: String::new(), ..payment });
+    if let Some(payment) = &mut order.payment_information
+        && payment.payment_processed_by() == PaymentProcessedBy::ProcessedByPartner
+    {
+        payment.prepayment_status = PrepaymentStatus::PrepaymentProvided.into();
+        let transaction = answered.payment_information.as_ref().map(|it| it.payment_transaction_id.clone());
+        payment.payment_transaction_id = transaction.unwrap_or_default();
+    }
+    order
+}
