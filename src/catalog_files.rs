@@ -12,6 +12,7 @@ mod texts;
 
 mod draft;
 mod originals;
+mod particulars;
 mod tags;
 
 mod feed;

@@ -9,11 +9,11 @@ mod kinds;
 mod layers;
 mod markdown;
 mod mistakes;
+mod setting;
 mod settings;
 
 use std::{ffi::OsString, io, path::Path};
 
-use self::layers::Layers;
 pub use self::{
     flags::{Flags, args},
     kinds::Share,
@@ -24,6 +24,7 @@ pub use self::{
         Security, Serving, Shutdown, Storage, StoreChoice, Tracing,
     },
 };
+use self::{layers::Layers, settings::SETTINGS};
 
 /// The environment of this process.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -44,7 +45,7 @@ impl Config {
         read_file: impl FnOnce(&Path) -> io::Result<String>,
     ) -> Result<Self, Mistakes> {
         let environment: Vec<_> = environment.into_iter().collect();
-        let mut layers = Layers::default();
+        let mut layers = Layers::of(SETTINGS);
         if let Some((place, path)) = flags.file().or_else(|| layers::file(&environment)) {
             match read_file(&path) {
                 Ok(text) => layers.add_file(&path, &text),
@@ -90,7 +91,7 @@ impl Security {
 /// The defaults of all settings.
 impl Default for Config {
     fn default() -> Self {
-        Self::read(&mut Layers::default())
+        Self::read(&mut Layers::of(SETTINGS))
     }
 }
 

@@ -6,92 +6,20 @@ use crate::domain::{
     slot::{MAX_DURATION_SEC, Opening, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms},
 };
 
-use serde::Serialize;
-
 use super::{
     draft::Draft,
-    json::{Field, Shape, elements, message},
+    json::{Field, elements},
     mistakes::Place,
-    originals::Particulars,
+    particulars::Particulars,
 };
 
-mod element;
+pub(super) mod element;
+mod entry;
 
-pub(super) use element::write;
+use entry::{AvailabilityEntry, Overrides, RecurrenceEntry, ScheduleException, TimeRange};
 
 /// The last second of the year 9999. What lies beyond is no date but, likely, milliseconds.
 const LAST_SECOND: EpochSeconds = 253_402_300_799;
-
-message! {
-    /// An element of the availability feed.
-    written AvailabilityEntry {
-        merchant_id: String,
-        service_id: String,
-        start_sec: i64,
-        duration_sec: i64,
-        spots_total: i64,
-        spots_open: i64,
-        availability_tag: String,
-        ticket_type_id: Vec<Field<String>>,
-        recurrence: RecurrenceEntry,
-        schedule_exception: Vec<Field<ScheduleException>>,
-        scheduling_rule_overrides: Overrides,
-        confirmation_mode: ConfirmationMode,
-    }
-}
-
-message! {
-    /// How an entry repeats.
-    written RecurrenceEntry {
-        repeat_until_sec: i64,
-        repeat_every_sec: i64,
-    }
-}
-
-message! {
-    /// When a repeated entry pauses.
-    written ScheduleException {
-        time_range: TimeRange,
-    }
-}
-
-message! {
-    /// A half-open range of time.
-    written TimeRange {
-        begin_sec: i64,
-        end_sec: i64,
-    }
-}
-
-message! {
-    /// Terms of an entry that differ from its service's.
-    written Overrides {
-        first_bookable_sec: i64,
-        last_bookable_sec: i64,
-        last_online_cancellable_sec: i64,
-    }
-}
-
-/// Whether a booking stands at once, by its name. An order always does, so that the mode changes
-/// nothing.
-#[derive(Debug, Serialize)]
-pub(super) struct ConfirmationMode(&'static str);
-
-/// The modes in the order of their numbers.
-const CONFIRMATION_MODES: [&str; 3] =
-    ["CONFIRMATION_MODE_UNSPECIFIED", "CONFIRMATION_MODE_SYNCHRONOUS", "CONFIRMATION_MODE_ASYNCHRONOUS"];
-
-impl Shape for ConfirmationMode {
-    const EXPECTED: &'static str = "CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS";
-
-    fn from_text(text: &str) -> Option<Self> {
-        CONFIRMATION_MODES.into_iter().find(|name| *name == text).map(Self)
-    }
-
-    fn from_integer(integer: i128) -> Option<Self> {
-        CONFIRMATION_MODES.get(usize::try_from(integer).ok()?).copied().map(Self)
-    }
-}
 
 /// Adds an element of the feed to the draft.
 pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEntry>) {

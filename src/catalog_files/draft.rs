@@ -11,11 +11,7 @@ use crate::domain::{
     slot::Opening,
 };
 
-use super::{
-    mistakes::Place,
-    originals::{Gathered, Originals},
-    tags::Tags,
-};
+use super::{mistakes::Place, originals::Originals, particulars::Gathered, tags::Tags};
 
 #[derive(Debug, Default)]
 pub(super) struct Draft {

@@ -7,7 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use super::{
     layers::{CONFIG, Layers},
     mistakes::{Mistake, Mistakes, Place, Problem},
-    settings::{SETTINGS, Setting, flag, variable},
+    setting::{Setting, flag, variable},
+    settings::SETTINGS,
 };
 
 /// What the command line says about settings.

@@ -11,15 +11,15 @@ use toml::de::{DeInteger, DeTable, DeValue};
 use super::{
     kinds::Kind,
     mistakes::{Mistake, Place, Problem},
-    settings::{self, PREFIX, SETTINGS, Setting},
+    setting::{self, PREFIX, Setting},
 };
 
 /// The name under which flags and environment give the file.
 pub(super) const CONFIG: &str = "config";
 
 /// All that was given, and what was found wrong with it so far.
-#[derive(Default)]
 pub(super) struct Layers {
+    settings: &'static [Setting],
     given: Vec<Given>,
     mistakes: Vec<Mistake>,
     unsound: Vec<&'static str>,
@@ -33,6 +33,11 @@ struct Given {
 }
 
 impl Layers {
+    /// Nothing given yet of these settings.
+    pub(super) fn of(settings: &'static [Setting]) -> Self {
+        Self { settings, given: Vec::new(), mistakes: Vec::new(), unsound: Vec::new() }
+    }
+
     /// Takes note of a mistake.
     pub(super) fn wrong(&mut self, place: Place, problem: Problem) {
         self.mistakes.push(Mistake { place, problem });
@@ -88,8 +93,8 @@ impl Layers {
     }
 
     fn add_entry(&mut self, place: Place, name: &str, value: &Spanned<DeValue<'_>>) {
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
-            let known = SETTINGS.iter().map(|setting| setting.name.to_owned());
+        let Some(setting) = self.settings.iter().find(|setting| setting.name == name) else {
+            let known = self.settings.iter().map(|setting| setting.name.to_owned());
             return self.wrong(place, Problem::unknown(name, known));
         };
         match scalar(value.get_ref()) {
@@ -106,17 +111,17 @@ impl Layers {
         for (variable, value) in pairs {
             let variable = variable.to_string_lossy().into_owned();
             let ours = variable.starts_with(PREFIX) && !is_service_link(&variable);
-            if ours && variable != settings::variable(CONFIG) {
+            if ours && variable != setting::variable(CONFIG) {
                 self.add_variable(variable, &value);
             }
         }
     }
 
     fn add_variable(&mut self, variable: String, value: &OsStr) {
-        if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == variable) {
+        if let Some(setting) = self.settings.iter().find(|setting| setting.variable() == variable) {
             self.add_text(setting.name, Place::Variable(variable), value);
         } else {
-            let problem = Problem::unknown(&variable, SETTINGS.iter().map(Setting::variable));
+            let problem = Problem::unknown(&variable, self.settings.iter().map(Setting::variable));
             self.wrong(Place::Variable(variable), problem);
         }
     }
@@ -139,7 +144,7 @@ impl Layers {
 
 /// The file, if a variable names one.
 pub(super) fn file(environment: &[(OsString, OsString)]) -> Option<(Place, PathBuf)> {
-    let variable = settings::variable(CONFIG);
+    let variable = setting::variable(CONFIG);
     let (_, path) = environment.iter().find(|(name, _)| *name == *variable)?;
     Some((Place::Variable(variable), PathBuf::from(path)))
 }
@@ -187,7 +192,7 @@ fn line(text: &str, at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::settings::SETTINGS, *};
 
     #[test]
     fn service_links_are_told_from_settings() {

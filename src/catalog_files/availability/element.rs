@@ -1,8 +1,8 @@
 //! Elements of the availability feed as they are written: one slot each, never repeated.
 
-use super::{AvailabilityEntry, Overrides};
+use super::entry::{AvailabilityEntry, Overrides};
 use crate::{
-    catalog_files::{json::Field, originals::Particulars},
+    catalog_files::{json::Field, particulars::Particulars},
     domain::{
         catalog::{Catalog, ServiceIx},
         order::EpochSeconds,
