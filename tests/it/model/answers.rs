@@ -5,7 +5,9 @@ use boxoffice::wire::proto::v3::{
     BookingStatus, CreateOrderRequest, CreditCardType, Fees, LineItem, LineItemFulfillability, Order,
     OrderFailure, OrderFulfillability, PaymentInformation, PrepaymentStatus, SpecificPerOrderFee,
     SpecificPerTicketFee, TicketType,
-    line_item_fulfillability::{UpdatedAvailability, ViolatedTicketConstraint},
+    line_item_fulfillability::{
+        UpdatedAvailability, ViolatedTicketConstraint, violated_ticket_constraint::Value,
+    },
     order_failure::{Cause, PaymentFailureInformation},
     order_fulfillability::OrderFulfillabilityResult as Verdict,
     payment_information::PaymentProcessedBy,
@@ -54,9 +56,9 @@ impl JudgedLine {
             item.price = Some(price("USD", total));
         }
         let open = |open| UpdatedAvailability { spots_open: i32::try_from(open).unwrap() };
-        let bound = |(value, id): &(_, &str)| ViolatedTicketConstraint {
-            value: Some(Clone::clone(value)),
-            ticket_id: (*id).into(),
+        let bound = |&(value, id): &(Value, &str)| ViolatedTicketConstraint {
+            value: Some(value),
+            ticket_id: id.into(),
         };
         let present = |(id, micros): &(String, i64)| TicketType {
             ticket_type_id: id.clone(),

@@ -153,18 +153,17 @@ impl House {
 
     fn judge_price(&self, line: &LineItem, create: bool, mut judged: JudgedLine) -> JudgedLine {
         let (total, plain) = self.quote(line, &self.catalogue.prices);
-        (judged.total, judged.result) = (Some(total), Result::IncorrectPrice);
         let asked = line.price.as_ref().filter(|it| it.price_micros >= 0 && it.currency_code == "USD");
-        let Some(asked) = asked.map(|price| self.cents(price.price_micros)) else { return judged };
+        let asked = asked.map(|price| self.cents(price.price_micros));
         let answered = line.service_id != "chat" || line.intake_form_answers.is_some();
-        judged.result = match (asked == total, create) {
-            (true, true) if !answered => Result::ItemUnfulfillableOtherReason,
-            (false, true) => Result::IncorrectPrice,
-            _ => Result::CanFulfill,
+        judged.total = Some(total);
+        judged.result = match asked {
+            None => Result::IncorrectPrice,
+            Some(asked) if create && asked != total => Result::IncorrectPrice,
+            Some(_) if create && !answered => Result::ItemUnfulfillableOtherReason,
+            Some(_) => Result::CanFulfill,
         };
-        if asked == total {
-            return judged;
-        }
+        let Some(asked) = asked.filter(|asked| *asked != total) else { return judged };
         judged.warning =
             if total > asked { WarningReason::PriceIncrease } else { WarningReason::PriceDecrease };
         let types = tickets(line);
