@@ -3,13 +3,13 @@
 //! A machine is never the same for long, so nothing is measured once and nothing alone: every
 //! round measures everything, in another order, and ratios are taken within a round.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use super::{
     Failure, disk,
     lab::{AT_ONCE, Asked, Lab},
     postgres::Postgres,
-    server::{Keeping, Server},
+    server::{Keeping, PRESENT, Server},
     target::Pace,
     workload::Call,
 };
@@ -18,7 +18,7 @@ use super::{
 type Group = fn(&mut Lab) -> Result<(), Failure>;
 
 /// What can be compared, by name.
-pub(super) const GROUPS: [(&str, Group); 9] = [
+pub(super) const GROUPS: [(&str, Group); 10] = [
     ("throughput", throughput),
     ("single", single),
     ("half", half_load),
@@ -28,6 +28,7 @@ pub(super) const GROUPS: [(&str, Group); 9] = [
     ("connections", connections),
     ("security", security),
     ("postgres", postgres),
+    ("earlier", earlier),
 ];
 
 /// Who asks where that matters.
@@ -68,6 +69,30 @@ fn throughput(lab: &mut Lab) -> Result<(), Failure> {
     results.compare("create: hot ÷ uniform", "≥ 0.90", "create, one hot slot", "create");
     results.compare("check: hot ÷ uniform", "≥ 0.90", "check, one hot slot", "check");
     results.compare("create: on disk ÷ in memory", "", "create", "create in memory");
+    Ok(())
+}
+
+/// The present build beside an earlier one: what a change costs.
+fn earlier(lab: &mut Lab) -> Result<(), Failure> {
+    let Some(earlier) = &lab.earlier.clone() else {
+        eprintln!("no --earlier is given");
+        return Ok(());
+    };
+    let (catalog, present) = (&lab.catalog(1000)?, Path::new(PRESENT));
+    let check = |lab: &mut Lab, name: &str, program: &Path| {
+        lab.rate(name, &Server::program(program, &[], catalog, Keeping::Nowhere)?, Asked::of(Call::Check))
+    };
+    let create = |lab: &mut Lab, name: &str, program: &Path| {
+        lab.embedded_by(program, catalog, |lab, server| lab.rate(name, server, Asked::of(Call::Create)))
+    };
+    lab.rounds([
+        ("check, earlier", &|lab, name| check(lab, name, earlier)),
+        ("check, present", &|lab, name| check(lab, name, present)),
+        ("create, earlier", &|lab, name| create(lab, name, earlier)),
+        ("create, present", &|lab, name| create(lab, name, present)),
+    ])?;
+    lab.results.compare("check: present ÷ earlier", "≈ 1", "check, present", "check, earlier");
+    lab.results.compare("create: present ÷ earlier", "≈ 1", "create, present", "create, earlier");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use super::{
     Failure, catalog, drive,
     results::Results,
-    server::{Keeping, Server},
+    server::{Keeping, PRESENT, Server},
     tally::Run,
     target::{Pace, Target},
     workload::{Authorization, Call, Workload},
@@ -32,6 +32,8 @@ pub(super) struct Lab {
     pub(super) calls: u64,
     runs: u64,
     pub(super) authorization: Option<Authorization>,
+    /// An earlier build of the program, to be compared with the present one.
+    pub(super) earlier: Option<PathBuf>,
     pub(super) results: Results,
 }
 
@@ -83,6 +85,7 @@ impl Lab {
             calls,
             runs: 0,
             authorization: None,
+            earlier: None,
             results: Results::default(),
         })
     }
@@ -169,8 +172,18 @@ impl Lab {
         catalog: &Path,
         use_it: impl FnOnce(&mut Self, &Server) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
+        self.embedded_by(Path::new(PRESENT), catalog, use_it)
+    }
+
+    /// The same with another build of the program.
+    pub(super) fn embedded_by<R>(
+        &mut self,
+        program: &Path,
+        catalog: &Path,
+        use_it: impl FnOnce(&mut Self, &Server) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
         let dir = self.orders_dir();
-        let server = Server::box_office(catalog, Keeping::In(&dir))?;
+        let server = Server::program(program, &[], catalog, Keeping::In(&dir))?;
         let used = use_it(self, &server);
         drop(server);
         fs::remove_dir_all(dir)?;

@@ -88,6 +88,7 @@ fn run(loop_: &str, args: &ArgMatches) -> Result<(), Failure> {
 fn compare(args: &ArgMatches) -> Result<(), Failure> {
     let groups = args.get_many::<String>("group").unwrap_or_default().cloned().collect();
     let mut lab = Lab::new(number(args, "rounds").max(1), number(args, "calls").max(1000))?;
+    lab.earlier = args.get_one("earlier").cloned();
     compare::compare(&groups, &mut lab)?;
     print!("{}", lab.results);
     write_json(args, &lab.results.json())
@@ -151,6 +152,7 @@ fn command() -> Command {
         .arg(Arg::new("group").num_args(0..).value_parser(groups).help("what to compare; else everything"))
         .arg(count("rounds", "5", "rounds"))
         .arg(count("calls", "100000", "calls of each measurement"))
+        .arg(path("earlier", "an earlier build of the program, for the group of that name"))
         .arg(path("json", "writes what was measured"));
     let soak = Command::new("soak")
         .about("Half of what a server can take, for long, with reloads and drains.")

@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use super::Failure;
 
+/// The program that Cargo has built beside this one.
+pub(super) const PRESENT: &str = env!("CARGO_BIN_EXE_boxoffice");
+
 /// Where a server keeps its orders.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Keeping<'a> {
@@ -39,7 +42,17 @@ impl Server {
         catalog: &Path,
         keeping: Keeping<'_>,
     ) -> Result<Self, Failure> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_boxoffice"));
+        Self::program(Path::new(PRESENT), settings, catalog, keeping)
+    }
+
+    /// A build of Box Office with settings that every build has.
+    pub(super) fn program(
+        program: &Path,
+        settings: &[&str],
+        catalog: &Path,
+        keeping: Keeping<'_>,
+    ) -> Result<Self, Failure> {
+        let mut command = Command::new(program);
         command
             .args(["--listen=127.0.0.1:0", "--admin-listen=off", "--log-format=json", "--catalog"])
             .arg(catalog)
