@@ -199,7 +199,12 @@ fn failure(order: &NewOrder, assessment: &Assessment) -> Option<OrderFailure> {
     }
     (order.charged_by_us() && !states_charge(order.stated_price(), fees, due)).then(|| OrderFailure {
         cause: FailureCause::Payment,
-        description: format!("payment_information.price must be the items' total, or {due} with fees"),
+        description: match due.minus(fees) {
+            Ok(items) if items != due => {
+                format!("payment_information.price must be the items' total, {items}, or {due} with fees")
+            }
+            Ok(_) | Err(_) => format!("payment_information.price must be the items' total, {due}"),
+        },
     })
 }
 

@@ -1,10 +1,13 @@
 //! What of a slot can be sold at a moment. A look at a cart and a look at slots both ask here, so
 //! that they cannot disagree.
 
+use std::fmt;
+
 use super::{
     catalog::{Catalog, MerchantIx, Service},
     order::EpochSeconds,
     slot::{Claimed, Slot, SlotKey, SlotTerms, Viewer},
+    wording::moment,
 };
 
 /// A slot as a caller names it. As in a line item, service, start and duration say which one it is;
@@ -104,15 +107,38 @@ pub fn spots_open_for(
     }
 }
 
+/// Why a slot cannot be booked at this moment although it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowFault {
+    /// Booking opens at this moment.
+    NotYet(EpochSeconds),
+    /// Booking closed after this moment.
+    NoLonger(EpochSeconds),
+}
+
+impl fmt::Display for WindowFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NotYet(opens) => write!(f, "the slot can be booked from {} on", moment(opens)),
+            Self::NoLonger(closed) => write!(f, "the slot could be booked until {}", moment(closed)),
+        }
+    }
+}
+
 /// Why a slot cannot be booked at this moment, if it cannot.
 #[must_use]
-pub fn window_fault(service: &Service, key: SlotKey, terms: &SlotTerms, now: EpochSeconds) -> Option<String> {
+pub fn window_fault(
+    service: &Service,
+    key: SlotKey,
+    terms: &SlotTerms,
+    now: EpochSeconds,
+) -> Option<WindowFault> {
     if let Some(opens) = terms.first_bookable_sec.filter(|&opens| now < opens) {
-        return Some(format!("the slot can be booked from second {opens} on"));
+        return Some(WindowFault::NotYet(opens));
     }
     let usual = service.booking_window.closes_at(key.start_sec, i64::from(key.duration_sec));
     let closes = terms.last_bookable_sec.filter(|&last| last < key.start_sec).unwrap_or(usual);
-    (now > closes).then(|| format!("the slot could be booked until second {closes}"))
+    (now > closes).then_some(WindowFault::NoLonger(closes))
 }
 
 impl Service {

@@ -4,7 +4,7 @@ use super::{
     catalog::{ChildRule, CountBounds, Service, TicketIx, TicketLimits},
     order::OrderedTickets,
     slot::{Claimed, Slot},
-    wording::{MAX_FAULTS, quoted},
+    wording::{listed, quoted},
 };
 
 /// The tickets of a line by type, each type once and every count above zero.
@@ -32,21 +32,20 @@ pub enum Bound {
 ///
 /// # Errors
 /// A sentence for every entry that is of an unknown type, not above zero, or not sold in the slot
-/// (where the slot is known); of very many faults, the first.
+/// (where the slot is known); of very many faults, the first and the number of the others.
 pub fn read_tickets(
     service: &Service,
     slot: Option<&Slot>,
     tickets: &[OrderedTickets],
 ) -> Result<TicketCounts, Vec<String>> {
     let mut counts = TicketCounts::new();
-    let mut faults = Vec::new();
-    for entry in tickets {
-        match read_entry(service, slot, entry) {
-            Ok((ticket, count)) => add(&mut counts, ticket, count),
-            Err(fault) if faults.len() < MAX_FAULTS => faults.push(fault),
-            Err(_) => {}
+    let faults = listed(tickets.iter().filter_map(|entry| match read_entry(service, slot, entry) {
+        Ok((ticket, count)) => {
+            add(&mut counts, ticket, count);
+            None
         }
-    }
+        Err(fault) => Some(fault),
+    }));
     if faults.is_empty() { Ok(counts) } else { Err(faults) }
 }
 
@@ -140,6 +139,19 @@ pub fn violated_limits(
         })
     });
     line.chain(tickets).collect()
+}
+
+/// Bounds that a line breaks, as a sentence.
+#[must_use]
+pub fn violations_in_words(violated: &[ViolatedConstraint]) -> String {
+    let bounds = violated.iter().map(|ViolatedConstraint { bound, ticket_id }| {
+        let of_what = ticket_id.as_ref().map_or_else(|| "in all".to_owned(), |id| format!("of {id:?}"));
+        match bound {
+            Bound::Min(count) => format!("at least {count} {of_what}"),
+            Bound::Max(count) => format!("at most {count} {of_what}"),
+        }
+    });
+    format!("the merchant sells other numbers of tickets: {}", listed(bounds).join(", "))
 }
 
 fn broken(bounds: CountBounds, count: u64) -> Option<Bound> {

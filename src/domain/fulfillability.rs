@@ -203,14 +203,24 @@ fn order_verdict(
     }
     let stopped = items.iter().filter(|item| item.result != ItemResult::CanFulfill).count();
     if stopped > 0 {
-        let reason = format!("{stopped} of {} items cannot be fulfilled", items.len());
-        return (OrderResult::UnfulfillableLineItem, Some(reason));
+        return (OrderResult::UnfulfillableLineItem, Some(stopped_items(items, stopped)));
     }
     let keys: Vec<SlotKey> = examined.iter().filter_map(|item| item.key).collect();
     let rules = &inquiry.catalog.merchant(inquiry.merchant).combinations;
     match rules.iter().find_map(|rule| rule.fault(inquiry.catalog, &keys)) {
         Some(reason) => (OrderResult::UnfulfillableServiceCombination, Some(reason)),
         None => (OrderResult::CanFulfill, None),
+    }
+}
+
+/// Why so many of the items stop their order: the reason of the first of them.
+fn stopped_items(items: &[ItemFulfillability], stopped: usize) -> String {
+    let first = items.iter().enumerate().find(|(_, item)| item.result != ItemResult::CanFulfill);
+    let (at, reason) = first.map_or((0, ""), |(at, item)| (at, item.reason.as_deref().unwrap_or_default()));
+    match (stopped, items.len()) {
+        (1, 1) => reason.to_owned(),
+        (1, _) => format!("item[{at}] cannot be fulfilled: {reason}"),
+        (_, all) => format!("{stopped} of {all} items cannot be fulfilled; item[{at}]: {reason}"),
     }
 }
 
@@ -397,7 +407,7 @@ impl<'a> Examined<'a> {
         if violated.is_empty() {
             return Ok(());
         }
-        let reason = "the number of tickets is outside what the merchant sells in one line".to_owned();
+        let reason = constraints::violations_in_words(&violated);
         Err((ItemResult::TicketConstraintViolated(violated), reason))
     }
 
@@ -422,13 +432,10 @@ impl<'a> Examined<'a> {
             return Err((unavailable(reason), None));
         };
         if let Some(fault) = window_fault(service, key, &slot.terms(), inquiry.viewer.now) {
-            return Err((unavailable(fault), Some(0)));
+            return Err((unavailable(fault.to_string()), Some(0)));
         }
         match demand.overdrawn(service, key, slot, &self.claimed(), inquiry.viewer) {
-            Some(left) => {
-                let reason = format!("the order asks more of this slot than the {left} still open");
-                Err((unavailable(reason), Some(left)))
-            }
+            Some(left) => Err((unavailable(too_few_spots(left)), Some(left))),
             None => Ok(()),
         }
     }
@@ -481,6 +488,15 @@ impl<'a> Examined<'a> {
         if !faults.is_empty() {
             verdict.stop((ItemResult::OtherReason, faults.join("; ")));
         }
+    }
+}
+
+/// Why a slot has no room for what is asked of it.
+fn too_few_spots(left: u32) -> String {
+    match left {
+        0 => "the slot is sold out".to_owned(),
+        1 => "the order asks for more spots of this slot than the 1 that is still open".to_owned(),
+        _ => format!("the order asks for more spots of this slot than the {left} that are still open"),
     }
 }
 

@@ -3,11 +3,11 @@
 use super::{
     catalog::{AnswerKind, LocalizedText, Question, QuestionScope, TicketIx},
     order::IntakeAnswer,
-    wording::{MAX_FAULTS, quoted},
+    wording::{listed, quoted},
 };
 
 /// What is wrong with the answers of a line, one sentence each, naming the question's id; of very
-/// many faults, the first.
+/// many faults, the first and the number of the others.
 #[must_use]
 pub fn faults(questions: &[Question], tickets: &[(TicketIx, u32)], answers: &[IntakeAnswer]) -> Vec<String> {
     let unknown = answers
@@ -15,7 +15,7 @@ pub fn faults(questions: &[Question], tickets: &[(TicketIx, u32)], answers: &[In
         .filter(|answer| !questions.iter().any(|question| question.id == answer.question_id))
         .map(|answer| format!("question {} is not asked by this service", quoted(&answer.question_id)));
     let wrong = questions.iter().flat_map(|question| question.faults(tickets, answers));
-    unknown.chain(wrong).take(MAX_FAULTS).collect()
+    listed(unknown.chain(wrong))
 }
 
 impl Question {
@@ -29,13 +29,14 @@ impl Question {
         let answered = u64::try_from(given.len()).unwrap_or(u64::MAX);
         let mut faults = Vec::new();
         if self.required && answered < asked {
-            faults.push(format!("question {:?} must be answered ({answered} of {asked} answers)", self.id));
+            let so_far = if asked == 1 { String::new() } else { format!(" {asked} times, not {answered}") };
+            faults.push(format!("question {:?} must be answered{so_far}", self.id));
         }
         if answered > asked {
-            faults.push(format!("question {:?} has {answered} answers where {asked} are asked", self.id));
+            faults.push(format!("question {:?} has {answered} answers; at most {asked} are taken", self.id));
         }
         let wrong = given.iter().filter_map(|answer| self.kind.fault(&self.id, &answer.responses));
-        faults.extend(wrong.take(MAX_FAULTS));
+        faults.extend(wrong);
         faults
     }
 
@@ -89,6 +90,7 @@ impl IntakeAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::wording::MAX_FAULTS;
 
     const ADULT: TicketIx = TicketIx(0);
     const CHILD: TicketIx = TicketIx(1);
@@ -201,7 +203,8 @@ mod tests {
         let wrong = Question { scope: QuestionScope::EachTicket, ..question(AnswerKind::Boolean) };
         for (questions, answers) in [(vec![], vec![stray; 50]), (vec![wrong], vec![answer(&["?"]); 50])] {
             let found = faults(&questions, &[(ADULT, 50)], &answers);
-            assert_eq!(found.len(), MAX_FAULTS);
+            assert_eq!(found.len(), MAX_FAULTS + 1, "{found:?}");
+            assert_eq!(found[MAX_FAULTS], "and 40 more");
             assert!(found.iter().all(|fault| fault.len() < 200));
         }
     }

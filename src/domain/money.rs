@@ -111,6 +111,14 @@ impl Money {
         Ok(Self { amount, ..self })
     }
 
+    /// What is left of an amount less another of its currency.
+    ///
+    /// # Errors
+    /// [`MoneyError::CurrencyMismatch`] or [`MoneyError::Overflow`].
+    pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
+        self.plus(Self { amount: -other.amount, ..other })
+    }
+
     /// The amount `count` times.
     ///
     /// # Errors

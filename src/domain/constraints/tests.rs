@@ -3,6 +3,7 @@ use crate::domain::{
     catalog::{RequiredTicket, SlotLimits, TagIx},
     fixtures::{ADULT, CHILD, House, SENIOR, STALLS_ONLY, START, tickets},
     slot::{Pool, SlotTerms},
+    wording::MAX_FAULTS,
 };
 
 fn museum() -> Service {
@@ -54,7 +55,8 @@ fn of_very_many_faults_the_first_are_told_and_briefly() {
     let long = "x".repeat(1_000_000);
     let asked = tickets(&vec![(long.as_str(), 1); 50]);
     let faults = read_tickets(&museum(), None, &asked).unwrap_err();
-    assert_eq!(faults.len(), MAX_FAULTS);
+    assert_eq!(faults.len(), MAX_FAULTS + 1);
+    assert!(faults[MAX_FAULTS].starts_with("and "), "{faults:?}");
     assert!(faults.iter().all(|fault| fault.len() < 200));
 }
 

@@ -130,7 +130,10 @@ fn every_item_result_has_a_cause_of_its_own() {
     let verdicts = check(house.create(&items), &items, OrderResult::UnfulfillableLineItem, &results);
     assert!(verdicts[6].reason.as_ref().unwrap().contains("allergies"));
     let assessment = house.create(&items);
-    assert_eq!(assessment.fulfillability.reason.as_deref(), Some("6 of 7 items cannot be fulfilled"));
+    assert_eq!(
+        assessment.fulfillability.reason.as_deref(),
+        Some("6 of 7 items cannot be fulfilled; item[1]: the service has no slot of that start and duration")
+    );
 }
 
 #[test]
@@ -204,13 +207,13 @@ fn where_several_rules_are_broken_the_first_in_order_speaks() {
     item.tickets = tickets(&[("child", 2)]);
     speaks(&house, &item, ItemResult::ChildTicketsWithoutAdult, "adult");
     item.tickets = tickets(&[("child", 2), ("adult", 1)]);
-    speaks(&house, &item, violated(&[(Bound::Min(5), None)]), "number of tickets");
+    speaks(&house, &item, violated(&[(Bound::Min(5), None)]), "at least 5 in all");
     item.tickets = tickets(&[("child", 2), ("adult", 3)]);
     speaks(&house, &item, ItemResult::SlotUnavailable, "no slot");
     item.start_sec = later;
-    speaks(&house, &item, ItemResult::SlotUnavailable, "from second");
+    speaks(&house, &item, ItemResult::SlotUnavailable, "UTC (second");
     house.viewer.now = NOW + 1;
-    speaks(&house, &item, ItemResult::SlotUnavailable, "than the 4 still open");
+    speaks(&house, &item, ItemResult::SlotUnavailable, "than the 4 that are still open");
     open(&mut house, "museum", later, 1, &SlotTerms::default());
     speaks(&house, &item, ItemResult::IncorrectPrice, "missing");
     item.price = Some(price_tag(80_000_000, "USD"));
@@ -311,10 +314,10 @@ fn the_pools_of_single_types_and_of_all_types_bind_together() {
     check_accepted(&house, Purpose::Check, &[concert(4, 4)]);
     check_accepted(&house, Purpose::Check, &[concert(2, 6)]);
     check_accepted(&house, Purpose::Check, &[concert(4, 0), concert(0, 4)]);
-    check_unavailable(&house, concert(5, 0), Some(4), "than the 4 still open");
-    check_unavailable(&house, concert(0, 7), Some(6), "than the 6 still open");
-    check_unavailable(&house, concert(3, 6), Some(8), "than the 8 still open");
-    check_unavailable(&house, concert(5, 1), Some(4), "than the 4 still open");
+    check_unavailable(&house, concert(5, 0), Some(4), "than the 4 that are still open");
+    check_unavailable(&house, concert(0, 7), Some(6), "than the 6 that are still open");
+    check_unavailable(&house, concert(3, 6), Some(8), "than the 8 that are still open");
+    check_unavailable(&house, concert(5, 1), Some(4), "than the 4 that are still open");
 
     let items = [concert(5, 0), concert(0, 3)];
     let results = [ItemResult::SlotUnavailable, ItemResult::CanFulfill];
@@ -332,7 +335,12 @@ fn what_was_sold_before_is_gone() {
     let mut house = House::new();
     house.slot("raft", START).take(Claimed::Ticket(SEAT), 3);
     check_accepted(&house, Purpose::Create, &[line("raft", &[("seat", 2)], 15_000)]);
-    check_unavailable(&house, line("raft", &[("seat", 3)], 22_500), Some(2), "than the 2 still open");
+    check_unavailable(
+        &house,
+        line("raft", &[("seat", 3)], 22_500),
+        Some(2),
+        "than the 2 that are still open",
+    );
 }
 
 #[test]
@@ -374,7 +382,7 @@ fn a_line_without_tickets_is_an_appointment_and_takes_one_spot() {
         &[unavailable.clone(), unavailable],
     );
     house.slot("salon", START).take(Claimed::Appointment, 1);
-    check_unavailable(&house, cut, Some(0), "than the 0 still open");
+    check_unavailable(&house, cut, Some(0), "sold out");
 }
 
 #[test]
