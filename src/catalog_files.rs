@@ -77,16 +77,15 @@ pub fn load_after(dir: &Path, register: Register) -> Result<Loaded, Mistakes> {
     let files = Snapshot::of(dir);
     let report = Report::default();
     let draft = read(dir, register, &report);
-    match report.into_mistakes() {
-        Some(mistakes) => Err(mistakes),
-        None => Ok(loaded(files, draft)),
-    }
+    let remarks = report.into_warnings()?;
+    Ok(loaded(files, draft, remarks))
 }
 
-fn loaded(files: Snapshot, draft: Draft) -> Loaded {
+fn loaded(files: Snapshot, draft: Draft, mut remarks: Vec<Mistake>) -> Loaded {
     let Draft { catalog, openings, mut originals, gathered, tags, .. } = draft;
     originals.particulars = gathered.into_list();
-    Loaded { files, catalog, openings, originals, remarks: tags.idle() }
+    remarks.extend(tags.idle());
+    Loaded { files, catalog, openings, originals, remarks }
 }
 
 fn read(dir: &Path, register: Register, report: &Report) -> Draft {

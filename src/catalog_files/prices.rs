@@ -35,7 +35,9 @@ impl Till {
             micros_at.mistake(format!("is {micros}; a price is not below zero"));
         }
         let currency = self.currency(currency_code, &at.key("currency_code"))?;
-        Some(Money::from_micros(micros, currency))
+        let amount = Money::from_micros(micros, currency);
+        report_unpayable(amount, &micros_at);
+        Some(amount)
     }
 
     /// The price that must stand there, or a stand-in.
@@ -66,5 +68,20 @@ impl Till {
             return None;
         }
         Some(currency)
+    }
+}
+
+/// Reports an amount that nobody can pay: above nothing and below the smallest unit of its currency.
+/// A fraction of the unit beside whole ones is a warning, because totals are rounded.
+pub(super) fn report_unpayable(amount: Money, at: &Place<'_>) {
+    let (code, unit) = (amount.currency().code(), amount.currency().smallest_unit());
+    if amount.is_below_smallest_unit() {
+        at.mistake(format!(
+            "is {amount}, less than the smallest unit, {unit}; amounts are in millionths, so that 1 {code} is 1000000"
+        ));
+    } else if amount.rounded() != amount {
+        at.warning(format!(
+            "has a fraction of the smallest unit, {unit}; totals are rounded to it, halves to the even neighbour"
+        ));
     }
 }

@@ -3,6 +3,7 @@
 mod facts;
 mod folder;
 mod mistakes;
+mod money;
 mod mutations;
 
 use std::path::{Path, PathBuf};

@@ -39,6 +39,12 @@ impl Currency {
     pub fn minor_digits(self) -> u32 {
         self.minor_digits
     }
+
+    /// The least that can be paid: a cent, a yen, a fils.
+    #[must_use]
+    pub fn smallest_unit(self) -> Money {
+        Money { amount: Decimal::new(1, self.minor_digits), currency: self }
+    }
 }
 
 /// Why an amount could not be computed.
@@ -89,6 +95,19 @@ impl Money {
     #[must_use]
     pub fn currency(self) -> Currency {
         self.currency
+    }
+
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.amount.is_zero()
+    }
+
+    /// Whether it is more than nothing and less than anybody can pay: such an amount is a slip, most
+    /// often of somebody who wrote 14 for 14,000,000 micro-units.
+    #[must_use]
+    pub fn is_below_smallest_unit(self) -> bool {
+        self.amount > Decimal::ZERO && self.amount < self.currency.smallest_unit().amount
     }
 
     /// Rounds to the currency's smallest unit, half to even: 2.5 cents are 2, 3.5 cents are 4.
@@ -190,6 +209,19 @@ mod tests {
     fn smallest_units_follow_iso_4217() {
         for (code, digits) in [("USD", 2), ("EUR", 2), ("JPY", 0), ("KWD", 3)] {
             assert_eq!(currency(code).minor_digits(), digits, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_amount_between_nothing_and_the_smallest_unit_cannot_be_paid() {
+        for (code, least) in [("USD", 10_000), ("EUR", 10_000), ("JPY", 1_000_000), ("KWD", 1_000)] {
+            let is_below = |micros| Money::from_micros(micros, currency(code)).is_below_smallest_unit();
+            assert_eq!(currency(code).smallest_unit().to_micros(), Ok(least), "{code}");
+            for (micros, expected) in
+                [(-1, false), (0, false), (1, true), (least / 2, true), (least - 1, true), (least, false)]
+            {
+                assert_eq!(is_below(micros), expected, "{micros} micros of {code}");
+            }
         }
     }
 

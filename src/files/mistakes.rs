@@ -2,6 +2,8 @@
 
 use std::{cell::RefCell, collections::HashMap, fmt};
 
+use indexmap::IndexMap;
+
 /// As many mistakes are kept for each file; further ones are counted.
 const MAX_KEPT_PER_FILE: usize = 1_000;
 
@@ -74,6 +76,41 @@ impl std::error::Error for Mistakes {}
 pub(crate) struct Report {
     mistakes: RefCell<Mistakes>,
     found_in: RefCell<HashMap<String, usize>>,
+    warnings: RefCell<Warnings>,
+}
+
+/// What is no mistake and perhaps not meant. A warning that is found again in its file is counted
+/// where it was found first, so that a million entries with one habit give one line.
+#[derive(Debug, Default)]
+struct Warnings {
+    /// By file and text: where it was found first, and how often more.
+    list: IndexMap<(String, String), (String, usize)>,
+    kept_of: HashMap<String, usize>,
+}
+
+impl Warnings {
+    fn add(&mut self, place: &Place<'_>, text: String) {
+        let key = (place.file.to_owned(), text);
+        if let Some((_, more)) = self.list.get_mut(&key) {
+            *more += 1;
+            return;
+        }
+        let kept = self.kept_of.entry(place.file.to_owned()).or_default();
+        // Words for the place cost the more the larger the file is; beyond the bound none are made.
+        if *kept < MAX_KEPT_PER_FILE {
+            *kept += 1;
+            self.list.insert(key, (place.to_string(), 0));
+        }
+    }
+
+    fn into_list(self) -> Vec<Mistake> {
+        let mut list = Vec::with_capacity(self.list.len());
+        for ((file, text), (at, more)) in self.list {
+            let text = if more == 0 { text } else { format!("{text}; {more} more places like this") };
+            list.push(Mistake { file, at, text });
+        }
+        list
+    }
 }
 
 impl Report {
@@ -94,6 +131,13 @@ impl Report {
     /// A file as a whole.
     pub(crate) fn file<'a>(&'a self, file: &'a str) -> Place<'a> {
         Place { report: self, file, step: Step::Top }
+    }
+
+    /// The mistakes if there are any, or else what is no mistake and perhaps not meant, each text of
+    /// a file once.
+    pub(crate) fn into_warnings(self) -> Result<Vec<Mistake>, Mistakes> {
+        let warnings = self.warnings.take().into_list();
+        self.into_mistakes().map_or(Ok(warnings), Err)
     }
 
     /// Everything reported, if anything was.
@@ -149,6 +193,12 @@ impl<'a> Place<'a> {
         self.report.add(self.file, || self.mistake_of(text));
     }
 
+    /// Reports what is no mistake here and perhaps not meant. Say what it means for the partner, in
+    /// words that are the same wherever it is found in a file.
+    pub(crate) fn warning(&self, text: impl Into<String>) {
+        self.report.warnings.borrow_mut().add(self, text.into());
+    }
+
     /// The same to be kept, for a mistake that is certain only later.
     pub(crate) fn mistake_of(&self, text: impl Into<String>) -> Mistake {
         Mistake { file: self.file.to_owned(), at: self.to_string(), text: text.into() }
@@ -194,5 +244,36 @@ mod tests {
         report.file("b").mistake("is wrong, too");
         let mistakes = report.into_mistakes().unwrap();
         assert_eq!((mistakes.list.len(), mistakes.unlisted), (MAX_KEPT_PER_FILE + 1, 1));
+    }
+
+    #[test]
+    fn a_warning_is_kept_once_a_file_and_counted_from_then_on() {
+        let report = Report::default();
+        let (one, two) = (report.file("a"), report.file("b"));
+        for key in ["x", "y", "z"] {
+            one.key(key).warning("is odd");
+        }
+        one.key("x").warning("is strange");
+        two.key("x").warning("is odd");
+        let told: Vec<String> = report.into_warnings().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["a: x: is odd; 2 more places like this", "a: x: is strange", "b: x: is odd"]);
+    }
+
+    #[test]
+    fn warnings_beside_a_mistake_are_not_what_stops_the_reading() {
+        let report = Report::default();
+        report.file("a").warning("is odd");
+        report.file("a").mistake("is wrong");
+        let mistakes = report.into_warnings().unwrap_err();
+        assert_eq!(mistakes.to_string(), "a: is wrong");
+    }
+
+    #[test]
+    fn of_many_different_warnings_of_a_file_only_the_first_are_kept() {
+        let report = Report::default();
+        for number in 0..=MAX_KEPT_PER_FILE {
+            report.file("a").warning(format!("is {number}"));
+        }
+        assert_eq!(report.into_warnings().unwrap().len(), MAX_KEPT_PER_FILE);
     }
 }

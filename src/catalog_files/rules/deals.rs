@@ -22,13 +22,45 @@ pub(super) fn read_group(table: &Table<'_>, names: TicketNames<'_>, currency: Cu
     let tickets = names.tickets(table, "tickets", 1);
     let min_count = table.required("min_count").and_then(|entry| entry.integer(1..=u32::MAX));
     let reduction = reduction(table, currency);
-    if let (Some(Reduction::UnitPrice(price)), Some(service), Some(tickets)) =
-        (reduction, names.service, &tickets)
-        && !tickets.iter().any(|&ticket| is_below(price, service.ticket(ticket).price))
-    {
-        table.at.mistake(format!("lowers no price: each of these tickets costs {price} or less anyway"));
+    let (tickets, min_count, reduction) = (tickets?, min_count?, reduction?);
+    if let Some(service) = names.service {
+        warn_of_group(table, service, &tickets, min_count, reduction);
     }
-    Some(Deal::Group { tickets: tickets?, min_count: min_count?, reduction: reduction? })
+    Some(Deal::Group { tickets, min_count, reduction })
+}
+
+/// Warns of a group deal that gives away for nothing what has a price, or that changes nothing:
+/// which of the two it is may change with the prices of the feed.
+fn warn_of_group(
+    table: &Table<'_>,
+    service: &Service,
+    tickets: &[TicketIx],
+    min_count: u32,
+    reduction: Reduction,
+) {
+    let mut lowers_none = true;
+    for &ticket in tickets {
+        let full = service.ticket(ticket).price;
+        let reduced = match reduction {
+            Reduction::UnitPrice(price) => price,
+            Reduction::Percent(percent) => full.less_percent(percent).unwrap_or(full),
+        };
+        lowers_none &= !is_below(reduced, full);
+        if is_free(reduced, min_count) && !is_free(full, min_count) {
+            let id = &service.ticket(ticket).id;
+            table.at.warning(format!("makes {min_count} tickets of type {id:?} cost nothing"));
+        }
+    }
+    if let (true, Reduction::UnitPrice(price)) = (lowers_none, reduction) {
+        table.at.warning(format!(
+            "lowers no price and is not applied: each of these tickets costs {price} or less anyway"
+        ));
+    }
+}
+
+/// Whether so many at that price are a line of nothing, once it is rounded.
+fn is_free(price: Money, count: u32) -> bool {
+    price.times(count).is_ok_and(|total| total.rounded().is_zero())
 }
 
 fn is_below(price: Money, other: Money) -> bool {
@@ -68,16 +100,25 @@ pub(super) fn read_bundle(table: &Table<'_>, names: TicketNames<'_>, currency: C
         })
         .collect();
     let (contents, price) = (contents.into_iter().collect::<Option<Vec<_>>>()?, price?);
-    report_dear(table, names, &contents, price);
+    compare_with_singles(table, names, &contents, price);
     Some(Deal::Bundle { contents, price })
 }
 
-/// Reports a bundle that costs more than its tickets one by one.
-fn report_dear(table: &Table<'_>, names: TicketNames<'_>, contents: &[(TicketIx, u32)], price: Money) {
+/// Warns of a bundle that costs more than its tickets one by one, which is not applied, and of one
+/// that gives them away for nothing.
+fn compare_with_singles(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    contents: &[(TicketIx, u32)],
+    price: Money,
+) {
     let Some(service) = names.service.filter(|_| !contents.is_empty()) else { return };
     match singly(service, contents, Money::zero(price.currency())) {
         Ok(sum) if is_below(sum, price) => {
-            table.at.mistake(format!("costs {price}, but its tickets one by one {sum}"));
+            table.at.warning(format!("costs {price}, but its tickets one by one {sum}; it is not applied"));
+        }
+        Ok(sum) if price.is_zero() && !sum.is_zero() => {
+            table.at.warning(format!("gives away for nothing what costs {sum} one by one"));
         }
         Ok(_) => {}
         Err(error) => table.at.mistake(format!("its tickets one by one cannot be priced: {error}")),

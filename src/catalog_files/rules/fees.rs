@@ -1,8 +1,11 @@
 //! Fees with names of the partner's own.
 
-use crate::domain::{
-    catalog::Fee,
-    money::{Currency, Money},
+use crate::{
+    catalog_files::prices::report_unpayable,
+    domain::{
+        catalog::Fee,
+        money::{Currency, Money},
+    },
 };
 
 use super::toml::Table;
@@ -19,8 +22,10 @@ pub(super) fn read(table: &Table<'_>, currency: Currency) -> Option<Fee> {
 
 /// The price that must stand in a table.
 pub(super) fn price(table: &Table<'_>, currency: Currency) -> Option<Money> {
-    let micros = table.required("price_micros")?.integer(0..=i64::MAX)?;
-    Some(Money::from_micros(micros, currency))
+    let entry = table.required("price_micros")?;
+    let amount = Money::from_micros(entry.integer(0..=i64::MAX)?, currency);
+    report_unpayable(amount, &entry.at);
+    Some(amount)
 }
 
 /// Adds a fee unless one of its name is charged already, which is reported.

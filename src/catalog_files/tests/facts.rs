@@ -289,7 +289,8 @@ fn older_and_shorter_forms_of_texts() {
 
 #[test]
 fn whole_numbers_in_other_clothes() {
-    for (price, expected) in [(json!("1"), 1), (json!(2.0), 2), (json!(3e9), 3_000_000_000), (json!(-0.0), 0)]
+    for (price, expected) in
+        [(json!("10000"), 10_000), (json!(20_000.0), 20_000), (json!(3e9), 3_000_000_000), (json!(-0.0), 0)]
     {
         let folder = Folder::sample();
         folder.set("services.json", "/service/7/price/price_micros", price);
@@ -334,7 +335,7 @@ fn what_is_just_within_bounds_is_right() {
     }
     for (piece, other) in [
         ("cart_hold_sec = 600", "cart_hold_sec = 86_400"),
-        ("cart_hold_sec = 600", "fee = [{ name = 'Processing fee', price_micros = 1 }]"),
+        ("cart_hold_sec = 600", "fee = [{ name = 'Processing fee', price_micros = 10_000 }]"),
         ("max = 10", "min = 10\nmax = 10\nticket.adult.min = 4"),
         ("percent_off = \"15\"", "percent_off = 100"),
         ("percent_off = \"15\"", "percent_off = 0.01"),
