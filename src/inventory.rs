@@ -20,6 +20,7 @@ use std::{
 };
 
 use crate::domain::{
+    catalog::CartHold,
     order::EpochSeconds,
     slot::{CartKey, Claim, Edition, Opening, Outdated, Slot, SlotKey},
 };
@@ -244,7 +245,8 @@ impl Inventory {
     }
 
     /// Decides with the slots of `keys` in hand as `edition` has them and keeps what `decide` claims
-    /// for the cart until `expires_sec`. Whatever the cart held before is let go.
+    /// for the cart, as long as `time` allows. Whatever the cart held before is released. The second
+    /// until which the spots are kept is given; `None` where none are.
     ///
     /// # Errors
     /// [`Outdated`] if one of them has turned to a later edition; then nothing has changed.
@@ -254,9 +256,9 @@ impl Inventory {
         keys: &[Option<SlotKey>],
         cart: CartKey,
         now: EpochSeconds,
-        expires_sec: EpochSeconds,
+        time: CartHold,
         decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
-    ) -> Result<R, Outdated> {
+    ) -> Result<(R, Option<EpochSeconds>), Outdated> {
         let held = self.carts.find_or_new(cart, now);
         let mut held = lock(&held);
         let held_slots = held.slots.clone();
@@ -264,27 +266,38 @@ impl Inventory {
             slots.turn_to(edition)?;
             let (answer, claims) = decide(&slots.seen(keys));
             slots.release_holds(cart, now);
+            let expires_sec = if claims.is_empty() { None } else { held.grant(now, time) };
+            let Some(expires_sec) = expires_sec else {
+                held.release(now);
+                return Ok((answer, None));
+            };
             for claim in &claims {
                 slots.change(claim.slot, |slot| slot.hold(cart, claim.ticket, claim.count, expires_sec));
             }
             held.replace(claims.iter().map(|claim| claim.slot).collect(), expires_sec);
-            Ok(answer)
+            Ok((answer, Some(expires_sec)))
         })
     }
 
-    /// Lets go of whatever a cart holds.
+    /// Releases whatever a cart holds.
     pub fn let_go(&self, cart: CartKey, now: EpochSeconds) {
-        if let Some(held) = self.carts.find(cart) {
+        let Some(held) = self.carts.find(cart) else { return };
+        {
             let mut held = lock(&held);
-            let held_slots = held.replace(Vec::new(), now);
+            let held_slots = held.release(now);
             self.with_slots(&[], &held_slots, |slots| slots.release_holds(cart, now));
         }
-        self.carts.forget(cart);
+        // Nobody may be at it when it is to be forgotten.
+        drop(held);
+        self.carts.forget_if_over(cart, now);
     }
 
     /// Ends a reservation whose order is on record: the spots stay taken.
     pub fn settle(&self, reservation: Reservation) {
-        self.done_with(reservation.used_up);
+        if let Some(UsedUp { key, cart, changes: _ }) = reservation.used_up {
+            drop(cart);
+            self.carts.forget(key);
+        }
     }
 
     /// Ends a reservation without an order: its spots are free again, or back in the hold of its
@@ -311,13 +324,9 @@ impl Inventory {
                 }
             });
         }
-        self.done_with(used_up);
-    }
-
-    fn done_with(&self, used_up: Option<UsedUp>) {
         if let Some(UsedUp { key, cart, changes: _ }) = used_up {
             drop(cart);
-            self.carts.forget(key);
+            self.carts.forget_if_over(key, now);
         }
     }
 

@@ -53,21 +53,27 @@ impl App {
             let purpose = Purpose::Check;
             fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose })
         };
-        let (Some(key), Some(hold_sec)) = (cart_key, catalog.merchant(merchant).cart_hold_sec) else {
-            return Ok(checked(self.inventory.examine(*edition, &keys, assess)?, None));
+        let (Some(key), Some(time)) = (cart_key, catalog.merchant(merchant).cart_hold) else {
+            let assessment = self.inventory.examine(*edition, &keys, assess)?;
+            // A check replaces what its cart held, also where the merchant does not hold carts: the
+            // hold may be another merchant's, or from before holds were switched off.
+            if let Some(key) = cart_key {
+                self.inventory.let_go(key, viewer.now);
+            }
+            return Ok(checked(assessment, None));
         };
-        let expires_sec = viewer.now.saturating_add(i64::from(hold_sec));
-        let assessment = self.inventory.hold(*edition, &keys, key, viewer.now, expires_sec, |slots| {
-            let mut assessment = assess(slots);
-            let claims = std::mem::take(&mut assessment.claims);
-            let held = if can_be_held(&assessment) { claims } else { Vec::new() };
-            (assessment, held)
-        })?;
+        let (assessment, expires_sec) =
+            self.inventory.hold(*edition, &keys, key, viewer.now, time, |slots| {
+                let mut assessment = assess(slots);
+                let claims = std::mem::take(&mut assessment.claims);
+                let held = if can_be_held(&assessment) { claims } else { Vec::new() };
+                (assessment, held)
+            })?;
         if self.is_ordered(cart)? {
             self.inventory.let_go(key, viewer.now);
             return Ok(checked(assessment, None));
         }
-        Ok(checked(assessment, Some(expires_sec)))
+        Ok(checked(assessment, expires_sec))
     }
 
     /// Whether the cart's order is being created or has been: its spots are taken, and to hold
@@ -84,11 +90,7 @@ fn can_be_held(assessment: &Assessment) -> bool {
     assessment.fulfillability.result == OrderResult::CanFulfill
 }
 
-fn checked(assessment: Assessment, expires_sec: Option<EpochSeconds>) -> Checked {
-    let held = can_be_held(&assessment);
-    Checked {
-        fulfillability: assessment.fulfillability,
-        fees: assessment.fees,
-        hold_expires_sec: expires_sec.filter(|_| held),
-    }
+fn checked(assessment: Assessment, hold_expires_sec: Option<EpochSeconds>) -> Checked {
+    let Assessment { fulfillability, fees, claims: _, amount_due: _ } = assessment;
+    Checked { fulfillability, fees, hold_expires_sec }
 }

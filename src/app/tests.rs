@@ -6,6 +6,7 @@ use crate::{
     clock::ManualClock,
     domain::{
         availability::AskedSlot,
+        catalog::CartHold,
         fixtures::{HOUR, House, NOW, START, line},
         order::{Customer, LineItem, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
         slot::{Opening, ParticularsIx, Pool, PoolTickets},
@@ -21,7 +22,7 @@ const WANTED: u32 = 2;
 /// A trip with a few spots, whose merchant holds carts.
 fn raft() -> Arc<App> {
     let mut house = House::new();
-    house.merchant_mut().cart_hold_sec = Some(600);
+    house.merchant_mut().cart_hold = Some(CartHold { each_sec: 600, whole_sec: 3_600 });
     house.merchant_mut().per_order_fees.clear();
     let opening = Opening {
         first: house.key("raft", START),

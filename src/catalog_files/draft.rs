@@ -52,7 +52,7 @@ impl Draft {
             currency: stand_in_currency(),
             per_order_fees: Vec::new(),
             combinations: Vec::new(),
-            cart_hold_sec: None,
+            cart_hold: None,
         });
     }
 

@@ -193,8 +193,17 @@ pub struct Merchant {
     pub per_order_fees: Vec<Fee>,
     /// Rules over the services of one order.
     pub combinations: Vec<ServiceRule>,
-    /// How long a cart keeps its spots, in seconds; `None` switches holds off.
-    pub cart_hold_sec: Option<u32>,
+    /// How long a cart keeps its spots; `None` switches holds off.
+    pub cart_hold: Option<CartHold>,
+}
+
+/// How long a cart keeps its spots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CartHold {
+    /// Seconds from a check until the spots are free again.
+    pub each_sec: u32,
+    /// Seconds for which checks of one cart can renew its hold, counted from the first one.
+    pub whole_sec: u32,
 }
 
 /// A rule over the set of services in one order.

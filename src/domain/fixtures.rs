@@ -92,7 +92,7 @@ fn merchant(id: &str, currency_code: &str) -> Merchant {
         currency: currency(currency_code),
         per_order_fees: Vec::new(),
         combinations: Vec::new(),
-        cart_hold_sec: None,
+        cart_hold: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use super::*;
 use crate::domain::{
-    catalog::Service,
+    catalog::{CartHold, Service},
     fixtures::{HOUR, House, NOW, START},
     slot::{Claimed, ParticularsIx, Pool, PoolTickets, SlotTerms, Viewer},
 };
@@ -85,10 +85,27 @@ impl River {
     }
 
     fn hold(&self, slots: &[usize], count: u32, cart: CartKey, expires_sec: EpochSeconds) {
-        self.inventory
-            .hold(FIRST, &self.asked(slots), cart, NOW, expires_sec, |_| ((), self.claims(slots, count)))
-            .unwrap();
+        let granted = self.hold_at(NOW, slots, count, cart, until(NOW, expires_sec));
+        assert_eq!(granted, (count > 0).then_some(expires_sec));
     }
+
+    fn hold_at(
+        &self,
+        now: EpochSeconds,
+        slots: &[usize],
+        count: u32,
+        cart: CartKey,
+        time: CartHold,
+    ) -> Option<EpochSeconds> {
+        let slots = if count > 0 { slots } else { &[] };
+        let claims = |_: &[Option<&Slot>]| ((), self.claims(slots, count));
+        self.inventory.hold(FIRST, &self.asked(slots), cart, now, time, claims).unwrap().1
+    }
+}
+
+/// One hold that lasts so long, renewed as often as one likes.
+fn until(now: EpochSeconds, expires_sec: EpochSeconds) -> CartHold {
+    CartHold { each_sec: u32::try_from(expires_sec - now).unwrap(), whole_sec: u32::MAX }
 }
 
 #[test]
@@ -146,7 +163,9 @@ fn an_order_that_fails_gives_the_cart_its_hold_back() {
     let taken = river.reserve(&[0], 3, CART, NOW + 2).unwrap();
     river.inventory.release(taken, NOW + 600);
     assert_eq!(river.open_at(0, NOW + 600, None), 5, "a hold that has expired is not given back");
-    assert_eq!(river.inventory.carts.len(), 0, "and its cart is done with");
+    assert_eq!(river.inventory.carts.len(), 1, "how long its cart has held is not forgotten yet");
+    river.inventory.let_go(CART, NOW + 1_200);
+    assert_eq!(river.inventory.carts.len(), 0);
 }
 
 #[test]
@@ -240,8 +259,7 @@ fn hold_for(river: &River, carts: std::ops::Range<u32>, now: EpochSeconds, expir
     for number in carts {
         let mut cart = [0; 16];
         cart[..4].copy_from_slice(&number.to_be_bytes());
-        let hold = |_: &[Option<&Slot>]| ((), river.claims(&[0], 1));
-        river.inventory.hold(FIRST, &river.asked(&[0]), CartKey(cart), now, expires_sec, hold).unwrap();
+        river.hold_at(now, &[0], 1, CartKey(cart), until(now, expires_sec));
     }
 }
 
@@ -258,12 +276,85 @@ fn carts_that_have_expired_are_swept_out() {
 #[test]
 fn carts_that_still_hold_are_not_swept_out() {
     let river = River::with(&[5]);
-    hold_for(&river, 0..1, NOW, NOW + 11);
-    hold_for(&river, 1..1_024, NOW, NOW + 10);
-    hold_for(&river, 1_024..1_025, NOW + 10, NOW + 20);
-    assert_eq!((river.inventory.carts.len(), river.inventory.holding(NOW + 10)), (2, 2));
-    hold_for(&river, 0..2, NOW + 20, NOW + 30);
+    hold_for(&river, 0..1, NOW, NOW + 21);
+    hold_for(&river, 1..2, NOW, NOW + 11);
+    hold_for(&river, 2..1_024, NOW, NOW + 10);
+    // Those that have expired are remembered for as long as they have held.
+    hold_for(&river, 1_024..1_025, NOW + 20, NOW + 30);
+    assert_eq!((river.inventory.carts.len(), river.inventory.holding(NOW + 20)), (3, 2));
+    hold_for(&river, 0..2, NOW + 60, NOW + 70);
     assert_eq!(river.inventory.carts.len(), 3, "a few are let be, expired or not");
+}
+
+/// Checks of one cart, each a moment and how many spots it asks for, and what each of them was granted.
+fn renewals(steps: &[(i64, u32)]) -> Vec<Option<i64>> {
+    let river = River::with(&[9]);
+    let time = CartHold { each_sec: 10, whole_sec: 25 };
+    let granted = |&(at, count): &(i64, u32)| {
+        let expires_sec = river.hold_at(NOW + at, &[0], count, CART, time);
+        let held = if expires_sec.is_some() { count } else { 0 };
+        assert_eq!(river.open_at(0, NOW + at, None), 9 - held, "at {at}");
+        expires_sec.map(|expires_sec| expires_sec - NOW)
+    };
+    steps.iter().map(granted).collect()
+}
+
+#[test]
+fn a_cart_renews_its_hold_for_so_long_and_then_pauses() {
+    for (rule, steps, expected) in [
+        ("each hold lasts as long", &[(0, 1), (5, 2)][..], &[Some(10), Some(15)][..]),
+        ("the last one is cut", &[(0, 1), (9, 1), (18, 1)], &[Some(10), Some(19), Some(25)]),
+        (
+            "then there is none",
+            &[(0, 1), (9, 1), (18, 1), (25, 1), (34, 1)],
+            &[Some(10), Some(19), Some(25), None, None],
+        ),
+        (
+            "until it has paused",
+            &[(0, 1), (9, 1), (18, 1), (25, 1), (35, 1)],
+            &[Some(10), Some(19), Some(25), None, Some(45)],
+        ),
+        ("a pause may come earlier", &[(0, 1), (20, 1), (40, 1)], &[Some(10), Some(30), Some(50)]),
+        ("too short a pause is none", &[(0, 1), (19, 1), (24, 1)], &[Some(10), Some(25), Some(25)]),
+        (
+            "to release is no pause",
+            &[(0, 1), (1, 0), (2, 1), (11, 0), (12, 3), (20, 1), (25, 1)],
+            &[Some(10), None, Some(12), None, Some(22), Some(25), None],
+        ),
+        (
+            "but the pause begins with it",
+            &[(0, 1), (1, 0), (10, 0), (11, 1)],
+            &[Some(10), None, None, Some(21)],
+        ),
+    ] {
+        assert_eq!(renewals(steps), expected, "{rule}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_gives_a_cart_no_time_back() {
+    let to_and_fro = [(0, 1), (9, 1), (0, 1), (9, 1), (0, 1), (7, 1), (0, 1), (7, 1)];
+    // 9 seconds, and 9, and 7: then all 25 are used up.
+    let granted = [Some(10), Some(19), Some(10), Some(16), Some(7), None, None, None];
+    assert_eq!(renewals(&to_and_fro), granted);
+}
+
+#[test]
+fn a_cart_cannot_win_time_by_releases_and_failed_orders() {
+    let river = River::with(&[9]);
+    let time = CartHold { each_sec: 10, whole_sec: 25 };
+    let mut granted = Vec::new();
+    for at in [0, 9, 18, 24, 25] {
+        let now = NOW + at;
+        granted.push(river.hold_at(now, &[0], 1, CART, time).map(|expires_sec| expires_sec - NOW));
+        let order = river.reserve(&[0], 1, CART, now).unwrap();
+        river.inventory.release(order, now + 1);
+        river.inventory.let_go(CART, now + 1);
+    }
+    assert_eq!(granted, [Some(10), Some(19), Some(25), Some(25), None]);
+    let order = river.reserve(&[0], 1, CART, NOW + 25).unwrap();
+    river.inventory.settle(order);
+    assert_eq!(river.open_at(0, NOW + 25, None), 8);
 }
 
 /// Lets threads fight for the spots of one slot, one at a time, and gives how many they got.

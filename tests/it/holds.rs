@@ -120,6 +120,71 @@ async fn a_repeated_look_begins_the_time_anew() {
 }
 
 #[tokio::test]
+async fn checks_renew_a_hold_for_an_hour_unless_the_rules_say_otherwise() {
+    let other = |max: &str| {
+        let hold = "cart_hold_sec = 600";
+        edited_catalog(&[("rules.toml", hold, &format!("{hold}\n{max}"))])
+    };
+    for (rule, max, whole) in [("", "", 3_600), ("said", "cart_hold_max = 1500", 1_500)] {
+        let folder = other(max);
+        let server = Setup { catalog: folder.path().into(), ..Setup::default() }.start().await;
+        for at in (0..whole).step_by(500) {
+            server.clock.set(NOW + at);
+            let expected = NOW + whole.min(at + HOLD);
+            assert_eq!(hold(&server, "cart", [seats(5)]).await, expected, "{rule} at {at}");
+        }
+        server.clock.set(NOW + whole);
+        assert_eq!(open(&server).await, 12, "{rule}: the last hold is cut");
+        let checked = server.check_cart("cart", "rafting", [seats(5)]).await.unwrap();
+        assert_eq!((checked.verdict(), checked.0.cart_expiration_sec), ("CAN_FULFILL", 0), "{rule}");
+        assert_eq!(open(&server).await, 12, "{rule}: nothing is held any more");
+        server.clock.set(NOW + whole + HOLD);
+        assert_eq!(hold(&server, "cart", [seats(5)]).await, NOW + whole + 2 * HOLD, "{rule}: after a pause");
+    }
+}
+
+#[tokio::test]
+async fn a_cart_wins_no_time_by_a_detour() {
+    let server = TestServer::start().await;
+    let entry = || Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000);
+    for at in (0..3_600).step_by(300) {
+        server.clock.set(NOW + at);
+        assert_ne!(hold(&server, "cart", [seats(5)]).await, 0, "at {at}");
+        assert_eq!(hold(&server, "cart", [seats(1)]).await, 0, "it cannot be sold");
+        server.check_cart("cart", "museum", [entry()]).await.unwrap();
+    }
+    server.clock.set(NOW + 3_600);
+    assert_eq!(hold(&server, "cart", [in_the_afternoon(seats(2))]).await, 0);
+}
+
+#[tokio::test]
+async fn a_check_where_carts_are_not_held_releases_what_the_cart_held() {
+    let server = TestServer::start().await;
+    let entry = || Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000);
+    hold(&server, "cart", [seats(5)]).await;
+    hold(&server, "other", [seats(2)]).await;
+    let checked = server.check_cart("cart", "museum", [entry()]).await.unwrap();
+    assert_eq!((checked.verdict(), checked.0.cart_expiration_sec), ("CAN_FULFILL", 0));
+    assert_eq!(open(&server).await, 10, "the other cart's is left");
+    server.check_cart("other", "nobody", [entry()]).await.unwrap_err();
+    assert_eq!(open(&server).await, 10, "a check that is refused replaces nothing");
+}
+
+#[tokio::test]
+async fn a_check_after_holds_were_switched_off_releases_what_the_cart_held() {
+    let folder = edited_catalog(&[]);
+    let server = Setup { catalog: folder.path().into(), ..Setup::default() }.start().await;
+    hold(&server, "cart", [seats(5)]).await;
+    let rules = folder.path().join("rules.toml");
+    let off = std::fs::read_to_string(&rules).unwrap().replace("cart_hold_sec = 600", "");
+    std::fs::write(&rules, off).unwrap();
+    server.server.reload().await.unwrap();
+    assert_eq!(open(&server).await, 7, "what was promised holds");
+    assert_eq!(hold(&server, "cart", [seats(5)]).await, 0);
+    assert_eq!(open(&server).await, 12);
+}
+
+#[tokio::test]
 async fn carts_hold_beside_each_other_and_never_more_than_there_is() {
     let server = TestServer::start().await;
     for (cart, left) in [("a", 7), ("b", 2)] {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     catalog_files::draft::{Draft, stand_in_currency},
-    domain::catalog::{Fee, MerchantIx, ServiceIx, ServiceRule},
+    domain::catalog::{CartHold, Fee, MerchantIx, ServiceIx, ServiceRule},
 };
 
 use super::{
@@ -15,7 +15,15 @@ use super::{
 /// Longest time for which a cart holds spots: a day.
 const MAX_CART_HOLD_SEC: u32 = 86_400;
 
-const KEYS: &[&str] = &["id", "cart_hold_sec", "fee", "forbid_together", "require", "no_overlap"];
+/// How long checks can renew the hold of one cart where the rules do not say: an hour, or one whole
+/// hold where that is longer.
+const CART_HOLD_MAX_SEC: u32 = 3_600;
+
+/// The most that the rules can say of that: a week.
+const MAX_CART_HOLD_MAX_SEC: u32 = 604_800;
+
+const KEYS: &[&str] =
+    &["id", "cart_hold_sec", "cart_hold_max", "fee", "forbid_together", "require", "no_overlap"];
 
 /// Reads all `[[merchant]]` tables.
 pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
@@ -33,15 +41,34 @@ pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
 }
 
 fn read_one(draft: &mut Draft, merchant: Option<MerchantIx>, table: &Table<'_>) {
-    let hold = table.get("cart_hold_sec").and_then(|entry| entry.integer(1..=MAX_CART_HOLD_SEC));
+    let hold = read_hold(table);
     let fees = read_fees(draft, merchant, table);
     let combinations = read_combinations(draft, merchant, table);
     if let Some(merchant) = merchant {
         let merchant = draft.catalog.merchant_mut(merchant);
-        merchant.cart_hold_sec = hold;
+        merchant.cart_hold = hold;
         merchant.per_order_fees = fees;
         merchant.combinations = combinations;
     }
+}
+
+fn read_hold(table: &Table<'_>) -> Option<CartHold> {
+    let whole = table.get("cart_hold_max");
+    let whole_sec = whole.and_then(|entry| entry.integer(1..=MAX_CART_HOLD_MAX_SEC));
+    let Some(each) = table.get("cart_hold_sec") else {
+        if let Some(whole) = whole {
+            whole.at.mistake("is given without `cart_hold_sec`, without which carts hold nothing");
+        }
+        return None;
+    };
+    let each_sec = each.integer(1..=MAX_CART_HOLD_SEC)?;
+    if let (Some(whole), Some(whole_sec)) = (whole, whole_sec)
+        && whole_sec < each_sec
+    {
+        let text = format!("is {whole_sec}, less than one hold of `cart_hold_sec`, which is {each_sec}");
+        whole.at.mistake(text);
+    }
+    Some(CartHold { each_sec, whole_sec: whole_sec.unwrap_or(CART_HOLD_MAX_SEC.max(each_sec)) })
 }
 
 fn read_fees(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> Vec<Fee> {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     catalog::{
-        AnswerKind, CountBounds, Deal, Fee, QuestionScope, Reduction, Service, ServiceRule, TagIx, TicketIx,
+        AnswerKind, CartHold, CountBounds, Deal, Fee, QuestionScope, Reduction, Service, ServiceRule, TagIx,
+        TicketIx,
     },
     money::{Currency, Money},
     slot::{Opening, PoolTickets, SlotTerms},
@@ -41,11 +42,11 @@ fn the_sample_has_merchants_with_their_currencies_and_services() {
         .catalog
         .merchants()
         .iter()
-        .map(|merchant| (merchant.id.as_str(), merchant.currency.code(), merchant.cart_hold_sec))
+        .map(|merchant| (merchant.id.as_str(), merchant.currency.code(), merchant.cart_hold))
         .collect();
     let expected = [
         ("museum", "USD", None),
-        ("rafting", "USD", Some(600)),
+        ("rafting", "USD", Some(CartHold { each_sec: 600, whole_sec: 3_600 })),
         ("concert-hall", "USD", None),
         ("salon", "USD", None),
         ("onsen", "JPY", None),

@@ -379,7 +379,25 @@ fn rules_of_merchants() {
             hold,
             "cart_hold = 600",
             "cart_hold",
-            r#"unknown key "cart_hold"; expected one of id, cart_hold_sec, fee, forbid_together, require, no_overlap"#,
+            r#"unknown key "cart_hold"; expected one of id, cart_hold_sec, cart_hold_max, fee, forbid_together, require, no_overlap"#,
+        ),
+        (
+            hold,
+            "cart_hold_sec = 600\ncart_hold_max = 599",
+            "cart_hold_max",
+            "is 599, less than one hold of `cart_hold_sec`, which is 600",
+        ),
+        (
+            hold,
+            "cart_hold_max = 600",
+            "cart_hold_max",
+            "is given without `cart_hold_sec`, without which carts hold nothing",
+        ),
+        (
+            hold,
+            "cart_hold_sec = 600\ncart_hold_max = 604_801",
+            "cart_hold_max",
+            "expected a whole number from 1 to 604800, found 604801",
         ),
         (
             "price_micros = 990_000",

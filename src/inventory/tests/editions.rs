@@ -79,7 +79,8 @@ fn who_goes_by_an_earlier_edition_decides_anew_and_has_changed_nothing() {
     assert_eq!(river.take_by(FIRST, &[0, 1], 1).unwrap_err(), Outdated);
     let asked = river.asked(&[0, 1]);
     let hold = |_: &[Option<&Slot>]| panic!("it must not come to that");
-    assert_eq!(river.inventory.hold::<()>(FIRST, &asked, CART, NOW, NOW + 900, hold), Err(Outdated));
+    let time = until(NOW, NOW + 900);
+    assert_eq!(river.inventory.hold::<()>(FIRST, &asked, CART, NOW, time, hold), Err(Outdated));
     assert_eq!([0, 1].map(|at| river.left_by(second, at)), [Ok(Some(4)), Ok(Some(5))]);
     assert_eq!(river.left_by(FIRST, 0), Err(Outdated));
     let taken = river.take_by(second, &[0, 1], 4).unwrap().expect("the cart's own hold is free for it");

@@ -11,8 +11,8 @@ use crate::tests::{
 
 const SLOTS: usize = 2;
 const CARTS: u8 = 2;
-/// Until when holds last: longer than a history.
-const EXPIRES: EpochSeconds = NOW + 600;
+/// Holds last longer than a history.
+const TIME: CartHold = CartHold { each_sec: 600, whole_sec: 600 };
 
 /// What somebody does. Each has one order in the making at a time.
 #[derive(Debug, Clone)]
@@ -200,8 +200,11 @@ impl Shop {
     fn hold(&self, cart: u8, slots: &[usize], count: u32) -> Answer {
         let (river, key) = (&self.river, cart_key(cart));
         Answer::Fits(self.decide(|edition| {
-            river.inventory.hold(edition, &river.asked(slots), key, NOW, EXPIRES, |seen| {
-                self.claim(seen, cart, slots, count)
+            let claim = |seen: &[Option<&Slot>]| self.claim(seen, cart, slots, count);
+            let held = river.inventory.hold(edition, &river.asked(slots), key, NOW, TIME, claim);
+            held.map(|(fits, expires_sec)| {
+                assert_eq!(fits, expires_sec.is_some());
+                fits
             })
         }))
     }

@@ -7,7 +7,7 @@ use boxoffice::wire::proto::v3::{Order, order_fulfillability::OrderFulfillabilit
 
 use super::{
     rules::Rule,
-    town::{self, Catalogue, HOLD_SEC, Pool, SlotName},
+    town::{self, Catalogue, HOLD_MAX_SEC, HOLD_SEC, Pool, SlotName},
     verdict::Judged,
 };
 
@@ -25,6 +25,13 @@ pub(super) struct Hold {
     pub(super) spots: Vec<Spots>,
 }
 
+/// Since when a cart has had holds, one after the other, and until when a further one is of their number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Holding {
+    since: i64,
+    until: i64,
+}
+
 pub(super) struct House {
     pub(super) wrong: Option<Rule>,
     pub(super) now: i64,
@@ -34,6 +41,7 @@ pub(super) struct House {
     pub(super) sold: Vec<Spots>,
     /// By cart, which is the token of the order to come.
     pub(super) holds: HashMap<String, Hold>,
+    pub(super) holdings: HashMap<String, Holding>,
     /// Oldest first, each with its token.
     pub(super) orders: Vec<(String, Order)>,
 }
@@ -117,11 +125,26 @@ impl House {
 
     /// A look at a cart. Gives the second until which its spots are held, 0 where they are not.
     pub(super) fn hold(&mut self, cart: &str, judged: &Judged) -> i64 {
-        self.holds.remove(cart);
-        if cart.is_empty() || judged.result != Verdict::CanFulfill || self.ordered(cart).is_some() {
+        if !self.catalogue.holds && !self.keeps(Rule::HoldsOffMeansReleased) {
             return 0;
         }
-        let until = self.now + HOLD_SEC;
+        self.holds.remove(cart);
+        let pause = self.now + HOLD_SEC;
+        self.holdings.retain(|_, holding| self.now < holding.until);
+        let fits = self.catalogue.holds && judged.result == Verdict::CanFulfill;
+        if !fits || cart.is_empty() || self.ordered(cart).is_some() {
+            if let Some(holding) = self.holdings.get_mut(cart) {
+                holding.until = holding.until.min(pause);
+            }
+            return 0;
+        }
+        let since = self.holdings.get(cart).map_or(self.now, |holding| holding.since);
+        let ends = if self.keeps(Rule::HoldsAreRenewedForSoLong) { since + HOLD_MAX_SEC } else { i64::MAX };
+        let until = pause.min(ends);
+        if until <= self.now {
+            return 0;
+        }
+        self.holdings.insert(cart.into(), Holding { since, until: until + HOLD_SEC });
         self.holds.insert(cart.into(), Hold { until, spots: judged.spots.clone() });
         until
     }

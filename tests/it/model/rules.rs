@@ -14,10 +14,12 @@ pub(super) enum Rule {
     ChildrenBeforeBounds,
     FailedPaymentKeepsTheHold,
     NewestFirst,
+    HoldsAreRenewedForSoLong,
+    HoldsOffMeansReleased,
 }
 
 impl Rule {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::RoundHalfToEven,
         Self::SumDemand,
         Self::OwnHoldIsFree,
@@ -29,5 +31,7 @@ impl Rule {
         Self::ChildrenBeforeBounds,
         Self::FailedPaymentKeepsTheHold,
         Self::NewestFirst,
+        Self::HoldsAreRenewedForSoLong,
+        Self::HoldsOffMeansReleased,
     ];
 }

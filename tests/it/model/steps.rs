@@ -10,6 +10,8 @@ pub(super) enum Step {
         merchant: Merchant,
         lines: Vec<Line>,
     },
+    /// Checks a cart again that was looked at a moment ago.
+    Renew(usize),
     Create {
         token: usize,
         user: usize,
@@ -164,10 +166,11 @@ const TOKENS: usize = 80;
 pub(super) fn step(chance: &mut Rng, durable: bool) -> Step {
     let merchant = if chance.u8(..40) == 0 { Merchant::Unknown } else { Merchant::Known };
     match chance.u8(..100) {
-        0..=27 => {
+        0..=22 => {
             let cart = (chance.u8(..3) > 0).then(|| chance.usize(..TOKENS));
             Step::Check { cart, merchant, lines: lines(chance) }
         }
+        23..=27 => Step::Renew(chance.usize(..2)),
         28..=37 => Step::Order { cart: chance.usize(..), payment: payment(chance) },
         38..=61 => Step::Create {
             token: chance.usize(..TOKENS),

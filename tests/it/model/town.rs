@@ -12,6 +12,8 @@ pub(super) type SlotName = (String, i64, i64);
 
 pub(super) const MERCHANT: &str = "harbour";
 pub(super) const HOLD_SEC: i64 = 600;
+/// How long all holds of a cart may last together.
+pub(super) const HOLD_MAX_SEC: i64 = 900;
 /// Fees of single tickets, of an order with a tour, and of every order.
 pub(super) const FEES: [(&str, i64); 1] = [("adult", 1_250_000)];
 pub(super) const SURCHARGE: i64 = 750_000;
@@ -21,6 +23,7 @@ const RULES: &str = r#"
 [[merchant]]
 id = "harbour"
 cart_hold_sec = 600
+cart_hold_max = 900
 
 [[merchant.fee]]
 name = "Handling"
@@ -124,6 +127,8 @@ pub(super) struct Catalogue {
     /// By ticket type; that of an appointment is under the name of its service.
     pub(super) prices: HashMap<&'static str, i64>,
     pub(super) pools: Vec<Pool>,
+    /// Whether the merchant holds carts.
+    pub(super) holds: bool,
 }
 
 impl Catalogue {
@@ -159,7 +164,8 @@ impl Catalogue {
                 pools.push(Pool { service, start: *start, duration: *duration, tickets, tag, spots });
             }
         }
-        Self { prices, pools }
+        let holds = number == 0 || chance.u8(..6) > 0;
+        Self { prices, pools, holds }
     }
 
     fn price(&self, id: &str) -> Value {
@@ -192,6 +198,9 @@ impl Catalogue {
         write("merchants.json", &json!({"merchant": [{"merchant_id": MERCHANT}]}).to_string());
         write("services.json", &services.to_string());
         write("availability.json", &json!({"service_availability": [{"availability": entries}]}).to_string());
-        write("rules.toml", RULES);
+        write(
+            "rules.toml",
+            &if self.holds { RULES.into() } else { RULES.replace("cart_hold", "# cart_hold") },
+        );
     }
 }
