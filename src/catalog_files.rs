@@ -16,6 +16,7 @@ mod particulars;
 mod tags;
 
 mod feed;
+mod folder;
 mod shards;
 
 mod availability;
@@ -37,9 +38,9 @@ use crate::{
 };
 
 use draft::Draft;
-use feed::Folder;
+use folder::Folder;
 
-pub use crate::files::{Mistake, Mistakes, Snapshot};
+pub use crate::files::{Mistake, Mistakes, Snapshot, Warning, Warnings};
 pub use originals::{Kind, Originals, Piece};
 pub use writer::{FileShape, FolderWriter, WriteError, Written};
 
@@ -58,7 +59,20 @@ pub struct Loaded {
     /// What else the files say.
     pub originals: Originals,
     /// What is no mistake, and perhaps not meant.
-    pub remarks: Vec<Mistake>,
+    pub warnings: Warnings,
+    /// What is in the folder and was not read; names of directories end in a slash.
+    pub unread: Vec<String>,
+}
+
+/// What became of reading a catalogue folder, also of one with mistakes.
+#[derive(Debug)]
+pub struct Examined {
+    /// What it says, without the warnings.
+    pub outcome: Result<Loaded, Mistakes>,
+    /// What is no mistake, and perhaps not meant.
+    pub warnings: Warnings,
+    /// What is in the folder and was not read; names of directories end in a slash.
+    pub unread: Vec<String>,
 }
 
 /// Reads a catalogue folder.
@@ -74,33 +88,49 @@ pub fn load(dir: &Path) -> Result<Loaded, Mistakes> {
 /// # Errors
 /// Everything that is wrong with its files.
 pub fn load_after(dir: &Path, register: Register) -> Result<Loaded, Mistakes> {
+    let Examined { outcome, warnings, unread } = examine_after(dir, register);
+    outcome.map(|loaded| Loaded { warnings, unread, ..loaded })
+}
+
+/// Reads a catalogue folder to tell all there is to say of it.
+#[must_use]
+pub fn examine(dir: &Path) -> Examined {
+    examine_after(dir, Register::default())
+}
+
+fn examine_after(dir: &Path, register: Register) -> Examined {
     let files = Snapshot::of(dir);
     let report = Report::default();
-    let draft = read(dir, register, &report);
-    let remarks = report.into_warnings()?;
-    Ok(loaded(files, draft, remarks))
+    let mut draft = Draft::after(register);
+    let folder = Folder::open(dir, &report);
+    if let Some(folder) = &folder {
+        read(folder, &mut draft, &report);
+    }
+    let unread = folder.map(|folder| folder.unread()).unwrap_or_default();
+    let (mistakes, mut warnings) = report.into_parts();
+    let loaded = loaded(files, draft, &mut warnings);
+    Examined { outcome: mistakes.map_or(Ok(loaded), Err), warnings, unread }
 }
 
-fn loaded(files: Snapshot, draft: Draft, mut remarks: Vec<Mistake>) -> Loaded {
+fn loaded(files: Snapshot, draft: Draft, warnings: &mut Warnings) -> Loaded {
     let Draft { catalog, openings, mut originals, gathered, tags, .. } = draft;
     originals.particulars = gathered.into_list();
-    remarks.extend(tags.idle());
-    Loaded { files, catalog, openings, originals, remarks }
+    for Mistake { file, at, text, follow_ups: _ } in tags.idle() {
+        warnings.add("tag_without_availability", &file, text, || at);
+    }
+    Loaded { files, catalog, openings, originals, warnings: Warnings::default(), unread: Vec::new() }
 }
 
-fn read(dir: &Path, register: Register, report: &Report) -> Draft {
-    let mut draft = Draft::after(register);
-    let Some(folder) = Folder::open(dir, report) else { return draft };
-    draft.complete = folder.read(&feed::MERCHANTS, |at, merchant| merchants::add(&mut draft, at, merchant));
-    let all_services = folder.read(&feed::SERVICES, |at, service| services::add(&mut draft, at, service));
+fn read(folder: &Folder<'_>, draft: &mut Draft, report: &Report) {
+    draft.complete = folder.read(&feed::MERCHANTS, |at, merchant| merchants::add(draft, at, merchant));
+    let all_services = folder.read(&feed::SERVICES, |at, service| services::add(draft, at, service));
     draft.complete &= all_services;
     if let Some(text) = folder.text(RULES_FILE) {
-        rules::read(&mut draft, &text, &report.file(RULES_FILE));
+        rules::read(draft, &text, &report.file(RULES_FILE));
         draft.originals.rules = Some(text.into());
     }
-    folder.read(&feed::AVAILABILITY, |at, entry| availability::add(&mut draft, at, entry));
+    folder.read(&feed::AVAILABILITY, |at, entry| availability::add(draft, at, entry));
     draft.openings.shrink_to_fit();
-    draft
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use std::{
 
 use clap::ArgMatches;
 
-use crate::config::{self, Config, Flags, Mistakes};
+use crate::{
+    config::{self, Config, Flags, Mistakes},
+    files::regular,
+};
 
 mod words;
 
@@ -72,7 +75,7 @@ pub fn run(
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> ExitCode {
-    let code = match parse(args, environment, |path| std::fs::read_to_string(path)) {
+    let code = match parse(args, environment, regular::read_text) {
         Action::Serve(config) => Ok(serve(&config, stderr)),
         Action::CheckCatalog(dir) => check_catalog(&dir, stdout, stderr),
         Action::ExportFeeds(asked) => asked.run(stdout, stderr),

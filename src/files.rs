@@ -2,8 +2,12 @@
 //! for changes.
 
 pub(crate) mod mistakes;
+pub(crate) mod regular;
+pub(crate) mod similar;
 pub(crate) mod snapshot;
 pub(crate) mod toml;
+pub(crate) mod warnings;
 
 pub use mistakes::{Mistake, Mistakes};
 pub use snapshot::Snapshot;
+pub use warnings::{Warning, Warnings};

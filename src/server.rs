@@ -18,7 +18,7 @@ use tonic_health::{
 use crate::{
     app::{App, Limits, Parts, ReloadError, Reloaded, Stock},
     calls::{CallLimits, Calls},
-    catalog_files::{self, Mistakes},
+    catalog_files::{self, Loaded, Mistakes},
     clock::SystemClock,
     config::{Config, PaymentsChoice, Shutdown, StoreChoice},
     feeds::FeedsDoor,
@@ -124,21 +124,37 @@ enum Phase {
 /// [`ServeError`] if it cannot begin to.
 pub fn run(config: &Config) -> Result<(), ServeError> {
     let control = runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Start)?;
-    control.block_on(async {
+    let outcome = control.block_on(async {
         let mut signals = Signals::new().map_err(ServeError::Start)?;
-        let server = Server::start(config, assemble(config)?).await?;
+        // A file system that does not answer must not keep the process from ending.
+        let loaded = tokio::select! {
+            loaded = load_catalog(config) => loaded?,
+            () = signals.end() => return Ok(()),
+        };
+        let server = Server::start(config, assemble(config, loaded)?).await?;
         while signals.next().await == Asked::ToReload {
             server.ask_to_reload();
         }
         server.stop(signals.end()).await;
         Ok(())
-    })
+    });
+    // Dropping a runtime waits for its blocking threads. One that still reads a file has nothing to
+    // finish, and reading may never end.
+    control.shutdown_background();
+    outcome
+}
+
+/// Reads the catalogue on a thread of its own.
+async fn load_catalog(config: &Config) -> Result<Loaded, ServeError> {
+    let dir = config.sales.catalog.clone();
+    let loaded = tokio::task::spawn_blocking(move || catalog_files::load(&dir)).await;
+    let loaded = loaded.map_err(|error| ServeError::Start(io::Error::other(error)))?;
+    loaded.map_err(ServeError::Catalog)
 }
 
 /// What the settings ask for.
-fn assemble(config: &Config) -> Result<Parts, ServeError> {
-    let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
-    reload::log_remarks(&loaded.remarks);
+fn assemble(config: &Config, loaded: Loaded) -> Result<Parts, ServeError> {
+    reload::log_warnings(&loaded);
     let payments: Arc<dyn Payments> = match config.sales.payments {
         PaymentsChoice::Simulated => Arc::new(SimulatedGateway::default()),
     };

@@ -1,11 +1,12 @@
 //! The credentials file: users and the hashes of their passwords.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use argon2::{Params, PasswordHash, Version};
 
 use crate::files::{
     mistakes::{Mistakes, Place, Report, quoted},
+    regular,
     toml::{self, Entry},
 };
 
@@ -32,7 +33,7 @@ impl Credentials {
     /// Everything that is wrong with it; no password or hash is quoted.
     pub fn read(path: &Path) -> Result<Self, Mistakes> {
         let label = format!("credentials {}", path.display());
-        match fs::read_to_string(path) {
+        match regular::read_text(path) {
             Ok(text) => Self::parse(&text, &label),
             Err(error) => Err(Mistakes::one(&label, &format!("cannot be read: {error}"))),
         }

@@ -69,7 +69,7 @@ impl Stock {
         clock: Arc<dyn Clock>,
         horizon_sec: i64,
     ) -> Result<Self, OpenError> {
-        let Loaded { mut catalog, openings, originals, files: _, remarks: _ } = loaded;
+        let Loaded { mut catalog, openings, originals, files: _, warnings: _, unread: _ } = loaded;
         let inventory = Inventory::default();
         let register = catalog.register_mut();
         let recovered = recover(store, register, &inventory, clock.now_sec())?;
@@ -95,7 +95,7 @@ impl App {
     /// If the store cannot be read as a whole or cannot be written.
     pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
         let Parts { loaded, store, payments, clock, limits } = parts;
-        let Loaded { mut catalog, openings, originals, files: _, remarks: _ } = loaded;
+        let Loaded { mut catalog, openings, originals, files: _, warnings: _, unread: _ } = loaded;
         let openings = Arc::new(Openings::new(openings));
         let now = clock.now_sec();
         let inventory = Inventory::with_capacity(openings.single_slots());

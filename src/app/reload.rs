@@ -63,7 +63,7 @@ impl App {
         let register = present.register().clone();
         let loaded = tokio::task::spawn_blocking(move || load(register)).await;
         let loaded = loaded.map_err(|_| ReloadError::Bug)?.map_err(ReloadError::Mistakes)?;
-        let Loaded { mut catalog, openings, originals, files: _, remarks: _ } = loaded;
+        let Loaded { mut catalog, openings, originals, files: _, warnings: _, unread: _ } = loaded;
         let known = prices::in_force(&present);
         let prices = prices::remember(&mut catalog, &known);
         if prices != known {

@@ -2,7 +2,7 @@ use futures_util::FutureExt;
 
 use super::{tokens::TokenClaim, *};
 use crate::{
-    catalog_files::{Loaded, Snapshot},
+    catalog_files::{Loaded, Snapshot, Warnings},
     clock::ManualClock,
     domain::{
         availability::AskedSlot,
@@ -36,7 +36,8 @@ fn raft() -> Arc<App> {
         catalog: house.catalog,
         openings: vec![opening],
         originals: Originals::default(),
-        remarks: Vec::new(),
+        warnings: Warnings::default(),
+        unread: Vec::new(),
     };
     let parts = Parts {
         loaded,

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 use super::{
-    draft::Draft,
+    draft::{Draft, cause_of_ticket},
     json::{Field, elements},
     mistakes::Place,
     particulars::Particulars,
@@ -15,6 +15,7 @@ use super::{
 
 pub(super) mod element;
 mod entry;
+mod warnings;
 
 use entry::{AvailabilityEntry, Overrides, RecurrenceEntry, ScheduleException, TimeRange};
 
@@ -62,13 +63,15 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
         cancellable_sec: cancellable.map(|last| start_sec.saturating_sub(last)),
     });
     let tickets = read_tickets(draft, service, &ticket_ids, &at.key("ticket_type_id"));
-    draft.openings.push(Opening {
+    let opening = Opening {
         first: SlotKey { service, duration_sec, start_sec },
         pool: Pool { tickets, allotment },
         terms: terms.boxed(),
         recurrence: recurrence.map(Box::new),
         particulars,
-    });
+    };
+    warnings::warn(draft.catalog.service(service), &opening, at);
+    draft.openings.push(opening);
 }
 
 fn read_service(
@@ -192,10 +195,14 @@ fn read_tickets(
 ) -> PoolTickets {
     let mut set: Vec<TicketIx> = Vec::with_capacity(ids.len());
     for (index, id) in ids {
-        match draft.catalog.service(service).ticket_ix(id) {
+        let of = draft.catalog.service(service);
+        match of.ticket_ix(id) {
             Some(ticket) if set.contains(&ticket) => at.index(*index).mistake("is named twice"),
             Some(ticket) => set.push(ticket),
-            None => at.index(*index).mistake(format!("ticket type {id:?} is not one of the service")),
+            None => {
+                let text = format!("ticket type {id:?} is not one of the service");
+                at.index(*index).mistake_with_cause(cause_of_ticket(of, id), text);
+            }
         }
     }
     if set.is_empty() {

@@ -3,7 +3,7 @@
 //! A value that is wrong is reported and a stand-in takes its place, so that reading goes on and
 //! what refers to the entry finds it. A draft with mistakes never becomes a catalogue.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::domain::{
     catalog::{Catalog, Merchant, MerchantIx, Register, Service, ServiceIx, TicketIx},
@@ -20,9 +20,9 @@ pub(super) struct Draft {
     /// Whether merchant and service feeds could be read to their ends: only then is an id that is
     /// not in the catalogue an unknown one.
     pub(super) complete: bool,
-    /// Merchant and service ids of services that could not become part of the catalogue; they have
-    /// been reported once and need not be again.
-    refused: HashSet<(String, String)>,
+    /// Merchant and service ids of services that could not become part of the catalogue, with the
+    /// cause under which that has been reported; they need not be reported again.
+    refused: HashMap<(String, String), String>,
     /// Merchants whose currency has shown itself in a price.
     priced: HashSet<MerchantIx>,
     pub(super) tags: Tags,
@@ -33,6 +33,16 @@ pub(super) struct Draft {
 /// The currency of merchants that sell nothing yet, and of stand-ins.
 pub(super) fn stand_in_currency() -> Currency {
     Currency::from_code("USD").expect("the US dollar is a currency")
+}
+
+/// The cause of all that a merchant which is not in the feed makes wrong.
+fn cause_of_merchant(merchant_id: &str) -> String {
+    format!("merchant {merchant_id:?}")
+}
+
+/// The cause of all that a ticket type which the service does not have makes wrong.
+pub(super) fn cause_of_ticket(service: &Service, ticket_id: &str) -> String {
+    format!("ticket {ticket_id:?} of {:?} of {:?}", service.id, service.merchant)
 }
 
 impl Draft {
@@ -67,14 +77,16 @@ impl Draft {
 
     /// Remembers a service that has no merchant.
     pub(super) fn refuse_service(&mut self, merchant_id: String, service_id: String) {
-        self.refused.insert((merchant_id, service_id));
+        let cause = cause_of_merchant(&merchant_id);
+        self.refused.insert((merchant_id, service_id), cause);
     }
 
     /// The merchant of that id; that there is none is reported.
     pub(super) fn merchant(&self, id: &str, at: &Place<'_>) -> Option<MerchantIx> {
         let ix = self.catalog.merchant_ix(id);
         if ix.is_none() && self.complete {
-            at.mistake(format!("merchant {id:?} is not in the merchant feed"));
+            let text = format!("merchant {id:?} is not in the merchant feed");
+            at.mistake_with_cause(cause_of_merchant(id), text);
         }
         ix
     }
@@ -90,11 +102,15 @@ impl Draft {
     ) -> Option<ServiceIx> {
         let merchant = self.catalog.merchant_ix(merchant_id);
         let service = merchant.and_then(|merchant| self.catalog.service_ix(merchant, service_id));
-        if service.is_none() && !self.refused.contains(&(merchant_id.to_owned(), service_id.to_owned())) {
-            self.merchant(merchant_id, merchant_at)?;
+        if service.is_some() {
+            return service;
+        }
+        if let Some(cause) = self.refused.get(&(merchant_id.to_owned(), service_id.to_owned())) {
+            service_at.follows_from(cause);
+        } else if self.merchant(merchant_id, merchant_at).is_some() {
             self.report_unknown_service(merchant_id, service_id, service_at);
         }
-        service
+        None
     }
 
     /// The service of that id of a known merchant; that there is none is reported.
@@ -113,9 +129,10 @@ impl Draft {
 
     fn report_unknown_service(&self, merchant_id: &str, service_id: &str, at: &Place<'_>) {
         if self.complete {
-            at.mistake(format!(
-                "service {service_id:?} of merchant {merchant_id:?} is not in the service feed"
-            ));
+            let cause = format!("service {service_id:?} of {merchant_id:?}");
+            let text =
+                format!("service {service_id:?} of merchant {merchant_id:?} is not in the service feed");
+            at.mistake_with_cause(cause, text);
         }
     }
 

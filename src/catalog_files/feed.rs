@@ -1,7 +1,6 @@
 //! Feed files: which there are and how they are read, element by element.
 
 use std::{
-    fs::File,
     io::{BufReader, Read},
     path::Path,
 };
@@ -9,14 +8,20 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess};
 
+use crate::files::regular::{self, Bounded};
+
 use super::{
+    folder::{self, Folder},
     json::{AnyValue, Field, KeyAmong, Receive},
-    mistakes::{Place, Report},
+    mistakes::Place,
     shards::{self, Metadata, Shard},
 };
 
 /// Bytes read from a file at once.
 const BUFFER_BYTES: usize = 1 << 16;
+
+/// The longest text of a feed file, unzipped. Google takes 200 MB of it zipped.
+const MAX_FEED_BYTES: u64 = 8 << 30;
 
 /// A kind of feed.
 #[derive(Debug)]
@@ -44,49 +49,11 @@ pub(super) const AVAILABILITY: Feed = Feed {
     lists: Lists { outer: "service_availability", inner: Some("availability") },
 };
 
-/// A catalogue folder.
-pub(super) struct Folder<'a> {
-    dir: &'a Path,
-    report: &'a Report,
-    /// Names of the files in it, sorted.
-    names: Vec<String>,
-}
-
-impl<'a> Folder<'a> {
-    /// Looks what files there are; `None` and a report if that is not possible.
-    pub(super) fn open(dir: &'a Path, report: &'a Report) -> Option<Self> {
-        let entries = match std::fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(error) => {
-                report.file(&dir.to_string_lossy()).mistake(format!("cannot be read: {error}"));
-                return None;
-            }
-        };
-        let mut names: Vec<String> =
-            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-        names.sort();
-        Some(Self { dir, report, names })
-    }
-
-    /// The text of a file, if there is such a file.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        if !self.names.iter().any(|known| known == name) {
-            return None;
-        }
-        match std::fs::read_to_string(self.dir.join(name)) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                self.report.file(name).mistake(format!("cannot be read: {error}"));
-                None
-            }
-        }
-    }
-
+impl Folder<'_> {
     /// Hands every element of a feed to `each`, and tells whether all of the feed could be read.
     pub(super) fn read<T: DeserializeOwned>(&self, feed: &Feed, mut each: impl FnMut(&Place<'_>, T)) -> bool {
-        let names: Vec<&String> = self.names.iter().filter(|name| feed.has(name)).collect();
+        let names = self.files_of(feed);
         if names.is_empty() {
-            self.report.file(&format!("{}.json", feed.stem)).mistake("is missing");
             return false;
         }
         let mut whole = true;
@@ -128,18 +95,23 @@ impl<'a> Folder<'a> {
 
 impl Feed {
     /// Whether a file of that name is one of this feed: the stem, alone or followed by a separator
-    /// and anything, and `.json` or `.json.gz`.
+    /// and anything, and `.json` or `.json.gz`. Descriptors are none.
     pub(super) fn has(&self, name: &str) -> bool {
+        if folder::is_descriptor(name) {
+            return false;
+        }
         let bare = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".json");
         bare.and_then(|bare| bare.strip_prefix(self.stem))
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
     }
 }
 
-fn open(path: &Path) -> std::io::Result<Box<dyn Read>> {
-    let file = File::open(path)?;
+fn open(path: &Path) -> std::io::Result<Bounded<Box<dyn Read>>> {
+    let file = regular::open(path)?;
     let zipped = path.extension().is_some_and(|extension| extension == "gz");
-    Ok(if zipped { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
+    let text: Box<dyn Read> =
+        if zipped { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) };
+    Ok(Bounded::new(text, MAX_FEED_BYTES))
 }
 
 fn report_broken(at: &Place<'_>, error: &serde_json::Error) {

@@ -1,7 +1,7 @@
 //! Prices and fees of the feeds.
 
 use crate::domain::{
-    catalog::Fee,
+    catalog::{Fee, MerchantIx},
     money::{Currency, Money},
 };
 
@@ -23,6 +23,8 @@ message! {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Till {
     pub(super) currency: Option<Currency>,
+    /// Whose prices they are, where that is known.
+    pub(super) merchant: Option<MerchantIx>,
 }
 
 impl Till {
@@ -64,7 +66,11 @@ impl Till {
         let settled = *self.currency.get_or_insert(currency);
         if settled != currency {
             let (code, settled) = (currency.code(), settled.code());
-            at.mistake(format!("is {code}, but other prices of the merchant are in {settled}"));
+            let cause = format!("currency {code} of {:?}", self.merchant);
+            at.mistake_with_cause(
+                cause,
+                format!("is {code}, but other prices of the merchant are in {settled}"),
+            );
             return None;
         }
         Some(currency)
@@ -80,7 +86,7 @@ pub(super) fn report_unpayable(amount: Money, at: &Place<'_>) {
             "is {amount}, less than the smallest unit, {unit}; amounts are in millionths, so that 1 {code} is 1000000"
         ));
     } else if amount.rounded() != amount {
-        at.warning(format!(
+        at.warning("fraction_of_unit", format!(
             "has a fraction of the smallest unit, {unit}; totals are rounded to it, halves to the even neighbour"
         ));
     }

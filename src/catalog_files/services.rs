@@ -57,7 +57,8 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Quoted<ServiceEntr
     let merchant_id = std::mem::take(&mut service.merchant_id).id(&at.key("merchant_id"));
     let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
     let merchant = merchant_id.as_ref().and_then(|id| draft.merchant(id, &at.key("merchant_id")));
-    let mut till = Till { currency: merchant.and_then(|merchant| draft.currency_of(merchant)) };
+    let currency = merchant.and_then(|merchant| draft.currency_of(merchant));
+    let mut till = Till { currency, merchant };
     match (merchant, merchant_id, service_id) {
         (Some(merchant), Some(merchant_id), Some(id)) => {
             let register = draft.catalog.register_mut();
@@ -128,10 +129,16 @@ fn read(
 fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
     let BookingRules { min_advance_booking, min_booking_buffer_before_end_time: buffer } =
         rules.optional(at).unwrap_or_default();
-    BookingWindow {
+    let window = BookingWindow {
         min_advance_sec: seconds(min_advance_booking, &at.key("min_advance_booking")),
         min_buffer_before_end_sec: seconds(buffer, &at.key("min_booking_buffer_before_end_time")),
+    };
+    if window.min_advance_sec.is_some() && window.min_buffer_before_end_sec.is_some() {
+        let text = "has both `min_advance_booking` and `min_booking_buffer_before_end_time`; only the latter \
+                    counts";
+        at.warning("both_advance_rules", text);
     }
+    window
 }
 
 /// A span of time, if one is given; the feeds' 0 is none.

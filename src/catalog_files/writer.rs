@@ -22,7 +22,7 @@ use shards::FeedWriter;
 
 /// Name of the file that says what was written, and by which a folder is known that may be
 /// replaced.
-const MANIFEST: &str = "export.json";
+pub(super) const MANIFEST: &str = "export.json";
 
 /// What the files of a feed have to be like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

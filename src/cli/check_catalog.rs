@@ -13,7 +13,7 @@ pub(super) fn check_catalog(dir: &Path, stdout: &mut dyn Write, stderr: &mut dyn
         Ok(loaded) => {
             let (merchants, services) = (loaded.catalog.merchants().len(), loaded.catalog.services().count());
             let openings = loaded.openings.len();
-            for remark in &loaded.remarks {
+            for remark in &loaded.warnings.list {
                 writeln!(stderr, "{remark}")?;
             }
             writeln!(stdout, "{merchants} merchants, {services} services, {openings} openings")?;

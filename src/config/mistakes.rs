@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use crate::files::similar::similar;
+
 /// Everything that is wrong, by place.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
@@ -98,14 +100,7 @@ impl Problem {
     /// That `name` is not among the `known` ones, one of which may have been meant.
     #[must_use]
     pub fn unknown(name: &str, known: impl Iterator<Item = String>) -> Self {
-        let letters = name.chars().count();
-        // Names that differ more than that in length need not be compared, however long one is.
-        let similar = known
-            .filter(|known| known.len().abs_diff(letters) <= known.len() / 4)
-            .map(|known| (strsim::damerau_levenshtein(&known, name), known))
-            .filter(|(distance, known)| (1..=known.len() / 4).contains(distance))
-            .min();
-        Self::Unknown(similar.map(|(_, known)| known))
+        Self::Unknown(similar(name, known))
     }
 }
 

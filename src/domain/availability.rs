@@ -136,12 +136,18 @@ pub fn window_fault(
     if let Some(opens) = terms.first_bookable_sec.filter(|&opens| now < opens) {
         return Some(WindowFault::NotYet(opens));
     }
-    let usual = service.booking_window.closes_at(key.start_sec, i64::from(key.duration_sec));
-    let closes = terms.last_bookable_sec.filter(|&last| last < key.start_sec).unwrap_or(usual);
+    let closes = service.closes_at(key, terms);
     (now > closes).then_some(WindowFault::NoLonger(closes))
 }
 
 impl Service {
+    /// The last second in which a slot of these terms can be booked.
+    #[must_use]
+    pub fn closes_at(&self, key: SlotKey, terms: &SlotTerms) -> EpochSeconds {
+        let usual = self.booking_window.closes_at(key.start_sec, i64::from(key.duration_sec));
+        terms.last_bookable_sec.filter(|&last| last < key.start_sec).unwrap_or(usual)
+    }
+
     /// Everything that can take a spot of this service.
     fn all_claims(&self) -> Vec<Claimed> {
         let tickets = self.tickets.iter().map(|ticket| Claimed::Ticket(ticket.ix));

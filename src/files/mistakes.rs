@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap, fmt};
 
-use indexmap::IndexMap;
+use super::warnings::Warnings;
 
 /// As many mistakes are kept for each file; further ones are counted.
 const MAX_KEPT_PER_FILE: usize = 1_000;
@@ -22,12 +22,19 @@ pub struct Mistake {
     pub at: String,
     /// What is wrong and what was expected.
     pub text: String,
+    /// How many other entries are wrong only because of this one.
+    pub follow_ups: usize,
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, at, text } = self;
-        if at.is_empty() { write!(f, "{file}: {text}") } else { write!(f, "{file}: {at}: {text}") }
+        let Self { file, at, text, follow_ups } = self;
+        if at.is_empty() { write!(f, "{file}: {text}") } else { write!(f, "{file}: {at}: {text}") }?;
+        match follow_ups {
+            0 => Ok(()),
+            1 => f.write_str("; and 1 entry that follows from it"),
+            more => write!(f, "; and {more} entries that follow from it"),
+        }
     }
 }
 
@@ -43,8 +50,15 @@ pub struct Mistakes {
 impl Mistakes {
     /// One of a file as a whole.
     pub(crate) fn one(file: &str, text: &str) -> Self {
-        let mistake = Mistake { file: file.to_owned(), at: String::new(), text: text.to_owned() };
+        let mistake =
+            Mistake { file: file.to_owned(), at: String::new(), text: text.to_owned(), follow_ups: 0 };
         Self { list: vec![mistake], unlisted: 0 }
+    }
+
+    /// How many there are, without what follows from them.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.list.len() + self.unlisted
     }
 
     /// These and those of another file.
@@ -76,56 +90,39 @@ impl std::error::Error for Mistakes {}
 pub(crate) struct Report {
     mistakes: RefCell<Mistakes>,
     found_in: RefCell<HashMap<String, usize>>,
+    /// Where in the list of mistakes the first one of each cause is; `None` if it is only counted.
+    causes: RefCell<HashMap<String, Option<usize>>>,
     warnings: RefCell<Warnings>,
-}
-
-/// What is no mistake and perhaps not meant. A warning that is found again in its file is counted
-/// where it was found first, so that a million entries with one habit give one line.
-#[derive(Debug, Default)]
-struct Warnings {
-    /// By file and text: where it was found first, and how often more.
-    list: IndexMap<(String, String), (String, usize)>,
-    kept_of: HashMap<String, usize>,
-}
-
-impl Warnings {
-    fn add(&mut self, place: &Place<'_>, text: String) {
-        let key = (place.file.to_owned(), text);
-        if let Some((_, more)) = self.list.get_mut(&key) {
-            *more += 1;
-            return;
-        }
-        let kept = self.kept_of.entry(place.file.to_owned()).or_default();
-        // Words for the place cost the more the larger the file is; beyond the bound none are made.
-        if *kept < MAX_KEPT_PER_FILE {
-            *kept += 1;
-            self.list.insert(key, (place.to_string(), 0));
-        }
-    }
-
-    fn into_list(self) -> Vec<Mistake> {
-        let mut list = Vec::with_capacity(self.list.len());
-        for ((file, text), (at, more)) in self.list {
-            let text = if more == 0 { text } else { format!("{text}; {more} more places like this") };
-            list.push(Mistake { file, at, text });
-        }
-        list
-    }
 }
 
 impl Report {
     /// Keeps a mistake, or counts it where there are many of its file: then nobody works out where it
     /// stands, which takes the longer the larger the file is.
-    fn add(&self, file: &str, mistake: impl FnOnce() -> Mistake) {
+    ///
+    /// The answer is where in the list it is.
+    fn add(&self, file: &str, mistake: impl FnOnce() -> Mistake) -> Option<usize> {
         let mut found_in = self.found_in.borrow_mut();
         let found = found_in.entry(file.to_owned()).or_default();
         *found += 1;
         let mut mistakes = self.mistakes.borrow_mut();
-        if *found <= MAX_KEPT_PER_FILE {
-            mistakes.list.push(mistake());
-        } else {
+        if *found > MAX_KEPT_PER_FILE {
             mistakes.unlisted += 1;
+            return None;
         }
+        mistakes.list.push(mistake());
+        Some(mistakes.list.len() - 1)
+    }
+
+    /// Counts an entry that is wrong because of what has been reported under that cause, and tells
+    /// whether anything has.
+    fn follow_up(&self, cause: &str) -> bool {
+        let causes = self.causes.borrow();
+        let Some(first) = causes.get(cause) else { return false };
+        let mut mistakes = self.mistakes.borrow_mut();
+        if let Some(first) = first.and_then(|first| mistakes.list.get_mut(first)) {
+            first.follow_ups += 1;
+        }
+        true
     }
 
     /// A file as a whole.
@@ -133,17 +130,15 @@ impl Report {
         Place { report: self, file, step: Step::Top }
     }
 
-    /// The mistakes if there are any, or else what is no mistake and perhaps not meant, each text of
-    /// a file once.
-    pub(crate) fn into_warnings(self) -> Result<Vec<Mistake>, Mistakes> {
-        let warnings = self.warnings.take().into_list();
-        self.into_mistakes().map_or(Ok(warnings), Err)
+    /// Everything wrong that was reported, if anything was.
+    pub(crate) fn into_mistakes(self) -> Option<Mistakes> {
+        self.into_parts().0
     }
 
-    /// Everything reported, if anything was.
-    pub(crate) fn into_mistakes(self) -> Option<Mistakes> {
+    /// Everything reported: what is wrong, if anything is, and what may not be meant.
+    pub(crate) fn into_parts(self) -> (Option<Mistakes>, Warnings) {
         let mistakes = self.mistakes.into_inner();
-        (!mistakes.list.is_empty()).then_some(mistakes)
+        ((!mistakes.list.is_empty()).then_some(mistakes), self.warnings.into_inner())
     }
 }
 
@@ -193,15 +188,31 @@ impl<'a> Place<'a> {
         self.report.add(self.file, || self.mistake_of(text));
     }
 
-    /// Reports what is no mistake here and perhaps not meant. Say what it means for the partner, in
-    /// words that are the same wherever it is found in a file.
-    pub(crate) fn warning(&self, text: impl Into<String>) {
-        self.report.warnings.borrow_mut().add(self, text.into());
+    /// Reports a mistake at this place, unless one of the same `cause` has been reported anywhere:
+    /// then that one has a further entry that follows from it.
+    pub(crate) fn mistake_with_cause(&self, cause: impl Into<String>, text: impl Into<String>) {
+        let cause = cause.into();
+        if !self.report.follow_up(&cause) {
+            let first = self.report.add(self.file, || self.mistake_of(text));
+            self.report.causes.borrow_mut().insert(cause, first);
+        }
+    }
+
+    /// Counts an entry here that is wrong only because of what has been reported under `cause`.
+    pub(crate) fn follows_from(&self, cause: &str) {
+        self.report.follow_up(cause);
+    }
+
+    /// Reports what is allowed at this place and perhaps not meant. Say what it means for the partner,
+    /// in words that are the same wherever it is found in a file. `kind` is one word for all warnings
+    /// of its sort, in `snake_case`; scripts go by it, so it stays as it is.
+    pub(crate) fn warning(&self, kind: &'static str, text: impl Into<String>) {
+        self.report.warnings.borrow_mut().add(kind, self.file, text.into(), || self.to_string());
     }
 
     /// The same to be kept, for a mistake that is certain only later.
     pub(crate) fn mistake_of(&self, text: impl Into<String>) -> Mistake {
-        Mistake { file: self.file.to_owned(), at: self.to_string(), text: text.into() }
+        Mistake { file: self.file.to_owned(), at: self.to_string(), text: text.into(), follow_ups: 0 }
     }
 }
 
@@ -240,40 +251,30 @@ mod tests {
         for _ in 0..MAX_KEPT_PER_FILE {
             report.file("a").mistake("is wrong");
         }
-        report.add("a", || panic!("it is only counted"));
+        assert_eq!(report.add("a", || panic!("it is only counted")), None);
         report.file("b").mistake("is wrong, too");
         let mistakes = report.into_mistakes().unwrap();
         assert_eq!((mistakes.list.len(), mistakes.unlisted), (MAX_KEPT_PER_FILE + 1, 1));
     }
 
     #[test]
-    fn a_warning_is_kept_once_a_file_and_counted_from_then_on() {
+    fn what_follows_from_one_mistake_is_told_with_it() {
         let report = Report::default();
-        let (one, two) = (report.file("a"), report.file("b"));
-        for key in ["x", "y", "z"] {
-            one.key(key).warning("is odd");
+        let (services, rules) = (report.file("services.json"), report.file("rules.toml"));
+        rules.follows_from("merchant x");
+        services.key("service").index(7).mistake_with_cause("merchant x", "is unknown");
+        services.mistake_with_cause("merchant y", "is unknown, too");
+        for _ in 0..2 {
+            rules.mistake_with_cause("merchant x", "is unknown here");
         }
-        one.key("x").warning("is strange");
-        two.key("x").warning("is odd");
-        let told: Vec<String> = report.into_warnings().unwrap().iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["a: x: is odd; 2 more places like this", "a: x: is strange", "b: x: is odd"]);
-    }
-
-    #[test]
-    fn warnings_beside_a_mistake_are_not_what_stops_the_reading() {
-        let report = Report::default();
-        report.file("a").warning("is odd");
-        report.file("a").mistake("is wrong");
-        let mistakes = report.into_warnings().unwrap_err();
-        assert_eq!(mistakes.to_string(), "a: is wrong");
-    }
-
-    #[test]
-    fn of_many_different_warnings_of_a_file_only_the_first_are_kept() {
-        let report = Report::default();
-        for number in 0..=MAX_KEPT_PER_FILE {
-            report.file("a").warning(format!("is {number}"));
-        }
-        assert_eq!(report.into_warnings().unwrap().len(), MAX_KEPT_PER_FILE);
+        rules.follows_from("merchant y");
+        let told: Vec<_> = report.into_mistakes().unwrap().list.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "services.json: service[7]: is unknown; and 2 entries that follow from it",
+                "services.json: is unknown, too; and 1 entry that follows from it",
+            ]
+        );
     }
 }

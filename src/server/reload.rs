@@ -11,7 +11,7 @@ use std::{
 use super::watcher::{FromFiles, log_refused};
 use crate::{
     app::{App, ReloadError, Reloaded},
-    catalog_files::{self, Mistake, Snapshot},
+    catalog_files::{self, Loaded, Mistake, Snapshot, Warning},
     figures::Count,
 };
 
@@ -65,9 +65,7 @@ impl Reloader {
     /// Reads it again and logs what came of it.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let dir = self.dir.clone();
-        let load = move |register| {
-            catalog_files::load_after(&dir, register).inspect(|loaded| log_remarks(&loaded.remarks))
-        };
+        let load = move |register| catalog_files::load_after(&dir, register).inspect(log_warnings);
         let outcome = self.app.reload(load).await;
         self.figures.count(&outcome);
         match &outcome {
@@ -92,10 +90,16 @@ impl FromFiles for Reloader {
     }
 }
 
-/// Logs what may not be meant.
-pub(super) fn log_remarks(remarks: &[Mistake]) {
-    for Mistake { file, at, text } in remarks {
-        tracing::warn!(file, at, text, "a remark on the catalogue");
+/// Logs what may not be meant, and which files were not read.
+pub(super) fn log_warnings(loaded: &Loaded) {
+    for Warning { kind, what: Mistake { file, at, text, .. }, more_places } in &loaded.warnings.list {
+        tracing::warn!(kind, file, at, text, more_places, "a warning about the catalogue");
+    }
+    for (kind, more) in &loaded.warnings.unlisted {
+        tracing::warn!(kind, more, "more warnings of a kind about the catalogue");
+    }
+    if !loaded.unread.is_empty() {
+        tracing::info!(files = loaded.unread.join(", "), "files of the catalogue folder that are not read");
     }
 }
 

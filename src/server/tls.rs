@@ -13,10 +13,7 @@ use arc_swap::ArcSwap;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
-    pki_types::{
-        CertificateDer, PrivateKeyDer, UnixTime,
-        pem::{self, PemObject},
-    },
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     time_provider::TimeProvider,
@@ -29,7 +26,10 @@ use crate::{
     access::{ClientCertificate, Peer},
     clock::Clock,
     config,
-    files::mistakes::{Mistakes, Place, Report},
+    files::{
+        mistakes::{Mistakes, Place, Report},
+        regular,
+    },
 };
 
 /// What is spoken above TLS, in the order of preference.
@@ -160,10 +160,11 @@ impl TimeProvider for ClockOfTls {
 
 /// Reads certificates, of which there has to be one and each has to be valid now.
 fn certificates(path: &Path, clock: &ClockOfTls, at: &Place<'_>) -> Option<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = read.map_err(|error| at.mistake(unreadable(&error, "certificate"))).ok()?;
+    let bytes = regular::read(path).map_err(|error| at.mistake(unreadable(&error))).ok()?;
+    let read = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    let chain = read.map_err(|_| at.mistake(no_pem("certificate"))).ok()?;
     if chain.is_empty() {
-        at.mistake(unreadable(&pem::Error::NoItemsFound, "certificate"));
+        at.mistake(no_pem("certificate"));
         return None;
     }
     let wrong = chain.iter().filter_map(|certificate| wrong_with(certificate, clock));
@@ -188,7 +189,8 @@ fn wrong_with(certificate: &CertificateDer<'_>, clock: &ClockOfTls) -> Option<&'
 }
 
 fn private_key(path: &Path, at: &Place<'_>) -> Option<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| at.mistake(unreadable(&error, "private key"))).ok()
+    let bytes = regular::read(path).map_err(|error| at.mistake(unreadable(&error))).ok()?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| at.mistake(no_pem("private key"))).ok()
 }
 
 /// A certificate is asked for and need not be shown; whether it has to be depends on the call.
@@ -207,13 +209,13 @@ fn client_verifier(
     verifier.map_err(|error| at.mistake(error.to_string())).ok()
 }
 
+fn unreadable(error: &io::Error) -> String {
+    format!("cannot be read: {error}")
+}
+
 /// Nothing of what a file says is told.
-fn unreadable(error: &pem::Error, what: &str) -> String {
-    if let pem::Error::Io(error) = error {
-        format!("cannot be read: {error}")
-    } else {
-        format!("there is no {what} in it that is written as PEM writes one")
-    }
+fn no_pem(what: &str) -> String {
+    format!("there is no {what} in it that is written as PEM writes one")
 }
 
 fn misfit(error: &rustls::Error) -> String {

@@ -24,10 +24,10 @@ pub(super) trait FromFiles: Send + Sync + 'static {
 /// Logs why files were refused, and what comes of that.
 pub(super) fn log_refused(what: &str, outcome: &str, mistakes: &Mistakes) {
     let Mistakes { list, unlisted } = mistakes;
-    for Mistake { file, at, text } in list {
-        tracing::error!(file, at, text, "a mistake in {what}");
+    for Mistake { file, at, text, follow_ups } in list {
+        tracing::error!(file, at, text, follow_ups, "a mistake in {what}");
     }
-    tracing::error!(mistakes = list.len() + unlisted, unlisted, "{what} {outcome}");
+    tracing::error!(mistakes = mistakes.total(), unlisted, "{what} {outcome}");
 }
 
 /// Looks after what is read from files.

@@ -35,6 +35,7 @@ mod grpc_web;
 mod load_balancers;
 mod logs;
 mod metrics;
+mod odd_files;
 mod request_ids;
 mod rest;
 mod security;

@@ -172,6 +172,14 @@ impl Running {
         self.address.unwrap()
     }
 
+    /// Whether it has a file open.
+    pub(crate) fn has_open(&self, file: &std::path::Path) -> bool {
+        let id = self.child.id().expect("it runs");
+        let open = std::fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
+        let mut open = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        open.any(|open| open == file)
+    }
+
     pub(crate) async fn connect(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.address())).unwrap().connect().await.unwrap()
     }

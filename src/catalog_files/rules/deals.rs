@@ -48,13 +48,14 @@ fn warn_of_group(
         lowers_none &= !is_below(reduced, full);
         if is_free(reduced, min_count) && !is_free(full, min_count) {
             let id = &service.ticket(ticket).id;
-            table.at.warning(format!("makes {min_count} tickets of type {id:?} cost nothing"));
+            table.at.warning("free_line", format!("makes {min_count} tickets of type {id:?} cost nothing"));
         }
     }
     if let (true, Reduction::UnitPrice(price)) = (lowers_none, reduction) {
-        table.at.warning(format!(
-            "lowers no price and is not applied: each of these tickets costs {price} or less anyway"
-        ));
+        table.at.warning(
+            "idle_deal",
+            format!("lowers no price and is not applied: each of these tickets costs {price} or less anyway"),
+        );
     }
 }
 
@@ -115,10 +116,13 @@ fn compare_with_singles(
     let Some(service) = names.service.filter(|_| !contents.is_empty()) else { return };
     match singly(service, contents, Money::zero(price.currency())) {
         Ok(sum) if is_below(sum, price) => {
-            table.at.warning(format!("costs {price}, but its tickets one by one {sum}; it is not applied"));
+            table.at.warning(
+                "idle_deal",
+                format!("costs {price}, but its tickets one by one {sum}; it is not applied"),
+            );
         }
         Ok(sum) if price.is_zero() && !sum.is_zero() => {
-            table.at.warning(format!("gives away for nothing what costs {sum} one by one"));
+            table.at.warning("free_line", format!("gives away for nothing what costs {sum} one by one"));
         }
         Ok(_) => {}
         Err(error) => table.at.mistake(format!("its tickets one by one cannot be priced: {error}")),

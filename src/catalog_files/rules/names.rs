@@ -1,7 +1,7 @@
 //! Ids in the rules of a service or merchant.
 
 use crate::{
-    catalog_files::mistakes::Place,
+    catalog_files::{draft::cause_of_ticket, mistakes::Place},
     domain::catalog::{Service, TicketIx},
 };
 
@@ -20,7 +20,8 @@ impl TicketNames<'_> {
         let service = self.service?;
         let ticket = service.ticket_ix(id);
         if ticket.is_none() {
-            at.mistake(format!("ticket type {id:?} is not one of service {:?}", service.id));
+            let text = format!("ticket type {id:?} is not one of service {:?}", service.id);
+            at.mistake_with_cause(cause_of_ticket(service, id), text);
         }
         ticket
     }

@@ -361,10 +361,10 @@ fn what_is_just_within_bounds_is_right() {
 #[test]
 fn a_tag_that_no_availability_has_is_remarked() {
     let folder = Folder::sample();
-    assert_eq!(folder.loaded().remarks, []);
+    assert_eq!(folder.loaded().warnings.list, []);
     folder.replace("rules.toml", r#"availability_tag = "late""#, "availability_tag = 'early'");
-    let remarks: Vec<String> = folder.loaded().remarks.iter().map(ToString::to_string).collect();
+    let warnings: Vec<String> = folder.loaded().warnings.list.iter().map(ToString::to_string).collect();
     let line = folder.text("rules.toml").lines().position(|line| line.contains("'early'")).unwrap() + 1;
     let expected = format!("rules.toml: line {line}: no availability of the service has the tag \"early\"");
-    assert_eq!(remarks, [expected]);
+    assert_eq!(warnings, [expected]);
 }

@@ -94,6 +94,68 @@ fn names_of_feed_files() {
 }
 
 #[test]
+fn what_is_not_read_is_named() {
+    let folder = Folder::sample();
+    for (name, _) in UNREAD {
+        folder.write(name, "{}");
+    }
+    for passed_over in ["availability_1.filesetdesc.json", "export.json"] {
+        folder.write(passed_over, "{}");
+    }
+    for directory in ["feeds", ".git", "..2026_11_28"] {
+        std::fs::create_dir(folder.path(directory)).unwrap();
+    }
+    let loaded = folder.loaded();
+    let mut expected: Vec<&str> = UNREAD.iter().map(|(name, _)| *name).chain(["feeds/"]).collect();
+    expected.sort_unstable();
+    assert_eq!(loaded.unread, expected);
+    let told: Vec<String> = loaded.warnings.list.iter().map(ToString::to_string).collect();
+    let mut expected: Vec<String> = UNREAD
+        .iter()
+        .filter(|(_, told)| !told.is_empty())
+        .map(|(name, told)| format!("{name}: is not read; {told}"))
+        .collect();
+    expected.sort();
+    assert_eq!(told, expected);
+    assert!(loaded.warnings.list.iter().all(|warning| warning.kind == "unread_file"));
+}
+
+/// Files that are not read, and what is said of them beside their names.
+const UNREAD: &[(&str, &str)] = &[
+    ("rule.toml", "did you mean \"rules.toml\"?"),
+    ("Availability.json", "did you mean \"availability.json\"?"),
+    ("availability12.json", "did you mean \"availability-12.json\"?"),
+    ("merchant.json", "did you mean \"merchants.json\"?"),
+    ("inventory.json", "its name is that of no feed and not \"rules.toml\""),
+    ("README.md", ""),
+    (".hidden", ""),
+];
+
+#[test]
+fn a_file_that_goes_by_nearly_the_right_name_is_told_with_the_missing_one() {
+    let folder = Folder::sample();
+    std::fs::rename(folder.path("merchants.json"), folder.path("merchant.json")).unwrap();
+    let expected = "merchants.json: is missing; there is \"merchant.json\", which is not read by that name";
+    assert_eq!(folder.mistakes(), [expected]);
+}
+
+#[test]
+fn what_is_no_regular_file_is_never_waited_for() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    for name in ["merchants.json", "availability.json", "availability-2.json.gz", "rules.toml"] {
+        let folder = Folder::sample();
+        let _ = std::fs::remove_file(folder.path(name));
+        mknodat(CWD, folder.path(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let expected = format!("{name}: cannot be read: it is a named pipe, and only regular files are read");
+        let mistakes = folder.mistakes();
+        assert!(mistakes.contains(&expected), "{mistakes:#?}");
+    }
+    let folder = Folder::sample();
+    mknodat(CWD, folder.path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    assert_eq!(folder.loaded().unread, ["pipe"]);
+}
+
+#[test]
 fn shards_that_do_not_belong_together() {
     let metadata = |name: &str, value: Value| {
         let folder = Folder::sample();

@@ -686,10 +686,60 @@ fn what_refers_to_a_broken_entry_is_not_reported_again() {
     }
     folder.set("availability.json", "/service_availability/0/availability/0/service_id", json!("cafe"));
     let expected = [
-        "services.json: service[8].merchant_id: merchant \"zoo\" is not in the merchant feed",
+        "services.json: service[8].merchant_id: merchant \"zoo\" is not in the merchant feed; and 3 entries that follow from it",
         "availability.json: service_availability[0].availability[0].service_id: service \"cafe\" of merchant \"museum\" is not in the service feed",
     ];
     assert_eq!(folder.mistakes(), expected);
+}
+
+#[test]
+fn one_wrong_id_is_one_mistake_however_many_entries_have_it() {
+    let folder = Folder::sample();
+    // Every entry of the onsen, and its rules, refer to a merchant that goes by another id now.
+    folder.replace("merchants.json", "\"onsen\"", "\"osen\"");
+    let onsen = |entry: &&Value| entry["merchant_id"] == "onsen";
+    let feed = folder.json("availability.json");
+    let entries = feed["service_availability"][0]["availability"].as_array().unwrap().iter().filter(onsen);
+    let feed = folder.json("services.json");
+    let services = feed["service"].as_array().unwrap().iter().filter(onsen).count();
+    let tables = folder.text("rules.toml").matches("\"onsen\"").count();
+    let follow_ups = services - 1 + tables + entries.count();
+    let expected = format!(
+        "services.json: service[8].merchant_id: merchant \"onsen\" is not in the merchant feed; and \
+         {follow_ups} entries that follow from it"
+    );
+    assert_eq!(folder.mistakes(), [expected]);
+}
+
+#[test]
+fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_mistake_each() {
+    let folder = Folder::sample();
+    let mut feed = folder.json("availability.json");
+    let entries = feed["service_availability"][0]["availability"].as_array_mut().unwrap();
+    for entry in &mut *entries {
+        if entry["service_id"] == "museum-entry" {
+            entry["ticket_type_id"] = json!(["adlut"]);
+        }
+    }
+    folder.write("availability.json", feed.to_string());
+    let mistakes = folder.mistakes();
+    assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
+    assert!(mistakes[0].contains("ticket type \"adlut\" is not one of the service; and "), "{mistakes:#?}");
+
+    let folder = Folder::sample();
+    let mut feed = folder.json("services.json");
+    let tickets = feed["service"][0]["ticket_type"].as_array_mut().unwrap();
+    for ticket in &mut tickets[1..] {
+        ticket["price"]["currency_code"] = json!("EUR");
+    }
+    assert!(tickets.len() > 2);
+    folder.write("services.json", feed.to_string());
+    let mistakes = folder.mistakes();
+    assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
+    assert!(
+        mistakes[0].contains("is EUR, but other prices of the merchant are in USD; and "),
+        "{mistakes:#?}"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn line_of(folder: &Folder, piece: &str) -> String {
 }
 
 fn remarks(folder: &Folder) -> Vec<String> {
-    folder.loaded().remarks.iter().map(ToString::to_string).collect()
+    folder.loaded().warnings.list.iter().map(ToString::to_string).collect()
 }
 
 /// The one thing to be said of the sample with a piece of its rules replaced, and the line of `place`.
@@ -87,7 +87,7 @@ fn an_amount_with_a_fraction_of_the_smallest_unit_is_warned_of_once_a_file() {
     folder.set("services.json", "/service/7/price/price_micros", json!(95_505_000));
     folder.set("services.json", "/service/0/ticket_type/1/price/price_micros", json!(10_001_000));
     let expected = format!(
-        "services.json: service[0].ticket_type[1].price.price_micros: {text}; 1 more places like this"
+        "services.json: service[0].ticket_type[1].price.price_micros: {text}; 1 more place like this"
     );
     assert_eq!(remarks(&folder), [expected]);
     check_warning("price_micros = 990_000", "price_micros = 990_001", "990_001", text);

@@ -1,0 +1,149 @@
+//! Opening files that people name: regular ones only, and without waiting for anybody.
+//!
+//! Opening a named pipe waits for its other end, and reading a device may never end. So what a file
+//! is gets looked at before it is opened, it is opened without blocking, and it is looked at once
+//! more when it is open, for it may have been replaced in between.
+
+use std::{
+    fs::{self, File, FileType, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    path::Path,
+};
+
+use rustix::fs::OFlags;
+
+/// The largest file of settings, credentials, certificates or rules that is read, in bytes.
+pub(crate) const MAX_TEXT_BYTES: u64 = 16 << 20;
+
+/// Opens a regular file, or what a link leads to if that is one.
+///
+/// # Errors
+/// If it cannot be opened or is no regular file; never by waiting.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    check(fs::metadata(path)?.file_type())?;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let flags = i32::try_from(flags.bits()).expect("flags of `open` fit into its argument");
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    check(file.metadata()?.file_type())?;
+    Ok(file)
+}
+
+/// Reads a regular file of [`MAX_TEXT_BYTES`] at most.
+///
+/// # Errors
+/// As of [`open`], and if it is larger or cannot be read.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Its size is not asked for beforehand: a file may grow while it is read.
+    Bounded::new(open(path)?, MAX_TEXT_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same as UTF-8.
+///
+/// # Errors
+/// As of [`read`], and if it is not UTF-8.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let not_utf8 = |_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8");
+    String::from_utf8(read(path)?).map_err(not_utf8)
+}
+
+/// What of a source is read, which may not be more than so many bytes.
+pub(crate) struct Bounded<R> {
+    source: R,
+    left: u64,
+    max_bytes: u64,
+}
+
+impl<R: Read> Bounded<R> {
+    pub(crate) fn new(source: R, max_bytes: u64) -> Self {
+        Self { source, left: max_bytes, max_bytes }
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => return Err(too_large(self.max_bytes)),
+        }
+        Ok(read)
+    }
+}
+
+fn too_large(max_bytes: u64) -> io::Error {
+    let text = format!("it is larger than {} MiB", max_bytes >> 20);
+    io::Error::new(io::ErrorKind::FileTooLarge, text)
+}
+
+fn check(kind: FileType) -> io::Result<()> {
+    if kind.is_file() {
+        return Ok(());
+    }
+    let text = format!("it is {}, and only regular files are read", describe(kind));
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
+fn describe(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "a device"
+    } else {
+        "no file"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use rustix::fs::{CWD, FileType as Node, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_read_and_nobody_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("text"), "words").unwrap();
+        symlink(path("text"), path("link")).unwrap();
+        mknodat(CWD, path("pipe"), Node::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        symlink(path("pipe"), path("link to the pipe")).unwrap();
+        let _socket = UnixListener::bind(path("socket")).unwrap();
+        symlink("/dev/zero", path("device")).unwrap();
+        fs::create_dir(path("directory")).unwrap();
+        fs::write(path("bytes"), b"\xff").unwrap();
+        for name in ["text", "link"] {
+            assert_eq!(read_text(&path(name)).unwrap(), "words");
+        }
+        for (name, expected) in [
+            ("pipe", "it is a named pipe, and only regular files are read"),
+            ("link to the pipe", "it is a named pipe, and only regular files are read"),
+            ("socket", "it is a socket, and only regular files are read"),
+            ("device", "it is a device, and only regular files are read"),
+            ("directory", "it is a directory, and only regular files are read"),
+            ("bytes", "stream did not contain valid UTF-8"),
+            ("missing", "No such file or directory (os error 2)"),
+        ] {
+            assert_eq!(read_text(&path(name)).unwrap_err().to_string(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_beyond_the_bound_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("large");
+        let file = File::create(&path).unwrap();
+        file.set_len(MAX_TEXT_BYTES).unwrap();
+        assert_eq!(read(&path).unwrap().len() as u64, MAX_TEXT_BYTES);
+        file.set_len(MAX_TEXT_BYTES + 1).unwrap();
+        assert_eq!(read(&path).unwrap_err().to_string(), "it is larger than 16 MiB");
+    }
+}
