@@ -100,7 +100,7 @@ fn checks_during(app: &App, act: impl FnOnce()) -> Histogram<u64> {
                 at = (at + 7_919) % (SERVICES * SLOTS_OF_EACH);
                 let cart = cart(at % SERVICES, at / SERVICES);
                 let begun = Instant::now();
-                let checked = app.check(&cart).unwrap();
+                let checked = app.check(&cart, None).unwrap();
                 took.saturating_record(u64::try_from(begun.elapsed().as_nanos()).unwrap());
                 let spots = checked.fulfillability.items[0].spots_open;
                 assert!(spots.is_some_and(|spots| (9..=11).contains(&spots)), "{spots:?}");

@@ -6,8 +6,9 @@ mod credentials;
 mod limits;
 mod passwords;
 mod peer;
+mod user;
 
-use std::{io, num::NonZeroU32, time::Duration};
+use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::clock::Clock;
 
@@ -19,6 +20,9 @@ pub use credentials::Credentials;
 pub use limits::Pass;
 pub use passwords::hash;
 pub use peer::{Caller, ClientCertificate, Peer};
+pub use user::User;
+
+use crate::rpc::Transport;
 
 /// What is demanded of callers, and how much each may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +42,13 @@ pub struct Terms {
     pub max_in_flight: Option<usize>,
 }
 
-/// Which way a call comes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entrance {
-    /// As gRPC.
-    Grpc,
-    /// As JSON over HTTP.
-    Rest,
+/// A call that has been let in.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Counts the call for as long as it goes on.
+    pub pass: Pass,
+    /// Whose password it carries; nobody's where no passwords are demanded.
+    pub user: Option<Arc<User>>,
 }
 
 /// Why a call is not let in.
@@ -77,6 +81,12 @@ pub enum Denied {
     /// More calls at once than one caller may make.
     #[error("this caller makes more calls at once than it may")]
     ManyCalls,
+    /// The user's scope does not have the transport.
+    #[error("this user may not call over this transport")]
+    TransportOutOfScope,
+    /// The user's scope does not have the method.
+    #[error("this user may not call this method")]
+    MethodOutOfScope,
 }
 
 /// Decides on every call before anything of its message is read.
@@ -110,20 +120,24 @@ impl<C: Clock + Clone> Access<C> {
     }
 
     /// Lets a call in, given the values of its `authorization`, or says why not. It counts as going
-    /// on until the pass is dropped.
+    /// on until the pass is dropped. What its user may do is not looked at.
     ///
     /// # Errors
     /// [`Denied`].
     pub async fn admit(
         &self,
-        entrance: Entrance,
+        transport: Transport,
         authorization: impl Iterator<Item = &[u8]>,
         peer: &Peer,
-    ) -> Result<Pass, Denied> {
-        self.check_certificate(entrance, peer)?;
-        let Some(passwords) = &self.passwords else { return self.limits.admit(peer.caller()) };
+    ) -> Result<Admitted, Denied> {
+        self.check_certificate(transport, peer)?;
+        let Some(passwords) = &self.passwords else {
+            return Ok(Admitted { pass: self.limits.admit(peer.caller())?, user: None });
+        };
         let basic = Basic::of(authorization)?;
-        let admit = |caller: &Caller| self.limits.admit(caller);
+        let admit = |caller: &Caller, user: &Arc<User>| {
+            Ok(Admitted { pass: self.limits.admit(caller)?, user: Some(Arc::clone(user)) })
+        };
         if let Some(admitted) = passwords.if_known(basic, admit) {
             return admitted;
         }
@@ -139,16 +153,36 @@ impl<C: Clock + Clone> Access<C> {
         }
     }
 
+    /// The user that an `authorization` names, whether or not its password is right. A name that
+    /// nobody has is not told: it may be a password.
+    #[must_use]
+    pub fn named_user<'h>(&self, authorization: impl Iterator<Item = &'h [u8]>) -> Option<Arc<User>> {
+        let login = Basic::of(authorization).and_then(Basic::decode).ok()?;
+        self.passwords.as_ref()?.user(login.name())
+    }
+
+    /// Users whose scopes name merchants that do not exist, each with those.
+    #[must_use]
+    pub fn scopes_without_merchant(&self, exists: impl Fn(&str) -> bool) -> Vec<(Arc<User>, Vec<String>)> {
+        let users = self.passwords.as_ref().map(Passwords::users).unwrap_or_default();
+        let missing = |user: Arc<User>| {
+            let missing = user.merchants().filter(|merchant_id| !exists(merchant_id));
+            let missing: Vec<_> = missing.map(str::to_owned).collect();
+            (!missing.is_empty()).then_some((user, missing))
+        };
+        users.into_iter().filter_map(missing).collect()
+    }
+
     /// Forgets callers who have been away for long enough to be as good as new.
     pub fn forget_the_absent(&self) {
         self.limits.forget_the_absent();
     }
 
-    fn check_certificate(&self, entrance: Entrance, peer: &Peer) -> Result<(), Denied> {
+    fn check_certificate(&self, transport: Transport, peer: &Peer) -> Result<(), Denied> {
         let demanded = self.demands_certificates
-            && match entrance {
-                Entrance::Grpc => true,
-                Entrance::Rest => self.passwords.is_none(),
+            && match transport {
+                Transport::Grpc | Transport::GrpcWeb => true,
+                Transport::Rest => self.passwords.is_none(),
             };
         match peer.certificate() {
             ClientCertificate::None if demanded => Err(Denied::NoCertificate),

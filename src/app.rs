@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use crate::{
+    access::User,
     catalog_files::Originals,
     clock::Clock,
     domain::{
@@ -232,10 +233,16 @@ impl App {
     }
 }
 
-/// The key of the cart that a caller calls by this id. A cart's id is the token of its later order.
-fn cart_key(cart_id: &str) -> CartKey {
+/// The key of the cart that a caller calls by this id. A cart's id is the token of its later order, and
+/// each user has carts of its own: two may call theirs alike, and neither sees or moves the other's.
+fn cart_key(cart_id: &str, user: Option<&User>) -> CartKey {
+    let mut hasher = blake3::Hasher::new();
+    if let Some(user) = user {
+        // Ends in what no name has, so that it cannot run into the id.
+        hasher.update(user.name().as_bytes()).update(b"\0");
+    }
     let mut key = [0; 16];
-    blake3::Hasher::new().update(cart_id.as_bytes()).finalize_xof().fill(&mut key);
+    hasher.update(cart_id.as_bytes()).finalize_xof().fill(&mut key);
     CartKey(key)
 }
 

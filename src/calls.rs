@@ -13,9 +13,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+pub use crate::rpc::Method;
 use crate::{
+    access::User,
     app::{App, Refusal},
     domain::order::Order,
+    request::Served,
     wire::{
         codes::Problem,
         from_proto::{self, RefusedOrder},
@@ -28,48 +31,6 @@ use crate::{
         to_proto,
     },
 };
-
-/// What can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Whether orders are taken. Over gRPC a service of its own answers that.
-    HealthCheck,
-    /// Whether a cart can be sold.
-    CheckOrderFulfillability,
-    /// To create an order.
-    CreateOrder,
-    /// Orders.
-    ListOrders,
-    /// Which slots are available.
-    BatchAvailabilityLookup,
-    /// How much of a slot is available.
-    CheckAvailability,
-}
-
-impl Method {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::HealthCheck,
-        Self::CheckOrderFulfillability,
-        Self::CreateOrder,
-        Self::ListOrders,
-        Self::BatchAvailabilityLookup,
-        Self::CheckAvailability,
-    ];
-
-    /// Its published name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::HealthCheck => "HealthCheck",
-            Self::CheckOrderFulfillability => "CheckOrderFulfillability",
-            Self::CreateOrder => "CreateOrder",
-            Self::ListOrders => "ListOrders",
-            Self::BatchAvailabilityLookup => "BatchAvailabilityLookup",
-            Self::CheckAvailability => "CheckAvailability",
-        }
-    }
-}
 
 /// Limits of calls.
 #[derive(Debug, Clone, Copy)]
@@ -115,8 +76,10 @@ impl Calls {
         deadline: Instant,
     ) -> Result<CheckOrderFulfillabilityResponse, Problem> {
         let work = pin!(async {
+            let user = user()?;
+            check_scope(user.as_deref(), &request.merchant_id)?;
             let cart = from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
-            let checked = self.app.check(&cart)?;
+            let checked = self.app.check(&cart, user.as_deref())?;
             Ok(to_proto::check_response(checked))
         });
         self.answer(Method::CheckOrderFulfillability, deadline, work).await
@@ -132,10 +95,13 @@ impl Calls {
         deadline: Instant,
     ) -> Result<CreateOrderResponse, Problem> {
         let work = pin!(async {
+            let user = user()?;
+            let merchant_id = request.order.as_ref().map_or("", |order| &order.merchant_id);
+            check_scope(user.as_deref(), merchant_id)?;
             let created = match from_proto::create_request(request, &self.limits.request, &self.is_merchant())
             {
-                Ok(command) => self.app.create(command, deadline).await?,
-                Err(refused) => Ok(self.answered_before(refused)?),
+                Ok(command) => self.app.create(command, user, deadline).await?,
+                Err(refused) => Ok(self.answered_before(refused, user.as_deref())?),
             };
             Ok(to_proto::create_response(created))
         });
@@ -152,8 +118,9 @@ impl Calls {
         deadline: Instant,
     ) -> Result<ListOrdersResponse, Problem> {
         let work = pin!(async {
+            let user = user()?;
             let selection = from_proto::list_request(request, &self.limits.request)?;
-            let orders = self.app.list(selection).await?;
+            let orders = self.app.list(selection, user).await?;
             Ok(to_proto::list_response(orders))
         });
         self.answer(Method::ListOrders, deadline, work).await
@@ -169,6 +136,7 @@ impl Calls {
         deadline: Instant,
     ) -> Result<BatchAvailabilityLookupResponse, Problem> {
         let work = pin!(async {
+            check_scope(user()?.as_deref(), &request.merchant_id)?;
             let lookup = from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
             let seen = self.app.look_up(lookup).await?;
             Ok(to_proto::lookup_response(seen))
@@ -186,6 +154,8 @@ impl Calls {
         deadline: Instant,
     ) -> Result<CheckAvailabilityResponse, Problem> {
         let work = pin!(async {
+            let merchant_id = request.slot.as_ref().map_or("", |slot| &slot.merchant_id);
+            check_scope(user()?.as_deref(), merchant_id)?;
             let lookup = from_proto::availability_request(request, &self.is_merchant())?;
             let spots_open = self.app.look_at(&lookup)?;
             Ok(to_proto::availability_response(lookup, spots_open))
@@ -194,9 +164,9 @@ impl Calls {
     }
 
     /// The order that a refused request has led to when it was not refused yet.
-    fn answered_before(&self, refused: RefusedOrder) -> Result<Box<Order>, Problem> {
+    fn answered_before(&self, refused: RefusedOrder, user: Option<&User>) -> Result<Box<Order>, Problem> {
         let RefusedOrder { token, fingerprint, violations } = refused;
-        let order = self.app.answered_before(&token, fingerprint)?;
+        let order = self.app.answered_before(&token, fingerprint, user)?;
         order.ok_or(Problem::Invalid(violations))
     }
 
@@ -226,5 +196,26 @@ impl Calls {
             tracing::error!(method, what, "a bug");
         }
         outcome
+    }
+}
+
+/// The user on whose behalf the present call is made; nobody where no passwords are demanded. A call
+/// that nobody has let in is a bug, and is not taken for one that may do everything.
+fn user() -> Result<Option<Arc<User>>, Problem> {
+    let served = Served::current();
+    let origin = served.as_ref().and_then(Served::origin);
+    let origin = origin.ok_or_else(|| Problem::Bug("a call has not been let in".to_owned()))?;
+    Ok(origin.user.clone())
+}
+
+/// Whether the user may act for the merchant. This comes before the request is looked at, so that
+/// nothing is told of a merchant outside of the scope, not even whether it exists.
+fn check_scope(user: Option<&User>, merchant_id: &str) -> Result<(), Problem> {
+    match user {
+        // That a merchant is named at all is a rule of requests.
+        Some(user) if !merchant_id.is_empty() && !user.acts_for(merchant_id) => {
+            Err(Problem::MerchantOutOfScope(merchant_id.to_owned()))
+        }
+        Some(_) | None => Ok(()),
     }
 }

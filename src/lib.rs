@@ -24,6 +24,7 @@
 //! | [`grpc`], [`rest`] | the doors: protobuf and JSON |
 //! | [`server`] | puts it together, brings it up and takes it down |
 //! | [`figures`], [`request`] | what is counted where it happens; which request is served |
+//! | [`rpc`] | the methods of the contract and the transports they are called over |
 //! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs and metrics and traces, time |
 
 pub mod domain;
@@ -50,6 +51,7 @@ pub mod clock;
 pub mod config;
 pub mod figures;
 pub mod request;
+pub mod rpc;
 pub mod server;
 pub mod telemetry;
 

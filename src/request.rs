@@ -4,9 +4,11 @@
 //! It goes along with the work: whatever runs within [`Served::scope`] finds it, also in a panic,
 //! and a task that goes on by itself takes it along with [`carried`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use data_encoding::HEXLOWER;
+
+use crate::{access::User, rpc::Transport};
 
 /// The longest id that is taken from a caller.
 const MAX_ID_BYTES: usize = 128;
@@ -19,6 +21,18 @@ pub struct Served(Arc<Names>);
 struct Names {
     id: Box<str>,
     trace_id: Option<Box<str>>,
+    origin: OnceLock<Origin>,
+}
+
+/// How a request came in and who makes it, known once it has been let in.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The transport.
+    pub transport: Transport,
+    /// Whose password it carries, where passwords are demanded.
+    pub user: Option<Arc<User>>,
+    /// The accepted name of its client certificate.
+    pub certificate: Option<Arc<str>>,
 }
 
 tokio::task_local! {
@@ -31,7 +45,8 @@ impl Served {
     #[must_use]
     pub fn new(given_id: Option<&[u8]>, trace_id: Option<String>) -> Self {
         let id = given_id.and_then(sane).map_or_else(made, Box::from);
-        Self(Arc::new(Names { id, trace_id: trace_id.map(String::into_boxed_str) }))
+        let trace_id = trace_id.map(String::into_boxed_str);
+        Self(Arc::new(Names { id, trace_id, origin: OnceLock::new() }))
     }
 
     /// The one that the present task serves.
@@ -44,6 +59,17 @@ impl Served {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// Notes that the request has been let in; what is noted first counts.
+    pub fn let_in(&self, origin: Origin) {
+        let _ = self.0.origin.set(origin);
+    }
+
+    /// How it came in; nothing of a request that has not been let in.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.0.origin.get()
     }
 
     /// The names it goes by in the log, each with its field.

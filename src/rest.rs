@@ -108,10 +108,10 @@ impl RestDoor {
         Ok((json::read(&bytes)?, self.calls.deadline(None)))
     }
 
-    /// Whether a path is the one where health is asked for.
+    /// The method that a path stands for.
     #[must_use]
-    pub fn is_health(&self, path: &str) -> bool {
-        method_at(&self.base_path, path) == Some(Method::HealthCheck)
+    pub fn method_at(&self, path: &str) -> Option<Method> {
+        method_at(&self.base_path, path)
     }
 }
 

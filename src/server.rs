@@ -232,8 +232,8 @@ impl Server {
         let catalog_files = parts.loaded.files.clone();
         let started_sec = parts.clock.now_sec();
         let (security, security_files) = Security::open(config, Arc::clone(&parts.clock))?;
-        let security = Arc::new(Watcher::new(security));
         let app = App::open(parts).await?;
+        let security = Arc::new(Watcher::new(security.selling_for(Arc::clone(&app))));
         let listener = bind(config.serving.listen)?;
         let admin_listener = config.serving.admin_listen.map(bind).transpose()?;
         let address = listener.address();
@@ -245,7 +245,8 @@ impl Server {
         let connections = TaskTracker::new();
         let max_connections = config.connections.max_connections.min(Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(max_connections));
-        let catalog = Arc::new(Watcher::new(Reloader::new(Arc::clone(&app), config.sales.catalog.clone())));
+        let dir = &config.sales.catalog;
+        let catalog = Arc::new(Watcher::new(Reloader::new(&app, security.watched().access(), dir)));
         let calls = Arc::new(CallFigures::default());
         let metrics = Arc::new(Metrics {
             calls: Arc::clone(&calls),

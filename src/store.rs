@@ -47,6 +47,8 @@ pub struct PlacedOrder {
     pub fingerprint: Fingerprint,
     /// When it was created.
     pub created_sec: EpochSeconds,
+    /// The name of the user who created it, where the server knew its users.
+    pub created_by: Option<Arc<str>>,
     /// The order as it was answered.
     pub order: Box<Order>,
     /// The spots it takes.
@@ -140,9 +142,23 @@ pub struct PriceEntry {
 pub struct Replay {
     /// Digest of the request that created the order.
     pub fingerprint: Fingerprint,
+    /// The name of the user who created the order, where that is on record.
+    pub created_by: Option<Arc<str>>,
     /// The order as it was answered then.
     pub order: Box<Order>,
 }
+
+/// What decides who may see an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Provenance<'o> {
+    /// The name of the user who created it, where that is on record.
+    pub created_by: Option<&'o str>,
+    /// The merchant who sells it.
+    pub merchant_id: &'o str,
+}
+
+/// Whether an order may be seen by whoever lists.
+pub type MaySee<'a> = &'a (dyn Fn(Provenance<'_>) -> bool + 'a);
 
 /// Which orders to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,11 +257,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// [`StoreError::Unreadable`].
     fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError>;
 
-    /// Lists orders as they stand, whole ones and `limit_bytes` in all at most.
+    /// Lists orders as they stand, whole ones and `limit_bytes` in all at most. Those that may not be
+    /// seen are left out as if they did not exist, and do not count.
     ///
     /// # Errors
     /// [`StoreError::ListTooLarge`], [`StoreError::Unreadable`].
-    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError>;
+    fn list(
+        &self,
+        selection: &Selection,
+        may_see: MaySee<'_>,
+        limit_bytes: usize,
+    ) -> Result<Vec<Order>, StoreError>;
 
     /// How many payments have ended without an order under this token.
     ///

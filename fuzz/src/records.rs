@@ -1,11 +1,11 @@
 //! Records of the embedded store.
 
 use boxoffice::{
-    domain::order::OrderId,
+    domain::order::{Order, OrderId},
     store::{
         NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, StoreError,
         record::{
-            decode_claims, decode_intent, decode_order, decode_prices, decode_replay, encode_attempt,
+            decode_claims, decode_intent, decode_order_if, decode_prices, decode_replay, encode_attempt,
             encode_intent, encode_order, encode_prices, number_order,
         },
     },
@@ -33,7 +33,7 @@ fn read<T>(record: Result<T, StoreError>) -> Option<T> {
 }
 
 fn order(bytes: &[u8]) {
-    let order = read(decode_order(bytes));
+    let order = read(decode_order_if(bytes, &|_| true)).flatten();
     let replay = read(decode_replay(bytes));
     let claims = read(decode_claims(bytes));
     counted(bytes, claims.as_ref());
@@ -46,13 +46,14 @@ fn order(bytes: &[u8]) {
         token: "token".to_owned(),
         fingerprint: replay.fingerprint,
         created_sec: 7,
+        created_by: replay.created_by.clone(),
         order: replay.order.clone(),
         claims: claims.clone(),
         payment: None,
     };
     let written = numbered(&placed, sequence);
     assert_eq!(decode_replay(&written).as_ref(), Ok(&replay));
-    assert_eq!(decode_order(&written).as_ref(), Ok(&*replay.order));
+    assert_eq!(decode_order_if(&written, &|_| true), Ok(Some(Order::clone(&replay.order))));
     assert_eq!(decode_claims(&written).as_ref(), Ok(&claims));
     let again = decode_replay(&written).expect("as above");
     let again = PlacedOrder { order: again.order, ..placed };

@@ -1,13 +1,17 @@
-//! The credentials file: users and the hashes of their passwords.
+//! The credentials file: users, the hashes of their passwords, and what each of them may do.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use argon2::{Params, PasswordHash, Version};
 
-use crate::files::{
-    mistakes::{Mistakes, Place, Report, quoted},
-    regular,
-    toml::{self, Entry},
+use super::user::{Scope, User};
+use crate::{
+    files::{
+        mistakes::{Mistakes, Place, Report, quoted},
+        regular,
+        toml::{self, Entry, Table},
+    },
+    rpc::{Method, Transport},
 };
 
 /// Passwords that a user may have at once: the one in use and the next.
@@ -23,7 +27,14 @@ const HASH: &str = "a hash as `boxoffice hash-password` prints it, beginning wit
 /// Users, each with one or two passwords.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
-    users: BTreeMap<Arc<str>, Vec<PasswordHash>>,
+    users: BTreeMap<Arc<str>, Listed>,
+}
+
+/// A user of the file.
+#[derive(Debug, Clone)]
+struct Listed {
+    user: Arc<User>,
+    hashes: Vec<PasswordHash>,
 }
 
 impl Credentials {
@@ -70,29 +81,103 @@ impl Credentials {
         name: &[u8],
         stand_in: u64,
         fits: impl FnMut(&&PasswordHash) -> bool,
-    ) -> Option<(&Arc<str>, &PasswordHash)> {
-        let known = std::str::from_utf8(name).ok().and_then(|name| self.users.get_key_value(name));
+    ) -> Option<(&Arc<User>, &PasswordHash)> {
+        let known = std::str::from_utf8(name).ok().and_then(|name| self.users.get(name));
         let stand_in = usize::try_from(stand_in).unwrap_or(usize::MAX).checked_rem(self.users.len());
-        let (_, hashes) = known.or_else(|| self.users.iter().nth(stand_in?))?;
+        let Listed { hashes, .. } = known.or_else(|| self.users.values().nth(stand_in?))?;
         let fitting = hashes.iter().find(fits);
-        known.map(|(name, _)| name).zip(fitting)
+        known.map(|listed| &listed.user).zip(fitting)
     }
 
-    /// Whether the user of that name has a password with this hash.
-    pub(super) fn have(&self, name: &str, hash: &PasswordHash) -> bool {
-        self.users.get(name).is_some_and(|hashes| hashes.contains(hash))
+    /// The user of that name.
+    pub(super) fn user(&self, name: &str) -> Option<&Arc<User>> {
+        self.users.get(name).map(|listed| &listed.user)
+    }
+
+    /// The user of that name, if it has a password with this hash.
+    pub(super) fn user_with(&self, name: &str, hash: &PasswordHash) -> Option<&Arc<User>> {
+        let Listed { user, hashes } = self.users.get(name)?;
+        hashes.contains(hash).then_some(user)
+    }
+
+    /// All users, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values().map(|listed| &listed.user)
     }
 }
 
-fn read_user(name: &str, user: &Entry<'_>) -> Option<(Arc<str>, Vec<PasswordHash>)> {
+fn read_user(name: &str, user: &Entry<'_>) -> Option<(Arc<str>, Listed)> {
     check_name(name, &user.at);
-    let passwords = user.table(&["passwords"])?.required("passwords")?.secret();
+    let table = user.table(&["passwords", "merchants", "methods", "transports", "all_orders"])?;
+    // Both are read before either is missed, so that all mistakes of a user are told.
+    let (hashes, scope) = (read_passwords(&table), read_scope(&table));
+    let name = Arc::<str>::from(name);
+    let user = Arc::new(User::new(Arc::clone(&name), scope));
+    Some((name, Listed { user, hashes: hashes? }))
+}
+
+fn read_passwords(user: &Table<'_>) -> Option<Vec<PasswordHash>> {
+    let passwords = user.required("passwords")?.secret();
     let list = passwords.list()?;
     if !(1..=MAX_PASSWORDS).contains(&list.len()) {
         let text = format!("a user has one password or two, and this one has {}", list.len());
         passwords.at.mistake(text);
     }
-    Some((name.into(), list.iter().filter_map(read_hash).collect()))
+    Some(list.iter().filter_map(read_hash).collect())
+}
+
+/// What is not in the file bounds nothing; but every user sees its own orders only, unless it says so.
+fn read_scope(user: &Table<'_>) -> Scope {
+    let all_orders = user.get("all_orders").and_then(|entry| entry.secret().boolean());
+    Scope {
+        merchants: read_set(user, "merchants", |text| Some(Box::from(text)), String::new)
+            .map(|ids| ids.into_iter().collect()),
+        methods: read_set(user, "methods", method, || names(Method::ALL.map(Method::name))),
+        transports: read_set(user, "transports", transport, || names(Transport::ALL.map(Transport::name))),
+        all_orders: all_orders.unwrap_or_default(),
+    }
+}
+
+/// Reads a list of texts that is not empty and has none of them twice. `expected` says what they may be.
+fn read_set<T: PartialEq>(
+    user: &Table<'_>,
+    key: &str,
+    read: fn(&str) -> Option<T>,
+    expected: impl Fn() -> String,
+) -> Option<Vec<T>> {
+    let entry = user.get(key)?.secret();
+    let list = entry.list()?;
+    if list.is_empty() {
+        entry.at.mistake(format!("`{key}` is empty, so nothing could be called; without it all are meant"));
+    }
+    let mut values = Vec::with_capacity(list.len());
+    for element in &list {
+        let Some(text) = element.text() else { continue };
+        match read(text) {
+            None => element.at.mistake(format!(
+                "unknown {} in `{key}`; expected one of {}",
+                quoted(text),
+                expected()
+            )),
+            Some(value) if values.contains(&value) => {
+                element.at.mistake(format!("{} is in `{key}` twice", quoted(text)));
+            }
+            Some(value) => values.push(value),
+        }
+    }
+    Some(values)
+}
+
+fn method(name: &str) -> Option<Method> {
+    Method::ALL.into_iter().find(|method| method.name() == name)
+}
+
+fn transport(name: &str) -> Option<Transport> {
+    Transport::ALL.into_iter().find(|transport| transport.name() == name)
+}
+
+fn names<const N: usize>(names: [&str; N]) -> String {
+    names.join(", ")
 }
 
 /// A name has to fit in front of the colon of HTTP Basic.
@@ -159,7 +244,7 @@ mod tests {
         for (name, number, has) in
             [("ada", 1, true), ("ada", 2, false), ("grace h", 2, true), ("grace h", 3, true)]
         {
-            assert_eq!(users.have(name, &hash(number)), has, "{name} {number}");
+            assert_eq!(users.user_with(name, &hash(number)).is_some(), has, "{name} {number}");
         }
     }
 
@@ -187,7 +272,9 @@ mod tests {
             ("[users.ada]".into(), "line 1: `passwords` is missing".into()),
             (
                 "[users.ada]\npassword = 'x'".into(),
-                "line 2: unknown key \"password\"; expected one of passwords".into(),
+                "line 2: unknown key \"password\"; expected one of passwords, merchants, methods, transports, \
+                 all_orders"
+                    .into(),
             ),
             (
                 format!("[users.ada]\npasswords = '{secret}'"),
@@ -232,6 +319,69 @@ mod tests {
     }
 
     #[test]
+    fn a_user_may_do_what_its_scope_says_and_without_one_everything() {
+        let hash = hash(1);
+        let users = parse(&format!(
+            "[users.ada]\npasswords = ['{hash}']\nmerchants = ['museum', 'salon']\nmethods = ['ListOrders']\n\
+             transports = ['rest']\nall_orders = true\n[users.eve]\npasswords = ['{hash}']\nall_orders = false"
+        ));
+        let users = users.unwrap();
+        let (ada, eve) = (users.user("ada").unwrap(), users.user("eve").unwrap());
+        assert!(ada.acts_for("salon") && !ada.acts_for("rafting") && ada.may_see(Some("eve"), "museum"));
+        assert_eq!(ada.check_call(Transport::Rest, || Some(Method::ListOrders)), Ok(()));
+        assert!(ada.check_call(Transport::Grpc, || Some(Method::ListOrders)).is_err());
+        assert!(ada.check_call(Transport::Rest, || Some(Method::CreateOrder)).is_err());
+        assert_eq!(**eve, User::new("eve".into(), Scope::default()));
+        assert_eq!(users.user("mallory"), None);
+    }
+
+    #[test]
+    fn every_mistake_of_a_scope_is_told_with_its_line() {
+        let hash = hash(1);
+        for (text, expected) in [
+            (
+                format!("[users.ada]\npasswords = ['{hash}']\nmethods = ['CreateOrders']"),
+                "line 3: unknown \"CreateOrders\" in `methods`; expected one of HealthCheck, \
+                 CheckOrderFulfillability, CreateOrder, ListOrders, BatchAvailabilityLookup, \
+                 CheckAvailability",
+            ),
+            (
+                format!("[users.ada]\npasswords = ['{hash}']\ntransports = [\n'rest',\n'REST']"),
+                "line 5: unknown \"REST\" in `transports`; expected one of grpc, grpc-web, rest",
+            ),
+            (
+                format!("[users.ada]\npasswords = ['{hash}']\nmerchants = []"),
+                "line 3: `merchants` is empty, so nothing could be called; without it all are meant",
+            ),
+            (
+                format!("[users.ada]\npasswords = ['{hash}']\nmerchants = ['m', '']"),
+                "line 3: expected a text that is not empty, found a value of type string",
+            ),
+            (
+                format!("[users.ada]\npasswords = ['{hash}']\nmerchants = ['m', 'n', 'm']"),
+                "line 3: \"m\" is in `merchants` twice",
+            ),
+            (
+                format!("[users.ada]\npasswords = ['{hash}']\nmerchants = 'm'"),
+                "line 3: expected a list, found a value of type string",
+            ),
+            (
+                format!("[users.ada]\npasswords = ['{hash}']\nall_orders = 'yes'"),
+                "line 3: expected true or false, found a value of type string",
+            ),
+        ] {
+            let told = parse(&text).unwrap_err();
+            assert_eq!(told, format!("credentials users.toml: {expected}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_of_a_user_are_told_at_once() {
+        let told = parse("[users.ada]\npasswords = 1\nmethods = ['a', 'b']\nmerchants = 2\nall_orders = 3");
+        assert_eq!(told.unwrap_err().lines().count(), 5);
+    }
+
+    #[test]
     fn a_file_that_cannot_be_read_is_a_mistake() {
         let told = Credentials::read(Path::new("/nowhere/users.toml")).unwrap_err().to_string();
         assert!(told.starts_with("credentials /nowhere/users.toml: cannot be read: No such file"), "{told}");
@@ -259,8 +409,8 @@ mod tests {
         let users = two_users();
         for stand_in in 0..4 {
             assert_eq!(users.find(b"nobody", stand_in, |_| true), None, "{stand_in}");
-            let (name, hash) = users.find(b"ada", stand_in, |_| true).unwrap();
-            assert!(&**name == "ada" && users.have("ada", hash));
+            let (user, hash) = users.find(b"ada", stand_in, |_| true).unwrap();
+            assert!(&**user.name() == "ada" && users.user_with("ada", hash).is_some());
         }
         assert_eq!(Credentials::default().find(b"ada", 1, |_| true), None);
     }

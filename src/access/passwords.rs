@@ -7,7 +7,7 @@ use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use blake3::Hash;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use super::{Caller, Credentials, Denied, basic::Basic};
+use super::{Caller, Credentials, Denied, User, basic::Basic};
 
 /// Calls that may wait for a password to be looked at. Most of them wait for the same one, which a
 /// caller has begun to use.
@@ -43,7 +43,7 @@ struct Roll {
 #[derive(Debug, Clone)]
 struct Known {
     caller: Caller,
-    name: Arc<str>,
+    user: Arc<User>,
     hash: PasswordHash,
 }
 
@@ -62,9 +62,13 @@ impl Passwords {
     }
 
     /// What comes of `then` for the caller who has shown this, if it is known to be right.
-    pub(super) fn if_known<R>(&self, basic: Basic<'_>, then: impl FnOnce(&Caller) -> R) -> Option<R> {
+    pub(super) fn if_known<R>(
+        &self,
+        basic: Basic<'_>,
+        then: impl FnOnce(&Caller, &Arc<User>) -> R,
+    ) -> Option<R> {
         let digest = self.digest(basic.as_bytes());
-        self.roll.load().known.get(&digest).map(|known| then(&known.caller))
+        self.roll.load().known.get(&digest).map(|known| then(&known.caller, &known.user))
     }
 
     /// Finds out whether it is right, and from then on knows it if so.
@@ -73,7 +77,7 @@ impl Passwords {
         let _waiting = self.waiting.try_acquire().map_err(|_| Denied::ManyPasswords)?;
         let check = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| Denied::ManyPasswords)?;
         // Somebody else may have waited for the same.
-        if self.if_known(basic, |_| ()).is_some() {
+        if self.if_known(basic, |_, _| ()).is_some() {
             return Ok(());
         }
         let users = Arc::clone(&self.roll.load().users);
@@ -90,12 +94,22 @@ impl Passwords {
         Ok(())
     }
 
+    /// The user of that name.
+    pub(super) fn user(&self, name: &[u8]) -> Option<Arc<User>> {
+        self.roll.load().users.user(std::str::from_utf8(name).ok()?).cloned()
+    }
+
+    /// All users.
+    pub(super) fn users(&self) -> Vec<Arc<User>> {
+        self.roll.load().users.all().cloned().collect()
+    }
+
     /// Believes these users from here on; of what is known only what they still have.
     pub(super) fn replace(&self, users: Credentials) {
         let users = Arc::new(users);
         self.roll.rcu(|roll| {
-            let still = roll.known.iter().filter(|(_, known)| users.have(&known.name, &known.hash));
-            let known = still.map(|(digest, known)| (*digest, known.clone())).collect();
+            let still = |(digest, known): (&Hash, &Known)| Some((*digest, known.as_of(&users)?));
+            let known = roll.known.iter().filter_map(still).collect();
             Roll { users: Arc::clone(&users), known }
         });
     }
@@ -104,8 +118,8 @@ impl Passwords {
     fn remember(&self, digest: Hash, known: &Known) {
         self.roll.rcu(|roll| {
             let mut roll = Roll::clone(roll);
-            if roll.users.have(&known.name, &known.hash) {
-                roll.known.insert(digest, known.clone());
+            if let Some(known) = known.as_of(&roll.users) {
+                roll.known.insert(digest, known);
             }
             roll
         });
@@ -122,9 +136,16 @@ impl Passwords {
     }
 }
 
-impl From<(&Arc<str>, &PasswordHash)> for Known {
-    fn from((name, hash): (&Arc<str>, &PasswordHash)) -> Self {
-        Self { caller: Caller::User(Arc::clone(name)), name: Arc::clone(name), hash: hash.clone() }
+impl Known {
+    /// The same by other credentials, if they have the password: its user may do other things then.
+    fn as_of(&self, users: &Credentials) -> Option<Self> {
+        users.user_with(self.user.name(), &self.hash).map(|user| Self::from((user, &self.hash)))
+    }
+}
+
+impl From<(&Arc<User>, &PasswordHash)> for Known {
+    fn from((user, hash): (&Arc<User>, &PasswordHash)) -> Self {
+        Self { caller: Caller::User(Arc::clone(user.name())), user: Arc::clone(user), hash: hash.clone() }
     }
 }
 

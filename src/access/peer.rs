@@ -49,6 +49,15 @@ impl Peer {
         &self.certificate
     }
 
+    /// The accepted name of its certificate.
+    #[must_use]
+    pub fn accepted_name(&self) -> Option<&Arc<str>> {
+        match &self.certificate {
+            ClientCertificate::Accepted(name) => Some(name),
+            ClientCertificate::None | ClientCertificate::Other => None,
+        }
+    }
+
     /// Who it is as far as the connection tells.
     pub(super) fn caller(&self) -> &Caller {
         &self.caller

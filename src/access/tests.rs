@@ -19,16 +19,18 @@ fn terms() -> Terms {
 
 /// Users with their passwords, whose hashes take next to no work.
 fn users(users: &[(&str, &[&str])]) -> Credentials {
-    let cheap = Argon2::from(Params::new(8, 1, 1, None).unwrap());
-    let hash =
-        |password: &&str| format!("{:?}", cheap.hash_password(password.as_bytes()).unwrap().to_string());
     let user = |(name, passwords): &(&str, &[&str])| {
-        let hashes: Vec<_> = passwords.iter().map(hash).collect();
+        let hashes: Vec<_> = passwords.iter().map(|password| cheap_hash(password)).collect();
         format!("[users.{name}]\npasswords = [{}]\n", hashes.join(", "))
     };
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), users.iter().map(user).collect::<String>()).unwrap();
     Credentials::read(file.path()).unwrap()
+}
+
+fn cheap_hash(password: &str) -> String {
+    let cheap = Argon2::from(Params::new(8, 1, 1, None).unwrap());
+    format!("{:?}", cheap.hash_password(password.as_bytes()).unwrap().to_string())
 }
 
 fn basic(name: &str, password: &str) -> String {
@@ -44,9 +46,9 @@ fn open(terms: &Terms, credentials: Option<Credentials>) -> Access<FakeRelativeC
     Access::new(terms, credentials, FakeRelativeClock::default()).unwrap()
 }
 
-async fn admit(access: &Access<FakeRelativeClock>, authorization: Option<&str>) -> Result<Pass, Denied> {
+async fn admit(access: &Access<FakeRelativeClock>, authorization: Option<&str>) -> Result<Admitted, Denied> {
     let values = authorization.iter().map(|value| value.as_bytes());
-    access.admit(Entrance::Rest, values, &peer(ClientCertificate::None)).await
+    access.admit(Transport::Rest, values, &peer(ClientCertificate::None)).await
 }
 
 #[tokio::test]
@@ -96,6 +98,40 @@ async fn a_password_that_is_taken_away_stops_at_once_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_known_password_stands_for_the_user_as_the_credentials_have_it_now() {
+    let access = open(&terms(), Some(users(&[("ada", &["x"])])));
+    let acts_for_museum = async || {
+        let admitted = admit(&access, Some(&basic("ada", "x"))).await.unwrap();
+        admitted.user.unwrap().acts_for("museum")
+    };
+    assert!(acts_for_museum().await);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let hash = cheap_hash("x");
+    std::fs::write(file.path(), format!("users.ada = {{ passwords = [{hash}], merchants = ['salon'] }}"))
+        .unwrap();
+    let bounded = Credentials::read(file.path()).unwrap();
+    // The same password under another hash would have to be looked at again.
+    access.replace(bounded.clone());
+    assert!(!acts_for_museum().await);
+    let unknown = access.scopes_without_merchant(|merchant_id| merchant_id != "salon");
+    assert_eq!(unknown.len(), 1);
+    assert_eq!((&**unknown[0].0.name(), &unknown[0].1[..]), ("ada", &["salon".to_owned()][..]));
+    assert_eq!(access.scopes_without_merchant(|_| true), []);
+}
+
+#[tokio::test]
+async fn a_user_is_named_by_a_wrong_password_and_nobody_by_a_name_that_nobody_has() {
+    let access = open(&terms(), Some(users(&[("ada", &["x"])])));
+    let named = |authorization: &str| {
+        let named = access.named_user([authorization.as_bytes()].into_iter());
+        named.map(|user| user.name().to_string())
+    };
+    assert_eq!(named(&basic("ada", "wrong")).as_deref(), Some("ada"));
+    assert_eq!(named(&basic("eve", "x")), None);
+    assert_eq!((named("Basic !"), named("")), (None, None));
+}
+
+#[tokio::test]
 async fn many_calls_with_a_new_password_wait_for_one_look_at_it() {
     let access = open(&Terms { max_password_checks: 1, ..terms() }, Some(users(&[("ada", &["x"])])));
     let authorization = basic("ada", "x");
@@ -136,18 +172,18 @@ async fn certificates_are_demanded_over_grpc_and_where_nothing_else_is() {
     let accepted = || ClientCertificate::Accepted("ads.example".into());
     let password = basic("ada", "x");
     for (with_users, entrance, certificate, password, expected) in [
-        (false, Entrance::Grpc, Without, None, Some(Denied::NoCertificate)),
-        (false, Entrance::Grpc, Other, None, Some(Denied::OtherName)),
-        (false, Entrance::Grpc, accepted(), None, None),
-        (false, Entrance::Rest, Without, None, Some(Denied::NoCertificate)),
-        (false, Entrance::Rest, accepted(), None, None),
-        (true, Entrance::Grpc, Without, Some(&password), Some(Denied::NoCertificate)),
-        (true, Entrance::Grpc, Other, Some(&password), Some(Denied::OtherName)),
-        (true, Entrance::Grpc, accepted(), None, Some(Denied::NoPassword)),
-        (true, Entrance::Grpc, accepted(), Some(&password), None),
-        (true, Entrance::Rest, Without, Some(&password), None),
-        (true, Entrance::Rest, Other, Some(&password), None),
-        (true, Entrance::Rest, accepted(), None, Some(Denied::NoPassword)),
+        (false, Transport::Grpc, Without, None, Some(Denied::NoCertificate)),
+        (false, Transport::Grpc, Other, None, Some(Denied::OtherName)),
+        (false, Transport::Grpc, accepted(), None, None),
+        (false, Transport::Rest, Without, None, Some(Denied::NoCertificate)),
+        (false, Transport::Rest, accepted(), None, None),
+        (true, Transport::Grpc, Without, Some(&password), Some(Denied::NoCertificate)),
+        (true, Transport::Grpc, Other, Some(&password), Some(Denied::OtherName)),
+        (true, Transport::Grpc, accepted(), None, Some(Denied::NoPassword)),
+        (true, Transport::Grpc, accepted(), Some(&password), None),
+        (true, Transport::Rest, Without, Some(&password), None),
+        (true, Transport::Rest, Other, Some(&password), None),
+        (true, Transport::Rest, accepted(), None, Some(Denied::NoPassword)),
     ] {
         let users = with_users.then(|| users(&[("ada", &["x"])]));
         let access = open(&Terms { certificates: true, ..terms() }, users);

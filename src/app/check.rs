@@ -1,11 +1,14 @@
 //! Looking at a cart.
 
 use super::{App, Refusal, Sale, Undecided, cart_key};
-use crate::domain::{
-    fees::FeeTable,
-    fulfillability::{self, Assessment, Fulfillability, Inquiry, OrderResult, Purpose},
-    order::{EpochSeconds, LineItem},
-    slot::Slot,
+use crate::{
+    access::User,
+    domain::{
+        fees::FeeTable,
+        fulfillability::{self, Assessment, Fulfillability, Inquiry, OrderResult, Purpose},
+        order::{EpochSeconds, LineItem},
+        slot::Slot,
+    },
 };
 
 /// A cart to be looked at.
@@ -31,22 +34,22 @@ pub struct Checked {
 }
 
 impl App {
-    /// Looks at a cart and, where its merchant holds carts, keeps its spots.
+    /// Looks at a user's cart and, where its merchant holds carts, keeps its spots.
     ///
     /// # Errors
     /// [`Refusal::UnknownMerchant`], [`Refusal::Unreadable`].
-    pub fn check(&self, cart: &Cart) -> Result<Checked, Refusal> {
-        let decide = || self.decide(|sale| self.check_by(sale, cart));
+    pub fn check(&self, cart: &Cart, user: Option<&User>) -> Result<Checked, Refusal> {
+        let decide = || self.decide(|sale| self.check_by(sale, cart, user));
         let checked = tracing::info_span!("decide").in_scope(decide)?;
         self.figures.count_check(&checked);
         Ok(checked)
     }
 
-    fn check_by(&self, sale: &Sale, cart: &Cart) -> Result<Checked, Undecided> {
+    fn check_by(&self, sale: &Sale, cart: &Cart, user: Option<&User>) -> Result<Checked, Undecided> {
         let Sale { edition, catalog, .. } = sale;
         let merchant = catalog.merchant_ix(&cart.merchant_id).ok_or(Refusal::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &cart.items);
-        let cart_key = cart.cart_id.as_deref().map(cart_key);
+        let cart_key = cart.cart_id.as_deref().map(|cart_id| cart_key(cart_id, user));
         let viewer = self.viewer(cart_key);
         let assess = |slots: &[Option<&Slot>]| {
             let items = &cart.items;
@@ -78,7 +81,8 @@ impl App {
 
     /// Whether the cart's order is being created or has been: its spots are taken, and to hold
     /// them as well would take them twice. Asked after the hold has been placed, because an order
-    /// that begins later uses the hold up.
+    /// that begins later uses the hold up. The token may be another user's: it is used up then, and
+    /// no order can come of the cart.
     fn is_ordered(&self, cart: &Cart) -> Result<bool, Refusal> {
         let Some(token) = &cart.cart_id else { return Ok(false) };
         Ok(self.tokens.at_work(token) || self.store.by_token(token)?.is_some())

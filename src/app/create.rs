@@ -12,6 +12,7 @@ use super::{
     tokens::{TokenClaim, TokenGuard, let_go},
 };
 use crate::{
+    access::User,
     domain::{
         failure::{FailureCause, OrderFailure},
         fulfillability::{self, Assessment, Inquiry, ItemFulfillability, OrderResult, Purpose},
@@ -45,7 +46,10 @@ struct Plan {
 }
 
 impl App {
-    /// Creates an order, or says why there is none.
+    /// Creates an order on behalf of a user, or says why there is none.
+    ///
+    /// Tokens are known by all users together, so that an order is created once whatever its callers
+    /// are called. Whoever uses the token of another user's order learns that it is used, and no more.
     ///
     /// A caller who hangs up, or whose deadline passes, stops nothing and finds the outcome under the
     /// same token. A call that finds its token at work waits for the outcome until `deadline`.
@@ -56,6 +60,7 @@ impl App {
     pub async fn create(
         self: &Arc<Self>,
         command: Box<CreateOrder>,
+        user: Option<Arc<User>>,
         deadline: Instant,
     ) -> Result<Created, Refusal> {
         loop {
@@ -65,7 +70,7 @@ impl App {
                 }
                 TokenClaim::First(guard) => {
                     let app = Arc::clone(self);
-                    let work = request::carried(async move { app.create_under(guard, command).await });
+                    let work = request::carried(async move { app.create_under(guard, command, user).await });
                     return SeenThrough::new(self.commands.track_future(work.in_current_span())).await;
                 }
                 TokenClaim::Behind(waiting) => {
@@ -75,7 +80,7 @@ impl App {
         }
     }
 
-    /// The order that this very request has led to, if it has.
+    /// The order that this very request has led to, if it has and `user` may know.
     ///
     /// # Errors
     /// [`Refusal::Unreadable`].
@@ -83,8 +88,9 @@ impl App {
         &self,
         token: &str,
         fingerprint: Fingerprint,
+        user: Option<&User>,
     ) -> Result<Option<Box<Order>>, Refusal> {
-        let replay = self.store.by_token(token)?.filter(|replay| replay.fingerprint == fingerprint);
+        let replay = self.store.by_token(token)?.filter(|replay| is_repeated(replay, fingerprint, user));
         Ok(replay.map(|replay| self.answer_again(replay)))
     }
 
@@ -92,14 +98,16 @@ impl App {
         &self,
         _token: TokenGuard,
         command: Box<CreateOrder>,
+        user: Option<Arc<User>>,
     ) -> Result<Created, Refusal> {
+        let user = user.as_deref();
         if let Some(replay) = self.store.by_token(&command.token)? {
-            let is_same = replay.fingerprint == command.fingerprint;
+            let is_same = is_repeated(&replay, command.fingerprint, user);
             return if is_same { Ok(Ok(self.answer_again(replay))) } else { Err(Refusal::TokenReused) };
         }
-        let decide = || self.decide(|sale| self.plan(sale, &command));
+        let decide = || self.decide(|sale| self.plan(sale, &command, user));
         let created = match info_span!("decide").in_scope(decide)? {
-            Ok(plan) => self.carry_out(command, plan).await?,
+            Ok(plan) => self.carry_out(command, plan, user).await?,
             Err(failure) => Err(failure),
         };
         self.figures.count_failure(&created);
@@ -113,12 +121,17 @@ impl App {
     }
 
     /// Decides and, if the order can be created, takes its spots in the same step.
-    fn plan(&self, sale: &Sale, command: &CreateOrder) -> Result<Result<Plan, OrderFailure>, Undecided> {
+    fn plan(
+        &self,
+        sale: &Sale,
+        command: &CreateOrder,
+        user: Option<&User>,
+    ) -> Result<Result<Plan, OrderFailure>, Undecided> {
         let CreateOrder { token, order, fingerprint: _ } = command;
         let Sale { edition, catalog, .. } = sale;
         let merchant = catalog.merchant_ix(&order.merchant_id).ok_or(Refusal::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &order.items);
-        let cart = cart_key(token);
+        let cart = cart_key(token, user);
         let viewer = self.viewer(Some(cart));
         let (verdict, reservation) =
             self.inventory.reserve(*edition, &keys, cart, viewer.now, |slots: &[Option<&Slot>]| {
@@ -137,7 +150,12 @@ impl App {
         }))
     }
 
-    async fn carry_out(&self, command: Box<CreateOrder>, plan: Plan) -> Result<Created, Refusal> {
+    async fn carry_out(
+        &self,
+        command: Box<CreateOrder>,
+        plan: Plan,
+        user: Option<&User>,
+    ) -> Result<Created, Refusal> {
         let id = self.store.order_id(&command.token);
         let payment = match self.pay_if_due(&command, &id, &plan).await {
             Ok(payment) => payment,
@@ -152,7 +170,9 @@ impl App {
         let Plan { assessment, claims, reservation } = plan;
         let order = Box::new(placed(order, id, assessment, payment.as_ref()));
         let created_sec = self.now();
-        let placed = Arc::new(PlacedOrder { token, fingerprint, created_sec, order, claims, payment });
+        let created_by = user.map(|user| Arc::clone(user.name()));
+        let placed = PlacedOrder { token, fingerprint, created_sec, created_by, order, claims, payment };
+        let placed = Arc::new(placed);
         let spots = placed.claims.iter().map(|claim| u64::from(claim.count)).sum();
         self.commit(Change::Order(Arc::clone(&placed))).await?;
         let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
@@ -182,6 +202,12 @@ impl App {
         // Boxed, because most orders have no use for the room that it takes.
         Box::pin(self.pay(bill).instrument(info_span!("pay"))).await.map(Some)
     }
+}
+
+/// Whether a request is the one that led to the order, repeated by somebody who may know of that.
+fn is_repeated(replay: &Replay, fingerprint: Fingerprint, user: Option<&User>) -> bool {
+    let created_by = replay.created_by.as_deref();
+    replay.fingerprint == fingerprint && user.is_none_or(|user| user.may_repeat(created_by))
 }
 
 /// Why an assessed order is not created, if it is not.

@@ -3,17 +3,31 @@
 use std::sync::Arc;
 
 use super::{App, Refusal};
-use crate::{domain::order::Order, store::Selection};
+use crate::{
+    access::User,
+    domain::order::Order,
+    store::{Provenance, Selection},
+};
 
 impl App {
-    /// Lists orders: a user's newest first, or some by id in the order asked. Reading may wait for
-    /// the disk, so it is done where that holds up no other call.
+    /// Lists orders that `user` may see, as if there were no others: a customer's newest first, or some
+    /// by id in the order asked. Reading may wait for the disk, so it is done where that holds up no
+    /// other call.
     ///
     /// # Errors
     /// [`Refusal::ListTooLarge`], [`Refusal::Unreadable`].
-    pub async fn list(self: &Arc<Self>, selection: Selection) -> Result<Vec<Order>, Refusal> {
+    pub async fn list(
+        self: &Arc<Self>,
+        selection: Selection,
+        user: Option<Arc<User>>,
+    ) -> Result<Vec<Order>, Refusal> {
         let app = Arc::clone(self);
-        let read = move || app.store.list(&selection, app.limits.max_list_bytes);
+        let read = move || {
+            let may_see = |order: Provenance<'_>| {
+                user.as_ref().is_none_or(|user| user.may_see(order.created_by, order.merchant_id))
+            };
+            app.store.list(&selection, &may_see, app.limits.max_list_bytes)
+        };
         let orders = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Bug)?;
         Ok(orders?)
     }

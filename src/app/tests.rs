@@ -61,7 +61,7 @@ fn seats() -> LineItem {
 /// Whether the cart is told that its spots are held.
 fn is_told_of_a_hold(app: &App) -> bool {
     let cart = Cart { merchant_id: "town".into(), items: vec![seats()], cart_id: Some("cart".into()) };
-    app.check(&cart).unwrap().hold_expires_sec.is_some()
+    app.check(&cart, None).unwrap().hold_expires_sec.is_some()
 }
 
 /// Creates the cart's order, to be paid for with this token where there is one.
@@ -76,7 +76,7 @@ fn create(app: &App, payment_token: Option<&str>) -> Created {
     };
     let TokenClaim::First(guard) = app.tokens.claim("cart") else { panic!("nobody else has it") };
     let command = CreateOrder { token: "cart".into(), fingerprint: [0; 32], order };
-    app.create_under(guard, Box::new(command)).now_or_never().expect("nothing is waited for").unwrap()
+    app.create_under(guard, Box::new(command), None).now_or_never().expect("nothing is waited for").unwrap()
 }
 
 fn open_for_others(app: &App) -> u32 {

@@ -70,6 +70,15 @@ impl<'t> Entry<'t> {
         within
     }
 
+    /// The value as true or false.
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        let boolean = self.value.as_bool();
+        if boolean.is_none() {
+            self.expected("true or false");
+        }
+        boolean
+    }
+
     /// The value as an exact number, which may be in quotes.
     pub(crate) fn decimal<T: FromStr>(&self) -> Option<T> {
         let digits = self.value.as_str().map(str::to_owned);

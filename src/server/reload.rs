@@ -1,14 +1,17 @@
 //! Reading the catalogue again.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use super::watcher::{FromFiles, log_refused};
+use super::{
+    security::{self, Access},
+    watcher::{FromFiles, log_refused},
+};
 use crate::{
     app::{App, ReloadError, Reloaded},
     catalog_files::{self, Loaded, Mistake, Snapshot, Warning},
@@ -22,6 +25,8 @@ const STAYS: &str = "was refused; the one before stays on sale";
 #[derive(Debug)]
 pub(super) struct Reloader {
     app: Arc<App>,
+    /// Of users whose scopes are compared with the catalogue.
+    access: Arc<Access>,
     dir: PathBuf,
     figures: ReloadFigures,
 }
@@ -53,8 +58,9 @@ impl ReloadFigures {
 }
 
 impl Reloader {
-    pub(super) fn new(app: Arc<App>, dir: PathBuf) -> Self {
-        Self { app, dir, figures: ReloadFigures::default() }
+    pub(super) fn new(app: &Arc<App>, access: &Arc<Access>, dir: &Path) -> Self {
+        let (app, access, dir) = (Arc::clone(app), Arc::clone(access), dir.to_owned());
+        Self { app, access, dir, figures: ReloadFigures::default() }
     }
 
     /// What has come of it so far.
@@ -69,7 +75,10 @@ impl Reloader {
         let outcome = self.app.reload(load).await;
         self.figures.count(&outcome);
         match &outcome {
-            Ok(reloaded) => log_reloaded(reloaded),
+            Ok(reloaded) => {
+                log_reloaded(reloaded);
+                security::warn_of_unknown_merchants(&self.access, &self.app);
+            }
             Err(ReloadError::Mistakes(mistakes)) => log_refused("the catalogue", STAYS, mistakes),
             Err(error @ (ReloadError::Store(_) | ReloadError::Bug)) => {
                 tracing::error!(%error, "the catalogue was not replaced");

@@ -21,9 +21,11 @@ use super::{
     security::Access,
 };
 use crate::{
-    access::{Entrance, Pass, Peer},
+    access::{Admitted, Pass, Peer},
     grpc::GrpcDoor,
+    request::{Origin, Served},
     rest::{self, RestDoor},
+    rpc::{self, Transport},
     wire::{
         codes::Problem,
         proto::{
@@ -32,6 +34,9 @@ use crate::{
         },
     },
 };
+
+/// What a caller speaks.
+pub(super) use crate::rpc::Transport as Spoken;
 
 /// The header that tells which encodings a message may have.
 const ENCODINGS: &str = "grpc-accept-encoding";
@@ -59,7 +64,7 @@ pub(super) struct Gate {
 impl Door for Doors {
     async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         match Spoken::by(&request) {
-            Spoken::Grpc => self.answer_grpc(request, &peer).await,
+            spoken @ Spoken::Grpc => self.answer_grpc(request, spoken, &peer).await,
             // Boxed, because room for them would have to be made and moved for every call over gRPC.
             Spoken::GrpcWeb => Box::pin(self.clone().answer_grpc_web(request, peer)).await,
             Spoken::Rest => Box::pin(self.answer_rest(request, &peer)).await,
@@ -68,15 +73,17 @@ impl Door for Doors {
 }
 
 impl Doors {
-    async fn answer_grpc<B>(&self, request: Request<B>, peer: &Peer) -> Response<Body>
+    async fn answer_grpc<B>(&self, request: Request<B>, spoken: Spoken, peer: &Peer) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
     {
         let Self { gate, .. } = self;
         let answered = gate.in_time(async {
-            let service = service(request.uri().path());
+            let path = request.uri().path();
+            let service = service(path);
             let (is_booking, is_health) = (service == Some(SERVICE_NAME), service == Some(HEALTH));
-            let pass = gate.let_in(Entrance::Grpc, request.headers(), is_health, peer).await?;
+            let method = || is_booking.then(|| method(path)).flatten();
+            let pass = gate.let_in(spoken, method, request.headers(), is_health, peer).await?;
             // Not by way of the routes, which would take some more hands for every call.
             let Ok(answer) = if is_booking {
                 self.booking.clone().call(request).await
@@ -92,7 +99,7 @@ impl Doors {
     async fn answer_grpc_web(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         let calls = service_fn(move |request: Request<Body>| {
             let (doors, peer) = (self.clone(), Arc::clone(&peer));
-            async move { Ok::<_, Infallible>(doors.answer_grpc(request, &peer).await) }
+            async move { Ok::<_, Infallible>(doors.answer_grpc(request, Spoken::GrpcWeb, &peer).await) }
         });
         let Ok(answer) = GrpcWebLayer::new().layer(calls).oneshot(request).await;
         answer
@@ -102,8 +109,10 @@ impl Doors {
         let Self { rest, gate, .. } = self;
         let verb = request.method().clone();
         let answered = gate.in_time(async {
-            let is_health = rest.is_health(request.uri().path());
-            let pass = gate.let_in(Entrance::Rest, request.headers(), is_health, peer).await?;
+            let path = request.uri().path();
+            let method = || rest.method_at(path);
+            let is_health = method() == Some(rpc::Method::HealthCheck);
+            let pass = gate.let_in(Spoken::Rest, method, request.headers(), is_health, peer).await?;
             Ok(keeping(pass, rest.answer(request).await))
         });
         answered.await.unwrap_or_else(|problem| rest::answer_to(&verb, rest::refuse(&problem)))
@@ -114,7 +123,8 @@ impl Gate {
     /// Lets a call in. This comes before anything of its message is read; open health needs no pass.
     async fn let_in(
         &self,
-        entrance: Entrance,
+        transport: Transport,
+        method: impl FnOnce() -> Option<rpc::Method>,
         headers: &HeaderMap,
         is_health: bool,
         peer: &Peer,
@@ -126,7 +136,14 @@ impl Gate {
             return Ok(None);
         }
         let authorization = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-        Ok(Some(self.access.admit(entrance, authorization, peer).await?))
+        let Admitted { pass, user } = self.access.admit(transport, authorization, peer).await?;
+        if let Some(user) = &user {
+            user.check_call(transport, method)?;
+        }
+        if let Some(served) = Served::current() {
+            served.let_in(Origin { transport, user, certificate: peer.accepted_name().cloned() });
+        }
+        Ok(Some(pass))
     }
 
     /// Answers in the place of a call that does not, such as one whose message never comes to its
@@ -150,26 +167,7 @@ fn keeping(pass: Option<Pass>, answer: Response<Body>) -> Response<Body> {
 /// What gRPC-Web adds to the content type of gRPC.
 const WEB: [&[u8]; 4] = [b"-web", b"-web+proto", b"-web-text", b"-web-text+proto"];
 
-/// What a caller speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Spoken {
-    Grpc,
-    GrpcWeb,
-    Rest,
-}
-
 impl Spoken {
-    pub(super) const ALL: [Self; 3] = [Self::Grpc, Self::GrpcWeb, Self::Rest];
-
-    /// Its name in figures and in the log.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Grpc => "grpc",
-            Self::GrpcWeb => "grpc-web",
-            Self::Rest => "rest",
-        }
-    }
-
     /// What a request says that it is; what is for the service that only gRPC has is gRPC.
     pub(super) fn by(request: &Request<Incoming>) -> Self {
         let content_type = request.headers().get(CONTENT_TYPE);
@@ -187,6 +185,12 @@ impl Spoken {
 fn service(path: &str) -> Option<&str> {
     let (service, _) = path.strip_prefix('/')?.split_once('/')?;
     Some(service)
+}
+
+/// The method of the contract that a path to its service names.
+fn method(path: &str) -> Option<rpc::Method> {
+    let (_, name) = path.rsplit_once('/')?;
+    rpc::Method::ALL.into_iter().find(|method| method.name() == name)
 }
 
 /// What answers over gRPC beside the contract.

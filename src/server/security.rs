@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     access::{self, Credentials, Terms},
+    app::App,
     clock::Clock,
     config::{self, Config},
     files::{Mistakes, Snapshot},
@@ -31,6 +32,8 @@ pub(super) struct Security {
     credentials: Option<PathBuf>,
     /// All that is read.
     files: Vec<PathBuf>,
+    /// Whose catalogue the scopes of users are compared with, once it is open.
+    app: Option<Arc<App>>,
 }
 
 impl Security {
@@ -50,7 +53,13 @@ impl Security {
         let access = Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
         say_who_may_call(config.serving.listen, settings);
         let (access, tls, credentials) = (Arc::new(access), tls.map(Arc::new), credentials.clone());
-        Ok((Self { access, tls, credentials, files }, read))
+        Ok((Self { access, tls, credentials, files, app: None }, read))
+    }
+
+    /// Compares scopes with the catalogue of this application, now and whenever credentials are read.
+    pub(super) fn selling_for(self, app: Arc<App>) -> Self {
+        warn_of_unknown_merchants(&self.access, &app);
+        Self { app: Some(app), ..self }
     }
 
     pub(super) fn access(&self) -> &Arc<Access> {
@@ -80,6 +89,9 @@ impl Security {
         if let Ok(Some(users)) = &users {
             tracing::info!(users = users.users(), "credentials have been read");
             self.access.replace(users.clone());
+            if let Some(app) = &self.app {
+                warn_of_unknown_merchants(&self.access, app);
+            }
         }
         both(tls, users).map(|_| ())
     }
@@ -93,6 +105,16 @@ impl FromFiles for Security {
     async fn read_again(&self) {
         // Logged where it is known.
         let _ = self.reload().await;
+    }
+}
+
+/// Says which scopes name merchants that the catalogue does not have. That is no error: merchants come
+/// and go, and what a scope names may be to come.
+pub(super) fn warn_of_unknown_merchants(access: &Access, app: &App) {
+    let catalog = app.catalog();
+    for (user, merchants) in access.scopes_without_merchant(|id| catalog.merchant_ix(id).is_some()) {
+        let (user, merchants) = (&**user.name(), merchants.join(", "));
+        tracing::warn!(user, merchants, "a user's scope names merchants that the catalogue does not have");
     }
 }
 

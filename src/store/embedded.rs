@@ -33,7 +33,7 @@ use fjall::{Keyspace, UserValue};
 use tokio::sync::watch;
 
 use super::{
-    Change, Committed, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
+    Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
     names::{self, NAME_BYTES, Name, Names},
     record,
 };
@@ -152,12 +152,17 @@ impl Store for EmbeddedStore {
         found.map(|bytes| record::decode_replay(&bytes)).transpose()
     }
 
-    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
+    fn list(
+        &self,
+        selection: &Selection,
+        may_see: MaySee<'_>,
+        limit_bytes: usize,
+    ) -> Result<Vec<Order>, StoreError> {
         match selection {
-            Selection::User(user_id) => gather(self.records_of_user(user_id), limit_bytes),
+            Selection::User(user_id) => gather(self.records_of_user(user_id), may_see, limit_bytes),
             Selection::Ids(ids) => {
                 let names = names::each_once(ids).into_iter();
-                gather(names.filter_map(|name| self.record_of(&name).transpose()), limit_bytes)
+                gather(names.filter_map(|name| self.record_of(&name).transpose()), may_see, limit_bytes)
             }
         }
     }
@@ -197,16 +202,20 @@ impl Drop for WriterThread {
     }
 }
 
-/// The orders in these records.
+/// The orders in these records that may be seen.
 fn gather(
     records: impl Iterator<Item = Result<UserValue, StoreError>>,
+    may_see: MaySee<'_>,
     limit_bytes: usize,
 ) -> Result<Vec<Order>, StoreError> {
     let mut failed = None;
-    let sized = |record: UserValue| Ok((record.len(), record::decode_order(&record)?));
+    let sized = |record: UserValue| {
+        let order = record::decode_order_if(&record, may_see)?;
+        Ok(order.map(|order| (record.len(), order)))
+    };
     let readable =
         records.map_while(|record| record.and_then(sized).map_err(|error| failed = Some(error)).ok());
-    let gathered = super::within_limit(readable, limit_bytes)?;
+    let gathered = super::within_limit(readable.flatten(), limit_bytes)?;
     failed.map_or(Ok(gathered), Err)
 }
 

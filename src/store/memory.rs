@@ -8,8 +8,8 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Change, Committed, PlacedOrder, PriceBook, Recovered, Replay, Selection, Sold, Store, StoreError,
-    StoreFigures, StoreState,
+    Change, Committed, MaySee, PlacedOrder, PriceBook, Provenance, Recovered, Replay, Selection, Sold, Store,
+    StoreError, StoreFigures, StoreState,
     names::{self, Name, Names},
     record,
 };
@@ -76,10 +76,19 @@ impl Store for MemoryStore {
     fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
         let shelves = self.shelves();
         let placed = shelves.orders.get(&self.names.of_token(token));
-        Ok(placed.map(|placed| Replay { fingerprint: placed.fingerprint, order: placed.order.clone() }))
+        Ok(placed.map(|placed| Replay {
+            fingerprint: placed.fingerprint,
+            created_by: placed.created_by.clone(),
+            order: placed.order.clone(),
+        }))
     }
 
-    fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
+    fn list(
+        &self,
+        selection: &Selection,
+        may_see: MaySee<'_>,
+        limit_bytes: usize,
+    ) -> Result<Vec<Order>, StoreError> {
         let shelves = self.shelves();
         let names: Vec<Name> = match selection {
             Selection::User(user_id) => {
@@ -87,7 +96,11 @@ impl Store for MemoryStore {
             }
             Selection::Ids(ids) => names::each_once(ids),
         };
-        let found = names.iter().filter_map(|name| shelves.orders.get(name));
+        let may_see = |placed: &&Arc<PlacedOrder>| {
+            let merchant_id = &placed.order.merchant_id;
+            may_see(Provenance { created_by: placed.created_by.as_deref(), merchant_id })
+        };
+        let found = names.iter().filter_map(|name| shelves.orders.get(name)).filter(may_see);
         let sized = found.map(|placed| (record::encode_order(placed).len(), Order::clone(&placed.order)));
         super::within_limit(sized, limit_bytes)
     }

@@ -1,11 +1,13 @@
 //! Records as they stand on disk: protocol buffers, so that old records can be read by later
 //! versions.
 
+use std::sync::Arc;
+
 use prost::Message;
 
 use super::{
-    Fingerprint, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook,
-    PriceEntry, Replay, StoreError,
+    Fingerprint, MaySee, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook,
+    PriceEntry, Provenance, Replay, StoreError,
 };
 use crate::{
     domain::money::{Currency, Money},
@@ -19,12 +21,13 @@ const NUMBER_BYTES: usize = 11;
 /// The record of an order that has no number yet.
 #[must_use]
 pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
-    let PlacedOrder { token, fingerprint, created_sec, order, claims, payment } = placed;
+    let PlacedOrder { token, fingerprint, created_sec, created_by, order, claims, payment } = placed;
     let record = wire::OrderRecord {
         token: token.clone(),
         fingerprint: fingerprint.to_vec(),
         sequence: 0,
         created_sec: *created_sec,
+        created_by: created_by.as_deref().unwrap_or_default().to_owned(),
         order: Some(to_proto::order(Order::clone(order))),
         claim: claims.iter().map(encode_claim).collect(),
         payment: payment.as_ref().map(|attempt| attempt_record(attempt, &order.id)),
@@ -50,15 +53,19 @@ pub fn decode_replay(bytes: &[u8]) -> Result<Replay, StoreError> {
         .fingerprint
         .try_into()
         .map_err(|_| unreadable("an order's fingerprint has the wrong length"))?;
-    Ok(Replay { fingerprint, order: Box::new(known_order(record.order)?) })
+    let created_by = creator(&record.created_by).map(Arc::from);
+    Ok(Replay { fingerprint, created_by, order: Box::new(known_order(record.order)?) })
 }
 
-/// The order in a record.
+/// The order in a record, unless it may not be seen.
 ///
 /// # Errors
 /// [`StoreError::Unreadable`].
-pub fn decode_order(bytes: &[u8]) -> Result<Order, StoreError> {
-    known_order(decode::<wire::OrderRecord>(bytes)?.order)
+pub fn decode_order_if(bytes: &[u8], may_see: MaySee<'_>) -> Result<Option<Order>, StoreError> {
+    let wire::OrderRecord { created_by, order, .. } = decode(bytes)?;
+    let order = known_order(order)?;
+    let provenance = Provenance { created_by: creator(&created_by), merchant_id: &order.merchant_id };
+    Ok(may_see(provenance).then_some(order))
 }
 
 /// The spots that an order takes.
@@ -114,6 +121,11 @@ fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, StoreError> {
 
 fn unreadable(what: &str) -> StoreError {
     StoreError::Unreadable(what.to_owned())
+}
+
+/// Nobody has an empty name.
+fn creator(created_by: &str) -> Option<&str> {
+    Some(created_by).filter(|name| !name.is_empty())
 }
 
 fn known_order(order: Option<crate::wire::proto::v3::Order>) -> Result<Order, StoreError> {
@@ -208,6 +220,7 @@ fn decode_price(entry: wire::PriceEntry) -> Result<PriceEntry, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::proto::v3;
 
     /// Both messages describe the same bytes.
     #[test]
@@ -224,13 +237,39 @@ mod tests {
             token: "token".into(),
             fingerprint: [7; 32],
             created_sec: 1_700_000_000,
-            order: Box::new(known_order(Some(crate::wire::proto::v3::Order::default())).unwrap()),
+            created_by: Some("google".into()),
+            order: Box::new(known_order(Some(v3::Order::default())).unwrap()),
             claims: vec![claim.clone(), NamedClaim { ticket_id: None, ..claim }],
             payment: None,
         };
         let mut bytes = encode_order(&placed);
         number_order(&mut bytes, u64::MAX);
         assert_eq!(decode_claims(&bytes), Ok(placed.claims));
-        assert_eq!(decode_order(&bytes), Ok(*placed.order));
+        assert_eq!(decode_order_if(&bytes, &|_| true), Ok(Some(*placed.order)));
+    }
+
+    #[test]
+    fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
+        let order =
+            Order { merchant_id: "museum".into(), ..known_order(Some(v3::Order::default())).unwrap() };
+        for created_by in [None, Some("google")] {
+            let placed = PlacedOrder {
+                token: "token".into(),
+                fingerprint: [7; 32],
+                created_sec: 1_700_000_000,
+                created_by: created_by.map(Arc::from),
+                order: Box::new(order.clone()),
+                claims: Vec::new(),
+                payment: None,
+            };
+            let bytes = encode_order(&placed);
+            assert_eq!(decode_replay(&bytes).unwrap().created_by.as_deref(), created_by);
+            let expected = Provenance { created_by, merchant_id: "museum" };
+            let seen = decode_order_if(&bytes, &|provenance| {
+                assert_eq!(provenance, expected);
+                created_by.is_some()
+            });
+            assert_eq!(seen.unwrap().is_some(), created_by.is_some());
+        }
     }
 }

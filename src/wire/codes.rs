@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::requests::{UNKNOWN_MERCHANT, Violations};
-use crate::{access::Denied, app::Refusal};
+use crate::{access::Denied, app::Refusal, files::mistakes::quoted};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
@@ -45,6 +45,8 @@ pub enum Problem {
     TooManyHeaders,
     /// The caller may not make the call, or not now.
     Denied(Denied),
+    /// The user's scope does not have this merchant, whether or not there is one.
+    MerchantOutOfScope(String),
     /// The application refuses.
     Refused(Refusal),
     /// A bug. The text is for the log and not for the caller.
@@ -88,6 +90,7 @@ impl Problem {
             Self::NotJson => row(Code::InvalidArgument, 415, "NOT_JSON", false),
             Self::TooManyHeaders => row(Code::ResourceExhausted, 431, "TOO_MANY_HEADERS", false),
             Self::Denied(denied) => denied_row(*denied),
+            Self::MerchantOutOfScope(_) => row(Code::PermissionDenied, 403, "MERCHANT_OUT_OF_SCOPE", false),
             Self::Refused(Refusal::ListTooLarge { .. }) => {
                 row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
             }
@@ -123,6 +126,9 @@ impl Problem {
             }
             Self::TooManyHeaders => "the request has more headers than this server takes".to_owned(),
             Self::Denied(denied) => denied.to_string(),
+            Self::MerchantOutOfScope(merchant_id) => {
+                format!("this user may not act for the merchant {}", quoted(merchant_id))
+            }
             Self::Refused(refusal) => refusal.to_string(),
             Self::Bug(_) => "an internal error; it has been logged".to_owned(),
         }
@@ -174,6 +180,7 @@ impl Problem {
             | Self::DeadlineExceeded
             | Self::TooManyHeaders
             | Self::Denied(_)
+            | Self::MerchantOutOfScope(_)
             | Self::Refused(
                 Refusal::InProgress
                 | Refusal::Busy
@@ -193,6 +200,8 @@ const fn denied_row(denied: Denied) -> Row {
         Denied::NotBasic => row(Code::Unauthenticated, 401, "NOT_HTTP_BASIC", false),
         Denied::WrongPassword => row(Code::Unauthenticated, 401, "WRONG_PASSWORD", false),
         Denied::NoCertificate => row(Code::Unauthenticated, 401, "NO_CLIENT_CERTIFICATE", false),
+        Denied::TransportOutOfScope => row(Code::PermissionDenied, 403, "TRANSPORT_OUT_OF_SCOPE", false),
+        Denied::MethodOutOfScope => row(Code::PermissionDenied, 403, "METHOD_OUT_OF_SCOPE", false),
         Denied::OtherName => row(Code::PermissionDenied, 403, "CLIENT_NAME_NOT_ACCEPTED", false),
         Denied::ManyPasswords => row(Code::ResourceExhausted, 429, "TOO_MANY_NEW_PASSWORDS", true),
         Denied::TooFast { .. } => row(Code::ResourceExhausted, 429, "TOO_FAST", true),

@@ -9,7 +9,7 @@ use boxoffice::{
     domain::order::{Order, OrderId},
     payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
     store::{
-        Change, Committed, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
+        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
         memory::MemoryStore,
     },
 };
@@ -119,8 +119,13 @@ macro_rules! reads_of {
             self.$store.by_token(token)
         }
 
-        fn list(&self, selection: &Selection, limit_bytes: usize) -> Result<Vec<Order>, StoreError> {
-            self.$store.list(selection, limit_bytes)
+        fn list(
+            &self,
+            selection: &Selection,
+            may_see: MaySee<'_>,
+            limit_bytes: usize,
+        ) -> Result<Vec<Order>, StoreError> {
+            self.$store.list(selection, may_see, limit_bytes)
         }
 
         fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {

@@ -38,6 +38,7 @@ mod metrics;
 mod odd_files;
 mod request_ids;
 mod rest;
+mod scopes;
 mod security;
 mod serving;
 mod storage_faults;

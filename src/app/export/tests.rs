@@ -76,7 +76,7 @@ fn item(service: &Service, key: SlotKey, line: &[(String, i32)]) -> LineItem {
 
 /// Every answer to everything that can be asked.
 fn answers(app: &App, asked: &[Cart]) -> Vec<String> {
-    asked.iter().map(|cart| format!("{cart:?}: {:?}", app.check(cart))).collect()
+    asked.iter().map(|cart| format!("{cart:?}: {:?}", app.check(cart, None))).collect()
 }
 
 fn everything(app: &App) -> Vec<Cart> {
@@ -101,7 +101,7 @@ fn take(app: &App, taken: &[Taken]) {
             let line: Vec<_> = line.into_iter().collect();
             let merchant_id = export.sale.catalog.merchant(service.merchant).id.clone();
             let items = vec![item(service, *key, &line)];
-            app.check(&Cart { merchant_id, items, cart_id: Some(format!("cart-{at}")) }).unwrap();
+            app.check(&Cart { merchant_id, items, cart_id: Some(format!("cart-{at}")) }, None).unwrap();
         } else {
             let ticket = ticket.map_or(Claimed::Appointment, |ticket| Claimed::Ticket(ticket.ix));
             app.inventory.restore(&[Claim { slot: *key, ticket, count }]);

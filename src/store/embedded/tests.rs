@@ -11,7 +11,7 @@ use crate::{
     },
     store::{
         NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook, PriceEntry,
-        memory::MemoryStore,
+        Provenance, memory::MemoryStore,
     },
 };
 
@@ -53,6 +53,7 @@ fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
         token: token.into(),
         fingerprint: [7; 32],
         created_sec: 1_700_000_000,
+        created_by: None,
         order: Box::new(Order {
             id: store.order_id(token),
             merchant_id: "museum".into(),
@@ -95,7 +96,7 @@ async fn order(store: &dyn Store, token: &str, user_id: &str) {
 }
 
 fn listed(store: &dyn Store, selection: &Selection) -> Vec<OrderId> {
-    store.list(selection, PLENTY).unwrap().into_iter().map(|order| order.id).collect()
+    store.list(selection, &|_| true, PLENTY).unwrap().into_iter().map(|order| order.id).collect()
 }
 
 fn recovered(store: &dyn Store) -> (Recovered, u32) {
@@ -179,8 +180,41 @@ async fn a_list_beyond_the_limit_is_refused_whole() {
     for number in 0..10 {
         order(&store, &format!("token-{number}"), "ada").await;
     }
-    let refusal = store.list(&Selection::User("ada".into()), 300).unwrap_err();
+    let refusal = store.list(&Selection::User("ada".into()), &|_| true, 300).unwrap_err();
     assert_eq!(refusal, StoreError::ListTooLarge { limit_bytes: 300 });
+}
+
+/// A memory and a disk, which are to answer alike.
+fn both(dir: &TempDir) -> [Box<dyn Store>; 2] {
+    [Box::new(open(dir)), Box::new(crate::store::memory::MemoryStore::default())]
+}
+
+#[tokio::test]
+async fn what_may_not_be_seen_is_neither_listed_nor_counted() {
+    let dir = TempDir::new().unwrap();
+    for store in both(&dir) {
+        for (token, created_by) in [("a", Some("google")), ("b", None), ("c", Some("other"))] {
+            let created_by = created_by.map(Arc::from);
+            let placed = PlacedOrder { created_by, ..placed(&*store, token, "ada") };
+            store.commit(Change::Order(Arc::new(placed))).await.unwrap();
+        }
+        let ids = ["a", "b", "c"].map(|token| store.order_id(token));
+        let all = store.list(&Selection::User("ada".into()), &|_| true, PLENTY).unwrap();
+        assert_eq!(all.len(), 3);
+        for selection in [Selection::User("ada".into()), Selection::Ids(ids.to_vec())] {
+            for (creator, expected) in [(Some("google"), &ids[..1]), (None, &ids[1..2]), (Some("x"), &[])] {
+                let may_see = |order: Provenance<'_>| {
+                    assert_eq!(order.merchant_id, "museum");
+                    order.created_by == creator
+                };
+                // Room for one order, and not for those that are not to be seen.
+                let listed = store.list(&selection, &may_see, 200).unwrap();
+                let listed: Vec<_> = listed.into_iter().map(|order| order.id).collect();
+                assert_eq!(listed, expected, "{selection:?} {creator:?}");
+            }
+            assert!(store.list(&selection, &|_| true, 200).is_err(), "there is no room for all three");
+        }
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use boxoffice::{
     domain::order::{Order, OrderId},
     payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
     store::{
-        Change, Committed, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
+        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
         embedded::EmbeddedStore,
     },
     telemetry,

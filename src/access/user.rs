@@ -1,0 +1,166 @@
+//! Users, and what each of them may do.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::Denied;
+use crate::rpc::{Method, Transport};
+
+/// A user of the credentials file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    name: Arc<str>,
+    scope: Scope,
+}
+
+/// What a user may do. `None` stands for everything there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Scope {
+    pub(super) merchants: Option<BTreeSet<Box<str>>>,
+    pub(super) methods: Option<Vec<Method>>,
+    pub(super) transports: Option<Vec<Transport>>,
+    pub(super) all_orders: bool,
+}
+
+impl User {
+    pub(super) fn new(name: Arc<str>, scope: Scope) -> Self {
+        Self { name, scope }
+    }
+
+    /// Its name, under which the orders that it creates are recorded.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether it may call a method over a transport. Health, and what is no method of the contract,
+    /// such as reflection, is in everybody's scope. `method` is asked only where it matters.
+    ///
+    /// # Errors
+    /// [`Denied::TransportOutOfScope`], [`Denied::MethodOutOfScope`].
+    pub fn check_call(
+        &self,
+        transport: Transport,
+        method: impl FnOnce() -> Option<Method>,
+    ) -> Result<(), Denied> {
+        let Scope { methods, transports, .. } = &self.scope;
+        if methods.is_none() && transports.is_none() {
+            return Ok(());
+        }
+        let Some(method) = method().filter(|method| *method != Method::HealthCheck) else { return Ok(()) };
+        if transports.as_ref().is_some_and(|taken| !taken.contains(&transport)) {
+            return Err(Denied::TransportOutOfScope);
+        }
+        if methods.as_ref().is_some_and(|taken| !taken.contains(&method)) {
+            return Err(Denied::MethodOutOfScope);
+        }
+        Ok(())
+    }
+
+    /// Whether it may check, order and look up what this merchant sells.
+    #[must_use]
+    pub fn acts_for(&self, merchant_id: &str) -> bool {
+        self.scope.merchants.as_ref().is_none_or(|taken| taken.contains(merchant_id))
+    }
+
+    /// Whether it may see an order of this merchant that the user of that name has created; of an
+    /// order created by nobody who is known there is no name.
+    #[must_use]
+    pub fn may_see(&self, created_by: Option<&str>, merchant_id: &str) -> bool {
+        let is_own = || created_by == Some(&*self.name);
+        (self.scope.all_orders || is_own()) && self.acts_for(merchant_id)
+    }
+
+    /// Whether a repetition of the request that created an order may be answered with it. Of an order
+    /// created by nobody who is known, whoever knows the whole request is taken for its creator.
+    #[must_use]
+    pub fn may_repeat(&self, created_by: Option<&str>) -> bool {
+        self.scope.all_orders || created_by.is_none_or(|name| name == &*self.name)
+    }
+
+    /// The merchants that its scope names; none where it has all.
+    pub(super) fn merchants(&self) -> impl Iterator<Item = &str> {
+        self.scope.merchants.iter().flatten().map(|merchant_id| &**merchant_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(scope: Scope) -> User {
+        User::new("ada".into(), scope)
+    }
+
+    fn of_museum(scope: &Scope) -> Scope {
+        Scope { merchants: Some(["museum".into()].into()), ..scope.clone() }
+    }
+
+    #[test]
+    fn without_a_scope_everything_may_be_called_for_every_merchant() {
+        let user = user(Scope::default());
+        for transport in Transport::ALL {
+            for method in Method::ALL.map(Some).into_iter().chain([None]) {
+                assert_eq!(user.check_call(transport, || method), Ok(()), "{transport:?} {method:?}");
+            }
+        }
+        assert!(user.acts_for("museum") && user.acts_for(""));
+    }
+
+    #[test]
+    fn a_scope_bounds_the_methods_of_the_contract_and_neither_health_nor_reflection() {
+        let methods = Some(vec![Method::CreateOrder, Method::ListOrders]);
+        let transports = Some(vec![Transport::Rest]);
+        let bound = user(Scope { methods, transports, ..Scope::default() });
+        let (transport, method) = (Err(Denied::TransportOutOfScope), Err(Denied::MethodOutOfScope));
+        for (over, asked, expected) in [
+            (Transport::Rest, Some(Method::CreateOrder), Ok(())),
+            (Transport::Rest, Some(Method::ListOrders), Ok(())),
+            (Transport::Rest, Some(Method::CheckOrderFulfillability), method),
+            (Transport::Rest, Some(Method::BatchAvailabilityLookup), method),
+            (Transport::Rest, Some(Method::CheckAvailability), method),
+            (Transport::Grpc, Some(Method::CreateOrder), transport),
+            (Transport::GrpcWeb, Some(Method::CreateOrder), transport),
+            (Transport::Grpc, Some(Method::CheckAvailability), transport),
+            (Transport::Grpc, Some(Method::HealthCheck), Ok(())),
+            (Transport::Rest, Some(Method::HealthCheck), Ok(())),
+            (Transport::Grpc, None, Ok(())),
+        ] {
+            assert_eq!(bound.check_call(over, || asked), expected, "{over:?} {asked:?}");
+        }
+        let unbound = user(of_museum(&Scope::default()));
+        assert_eq!(unbound.check_call(Transport::Grpc, || panic!("it does not matter")), Ok(()));
+    }
+
+    #[test]
+    fn orders_are_seen_by_their_creator_and_by_those_who_may_see_all_of_a_merchant() {
+        let own = Scope::default();
+        let all = Scope { all_orders: true, ..Scope::default() };
+        let (own_of_museum, all_of_museum) = (of_museum(&own), of_museum(&all));
+        for (created_by, merchant, seen_by) in [
+            (Some("ada"), "museum", [true, true, true, true]),
+            (Some("ada"), "salon", [true, true, false, false]),
+            (Some("eve"), "museum", [false, true, false, true]),
+            (Some("eve"), "salon", [false, true, false, false]),
+            (Some("ad"), "museum", [false, true, false, true]),
+            (None, "museum", [false, true, false, true]),
+            (None, "salon", [false, true, false, false]),
+        ] {
+            let scopes = [&own, &all, &own_of_museum, &all_of_museum];
+            let seen = scopes.map(|scope| user(scope.clone()).may_see(created_by, merchant));
+            assert_eq!(seen, seen_by, "{created_by:?} {merchant}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_repeated_by_its_creator_or_where_that_is_not_known() {
+        for (all_orders, created_by, expected) in [
+            (false, Some("ada"), true),
+            (false, Some("eve"), false),
+            (false, None, true),
+            (true, Some("eve"), true),
+        ] {
+            let user = user(Scope { all_orders, ..Scope::default() });
+            assert_eq!(user.may_repeat(created_by), expected, "{all_orders} {created_by:?}");
+        }
+    }
+}
