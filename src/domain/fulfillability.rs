@@ -370,6 +370,8 @@ impl<'a> Examined<'a> {
             verdict.spots_open = verdict.spots_open.min(left);
             verdict.stop(stop);
         } else {
+            // Where too many pools cross, what is open may be told too low, but not below what fits.
+            verdict.spots_open = verdict.spots_open.map(|open| open.max(self.spots_asked()));
             self.settle_price(service, inquiry.purpose, &mut verdict);
             self.check_answers(service, inquiry.purpose, &mut verdict);
         }
@@ -391,6 +393,12 @@ impl<'a> Examined<'a> {
             ref tickets => tickets.iter().map(|&(ticket, _)| Claimed::Ticket(ticket)).collect(),
         };
         Some(availability::spots_open_for(service, key, slot, &asked, viewer))
+    }
+
+    /// The spots that the line asks for.
+    fn spots_asked(&self) -> u32 {
+        let counts = self.tickets.iter().map(|&(_, count)| count);
+        if self.is_appointment() { 1 } else { counts.fold(0, u32::saturating_add) }
     }
 
     fn check_tickets(&self, service: &Service) -> Result<(), Stop> {

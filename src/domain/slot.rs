@@ -16,6 +16,7 @@ use super::{
     order::EpochSeconds,
 };
 
+mod packing;
 mod pools;
 
 use pools::Pools;
@@ -388,22 +389,23 @@ impl Slot {
         })
     }
 
-    /// Spots that a line of these ticket types could still get, all types together.
-    ///
-    /// One type after the other takes what all of its pools have left. Where pools are disjoint or
-    /// one within another this is the most there is; where they cross it may be less, never more.
+    /// The most tickets of these types that can still be sold, all types together: the same in
+    /// every order of the types. Where more pools cross than are worth a search it may be less than
+    /// the most, never more.
     #[must_use]
     pub fn spots_open(&self, service: &Service, tickets: &[Claimed], viewer: Viewer) -> u32 {
-        let mut pools: SmallVec<[(Pool, u32); 2]> = self.left(service, viewer).collect();
-        let mut open = 0_u32;
-        for &ticket in tickets {
-            let serving = pools.iter_mut().filter(|(pool, _)| pool.serves(service, ticket));
-            let serving: SmallVec<[&mut u32; 2]> = serving.map(|(_, left)| left).collect();
-            let spots = serving.iter().map(|left| **left).min().unwrap_or(0);
-            serving.into_iter().for_each(|left| *left -= spots);
-            open = open.saturating_add(spots);
+        let left: SmallVec<[u32; 2]> = self.left(service, viewer).map(|(_, left)| left).collect();
+        let pools = self.pools();
+        // Most slots have one pool, and most others have pools that all of the types draw on alike.
+        if let [only] = pools {
+            let sells = tickets.iter().any(|&ticket| only.serves(service, ticket));
+            return if sells { left[0] } else { 0 };
         }
-        open
+        let draws = |&ticket: &Claimed| {
+            let serving = (0..).zip(pools).filter(|(_, pool)| pool.serves(service, ticket));
+            serving.map(|(at, _)| at).collect::<packing::Draws>()
+        };
+        u32::try_from(packing::most(&left, tickets.iter().map(draws))).unwrap_or(u32::MAX)
     }
 
     /// Sum of everything sold, over all ticket types.
