@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Bytes};
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Where the methods are, under the base path.
-const VERSION: &str = "/v3/";
+const VERSION: &str = "v3";
 
 /// What a caller without the right password is asked for.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"boxoffice\", charset=\"UTF-8\"");
@@ -115,12 +115,23 @@ impl RestDoor {
     }
 }
 
-/// The method that a path under a base path stands for, in any letter case.
+/// The method that a path under a base path stands for, in any letter case. Slashes may be doubled and
+/// stand at the end, as they do where an address and a path are put together; nothing is decoded. Who may
+/// call is decided by the same reading of the path.
 #[must_use]
 pub fn method_at(base_path: &str, path: &str) -> Option<Method> {
-    let name = path.strip_prefix(base_path)?.strip_prefix(VERSION)?;
-    let name = name.strip_suffix('/').unwrap_or(name);
-    Method::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name))
+    let mut asked = steps(path);
+    for step in steps(base_path).chain([VERSION]) {
+        asked.next().filter(|asked| *asked == step)?;
+    }
+    let name = asked.next()?;
+    let method = Method::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name));
+    method.filter(|_| asked.next().is_none() && path.starts_with('/'))
+}
+
+/// The steps of a path; slashes beside each other are as good as one.
+pub fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|step| !step.is_empty())
 }
 
 fn check_verb(method: Method, verb: &http::Method) -> Result<(), Problem> {
@@ -152,6 +163,9 @@ pub fn refuse(problem: &Problem) -> Response<Body> {
     if let Problem::WrongVerb { allowed } = problem {
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
     }
+    if *problem == Problem::UnknownEncoding {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, CHALLENGE);
     }
@@ -175,19 +189,27 @@ fn respond(status: StatusCode, message: Vec<u8>) -> Response<Body> {
 
 /// A message has to say that it is JSON, and must not be compressed.
 fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-    if !text(CONTENT_TYPE).is_some_and(is_json) {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let is_one_json = types.next().is_some_and(is_json) && types.next().is_none();
+    if !is_one_json {
         return Err(Problem::NotJson);
     }
-    if !text(CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity")) {
-        return Err(Problem::UnknownEncoding);
+    if headers.get_all(CONTENT_ENCODING).iter().any(is_compressed) {
+        Err(Problem::UnknownEncoding)
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+fn is_json(content_type: &HeaderValue) -> bool {
+    let essence = content_type.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+/// Whether an encoding of a body is any compression at all.
+#[must_use]
+pub fn is_compressed(encoding: &HeaderValue) -> bool {
+    !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")
 }
 
 /// Reads a message, and no more of it than is taken.

@@ -10,10 +10,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
-use tonic_health::{
-    pb::health_server::{Health, HealthServer},
-    server::{HealthReporter, health_reporter},
-};
 
 use crate::{
     app::{App, Limits, Parts, ReloadError, Reloaded, Stock},
@@ -30,11 +26,13 @@ use crate::{
 };
 
 mod admin;
+mod admission;
 mod connection;
 mod health;
 mod listener;
 mod metrics;
 mod observed;
+mod one_message;
 mod process;
 mod reload;
 mod routes;
@@ -45,8 +43,9 @@ mod watcher;
 mod workers;
 
 use admin::{Admin, AdminDoor};
+use admission::Hosts;
 use connection::{Http, Reception};
-use health::Standing;
+use health::{HealthReporter, Standing};
 use listener::{Entry, Listener};
 use metrics::Metrics;
 use observed::{CallFigures, Observed};
@@ -239,8 +238,8 @@ impl Server {
         let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
         let standing = Standing::new(watching.clone(), app.store().state());
-        let (health, health_service) = health_reporter();
-        health::announce(&health, &standing).await;
+        let health = HealthReporter::new();
+        health.announce(&standing);
         let http = Arc::new(Http::new(config));
         let connections = TaskTracker::new();
         let max_connections = config.connections.max_connections.min(Semaphore::MAX_PERMITS);
@@ -257,8 +256,9 @@ impl Server {
             started_sec,
         });
         let feeds = FeedsDoor::new(Arc::clone(&app));
-        let admin_door = AdminDoor::new(standing.clone(), health_service.clone(), metrics, feeds);
-        let doors = doors(config, &app, security.watched(), health_service, standing)?;
+        let hosts = Hosts::new(config.serving.allowed_hosts.as_deref());
+        let admin_door = AdminDoor::new(standing.clone(), &health, metrics, feeds, hosts.clone());
+        let doors = doors(config, &app, security.watched(), &health, standing, hosts)?;
         let reception = Reception {
             door: Arc::new(Observed::new(doors, &config.serving.rest_base_path, calls)),
             http: Arc::clone(&http),
@@ -344,10 +344,10 @@ impl Server {
 
     async fn drain(&self) {
         self.phase.send_replace(Phase::Leaving);
-        health::withdraw(&self.health).await;
+        self.health.withdraw();
         tokio::time::sleep(self.drain_delay).await;
         self.phase.send_replace(Phase::Draining);
-        health::end(self.health.clone()).await;
+        self.health.end();
         self.connections.close();
         self.app.commands().close();
         let finished = async {
@@ -377,8 +377,9 @@ fn doors(
     config: &Config,
     app: &Arc<App>,
     security: &Security,
-    health: HealthServer<impl Health>,
+    health: &HealthReporter,
     standing: Standing,
+    hosts: Hosts,
 ) -> Result<Doors, ServeError> {
     let calls = Calls::new(Arc::clone(app), call_limits(config));
     let max_request_bytes = config.calls.max_request_bytes;
@@ -388,10 +389,12 @@ fn doors(
     let takes_orders = move || standing.takes_orders();
     Ok(Doors {
         booking,
-        others: routes::others(health).map_err(|error| ServeError::Start(io::Error::other(error)))?,
+        others: routes::others(health.service())
+            .map_err(|error| ServeError::Start(io::Error::other(error)))?,
         rest: RestDoor::new(calls, &config.serving.rest_base_path, max_request_bytes, takes_orders),
         gate: Gate {
             access: Arc::clone(security.access()),
+            hosts,
             max_headers: config.connections.max_headers,
             // A call's own time begins when its message is there, which may take as long again.
             max_call: config.calls.call_timeout.saturating_mul(2),

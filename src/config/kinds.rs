@@ -113,6 +113,27 @@ impl Kind for Names {
     }
 }
 
+/// Host names without ports, with commas between.
+pub(super) struct HostNames;
+
+impl Kind for HostNames {
+    type Value = Vec<String>;
+
+    fn label(&self) -> &'static str {
+        "HOSTS"
+    }
+
+    fn takes(&self) -> String {
+        "host names with commas between".to_owned()
+    }
+
+    fn read(&self, text: &str) -> Option<Vec<String>> {
+        let is_letter = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+        let is_name = |name: &str| !name.trim_matches('.').is_empty() && name.chars().all(is_letter);
+        text.split(',').map(str::trim).map(|name| is_name(name).then(|| name.to_owned())).collect()
+    }
+}
+
 /// The path of a directory, which need not exist.
 pub(super) struct Directory;
 
@@ -382,6 +403,19 @@ mod tests {
             &Names,
             &[("a.example", names(&["a.example"])), ("spiffe://a/b, c", names(&["spiffe://a/b", "c"]))],
             &["", ",", "a,", "a,,b", "a b", "ä.example"],
+        );
+    }
+
+    #[test]
+    fn host_names_have_no_ports() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        check(
+            &HostNames,
+            &[
+                ("a.example", names(&["a.example"])),
+                ("localhost, b.example.", names(&["localhost", "b.example."])),
+            ],
+            &["", ",", ".", "a,", "a:80", "http://a", "a/b", "ä.example", "a b", "[::1]"],
         );
     }
 

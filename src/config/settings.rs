@@ -4,8 +4,8 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use super::{
     kinds::{
-        Address, BasePath, Bytes, Choice, Count, Directory, Endpoint, File, Filter, Kind, Names, OrOff,
-        Portion, Share, Span, ZeroIsNone,
+        Address, BasePath, Bytes, Choice, Count, Directory, Endpoint, File, Filter, HostNames, Kind, Names,
+        OrOff, Portion, Share, Span, ZeroIsNone,
     },
     layers::Layers,
     setting::Setting,
@@ -115,6 +115,10 @@ settings! {
         workers: Option<usize> = "0", ZeroIsNone(Count(0..=1024));
         /// Path in front of the `/v3/` of REST, where a proxy does not take it off.
         rest_base_path: String = "/", BasePath;
+        /// Host names under which the server is called, at both addresses; a request that names
+        /// another is rejected (421), which keeps out pages whose name was rebound to this address.
+        /// Requests to IP addresses and to `localhost` are always taken.
+        allowed_hosts: Option<Vec<String>> = "off", OrOff(HostNames);
     }
 
     /// Who may call, and what others on the way can read.

@@ -13,15 +13,16 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 use tonic::{body::Body, service::Routes};
-use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::ServiceExt;
 
 use super::{
     Phase,
+    admission::{self, Hosts, Spoken},
     connection::{Door, Http, Reception},
-    health::Standing,
+    health::{HealthReporter, Standing},
     listener::{Entry, Listener},
     metrics::Metrics,
+    routes,
 };
 use crate::{
     access::Peer,
@@ -30,6 +31,9 @@ use crate::{
     wire::codes::Problem,
 };
 
+/// Browsers have no business here.
+const NO_GRPC_WEB: Problem = Problem::NotGrpc("gRPC-Web is for callers, at the address for callers");
+
 /// Connections that it may have at once: probes and scrapers are few.
 const MAX_CONNECTIONS: usize = 64;
 
@@ -37,33 +41,64 @@ const MAX_CONNECTIONS: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) struct AdminDoor {
     routes: Router,
+    /// What answers over gRPC.
+    grpc: Routes,
+    hosts: Hosts,
 }
 
 impl AdminDoor {
     pub(super) fn new(
         standing: Standing,
-        health: HealthServer<impl Health>,
+        health: &HealthReporter,
         metrics: Arc<Metrics>,
         feeds: FeedsDoor,
+        hosts: Hosts,
     ) -> Self {
         let (alive, ready) = (standing.clone(), standing);
-        let routes = Routes::new(health)
-            .into_axum_router()
+        let routes = Router::new()
             .route("/livez", get(async move || say(alive.is_alive())))
             .route("/readyz", get(async move || say(ready.takes_orders())))
             .route("/metrics", get(async move || show(&metrics)))
             .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
             .fallback(async || rest::refuse(&Problem::UnknownUrl))
             .method_not_allowed_fallback(async || rest::refuse(&Problem::WrongVerb { allowed: "GET, HEAD" }));
-        Self { routes }
+        Self { routes, grpc: Routes::new(health.service()).prepare(), hosts }
     }
 }
 
 impl Door for AdminDoor {
     async fn answer(&self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
-        let Ok(answer) = self.routes.clone().oneshot(request).await;
-        answer.map(Body::new)
+        let spoken = Spoken::by(&request);
+        if let Err(problem) = admission::check(&request, spoken, &self.hosts) {
+            return admission::reject(request.method(), spoken, problem);
+        }
+        match spoken {
+            Spoken::Grpc => {
+                let Ok(answer) = routes::answer_other(&self.grpc, request).await;
+                routes::name_refusal(answer)
+            }
+            Spoken::GrpcWeb => admission::reject(request.method(), spoken, NO_GRPC_WEB),
+            Spoken::Rest => {
+                let Ok(answer) = self.routes.clone().oneshot(with_single_slashes(request)).await;
+                answer.map(Body::new)
+            }
+        }
     }
+}
+
+/// The request without empty steps in its path: what puts an address and a path together may leave two
+/// slashes between them.
+fn with_single_slashes(mut request: Request<Incoming>) -> Request<Incoming> {
+    let path = request.uri().path();
+    if !path.contains("//") && (path == "/" || !path.ends_with('/')) {
+        return request;
+    }
+    let steps: Vec<&str> = rest::steps(path).collect();
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(uri) = format!("/{}{query}", steps.join("/")).parse() {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 /// One word for people; programs read the status.

@@ -1,10 +1,21 @@
 //! Health: serving only while orders can be taken, and no longer once the server goes down.
 
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt, future, stream};
 use tokio::sync::watch;
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic::{Request, Response, Status};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::ServingStatus,
+    health_server::{Health, HealthServer},
+};
 
 use super::Phase;
-use crate::{store::StoreState, wire::proto::v3::booking_service_server::SERVICE_NAME};
+use crate::{
+    store::StoreState,
+    wire::{codes::Problem, proto::v3::booking_service_server::SERVICE_NAME},
+};
 
 /// The server as a whole, and the service.
 const SERVICES: [&str; 2] = ["", SERVICE_NAME];
@@ -32,21 +43,45 @@ impl Standing {
     }
 }
 
-/// Says how the server stands, as a whole and for the service.
-pub(super) async fn announce(health: &HealthReporter, standing: &Standing) {
-    let status = if standing.takes_orders() { ServingStatus::Serving } else { ServingStatus::NotServing };
-    report(health, status).await;
+/// What is told of health over gRPC; its clones tell the same.
+#[derive(Debug, Clone)]
+pub(super) struct HealthReporter {
+    /// The status of every service that there is; `None` once nobody is told any more.
+    told: watch::Sender<Option<ServingStatus>>,
 }
 
-/// Says that the server goes down.
-pub(super) async fn withdraw(health: &HealthReporter) {
-    report(health, ServingStatus::NotServing).await;
-}
+impl HealthReporter {
+    pub(super) fn new() -> Self {
+        Self { told: watch::Sender::new(Some(ServingStatus::NotServing)) }
+    }
 
-/// Ends what is told to those who watch, who would otherwise keep their connections to the last.
-pub(super) async fn end(mut health: HealthReporter) {
-    for service in SERVICES {
-        health.clear_service_status(service).await;
+    /// The service that tells it.
+    pub(super) fn service(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService { told: self.told.subscribe() })
+    }
+
+    /// Says how the server stands, as a whole and for the service.
+    pub(super) fn announce(&self, standing: &Standing) {
+        let status = if standing.takes_orders() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.tell(status);
+    }
+
+    /// Says that the server goes down.
+    pub(super) fn withdraw(&self) {
+        self.tell(ServingStatus::NotServing);
+    }
+
+    /// Ends what is told to those who watch, who would otherwise keep their connections to the last.
+    pub(super) fn end(&self) {
+        self.told.send_replace(None);
+    }
+
+    /// Tells a status, unless the end has been told.
+    fn tell(&self, status: ServingStatus) {
+        self.told.send_if_modified(|told| match told {
+            Some(told) => std::mem::replace(told, status) != status,
+            None => false,
+        });
     }
 }
 
@@ -61,12 +96,68 @@ pub(super) async fn follow(
         _ = phase.wait_for(|phase| *phase == Phase::Over) => false,
     };
     if failed {
-        withdraw(&health).await;
+        health.withdraw();
     }
 }
 
-async fn report(health: &HealthReporter, status: ServingStatus) {
-    for service in SERVICES {
-        health.set_service_status(service, status).await;
+/// `grpc.health.v1.Health`: of a service that does not exist, a look says so and ends, while a watch
+/// says so and goes on, as the protocol has it.
+#[derive(Debug, Clone)]
+pub(super) struct HealthService {
+    told: watch::Receiver<Option<ServingStatus>>,
+}
+
+/// What is told to those who watch.
+type Watch = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Health for HealthService {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        if !is_service(&request) {
+            return Err(Problem::UnknownService.into());
+        }
+        let told = self.told.borrow().unwrap_or(ServingStatus::NotServing);
+        Ok(Response::new(response(told)))
     }
+
+    type WatchStream = Watch;
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Watch>, Status> {
+        let told = self.told.clone();
+        let watch: Watch =
+            if is_service(&request) { Box::pin(changes(told)) } else { Box::pin(unknown(told)) };
+        Ok(Response::new(watch))
+    }
+}
+
+/// The status as it is, and then each time that it is another.
+fn changes(
+    told: watch::Receiver<Option<ServingStatus>>,
+) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
+    stream::unfold((told, None), async |(mut told, last)| {
+        let next = *told.wait_for(|told| *told != last || told.is_none()).await.ok()?;
+        Some((Ok(response(next?)), (told, next)))
+    })
+}
+
+/// That there is no such service, and nothing more until nobody is told any more.
+fn unknown(
+    mut told: watch::Receiver<Option<ServingStatus>>,
+) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
+    let end = async move {
+        let _ = told.wait_for(Option::is_none).await;
+    };
+    let said = stream::once(future::ready(Ok(response(ServingStatus::ServiceUnknown))));
+    said.chain(stream::once(end).filter_map(|()| future::ready(None)))
+}
+
+fn is_service(request: &Request<HealthCheckRequest>) -> bool {
+    SERVICES.contains(&request.get_ref().service.as_str())
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
 }

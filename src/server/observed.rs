@@ -9,7 +9,7 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{connection::Door, routes::Spoken};
+use super::{admission::Spoken, connection::Door};
 use crate::{access::Peer, request::Served, rest, telemetry::traces, wire::codes::Row};
 
 mod calls;

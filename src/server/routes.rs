@@ -5,19 +5,22 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response,
+    HeaderMap, HeaderValue, Request, Response,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use hyper::body::{Bytes, Incoming};
 use tokio::time::timeout;
 use tonic::{Code, Status, body::Body, service::Routes};
-use tonic_health::pb::health_server::{Health, HealthServer, SERVICE_NAME as HEALTH};
+use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{Builder, Error};
 use tonic_web::GrpcWebLayer;
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 use super::{
+    admission::{self, HEALTH, Hosts, Spoken},
     connection::{Door, Keeping},
+    health::HealthService,
+    one_message::OneMessage,
     security::Access,
 };
 use crate::{
@@ -34,9 +37,6 @@ use crate::{
         },
     },
 };
-
-/// What a caller speaks.
-pub(super) use crate::rpc::Transport as Spoken;
 
 /// The header that tells which encodings a message may have.
 const ENCODINGS: &str = "grpc-accept-encoding";
@@ -55,6 +55,8 @@ pub(super) struct Doors {
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     pub(super) access: Arc<Access>,
+    /// Names under which the server is called.
+    pub(super) hosts: Hosts,
     /// Headers that a request may have.
     pub(super) max_headers: usize,
     /// The longest that a call may take, its message included.
@@ -63,8 +65,12 @@ pub(super) struct Gate {
 
 impl Door for Doors {
     async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
-        match Spoken::by(&request) {
-            spoken @ Spoken::Grpc => self.answer_grpc(request, spoken, &peer).await,
+        let spoken = Spoken::by(&request);
+        if let Err(problem) = admission::check(&request, spoken, &self.gate.hosts) {
+            return admission::reject(request.method(), spoken, problem);
+        }
+        match spoken {
+            Spoken::Grpc => self.answer_grpc(request, spoken, &peer).await,
             // Boxed, because room for them would have to be made and moved for every call over gRPC.
             Spoken::GrpcWeb => Box::pin(self.clone().answer_grpc_web(request, peer)).await,
             Spoken::Rest => Box::pin(self.answer_rest(request, &peer)).await,
@@ -80,7 +86,7 @@ impl Doors {
         let Self { gate, .. } = self;
         let answered = gate.in_time(async {
             let path = request.uri().path();
-            let service = service(path);
+            let service = admission::service(path);
             let (is_booking, is_health) = (service == Some(SERVICE_NAME), service == Some(HEALTH));
             let method = || is_booking.then(|| method(path)).flatten();
             let pass = gate.let_in(spoken, method, request.headers(), is_health, peer).await?;
@@ -88,7 +94,7 @@ impl Doors {
             let Ok(answer) = if is_booking {
                 self.booking.clone().call(request).await
             } else {
-                self.others.clone().oneshot(request.map(Body::new)).await
+                answer_other(&self.others, request).await
             };
             Ok(keeping(pass, name_refusal(answer)))
         });
@@ -96,7 +102,11 @@ impl Doors {
     }
 
     /// Answers a browser: the same call, with what it cannot read at the end of a stream inside it.
-    async fn answer_grpc_web(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+    async fn answer_grpc_web(self, mut request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+        // The layer knows the content types by their plain text only.
+        if let Some(web) = admission::web_type(request.headers()) {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(web));
+        }
         let calls = service_fn(move |request: Request<Body>| {
             let (doors, peer) = (self.clone(), Arc::clone(&peer));
             async move { Ok::<_, Infallible>(doors.answer_grpc(request, Spoken::GrpcWeb, &peer).await) }
@@ -164,27 +174,18 @@ fn keeping(pass: Option<Pass>, answer: Response<Body>) -> Response<Body> {
     }
 }
 
-/// What gRPC-Web adds to the content type of gRPC.
-const WEB: [&[u8]; 4] = [b"-web", b"-web+proto", b"-web-text", b"-web-text+proto"];
-
-impl Spoken {
-    /// What a request says that it is; what is for the service that only gRPC has is gRPC.
-    pub(super) fn by(request: &Request<Incoming>) -> Self {
-        let content_type = request.headers().get(CONTENT_TYPE);
-        let says = content_type.and_then(|what| what.as_bytes().strip_prefix(b"application/grpc"));
-        match says {
-            Some(kind) if WEB.contains(&kind) && request.method() == Method::POST => Self::GrpcWeb,
-            Some(_) => Self::Grpc,
-            None if service(request.uri().path()) == Some(SERVICE_NAME) => Self::Grpc,
-            None => Self::Rest,
-        }
-    }
-}
-
-/// The service of a path to one of its methods.
-fn service(path: &str) -> Option<&str> {
-    let (service, _) = path.strip_prefix('/')?.split_once('/')?;
-    Some(service)
+/// Answers a call of one of these services. All methods of health take one message.
+pub(super) async fn answer_other<B>(
+    routes: &Routes,
+    request: Request<B>,
+) -> Result<Response<Body>, Infallible>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+{
+    let is_health = admission::service(request.uri().path()) == Some(HEALTH);
+    let request = request.map(Body::new);
+    let request = if is_health { request.map(|body| Body::new(OneMessage::new(body))) } else { request };
+    routes.clone().oneshot(request).await
 }
 
 /// The method of the contract that a path to its service names.
@@ -194,7 +195,7 @@ fn method(path: &str) -> Option<rpc::Method> {
 }
 
 /// What answers over gRPC beside the contract.
-pub(super) fn others(health: HealthServer<impl Health>) -> Result<Routes, Error> {
+pub(super) fn others(health: HealthServer<HealthService>) -> Result<Routes, Error> {
     let described = || {
         Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -207,18 +208,14 @@ pub(super) fn others(health: HealthServer<impl Health>) -> Result<Routes, Error>
 }
 
 /// Gives a refusal that the transport makes by itself the name and the details that ours have.
-fn name_refusal(response: Response<Body>) -> Response<Body> {
+pub(super) fn name_refusal(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
     if !headers.contains_key(Status::GRPC_STATUS) || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
         return response;
     }
     let refusal = Status::from_header_map(headers);
     let Some(problem) = refusal.and_then(|refusal| problem(&refusal, headers)) else { return response };
-    let mut named = Status::from(problem).into_http();
-    if let Some(encodings) = headers.get(ENCODINGS) {
-        named.headers_mut().insert(ENCODINGS, encodings.clone());
-    }
-    named
+    Status::from(problem).into_http()
 }
 
 /// What the transport means. It calls too large a message out of range, which no answer of ours is,

@@ -46,19 +46,25 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ContractDecoder(PhantomData)
+        ContractDecoder { is_done: false, decoded: PhantomData }
     }
 }
 
-/// Decodes `U`.
+/// Decodes `U`, and no second one: every method of the contract takes one message.
 #[derive(Debug)]
-pub struct ContractDecoder<U>(PhantomData<U>);
+pub struct ContractDecoder<U> {
+    is_done: bool,
+    decoded: PhantomData<U>,
+}
 
 impl<U: Message + Default> Decoder for ContractDecoder<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        if std::mem::replace(&mut self.is_done, true) {
+            return Err(Problem::SecondMessage.into());
+        }
         U::decode(buf.copy_to_bytes(buf.remaining()))
             .map(Some)
             .map_err(|error| Problem::Malformed(error.to_string()).into())

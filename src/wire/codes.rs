@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use tonic::{Code, Status};
+use tonic::{
+    Code, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::requests::{UNKNOWN_MERCHANT, Violations};
@@ -11,6 +14,9 @@ use crate::{access::Denied, app::Refusal, files::mistakes::quoted};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
+
+/// The header that tells over gRPC how messages may be compressed.
+const ACCEPTED_ENCODINGS: &str = "grpc-accept-encoding";
 
 /// When a caller may well ask again.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -37,6 +43,20 @@ pub enum Problem {
     },
     /// The message says that it is something else than JSON, or does not say what it is.
     NotJson,
+    /// The request is for a gRPC method and is no call over gRPC; the text says what it lacks.
+    NotGrpc(&'static str),
+    /// A method that takes one message is sent another.
+    SecondMessage,
+    /// There is no such service to ask the health of.
+    UnknownService,
+    /// The request does not say as HTTP has it which host it is for.
+    InvalidHost(&'static str),
+    /// The request is for a host name that is not served.
+    Misdirected,
+    /// The body has a transfer coding other than chunked.
+    UnknownTransferEncoding,
+    /// The header `expect` has something else than `100-continue`.
+    UnknownExpectation,
     /// No orders are taken: the store has failed, or the server goes down.
     NotServing,
     /// The call's time is up. What it began may yet be done.
@@ -75,7 +95,9 @@ impl Problem {
     #[must_use]
     pub fn row(&self) -> Row {
         match self {
-            Self::Malformed(_) => row(Code::InvalidArgument, 400, "MALFORMED_MESSAGE", false),
+            Self::Malformed(_) | Self::SecondMessage => {
+                row(Code::InvalidArgument, 400, "MALFORMED_MESSAGE", false)
+            }
             Self::Invalid(_) => row(Code::InvalidArgument, 400, "INVALID_REQUEST", false),
             Self::Refused(Refusal::UnknownMerchant) => {
                 row(Code::InvalidArgument, 400, "INVALID_REQUEST", false)
@@ -88,6 +110,14 @@ impl Problem {
             Self::UnknownUrl => row(Code::NotFound, 404, "UNKNOWN_URL", false),
             Self::WrongVerb { .. } => row(Code::Unimplemented, 405, "WRONG_VERB", false),
             Self::NotJson => row(Code::InvalidArgument, 415, "NOT_JSON", false),
+            Self::NotGrpc(_) => row(Code::InvalidArgument, 415, "UNSUPPORTED_MEDIA_TYPE", false),
+            Self::UnknownService => row(Code::NotFound, 404, "UNKNOWN_SERVICE", false),
+            Self::InvalidHost(_) => row(Code::InvalidArgument, 400, "INVALID_HOST", false),
+            Self::Misdirected => row(Code::PermissionDenied, 421, "MISDIRECTED_REQUEST", false),
+            Self::UnknownTransferEncoding => {
+                row(Code::Unimplemented, 501, "UNSUPPORTED_TRANSFER_ENCODING", false)
+            }
+            Self::UnknownExpectation => row(Code::InvalidArgument, 417, "EXPECTATION_FAILED", false),
             Self::TooManyHeaders => row(Code::ResourceExhausted, 431, "TOO_MANY_HEADERS", false),
             Self::Denied(denied) => denied_row(*denied),
             Self::MerchantOutOfScope(_) => row(Code::PermissionDenied, 403, "MERCHANT_OUT_OF_SCOPE", false),
@@ -112,13 +142,27 @@ impl Problem {
             Self::Invalid(violations) => format!("the request breaks rules of the contract: {violations}"),
             Self::RequestTooLarge => "the message is larger than this server takes".to_owned(),
             Self::UnknownEncoding => {
-                "the message is compressed in a way that this server does not know".to_owned()
+                "this server takes messages uncompressed only: send them with the encoding `identity` or \
+                 without any"
+                    .to_owned()
             }
             Self::UnknownMethod => "this server has no such method; gRPC reflection lists those it has".to_owned(),
             Self::UnknownUrl => "there is nothing at this URL; callers find the methods at /v3/ and their names, such as /v3/CreateOrder"
                 .to_owned(),
             Self::WrongVerb { allowed } => format!("this URL takes {allowed} only"),
             Self::NotJson => "the message has to be JSON, with the header `content-type: application/json`".to_owned(),
+            Self::NotGrpc(lacks) => (*lacks).to_owned(),
+            Self::SecondMessage => "the call takes one message, and another one came".to_owned(),
+            Self::UnknownService => {
+                "this server has no service of that name; its health as a whole goes by the empty name"
+                    .to_owned()
+            }
+            Self::InvalidHost(why) => (*why).to_owned(),
+            Self::Misdirected => "this server is not called by that host name".to_owned(),
+            Self::UnknownTransferEncoding => {
+                "this server takes no transfer coding but `chunked`, and that once".to_owned()
+            }
+            Self::UnknownExpectation => "the header `expect` may only be `100-continue`".to_owned(),
             Self::NotServing => "no orders are taken at present".to_owned(),
             Self::DeadlineExceeded => {
                 "the call's time is up; an order may have been created, so repeat it under the same token"
@@ -176,6 +220,13 @@ impl Problem {
             | Self::UnknownUrl
             | Self::WrongVerb { .. }
             | Self::NotJson
+            | Self::NotGrpc(_)
+            | Self::SecondMessage
+            | Self::UnknownService
+            | Self::InvalidHost(_)
+            | Self::Misdirected
+            | Self::UnknownTransferEncoding
+            | Self::UnknownExpectation
             | Self::NotServing
             | Self::DeadlineExceeded
             | Self::TooManyHeaders
@@ -217,7 +268,12 @@ impl From<Denied> for Problem {
 
 impl From<Problem> for Status {
     fn from(problem: Problem) -> Self {
-        Self::with_error_details(problem.row().grpc, problem.message(), problem.details())
+        let mut metadata = MetadataMap::new();
+        if problem == Problem::UnknownEncoding {
+            metadata.insert(ACCEPTED_ENCODINGS, MetadataValue::from_static("identity"));
+        }
+        let (code, message) = (problem.row().grpc, problem.message());
+        Self::with_error_details_and_metadata(code, message, problem.details(), metadata)
     }
 }
 

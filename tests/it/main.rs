@@ -43,5 +43,6 @@ mod security;
 mod serving;
 mod storage_faults;
 mod traces;
+mod transports;
 
 mod tidy;

@@ -13,7 +13,7 @@ use tonic::Code;
 use crate::{
     calls::Method,
     figures::{Count, Distribution, Histogram},
-    server::routes::Spoken,
+    server::admission::Spoken,
     wire::proto::v3::booking_service_server::SERVICE_NAME,
 };
 

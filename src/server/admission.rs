@@ -1,0 +1,245 @@
+//! What a request is and whether its head is one that is served: one decision for every transport and
+//! for both listeners, made before anything else is done with the request.
+//!
+//! gRPC is POST with `application/grpc` or `application/grpc+proto` over HTTP/2, or gRPC-Web. Anything
+//! else that comes to a gRPC method is rejected: a page of another origin can send a GET, a form or plain
+//! text without asking first, and none of those may ever create an order.
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, Method, Request, Response, Version,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING},
+};
+use tonic::{Status, body::Body};
+
+use crate::{
+    rest,
+    wire::{codes::Problem, proto::v3::booking_service_server::SERVICE_NAME as BOOKING},
+};
+
+/// The services that are called over gRPC, whatever the content type.
+const SERVICES: [&str; 4] =
+    [BOOKING, HEALTH, "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+
+/// The service that tells health over gRPC.
+pub(super) use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
+
+/// What the content type of every form of gRPC begins with.
+const GRPC: &[u8] = b"application/grpc";
+
+/// The forms of gRPC-Web.
+const WEB: [&str; 4] = [
+    "application/grpc-web",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/grpc-web-text+proto",
+];
+
+/// What a caller speaks.
+pub(super) use crate::rpc::Transport as Spoken;
+
+impl Spoken {
+    /// What a request says that it is. A path to a gRPC service makes it gRPC, whatever it says; then
+    /// [`check`] rejects it.
+    pub(super) fn by<B>(request: &Request<B>) -> Self {
+        match content_type(request.headers()).map(Media::of) {
+            Some(Media::Grpc | Media::OtherGrpc) => Self::Grpc,
+            Some(Media::GrpcWeb(_)) => Self::GrpcWeb,
+            Some(Media::Other) | None if is_grpc_path(request.uri().path()) => Self::Grpc,
+            Some(Media::Other) | None => Self::Rest,
+        }
+    }
+}
+
+/// A media type as far as gRPC goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Grpc,
+    /// One of [`WEB`].
+    GrpcWeb(&'static str),
+    /// gRPC with another encoding of its messages.
+    OtherGrpc,
+    Other,
+}
+
+impl Media {
+    fn of(content_type: &[u8]) -> Self {
+        let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let Some((start, rest)) = essence.split_at_checked(GRPC.len()) else { return Self::Other };
+        if !start.eq_ignore_ascii_case(GRPC) {
+            return Self::Other;
+        }
+        if rest.is_empty() || rest.eq_ignore_ascii_case(b"+proto") {
+            return Self::Grpc;
+        }
+        let web = WEB.into_iter().find(|web| web.as_bytes().eq_ignore_ascii_case(essence));
+        web.map_or(Self::OtherGrpc, Self::GrpcWeb)
+    }
+}
+
+/// The content type, if there is exactly one.
+fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    types.next().filter(|_| types.next().is_none()).map(http::HeaderValue::as_bytes)
+}
+
+/// The form of gRPC-Web that a request has, without parameters.
+pub(super) fn web_type(headers: &HeaderMap) -> Option<&'static str> {
+    match content_type(headers).map(Media::of) {
+        Some(Media::GrpcWeb(web)) => Some(web),
+        Some(Media::Grpc | Media::OtherGrpc | Media::Other) | None => None,
+    }
+}
+
+/// The service of a path to one of its methods.
+pub(super) fn service(path: &str) -> Option<&str> {
+    let (service, _) = path.strip_prefix('/')?.split_once('/')?;
+    Some(service)
+}
+
+fn is_grpc_path(path: &str) -> bool {
+    service(path).is_some_and(|service| SERVICES.contains(&service))
+}
+
+/// The host names under which the server is called; none given, any name does.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hosts(Option<Box<[Box<str>]>>);
+
+impl Hosts {
+    pub(super) fn new(names: Option<&[String]>) -> Self {
+        Self(names.map(|names| names.iter().map(|name| bare(name).into()).collect()))
+    }
+
+    /// Whether a request to this host and port is served. An address does not go through the DNS, so
+    /// rebinding a name cannot make a browser send one, and the same holds for `localhost`.
+    fn serve(&self, authority: Option<&str>) -> bool {
+        let Some(names) = &self.0 else { return true };
+        let Some(host) = authority.map(bare) else { return false };
+        let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        is_address
+            || host.eq_ignore_ascii_case("localhost")
+            || names.iter().any(|name| name.eq_ignore_ascii_case(host))
+    }
+}
+
+/// The host of an authority: without its port and without the dot of the root.
+fn bare(authority: &str) -> &str {
+    let host = &authority[..port_at(authority)];
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// Finds what is wrong with the head of a request, if anything is.
+///
+/// # Errors
+/// The first of: host, framing, expectation, host name, and for gRPC the method, the protocol and the
+/// content type.
+pub(super) fn check<B>(request: &Request<B>, spoken: Spoken, hosts: &Hosts) -> Result<(), Problem> {
+    let authority = authority(request)?;
+    check_framing(request)?;
+    if !hosts.serve(authority) {
+        return Err(Problem::Misdirected);
+    }
+    match spoken {
+        Spoken::Rest => Ok(()),
+        Spoken::Grpc | Spoken::GrpcWeb => check_grpc(request),
+    }
+}
+
+fn check_grpc<B>(request: &Request<B>) -> Result<(), Problem> {
+    if request.method() != Method::POST {
+        return Err(Problem::WrongVerb { allowed: "POST" });
+    }
+    match content_type(request.headers()).map(Media::of) {
+        Some(Media::Grpc) if request.version() >= Version::HTTP_2 => {}
+        Some(Media::Grpc) => return Err(Problem::NotGrpc("gRPC needs HTTP/2; over HTTP/1.1 it is gRPC-Web")),
+        Some(Media::GrpcWeb(_)) => {}
+        Some(Media::OtherGrpc | Media::Other) | None => {
+            return Err(Problem::NotGrpc(
+                "a call over gRPC needs the header `content-type: application/grpc`",
+            ));
+        }
+    }
+    // gRPC compresses messages one by one, and says so in headers of its own.
+    let mut encodings = request.headers().get_all(CONTENT_ENCODING).iter();
+    if encodings.any(rest::is_compressed) { Err(Problem::UnknownEncoding) } else { Ok(()) }
+}
+
+/// The host and port that a request is for, by RFC 9112, section 3.2, and RFC 9113, section 8.3.1.
+fn authority<B>(request: &Request<B>) -> Result<Option<&str>, Problem> {
+    let mut named = request.headers().get_all(HOST).iter();
+    let host = named.next();
+    if named.next().is_some() {
+        return Err(Problem::InvalidHost("a request has one `host` header at most"));
+    }
+    let is_http2 = request.version() >= Version::HTTP_2;
+    if host.is_none() && request.version() == Version::HTTP_11 {
+        return Err(Problem::InvalidHost("a request over HTTP/1.1 needs a `host` header"));
+    }
+    let invalid = Problem::InvalidHost("`host` is not a host name with a port or without one");
+    let host = host.map(|host| host.to_str().ok().filter(|host| is_authority(host)).ok_or(invalid));
+    let host = host.transpose()?;
+    let target = request.uri().authority().map(http::uri::Authority::as_str);
+    match (target, host) {
+        (Some(target), Some(host)) if is_http2 && !target.eq_ignore_ascii_case(host) => {
+            Err(Problem::InvalidHost("`host` and `:authority` differ"))
+        }
+        (Some(target), _) => Ok(Some(target)),
+        (None, host) => Ok(host),
+    }
+}
+
+/// Whether a text can be a host with a port or without one; user names have no place there.
+fn is_authority(text: &str) -> bool {
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte);
+    let port = &text[port_at(text)..];
+    !text.starts_with(':')
+        && !text.is_empty()
+        && text.bytes().all(is_host)
+        && port.bytes().skip(1).all(|byte| byte.is_ascii_digit())
+}
+
+/// Where the port begins, with its colon.
+fn port_at(authority: &str) -> usize {
+    let end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    authority[end..].find(':').map_or(authority.len(), |colon| end + colon)
+}
+
+/// What HTTP/1.1 says of a body and of what it waits for. A request with both a length and chunks has
+/// been read by its chunks, and its connection ends with the answer: hyper sees to that.
+fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
+    let headers = request.headers();
+    for codings in headers.get_all(TRANSFER_ENCODING) {
+        if !codings.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+            return Err(Problem::UnknownTransferEncoding);
+        }
+    }
+    // HTTP/1.0 has no expectations, and RFC 9110, section 10.1.1, has them ignored there.
+    if request.version() < Version::HTTP_11 {
+        return Ok(());
+    }
+    let mut expectations = headers.get_all(EXPECT).iter();
+    if expectations.all(|what| what.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue")) {
+        Ok(())
+    } else {
+        Err(Problem::UnknownExpectation)
+    }
+}
+
+/// The answer to a request that is not served, by its head: an HTTP status with our error as JSON. Callers
+/// over gRPC find the same in the headers where they look for a status.
+pub(super) fn reject(method: &Method, spoken: Spoken, problem: Problem) -> Response<Body> {
+    let mut answer = rest::answer_to(method, rest::refuse(&problem));
+    if spoken != Spoken::Rest {
+        let status: Response<()> = Status::from(problem).into_http();
+        for (name, value) in status.headers() {
+            if name != CONTENT_TYPE {
+                answer.headers_mut().insert(name, value.clone());
+            }
+        }
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests;
