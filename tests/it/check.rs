@@ -458,7 +458,7 @@ async fn a_currency_without_fractions_is_rounded_half_to_even_once_a_line() {
 async fn fractions_of_the_smallest_unit_are_rounded_half_to_even() {
     let cents = edited_catalog(&[
         ("services.json", r#""25000000""#, r#""25000""#),
-        ("services.json", r#""18000000""#, r#""5000""#),
+        ("services.json", r#""18000000""#, r#""15000""#),
         ("services.json", r#""15000000""#, r#""25100""#),
         ("services.json", r#""1500000000", "currency_code": "JPY""#, r#""1000500", "currency_code": "KWD""#),
         ("services.json", r#""700000000", "currency_code": "JPY""#, r#""1000400", "currency_code": "KWD""#),
@@ -468,8 +468,9 @@ async fn fractions_of_the_smallest_unit_are_rounded_half_to_even() {
     let bath = |adults, micros| Item::bath().tickets(&[("adult", adults)]).price("KWD", micros);
     for (rule, merchant, item) in [
         ("2.5 cents", "museum", entry(&[("adult", 1)], 20_000)),
-        ("3.5 cents", "museum", entry(&[("adult", 1), ("senior", 2)], 40_000)),
-        ("0.5 cents", "museum", entry(&[("senior", 1)], 0)),
+        ("5.5 cents", "museum", entry(&[("adult", 1), ("senior", 2)], 60_000)),
+        ("1.5 cents", "museum", entry(&[("senior", 1)], 20_000)),
+        ("4.5 cents", "museum", entry(&[("senior", 3)], 40_000)),
         ("2.51 cents", "museum", tour().price("USD", 30_000)),
         ("5 cents in two halves", "museum", entry(&[("adult", 2)], 50_000)),
         ("1000.5 fils", "onsen", bath(1, 1_000_000)),
