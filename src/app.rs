@@ -21,14 +21,16 @@ use crate::{
         failure::OrderFailure,
         openings::Openings,
         order::{EpochSeconds, Order},
-        slot::{CartKey, Claim, Claimed, Edition, Outdated, SlotKey, Viewer},
+        slot::{CartKey, Claim, Claimed, Edition, Outdated, Slot, SlotKey, Viewer},
     },
     inventory::Inventory,
     payments::Payments,
-    store::{Change, NamedClaim, Store, StoreError},
+    store::{Change, NamedClaim, PriceBook, Store, StoreError},
 };
 
+mod calendar;
 mod check;
+mod clock_check;
 mod create;
 mod export;
 pub mod figures;
@@ -37,6 +39,7 @@ mod lookup;
 mod opening;
 mod payment;
 mod prices;
+mod reconcile;
 mod reload;
 mod seen_through;
 mod tokens;
@@ -46,7 +49,8 @@ pub use create::CreateOrder;
 pub use export::{Export, TooFar};
 pub use lookup::{Lookup, SlotLookup};
 pub use opening::{OpenError, Parts, Stock};
-pub use reload::{ReloadError, Reloaded};
+pub use reconcile::Reloaded;
+pub use reload::ReloadError;
 
 use figures::Figures;
 use tokens::Tokens;
@@ -121,9 +125,11 @@ pub struct Limits {
 pub struct App {
     sale: ArcSwap<Sale>,
     inventory: Inventory,
-    calendar: Mutex<opening::Calendar>,
-    /// The last edition that was tried. Who has this in hand may replace what is on sale.
-    last_edition: Arc<tokio::sync::Mutex<Edition>>,
+    calendar: Mutex<calendar::Calendar>,
+    /// Who has this in hand may forget slots.
+    sweeps: tokio::sync::Mutex<calendar::Sweeps>,
+    /// Who has this in hand may replace what is on sale.
+    latest: Arc<tokio::sync::Mutex<Latest>>,
     store: Arc<dyn Store>,
     payments: Arc<dyn Payments>,
     clock: Arc<dyn Clock>,
@@ -142,6 +148,15 @@ struct Sale {
     catalog: Arc<Catalog>,
     openings: Arc<Openings>,
     originals: Arc<Originals>,
+}
+
+/// What the next catalogue follows on.
+#[derive(Debug)]
+struct Latest {
+    /// The last edition that was tried.
+    edition: Edition,
+    /// The prices on record.
+    prices: PriceBook,
 }
 
 /// Why a decision has not been made.
@@ -181,6 +196,30 @@ impl App {
                 Err(Undecided::Outdated) => {}
             }
         }
+    }
+
+    /// Acts with the slots of `keys` as the catalogue has them: one that it names and that is not open any
+    /// more is known, and has nothing left.
+    fn with_past<R>(
+        &self,
+        sale: &Sale,
+        keys: &[Option<SlotKey>],
+        open: &[Option<&Slot>],
+        act: impl FnOnce(&[Option<&Slot>]) -> R,
+    ) -> R {
+        if open.iter().all(Option::is_some) {
+            return act(open);
+        }
+        let horizon = sale.since_sec.saturating_add(self.limits.horizon_sec);
+        // Forgotten slots may lie beyond the horizon of a clock that was set back.
+        let repeated_until = horizon.max(self.inventory.forgotten_until());
+        let mut past: Vec<Option<Slot>> = Vec::with_capacity(keys.len());
+        for (key, open) in keys.iter().zip(open) {
+            let missing = key.filter(|_| open.is_none());
+            past.push(missing.and_then(|key| sale.openings.nothing_left(key, repeated_until)));
+        }
+        let all: Vec<_> = open.iter().zip(&past).map(|(open, past)| open.or(past.as_ref())).collect();
+        act(&all)
     }
 
     /// Commands that are at work, to be waited for before the process ends.

@@ -10,7 +10,7 @@ pub mod openings;
 
 pub mod availability;
 
-mod wording;
+pub(crate) mod wording;
 
 pub mod constraints;
 pub mod intake;

@@ -16,13 +16,17 @@
 
 use std::{
     borrow::Borrow,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    convert::Infallible,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use crate::domain::{
     catalog::CartHold,
     order::EpochSeconds,
-    slot::{CartKey, Claim, Edition, Opening, Outdated, Slot, SlotKey},
+    slot::{CartKey, Claim, Edition, HoldSpan, Opening, Outdated, Pool, Slot, SlotKey, SlotTerms},
 };
 
 mod carts;
@@ -32,10 +36,19 @@ use carts::{Cart, Carts};
 use slots::{SharedSlot, Slots};
 
 /// All slots, and the carts that hold spots of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inventory {
     slots: Slots,
     carts: Carts,
+    /// Slots that ended before this second may be forgotten with all that was sold of them, so none of
+    /// them is opened again, whatever the clock says. It only grows.
+    forgotten_until: AtomicI64,
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
 }
 
 /// Spots taken for an order that is not on record yet. It must end in [`Inventory::settle`] or in
@@ -69,11 +82,25 @@ impl Inventory {
     /// An inventory with room for `slots` slots.
     #[must_use]
     pub fn with_capacity(slots: usize) -> Self {
-        Self { slots: Slots::with_capacity(slots), carts: Carts::default() }
+        Self {
+            slots: Slots::with_capacity(slots),
+            carts: Carts::default(),
+            forgotten_until: AtomicI64::new(EpochSeconds::MIN),
+        }
     }
 
-    /// Opens all slots of `openings` that start in `[from, until)` and gives their number.
-    /// Opening the same range twice would count its spots twice.
+    /// Slots that ended before this second are not opened any more.
+    #[must_use]
+    pub fn forgotten_until(&self) -> EpochSeconds {
+        self.forgotten_until.load(Ordering::SeqCst)
+    }
+
+    fn is_forgotten(&self, key: SlotKey) -> bool {
+        key.end_sec() < self.forgotten_until()
+    }
+
+    /// Opens all slots of `openings` that start in `[from, until)` and are not forgotten, and gives
+    /// their number. Opening the same range twice would count its spots twice.
     ///
     /// # Errors
     /// [`Outdated`] if `edition` is no longer the latest.
@@ -85,18 +112,40 @@ impl Inventory {
         until: EpochSeconds,
     ) -> Result<usize, Outdated> {
         let mut opened = 0;
+        self.for_each_occurrence(openings, from, until, |slot, pool, terms| {
+            slot.turn_to(edition)?;
+            slot.open(pool, terms);
+            opened += 1;
+            Ok(())
+        })?;
+        Ok(opened)
+    }
+
+    /// Has `act` change every slot of `openings` that starts in `[from, until)` and is not forgotten.
+    fn for_each_occurrence<E>(
+        &self,
+        openings: impl IntoIterator<Item: Borrow<Opening>>,
+        from: EpochSeconds,
+        until: EpochSeconds,
+        mut act: impl FnMut(&mut Slot, Pool, &SlotTerms) -> Result<(), E>,
+    ) -> Result<(), E> {
         for opening in openings {
             let opening = opening.borrow();
             for start_sec in opening.starts(from, until) {
                 let (key, terms) = opening.occurrence(start_sec);
+                if self.is_forgotten(key) {
+                    continue;
+                }
                 let slot = self.slots.find_or_new(key);
                 let mut slot = slot.lock();
-                slot.turn_to(edition)?;
-                slot.open(opening.pool, &terms);
-                opened += 1;
+                // Asked again with the slot in hand: `retire` may have removed it, and what was sold of
+                // it, since the first look, so that this would be a new one.
+                if !self.is_forgotten(key) {
+                    act(&mut slot, opening.pool, &terms)?;
+                }
             }
         }
-        Ok(opened)
+        Ok(())
     }
 
     /// Lays ready what `next` opens in `[from, until)`, beside `on_sale`. An edition whose laying
@@ -109,18 +158,14 @@ impl Inventory {
         from: EpochSeconds,
         until: EpochSeconds,
     ) {
-        for opening in openings {
-            let opening = opening.borrow();
-            for start_sec in opening.starts(from, until) {
-                let (key, terms) = opening.occurrence(start_sec);
-                let slot = self.slots.find_or_new(key);
-                let mut slot = slot.lock();
-                // What was laid ready for it must not be lost.
-                if slot.turn_to(on_sale).is_ok() {
-                    slot.stage(next, opening.pool, &terms);
-                }
+        let staged = self.for_each_occurrence(openings, from, until, |slot, pool, terms| {
+            // What was laid ready for it must not be lost.
+            if slot.turn_to(on_sale).is_ok() {
+                slot.stage(next, pool, terms);
             }
-        }
+            Ok::<(), Infallible>(())
+        });
+        staged.unwrap_or_else(|never| match never {});
     }
 
     /// Turns all slots to the edition that is on sale, shows each to `see`, and forgets those that
@@ -141,9 +186,22 @@ impl Inventory {
         }
     }
 
-    /// Forgets slots that ended before `before` and gives their number.
+    /// Forgets slots that ended before `before`, with all that was sold of them, and gives their
+    /// number. None of them is opened again. That has to be on record before: another process must not
+    /// open them either.
     pub fn retire(&self, before: EpochSeconds) -> usize {
-        self.slots.retain(|key| key.end_sec() >= before)
+        // Before any slot is removed, so that whoever makes a new one of its key finds it forgotten.
+        self.forgotten_until.fetch_max(before, Ordering::SeqCst);
+        self.slots.retain(|key| !self.is_forgotten(key))
+    }
+
+    /// Shows the slots of `keys` that are known to `see`.
+    pub fn visit(&self, keys: impl IntoIterator<Item = SlotKey>, mut see: impl FnMut(SlotKey, &Slot)) {
+        for key in keys {
+            if let Some(known) = self.slots.find(key) {
+                see(key, &known.lock());
+            }
+        }
     }
 
     /// Number of slots known.
@@ -165,9 +223,9 @@ impl Inventory {
     }
 
     /// Counts spots as sold, whether or not they fit: what is on record is true. Slots that are
-    /// not open are kept on record in case they open later.
+    /// not open are kept on record in case they open later; forgotten ones never do.
     pub fn restore(&self, claims: &[Claim]) {
-        for claim in claims {
+        for claim in claims.iter().filter(|claim| !self.is_forgotten(claim.slot)) {
             self.slots.find_or_new(claim.slot).lock().take(claim.ticket, claim.count);
         }
     }
@@ -271,10 +329,11 @@ impl Inventory {
                 held.release(now);
                 return Ok((answer, None));
             };
+            let span = HoldSpan::new(now, expires_sec);
             for claim in &claims {
-                slots.change(claim.slot, |slot| slot.hold(cart, claim.ticket, claim.count, expires_sec));
+                slots.change(claim.slot, |slot| slot.hold(cart, claim.ticket, claim.count, span));
             }
-            held.replace(claims.iter().map(|claim| claim.slot).collect(), expires_sec);
+            held.replace(claims.iter().map(|claim| claim.slot).collect(), span);
             Ok((answer, Some(expires_sec)))
         })
     }
@@ -290,6 +349,21 @@ impl Inventory {
         // Nobody may be at it when it is to be forgotten.
         drop(held);
         self.carts.forget_if_over(cart, now);
+    }
+
+    /// Lets go of whatever is held by carts whose time is over, so that no clock brings it back.
+    pub fn release_expired(&self, now: EpochSeconds) {
+        for cart in self.carts.keys() {
+            if let Some(held) = self.carts.find(cart) {
+                let mut held = lock(&held);
+                // Where an order is being created it has used the hold up, and decides what becomes of it.
+                if !held.slots.is_empty() && !held.span.is_on(now) {
+                    let held_slots = held.release(now);
+                    self.with_slots(&[], &held_slots, |slots| slots.release_holds(cart, now));
+                }
+            }
+            self.carts.forget_if_over(cart, now);
+        }
     }
 
     /// Ends a reservation whose order is on record: the spots stay taken.
@@ -308,14 +382,14 @@ impl Inventory {
         {
             let cart = used_up.as_ref().map(|used_up| (used_up, lock(&used_up.cart)));
             let mut cart =
-                cart.filter(|(used_up, cart)| cart.changes == used_up.changes && now < cart.expires_sec);
-            let hold = cart.as_ref().map(|(used_up, cart)| (used_up.key, cart.expires_sec));
+                cart.filter(|(used_up, cart)| cart.changes == used_up.changes && cart.span.is_on(now));
+            let hold = cart.as_ref().map(|(used_up, cart)| (used_up.key, cart.span));
             self.with_slots(&keys, &[], |slots| {
                 for claim in &claims {
                     slots.change(claim.slot, |slot| {
                         slot.give_back(claim.ticket, claim.count);
-                        if let Some((cart, expires_sec)) = hold {
-                            slot.hold(cart, claim.ticket, claim.count, expires_sec);
+                        if let Some((cart, span)) = hold {
+                            slot.hold(cart, claim.ticket, claim.count, span);
                         }
                     });
                 }

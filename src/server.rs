@@ -1,7 +1,7 @@
 //! Putting it all together: the only place that names concrete stores, gateways and clocks; and
 //! the order in which a server comes up and goes down.
 
-use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{future::ready, io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use tokio::{
     runtime,
@@ -56,8 +56,9 @@ use signals::{Asked, Signals};
 use watcher::Watcher;
 use workers::Workers;
 
-/// How often recurring availability is extended and past slots are forgotten.
-const PAGE_TURN: Duration = Duration::from_secs(3600);
+/// How often it is looked whether recurring availability is to be extended and past slots are to be
+/// forgotten, which is once an hour and when the clock was set.
+const SWEEP_LOOK: Duration = Duration::from_secs(60);
 
 /// How often callers who have not called for a while are forgotten.
 const CALLERS_SWEEP: Duration = Duration::from_secs(10);
@@ -271,7 +272,7 @@ impl Server {
         let mut attendants = JoinSet::new();
         attendants.spawn(entry.receive(listener, move |arrival| workers.assign(arrival)));
         attendants.spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
-        attendants.spawn(turn_pages(Arc::clone(&app), watching.clone()));
+        attendants.spawn(sweep_slots(Arc::clone(&app), watching.clone()));
         attendants.spawn(forget_callers(Arc::clone(security.watched().access()), watching.clone()));
         let (look_at_security, look_at_catalog) =
             (config.security.security_watch, config.sales.catalog_watch);
@@ -310,6 +311,12 @@ impl Server {
     /// Everything that is wrong with them, which has been logged.
     pub async fn reload_security(&self) -> Result<(), Mistakes> {
         self.security.watched().reload().await
+    }
+
+    /// Opens slots that have come within reach and forgets those that have long been over, as the server
+    /// does by itself every hour.
+    pub async fn sweep(&self) {
+        self.app.sweep().await;
     }
 
     /// Asks for the same to be done beside the calls.
@@ -419,21 +426,30 @@ fn call_limits(config: &Config) -> CallLimits {
 }
 
 async fn forget_callers(access: Arc<security::Access>, phase: watch::Receiver<Phase>) {
-    every(CALLERS_SWEEP, phase, || access.forget_the_absent()).await;
+    every(CALLERS_SWEEP, phase, || {
+        access.forget_the_absent();
+        ready(())
+    })
+    .await;
 }
 
-async fn turn_pages(app: Arc<App>, phase: watch::Receiver<Phase>) {
-    every(PAGE_TURN, phase, || app.turn_the_page()).await;
+async fn sweep_slots(app: Arc<App>, phase: watch::Receiver<Phase>) {
+    every(SWEEP_LOOK, phase, || app.sweep_if_due()).await;
 }
 
 /// Does something again and again, beginning when that time has passed, until the server is over.
-async fn every(time: Duration, mut phase: watch::Receiver<Phase>, act: impl Fn()) {
+async fn every<F: Future<Output = ()>>(
+    time: Duration,
+    mut phase: watch::Receiver<Phase>,
+    act: impl Fn() -> F,
+) {
     let mut times = tokio::time::interval(time);
     times.tick().await;
     loop {
         tokio::select! {
-            _ = times.tick() => act(),
+            _ = times.tick() => {}
             _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
         }
+        act().await;
     }
 }

@@ -36,6 +36,8 @@ pub enum Change {
     PaymentEnded(PaymentAttempt),
     /// The prices now served.
     Prices(PriceBook),
+    /// Slots that ended before this second are forgotten: none of them is opened again.
+    SlotsForgotten(EpochSeconds),
 }
 
 /// An order with everything that belongs to it.
@@ -115,21 +117,22 @@ pub enum PaymentOutcome {
     Refunded,
 }
 
-/// The price of every ticket type as last served, and the one before.
+/// The price of every ticket type and appointment as last served, and the one before; also of what is
+/// not on sale any more, because it may be again.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PriceBook {
-    /// One entry a ticket type.
+    /// One entry a ticket type or service.
     pub entries: Vec<PriceEntry>,
 }
 
-/// The price of one ticket type.
+/// The price of one ticket type, or of an appointment of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PriceEntry {
     /// Merchant.
     pub merchant_id: String,
     /// Service.
     pub service_id: String,
-    /// Ticket type.
+    /// Ticket type; empty for an appointment.
     pub ticket_id: String,
     /// The price last served.
     pub current: Money,
@@ -180,6 +183,10 @@ pub struct Recovered {
     pub pending: Vec<PaymentIntent>,
     /// The prices last served.
     pub prices: PriceBook,
+    /// When the newest order was created, by the clock of that moment.
+    pub newest_order_sec: Option<EpochSeconds>,
+    /// The latest second up to which slots were forgotten, if any ever were.
+    pub slots_forgotten_until: Option<EpochSeconds>,
 }
 
 /// Whether orders can be taken.

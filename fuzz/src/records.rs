@@ -35,7 +35,7 @@ fn read<T>(record: Result<T, StoreError>) -> Option<T> {
 fn order(bytes: &[u8]) {
     let order = read(decode_order_if(bytes, &|_| true)).flatten();
     let replay = read(decode_replay(bytes));
-    let claims = read(decode_claims(bytes));
+    let claims = read(decode_claims(bytes)).map(|(_, claims)| claims);
     counted(bytes, claims.as_ref());
     if let Some(replay) = &replay {
         assert_eq!(order.as_ref(), Some(&*replay.order), "an order is what it was answered as");
@@ -54,7 +54,7 @@ fn order(bytes: &[u8]) {
     let written = numbered(&placed, sequence);
     assert_eq!(decode_replay(&written).as_ref(), Ok(&replay));
     assert_eq!(decode_order_if(&written, &|_| true), Ok(Some(Order::clone(&replay.order))));
-    assert_eq!(decode_claims(&written).as_ref(), Ok(&claims));
+    assert_eq!(decode_claims(&written), Ok((placed.created_sec, claims)));
     let again = decode_replay(&written).expect("as above");
     let again = PlacedOrder { order: again.order, ..placed };
     assert_eq!(numbered(&again, sequence), written, "equal orders have equal records");

@@ -52,9 +52,10 @@ impl App {
         let cart_key = cart.cart_id.as_deref().map(|cart_id| cart_key(cart_id, user));
         let viewer = self.viewer(cart_key);
         let assess = |slots: &[Option<&Slot>]| {
-            let items = &cart.items;
-            let purpose = Purpose::Check;
-            fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose })
+            let (items, purpose) = (&cart.items, Purpose::Check);
+            self.with_past(sale, &keys, slots, |slots| {
+                fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose })
+            })
         };
         let (Some(key), Some(time)) = (cart_key, catalog.merchant(merchant).cart_hold) else {
             let assessment = self.inventory.examine(*edition, &keys, assess)?;

@@ -136,8 +136,9 @@ impl App {
         let (verdict, reservation) =
             self.inventory.reserve(*edition, &keys, cart, viewer.now, |slots: &[Option<&Slot>]| {
                 let (items, purpose) = (&order.items, Purpose::Create);
-                let mut assessment =
-                    fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose });
+                let mut assessment = self.with_past(sale, &keys, slots, |slots| {
+                    fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose })
+                });
                 if let Some(failure) = failure(order, &assessment) {
                     return (Err(failure), Vec::new());
                 }

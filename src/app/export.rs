@@ -1,15 +1,18 @@
 //! Writing out what is on sale and what is left of it, slot by slot.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
+
+use smallvec::SmallVec;
 
 use super::{App, Sale, opening::Stock};
 use crate::{
     catalog_files::Piece,
     clock::Clock,
     domain::{
+        catalog::Service,
         openings::{Span, deal, untouched},
         order::EpochSeconds,
-        slot::Viewer,
+        slot::{Opening, SlotKey, Viewer},
     },
     inventory::Inventory,
 };
@@ -102,14 +105,23 @@ impl Export<'_> {
         let Sale { catalog, openings, originals, .. } = &*self.sale;
         originals.pieces().try_for_each(&mut put)?;
         for (key, openings) in openings.slots(self.span) {
-            let slot = self.inventory.with_taken(key, untouched(&openings));
-            let viewer = Viewer { now: self.clock.now_sec(), cart: None };
-            let shares = deal(&slot, catalog.service(key.service), &openings, viewer);
+            let shares = self.shares(catalog.service(key.service), key, &openings);
             for (opening, spots_open) in openings.into_iter().zip(shares) {
                 put(originals.availability(catalog, &opening, key.start_sec, spots_open))?;
             }
         }
         Ok(())
+    }
+
+    /// What of a slot can be sold, by the openings that it is made of; nothing once it is forgotten, even
+    /// if it is still to come by a clock that was set back.
+    fn shares(&self, service: &Service, key: SlotKey, openings: &[Cow<'_, Opening>]) -> SmallVec<[u32; 2]> {
+        if key.end_sec() < self.inventory.forgotten_until() {
+            return openings.iter().map(|_| 0).collect();
+        }
+        let slot = self.inventory.with_taken(key, untouched(openings));
+        let viewer = Viewer { now: self.clock.now_sec(), cart: None };
+        deal(&slot, service, openings, viewer)
     }
 }
 

@@ -1,22 +1,27 @@
 //! Opening for business: what is on record is brought back before anything is sold.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
-use super::{App, Figures, Limits, Sale, Tokens, indexed, payment::Unsettled, prices, tokens::TokenClaim};
+use super::{
+    App, Figures, Latest, Limits, Sale, Tokens,
+    calendar::{Calendar, Sweeps},
+    clock_check, indexed,
+    payment::Unsettled,
+    prices,
+    reconcile::{Reconciler, Reloaded},
+    tokens::TokenClaim,
+};
 use crate::{
     catalog_files::Loaded,
     clock::Clock,
     domain::{
-        catalog::Register,
-        openings::Openings,
+        catalog::{Catalog, Register},
+        openings::{Openings, Span},
         order::EpochSeconds,
-        slot::{Claim, Edition, MAX_DURATION_SEC, Opening},
+        slot::{Claim, Edition, SlotKey},
     },
     inventory::Inventory,
     payments::Payments,
@@ -39,14 +44,6 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Limits.
     pub limits: Limits,
-}
-
-/// Availability of the edition on sale, and until when what of it is repeated has been opened.
-#[derive(Debug)]
-pub(super) struct Calendar {
-    edition: Edition,
-    openings: Arc<Openings>,
-    opened_until: EpochSeconds,
 }
 
 /// What a server that does not run has on sale, and what it has sold of it.
@@ -72,7 +69,7 @@ impl Stock {
         let Loaded { mut catalog, openings, originals, files: _, warnings: _, unread: _ } = loaded;
         let inventory = Inventory::default();
         let register = catalog.register_mut();
-        let recovered = recover(store, register, &inventory, clock.now_sec())?;
+        let (recovered, _) = recover(store, register, &inventory)?;
         for intent in recovered.pending {
             inventory.restore(&indexed(register, &intent.claims));
         }
@@ -99,27 +96,31 @@ impl App {
         let openings = Arc::new(Openings::new(openings));
         let now = clock.now_sec();
         let inventory = Inventory::with_capacity(openings.single_slots());
-        let recovered = recover(&*store, catalog.register_mut(), &inventory, now)?;
-        let prices = prices::remember(&mut catalog, &recovered.prices);
-        if prices != recovered.prices {
-            store.commit(Change::Prices(prices)).await?;
+        let (recovered, sold) = recover(&*store, catalog.register_mut(), &inventory)?;
+        let Recovered { orders, sold: _, pending, prices: known, newest_order_sec, slots_forgotten_until } =
+            recovered;
+        clock_check::at_start(now, slots_forgotten_until, newest_order_sec);
+        let prices = prices::remember(&mut catalog, &known);
+        if prices != known {
+            store.commit(Change::Prices(prices.clone())).await?;
         }
         let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon_sec);
-        let pending: Vec<(PaymentIntent, Vec<Claim>)> = recovered
-            .pending
+        let pending: Vec<(PaymentIntent, Vec<Claim>)> = pending
             .into_iter()
             .map(|intent| {
                 let claims = indexed(catalog.register_mut(), &intent.claims);
                 (intent, claims)
             })
             .collect();
-        let edition = calendar.edition;
+        warn_of_what_was_sold(&catalog, &openings, &inventory, sold, now);
+        let edition = Edition::default();
         let (catalog, originals) = (Arc::new(catalog), Arc::new(originals));
         let app = Arc::new(Self {
             sale: ArcSwap::from_pointee(Sale { edition, since_sec: now, catalog, openings, originals }),
             inventory,
             calendar: Mutex::new(calendar),
-            last_edition: Arc::new(tokio::sync::Mutex::new(edition)),
+            sweeps: tokio::sync::Mutex::new(Sweeps::begin(now, slots_forgotten_until, newest_order_sec)),
+            latest: Arc::new(tokio::sync::Mutex::new(Latest { edition, prices })),
             store,
             payments,
             clock,
@@ -130,22 +131,12 @@ impl App {
         });
         tracing::info!(
             slots = app.inventory.len(),
-            orders = recovered.orders,
+            orders,
             open_payments = pending.len(),
             "open for business"
         );
         app.settle_all(pending);
         Ok(app)
-    }
-
-    /// Opens the recurring slots that have come within the horizon, and forgets slots that are
-    /// over. To be called now and then.
-    pub fn turn_the_page(&self) {
-        let now = self.now();
-        let retired = self.inventory.retire(now.saturating_sub(MAX_DURATION_SEC));
-        let until = now.saturating_add(self.limits.horizon_sec);
-        let opened = self.calendar().extend(&self.inventory, until);
-        tracing::debug!(opened, retired, "the calendar moved on");
     }
 
     /// What is on sale, and until when what of it is repeated has been opened.
@@ -169,61 +160,36 @@ impl App {
     }
 }
 
+/// Warns, as a reload does, of orders that do not go with the catalogue.
+fn warn_of_what_was_sold(
+    catalog: &Catalog,
+    openings: &Openings,
+    inventory: &Inventory,
+    sold: Vec<Claim>,
+    now: EpochSeconds,
+) {
+    let mut sold: Vec<SlotKey> = sold.into_iter().map(|claim| claim.slot).collect();
+    sold.sort_unstable();
+    sold.dedup();
+    let mut reconciler = Reconciler::new(catalog, now);
+    inventory.visit(sold, |key, slot| reconciler.see(key, slot));
+    let still_to_come = Span { now, until: EpochSeconds::MAX, repeated_until: EpochSeconds::MAX };
+    let slots = usize::from(openings.slots(still_to_come).next().is_some());
+    Reloaded { slots, ..reconciler.finish() }.warn();
+}
+
+/// Counts what is on record as sold, whatever the clock says of it: only what is known to be forgotten is
+/// left out, because its slots are not opened either.
 fn recover(
     store: &dyn Store,
     register: &mut Register,
     inventory: &Inventory,
-    now: EpochSeconds,
-) -> Result<Recovered, StoreError> {
+) -> Result<(Recovered, Vec<Claim>), StoreError> {
     let mut recovered = store.recover()?;
-    // What is over need not be known any more.
-    recovered.sold.retain(|claim| claim.start_sec.saturating_add(i64::from(claim.duration_sec)) >= now);
-    inventory.restore(&indexed(register, &recovered.sold));
-    Ok(recovered)
-}
-
-impl Calendar {
-    /// Opens single slots however far ahead, and recurring ones within the horizon.
-    fn open(openings: Arc<Openings>, inventory: &Inventory, now: EpochSeconds, horizon_sec: i64) -> Self {
-        let edition = Edition::default();
-        Self::begin(edition, openings, now, horizon_sec, |openings, from, until| {
-            // A new inventory is of the first edition.
-            let _ = inventory.open(edition, openings, from, until);
-        })
+    if let Some(until) = recovered.slots_forgotten_until {
+        inventory.retire(until);
     }
-
-    /// Lays the same ready for an edition to come.
-    pub(super) fn stage(
-        &self,
-        next: Edition,
-        openings: Arc<Openings>,
-        inventory: &Inventory,
-        now: EpochSeconds,
-        horizon_sec: i64,
-    ) -> Self {
-        Self::begin(next, openings, now, horizon_sec, |openings, from, until| {
-            inventory.stage(self.edition, next, openings, from, until);
-        })
-    }
-
-    fn begin(
-        edition: Edition,
-        openings: Arc<Openings>,
-        now: EpochSeconds,
-        horizon_sec: i64,
-        open: impl Fn(&mut dyn Iterator<Item = Cow<'_, Opening>>, EpochSeconds, EpochSeconds),
-    ) -> Self {
-        let from = now.saturating_sub(MAX_DURATION_SEC);
-        let opened_until = now.saturating_add(horizon_sec);
-        open(&mut openings.single().map(Cow::Owned), from, EpochSeconds::MAX);
-        open(&mut openings.repeated().iter().map(Cow::Borrowed), from, opened_until);
-        Self { edition, openings, opened_until }
-    }
-
-    fn extend(&mut self, inventory: &Inventory, until: EpochSeconds) -> usize {
-        let from = self.opened_until;
-        self.opened_until = from.max(until);
-        // This is the calendar on sale for as long as it is in hand, so no slot is further.
-        inventory.open(self.edition, self.openings.repeated(), from, until).unwrap_or_default()
-    }
+    let sold = indexed(register, &std::mem::take(&mut recovered.sold));
+    inventory.restore(&sold);
+    Ok((recovered, sold))
 }

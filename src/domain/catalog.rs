@@ -168,6 +168,13 @@ impl Register {
         ix
     }
 
+    /// Every service that has an index, with the ids of its merchant and its own, in no order.
+    pub fn services(&self) -> impl Iterator<Item = (ServiceIx, &str, &str)> {
+        self.services.iter().flat_map(|(merchant_id, services)| {
+            services.iter().map(move |(service_id, ix)| (*ix, merchant_id.as_str(), service_id.as_str()))
+        })
+    }
+
     /// The index of a ticket type; a new one gets the next, as long as there is one.
     pub fn ticket(&mut self, service: ServiceIx, ticket_id: &str) -> Option<TicketIx> {
         let known = &mut self.tickets[service.0 as usize];

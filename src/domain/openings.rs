@@ -3,14 +3,14 @@
 use std::{
     borrow::{Borrow, Cow},
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, HashMap},
     ops::Range,
 };
 
 use smallvec::SmallVec;
 
 use super::{
-    catalog::Service,
+    catalog::{Service, ServiceIx},
     order::EpochSeconds,
     slot::{Opening, Pool, Slot, SlotKey, SlotTerms, Viewer},
 };
@@ -24,6 +24,8 @@ use singles::{Single, Singles};
 pub struct Openings {
     singles: Singles,
     repeated: Vec<Opening>,
+    /// Where the repeated ones of a service and length are among them.
+    repeated_of: HashMap<(ServiceIx, u32), Vec<usize>>,
 }
 
 /// Which slots to go through.
@@ -69,7 +71,29 @@ impl Openings {
         // Openings of one slot stay as in the feed.
         all.sort_by_key(|opening| (opening.recurrence.is_some(), single(opening)));
         let repeated = all.split_off(all.partition_point(|opening| single(opening).is_some()));
-        Self { singles: Singles::new(all), repeated }
+        let mut repeated_of = HashMap::<_, Vec<usize>>::new();
+        for (at, opening) in repeated.iter().enumerate() {
+            repeated_of.entry((opening.first.service, opening.first.duration_sec)).or_default().push(at);
+        }
+        Self { singles: Singles::new(all), repeated, repeated_of }
+    }
+
+    /// A slot that they open, single ones whenever it is and repeated ones if it starts before that
+    /// second, as it is when it has nothing left; `None` where they do not open it.
+    #[must_use]
+    pub fn nothing_left(&self, key: SlotKey, repeated_until: EpochSeconds) -> Option<Slot> {
+        let repeated = self.repeated_of.get(&(key.service, key.duration_sec)).map_or(&[][..], Vec::as_slice);
+        let is_of_slot = |opening: &&Opening| {
+            let end = key.start_sec.saturating_add(1).min(repeated_until);
+            opening.starts(key.start_sec, end).next().is_some()
+        };
+        let repeated = repeated.iter().map(|&at| &self.repeated[at]).filter(is_of_slot).map(Cow::Borrowed);
+        let mut slot = Slot::default();
+        for opening in self.singles.of(key).map(|single| Cow::Owned(single.unpacked())).chain(repeated) {
+            let (_, terms) = opening.occurrence(key.start_sec);
+            slot.open(Pool { allotment: 0, ..opening.pool }, &terms);
+        }
+        slot.is_open().then_some(slot)
     }
 
     /// Those that open one slot each, in the order of their slots.

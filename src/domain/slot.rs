@@ -16,9 +16,11 @@ use super::{
     order::EpochSeconds,
 };
 
+mod hold_span;
 mod packing;
 mod pools;
 
+pub use hold_span::HoldSpan;
 use pools::Pools;
 
 /// The longest slot the feeds know: a day.
@@ -218,13 +220,13 @@ pub struct Claim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CartKey(pub [u8; 16]);
 
-/// Spots kept for a cart until a moment.
+/// Spots kept for a cart for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Hold {
     cart: CartKey,
     ticket: Claimed,
     count: u32,
-    expires_sec: EpochSeconds,
+    span: HoldSpan,
 }
 
 /// The number of a catalogue; a later one is greater.
@@ -441,15 +443,15 @@ impl Slot {
         });
     }
 
-    /// Keeps spots for a cart until `expires_sec`.
-    pub fn hold(&mut self, cart: CartKey, ticket: Claimed, count: u32, expires_sec: EpochSeconds) {
-        self.change_ledger(|ledger| ledger.holds.push(Hold { cart, ticket, count, expires_sec }));
+    /// Keeps spots for a cart for so long.
+    pub fn hold(&mut self, cart: CartKey, ticket: Claimed, count: u32, span: HoldSpan) {
+        self.change_ledger(|ledger| ledger.holds.push(Hold { cart, ticket, count, span }));
     }
 
     /// Ends the holds of a cart, and every hold that has expired by `now`.
     pub fn release_holds(&mut self, cart: CartKey, now: EpochSeconds) {
         if self.ledger().is_some_and(|ledger| !ledger.holds.is_empty()) {
-            let goes_on = |hold: &Hold| hold.cart != cart && now < hold.expires_sec;
+            let goes_on = |hold: &Hold| hold.cart != cart && hold.span.is_on(now);
             self.change_ledger(|ledger| ledger.holds.retain(goes_on));
         }
     }
@@ -459,7 +461,7 @@ impl Slot {
         let held = ledger
             .holds
             .iter()
-            .filter(|hold| viewer.now < hold.expires_sec && viewer.cart != Some(hold.cart))
+            .filter(|hold| hold.span.is_on(viewer.now) && viewer.cart != Some(hold.cart))
             .map(|hold| (hold.ticket, hold.count));
         self.drawn(service, pool, ledger.sold.iter().copied().chain(held))
     }

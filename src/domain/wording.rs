@@ -30,7 +30,7 @@ pub(super) fn listed(faults: impl IntoIterator<Item = String>) -> Vec<String> {
 
 /// A moment for people and for programs: `2026-01-16 10:00:00 UTC (second 1768557600)`. A moment
 /// beyond the year 9999 is a number of seconds only.
-pub(super) fn moment(second: EpochSeconds) -> String {
+pub(crate) fn moment(second: EpochSeconds) -> String {
     const DAY: i64 = 24 * 60 * 60;
     let Some((year, month, day)) = date(second.div_euclid(DAY)) else { return format!("second {second}") };
     let time = second.rem_euclid(DAY);

@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use crate::domain::{
     catalog::CartHold,
     order::EpochSeconds,
-    slot::{CartKey, SlotKey},
+    slot::{CartKey, HoldSpan, SlotKey},
 };
 
 /// Expired carts are swept out whenever there are twice as many carts as after the last sweep, and
@@ -23,8 +23,8 @@ const FIRST_SWEEP: usize = 1024;
 pub(super) struct Cart {
     /// The slots, one entry for each claim.
     pub(super) slots: Vec<SlotKey>,
-    /// When the hold ends.
-    pub(super) expires_sec: EpochSeconds,
+    /// How long the hold lasts.
+    pub(super) span: HoldSpan,
     /// How often the hold has been replaced or let go.
     pub(super) changes: u64,
     renewals: Renewals,
@@ -71,7 +71,7 @@ impl Renewals {
 impl Cart {
     /// Whether it holds anything.
     pub(super) fn holds_at(&self, now: EpochSeconds) -> bool {
-        !self.slots.is_empty() && now < self.expires_sec
+        !self.slots.is_empty() && self.span.is_on(now)
     }
 
     /// The second until which the cart may hold what it asks for now; `None` if its time for holds is
@@ -81,8 +81,8 @@ impl Cart {
     }
 
     /// Holds these slots from now on, and no others.
-    pub(super) fn replace(&mut self, slots: Vec<SlotKey>, expires_sec: EpochSeconds) {
-        self.expires_sec = expires_sec;
+    pub(super) fn replace(&mut self, slots: Vec<SlotKey>, span: HoldSpan) {
+        self.span = span;
         self.changes += 1;
         self.slots = slots;
     }
@@ -141,11 +141,14 @@ impl Carts {
         self.carts.remove_if_mut(&cart, |_, cart| left_alone(cart).is_some_and(|cart| cart.is_over(now)));
     }
 
+    /// All carts at this moment, in no order.
+    pub(super) fn keys(&self) -> Vec<CartKey> {
+        self.carts.iter().map(|cart| *cart.key()).collect()
+    }
+
     /// Number of carts whose hold has not ended. One that somebody is at counts: it is not waited for.
     pub(super) fn holding(&self, now: EpochSeconds) -> usize {
-        let holds = |cart: &Mutex<Cart>| {
-            cart.try_lock().map_or(true, |cart| !cart.slots.is_empty() && now < cart.expires_sec)
-        };
+        let holds = |cart: &Mutex<Cart>| cart.try_lock().map_or(true, |cart| cart.holds_at(now));
         self.carts.iter().filter(|cart| holds(cart)).count()
     }
 

@@ -254,6 +254,28 @@ fn slots_that_are_over_are_forgotten() {
     assert!(!river.inventory.is_empty());
 }
 
+/// The opening of a slot and what was sold of it are forgotten together, whoever would open it again.
+#[test]
+fn a_slot_that_is_forgotten_is_never_opened_again() {
+    let river = River::with(&[5, 5, 5]);
+    let (gone, next) = (river.keys[0], FIRST.next());
+    let sold = |key| Claim { slot: key, ticket: Claimed::Appointment, count: 5 };
+    river.inventory.restore(&[sold(gone), sold(river.keys[1])]);
+    assert_eq!(river.inventory.retire(river.keys[1].end_sec()), 1);
+    // The clock that said so has been set back since.
+    assert_eq!(river.inventory.retire(NOW - HOUR), 0);
+    assert_eq!(river.inventory.forgotten_until(), river.keys[1].end_sec());
+
+    let all: Vec<Opening> = river.keys.iter().map(|&key| editions::opening(key, 5)).collect();
+    assert_eq!(river.inventory.open(FIRST, &all[..1], 0, EpochSeconds::MAX), Ok(0));
+    river.inventory.stage(FIRST, next, &all, 0, EpochSeconds::MAX);
+    river.inventory.restore(&[sold(gone)]);
+    river.inventory.turn(next, |_, _| {});
+    assert_eq!(river.inventory.look_at(next, gone, Slot::sold), Ok(None));
+    assert_eq!(river.inventory.look_at(next, river.keys[1], Slot::sold), Ok(Some(5)));
+    assert_eq!(river.inventory.len(), 2);
+}
+
 /// Holds a spot for as many carts as are numbered.
 fn hold_for(river: &River, carts: std::ops::Range<u32>, now: EpochSeconds, expires_sec: EpochSeconds) {
     for number in carts {

@@ -112,15 +112,6 @@ pub(super) fn log_warnings(loaded: &Loaded) {
     }
 }
 
-fn log_reloaded(reloaded: &Reloaded) {
-    let Reloaded { services, slots, withdrawn, oversold, oversold_slots } = reloaded;
-    if *oversold > 0 {
-        let examples = oversold_slots.join("; ");
-        tracing::warn!(
-            slots = oversold,
-            examples,
-            "more is sold of some slots than the catalogue now gives them"
-        );
-    }
+fn log_reloaded(Reloaded { services, slots, withdrawn, .. }: &Reloaded) {
     tracing::info!(services, slots, withdrawn_with_sales = withdrawn, "another catalogue is on sale");
 }

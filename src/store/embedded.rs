@@ -9,7 +9,7 @@
 //! | `o` name | the key of the order of that name; the name follows from the token and is the order's id |
 //! | `i` name | a payment intent whose end is not on record |
 //! | `p` name, attempt | a payment that ended without an order |
-//! | `m` … | the store's secret, its format, the prices last served, the tally |
+//! | `m` … | the store's secret, its format, the prices last served, up to when slots are forgotten, the tally |
 //!
 //! So a user's list stands together and is read from one end to the other, however many other orders
 //! there are. A token or an id takes two looks, a new token one. Spots sold are not stored: they are the

@@ -13,7 +13,7 @@ use super::{
     names::{self, Name, Names},
     record,
 };
-use crate::domain::order::{Order, OrderId};
+use crate::domain::order::{EpochSeconds, Order, OrderId};
 
 /// Keeps orders in memory only.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ struct Shelves {
     by_user: HashMap<String, Vec<Name>>,
     failed_attempts: HashMap<String, u32>,
     prices: PriceBook,
+    slots_forgotten_until: Option<EpochSeconds>,
 }
 
 impl Default for MemoryStore {
@@ -59,6 +60,9 @@ impl MemoryStore {
                 *shelves.failed_attempts.entry(attempt.intent.token).or_default() += 1;
             }
             Change::Prices(prices) => shelves.prices = prices,
+            Change::SlotsForgotten(until) => {
+                shelves.slots_forgotten_until = shelves.slots_forgotten_until.max(Some(until));
+            }
         }
     }
 }
@@ -119,6 +123,8 @@ impl Store for MemoryStore {
             sold: sold.into_claims(),
             pending: Vec::new(),
             prices: shelves.prices.clone(),
+            newest_order_sec: shelves.orders.values().map(|placed| placed.created_sec).max(),
+            slots_forgotten_until: shelves.slots_forgotten_until,
         })
     }
 

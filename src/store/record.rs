@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::money::{Currency, Money},
-    domain::order::{Order, OrderId},
+    domain::order::{EpochSeconds, Order, OrderId},
     wire::{from_proto, proto::store as wire, to_proto},
 };
 
@@ -68,12 +68,13 @@ pub fn decode_order_if(bytes: &[u8], may_see: MaySee<'_>) -> Result<Option<Order
     Ok(may_see(provenance).then_some(order))
 }
 
-/// The spots that an order takes.
+/// When an order was created, and the spots that it takes.
 ///
 /// # Errors
 /// [`StoreError::Unreadable`].
-pub fn decode_claims(bytes: &[u8]) -> Result<Vec<NamedClaim>, StoreError> {
-    decode::<wire::OrderClaims>(bytes)?.claim.into_iter().map(decode_claim).collect()
+pub fn decode_claims(bytes: &[u8]) -> Result<(EpochSeconds, Vec<NamedClaim>), StoreError> {
+    let wire::OrderClaims { created_sec, claim } = decode(bytes)?;
+    Ok((created_sec, claim.into_iter().map(decode_claim).collect::<Result<_, _>>()?))
 }
 
 /// The record of a payment that is about to be asked for.
@@ -113,6 +114,20 @@ pub fn decode_prices(bytes: &[u8]) -> Result<PriceBook, StoreError> {
     let book = decode::<wire::PriceBook>(bytes)?;
     let entries = book.entry.into_iter().map(decode_price).collect::<Result<_, _>>()?;
     Ok(PriceBook { entries })
+}
+
+/// The record of the second up to which slots are forgotten.
+#[must_use]
+pub fn encode_slots_forgotten(until_sec: EpochSeconds) -> Vec<u8> {
+    wire::SlotsForgotten { until_sec }.encode_to_vec()
+}
+
+/// The second up to which slots are forgotten.
+///
+/// # Errors
+/// [`StoreError::Unreadable`].
+pub fn decode_slots_forgotten(bytes: &[u8]) -> Result<EpochSeconds, StoreError> {
+    Ok(decode::<wire::SlotsForgotten>(bytes)?.until_sec)
 }
 
 fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, StoreError> {
@@ -244,7 +259,7 @@ mod tests {
         };
         let mut bytes = encode_order(&placed);
         number_order(&mut bytes, u64::MAX);
-        assert_eq!(decode_claims(&bytes), Ok(placed.claims));
+        assert_eq!(decode_claims(&bytes), Ok((placed.created_sec, placed.claims)));
         assert_eq!(decode_order_if(&bytes, &|_| true), Ok(Some(*placed.order)));
     }
 

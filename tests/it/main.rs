@@ -16,6 +16,7 @@ mod support;
 mod words;
 
 mod check;
+mod clock;
 mod create;
 mod feeds;
 mod holds;

@@ -26,6 +26,8 @@ type Slots = &'static [(i64, i64, &'static [&'static str])];
 
 const ADULTS: Tickets = &[("adult", 10)];
 const ADULTS_AND_YOUTHS: Tickets = &[("adult", 10), ("youth", 6)];
+/// The slot at ten in reports.
+const TEN_O_CLOCK: &str = "harbour/tour at 2026-01-16 10:00:00 UTC (second 1768557600) for 3600 s";
 const TEN_SPOTS: Slots = &[(10, 10, &[])];
 
 /// A catalogue of a harbour with one service: a tour, carts held for ten minutes.
@@ -160,14 +162,31 @@ async fn a_catalogue_with_mistakes_changes_nothing_and_all_of_them_are_told() {
     assert_eq!(open(&server, adults(1)).await, 16);
 }
 
+/// A caller may have read the price of a feed that was in force before some without it.
+#[tokio::test]
+async fn a_price_that_was_gone_for_a_while_is_remembered() {
+    const YOUTHS: Tickets = &[("youth", 6)];
+    let harbour = Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS);
+    let server = harbour.open().await;
+    let told = "CAN_FULFILL 10 USD12000000 PRICE_INCREASE adult=USD12000000";
+    for absent in [YOUTHS, &[]] {
+        harbour.reload(&server, absent, if absent.is_empty() { &[] } else { TEN_SPOTS }).await;
+        harbour.reload(&server, absent, if absent.is_empty() { &[] } else { TEN_SPOTS }).await;
+        harbour.reload(&server, &[("adult", 12)], TEN_SPOTS).await;
+        assert_eq!(verdict(&server, adults(1)).await, told, "gone: {absent:?}");
+        harbour.reload(&server, ADULTS, TEN_SPOTS).await;
+    }
+}
+
 #[tokio::test]
 async fn an_allotment_may_fall_below_what_is_sold_and_then_sells_nothing_more() {
     let harbour = Harbour::new(ADULTS, TEN_SPOTS);
     let server = harbour.open().await;
     assert!(buy(&server, "token", adults(6)).await);
     let reloaded = harbour.reload(&server, ADULTS, &[(10, 4, &[])]).await;
-    let slot = format!("harbour/tour from {} for 3600 s", tomorrow_at(10, 0));
-    let oversold = Reloaded { services: 1, slots: 1, oversold: 1, oversold_slots: vec![slot], withdrawn: 0 };
+    let slot = TEN_O_CLOCK.to_owned();
+    let oversold =
+        Reloaded { services: 1, slots: 1, oversold: 1, oversold_slots: vec![slot], ..Reloaded::default() };
     assert_eq!(reloaded, oversold);
     assert_eq!(open(&server, adults(1)).await, 0);
     assert!(!buy(&server, "more", adults(1)).await);
@@ -206,10 +225,13 @@ async fn what_vanishes_is_not_sold_and_keeps_count_until_it_comes_back() {
 
     let reloaded = harbour.reload(&server, ADULTS, &[(12, 10, &[])]).await;
     assert_eq!((reloaded.slots, reloaded.withdrawn), (1, 1));
+    assert_eq!((reloaded.withdrawn_services, reloaded.unknown_merchants), (0, 0));
+    assert_eq!(reloaded.withdrawn_slots, [TEN_O_CLOCK]);
     assert_eq!(verdict(&server, adults(1)).await, "SLOT_UNAVAILABLE", "a slot that has gone");
     assert_eq!(open(&server, tour(12, &[("adult", 1)], 10)).await, 10, "a slot that has come");
     let reloaded = harbour.reload(&server, &[], &[]).await;
     assert_eq!((reloaded.services, reloaded.slots, reloaded.withdrawn), (0, 0, 1));
+    assert_eq!((reloaded.withdrawn_services, reloaded.unknown_merchants), (1, 0));
     assert_eq!(verdict(&server, adults(1)).await, "SLOT_UNAVAILABLE", "a service that has gone");
     harbour.reload(&server, ADULTS_AND_YOUTHS, TEN_SPOTS).await;
     assert_eq!(open(&server, youths(1)).await, 5, "all is back");

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::{
     fixtures::{ADULT, BALCONY, HOUR, House, NOW, SEAT, STALLS, START, cart, cents, line, ticket_type},
-    slot::{Pool, PoolTickets},
+    slot::{HoldSpan, Pool, PoolTickets},
 };
 
 /// What somebody without a cart can be sold of the slot of a service at [`START`].
@@ -29,7 +29,7 @@ fn what_is_sold_and_what_carts_hold_is_gone() {
     let mut house = House::new();
     house.slot("concert", START).take(Claimed::Ticket(STALLS), 3);
     assert_eq!(open(&house, "concert"), 5, "of the hall");
-    house.slot("concert", START).hold(cart(1), Claimed::Ticket(BALCONY), 4, NOW + 60);
+    house.slot("concert", START).hold(cart(1), Claimed::Ticket(BALCONY), 4, HoldSpan::new(NOW, NOW + 60));
     assert_eq!(open(&house, "concert"), 1);
     house.viewer.now = NOW + 60;
     assert_eq!(open(&house, "concert"), 5, "the hold has expired");

@@ -9,7 +9,7 @@ use crate::domain::{
         ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents, dollars,
     },
     order::{EpochSeconds, OrderedTickets},
-    slot::{Pool, PoolTickets, SlotTerms},
+    slot::{HoldSpan, Pool, PoolTickets, SlotTerms},
 };
 
 /// The services and ticket types of the town that a test may order.
@@ -83,7 +83,7 @@ impl Town {
             let slot = house.slot(gone.service, gone.start_sec);
             match gone.held_by {
                 None => slot.take(claimed, gone.count),
-                Some(owner) => slot.hold(cart(owner), claimed, gone.count, NOW + 1),
+                Some(owner) => slot.hold(cart(owner), claimed, gone.count, HoldSpan::new(NOW, NOW + 1)),
             }
         }
         house

@@ -10,7 +10,7 @@ use crate::domain::{
         dollars, line, price_tag, ticket_type, tickets,
     },
     order::{EpochSeconds, IntakeAnswer},
-    slot::{Pool, PoolTickets, SlotTerms},
+    slot::{HoldSpan, Pool, PoolTickets, SlotTerms},
 };
 
 /// What holds of every answer, whatever was asked.
@@ -347,7 +347,7 @@ fn what_was_sold_before_is_gone() {
 fn a_hold_is_free_to_its_cart_and_taken_to_others_until_it_expires() {
     let seat = Claimed::Ticket(SEAT);
     let mut house = House::new();
-    house.slot("raft", START).hold(cart(1), seat, 4, NOW + 600);
+    house.slot("raft", START).hold(cart(1), seat, 4, HoldSpan::new(NOW, NOW + 600));
     let two = line("raft", &[("seat", 2)], 15_000);
     for (now, owner, spots_open) in [
         (NOW, None, 1),

@@ -84,6 +84,21 @@ impl Singles {
         })
     }
 
+    /// Those that open this slot.
+    pub(super) fn of(&self, slot: SlotKey) -> impl Iterator<Item = Single<'_>> {
+        // The run that has it, if one does, is the last that begins no later.
+        let after = self.runs.partition_point(|run| run.first <= slot);
+        let found = after.checked_sub(1).and_then(|at| Some((at, self.runs[at].later_sec(slot)?)));
+        let rows = found.map_or(&[][..], |(at, later_sec)| {
+            let end = self.runs.get(at + 1).map_or(self.rows.len(), |run| run.begin);
+            let rows = &self.rows[self.runs[at].begin..end];
+            let begin = rows.partition_point(|row| row.later_sec < later_sec);
+            let same = rows[begin..].partition_point(|row| row.later_sec == later_sec);
+            &rows[begin..begin + same]
+        });
+        rows.iter().map(move |row| Single { slot, kind: &self.kinds[row.kind as usize] })
+    }
+
     /// How many slots they open.
     pub(super) fn slots(&self) -> usize {
         let mut last = None;
@@ -187,6 +202,14 @@ mod tests {
             let mut slots: Vec<SlotKey> = openings.iter().map(|opening| opening.first).collect();
             slots.dedup();
             prop_assert_eq!(singles.slots(), slots.len());
+            for slot in slots {
+                let of_slot: Vec<_> = singles.of(slot).map(Single::unpacked).collect();
+                let expected: Vec<_> = openings.iter().filter(|it| it.first == slot).cloned().collect();
+                prop_assert_eq!(of_slot, expected);
+                let other = SlotKey { start_sec: slot.start_sec.wrapping_add(1), ..slot };
+                let is_there = openings.iter().any(|opening| opening.first == other);
+                prop_assert_eq!(singles.of(other).next().is_some(), is_there);
+            }
             prop_assert_eq!(unpacked(&singles), openings);
         }
     }

@@ -200,8 +200,8 @@ fn spots_open_are_those_that_the_tickets_could_get_together() {
 fn a_hold_counts_for_everyone_but_its_owner_until_it_expires() {
     let house = House::new();
     let mut slot = slot(&[(PoolTickets::All, 5)]);
-    slot.hold(cart(1), Claimed::Ticket(ADULT), 2, NOW + 60);
-    slot.hold(cart(2), Claimed::Appointment, 1, NOW + 90);
+    slot.hold(cart(1), Claimed::Ticket(ADULT), 2, HoldSpan::new(NOW, NOW + 60));
+    slot.hold(cart(2), Claimed::Appointment, 1, HoldSpan::new(NOW, NOW + 90));
     for (now, owner, expected) in [
         (NOW, None, 2),
         (NOW, Some(cart(3)), 2),
@@ -224,10 +224,10 @@ fn releasing_ends_the_holds_of_one_cart_and_the_expired_ones() {
     let museum = house.service("museum");
     let mut slot = slot(&[(PoolTickets::All, 9)]);
     for (owner, count, expires_sec) in [(1, 1, NOW + 60), (1, 1, NOW + 99), (2, 2, NOW), (3, 4, NOW + 1)] {
-        slot.hold(cart(owner), Claimed::Ticket(ADULT), count, expires_sec);
+        slot.hold(cart(owner), Claimed::Ticket(ADULT), count, HoldSpan::new(NOW - 100, expires_sec));
     }
     slot.release_holds(cart(1), NOW);
-    let before_all_expired = Viewer { now: i64::MIN, cart: None };
+    let before_all_expired = Viewer { now: NOW - 1, cart: None };
     let left: Vec<u32> = slot.left(museum, before_all_expired).map(|(_, left)| left).collect();
     assert_eq!(left, [5], "only the third cart's hold is left");
 }
@@ -253,7 +253,7 @@ fn an_oversold_pool_has_nothing_left_and_does_not_underflow() {
     slot.take(Claimed::Ticket(ADULT), u32::MAX);
     slot.take(Claimed::Ticket(ADULT), u32::MAX);
     slot.take(Claimed::Ticket(CHILD), u32::MAX);
-    slot.hold(cart(1), Claimed::Appointment, u32::MAX, i64::MAX);
+    slot.hold(cart(1), Claimed::Appointment, u32::MAX, HoldSpan::new(NOW, i64::MAX));
     assert_eq!(slot.spots_open(house.service("museum"), &[Claimed::Ticket(ADULT)], STRANGER), 0);
 }
 
@@ -392,7 +392,7 @@ fn a_slot_is_oversold_where_more_is_sold_than_a_pool_has() {
     let house = House::new();
     let concert = house.service("concert");
     let mut slot = slot(&[(STALLS_ONLY, 4), (PoolTickets::All, 5)]);
-    slot.hold(cart(1), Claimed::Ticket(STALLS), 9, NOW + 60);
+    slot.hold(cart(1), Claimed::Ticket(STALLS), 9, HoldSpan::new(NOW, NOW + 60));
     for (sold, expected) in [(STALLS, false), (BALCONY, false), (STALLS, false), (STALLS, true)] {
         slot.take(Claimed::Ticket(sold), if sold == STALLS { 2 } else { 1 });
         assert_eq!(slot.is_oversold(concert), expected, "{slot:?}");

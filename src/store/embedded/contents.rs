@@ -11,6 +11,7 @@ use std::{
 use fjall::{Keyspace, UserValue};
 
 use super::{Tally, keys, opening::damaged, opening::refused};
+use crate::domain::order::EpochSeconds;
 use crate::store::{PaymentIntent, PriceBook, Recovered, Sold, StoreError, record};
 
 /// All records, as far as they are needed to go on.
@@ -56,6 +57,8 @@ struct Part {
     sold: Sold,
     pending: Vec<PaymentIntent>,
     prices: PriceBook,
+    newest_order_sec: Option<EpochSeconds>,
+    slots_forgotten_until: Option<EpochSeconds>,
 }
 
 impl Part {
@@ -77,18 +80,32 @@ impl Part {
         if key.starts_with(&keys::USERS) {
             self.orders += 1;
             self.last_sequence = keys::sequence_of(key).unwrap_or_default().max(self.last_sequence);
-            self.sold.add(record::decode_claims(value)?);
+            let (created_sec, claims) = record::decode_claims(value)?;
+            self.newest_order_sec = self.newest_order_sec.max(Some(created_sec));
+            self.sold.add(claims);
         } else if key.starts_with(&keys::INTENTS) {
             self.pending.push(record::decode_intent(value)?);
         } else if key == keys::PRICES {
             self.prices = record::decode_prices(value)?;
+        } else if key == keys::SLOTS_FORGOTTEN {
+            self.slots_forgotten_until = Some(record::decode_slots_forgotten(value)?);
         }
         Ok(())
     }
 
     /// What these records and others come to together.
     fn with(mut self, other: Self) -> Self {
-        let Self { tally, on_record, last_sequence, orders, sold, pending, prices } = other;
+        let Self {
+            tally,
+            on_record,
+            last_sequence,
+            orders,
+            sold,
+            pending,
+            prices,
+            newest_order_sec,
+            slots_forgotten_until,
+        } = other;
         self.tally.add(tally);
         self.on_record = self.on_record.or(on_record);
         self.last_sequence = self.last_sequence.max(last_sequence);
@@ -96,18 +113,31 @@ impl Part {
         self.sold.add(sold.into_claims());
         self.pending.extend(pending);
         self.prices.entries.extend(prices.entries);
+        self.newest_order_sec = self.newest_order_sec.max(newest_order_sec);
+        self.slots_forgotten_until = self.slots_forgotten_until.max(slots_forgotten_until);
         self
     }
 
     /// All records, if they are those of the tally that was written with them.
     fn into_contents(self) -> Result<Contents, StoreError> {
-        let Self { mut tally, on_record, last_sequence, orders, sold, pending, prices } = self;
+        let Self {
+            mut tally,
+            on_record,
+            last_sequence,
+            orders,
+            sold,
+            pending,
+            prices,
+            newest_order_sec,
+            slots_forgotten_until,
+        } = self;
         if !on_record.is_some_and(|on_record| tally.go_on_from(&on_record)) {
             return Err(damaged(
                 "records are missing, are not what was written, or are back though they were removed",
             ));
         }
-        let recovered = Recovered { orders, sold: sold.into_claims(), pending, prices };
+        let sold = sold.into_claims();
+        let recovered = Recovered { orders, sold, pending, prices, newest_order_sec, slots_forgotten_until };
         Ok(Contents { tally, last_sequence, recovered })
     }
 }

@@ -34,6 +34,10 @@ impl Entry {
             Change::Prices(book) => {
                 Self::Other { key: keys::PRICES.to_vec(), record: record::encode_prices(book), ends: None }
             }
+            Change::SlotsForgotten(until) => {
+                let record = record::encode_slots_forgotten(*until);
+                Self::Other { key: keys::SLOTS_FORGOTTEN.to_vec(), record, ends: None }
+            }
         }
     }
 

@@ -12,6 +12,7 @@ const ENDED_PAYMENTS: [u8; 1] = *b"p";
 pub(super) const FORMAT: &[u8] = b"mformat";
 pub(super) const SECRET: &[u8] = b"msecret";
 pub(super) const PRICES: &[u8] = b"mprices";
+pub(super) const SLOTS_FORGOTTEN: &[u8] = b"mslots-forgotten";
 pub(super) const TALLY: &[u8] = b"mtally";
 
 /// Bytes with which the names of one piece begin.
@@ -31,7 +32,7 @@ pub(super) fn pieces() -> impl Iterator<Item = Piece> {
 
 /// Whether a record of this key is never removed or replaced.
 pub(super) fn is_lasting(key: &[u8]) -> bool {
-    !key.starts_with(&INTENTS) && key != PRICES
+    !key.starts_with(&INTENTS) && key != PRICES && key != SLOTS_FORGOTTEN
 }
 
 /// Where it stands which place an order has.
@@ -82,7 +83,8 @@ mod tests {
         let of_names = [0, 1, 15, 16, 127, 128, 240, 255].map(name).into_iter().flat_map(|name| {
             [order(&name), user(&name), user_order(&name, 1), intent(&name), ended_payment(&name, 1)]
         });
-        let others = [FORMAT, SECRET, PRICES, TALLY, b"", b"o", b"u", b"\xff\xff"].map(<[u8]>::to_vec);
+        let others = [FORMAT, SECRET, PRICES, SLOTS_FORGOTTEN, TALLY, b"", b"o", b"u", b"\xff\xff"]
+            .map(<[u8]>::to_vec);
         for key in of_names.chain(others) {
             let is_in = |(from, to): &Piece| {
                 let bounds = (from.as_ref().map(<[u8; 2]>::as_slice), to.as_ref().map(<[u8; 2]>::as_slice));

@@ -257,6 +257,24 @@ async fn the_prices_last_served_are_remembered() {
 }
 
 #[tokio::test]
+async fn up_to_when_slots_are_forgotten_and_when_the_newest_order_was_created_is_on_record() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let (first, _) = recovered(&store);
+    assert_eq!((first.slots_forgotten_until, first.newest_order_sec), (None, None));
+    for (token, created_sec) in [("one", 700), ("two", 900), ("three", 800)] {
+        let order = PlacedOrder { created_sec, ..placed(&store, token, "ada") };
+        store.commit(Change::Order(Arc::new(order))).await.unwrap();
+    }
+    for until in [100, 200] {
+        store.commit(Change::SlotsForgotten(until)).await.unwrap();
+    }
+    drop(store);
+    let (again, _) = recovered(&open(&dir));
+    assert_eq!((again.slots_forgotten_until, again.newest_order_sec), (Some(200), Some(900)));
+}
+
+#[tokio::test]
 async fn a_store_is_open_in_one_process_only() {
     let dir = TempDir::new().unwrap();
     let first = open(&dir);

@@ -190,7 +190,7 @@ impl Store for DyingStore {
         let lie = match &change {
             Change::PaymentIntent(_) => Some(Wrong::Intents),
             Change::Order(_) => Some(Wrong::Orders),
-            Change::PaymentEnded(_) | Change::Prices(_) => None,
+            Change::PaymentEnded(_) | Change::Prices(_) | Change::SlotsForgotten(_) => None,
         };
         if lie.is_some() && lie == self.plan.wrong {
             return Box::pin(std::future::ready(Ok(())));
@@ -199,7 +199,9 @@ impl Store for DyingStore {
             Change::PaymentIntent(_) => (Point::BeforeIntent, Point::AfterIntent),
             Change::Order(placed) if placed.payment.is_some() => (Point::BeforeOrder, Point::AfterOrder),
             Change::PaymentEnded(_) => (Point::BeforeEnd, Point::AfterEnd),
-            Change::Order(_) | Change::Prices(_) => return self.inner.commit(change),
+            Change::Order(_) | Change::Prices(_) | Change::SlotsForgotten(_) => {
+                return self.inner.commit(change);
+            }
         };
         self.plan.pass(before);
         let (plan, committed) = (self.plan.clone(), self.inner.commit(change));

@@ -8,12 +8,13 @@ use crate::tests::seeds::seeds;
 /// Contents, with what comes in no particular order by its key.
 fn by_key(contents: Contents) -> impl PartialEq + std::fmt::Debug {
     let Contents { tally, last_sequence, recovered } = contents;
-    let Recovered { orders, sold, pending, prices } = recovered;
+    let Recovered { orders, sold, pending, prices, newest_order_sec, slots_forgotten_until } = recovered;
     let claims = sold.len();
     let sold: HashMap<_, _> =
         sold.into_iter().map(|claim| (NamedClaim { count: 0, ..claim.clone() }, claim.count)).collect();
     assert_eq!(sold.len(), claims, "added up");
-    (tally, last_sequence, orders, sold, pending, prices)
+    let times = (newest_order_sec, slots_forgotten_until);
+    (tally, last_sequence, orders, sold, pending, prices, times)
 }
 
 /// A change by chance, and whether it is an order.
@@ -23,10 +24,12 @@ fn any_change(random: &mut fastrand::Rng, store: &EmbeddedStore, number: u32) ->
         0 => (Change::PaymentIntent(intent(&token)), false),
         1 => (Change::PaymentEnded(ended(&token, PaymentOutcome::Declined)), false),
         2 => (prices(number.into()), false),
+        3 => (Change::SlotsForgotten(number.into()), false),
         _ => {
             let user = format!("user-{}", random.u8(..4));
             let claims = vec![NamedClaim { start_sec: random.i64(..3), ..claim(random.u32(1..9)) }];
-            let order = PlacedOrder { claims, ..placed(store, &token, &user) };
+            let created_sec = random.i64(..1_000);
+            let order = PlacedOrder { created_sec, claims, ..placed(store, &token, &user) };
             (Change::Order(Arc::new(order)), true)
         }
     }
