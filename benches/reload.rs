@@ -40,7 +40,7 @@ fn main() {
     let parts = Parts {
         loaded: catalog_files::load(dir.path()).unwrap(),
         store: Arc::new(MemoryStore::default()),
-        payments: Arc::new(SimulatedGateway::default()),
+        payments: Some(Arc::new(SimulatedGateway::default())),
         clock: Arc::new(ManualClock::at(NOW)),
         limits: Limits {
             payment_timeout: Duration::from_secs(1),

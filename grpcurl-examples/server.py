@@ -17,14 +17,14 @@ LISTENING = re.compile(r'"message":"listening","address":"([^"]+)","admin_addres
 
 
 class Server:
-    """A server at a free port, with the sample catalogue and a store that is gone with it."""
+    """A server at a free port, with the sample catalogue, simulated payments, and a store that is gone with it."""
 
     def __init__(self, *words):
         self.log = tempfile.TemporaryFile("w+")
         self.data = tempfile.TemporaryDirectory()
         command = [program(), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--drain-delay", "0s"]
         command += ["--data-dir", self.data.name, "--catalog", str(ROOT / "examples" / "catalog")]
-        command += ["--log-format", "json", *words]
+        command += ["--log-format", "json", "--payments", "simulated", *words]
         try:
             self.process = subprocess.Popen(command, env=clean(), stdin=subprocess.DEVNULL, stderr=self.log)
         except OSError as error:

@@ -53,7 +53,7 @@ pub use reconcile::Reloaded;
 pub use reload::ReloadError;
 
 use figures::Figures;
-use tokens::Tokens;
+use tokens::{TokenGuard, Tokens};
 
 /// What came of an order to be created: the order, or why there is none.
 pub type Created = Result<Box<Order>, OrderFailure>;
@@ -131,9 +131,12 @@ pub struct App {
     /// Who has this in hand may replace what is on sale.
     latest: Arc<tokio::sync::Mutex<Latest>>,
     store: Arc<dyn Store>,
-    payments: Arc<dyn Payments>,
+    /// Who takes money, if anybody does.
+    payments: Option<Arc<dyn Payments>>,
     clock: Arc<dyn Clock>,
     tokens: Tokens,
+    /// The tokens of payments that cannot be settled: they stay locked until a gateway is there again.
+    stuck: Mutex<Vec<TokenGuard>>,
     /// Commands that are at work, with or without somebody who waits for them.
     commands: TaskTracker,
     limits: Limits,

@@ -9,6 +9,7 @@ mod json;
 
 mod prices;
 mod texts;
+mod unheeded;
 
 mod draft;
 mod originals;

@@ -20,6 +20,7 @@ pub mod fees;
 pub mod fulfillability;
 
 pub mod failure;
+pub mod payment;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -155,13 +155,10 @@ async fn load_catalog(config: &Config) -> Result<Loaded, ServeError> {
 /// What the settings ask for.
 fn assemble(config: &Config, loaded: Loaded) -> Result<Parts, ServeError> {
     reload::log_warnings(&loaded);
-    let payments: Arc<dyn Payments> = match config.sales.payments {
-        PaymentsChoice::Simulated => Arc::new(SimulatedGateway::default()),
-    };
     Ok(Parts {
         loaded,
         store: open_store(config)?,
-        payments,
+        payments: gateway(config),
         clock: Arc::new(SystemClock),
         limits: limits(config),
     })
@@ -179,6 +176,18 @@ pub fn at_rest(config: &Config) -> Result<Stock, ServeError> {
     }
     let store = open_store(config)?;
     Ok(Stock::open(loaded, &*store, Arc::new(SystemClock), limits(config).horizon_sec)?)
+}
+
+fn gateway(config: &Config) -> Option<Arc<dyn Payments>> {
+    match config.sales.payments {
+        PaymentsChoice::Off => None,
+        PaymentsChoice::Simulated => {
+            tracing::warn!(
+                "PAYMENTS ARE SIMULATED: NO MONEY IS TAKEN, AND ORDERS ARE CONFIRMED AS PAID; for trying out only"
+            );
+            Some(Arc::new(SimulatedGateway::default()))
+        }
+    }
 }
 
 fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {

@@ -14,12 +14,11 @@ use super::{
 use crate::{
     access::User,
     domain::{
+        catalog::{Catalog, MerchantIx},
         failure::{FailureCause, OrderFailure},
         fulfillability::{self, Assessment, Inquiry, ItemFulfillability, OrderResult, Purpose},
-        money::Money,
-        order::{
-            BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PrepaymentStatus, PriceTag,
-        },
+        order::{BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PrepaymentStatus},
+        payment::{self, Charging, Costs},
         slot::Slot,
     },
     inventory::Reservation,
@@ -139,7 +138,7 @@ impl App {
                 let mut assessment = self.with_past(sale, &keys, slots, |slots| {
                     fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose })
                 });
-                if let Some(failure) = failure(order, &assessment) {
+                if let Some(failure) = failure(order, catalog, merchant, &assessment, self.charging()) {
                     return (Err(failure), Vec::new());
                 }
                 let claims = std::mem::take(&mut assessment.claims);
@@ -191,8 +190,12 @@ impl App {
         plan: &Plan,
     ) -> Result<Option<PaymentAttempt>, NotPaid> {
         let amount = plan.assessment.amount_due;
-        let due = command.order.charged_by_us() && amount != Money::zero(amount.currency());
-        let Some(method) = command.order.method.clone().filter(|_| due) else { return Ok(None) };
+        let due = command.order.charged_by_us() && !amount.is_zero();
+        // An order that asks for a charge is not planned where there is no gateway.
+        let (Some(method), Some(gateway)) = (command.order.method.clone().filter(|_| due), &self.payments)
+        else {
+            return Ok(None);
+        };
         let bill = Bill {
             token: command.token.clone(),
             order: order.clone(),
@@ -201,7 +204,7 @@ impl App {
             claims: plan.claims.clone(),
         };
         // Boxed, because most orders have no use for the room that it takes.
-        Box::pin(self.pay(bill).instrument(info_span!("pay"))).await.map(Some)
+        Box::pin(self.pay(&**gateway, bill).instrument(info_span!("pay"))).await.map(Some)
     }
 }
 
@@ -212,46 +215,23 @@ fn is_repeated(replay: &Replay, fingerprint: Fingerprint, user: Option<&User>) -
 }
 
 /// Why an assessed order is not created, if it is not.
-fn failure(order: &NewOrder, assessment: &Assessment) -> Option<OrderFailure> {
+fn failure(
+    order: &NewOrder,
+    catalog: &Catalog,
+    merchant: MerchantIx,
+    assessment: &Assessment,
+    charging: Charging,
+) -> Option<OrderFailure> {
     let verdict = &assessment.fulfillability;
     if verdict.result != OrderResult::CanFulfill {
         let description = verdict.reason.clone().unwrap_or_default();
         let cause = FailureCause::Unfulfillable(Box::new(verdict.clone()));
         return Some(OrderFailure { cause, description });
     }
-    let (fees, due) = (assessment.fees.total, assessment.amount_due);
-    if !states_fees(order.stated_fees(), fees) {
-        let description = format!("payment_information.fees_and_taxes must be {fees}");
-        return Some(OrderFailure { cause: FailureCause::IncorrectFeeTotal, description });
-    }
-    (order.charged_by_us() && !states_charge(order.stated_price(), fees, due)).then(|| OrderFailure {
-        cause: FailureCause::Payment,
-        description: match due.minus(fees) {
-            Ok(items) if items != due => {
-                format!("payment_information.price must be the items' total, {items}, or {due} with fees")
-            }
-            Ok(_) | Err(_) => format!("payment_information.price must be the items' total, {due}"),
-        },
-    })
-}
-
-/// Whether the price that the caller states for the whole order is what we would charge, with or
-/// without the fees. We charge nothing that the caller did not say; saying nothing is fine, because
-/// the items and the fees have been compared one by one.
-fn states_charge(stated: Option<&PriceTag>, fees: Money, due: Money) -> bool {
-    let Some(stated) = stated else { return true };
-    let with_fees = |stated: Money| stated.plus(fees).is_ok_and(|sum| sum == due);
-    stated.money().map(Money::rounded).is_some_and(|stated| stated == due || with_fees(stated))
-}
-
-/// Whether the caller states the fee total that is due; absent counts as zero.
-fn states_fees(stated: Option<&PriceTag>, due: Money) -> bool {
-    let nothing = Money::zero(due.currency());
-    match stated {
-        None => due == nothing,
-        Some(tag) if tag.micros == 0 && tag.currency_code.is_empty() => due == nothing,
-        Some(tag) => tag.money().is_some_and(|stated| stated.rounded() == due.rounded()),
-    }
+    let services = order.items.iter().filter_map(|item| catalog.service_ix(merchant, &item.service_id));
+    let services = services.map(|service| catalog.service(service));
+    let costs = Costs { fees: &assessment.fees, due: assessment.amount_due };
+    payment::failure(order, services, costs, charging)
 }
 
 /// The order as it goes on record: every item at the price in force, which is the one asked.

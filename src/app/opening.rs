@@ -12,7 +12,7 @@ use super::{
     payment::Unsettled,
     prices,
     reconcile::{Reconciler, Reloaded},
-    tokens::TokenClaim,
+    tokens::{TokenClaim, TokenGuard},
 };
 use crate::{
     catalog_files::Loaded,
@@ -38,8 +38,8 @@ pub struct Parts {
     pub loaded: Loaded,
     /// Where orders are kept.
     pub store: Arc<dyn Store>,
-    /// Who takes the money.
-    pub payments: Arc<dyn Payments>,
+    /// Who takes the money; without anybody, orders that ask us to charge are not created.
+    pub payments: Option<Arc<dyn Payments>>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Limits.
@@ -125,6 +125,7 @@ impl App {
             payments,
             clock,
             tokens: Tokens::default(),
+            stuck: Mutex::default(),
             commands: TaskTracker::new(),
             limits,
             figures: Figures::default(),
@@ -154,9 +155,25 @@ impl App {
         for (intent, claims) in pending {
             let TokenClaim::First(token) = self.tokens.claim(&intent.token) else { continue };
             self.inventory.restore(&claims);
+            let Some(gateway) = self.payments.clone() else {
+                self.leave_open(&intent, token);
+                continue;
+            };
             let app = Arc::clone(self);
-            self.commands.spawn(async move { app.settle(Unsettled { intent, claims, token }).await });
+            let unsettled = Unsettled { intent, claims, token };
+            self.commands.spawn(async move { app.settle(&*gateway, unsettled).await });
         }
+    }
+
+    /// Nobody can be asked what became of a charge, so its spots stay taken and its token locked: it may
+    /// have been captured.
+    fn leave_open(&self, intent: &PaymentIntent, token: TokenGuard) {
+        let order = self.store.order_id(&intent.token);
+        tracing::error!(
+            order_id = order.0,
+            "a payment left open by the last run cannot be undone while payments are off; its spots stay taken"
+        );
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner).push(token);
     }
 }
 

@@ -11,9 +11,10 @@ use crate::{
         failure::{FailureCause, OrderFailure},
         money::Money,
         order::{OrderId, PaymentMethod},
+        payment::Charging,
         slot::Claim,
     },
-    payments::{Charge, ChargeAnswer, ChargeKey, ChargeRefusal, Undone},
+    payments::{Charge, ChargeAnswer, ChargeKey, ChargeRefusal, Payments, Undone},
     store::{Change, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, StoreError},
 };
 
@@ -56,19 +57,29 @@ pub(super) struct Unsettled {
 }
 
 impl App {
+    /// Whether we can charge at all.
+    pub(super) fn charging(&self) -> Charging {
+        if self.payments.is_some() { Charging::Possible } else { Charging::Off }
+    }
+
     /// Charges for an order: the intent goes on record, then the gateway is asked. A charge that
     /// is captured goes on record with its order.
-    pub(super) async fn pay(&self, bill: Bill) -> Result<PaymentAttempt, NotPaid> {
+    pub(super) async fn pay(&self, gateway: &dyn Payments, bill: Bill) -> Result<PaymentAttempt, NotPaid> {
         let Bill { token, order, amount, method, claims } = bill;
         let attempt = self.store.failed_attempts(&token)?.saturating_add(1);
         let charge = Charge { key: ChargeKey::new(&order, attempt), amount, method };
         let intent = PaymentIntent { token, attempt, amount, started_sec: self.now(), claims };
         self.commit(Change::PaymentIntent(intent.clone())).await?;
-        self.charge(intent, charge).await
+        self.charge(gateway, intent, charge).await
     }
 
-    async fn charge(&self, intent: PaymentIntent, charge: Charge) -> Result<PaymentAttempt, NotPaid> {
-        match timeout(self.limits.payment_timeout, self.payments.charge(&charge)).await {
+    async fn charge(
+        &self,
+        gateway: &dyn Payments,
+        intent: PaymentIntent,
+        charge: Charge,
+    ) -> Result<PaymentAttempt, NotPaid> {
+        match timeout(self.limits.payment_timeout, gateway.charge(&charge)).await {
             Ok(ChargeAnswer::Captured(transaction_id)) => {
                 Ok(self.ended(intent, PaymentOutcome::Captured, transaction_id))
             }
@@ -77,36 +88,18 @@ impl App {
                 Err(NotPaid::Failure(failure(refusal)))
             }
             Ok(ChargeAnswer::Unknown(_)) | Err(_) => {
-                let outcome = self.undo(&charge.key).await;
+                let outcome = undo(gateway, &charge.key).await;
                 self.record_end(intent, outcome).await?;
                 Err(NotPaid::Failure(unanswered()))
             }
         }
     }
 
-    /// Makes sure that nothing is taken under a key. Asks until the gateway answers: as long as it
-    /// does not, the order's spots stay taken and its token stays at work.
-    async fn undo(&self, key: &ChargeKey) -> PaymentOutcome {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(UNDO_PAUSE_MIN)
-            .with_max_delay(UNDO_PAUSE_MAX)
-            .without_max_times()
-            .with_jitter();
-        let undone = (|| self.payments.undo(key))
-            .retry(pauses)
-            .notify(|error, pause| tracing::warn!(%error, ?pause, charge = key.0, "undoing a charge is tried again"))
-            .await;
-        match undone {
-            Ok(Undone::Refunded) => PaymentOutcome::Refunded,
-            Ok(Undone::Voided) | Err(_) => PaymentOutcome::Voided,
-        }
-    }
-
     /// Undoes a payment that the last run left open, then gives its spots and its token free.
-    pub(super) async fn settle(&self, unsettled: Unsettled) {
+    pub(super) async fn settle(&self, gateway: &dyn Payments, unsettled: Unsettled) {
         let Unsettled { intent, claims, token } = unsettled;
         let order = self.store.order_id(&intent.token);
-        let outcome = self.undo(&ChargeKey::new(&order, intent.attempt)).await;
+        let outcome = undo(gateway, &ChargeKey::new(&order, intent.attempt)).await;
         match self.record_end(intent, outcome).await {
             Ok(()) => {
                 self.inventory.give_back(claims, self.now());
@@ -129,6 +122,26 @@ impl App {
     ) -> PaymentAttempt {
         self.figures.count_payment(outcome);
         PaymentAttempt { intent, outcome, transaction_id, finished_sec: self.now() }
+    }
+}
+
+/// Makes sure that nothing is taken under a key. Asks until the gateway answers: as long as it
+/// does not, the order's spots stay taken and its token stays at work.
+async fn undo(gateway: &dyn Payments, key: &ChargeKey) -> PaymentOutcome {
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(UNDO_PAUSE_MIN)
+        .with_max_delay(UNDO_PAUSE_MAX)
+        .without_max_times()
+        .with_jitter();
+    let undone = (|| gateway.undo(key))
+        .retry(pauses)
+        .notify(
+            |error, pause| tracing::warn!(%error, ?pause, charge = key.0, "undoing a charge is tried again"),
+        )
+        .await;
+    match undone {
+        Ok(Undone::Refunded) => PaymentOutcome::Refunded,
+        Ok(Undone::Voided) | Err(_) => PaymentOutcome::Voided,
     }
 }
 

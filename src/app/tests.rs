@@ -42,7 +42,7 @@ fn raft() -> Arc<App> {
     let parts = Parts {
         loaded,
         store: Arc::new(MemoryStore::default()),
-        payments: Arc::new(SimulatedGateway::default()),
+        payments: Some(Arc::new(SimulatedGateway::default())),
         clock: Arc::new(ManualClock::at(NOW)),
         limits: Limits {
             payment_timeout: Duration::from_secs(1),

@@ -11,13 +11,14 @@ use super::{
     json::{Field, elements},
     mistakes::Place,
     particulars::Particulars,
+    unheeded,
 };
 
 pub(super) mod element;
 mod entry;
 mod warnings;
 
-use entry::{AvailabilityEntry, Overrides, RecurrenceEntry, ScheduleException, TimeRange};
+use entry::{AvailabilityEntry, ConfirmationMode, Overrides, RecurrenceEntry, ScheduleException, TimeRange};
 
 /// The last second of the year 9999. What lies beyond is no date but, likely, milliseconds.
 const LAST_SECOND: EpochSeconds = 253_402_300_799;
@@ -48,6 +49,10 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
         read_terms(scheduling_rule_overrides, &at.key("scheduling_rule_overrides"));
     let tag = availability_tag.optional(&at.key("availability_tag"));
     let confirmation_mode = confirmation_mode.optional(&at.key("confirmation_mode"));
+    if confirmation_mode.as_ref().is_some_and(ConfirmationMode::is_asynchronous) {
+        at.key("confirmation_mode").warning("confirmation_mode", unheeded::CONFIRMED_AT_ONCE);
+    }
+    unheeded::warn(&others, at);
     let ticket_ids = elements(ticket_type_id, &at.key("ticket_type_id"));
     let Some(service) = read_service(draft, merchant_id, service_id, at) else { return };
     terms.tag = tag.as_ref().and_then(|tag| draft.tags.of_entry(service, tag));

@@ -7,11 +7,14 @@ use std::collections::{HashMap, HashSet};
 
 use crate::domain::{
     catalog::{Catalog, Merchant, MerchantIx, Register, Service, ServiceIx, TicketIx},
-    money::Currency,
+    money::{Currency, TaxRate},
     slot::Opening,
 };
 
 use super::{mistakes::Place, originals::Originals, particulars::Gathered, tags::Tags};
+
+/// What the customer reads for a tax where the rules give it no other name.
+const DEFAULT_TAX_NAME: &str = "Tax";
 
 #[derive(Debug, Default)]
 pub(super) struct Draft {
@@ -25,6 +28,8 @@ pub(super) struct Draft {
     refused: HashMap<(String, String), String>,
     /// Merchants whose currency has shown itself in a price.
     priced: HashSet<MerchantIx>,
+    /// Merchants that have services with a tax.
+    taxed: HashSet<MerchantIx>,
     pub(super) tags: Tags,
     pub(super) originals: Originals,
     pub(super) gathered: Gathered,
@@ -52,7 +57,13 @@ impl Draft {
     }
 
     /// Adds a merchant; a second one of its id is reported.
-    pub(super) fn add_merchant(&mut self, id: String, name: String, at: &Place<'_>) {
+    pub(super) fn add_merchant(
+        &mut self,
+        id: String,
+        name: String,
+        tax_rate: Option<TaxRate>,
+        at: &Place<'_>,
+    ) {
         if self.catalog.merchant_ix(&id).is_some() {
             return at.mistake(format!("merchant {id:?} is there twice"));
         }
@@ -63,6 +74,8 @@ impl Draft {
             per_order_fees: Vec::new(),
             combinations: Vec::new(),
             cart_hold: None,
+            tax_rate,
+            tax_name: DEFAULT_TAX_NAME.to_owned(),
         });
     }
 
@@ -72,7 +85,15 @@ impl Draft {
             let merchant = &self.catalog.merchant(service.merchant).id;
             return at.mistake(format!("service {:?} of merchant {merchant:?} is there twice", service.id));
         }
+        if service.tax_rate.is_some() {
+            self.taxed.insert(service.merchant);
+        }
         self.catalog.add_service(service);
+    }
+
+    /// Whether a merchant has services with a tax.
+    pub(super) fn is_taxed(&self, merchant: MerchantIx) -> bool {
+        self.taxed.contains(&merchant)
     }
 
     /// Remembers a service that has no merchant.

@@ -196,7 +196,7 @@ pub(super) type Others = Vec<(String, Box<RawValue>)>;
 
 /// Declares an object of a feed by its members, each a [`Field`] of the given type. A member whose
 /// name is no identifier is written `identifier as "name"`. An object that is also written has
-/// `written` in front and keeps its [`Others`].
+/// `written` in front and keeps its [`Others`]; one that only keeps them has `watched` in front.
 macro_rules! message {
     (@read [$($others:ident)?] $(#[$doc:meta])* $message:ident {
         $($field:ident $(as $name:literal)?: $shape:ty),* $(,)?
@@ -250,6 +250,9 @@ macro_rules! message {
                 serde::ser::SerializeMap::end(members)
             }
         }
+    };
+    ($(#[$doc:meta])* watched $message:ident { $($members:tt)* }) => {
+        message! { @read [others] $(#[$doc])* $message { $($members)* } }
     };
     ($(#[$doc:meta])* $message:ident { $($members:tt)* }) => {
         message! { @read [] $(#[$doc])* $message { $($members)* } }

@@ -1,29 +1,34 @@
-//! The merchant feed: of all it says of a merchant, this server needs its id and its name.
+//! The merchant feed: of all it says of a merchant, this server needs its id, its name and its tax.
 
 use super::{
     draft::Draft,
     json::{Quoted, message},
     mistakes::Place,
     originals::on_one_line,
+    prices::{self, TaxRateEntry},
+    unheeded,
 };
 
 message! {
     /// An element of the merchant feed.
-    MerchantEntry {
+    watched MerchantEntry {
         merchant_id: String,
         name: String,
+        tax_rate: TaxRateEntry,
     }
 }
 
 /// Adds an element of the feed to the draft.
 pub(super) fn add(draft: &mut Draft, at: &Place<'_>, merchant: Quoted<MerchantEntry>) {
     let Quoted { read, text } = merchant;
-    let Some(MerchantEntry { merchant_id, name }) = read.required(at) else { return };
+    let Some(MerchantEntry { merchant_id, name, tax_rate, others }) = read.required(at) else { return };
     draft.originals.merchants.push(on_one_line(text.get()));
     let id_at = at.key("merchant_id");
     let name = name.optional(&at.key("name"));
+    let tax_rate = prices::tax_rate(tax_rate, None, &at.key("tax_rate"));
+    unheeded::warn(&others, at);
     if let Some(id) = merchant_id.id(&id_at) {
         let name = name.unwrap_or_else(|| id.clone());
-        draft.add_merchant(id, name, &id_at);
+        draft.add_merchant(id, name, tax_rate, &id_at);
     }
 }

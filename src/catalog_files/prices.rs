@@ -2,13 +2,14 @@
 
 use crate::domain::{
     catalog::{Fee, MerchantIx},
-    money::{Currency, Money},
+    money::{Currency, Money, TaxRate},
 };
 
 use super::{
     draft::stand_in_currency,
     json::{Field, message},
     mistakes::{Place, quoted},
+    unheeded,
 };
 
 message! {
@@ -19,12 +20,39 @@ message! {
     }
 }
 
+message! {
+    /// A tax rate, in millionths of a per cent.
+    watched TaxRateEntry {
+        micro_percent: i64,
+    }
+}
+
+/// The tax rate that stands there, or else this one. One of 0 and one without a number are no tax.
+pub(super) fn tax_rate(
+    rate: Field<TaxRateEntry>,
+    otherwise: Option<TaxRate>,
+    at: &Place<'_>,
+) -> Option<TaxRate> {
+    let Some(TaxRateEntry { micro_percent, others }) = rate.optional(at) else { return otherwise };
+    unheeded::warn_of_rates(&others, at);
+    let rate_at = at.key("micro_percent");
+    let rate = micro_percent.optional(&rate_at).unwrap_or_default();
+    let most = TaxRate::MAX_MICRO_PERCENT;
+    let within = u32::try_from(rate).ok().filter(|rate| *rate <= most);
+    if within.is_none() {
+        rate_at.mistake(format!("expected 0 to {most} millionths of a per cent, found {rate}"));
+    }
+    within.and_then(TaxRate::from_micro_percent)
+}
+
 /// Checks that a merchant's prices are all in one currency: the first one's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Till {
     pub(super) currency: Option<Currency>,
     /// Whose prices they are, where that is known.
     pub(super) merchant: Option<MerchantIx>,
+    /// The tax on services that say nothing of their own.
+    pub(super) tax_rate: Option<TaxRate>,
 }
 
 impl Till {

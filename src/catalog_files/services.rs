@@ -3,28 +3,31 @@
 mod forms;
 mod tickets;
 
-use crate::domain::catalog::{BookingWindow, Fee, MerchantIx, Register, Service, TicketRules};
+use crate::domain::catalog::{BookingWindow, Fee, MerchantIx, Prepayment, Register, Service, TicketRules};
 
 use super::{
     draft::Draft,
-    json::{Field, Quoted, message},
+    json::{Field, Quoted, Shape, message},
     mistakes::Place,
     originals::on_one_line,
-    prices::{Price, Till},
+    prices::{self, Price, TaxRateEntry, Till},
     texts::{self, Text},
+    unheeded,
 };
 use forms::Form;
 use tickets::{Numbering, TicketEntry};
 
 message! {
     /// An element of the service feed.
-    ServiceEntry {
+    watched ServiceEntry {
         merchant_id: String,
         service_id: String,
         localized_service_name: Text,
         service_name: Text,
         name: Text,
         price: Price,
+        tax_rate: TaxRateEntry,
+        prepayment_type: Prepayment,
         rules: BookingRules,
         ticket_type: Vec<Field<TicketEntry>>,
         per_order_fee: PerOrderFee,
@@ -35,7 +38,7 @@ message! {
 
 message! {
     /// When a service can be booked, in seconds.
-    BookingRules {
+    watched BookingRules {
         min_advance_booking: i64,
         min_booking_buffer_before_end_time: i64,
     }
@@ -43,9 +46,29 @@ message! {
 
 message! {
     /// Fees for an order as a whole.
-    PerOrderFee {
+    watched PerOrderFee {
         delivery_fee: Price,
         processing_fee: Price,
+    }
+}
+
+/// The ways of prepayment in the order of their numbers.
+const PREPAYMENT_TYPES: [(&str, Prepayment); 4] = [
+    ("PREPAYMENT_TYPE_UNSPECIFIED", Prepayment::Optional),
+    ("REQUIRED", Prepayment::Required),
+    ("OPTIONAL", Prepayment::Optional),
+    ("NOT_SUPPORTED", Prepayment::NotSupported),
+];
+
+impl Shape for Prepayment {
+    const EXPECTED: &'static str = "REQUIRED, OPTIONAL or NOT_SUPPORTED";
+
+    fn from_text(text: &str) -> Option<Self> {
+        PREPAYMENT_TYPES.iter().find(|(name, _)| *name == text).map(|&(_, prepayment)| prepayment)
+    }
+
+    fn from_integer(integer: i128) -> Option<Self> {
+        PREPAYMENT_TYPES.get(usize::try_from(integer).ok()?).map(|&(_, prepayment)| prepayment)
     }
 }
 
@@ -57,8 +80,11 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Quoted<ServiceEntr
     let merchant_id = std::mem::take(&mut service.merchant_id).id(&at.key("merchant_id"));
     let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
     let merchant = merchant_id.as_ref().and_then(|id| draft.merchant(id, &at.key("merchant_id")));
-    let currency = merchant.and_then(|merchant| draft.currency_of(merchant));
-    let mut till = Till { currency, merchant };
+    let mut till = Till {
+        currency: merchant.and_then(|merchant| draft.currency_of(merchant)),
+        merchant,
+        tax_rate: merchant.and_then(|merchant| draft.catalog.merchant(merchant).tax_rate),
+    };
     match (merchant, merchant_id, service_id) {
         (Some(merchant), Some(merchant_id), Some(id)) => {
             let register = draft.catalog.register_mut();
@@ -94,12 +120,16 @@ fn read(
         service_name,
         name,
         price,
+        tax_rate,
+        prepayment_type,
         rules,
         ticket_type,
         per_order_fee,
         intake_form,
         per_ticket_intake_form,
+        others,
     } = feed;
+    unheeded::warn(&others, at);
     if price.is_absent() && ticket_type.is_empty() {
         at.mistake("has neither `ticket_type` nor `price`, so that there is nothing to sell");
     }
@@ -114,6 +144,8 @@ fn read(
         id,
         name,
         price: till.optional(price, &at.key("price")),
+        tax_rate: prices::tax_rate(tax_rate, till.tax_rate, &at.key("tax_rate")),
+        prepayment: prepayment_type.optional(&at.key("prepayment_type")).unwrap_or_default(),
         tickets: tickets::read(ticket_type, numbering, till, &at.key("ticket_type")),
         per_order_fees: per_order_fees(per_order_fee, till, &at.key("per_order_fee")),
         booking_window: booking_window(rules, &at.key("rules")),
@@ -127,8 +159,9 @@ fn read(
 }
 
 fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
-    let BookingRules { min_advance_booking, min_booking_buffer_before_end_time: buffer } =
+    let BookingRules { min_advance_booking, min_booking_buffer_before_end_time: buffer, others } =
         rules.optional(at).unwrap_or_default();
+    unheeded::warn(&others, at);
     let window = BookingWindow {
         min_advance_sec: seconds(min_advance_booking, &at.key("min_advance_booking")),
         min_buffer_before_end_sec: seconds(buffer, &at.key("min_booking_buffer_before_end_time")),
@@ -151,7 +184,8 @@ fn seconds(field: Field<i64>, at: &Place<'_>) -> Option<i64> {
 }
 
 fn per_order_fees(fees: Field<PerOrderFee>, till: &mut Till, at: &Place<'_>) -> Vec<Fee> {
-    let PerOrderFee { delivery_fee, processing_fee } = fees.optional(at).unwrap_or_default();
+    let PerOrderFee { delivery_fee, processing_fee, others } = fees.optional(at).unwrap_or_default();
+    unheeded::warn_of_fees(&others, at);
     let delivery = till.fee("Delivery fee", delivery_fee, &at.key("delivery_fee"));
     let processing = till.fee("Processing fee", processing_fee, &at.key("processing_fee"));
     delivery.into_iter().chain(processing).collect()

@@ -32,7 +32,9 @@ pub enum RuntimeChoice {
 /// Who takes the money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentsChoice {
-    /// Nobody: outcomes follow from the payment token.
+    /// Nobody: an order that asks us to charge is not created.
+    Off,
+    /// Nobody: outcomes follow from the payment token, and orders are confirmed as paid.
     Simulated,
 }
 
@@ -169,8 +171,10 @@ settings! {
         max_items_per_order: usize = "100", Count(1..=10_000);
         /// Slots that may be looked up in one call.
         max_slots_per_lookup: usize = "10000", Count(1..=1_000_000);
-        /// Who takes the money; `simulated` takes none and reads the outcome from the payment token.
-        payments: PaymentsChoice = "simulated", Choice(&[("simulated", PaymentsChoice::Simulated)]);
+        /// Who takes the money; with `off` nobody does, and an order that asks for a charge fails;
+        /// `simulated` takes none and confirms orders as paid, by the payment token, for trying out only.
+        payments: PaymentsChoice = "off",
+            Choice(&[("off", PaymentsChoice::Off), ("simulated", PaymentsChoice::Simulated)]);
         /// Time within which a charge must have an outcome; shorter than `call_timeout`.
         payment_timeout: Duration = "10s", Span("1ms", "1h");
     }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use rust_decimal::Decimal;
 
 use super::{
-    money::{Currency, Money},
+    money::{Currency, Money, TaxRate},
     order::EpochSeconds,
 };
 
@@ -202,6 +202,10 @@ pub struct Merchant {
     pub combinations: Vec<ServiceRule>,
     /// How long a cart keeps its spots; `None` switches holds off.
     pub cart_hold: Option<CartHold>,
+    /// The tax on services that say nothing of their own.
+    pub tax_rate: Option<TaxRate>,
+    /// What the customer reads for the tax.
+    pub tax_name: String,
 }
 
 /// How long a cart keeps its spots.
@@ -258,6 +262,10 @@ pub struct Service {
     pub name: LocalizedText,
     /// The price of a line without tickets; without one, the service sells by ticket only.
     pub price: Option<Money>,
+    /// The tax on the total of a line, its own or the merchant's; prices do not contain it.
+    pub tax_rate: Option<TaxRate>,
+    /// Whether it is paid for when it is booked.
+    pub prepayment: Prepayment,
     /// Ticket types in feed order.
     pub tickets: Vec<TicketType>,
     /// Fees charged once an order that has this service.
@@ -272,6 +280,18 @@ pub struct Service {
     pub deals: Vec<Deal>,
     /// The sets of ticket types that pools of this service are limited to.
     pub ticket_sets: Vec<Vec<TicketIx>>,
+}
+
+/// Whether a service is paid for when it is booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Prepayment {
+    /// It may be paid for then, or later elsewhere.
+    #[default]
+    Optional,
+    /// It has to be.
+    Required,
+    /// It is paid for elsewhere, and nothing may be charged for it.
+    NotSupported,
 }
 
 impl Service {

@@ -1,4 +1,4 @@
-//! What an order costs beside its items: fees for each ticket and fees for the order as a whole.
+//! What an order costs beside its items: fees for each ticket, fees for the order as a whole, taxes.
 //!
 //! The breakdown and the total come from one computation, so that the newer `fees` and the older
 //! `fees_and_taxes` of an answer always agree.
@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::{
     catalog::{Catalog, Fee, Merchant, Service, ServiceIx, TicketIx},
     constraints::TicketCounts,
-    money::{Money, MoneyError},
+    money::{Money, MoneyError, TaxRate},
 };
 
 /// A fee for every ticket of one type.
@@ -22,61 +22,98 @@ pub struct TicketFee {
     pub fee: Fee,
 }
 
-/// All fees of an order.
+/// A line that is sold.
+#[derive(Debug, Clone, Copy)]
+pub struct SoldLine<'a> {
+    /// Its service.
+    pub service: ServiceIx,
+    /// Its tickets; none for an appointment.
+    pub tickets: &'a TicketCounts,
+    /// Its price after deals, in whole smallest units: what is taxed.
+    pub total: Money,
+}
+
+/// All fees and taxes of an order. A fee of nothing is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeeTable {
     /// For each ticket, every kind of ticket and fee once.
     pub per_ticket: Vec<TicketFee>,
-    /// For the order, once.
+    /// For the order, once; last the taxes, one for each rate.
     pub per_order: Vec<Fee>,
+    /// The part of the total that is tax by the rates of the services.
+    pub tax: Money,
+    /// The part of the total that the tickets' own fees call taxes.
+    pub ticket_taxes: Money,
     /// Σ per-ticket fee × count + Σ per-order fee.
     pub total: Money,
 }
 
 impl FeeTable {
-    /// The fees of an order of these services and tickets. A service stands once for each of its
-    /// line items; its per-order fees count once all the same. No items, no fees.
+    /// No fees.
+    #[must_use]
+    pub fn nothing(merchant: &Merchant) -> Self {
+        let nothing = Money::zero(merchant.currency);
+        Self {
+            per_ticket: Vec::new(),
+            per_order: Vec::new(),
+            tax: nothing,
+            ticket_taxes: nothing,
+            total: nothing,
+        }
+    }
+
+    /// The fees of an order of these lines. Per-order fees of a service count once, however many of
+    /// its lines there are. The tax of each line is rounded for itself. No lines, no fees.
     ///
     /// # Errors
     /// [`MoneyError`] if the total is beyond what the wire can carry.
-    pub fn for_items(
+    pub fn for_lines(
         catalog: &Catalog,
         merchant: &Merchant,
-        items: &[(ServiceIx, &TicketCounts)],
+        lines: &[SoldLine<'_>],
     ) -> Result<Self, MoneyError> {
-        let mut table =
-            Self { per_ticket: Vec::new(), per_order: Vec::new(), total: Money::zero(merchant.currency) };
+        let mut table = Self::nothing(merchant);
         let mut services = HashSet::new();
         let mut kinds = HashSet::new();
-        for &(ix, tickets) in items {
-            let service = catalog.service(ix);
-            for &(ticket, count) in tickets {
+        let mut taxes = Vec::new();
+        for line in lines {
+            let service = catalog.service(line.service);
+            for &(ticket, count) in line.tickets {
                 table.add_tickets(service, ticket, count)?;
-                if kinds.insert((ix, ticket)) {
+                if kinds.insert((line.service, ticket)) {
                     table.list_fees(service, ticket);
                 }
             }
-            if services.insert(ix) {
+            if services.insert(line.service) {
                 table.add_per_order(&service.per_order_fees)?;
             }
+            if let Some(rate) = service.tax_rate {
+                add_tax(&mut taxes, rate, line.total.tax(rate)?)?;
+            }
         }
-        if !items.is_empty() {
+        if !lines.is_empty() {
             table.add_per_order(&merchant.per_order_fees)?;
         }
+        table.add_taxes(&merchant.tax_name, &taxes)?;
         table.total.to_micros()?;
         Ok(table)
     }
 
     fn add_tickets(&mut self, service: &Service, ticket: TicketIx, count: u32) -> Result<(), MoneyError> {
-        for fee in &service.ticket(ticket).fees {
+        let ticket = service.ticket(ticket);
+        for fee in &ticket.fees {
             self.total = self.total.plus(fee.amount.times(count)?)?;
+        }
+        if let Some(taxes) = ticket.feed_fees.taxes {
+            self.ticket_taxes = self.ticket_taxes.plus(taxes.times(count)?)?;
         }
         Ok(())
     }
 
     fn list_fees(&mut self, service: &Service, ticket: TicketIx) {
         let ticket = service.ticket(ticket);
-        self.per_ticket.extend(ticket.fees.iter().map(|fee| TicketFee {
+        let due = ticket.fees.iter().filter(|fee| !fee.amount.is_zero());
+        self.per_ticket.extend(due.map(|fee| TicketFee {
             service_id: service.id.clone(),
             ticket_id: ticket.id.clone(),
             fee: fee.clone(),
@@ -84,12 +121,34 @@ impl FeeTable {
     }
 
     fn add_per_order(&mut self, fees: &[Fee]) -> Result<(), MoneyError> {
-        for fee in fees {
+        for fee in fees.iter().filter(|fee| !fee.amount.is_zero()) {
             self.total = self.total.plus(fee.amount)?;
             self.per_order.push(fee.clone());
         }
         Ok(())
     }
+
+    /// One fee for each rate. Where an order has several, their names tell them apart.
+    fn add_taxes(&mut self, name: &str, taxes: &[(TaxRate, Money)]) -> Result<(), MoneyError> {
+        for &(rate, amount) in taxes {
+            let name = if taxes.len() == 1 { name.to_owned() } else { format!("{name} {rate}") };
+            self.tax = self.tax.plus(amount)?;
+            self.add_per_order(&[Fee { name, amount }])?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds the tax of a line to what has the same rate.
+fn add_tax(taxes: &mut Vec<(TaxRate, Money)>, rate: TaxRate, amount: Money) -> Result<(), MoneyError> {
+    if amount.is_zero() {
+        return Ok(());
+    }
+    match taxes.iter_mut().find(|(known, _)| *known == rate) {
+        Some((_, sum)) => *sum = sum.plus(amount)?,
+        None => taxes.push((rate, amount)),
+    }
+    Ok(())
 }
 
 #[cfg(test)]

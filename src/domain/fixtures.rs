@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use super::{
     catalog::{
-        BookingWindow, Catalog, ChildRule, Fee, FeedFees, LocalizedText, Merchant, MerchantIx, Service,
-        ServiceIx, TicketIx, TicketRules, TicketType,
+        BookingWindow, Catalog, ChildRule, Fee, FeedFees, LocalizedText, Merchant, MerchantIx, Prepayment,
+        Service, ServiceIx, TicketIx, TicketRules, TicketType,
     },
     fulfillability::{Assessment, Inquiry, Purpose, assess, slot_keys},
-    money::{Currency, Money},
+    money::{Currency, Money, TaxRate},
     order::{EpochSeconds, LineItem, OrderedTickets, PriceTag},
     slot::{CartKey, Pool, PoolTickets, Slot, SlotKey, SlotTerms, Viewer},
 };
@@ -46,6 +46,10 @@ pub(crate) fn cents(cents: i64) -> Money {
 
 pub(crate) fn yen(yen: i64) -> Money {
     Money::from_micros(yen * 1_000_000, currency("JPY"))
+}
+
+pub(crate) fn tax_rate(micro_percent: u32) -> Option<TaxRate> {
+    TaxRate::from_micro_percent(micro_percent)
 }
 
 pub(crate) fn price_tag(micros: i64, currency_code: &str) -> PriceTag {
@@ -93,6 +97,8 @@ fn merchant(id: &str, currency_code: &str) -> Merchant {
         per_order_fees: Vec::new(),
         combinations: Vec::new(),
         cart_hold: None,
+        tax_rate: None,
+        tax_name: "Tax".into(),
     }
 }
 
@@ -105,6 +111,8 @@ fn service(merchant: MerchantIx, id: &str, mut tickets: Vec<TicketType>) -> Serv
         id: id.into(),
         name: LocalizedText::default(),
         price: None,
+        tax_rate: None,
+        prepayment: Prepayment::default(),
         tickets,
         per_order_fees: Vec::new(),
         booking_window: BookingWindow::default(),

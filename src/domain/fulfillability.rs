@@ -12,7 +12,7 @@ use super::{
     availability::{self, window_fault},
     catalog::{Catalog, MerchantIx, Service, ServiceIx, ServiceRule, TicketType},
     constraints::{self, TicketCounts, ViolatedConstraint},
-    fees::FeeTable,
+    fees::{FeeTable, SoldLine},
     intake,
     money::{Currency, Money, MoneyError},
     order::{LineItem, PriceTag},
@@ -166,7 +166,7 @@ fn beyond_measure(inquiry: &Inquiry<'_>, items: Vec<ItemFulfillability>, error: 
     let nothing = Money::zero(inquiry.catalog.merchant(inquiry.merchant).currency);
     let fulfillability =
         Fulfillability { result: OrderResult::OtherReason, reason: Some(error.to_string()), items };
-    let fees = FeeTable { per_ticket: Vec::new(), per_order: Vec::new(), total: nothing };
+    let fees = FeeTable::nothing(inquiry.catalog.merchant(inquiry.merchant));
     Assessment { fulfillability, fees, claims: Vec::new(), amount_due: nothing }
 }
 
@@ -183,12 +183,15 @@ fn sum_up(
     items: &[ItemFulfillability],
 ) -> Result<(FeeTable, Money), MoneyError> {
     let merchant = inquiry.catalog.merchant(inquiry.merchant);
-    let services: Vec<(ServiceIx, &TicketCounts)> = sellable(examined, items)
-        .filter_map(|(examined, _)| Some((examined.key?.service, &examined.tickets)))
-        .collect();
-    let fees = FeeTable::for_items(inquiry.catalog, merchant, &services)?;
-    let prices = sellable(examined, items).filter_map(|(_, item)| item.line.price.as_ref()?.money());
-    let amount_due = prices.map(Money::rounded).try_fold(fees.total, Money::plus)?;
+    let mut lines = Vec::with_capacity(items.len());
+    for (examined, item) in sellable(examined, items) {
+        let price = item.line.price.as_ref().and_then(PriceTag::money);
+        if let (Some(key), Some(price)) = (examined.key, price) {
+            lines.push(SoldLine { service: key.service, tickets: &examined.tickets, total: price.rounded() });
+        }
+    }
+    let fees = FeeTable::for_lines(inquiry.catalog, merchant, &lines)?;
+    let amount_due = lines.iter().map(|line| line.total).try_fold(fees.total, Money::plus)?;
     amount_due.to_micros()?;
     Ok((fees, amount_due))
 }

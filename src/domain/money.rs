@@ -47,6 +47,30 @@ impl Currency {
     }
 }
 
+/// A tax rate, above zero and at most 100 per cent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaxRate {
+    micro_percent: u32,
+}
+
+impl TaxRate {
+    /// 100 per cent, in millionths of a per cent.
+    pub const MAX_MICRO_PERCENT: u32 = 100_000_000;
+
+    /// A rate in millionths of a per cent: 7,253,000 is 7.253 %. `None` for no tax and for more than
+    /// all.
+    #[must_use]
+    pub fn from_micro_percent(micro_percent: u32) -> Option<Self> {
+        (1..=Self::MAX_MICRO_PERCENT).contains(&micro_percent).then_some(Self { micro_percent })
+    }
+}
+
+impl fmt::Display for TaxRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", Decimal::new(self.micro_percent.into(), MICRO_DIGITS).normalize())
+    }
+}
+
 /// Why an amount could not be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
@@ -161,6 +185,18 @@ impl Money {
         Ok(Self { amount, ..self })
     }
 
+    /// The tax on this amount, rounded to the smallest unit, half to even.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn tax(self, rate: TaxRate) -> Result<Self, MoneyError> {
+        // Two digits more than a micro-unit, because a rate is millionths of a hundredth. The product
+        // of any amount on the wire is exact: at most 19 digits by 9 of the 28 that there are.
+        let share = Decimal::new(rate.micro_percent.into(), MICRO_DIGITS + 2);
+        let amount = self.amount.checked_mul(share).ok_or(MoneyError::Overflow)?;
+        Ok(Self { amount, ..self }.rounded())
+    }
+
     /// Compares two amounts of one currency; `None` across currencies.
     #[must_use]
     pub fn compare(self, other: Self) -> Option<std::cmp::Ordering> {
@@ -270,7 +306,60 @@ mod tests {
         assert_eq!(reduced.rounded().to_micros(), Ok(11_040_000));
     }
 
+    #[test]
+    fn a_tax_is_rounded_half_to_even_to_the_smallest_unit() {
+        for (micros, code, micro_percent, expected) in [
+            (50_000_000, "USD", 8_875_000, 4_440_000),
+            (10_000_000, "USD", 10_000_000, 1_000_000),
+            (250_000, "USD", 10_000_000, 20_000),
+            (350_000, "USD", 10_000_000, 40_000),
+            (250_000, "USD", 10_000_001, 30_000),
+            (10_000, "USD", 1, 0),
+            (10_000, "USD", 100_000_000, 10_000),
+            (105_000_000, "JPY", 10_000_000, 10_000_000),
+            (115_000_000, "JPY", 10_000_000, 12_000_000),
+            (1_234_000, "KWD", 5_000_000, 62_000),
+            (1_250_000, "KWD", 5_000_000, 62_000),
+            (1_270_000, "KWD", 5_000_000, 64_000),
+            (0, "USD", 10_000_000, 0),
+        ] {
+            let rate = TaxRate::from_micro_percent(micro_percent).unwrap();
+            let tax = Money::from_micros(micros, currency(code)).tax(rate).unwrap();
+            assert_eq!(tax.to_micros(), Ok(expected), "{rate} of {micros} micros of {code}");
+        }
+    }
+
+    #[test]
+    fn a_tax_rate_is_above_nothing_and_at_most_all_and_is_written_as_a_percentage() {
+        for (micro_percent, written) in [
+            (0, None),
+            (1, Some("0.000001%")),
+            (10_000_000, Some("10%")),
+            (8_875_000, Some("8.875%")),
+            (100_000_000, Some("100%")),
+            (100_000_001, None),
+            (u32::MAX, None),
+        ] {
+            let rate = TaxRate::from_micro_percent(micro_percent).map(|rate| rate.to_string());
+            assert_eq!(rate.as_deref(), written, "{micro_percent}");
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_tax_is_the_exact_share_rounded_once(
+            micros in 0..=i64::MAX,
+            micro_percent in 1..=TaxRate::MAX_MICRO_PERCENT,
+        ) {
+            let amount = Money::from_micros(micros, currency("USD"));
+            let tax = amount.tax(TaxRate::from_micro_percent(micro_percent).unwrap()).unwrap();
+            // The same in whole numbers: a cent is 10^4 micro-units, a whole 10^8 millionths of a per cent.
+            let exact = i128::from(micros) * i128::from(micro_percent);
+            let (cents, rest) = (exact / 1_000_000_000_000, exact % 1_000_000_000_000);
+            let up = rest > 500_000_000_000 || rest == 500_000_000_000 && cents % 2 == 1;
+            proptest::prop_assert_eq!(tax.to_micros().map(i128::from), Ok((cents + i128::from(up)) * 10_000));
+        }
+
         #[test]
         fn rounding_twice_changes_nothing(micros in proptest::num::i64::ANY) {
             let once = Money::from_micros(micros, currency("USD")).rounded();

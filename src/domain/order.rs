@@ -279,18 +279,6 @@ pub struct NewOrder {
 }
 
 impl NewOrder {
-    /// The fee total that the caller states, if any.
-    #[must_use]
-    pub fn stated_fees(&self) -> Option<&PriceTag> {
-        self.payment.as_ref()?.fees_and_taxes.as_ref()
-    }
-
-    /// The price of the whole order that the caller states, if any.
-    #[must_use]
-    pub fn stated_price(&self) -> Option<&PriceTag> {
-        self.payment.as_ref()?.price.as_ref()
-    }
-
     /// Whether we are the one to charge.
     #[must_use]
     pub fn charged_by_us(&self) -> bool {

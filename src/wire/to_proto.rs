@@ -252,7 +252,7 @@ fn clamped(count: u32) -> i32 {
 }
 
 fn fees(table: FeeTable) -> v3::Fees {
-    let FeeTable { per_ticket, per_order, total: _ } = table;
+    let FeeTable { per_ticket, per_order, tax: _, ticket_taxes: _, total: _ } = table;
     v3::Fees {
         per_ticket_fee: per_ticket.into_iter().map(ticket_fee).collect(),
         per_order_fee: per_order.into_iter().map(order_fee).collect(),

@@ -16,9 +16,10 @@ use std::{
 
 use boxoffice::{
     clock::ManualClock,
+    config::PaymentsChoice,
     wire::proto::v3::{
         CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest, LineItem,
-        OrderFulfillability, ResourceIds, Slot, SlotTime, line_item::OrderedTickets,
+        OrderFulfillability, PrepaymentStatus, ResourceIds, Slot, SlotTime, line_item::OrderedTickets,
         payment_information::PaymentProcessedBy,
     },
 };
@@ -40,6 +41,7 @@ mod steps;
 mod town;
 mod verdict;
 
+use answers::NotCreated;
 use house::House;
 use rules::Rule;
 use steps::{Fees, Line, Merchant, Payment, Priced, Step};
@@ -53,6 +55,8 @@ const USERS: [&str; 3] = ["ada", "bob", "nobody"];
 struct Plan {
     begin: i64,
     durable: bool,
+    /// Whether there is a gateway.
+    charging: bool,
     steps: Vec<Step>,
 }
 
@@ -61,7 +65,13 @@ impl Plan {
         let mut chance = fastrand::Rng::with_seed(seed);
         // Some begin when the night is still closed, some shortly before the first or the second tour is.
         let begin = NOW + [0, 2 * HOUR, 27 * HOUR - 900, 29 * HOUR - 900][chance.usize(..4)];
-        Self { begin, durable, steps: (0..steps).map(|_| steps::step(&mut chance, durable)).collect() }
+        let charging = seed % 4 != 3;
+        Self {
+            begin,
+            durable,
+            charging,
+            steps: (0..steps).map(|_| steps::step(&mut chance, durable)).collect(),
+        }
     }
 }
 
@@ -69,6 +79,7 @@ impl Plan {
 struct Town {
     dir: TempDir,
     durable: bool,
+    charging: bool,
     clock: Arc<ManualClock>,
     server: TestServer,
     house: House,
@@ -84,7 +95,7 @@ struct Town {
 type Seen = BTreeMap<&'static str, u32>;
 
 /// What the answers of a few plans have to be, so that something is shown by their being right.
-const TO_BE_SEEN: [&str; 28] = [
+const TO_BE_SEEN: [&str; 33] = [
     "CAN_FULFILL",
     "SLOT_UNAVAILABLE",
     "CHILD_TICKETS_WITHOUT_ADULT",
@@ -113,6 +124,11 @@ const TO_BE_SEEN: [&str; 28] = [
     "INVALID_REQUEST",
     "TOKEN_REUSED",
     "available",
+    "an order with two taxes",
+    "no gateway",
+    "no prepayment",
+    "a charge for what is not prepaid",
+    "another tax",
 ];
 
 /// A difference between what was answered and what the model says.
@@ -134,9 +150,11 @@ impl Town {
         let (dir, clock) = (TempDir::new().unwrap(), Arc::new(ManualClock::at(plan.begin)));
         let catalogue = Catalogue::of(0);
         catalogue.write(dir.path());
-        let server = start(&dir, plan.durable, &clock).await;
+        let (durable, charging) = (plan.durable, plan.charging);
+        let server = start(&dir, durable, charging, &clock).await;
         let house = House {
             wrong,
+            charging,
             now: plan.begin,
             catalogue,
             former: HashMap::new(),
@@ -146,8 +164,8 @@ impl Town {
             orders: Vec::new(),
         };
         let (sent, led_to_order, looked_at) = (Vec::new(), HashMap::new(), Vec::new());
-        let (durable, seen) = (plan.durable, Seen::new());
-        Self { dir, durable, clock, server, house, sent, led_to_order, looked_at, seen }
+        let seen = Seen::new();
+        Self { dir, durable, charging, clock, server, house, sent, led_to_order, looked_at, seen }
     }
 
     fn note(&mut self, what: &'static str) {
@@ -178,7 +196,8 @@ impl Town {
             Step::Order { cart, payment } if !self.looked_at.is_empty() => {
                 let (token, lines) = self.looked_at[cart % self.looked_at.len()].clone();
                 let (merchant, payment) = (Merchant::Known, *payment);
-                let step = Step::Create { token, user: 0, merchant, lines, fees: Fees::Right, payment };
+                let (fees, tax) = (Fees::Right, Fees::Absent);
+                let step = Step::Create { token, user: 0, merchant, lines, fees, tax, payment };
                 self.create(self.request(&step)).await?;
             }
             Step::Create { .. } => {
@@ -218,7 +237,7 @@ impl Town {
             }
             Step::Restart => {
                 self.server.stop().await;
-                self.server = start(&self.dir, self.durable, &self.clock).await;
+                self.server = start(&self.dir, self.durable, self.charging, &self.clock).await;
                 self.house.holds.clear();
                 self.house.holdings.clear();
             }
@@ -279,10 +298,11 @@ impl Town {
     }
 
     fn request(&self, step: &Step) -> CreateOrderRequest {
-        let Step::Create { token, user, merchant, lines, fees, payment } = step else { unreachable!() };
+        let Step::Create { token, user, merchant, lines, fees, tax, payment } = step else { unreachable!() };
         let token = format!("t{token}");
         let items: Vec<LineItem> = lines.iter().map(|line| self.line(line)).collect();
-        let right = self.house.judge(&items, &token, true).fee_total;
+        let judged = self.house.judge(&items, &token, true);
+        let right = judged.fee_total;
         let mut request = order_request(&token, merchant_id(*merchant), items.into_iter().map(Item));
         let customer = request.order.as_mut().unwrap().user_information.as_mut().unwrap();
         customer.user_id = USERS[*user].into();
@@ -294,12 +314,26 @@ impl Town {
                 payment.payment_transaction_id = "theirs".into();
                 request
             }
+            Payment::Provided => {
+                let payment = payment_information(&mut request);
+                payment.payment_processed_by = PaymentProcessedBy::ProcessedByGoogle.into();
+                payment.prepayment_status = PrepaymentStatus::PrepaymentProvided.into();
+                request
+            }
             Payment::Partner(means) => paid_with(request, means),
             Payment::Challenged => {
                 payment_information(&mut request).pa_response = "passed".into();
                 paid_with(request, "3ds1")
             }
         };
+        let stated_tax = match tax {
+            Fees::Right => Some(judged.tax),
+            Fees::Off => Some(judged.tax + 10_000),
+            Fees::Absent => None,
+        };
+        if let Some(tax) = stated_tax {
+            payment_information(&mut request).tax_amount = Some(price("USD", tax));
+        }
         match fees {
             Fees::Right => stating_fees(request, "USD", right),
             Fees::Off => stating_fees(request, "USD", right + 10_000),
@@ -324,10 +358,11 @@ impl Town {
         }
         let created = answer.map_err(|refusal| refusal.to_string())?;
         let judged = self.house.judge(&asked.item, token, true);
-        if let Some(failure) = answers::failure(&request, &judged) {
+        if let Some(NotCreated { failure, why }) = answers::failure(&self.house, &request, &judged) {
             self.note(failure.cause().as_str_name());
+            self.note(why);
             self.note_verdict(&judged.verdict(&asked.item));
-            if answers::payment_was_tried(&failure) {
+            if why == answers::BY_GATEWAY {
                 self.house.not_paid(token, &judged);
             }
             return same(&answers::plain_failure(created)?, &failure);
@@ -341,6 +376,9 @@ impl Town {
         }
         same(&order, &answers::placed(asked, &order))?;
         self.note("an order");
+        if judged.fees.iter().filter(|fee| fee.name.starts_with(town::TAX_NAME)).count() > 1 {
+            self.note("an order with two taxes");
+        }
         if self.house.holds.contains_key(token) {
             self.note("a hold of an order's own cart");
         }
@@ -392,8 +430,11 @@ fn merchant_id(merchant: Merchant) -> &'static str {
     }
 }
 
-async fn start(dir: &TempDir, durable: bool, clock: &Arc<ManualClock>) -> TestServer {
+async fn start(dir: &TempDir, durable: bool, charging: bool, clock: &Arc<ManualClock>) -> TestServer {
     let mut config = config();
+    if !charging {
+        config.sales.payments = PaymentsChoice::Off;
+    }
     // No charge takes any time, but for the one that is never answered.
     config.sales.payment_timeout = Duration::from_millis(5);
     let stored = if durable { Setup::embedded(&dir.path().join("store")) } else { Setup::default() };

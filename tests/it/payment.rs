@@ -3,11 +3,13 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use boxoffice::{
+    config::PaymentsChoice,
     domain::money::{Currency, Money},
     payments::{ChargeAnswer, ChargeRefusal, GatewayError, Undone, simulated::SimulatedGateway},
     store::{NamedClaim, PaymentIntent, Recovered, Store, embedded::EmbeddedStore},
     wire::proto::v3::{
-        CreateOrderRequest, PrepaymentStatus, order_failure::payment_failure_information::ThreeDs1Parameters,
+        CreateOrderRequest, PrepaymentStatus, Price,
+        order_failure::payment_failure_information::ThreeDs1Parameters,
         payment_information::PaymentProcessedBy,
     },
 };
@@ -17,8 +19,8 @@ use tonic::Code;
 use crate::{
     doubles::{Asked, GatewayDouble},
     support::{
-        Created, Item, NOW, Setup, TestServer, config, copy_dir, edited_catalog, order_request, paid_with,
-        payment_information, price, stating_fees, tomorrow_at,
+        Checked, Created, Item, NOW, Setup, TestServer, config, copy_dir, edited_catalog, order_request,
+        paid_with, payment_information, price, stating_fees, tomorrow_at,
     },
 };
 
@@ -370,4 +372,261 @@ async fn a_payment_that_a_crash_left_open_is_undone_before_its_spots_are_sold_ag
     server.stop().await;
     let after = recovered(&image);
     assert_eq!((after.orders, after.pending.len()), (1, 0));
+}
+
+/// A setup with payments off, whose gateway would tell if it were asked.
+fn payments_off(gateway: &Arc<GatewayDouble>) -> Setup {
+    let mut config = config();
+    config.sales.payments = PaymentsChoice::Off;
+    Setup { config, payments: gateway.clone(), ..Setup::default() }
+}
+
+#[tokio::test]
+async fn with_payments_off_an_order_that_we_are_to_charge_is_not_created() {
+    let gateway = GatewayDouble::silent();
+    let server = payments_off(&gateway).start().await;
+    let held = server.check_cart("t", "rafting", [whole_trip()]).await.unwrap();
+    assert!(held.0.cart_expiration_sec > 0);
+    let failed = server.send(paid_trip("t", "approve")).await.unwrap().failure();
+    assert_eq!(failed.cause().as_str_name(), "PAYMENT_ERROR");
+    assert!(failed.description.contains("takes no payments"), "{}", failed.description);
+    assert_eq!(server.list_user("user-1").await.unwrap(), []);
+    assert_eq!(seats_open(&server).await, 0, "the cart still holds them");
+    server.send(order_request("t", "rafting", [whole_trip()])).await.unwrap().order();
+    let mut by_google = order_request(
+        "google",
+        "museum",
+        [Item::museum_entry().tickets(&[("adult", 1)]).price("USD", 25_000_000)],
+    );
+    payment_information(&mut by_google).payment_processed_by = PaymentProcessedBy::ProcessedByGoogle.into();
+    server.send(by_google).await.unwrap().order();
+    assert_eq!(gateway.asked(), []);
+}
+
+#[tokio::test]
+async fn an_order_that_was_paid_is_answered_again_with_payments_off() {
+    let (store, gateway) = (TempDir::new().unwrap(), GatewayDouble::silent());
+    gateway.capture();
+    let server = Setup { payments: gateway.clone(), ..Setup::embedded(store.path()) }.start().await;
+    let first = server.send(paid_trip("t", "card")).await.unwrap();
+    server.stop().await;
+    let stored = Setup::embedded(store.path());
+    let server = Setup { store: stored.store, ..payments_off(&gateway) }.start().await;
+    assert_eq!(server.send(paid_trip("t", "card")).await.unwrap().0, first.0);
+    assert_eq!(gateway.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_payment_left_open_keeps_its_spots_and_its_token_while_payments_are_off() {
+    let image = crash_while_charging().await;
+    let gateway = GatewayDouble::silent();
+    let stored = Setup::embedded(image.path());
+    let server = Setup { store: stored.store, ..payments_off(&gateway) }.start().await;
+    assert_eq!(seats_open(&server).await, 0, "it may have been captured");
+    let same = server.create_within("50m", &paid_trip("t", "card")).await;
+    assert_eq!((same.code(), &*same.reason()), (Code::Aborted, "ORDER_IN_PROGRESS"));
+    assert_eq!((gateway.asked(), recovered(&crash_image(image.path())).pending), (vec![], vec![intent(1)]));
+    server.stop().await;
+    gateway.answer_undos(Ok(Undone::Refunded));
+    let server = Setup { payments: gateway.clone(), ..Setup::embedded(image.path()) }.start().await;
+    gateway.asked_times(1).await;
+    gateway.capture();
+    server.send(paid_trip("t", "card")).await.unwrap().order();
+    assert_eq!(seats_open(&server).await, 0, "sold");
+}
+
+/// The sample with a tax of 8.875 % on the rafting, and on the museum one of 10 % but on its lectures.
+fn taxed() -> TempDir {
+    let rate = |id: &str, rate: &str| format!("\"{id}\", \"tax_rate\": {{\"micro_percent\": {rate}}}");
+    edited_catalog(&[
+        ("merchants.json", "\"rafting\"", &rate("rafting", "\"8875000\"")),
+        (
+            "merchants.json",
+            "\"museum\",\n      \"name\"",
+            &format!("{},\n      \"name\"", rate("museum", "10000000")),
+        ),
+        ("services.json", "\"museum-lecture\"", "\"museum-lecture\", \"tax_rate\": {}"),
+        ("services.json", "\"museum-tour\"", &rate("museum-tour", "7250000")),
+    ])
+}
+
+/// Per-order fees by name, in cents.
+fn order_fees(checked: &Checked) -> Vec<(String, i64)> {
+    let fees = checked.0.fees.as_ref().unwrap();
+    let cents = |price: &Option<Price>| price.as_ref().unwrap().price_micros / 10_000;
+    fees.per_order_fee.iter().map(|fee| (fee.fee_name.clone(), cents(&fee.fee_amount))).collect()
+}
+
+#[tokio::test]
+async fn taxes_are_told_charged_and_answered_again() {
+    let (catalog, store, gateway) = (taxed(), TempDir::new().unwrap(), GatewayDouble::silent());
+    gateway.capture();
+    let open = || Setup {
+        catalog: catalog.path().into(),
+        payments: gateway.clone(),
+        ..Setup::embedded(store.path())
+    };
+    let server = open().start().await;
+    // 8.875 % of 612.00 are 54.315, a half that goes to the even cent.
+    let checked = server.check("rafting", [whole_trip().price("USD", 700_000_000)]).await.unwrap();
+    assert_eq!(order_fees(&checked), [("Tax".to_owned(), 5_432)], "of the corrected total");
+    assert_eq!(checked.0.fees_and_taxes, Some(price("USD", 54_320_000)));
+    let untaxed = server.send(paid_trip("t", "card")).await.unwrap();
+    assert_eq!(failure(untaxed).0, "INCORRECT_FEE_TOTAL");
+    for (stated, is_right) in [
+        (Some(price("USD", 54_310_000)), false),
+        (Some(price("EUR", 54_320_000)), false),
+        (Some(price("USD", 0)), false),
+        (Some(price("USD", 54_320_000)), true),
+        (None, true),
+    ] {
+        let token = format!("{stated:?}").replace(char::is_whitespace, "");
+        let mut trip = whole_trip();
+        trip.0.start_sec = tomorrow_at(if stated.is_some() { 9 } else { 13 }, 0);
+        let request = order_request(&token, "rafting", [trip]);
+        let mut request = stating_fees(paid_with(request, "card"), "USD", 54_320_000);
+        payment_information(&mut request).tax_amount = stated.clone();
+        let answer = server.send(request.clone()).await.unwrap();
+        assert_eq!(answer.is_order(), is_right, "{stated:?}");
+        if is_right {
+            assert_eq!(server.send(request).await.unwrap().0, answer.0, "the same again");
+            let charged = Asked::charge(format!("{}-1", answer.order().order_id), 666_320_000);
+            assert_eq!(gateway.asked().last(), Some(&charged), "{stated:?}");
+        } else {
+            assert_eq!(failure(answer), ("PAYMENT_ERROR", "", None), "{stated:?}");
+        }
+    }
+    let listed = server.list_user("user-1").await.unwrap();
+    server.stop().await;
+    let server = open().start().await;
+    assert_eq!(server.list_user("user-1").await.unwrap(), listed);
+    assert_eq!(listed[1].payment_information.as_ref().unwrap().tax_amount, Some(price("USD", 54_320_000)));
+}
+
+#[tokio::test]
+async fn each_rate_of_an_order_is_a_fee_and_a_service_may_have_none() {
+    let catalog = taxed();
+    let server = Setup { catalog: catalog.path().into(), ..Setup::default() }.start().await;
+    let adults = |item: Item, micros| item.tickets(&[("adult", 1)]).price("USD", micros);
+    let entry = || adults(Item::museum_entry(), 25_000_000);
+    let tour = || adults(Item::of("museum-tour", 11, 0, 3600), 15_000_000);
+    let lecture = || adults(Item::of("museum-lecture", 10, 30, 3600), 8_000_000);
+    for (items, fees) in [
+        (vec![entry()], vec![("Tax", 250)]),
+        (vec![lecture()], vec![]),
+        // 7.25 % of 15.00 are 1.0875.
+        (vec![entry(), tour()], vec![("Tax 10%", 250), ("Tax 7.25%", 109)]),
+        (vec![entry(), lecture(), entry()], vec![("Tax", 500)]),
+        // What cannot be sold is not taxed.
+        (vec![entry(), tour().price("EUR", 15_000_000)], vec![("Tax", 250)]),
+    ] {
+        let checked = server.check("museum", items.clone()).await.unwrap();
+        let fees: Vec<_> = fees.into_iter().map(|(name, cents)| (name.to_owned(), cents)).collect();
+        assert_eq!(order_fees(&checked), fees, "{items:?}", items = items.len());
+        let total = fees.iter().map(|(_, cents)| cents * 10_000).sum();
+        assert_eq!(checked.0.fees_and_taxes, Some(price("USD", total)));
+    }
+}
+
+#[tokio::test]
+async fn what_has_to_be_prepaid_is_not_sold_unpaid() {
+    let required = edited_catalog(&[(
+        "services.json",
+        "\"raft-trip\"",
+        "\"raft-trip\", \"prepayment_type\": \"REQUIRED\"",
+    )]);
+    for (processed_by, status, charging, created) in [
+        (None, None, true, false),
+        (Some(PaymentProcessedBy::ProcessedByGoogle), None, true, false),
+        (
+            Some(PaymentProcessedBy::ProcessedByGoogle),
+            Some(PrepaymentStatus::PrepaymentNotProvided),
+            true,
+            false,
+        ),
+        (Some(PaymentProcessedBy::ProcessedByGoogle), Some(PrepaymentStatus::PrepaymentProvided), true, true),
+        (
+            Some(PaymentProcessedBy::ProcessedByGoogle),
+            Some(PrepaymentStatus::PrepaymentProvided),
+            false,
+            true,
+        ),
+        (None, Some(PrepaymentStatus::PrepaymentProvided), true, true),
+        (Some(PaymentProcessedBy::ProcessedByPartner), None, true, true),
+        (Some(PaymentProcessedBy::ProcessedByPartner), None, false, false),
+    ] {
+        let gateway = GatewayDouble::silent();
+        gateway.capture();
+        let setup = if charging {
+            Setup { payments: gateway.clone(), ..Setup::default() }
+        } else {
+            payments_off(&gateway)
+        };
+        let server = Setup { catalog: required.path().into(), ..setup }.start().await;
+        let mut request = order_request("t", "rafting", [whole_trip()]);
+        if processed_by == Some(PaymentProcessedBy::ProcessedByPartner) {
+            request = paid_with(request, "card");
+        }
+        if processed_by.is_some() || status.is_some() {
+            let payment = payment_information(&mut request);
+            payment.payment_processed_by = processed_by.unwrap_or_default().into();
+            payment.prepayment_status = status.unwrap_or_default().into();
+        }
+        let answer = server.send(request).await.unwrap();
+        let what = format!("{processed_by:?} {status:?} {charging}");
+        assert_eq!(answer.is_order(), created, "{what}");
+        if !created {
+            let failed = answer.failure();
+            assert_eq!(failed.cause().as_str_name(), "PAYMENT_ERROR", "{what}");
+            assert!(!failed.description.is_empty(), "{what}");
+            assert_eq!(seats_open(&server).await, 12, "{what}");
+            assert_eq!(gateway.asked(), [], "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_item_that_has_to_be_prepaid_makes_the_order_so_and_one_that_may_not_be_is_not_charged() {
+    let catalog = edited_catalog(&[
+        ("services.json", "\"museum-lecture\"", "\"museum-lecture\", \"prepayment_type\": \"REQUIRED\""),
+        ("services.json", "\"museum-tour\"", "\"museum-tour\", \"prepayment_type\": \"NOT_SUPPORTED\""),
+    ]);
+    let server = Setup { catalog: catalog.path().into(), ..Setup::default() }.start().await;
+    let adults = |item: Item, micros| item.tickets(&[("adult", 1)]).price("USD", micros);
+    let entry = || adults(Item::museum_entry(), 25_000_000);
+    let tour = || adults(Item::of("museum-tour", 11, 0, 3600), 15_000_000);
+    let lecture = || adults(Item::of("museum-lecture", 10, 30, 3600), 8_000_000);
+    for (name, items, paid, created) in [
+        ("entry", vec![entry()], false, true),
+        ("entry, paid", vec![entry()], true, true),
+        ("lecture", vec![entry(), lecture()], false, false),
+        ("lecture, paid", vec![entry(), lecture()], true, true),
+        ("tour", vec![tour(), entry()], false, true),
+        ("tour, paid", vec![tour(), entry()], true, false),
+    ] {
+        let request = order_request(name, "museum", items);
+        let request = if paid { paid_with(request, "approve") } else { request };
+        let answer = server.send(request).await.unwrap();
+        assert_eq!(answer.is_order(), created, "{name}");
+        if !created {
+            assert_eq!(failure(answer).0, "PAYMENT_ERROR", "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fees_of_nothing_are_left_out_of_answers() {
+    let free = edited_catalog(&[
+        ("services.json", "\"3500000\"", "\"0\""),
+        ("services.json", "\"2000000\"", "\"0\""),
+        ("rules.toml", "price_micros = 990_000", "price_micros = 0"),
+    ]);
+    let server = Setup { catalog: free.path().into(), ..Setup::default() }.start().await;
+    let item = Item::symphony().tickets(&[("stalls", 1)]).price("USD", 80_000_000);
+    let checked = server.check("concert-hall", [item]).await.unwrap();
+    let fees = checked.0.fees.clone().unwrap();
+    let names: Vec<&str> = fees.per_ticket_fee.iter().map(|fee| fee.fee_name.as_str()).collect();
+    assert_eq!(names, ["Facility fee", "Restoration levy"]);
+    assert_eq!(fees.per_order_fee, []);
+    assert_eq!(checked.0.fees_and_taxes, Some(price("USD", 2_250_000)));
 }

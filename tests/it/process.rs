@@ -94,6 +94,7 @@ impl Program {
             .env("BOXOFFICE_DRAIN_DELAY", "0s")
             .env("BOXOFFICE_LISTEN", "127.0.0.1:0")
             .env("BOXOFFICE_LOG_FORMAT", "json")
+            .env("BOXOFFICE_PAYMENTS", "simulated")
             .env("BOXOFFICE_STORE", "memory")
             .env("BOXOFFICE_WORKERS", "2");
         for variable in seeds::VARIABLES {

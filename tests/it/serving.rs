@@ -7,7 +7,7 @@ use std::{
 };
 
 use boxoffice::{
-    config::RuntimeChoice,
+    config::{Config, PaymentsChoice, RuntimeChoice},
     store::{Store, memory::MemoryStore},
     wire::proto::v3::{
         CheckOrderFulfillabilityRequest, CreateOrderRequest, CreateOrderResponse,
@@ -650,6 +650,21 @@ async fn a_store_in_memory_warns_that_nothing_is_kept() {
     });
     assert!(warned, "{}", ended.text());
     let dir = TempDir::new().unwrap();
-    let ended = Program::new().keeping(dir.path()).start().await.stop().await;
+    let ended = Program::new().keeping(dir.path()).args(["--payments=off"]).start().await.stop().await;
     assert!(!ended.log().any(|line| line["level"] == "WARN"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn simulated_payments_warn_in_capitals_at_every_start_and_are_not_the_default() {
+    assert_eq!(Config::default().sales.payments, PaymentsChoice::Off);
+    let dir = TempDir::new().unwrap();
+    for _ in 0..2 {
+        let simulated = Program::new().keeping(dir.path()).args(["--payments=simulated"]);
+        let ended = simulated.start().await.stop().await;
+        let warned = ended.log().any(|line| {
+            line["level"] == "WARN"
+                && line["message"].as_str().is_some_and(|text| text.contains("NO MONEY IS TAKEN"))
+        });
+        assert!(warned, "{}", ended.text());
+    }
 }

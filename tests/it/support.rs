@@ -12,7 +12,7 @@ use boxoffice::{
     app::Parts,
     catalog_files,
     clock::ManualClock,
-    config::Config,
+    config::{Config, PaymentsChoice},
     payments::{Payments, simulated::SimulatedGateway},
     server::{self, ServeError, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
@@ -57,6 +57,7 @@ pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) catalog: PathBuf,
     pub(crate) clock: Arc<ManualClock>,
+    /// Asked unless the settings have payments off.
     pub(crate) payments: Arc<dyn Payments>,
     pub(crate) store: Arc<dyn Store>,
 }
@@ -92,19 +93,21 @@ impl Setup {
     pub(crate) async fn open(self) -> Result<Server, ServeError> {
         let Self { mut config, catalog, clock, payments, store } = self;
         let loaded = catalog_files::load(&catalog).unwrap();
+        let payments = (config.sales.payments != PaymentsChoice::Off).then_some(payments);
         let parts = Parts { loaded, store, payments, clock, limits: server::limits(&config) };
         config.sales.catalog = catalog;
         Server::start(&config, parts).await
     }
 }
 
-/// The defaults, on a free port, going down without delay.
+/// The defaults, on a free port, with a gateway, going down without delay.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.serving.listen = "127.0.0.1:0".parse().unwrap();
     config.serving.admin_listen = None;
     config.serving.workers = Some(2);
     config.sales.catalog_watch = None;
+    config.sales.payments = PaymentsChoice::Simulated;
     config.shutdown.drain_delay = std::time::Duration::ZERO;
     config
 }

@@ -63,6 +63,13 @@ pub(in crate::catalog_files) struct ConfirmationMode(&'static str);
 const CONFIRMATION_MODES: [&str; 3] =
     ["CONFIRMATION_MODE_UNSPECIFIED", "CONFIRMATION_MODE_SYNCHRONOUS", "CONFIRMATION_MODE_ASYNCHRONOUS"];
 
+impl ConfirmationMode {
+    /// Whether the merchant is to be asked first.
+    pub(super) fn is_asynchronous(&self) -> bool {
+        self.0 == CONFIRMATION_MODES[2]
+    }
+}
+
 impl Shape for ConfirmationMode {
     const EXPECTED: &'static str = "CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS";
 

@@ -1,9 +1,9 @@
 //! Fees with names of the partner's own.
 
 use crate::{
-    catalog_files::prices::report_unpayable,
+    catalog_files::{draft::Draft, prices::report_unpayable},
     domain::{
-        catalog::Fee,
+        catalog::{Fee, Merchant, MerchantIx},
         money::{Currency, Money},
     },
 };
@@ -26,6 +26,12 @@ pub(super) fn price(table: &Table<'_>, currency: Currency) -> Option<Money> {
     let amount = Money::from_micros(entry.integer(0..=i64::MAX)?, currency);
     report_unpayable(amount, &entry.at);
     Some(amount)
+}
+
+/// The tax of a merchant as a fee that others may not be called like, if there is one.
+pub(super) fn tax(draft: &Draft, merchant: MerchantIx) -> Option<Fee> {
+    let Merchant { tax_name, currency, .. } = draft.catalog.merchant(merchant);
+    draft.is_taxed(merchant).then(|| Fee { name: tax_name.clone(), amount: Money::zero(*currency) })
 }
 
 /// Adds a fee unless one of its name is charged already, which is reported.

@@ -23,7 +23,7 @@ const CART_HOLD_MAX_SEC: u32 = 3_600;
 const MAX_CART_HOLD_MAX_SEC: u32 = 604_800;
 
 const KEYS: &[&str] =
-    &["id", "cart_hold_sec", "cart_hold_max", "fee", "forbid_together", "require", "no_overlap"];
+    &["id", "cart_hold_sec", "cart_hold_max", "tax_name", "fee", "forbid_together", "require", "no_overlap"];
 
 /// Reads all `[[merchant]]` tables.
 pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
@@ -42,6 +42,7 @@ pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
 
 fn read_one(draft: &mut Draft, merchant: Option<MerchantIx>, table: &Table<'_>) {
     let hold = read_hold(table);
+    read_tax_name(draft, merchant, table);
     let fees = read_fees(draft, merchant, table);
     let combinations = read_combinations(draft, merchant, table);
     if let Some(merchant) = merchant {
@@ -71,10 +72,28 @@ fn read_hold(table: &Table<'_>) -> Option<CartHold> {
     Some(CartHold { each_sec, whole_sec: whole_sec.unwrap_or(CART_HOLD_MAX_SEC.max(each_sec)) })
 }
 
+/// What the customer reads for the tax; not the name of a fee of the feed.
+fn read_tax_name(draft: &mut Draft, merchant: Option<MerchantIx>, table: &Table<'_>) {
+    let Some(entry) = table.get("tax_name") else { return };
+    let (Some(name), Some(merchant)) = (entry.text(), merchant) else { return };
+    if fees_of_services(draft, merchant).iter().any(|fee| fee.name == name) {
+        entry.at.mistake(format!("a fee {name:?} is charged already"));
+    }
+    if !draft.is_taxed(merchant) {
+        entry.at.warning("idle_tax_name", "names a tax, but no service of the merchant has a `tax_rate`");
+    }
+    name.clone_into(&mut draft.catalog.merchant_mut(merchant).tax_name);
+}
+
+fn fees_of_services(draft: &Draft, merchant: MerchantIx) -> Vec<Fee> {
+    let services = draft.catalog.services().filter(|(_, service)| service.merchant == merchant);
+    services.flat_map(|(_, service)| service.per_order_fees.clone()).collect()
+}
+
 fn read_fees(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> Vec<Fee> {
     let currency = merchant.map_or_else(stand_in_currency, |ix| draft.catalog.merchant(ix).currency);
-    let services = draft.catalog.services().filter(|(_, service)| Some(service.merchant) == merchant);
-    let of_services: Vec<Fee> = services.flat_map(|(_, service)| service.per_order_fees.clone()).collect();
+    let mut of_services = merchant.map(|merchant| fees_of_services(draft, merchant)).unwrap_or_default();
+    of_services.extend(merchant.and_then(|merchant| fees::tax(draft, merchant)));
     let mut all = Vec::new();
     for table in table.tables("fee", fees::KEYS) {
         if let Some(fee) = fees::read(&table, currency) {

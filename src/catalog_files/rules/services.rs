@@ -57,16 +57,18 @@ fn named(draft: &Draft, table: &Table<'_>) -> Option<ServiceIx> {
 }
 
 fn read_one(draft: &mut Draft, ix: Option<ServiceIx>, table: &Table<'_>) {
+    let tax = ix.and_then(|ix| fees::tax(draft, draft.catalog.service(ix).merchant));
     let Draft { catalog, tags, .. } = draft;
     let names = TicketNames { service: ix.map(|ix| catalog.service(ix)) };
     let merchant = names.service.map(|service| catalog.merchant(service.merchant));
     let currency = merchant.map_or_else(stand_in_currency, |merchant| merchant.currency);
-    let merchant_fees = merchant.map(|merchant| merchant.per_order_fees.as_slice()).unwrap_or_default();
+    let mut merchant_fees = merchant.map(|merchant| merchant.per_order_fees.clone()).unwrap_or_default();
+    merchant_fees.extend(tax);
     let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix?, name, at);
     let rules = read_ticket_rules(table, names, &mut tag);
     let deals = read_deals(table, names, currency);
     let ticket_fees = read_ticket_fees(table, names, currency);
-    let order_fees = read_order_fees(table, names, merchant_fees, currency);
+    let order_fees = read_order_fees(table, names, &merchant_fees, currency);
     if let Some(ix) = ix {
         let service = catalog.service_mut(ix);
         service.rules = rules;

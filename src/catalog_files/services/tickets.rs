@@ -7,6 +7,7 @@ use crate::catalog_files::{
     mistakes::Place,
     prices::{Price, Till},
     texts::{self, Text},
+    unheeded,
 };
 
 /// Most ticket types of one service.
@@ -14,7 +15,7 @@ const MAX_TICKET_TYPES: usize = 1_000;
 
 message! {
     /// A ticket type of a service.
-    TicketEntry {
+    watched TicketEntry {
         ticket_type_id: String,
         localized_short_description: Text,
         short_description: Text,
@@ -27,7 +28,7 @@ message! {
 
 message! {
     /// Fees for every ticket of a type.
-    PerTicketFee {
+    watched PerTicketFee {
         service_charge: Price,
         facility_fee: Price,
         taxes: Price,
@@ -83,7 +84,9 @@ fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketTy
         option_description,
         price,
         per_ticket_fee,
+        others,
     } = ticket;
+    unheeded::warn(&others, at);
     let short = [
         ("localized_short_description", localized_short_description),
         ("short_description", short_description),
@@ -106,11 +109,13 @@ fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketTy
 }
 
 fn read_fees(fees: Field<PerTicketFee>, till: &mut Till, at: &Place<'_>) -> (FeedFees, Vec<Fee>) {
-    let PerTicketFee { service_charge, facility_fee, taxes } = fees.optional(at).unwrap_or_default();
+    let PerTicketFee { service_charge, facility_fee, taxes, others } = fees.optional(at).unwrap_or_default();
+    unheeded::warn_of_fees(&others, at);
     let service_charge = till.fee("Service charge", service_charge, &at.key("service_charge"));
     let facility_fee = till.fee("Facility fee", facility_fee, &at.key("facility_fee"));
     let taxes = till.fee("Taxes", taxes, &at.key("taxes"));
-    let amount = |fee: &Option<Fee>| fee.as_ref().map(|fee| fee.amount);
+    // A fee of nothing is none: a ticket type is answered with what is charged for it.
+    let amount = |fee: &Option<Fee>| fee.as_ref().map(|fee| fee.amount).filter(|amount| !amount.is_zero());
     let feed_fees = FeedFees {
         service_charge: amount(&service_charge),
         facility_fee: amount(&facility_fee),

@@ -379,7 +379,7 @@ fn rules_of_merchants() {
             hold,
             "cart_hold = 600",
             "cart_hold",
-            r#"unknown key "cart_hold"; expected one of id, cart_hold_sec, cart_hold_max, fee, forbid_together, require, no_overlap"#,
+            r#"unknown key "cart_hold"; expected one of id, cart_hold_sec, cart_hold_max, tax_name, fee, forbid_together, require, no_overlap"#,
         ),
         (
             hold,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Folder;
+use crate::domain::catalog::Prepayment;
 
 /// Where a piece of the rules file stands.
 fn line_of(folder: &Folder, piece: &str) -> String {
@@ -136,5 +137,292 @@ fn a_deal_that_lowers_nothing_is_warned_of_because_prices_move() {
         ),
     ] {
         check_warning(piece, other, place, expected);
+    }
+}
+
+/// The tax rates in force of the salon's two services and what is said of the feeds.
+fn salon_with(edits: &[(&str, &str, Value)]) -> (Vec<Option<String>>, Vec<String>) {
+    let folder = Folder::sample();
+    for (file, pointer, value) in edits {
+        folder.set(file, pointer, value.clone());
+    }
+    let loaded = folder.loaded();
+    let salon = loaded.catalog.merchant_ix("salon").unwrap();
+    let rate = |id| {
+        let service = loaded.catalog.service_ix(salon, id).unwrap();
+        loaded.catalog.service(service).tax_rate.map(|rate| rate.to_string())
+    };
+    let rates = ["haircut", "colouring"].map(rate).into();
+    (rates, loaded.warnings.list.iter().map(ToString::to_string).collect())
+}
+
+const MERCHANT: (&str, &str) = ("merchants.json", "/merchant/3/tax_rate");
+const HAIRCUT: (&str, &str) = ("services.json", "/service/6/tax_rate");
+
+#[test]
+fn a_service_has_its_own_tax_rate_or_its_merchants() {
+    let rate = |micro_percent: Value| json!({"micro_percent": micro_percent});
+    for (merchant, haircut, expected) in [
+        (json!(null), json!(null), [None, None]),
+        (rate(json!(10_000_000)), json!(null), [Some("10%"), Some("10%")]),
+        (rate(json!("8875000")), rate(json!(5e6)), [Some("5%"), Some("8.875%")]),
+        (rate(json!(10_000_000)), json!({}), [None, Some("10%")]),
+        (rate(json!(10_000_000)), rate(json!(0)), [None, Some("10%")]),
+        (json!({}), rate(json!(100_000_000)), [Some("100%"), None]),
+        (rate(json!(0)), json!({"microPercent": 1}), [Some("0.000001%"), None]),
+    ] {
+        let edits = [(MERCHANT.0, MERCHANT.1, merchant.clone()), (HAIRCUT.0, HAIRCUT.1, haircut.clone())];
+        let (rates, remarks) = salon_with(&edits);
+        let expected: Vec<_> = expected.map(|rate| rate.map(str::to_owned)).into();
+        assert_eq!((rates, remarks), (expected, vec![]), "{merchant} {haircut}");
+    }
+}
+
+#[test]
+fn a_tax_rate_is_between_nothing_and_all() {
+    for (rate, expected) in [
+        (
+            json!({"micro_percent": -1}),
+            "micro_percent: expected 0 to 100000000 millionths of a per cent, found -1",
+        ),
+        (
+            json!({"micro_percent": 100_000_001}),
+            "micro_percent: expected 0 to 100000000 millionths of a per cent, found 100000001",
+        ),
+        (json!({"micro_percent": "ten"}), "micro_percent: expected a whole number of 64 bits, found \"ten\""),
+    ] {
+        for (place, (file, pointer)) in [("merchant[3]", MERCHANT), ("service[6]", HAIRCUT)] {
+            let folder = Folder::sample();
+            folder.set(file, pointer, rate.clone());
+            assert_eq!(folder.mistakes(), [format!("{file}: {place}.tax_rate.{expected}")]);
+        }
+    }
+    let (rates, remarks) =
+        salon_with(&[(HAIRCUT.0, HAIRCUT.1, json!({"percent": 10, "micro_percent": 10_000_000}))]);
+    assert_eq!(rates[0].as_deref(), Some("10%"));
+    let expected = "services.json: service[6].tax_rate.percent: is not a member of a tax rate and not read; `micro_percent` is";
+    assert_eq!(remarks, [expected]);
+}
+
+#[test]
+fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
+    let hall = "id = \"concert-hall\"\n\n[[merchant.fee]]\nname = \"Order handling\"";
+    let vat = "id = \"concert-hall\"\ntax_name = 'VAT'\n\n[[merchant.fee]]\nname = 'Order handling'";
+    let tax_name = |folder: &Folder| folder.loaded().catalog.merchants()[2].tax_name.clone();
+    let taxed = || {
+        let folder = Folder::sample();
+        folder.set("merchants.json", "/merchant/2/tax_rate", json!({"micro_percent": 10_000_000}));
+        folder
+    };
+    assert_eq!(tax_name(&taxed()), "Tax");
+    let named = taxed();
+    named.replace("rules.toml", hall, vat);
+    assert_eq!((tax_name(&named), remarks(&named)), ("VAT".to_owned(), vec![]));
+    check_warning(hall, vat, "tax_name", "names a tax, but no service of the merchant has a `tax_rate`");
+    for (piece, other, place, fee) in [
+        (hall, hall.replace("Order handling", "Tax"), "[[merchant.fee]]", "Tax"),
+        (hall, vat.replace("VAT", "Order handling"), "[[merchant.fee]]", "Order handling"),
+        (hall, vat.replace("VAT", "Processing fee"), "tax_name", "Processing fee"),
+        (
+            "[[service.ticket_fee]]",
+            "[[service.order_fee]]\nname = 'Tax'\nprice_micros = 10_000\n\n[[service.ticket_fee]]".to_owned(),
+            "[[service.order_fee]]",
+            "Tax",
+        ),
+    ] {
+        let folder = taxed();
+        folder.replace("rules.toml", piece, &other);
+        let at = match place {
+            "tax_name" => "'Processing fee'",
+            place => place,
+        };
+        let expected = format!("{}: a fee {fee:?} is charged already", line_of(&folder, at));
+        assert_eq!(folder.mistakes(), [expected], "{other}");
+        let untaxed = Folder::sample();
+        untaxed.replace("rules.toml", piece, &other);
+        let collides = place == "tax_name";
+        assert_eq!(untaxed.load().is_err(), collides, "without a tax there is no such name: {other}");
+    }
+}
+
+#[test]
+fn a_service_says_whether_it_is_prepaid() {
+    for (value, expected) in [
+        (json!(null), Prepayment::Optional),
+        (json!("PREPAYMENT_TYPE_UNSPECIFIED"), Prepayment::Optional),
+        (json!("REQUIRED"), Prepayment::Required),
+        (json!("OPTIONAL"), Prepayment::Optional),
+        (json!("NOT_SUPPORTED"), Prepayment::NotSupported),
+        (json!(0), Prepayment::Optional),
+        (json!(1), Prepayment::Required),
+        (json!(2), Prepayment::Optional),
+        (json!(3), Prepayment::NotSupported),
+    ] {
+        let folder = Folder::sample();
+        folder.set("services.json", "/service/7/prepayment_type", value.clone());
+        let loaded = folder.loaded();
+        let colouring = loaded.catalog.services().find(|(_, service)| service.id == "colouring");
+        assert_eq!(colouring.unwrap().1.prepayment, expected, "{value}");
+        assert_eq!(loaded.warnings.list, [], "{value}");
+    }
+    let folder = Folder::sample();
+    folder.set("services.json", "/service/7/prepayment_type", json!("MAYBE"));
+    let expected = "services.json: service[7].prepayment_type: expected REQUIRED, OPTIONAL or NOT_SUPPORTED, found \"MAYBE\"";
+    assert_eq!(folder.mistakes(), [expected]);
+}
+
+/// The places of the sample's elements of each level, with their pointers.
+const LEVELS: [(&str, &str, &str); 5] = [
+    ("merchants.json", "/merchant/0", "merchant[0]"),
+    ("services.json", "/service/4", "service[4]"),
+    ("services.json", "/service/4/rules", "service[4].rules"),
+    ("services.json", "/service/0/ticket_type/1", "service[0].ticket_type[1]"),
+    (
+        "availability.json",
+        "/service_availability/0/availability/2",
+        "service_availability[0].availability[2]",
+    ),
+];
+
+/// Members, each with a value that asks for something, one that does not, and what is said of the former.
+fn members_not_acted_on() -> Vec<(&'static str, Value, Value, &'static str)> {
+    let price = json!({"price_micros": 5_000_000, "currency_code": "USD"});
+    vec![
+        (
+            "deposit",
+            json!({"deposit": price, "deposit_type": "PER_PERSON"}),
+            json!({"deposit": {"price_micros": 0, "currency_code": "USD"}}),
+            "is not acted on: no deposit is taken, only whole orders are charged",
+        ),
+        ("noShowFee", json!({"fee": price}), json!({}), "is not acted on: nobody is charged for not coming"),
+        (
+            "late_cancellation_fee",
+            price.clone(),
+            json!(null),
+            "is not acted on: nobody is charged for cancelling",
+        ),
+        (
+            "require_credit_card",
+            json!("REQUIRE_CREDIT_CARD_ALWAYS"),
+            json!("REQUIRE_CREDIT_CARD_UNSPECIFIED"),
+            "is not acted on: orders are taken without a credit card",
+        ),
+        (
+            "require_credit_card",
+            json!(true),
+            json!(false),
+            "is not acted on: orders are taken without a credit card",
+        ),
+        (
+            "price_interpretation",
+            json!("STARTS_AT"),
+            json!("EXACT_AMOUNT"),
+            "is not acted on: prices are sold as exact amounts",
+        ),
+        (
+            "confirmation_mode",
+            json!("CONFIRMATION_MODE_ASYNCHRONOUS"),
+            json!("CONFIRMATION_MODE_SYNCHRONOUS"),
+            "is not acted on: an order is confirmed at once, and its merchant is not asked",
+        ),
+        (
+            "confirmationMode",
+            json!(2),
+            json!(1),
+            "is not acted on: an order is confirmed at once, and its merchant is not asked",
+        ),
+        (
+            "prepayment_terms",
+            json!({"charge_timing": "CHARGE_LATER", "charge_time_before_start_sec": 3_600}),
+            json!({"charge_timing": "CHARGE_NOW"}),
+            "is not acted on: what is charged is charged when the order is created",
+        ),
+        (
+            "payment_option_id",
+            json!(["ten-visits"]),
+            json!([]),
+            "is not acted on: payment options are neither sold nor redeemed",
+        ),
+        (
+            "payment_restrictions",
+            json!({"credit_card_restrictions": {"credit_card_type": ["VISA"]}}),
+            json!({}),
+            "is not acted on: the payment gateway alone says which cards it takes",
+        ),
+    ]
+}
+
+#[test]
+fn what_is_said_of_money_and_permission_and_not_acted_on_is_warned_of_at_every_level() {
+    for (name, value, harmless, text) in members_not_acted_on() {
+        let snake = match name {
+            "noShowFee" => "no_show_fee",
+            "confirmationMode" => "confirmation_mode",
+            name => name,
+        };
+        for (file, pointer, place) in LEVELS {
+            let with = |value: &Value| {
+                let folder = Folder::sample();
+                // Entries of the availability have it already, under its other name.
+                let name = if file == "availability.json" { snake } else { name };
+                folder.set(file, &format!("{pointer}/{name}"), value.clone());
+                remarks(&folder)
+            };
+            assert_eq!(with(&value), [format!("{file}: {place}.{snake}: {text}")], "{name}");
+            assert_eq!(with(&harmless), [""; 0], "{name}: {harmless}");
+        }
+    }
+}
+
+#[test]
+fn what_is_acted_on_elsewhere_only_is_warned_of() {
+    let price = json!({"price_micros": 5_000_000, "currency_code": "USD"});
+    let rate = json!({"micro_percent": 10_000_000});
+    let fees = json!({"service_charge": price});
+    let [merchant, service, _, ticket, entry] = LEVELS;
+    for ((file, pointer, place), name, value, text) in [
+        (
+            merchant,
+            "prepayment_type",
+            json!("REQUIRED"),
+            "is not acted on here, only as a member of a service",
+        ),
+        (ticket, "prepayment_type", json!(1), "is not acted on here, only as a member of a service"),
+        (entry, "prepayment_type", json!("REQUIRED"), "is not acted on here, only as a member of a service"),
+        (
+            ticket,
+            "tax_rate",
+            rate.clone(),
+            "is not acted on here, only as a member of a merchant or a service",
+        ),
+        (entry, "tax_rate", rate, "is not acted on here, only as a member of a merchant or a service"),
+        (
+            merchant,
+            "price",
+            price.clone(),
+            "is not acted on here, only as a member of a service or a ticket type",
+        ),
+        (
+            entry,
+            "price",
+            price.clone(),
+            "is not acted on here, only as a member of a service or a ticket type",
+        ),
+        (service, "per_ticket_fee", fees.clone(), "is not acted on here, only as a member of a ticket type"),
+        (merchant, "per_order_fee", fees, "is not acted on here, only as a member of a service"),
+    ] {
+        let folder = Folder::sample();
+        folder.set(file, &format!("{pointer}/{name}"), value);
+        assert_eq!(remarks(&folder), [format!("{file}: {place}.{name}: {text}")]);
+    }
+    for (pointer, place) in [
+        ("/service/4/per_order_fee", "service[4].per_order_fee"),
+        ("/service/4/ticket_type/0/per_ticket_fee", "service[4].ticket_type[0].per_ticket_fee"),
+    ] {
+        let folder = Folder::sample();
+        folder.set("services.json", pointer, json!({"towel_fee": price, "nothing_fee": {"price_micros": 0}}));
+        let expected =
+            format!("services.json: {place}.towel_fee: is a fee that is not known here and not charged");
+        assert_eq!(remarks(&folder), [expected]);
     }
 }

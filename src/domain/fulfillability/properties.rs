@@ -1,5 +1,7 @@
 //! What must hold for every order in every state of the slots.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::{tests::assert_well_formed, *};
@@ -7,6 +9,7 @@ use crate::domain::{
     catalog::{CountBounds, Deal, Reduction},
     fixtures::{
         ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents, dollars,
+        tax_rate,
     },
     order::{EpochSeconds, OrderedTickets},
     slot::{HoldSpan, Pool, PoolTickets, SlotTerms},
@@ -49,6 +52,8 @@ struct Town {
     deals: Vec<Deal>,
     raft_bounds: CountBounds,
     services_clash: bool,
+    /// The rates of museum, raft and salon, in millionths of a per cent.
+    taxes: [u32; 3],
     cart: Option<u8>,
 }
 
@@ -60,6 +65,9 @@ impl Town {
         house.service_mut("museum").deals.clone_from(&self.deals);
         house.service_mut("museum").tickets[0].previous_price = Some(cents(1_900));
         house.service_mut("raft").rules.limits.line = self.raft_bounds;
+        for (service, rate) in ["museum", "raft", "salon"].into_iter().zip(self.taxes) {
+            house.service_mut(service).tax_rate = tax_rate(rate);
+        }
         if self.services_clash {
             let (museum, raft) = (house.ix("museum"), house.ix("raft"));
             let apart = ServiceRule::NoOverlap(vec![museum, house.ix("concert")]);
@@ -175,16 +183,22 @@ fn any_town() -> impl Strategy<Value = Town> {
         prop::collection::vec(any_deal(), 0..3),
         bounds.prop_map(|(min, max)| CountBounds { min, max }),
         prop::bool::weighted(0.2),
+        [any_tax(), any_tax(), any_tax()],
         prop::option::of(1..3_u8),
     )
-        .prop_map(|(pools, gone, deals, raft_bounds, services_clash, cart)| Town {
+        .prop_map(|(pools, gone, deals, raft_bounds, services_clash, taxes, cart)| Town {
             pools,
             gone,
             deals,
             raft_bounds,
             services_clash,
+            taxes,
             cart,
         })
+}
+
+fn any_tax() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(0), Just(10_000_000), Just(8_875_000), 0..=100_000_000_u32]
 }
 
 fn any_tickets(ids: &'static [&'static str]) -> impl Strategy<Value = Vec<OrderedTickets>> {
@@ -385,6 +399,32 @@ proptest! {
         let prices = sellable_lines(&assessment).into_iter().map(|line| line.price.as_ref().unwrap().micros);
         let due = prices.sum::<i64>() + recomputed_fees(&assessment);
         prop_assert_eq!(assessment.amount_due.to_micros(), Ok(due));
+    }
+
+    #[test]
+    fn taxes_are_each_lines_share_rounded_and_one_fee_for_each_rate(
+        (town, lines) in any_scene(),
+        purpose in any_purpose(),
+    ) {
+        let assessment = town.house().assess(purpose, &lines);
+        let mut expected = BTreeMap::<u32, i64>::new();
+        for line in sellable_lines(&assessment) {
+            let rate = ["museum", "raft", "salon"].iter().position(|service| line.service_id == *service);
+            let rate = rate.map_or(0, |at| town.taxes[at]);
+            // A cent times the whole, in micro-units times millionths of a per cent.
+            let exact = i128::from(line.price.as_ref().unwrap().micros) * i128::from(rate);
+            let (cents, rest) = (exact / 1_000_000_000_000, exact % 1_000_000_000_000);
+            let up = rest > 500_000_000_000 || rest == 500_000_000_000 && cents % 2 == 1;
+            *expected.entry(rate).or_default() += i64::try_from(cents + i128::from(up)).unwrap() * 10_000;
+        }
+        expected.retain(|_, tax| *tax > 0);
+        let fees = assessment.fees.per_order.iter().filter(|fee| fee.name.starts_with("Tax"));
+        let mut told: Vec<i64> = fees.map(|fee| fee.amount.to_micros().unwrap()).collect();
+        let mut expected: Vec<i64> = expected.into_values().collect();
+        told.sort_unstable();
+        expected.sort_unstable();
+        prop_assert_eq!(assessment.fees.tax.to_micros(), Ok(expected.iter().sum::<i64>()));
+        prop_assert_eq!(told, expected);
     }
 
     #[test]

@@ -1,24 +1,8 @@
 use super::*;
-use crate::domain::fixtures::price_tag;
 
 fn paid(payment: Option<PaymentDetails>) -> NewOrder {
     let customer = Customer::default();
     NewOrder { merchant_id: "museum".into(), customer, items: Vec::new(), payment, method: None }
-}
-
-#[test]
-fn an_order_states_what_its_payment_details_say() {
-    let (fees, price) = (price_tag(1, "USD"), price_tag(2, "USD"));
-    let order = paid(Some(PaymentDetails {
-        fees_and_taxes: Some(fees.clone()),
-        price: Some(price.clone()),
-        ..PaymentDetails::default()
-    }));
-    assert_eq!((order.stated_fees(), order.stated_price()), (Some(&fees), Some(&price)));
-    for silent in [None, Some(PaymentDetails::default())] {
-        let order = paid(silent);
-        assert_eq!((order.stated_fees(), order.stated_price()), (None, None));
-    }
 }
 
 #[test]

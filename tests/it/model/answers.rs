@@ -13,7 +13,12 @@ use boxoffice::wire::proto::v3::{
     payment_information::PaymentProcessedBy,
 };
 
-use super::verdict::{Judged, JudgedLine};
+use super::{
+    house::House,
+    rules::Rule,
+    town::{NEVER_PREPAID, PREPAID},
+    verdict::{Judged, JudgedLine},
+};
 use crate::support::{Created, price};
 
 impl Judged {
@@ -34,7 +39,7 @@ impl Judged {
     pub(super) fn fees(&self) -> Fees {
         let mut fees = Fees::default();
         for fee in &self.fees {
-            let (fee_name, fee_amount) = (fee.name.into(), Some(price("USD", fee.amount)));
+            let (fee_name, fee_amount) = (fee.name.clone(), Some(price("USD", fee.amount)));
             match fee.of.clone() {
                 Some((service_id, ticket_id)) => fees.per_ticket_fee.push(SpecificPerTicketFee {
                     ticket_id,
@@ -102,8 +107,18 @@ pub(super) fn plain_failure(created: Created) -> Result<OrderFailure, String> {
     Ok(failure)
 }
 
+/// Why there is no order.
+pub(super) struct NotCreated {
+    pub(super) failure: OrderFailure,
+    /// In a few words.
+    pub(super) why: &'static str,
+}
+
+/// What it is where the gateway was asked.
+pub(super) const BY_GATEWAY: &str = "the gateway's word";
+
 /// Why there is no order, by the contract and by what the simulated gateway's means of payment say.
-pub(super) fn failure(request: &CreateOrderRequest, judged: &Judged) -> Option<OrderFailure> {
+pub(super) fn failure(house: &House, request: &CreateOrderRequest, judged: &Judged) -> Option<NotCreated> {
     let because = |cause: Cause| OrderFailure { cause: cause.into(), ..OrderFailure::default() };
     let order = request.order.as_ref().unwrap();
     if judged.result != Verdict::CanFulfill {
@@ -111,14 +126,18 @@ pub(super) fn failure(request: &CreateOrderRequest, judged: &Judged) -> Option<O
         for item in verdict.item_fulfillability.iter_mut().filter_map(|item| item.item.as_mut()) {
             item.status = BookingStatus::Failed.into();
         }
-        return Some(OrderFailure { fulfillability: Some(verdict), ..because(Cause::OrderUnfulfillable) });
+        let failure = OrderFailure { fulfillability: Some(verdict), ..because(Cause::OrderUnfulfillable) };
+        return Some(NotCreated { failure, why: "cannot be fulfilled" });
     }
     let payment = order.payment_information.clone().unwrap_or_default();
-    if payment.fees_and_taxes.map_or(0, |stated| stated.price_micros) != judged.fee_total {
-        return Some(because(Cause::IncorrectFeeTotal));
+    if payment.fees_and_taxes.as_ref().map_or(0, |stated| stated.price_micros) != judged.fee_total {
+        return Some(NotCreated { failure: because(Cause::IncorrectFeeTotal), why: "other fees" });
+    }
+    if let Some(why) = payment_fault(house, order, &payment, judged) {
+        return Some(NotCreated { failure: because(Cause::PaymentError), why });
     }
     let means = request.payment_processing_parameters.as_ref()?;
-    Some(match &*means.unparsed_payment_method_token {
+    let failure = match &*means.unparsed_payment_method_token {
         "decline" => because(Cause::PaymentErrorCardDeclined),
         "reject-jcb" => OrderFailure {
             rejected_card_type: CreditCardType::Jcb.into(),
@@ -130,12 +149,32 @@ pub(super) fn failure(request: &CreateOrderRequest, judged: &Judged) -> Option<O
         },
         "error" | "hang" => because(Cause::PaymentError),
         _ => return None,
-    })
+    };
+    Some(NotCreated { failure, why: BY_GATEWAY })
 }
 
-/// Whether a payment had been tried when it failed.
-pub(super) fn payment_was_tried(failure: &OrderFailure) -> bool {
-    !matches!(failure.cause(), Cause::OrderUnfulfillable | Cause::IncorrectFeeTotal)
+/// What is wrong with a payment before any gateway is asked.
+fn payment_fault(
+    house: &House,
+    order: &Order,
+    payment: &PaymentInformation,
+    judged: &Judged,
+) -> Option<&'static str> {
+    let has = |service: &str| order.item.iter().any(|item| item.service_id == service);
+    if payment.payment_processed_by() != PaymentProcessedBy::ProcessedByPartner {
+        let is_provided = payment.prepayment_status() == PrepaymentStatus::PrepaymentProvided;
+        let missing = has(PREPAID) && !is_provided && house.keeps(Rule::PrepaymentIsRequired);
+        return missing.then_some("no prepayment");
+    }
+    let other_tax = payment.tax_amount.as_ref().is_some_and(|stated| stated.price_micros != judged.tax);
+    match () {
+        () if !house.charging && house.keeps(Rule::NoChargeWithoutAGateway) => Some("no gateway"),
+        () if has(NEVER_PREPAID) && house.keeps(Rule::UnsupportedPrepaymentIsNotCharged) => {
+            Some("a charge for what is not prepaid")
+        }
+        () if other_tax && house.keeps(Rule::StatedTaxAgrees) => Some("another tax"),
+        () => None,
+    }
 }
 
 /// The order that is to be made of what was asked. Its id and the name of its transaction are known

@@ -34,6 +34,8 @@ pub(super) struct Holding {
 
 pub(super) struct House {
     pub(super) wrong: Option<Rule>,
+    /// Whether there is a gateway.
+    pub(super) charging: bool,
     pub(super) now: i64,
     pub(super) catalogue: Catalogue,
     /// The last other price of each ticket type that has had one.
@@ -69,9 +71,14 @@ impl House {
 
     /// Whole cents, halves to the even one.
     pub(super) fn cents(&self, micros: i64) -> i64 {
-        let (cents, rest) = (micros.div_euclid(10_000), micros.rem_euclid(10_000));
-        let up = rest > 5_000 || rest == 5_000 && (cents % 2 == 1 || !self.keeps(Rule::RoundHalfToEven));
-        (cents + i64::from(up)) * 10_000
+        self.cents_of(micros, 10_000)
+    }
+
+    /// The same of an amount of which so much is a cent.
+    pub(super) fn cents_of(&self, amount: i64, cent: i64) -> i64 {
+        let (cents, rest) = (amount.div_euclid(cent), amount.rem_euclid(cent));
+        let half = rest * 2 == cent && (cents % 2 == 1 || !self.keeps(Rule::RoundHalfToEven));
+        (cents + i64::from(half || rest * 2 > cent)) * 10_000
     }
 
     pub(super) fn pools(&self, slot: &SlotName) -> Vec<&Pool> {

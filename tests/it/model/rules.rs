@@ -16,10 +16,17 @@ pub(super) enum Rule {
     NewestFirst,
     HoldsAreRenewedForSoLong,
     HoldsOffMeansReleased,
+    TaxIsRoundedByLine,
+    TaxOfTheServiceFirst,
+    FeesOfNothingAreLeftOut,
+    StatedTaxAgrees,
+    NoChargeWithoutAGateway,
+    PrepaymentIsRequired,
+    UnsupportedPrepaymentIsNotCharged,
 }
 
 impl Rule {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::RoundHalfToEven,
         Self::SumDemand,
         Self::OwnHoldIsFree,
@@ -33,5 +40,12 @@ impl Rule {
         Self::NewestFirst,
         Self::HoldsAreRenewedForSoLong,
         Self::HoldsOffMeansReleased,
+        Self::TaxIsRoundedByLine,
+        Self::TaxOfTheServiceFirst,
+        Self::FeesOfNothingAreLeftOut,
+        Self::StatedTaxAgrees,
+        Self::NoChargeWithoutAGateway,
+        Self::PrepaymentIsRequired,
+        Self::UnsupportedPrepaymentIsNotCharged,
     ];
 }

@@ -18,6 +18,7 @@ pub(super) enum Step {
         merchant: Merchant,
         lines: Vec<Line>,
         fees: Fees,
+        tax: Fees,
         payment: Payment,
     },
     /// Orders what a cart had when it was last looked at.
@@ -76,6 +77,8 @@ pub(super) enum Fees {
 pub(super) enum Payment {
     None,
     Google,
+    /// By Google, which says that it has the money.
+    Provided,
     Partner(&'static str),
     /// The bank's challenge has been passed.
     Challenged,
@@ -155,6 +158,7 @@ fn payment(chance: &mut Rng) -> Payment {
         7 => Payment::Challenged,
         8 => Payment::Partner("hang"),
         9..=11 => Payment::Partner("approve"),
+        12 => Payment::Provided,
         _ => Payment::None,
     }
 }
@@ -181,6 +185,7 @@ pub(super) fn step(chance: &mut Rng, durable: bool) -> Step {
                 chance,
                 &[Fees::Right, Fees::Right, Fees::Right, Fees::Right, Fees::Off, Fees::Absent],
             ),
+            tax: one_of(chance, &[Fees::Right, Fees::Off, Fees::Absent, Fees::Absent]),
             payment: payment(chance),
         },
         62..=66 => Step::Again(chance.usize(..)),

@@ -18,12 +18,20 @@ pub(super) const HOLD_MAX_SEC: i64 = 900;
 pub(super) const FEES: [(&str, i64); 1] = [("adult", 1_250_000)];
 pub(super) const SURCHARGE: i64 = 750_000;
 pub(super) const HANDLING: i64 = 500_000;
+/// The name of the tax, the merchant's rate in millionths of a per cent, and what services have instead.
+pub(super) const TAX_NAME: &str = "VAT";
+pub(super) const TAX: i64 = 10_000_000;
+pub(super) const OTHER_TAXES: [(&str, i64); 2] = [("chat", 7_250_000), ("night", 0)];
+/// What has to be paid for when it is booked, and what may not be.
+pub(super) const PREPAID: &str = "night";
+pub(super) const NEVER_PREPAID: &str = "chat";
 
 const RULES: &str = r#"
 [[merchant]]
 id = "harbour"
 cart_hold_sec = 600
 cart_hold_max = 900
+tax_name = "VAT"
 
 [[merchant.fee]]
 name = "Handling"
@@ -65,6 +73,10 @@ tickets = ["adult"]
 [[service.order_fee]]
 name = "Surcharge"
 price_micros = 750_000
+
+[[service.order_fee]]
+name = "Nothing"
+price_micros = 0
 "#;
 
 /// The ticket types of a service, with an empty one for appointments.
@@ -178,8 +190,10 @@ impl Catalogue {
         let question = json!({"id": "first", "type": "BOOLEAN", "label": "First?", "is_required": true});
         let services = json!({"service": [
             {"merchant_id": MERCHANT, "service_id": "tour", "ticket_type": types("tour"), "rules": {"min_advance_booking": 3600}},
-            {"merchant_id": MERCHANT, "service_id": "night", "ticket_type": types("night")},
+            {"merchant_id": MERCHANT, "service_id": "night", "ticket_type": types("night"),
+             "tax_rate": {}, "prepayment_type": "REQUIRED"},
             {"merchant_id": MERCHANT, "service_id": "chat", "price": self.price("chat"),
+             "tax_rate": {"micro_percent": 7_250_000}, "prepayment_type": "NOT_SUPPORTED",
              "rules": {"min_booking_buffer_before_end_time": 600}, "intake_form": {"field": [question]}},
         ]});
         let entry = |pool: &Pool| {
@@ -195,7 +209,10 @@ impl Catalogue {
         };
         let entries: Vec<Value> = self.pools.iter().map(entry).collect();
         let write = |file: &str, content: &str| fs::write(dir.join(file), content).unwrap();
-        write("merchants.json", &json!({"merchant": [{"merchant_id": MERCHANT}]}).to_string());
+        write(
+            "merchants.json",
+            &json!({"merchant": [{"merchant_id": MERCHANT, "tax_rate": {"micro_percent": TAX}}]}).to_string(),
+        );
         write("services.json", &services.to_string());
         write("availability.json", &json!({"service_availability": [{"availability": entries}]}).to_string());
         write(

@@ -22,6 +22,8 @@ pub(super) struct Judged {
     pub(super) lines: Vec<JudgedLine>,
     pub(super) fees: Vec<Fee>,
     pub(super) fee_total: i64,
+    /// What of it is tax.
+    pub(super) tax: i64,
     pub(super) spots: Vec<Spots>,
 }
 
@@ -41,7 +43,7 @@ pub(super) struct JudgedLine {
 
 #[derive(PartialEq)]
 pub(super) struct Fee {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) amount: i64,
     /// Service and ticket type; none for a fee of the whole order.
     pub(super) of: Option<(String, String)>,
@@ -189,30 +191,76 @@ impl House {
             () => Verdict::CanFulfill,
         };
         let sellable = |at: &usize| can(&judged[*at]) || !self.keeps(Rule::FeesOfSellableItemsOnly);
-        let sold: Vec<&LineItem> = (0..lines.len()).filter(sellable).map(|at| &lines[at]).collect();
-        let (fees, fee_total) = fees(&sold);
-        Judged { result, lines: judged, fees, fee_total, spots: lines.iter().flat_map(spots_of).collect() }
+        let sold: Vec<usize> = (0..lines.len()).filter(sellable).collect();
+        let totals = sold.iter().map(|&at| (&*lines[at].service_id, judged[at].total.unwrap_or(0)));
+        let taxes = self.taxes(&totals.collect::<Vec<_>>());
+        let sold: Vec<&LineItem> = sold.into_iter().map(|at| &lines[at]).collect();
+        let (mut fees, mut fee_total) = self.fees(&sold);
+        let tax = taxes.iter().map(|fee| fee.amount).sum();
+        fee_total += tax;
+        fees.extend(taxes);
+        let spots = lines.iter().flat_map(spots_of).collect();
+        Judged { result, lines: judged, fees, fee_total, tax, spots }
+    }
+
+    /// The fees of lines, each once, and what they come to.
+    fn fees(&self, lines: &[&LineItem]) -> (Vec<Fee>, i64) {
+        let (mut fees, mut total) = (Vec::new(), 0);
+        for line in lines {
+            for (id, count) in tickets(line) {
+                let Some((_, amount)) = FEES.into_iter().find(|(known, _)| *known == id) else { continue };
+                total += amount * count;
+                let fee = Fee { name: "Levy".into(), amount, of: Some((line.service_id.clone(), id.into())) };
+                if !fees.contains(&fee) {
+                    fees.push(fee);
+                }
+            }
+        }
+        let has_tour = lines.iter().any(|line| line.service_id == "tour");
+        let is_told = has_tour && !self.keeps(Rule::FeesOfNothingAreLeftOut);
+        let of_order = [
+            (has_tour, "Surcharge", SURCHARGE),
+            (is_told, "Nothing", 0),
+            (!lines.is_empty(), "Handling", HANDLING),
+        ];
+        for (_, name, amount) in of_order.into_iter().filter(|(is_due, ..)| *is_due) {
+            total += amount;
+            fees.push(Fee { name: name.into(), amount, of: None });
+        }
+        (fees, total)
+    }
+
+    /// The taxes of lines, by rate in the order of the lines; each line is a service and its total.
+    fn taxes(&self, lines: &[(&str, i64)]) -> Vec<Fee> {
+        let mut taxes: Vec<(i64, i64)> = Vec::new();
+        let mut add = |rate, tax| match taxes.iter_mut().find(|(known, _)| *known == rate) {
+            Some((_, sum)) => *sum += tax,
+            None => taxes.push((rate, tax)),
+        };
+        let by_line = self.keeps(Rule::TaxIsRoundedByLine);
+        for &(service, total) in lines {
+            let own = town::OTHER_TAXES.into_iter().find(|(known, _)| *known == service);
+            let own = own.filter(|_| self.keeps(Rule::TaxOfTheServiceFirst));
+            let rate = own.map_or(town::TAX, |(_, rate)| rate);
+            // A cent is 10,000 micro-units, and the whole 100,000,000 millionths of a per cent.
+            let tax = if by_line { self.cents_of(total * rate, CENT_BY_RATE) } else { total * rate };
+            add(rate, tax);
+        }
+        if !by_line {
+            for (_, tax) in &mut taxes {
+                *tax = self.cents_of(*tax, CENT_BY_RATE);
+            }
+        }
+        taxes.retain(|(_, tax)| *tax > 0);
+        let several = taxes.len() > 1;
+        let name = |rate| match rate {
+            _ if !several => town::TAX_NAME.to_owned(),
+            10_000_000 => format!("{} 10%", town::TAX_NAME),
+            _ => format!("{} 7.25%", town::TAX_NAME),
+        };
+        taxes.iter().map(|&(rate, amount)| Fee { name: name(rate), amount, of: None }).collect()
     }
 }
 
-/// The fees of lines, each once, and what they come to.
-fn fees(lines: &[&LineItem]) -> (Vec<Fee>, i64) {
-    let (mut fees, mut total) = (Vec::new(), 0);
-    for line in lines {
-        for (id, count) in tickets(line) {
-            let Some((_, amount)) = FEES.into_iter().find(|(known, _)| *known == id) else { continue };
-            total += amount * count;
-            let fee = Fee { name: "Levy", amount, of: Some((line.service_id.clone(), id.into())) };
-            if !fees.contains(&fee) {
-                fees.push(fee);
-            }
-        }
-    }
-    let has_tour = lines.iter().any(|line| line.service_id == "tour");
-    let of_order = [(has_tour, "Surcharge", SURCHARGE), (!lines.is_empty(), "Handling", HANDLING)];
-    for (_, name, amount) in of_order.into_iter().filter(|(is_due, ..)| *is_due) {
-        total += amount;
-        fees.push(Fee { name, amount, of: None });
-    }
-    (fees, total)
-}
+/// A cent in micro-units times millionths of a per cent.
+const CENT_BY_RATE: i64 = 10_000 * 100_000_000;

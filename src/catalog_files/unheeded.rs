@@ -1,0 +1,168 @@
+//! Members of the feeds about money or permission that nothing here acts on. They are looked at all the
+//! same, wherever they stand, so that a partner hears of it before a customer does.
+
+use serde_json::Value;
+
+use super::{json::Others, mistakes::Place};
+
+/// A member that is not acted on.
+struct Member {
+    name: &'static str,
+    /// Values of an enum that ask for nothing that is not done, in the order of their numbers from 0.
+    harmless: &'static [&'static str],
+    /// What it means that it is not acted on.
+    meaning: &'static str,
+}
+
+const fn member(name: &'static str, harmless: &'static [&'static str], meaning: &'static str) -> Member {
+    Member { name, harmless, meaning }
+}
+
+/// What an order is if its mode of confirmation is asynchronous.
+pub(super) const CONFIRMED_AT_ONCE: &str =
+    "is not acted on: an order is confirmed at once, and its merchant is not asked";
+
+/// The members, for all levels of the feeds. Where a level reads one of them, it is none of its others.
+const MEMBERS: [Member; 16] = [
+    member("deposit", &[], "is not acted on: no deposit is taken, only whole orders are charged"),
+    member("no_show_fee", &[], "is not acted on: nobody is charged for not coming"),
+    member("noshow_fee", &[], "is not acted on: nobody is charged for not coming"),
+    member("late_cancellation_fee", &[], "is not acted on: nobody is charged for cancelling"),
+    member(
+        "require_credit_card",
+        &["REQUIRE_CREDIT_CARD_UNSPECIFIED"],
+        "is not acted on: orders are taken without a credit card",
+    ),
+    member(
+        "price_interpretation",
+        &["PRICE_INTERPRETATION_UNSPECIFIED", "EXACT_AMOUNT"],
+        "is not acted on: prices are sold as exact amounts",
+    ),
+    member(
+        "confirmation_mode",
+        &["CONFIRMATION_MODE_UNSPECIFIED", "CONFIRMATION_MODE_SYNCHRONOUS"],
+        CONFIRMED_AT_ONCE,
+    ),
+    member(
+        "prepayment_terms",
+        &["CHARGE_TIMING_UNSPECIFIED", "CHARGE_NOW"],
+        "is not acted on: what is charged is charged when the order is created",
+    ),
+    member("payment_option", &[], "is not acted on: payment options are neither sold nor redeemed"),
+    member("payment_option_id", &[], "is not acted on: payment options are neither sold nor redeemed"),
+    member(
+        "payment_restrictions",
+        &[],
+        "is not acted on: the payment gateway alone says which cards it takes",
+    ),
+    member(
+        "prepayment_type",
+        &["PREPAYMENT_TYPE_UNSPECIFIED"],
+        "is not acted on here, only as a member of a service",
+    ),
+    member("tax_rate", &[], "is not acted on here, only as a member of a merchant or a service"),
+    member("price", &[], "is not acted on here, only as a member of a service or a ticket type"),
+    member("per_ticket_fee", &[], "is not acted on here, only as a member of a ticket type"),
+    member("per_order_fee", &[], "is not acted on here, only as a member of a service"),
+];
+
+/// Warns of the members among these that ask for something that is not done.
+pub(super) fn warn(others: &Others, at: &Place<'_>) {
+    for (name, value) in others {
+        let Some(member) = MEMBERS.iter().find(|member| is_called(name, member.name)) else { continue };
+        // What is no value by itself, like a number without measure, is no harmless one either.
+        let asks = serde_json::from_str(value.get()).map_or(true, |value| asks(&value, member.harmless));
+        if asks {
+            at.key(member.name).warning(member.name, member.meaning);
+        }
+    }
+}
+
+/// Warns of every member that says something, because all members here are amounts to be charged.
+pub(super) fn warn_of_fees(others: &Others, at: &Place<'_>) {
+    for (name, value) in others {
+        if serde_json::from_str(value.get()).map_or(true, |value| asks(&value, &[])) {
+            at.key(name).warning("unknown_fee", "is a fee that is not known here and not charged");
+        }
+    }
+}
+
+/// Warns of every member of a tax rate that is not read.
+pub(super) fn warn_of_rates(others: &Others, at: &Place<'_>) {
+    for (name, _) in others {
+        at.key(name)
+            .warning("unknown_tax_member", "is not a member of a tax rate and not read; `micro_percent` is");
+    }
+}
+
+/// Whether a member goes by this name, in `snake_case` or `lowerCamelCase`.
+fn is_called(written: &str, name: &str) -> bool {
+    let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
+    written == name || !written.contains('_') && plain(written) == plain(name)
+}
+
+/// Whether a value asks for anything: not where it is empty, a default, or harmless.
+fn asks(value: &Value, harmless: &[&str]) -> bool {
+    let is_harmless_number =
+        |number: u64| usize::try_from(number).is_ok_and(|number| number < harmless.len().max(1));
+    match value {
+        Value::Null => false,
+        Value::Bool(yes) => *yes,
+        Value::Number(number) => !number.as_u64().is_some_and(is_harmless_number),
+        Value::String(text) => {
+            !text.is_empty()
+                && !harmless.contains(&text.as_str())
+                && !text.parse().is_ok_and(is_harmless_number)
+        }
+        Value::Array(list) => list.iter().any(|value| asks(value, harmless)),
+        // A currency asks for nothing without an amount.
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| !is_called(name, "currency_code") && asks(value, harmless))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn empty_and_default_values_ask_for_nothing() {
+        let modes = &["MODE_UNSPECIFIED", "MODE_PLAIN"];
+        for (value, expected) in [
+            (json!(null), false),
+            (json!(false), false),
+            (json!(true), true),
+            (json!(0), false),
+            (json!(1), false),
+            (json!(2), true),
+            (json!(-1), true),
+            (json!(0.5), true),
+            (json!(""), false),
+            (json!("0"), false),
+            (json!("2"), true),
+            (json!("MODE_PLAIN"), false),
+            (json!("MODE_SPECIAL"), true),
+            (json!([]), false),
+            (json!([null, 0]), false),
+            (json!([0, true]), true),
+            (json!({}), false),
+            (json!({"deposit": {"price_micros": "0", "currency_code": "USD"}}), false),
+            (json!({"deposit": {"priceMicros": 5_000_000, "currencyCode": "USD"}}), true),
+        ] {
+            assert_eq!(asks(&value, modes), expected, "{value}");
+        }
+        assert!(asks(&json!(1), &[]), "a number of no enum");
+    }
+
+    #[test]
+    fn members_go_by_both_names() {
+        for (written, expected) in
+            [("no_show_fee", true), ("noShowFee", true), ("no_showFee", false), ("show_fee", false)]
+        {
+            assert_eq!(is_called(written, "no_show_fee"), expected, "{written}");
+        }
+    }
+}
