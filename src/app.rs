@@ -15,7 +15,7 @@ use tracing::{Instrument, info_span};
 use crate::{
     access::User,
     catalog_files::Originals,
-    clock::Clock,
+    clock::{Clock, OncePerSecond},
     domain::{
         catalog::{Catalog, Register},
         failure::OrderFailure,
@@ -90,23 +90,6 @@ pub enum Refusal {
     Bug,
 }
 
-impl From<StoreError> for Refusal {
-    /// Logs what happened, because the caller is told little of it.
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::ListTooLarge { limit_bytes } => Self::ListTooLarge { limit_bytes },
-            StoreError::Unreadable(_) | StoreError::CannotOpen(_) | StoreError::InUse => {
-                tracing::error!(%error, "the store could not be read");
-                Self::Unreadable
-            }
-            StoreError::Failed(_) => {
-                tracing::error!(%error, "an order could not be recorded");
-                Self::StoreFailed
-            }
-        }
-    }
-}
-
 /// Limits of the use cases.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -141,6 +124,9 @@ pub struct App {
     commands: TaskTracker,
     limits: Limits,
     figures: Figures,
+    /// A store that fails does so for every call.
+    read_errors: OncePerSecond,
+    write_errors: OncePerSecond,
 }
 
 /// What is on sale: replaced as a whole, and the one thing that a decision goes by.
@@ -260,6 +246,26 @@ impl App {
     #[must_use]
     pub fn carts_with_holds(&self) -> usize {
         self.inventory.holding(self.now())
+    }
+
+    /// What comes of an error of the store for a call. It is logged, because the caller is told little of
+    /// it: once a second, with how often it happened.
+    fn refusal(&self, error: &StoreError) -> Refusal {
+        let (refusal, logged, what) = match error {
+            StoreError::ListTooLarge { limit_bytes } => {
+                return Refusal::ListTooLarge { limit_bytes: *limit_bytes };
+            }
+            StoreError::Unreadable(_) | StoreError::CannotOpen(_) | StoreError::InUse => {
+                (Refusal::Unreadable, &self.read_errors, "the store could not be read")
+            }
+            StoreError::Failed(_) => {
+                (Refusal::StoreFailed, &self.write_errors, "an order could not be recorded")
+            }
+        };
+        if let Some(times) = logged.due(self.now()) {
+            tracing::error!(%error, times, "{what}");
+        }
+        refusal
     }
 
     async fn commit(&self, change: Change) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -65,6 +65,30 @@ impl Clock for ManualClock {
     }
 }
 
+/// Says something at most once a second, and how often it would have been said.
+#[derive(Debug)]
+pub struct OncePerSecond {
+    last_sec: AtomicI64,
+    unsaid: AtomicU64,
+}
+
+impl Default for OncePerSecond {
+    fn default() -> Self {
+        Self { last_sec: AtomicI64::new(i64::MIN), unsaid: AtomicU64::new(0) }
+    }
+}
+
+impl OncePerSecond {
+    /// How often it happened since it was last said, this time included; `None` if it has been said in
+    /// this second already.
+    pub fn due(&self, now_sec: i64) -> Option<u64> {
+        self.unsaid.fetch_add(1, Ordering::Relaxed);
+        // Whoever puts the second there says it; the count may be divided otherwise, but is never lost.
+        let is_new = self.last_sec.swap(now_sec, Ordering::Relaxed) != now_sec;
+        is_new.then(|| self.unsaid.swap(0, Ordering::Relaxed))
+    }
+}
+
 fn epoch_seconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => whole_seconds(since),
@@ -92,6 +116,23 @@ mod tests {
         clock.set(5);
         assert_eq!(seen.now_sec(), 5);
         assert_eq!(ManualClock::default().now_sec(), 0);
+    }
+
+    #[test]
+    fn what_is_said_once_a_second_says_how_often_it_happened() {
+        let said = OncePerSecond::default();
+        for (now, expected) in [
+            (5, Some(1)),
+            (5, None),
+            (5, None),
+            (6, Some(3)),
+            (6, None),
+            // A clock that is set back begins another second, too.
+            (2, Some(2)),
+            (9, Some(1)),
+        ] {
+            assert_eq!(said.due(now), expected, "{now}");
+        }
     }
 
     #[test]

@@ -86,7 +86,10 @@ impl App {
     /// no order can come of the cart.
     fn is_ordered(&self, cart: &Cart) -> Result<bool, Refusal> {
         let Some(token) = &cart.cart_id else { return Ok(false) };
-        Ok(self.tokens.at_work(token) || self.store.by_token(token)?.is_some())
+        if self.tokens.at_work(token) {
+            return Ok(true);
+        }
+        Ok(self.by_token(token)?.is_some())
     }
 }
 

@@ -89,7 +89,7 @@ impl App {
         fingerprint: Fingerprint,
         user: Option<&User>,
     ) -> Result<Option<Box<Order>>, Refusal> {
-        let replay = self.store.by_token(token)?.filter(|replay| is_repeated(replay, fingerprint, user));
+        let replay = self.by_token(token)?.filter(|replay| is_repeated(replay, fingerprint, user));
         Ok(replay.map(|replay| self.answer_again(replay)))
     }
 
@@ -100,7 +100,7 @@ impl App {
         user: Option<Arc<User>>,
     ) -> Result<Created, Refusal> {
         let user = user.as_deref();
-        if let Some(replay) = self.store.by_token(&command.token)? {
+        if let Some(replay) = self.by_token(&command.token)? {
             let is_same = is_repeated(&replay, command.fingerprint, user);
             return if is_same { Ok(Ok(self.answer_again(replay))) } else { Err(Refusal::TokenReused) };
         }
@@ -111,6 +111,10 @@ impl App {
         };
         self.figures.count_failure(&created);
         Ok(created)
+    }
+
+    pub(super) fn by_token(&self, token: &str) -> Result<Option<Replay>, Refusal> {
+        self.store.by_token(token).map_err(|error| self.refusal(&error))
     }
 
     fn answer_again(&self, replay: Replay) -> Box<Order> {
@@ -174,7 +178,8 @@ impl App {
         let placed = PlacedOrder { token, fingerprint, created_sec, created_by, order, claims, payment };
         let placed = Arc::new(placed);
         let spots = placed.claims.iter().map(|claim| u64::from(claim.count)).sum();
-        self.commit(Change::Order(Arc::clone(&placed))).await?;
+        let recorded = self.commit(Change::Order(Arc::clone(&placed))).await;
+        recorded.map_err(|error| self.refusal(&error))?;
         let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
         self.figures.count_order(spots);
         self.inventory.settle(reservation);

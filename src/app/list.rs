@@ -29,6 +29,6 @@ impl App {
             app.store.list(&selection, &may_see, app.limits.max_list_bytes)
         };
         let orders = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Bug)?;
-        Ok(orders?)
+        orders.map_err(|error| self.refusal(&error))
     }
 }

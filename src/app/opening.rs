@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     catalog_files::Loaded,
-    clock::Clock,
+    clock::{Clock, OncePerSecond},
     domain::{
         catalog::{Catalog, Register},
         openings::{Openings, Span},
@@ -129,6 +129,8 @@ impl App {
             commands: TaskTracker::new(),
             limits,
             figures: Figures::default(),
+            read_errors: OncePerSecond::default(),
+            write_errors: OncePerSecond::default(),
         });
         tracing::info!(
             slots = app.inventory.len(),

@@ -40,12 +40,6 @@ pub(super) enum NotPaid {
     Refused(Refusal),
 }
 
-impl From<StoreError> for NotPaid {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
 /// A payment that the last run of the process left open, with the token that nobody may act under
 /// before it is settled.
 #[derive(Debug)]
@@ -66,10 +60,12 @@ impl App {
     /// is captured goes on record with its order.
     pub(super) async fn pay(&self, gateway: &dyn Payments, bill: Bill) -> Result<PaymentAttempt, NotPaid> {
         let Bill { token, order, amount, method, claims } = bill;
-        let attempt = self.store.failed_attempts(&token)?.saturating_add(1);
+        let failed = self.store.failed_attempts(&token).map_err(|error| self.not_paid(&error))?;
+        let attempt = failed.saturating_add(1);
         let charge = Charge { key: ChargeKey::new(&order, attempt), amount, method };
         let intent = PaymentIntent { token, attempt, amount, started_sec: self.now(), claims };
-        self.commit(Change::PaymentIntent(intent.clone())).await?;
+        let recorded = self.commit(Change::PaymentIntent(intent.clone())).await;
+        recorded.map_err(|error| self.not_paid(&error))?;
         self.charge(gateway, intent, charge).await
     }
 
@@ -84,15 +80,21 @@ impl App {
                 Ok(self.ended(intent, PaymentOutcome::Captured, transaction_id))
             }
             Ok(ChargeAnswer::Refused(refusal)) => {
-                self.record_end(intent, PaymentOutcome::Declined).await?;
+                let recorded = self.record_end(intent, PaymentOutcome::Declined).await;
+                recorded.map_err(|error| self.not_paid(&error))?;
                 Err(NotPaid::Failure(failure(refusal)))
             }
             Ok(ChargeAnswer::Unknown(_)) | Err(_) => {
                 let outcome = undo(gateway, &charge.key).await;
-                self.record_end(intent, outcome).await?;
+                let recorded = self.record_end(intent, outcome).await;
+                recorded.map_err(|error| self.not_paid(&error))?;
                 Err(NotPaid::Failure(unanswered()))
             }
         }
+    }
+
+    fn not_paid(&self, error: &StoreError) -> NotPaid {
+        NotPaid::Refused(self.refusal(error))
     }
 
     /// Undoes a payment that the last run left open, then gives its spots and its token free.

@@ -21,6 +21,10 @@ const WANTED: u32 = 2;
 
 /// A trip with a few spots, whose merchant holds carts.
 fn raft() -> Arc<App> {
+    raft_by(Arc::new(ManualClock::at(NOW)))
+}
+
+fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
     let mut house = House::new();
     house.merchant_mut().cart_hold = Some(CartHold { each_sec: 600, whole_sec: 3_600 });
     house.merchant_mut().per_order_fees.clear();
@@ -43,7 +47,7 @@ fn raft() -> Arc<App> {
         loaded,
         store: Arc::new(MemoryStore::default()),
         payments: Some(Arc::new(SimulatedGateway::default())),
-        clock: Arc::new(ManualClock::at(NOW)),
+        clock,
         limits: Limits {
             payment_timeout: Duration::from_secs(1),
             max_commands: 1,
@@ -83,6 +87,75 @@ fn open_for_others(app: &App) -> u32 {
     let (service_id, start_sec, duration_sec) = ("raft".into(), START, HOUR);
     let slot = AskedSlot { service_id, start_sec, duration_sec, ..AskedSlot::default() };
     app.look_at(&SlotLookup { merchant_id: "town".into(), slot }).unwrap()
+}
+
+#[test]
+fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened() {
+    let clock = Arc::new(ManualClock::at(NOW));
+    let app = raft_by(clock.clone());
+    let log = Arc::new(Mutex::new(Vec::new()));
+    tracing::subscriber::with_default(Log(Arc::clone(&log)), || {
+        for (seconds, calls) in [(0, 1), (0, 1000), (1, 1), (0, 5), (3, 2)] {
+            clock.advance(seconds);
+            for _ in 0..calls {
+                let refusal = app.refusal(&StoreError::Failed("no room".into()));
+                assert_eq!(refusal, Refusal::StoreFailed);
+            }
+        }
+        // Another kind of error is told beside it.
+        assert_eq!(app.refusal(&StoreError::Unreadable("a bit".into())), Refusal::Unreadable);
+    });
+    let failed = |times: u64| format!("ERROR an order could not be recorded {times}");
+    let expected = [failed(1), failed(1001), failed(6), "ERROR the store could not be read 1".to_owned()];
+    assert_eq!(*log.lock().unwrap(), expected);
+}
+
+/// Keeps the level, the message and the number of times of every event.
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.is_event()
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let line = format!("{} {} {}", event.metadata().level(), fields.message, fields.times);
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    times: u64,
+}
+
+impl tracing::field::Visit for Fields {
+    fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
+        if field.name() == "times" {
+            self.times = value;
+        }
+    }
+
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        }
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::{
     access::Peer,
     feeds::{self, FeedsDoor},
     rest, telemetry,
-    wire::codes::Problem,
+    wire::codes::{ADMIN_URLS, Problem},
 };
 
 /// Browsers have no business here.
@@ -56,11 +56,12 @@ impl AdminDoor {
     ) -> Self {
         let (alive, ready) = (standing.clone(), standing);
         let routes = Router::new()
+            .route("/", get(async || format!("{ADMIN_URLS}\n")))
             .route("/livez", get(async move || say(alive.is_alive())))
             .route("/readyz", get(async move || say(ready.takes_orders())))
             .route("/metrics", get(async move || show(&metrics)))
             .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
-            .fallback(async || rest::refuse(&Problem::UnknownUrl))
+            .fallback(async || rest::refuse(&Problem::UnknownAdminUrl))
             .method_not_allowed_fallback(async || rest::refuse(&Problem::WrongVerb { allowed: "GET, HEAD" }));
         Self { routes, grpc: Routes::new(health.service()).prepare(), hosts }
     }

@@ -1,6 +1,6 @@
 //! Who may call and by which certificates, as the settings and the files that they name have it.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use governor::clock::MonotonicClock;
 use tokio::task::spawn_blocking;
@@ -51,7 +51,7 @@ impl Security {
         let users = credentials.as_deref().map(Credentials::read).transpose();
         let (tls, users) = both(tls, users).map_err(ServeError::Security)?;
         let access = Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
-        say_who_may_call(config.serving.listen, settings);
+        say_who_may_call(&config.serving, settings);
         let (access, tls, credentials) = (Arc::new(access), tls.map(Arc::new), credentials.clone());
         Ok((Self { access, tls, credentials, files, app: None }, read))
     }
@@ -140,14 +140,21 @@ fn terms(config: &Config) -> Terms {
 }
 
 /// Says aloud what is left open.
-fn say_who_may_call(listen: SocketAddr, settings: &config::Security) {
+fn say_who_may_call(serving: &config::Serving, settings: &config::Security) {
     if settings.credentials.is_some() && settings.tls_certificate.is_none() {
         tracing::warn!(
             "PASSWORDS TRAVEL IN THE CLEAR: there are credentials and no tls_certificate, which is for \
              a proxy that speaks TLS in front of this server and for nothing else"
         );
     }
-    if settings.credentials.is_none() && settings.client_ca.is_none() && !listen.ip().is_loopback() {
+    if settings.credentials.is_none() && settings.client_ca.is_none() && !serving.listen.ip().is_loopback() {
         tracing::warn!("EVERYONE MAY CALL who can reach this address: there are no credentials");
+    }
+    if let Some(admin_listen) = serving.admin_listen.filter(|address| !address.ip().is_loopback()) {
+        tracing::warn!(
+            %admin_listen,
+            "THE OPERATOR'S ADDRESS IS OPEN to other machines: metrics and feeds are there without TLS and \
+             passwords, so let a firewall or a network policy keep others away"
+        );
     }
 }

@@ -18,6 +18,10 @@ pub const ERROR_DOMAIN: &str = "boxoffice";
 /// The header that tells over gRPC how messages may be compressed.
 const ACCEPTED_ENCODINGS: &str = "grpc-accept-encoding";
 
+/// What those who run the server find on their address.
+pub const ADMIN_URLS: &str = "this is the operator's address, with /livez, /readyz, /metrics and /feeds, and \
+                              grpc.health.v1.Health over gRPC";
+
 /// When a caller may well ask again.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
@@ -36,6 +40,8 @@ pub enum Problem {
     UnknownMethod,
     /// There is nothing at this URL.
     UnknownUrl,
+    /// There is nothing at this URL of the operator's address.
+    UnknownAdminUrl,
     /// The URL is called with other verbs than this.
     WrongVerb {
         /// The verbs that it takes, with commas between.
@@ -107,7 +113,7 @@ impl Problem {
             Self::RequestTooLarge => row(Code::ResourceExhausted, 413, "REQUEST_TOO_LARGE", false),
             Self::UnknownEncoding => row(Code::Unimplemented, 415, "UNKNOWN_ENCODING", false),
             Self::UnknownMethod => row(Code::Unimplemented, 501, "UNKNOWN_METHOD", false),
-            Self::UnknownUrl => row(Code::NotFound, 404, "UNKNOWN_URL", false),
+            Self::UnknownUrl | Self::UnknownAdminUrl => row(Code::NotFound, 404, "UNKNOWN_URL", false),
             Self::WrongVerb { .. } => row(Code::Unimplemented, 405, "WRONG_VERB", false),
             Self::NotJson => row(Code::InvalidArgument, 415, "NOT_JSON", false),
             Self::NotGrpc(_) => row(Code::InvalidArgument, 415, "UNSUPPORTED_MEDIA_TYPE", false),
@@ -149,6 +155,7 @@ impl Problem {
             Self::UnknownMethod => "this server has no such method; gRPC reflection lists those it has".to_owned(),
             Self::UnknownUrl => "there is nothing at this URL; callers find the methods at /v3/ and their names, such as /v3/CreateOrder"
                 .to_owned(),
+            Self::UnknownAdminUrl => format!("there is nothing at this URL; {ADMIN_URLS}"),
             Self::WrongVerb { allowed } => format!("this URL takes {allowed} only"),
             Self::NotJson => "the message has to be JSON, with the header `content-type: application/json`".to_owned(),
             Self::NotGrpc(lacks) => (*lacks).to_owned(),
@@ -218,6 +225,7 @@ impl Problem {
             | Self::UnknownEncoding
             | Self::UnknownMethod
             | Self::UnknownUrl
+            | Self::UnknownAdminUrl
             | Self::WrongVerb { .. }
             | Self::NotJson
             | Self::NotGrpc(_)

@@ -91,6 +91,38 @@ async fn what_is_wrong_is_told_as_on_the_main_address() {
 }
 
 #[tokio::test]
+async fn it_points_to_what_is_there_and_not_to_what_is_elsewhere() {
+    let server = start(Setup::default()).await;
+    for (path, http) in [("/", 200), ("/v3/CreateOrder", 404), ("/nowhere", 404), ("/livez/x", 404)] {
+        let answer = get(&server, path).await;
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert_eq!(answer.http, http, "{path}");
+        for there in ["/livez", "/readyz", "/metrics", "/feeds"] {
+            assert!(text.contains(there), "{path}: {text}");
+        }
+        assert!(!text.contains("/v3/"), "{path}: {text}");
+    }
+    // Callers are told of their own methods.
+    let told = send(server.server.address(), bare(Method::GET, "/nowhere")).await;
+    let text = String::from_utf8(told.body.to_vec()).unwrap();
+    assert!(text.contains("/v3/CreateOrder") && !text.contains("/metrics"), "{text}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_other_machines_reach_is_warned_of() {
+    for (address, warnings) in
+        [("0.0.0.0:0", 1), ("[::]:0", 1), ("127.0.0.1:0", 0), ("[::1]:0", 0), ("off", 0)]
+    {
+        let ended = Program::new().args(["--admin-listen", address]).start().await.stop().await;
+        let is_warning = |line: &serde_json::Value| {
+            line["level"] == "WARN" && line["message"].as_str().unwrap().starts_with("THE OPERATOR'S ADDRESS")
+        };
+        assert_eq!(ended.log().filter(is_warning).count(), warnings, "{address}: {}", ended.text());
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_stops_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
