@@ -20,8 +20,10 @@ use std::{
 
 use boxoffice::{
     app::{App, Cart, Limits, Parts},
+    audit::Audit,
     catalog_files,
     clock::ManualClock,
+    config::AuditLog,
     domain::order::{LineItem, OrderedTickets, PriceTag},
     payments::simulated::SimulatedGateway,
     store::memory::MemoryStore,
@@ -42,6 +44,7 @@ fn main() {
         store: Arc::new(MemoryStore::default()),
         payments: Some(Arc::new(SimulatedGateway::default())),
         clock: Arc::new(ManualClock::at(NOW)),
+        audit: Audit::open(&AuditLog::Off, Arc::new(ManualClock::at(NOW))).unwrap(),
         limits: Limits {
             payment_timeout: Duration::from_secs(1),
             max_commands: 1,

@@ -14,6 +14,7 @@ use tracing::{Instrument, info_span};
 
 use crate::{
     access::User,
+    audit::Audit,
     catalog_files::Originals,
     clock::{Clock, OncePerSecond},
     domain::{
@@ -90,6 +91,21 @@ pub enum Refusal {
     Bug,
 }
 
+impl Refusal {
+    /// What it is called in the audit log.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownMerchant => "UNKNOWN_MERCHANT",
+            Self::TokenReused => "TOKEN_REUSED",
+            Self::InProgress => "ORDER_IN_PROGRESS",
+            Self::Busy => "TOO_MANY_CALLS",
+            Self::ListTooLarge { .. } => "RESPONSE_TOO_LARGE",
+            Self::StoreFailed => "STORE_UNAVAILABLE",
+            Self::Unreadable | Self::Bug => "INTERNAL",
+        }
+    }
+}
+
 /// Limits of the use cases.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -124,6 +140,7 @@ pub struct App {
     commands: TaskTracker,
     limits: Limits,
     figures: Figures,
+    audit: Arc<Audit>,
     /// A store that fails does so for every call.
     read_errors: OncePerSecond,
     write_errors: OncePerSecond,
@@ -227,6 +244,12 @@ impl App {
     #[must_use]
     pub fn figures(&self) -> &Figures {
         &self.figures
+    }
+
+    /// Where it is recorded who does what.
+    #[must_use]
+    pub fn audit(&self) -> &Arc<Audit> {
+        &self.audit
     }
 
     /// Which catalogue is on sale, counted from the start of the process, and since when.

@@ -17,8 +17,9 @@ pub use crate::rpc::Method;
 use crate::{
     access::User,
     app::{App, Refusal},
+    audit::Event,
     domain::order::Order,
-    request::Served,
+    request::{Origin, Served},
     wire::{
         codes::Problem,
         from_proto::{self, RefusedOrder},
@@ -77,7 +78,7 @@ impl Calls {
     ) -> Result<CheckOrderFulfillabilityResponse, Problem> {
         let work = pin!(async {
             let user = user()?;
-            check_scope(user.as_deref(), &request.merchant_id)?;
+            self.check_scope(user.as_deref(), &request.merchant_id)?;
             let cart = from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
             let checked = self.app.check(&cart, user.as_deref())?;
             Ok(to_proto::check_response(checked))
@@ -97,7 +98,7 @@ impl Calls {
         let work = pin!(async {
             let user = user()?;
             let merchant_id = request.order.as_ref().map_or("", |order| &order.merchant_id);
-            check_scope(user.as_deref(), merchant_id)?;
+            self.check_scope(user.as_deref(), merchant_id)?;
             let created = match from_proto::create_request(request, &self.limits.request, &self.is_merchant())
             {
                 Ok(command) => self.app.create(command, user, deadline).await?,
@@ -136,7 +137,7 @@ impl Calls {
         deadline: Instant,
     ) -> Result<BatchAvailabilityLookupResponse, Problem> {
         let work = pin!(async {
-            check_scope(user()?.as_deref(), &request.merchant_id)?;
+            self.check_scope(user()?.as_deref(), &request.merchant_id)?;
             let lookup = from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
             let seen = self.app.look_up(lookup).await?;
             Ok(to_proto::lookup_response(seen))
@@ -155,12 +156,28 @@ impl Calls {
     ) -> Result<CheckAvailabilityResponse, Problem> {
         let work = pin!(async {
             let merchant_id = request.slot.as_ref().map_or("", |slot| &slot.merchant_id);
-            check_scope(user()?.as_deref(), merchant_id)?;
+            self.check_scope(user()?.as_deref(), merchant_id)?;
             let lookup = from_proto::availability_request(request, &self.is_merchant())?;
             let spots_open = self.app.look_at(&lookup)?;
             Ok(to_proto::availability_response(lookup, spots_open))
         });
         self.answer(Method::CheckAvailability, deadline, work).await
+    }
+
+    /// Whether the user may act for the merchant. This comes before the request is looked at, so that
+    /// nothing is told of a merchant outside of the scope, not even whether it exists.
+    fn check_scope(&self, user: Option<&User>, merchant_id: &str) -> Result<(), Problem> {
+        let Some(user) = user else { return Ok(()) };
+        // That a merchant is named at all is a rule of requests.
+        if merchant_id.is_empty() || user.acts_for(merchant_id) {
+            return Ok(());
+        }
+        let problem = Problem::MerchantOutOfScope(merchant_id.to_owned());
+        if let Some(Origin { transport, address, .. }) = Served::current().as_ref().and_then(Served::origin) {
+            let (reason, transport, address) = (problem.row().reason, *transport, *address);
+            self.app.audit().record(Event::AccessRejected { reason, user: Some(user), address, transport });
+        }
+        Err(problem)
     }
 
     /// The order that a refused request has led to when it was not refused yet.
@@ -206,16 +223,4 @@ fn user() -> Result<Option<Arc<User>>, Problem> {
     let origin = served.as_ref().and_then(Served::origin);
     let origin = origin.ok_or_else(|| Problem::Bug("a call has not been let in".to_owned()))?;
     Ok(origin.user.clone())
-}
-
-/// Whether the user may act for the merchant. This comes before the request is looked at, so that
-/// nothing is told of a merchant outside of the scope, not even whether it exists.
-fn check_scope(user: Option<&User>, merchant_id: &str) -> Result<(), Problem> {
-    match user {
-        // That a merchant is named at all is a rule of requests.
-        Some(user) if !merchant_id.is_empty() && !user.acts_for(merchant_id) => {
-            Err(Problem::MerchantOutOfScope(merchant_id.to_owned()))
-        }
-        Some(_) | None => Ok(()),
-    }
 }

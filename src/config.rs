@@ -16,7 +16,7 @@ use std::{ffi::OsString, io, path::Path};
 
 pub use self::{
     flags::{Flags, args},
-    kinds::Share,
+    kinds::{AuditLog, Share},
     markdown::table,
     mistakes::{Mistake, Mistakes, Place, Problem},
     settings::{

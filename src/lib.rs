@@ -19,6 +19,7 @@
 //! | [`app`] | the use cases: check, create, list, look up |
 //! | [`wire`] | the published messages, the way in and out of them, the table of refusals |
 //! | [`access`] | who calls, and whether they may |
+//! | [`audit`] | who did what, for those who have to account for it |
 //! | [`feeds`] | feeds out: what is left of what is on sale, for Google |
 //! | [`calls`] | what every door does with a call: let it in, translate it, answer it in time |
 //! | [`grpc`], [`rest`] | the doors: protobuf and JSON |
@@ -41,6 +42,7 @@ pub mod app;
 pub mod feeds;
 
 pub mod access;
+pub mod audit;
 pub mod calls;
 pub mod grpc;
 pub mod rest;

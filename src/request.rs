@@ -4,7 +4,10 @@
 //! It goes along with the work: whatever runs within [`Served::scope`] finds it, also in a panic,
 //! and a task that goes on by itself takes it along with [`carried`].
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use data_encoding::HEXLOWER;
 
@@ -33,6 +36,8 @@ pub struct Origin {
     pub user: Option<Arc<User>>,
     /// The accepted name of its client certificate.
     pub certificate: Option<Arc<str>>,
+    /// Where it comes from.
+    pub address: IpAddr,
 }
 
 tokio::task_local! {

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     app::{App, Limits, Parts, ReloadError, Reloaded, Stock},
+    audit::{Audit, Event},
     calls::{CallLimits, Calls},
     catalog_files::{self, Loaded, Mistakes},
     clock::SystemClock,
@@ -63,6 +64,9 @@ const SWEEP_LOOK: Duration = Duration::from_secs(60);
 /// How often callers who have not called for a while are forgotten.
 const CALLERS_SWEEP: Duration = Duration::from_secs(10);
 
+/// How long the last lines of the audit log may take to be written.
+const AUDIT_FLUSH: Duration = Duration::from_secs(5);
+
 /// Longest token, cart id or user id that is taken.
 const MAX_ID_BYTES: usize = 1024;
 
@@ -86,6 +90,9 @@ pub enum ServeError {
         /// Why not.
         error: io::Error,
     },
+    /// The audit log cannot be opened.
+    #[error("the audit_log cannot be opened: {0}")]
+    Audit(io::Error),
     /// The machine gives no threads or no signals.
     #[error("cannot start: {0}")]
     Start(io::Error),
@@ -100,7 +107,7 @@ impl ServeError {
             Self::Catalog(_) => 65,
             Self::Bind { .. } => 69,
             Self::Start(_) => 70,
-            Self::Store(_) => 74,
+            Self::Store(_) | Self::Audit(_) => 74,
         }
     }
 }
@@ -155,13 +162,11 @@ async fn load_catalog(config: &Config) -> Result<Loaded, ServeError> {
 /// What the settings ask for.
 fn assemble(config: &Config, loaded: Loaded) -> Result<Parts, ServeError> {
     reload::log_warnings(&loaded);
-    Ok(Parts {
-        loaded,
-        store: open_store(config)?,
-        payments: gateway(config),
-        clock: Arc::new(SystemClock),
-        limits: limits(config),
-    })
+    let clock = Arc::new(SystemClock);
+    // Before the store, which an attempt without an audit log has no business to open.
+    let audit = Audit::open(&config.logging.audit_log, clock.clone()).map_err(ServeError::Audit)?;
+    let (store, payments, limits) = (open_store(config)?, gateway(config), limits(config));
+    Ok(Parts { loaded, store, payments, clock, limits, audit })
 }
 
 /// What a server of these settings has on sale while it does not run.
@@ -289,6 +294,7 @@ impl Server {
         attendants.spawn(Arc::clone(&catalog).attend(look_at_catalog, catalog_files, watching));
         let admin_address = admin.as_ref().map(|admin| tracing::field::display(admin.address()));
         tracing::info!(%address, admin_address, workers = workers::threads(config), "listening");
+        app.audit().record(Event::ServerStarted);
         let Shutdown { drain_delay, drain_timeout } = config.shutdown;
         Ok(Self {
             address,
@@ -330,6 +336,8 @@ impl Server {
 
     /// Asks for the same to be done beside the calls.
     fn ask_to_reload(&self) {
+        // First, so that what comes of reading is in the new file.
+        self.app.audit().reopen();
         self.catalog.ask();
         self.security.ask();
     }
@@ -385,6 +393,8 @@ impl Server {
         if let Some(admin) = self.admin {
             admin.close().await;
         }
+        self.app.audit().record(Event::ServerStopped);
+        self.app.audit().flush(AUDIT_FLUSH);
         tracing::info!("down");
     }
 }
@@ -411,6 +421,7 @@ fn doors(
         gate: Gate {
             access: Arc::clone(security.access()),
             hosts,
+            audit: Arc::clone(app.audit()),
             max_headers: config.connections.max_headers,
             // A call's own time begins when its message is there, which may take as long again.
             max_call: config.calls.call_timeout.saturating_mul(2),

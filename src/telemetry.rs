@@ -6,6 +6,7 @@ use tracing_subscriber::{Layer, Registry, filter::ParseError, layer::SubscriberE
 
 use crate::config::Config;
 
+pub(crate) mod log_queue;
 mod logs;
 pub mod metrics;
 pub mod traces;

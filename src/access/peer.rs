@@ -30,6 +30,7 @@ pub enum Caller {
 /// The other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
+    address: IpAddr,
     certificate: ClientCertificate,
     caller: Caller,
 }
@@ -42,11 +43,17 @@ impl Peer {
             ClientCertificate::Accepted(name) => Caller::Certificate(Arc::clone(name)),
             ClientCertificate::None | ClientCertificate::Other => Caller::Address(network(address)),
         };
-        Self { certificate, caller }
+        Self { address, certificate, caller }
     }
 
     pub(super) fn certificate(&self) -> &ClientCertificate {
         &self.certificate
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// The accepted name of its certificate.

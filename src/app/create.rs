@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     access::User,
+    audit::Event,
     domain::{
         catalog::{Catalog, MerchantIx},
         failure::{FailureCause, OrderFailure},
@@ -99,18 +100,38 @@ impl App {
         command: Box<CreateOrder>,
         user: Option<Arc<User>>,
     ) -> Result<Created, Refusal> {
-        let user = user.as_deref();
+        // Taken before the command is used up, and only where it is wanted.
+        let audited = self.audit.is_on().then(|| command.order.merchant_id.clone());
+        let outcome = self.create_once(command, user.as_deref()).await;
+        if let Ok(created) = &outcome {
+            self.figures.count_failure(created);
+        }
+        if let Some(merchant_id) = audited {
+            self.record_failure(&merchant_id, &outcome);
+        }
+        outcome
+    }
+
+    /// Leaves a line if there is no order; orders leave theirs when they are on record.
+    fn record_failure(&self, merchant_id: &str, outcome: &Result<Created, Refusal>) {
+        let cause = match outcome {
+            Ok(Ok(_)) => return,
+            Ok(Err(failure)) => failure.cause.name(),
+            Err(refusal) => refusal.name(),
+        };
+        self.audit.record(Event::OrderFailed { merchant_id, cause });
+    }
+
+    async fn create_once(&self, command: Box<CreateOrder>, user: Option<&User>) -> Result<Created, Refusal> {
         if let Some(replay) = self.by_token(&command.token)? {
             let is_same = is_repeated(&replay, command.fingerprint, user);
             return if is_same { Ok(Ok(self.answer_again(replay))) } else { Err(Refusal::TokenReused) };
         }
         let decide = || self.decide(|sale| self.plan(sale, &command, user));
-        let created = match info_span!("decide").in_scope(decide)? {
-            Ok(plan) => self.carry_out(command, plan, user).await?,
-            Err(failure) => Err(failure),
-        };
-        self.figures.count_failure(&created);
-        Ok(created)
+        match info_span!("decide").in_scope(decide)? {
+            Ok(plan) => self.carry_out(command, plan, user).await,
+            Err(failure) => Ok(Err(failure)),
+        }
     }
 
     pub(super) fn by_token(&self, token: &str) -> Result<Option<Replay>, Refusal> {
@@ -119,6 +140,7 @@ impl App {
 
     fn answer_again(&self, replay: Replay) -> Box<Order> {
         self.figures.orders_replayed.one();
+        self.audit.record(Event::OrderReplayed(&replay.order));
         tracing::debug!(order_id = replay.order.id.0, "order answered again");
         replay.order
     }
@@ -183,6 +205,7 @@ impl App {
         let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
         self.figures.count_order(spots);
         self.inventory.settle(reservation);
+        self.audit.record(Event::OrderCreated(&order));
         tracing::debug!(order_id = order.id.0, merchant_id = order.merchant_id, "order created");
         Ok(Ok(order))
     }

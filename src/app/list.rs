@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{App, Refusal};
 use crate::{
     access::User,
+    audit::Event,
     domain::order::Order,
     store::{Provenance, Selection},
 };
@@ -29,6 +30,11 @@ impl App {
             app.store.list(&selection, &may_see, app.limits.max_list_bytes)
         };
         let orders = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Bug)?;
-        orders.map_err(|error| self.refusal(&error))
+        let orders = orders.map_err(|error| self.refusal(&error))?;
+        if self.audit.is_on() {
+            let ids: Vec<_> = orders.iter().map(|order| order.id.clone()).collect();
+            self.audit.record(Event::OrdersListed(&ids));
+        }
+        Ok(orders)
     }
 }

@@ -15,6 +15,7 @@ use super::{
     tokens::{TokenClaim, TokenGuard},
 };
 use crate::{
+    audit::Audit,
     catalog_files::Loaded,
     clock::{Clock, OncePerSecond},
     domain::{
@@ -44,6 +45,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Limits.
     pub limits: Limits,
+    /// Where it is recorded who does what.
+    pub audit: Arc<Audit>,
 }
 
 /// What a server that does not run has on sale, and what it has sold of it.
@@ -91,7 +94,7 @@ impl App {
     /// # Errors
     /// If the store cannot be read as a whole or cannot be written.
     pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
-        let Parts { loaded, store, payments, clock, limits } = parts;
+        let Parts { loaded, store, payments, clock, limits, audit } = parts;
         let Loaded { mut catalog, openings, originals, files: _, warnings: _, unread: _ } = loaded;
         let openings = Arc::new(Openings::new(openings));
         let now = clock.now_sec();
@@ -129,6 +132,7 @@ impl App {
             commands: TaskTracker::new(),
             limits,
             figures: Figures::default(),
+            audit,
             read_errors: OncePerSecond::default(),
             write_errors: OncePerSecond::default(),
         });

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::{App, Refusal, tokens::TokenGuard};
 use crate::{
+    audit::Event,
     domain::{
         failure::{FailureCause, OrderFailure},
         money::Money,
@@ -105,6 +106,7 @@ impl App {
         match self.record_end(intent, outcome).await {
             Ok(()) => {
                 self.inventory.give_back(claims, self.now());
+                self.audit.record(Event::PaymentReversed { order_id: &order, outcome });
                 tracing::info!(order_id = order.0, ?outcome, "a payment left open by the last run is undone");
             }
             Err(error) => tracing::error!(%error, order_id = order.0, "a payment stays open"),

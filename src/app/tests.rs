@@ -2,8 +2,10 @@ use futures_util::FutureExt;
 
 use super::{tokens::TokenClaim, *};
 use crate::{
+    audit::Audit,
     catalog_files::{Loaded, Snapshot, Warnings},
     clock::ManualClock,
+    config::AuditLog,
     domain::{
         availability::AskedSlot,
         catalog::CartHold,
@@ -47,6 +49,7 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
         loaded,
         store: Arc::new(MemoryStore::default()),
         payments: Some(Arc::new(SimulatedGateway::default())),
+        audit: Audit::open(&AuditLog::Off, clock.clone()).unwrap(),
         clock,
         limits: Limits {
             payment_timeout: Duration::from_secs(1),

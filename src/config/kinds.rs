@@ -73,6 +73,40 @@ impl<K: Kind> Kind for OrOff<K> {
     }
 }
 
+/// Where the audit log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditLog {
+    /// Nowhere.
+    Off,
+    /// To standard error, among the lines of the log.
+    Stderr,
+    /// To a file of its own.
+    File(PathBuf),
+}
+
+/// `off`, `stderr` or a file.
+pub(super) struct AuditTarget;
+
+impl Kind for AuditTarget {
+    type Value = AuditLog;
+
+    fn label(&self) -> &'static str {
+        "FILE"
+    }
+
+    fn takes(&self) -> String {
+        "`off`, `stderr` or a file".to_owned()
+    }
+
+    fn read(&self, text: &str) -> Option<AuditLog> {
+        match text {
+            "off" => Some(AuditLog::Off),
+            "stderr" => Some(AuditLog::Stderr),
+            path => File.read(path).map(AuditLog::File),
+        }
+    }
+}
+
 /// The path of a file, which need not exist.
 pub(super) struct File;
 
@@ -394,6 +428,18 @@ mod tests {
     #[test]
     fn files_are_any_text_but_none() {
         check(&OrOff(File), &[("off", None), ("./off", Some(PathBuf::from("./off")))], &[""]);
+    }
+
+    #[test]
+    fn an_audit_log_goes_nowhere_to_the_log_or_to_a_file() {
+        let file = |path: &str| AuditLog::File(path.into());
+        let taken = [
+            ("off", AuditLog::Off),
+            ("stderr", AuditLog::Stderr),
+            ("./off", file("./off")),
+            ("a b", file("a b")),
+        ];
+        check(&AuditTarget, &taken, &[""]);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use super::{
     kinds::{
-        Address, BasePath, Bytes, Choice, Count, Directory, Endpoint, File, Filter, HostNames, Kind, Names,
-        OrOff, Portion, Share, Span, ZeroIsNone,
+        Address, AuditLog, AuditTarget, BasePath, Bytes, Choice, Count, Directory, Endpoint, File, Filter,
+        HostNames, Kind, Names, OrOff, Portion, Share, Span, ZeroIsNone,
     },
     layers::Layers,
     setting::Setting,
@@ -236,6 +236,9 @@ settings! {
     logging: Logging {
         /// Which events are logged.
         log: String = "info", Filter;
+        /// Where it is recorded who orders, lists and is kept out: a file of JSON lines, which SIGHUP has
+        /// opened anew, or `stderr` among the events of the log.
+        audit_log: AuditLog = "off", AuditTarget;
         /// How events are written; `auto` means `human` on a terminal and `json` elsewhere.
         log_format: LogFormat = "auto",
             Choice(&[("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)]);

@@ -28,6 +28,21 @@ pub enum FailureCause {
     Requires3ds1(ThreeDs1Parameters),
 }
 
+impl FailureCause {
+    /// Its published name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unfulfillable(_) => "ORDER_UNFULFILLABLE",
+            Self::CardTypeRejected(_) => "PAYMENT_ERROR_CARD_TYPE_REJECTED",
+            Self::CardDeclined => "PAYMENT_ERROR_CARD_DECLINED",
+            Self::Payment => "PAYMENT_ERROR",
+            Self::IncorrectFeeTotal => "INCORRECT_FEE_TOTAL",
+            Self::Requires3ds1(_) => "PAYMENT_REQUIRES_3DS1",
+        }
+    }
+}
+
 /// Card brands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CardType {

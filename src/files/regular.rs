@@ -21,12 +21,32 @@ pub(crate) const MAX_TEXT_BYTES: u64 = 16 << 20;
 /// # Errors
 /// If it cannot be opened or is no regular file; never by waiting.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    check(fs::metadata(path)?.file_type())?;
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let flags = i32::try_from(flags.bits()).expect("flags of `open` fit into its argument");
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    check(file.metadata()?.file_type())?;
+    check(fs::metadata(path)?.file_type(), "read")?;
+    let file = OpenOptions::new().read(true).custom_flags(without_waiting()).open(path)?;
+    check(file.metadata()?.file_type(), "read")?;
     Ok(file)
+}
+
+/// Opens a regular file to append to and to read, and makes one that only its owner may read where there
+/// is none.
+///
+/// # Errors
+/// If it cannot be opened or is no regular file; never by waiting.
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    // What is not there, or a link that leads nowhere, is made.
+    if let Ok(metadata) = fs::metadata(path) {
+        check(metadata.file_type(), "written")?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600).custom_flags(without_waiting());
+    let file = options.open(path)?;
+    check(file.metadata()?.file_type(), "written")?;
+    Ok(file)
+}
+
+fn without_waiting() -> i32 {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    i32::try_from(flags.bits()).expect("flags of `open` fit into its argument")
 }
 
 /// Reads a regular file of [`MAX_TEXT_BYTES`] at most.
@@ -78,11 +98,11 @@ fn too_large(max_bytes: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, text)
 }
 
-fn check(kind: FileType) -> io::Result<()> {
+fn check(kind: FileType, done: &str) -> io::Result<()> {
     if kind.is_file() {
         return Ok(());
     }
-    let text = format!("it is {}, and only regular files are read", describe(kind));
+    let text = format!("it is {}, and only regular files are {done}", describe(kind));
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 

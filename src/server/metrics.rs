@@ -47,6 +47,7 @@ impl Metrics {
         self.add_stock(&mut page);
         add_store(&mut page, &self.app.store().figures(), &self.app.store().state().borrow());
         self.add_catalog(&mut page);
+        self.add_audit(&mut page);
         self.add_process(&mut page);
         page.text()
     }
@@ -118,6 +119,14 @@ impl Metrics {
             "boxoffice_catalog_last_reload_successful",
             "1 if the catalogue as last read is on sale, 0 if it was refused or failed.",
             u64::from(reloads.last_was_good()),
+        );
+    }
+
+    fn add_audit(&self, page: &mut Page) {
+        page.counter(
+            "boxoffice_audit_lines_lost_total",
+            "Lines of the audit log's file that could not be written, or came faster than they were.",
+            [(&[][..], self.app.audit().lost())],
         );
     }
 

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     app::{App, ReloadError, Reloaded},
+    audit::Event,
     catalog_files::{self, Loaded, Mistake, Snapshot, Warning},
     figures::Count,
 };
@@ -74,6 +75,10 @@ impl Reloader {
         let load = move |register| catalog_files::load_after(&dir, register).inspect(log_warnings);
         let outcome = self.app.reload(load).await;
         self.figures.count(&outcome);
+        self.app.audit().record(match &outcome {
+            Ok(_) => Event::CatalogReloaded { revision: self.app.on_sale().0.0 },
+            Err(_) => Event::CatalogRejected,
+        });
         match &outcome {
             Ok(reloaded) => {
                 log_reloaded(reloaded);

@@ -25,12 +25,13 @@ use super::{
 };
 use crate::{
     access::{Admitted, Pass, Peer},
+    audit::{Audit, Event},
     grpc::GrpcDoor,
     request::{Origin, Served},
     rest::{self, RestDoor},
     rpc::{self, Transport},
     wire::{
-        codes::Problem,
+        codes::{Problem, Row},
         proto::{
             FILE_DESCRIPTOR_SET,
             v3::booking_service_server::{BookingServiceServer, SERVICE_NAME},
@@ -57,6 +58,8 @@ pub(super) struct Gate {
     pub(super) access: Arc<Access>,
     /// Names under which the server is called.
     pub(super) hosts: Hosts,
+    /// Where it is recorded who is kept out.
+    pub(super) audit: Arc<Audit>,
     /// Headers that a request may have.
     pub(super) max_headers: usize,
     /// The longest that a call may take, its message included.
@@ -145,15 +148,44 @@ impl Gate {
         if is_health && self.access.is_health_open() {
             return Ok(None);
         }
-        let authorization = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-        let Admitted { pass, user } = self.access.admit(transport, authorization, peer).await?;
-        if let Some(user) = &user {
-            user.check_call(transport, method)?;
-        }
+        let authorization = || headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let admitted = self.access.admit(transport, authorization(), peer).await;
+        let admitted = admitted.and_then(|admitted| {
+            admitted
+                .user
+                .as_ref()
+                .map_or(Ok(()), |user| user.check_call(transport, method))
+                .map(|()| admitted)
+        });
+        let Admitted { pass, user } = match admitted {
+            Ok(admitted) => admitted,
+            Err(denied) => {
+                let problem = Problem::from(denied);
+                self.record_rejection(&problem, transport, authorization(), peer);
+                return Err(problem);
+            }
+        };
         if let Some(served) = Served::current() {
-            served.let_in(Origin { transport, user, certificate: peer.accepted_name().cloned() });
+            let (certificate, address) = (peer.accepted_name().cloned(), peer.address());
+            served.let_in(Origin { transport, user, certificate, address });
         }
         Ok(Some(pass))
+    }
+
+    /// Leaves a line of a caller who may not call. One who may, but not so often, leaves none.
+    fn record_rejection<'h>(
+        &self,
+        problem: &Problem,
+        transport: Transport,
+        authorization: impl Iterator<Item = &'h [u8]>,
+        peer: &Peer,
+    ) {
+        let Row { grpc, reason, .. } = problem.row();
+        if self.audit.is_on() && matches!(grpc, Code::Unauthenticated | Code::PermissionDenied) {
+            let user = self.access.named_user(authorization);
+            let (user, address) = (user.as_deref(), peer.address());
+            self.audit.record(Event::AccessRejected { reason, user, address, transport });
+        }
     }
 
     /// Answers in the place of a call that does not, such as one whose message never comes to its

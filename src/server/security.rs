@@ -13,6 +13,7 @@ use super::{
 use crate::{
     access::{self, Credentials, Terms},
     app::App,
+    audit::Event,
     clock::Clock,
     config::{self, Config},
     files::{Mistakes, Snapshot},
@@ -93,7 +94,22 @@ impl Security {
                 warn_of_unknown_merchants(&self.access, app);
             }
         }
+        self.record(&tls, Event::CertificatesReloaded, Event::CertificatesRejected);
+        let reloaded = users.as_ref().ok().and_then(Option::as_ref).map_or(0, Credentials::users);
+        self.record(&users, Event::CredentialsReloaded { users: reloaded }, Event::CredentialsRejected);
         both(tls, users).map(|_| ())
+    }
+}
+
+impl Security {
+    /// Leaves a line of what came of reading, if there was anything to be read.
+    fn record<T>(&self, read: &Result<Option<T>, Mistakes>, good: Event<'_>, bad: Event<'_>) {
+        let Some(app) = &self.app else { return };
+        match read {
+            Ok(None) => {}
+            Ok(Some(_)) => app.audit().record(good),
+            Err(_) => app.audit().record(bad),
+        }
     }
 }
 

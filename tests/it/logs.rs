@@ -152,7 +152,11 @@ async fn send_oddities(client: &ByteClient, address: std::net::SocketAddr) {
 async fn nothing_about_a_customer_is_in_the_log() {
     let dir = TempDir::new().unwrap();
     // Everything that any part of the program would say is looked at, and not only what is its own.
-    let program = || Program::new().keeping(dir.path()).args(["--log=trace", "--payment-timeout=100ms"]);
+    let (data, audit) = (dir.path().join("data"), dir.path().join("audit"));
+    let program = || {
+        let audit = ["--audit-log", audit.to_str().unwrap()];
+        Program::new().keeping(&data).args(["--log=trace", "--payment-timeout=100ms"]).args(audit)
+    };
     let server = program().start().await;
     let client = ByteClient::connect(server.address()).await;
     let mut codes = Vec::new();
@@ -174,6 +178,12 @@ async fn nothing_about_a_customer_is_in_the_log() {
             assert!(!line.contains(MARK), "{line}");
         }
     }
+    // Nor in the audit log, which has lines of all this.
+    let audit = std::fs::read_to_string(audit).unwrap();
+    for event in ["order_created", "order_replayed", "order_failed", "orders_listed"] {
+        assert!(audit.contains(event), "{event}: {audit}");
+    }
+    assert!(!audit.contains(MARK), "{audit}");
 }
 
 #[tokio::test]

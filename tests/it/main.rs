@@ -29,6 +29,7 @@ mod concurrency;
 mod model;
 
 mod admin;
+mod audit;
 mod bad_input;
 mod crash;
 mod deploy;

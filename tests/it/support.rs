@@ -10,6 +10,7 @@ use std::{
 
 use boxoffice::{
     app::Parts,
+    audit::Audit,
     catalog_files,
     clock::ManualClock,
     config::{Config, PaymentsChoice},
@@ -94,7 +95,8 @@ impl Setup {
         let Self { mut config, catalog, clock, payments, store } = self;
         let loaded = catalog_files::load(&catalog).unwrap();
         let payments = (config.sales.payments != PaymentsChoice::Off).then_some(payments);
-        let parts = Parts { loaded, store, payments, clock, limits: server::limits(&config) };
+        let audit = Audit::open(&config.logging.audit_log, clock.clone()).unwrap();
+        let parts = Parts { loaded, store, payments, clock, limits: server::limits(&config), audit };
         config.sales.catalog = catalog;
         Server::start(&config, parts).await
     }

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     app::{Cart, Limits, Parts},
+    audit::Audit,
     catalog_files::{self, FileShape, FolderWriter, Kind},
     clock::ManualClock,
+    config::AuditLog,
     domain::{
         catalog::{Catalog, Service},
         money::{Currency, Money},
@@ -35,7 +37,8 @@ async fn open(dir: &Path) -> Arc<App> {
     };
     let (store, payments) = (Arc::new(MemoryStore::default()), None);
     let clock = Arc::new(ManualClock::at(NOW));
-    App::open(Parts { loaded, store, payments, clock, limits }).await.unwrap()
+    let audit = Audit::open(&AuditLog::Off, clock.clone()).unwrap();
+    App::open(Parts { loaded, store, payments, clock, limits, audit }).await.unwrap()
 }
 
 fn write(export: &Export<'_>, out: &Path) {
