@@ -266,6 +266,7 @@ impl Server {
             calls: Arc::clone(&calls),
             app: Arc::clone(&app),
             catalog: Arc::clone(&catalog),
+            security: Arc::clone(&security),
             max_connections,
             places: Arc::clone(&places),
             started_sec,

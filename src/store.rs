@@ -208,6 +208,19 @@ pub struct StoreFigures {
     pub waiting: u64,
     /// How it writes, where it writes to a disk.
     pub writes: Option<Writes>,
+    /// What it has of that disk, as far as the system says.
+    pub disk: Option<Disk>,
+}
+
+/// Room on the disk of a store, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    /// What the store's own files take.
+    pub used: u64,
+    /// What may still be written.
+    pub free: u64,
+    /// What the file system has in all.
+    pub size: u64,
 }
 
 /// What writing to disk has taken so far.

@@ -203,7 +203,7 @@ impl App {
         let recorded = self.commit(Change::Order(Arc::clone(&placed))).await;
         recorded.map_err(|error| self.refusal(&error))?;
         let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
-        self.figures.count_order(spots);
+        self.figures.count_order(&order.merchant_id, spots);
         self.inventory.settle(reservation);
         self.audit.record(Event::OrderCreated(&order));
         tracing::debug!(order_id = order.id.0, merchant_id = order.merchant_id, "order created");

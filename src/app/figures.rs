@@ -1,5 +1,9 @@
 //! What has come of the work since the process began, counted.
 
+use std::collections::BTreeMap;
+
+use dashmap::{DashMap, mapref::multiple::RefMulti};
+
 use super::{Created, check::Checked};
 use crate::{
     domain::{
@@ -23,8 +27,20 @@ pub struct Figures {
     pub orders_failed: Causes,
     /// Spots of the orders created.
     pub spots_sold: Count,
+    /// Orders and spots of each merchant who has sold anything.
+    pub merchants: SalesByMerchant,
     /// Payments that have ended.
     pub payments: Payments,
+}
+
+/// What each merchant has sold.
+#[derive(Debug, Default)]
+pub struct SalesByMerchant(DashMap<Box<str>, MerchantSales>);
+
+#[derive(Debug, Default)]
+struct MerchantSales {
+    orders: Count,
+    spots: Count,
 }
 
 /// Carts by verdict.
@@ -70,6 +86,29 @@ pub struct Payments {
     pub refunded: Count,
 }
 
+impl SalesByMerchant {
+    fn count(&self, merchant_id: &str, spots: u64) {
+        let count = |sales: &MerchantSales| {
+            sales.orders.one();
+            sales.spots.add(spots);
+        };
+        // Only the first order of a merchant has to make room for it.
+        if let Some(sales) = self.0.get(merchant_id) {
+            return count(&sales);
+        }
+        count(&self.0.entry(merchant_id.into()).or_default());
+    }
+
+    /// The orders and the spots that each merchant has sold, by id.
+    #[must_use]
+    pub fn read(&self) -> BTreeMap<Box<str>, (u64, u64)> {
+        let sales = |entry: RefMulti<'_, Box<str>, MerchantSales>| {
+            (entry.key().clone(), (entry.orders.get(), entry.spots.get()))
+        };
+        self.0.iter().map(sales).collect()
+    }
+}
+
 impl Figures {
     pub(super) fn count_check(&self, checked: &Checked) {
         let verdicts = &self.checks;
@@ -82,9 +121,10 @@ impl Figures {
         .one();
     }
 
-    pub(super) fn count_order(&self, spots: u64) {
+    pub(super) fn count_order(&self, merchant_id: &str, spots: u64) {
         self.orders_created.one();
         self.spots_sold.add(spots);
+        self.merchants.count(merchant_id, spots);
     }
 
     pub(super) fn count_failure(&self, created: &Created) {

@@ -59,7 +59,7 @@ impl AdminDoor {
             .route("/", get(async || format!("{ADMIN_URLS}\n")))
             .route("/livez", get(async move || say(alive.is_alive())))
             .route("/readyz", get(async move || say(ready.takes_orders())))
-            .route("/metrics", get(async move || show(&metrics)))
+            .route("/metrics", get(async move || show(Arc::clone(&metrics)).await))
             .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
             .fallback(async || rest::refuse(&Problem::UnknownAdminUrl))
             .method_not_allowed_fallback(async || rest::refuse(&Problem::WrongVerb { allowed: "GET, HEAD" }));
@@ -107,12 +107,14 @@ fn say(is_so: bool) -> impl IntoResponse {
     if is_so { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not now\n") }
 }
 
-fn show(metrics: &Metrics) -> impl IntoResponse + use<> {
-    match metrics.text() {
+/// The store looks at its disk, which may take its time, and the probes are served by this thread.
+async fn show(metrics: Arc<Metrics>) -> impl IntoResponse {
+    let text = tokio::task::spawn_blocking(move || metrics.text().map_err(|error| error.to_string())).await;
+    match text.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(page) => ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], page).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the metrics could not be written");
-            rest::refuse(&Problem::Bug(error.to_string())).into_response()
+            tracing::error!(error, "the metrics could not be written");
+            rest::refuse(&Problem::Bug(error)).into_response()
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     observed::CallFigures,
     process::Process,
     reload::{ReloadFigures, Reloader},
+    security::Security,
     watcher::Watcher,
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     },
     domain::order::EpochSeconds,
     figures::Count,
-    store::{StoreFigures, StoreState, Writes},
+    store::{Disk, StoreFigures, StoreState, Writes},
     telemetry::metrics::{Labels, Page, Unit},
 };
 
@@ -28,6 +29,7 @@ pub(super) struct Metrics {
     pub(super) calls: Arc<CallFigures>,
     pub(super) app: Arc<App>,
     pub(super) catalog: Arc<Watcher<Reloader>>,
+    pub(super) security: Arc<Watcher<Security>>,
     /// Places for connections, as many as there are in all and those that are free.
     pub(super) max_connections: usize,
     pub(super) places: Arc<Semaphore>,
@@ -44,9 +46,11 @@ impl Metrics {
         add_calls(&mut page, &self.calls);
         self.add_connections(&mut page);
         add_sales(&mut page, self.app.figures());
+        self.add_merchants(&mut page);
         self.add_stock(&mut page);
         add_store(&mut page, &self.app.store().figures(), &self.app.store().state().borrow());
         self.add_catalog(&mut page);
+        self.add_security(&mut page);
         self.add_audit(&mut page);
         self.add_process(&mut page);
         page.text()
@@ -122,6 +126,54 @@ impl Metrics {
         );
     }
 
+    fn add_security(&self, page: &mut Page) {
+        let rejected = self.security.watched().rejected();
+        by(
+            page,
+            "boxoffice_reloads_rejected_total",
+            "Times that files were read again and rejected for errors in them, so that those before stay in use.",
+            "kind",
+            &[
+                ("catalog", &self.catalog.watched().figures().refused),
+                ("certificates", &rejected.certificates),
+                ("credentials", &rejected.credentials),
+            ],
+        );
+        let expiries = self.security.watched().tls().map(|tls| tls.expiries()).unwrap_or_default();
+        let positions: Vec<_> = expiries.iter().map(|expiry| expiry.position.to_string()).collect();
+        let labels: Vec<_> = expiries
+            .iter()
+            .zip(&positions)
+            .map(|(expiry, position)| [("setting", expiry.setting), ("position", position.as_str())])
+            .collect();
+        page.gauge(
+            "boxoffice_certificate_expiry_timestamp_seconds",
+            "When a certificate in use ends, by the setting that names its file and its position there.",
+            labels.iter().zip(&*expiries).map(|(labels, expiry)| (&labels[..], expiry.not_after_sec)),
+        );
+    }
+
+    /// Merchants who have left the catalogue are left out, so that its size bounds the labels.
+    fn add_merchants(&self, page: &mut Page) {
+        let catalog = self.app.catalog();
+        let mut sales = self.app.figures().merchants.read();
+        sales.retain(|merchant_id, _| catalog.merchant_ix(merchant_id).is_some());
+        let labels: Vec<_> = sales.keys().map(|merchant_id| [("merchant_id", &**merchant_id)]).collect();
+        let counts = |count: fn(&(u64, u64)) -> u64| {
+            labels.iter().map(|labels| &labels[..] as Labels<'_>).zip(sales.values().map(count))
+        };
+        page.counter(
+            "boxoffice_merchant_orders_created_total",
+            "Orders created, by merchant of the catalogue, of those who have sold anything since the start.",
+            counts(|(orders, _)| *orders),
+        );
+        page.counter(
+            "boxoffice_merchant_spots_sold_total",
+            "Spots of those orders.",
+            counts(|(_, spots)| *spots),
+        );
+    }
+
     fn add_audit(&self, page: &mut Page) {
         page.counter(
             "boxoffice_audit_lines_lost_total",
@@ -186,7 +238,15 @@ fn add_calls(page: &mut Page, calls: &CallFigures) {
 }
 
 fn add_sales(page: &mut Page, figures: &Figures) {
-    let Figures { checks, orders_created, orders_replayed, orders_failed, spots_sold, payments } = figures;
+    let Figures {
+        checks,
+        orders_created,
+        orders_replayed,
+        orders_failed,
+        spots_sold,
+        merchants: _,
+        payments,
+    } = figures;
     let Verdicts { can_fulfill, line_item, service_combination, other } = checks;
     by(
         page,
@@ -241,7 +301,7 @@ fn add_sales(page: &mut Page, figures: &Figures) {
 }
 
 fn add_store(page: &mut Page, figures: &StoreFigures, state: &StoreState) {
-    let StoreFigures { orders, waiting, writes } = figures;
+    let StoreFigures { orders, waiting, writes, disk } = figures;
     one_gauge(
         page,
         "boxoffice_store_open",
@@ -254,6 +314,22 @@ fn add_store(page: &mut Page, figures: &StoreFigures, state: &StoreState) {
         "boxoffice_store_changes_waiting",
         "Changes that wait to be written or are being written.",
         *waiting,
+    );
+    let disk_bytes = |part: fn(&Disk) -> u64| disk.iter().map(move |disk| (&[][..], part(disk)));
+    page.gauge(
+        "boxoffice_store_disk_used_bytes",
+        "Bytes that the files of the store take.",
+        disk_bytes(|disk| disk.used),
+    );
+    page.gauge(
+        "boxoffice_store_disk_free_bytes",
+        "Bytes that may still be written to the file system of the store.",
+        disk_bytes(|disk| disk.free),
+    );
+    page.gauge(
+        "boxoffice_store_disk_size_bytes",
+        "Bytes that the file system of the store has in all.",
+        disk_bytes(|disk| disk.size),
     );
     let Some(Writes { batch_sizes, times }) = writes else { return };
     page.histogram(

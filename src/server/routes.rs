@@ -24,7 +24,7 @@ use super::{
     security::Access,
 };
 use crate::{
-    access::{Admitted, Pass, Peer},
+    access::{Admitted, Denied, Pass, Peer},
     audit::{Audit, Event},
     grpc::GrpcDoor,
     request::{Origin, Served},
@@ -148,23 +148,9 @@ impl Gate {
         if is_health && self.access.is_health_open() {
             return Ok(None);
         }
-        let authorization = || headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-        let admitted = self.access.admit(transport, authorization(), peer).await;
-        let admitted = admitted.and_then(|admitted| {
-            admitted
-                .user
-                .as_ref()
-                .map_or(Ok(()), |user| user.check_call(transport, method))
-                .map(|()| admitted)
-        });
-        let Admitted { pass, user } = match admitted {
-            Ok(admitted) => admitted,
-            Err(denied) => {
-                let problem = Problem::from(denied);
-                self.record_rejection(&problem, transport, authorization(), peer);
-                return Err(problem);
-            }
-        };
+        let admitted = self.admit(transport, method, headers, peer).await;
+        let Admitted { pass, user } =
+            admitted.map_err(|denied| self.rejected(denied, transport, headers, peer))?;
         if let Some(served) = Served::current() {
             let (certificate, address) = (peer.accepted_name().cloned(), peer.address());
             served.let_in(Origin { transport, user, certificate, address });
@@ -172,20 +158,32 @@ impl Gate {
         Ok(Some(pass))
     }
 
-    /// Leaves a line of a caller who may not call. One who may, but not so often, leaves none.
-    fn record_rejection<'h>(
+    /// Finds out who makes a call, and whether they may.
+    async fn admit(
         &self,
-        problem: &Problem,
         transport: Transport,
-        authorization: impl Iterator<Item = &'h [u8]>,
+        method: impl FnOnce() -> Option<rpc::Method>,
+        headers: &HeaderMap,
         peer: &Peer,
-    ) {
+    ) -> Result<Admitted, Denied> {
+        let admitted = self.access.admit(transport, authorization(headers), peer).await?;
+        if let Some(user) = &admitted.user {
+            user.check_call(transport, method)?;
+        }
+        Ok(admitted)
+    }
+
+    /// What a caller is told who is not let in. One who may not call leaves a line in the audit log; one who
+    /// may, but not so often, leaves none.
+    fn rejected(&self, denied: Denied, transport: Transport, headers: &HeaderMap, peer: &Peer) -> Problem {
+        let problem = Problem::from(denied);
         let Row { grpc, reason, .. } = problem.row();
         if self.audit.is_on() && matches!(grpc, Code::Unauthenticated | Code::PermissionDenied) {
-            let user = self.access.named_user(authorization);
+            let user = self.access.named_user(authorization(headers));
             let (user, address) = (user.as_deref(), peer.address());
             self.audit.record(Event::AccessRejected { reason, user, address, transport });
         }
+        problem
     }
 
     /// Answers in the place of a call that does not, such as one whose message never comes to its
@@ -196,6 +194,11 @@ impl Gate {
     ) -> impl Future<Output = Result<Response<Body>, Problem>> {
         timeout(self.max_call, call).map(|answered| answered.unwrap_or(Err(Problem::DeadlineExceeded)))
     }
+}
+
+/// The values of `authorization`.
+fn authorization(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes)
 }
 
 /// The answer, which keeps a pass that counts until it has been sent.

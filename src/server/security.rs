@@ -16,6 +16,7 @@ use crate::{
     audit::Event,
     clock::Clock,
     config::{self, Config},
+    figures::Count,
     files::{Mistakes, Snapshot},
 };
 
@@ -35,6 +36,14 @@ pub(super) struct Security {
     files: Vec<PathBuf>,
     /// Whose catalogue the scopes of users are compared with, once it is open.
     app: Option<Arc<App>>,
+    rejected: Rejected,
+}
+
+/// How often files were read again and rejected.
+#[derive(Debug, Default)]
+pub(super) struct Rejected {
+    pub(super) credentials: Count,
+    pub(super) certificates: Count,
 }
 
 impl Security {
@@ -54,7 +63,12 @@ impl Security {
         let access = Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
         say_who_may_call(&config.serving, settings);
         let (access, tls, credentials) = (Arc::new(access), tls.map(Arc::new), credentials.clone());
-        Ok((Self { access, tls, credentials, files, app: None }, read))
+        Ok((Self { access, tls, credentials, files, app: None, rejected: Rejected::default() }, read))
+    }
+
+    /// What has been rejected so far.
+    pub(super) fn rejected(&self) -> &Rejected {
+        &self.rejected
     }
 
     /// Compares scopes with the catalogue of this application, now and whenever credentials are read.
@@ -92,6 +106,13 @@ impl Security {
             self.access.replace(users.clone());
             if let Some(app) = &self.app {
                 warn_of_unknown_merchants(&self.access, app);
+            }
+        }
+        for (is_bad, rejected) in
+            [(tls.is_err(), &self.rejected.certificates), (users.is_err(), &self.rejected.credentials)]
+        {
+            if is_bad {
+                rejected.one();
             }
         }
         self.record(&tls, Event::CertificatesReloaded, Event::CertificatesRejected);

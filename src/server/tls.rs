@@ -41,7 +41,19 @@ pub(super) struct Tls {
     files: Files,
     clock: Arc<dyn Clock>,
     config: ArcSwap<ServerConfig>,
+    expiries: ArcSwap<Vec<Expiry>>,
     pub(super) handshake_timeout: Duration,
+}
+
+/// When a certificate ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expiry {
+    /// The setting that names its file.
+    pub(super) setting: &'static str,
+    /// Which one of that file it is, from 0.
+    pub(super) position: usize,
+    /// The last second at which it is valid.
+    pub(super) not_after_sec: u64,
 }
 
 /// Where it is read from.
@@ -73,8 +85,10 @@ impl Tls {
             names: settings.client_names.iter().flatten().map(|name| name.as_str().into()).collect(),
         });
         let files = Files { certificate: certificate.clone(), key: key.clone(), clients };
-        let config = ArcSwap::new(files.read(&clock)?);
-        Ok(Some(Self { files, clock, config, handshake_timeout: settings.tls_handshake_timeout }))
+        let (config, expiries) = files.read(&clock)?;
+        let (config, expiries) = (ArcSwap::new(config), ArcSwap::from_pointee(expiries));
+        let handshake_timeout = settings.tls_handshake_timeout;
+        Ok(Some(Self { files, clock, config, expiries, handshake_timeout }))
     }
 
     /// Reads the files again for connections to come, or leaves all as it is.
@@ -82,8 +96,15 @@ impl Tls {
     /// # Errors
     /// Everything that is wrong with the files.
     pub(super) fn read_again(&self) -> Result<(), Mistakes> {
-        self.config.store(self.files.read(&self.clock)?);
+        let (config, expiries) = self.files.read(&self.clock)?;
+        self.config.store(config);
+        self.expiries.store(Arc::new(expiries));
         Ok(())
+    }
+
+    /// When the certificates in use end.
+    pub(super) fn expiries(&self) -> Arc<Vec<Expiry>> {
+        self.expiries.load_full()
     }
 
     /// Agrees on TLS with the peer at that address.
@@ -114,26 +135,37 @@ impl Tls {
 }
 
 impl Files {
-    fn read(&self, clock: &Arc<dyn Clock>) -> Result<Arc<ServerConfig>, Mistakes> {
+    fn read(&self, clock: &Arc<dyn Clock>) -> Result<(Arc<ServerConfig>, Vec<Expiry>), Mistakes> {
         let report = Report::default();
-        let config = self.config(clock, &report);
+        let mut expiries = Vec::new();
+        let config = self.config(clock, &report, &mut expiries);
         match (config, report.into_mistakes()) {
-            (Some(config), None) => Ok(Arc::new(config)),
+            (Some(config), None) => Ok((Arc::new(config), expiries)),
             (_, mistakes) => Err(mistakes.unwrap_or_default()),
         }
     }
 
-    fn config(&self, clock: &Arc<dyn Clock>, report: &Report) -> Option<ServerConfig> {
+    fn config(
+        &self,
+        clock: &Arc<dyn Clock>,
+        report: &Report,
+        expiries: &mut Vec<Expiry>,
+    ) -> Option<ServerConfig> {
         let provider = Arc::new(ring::default_provider());
         let clock = ClockOfTls(Arc::clone(clock));
         let label = |setting: &str, path: &Path| format!("{setting} {}", path.display());
         let (of_chain, of_key) = (label("tls_certificate", &self.certificate), label("tls_key", &self.key));
         let chain = certificates(&self.certificate, &clock, &report.file(&of_chain));
+        expiries.extend(chain.iter().flat_map(|chain| expiries_of("tls_certificate", chain)));
         let key = private_key(&self.key, &report.file(&of_key));
         let verifier = match &self.clients {
             None => Some(WebPkiClientVerifier::no_client_auth()),
             Some(Clients { ca, .. }) => {
-                client_verifier(ca, &clock, &provider, &report.file(&label("client_ca", ca)))
+                let label = label("client_ca", ca);
+                let at = report.file(&label);
+                let authorities = certificates(ca, &clock, &at);
+                expiries.extend(authorities.iter().flat_map(|chain| expiries_of("client_ca", chain)));
+                authorities.and_then(|authorities| client_verifier(authorities, &provider, &at))
             }
         };
         let unfit = |error| report.file(&of_key).mistake(misfit(&error));
@@ -188,6 +220,23 @@ fn wrong_with(certificate: &CertificateDer<'_>, clock: &ClockOfTls) -> Option<&'
     }
 }
 
+/// When the certificates of a file end.
+fn expiries_of(setting: &'static str, chain: &[CertificateDer<'_>]) -> impl Iterator<Item = Expiry> {
+    chain.iter().enumerate().filter_map(move |(position, certificate)| {
+        Some(Expiry { setting, position, not_after_sec: not_after_sec(certificate)? })
+    })
+}
+
+/// The last second at which a certificate is valid. It is asked whether it is valid when every
+/// certificate has ended, to which the answer says when this one has.
+fn not_after_sec(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    let at_the_end = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
+    let usage = KeyUsage::server_auth();
+    let error = certificate.verify_for_usage(&[], &[], &[], at_the_end, usage, None, None).err()?;
+    if let webpki::Error::CertExpired { not_after, .. } = error { Some(not_after.as_secs()) } else { None }
+}
+
 fn private_key(path: &Path, at: &Place<'_>) -> Option<PrivateKeyDer<'static>> {
     let bytes = regular::read(path).map_err(|error| at.mistake(unreadable(&error))).ok()?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| at.mistake(no_pem("private key"))).ok()
@@ -195,13 +244,12 @@ fn private_key(path: &Path, at: &Place<'_>) -> Option<PrivateKeyDer<'static>> {
 
 /// A certificate is asked for and need not be shown; whether it has to be depends on the call.
 fn client_verifier(
-    ca: &Path,
-    clock: &ClockOfTls,
+    authorities: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
     at: &Place<'_>,
 ) -> Option<Arc<dyn ClientCertVerifier>> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(ca, clock, at)? {
+    for certificate in authorities {
         roots.add(certificate).map_err(|error| at.mistake(error.to_string())).ok()?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));

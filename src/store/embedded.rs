@@ -24,7 +24,7 @@
 use std::{
     error::Error,
     io, iter,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -40,6 +40,7 @@ use super::{
 use crate::domain::order::{Order, OrderId};
 
 mod contents;
+mod disk;
 mod engine;
 mod entry;
 mod figures;
@@ -76,6 +77,7 @@ pub struct EmbeddedStore {
     /// What was read when the store was opened, until it is asked for.
     recovered: Mutex<Option<Recovered>>,
     figures: Arc<WriterFigures>,
+    dir: PathBuf,
     /// Comes after the intake, so that it is waited for when nothing more can be handed in.
     _writer: WriterThread,
 }
@@ -123,7 +125,8 @@ impl EmbeddedStore {
             .map_err(cannot_open)?;
         let writer = WriterThread(Some(writer));
         let recovered = Mutex::new(Some(recovered));
-        Ok(Self { records, names, intake, state, recovered, figures, _writer: writer })
+        let dir = dir.to_owned();
+        Ok(Self { records, names, intake, state, recovered, figures, dir, _writer: writer })
     }
 
     fn records_of_user(&self, user_id: &str) -> impl Iterator<Item = Result<UserValue, StoreError>> {
@@ -187,7 +190,7 @@ impl Store for EmbeddedStore {
     }
 
     fn figures(&self) -> StoreFigures {
-        self.figures.read(self.intake.waiting())
+        StoreFigures { disk: disk::read(&self.dir), ..self.figures.read(self.intake.waiting()) }
     }
 }
 

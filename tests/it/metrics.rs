@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use boxoffice::wire::proto::v3::CreateOrderRequest;
+use boxoffice::{server::Server, wire::proto::v3::CreateOrderRequest};
 use http::{Method, Request};
 use prost::Message;
 use serde_json::{Value, json};
@@ -17,9 +17,12 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::{
     byte_client::{Body, ByteClient, framed, whole},
     doubles::{BreakableStore, GatewayDouble},
+    keys::{Keys, replace},
     process::surely,
     rest_client::{bare, post, send},
-    support::{Door, Item, Setup, TestServer, edited_catalog, order_request, paid_with, stating_fees},
+    support::{
+        Door, Item, Setup, TestServer, config, edited_catalog, order_request, paid_with, stating_fees,
+    },
 };
 
 /// A page, as a monitoring system reads it.
@@ -30,6 +33,7 @@ struct Page {
     samples: Vec<Sample>,
 }
 
+#[derive(Clone)]
 struct Sample {
     name: String,
     labels: BTreeMap<String, String>,
@@ -108,7 +112,11 @@ async fn start(mut setup: Setup) -> TestServer {
 }
 
 async fn page(server: &TestServer) -> Page {
-    let answer = send(server.server.admin_address().unwrap(), bare(Method::GET, "/metrics")).await;
+    page_of(&server.server).await
+}
+
+async fn page_of(server: &Server) -> Page {
+    let answer = send(server.admin_address().unwrap(), bare(Method::GET, "/metrics")).await;
     assert_eq!(answer.http, 200);
     assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4");
     Page::read(std::str::from_utf8(&answer.body).unwrap())
@@ -251,6 +259,10 @@ async fn sales_are_counted_by_what_came_of_them() {
     ] {
         assert_eq!(page.value(name, &[]), value, "{name}");
     }
+    assert!(page.value("boxoffice_store_disk_used_bytes", &[]) > 1_000);
+    let [free, size] =
+        ["free", "size"].map(|part| page.value(&format!("boxoffice_store_disk_{part}_bytes"), &[]));
+    assert!(0 < free && free <= size, "{free} {size}");
     // The prices at the start, two orders, and a payment at least.
     assert!(page.value("boxoffice_store_batch_changes_sum", &[]) > 3);
     assert!(page.value("boxoffice_store_commit_seconds_count", &[]) > 3);
@@ -315,6 +327,111 @@ async fn a_store_that_failed_and_a_catalogue_that_was_refused_are_seen() {
     server.stop().await;
 }
 
+/// A page that has what only a server with certificates has.
+async fn page_over_tls() -> Page {
+    let keys = Keys::new();
+    let mut config = Setup::default().config;
+    keys.with_tls(&mut config);
+    keys.with_clients(&mut config, &["shop.example"]);
+    config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
+    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let page = page_of(&server).await;
+    server.stop(std::future::pending()).await;
+    page
+}
+
+/// All metrics that there are, in the order of the pages.
+async fn all_metrics(busy: &Page) -> Page {
+    let mut all = Page::read(&busy.text);
+    let over_tls = page_over_tls().await;
+    for at in 0..over_tls.metrics.len() {
+        let metric = &over_tls.metrics[at];
+        if all.metrics.iter().all(|(name, ..)| *name != metric.0) {
+            let before = all.metrics.iter().position(|(name, ..)| *name == over_tls.metrics[at - 1].0);
+            all.metrics.insert(before.unwrap() + 1, metric.clone());
+            all.samples.extend(over_tls.samples.iter().filter(|sample| sample.name == metric.0).cloned());
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn every_certificate_tells_when_it_ends_and_what_is_rejected_is_counted() {
+    let keys = Keys::new();
+    let mut config = config();
+    keys.with_users(&mut config, &[("ada", &["x"])]);
+    keys.with_tls(&mut config);
+    keys.with_clients(&mut config, &["shop.example"]);
+    config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
+    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let ends = async |setting: &str| {
+        let labels = [("setting", setting), ("position", "0")];
+        page_of(&server).await.value("boxoffice_certificate_expiry_timestamp_seconds", &labels)
+    };
+    let rejected = async |kind: &str| {
+        page_of(&server).await.value("boxoffice_reloads_rejected_total", &[("kind", kind)])
+    };
+    // The beginnings of the years 2100 and 4096, when those of the tests end.
+    assert_eq!(ends("tls_certificate").await, 4_102_444_800);
+    assert_eq!(ends("client_ca").await, 67_090_118_400);
+    keys.write_pair(&keys.authority().issue_until(2030, &["localhost"]));
+    server.reload_security().await.unwrap();
+    assert_eq!(ends("tls_certificate").await, 1_893_456_000);
+    for kind in ["catalog", "certificates", "credentials"] {
+        assert_eq!(rejected(kind).await, 0, "{kind}");
+    }
+    replace(&keys.path("server.key"), "nonsense");
+    server.reload_security().await.unwrap_err();
+    replace(&keys.path("users.toml"), "nonsense");
+    server.reload_security().await.unwrap_err();
+    assert_eq!((rejected("certificates").await, rejected("credentials").await), (2, 1));
+    assert_eq!(ends("tls_certificate").await, 1_893_456_000, "the one before is in use");
+    server.stop(std::future::pending()).await;
+}
+
+#[tokio::test]
+async fn sales_are_counted_by_merchant_of_the_catalogue() {
+    let catalog = edited_catalog(&[]);
+    let setup = Setup { catalog: catalog.path().to_owned(), ..Setup::default() };
+    let server = start(setup).await;
+    create(&server, order("a")).await;
+    create(&server, order("a")).await;
+    create(&server, order("b")).await;
+    create(&server, order_request("c", "salon", [Item::haircut()])).await;
+    create(&server, order_request("d", "salon", [visit()])).await;
+    let merchants = async |page: &Page| {
+        let sold = |name: &str, merchant: &str| page.value(name, &[("merchant_id", merchant)]);
+        let both = |merchant: &str| {
+            let orders = sold("boxoffice_merchant_orders_created_total", merchant);
+            (orders, sold("boxoffice_merchant_spots_sold_total", merchant))
+        };
+        (both("museum"), both("salon"))
+    };
+    let before = page(&server).await;
+    assert_eq!(merchants(&before).await, ((2, 4), (1, 1)));
+    let of_salon = |page: &Page| {
+        page.samples
+            .iter()
+            .filter(|sample| sample.labels.get("merchant_id").is_some_and(|id| id == "salon"))
+            .count()
+    };
+    assert_eq!(of_salon(&before), 2);
+    // Who has left the catalogue is not on the page, and goes on where it was when it comes back.
+    let everything = |from: &str, to: &str| {
+        for file in fs::read_dir(catalog.path()).unwrap() {
+            let path = file.unwrap().path();
+            fs::write(&path, fs::read_to_string(&path).unwrap().replace(from, to)).unwrap();
+        }
+    };
+    everything("\"salon\"", "\"barber\"");
+    server.server.reload().await.unwrap();
+    assert_eq!(of_salon(&page(&server).await), 0);
+    everything("\"barber\"", "\"salon\"");
+    server.server.reload().await.unwrap();
+    assert_eq!(merchants(&page(&server).await).await, ((2, 4), (1, 1)));
+    server.stop().await;
+}
+
 /// A file of the repository.
 fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -324,7 +441,7 @@ fn file(path: &str) -> String {
 async fn the_readme_has_a_table_of_all_metrics() {
     let dir = TempDir::new().unwrap();
     let server = busy(&dir).await;
-    let page = page(&server).await;
+    let page = all_metrics(&page(&server).await).await;
     let row = |(name, kind, help): &(String, String, String)| {
         let labels: Vec<_> = page.labels(name).into_iter().map(|label| format!("`{label}`")).collect();
         format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", "))
@@ -355,7 +472,7 @@ fn metrics_in(text: &str) -> BTreeSet<&str> {
 async fn rules_and_dashboard_name_metrics_that_there_are() {
     let dir = TempDir::new().unwrap();
     let server = busy(&dir).await;
-    let page = page(&server).await;
+    let page = all_metrics(&page(&server).await).await;
     for path in
         ["deploy/prometheus/alerts.yml", "deploy/prometheus/alerts.test.yml", "deploy/grafana/boxoffice.json"]
     {

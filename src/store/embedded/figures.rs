@@ -46,6 +46,6 @@ impl WriterFigures {
     /// How it does while so many changes wait for it.
     pub(super) fn read(&self, waiting: u64) -> StoreFigures {
         let writes = Writes { batch_sizes: self.batch_sizes.read(), times: self.times.read() };
-        StoreFigures { orders: self.orders.get(), waiting, writes: Some(writes) }
+        StoreFigures { orders: self.orders.get(), waiting, writes: Some(writes), disk: None }
     }
 }
