@@ -263,8 +263,7 @@ mod tests {
 
     #[test]
     fn a_long_list_takes_several_lines_and_names_every_order_once() {
-        let ids: Vec<_> =
-            (0..=2 * MAX_IDS_PER_LINE).map(|number| OrderId(format!("<{number}>"))).collect();
+        let ids: Vec<_> = (0..=2 * MAX_IDS_PER_LINE).map(|number| OrderId(format!("<{number}>"))).collect();
         let lines = lines(Event::OrdersListed(&ids));
         assert_eq!(lines.len(), 3);
         assert!(lines.iter().all(|line| line.contains(r#""orders":2001"#)), "{lines:?}");
