@@ -7,6 +7,7 @@ mod limits;
 mod passwords;
 mod peer;
 mod user;
+mod verifications;
 
 use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use passwords::Passwords;
 pub use credentials::Credentials;
 pub use limits::Pass;
 pub use passwords::hash;
-pub use peer::{Caller, ClientCertificate, Peer};
+pub use peer::{Caller, ClientCertificate, Peer, network};
 pub use user::User;
 
 use crate::rpc::Transport;
@@ -31,8 +32,8 @@ pub struct Terms {
     pub certificates: bool,
     /// Whether health is told to everyone.
     pub health_open: bool,
-    /// Passwords that are looked at for the first time at once. Some more wait, and beyond those
-    /// they are refused.
+    /// Passwords that are verified at once when they are seen for the first time. More of them wait for
+    /// their turn, and beyond a bound they are refused.
     pub max_password_checks: usize,
     /// Calls a second of one caller.
     pub rate: Option<NonZeroU32>,
@@ -66,6 +67,9 @@ pub enum Denied {
     /// More passwords than are looked at at once.
     #[error("too many passwords that have not been seen before come at once; try again shortly")]
     ManyPasswords,
+    /// There is no thread to verify a password.
+    #[error("the server has no thread to verify a password at present; try again shortly")]
+    NoThread,
     /// The connection has no client certificate.
     #[error("the call has to come over a connection with a client certificate")]
     NoCertificate,
@@ -142,7 +146,7 @@ impl<C: Clock + Clone> Access<C> {
             return admitted;
         }
         self.limits.count(peer.caller())?;
-        passwords.look_at(basic).await?;
+        passwords.look_at(basic, peer).await?;
         passwords.if_known(basic, admit).unwrap_or(Err(Denied::WrongPassword))
     }
 

@@ -15,6 +15,7 @@ use tracing::{Instrument, info_span};
 use crate::{
     access::User,
     audit::Audit,
+    blocking::BlockingError,
     catalog_files::Originals,
     clock::{Clock, OncePerSecond},
     domain::{
@@ -80,6 +81,9 @@ pub enum Refusal {
         /// The limit.
         limit_bytes: usize,
     },
+    /// There is no thread to do it.
+    #[error("the server has no thread for this at present; try again shortly")]
+    NoThread,
     /// Nothing can be written.
     #[error("orders cannot be recorded at present")]
     StoreFailed,
@@ -99,9 +103,19 @@ impl Refusal {
             Self::TokenReused => "TOKEN_REUSED",
             Self::InProgress => "ORDER_IN_PROGRESS",
             Self::Busy => "TOO_MANY_CALLS",
+            Self::NoThread => "THREADS_EXHAUSTED",
             Self::ListTooLarge { .. } => "RESPONSE_TOO_LARGE",
             Self::StoreFailed => "STORE_UNAVAILABLE",
             Self::Unreadable | Self::Bug => "INTERNAL",
+        }
+    }
+}
+
+impl From<BlockingError> for Refusal {
+    fn from(error: BlockingError) -> Self {
+        match error {
+            BlockingError::NoThread => Self::NoThread,
+            BlockingError::Panicked => Self::Bug,
         }
     }
 }

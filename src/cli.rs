@@ -42,13 +42,17 @@ pub const INTERNAL: u8 = 70;
 /// The store cannot be read, or output cannot be written.
 pub const IO: u8 = 74;
 
-const EXIT_CODES: [(u8, &str); 6] = [
+/// A second signal has ended the server before it was done.
+pub const FORCED: u8 = 75;
+
+const EXIT_CODES: [(u8, &str); 7] = [
     (SUCCESS, "all is well"),
     (USAGE, "the command line, a setting or a file that one names is wrong"),
     (CATALOG, "the catalogue is wrong"),
     (UNAVAILABLE, "the address cannot be bound, or the server asked does not answer as it should"),
     (INTERNAL, "the program is wrong"),
     (IO, "the store cannot be read, or output cannot be written"),
+    (FORCED, "a second signal ended the server by force before it had stopped"),
 ];
 
 /// What the words ask for.

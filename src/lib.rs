@@ -26,6 +26,7 @@
 //! | [`server`] | puts it together, brings it up and takes it down |
 //! | [`figures`], [`request`] | what is counted where it happens; which request is served |
 //! | [`rpc`] | the methods of the contract and the transports they are called over |
+//! | [`blocking`], [`descriptors`] | work on threads beside those that serve calls; file descriptors |
 //! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs and metrics and traces, time |
 
 pub mod domain;
@@ -48,9 +49,11 @@ pub mod grpc;
 pub mod rest;
 pub mod wire;
 
+pub mod blocking;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod descriptors;
 pub mod figures;
 pub mod request;
 pub mod rpc;

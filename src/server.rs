@@ -3,21 +3,18 @@
 
 use std::{future::ready, io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
-use tokio::{
-    runtime,
-    sync::{Semaphore, watch},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     app::{App, Limits, Parts, ReloadError, Reloaded, Stock},
     audit::{Audit, Event},
+    blocking,
     calls::{CallLimits, Calls},
     catalog_files::{self, Loaded, Mistakes},
     clock::SystemClock,
     config::{Config, PaymentsChoice, Shutdown, StoreChoice},
+    descriptors,
     feeds::FeedsDoor,
     grpc::GrpcDoor,
     payments::{Payments, simulated::SimulatedGateway},
@@ -29,6 +26,7 @@ use crate::{
 mod admin;
 mod admission;
 mod connection;
+mod connection_table;
 mod health;
 mod listener;
 mod metrics;
@@ -46,6 +44,7 @@ mod workers;
 use admin::{Admin, AdminDoor};
 use admission::Hosts;
 use connection::{Http, Reception};
+use connection_table::{ConnectionTable, Limits as ConnectionLimits};
 use health::{HealthReporter, Standing};
 use listener::{Entry, Listener};
 use metrics::Metrics;
@@ -130,9 +129,12 @@ enum Phase {
 /// # Errors
 /// [`ServeError`] if it cannot begin to.
 pub fn run(config: &Config) -> Result<(), ServeError> {
-    let control = runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Start)?;
-    let outcome = control.block_on(async {
-        let mut signals = Signals::new().map_err(ServeError::Start)?;
+    let mut signals = Signals::listen().map_err(ServeError::Start)?;
+    if let Err(error) = descriptors::raise_limit() {
+        tracing::warn!(%error, "the limit of file descriptors could not be raised");
+    }
+    let control = workers::control_runtime().map_err(ServeError::Start)?;
+    control.block_on(async {
         // A file system that does not answer must not keep the process from ending.
         let loaded = tokio::select! {
             loaded = load_catalog(config) => loaded?,
@@ -144,17 +146,13 @@ pub fn run(config: &Config) -> Result<(), ServeError> {
         }
         server.stop(signals.end()).await;
         Ok(())
-    });
-    // Dropping a runtime waits for its blocking threads. One that still reads a file has nothing to
-    // finish, and reading may never end.
-    control.shutdown_background();
-    outcome
+    })
 }
 
 /// Reads the catalogue on a thread of its own.
 async fn load_catalog(config: &Config) -> Result<Loaded, ServeError> {
     let dir = config.sales.catalog.clone();
-    let loaded = tokio::task::spawn_blocking(move || catalog_files::load(&dir)).await;
+    let loaded = blocking::run(move || catalog_files::load(&dir)).await;
     let loaded = loaded.map_err(|error| ServeError::Start(io::Error::other(error)))?;
     loaded.map_err(ServeError::Catalog)
 }
@@ -257,8 +255,7 @@ impl Server {
         health.announce(&standing);
         let http = Arc::new(Http::new(config));
         let connections = TaskTracker::new();
-        let max_connections = config.connections.max_connections.min(Semaphore::MAX_PERMITS);
-        let places = Arc::new(Semaphore::new(max_connections));
+        let table = Arc::new(ConnectionTable::new(connection_limits(config)));
         let dir = &config.sales.catalog;
         let catalog = Arc::new(Watcher::new(Reloader::new(&app, security.watched().access(), dir)));
         let calls = Arc::new(CallFigures::default());
@@ -267,13 +264,14 @@ impl Server {
             app: Arc::clone(&app),
             catalog: Arc::clone(&catalog),
             security: Arc::clone(&security),
-            max_connections,
-            places: Arc::clone(&places),
+            connections: Arc::clone(&table),
             started_sec,
         });
         let feeds = FeedsDoor::new(Arc::clone(&app));
         let hosts = Hosts::new(config.serving.allowed_hosts.as_deref());
-        let admin_door = AdminDoor::new(standing.clone(), &health, metrics, feeds, hosts.clone());
+
+        let admin_door =
+            AdminDoor::new(standing.clone(), Arc::clone(&table), &health, metrics, feeds, hosts.clone());
         let doors = doors(config, &app, security.watched(), &health, standing, hosts)?;
         let reception = Reception {
             door: Arc::new(Observed::new(doors, &config.serving.rest_base_path, calls)),
@@ -282,8 +280,9 @@ impl Server {
             phase: watching.clone(),
         };
         let (workers, threads) = Workers::start(config, &reception).map_err(ServeError::Start)?;
-        let entry = Entry { places, connections: connections.clone(), phase: watching.clone() };
-        let admin = admin_listener.map(|listener| Admin::open(listener, admin_door, http));
+        let entry = Entry { table, connections: connections.clone(), phase: watching.clone() };
+        let admin_http = Arc::new(Http::for_admin(config));
+        let admin = admin_listener.map(|listener| Admin::open(listener, admin_door, admin_http));
         let mut attendants = JoinSet::new();
         attendants.spawn(entry.receive(listener, move |arrival| workers.assign(arrival)));
         attendants.spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
@@ -428,6 +427,28 @@ fn doors(
             max_call: config.calls.call_timeout.saturating_mul(2),
         },
     })
+}
+
+/// The limits of connections that the settings ask for, as far as there are file descriptors for them.
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    let wanted = config.connections.max_connections;
+    let files = descriptors::limit();
+    // Each listener may have some that are closing beyond those that are open.
+    let others = admin::MAX_CONNECTIONS + 2 * connection_table::CLOSING;
+    let max = descriptors::for_connections(files, wanted, workers::threads(config) + 3, others);
+    if max < wanted {
+        tracing::warn!(
+            max_connections = wanted,
+            connections = max,
+            file_descriptors = files,
+            "FEWER CONNECTIONS THAN max_connections: this process may open too few files (`ulimit -n`, \
+             `LimitNOFILE`) for more, as the store and the catalogue need some; raise that limit or lower \
+             max_connections"
+        );
+    }
+    let half = max.div_ceil(2);
+    let max_per_address = config.connections.max_connections_per_address.map_or(half, |most| most.min(max));
+    ConnectionLimits { max, max_per_address }
 }
 
 fn bind(address: SocketAddr) -> Result<Listener, ServeError> {

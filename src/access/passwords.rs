@@ -5,13 +5,9 @@ use std::{collections::HashMap, io, sync::Arc};
 use arc_swap::ArcSwap;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use blake3::Hash;
-use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use super::{Caller, Credentials, Denied, User, basic::Basic};
-
-/// Calls that may wait for a password to be looked at. Most of them wait for the same one, which a
-/// caller has begun to use.
-const MAX_WAITING: usize = 256;
+use super::{Caller, Credentials, Denied, Peer, User, basic::Basic, verifications::Verifications};
+use crate::blocking::{self, BlockingError};
 
 /// The hash of a password, for the credentials file.
 ///
@@ -27,8 +23,7 @@ pub(super) struct Passwords {
     roll: ArcSwap<Roll>,
     /// Nobody else has it, so nobody can tell what another password's digest is.
     key: [u8; blake3::KEY_LEN],
-    waiting: Semaphore,
-    checks: Arc<Semaphore>,
+    verifications: Verifications,
 }
 
 /// What is believed at one moment. It is replaced as a whole.
@@ -53,12 +48,7 @@ impl Passwords {
         let mut key = [0; blake3::KEY_LEN];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
         let roll = Roll { users: Arc::new(users), known: HashMap::new() };
-        Ok(Self {
-            roll: ArcSwap::from_pointee(roll),
-            key,
-            waiting: Semaphore::new(MAX_WAITING),
-            checks: Arc::new(Semaphore::new(max_checks)),
-        })
+        Ok(Self { roll: ArcSwap::from_pointee(roll), key, verifications: Verifications::new(max_checks) })
     }
 
     /// What comes of `then` for the caller who has shown this, if it is known to be right.
@@ -71,25 +61,41 @@ impl Passwords {
         self.roll.load().known.get(&digest).map(|known| then(&known.caller, &known.user))
     }
 
-    /// Finds out whether it is right, and from then on knows it if so.
-    pub(super) async fn look_at(&self, basic: Basic<'_>) -> Result<(), Denied> {
+    /// Finds out whether it is right, and from then on knows it if so. When that is done depends on where
+    /// it comes from.
+    pub(super) async fn look_at(&self, basic: Basic<'_>, peer: &Peer) -> Result<(), Denied> {
+        let verified = self.verify(basic, peer).await;
+        match &verified {
+            Ok(()) => peer.has_succeeded(),
+            Err(Denied::WrongPassword | Denied::ManyPasswords) => peer.has_failed(),
+            // Nothing has been tried.
+            Err(_) => {}
+        }
+        verified
+    }
+
+    async fn verify(&self, basic: Basic<'_>, peer: &Peer) -> Result<(), Denied> {
         let login = basic.decode()?;
-        let _waiting = self.waiting.try_acquire().map_err(|_| Denied::ManyPasswords)?;
-        let check = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| Denied::ManyPasswords)?;
+        let turn = self.verifications.turn(peer.network(), peer.failures()).await;
+        let turn = turn.ok_or(Denied::ManyPasswords)?;
         // Somebody else may have waited for the same.
         if self.if_known(basic, |_, _| ()).is_some() {
             return Ok(());
         }
         let users = Arc::clone(&self.roll.load().users);
         let stand_in = self.number(login.name());
-        let work = spawn_blocking(move || {
+        let work = blocking::run(move || {
             let fits = |hash: &&PasswordHash| is_password(login.password(), hash);
             let known = users.find(login.name(), stand_in, fits).map(Known::from);
             // A caller who hangs up does not make room for more work while this goes on.
-            drop(check);
+            drop(turn);
             known
         });
-        let known = work.await.ok().flatten().ok_or(Denied::WrongPassword)?;
+        let known = match work.await {
+            Ok(known) => known.ok_or(Denied::WrongPassword)?,
+            Err(BlockingError::NoThread) => return Err(Denied::NoThread),
+            Err(BlockingError::Panicked) => return Err(Denied::WrongPassword),
+        };
         self.remember(self.digest(basic.as_bytes()), &known);
         Ok(())
     }

@@ -2,7 +2,10 @@
 
 use std::{
     net::{IpAddr, Ipv6Addr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// The certificate that the other end of a connection has shown and proved to be its own.
@@ -27,23 +30,30 @@ pub enum Caller {
     Address(IpAddr),
 }
 
+/// Wrong passwords of a connection that make a difference; it is all the same how many more there are.
+const MAX_FAILURES: u32 = 3;
+
 /// The other end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Peer {
     address: IpAddr,
     certificate: ClientCertificate,
     caller: Caller,
+    network: IpAddr,
+    /// Wrong passwords since the last right one.
+    failures: AtomicU32,
 }
 
 impl Peer {
     /// The peer at an address.
     #[must_use]
     pub fn new(address: IpAddr, certificate: ClientCertificate) -> Self {
+        let network = network(address);
         let caller = match &certificate {
             ClientCertificate::Accepted(name) => Caller::Certificate(Arc::clone(name)),
-            ClientCertificate::None | ClientCertificate::Other => Caller::Address(network(address)),
+            ClientCertificate::None | ClientCertificate::Other => Caller::Address(network),
         };
-        Self { address, certificate, caller }
+        Self { address, certificate, caller, network, failures: AtomicU32::new(0) }
     }
 
     pub(super) fn certificate(&self) -> &ClientCertificate {
@@ -71,7 +81,32 @@ impl Peer {
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
+impl Peer {
+    /// Its address; of version 6 the network.
+    pub(super) fn network(&self) -> IpAddr {
+        self.network
+    }
+
+    /// How many wrong passwords have come over the connection since the last right one.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a password was wrong, or was not even verified because too many others wait.
+    pub(super) fn has_failed(&self) {
+        // Calls that fail at once may count as one: the order of a queue depends on it and nothing else.
+        self.failures.store(self.failures().saturating_add(1).min(MAX_FAILURES), Ordering::Relaxed);
+    }
+
+    /// Notes that a password was right.
+    pub(super) fn has_succeeded(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+}
+
+/// What of an address one caller has to himself: all of it, or the first 64 bits of version 6.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -81,6 +116,17 @@ fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_counts_its_wrong_passwords_since_the_last_right_one() {
+        let peer = Peer::new([192, 0, 2, 7].into(), ClientCertificate::None);
+        for expected in [1, 2, 3, 3] {
+            peer.has_failed();
+            assert_eq!(peer.failures(), expected);
+        }
+        peer.has_succeeded();
+        assert_eq!(peer.failures(), 0);
+    }
 
     #[test]
     fn a_caller_is_known_by_certificate_or_else_by_network() {

@@ -4,7 +4,7 @@ use argon2::{Argon2, Params, PasswordHasher};
 use data_encoding::BASE64;
 use governor::clock::FakeRelativeClock;
 
-use super::*;
+use super::{verifications::MAX_WAITING, *};
 
 fn terms() -> Terms {
     Terms {
@@ -143,12 +143,13 @@ async fn many_calls_with_a_new_password_wait_for_one_look_at_it() {
 #[tokio::test]
 async fn more_unknown_passwords_than_may_wait_are_refused() {
     let access = open(&Terms { max_password_checks: 1, ..terms() }, Some(users(&[("ada", &["x"])])));
-    let guesses: Vec<_> = (0..300).map(|number| basic("ada", &number.to_string())).collect();
+    let guesses: Vec<_> = (0..600).map(|number| basic("ada", &number.to_string())).collect();
     let calls = guesses.iter().map(|guess| admit(&access, Some(guess)));
     let refused = futures_util::future::join_all(calls).await;
     let of_kind = |kind| refused.iter().filter(|refused| refused.as_ref().err() == Some(&kind)).count();
-    assert_eq!(of_kind(Denied::WrongPassword), 256);
-    assert_eq!(of_kind(Denied::ManyPasswords), 44);
+    let (wrong, many) = (of_kind(Denied::WrongPassword), of_kind(Denied::ManyPasswords));
+    // Some may have been verified before the last of them came.
+    assert!(wrong > MAX_WAITING && many > 0 && wrong + many == 600, "{wrong} {many}");
     assert!(admit(&access, Some(&basic("ada", "x"))).await.is_ok());
 }
 

@@ -6,6 +6,7 @@ use super::{App, Refusal};
 use crate::{
     access::User,
     audit::Event,
+    blocking,
     domain::order::Order,
     store::{Provenance, Selection},
 };
@@ -16,7 +17,7 @@ impl App {
     /// other call.
     ///
     /// # Errors
-    /// [`Refusal::ListTooLarge`], [`Refusal::Unreadable`].
+    /// [`Refusal::ListTooLarge`], [`Refusal::Unreadable`], [`Refusal::NoThread`].
     pub async fn list(
         self: &Arc<Self>,
         selection: Selection,
@@ -29,8 +30,7 @@ impl App {
             };
             app.store.list(&selection, &may_see, app.limits.max_list_bytes)
         };
-        let orders = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::Bug)?;
-        let orders = orders.map_err(|error| self.refusal(&error))?;
+        let orders = blocking::run(read).await?.map_err(|error| self.refusal(&error))?;
         if self.audit.is_on() {
             let ids: Vec<_> = orders.iter().map(|order| order.id.clone()).collect();
             self.audit.record(Event::OrdersListed(&ids));

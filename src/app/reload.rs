@@ -7,6 +7,7 @@ use super::{
     reconcile::{Reconciler, Reloaded},
 };
 use crate::{
+    blocking::{self, BlockingError},
     catalog_files::{Loaded, Mistakes},
     domain::{catalog::Register, openings::Openings},
     store::{Change, StoreError},
@@ -21,9 +22,9 @@ pub enum ReloadError {
     /// Its prices cannot be recorded.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A bug.
-    #[error("an internal error; it has been logged")]
-    Bug,
+    /// There is no thread to do it, or a bug.
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
 }
 
 impl App {
@@ -41,8 +42,7 @@ impl App {
         latest.edition = latest.edition.next();
         let edition = latest.edition;
         let register = self.catalog().register().clone();
-        let loaded = tokio::task::spawn_blocking(move || load(register)).await;
-        let loaded = loaded.map_err(|_| ReloadError::Bug)?.map_err(ReloadError::Mistakes)?;
+        let loaded = blocking::run(move || load(register)).await?.map_err(ReloadError::Mistakes)?;
         let Loaded { mut catalog, openings, originals, files: _, warnings: _, unread: _ } = loaded;
         let prices = prices::remember(&mut catalog, &latest.prices);
         if prices != latest.prices {
@@ -56,7 +56,7 @@ impl App {
             let since_sec = app.now();
             app.replace(Sale { edition, since_sec, catalog, openings, originals: Arc::new(originals) })
         };
-        tokio::task::spawn_blocking(replace).await.map_err(|_| ReloadError::Bug)
+        Ok(blocking::run(replace).await?)
     }
 
     fn replace(&self, next: Sale) -> Reloaded {

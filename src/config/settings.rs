@@ -204,8 +204,12 @@ settings! {
 
     /// Bounds of the connections.
     connections: Connections {
-        /// Connections open at once.
+        /// Connections open at once; beyond that the longest idle one is closed for a newcomer. Where file
+        /// descriptors are few, there are fewer.
         max_connections: usize = "10000", Count(1..=1_000_000);
+        /// Connections open at once from one address (of IPv6, one network of 64 bits); 0 means half of
+        /// all. Beyond that the longest idle one of that address is closed for a newcomer.
+        max_connections_per_address: Option<usize> = "0", ZeroIsNone(Count(0..=1_000_000));
         /// Calls at once on one connection.
         max_streams_per_connection: u32 = "256", Count(1..=1_000_000);
         /// The longest head of a request.

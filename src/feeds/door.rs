@@ -12,7 +12,7 @@ use tonic::body::Body;
 use super::{DAYS, Line, export};
 use crate::{
     app::{App, Export, Refusal},
-    rest,
+    blocking, rest,
     wire::{codes::Problem, requests::Violations},
 };
 
@@ -65,12 +65,13 @@ impl FeedsDoor {
         let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
         let app = Arc::clone(&self.app);
         // Writing a million slots takes a while, and the readers may take longer.
-        tokio::task::spawn_blocking(move || {
+        let work = move || {
             let _place = place;
             if let Ok(export) = app.export(days) {
                 run(&export, sender);
             }
-        });
+        };
+        blocking::start(work).map_err(Refusal::from)?;
         Ok(poll_fn(move |context| chunks.poll_recv(context)).map(|chunk| Ok(Frame::data(chunk))))
     }
 }

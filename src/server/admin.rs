@@ -7,10 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{Router, response::IntoResponse, routing::get};
 use http::{Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use hyper::body::Incoming;
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::task::TaskTracker;
 use tonic::{body::Body, service::Routes};
 use tower::ServiceExt;
@@ -19,6 +16,7 @@ use super::{
     Phase,
     admission::{self, Hosts, Spoken},
     connection::{Door, Http, Reception},
+    connection_table::{ConnectionTable, Limits},
     health::{HealthReporter, Standing},
     listener::{Entry, Listener},
     metrics::Metrics,
@@ -26,6 +24,7 @@ use super::{
 };
 use crate::{
     access::Peer,
+    blocking,
     feeds::{self, FeedsDoor},
     rest, telemetry,
     wire::codes::{ADMIN_URLS, Problem},
@@ -34,8 +33,9 @@ use crate::{
 /// Browsers have no business here.
 const NO_GRPC_WEB: Problem = Problem::NotGrpc("gRPC-Web is for callers, at the address for callers");
 
-/// Connections that it may have at once: probes and scrapers are few.
-const MAX_CONNECTIONS: usize = 64;
+/// Connections that it may have at once. Probes and scrapers are few; beyond that, those that say nothing
+/// make room for newcomers.
+pub(super) const MAX_CONNECTIONS: usize = 128;
 
 /// What answers on the operator's address.
 #[derive(Debug, Clone)]
@@ -49,6 +49,7 @@ pub(super) struct AdminDoor {
 impl AdminDoor {
     pub(super) fn new(
         standing: Standing,
+        table: Arc<ConnectionTable>,
         health: &HealthReporter,
         metrics: Arc<Metrics>,
         feeds: FeedsDoor,
@@ -58,7 +59,7 @@ impl AdminDoor {
         let routes = Router::new()
             .route("/", get(async || format!("{ADMIN_URLS}\n")))
             .route("/livez", get(async move || say(alive.is_alive())))
-            .route("/readyz", get(async move || say(ready.takes_orders())))
+            .route("/readyz", get(async move || say_ready(&ready, &table)))
             .route("/metrics", get(async move || show(Arc::clone(&metrics)).await))
             .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
             .fallback(async || rest::refuse(&Problem::UnknownAdminUrl))
@@ -107,9 +108,23 @@ fn say(is_so: bool) -> impl IntoResponse {
     if is_so { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not now\n") }
 }
 
+/// A server that cannot take newcomers is not ready either. One that closes idle connections for them is,
+/// and says so.
+fn say_ready(standing: &Standing, table: &ConnectionTable) -> impl IntoResponse + use<> {
+    if !standing.takes_orders() {
+        (StatusCode::SERVICE_UNAVAILABLE, "not now\n")
+    } else if table.is_full() {
+        (StatusCode::SERVICE_UNAVAILABLE, "not now: all connections are taken, and none is idle\n")
+    } else if table.open() >= table.limits().max {
+        (StatusCode::OK, "ok, but all connections are taken: idle ones are closed for newcomers\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
+}
+
 /// The store looks at its disk, which may take its time, and the probes are served by this thread.
 async fn show(metrics: Arc<Metrics>) -> impl IntoResponse {
-    let text = tokio::task::spawn_blocking(move || metrics.text().map_err(|error| error.to_string())).await;
+    let text = blocking::run(move || metrics.text().map_err(|error| error.to_string())).await;
     match text.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(page) => ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], page).into_response(),
         Err(error) => {
@@ -135,8 +150,9 @@ impl Admin {
         let (phase, watching) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
         let reception = Reception { door: Arc::new(door), http, tls: None, phase: watching.clone() };
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let entry = Entry { places, connections: connections.clone(), phase: watching };
+        let limits = Limits { max: MAX_CONNECTIONS, max_per_address: MAX_CONNECTIONS };
+        let table = Arc::new(ConnectionTable::new(limits));
+        let entry = Entry { table, connections: connections.clone(), phase: watching };
         let mut receiving = JoinSet::new();
         receiving.spawn(entry.receive(listener, move |arrival| arrival.serve(reception.clone(), ())));
         Self { address, phase, connections, receiving }

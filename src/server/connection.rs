@@ -3,7 +3,7 @@
 mod activity;
 mod beginning;
 
-use std::{convert::Infallible, future::pending, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
@@ -24,18 +24,22 @@ use tokio::{
 };
 use tonic::body::Body;
 
-use super::{Phase, tls::Tls};
+use super::{Phase, connection_table::OpenConnection, tls::Tls};
 use crate::{
     access::{ClientCertificate, Peer},
-    config::Config,
+    config::{self, Config},
 };
-use activity::Activity;
 use beginning::Protocol;
 
-pub(super) use activity::Keeping;
+pub(super) use activity::{Activity, Keeping};
 
-/// The time that a new connection has for its first words once the server goes down.
+/// The time that a new connection has for its first words once the server goes down, and that a used one
+/// has to end well once it has to go in favour of another.
 const LAST_WORD: Duration = Duration::from_millis(200);
+
+/// How long an HTTP/1.1 connection may say nothing on the operator's address, before its first request and
+/// between requests.
+const ADMIN_SILENCE: Duration = Duration::from_secs(5);
 
 /// The least that HTTP/1.1 keeps of what it reads.
 const MIN_BUFFER_BYTES: usize = 8192;
@@ -79,6 +83,17 @@ impl Http {
     pub(super) fn new(config: &Config) -> Self {
         let settings = &config.connections;
         let max_silence = settings.keepalive_interval.saturating_add(settings.keepalive_timeout);
+        Self::with_silence(settings, max_silence)
+    }
+
+    /// The same for those who run the server: who asks there asks at once.
+    pub(super) fn for_admin(config: &Config) -> Self {
+        let settings = &config.connections;
+        let max_silence = settings.keepalive_interval.saturating_add(settings.keepalive_timeout);
+        Self::with_silence(settings, max_silence.min(ADMIN_SILENCE))
+    }
+
+    fn with_silence(settings: &config::Connections, max_silence: Duration) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -115,35 +130,37 @@ impl Http {
     }
 }
 
-/// Serves a connection until its peer closes it, it is idle or too old, or the server goes down.
-pub(super) async fn serve<D: Door>(stream: TcpStream, address: IpAddr, reception: Reception<D>) {
-    match reception.tls.clone() {
+/// Serves a connection until its peer closes it, it is idle or too old, it has to go in favour of another,
+/// or the server goes down.
+pub(super) async fn serve<D: Door>(stream: TcpStream, open: OpenConnection, reception: Reception<D>) {
+    if let Some(tls) = reception.tls.clone() {
         // Boxed, because room for it would have to be made for every connection without TLS.
-        Some(tls) => Box::pin(serve_tls(stream, address, reception, tls)).await,
-        None => serve_stream(stream, Peer::new(address, ClientCertificate::None), reception).await,
+        Box::pin(serve_tls(stream, open, reception, tls)).await;
+    } else {
+        let peer = Peer::new(open.address(), ClientCertificate::None);
+        serve_stream(stream, peer, open, reception).await;
     }
 }
 
-async fn serve_tls<D: Door>(stream: TcpStream, address: IpAddr, reception: Reception<D>, tls: Arc<Tls>) {
-    let agreed = in_time(tls.handshake_timeout, reception.phase.clone(), tls.agree(stream, address)).await;
-    match agreed {
-        Some(Ok((stream, peer))) => serve_stream(stream, peer, reception).await,
+async fn serve_tls<D: Door>(stream: TcpStream, open: OpenConnection, reception: Reception<D>, tls: Arc<Tls>) {
+    let agreed = tls.agree(stream, open.address());
+    match in_time(tls.handshake_timeout, &open, reception.phase.clone(), agreed).await {
+        Some(Ok((stream, peer))) => serve_stream(stream, peer, open, reception).await,
         Some(Err(error)) => tracing::debug!(%error, "TLS was not agreed on"),
         None => tracing::debug!("TLS was not agreed on in time"),
     }
 }
 
-async fn serve_stream<S, D: Door>(stream: S, peer: Peer, reception: Reception<D>)
+async fn serve_stream<S, D: Door>(stream: S, peer: Peer, open: OpenConnection, reception: Reception<D>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let Reception { door, http, tls: _, phase } = reception;
     // Where nothing is said there is nothing to finish, and the protocol, once begun, would wait for
     // its first word for ever.
-    let begun = in_time(http.max_silence, phase.clone(), beginning::read(stream)).await;
+    let begun = in_time(http.max_silence, &open, phase.clone(), beginning::read(stream)).await;
     let Some(Ok((protocol, stream))) = begun else { return };
-    let (peer, activity) = (Arc::new(peer), Arc::new(Activity::new()));
-    let (calls, leaving) = (Arc::clone(&activity), phase.clone());
+    let (calls, leaving, peer) = (Arc::clone(open.activity()), phase.clone(), Arc::new(peer));
     let service = service_fn(move |request| {
         let call = calls.begin();
         // Boxed, because the protocol moves it several times.
@@ -152,12 +169,12 @@ where
     });
     let stream = TokioIo::new(stream);
     match protocol {
-        Protocol::Http1 => drive(http.http1.serve_connection(stream, service), &activity, &http, phase).await,
-        Protocol::Http2 => drive(http.http2.serve_connection(stream, service), &activity, &http, phase).await,
+        Protocol::Http1 => drive(http.http1.serve_connection(stream, service), &open, &http, phase).await,
+        Protocol::Http2 => drive(http.http2.serve_connection(stream, service), &open, &http, phase).await,
     }
 }
 
-async fn drive<C>(connection: C, activity: &Activity, http: &Http, mut phase: watch::Receiver<Phase>)
+async fn drive<C>(connection: C, open: &OpenConnection, http: &Http, mut phase: watch::Receiver<Phase>)
 where
     C: GracefulConnection<Error: std::error::Error>,
 {
@@ -169,7 +186,8 @@ where
         biased;
         ended = connection.as_mut() => return log_end(ended),
         () = end_of_age.as_mut() => Some(http.grace),
-        () = activity.rests_for(http.idle_timeout) => Some(http.grace),
+        () = open.activity().rests_for(http.idle_timeout) => Some(http.grace),
+        () = open.evicted() => Some(grace_of_evicted(open.activity(), http)),
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => None,
     };
     connection.as_mut().graceful_shutdown();
@@ -177,7 +195,21 @@ where
     tokio::select! {
         ended = connection.as_mut() => log_end(ended),
         () = grace.as_mut() => {}
+        // It is idle and too old, and the other end takes its time to notice.
+        () = open.evicted() => {}
         _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
+    }
+}
+
+/// The time that a connection has to end after it has been told to go in favour of another. A call that has
+/// begun in that very moment is finished; a connection that has never had a call is simply closed.
+fn grace_of_evicted(activity: &Activity, http: &Http) -> Duration {
+    if activity.idle_since().is_none() {
+        http.grace
+    } else if activity.was_used() {
+        LAST_WORD
+    } else {
+        Duration::ZERO
     }
 }
 
@@ -197,9 +229,11 @@ async fn answer(
     answer
 }
 
-/// What comes of it within that time, or within a moment once the server goes down.
+/// What comes of it within that time, or within a moment once the server goes down; nothing, if the
+/// connection has to go in favour of another.
 async fn in_time<T>(
     time: Duration,
+    open: &OpenConnection,
     mut phase: watch::Receiver<Phase>,
     work: impl Future<Output = T>,
 ) -> Option<T> {
@@ -210,6 +244,7 @@ async fn in_time<T>(
     tokio::select! {
         done = work => Some(done),
         () = sleep(time) => None,
+        () = open.evicted() => None,
         () = last_moment => None,
     }
 }

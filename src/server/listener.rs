@@ -6,20 +6,30 @@ use futures_util::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
+    time::Instant,
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     Phase,
     connection::{self, Door, Reception},
+    connection_table::{ConnectionTable, OpenConnection},
 };
+use crate::descriptors;
 
 /// Connections that the system keeps for us until we get to them.
 const BACKLOG: i32 = 1024;
 
-/// The pause after a connection could not be received, mostly for want of file descriptors.
+/// The pause after a connection could not be received, mostly for want of file descriptors. It doubles with
+/// every failure in a row.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest such pause.
+const LONGEST_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// The time without a failure after which the next one is told again.
+const FAILURE_IS_OVER: Duration = Duration::from_secs(60);
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -49,8 +59,7 @@ impl Listener {
 #[derive(Debug)]
 pub(super) struct Arrival {
     stream: std::net::TcpStream,
-    address: SocketAddr,
-    place: OwnedSemaphorePermit,
+    open: OpenConnection,
     counted: TaskTrackerToken,
 }
 
@@ -58,12 +67,12 @@ impl Arrival {
     /// Serves the connection in the runtime that this is called from, and drops `kept` at its end.
     pub(super) fn serve(self, reception: Reception<impl Door>, kept: impl Send + 'static) {
         tokio::spawn(async move {
-            let Self { stream, address, place, counted } = self;
+            let Self { stream, open, counted } = self;
             match TcpStream::from_std(stream) {
-                Ok(stream) => connection::serve(stream, address.ip(), reception).await,
+                Ok(stream) => connection::serve(stream, open, reception).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be served"),
             }
-            drop((place, counted, kept));
+            drop((counted, kept));
         });
     }
 }
@@ -71,9 +80,9 @@ impl Arrival {
 /// Where connections come in.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// One for each connection that may be open.
-    pub(super) places: Arc<Semaphore>,
-    /// Those that are.
+    /// Those that are open, within their limits.
+    pub(super) table: Arc<ConnectionTable>,
+    /// The same, to wait for their end.
     pub(super) connections: TaskTracker,
     pub(super) phase: watch::Receiver<Phase>,
 }
@@ -98,41 +107,93 @@ impl Entry {
 
     /// A connection takes a place when it is there, so none is kept for one that never comes.
     async fn receive_all(&self, listener: &TcpListener, hand_on: &impl Fn(Arrival)) {
+        let mut failures = Failures::default();
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
-                    let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
-                    self.welcome(stream, address, place, hand_on);
+                    failures.in_a_row = 0;
+                    // Dropped, it is closed: its address has too many.
+                    let Some(open) = self.table.place(address.ip()).await else { continue };
+                    self.welcome(stream, open, hand_on);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be received");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    self.after_failure(&error, &mut failures).await;
                 }
             }
         }
+    }
+
+    /// Logs the first failure for a while, and waits: what is missing may come back.
+    async fn after_failure(&self, error: &io::Error, failures: &mut Failures) {
+        let is_exhausted = descriptors::are_exhausted(error);
+        if failures.is_news() && is_exhausted {
+            let limit = descriptors::limit();
+            tracing::error!(%error, limit, "connections cannot be received: there is no file descriptor left");
+        } else if failures.is_news() {
+            tracing::warn!(%error, "a connection could not be received");
+        }
+        if is_exhausted {
+            self.table.close_one();
+        }
+        tokio::time::sleep(failures.next_pause()).await;
     }
 
     /// Receives the connections that the system had already made for us: closing the socket would
     /// break them.
     fn receive_waiting(&self, listener: &TcpListener, hand_on: &impl Fn(Arrival)) {
         while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
-            self.welcome(stream, address, place, hand_on);
+            let Ok(open) = self.table.try_place(address.ip()) else { return };
+            self.welcome(stream, open, hand_on);
         }
     }
 
-    fn welcome(
-        &self,
-        stream: TcpStream,
-        address: SocketAddr,
-        place: OwnedSemaphorePermit,
-        hand_on: &impl Fn(Arrival),
-    ) {
+    fn welcome(&self, stream: TcpStream, open: OpenConnection, hand_on: &impl Fn(Arrival)) {
         // Without it a small answer may wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         match stream.into_std() {
-            Ok(stream) => hand_on(Arrival { stream, address, place, counted: self.connections.token() }),
+            Ok(stream) => hand_on(Arrival { stream, open, counted: self.connections.token() }),
             Err(error) => tracing::warn!(%error, "a connection could not be handed on"),
         }
+    }
+}
+
+/// Failures to receive connections.
+#[derive(Debug, Default)]
+struct Failures {
+    in_a_row: u32,
+    last: Option<Instant>,
+}
+
+impl Failures {
+    /// Whether there has been none for a while.
+    fn is_news(&self) -> bool {
+        self.last.is_none_or(|last| last.elapsed() > FAILURE_IS_OVER)
+    }
+
+    /// Counts one, and gives the pause after it.
+    fn next_pause(&mut self) -> Duration {
+        let pause = ACCEPT_PAUSE.saturating_mul(1 << self.in_a_row.min(8));
+        self.in_a_row += 1;
+        self.last = Some(Instant::now());
+        pause.min(LONGEST_ACCEPT_PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_news_once_and_their_pauses_grow_to_a_bound() {
+        let mut failures = Failures::default();
+        assert!(failures.is_news());
+        let pauses: Vec<_> = (0..20).map(|_| failures.next_pause().as_millis()).collect();
+        assert_eq!(pauses[..6], [50, 100, 200, 400, 800, 1000]);
+        assert_eq!(pauses[19], 1000);
+        failures.in_a_row = 0;
+        assert_eq!(failures.next_pause(), ACCEPT_PAUSE);
+        assert!(!failures.is_news());
+        tokio::time::advance(FAILURE_IS_OVER + Duration::from_millis(1)).await;
+        assert!(failures.is_news());
     }
 }

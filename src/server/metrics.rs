@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use super::{
+    connection_table::{ConnectionStats, ConnectionTable, Limits},
     observed::CallFigures,
     process::Process,
     reload::{ReloadFigures, Reloader},
@@ -20,7 +19,10 @@ use crate::{
     domain::order::EpochSeconds,
     figures::Count,
     store::{Disk, StoreFigures, StoreState, Writes},
-    telemetry::metrics::{Labels, Page, Unit},
+    telemetry::{
+        self,
+        metrics::{Labels, Page, Unit},
+    },
 };
 
 /// Where the numbers come from.
@@ -30,9 +32,7 @@ pub(super) struct Metrics {
     pub(super) app: Arc<App>,
     pub(super) catalog: Arc<Watcher<Reloader>>,
     pub(super) security: Arc<Watcher<Security>>,
-    /// Places for connections, as many as there are in all and those that are free.
-    pub(super) max_connections: usize,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) connections: Arc<ConnectionTable>,
     pub(super) started_sec: EpochSeconds,
 }
 
@@ -57,18 +57,32 @@ impl Metrics {
     }
 
     fn add_connections(&self, page: &mut Page) {
-        let open = self.max_connections.saturating_sub(self.places.available_permits());
+        let Limits { max, .. } = self.connections.limits();
         one_gauge(
             page,
             "boxoffice_connections_open",
             "Connections open on the address of callers.",
-            whole(open),
+            whole(self.connections.open()),
         );
         one_gauge(
             page,
             "boxoffice_connections_max",
-            "Connections that may be open there.",
-            whole(self.max_connections),
+            "Connections that may be open there; fewer than `max_connections` where file descriptors are few.",
+            whole(max),
+        );
+        one_gauge(
+            page,
+            "boxoffice_connections_full",
+            "1 while newcomers wait, because all connections are taken and none is idle.",
+            u64::from(self.connections.is_full()),
+        );
+        let ConnectionStats { closed_for_others, closed_for_address, turned_away } = self.connections.stats();
+        by(
+            page,
+            "boxoffice_connections_evicted_total",
+            "Connections closed for newcomers, or newcomers turned away, by the limit that was reached.",
+            "limit",
+            &[("all", closed_for_others), ("address", closed_for_address), ("address_busy", turned_away)],
         );
     }
 
@@ -184,6 +198,11 @@ impl Metrics {
 
     fn add_process(&self, page: &mut Page) {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
+        page.counter(
+            "boxoffice_log_lines_dropped_total",
+            "Log lines that were dropped, because they came faster than they were read.",
+            [(&[][..], telemetry::dropped_log_lines())],
+        );
         page.gauge("boxoffice_build_info", "The version that runs.", [(&version[..], 1)]);
         one_gauge(
             page,

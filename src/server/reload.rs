@@ -51,7 +51,7 @@ impl ReloadFigures {
         match outcome {
             Ok(_) => &self.replaced,
             Err(ReloadError::Mistakes(_)) => &self.refused,
-            Err(ReloadError::Store(_) | ReloadError::Bug) => &self.failed,
+            Err(ReloadError::Store(_) | ReloadError::Blocking(_)) => &self.failed,
         }
         .one();
         self.last_was_bad.store(outcome.is_err(), Ordering::Relaxed);
@@ -85,7 +85,7 @@ impl Reloader {
                 security::warn_of_unknown_merchants(&self.access, &self.app);
             }
             Err(ReloadError::Mistakes(mistakes)) => log_refused("the catalogue", STAYS, mistakes),
-            Err(error @ (ReloadError::Store(_) | ReloadError::Bug)) => {
+            Err(error @ (ReloadError::Store(_) | ReloadError::Blocking(_))) => {
                 tracing::error!(%error, "the catalogue was not replaced");
             }
         }

@@ -3,7 +3,6 @@
 use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use governor::clock::MonotonicClock;
-use tokio::task::spawn_blocking;
 
 use super::{
     ServeError,
@@ -14,6 +13,7 @@ use crate::{
     access::{self, Credentials, Terms},
     app::App,
     audit::Event,
+    blocking,
     clock::Clock,
     config::{self, Config},
     figures::Count,
@@ -93,8 +93,13 @@ impl Security {
             let tls = tls.map(|tls| tls.read_again());
             (tls, credentials.map(|path| Credentials::read(&path)))
         };
-        let Ok((tls, users)) = spawn_blocking(read).await else {
-            return Err(Mistakes::one("security", "cannot be read for a bug, which has been logged"));
+        let (tls, users) = match blocking::run(read).await {
+            Ok(read) => read,
+            Err(error) => {
+                let mistakes = Mistakes::one("certificates and credentials", &error.to_string());
+                log_refused("the certificates and credentials", STAY, &mistakes);
+                return Err(mistakes);
+            }
         };
         let tls = tls.transpose().inspect_err(|mistakes| log_refused("the certificates", STAY, mistakes));
         let users = users.transpose().inspect_err(|mistakes| log_refused("the credentials", STAY, mistakes));

@@ -5,12 +5,14 @@ use std::{future::pending, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
-    task::spawn_blocking,
     time::{Interval, MissedTickBehavior, interval},
 };
 
 use super::Phase;
-use crate::files::{Mistake, Mistakes, Snapshot};
+use crate::{
+    blocking,
+    files::{Mistake, Mistakes, Snapshot},
+};
 
 /// What is read from files and can be read again.
 pub(super) trait FromFiles: Send + Sync + 'static {
@@ -68,8 +70,14 @@ impl<F: FromFiles> Watcher<F> {
         let reading = async {
             loop {
                 tokio::select! {
-                    () = self.asked.notified() => watch.read = self.look().await,
-                    () = tick(&mut looks) => if !watch.calls_for_reading(self.look().await) { continue },
+                    () = self.asked.notified() => {
+                        watch.read = self.look().await.unwrap_or_default();
+                    }
+                    () = tick(&mut looks) => {
+                        if !self.look().await.is_some_and(|now| watch.calls_for_reading(now)) {
+                            continue;
+                        }
+                    }
                 }
                 self.watched.read_again().await;
             }
@@ -80,10 +88,11 @@ impl<F: FromFiles> Watcher<F> {
         }
     }
 
-    /// Looks at the files where that holds up nothing else, for a file system may take its time.
-    async fn look(&self) -> Snapshot {
+    /// Looks at the files where that holds up nothing else, for a file system may take its time. Nothing is
+    /// seen where there is no thread to look.
+    async fn look(&self) -> Option<Snapshot> {
         let watched = Arc::clone(&self.watched);
-        spawn_blocking(move || watched.look()).await.unwrap_or_default()
+        blocking::run(move || watched.look()).await.ok()
     }
 }
 

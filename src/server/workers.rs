@@ -1,6 +1,12 @@
 //! The threads that serve connections, and who serves which.
 
-use std::{io, num::NonZero, thread};
+use std::{
+    io,
+    num::NonZero,
+    ops::Deref,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+};
 
 use tokio::{runtime, sync::mpsc};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
@@ -10,12 +16,18 @@ use super::{
     connection::{Door, Reception},
     listener::Arrival,
 };
-use crate::config::{Config, RuntimeChoice};
+use crate::{
+    blocking::{self, BlockingError},
+    config::{Config, RuntimeChoice},
+};
 
 /// Threads beside each that serves connections, for what may wait for the disk or takes long: lists of orders,
-/// passwords. Without a bound there come to be as many as lists pile up in a bad moment, and each of them
-/// keeps some memory for as long as it is asked for anything.
+/// passwords. They are started with the server and kept, because there may be no thread to be had later.
+/// Without a bound there come to be as many as lists pile up in a bad moment.
 const THREADS_BESIDE: usize = 4;
+
+/// Threads beside the control thread: looking at files and reading them, exports of the feeds.
+const THREADS_OF_CONTROL: usize = 8;
 
 /// Those who serve connections. Each connection is served by one of them from its beginning to its
 /// end, so each new one goes to the one that has the fewest.
@@ -45,10 +57,8 @@ impl Workers {
         let start = |(at, assignments): (usize, Assignments)| {
             let runtime = runtime(config)?;
             let reception = reception.clone();
-            thread::Builder::new().name(format!("worker-{at}")).spawn(move || {
-                runtime.block_on(serve(assignments, reception));
-                runtime.shutdown_background();
-            })
+            let work = move || runtime.block_on(serve(assignments, reception));
+            thread::Builder::new().name(format!("worker-{at}")).spawn(work)
         };
         let threads = assignments.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
         Ok((Self(workers), threads))
@@ -95,14 +105,54 @@ fn runtimes(config: &Config) -> usize {
     }
 }
 
-fn runtime(config: &Config) -> io::Result<runtime::Runtime> {
+fn runtime(config: &Config) -> io::Result<OwnRuntime> {
     let mut builder = match config.serving.runtime {
         RuntimeChoice::PerCore => runtime::Builder::new_current_thread(),
         RuntimeChoice::Shared => runtime::Builder::new_multi_thread(),
     };
     let threads = threads(config);
-    let beside = THREADS_BESIDE * (threads / runtimes(config));
-    builder.worker_threads(threads).max_blocking_threads(beside).enable_all().build()
+    builder.worker_threads(threads);
+    with_threads(builder, THREADS_BESIDE * (threads / runtimes(config)))
+}
+
+/// The runtime of what belongs to no connection.
+///
+/// # Errors
+/// If the system gives no threads for it.
+pub(super) fn control_runtime() -> io::Result<OwnRuntime> {
+    with_threads(runtime::Builder::new_current_thread(), THREADS_OF_CONTROL)
+}
+
+/// Builds a runtime and starts all the blocking threads that it will ever have.
+fn with_threads(mut builder: runtime::Builder, blocking_threads: usize) -> io::Result<OwnRuntime> {
+    builder.max_blocking_threads(blocking_threads).thread_keep_alive(blocking::KEEP_ALIVE).enable_all();
+    // Where there is no thread for a worker, building panics.
+    let runtime = catch_unwind(AssertUnwindSafe(|| builder.build()));
+    let runtime = runtime.unwrap_or_else(|_| Err(io::Error::other(BlockingError::NoThread)))?;
+    let runtime = OwnRuntime(Some(runtime));
+    blocking::start_threads(&runtime, blocking_threads)?;
+    Ok(runtime)
+}
+
+/// A runtime whose end waits for nothing: what still reads from a disk is left alone, and it may be dropped
+/// within another runtime, such as where the start of the next one has failed.
+#[derive(Debug)]
+pub(super) struct OwnRuntime(Option<runtime::Runtime>);
+
+impl Deref for OwnRuntime {
+    type Target = runtime::Runtime;
+
+    fn deref(&self) -> &runtime::Runtime {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ use crate::domain::order::{Order, OrderId};
 mod contents;
 mod disk;
 mod engine;
+mod engine_log;
 mod entry;
 mod figures;
 mod handoff;
@@ -64,6 +65,9 @@ use mark::AcknowledgedMark;
 use opening::Opened;
 use tally::Tally;
 use writer::Writer;
+
+/// How the system says that there is no descriptor left, for the process (`EMFILE`) or at all (`ENFILE`).
+const NO_DESCRIPTOR: &str = "Too many open files";
 
 /// Name of the file with the mark of acknowledged changes.
 const MARK: &str = "acknowledged";
@@ -230,7 +234,16 @@ fn cannot_open(error: impl std::fmt::Display) -> StoreError {
 fn said_by_system(error: &fjall::Error) -> Option<String> {
     let causes = iter::successors(Some(error as &(dyn Error + 'static)), |error| (*error).source());
     let mut said = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
-    said.find(|error| error.raw_os_error().is_some()).map(io::Error::to_string)
+    said.find(|error| error.raw_os_error().is_some()).map(|error| with_advice(&error.to_string()))
+}
+
+/// What somebody has to know who reads this: a lack of descriptors is not a fault of the disk.
+fn with_advice(said: &str) -> String {
+    if said.contains(NO_DESCRIPTOR) {
+        format!("{said}: no file descriptor was left (`ulimit -n`, `LimitNOFILE`); the disk is not at fault")
+    } else {
+        said.to_owned()
+    }
 }
 
 fn unreadable(error: impl std::fmt::Display) -> StoreError {

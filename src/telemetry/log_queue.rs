@@ -5,8 +5,10 @@
 //! as there is room again.
 
 use std::{
+    fs::File,
     io::{self, ErrorKind, Write},
     mem,
+    os::fd::AsFd,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -170,6 +172,15 @@ impl<'q> MakeWriter<'q> for LogQueue {
     fn make_writer(&'q self) -> Self::Writer {
         self
     }
+}
+
+/// Standard error by a descriptor of its own. The standard library's handle has a lock that a blocked
+/// write would keep from everybody else.
+///
+/// # Errors
+/// If there is no descriptor left.
+pub(super) fn standard_error() -> io::Result<File> {
+    Ok(File::from(io::stderr().as_fd().try_clone_to_owned()?))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::{
     fmt,
     io::{self, IsTerminal},
     panic::PanicHookInfo,
+    time::Duration,
 };
 
 use tracing::{Event, Metadata, Subscriber};
@@ -23,21 +24,27 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::AnyLayer;
+use super::{AnyLayer, log_queue::LogQueue};
 use crate::{
     config::{LogFormat, Logging},
     request::Served,
 };
 
-/// Writes all events to standard error.
-pub(super) fn to_standard_error(logging: &Logging) -> Result<AnyLayer, ParseError> {
+/// How long a panic waits for the log: it may be the last thing that the process does.
+const PANIC_FLUSH: Duration = Duration::from_millis(100);
+
+/// Writes all events to standard error by way of a queue.
+pub(super) fn to_standard_error(logging: &Logging, queue: LogQueue) -> Result<AnyLayer, ParseError> {
     let style = Style::of(logging.log_format, io::stderr().is_terminal());
-    lines(&logging.log, style, io::stderr)
+    lines(&logging.log, style, queue)
 }
 
 /// Makes every panic an event.
-pub(super) fn log_panics() {
-    std::panic::set_hook(Box::new(log_panic));
+pub(super) fn log_panics(queue: LogQueue) {
+    std::panic::set_hook(Box::new(move |info| {
+        log_panic(info);
+        queue.flush(PANIC_FLUSH);
+    }));
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

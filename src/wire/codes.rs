@@ -96,6 +96,9 @@ const fn row(grpc: Code, http: u16, reason: &'static str, retryable: bool) -> Ro
     Row { grpc, http, reason, retryable }
 }
 
+/// A thread is missing, whoever needed it.
+const NO_THREAD: Row = row(Code::Unavailable, 503, "THREADS_EXHAUSTED", true);
+
 impl Problem {
     /// The table.
     #[must_use]
@@ -131,6 +134,7 @@ impl Problem {
                 row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
             }
             Self::Refused(Refusal::Busy) => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true),
+            Self::Refused(Refusal::NoThread) => NO_THREAD,
             Self::Refused(Refusal::StoreFailed) => row(Code::Unavailable, 503, "STORE_UNAVAILABLE", true),
             Self::NotServing => row(Code::Unavailable, 503, "NOT_SERVING", true),
             Self::DeadlineExceeded => row(Code::DeadlineExceeded, 504, "DEADLINE_EXCEEDED", true),
@@ -244,6 +248,7 @@ impl Problem {
                 Refusal::InProgress
                 | Refusal::Busy
                 | Refusal::ListTooLarge { .. }
+                | Refusal::NoThread
                 | Refusal::StoreFailed
                 | Refusal::Unreadable
                 | Refusal::Bug,
@@ -263,6 +268,7 @@ const fn denied_row(denied: Denied) -> Row {
         Denied::MethodOutOfScope => row(Code::PermissionDenied, 403, "METHOD_OUT_OF_SCOPE", false),
         Denied::OtherName => row(Code::PermissionDenied, 403, "CLIENT_NAME_NOT_ACCEPTED", false),
         Denied::ManyPasswords => row(Code::ResourceExhausted, 429, "TOO_MANY_NEW_PASSWORDS", true),
+        Denied::NoThread => NO_THREAD,
         Denied::TooFast { .. } => row(Code::ResourceExhausted, 429, "TOO_FAST", true),
         Denied::ManyCalls => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS_OF_CALLER", true),
     }

@@ -39,6 +39,7 @@ mod logs;
 mod metrics;
 mod odd_files;
 mod request_ids;
+mod resources;
 mod rest;
 mod scopes;
 mod security;

@@ -86,6 +86,12 @@ impl Program {
         Self::of(command)
     }
 
+    /// Gives it this as its standard input.
+    pub(crate) fn reading(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
     fn of(mut command: Command) -> Self {
         // A setting that a test gives as a flag wins over these.
         command
@@ -144,18 +150,25 @@ impl Program {
         let spawned = self.command.spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{:?}: {error}", self.command.as_std()));
         let lines = watch::Sender::new(Vec::new());
+        let is_read = watch::Sender::new(true);
         let readers = [
-            tokio::spawn(read(child.stderr.take().unwrap(), lines.clone())),
-            tokio::spawn(read(child.stdout.take().unwrap(), lines.clone())),
+            tokio::spawn(read(child.stderr.take().unwrap(), lines.clone(), is_read.subscribe())),
+            tokio::spawn(read(child.stdout.take().unwrap(), lines.clone(), is_read.subscribe())),
         ];
-        Running { child, lines: lines.subscribe(), readers, address: None, _dir: self.dir }
+        Running { child, lines: lines.subscribe(), readers, is_read, address: None, _dir: self.dir }
     }
 }
 
-async fn read(output: impl AsyncRead + Unpin, lines: watch::Sender<Vec<String>>) {
+async fn read(
+    output: impl AsyncRead + Unpin,
+    lines: watch::Sender<Vec<String>>,
+    mut is_read: watch::Receiver<bool>,
+) {
     let mut output = BufReader::new(output).lines();
     while let Some(line) = output.next_line().await.unwrap() {
         lines.send_modify(|lines| lines.push(line));
+        // Once nobody can say that it is to be read again, it is read to its end.
+        let _ = is_read.wait_for(|is_read| *is_read).await;
     }
 }
 
@@ -164,6 +177,7 @@ pub(crate) struct Running {
     child: Child,
     lines: watch::Receiver<Vec<String>>,
     readers: [JoinHandle<()>; 2],
+    is_read: watch::Sender<bool>,
     address: Option<SocketAddr>,
     _dir: TempDir,
 }
@@ -222,10 +236,24 @@ impl Running {
         self.lines.borrow().clone()
     }
 
+    /// Has what it says read, or not read after the next line.
+    pub(crate) fn read_output(&self, is_read: bool) {
+        self.is_read.send_replace(is_read);
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> String {
+        self.child.id().expect("it runs").to_string()
+    }
+
+    /// Waits for its end, whether or not anybody reads what it says.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        surely("the end of the program", self.child.wait()).await.unwrap().code()
+    }
+
     /// Sends it a signal by its short name.
     pub(crate) async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
+        let sent = Command::new("kill").args(["-s", name, &self.id()]).status().await.unwrap();
         assert!(sent.success());
     }
 
@@ -237,6 +265,7 @@ impl Running {
     /// Waits for its end.
     pub(crate) async fn ended(mut self) -> Ended {
         let status = surely("the end of the program", self.child.wait()).await.unwrap();
+        drop(self.is_read);
         for reader in self.readers {
             surely("the end of its output", reader).await.unwrap();
         }

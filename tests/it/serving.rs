@@ -357,27 +357,6 @@ async fn a_call_on_a_connection_that_is_too_old_is_finished() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_place_and_every_place_is_used() {
-    let mut config = config();
-    config.connections.max_connections = 3;
-    let server = Setup { config, ..Setup::default() }.start().await;
-    // The support's own connection is the first.
-    let second = connect(&server).await;
-    let third = connect(&server).await;
-    for client in [&second, &third] {
-        assert_eq!(surely("an answer", check(client)).await.code(), Code::Ok);
-    }
-    let fourth = connect(&server).await;
-    let mut waiting = Box::pin(check(&fourth));
-    assert!(futures_util::poll!(&mut waiting).is_pending());
-    assert_eq!(check(&second).await.code(), Code::Ok);
-    assert!(futures_util::poll!(&mut waiting).is_pending());
-    drop((second, third));
-    assert_eq!(surely("an answer", waiting).await.code(), Code::Ok);
-    server.stop().await;
-}
-
-#[tokio::test]
 async fn both_ways_to_share_the_work_serve_many_connections() {
     for runtime in [RuntimeChoice::PerCore, RuntimeChoice::Shared] {
         let mut config = config();

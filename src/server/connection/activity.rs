@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 /// What goes on on a connection.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(in crate::server) struct Activity {
     calls: AtomicUsize,
     opened: Instant,
     /// Milliseconds from the opening to the end of the call that ended last.
@@ -24,17 +24,28 @@ pub(super) struct Activity {
 
 /// A call that goes on.
 #[derive(Debug)]
-pub(super) struct Call(Arc<Activity>);
+pub(in crate::server) struct Call(Arc<Activity>);
 
 impl Activity {
-    pub(super) fn new() -> Self {
+    pub(in crate::server) fn new() -> Self {
         Self { calls: AtomicUsize::new(0), opened: Instant::now(), last_end: AtomicU64::new(0) }
     }
 
     /// Begins a call, which goes on until what comes back is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> Call {
+    pub(in crate::server) fn begin(self: &Arc<Self>) -> Call {
         self.calls.fetch_add(1, Ordering::Relaxed);
         Call(Arc::clone(self))
+    }
+
+    /// Since when there has been no call; none while there is one.
+    pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
+        let is_idle = self.calls.load(Ordering::Acquire) == 0;
+        is_idle.then(|| self.opened + Duration::from_millis(self.last_end.load(Ordering::Relaxed)))
+    }
+
+    /// Whether there has ever been a call.
+    pub(super) fn was_used(&self) -> bool {
+        self.calls.load(Ordering::Acquire) > 0 || self.last_end.load(Ordering::Relaxed) > 0
     }
 
     /// Waits until there has been no call for that long.
@@ -50,10 +61,7 @@ impl Activity {
 
     /// How long there has been no call.
     fn rested(&self) -> Duration {
-        if self.calls.load(Ordering::Acquire) > 0 {
-            return Duration::ZERO;
-        }
-        self.opened.elapsed().saturating_sub(Duration::from_millis(self.last_end.load(Ordering::Relaxed)))
+        self.idle_since().map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 

@@ -4,6 +4,9 @@ use std::{panic::resume_unwind, path::Path, sync::Arc, thread};
 
 use fjall::{Database, KeyspaceCreateOptions, compaction::Leveled};
 
+use super::engine_log;
+use crate::descriptors;
+
 /// By how much the engine's own threads give way; they still get a tenth of a busy core.
 const GIVING_WAY: i32 = 10;
 
@@ -25,10 +28,12 @@ const TABLES_TO_MERGE: u8 = 8;
 
 /// Opens the engine in a thread that gives way to others, which the engine's own threads take after.
 pub(super) fn open(home: &Path) -> fjall::Result<Database> {
+    engine_log::listen();
     let open = || {
         // Where it may not be said, callers wait a little more.
         let _ = rustix::process::nice(GIVING_WAY);
-        let builder = Database::builder(home).worker_threads(THREADS);
+        let tables = descriptors::for_tables(descriptors::limit());
+        let builder = Database::builder(home).worker_threads(THREADS).max_cached_files(Some(tables));
         #[cfg(target_os = "linux")]
         let builder = builder.with_compaction_filter_factories(super::merges::in_idle_time());
         builder.open()

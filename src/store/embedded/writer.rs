@@ -8,7 +8,9 @@ use std::{
 use fjall::{Database, Keyspace, PersistMode};
 use tokio::{sync::watch, time::Instant};
 
-use super::{AcknowledgedMark, Batches, Tally, WriterFigures, entry::Entry, said_by_system};
+use super::{
+    AcknowledgedMark, Batches, Tally, WriterFigures, engine_log, entry::Entry, said_by_system, with_advice,
+};
 use crate::store::{StoreError, StoreState};
 
 /// What the writing thread works with.
@@ -51,7 +53,7 @@ impl Writer {
             entry.put(&mut batch, &mut self.last_sequence);
         }
         batch.commit(changes).map_err(|error| failed(in_words(&error)))?;
-        self.mark.move_to(self.tally.changes()).map_err(failed)
+        self.mark.move_to(self.tally.changes()).map_err(|error| failed(with_advice(&error.to_string())))
     }
 
     fn fail(&self, error: &StoreError) {
@@ -66,11 +68,16 @@ fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(error.to_string())
 }
 
+/// Why the engine's own threads could not write.
+fn background_failure() -> String {
+    let said = engine_log::last_error().map(|said| with_advice(&said));
+    said.unwrap_or_else(|| "look whether the disk is full or failing".to_owned())
+}
+
 /// What the engine says, for people.
 fn in_words(error: &fjall::Error) -> String {
     if matches!(error, fjall::Error::Poisoned) {
-        return "an earlier write in the background failed; look whether the disk is full or failing"
-            .to_owned();
+        return format!("an earlier write in the background failed: {}", background_failure());
     }
     said_by_system(error).unwrap_or_else(|| error.to_string())
 }

@@ -51,6 +51,9 @@ const READ_ONLY_FROM_HERE: Fault =
 const QUOTA_IS_USED_UP: Fault =
     Fault { file: JOURNAL, call: "write", instead: "error=EDQUOT", reason: "quota exceeded" };
 
+const NO_DESCRIPTOR_IS_LEFT: Fault =
+    Fault { file: JOURNAL, call: "write", instead: "error=EMFILE", reason: "the disk is not at fault" };
+
 const NOTHING_IS_WRITTEN: Fault =
     Fault { file: JOURNAL, call: "write", instead: "retval=0", reason: "failed to write" };
 
@@ -136,7 +139,9 @@ async fn a_mark_that_cannot_be_moved_is_the_last() {
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
 async fn a_write_that_fails_for_whatever_reason_is_the_last() {
-    for fault in [WRITE_FAILS, READ_ONLY_FROM_HERE, QUOTA_IS_USED_UP, NOTHING_IS_WRITTEN] {
+    for fault in
+        [WRITE_FAILS, READ_ONLY_FROM_HERE, QUOTA_IS_USED_UP, NO_DESCRIPTOR_IS_LEFT, NOTHING_IS_WRITTEN]
+    {
         is_final(fault, 3).await;
     }
 }

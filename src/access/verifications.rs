@@ -1,0 +1,302 @@
+//! Whose unknown password is verified next.
+//!
+//! To verify a password takes a core for tens of milliseconds, so calls with unknown ones queue. A flood
+//! of wrong ones is to queue behind itself:
+//!
+//! 1. Addresses take turns; one that has had none for longest is next.
+//! 2. Of an address, connections that have brought few wrong passwords are next. A caller who has just
+//!    come thus passes all who guess, even from the same address, such as that of a proxy.
+//! 3. Of those, the latest is next, because the queue behind it may be a flood's first guesses.
+//!
+//! User names play no part: a queue for names that exist would tell which do.
+
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+/// Calls that may wait for their turn. Beyond that the oldest of the worst is refused.
+pub(super) const MAX_WAITING: usize = 512;
+
+/// Turns at verifying passwords. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Verifications(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    /// Turns that nobody has.
+    free: usize,
+    waiting: Vec<Waiting>,
+    /// Addresses that wait or have a turn, so that there are never more than those.
+    addresses: HashMap<IpAddr, Address>,
+    arrivals: u64,
+    turns: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    address: IpAddr,
+    /// Wrong passwords of its connection.
+    failures: u32,
+    arrival: u64,
+    sender: oneshot::Sender<Turn>,
+}
+
+#[derive(Debug, Default)]
+struct Address {
+    waiting: usize,
+    running: usize,
+    /// The number of its last turn; 0 is none.
+    last_turn: u64,
+}
+
+/// Leave to verify a password, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    verifications: Verifications,
+    address: IpAddr,
+}
+
+impl Verifications {
+    /// So many turns at a time.
+    pub(super) fn new(turns: usize) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            free: turns,
+            waiting: Vec::new(),
+            addresses: HashMap::new(),
+            arrivals: 0,
+            turns: 0,
+        })))
+    }
+
+    /// Waits for a turn, for a connection from `address` that has brought so many wrong passwords. There
+    /// comes none if the queue is full and others go first.
+    pub(super) async fn turn(&self, address: IpAddr, failures: u32) -> Option<Turn> {
+        let (sender, turn) = oneshot::channel();
+        let displaced = self.state().add(address, failures, sender);
+        // Its caller is told by the end of its channel.
+        drop(displaced);
+        self.grant();
+        turn.await.ok()
+    }
+
+    /// Gives the free turns to those who are next.
+    fn grant(&self) {
+        // The lock is not held while a turn is sent: one that comes back takes it when it is dropped.
+        while let Some(next) = self.next() {
+            let turn = Turn { verifications: self.clone(), address: next.address };
+            drop(next.sender.send(turn));
+        }
+    }
+
+    fn next(&self) -> Option<Waiting> {
+        self.state().take_next()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Adds a call to the queue, and gives the one that has to leave it if it is full.
+    fn add(&mut self, address: IpAddr, failures: u32, sender: oneshot::Sender<Turn>) -> Option<Waiting> {
+        self.forget_the_gone();
+        self.arrivals += 1;
+        self.addresses.entry(address).or_default().waiting += 1;
+        self.waiting.push(Waiting { address, failures, arrival: self.arrivals, sender });
+        if self.waiting.len() <= MAX_WAITING || self.free > 0 {
+            return None;
+        }
+        let worst = self.waiting.iter().enumerate().max_by_key(|(_, waiting)| {
+            let of_address = self.addresses.get(&waiting.address).map_or(0, |address| address.waiting);
+            (of_address, waiting.failures, Reverse(waiting.arrival))
+        });
+        let (at, _) = worst?;
+        Some(self.remove(at))
+    }
+
+    /// The call that is next, which has a turn from here on.
+    fn take_next(&mut self) -> Option<Waiting> {
+        if self.free == 0 {
+            return None;
+        }
+        self.forget_the_gone();
+        let next = self.waiting.iter().enumerate().min_by_key(|(_, waiting)| {
+            let last_turn = self.addresses.get(&waiting.address).map_or(0, |address| address.last_turn);
+            (last_turn, waiting.failures, Reverse(waiting.arrival))
+        });
+        let (at, _) = next?;
+        self.free -= 1;
+        self.turns += 1;
+        let last_turn = self.turns;
+        let next_address = self.waiting[at].address;
+        let address = self.addresses.entry(next_address).or_default();
+        address.running += 1;
+        address.last_turn = last_turn;
+        Some(self.remove(at))
+    }
+
+    fn remove(&mut self, at: usize) -> Waiting {
+        let waiting = self.waiting.swap_remove(at);
+        self.leave(waiting.address, |address| address.waiting -= 1);
+        waiting
+    }
+
+    fn end_turn(&mut self, address: IpAddr) {
+        self.free += 1;
+        self.leave(address, |address| address.running -= 1);
+    }
+
+    /// Changes what is known of an address, and forgets it if nothing of it is left.
+    fn leave(&mut self, of: IpAddr, change: impl FnOnce(&mut Address)) {
+        if let Some(address) = self.addresses.get_mut(&of) {
+            change(address);
+            if address.waiting + address.running == 0 {
+                self.addresses.remove(&of);
+            }
+        }
+    }
+
+    /// Those whose callers have hung up do not hold others up.
+    fn forget_the_gone(&mut self) {
+        let mut at = 0;
+        while at < self.waiting.len() {
+            if self.waiting[at].sender.is_closed() { drop(self.remove(at)) } else { at += 1 }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.verifications.state().end_turn(self.address);
+        self.verifications.grant();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+
+    use futures_util::{FutureExt, future::BoxFuture};
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn address(number: u8) -> IpAddr {
+        [192, 0, 2, number].into()
+    }
+
+    /// A call that waits.
+    fn call(verifications: &Verifications, of: u8, failures: u32) -> BoxFuture<'static, Option<Turn>> {
+        let verifications = verifications.clone();
+        let mut call = async move { verifications.turn(address(of), failures).await }.boxed();
+        poll(&mut call).map_or(call, |turn| async { turn }.boxed())
+    }
+
+    #[expect(clippy::option_option, reason = "a call waits, is refused, or has its turn")]
+    fn poll(call: &mut BoxFuture<'static, Option<Turn>>) -> Option<Option<Turn>> {
+        Pin::new(call).now_or_never()
+    }
+
+    /// In which order these calls have their turns, while somebody else has the only one.
+    fn order(calls: &[(u8, u32)]) -> Vec<usize> {
+        let verifications = Verifications::new(1);
+        let mut turn = poll(&mut call(&verifications, 0, 0)).unwrap();
+        let mut waiting: Vec<_> =
+            calls.iter().map(|(of, failures)| call(&verifications, *of, *failures)).enumerate().collect();
+        let mut order = Vec::new();
+        while !waiting.is_empty() {
+            drop(turn);
+            let next = waiting.iter_mut().enumerate().find_map(|(at, (_, call))| Some((at, poll(call)?)));
+            let (at, granted) = next.unwrap();
+            turn = granted;
+            order.push(waiting.remove(at).0);
+        }
+        order
+    }
+
+    #[test]
+    fn floods_queue_behind_themselves() {
+        for (calls, expected) in [
+            // A lone caller from elsewhere passes a flood, and the flood goes on after it.
+            (&[(1, 0), (1, 0), (1, 0), (2, 0)][..], &[3, 2, 1, 0][..]),
+            (&[(1, 0), (2, 0), (1, 0), (2, 0)], &[3, 2, 1, 0]),
+            // From the same address, whoever has not failed yet passes those who have.
+            (&[(1, 3), (1, 1), (1, 0), (1, 2)], &[2, 1, 3, 0]),
+            // And among the first guesses of a flood, the latest.
+            (&[(1, 0), (1, 0), (1, 0)], &[2, 1, 0]),
+            // Addresses take turns, whatever has failed there.
+            (&[(1, 0), (1, 0), (2, 9), (2, 9)], &[1, 3, 0, 2]),
+        ] {
+            assert_eq!(order(calls), expected, "{calls:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_the_oldest_and_worst_of_the_largest_flood() {
+        let verifications = Verifications::new(1);
+        let _turn = poll(&mut call(&verifications, 0, 0)).unwrap();
+        let mut other = call(&verifications, 2, 9);
+        let mut flood: Vec<_> = (1..MAX_WAITING).map(|_| call(&verifications, 1, 1)).collect();
+        assert!(flood.iter_mut().all(|call| poll(call).is_none()));
+        let mut newcomer = call(&verifications, 1, 0);
+        let refused: Vec<_> = flood.iter_mut().map(|call| matches!(poll(call), Some(None))).collect();
+        assert_eq!(refused.iter().position(|refused| *refused), Some(0));
+        assert_eq!(refused.iter().filter(|refused| **refused).count(), 1);
+        assert!(poll(&mut newcomer).is_none() && poll(&mut other).is_none());
+        let mut worse = call(&verifications, 1, 2);
+        assert!(matches!(poll(&mut worse), Some(None)), "the newcomer itself is the worst");
+    }
+
+    #[test]
+    fn a_caller_who_hangs_up_leaves_the_queue_and_gives_its_turn_back() {
+        let verifications = Verifications::new(1);
+        let turn = poll(&mut call(&verifications, 0, 0)).unwrap();
+        let (gone, mut next) = (call(&verifications, 1, 0), call(&verifications, 2, 0));
+        drop(gone);
+        drop(turn);
+        // It has been granted the turn and hangs up before it knows.
+        drop(poll(&mut next).unwrap().unwrap());
+        let turn = poll(&mut call(&verifications, 3, 0)).unwrap();
+        let granted_unseen = call(&verifications, 4, 0);
+        drop(turn);
+        drop(granted_unseen);
+        assert!(poll(&mut call(&verifications, 5, 0)).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn turns_are_as_many_as_may_be_and_nothing_is_left_behind(
+            turns in 1_usize..4,
+            steps in vec((0_u8..4, 0_u32..3, 0_u8..4), 0..60),
+        ) {
+            let verifications = Verifications::new(turns);
+            let (mut calls, mut held) = (Vec::new(), Vec::new());
+            for (of, failures, step) in steps {
+                match step {
+                    0 => drop((!calls.is_empty()).then(|| calls.remove(usize::from(of) % calls.len()))),
+                    1 => drop((!held.is_empty()).then(|| held.remove(usize::from(of) % held.len()))),
+                    _ => calls.push(call(&verifications, of, failures)),
+                }
+                for mut waiting in std::mem::take(&mut calls) {
+                    match poll(&mut waiting) {
+                        Some(turn) => held.push(turn.unwrap()),
+                        None => calls.push(waiting),
+                    }
+                }
+                prop_assert!(held.len() <= turns);
+                prop_assert!(held.len() == turns || calls.is_empty(), "a turn is free and somebody waits");
+            }
+            drop(calls);
+            drop(held);
+            verifications.state().forget_the_gone();
+            let state = verifications.state();
+            prop_assert_eq!((state.free, state.waiting.len(), state.addresses.len()), (turns, 0, 0));
+        }
+    }
+}

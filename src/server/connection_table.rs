@@ -1,0 +1,398 @@
+//! The open connections of a listener, and who has to go when there are too many.
+//!
+//! A connection that does nothing must not keep others out. So where all places are taken, a newcomer
+//! gets the place of the connection that has been idle for longest; and where its address has all of its
+//! share, the place of the idlest one of that address. Where none is idle, a newcomer waits for a place,
+//! or is turned away if it is its address that has too many.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::connection::Activity;
+use crate::{access::network, figures::Count};
+
+/// Connections that may be closing beyond those that may be open, so that newcomers need not wait until
+/// the other end has said good-bye, too.
+pub(super) const CLOSING: usize = 64;
+
+/// Open connections within their limits.
+#[derive(Debug)]
+pub(super) struct ConnectionTable {
+    limits: Limits,
+    state: Mutex<State>,
+    /// Notified when a connection has ended.
+    ended: Notify,
+    /// Whether a newcomer waits because nobody can go in its favour.
+    is_full: AtomicBool,
+    stats: ConnectionStats,
+}
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// In all.
+    pub(super) max: usize,
+    /// From one address; of IPv6, from one network of 64 bits.
+    pub(super) max_per_address: usize,
+}
+
+/// What has become of connections.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionStats {
+    /// Closed because all places were taken.
+    pub(super) closed_for_others: Count,
+    /// Closed because their address had all of its share.
+    pub(super) closed_for_address: Count,
+    /// Turned away, because their address had all of its share and none of it was idle.
+    pub(super) turned_away: Count,
+}
+
+/// Idle connections as they were last looked at, those first that had been idle for longest. Whoever
+/// becomes idle later comes after all of them, so the order holds until the queue is empty.
+type Idle = VecDeque<(u64, Instant)>;
+
+/// Why a newcomer has no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoPlace {
+    /// All are taken by connections with calls.
+    Full,
+    /// All that its address may have are.
+    OfAddress,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: HashMap<u64, Arc<Tracked>>,
+    by_address: HashMap<IpAddr, Address>,
+    /// Those of `open` that have been told to go.
+    closing: usize,
+    next_id: u64,
+    idle: Idle,
+}
+
+/// The connections of an address that have not been told to go.
+#[derive(Debug, Default)]
+struct Address {
+    open: usize,
+    idle: Idle,
+}
+
+/// A connection as the table sees it.
+#[derive(Debug)]
+struct Tracked {
+    address: IpAddr,
+    activity: Arc<Activity>,
+    is_closing: AtomicBool,
+    evicted: Notify,
+}
+
+/// A place in the table, which is given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct OpenConnection {
+    table: Arc<ConnectionTable>,
+    id: u64,
+    address: IpAddr,
+    tracked: Arc<Tracked>,
+}
+
+impl ConnectionTable {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: Mutex::default(),
+            ended: Notify::new(),
+            is_full: AtomicBool::new(false),
+            stats: ConnectionStats::default(),
+        }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(super) fn stats(&self) -> &ConnectionStats {
+        &self.stats
+    }
+
+    /// Connections that are open and have not been told to go.
+    pub(super) fn open(&self) -> usize {
+        let state = self.state();
+        state.open.len() - state.closing
+    }
+
+    /// Whether newcomers have to wait, because every open connection has a call under way.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Gives a newcomer a place as soon as there is one, unless its address has too many.
+    pub(super) async fn place(self: &Arc<Self>, address: IpAddr) -> Option<OpenConnection> {
+        loop {
+            // Before the look, so that an end that comes after it is not missed.
+            let ended = self.ended.notified();
+            let placed = self.try_place(address);
+            self.is_full.store(matches!(placed, Err(NoPlace::Full)), Ordering::Relaxed);
+            match placed {
+                Ok(place) => return Some(place),
+                Err(NoPlace::OfAddress) => return None,
+                Err(NoPlace::Full) => ended.await,
+            }
+        }
+    }
+
+    /// Gives a newcomer a place if there is one, or if another connection can go in its favour.
+    pub(super) fn try_place(self: &Arc<Self>, address: IpAddr) -> Result<OpenConnection, NoPlace> {
+        let of_network = network(address);
+        let mut state = self.state();
+        self.make_room(&mut state, of_network)?;
+        let id = state.next_id;
+        state.next_id += 1;
+        let tracked = Arc::new(Tracked {
+            address: of_network,
+            activity: Arc::new(Activity::new()),
+            is_closing: AtomicBool::new(false),
+            evicted: Notify::new(),
+        });
+        state.open.insert(id, Arc::clone(&tracked));
+        state.by_address.entry(of_network).or_default().open += 1;
+        drop(state);
+        Ok(OpenConnection { table: Arc::clone(self), id, address, tracked })
+    }
+
+    /// Closes the connection that has been idle for longest, if there is one, such as when the system has
+    /// no descriptor left for a newcomer.
+    pub(super) fn close_one(&self) {
+        if self.state().evict_idlest() {
+            self.stats.closed_for_others.one();
+        }
+    }
+
+    /// Sees to it that there is room for one more from an address.
+    fn make_room(&self, state: &mut State, address: IpAddr) -> Result<(), NoPlace> {
+        if state.open.len() >= self.limits.max + CLOSING {
+            return Err(NoPlace::Full);
+        }
+        let of_address = state.by_address.get(&address).map_or(0, |address| address.open);
+        if of_address >= self.limits.max_per_address && self.limits.max_per_address < self.limits.max {
+            let is_made = state.evict_idlest_of(address);
+            let count = if is_made { &self.stats.closed_for_address } else { &self.stats.turned_away };
+            count.one();
+            return is_made.then_some(()).ok_or(NoPlace::OfAddress);
+        }
+        if state.open.len() - state.closing < self.limits.max {
+            return Ok(());
+        }
+        let is_made = state.evict_idlest();
+        self.stats.closed_for_others.add(u64::from(is_made));
+        is_made.then_some(()).ok_or(NoPlace::Full)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Tells the connection that has been idle for longest to go, if any is idle.
+    fn evict_idlest(&mut self) -> bool {
+        let next = next_idle(&mut self.idle, &self.open).or_else(|| {
+            self.idle = idle_among(self.open.iter());
+            next_idle(&mut self.idle, &self.open)
+        });
+        next.inspect(|id| self.evict(*id)).is_some()
+    }
+
+    /// The same among those of an address.
+    fn evict_idlest_of(&mut self, address: IpAddr) -> bool {
+        let Some(of_address) = self.by_address.get_mut(&address) else { return false };
+        let next = next_idle(&mut of_address.idle, &self.open).or_else(|| {
+            of_address.idle = idle_among(self.open.iter().filter(|(_, tracked)| tracked.address == address));
+            next_idle(&mut of_address.idle, &self.open)
+        });
+        next.inspect(|id| self.evict(*id)).is_some()
+    }
+
+    fn evict(&mut self, id: u64) {
+        let Some(tracked) = self.open.get(&id) else { return };
+        tracked.is_closing.store(true, Ordering::Relaxed);
+        tracked.evicted.notify_one();
+        let address = tracked.address;
+        self.closing += 1;
+        self.leave(address);
+    }
+
+    fn leave(&mut self, of: IpAddr) {
+        if let Some(address) = self.by_address.get_mut(&of) {
+            address.open -= 1;
+            if address.open == 0 {
+                self.by_address.remove(&of);
+            }
+        }
+    }
+}
+
+/// Those of some connections that are idle. One look at all of them serves as many newcomers.
+fn idle_among<'t>(open: impl Iterator<Item = (&'t u64, &'t Arc<Tracked>)>) -> Idle {
+    let mut idle: Vec<_> = open.filter_map(|(id, tracked)| Some((*id, tracked.idle_since()?))).collect();
+    idle.sort_unstable_by_key(|(id, since)| (*since, *id));
+    idle.into()
+}
+
+/// The first that has been idle since it was looked at.
+fn next_idle(idle: &mut Idle, open: &HashMap<u64, Arc<Tracked>>) -> Option<u64> {
+    while let Some((id, since)) = idle.pop_front() {
+        if open.get(&id).and_then(|tracked| tracked.idle_since()) == Some(since) {
+            return Some(id);
+        }
+    }
+    None
+}
+
+impl Tracked {
+    /// Since when there has been no call, unless there is one or it is to go anyway.
+    fn idle_since(&self) -> Option<Instant> {
+        let is_closing = self.is_closing.load(Ordering::Relaxed);
+        if is_closing { None } else { self.activity.idle_since() }
+    }
+}
+
+impl OpenConnection {
+    /// Where it comes from.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The calls that go on on it.
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.tracked.activity
+    }
+
+    /// Waits until it has to go in favour of a newcomer.
+    pub(super) async fn evicted(&self) {
+        self.tracked.evicted.notified().await;
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        let mut state = self.table.state();
+        state.open.remove(&self.id);
+        if self.tracked.is_closing.load(Ordering::Relaxed) {
+            state.closing -= 1;
+        } else {
+            state.leave(self.tracked.address);
+        }
+        drop(state);
+        self.table.ended.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn table(max: usize, max_per_address: usize) -> Arc<ConnectionTable> {
+        Arc::new(ConnectionTable::new(Limits { max, max_per_address }))
+    }
+
+    fn address(number: u8) -> IpAddr {
+        [192, 0, 2, number].into()
+    }
+
+    /// A newcomer from that address, a moment after whatever came before.
+    async fn newcomer(table: &Arc<ConnectionTable>, from: u8) -> Result<OpenConnection, NoPlace> {
+        advance(Duration::from_millis(10)).await;
+        table.try_place(address(from))
+    }
+
+    fn is_evicted(connection: &OpenConnection) -> bool {
+        connection.evicted().now_or_never().is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_connection_that_has_been_idle_for_longest_makes_room() {
+        let table = table(3, 3);
+        let (mut open, mut gone) = (Vec::new(), Vec::new());
+        for from in [1, 2, 3] {
+            open.push(newcomer(&table, from).await.unwrap());
+        }
+        // The first has had a call since, and the second has one.
+        advance(Duration::from_millis(10)).await;
+        drop(open[0].activity().begin());
+        let _call = open[1].activity().begin();
+        for expected in [2, 0, 1, 1] {
+            open.push(newcomer(&table, 9).await.unwrap());
+            let at = open.iter().position(is_evicted).unwrap();
+            assert_eq!(at, expected);
+            gone.push(open.remove(at));
+            assert!(!open.iter().any(is_evicted), "one for one");
+            assert_eq!(table.open(), 3);
+        }
+        assert_eq!(table.stats().closed_for_others.get(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_has_its_share_makes_room_for_itself_only() {
+        let table = table(10, 2);
+        let other = newcomer(&table, 1).await.unwrap();
+        let (first, second) = (newcomer(&table, 2).await.unwrap(), newcomer(&table, 2).await.unwrap());
+        let third = newcomer(&table, 2).await.unwrap();
+        assert!(is_evicted(&first) && !is_evicted(&second) && !is_evicted(&other));
+        let _calls = [second.activity().begin(), third.activity().begin()];
+        assert_eq!(newcomer(&table, 2).await.unwrap_err(), NoPlace::OfAddress);
+        assert!(newcomer(&table, 1).await.is_ok(), "others are not concerned");
+        let ConnectionStats { closed_for_others, closed_for_address, turned_away } = table.stats();
+        assert_eq!((closed_for_others.get(), closed_for_address.get(), turned_away.get()), (0, 1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_are_busy_a_newcomer_waits_and_the_table_says_so() {
+        let table = table(1, 1);
+        let busy = newcomer(&table, 1).await.unwrap();
+        let call = busy.activity().begin();
+        let mut waiting = Box::pin(table.place(address(2)));
+        assert!(waiting.as_mut().now_or_never().is_none() && table.is_full());
+        drop((call, busy));
+        assert!(waiting.now_or_never().unwrap().is_some());
+        assert!(!table.is_full());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_close_are_bounded_too() {
+        let table = table(1, 1000);
+        let mut all = vec![newcomer(&table, 1).await.unwrap()];
+        for _ in 0..CLOSING {
+            all.push(newcomer(&table, 1).await.unwrap());
+        }
+        assert_eq!(table.open(), 1);
+        assert_eq!(newcomer(&table, 1).await.unwrap_err(), NoPlace::Full);
+        drop(all.remove(0));
+        assert!(newcomer(&table, 1).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_left_of_connections_that_have_ended() {
+        let table = table(2, 1);
+        for from in 0..20 {
+            // Some are told to go, some are not.
+            let first = newcomer(&table, from).await.unwrap();
+            let second = newcomer(&table, from).await.unwrap();
+            if from % 2 == 0 { drop((first, second)) } else { drop((second, first)) }
+        }
+        let state = table.state();
+        assert_eq!((state.open.len(), state.closing, state.by_address.len()), (0, 0, 0));
+    }
+}
