@@ -139,7 +139,10 @@ fn changes(
 ) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
     stream::unfold((told, None), async |(mut told, last)| {
         let next = *told.wait_for(|told| *told != last || told.is_none()).await.ok()?;
-        Some((Ok(response(next?)), (told, next)))
+        // The end may have been told so soon after bad health that only the end is seen.
+        let unsaid = (last != Some(ServingStatus::NotServing)).then_some(ServingStatus::NotServing);
+        let next = next.or(unsaid)?;
+        Some((Ok(response(next)), (told, Some(next))))
     })
 }
 
