@@ -131,6 +131,7 @@ fn read(folder: &Folder<'_>, draft: &mut Draft, report: &Report) {
         draft.originals.rules = Some(text.into());
     }
     folder.read(&feed::AVAILABILITY, |at, entry| availability::add(draft, at, entry));
+    std::mem::take(&mut draft.origins).settle(&mut draft.openings, report);
     draft.openings.shrink_to_fit();
 }
 

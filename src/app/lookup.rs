@@ -2,7 +2,7 @@
 
 use super::{App, Refusal, Sale};
 use crate::domain::{
-    availability::{self, AskedSlot, SeenSlot},
+    availability::{self, AskedSlot, PartyView, SeenSlot},
     slot::{Outdated, Viewer},
 };
 
@@ -45,14 +45,13 @@ impl App {
             if (at + 1).is_multiple_of(SLOTS_PER_TURN) {
                 tokio::task::yield_now().await;
             }
-            let spots_open =
-                self.decide(|sale| Ok(self.spots_open(sale, &merchant_id, &asked, viewer)?))?;
-            seen.push(SeenSlot { asked, spots_open });
+            let view = self.decide(|sale| Ok(self.view(sale, &merchant_id, &asked, viewer)?))?;
+            seen.push(SeenSlot { asked, is_available: view.is_enough() });
         }
         Ok(seen)
     }
 
-    /// Looks at one slot and gives the spots that can be sold.
+    /// Looks at one slot and gives the spots that can be sold to the party that it is asked for.
     ///
     /// # Errors
     /// [`Refusal::UnknownMerchant`].
@@ -60,22 +59,23 @@ impl App {
         let SlotLookup { merchant_id, slot } = lookup;
         self.catalog().merchant_ix(merchant_id).ok_or(Refusal::UnknownMerchant)?;
         let viewer = self.viewer(None);
-        self.decide(|sale| Ok(self.spots_open(sale, merchant_id, slot, viewer)?))
+        let view = self.decide(|sale| Ok(self.view(sale, merchant_id, slot, viewer)?))?;
+        Ok(view.spots_open)
     }
 
-    /// Spots that can be sold; none of a slot that is not known.
-    fn spots_open(
+    /// What of a slot can be sold; nothing of one that is not known.
+    fn view(
         &self,
         sale: &Sale,
         merchant_id: &str,
         asked: &AskedSlot,
         viewer: Viewer,
-    ) -> Result<u32, Outdated> {
+    ) -> Result<PartyView, Outdated> {
         let Sale { edition, catalog, .. } = sale;
         let key = catalog.merchant_ix(merchant_id).and_then(|merchant| asked.key(catalog, merchant));
-        let Some(key) = key else { return Ok(0) };
+        let Some(key) = key else { return Ok(PartyView::NOTHING) };
         let service = catalog.service(key.service);
-        let look = |slot: &_| availability::spots_open(service, key, slot, viewer);
-        Ok(self.inventory.look_at(*edition, key, look)?.unwrap_or(0))
+        let look = |slot: &_| availability::view_for(service, key, slot, asked, viewer);
+        Ok(self.inventory.look_at(*edition, key, look)?.unwrap_or(PartyView::NOTHING))
     }
 }

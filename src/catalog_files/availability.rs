@@ -14,17 +14,26 @@ use super::{
     unheeded,
 };
 
+mod alike;
 pub(super) mod element;
 mod entry;
+mod meetings;
 mod warnings;
 
-use entry::{AvailabilityEntry, ConfirmationMode, Overrides, RecurrenceEntry, ScheduleException, TimeRange};
+use alike::Resource;
+use entry::{
+    AvailabilityEntry, ConfirmationMode, Overrides, RecurrenceEntry, ResourcesEntry, ScheduleException,
+    TimeRange,
+};
+
+pub(super) use alike::Origins;
 
 /// The last second of the year 9999. What lies beyond is no date but, likely, milliseconds.
 const LAST_SECOND: EpochSeconds = 253_402_300_799;
 
 /// Adds an element of the feed to the draft.
 pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEntry>) {
+    let found_before = at.found_so_far();
     let Some(entry) = entry.required(at) else { return };
     let AvailabilityEntry {
         merchant_id,
@@ -34,6 +43,7 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
         spots_total,
         spots_open,
         availability_tag,
+        resources,
         ticket_type_id,
         recurrence,
         schedule_exception,
@@ -43,24 +53,30 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
     } = entry;
     let start_sec = moment(start_sec, &at.key("start_sec"));
     let duration_sec = duration(duration_sec, &at.key("duration_sec"));
-    let (total, allotment) = spots(spots_total, spots_open, at);
+    let (total, allotment) = spots(spots_total, spots_open, !recurrence.is_absent(), at);
     let recurrence = read_recurrence(recurrence, schedule_exception, start_sec, at);
     let (mut terms, cancellable) =
         read_terms(scheduling_rule_overrides, &at.key("scheduling_rule_overrides"));
+    let (resources, resource, party_size) = read_resources(resources, &at.key("resources"));
     let tag = availability_tag.optional(&at.key("availability_tag"));
     let confirmation_mode = confirmation_mode.optional(&at.key("confirmation_mode"));
     if confirmation_mode.as_ref().is_some_and(ConfirmationMode::is_asynchronous) {
         at.key("confirmation_mode").warning("confirmation_mode", unheeded::CONFIRMED_AT_ONCE);
     }
+    if confirmation_mode.as_ref().is_some_and(ConfirmationMode::is_unknown) {
+        let text = "is a mode that this server does not know: an order is confirmed at once";
+        at.key("confirmation_mode").warning("unknown_confirmation_mode", text);
+    }
     unheeded::warn(&others, at);
     let ticket_ids = elements(ticket_type_id, &at.key("ticket_type_id"));
     let Some(service) = read_service(draft, merchant_id, service_id, at) else { return };
-    terms.tag = tag.as_ref().and_then(|tag| draft.tags.of_entry(service, tag));
+    terms.tags.extend(tag.as_ref().and_then(|tag| draft.tags.of_entry(service, tag)));
     let start_sec = start_sec.unwrap_or_default();
     let particulars = draft.gathered.index(Particulars {
         members: element::members(&AvailabilityEntry {
             spots_total: Field::Given(total),
             availability_tag: tag.into(),
+            resources: resources.into(),
             confirmation_mode: confirmation_mode.into(),
             others,
             ..AvailabilityEntry::default()
@@ -77,6 +93,7 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
     };
     warnings::warn(draft.catalog.service(service), &opening, at);
     draft.openings.push(opening);
+    draft.origins.add(at, resource, party_size, at.found_so_far() == found_before);
 }
 
 fn read_service(
@@ -115,12 +132,49 @@ fn duration(field: Field<i64>, at: &Place<'_>) -> u32 {
     u32::try_from(seconds).unwrap_or_default()
 }
 
+/// Whom and what an entry is of, as it is written again and as entries are told apart by it, and for how
+/// many people; 0 for any number.
+fn read_resources(
+    resources: Field<ResourcesEntry>,
+    at: &Place<'_>,
+) -> (Option<ResourcesEntry>, Resource, u32) {
+    let Some(resources) = resources.optional(at) else { return (None, Resource::default(), 0) };
+    let ResourcesEntry { staff_id, staff_name, room_id, room_name, party_size, others } = resources;
+    let text = |field: Field<String>, name| field.optional(&at.key(name));
+    let (staff_id, staff_name) = (text(staff_id, "staff_id"), text(staff_name, "staff_name"));
+    let (room_id, room_name) = (text(room_id, "room_id"), text(room_name, "room_name"));
+    let name = |id: &Option<String>, name: &Option<String>| {
+        id.clone().filter(|id| !id.is_empty()).or_else(|| name.clone()).unwrap_or_default()
+    };
+    let resource = Resource { staff: name(&staff_id, &staff_name), room: name(&room_id, &room_name) };
+    let party_size = party_size.optional(&at.key("party_size"));
+    let people = party_size.filter(|size| (0..=i64::from(i32::MAX)).contains(size));
+    if let Some(size) = party_size.filter(|_| people.is_none()) {
+        at.key("party_size").mistake(format!("expected 0 to {}, found {size}", i32::MAX));
+    }
+    let written = ResourcesEntry {
+        staff_id: staff_id.into(),
+        staff_name: staff_name.into(),
+        room_id: room_id.into(),
+        room_name: room_name.into(),
+        party_size: party_size.into(),
+        others,
+    };
+    (Some(written), resource, people.and_then(|size| u32::try_from(size).ok()).unwrap_or_default())
+}
+
 /// The spots in all, and the allotment: the open ones, of which there are no more. A feed may leave
-/// out an open 0.
-fn spots(total: Field<i64>, open: Field<i64>, at: &Place<'_>) -> (i64, u32) {
+/// out an open 0, and both where the entry repeats: then there is one.
+fn spots(total: Field<i64>, open: Field<i64>, repeats: bool, at: &Place<'_>) -> (i64, u32) {
     let open_at = at.key("spots_open");
     if open.is_absent() && total.is_absent() {
+        if repeats {
+            return (1, 1);
+        }
         open_at.mistake("is missing");
+    }
+    if open.is_absent() && matches!(total, Field::Given(1..)) {
+        open_at.warning("only_spots_total", "is not given beside `spots_total`, so that nothing can be sold");
     }
     let total = total.optional(&at.key("spots_total"));
     let open = open.optional(&open_at).unwrap_or_default();
@@ -188,7 +242,7 @@ fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> (SlotTerms, Option
         at.mistake(format!("first_bookable_sec is {first}, after last_bookable_sec, which is {last}"));
     }
     let cancellable = optional_moment(last_online_cancellable_sec, &at.key("last_online_cancellable_sec"));
-    (SlotTerms { first_bookable_sec: first, last_bookable_sec: last, tag: None }, cancellable)
+    (SlotTerms { first_bookable_sec: first, last_bookable_sec: last, ..SlotTerms::default() }, cancellable)
 }
 
 /// Who draws on the spots: all ticket types where none is named.

@@ -11,7 +11,9 @@ use crate::domain::{
     slot::Opening,
 };
 
-use super::{mistakes::Place, originals::Originals, particulars::Gathered, tags::Tags};
+use super::{
+    availability::Origins, mistakes::Place, originals::Originals, particulars::Gathered, tags::Tags,
+};
 
 /// What the customer reads for a tax where the rules give it no other name.
 const DEFAULT_TAX_NAME: &str = "Tax";
@@ -20,6 +22,8 @@ const DEFAULT_TAX_NAME: &str = "Tax";
 pub(super) struct Draft {
     pub(super) catalog: Catalog,
     pub(super) openings: Vec<Opening>,
+    /// Where the openings come from, in the same order.
+    pub(super) origins: Origins,
     /// Whether merchant and service feeds could be read to their ends: only then is an id that is
     /// not in the catalogue an unknown one.
     pub(super) complete: bool,

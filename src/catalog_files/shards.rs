@@ -23,22 +23,35 @@ message! {
     }
 }
 
-/// The one thing that a server can do with a feed.
+/// What is to be done with a feed.
 #[derive(Debug, Serialize)]
 pub(super) enum ProcessingInstruction {
+    /// The one thing that a server can do with it.
     #[serde(rename = "PROCESS_AS_COMPLETE")]
     Complete,
+    /// One of a later edition of the feeds; never written.
+    Unknown,
 }
+
+/// What would have to be done with parts of a feed, which nothing here can. Known by its name and number,
+/// because to take a part for the whole would withdraw everything else.
+const INCREMENTAL: (&str, i128) = ("PROCESS_AS_INCREMENTAL", 2);
 
 impl Shape for ProcessingInstruction {
     const EXPECTED: &'static str = "\"PROCESS_AS_COMPLETE\"";
 
     fn from_text(text: &str) -> Option<Self> {
-        (text == "PROCESS_AS_COMPLETE").then_some(Self::Complete)
+        match text {
+            "PROCESS_AS_COMPLETE" => Some(Self::Complete),
+            _ => (text != INCREMENTAL.0).then_some(Self::Unknown),
+        }
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
-        (integer == 1).then_some(Self::Complete)
+        match integer {
+            1 => Some(Self::Complete),
+            _ => (integer != INCREMENTAL.1).then_some(Self::Unknown),
+        }
     }
 }
 
@@ -83,7 +96,11 @@ fn label(shard: Shard, alone: bool, report: &Report) -> Option<Labelled> {
         generation_timestamp,
         others: _,
     } = shard.metadata.optional(&at)?;
-    processing_instruction.optional(&at.key("processing_instruction"));
+    let instruction_at = at.key("processing_instruction");
+    if let Some(ProcessingInstruction::Unknown) = processing_instruction.optional(&instruction_at) {
+        let text = "is an instruction that this server does not know; the feed is read as a complete one";
+        instruction_at.warning("unknown_processing_instruction", text);
+    }
     let nonce = given_or(0, nonce, &at.key("nonce"));
     let timestamp = given_or(0, generation_timestamp, &at.key("generation_timestamp"));
     let total = within(1..=MAX_SHARDS, 1, total_shards, &at.key("total_shards"))?;

@@ -5,6 +5,7 @@ mod folder;
 mod mistakes;
 mod money;
 mod mutations;
+mod stock;
 mod warnings;
 
 use std::path::{Path, PathBuf};

@@ -47,10 +47,30 @@ impl AskedSlot {
         slot_key(catalog, merchant, &self.service_id, self.start_sec, self.duration_sec)
     }
 
-    /// How many spots there must be for the slot to be of use: those of the party, at least one.
-    fn spots_needed(&self) -> u32 {
+    /// For how many people the slot is asked; 0 where that is not said.
+    fn party_size(&self) -> u32 {
         let party = self.resources.as_ref().map_or(0, |resources| resources.party_size);
-        u32::try_from(party).unwrap_or(0).max(1)
+        u32::try_from(party).unwrap_or(0)
+    }
+}
+
+/// What of a slot there is for a party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartyView {
+    /// The spots that can be sold to it; none where there is no such slot.
+    pub spots_open: u32,
+    /// How many of them it needs.
+    pub spots_needed: u32,
+}
+
+impl PartyView {
+    /// A slot that is not there.
+    pub const NOTHING: Self = Self { spots_open: 0, spots_needed: 1 };
+
+    /// Whether the party finds a place.
+    #[must_use]
+    pub fn is_enough(self) -> bool {
+        self.spots_open >= self.spots_needed
     }
 }
 
@@ -59,15 +79,36 @@ impl AskedSlot {
 pub struct SeenSlot {
     /// What was asked for.
     pub asked: AskedSlot,
-    /// The spots that can be sold; none where there is no such slot.
-    pub spots_open: u32,
+    /// Whether it has the spots that it was asked for.
+    pub is_available: bool,
 }
 
-impl SeenSlot {
-    /// Whether the slot has the spots that it was asked for.
-    #[must_use]
-    pub fn is_available(&self) -> bool {
-        self.spots_open >= self.asked.spots_needed()
+/// What of a slot there is at this moment for the party that asks.
+///
+/// A feed may list parties by their sizes; a spot is then a place for one such party, of which there
+/// are no more than are listed for its size, and there is none for a size that is not listed. Otherwise
+/// a spot is a place for one, and a party needs as many as it has people.
+#[must_use]
+pub fn view_for(
+    service: &Service,
+    key: SlotKey,
+    slot: &Slot,
+    asked: &AskedSlot,
+    viewer: Viewer,
+) -> PartyView {
+    let open = spots_open(service, key, slot, viewer);
+    let (size, parties) = (asked.party_size(), &slot.terms().parties);
+    let listed = |size: u32| {
+        let spots = parties.iter().filter(|party| party.party_size == size).map(|party| party.spots);
+        spots.reduce(u32::saturating_add).map(|listed| listed.min(open))
+    };
+    if parties.is_empty() || size == 0 {
+        return PartyView { spots_open: open, spots_needed: size.max(1) };
+    }
+    match (listed(size), listed(0)) {
+        (Some(spots_open), _) => PartyView { spots_open, spots_needed: 1 },
+        (None, Some(spots_open)) => PartyView { spots_open, spots_needed: size },
+        (None, None) => PartyView::NOTHING,
     }
 }
 
@@ -101,7 +142,7 @@ pub fn spots_open_for(
     tickets: &[Claimed],
     viewer: Viewer,
 ) -> u32 {
-    match window_fault(service, key, &slot.terms(), viewer.now) {
+    match window_fault(service, key, slot.terms(), viewer.now) {
         Some(_) => 0,
         None => slot.spots_open(service, tickets, viewer),
     }

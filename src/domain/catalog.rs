@@ -14,6 +14,13 @@ use super::{
     order::EpochSeconds,
 };
 
+mod ticket_rules;
+
+pub use ticket_rules::{
+    ChildRule, CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, SlotLimits, TagIx, TicketLimits,
+    TicketRules,
+};
+
 /// A merchant of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MerchantIx(pub u32);
@@ -395,6 +402,8 @@ pub struct Question {
 pub enum AnswerKind {
     /// Any one text.
     Text,
+    /// Any texts: the question is of a kind that this server does not know.
+    AnyText,
     /// `true` or `false`.
     Boolean,
     /// One of the offered texts.
@@ -430,114 +439,6 @@ impl BookingWindow {
             (Some(buffer), _) => start_sec.saturating_add(duration_sec).saturating_sub(buffer),
             (None, advance) => start_sec.saturating_sub(advance.unwrap_or(0)),
         }
-    }
-}
-
-/// Which tickets of a line go together, and how many of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TicketRules {
-    /// Tickets that need an adult.
-    pub children: Vec<ChildRule>,
-    /// Bounds for every slot.
-    pub limits: TicketLimits,
-    /// Bounds for some slots; where one of them speaks, it replaces the general bound.
-    pub slot_limits: Vec<SlotLimits>,
-    /// Sets of ticket types of which no two may stand in one line.
-    pub forbidden: Vec<Vec<TicketIx>>,
-    /// Ticket types that do not come without certain others.
-    pub required: Vec<RequiredTicket>,
-}
-
-impl TicketRules {
-    /// The bounds in force for a slot.
-    #[must_use]
-    pub fn limits_for(&self, start_sec: EpochSeconds, tag: Option<TagIx>) -> TicketLimits {
-        self.slot_limits
-            .iter()
-            .filter(|limits| limits.applies_to(start_sec, tag))
-            .fold(self.limits.clone(), |base, over| base.overridden_by(&over.limits))
-    }
-}
-
-/// Tickets that are sold only to parties with an adult.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChildRule {
-    /// The ticket types that need one.
-    pub children: Vec<TicketIx>,
-    /// The ticket types that count as one.
-    pub adults: Vec<TicketIx>,
-    /// How many of the former one adult may bring; `None` for any number.
-    pub per_adult: Option<u32>,
-}
-
-/// A ticket type that needs the company of another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequiredTicket {
-    /// The ticket type that does not come alone.
-    pub ticket: TicketIx,
-    /// At least one ticket of these types must be in the line.
-    pub any_of: Vec<TicketIx>,
-}
-
-/// Inclusive bounds of a ticket count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CountBounds {
-    /// Fewest.
-    pub min: Option<u32>,
-    /// Most.
-    pub max: Option<u32>,
-}
-
-impl CountBounds {
-    fn overridden_by(self, over: Self) -> Self {
-        Self { min: over.min.or(self.min), max: over.max.or(self.max) }
-    }
-}
-
-/// Bounds of a line as a whole and of single ticket types in it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TicketLimits {
-    /// The whole line.
-    pub line: CountBounds,
-    /// Single ticket types; they bind where at least one ticket of the type is asked.
-    pub tickets: Vec<(TicketIx, CountBounds)>,
-}
-
-impl TicketLimits {
-    fn overridden_by(mut self, over: &Self) -> Self {
-        self.line = self.line.overridden_by(over.line);
-        for &(ticket, bounds) in &over.tickets {
-            match self.tickets.iter_mut().find(|(known, _)| *known == ticket) {
-                Some((_, base)) => *base = base.overridden_by(bounds),
-                None => self.tickets.push((ticket, bounds)),
-            }
-        }
-        self
-    }
-}
-
-/// An availability tag that the rules of a service speak of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TagIx(pub u16);
-
-/// Bounds for some slots of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SlotLimits {
-    /// Only slots with this availability tag.
-    pub tag: Option<TagIx>,
-    /// Only slots that start at this second or later.
-    pub from_sec: Option<EpochSeconds>,
-    /// Only slots that start before this second.
-    pub until_sec: Option<EpochSeconds>,
-    /// The bounds.
-    pub limits: TicketLimits,
-}
-
-impl SlotLimits {
-    fn applies_to(&self, start_sec: EpochSeconds, tag: Option<TagIx>) -> bool {
-        self.tag.is_none_or(|wanted| tag == Some(wanted))
-            && self.from_sec.is_none_or(|from| start_sec >= from)
-            && self.until_sec.is_none_or(|until| start_sec < until)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Which tickets may stand in one line: known types, sensible counts, company of adults, bounds.
 
 use super::{
-    catalog::{ChildRule, CountBounds, Service, TicketIx, TicketLimits},
-    order::OrderedTickets,
+    catalog::{
+        ChildRule, CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx, TicketIx,
+    },
+    order::{EpochSeconds, OrderedTickets},
     slot::{Claimed, Slot},
     wording::{listed, quoted},
 };
@@ -69,48 +71,88 @@ fn read_entry(
     }
 }
 
-fn add(counts: &mut TicketCounts, ticket: TicketIx, count: u32) {
+/// Adds tickets of a type.
+pub(super) fn add(counts: &mut TicketCounts, ticket: TicketIx, count: u32) {
     match counts.iter_mut().find(|(known, _)| *known == ticket) {
         Some((_, sum)) => *sum = sum.saturating_add(count),
         None => counts.push((ticket, count)),
     }
 }
 
-/// Combination rules between ticket types that the line breaks, one sentence each.
+/// The tickets of a line, as rules on tickets see them.
+#[derive(Debug, Clone, Copy)]
+pub struct Party<'a> {
+    /// The line's own.
+    pub line: &'a TicketCounts,
+    /// Those of all lines of the order that are for the same slot, its own among them.
+    pub slot: &'a TicketCounts,
+}
+
+impl<'a> Party<'a> {
+    /// A line that is the only one of its slot.
+    #[must_use]
+    pub fn alone(line: &'a TicketCounts) -> Self {
+        Self { line, slot: line }
+    }
+
+    /// The tickets that a rule of that scope looks at.
+    fn within(self, scope: RuleScope) -> &'a TicketCounts {
+        match scope {
+            RuleScope::Line => self.line,
+            RuleScope::Slot => self.slot,
+        }
+    }
+}
+
+fn has(counts: &TicketCounts, ticket: TicketIx) -> bool {
+    counts.iter().any(|(known, _)| *known == ticket)
+}
+
+fn sum_of(counts: &TicketCounts, tickets: &[TicketIx]) -> u64 {
+    let of_these = counts.iter().filter(|(ticket, _)| tickets.contains(ticket));
+    of_these.map(|&(_, count)| u64::from(count)).sum()
+}
+
+/// Combination rules between ticket types that the line breaks, one sentence each. One on all lines of a
+/// slot is told of those that have tickets which it is about.
 #[must_use]
-pub fn combination_faults(service: &Service, counts: &TicketCounts) -> Vec<String> {
-    let has = |ticket: &TicketIx| counts.iter().any(|(known, _)| known == ticket);
+pub fn combination_faults(service: &Service, party: Party<'_>) -> Vec<String> {
     let names = |tickets: &[TicketIx]| {
         let quoted = tickets.iter().map(|&ticket| format!("{:?}", service.ticket(ticket).id));
         quoted.collect::<Vec<_>>().join(", ")
     };
-    let forbidden = service
-        .rules
-        .forbidden
-        .iter()
-        .filter(|set| set.iter().filter(|ticket| has(ticket)).count() > 1)
-        .map(|set| format!("ticket types {} cannot be combined", names(set)));
+    let clash = |rule: &&ForbiddenTickets| {
+        let counts = party.within(rule.scope);
+        rule.tickets.iter().any(|&ticket| has(party.line, ticket))
+            && rule.tickets.iter().filter(|&&ticket| has(counts, ticket)).count() > 1
+    };
+    let forbidden = service.rules.forbidden.iter().filter(clash);
+    let forbidden = forbidden.map(|rule| format!("ticket types {} cannot be combined", names(&rule.tickets)));
+    let alone = |rule: &&RequiredTicket| {
+        let counts = party.within(rule.scope);
+        has(party.line, rule.ticket) && !rule.any_of.iter().any(|&ticket| has(counts, ticket))
+    };
     let missing =
-        service.rules.required.iter().filter(|rule| has(&rule.ticket) && !rule.any_of.iter().any(has)).map(
-            |rule| format!("ticket type {} needs one of {}", names(&[rule.ticket]), names(&rule.any_of)),
-        );
+        service.rules.required.iter().filter(alone).map(|rule| {
+            format!("ticket type {} needs one of {}", names(&[rule.ticket]), names(&rule.any_of))
+        });
     forbidden.chain(missing).collect()
 }
 
-/// The first rule on children that the line breaks, as a sentence.
+/// The first rule on children that the line breaks, as a sentence. One on all lines of a slot is told of
+/// those that have children.
 #[must_use]
-pub fn child_fault(service: &Service, counts: &TicketCounts) -> Option<String> {
-    let sum = |tickets: &[TicketIx]| -> u64 {
-        let of_these = counts.iter().filter(|(ticket, _)| tickets.contains(ticket));
-        of_these.map(|&(_, count)| u64::from(count)).sum()
-    };
-    service.rules.children.iter().find_map(|ChildRule { children, adults, per_adult }| {
-        let (children, adults) = (sum(children), sum(adults));
-        if children == 0 {
+pub fn child_fault(service: &Service, party: Party<'_>) -> Option<String> {
+    service.rules.children.iter().find_map(|ChildRule { children, adults, per_adult, scope }| {
+        if sum_of(party.line, children) == 0 {
             return None;
         }
+        let counts = party.within(*scope);
+        let (children, adults) = (sum_of(counts, children), sum_of(counts, adults));
         match per_adult {
-            _ if adults == 0 => Some("tickets for children need an adult ticket in the same line".to_owned()),
+            _ if adults == 0 => {
+                Some(format!("tickets for children need an adult ticket in the same {}", scope_name(*scope)))
+            }
             Some(most) if children > adults.saturating_mul(u64::from(*most)) => {
                 Some(format!("one adult ticket covers at most {most} tickets for children"))
             }
@@ -119,26 +161,40 @@ pub fn child_fault(service: &Service, counts: &TicketCounts) -> Option<String> {
     })
 }
 
-/// Every bound that the line breaks: first the line's own, then those of its ticket types in the
-/// order in which they were asked.
+fn scope_name(scope: RuleScope) -> &'static str {
+    match scope {
+        RuleScope::Line => "line",
+        RuleScope::Slot => "slot",
+    }
+}
+
+/// Every bound that the line breaks: first those of all tickets, then those of its ticket types in the
+/// order in which they were asked. Of two bounds on the same side of the same count, the stricter.
 #[must_use]
 pub fn violated_limits(
     service: &Service,
-    limits: &TicketLimits,
-    counts: &TicketCounts,
+    start_sec: EpochSeconds,
+    tags: &[TagIx],
+    party: Party<'_>,
 ) -> Vec<ViolatedConstraint> {
-    let total: u64 = counts.iter().map(|&(_, count)| u64::from(count)).sum();
-    let line =
-        broken(limits.line, total).into_iter().map(|bound| ViolatedConstraint { bound, ticket_id: None });
-    let tickets = counts.iter().flat_map(|&(ticket, count)| {
-        let bounds = limits.tickets.iter().find(|(known, _)| *known == ticket);
-        let bounds = bounds.map(|&(_, bounds)| bounds).unwrap_or_default();
-        broken(bounds, u64::from(count)).into_iter().map(move |bound| ViolatedConstraint {
-            bound,
-            ticket_id: Some(service.ticket(ticket).id.clone()),
-        })
+    let counted = std::iter::once(None).chain(party.line.iter().map(|&(ticket, _)| Some(ticket)));
+    let broken = counted.flat_map(|ticket| {
+        let broken = [RuleScope::Line, RuleScope::Slot].map(|scope| {
+            let count = count_of(party.within(scope), ticket);
+            broken(service.rules.bounds(start_sec, tags, scope, ticket), count)
+        });
+        let CountBounds { min, max } = broken[0].and(broken[1]);
+        let bounds = min.map(Bound::Min).into_iter().chain(max.map(Bound::Max));
+        bounds.map(move |bound| (bound, ticket))
     });
-    line.chain(tickets).collect()
+    let id = |ticket: TicketIx| service.ticket(ticket).id.clone();
+    broken.map(|(bound, ticket)| ViolatedConstraint { bound, ticket_id: ticket.map(id) }).collect()
+}
+
+/// How many tickets there are, or how many of one type.
+fn count_of(counts: &TicketCounts, ticket: Option<TicketIx>) -> u64 {
+    let counted = counts.iter().filter(|(known, _)| ticket.is_none_or(|ticket| *known == ticket));
+    counted.map(|&(_, count)| u64::from(count)).sum()
 }
 
 /// Bounds that a line breaks, as a sentence.
@@ -154,10 +210,12 @@ pub fn violations_in_words(violated: &[ViolatedConstraint]) -> String {
     format!("the merchant sells other numbers of tickets: {}", listed(bounds).join(", "))
 }
 
-fn broken(bounds: CountBounds, count: u64) -> Option<Bound> {
-    let too_few = bounds.min.filter(|&min| count < u64::from(min)).map(Bound::Min);
-    let too_many = bounds.max.filter(|&max| count > u64::from(max)).map(Bound::Max);
-    too_few.or(too_many)
+/// Those of the bounds that a count breaks.
+fn broken(bounds: CountBounds, count: u64) -> CountBounds {
+    CountBounds {
+        min: bounds.min.filter(|&min| count < u64::from(min)),
+        max: bounds.max.filter(|&max| count > u64::from(max)),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{
     catalog::{
         BookingWindow, Catalog, ChildRule, Fee, FeedFees, LocalizedText, Merchant, MerchantIx, Prepayment,
-        Service, ServiceIx, TicketIx, TicketRules, TicketType,
+        RuleScope, Service, ServiceIx, TicketIx, TicketRules, TicketType,
     },
     fulfillability::{Assessment, Inquiry, Purpose, assess, slot_keys},
     money::{Currency, Money, TaxRate},
@@ -131,8 +131,12 @@ fn museum(merchant: MerchantIx) -> Service {
     museum.tickets[0].fees = vec![fee("booking", cents(100)), fee("tax", cents(50))];
     museum.tickets[2].fees = vec![fee("booking", cents(25))];
     museum.per_order_fees = vec![fee("delivery", cents(200))];
-    museum.rules.children =
-        vec![ChildRule { children: vec![CHILD], adults: vec![ADULT, SENIOR], per_adult: None }];
+    museum.rules.children = vec![ChildRule {
+        children: vec![CHILD],
+        adults: vec![ADULT, SENIOR],
+        per_adult: None,
+        scope: RuleScope::Line,
+    }];
     museum
 }
 

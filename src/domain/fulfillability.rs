@@ -11,7 +11,7 @@
 use super::{
     availability::{self, window_fault},
     catalog::{Catalog, MerchantIx, Service, ServiceIx, ServiceRule, TicketType},
-    constraints::{self, TicketCounts, ViolatedConstraint},
+    constraints::{self, Party, TicketCounts, ViolatedConstraint},
     fees::{FeeTable, SoldLine},
     intake,
     money::{Currency, Money, MoneyError},
@@ -136,12 +136,17 @@ pub fn slot_keys(catalog: &Catalog, merchant: MerchantIx, items: &[LineItem]) ->
 #[must_use]
 pub fn assess(inquiry: &Inquiry<'_>) -> Assessment {
     debug_assert_eq!(inquiry.items.len(), inquiry.slots.len(), "every item has its place among the slots");
-    let examined: Vec<Examined<'_>> = inquiry
+    let mut examined: Vec<Examined<'_>> = inquiry
         .items
         .iter()
         .zip(inquiry.slots)
         .map(|(line, slot)| Examined::new(inquiry, line, *slot))
         .collect();
+    for at in 0..examined.len() {
+        if let Some(stop) = examined[at].check_tickets(&examined) {
+            examined[at].stop = Some(stop);
+        }
+    }
     let demand = Demand::of(&examined);
     let items: Vec<ItemFulfillability> = examined.iter().map(|item| item.verdict(inquiry, &demand)).collect();
     match sum_up(inquiry, &examined, &items) {
@@ -338,7 +343,7 @@ impl<'a> Examined<'a> {
         }
         self.tickets = constraints::read_tickets(service, self.slot, &self.line.tickets)
             .map_err(|faults| (ItemResult::UnfulfillableTicketCombination, faults.join("; ")))?;
-        self.check_tickets(service)
+        Ok(())
     }
 
     fn is_appointment(&self) -> bool {
@@ -404,22 +409,38 @@ impl<'a> Examined<'a> {
         if self.is_appointment() { 1 } else { counts.fold(0, u32::saturating_add) }
     }
 
-    fn check_tickets(&self, service: &Service) -> Result<(), Stop> {
-        let faults = constraints::combination_faults(service, &self.tickets);
+    /// The first rule on tickets that the line breaks, by itself or together with the other lines of its
+    /// slot. Those count if their tickets can be read, whatever else may be wrong with them, so that the
+    /// order of items changes nothing.
+    fn check_tickets(&self, all: &[Self]) -> Option<Stop> {
+        let service = self.service.filter(|_| !self.tickets.is_empty())?;
+        if self.key.is_none() || !service.rules.look_at_slots() {
+            return self.check_party(service, Party::alone(&self.tickets));
+        }
+        let mut slot = TicketCounts::new();
+        for (ticket, count) in
+            all.iter().filter(|other| other.key == self.key).flat_map(|other| &other.tickets)
+        {
+            constraints::add(&mut slot, *ticket, *count);
+        }
+        self.check_party(service, Party { line: &self.tickets, slot: &slot })
+    }
+
+    fn check_party(&self, service: &Service, party: Party<'_>) -> Option<Stop> {
+        let faults = constraints::combination_faults(service, party);
         if !faults.is_empty() {
-            return Err((ItemResult::UnfulfillableTicketCombination, faults.join("; ")));
+            return Some((ItemResult::UnfulfillableTicketCombination, faults.join("; ")));
         }
-        if let Some(reason) = constraints::child_fault(service, &self.tickets) {
-            return Err((ItemResult::ChildTicketsWithoutAdult, reason));
+        if let Some(reason) = constraints::child_fault(service, party) {
+            return Some((ItemResult::ChildTicketsWithoutAdult, reason));
         }
-        let tag = self.slot.and_then(|slot| slot.terms().tag);
-        let limits = service.rules.limits_for(self.line.start_sec, tag);
-        let violated = constraints::violated_limits(service, &limits, &self.tickets);
+        let tags = self.slot.map_or(&[][..], |slot| &slot.terms().tags);
+        let violated = constraints::violated_limits(service, self.line.start_sec, tags, party);
         if violated.is_empty() {
-            return Ok(());
+            return None;
         }
         let reason = constraints::violations_in_words(&violated);
-        Err((ItemResult::TicketConstraintViolated(violated), reason))
+        Some((ItemResult::TicketConstraintViolated(violated), reason))
     }
 
     fn check_appointment(&self, service: &Service) -> Result<(), Stop> {
@@ -442,7 +463,7 @@ impl<'a> Examined<'a> {
             let reason = "the service has no slot of that start and duration".to_owned();
             return Err((unavailable(reason), None));
         };
-        if let Some(fault) = window_fault(service, key, &slot.terms(), inquiry.viewer.now) {
+        if let Some(fault) = window_fault(service, key, slot.terms(), inquiry.viewer.now) {
             return Err((unavailable(fault.to_string()), Some(0)));
         }
         match demand.overdrawn(service, key, slot, &self.claimed(), inquiry.viewer) {

@@ -69,7 +69,7 @@ impl AnswerKind {
             Self::AnyOf(choices) if !offered(choices) => {
                 Some(format!("question {id:?} takes offered choices only"))
             }
-            Self::Text | Self::Boolean | Self::OneOf(_) | Self::AnyOf(_) => None,
+            Self::Text | Self::AnyText | Self::Boolean | Self::OneOf(_) | Self::AnyOf(_) => None,
         }
     }
 }

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::{
     catalog::{Service, ServiceIx},
     order::EpochSeconds,
-    slot::{Opening, Pool, Slot, SlotKey, SlotTerms, Viewer},
+    slot::{Opening, PartySpots, Pool, Slot, SlotKey, SlotTerms, Viewer},
 };
 
 mod singles;
@@ -153,14 +153,18 @@ impl Openings {
 pub fn untouched(openings: &[impl Borrow<Opening>]) -> Slot {
     let mut slot = Slot::default();
     for opening in openings {
-        slot.open(opening.borrow().pool, &SlotTerms::default());
+        let opening: &Opening = opening.borrow();
+        let Opening { pool, terms, .. } = opening;
+        let parties = terms.as_ref().map_or_else(Vec::new, |terms| terms.parties.clone());
+        slot.open(*pool, &SlotTerms { parties, ..SlotTerms::default() });
     }
     slot
 }
 
 /// What of a slot can be sold, dealt out to the openings that it is made of. Openings for the same
 /// ticket types share what is left, and the first ones get theirs first: nothing says from which of
-/// them something was sold.
+/// them something was sold. Openings that are the same stock for different parties have one share, of
+/// which each has what its own allotment allows.
 #[must_use]
 pub fn deal(
     slot: &Slot,
@@ -175,7 +179,27 @@ pub fn deal(
         *left -= share;
         Some(share)
     };
-    openings.iter().map(|opening| share(opening.borrow().pool).unwrap_or(0)).collect()
+    let mut shares: SmallVec<[u32; 2]> = SmallVec::with_capacity(openings.len());
+    let mut stocks: SmallVec<[(PartySpots, u32); 2]> = SmallVec::new();
+    for opening in openings {
+        let opening: &Opening = opening.borrow();
+        let pool = opening.pool;
+        let Some(party) = opening.party() else {
+            shares.push(share(pool).unwrap_or(0));
+            continue;
+        };
+        let known = stocks.iter().find(|(known, _)| known.is_same_stock(&party)).map(|(_, share)| *share);
+        let stock = known.unwrap_or_else(|| {
+            let parties = openings.iter().filter_map(|other| other.borrow().party());
+            let same = parties.filter(|other| other.is_same_stock(&party));
+            let allotment = same.map(|other| other.spots).max().unwrap_or(0);
+            let stock = share(Pool { allotment, ..pool }).unwrap_or(0);
+            stocks.push((party, stock));
+            stock
+        });
+        shares.push(stock.min(pool.allotment));
+    }
+    shares
 }
 
 #[cfg(test)]

@@ -101,6 +101,12 @@ impl Opening {
             })
     }
 
+    /// For which party its spots are, where the feed tells parties of the service apart.
+    #[must_use]
+    pub fn party(&self) -> Option<PartySpots> {
+        self.terms.as_ref()?.parties.first().copied()
+    }
+
     /// The occurrence that starts at `start_sec`: its key and its terms.
     #[must_use]
     pub fn occurrence(&self, start_sec: EpochSeconds) -> (SlotKey, SlotTerms) {
@@ -110,17 +116,48 @@ impl Opening {
     }
 }
 
+/// Whom or what an opening is of, such as a chair of a salon: openings of different ones add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct ResourceIx(pub u32);
+
+/// Spots for parties of one size. Spots of one resource for the same ticket types and different sizes
+/// of parties are the same spots: a table for four is not another one than for two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PartySpots {
+    /// Who draws on them.
+    pub tickets: PoolTickets,
+    /// Whose they are.
+    pub resource: ResourceIx,
+    /// How many people; 0 for any number.
+    pub party_size: u32,
+    /// How many there are.
+    pub spots: u32,
+}
+
+impl PartySpots {
+    /// Whether these are spots of one stock.
+    pub(super) fn is_same_stock(&self, other: &Self) -> bool {
+        (self.tickets, self.resource) == (other.tickets, other.resource)
+    }
+}
+
 /// Terms of one slot that differ from its service's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct SlotTerms {
     /// Not bookable before this second.
     pub first_bookable_sec: Option<EpochSeconds>,
     /// Not bookable after this second. Heeded only where it lies before the start: a slot that can
     /// be booked later than that is a matter of the service's booking window.
     pub last_bookable_sec: Option<EpochSeconds>,
-    /// The tag by which rules speak of this slot.
-    pub tag: Option<TagIx>,
+    /// The tags by which rules speak of this slot: in order, each once.
+    pub tags: Vec<TagIx>,
+    /// For which parties the spots are, where the feed tells parties of the service apart.
+    pub parties: Vec<PartySpots>,
 }
+
+/// The terms of most slots.
+static PLAIN: SlotTerms =
+    SlotTerms { first_bookable_sec: None, last_bookable_sec: None, tags: Vec::new(), parties: Vec::new() };
 
 impl SlotTerms {
     /// Whether nothing differs.
@@ -145,13 +182,27 @@ impl SlotTerms {
         Self {
             first_bookable_sec: self.first_bookable_sec.map(&to),
             last_bookable_sec: self.last_bookable_sec.map(&to),
-            tag: self.tag,
+            tags: self.tags.clone(),
+            parties: self.parties.clone(),
         }
     }
 
-    /// Joins the terms of two openings of one slot; the stricter bound wins.
+    /// By how much an opening of these terms raises the stock of its ticket types. Where parties are told
+    /// apart, the largest opening of a stock counts.
+    fn more_spots(&self, pool: Pool, opening: &Self) -> u32 {
+        let [party] = opening.parties[..] else { return pool.allotment };
+        let same = self.parties.iter().filter(|known| known.is_same_stock(&party));
+        pool.allotment.saturating_sub(same.map(|known| known.spots).max().unwrap_or(0))
+    }
+
+    /// Joins the terms of two openings of one slot; the stricter bound wins, and all tags and parties
+    /// are the slot's.
     #[must_use]
-    fn joined_with(&self, other: &Self) -> Self {
+    fn joined_with(mut self, other: &Self) -> Self {
+        self.tags.extend(&other.tags);
+        self.tags.sort_unstable();
+        self.tags.dedup();
+        self.parties.extend(&other.parties);
         let stricter = |a: Option<i64>, b: Option<i64>, pick: fn(i64, i64) -> i64| match (a, b) {
             (Some(a), Some(b)) => Some(pick(a, b)),
             (one, other) => one.or(other),
@@ -159,13 +210,13 @@ impl SlotTerms {
         Self {
             first_bookable_sec: stricter(self.first_bookable_sec, other.first_bookable_sec, i64::max),
             last_bookable_sec: stricter(self.last_bookable_sec, other.last_bookable_sec, i64::min),
-            tag: self.tag.or(other.tag),
+            ..self
         }
     }
 }
 
 /// Which ticket types draw on a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PoolTickets {
     /// All of them, and lines without tickets.
     All,
@@ -255,14 +306,15 @@ struct Offer {
 }
 
 impl Offer {
-    /// Pools for the same ticket types add up (two chairs of a salon); pools for different ones
-    /// stand side by side.
+    /// Pools for the same ticket types add up (two chairs of a salon), unless they are the same stock for
+    /// different parties; pools for different ones stand side by side.
     fn add(&mut self, pool: Pool, terms: &SlotTerms) {
+        let known = self.terms.take().map(|known| *known).unwrap_or_default();
+        let pool = Pool { allotment: known.more_spots(pool, terms), ..pool };
         match self.pools.as_mut_slice().iter_mut().find(|known| known.tickets == pool.tickets) {
             Some(known) => known.allotment = known.allotment.saturating_add(pool.allotment),
             None => self.pools.push(pool),
         }
-        let known = self.terms.take().map(|known| *known).unwrap_or_default();
         self.terms = known.joined_with(terms).boxed();
     }
 }
@@ -302,7 +354,7 @@ pub struct Slot {
 impl Slot {
     /// Adds an opening's spots to those that are open.
     pub fn open(&mut self, pool: Pool, terms: &SlotTerms) {
-        let mut offer = Offer { pools: std::mem::take(&mut self.pools), terms: self.terms().boxed() };
+        let mut offer = Offer { pools: std::mem::take(&mut self.pools), terms: self.terms().clone().boxed() };
         offer.add(pool, terms);
         self.show(offer);
     }
@@ -359,9 +411,8 @@ impl Slot {
 
     /// Terms that differ from the service's.
     #[must_use]
-    pub fn terms(&self) -> SlotTerms {
-        let terms = self.rarities.as_ref().and_then(|rarities| rarities.terms.as_deref());
-        terms.copied().unwrap_or_default()
+    pub fn terms(&self) -> &SlotTerms {
+        self.rarities.as_ref().and_then(|rarities| rarities.terms.as_deref()).unwrap_or(&PLAIN)
     }
 
     /// Whether tickets of that type (or appointments) are sold in this slot at all.

@@ -183,6 +183,35 @@ impl<'a> Place<'a> {
         Place { step: Step::Offset(text, offset), ..*self }
     }
 
+    /// The name of the file.
+    pub(crate) fn file_name(&self) -> &'a str {
+        self.file
+    }
+
+    /// The places in lists on the way from here to the top of the file.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = usize> {
+        let mut at = Some(*self);
+        std::iter::from_fn(move || {
+            while let Some(place) = at {
+                let (parent, index) = match place.step {
+                    Step::Index(parent, index) => (Some(*parent), Some(index)),
+                    Step::Key(parent, _) => (Some(*parent), None),
+                    Step::Top | Step::LineAndColumn(..) | Step::Offset(..) => (None, None),
+                };
+                at = parent;
+                if index.is_some() {
+                    return index;
+                }
+            }
+            None
+        })
+    }
+
+    /// How many mistakes have been found in the file so far.
+    pub(crate) fn found_so_far(&self) -> usize {
+        self.report.found_in.borrow().get(self.file).copied().unwrap_or_default()
+    }
+
     /// Reports a mistake at this place.
     pub(crate) fn mistake(&self, text: impl Into<String>) {
         self.report.add(self.file, || self.mistake_of(text));

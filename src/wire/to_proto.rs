@@ -74,7 +74,7 @@ pub fn availability_response(asked: SlotLookup, spots_open: u32) -> v3::CheckAva
 }
 
 fn slot_time_availability(seen: SeenSlot) -> v3::SlotTimeAvailability {
-    let available = seen.is_available();
+    let available = seen.is_available;
     v3::SlotTimeAvailability { slot_time: Some(slot_time(seen.asked)), available }
 }
 

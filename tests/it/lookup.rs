@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice::wire::proto::v3::{CheckAvailabilityRequest, ResourceIds, Slot, SlotTime};
+use serde_json::json;
 use tonic::Code;
 
 use crate::{
@@ -303,4 +304,40 @@ async fn the_limit_of_slots_is_a_setting() {
     let refusal = server.look_up("museum", [museum_entry(), museum_entry(), museum_entry()]).await;
     let refusal = refusal.unwrap_err();
     assert!(refusal.message().contains("slot_time has 3 slots; at most 2 are taken"), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn parties_that_are_listed_share_their_tables_and_others_find_none() {
+    let listed = |size: i32| {
+        json!({"merchant_id": "salon", "service_id": "haircut", "start_sec": tomorrow_at(7, 0), "duration_sec": 3600,
+               "spots_open": 3, "resources": {"party_size": size}})
+    };
+    let folder = edited_catalog(&[]);
+    let file = folder.path().join("availability.json");
+    let mut feed: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let entries = feed["service_availability"][0]["availability"].as_array_mut().unwrap();
+    entries.extend([1, 2, 4].map(listed));
+    std::fs::write(&file, feed.to_string()).unwrap();
+    let server = Setup { catalog: folder.path().into(), ..Setup::default() }.start().await;
+    let asked = |party_size| SlotTime {
+        service_id: "haircut".into(),
+        start_sec: tomorrow_at(7, 0),
+        duration_sec: 3600,
+        resource_ids: Some(ResourceIds { party_size, ..ResourceIds::default() }),
+        ..SlotTime::default()
+    };
+    let sizes = [0, 1, 2, 3, 4, 5];
+    let available = server.look_up("salon", sizes.map(asked)).await.unwrap();
+    assert_eq!(available, [true, true, true, false, true, false]);
+    for (party_size, expected) in [(0, 3), (2, 3), (3, 0), (4, 3)] {
+        let slot = Slot {
+            merchant_id: "salon".into(),
+            service_id: "haircut".into(),
+            start_sec: tomorrow_at(7, 0),
+            duration_sec: 3600,
+            resources: Some(ResourceIds { party_size, ..ResourceIds::default() }),
+            ..Slot::default()
+        };
+        assert_eq!(server.count_available(slot).await.unwrap(), expected, "{party_size}");
+    }
 }

@@ -22,6 +22,7 @@ mod feeds;
 mod holds;
 mod list;
 mod lookup;
+mod one_slot;
 mod payment;
 mod reload;
 

@@ -404,8 +404,7 @@ impl Town {
             let resource_ids = Some(ResourceIds { party_size, ..ResourceIds::default() });
             SlotTime { service_id, start_sec, duration_sec, resource_ids, ..SlotTime::default() }
         });
-        let is_enough =
-            |&(at, party): &(usize, i32)| self.house.spots_open(&all[at], "") >= i64::from(party.max(1));
+        let is_enough = |&(at, party): &(usize, i32)| self.house.has_place(&all[at], party.into());
         let expected: Vec<bool> = slots.iter().map(is_enough).collect();
         if expected.contains(&true) {
             self.note("available");

@@ -122,7 +122,7 @@ prop_compose! {
         tag in option::of(prop::sample::select(&["late", "early", "odd"][..])),
         repeats in option::of((1..4_i64, 0..9_i64, option::of(0..6_i64))),
         window in option::of((-2..5_i64, 0..6_i64)),
-        staff in option::of(0..3_u8),
+        unheard_of in any::<bool>(),
     ) -> Value {
         let at = |hours: i64| NOW - HOUR + hours * HOUR;
         let mut entry = json!({
@@ -148,10 +148,25 @@ prop_compose! {
                 "last_online_cancellable_sec": at(first),
             });
         }
-        if let Some(staff) = staff {
-            entry["resources"] = json!({"staff_id": staff.to_string(), "unheard_of": [1.5, "ü"]});
+        if unheard_of {
+            entry["resources"] = json!({"unheard_of": [1.5, "ü"]});
         }
         entry
+    }
+}
+
+prop_compose! {
+    /// Entries that are of other resources, or of other parties, wherever they meet.
+    fn any_entries()(mut entries in vec(any_entry(), 0..8), parties in any::<bool>()) -> Vec<Value> {
+        for (at, entry) in entries.iter_mut().enumerate() {
+            if parties {
+                entry["resources"]["staff_id"] = json!((at / 2).to_string());
+                entry["resources"]["party_size"] = json!(at % 2);
+            } else {
+                entry["resources"]["staff_id"] = json!(at.to_string());
+            }
+        }
+        entries
     }
 }
 
@@ -194,7 +209,7 @@ proptest! {
 
     #[test]
     fn an_export_gives_the_answers_that_its_server_gave(
-        entries in vec(any_entry(), 0..8),
+        entries in any_entries(),
         taken in vec((0..40_usize, option::of(0..3_usize), 1..4_u32, any::<bool>()), 0..8),
     ) {
         let dir = tempfile::tempdir().unwrap();

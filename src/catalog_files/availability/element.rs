@@ -33,7 +33,7 @@ pub(in crate::catalog_files) fn write(
         duration_sec: Field::Given(duration_sec.into()),
         spots_open: Field::Given(spots_open.into()),
         ticket_type_id: ticket_type_ids(catalog, service, opening.pool.tickets).into(),
-        scheduling_rule_overrides: overrides(terms, cancellable).into(),
+        scheduling_rule_overrides: overrides(&terms, cancellable).into(),
         ..AvailabilityEntry::default()
     });
     join(&slot, &particulars.members)
@@ -57,8 +57,8 @@ fn ticket_type_ids(
     Some(tickets.map(|ticket| Field::Given(service.ticket(*ticket).id.clone())).collect())
 }
 
-fn overrides(terms: SlotTerms, cancellable: Option<EpochSeconds>) -> Option<Overrides> {
-    let SlotTerms { first_bookable_sec, last_bookable_sec, tag: _ } = terms;
+fn overrides(terms: &SlotTerms, cancellable: Option<EpochSeconds>) -> Option<Overrides> {
+    let SlotTerms { first_bookable_sec, last_bookable_sec, tags: _, parties: _ } = *terms;
     first_bookable_sec.or(last_bookable_sec).or(cancellable)?;
     Some(Overrides {
         first_bookable_sec: first_bookable_sec.into(),

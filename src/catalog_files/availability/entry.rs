@@ -14,11 +14,23 @@ message! {
         spots_total: i64,
         spots_open: i64,
         availability_tag: String,
+        resources: ResourcesEntry,
         ticket_type_id: Vec<Field<String>>,
         recurrence: RecurrenceEntry,
         schedule_exception: Vec<Field<ScheduleException>>,
         scheduling_rule_overrides: Overrides,
         confirmation_mode: ConfirmationMode,
+    }
+}
+
+message! {
+    /// Whom and what an entry is of.
+    written ResourcesEntry {
+        staff_id: String,
+        staff_name: String,
+        room_id: String,
+        room_name: String,
+        party_size: i64,
     }
 }
 
@@ -54,10 +66,17 @@ message! {
     }
 }
 
-/// Whether a booking stands at once, by its name. An order always does, so that the mode changes
-/// nothing.
+/// Whether a booking stands at once. An order always does, so that the mode changes nothing.
 #[derive(Debug, Serialize)]
-pub(in crate::catalog_files) struct ConfirmationMode(&'static str);
+#[serde(untagged)]
+pub(in crate::catalog_files) enum ConfirmationMode {
+    /// One of those that there are.
+    Known(&'static str),
+    /// One of a later edition of the feeds, as it was written.
+    Name(String),
+    /// The same by its number.
+    Number(i64),
+}
 
 /// The modes in the order of their numbers.
 const CONFIRMATION_MODES: [&str; 3] =
@@ -66,7 +85,12 @@ const CONFIRMATION_MODES: [&str; 3] =
 impl ConfirmationMode {
     /// Whether the merchant is to be asked first.
     pub(super) fn is_asynchronous(&self) -> bool {
-        self.0 == CONFIRMATION_MODES[2]
+        matches!(self, Self::Known(name) if *name == CONFIRMATION_MODES[2])
+    }
+
+    /// Whether it is one that this server does not know.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Name(_) | Self::Number(_))
     }
 }
 
@@ -74,10 +98,12 @@ impl Shape for ConfirmationMode {
     const EXPECTED: &'static str = "CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS";
 
     fn from_text(text: &str) -> Option<Self> {
-        CONFIRMATION_MODES.into_iter().find(|name| *name == text).map(Self)
+        let known = CONFIRMATION_MODES.into_iter().find(|name| *name == text);
+        Some(known.map_or_else(|| Self::Name(text.to_owned()), Self::Known))
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
-        CONFIRMATION_MODES.get(usize::try_from(integer).ok()?).copied().map(Self)
+        let known = usize::try_from(integer).ok().and_then(|at| CONFIRMATION_MODES.get(at));
+        known.map(|name| Self::Known(name)).or_else(|| Some(Self::Number(i64::try_from(integer).ok()?)))
     }
 }

@@ -62,7 +62,7 @@ fn has_no_slot(all: &Opening, except: &[(EpochSeconds, EpochSeconds)]) -> bool {
 
 fn warn_of_terms(service: &Service, opening: &Opening, terms: &SlotTerms, at: &Place<'_>) {
     let start_sec = opening.first.start_sec;
-    let SlotTerms { first_bookable_sec, last_bookable_sec, tag: _ } = *terms;
+    let SlotTerms { first_bookable_sec, last_bookable_sec, tags: _, parties: _ } = *terms;
     let at = at.key("scheduling_rule_overrides");
     if let Some(last) = last_bookable_sec.filter(|last| *last > start_sec) {
         let text = format!("is {last}, after the start at {start_sec}, and is not heeded");

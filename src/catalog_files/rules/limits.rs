@@ -2,43 +2,67 @@
 
 use crate::{
     catalog_files::mistakes::Place,
-    domain::catalog::{CountBounds, SlotLimits, TagIx, TicketIx, TicketLimits, TicketRules},
+    domain::catalog::{CountBounds, RuleScope, SlotLimits, TagIx, TicketIx, TicketLimits},
 };
 
-use super::{names::TicketNames, toml::Table};
+use super::{
+    names::{self, TicketNames},
+    toml::Table,
+};
+
+mod contradictions;
 
 /// Keys of the limits for all slots.
-pub(super) const KEYS: &[&str] = &["min", "max", "ticket"];
+const KEYS: &[&str] = &["scope", "min", "max", "ticket"];
 
 /// Keys of the limits for some slots.
-pub(super) const SLOT_KEYS: &[&str] = &["availability_tag", "from_sec", "until_sec", "min", "max", "ticket"];
+const SLOT_KEYS: &[&str] = &["availability_tag", "from_sec", "until_sec", "scope", "min", "max", "ticket"];
 
-/// Bounds of a line and of single ticket types, wherever they are written.
-pub(super) fn read(table: &Table<'_>, names: TicketNames<'_>) -> TicketLimits {
-    let tickets = table.get("ticket").and_then(|entry| entry.members()).unwrap_or_default();
-    let tickets: Vec<(TicketIx, CountBounds)> = tickets
-        .into_iter()
-        .filter_map(|(id, entry)| {
-            let ticket = names.ticket(id, &entry.at);
-            let bounds = bounds(&entry.table(&["min", "max"])?);
-            Some((ticket?, bounds))
-        })
-        .collect();
-    TicketLimits { line: bounds(table), tickets }
+/// Limits, and where in the file each of their bounds stands.
+struct Stated<'t> {
+    limits: SlotLimits,
+    bounds: Vec<Bound<'t>>,
 }
 
-fn bounds(table: &Table<'_>) -> CountBounds {
-    let count = |key| table.get(key).and_then(|entry| entry.integer(0..=i32::MAX));
-    let count = |key| count(key).map(i32::unsigned_abs);
-    CountBounds { min: count("min"), max: count("max") }
+/// A bound and where it stands.
+struct Bound<'t> {
+    at: Place<'t>,
+    side: Side,
+    scope: RuleScope,
+    /// The ticket type that is counted; `None` for all tickets together.
+    ticket: Option<TicketIx>,
+    count: u32,
 }
 
-/// Bounds for some slots. The tag's index is asked of `tag`.
-pub(super) fn read_for_slots(
-    table: &Table<'_>,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Min,
+    Max,
+}
+
+/// The limits of a service: for all slots, and for some. A tag's index is asked of `tag`. Limits that
+/// nobody can keep are reported.
+pub(super) fn read(
+    service: &Table<'_>,
     names: TicketNames<'_>,
     tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
-) -> SlotLimits {
+) -> (TicketLimits, Vec<SlotLimits>) {
+    let general = service.get("limits").and_then(|entry| entry.table(KEYS));
+    let general = general.map(|table| read_bounds(&table, names, &SlotLimits::default()));
+    let slots = service.tables("slot_limits", SLOT_KEYS);
+    let slots: Vec<Stated<'_>> = slots.iter().map(|table| read_for_slots(table, names, tag)).collect();
+    if let Some(service) = names.service {
+        contradictions::report(service, general.as_ref(), &slots);
+    }
+    let general = general.map(|stated| stated.limits.limits).unwrap_or_default();
+    (general, slots.into_iter().map(|stated| stated.limits).collect())
+}
+
+fn read_for_slots<'t>(
+    table: &Table<'t>,
+    names: TicketNames<'_>,
+    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
+) -> Stated<'t> {
     let second = |key| table.get(key).and_then(|entry| entry.integer(0..=i64::MAX));
     let (from_sec, until_sec) = (second("from_sec"), second("until_sec"));
     if let (Some(from), Some(until)) = (from_sec, until_sec)
@@ -46,39 +70,44 @@ pub(super) fn read_for_slots(
     {
         table.at.mistake(format!("from_sec is {from} and until_sec {until}; expected it to end later"));
     }
-    let limits = read(table, names);
     if ["min", "max", "ticket"].iter().all(|key| table.get(key).is_none()) {
         table.at.mistake("sets no limit; expected `min`, `max` or a table `ticket`");
     }
     let tag = table.get("availability_tag").and_then(|entry| tag(entry.text()?, &entry.at));
-    SlotLimits { tag, from_sec, until_sec, limits }
+    read_bounds(table, names, &SlotLimits { tag, from_sec, until_sec, ..SlotLimits::default() })
 }
 
-/// Why no line can keep these limits, one sentence each.
-pub(super) fn contradictions(limits: &TicketLimits, names: TicketNames<'_>) -> Vec<String> {
-    let mut found: Vec<String> = crossed(limits.line, "a line").into_iter().collect();
-    for &(ticket, bounds) in &limits.tickets {
-        let Some(service) = names.service else { continue };
-        let whose = format!("ticket type {:?}", service.ticket(ticket).id);
-        found.extend(crossed(bounds, &whose));
-        if let (Some(min), Some(max)) = (bounds.min, limits.line.max)
-            && min > max
-        {
-            found.push(format!("{whose} has a min of {min}, but the whole line a max of {max}"));
+/// Bounds of all tickets together and of single ticket types, wherever they are written.
+fn read_bounds<'t>(table: &Table<'t>, names: TicketNames<'_>, of: &SlotLimits) -> Stated<'t> {
+    let scope = names::scope(table);
+    let mut bounds = Vec::new();
+    let line = read_pair(table, scope, None, &mut bounds);
+    let mut tickets: Vec<(TicketIx, CountBounds)> = Vec::new();
+    for (id, entry) in table.get("ticket").and_then(|entry| entry.members()).unwrap_or_default() {
+        let ticket = names.ticket(id, &entry.at);
+        let Some(table) = entry.table(&["min", "max"]) else { continue };
+        if let Some(ticket) = ticket {
+            tickets.push((ticket, read_pair(&table, scope, Some(ticket), &mut bounds)));
+        } else {
+            read_pair(&table, scope, None, &mut Vec::new());
         }
     }
-    found
+    let limits = TicketLimits { scope, line, tickets };
+    let SlotLimits { tag, from_sec, until_sec, limits: _ } = *of;
+    Stated { limits: SlotLimits { tag, from_sec, until_sec, limits }, bounds }
 }
 
-fn crossed(CountBounds { min, max }: CountBounds, whose: &str) -> Option<String> {
-    let (min, max) = (min?, max?);
-    (min > max).then(|| format!("{whose} has a min of {min} and a max of {max}"))
-}
-
-/// The limits of some slots together with the general ones, as they are in force there.
-pub(super) fn in_force(general: &TicketLimits, slots: &SlotLimits) -> TicketLimits {
-    let everywhere = SlotLimits { limits: slots.limits.clone(), ..SlotLimits::default() };
-    let rules =
-        TicketRules { limits: general.clone(), slot_limits: vec![everywhere], ..TicketRules::default() };
-    rules.limits_for(0, None)
+fn read_pair<'t>(
+    table: &Table<'t>,
+    scope: RuleScope,
+    ticket: Option<TicketIx>,
+    bounds: &mut Vec<Bound<'t>>,
+) -> CountBounds {
+    let mut count = |key, side| {
+        let entry = table.get(key)?;
+        let count = entry.integer(0..=i32::MAX)?.unsigned_abs();
+        bounds.push(Bound { at: entry.at, side, scope, ticket, count });
+        Some(count)
+    };
+    CountBounds { min: count("min", Side::Min), max: count("max", Side::Max) }
 }

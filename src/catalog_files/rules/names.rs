@@ -1,8 +1,11 @@
 //! Ids in the rules of a service or merchant.
 
 use crate::{
-    catalog_files::{draft::cause_of_ticket, mistakes::Place},
-    domain::catalog::{Service, TicketIx},
+    catalog_files::{
+        draft::cause_of_ticket,
+        mistakes::{Place, quoted},
+    },
+    domain::catalog::{RuleScope, Service, TicketIx},
 };
 
 use super::toml::{Entry, Table};
@@ -36,6 +39,19 @@ impl TicketNames<'_> {
         let ids = ids(table, key, at_least)?.into_iter();
         let tickets: Vec<_> = ids.map(|(id, entry)| self.ticket(id, &entry.at)).collect();
         tickets.into_iter().collect()
+    }
+}
+
+/// Which tickets a rule looks at together: those of a line, unless it says otherwise.
+pub(super) fn scope(rule: &Table<'_>) -> RuleScope {
+    let Some(entry) = rule.get("scope") else { return RuleScope::Line };
+    match entry.text() {
+        Some("line") | None => RuleScope::Line,
+        Some("slot") => RuleScope::Slot,
+        Some(other) => {
+            entry.at.mistake(format!("expected \"line\" or \"slot\", found {}", quoted(other)));
+            RuleScope::Line
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use crate::{
     },
     domain::{
         catalog::{
-            ChildRule, Deal, Fee, RequiredTicket, ServiceIx, TagIx, TicketIx, TicketLimits, TicketRules,
+            ChildRule, Deal, Fee, ForbiddenTickets, RequiredTicket, RuleScope, ServiceIx, TagIx, TicketIx,
+            TicketRules,
         },
         money::Currency,
     },
@@ -85,22 +86,15 @@ fn read_ticket_rules(
     names: TicketNames<'_>,
     tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
 ) -> TicketRules {
-    let limits = read_limits(table, names);
-    let contradictions = limits::contradictions(&limits, names);
-    let slot_limits = table.tables("slot_limits", limits::SLOT_KEYS);
-    let slot_limits = slot_limits.iter().map(|table| {
-        let slots = limits::read_for_slots(table, names, &mut *tag);
-        let found = limits::contradictions(&limits::in_force(&limits, &slots), names);
-        let new = found.into_iter().filter(|text| !contradictions.contains(text));
-        new.for_each(|text| table.at.mistake(text));
-        slots
+    let (limits, slot_limits) = limits::read(table, names, tag);
+    let children = table.tables("child", &["tickets", "adults", "per_adult", "scope"]);
+    let forbidden = table.tables("forbid_tickets", &["tickets", "scope"]);
+    let forbidden = forbidden.iter().filter_map(|rule| {
+        let (tickets, scope) = (names.tickets(rule, "tickets", 2), names::scope(rule));
+        Some(ForbiddenTickets { tickets: tickets?, scope })
     });
-    let slot_limits = slot_limits.collect();
-    let children = table.tables("child", &["tickets", "adults", "per_adult"]);
-    let forbidden = table.tables("forbid_tickets", &["tickets"]);
-    let forbidden = forbidden.iter().filter_map(|rule| names.tickets(rule, "tickets", 2));
-    let forbidden: Vec<Vec<TicketIx>> = forbidden.collect();
-    let required = table.tables("require_ticket", &["ticket", "any_of"]);
+    let forbidden: Vec<ForbiddenTickets> = forbidden.collect();
+    let required = table.tables("require_ticket", &["ticket", "any_of", "scope"]);
     TicketRules {
         limits,
         slot_limits,
@@ -110,36 +104,31 @@ fn read_ticket_rules(
     }
 }
 
-fn read_limits(table: &Table<'_>, names: TicketNames<'_>) -> TicketLimits {
-    let table = table.get("limits").and_then(|entry| entry.table(limits::KEYS));
-    let Some(table) = table else { return TicketLimits::default() };
-    let limits = limits::read(&table, names);
-    for text in limits::contradictions(&limits, names) {
-        table.at.mistake(text);
-    }
-    limits
-}
-
 fn read_child(rule: &Table<'_>, names: TicketNames<'_>) -> Option<ChildRule> {
     let children = names.tickets(rule, "tickets", 1);
     let adults = names.tickets(rule, "adults", 1);
     let per_adult = rule.get("per_adult").and_then(|entry| entry.integer(1..=u32::MAX));
+    let scope = names::scope(rule);
     let (children, adults) = (children?, adults?);
     names::report_shared(&children, &adults, &rule.at);
-    Some(ChildRule { children, adults, per_adult })
+    Some(ChildRule { children, adults, per_adult, scope })
 }
 
 fn read_required(
     rule: &Table<'_>,
     names: TicketNames<'_>,
-    forbidden: &[Vec<TicketIx>],
+    forbidden: &[ForbiddenTickets],
 ) -> Option<RequiredTicket> {
     let ticket = rule.required("ticket").and_then(|entry| names.ticket(entry.text()?, &entry.at));
     let any_of = names.tickets(rule, "any_of", 1);
+    let scope = names::scope(rule);
     let (ticket, any_of) = (ticket?, any_of?);
     names::report_shared(&[ticket], &any_of, &rule.at);
-    names::report_hopeless(&ticket, &any_of, forbidden, &rule.at);
-    Some(RequiredTicket { ticket, any_of })
+    // What may not be together in one line may still be in two lines of one slot.
+    let binding = forbidden.iter().filter(|set| scope == RuleScope::Line || set.scope == scope);
+    let forbidden: Vec<Vec<TicketIx>> = binding.map(|set| set.tickets.clone()).collect();
+    names::report_hopeless(&ticket, &any_of, &forbidden, &rule.at);
+    Some(RequiredTicket { ticket, any_of, scope })
 }
 
 fn read_deals(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Vec<Deal> {

@@ -25,6 +25,9 @@ message! {
         label: Text,
         is_required: bool,
         choice_text: Vec<Field<Text>>,
+        value: Vec<Field<String>>,
+        allow_custom_answer: bool,
+        additional_option: Vec<Field<Text>>,
         ticket_type_restrict: Vec<Field<String>>,
     }
 }
@@ -38,29 +41,40 @@ pub(in crate::catalog_files) enum FieldType {
     Checkboxes,
     Dropdown,
     Boolean,
+    LocationSearch,
+    /// One of a later edition of the feeds.
+    Unknown,
 }
 
 /// The types in the order of their numbers, which begin at 1.
-const FIELD_TYPES: [(&str, FieldType); 6] = [
+const FIELD_TYPES: [(&str, FieldType); 7] = [
     ("SHORT_ANSWER", FieldType::ShortAnswer),
     ("PARAGRAPH", FieldType::Paragraph),
     ("MULTIPLE_CHOICE", FieldType::MultipleChoice),
     ("CHECKBOXES", FieldType::Checkboxes),
     ("DROPDOWN", FieldType::Dropdown),
     ("BOOLEAN", FieldType::Boolean),
+    ("LOCATION_SEARCH", FieldType::LocationSearch),
 ];
+
+/// The type that is none.
+const UNSPECIFIED: &str = "FIELD_TYPE_UNSPECIFIED";
 
 impl Shape for FieldType {
     const EXPECTED: &'static str =
-        "SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN or BOOLEAN";
+        "SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN, BOOLEAN or LOCATION_SEARCH";
 
     fn from_text(text: &str) -> Option<Self> {
-        FIELD_TYPES.iter().find(|(name, _)| *name == text).map(|&(_, kind)| kind)
+        if text.is_empty() || text == UNSPECIFIED {
+            return None;
+        }
+        let known = FIELD_TYPES.iter().find(|(name, _)| *name == text);
+        Some(known.map_or(Self::Unknown, |&(_, kind)| kind))
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
         let at = usize::try_from(integer).ok()?.checked_sub(1)?;
-        FIELD_TYPES.get(at).map(|&(_, kind)| kind)
+        Some(FIELD_TYPES.get(at).map_or(Self::Unknown, |&(_, kind)| kind))
     }
 }
 
@@ -91,8 +105,18 @@ fn read_question(
     field: FormField,
     at: &Place<'_>,
 ) {
-    let FormField { id, kind, localized_label, label, is_required, choice_text, ticket_type_restrict } =
-        field;
+    let FormField {
+        id,
+        kind,
+        localized_label,
+        label,
+        is_required,
+        choice_text,
+        value,
+        allow_custom_answer,
+        additional_option,
+        ticket_type_restrict,
+    } = field;
     let id = id.id(&at.key("id"));
     if let Some(twin) = id.as_ref().filter(|&id| questions.iter().any(|known| known.id == *id)) {
         at.key("id").mistake(format!("question {twin:?} is asked twice by this service"));
@@ -103,23 +127,69 @@ fn read_question(
     }
     let kind = kind.required(&at.key("type"));
     let choices = read_choices(choice_text, kind, &at.key("choice_text"));
+    let locations = read_locations(value, allow_custom_answer, additional_option, kind, at);
+    let required = is_required.optional(&at.key("is_required")).unwrap_or_default();
+    let kind = kind.unwrap_or(FieldType::Unknown);
     questions.push(Question {
         id: id.unwrap_or_default(),
-        kind: kind.map_or(AnswerKind::Text, |kind| answer_kind(kind, choices)),
+        kind: answer_kind(kind, choices, locations),
         label: label.unwrap_or_default(),
-        required: is_required.optional(&at.key("is_required")).unwrap_or_default(),
+        // Nobody can be held to answer what this server cannot read.
+        required: required && !matches!(kind, FieldType::Unknown),
         only_for: read_restriction(service, ticket_type_restrict, &at.key("ticket_type_restrict")),
         scope,
     });
 }
 
-fn answer_kind(kind: FieldType, choices: Vec<LocalizedText>) -> AnswerKind {
+fn answer_kind(kind: FieldType, choices: Vec<LocalizedText>, locations: AnswerKind) -> AnswerKind {
     match kind {
         FieldType::ShortAnswer | FieldType::Paragraph => AnswerKind::Text,
         FieldType::MultipleChoice | FieldType::Dropdown => AnswerKind::OneOf(choices),
         FieldType::Checkboxes => AnswerKind::AnyOf(choices),
         FieldType::Boolean => AnswerKind::Boolean,
+        FieldType::LocationSearch => locations,
+        FieldType::Unknown => AnswerKind::AnyText,
     }
+}
+
+/// What a search for a location can be answered with.
+fn read_locations(
+    value: Field<Vec<Field<String>>>,
+    allow_custom_answer: Field<bool>,
+    additional_option: Field<Vec<Field<Text>>>,
+    kind: Option<FieldType>,
+    at: &Place<'_>,
+) -> AnswerKind {
+    let is_search = matches!(kind, Some(FieldType::LocationSearch));
+    let is_unknown = matches!(kind, Some(FieldType::Unknown) | None);
+    if is_unknown && kind.is_some() {
+        at.key("type").warning(
+            "unknown_question_type",
+            "is a type that this server does not know; the question takes any text and need not be answered",
+        );
+    }
+    let given = [!value.is_empty(), !allow_custom_answer.is_absent(), !additional_option.is_empty()];
+    if !is_search && !is_unknown && given.contains(&true) {
+        at.warning(
+            "idle_location_members",
+            "has `value`, `allow_custom_answer` or `additional_option`, which only LOCATION_SEARCH has a use for",
+        );
+    }
+    let values: Vec<String> = elements(value, &at.key("value")).into_iter().map(|(_, id)| id).collect();
+    let options_at = at.key("additional_option");
+    let options = elements(additional_option, &options_at).into_iter();
+    let options: Vec<LocalizedText> =
+        options.map(|(index, text)| text.read(&options_at.index(index))).collect();
+    let any_text = allow_custom_answer.optional(&at.key("allow_custom_answer")).unwrap_or_default();
+    if any_text {
+        return AnswerKind::Text;
+    }
+    if is_search && values.is_empty() && options.is_empty() {
+        at.key("value").warning("no_locations", "names no location, so that the question takes any text");
+        return AnswerKind::Text;
+    }
+    let value = |value: String| LocalizedText { value, translations: Vec::new() };
+    AnswerKind::OneOf(values.into_iter().map(value).chain(options).collect())
 }
 
 fn read_choices(
@@ -137,7 +207,9 @@ fn read_choices(
         Some(FieldType::MultipleChoice | FieldType::Checkboxes | FieldType::Dropdown) if !given => {
             at.mistake("is missing; a question of this type offers choices");
         }
-        Some(FieldType::ShortAnswer | FieldType::Paragraph | FieldType::Boolean) if given => {
+        Some(
+            FieldType::ShortAnswer | FieldType::Paragraph | FieldType::Boolean | FieldType::LocationSearch,
+        ) if given => {
             at.mistake("is given, but a question of this type offers no choices");
         }
         Some(_) | None => {}

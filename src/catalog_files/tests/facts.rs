@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     catalog::{
-        AnswerKind, CartHold, CountBounds, Deal, Fee, QuestionScope, Reduction, Service, ServiceRule, TagIx,
-        TicketIx,
+        AnswerKind, CartHold, CountBounds, Deal, Fee, QuestionScope, Reduction, RuleScope, Service,
+        ServiceRule, TagIx, TicketIx,
     },
     money::{Currency, Money},
     slot::{Opening, PoolTickets, SlotTerms},
@@ -50,7 +50,6 @@ fn the_sample_has_merchants_with_their_currencies_and_services() {
         ("concert-hall", "USD", None),
         ("salon", "USD", None),
         ("onsen", "JPY", None),
-        ("harbour", "USD", None),
     ];
     assert_eq!(merchants, expected);
     for (_, service) in loaded.catalog.services() {
@@ -110,7 +109,9 @@ fn rules_of_tickets() {
     assert_eq!((late.tag, late.limits.line.min), (Some(TagIx(0)), Some(2)));
     assert_eq!(late.limits.tickets, [(adult, CountBounds { min: None, max: Some(4) })]);
     let trip = service(&loaded, "rafting", "raft-trip");
-    assert_eq!(trip.rules.forbidden, [[TicketIx(2), TicketIx(0)], [TicketIx(2), TicketIx(1)]]);
+    let forbidden: Vec<_> = trip.rules.forbidden.iter().map(|rule| (&rule.tickets[..], rule.scope)).collect();
+    let line = RuleScope::Line;
+    assert_eq!(forbidden, [(&[TicketIx(2), TicketIx(0)][..], line), (&[TicketIx(2), TicketIx(1)][..], line)]);
     assert_eq!(trip.rules.children[0].per_adult, None);
     let companion = &service(&loaded, "concert-hall", "symphony").rules.required[0];
     assert_eq!((companion.ticket, &companion.any_of), (TicketIx(3), &vec![TicketIx(2)]));
@@ -190,6 +191,8 @@ fn pools_of_one_set_of_tickets_are_one_pool_in_whatever_order_it_is_named() {
         let pointer = format!("/service_availability/0/availability/{entry}/ticket_type_id");
         folder.set("availability.json", &pointer, tickets);
     }
+    let staff = json!({"staff_id": "usher"});
+    folder.set("availability.json", "/service_availability/0/availability/11/resources", staff);
     let loaded = folder.loaded();
     let pools: Vec<_> = openings(&loaded, "symphony")
         .iter()
@@ -217,8 +220,8 @@ fn only_tags_that_rules_speak_of_are_kept() {
         json!("early"),
     );
     let loaded = folder.loaded();
-    let tags: Vec<_> = openings(&loaded, "museum-entry").iter().map(|opening| terms(opening).tag).collect();
-    assert_eq!(tags, [None, None, None, Some(TagIx(0))]);
+    let tags: Vec<_> = openings(&loaded, "museum-entry").iter().map(|opening| terms(opening).tags).collect();
+    assert_eq!(tags, [vec![], vec![], vec![], vec![TagIx(0)]]);
 }
 
 #[test]
@@ -309,7 +312,7 @@ fn a_merchant_without_services_and_a_service_without_availability() {
     });
     folder.set("services.json", "/service/-", service);
     let loaded = folder.loaded();
-    assert_eq!(loaded.catalog.merchants()[6].name, "new");
+    assert_eq!(loaded.catalog.merchants()[5].name, "new");
     assert!(openings(&loaded, "new").is_empty());
 }
 
@@ -332,6 +335,8 @@ fn what_is_just_within_bounds_is_right() {
         (entry("ticket_type_id"), json!(["adult", "child", "senior"])),
     ] {
         let folder = Folder::sample();
+        // So that it meets no other entry.
+        folder.set("availability.json", &entry("resources"), json!({"staff_id": "another"}));
         folder.set("availability.json", &pointer, value);
         folder.loaded();
     }

@@ -18,15 +18,15 @@ fn check(file: &str, pointer: &str, value: Value, expected: &[&str]) {
 #[test]
 fn merchants() {
     for (pointer, value, expected) in [
-        ("/merchant/-", json!(7), "merchant[6]: expected an object, found 7"),
-        ("/merchant/-", json!(null), "merchant[6]: is missing"),
-        ("/merchant/-", json!({}), "merchant[6].merchant_id: is missing"),
-        ("/merchant/-", json!({"merchant_id": ""}), "merchant[6].merchant_id: is empty"),
-        ("/merchant/-", json!({"merchant_id": 5}), "merchant[6].merchant_id: expected a text, found 5"),
+        ("/merchant/-", json!(7), "merchant[5]: expected an object, found 7"),
+        ("/merchant/-", json!(null), "merchant[5]: is missing"),
+        ("/merchant/-", json!({}), "merchant[5].merchant_id: is missing"),
+        ("/merchant/-", json!({"merchant_id": ""}), "merchant[5].merchant_id: is empty"),
+        ("/merchant/-", json!({"merchant_id": 5}), "merchant[5].merchant_id: expected a text, found 5"),
         (
             "/merchant/-",
             json!({"merchant_id": "museum"}),
-            "merchant[6].merchant_id: merchant \"museum\" is there twice",
+            "merchant[5].merchant_id: merchant \"museum\" is there twice",
         ),
         ("/merchant/0/name", json!(["x"]), "merchant[0].name: expected a text, found a list"),
     ] {
@@ -38,26 +38,26 @@ fn merchants() {
 fn services() {
     let dollars = |micros: Value| json!({"price_micros": micros, "currency_code": "USD"});
     for (pointer, value, expected) in [
-        ("/service/-", json!(false), "service[11]: expected an object, found false"),
+        ("/service/-", json!(false), "service[9]: expected an object, found false"),
         (
             "/service/-",
             json!({"service_id": "x", "price": dollars(json!(10_000))}),
-            "service[11].merchant_id: is missing",
+            "service[9].merchant_id: is missing",
         ),
         (
             "/service/-",
             json!({"merchant_id": "zoo", "service_id": "x", "price": dollars(json!(10_000))}),
-            "service[11].merchant_id: merchant \"zoo\" is not in the merchant feed",
+            "service[9].merchant_id: merchant \"zoo\" is not in the merchant feed",
         ),
         (
             "/service/-",
             json!({"merchant_id": "museum", "service_id": "museum-tour", "price": dollars(json!(10_000))}),
-            "service[11].service_id: service \"museum-tour\" of merchant \"museum\" is there twice",
+            "service[9].service_id: service \"museum-tour\" of merchant \"museum\" is there twice",
         ),
         (
             "/service/-",
             json!({"merchant_id": "museum", "service_id": "x", "ticket_type": []}),
-            "service[11]: has neither `ticket_type` nor `price`, so that there is nothing to sell",
+            "service[9]: has neither `ticket_type` nor `price`, so that there is nothing to sell",
         ),
         (
             "/service/0/localized_service_name",
@@ -196,13 +196,13 @@ fn intake_forms() {
         ("0/type", json!(null), "field[0].type: is missing"),
         (
             "2/type",
-            json!("LOCATION_SEARCH"),
-            "field[2].type: expected SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN or BOOLEAN, found \"LOCATION_SEARCH\"",
+            json!("FIELD_TYPE_UNSPECIFIED"),
+            "field[2].type: expected SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN, BOOLEAN or LOCATION_SEARCH, found \"FIELD_TYPE_UNSPECIFIED\"",
         ),
         (
             "2/type",
-            json!(7),
-            "field[2].type: expected SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN or BOOLEAN, found 7",
+            json!(0),
+            "field[2].type: expected SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN, BOOLEAN or LOCATION_SEARCH, found 0",
         ),
         ("2/localized_label", json!(null), "field[2].localized_label: is missing; a question needs a text"),
         ("0/is_required", json!("true"), "field[0].is_required: expected true or false, found \"true\""),
@@ -266,8 +266,8 @@ fn availability() {
         ("availability_tag", json!(1), ".availability_tag: expected a text, found 1"),
         (
             "confirmation_mode",
-            json!("SYNCHRONOUS"),
-            ".confirmation_mode: expected CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS, found \"SYNCHRONOUS\"",
+            json!(true),
+            ".confirmation_mode: expected CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS, found true",
         ),
         (
             "scheduling_rule_overrides",
@@ -276,8 +276,8 @@ fn availability() {
         ),
         (
             "confirmation_mode",
-            json!(3),
-            ".confirmation_mode: expected CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS, found 3",
+            json!([]),
+            ".confirmation_mode: expected CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS, found a list",
         ),
         (
             "scheduling_rule_overrides",
@@ -328,7 +328,7 @@ fn recurrences() {
         "/service_availability/0/availability/-",
         once,
         &[
-            "service_availability[0].availability[36].schedule_exception: is given without `recurrence`; leave the entry out instead",
+            "service_availability[0].availability[34].schedule_exception: is given without `recurrence`; leave the entry out instead",
         ],
     );
 }
@@ -340,7 +340,7 @@ fn an_entry_without_any_number_of_spots() {
         "availability.json",
         "/service_availability/0/availability/-",
         entry,
-        &["service_availability[0].availability[36].spots_open: is missing"],
+        &["service_availability[0].availability[34].spots_open: is missing"],
     );
 }
 
@@ -487,12 +487,17 @@ fn rules_on_counts() {
     let max = "max = 10";
     for (piece, other, place, expected) in [
         (max, "max = 10.5", "max = 10.5", "expected a whole number from 0 to 2147483647, found 10.5"),
-        (max, "min = 11\nmax = 10", "[service.limits]\nmin = 11", "a line has a min of 11 and a max of 10"),
+        (
+            max,
+            "min = 11\nmax = 10",
+            "max = 10",
+            "`max` of 10 contradicts `min` of 11 at line 28: no line can keep both",
+        ),
         (
             max,
             "max = 10\nticket.senior.min = 11",
-            "[service.limits]\nmax = 10",
-            r#"ticket type "senior" has a min of 11, but the whole line a max of 10"#,
+            "max = 10",
+            "`max` of 10 contradicts `ticket.senior.min` of 11 at line 29: no line with such a ticket can keep both",
         ),
         (
             max,
@@ -516,11 +521,50 @@ fn rules_on_counts() {
         (
             "min = 2\nticket.adult.max = 4",
             "min = 11",
-            "[[service.slot_limits]]\navailability_tag = \"late\"",
-            "a line has a min of 11 and a max of 10",
+            "max = 10",
+            "`max` of 10 contradicts `min` of 11 at line 33: no line can keep both",
         ),
+        (
+            max,
+            "min = 5\nticket.adult.max = 2\nticket.senior.max = 1\nticket.child.max = 1\nscope = 'slot'",
+            "min = 5\nticket",
+            "`min` of 5 contradicts `ticket.adult.max` of 2 at line 29, `ticket.child.max` of 1 at line 31, \
+             `ticket.senior.max` of 1 at line 30: no line can keep all of them",
+        ),
+        (max, "max = 10\nscope = 'order'", "scope = 'order'", r#"expected "line" or "slot", found "order""#),
     ] {
         check_rules(piece, other, place, expected);
+    }
+}
+
+#[test]
+fn limits_that_meet_in_a_slot_must_not_contradict() {
+    let late = "min = 2\nticket.adult.max = 4";
+    let also = |more: &str| format!("{late}\n[[service.slot_limits]]\n{more}");
+    for (more, contradicts) in [
+        ("availability_tag = 'late'\nmax = 1", true),
+        ("max = 1", true),
+        ("availability_tag = 'early'\nmax = 1", false),
+        ("availability_tag = 'late'\nmax = 2", false),
+        ("availability_tag = 'late'\nfrom_sec = 10\nuntil_sec = 20\nmax = 1", true),
+        ("availability_tag = 'late'\nscope = 'slot'\nmax = 1", true),
+        // What a line must have one slot may have in several lines.
+        ("availability_tag = 'late'\nscope = 'slot'\nmin = 20\nmax = 30", false),
+        ("availability_tag = 'late'\nscope = 'slot'\nmin = 20\nmax = 19", true),
+        ("availability_tag = 'late'\nticket.child.min = 11", true),
+        ("availability_tag = 'late'\nticket.child.min = 3\nticket.child.max = 2", true),
+    ] {
+        let folder = Folder::sample();
+        folder.replace("rules.toml", late, &also(more));
+        let found = if contradicts { folder.mistakes() } else { Vec::new() };
+        assert_eq!(found.len(), usize::from(contradicts), "{more}: {found:?}");
+        assert!(
+            found.iter().all(|text| text.contains("contradicts") && text.contains("at line")),
+            "{found:?}"
+        );
+        if !contradicts {
+            folder.loaded();
+        }
     }
 }
 
@@ -666,7 +710,7 @@ fn every_mistake_is_reported_at_once() {
             "services.json: service[0].ticket_type[0].price.price_micros: is -1; a price is not below zero",
             "services.json: service[0].ticket_type[1].price.currency_code: is EUR, but other prices of the merchant are in USD",
             "services.json: service[8].price: expected an object, found \"free\"",
-            "rules.toml: line 28: unknown key \"maximum\"; expected one of min, max, ticket",
+            "rules.toml: line 28: unknown key \"maximum\"; expected one of scope, min, max, ticket",
             "rules.toml: line 121: expected a whole number from 1 to 4294967295, found 0",
             "availability.json: service_availability[0].availability[0].start_sec: expected a whole number of 64 bits, found \"x\"",
             "availability.json: service_availability[0].availability[0].duration_sec: expected 1 to 86400 seconds, found 0",

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::{
     fixtures::{ADULT, BALCONY, HOUR, House, NOW, SEAT, STALLS, START, cart, cents, line, ticket_type},
-    slot::{HoldSpan, Pool, PoolTickets},
+    slot::{HoldSpan, PartySpots, Pool, PoolTickets, ResourceIx},
 };
 
 /// What somebody without a cart can be sold of the slot of a service at [`START`].
@@ -94,6 +94,14 @@ fn a_look_at_a_slot_and_a_look_at_a_cart_agree() {
     assert_eq!(for_adults, open(&house, "museum"));
 }
 
+/// Whether a party finds a place in the museum where so many spots are open, and how many it is told.
+fn seen(slot: &Slot, party_size: impl Into<Option<i32>>) -> (bool, u32) {
+    let house = House::new();
+    let (museum, key) = (house.service("museum"), house.key("museum", START));
+    let view = view_for(museum, key, slot, &asked(party_size), house.viewer);
+    (view.is_enough(), view.spots_open)
+}
+
 #[test]
 fn a_slot_is_available_if_it_has_the_spots_of_the_party_and_at_least_one() {
     for (party_size, spots_open, expected) in [
@@ -111,8 +119,51 @@ fn a_slot_is_available_if_it_has_the_spots_of_the_party_and_at_least_one() {
         (Some(i32::MAX), u32::MAX, true),
         (Some(i32::MAX), 50, false),
     ] {
-        let seen = SeenSlot { asked: asked(party_size), spots_open };
-        assert_eq!(seen.is_available(), expected, "{seen:?}");
+        let mut slot = Slot::default();
+        slot.open(Pool { tickets: PoolTickets::All, allotment: spots_open }, &SlotTerms::default());
+        assert_eq!(seen(&slot, party_size), (expected, spots_open), "{party_size:?} of {spots_open}");
+    }
+}
+
+#[test]
+fn where_parties_are_listed_a_spot_is_for_one_of_them_and_others_find_none() {
+    let slot = |parties: &[(u32, u32, u32)], sold| {
+        let mut slot = Slot::default();
+        for &(resource, party_size, spots) in parties {
+            let tickets = PoolTickets::All;
+            let party = PartySpots { tickets, resource: ResourceIx(resource), party_size, spots };
+            let terms = SlotTerms { parties: vec![party], ..SlotTerms::default() };
+            slot.open(Pool { tickets, allotment: spots }, &terms);
+        }
+        slot.take(Claimed::Ticket(ADULT), sold);
+        slot
+    };
+    let tables = &[(0, 2, 10), (0, 4, 6), (0, 8, 0)][..];
+    let two_rooms = &[(0, 2, 3), (1, 2, 4), (1, 6, 1)][..];
+    let any_besides = &[(0, 0, 5), (0, 2, 4)][..];
+    for (parties, sold, party_size, expected) in [
+        (tables, 0, None, (true, 10)),
+        (tables, 0, Some(2), (true, 10)),
+        (tables, 0, Some(4), (true, 6)),
+        (tables, 0, Some(3), (false, 0)),
+        (tables, 0, Some(5), (false, 0)),
+        (tables, 0, Some(8), (false, 0)),
+        (tables, 0, Some(i32::MAX), (false, 0)),
+        (tables, 9, Some(4), (true, 1)),
+        (tables, 10, Some(4), (false, 0)),
+        (tables, 10, None, (false, 0)),
+        (two_rooms, 0, Some(2), (true, 7)),
+        (two_rooms, 0, Some(6), (true, 1)),
+        (two_rooms, 0, Some(1), (false, 0)),
+        (any_besides, 0, Some(2), (true, 4)),
+        (any_besides, 0, Some(3), (true, 5)),
+        (any_besides, 3, Some(3), (false, 2)),
+    ] {
+        assert_eq!(
+            seen(&slot(parties, sold), party_size),
+            expected,
+            "{party_size:?} of {parties:?} less {sold}"
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::{
-    catalog::{RequiredTicket, SlotLimits, TagIx},
+    catalog::{SlotLimits, TicketLimits, TicketRules},
     fixtures::{ADULT, CHILD, House, SENIOR, STALLS_ONLY, START, tickets},
     slot::{Pool, SlotTerms},
     wording::MAX_FAULTS,
@@ -65,7 +65,7 @@ fn a_child_needs_an_adult_and_each_adult_brings_so_many() {
     let mut service = museum();
     let mut check = |per_adult, counts: &[(TicketIx, u32)], good: bool| {
         service.rules.children[0].per_adult = per_adult;
-        let fault = child_fault(&service, &counts.to_vec());
+        let fault = child_fault(&service, Party::alone(&counts.to_vec()));
         assert_eq!(fault.is_none(), good, "{per_adult:?} {counts:?}: {fault:?}");
     };
     check(None, &[(CHILD, 1)], false);
@@ -82,28 +82,57 @@ fn a_child_needs_an_adult_and_each_adult_brings_so_many() {
 #[test]
 fn forbidden_and_required_companions_are_named() {
     let mut service = museum();
-    service.rules.forbidden = vec![vec![SENIOR, CHILD]];
-    service.rules.required = vec![RequiredTicket { ticket: SENIOR, any_of: vec![ADULT, CHILD] }];
+    service.rules.forbidden = vec![ForbiddenTickets { tickets: vec![SENIOR, CHILD], scope: RuleScope::Line }];
+    service.rules.required =
+        vec![RequiredTicket { ticket: SENIOR, any_of: vec![ADULT, CHILD], scope: RuleScope::Line }];
     for (counts, expected) in [
         (&[(ADULT, 1), (CHILD, 1)][..], &[][..]),
         (&[(ADULT, 1), (SENIOR, 1)], &[]),
         (&[(SENIOR, 2)], &["ticket type \"senior\" needs one of \"adult\", \"child\""][..]),
         (&[(SENIOR, 1), (CHILD, 1)], &["ticket types \"senior\", \"child\" cannot be combined"]),
     ] {
-        assert_eq!(combination_faults(&service, &counts.to_vec()), expected, "{counts:?}");
+        assert_eq!(combination_faults(&service, Party::alone(&counts.to_vec())), expected, "{counts:?}");
     }
 }
 
+/// What is violated by a party, in a slot with these tags.
+fn violated_in(rules: &TicketRules, tags: &[TagIx], party: Party<'_>) -> Vec<(Bound, Option<String>)> {
+    let mut service = museum();
+    service.rules = rules.clone();
+    let violated = violated_limits(&service, START, tags, party);
+    violated.into_iter().map(|violated| (violated.bound, violated.ticket_id)).collect()
+}
+
+fn check_rules(
+    rules: &TicketRules,
+    tags: &[TagIx],
+    counts: &[(TicketIx, u32)],
+    expected: &[(Bound, Option<&str>)],
+) {
+    let violated = violated_in(rules, tags, Party::alone(&counts.to_vec()));
+    let violated: Vec<_> = violated.iter().map(|(bound, id)| (*bound, id.as_deref())).collect();
+    assert_eq!(violated, expected, "{rules:?} {tags:?} {counts:?}");
+}
+
 fn check_limits(limits: &TicketLimits, counts: &[(TicketIx, u32)], expected: &[(Bound, Option<&str>)]) {
-    let violated = violated_limits(&museum(), limits, &counts.to_vec());
-    let violated: Vec<(Bound, Option<&str>)> =
-        violated.iter().map(|violated| (violated.bound, violated.ticket_id.as_deref())).collect();
-    assert_eq!(violated, expected, "{limits:?} {counts:?}");
+    check_rules(&TicketRules { limits: limits.clone(), ..TicketRules::default() }, &[], counts, expected);
+}
+
+fn of_line(line: CountBounds) -> TicketLimits {
+    TicketLimits { line, ..TicketLimits::default() }
+}
+
+fn of_types(tickets: Vec<(TicketIx, CountBounds)>) -> TicketLimits {
+    TicketLimits { tickets, ..TicketLimits::default() }
+}
+
+fn tagged(tag: u16, limits: TicketLimits) -> SlotLimits {
+    SlotLimits { tag: Some(TagIx(tag)), limits, ..SlotLimits::default() }
 }
 
 #[test]
 fn a_bound_of_the_line_is_told_without_a_ticket_type() {
-    let limits = TicketLimits { line: CountBounds { min: Some(5), max: Some(8) }, tickets: Vec::new() };
+    let limits = of_line(CountBounds { min: Some(5), max: Some(8) });
     check_limits(&limits, &[(ADULT, 4)], &[(Bound::Min(5), None)]);
     check_limits(&limits, &[(ADULT, 2), (CHILD, 3)], &[]);
     check_limits(&limits, &[(ADULT, 8)], &[]);
@@ -113,7 +142,7 @@ fn a_bound_of_the_line_is_told_without_a_ticket_type() {
 
 #[test]
 fn a_bound_of_one_ticket_type_is_told_with_its_id() {
-    let limits = TicketLimits { line: CountBounds::default(), tickets: vec![(ADULT, at_least(5))] };
+    let limits = of_types(vec![(ADULT, at_least(5))]);
     check_limits(&limits, &[(ADULT, 4), (CHILD, 1)], &[(Bound::Min(5), Some("adult"))]);
     check_limits(&limits, &[(ADULT, 5)], &[]);
     check_limits(&limits, &[(CHILD, 1)], &[]);
@@ -122,7 +151,7 @@ fn a_bound_of_one_ticket_type_is_told_with_its_id() {
 #[test]
 fn bounds_of_several_ticket_types_are_all_told() {
     let tickets = vec![(ADULT, at_least(3)), (CHILD, at_most(4)), (SENIOR, at_least(2))];
-    let limits = TicketLimits { line: CountBounds::default(), tickets };
+    let limits = of_types(tickets);
     check_limits(
         &limits,
         &[(CHILD, 5), (ADULT, 2)],
@@ -132,49 +161,127 @@ fn bounds_of_several_ticket_types_are_all_told() {
 
 #[test]
 fn a_bound_of_the_line_and_the_slots_own_for_several_types_are_all_told() {
-    let mut rules = museum().rules;
-    rules.limits = TicketLimits { line: at_least(8), tickets: vec![(ADULT, at_least(1))] };
-    let own = TicketLimits {
-        line: CountBounds::default(),
-        tickets: vec![(ADULT, at_least(3)), (CHILD, at_least(4))],
-    };
-    rules.slot_limits = vec![SlotLimits { tag: Some(TagIx(1)), limits: own, ..SlotLimits::default() }];
+    let own = of_types(vec![(ADULT, at_least(3)), (CHILD, at_least(4))]);
+    let limits = TicketLimits { tickets: vec![(ADULT, at_least(1))], ..of_line(at_least(8)) };
+    let rules = TicketRules { limits, slot_limits: vec![tagged(1, own)], ..TicketRules::default() };
     let asked = &[(ADULT, 2), (CHILD, 3)];
     let line = (Bound::Min(8), None);
-    check_limits(&rules.limits_for(START, None), asked, &[line]);
-    check_limits(
-        &rules.limits_for(START, Some(TagIx(1))),
-        asked,
-        &[line, (Bound::Min(3), Some("adult")), (Bound::Min(4), Some("child"))],
-    );
+    check_rules(&rules, &[], asked, &[line]);
+    let all = [line, (Bound::Min(3), Some("adult")), (Bound::Min(4), Some("child"))];
+    check_rules(&rules, &[TagIx(1)], asked, &all);
 }
 
 #[test]
-fn bounds_for_some_slots_replace_only_what_they_speak_of() {
-    let mut rules = museum().rules;
-    rules.limits.line = CountBounds { min: Some(2), max: Some(9) };
-    let some = |tag, from_sec, until_sec, line| SlotLimits {
-        tag,
+fn bounds_for_some_slots_replace_what_they_speak_of_and_the_strictest_of_them_counts() {
+    let some = |tag: Option<u16>, from_sec, until_sec, line| SlotLimits {
+        tag: tag.map(TagIx),
         from_sec,
         until_sec,
-        limits: TicketLimits { line, tickets: Vec::new() },
+        limits: of_line(line),
     };
-    rules.slot_limits = vec![
-        some(Some(TagIx(1)), None, None, at_least(4)),
-        some(None, Some(100), Some(200), at_most(6)),
-        some(Some(TagIx(1)), Some(150), None, at_least(5)),
-    ];
-    for (start_sec, tag, min, max) in [
-        (99, None, 2, 9),
-        (99, Some(TagIx(1)), 4, 9),
-        (99, Some(TagIx(2)), 2, 9),
-        (100, None, 2, 6),
-        (199, Some(TagIx(1)), 5, 6),
-        (200, Some(TagIx(1)), 5, 9),
-        (i64::MIN, None, 2, 9),
-        (i64::MAX, None, 2, 9),
+    let rules = TicketRules {
+        limits: of_line(CountBounds { min: Some(2), max: Some(9) }),
+        slot_limits: vec![
+            some(Some(1), None, None, at_least(5)),
+            some(None, Some(100), Some(200), at_most(16)),
+            some(Some(1), Some(150), None, at_least(4)),
+            some(Some(2), Some(150), None, at_most(12)),
+            some(Some(2), Some(180), None, at_most(14)),
+            some(Some(3), None, None, at_least(1)),
+        ],
+        ..TicketRules::default()
+    };
+    for (start_sec, tags, min, max) in [
+        (99, &[][..], 2, 9),
+        (99, &[1], 5, 9),
+        (99, &[2], 2, 9),
+        (99, &[3], 1, 9),
+        (99, &[1, 3], 5, 9),
+        (100, &[], 2, 16),
+        (199, &[1], 5, 16),
+        (150, &[1, 2, 3], 5, 12),
+        (180, &[2], 2, 12),
+        (200, &[2], 2, 12),
+        (i64::MIN, &[], 2, 9),
+        (i64::MAX, &[], 2, 9),
     ] {
-        let line = rules.limits_for(start_sec, tag).line;
-        assert_eq!(line, CountBounds { min: Some(min), max: Some(max) }, "{start_sec} {tag:?}");
+        let of: Vec<TagIx> = tags.iter().copied().map(TagIx).collect();
+        let line = rules.bounds(start_sec, &of, RuleScope::Line, None);
+        assert_eq!(line, CountBounds { min: Some(min), max: Some(max) }, "{start_sec} {tags:?}");
+    }
+}
+
+#[test]
+fn every_bound_that_is_broken_is_told_also_where_they_contradict() {
+    let slot_limits = vec![tagged(1, of_line(at_least(5))), tagged(2, of_line(at_most(3)))];
+    let rules = TicketRules { slot_limits, ..TicketRules::default() };
+    check_rules(
+        &rules,
+        &[TagIx(1), TagIx(2)],
+        &[(ADULT, 4)],
+        &[(Bound::Min(5), None), (Bound::Max(3), None)],
+    );
+    check_rules(&rules, &[TagIx(1), TagIx(2)], &[(ADULT, 6)], &[(Bound::Max(3), None)]);
+}
+
+#[test]
+fn rules_on_a_slot_look_at_all_of_its_lines() {
+    let slot = |limits| TicketLimits { scope: RuleScope::Slot, ..limits };
+    let types = vec![(ADULT, at_most(3)), (CHILD, at_most(1))];
+    let limits = slot(TicketLimits { tickets: types, ..of_line(at_most(4)) });
+    let several = TicketRules { limits, ..TicketRules::default() };
+    let both = SlotLimits { limits: of_line(at_most(2)), ..SlotLimits::default() };
+    let both = TicketRules { slot_limits: vec![both], ..several.clone() };
+    for (rules, line, slot, expected) in [
+        (&several, &[(ADULT, 2)][..], &[(ADULT, 3)][..], &[][..]),
+        (&several, &[(ADULT, 2)], &[(ADULT, 4)], &[(Bound::Max(3), Some("adult"))][..]),
+        (&several, &[(ADULT, 2)], &[(ADULT, 3), (CHILD, 2)], &[(Bound::Max(4), None)]),
+        (
+            &several,
+            &[(CHILD, 1)],
+            &[(ADULT, 3), (CHILD, 2)],
+            &[(Bound::Max(4), None), (Bound::Max(1), Some("child"))],
+        ),
+        // Of two bounds on one side the stricter is told.
+        (&both, &[(SENIOR, 3)], &[(SENIOR, 5)], &[(Bound::Max(2), None)]),
+        (&both, &[(SENIOR, 2)], &[(SENIOR, 5)], &[(Bound::Max(4), None)]),
+    ] {
+        let (line, slot) = (line.to_vec(), slot.to_vec());
+        let violated = violated_in(rules, &[], Party { line: &line, slot: &slot });
+        let violated: Vec<_> = violated.iter().map(|(bound, id)| (*bound, id.as_deref())).collect();
+        assert_eq!(violated, expected, "{line:?} of {slot:?}");
+    }
+}
+
+#[test]
+fn company_is_looked_for_where_the_rule_says() {
+    for scope in [RuleScope::Line, RuleScope::Slot] {
+        let mut service = museum();
+        service.rules.children[0] =
+            ChildRule { scope, per_adult: Some(2), ..service.rules.children[0].clone() };
+        service.rules.forbidden = vec![ForbiddenTickets { tickets: vec![SENIOR, CHILD], scope }];
+        service.rules.required = vec![RequiredTicket { ticket: SENIOR, any_of: vec![ADULT], scope }];
+        let by_slot = scope == RuleScope::Slot;
+        let (children, adult, senior) = (vec![(CHILD, 2)], vec![(ADULT, 1)], vec![(SENIOR, 1)]);
+        let families = vec![(CHILD, 2), (ADULT, 1)];
+        let crowd = vec![(CHILD, 3), (ADULT, 1)];
+        let grown = vec![(SENIOR, 1), (ADULT, 1)];
+        let mixed = vec![(SENIOR, 1), (CHILD, 2)];
+        for (line, slot, child_alone, cannot_be_combined) in [
+            (&children, &families, !by_slot, false),
+            (&children, &crowd, true, false),
+            (&adult, &crowd, false, false),
+            (&senior, &grown, false, !by_slot),
+            (&children, &mixed, !by_slot, by_slot),
+            (&adult, &mixed, false, false),
+        ] {
+            let party = Party { line, slot };
+            assert_eq!(child_fault(&service, party).is_some(), child_alone, "{scope:?} {party:?}");
+            assert_eq!(
+                !combination_faults(&service, party).is_empty(),
+                cannot_be_combined,
+                "{scope:?} {party:?}"
+            );
+        }
     }
 }

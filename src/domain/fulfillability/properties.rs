@@ -439,7 +439,7 @@ proptest! {
         house.viewer.now = now;
         house.service_mut("salon").price = Some(dollars(price));
         let [first_bookable_sec, last_bookable_sec] = terms;
-        let terms = SlotTerms { first_bookable_sec, last_bookable_sec, tag: None };
+        let terms = SlotTerms { first_bookable_sec, last_bookable_sec, ..SlotTerms::default() };
         let plenty = Pool { tickets: PoolTickets::All, allotment: u32::MAX };
         house.slot("museum", START).open(plenty, &terms);
         for line in &lines {

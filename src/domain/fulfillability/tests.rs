@@ -1,8 +1,8 @@
 use super::*;
 use crate::domain::{
     catalog::{
-        AnswerKind, BookingWindow, CountBounds, Deal, LocalizedText, Question, QuestionScope, Reduction,
-        SlotLimits, TagIx, TicketLimits,
+        AnswerKind, BookingWindow, CountBounds, Deal, ForbiddenTickets, LocalizedText, Question,
+        QuestionScope, Reduction, RuleScope, SlotLimits, TagIx, TicketLimits,
     },
     constraints::Bound,
     fixtures::{
@@ -182,7 +182,7 @@ fn an_amount_beyond_the_wire_stops_the_item_or_else_the_order() {
 fn where_several_rules_are_broken_the_first_in_order_speaks() {
     let mut house = House::new();
     let museum = house.service_mut("museum");
-    museum.rules.forbidden = vec![vec![SENIOR, CHILD]];
+    museum.rules.forbidden = vec![ForbiddenTickets { tickets: vec![SENIOR, CHILD], scope: RuleScope::Line }];
     museum.rules.children[0].adults = vec![ADULT];
     museum.rules.limits.line.min = Some(5);
     museum.questions = vec![text_question("name")];
@@ -463,7 +463,7 @@ fn a_slot_is_sold_from_the_first_to_the_last_second_of_its_window() {
         let mut house = House::new();
         house.service_mut("museum").booking_window = window;
         *house.slot("museum", START) = Slot::default();
-        let terms = SlotTerms { first_bookable_sec, last_bookable_sec, tag: None };
+        let terms = SlotTerms { first_bookable_sec, last_bookable_sec, ..SlotTerms::default() };
         open(&mut house, "museum", START, 3, &terms);
         let item = line("museum", &[("adult", 1)], 2_000);
         let first = first_bookable_sec.unwrap_or(i64::MIN);
@@ -493,7 +493,7 @@ fn all_violated_bounds_are_told_in_each_of_their_four_forms() {
         bounds.map(|(ticket, min)| (ticket, CountBounds { min, max: None })).collect()
     };
     let line_bound = CountBounds { min: Some(8), max: None };
-    let limits = |line, tickets| TicketLimits { line, tickets };
+    let limits = |line, tickets| TicketLimits { line, tickets, ..TicketLimits::default() };
     let family = line("museum", &[("adult", 2), ("child", 3)], 7_000);
     for (general, slots_own, expected) in [
         (limits(line_bound, vec![]), limits(CountBounds::default(), vec![]), &[(Bound::Min(8), None)][..]),
@@ -525,10 +525,10 @@ fn all_violated_bounds_are_told_in_each_of_their_four_forms() {
 #[test]
 fn bounds_for_a_tag_bind_in_slots_that_carry_it() {
     let mut house = House::new();
-    let limits = TicketLimits { line: CountBounds { min: None, max: Some(2) }, tickets: Vec::new() };
+    let limits = TicketLimits { line: CountBounds { min: None, max: Some(2) }, ..TicketLimits::default() };
     house.service_mut("museum").rules.slot_limits =
         vec![SlotLimits { tag: Some(TagIx(4)), limits, ..SlotLimits::default() }];
-    let vernissage = SlotTerms { tag: Some(TagIx(4)), ..SlotTerms::default() };
+    let vernissage = SlotTerms { tags: vec![TagIx(4)], ..SlotTerms::default() };
     open(&mut house, "museum", START + HOUR, 9, &vernissage);
     let three = line("museum", &[("adult", 3)], 6_000);
     check_accepted(&house, Purpose::Check, std::slice::from_ref(&three));

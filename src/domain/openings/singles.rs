@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         catalog::{ServiceIx, TagIx},
-        slot::PoolTickets,
+        slot::{PartySpots, PoolTickets, ResourceIx},
     };
 
     /// Moments close together, about as far from one another as can be told apart in a run, and any.
@@ -161,8 +161,16 @@ mod tests {
             first_bookable_sec in option::of(any_moment()),
             last_bookable_sec in option::of(any_moment()),
             tag in option::of(any::<u16>().prop_map(TagIx)),
+            party_size in option::of(0..3_u32),
         ) -> SlotTerms {
-            SlotTerms { first_bookable_sec, last_bookable_sec, tag }
+            let party = |party_size| PartySpots {
+                tickets: PoolTickets::All,
+                resource: ResourceIx(1),
+                party_size,
+                spots: 1,
+            };
+            let parties = party_size.map(party).into_iter().collect();
+            SlotTerms { first_bookable_sec, last_bookable_sec, tags: Vec::from_iter(tag), parties }
         }
     }
 

@@ -71,11 +71,20 @@ fn a_recurrence_starts_at_every_step_inside_the_range_that_no_exception_touches(
 
 #[test]
 fn the_terms_of_an_opening_move_with_its_occurrences() {
-    let terms = SlotTerms { first_bookable_sec: Some(40), last_bookable_sec: Some(90), tag: Some(TagIx(7)) };
-    let weekly = Opening { terms: terms.boxed(), ..opening(100, 10, every(50, 250, &[])) };
+    let party = PartySpots { tickets: PoolTickets::All, resource: ResourceIx(3), party_size: 2, spots: 1 };
+    let terms = SlotTerms {
+        first_bookable_sec: Some(40),
+        last_bookable_sec: Some(90),
+        tags: vec![TagIx(7)],
+        parties: vec![party],
+    };
+    let weekly = Opening { terms: terms.clone().boxed(), ..opening(100, 10, every(50, 250, &[])) };
     let (key, moved) = weekly.occurrence(200);
     assert_eq!(key, SlotKey { start_sec: 200, ..weekly.first });
-    assert_eq!(moved, SlotTerms { first_bookable_sec: Some(140), last_bookable_sec: Some(190), ..terms });
+    assert_eq!(
+        moved,
+        SlotTerms { first_bookable_sec: Some(140), last_bookable_sec: Some(190), ..terms.clone() }
+    );
     assert_eq!(weekly.occurrence(100), (weekly.first, terms));
 }
 
@@ -101,11 +110,52 @@ fn the_ends_of_time_neither_overflow_nor_take_for_ever() {
 #[test]
 fn a_slot_of_several_openings_keeps_the_stricter_terms() {
     let mut slot = Slot::default();
-    let terms = |first, last| SlotTerms { first_bookable_sec: first, last_bookable_sec: last, tag: None };
+    let terms = |first, last| SlotTerms {
+        first_bookable_sec: first,
+        last_bookable_sec: last,
+        ..SlotTerms::default()
+    };
     for terms in [terms(None, Some(9)), terms(Some(3), None), terms(Some(2), Some(8)), terms(None, None)] {
         slot.open(pool(PoolTickets::All, 1), &terms);
     }
-    assert_eq!(slot.terms(), terms(Some(3), Some(8)));
+    assert_eq!(*slot.terms(), terms(Some(3), Some(8)));
+}
+
+#[test]
+fn a_slot_has_the_tags_of_all_its_openings() {
+    let mut slot = Slot::default();
+    for tags in [vec![TagIx(5)], vec![], vec![TagIx(2)], vec![TagIx(5)]] {
+        slot.open(pool(PoolTickets::All, 1), &SlotTerms { tags, ..SlotTerms::default() });
+    }
+    assert_eq!(slot.terms().tags, [TagIx(2), TagIx(5)]);
+}
+
+#[test]
+fn openings_for_different_parties_are_one_stock_and_of_different_resources_are_not() {
+    let opened = |parties: &[(u32, u32, PoolTickets, u32)]| {
+        let mut slot = Slot::default();
+        for &(resource, party_size, tickets, spots) in parties {
+            let party = PartySpots { tickets, resource: ResourceIx(resource), party_size, spots };
+            let terms = SlotTerms { parties: vec![party], ..SlotTerms::default() };
+            slot.open(pool(tickets, spots), &terms);
+        }
+        slot.left(House::new().service("concert"), STRANGER).map(|(_, left)| left).collect::<Vec<_>>()
+    };
+    let all = PoolTickets::All;
+    for (parties, expected) in [
+        (&[(0, 1, all, 10), (0, 2, all, 10), (0, 3, all, 10)][..], &[10][..]),
+        (&[(0, 1, all, 4), (0, 2, all, 10), (0, 3, all, 7)], &[10]),
+        (&[(0, 0, all, 4), (0, 2, all, 5)], &[5]),
+        (&[(0, 2, all, 4), (1, 2, all, 5), (1, 4, all, 6)], &[10]),
+        (&[(0, 2, all, 4), (0, 2, STALLS_ONLY, 5), (0, 4, STALLS_ONLY, 6)], &[4, 6]),
+    ] {
+        assert_eq!(opened(parties), expected, "{parties:?}");
+        let mut reversed = parties.to_vec();
+        reversed.reverse();
+        let mut expected = expected.to_vec();
+        expected.reverse();
+        assert_eq!(opened(&reversed), expected, "{reversed:?}");
+    }
 }
 
 #[test]
@@ -352,8 +402,8 @@ fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
     slot.stage(second, pool(PoolTickets::All, 3), &terms);
     slot.stage(second, pool(PoolTickets::All, 1), &SlotTerms::default());
     let left = |slot: &Slot| slot.left(house.service("museum"), STRANGER).next().map(|(_, left)| left);
-    assert_eq!((slot.turn_to(first), left(&slot), slot.terms()), (Ok(()), Some(3), SlotTerms::default()));
-    assert_eq!((slot.turn_to(second), left(&slot), slot.terms()), (Ok(()), Some(2), terms));
+    assert_eq!((slot.turn_to(first), left(&slot), slot.terms()), (Ok(()), Some(3), &SlotTerms::default()));
+    assert_eq!((slot.turn_to(second), left(&slot), slot.terms()), (Ok(()), Some(2), &terms));
     assert_eq!((slot.turn_to(first), left(&slot)), (Err(Outdated), Some(2)));
     assert_eq!((slot.turn_to(second), left(&slot)), (Ok(()), Some(2)));
     assert_eq!((slot.turn_to(third), slot.is_open(), slot.sold()), (Ok(()), false, 2));

@@ -98,26 +98,51 @@ impl House {
                 && (self.now < hold.until || !self.keeps(Rule::HoldsEnd))
         });
         let taken = self.sold.iter().chain(others.flat_map(|(_, hold)| &hold.spots)).filter(draws);
-        (pool.spots - taken.map(|spots| spots.count).sum::<i64>()).max(0)
+        let spots = match &pool.parties[..] {
+            parties if !parties.is_empty() && !self.keeps(Rule::PartiesShareASpot) => {
+                parties.iter().map(|(_, spots)| spots).sum()
+            }
+            _ => pool.spots,
+        };
+        (spots - taken.map(|spots| spots.count).sum::<i64>()).max(0)
     }
 
-    /// Spots for tickets of these types, all together. Pools of a slot are for all types or for
-    /// different ones.
+    /// Spots for tickets of these types, all together.
     pub(super) fn open(&self, slot: &SlotName, types: &[&str], cart: &str) -> i64 {
         if !self.is_bookable(slot) {
             return 0;
         }
-        let pools = self.pools(slot);
-        let left = |pool: &&Pool| self.left(pool, cart);
-        let overall = pools.iter().find(|pool| pool.tickets.is_empty()).map(left);
-        let own = pools.iter().filter(|pool| types.iter().any(|id| pool.tickets.contains(id)));
-        let own: i64 = own.map(left).sum();
-        let only_overall = |id: &&str| !pools.iter().any(|pool| pool.tickets.contains(id));
-        match overall {
-            None => own,
-            Some(overall) if types.iter().any(only_overall) || !self.keeps(Rule::EveryPoolBinds) => overall,
-            Some(overall) => overall.min(own),
+        let mut left: Vec<(&Pool, i64)> =
+            self.pools(slot).into_iter().map(|pool| (pool, self.left(pool, cart))).collect();
+        if !self.keeps(Rule::EveryPoolBinds) && left.iter().any(|(pool, _)| pool.tickets.is_empty()) {
+            left.retain(|(pool, _)| pool.tickets.is_empty());
         }
+        self.most(&left, types)
+    }
+
+    /// The most tickets of these types that fit into pools, by trying every number of each type.
+    fn most(&self, left: &[(&Pool, i64)], types: &[&str]) -> i64 {
+        let Some((first, others)) = types.split_first() else { return 0 };
+        let serving = left.iter().filter(|(pool, _)| pool.serves(first));
+        let fits = serving.map(|(_, left)| *left).min().unwrap_or(0);
+        let least = if others.is_empty() || !self.keeps(Rule::MostOfPoolsThatCross) { fits } else { 0 };
+        let with = |count: i64| {
+            let rest =
+                left.iter().map(|&(pool, left)| (pool, left - if pool.serves(first) { count } else { 0 }));
+            count + self.most(&rest.collect::<Vec<_>>(), others)
+        };
+        (least..=fits).map(with).max().unwrap_or(0)
+    }
+
+    /// Whether a party of that size finds a place, 0 being one of no size.
+    pub(super) fn has_place(&self, slot: &SlotName, party: i64) -> bool {
+        let open = self.spots_open(slot, "");
+        let listed = self.pools(slot).into_iter().flat_map(|pool| &pool.parties);
+        let listed: Vec<&(i64, i64)> = listed.filter(|_| self.keeps(Rule::PartiesAreListed)).collect();
+        if party <= 0 || listed.is_empty() {
+            return open >= party.max(1);
+        }
+        listed.into_iter().any(|(size, spots)| *size == party && open.min(*spots) > 0)
     }
 
     pub(super) fn is_bookable(&self, slot: &SlotName) -> bool {

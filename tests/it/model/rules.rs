@@ -23,10 +23,15 @@ pub(super) enum Rule {
     NoChargeWithoutAGateway,
     PrepaymentIsRequired,
     UnsupportedPrepaymentIsNotCharged,
+    MostOfPoolsThatCross,
+    PartiesShareASpot,
+    PartiesAreListed,
+    AllTagsOfASlot,
+    AllLinesOfASlot,
 }
 
 impl Rule {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::RoundHalfToEven,
         Self::SumDemand,
         Self::OwnHoldIsFree,
@@ -47,5 +52,10 @@ impl Rule {
         Self::NoChargeWithoutAGateway,
         Self::PrepaymentIsRequired,
         Self::UnsupportedPrepaymentIsNotCharged,
+        Self::MostOfPoolsThatCross,
+        Self::PartiesShareASpot,
+        Self::PartiesAreListed,
+        Self::AllTagsOfASlot,
+        Self::AllLinesOfASlot,
     ];
 }

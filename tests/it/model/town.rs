@@ -52,10 +52,19 @@ ticket.vip.max = 2
 availability_tag = "late"
 min = 2
 
+[[service.slot_limits]]
+availability_tag = "small"
+max = 5
+
+[[service.slot_limits]]
+scope = "slot"
+max = 8
+
 [[service.child]]
 tickets = ["child"]
 adults = ["adult"]
 per_adult = 2
+scope = "slot"
 
 [[service.forbid_tickets]]
 tickets = ["vip", "child"]
@@ -107,6 +116,8 @@ pub(super) struct Pool {
     pub(super) tickets: &'static [&'static str],
     pub(super) tag: &'static str,
     pub(super) spots: i64,
+    /// For how many people a spot can be, if that is said, and how many spots are for so many.
+    pub(super) parties: Vec<(i64, i64)>,
 }
 
 impl Pool {
@@ -156,24 +167,38 @@ impl Catalogue {
             price("chat", [15_005_000, 15_005_000, 14_000_000]),
         ]);
         let mut pools = Vec::new();
-        let all: &[&[&str]] = &[&[], &[], &["adult"], &["adult", "child"], &[], &[]];
+        let all: &[&[&str]] =
+            &[&[], &[], &["adult"], &["adult", "child"], &["child", "vip"], &["vip", "adult"], &[], &[]];
         let slots = slots();
         for ((at, tag), (tickets, few)) in
-            [(0, ""), (1, "late"), (1, "late"), (2, ""), (3, ""), (4, "")].into_iter().zip(all.iter().zip([
-                [40, 25, 9],
-                [24, 30, 0],
-                [12, 16, 6],
-                [24, 30, 12],
-                [6, 9, 3],
-                [20, 26, 0],
-            ]))
+            [(0, ""), (1, "late"), (1, "small"), (2, ""), (2, ""), (2, ""), (3, ""), (4, "")].into_iter().zip(
+                all.iter().zip([
+                    [40, 25, 9],
+                    [24, 30, 0],
+                    [12, 16, 6],
+                    [24, 30, 12],
+                    [13, 30, 12],
+                    [18, 9, 12],
+                    [6, 9, 3],
+                    [20, 26, 0],
+                ]),
+            )
         {
             let (service, start, duration) = &slots[at];
             let service = ["tour", "chat", "night"].into_iter().find(|known| known == service).unwrap();
             let spots = few[if number == 0 { 0 } else { chance.usize(..3) }];
             // Some entry has to have the tag that the rules name.
             if number == 0 || tickets.contains(&"adult") || chance.u8(..6) > 0 {
-                pools.push(Pool { service, start: *start, duration: *duration, tickets, tag, spots });
+                let parties = if service == "chat" { vec![(1, spots - 2), (3, spots)] } else { Vec::new() };
+                pools.push(Pool {
+                    service,
+                    start: *start,
+                    duration: *duration,
+                    tickets,
+                    tag,
+                    spots,
+                    parties,
+                });
             }
         }
         let holds = number == 0 || chance.u8(..6) > 0;
@@ -196,18 +221,25 @@ impl Catalogue {
              "tax_rate": {"micro_percent": 7_250_000}, "prepayment_type": "NOT_SUPPORTED",
              "rules": {"min_booking_buffer_before_end_time": 600}, "intake_form": {"field": [question]}},
         ]});
-        let entry = |pool: &Pool| {
+        let entry = |(pool, party, spots): (&Pool, i64, i64)| {
             let mut entry = json!({
                 "merchant_id": MERCHANT, "service_id": pool.service, "start_sec": pool.start,
-                "duration_sec": pool.duration, "spots_open": pool.spots, "ticket_type_id": pool.tickets,
+                "duration_sec": pool.duration, "spots_open": spots, "ticket_type_id": pool.tickets,
                 "availability_tag": pool.tag,
             });
+            if party > 0 {
+                entry["resources"] = json!({"party_size": party});
+            }
             if pool.service == "night" {
                 entry["scheduling_rule_overrides"] = json!({"first_bookable_sec": NOW + 3600});
             }
             entry
         };
-        let entries: Vec<Value> = self.pools.iter().map(entry).collect();
+        let entries = self.pools.iter().flat_map(|pool| {
+            let one = pool.parties.is_empty().then_some((pool, 0, pool.spots));
+            one.into_iter().chain(pool.parties.iter().map(move |&(party, spots)| (pool, party, spots)))
+        });
+        let entries: Vec<Value> = entries.map(entry).collect();
         let write = |file: &str, content: &str| fs::write(dir.join(file), content).unwrap();
         write(
             "merchants.json",

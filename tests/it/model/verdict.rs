@@ -96,21 +96,40 @@ impl House {
         }
     }
 
+    /// How many tickets of a type all lines of a line's slot have whose tickets make sense.
+    fn in_slot(&self, line: &LineItem, all: &[LineItem], id: &str) -> i64 {
+        let lines = all.iter().filter(|other| {
+            let is_counted = line_slot(other) == line_slot(line) && self.is_readable(other);
+            is_counted && (self.keeps(Rule::AllLinesOfASlot) || *other == line)
+        });
+        let ordered = lines.flat_map(|line| &line.tickets).filter(|ordered| ordered.ticket_id == id);
+        ordered.map(|ordered| i64::from(ordered.count)).sum()
+    }
+
     /// The first rule on tickets that a line breaks, and the bounds if it is that of bounds.
-    fn ticket_fault(&self, line: &LineItem) -> Option<(Result, Vec<(Value, &'static str)>)> {
+    fn ticket_fault(
+        &self,
+        line: &LineItem,
+        all: &[LineItem],
+    ) -> Option<(Result, Vec<(Value, &'static str)>)> {
         let counts = tickets(line);
         let count = |wanted: &str| counts.iter().find(|(id, _)| *id == wanted).map_or(0, |(_, count)| *count);
         if !self.is_readable(line) || count("vip") > 0 && count("child") > 0 {
             return Some((Result::UnfulfillableTicketCombination, Vec::new()));
         }
-        let alone = count("child") > 2 * count("adult");
+        let in_slot = |id| self.in_slot(line, all, id);
+        let alone = count("child") > 0 && in_slot("child") > 2 * in_slot("adult");
         let children = alone.then(|| (Result::ChildTicketsWithoutAdult, Vec::new()));
         let sum: i64 = counts.iter().map(|(_, count)| count).sum();
         let is_tour = line.service_id == "tour";
-        let is_late = self.pools(&line_slot(line)).iter().any(|pool| pool.tag == "late");
+        let of_slot: i64 = ["adult", "child", "vip"].into_iter().map(in_slot).sum();
+        let tags: Vec<&str> = self.pools(&line_slot(line)).iter().map(|pool| pool.tag).collect();
+        let tags = if self.keeps(Rule::AllTagsOfASlot) { &tags[..] } else { &tags[..tags.len().min(1)] };
+        let most = if tags.contains(&"small") { 5 } else { 6 };
         let bounds = [
-            (is_tour && sum > 6, Value::MaxTicketCount(6), ""),
-            (is_tour && is_late && sum < 2, Value::MinTicketCount(2), ""),
+            (is_tour && tags.contains(&"late") && sum < 2, Value::MinTicketCount(2), ""),
+            (is_tour && sum > most.into(), Value::MaxTicketCount(most), ""),
+            (is_tour && sum <= most.into() && of_slot > 8, Value::MaxTicketCount(8), ""),
             (count("vip") > 2, Value::MaxTicketCount(2), "vip"),
         ];
         let violated = bounds.into_iter().filter_map(|(is, bound, id)| is.then_some((bound, id)));
@@ -136,7 +155,14 @@ impl House {
         pools.iter().filter(short).map(|pool| self.left(pool, cart)).min()
     }
 
-    fn judge_line(&self, line: &LineItem, demand: &[Spots], cart: &str, create: bool) -> JudgedLine {
+    fn judge_line(
+        &self,
+        line: &LineItem,
+        all: &[LineItem],
+        demand: &[Spots],
+        cart: &str,
+        create: bool,
+    ) -> JudgedLine {
         let (slot, menu) = (line_slot(line), town::menu(&line.service_id));
         let asked: Vec<&str> = tickets(line).into_iter().map(|(id, _)| id).collect();
         let types = if self.is_readable(line) { &asked } else { menu };
@@ -144,7 +170,7 @@ impl House {
         let judged = JudgedLine { result: Result::SlotUnavailable, open, ..JudgedLine::default() };
         if menu.is_empty() {
             judged
-        } else if let Some((result, violated)) = self.ticket_fault(line) {
+        } else if let Some((result, violated)) = self.ticket_fault(line, all) {
             JudgedLine { result, violated, ..judged }
         } else if let Some(left) = self.slot_fault(line, demand, cart) {
             JudgedLine { open: open.map(|open| open.min(left)), ..judged }
@@ -179,9 +205,10 @@ impl House {
 
     /// Looks at a cart, for a check or for an order.
     pub(super) fn judge(&self, lines: &[LineItem], cart: &str, create: bool) -> Judged {
-        let sound = |line: &&LineItem| self.ticket_fault(line).is_none();
+        let sound = |line: &&LineItem| self.ticket_fault(line, lines).is_none();
         let demand: Vec<Spots> = lines.iter().filter(sound).flat_map(spots_of).collect();
-        let judged: Vec<_> = lines.iter().map(|line| self.judge_line(line, &demand, cart, create)).collect();
+        let judged: Vec<_> =
+            lines.iter().map(|line| self.judge_line(line, lines, &demand, cart, create)).collect();
         let can = |line: &JudgedLine| line.result == Result::CanFulfill;
         let has = |service: &str| lines.iter().any(|line| line.service_id == service);
         let result = match () {
