@@ -9,6 +9,7 @@ use super::{App, Refusal, tokens::TokenGuard};
 use crate::{
     audit::Event,
     domain::{
+        catalog::Prepayment,
         failure::{FailureCause, OrderFailure},
         money::Money,
         order::{OrderId, PaymentMethod},
@@ -55,6 +56,16 @@ impl App {
     /// Whether we can charge at all.
     pub(super) fn charging(&self) -> Charging {
         if self.payments.is_some() { Charging::Possible } else { Charging::Off }
+    }
+
+    /// How many services on sale have to be paid for when they are booked while we cannot charge.
+    #[must_use]
+    pub fn services_without_a_way_to_pay(&self) -> usize {
+        if self.charging() == Charging::Possible {
+            return 0;
+        }
+        let catalog = self.catalog();
+        catalog.services().filter(|(_, service)| service.prepayment == Prepayment::Required).count()
     }
 
     /// Charges for an order: the intent goes on record, then the gateway is asked. A charge that

@@ -60,6 +60,9 @@ impl Till {
     pub(super) fn optional(&mut self, price: Field<Price>, at: &Place<'_>) -> Option<Money> {
         let Price { price_micros, currency_code } = price.optional(at)?;
         let micros_at = at.key("price_micros");
+        if price_micros.is_absent() {
+            micros_at.warning("amount_missing", "is missing, so that the amount is 0");
+        }
         let micros = price_micros.optional(&micros_at).unwrap_or_default();
         if micros < 0 {
             micros_at.mistake(format!("is {micros}; a price is not below zero"));

@@ -175,7 +175,7 @@ async fn an_export_replaces_the_one_before_and_nothing_else() {
     let (server, out) = (start(&sample_catalog()).await, Out::new());
     let ended = out.export_from(&server).await;
     succeeded(&ended);
-    assert!(ended.text().contains("5 merchants, 9 services, "), "{}", ended.text());
+    assert!(ended.text().contains("6 merchants, 11 services, "), "{}", ended.text());
     let plain = ["availability.json", "export.json", "merchants.json", "rules.toml", "services.json"];
     assert_eq!(out.names(), plain);
     let address = format!("http://{}", server.server.admin_address().unwrap());

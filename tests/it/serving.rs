@@ -15,6 +15,7 @@ use boxoffice::{
     },
 };
 use prost::Message;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{io::AsyncReadExt, net::TcpStream, sync::oneshot};
 use tonic::{Code, Status, Streaming, transport::Channel};
@@ -630,7 +631,23 @@ async fn a_store_in_memory_warns_that_nothing_is_kept() {
     assert!(warned, "{}", ended.text());
     let dir = TempDir::new().unwrap();
     let ended = Program::new().keeping(dir.path()).args(["--payments=off"]).start().await.stop().await;
-    assert!(!ended.log().any(|line| line["level"] == "WARN"), "{}", ended.text());
+    let is_other =
+        |line: &Value| !line["message"].as_str().is_some_and(|text| text.contains("payments are off"));
+    let warned = ended.log().any(|line| line["level"] == "WARN" && is_other(&line));
+    assert!(!warned, "{}", ended.text());
+}
+
+#[tokio::test]
+async fn services_that_nobody_can_pay_for_are_warned_of_with_payments_off() {
+    for (payments, expected) in [("off", true), ("simulated", false)] {
+        let ended = Program::new().args([format!("--payments={payments}")]).start().await.stop().await;
+        let warned = ended.log().any(|line| {
+            line["level"] == "WARN"
+                && line["services"] == 1
+                && line["message"].as_str().is_some_and(|text| text.contains("have to be prepaid"))
+        });
+        assert_eq!(warned, expected, "{}", ended.text());
+    }
 }
 
 #[tokio::test]

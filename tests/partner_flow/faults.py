@@ -132,11 +132,19 @@ def no_words(request, status, body):
 
 @fault("every order is created", "create: one more of", [CREATE])
 def always_created(request, status, body):
-    if "order_failure" in body:
-        body = {"order": {"order_id": f"{next(NUMBERS)}", "item": request["order"]["item"]}}
-        for item in body["order"]["item"]:
-            item["status"] = "CONFIRMED"
-    return status, body
+    return status, created(request) if "order_failure" in body else body
+
+
+def created(request):
+    """An order of what is asked for."""
+    items = [{**item, "status": "CONFIRMED"} for item in request["order"]["item"]]
+    return {"order": {"order_id": f"{next(NUMBERS)}", "item": items}}
+
+
+@fault("what has to be prepaid is sold unpaid", "create: an order unpaid", [CREATE])
+def sold_unpaid(request, status, body):
+    is_unpaid = body.get("order_failure", {}).get("cause") == "PAYMENT_ERROR"
+    return status, created(request) if is_unpaid else body
 
 
 @fault("every tenth creation breaks", "limits: CreateOrder fails rarely", [CREATE])

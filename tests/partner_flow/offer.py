@@ -38,6 +38,7 @@ class Service:
         self.price = micros(element["price"]) if "price" in element else None
         priced = [element["price"]] if "price" in element else [ticket["price"] for ticket in tickets]
         self.currency = priced[0]["currency_code"]
+        self.is_prepaid = element.get("prepayment_type") in ("REQUIRED", 1)
         self.questions = element.get("intake_form", {}).get("field", [])
         self.ticket_questions = element.get("per_ticket_intake_form", {}).get("field", [])
         self.limits = limits.get((self.merchant, self.id), [])

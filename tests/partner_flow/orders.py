@@ -6,6 +6,8 @@ from stage import Line
 
 MOST_SPOTS_TO_FILL = 300
 MOST_TICKETS_AT_ONCE = 10
+# What Google says of an order that it has charged for.
+PREPAID = {"payment_processed_by": "PROCESSED_BY_GOOGLE", "prepayment_status": "PREPAYMENT_PROVIDED"}
 
 
 class Orders:
@@ -22,6 +24,8 @@ class Orders:
         for test in (self.wrongly, self.repeated, self.again_after_failure):
             test(self.stage.another(lines[0]))
         self.wrong_fees(next((line for line in lines if line.fees), lines[0]))
+        for line in [line for line in lines if line.slot.service.is_prepaid][:1]:
+            self.unpaid(self.stage.another(line))
         self.to_the_last_spot(lines)
 
     def request(self, lines, token=None, fees=None, messages=None):
@@ -36,9 +40,11 @@ class Orders:
             },
         }
         fees = sum(line.fees for line in lines) if fees is None else fees
+        payment = dict(PREPAID) if any(line.slot.service.is_prepaid for line in lines) else {}
         if fees:
-            price = {"price_micros": str(fees), "currency_code": service.currency}
-            order["payment_information"] = {"fees_and_taxes": price}
+            payment["fees_and_taxes"] = {"price_micros": str(fees), "currency_code": service.currency}
+        if payment:
+            order["payment_information"] = payment
         return {"idempotency_token": token or next(self.stage.tokens), "order": order}
 
     def create(self, name, line, request):
@@ -102,6 +108,17 @@ class Orders:
         line = self.stage.another(line)
         request = self.request([line], fees=line.fees + 1_000_000)
         self.fail("a wrong fee total", request, "INCORRECT_FEE_TOTAL", [])
+
+    def unpaid(self, line):
+        """What has to be paid for when it is booked is not sold without a payment."""
+        for name, payment in [("unpaid", {}), ("to be paid later", {"prepayment_status": "PREPAYMENT_NOT_PROVIDED"})]:
+            request = self.request([line])
+            stated = request["order"]["payment_information"]
+            for member in PREPAID:
+                stated.pop(member)
+            stated.update(payment)
+            self.fail(f"an order {name} of what is prepaid", request, "PAYMENT_ERROR", [])
+        self.look_ups.agree("after orders that were not paid for", line.slot)
 
     def repeated(self, line):
         request = self.request([line])

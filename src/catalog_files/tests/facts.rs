@@ -50,6 +50,7 @@ fn the_sample_has_merchants_with_their_currencies_and_services() {
         ("concert-hall", "USD", None),
         ("salon", "USD", None),
         ("onsen", "JPY", None),
+        ("harbour", "USD", None),
     ];
     assert_eq!(merchants, expected);
     for (_, service) in loaded.catalog.services() {
@@ -312,7 +313,7 @@ fn a_merchant_without_services_and_a_service_without_availability() {
     });
     folder.set("services.json", "/service/-", service);
     let loaded = folder.loaded();
-    assert_eq!(loaded.catalog.merchants()[5].name, "new");
+    assert_eq!(loaded.catalog.merchants()[6].name, "new");
     assert!(openings(&loaded, "new").is_empty());
 }
 

@@ -18,15 +18,15 @@ fn check(file: &str, pointer: &str, value: Value, expected: &[&str]) {
 #[test]
 fn merchants() {
     for (pointer, value, expected) in [
-        ("/merchant/-", json!(7), "merchant[5]: expected an object, found 7"),
-        ("/merchant/-", json!(null), "merchant[5]: is missing"),
-        ("/merchant/-", json!({}), "merchant[5].merchant_id: is missing"),
-        ("/merchant/-", json!({"merchant_id": ""}), "merchant[5].merchant_id: is empty"),
-        ("/merchant/-", json!({"merchant_id": 5}), "merchant[5].merchant_id: expected a text, found 5"),
+        ("/merchant/-", json!(7), "merchant[6]: expected an object, found 7"),
+        ("/merchant/-", json!(null), "merchant[6]: is missing"),
+        ("/merchant/-", json!({}), "merchant[6].merchant_id: is missing"),
+        ("/merchant/-", json!({"merchant_id": ""}), "merchant[6].merchant_id: is empty"),
+        ("/merchant/-", json!({"merchant_id": 5}), "merchant[6].merchant_id: expected a text, found 5"),
         (
             "/merchant/-",
             json!({"merchant_id": "museum"}),
-            "merchant[5].merchant_id: merchant \"museum\" is there twice",
+            "merchant[6].merchant_id: merchant \"museum\" is there twice",
         ),
         ("/merchant/0/name", json!(["x"]), "merchant[0].name: expected a text, found a list"),
     ] {
@@ -38,26 +38,26 @@ fn merchants() {
 fn services() {
     let dollars = |micros: Value| json!({"price_micros": micros, "currency_code": "USD"});
     for (pointer, value, expected) in [
-        ("/service/-", json!(false), "service[9]: expected an object, found false"),
+        ("/service/-", json!(false), "service[11]: expected an object, found false"),
         (
             "/service/-",
             json!({"service_id": "x", "price": dollars(json!(10_000))}),
-            "service[9].merchant_id: is missing",
+            "service[11].merchant_id: is missing",
         ),
         (
             "/service/-",
             json!({"merchant_id": "zoo", "service_id": "x", "price": dollars(json!(10_000))}),
-            "service[9].merchant_id: merchant \"zoo\" is not in the merchant feed",
+            "service[11].merchant_id: merchant \"zoo\" is not in the merchant feed",
         ),
         (
             "/service/-",
             json!({"merchant_id": "museum", "service_id": "museum-tour", "price": dollars(json!(10_000))}),
-            "service[9].service_id: service \"museum-tour\" of merchant \"museum\" is there twice",
+            "service[11].service_id: service \"museum-tour\" of merchant \"museum\" is there twice",
         ),
         (
             "/service/-",
             json!({"merchant_id": "museum", "service_id": "x", "ticket_type": []}),
-            "service[9]: has neither `ticket_type` nor `price`, so that there is nothing to sell",
+            "service[11]: has neither `ticket_type` nor `price`, so that there is nothing to sell",
         ),
         (
             "/service/0/localized_service_name",
@@ -328,7 +328,7 @@ fn recurrences() {
         "/service_availability/0/availability/-",
         once,
         &[
-            "service_availability[0].availability[34].schedule_exception: is given without `recurrence`; leave the entry out instead",
+            "service_availability[0].availability[36].schedule_exception: is given without `recurrence`; leave the entry out instead",
         ],
     );
 }
@@ -340,7 +340,7 @@ fn an_entry_without_any_number_of_spots() {
         "availability.json",
         "/service_availability/0/availability/-",
         entry,
-        &["service_availability[0].availability[34].spots_open: is missing"],
+        &["service_availability[0].availability[36].spots_open: is missing"],
     );
 }
 

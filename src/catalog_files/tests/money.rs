@@ -218,7 +218,7 @@ fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
     let named = taxed();
     named.replace("rules.toml", hall, vat);
     assert_eq!((tax_name(&named), remarks(&named)), ("VAT".to_owned(), vec![]));
-    check_warning(hall, vat, "tax_name", "names a tax, but no service of the merchant has a `tax_rate`");
+    check_warning(hall, vat, "'VAT'", "names a tax, but no service of the merchant has a `tax_rate`");
     for (piece, other, place, fee) in [
         (hall, hall.replace("Order handling", "Tax"), "[[merchant.fee]]", "Tax"),
         (hall, vat.replace("VAT", "Order handling"), "[[merchant.fee]]", "Order handling"),
@@ -425,4 +425,27 @@ fn what_is_acted_on_elsewhere_only_is_warned_of() {
             format!("services.json: {place}.towel_fee: is a fee that is not known here and not charged");
         assert_eq!(remarks(&folder), [expected]);
     }
+}
+
+#[test]
+fn an_amount_that_is_missing_is_nothing_and_warned_of() {
+    let folder = Folder::sample();
+    folder.set(
+        "services.json",
+        "/service/7/price",
+        json!({"price_micro": 9_000_000, "currency_code": "USD"}),
+    );
+    let expected = "services.json: service[7].price.price_micros: is missing, so that the amount is 0";
+    assert_eq!(remarks(&folder), [expected]);
+}
+
+#[test]
+fn a_fee_of_nothing_is_none_of_a_ticket_type() {
+    let folder = Folder::sample();
+    let free = json!({"price_micros": "0", "currency_code": "USD"});
+    folder.set("services.json", "/service/5/ticket_type/0/per_ticket_fee/service_charge", free);
+    let loaded = folder.loaded();
+    let (_, symphony) = loaded.catalog.services().find(|(_, service)| service.id == "symphony").unwrap();
+    let fees = symphony.tickets[0].feed_fees;
+    assert!(fees.service_charge.is_none() && fees.facility_fee.is_some());
 }
