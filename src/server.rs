@@ -245,7 +245,6 @@ impl Server {
         let started_sec = parts.clock.now_sec();
         let (security, security_files) = Security::open(config, Arc::clone(&parts.clock))?;
         let app = App::open(parts).await?;
-        reload::warn_of_prepayment(&app);
         let security = Arc::new(Watcher::new(security.selling_for(Arc::clone(&app))));
         let listener = bind(config.serving.listen)?;
         let admin_listener = config.serving.admin_listen.map(bind).transpose()?;

@@ -142,6 +142,7 @@ impl App {
             open_payments = pending.len(),
             "open for business"
         );
+        app.warn_of_prepayment();
         app.settle_all(pending);
         Ok(app)
     }

@@ -58,14 +58,18 @@ impl App {
         if self.payments.is_some() { Charging::Possible } else { Charging::Off }
     }
 
-    /// How many services on sale have to be paid for when they are booked while we cannot charge.
-    #[must_use]
-    pub fn services_without_a_way_to_pay(&self) -> usize {
-        if self.charging() == Charging::Possible {
-            return 0;
-        }
+    /// Warns of services that have to be paid for when they are booked while we cannot charge: they are
+    /// sold only to callers who have taken the money themselves.
+    pub fn warn_of_prepayment(&self) {
         let catalog = self.catalog();
-        catalog.services().filter(|(_, service)| service.prepayment == Prepayment::Required).count()
+        let prepaid = catalog.services().filter(|(_, service)| service.prepayment == Prepayment::Required);
+        let services = prepaid.count();
+        if services > 0 && self.charging() == Charging::Off {
+            tracing::warn!(
+                services,
+                "services that have to be prepaid are sold only in orders that say they are paid, because payments are off"
+            );
+        }
     }
 
     /// Charges for an order: the intent goes on record, then the gateway is asked. A charge that

@@ -82,7 +82,7 @@ impl Reloader {
         match &outcome {
             Ok(reloaded) => {
                 log_reloaded(reloaded);
-                warn_of_prepayment(&self.app);
+                self.app.warn_of_prepayment();
                 security::warn_of_unknown_merchants(&self.access, &self.app);
             }
             Err(ReloadError::Mistakes(mistakes)) => log_refused("the catalogue", STAYS, mistakes),
@@ -115,17 +115,6 @@ pub(super) fn log_warnings(loaded: &Loaded) {
     }
     if !loaded.unread.is_empty() {
         tracing::info!(files = loaded.unread.join(", "), "files of the catalogue folder that are not read");
-    }
-}
-
-/// Warns of what can be sold only to callers who have taken the money themselves.
-pub(super) fn warn_of_prepayment(app: &App) {
-    let services = app.services_without_a_way_to_pay();
-    if services > 0 {
-        tracing::warn!(
-            services,
-            "services that have to be prepaid are sold only in orders that say they are paid, because payments are off"
-        );
     }
 }
 
