@@ -174,7 +174,7 @@ impl Calls {
         }
         let problem = Problem::MerchantOutOfScope(merchant_id.to_owned());
         if let Some(Origin { transport, address, .. }) = Served::current().as_ref().and_then(Served::origin) {
-            let (reason, transport, address) = (problem.row().reason, *transport, *address);
+            let (reason, transport, address) = (problem.row().reason, Some(*transport), *address);
             self.app.audit().record(Event::AccessRejected { reason, user: Some(user), address, transport });
         }
         Err(problem)

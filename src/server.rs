@@ -243,7 +243,7 @@ impl Server {
     pub async fn start(config: &Config, parts: Parts) -> Result<Self, ServeError> {
         let catalog_files = parts.loaded.files.clone();
         let started_sec = parts.clock.now_sec();
-        let (security, security_files) = Security::open(config, Arc::clone(&parts.clock))?;
+        let (security, security_files) = Security::open(config, Arc::clone(&parts.clock), &parts.audit)?;
         let app = App::open(parts).await?;
         let security = Arc::new(Watcher::new(security.selling_for(Arc::clone(&app))));
         let listener = bind(config.serving.listen)?;

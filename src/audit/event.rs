@@ -51,8 +51,8 @@ pub enum Event<'e> {
         user: Option<&'e User>,
         /// Where it comes from.
         address: IpAddr,
-        /// Over which transport.
-        transport: Transport,
+        /// Over which transport, if it has come that far.
+        transport: Option<Transport>,
     },
     /// An order is on record.
     OrderCreated(&'e Order),
@@ -166,7 +166,7 @@ impl<'e> Event<'e> {
                 record.reason = Some(reason);
                 record.user = user.map(|user| &**user.name());
                 record.address = Some(address.to_canonical());
-                record.transport = Some(transport.name());
+                record.transport = transport.map(Transport::name);
             }
             Self::OrderCreated(order) | Self::OrderReplayed(order) => {
                 record.merchant_id = Some(&order.merchant_id);
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_line_has_its_time_its_event_and_what_it_says() {
-        let (address, transport) = ("::ffff:192.0.2.7".parse().unwrap(), Transport::Rest);
+        let (address, transport) = ("::ffff:192.0.2.7".parse().unwrap(), Some(Transport::Rest));
         let order_id = OrderId("ID".into());
         for (event, expected) in [
             (Event::ServerStopped, r#""event":"server_stopped""#),

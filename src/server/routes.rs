@@ -70,6 +70,7 @@ impl Door for Doors {
     async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         let spoken = Spoken::by(&request);
         if let Err(problem) = admission::check(&request, spoken, &self.gate.hosts) {
+            self.gate.note_rejection(&problem, spoken, request.headers(), &peer);
             return admission::reject(request.method(), spoken, problem);
         }
         match spoken {
@@ -149,8 +150,9 @@ impl Gate {
             return Ok(None);
         }
         let admitted = self.admit(transport, method, headers, peer).await;
+        let admitted = admitted.map_err(Problem::from);
         let Admitted { pass, user } =
-            admitted.map_err(|denied| self.rejected(denied, transport, headers, peer))?;
+            admitted.inspect_err(|problem| self.note_rejection(problem, transport, headers, peer))?;
         if let Some(served) = Served::current() {
             let (certificate, address) = (peer.accepted_name().cloned(), peer.address());
             served.let_in(Origin { transport, user, certificate, address });
@@ -173,17 +175,15 @@ impl Gate {
         Ok(admitted)
     }
 
-    /// What a caller is told who is not let in. One who may not call leaves a line in the audit log; one who
-    /// may, but not so often, leaves none.
-    fn rejected(&self, denied: Denied, transport: Transport, headers: &HeaderMap, peer: &Peer) -> Problem {
-        let problem = Problem::from(denied);
+    /// Leaves a line in the audit log of a caller who may not call. One who may, but not so often or not in
+    /// this form, leaves none.
+    fn note_rejection(&self, problem: &Problem, transport: Transport, headers: &HeaderMap, peer: &Peer) {
         let Row { grpc, reason, .. } = problem.row();
         if self.audit.is_on() && matches!(grpc, Code::Unauthenticated | Code::PermissionDenied) {
             let user = self.access.named_user(authorization(headers));
-            let (user, address) = (user.as_deref(), peer.address());
+            let (user, address, transport) = (user.as_deref(), peer.address(), Some(transport));
             self.audit.record(Event::AccessRejected { reason, user, address, transport });
         }
-        problem
     }
 
     /// Answers in the place of a call that does not, such as one whose message never comes to its

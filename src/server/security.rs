@@ -12,7 +12,7 @@ use super::{
 use crate::{
     access::{self, Credentials, Terms},
     app::App,
-    audit::Event,
+    audit::{Audit, Event},
     blocking,
     clock::Clock,
     config::{self, Config},
@@ -51,13 +51,17 @@ impl Security {
     ///
     /// # Errors
     /// [`ServeError::Security`] with everything that is wrong in all files.
-    pub(super) fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<(Self, Snapshot), ServeError> {
+    pub(super) fn open(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        audit: &Arc<Audit>,
+    ) -> Result<(Self, Snapshot), ServeError> {
         let settings = &config.security;
         let config::Security { tls_certificate, tls_key, client_ca, credentials, .. } = settings;
         let files: Vec<_> =
             [tls_certificate, tls_key, client_ca, credentials].into_iter().flatten().cloned().collect();
         let read = Snapshot::of_files(files.clone());
-        let tls = Tls::open(settings, clock);
+        let tls = Tls::open(settings, clock, audit);
         let users = credentials.as_deref().map(Credentials::read).transpose();
         let (tls, users) = both(tls, users).map_err(ServeError::Security)?;
         let access = Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;

@@ -24,6 +24,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::{
     access::{ClientCertificate, Peer},
+    audit::{Audit, Event},
     clock::Clock,
     config,
     files::{
@@ -42,6 +43,7 @@ pub(super) struct Tls {
     clock: Arc<dyn Clock>,
     config: ArcSwap<ServerConfig>,
     expiries: ArcSwap<Vec<Expiry>>,
+    audit: Arc<Audit>,
     pub(super) handshake_timeout: Duration,
 }
 
@@ -76,7 +78,11 @@ impl Tls {
     ///
     /// # Errors
     /// Everything that is wrong with the files.
-    pub(super) fn open(settings: &config::Security, clock: Arc<dyn Clock>) -> Result<Option<Self>, Mistakes> {
+    pub(super) fn open(
+        settings: &config::Security,
+        clock: Arc<dyn Clock>,
+        audit: &Arc<Audit>,
+    ) -> Result<Option<Self>, Mistakes> {
         let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
             return Ok(None);
         };
@@ -88,7 +94,8 @@ impl Tls {
         let (config, expiries) = files.read(&clock)?;
         let (config, expiries) = (ArcSwap::new(config), ArcSwap::from_pointee(expiries));
         let handshake_timeout = settings.tls_handshake_timeout;
-        Ok(Some(Self { files, clock, config, expiries, handshake_timeout }))
+        let audit = Arc::clone(audit);
+        Ok(Some(Self { files, clock, config, expiries, audit, handshake_timeout }))
     }
 
     /// Reads the files again for connections to come, or leaves all as it is.
@@ -113,11 +120,22 @@ impl Tls {
         stream: TcpStream,
         address: IpAddr,
     ) -> io::Result<(TlsStream<TcpStream>, Peer)> {
-        let stream = TlsAcceptor::from(self.config.load_full()).accept(stream).await?;
+        let accepted = TlsAcceptor::from(self.config.load_full()).accept(stream).await;
+        let stream = accepted.inspect_err(|error| self.note_rejection(error, address))?;
         let (_, session) = stream.get_ref();
         let shown = session.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.map_or(ClientCertificate::None, |shown| self.recognize(shown));
         Ok((stream, Peer::new(address, certificate)))
+    }
+
+    /// Leaves a line in the audit log of a certificate that none of the authorities vouches for. Other
+    /// failures are no business of it: whoever tries out the port has many.
+    fn note_rejection(&self, error: &io::Error, address: IpAddr) {
+        let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+        if matches!(error, Some(rustls::Error::InvalidCertificate(_))) {
+            let reason = "CLIENT_CERTIFICATE_NOT_TRUSTED";
+            self.audit.record(Event::AccessRejected { reason, user: None, address, transport: None });
+        }
     }
 
     fn recognize(&self, shown: &CertificateDer<'_>) -> ClientCertificate {

@@ -20,7 +20,7 @@ use tonic::Code;
 use crate::{
     byte_client::{ByteClient, framed, whole},
     doubles::GatewayDouble,
-    keys::{Keys, basic, replace},
+    keys::{Authority, Keys, basic, replace},
     process::{Program, in_days, until},
     rest_client::{self, bare, post, send},
     support::{Item, NOW, Setup, config, edited_catalog, order_request, paid_with, stating_fees},
@@ -56,6 +56,8 @@ fn audited(keys: &Keys, file: &Path) -> Config {
     let mut config = config();
     config.security.credentials = Some(keys.path("users.toml"));
     config.logging.audit_log = AuditLog::File(file.to_owned());
+    // As the clients of these tests call it.
+    config.serving.allowed_hosts = Some(vec!["boxoffice".into()]);
     config
 }
 
@@ -126,6 +128,10 @@ async fn ask_in_vain(caller: &Caller<'_>) {
     assert_eq!(caller.rest("wrong", wrong).await.http, 401);
     assert_eq!(caller.grpc("hunter2", "nobody", "ListOrders", &by_user).await, Code::Unauthenticated);
     assert_eq!(caller.rest("silent", bare(Method::GET, "/v3/CreateOrder")).await.http, 401);
+    let mut rebound = post("/v3/ListOrders", "{}");
+    rebound.headers_mut().insert("host", "evil.example".parse().unwrap());
+    rebound.headers_mut().insert("authorization", basic("ada", "ada").parse().unwrap());
+    assert_eq!(caller.rest("rebound", rebound).await.http, 421);
 }
 
 fn by_user() -> ListOrdersRequest {
@@ -133,7 +139,7 @@ fn by_user() -> ListOrdersRequest {
 }
 
 /// The lines of all this, where the order that was created has this id.
-fn expected(made: &str) -> [Value; 20] {
+fn expected(made: &str) -> [Value; 21] {
     let failed = |id: &str, cause: &str| json!({"event": "order_failed", "user": "ada", "transport": "grpc", "request_id": id, "merchant_id": "museum", "cause": cause});
     let of_order = |event: &str, id: &str| json!({"event": event, "user": "ada", "transport": "grpc", "request_id": id, "merchant_id": "museum", "order_id": made});
     let listed = |transport: &str, id: &str| json!({"event": "orders_listed", "user": "ada", "transport": transport, "request_id": id, "orders": 1, "order_ids": [made]});
@@ -160,6 +166,7 @@ fn expected(made: &str) -> [Value; 20] {
         rejected("rest", "wrong", "WRONG_PASSWORD", Some("ada")),
         rejected("grpc", "nobody", "WRONG_PASSWORD", None),
         rejected("rest", "silent", "NO_PASSWORD", None),
+        rejected("rest", "rebound", "MISDIRECTED_REQUEST", Some("ada")),
         json!({"event": "catalog_reloaded", "revision": 1}),
         json!({"event": "catalog_rejected"}),
         json!({"event": "credentials_reloaded", "users": 2}),
@@ -224,8 +231,17 @@ async fn an_order_whose_caller_has_gone_leaves_its_line_and_certificates_leave_t
     let file = dir.path().join("of certificates");
     let mut config = crate::support::config();
     keys.with_tls(&mut config);
+    keys.with_clients(&mut config, &["shop.example"]);
     config.logging.audit_log = AuditLog::File(file.clone());
     let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    // Whether the client hears of it in the handshake or after it is up to the protocol.
+    let stranger = Authority::new().issue(&["shop.example"]);
+    let _ = keys.authority().connect(server.address(), Some(&stranger), "h2").await;
+    let rejected = r#""address":"127.0.0.1","reason":"CLIENT_CERTIFICATE_NOT_TRUSTED""#;
+    until("the stranger is noted", async || fs::read_to_string(&file).unwrap().contains(rejected)).await;
+    // Another failure of the handshake is not.
+    let plain = ByteClient::connect(server.address()).await;
+    plain.send(plain.request("ListOrders").body(whole(framed(b""))).unwrap()).await.unwrap_err();
     server.reload_security().await.unwrap();
     replace(&keys.path("server.key"), "nonsense");
     server.reload_security().await.unwrap_err();
@@ -234,7 +250,13 @@ async fn an_order_whose_caller_has_gone_leaves_its_line_and_certificates_leave_t
     let events: Vec<_> = found.iter().map(|line| line["event"].as_str().unwrap()).collect();
     assert_eq!(
         events,
-        ["server_started", "certificates_reloaded", "certificates_rejected", "server_stopped"]
+        [
+            "server_started",
+            "access_rejected",
+            "certificates_reloaded",
+            "certificates_rejected",
+            "server_stopped"
+        ]
     );
 }
 
