@@ -109,7 +109,10 @@ impl LogQueue {
             batch.clear();
             if unreported > 0 {
                 // The event takes the ordinary way, through this queue; no lock is held here.
-                tracing::warn!(lines = unreported, "log lines were dropped: the log is not read fast enough");
+                // The audit log has a queue of its own; the thread tells which of them it is.
+                let (current, lines) = (thread::current(), unreported);
+                let queue = current.name();
+                tracing::warn!(lines, queue, "log lines were dropped: the log is not read fast enough");
             }
         }
     }
