@@ -48,7 +48,6 @@ fn main() {
         limits: Limits {
             payment_timeout: Duration::from_secs(1),
             max_commands: 1,
-            max_list_bytes: 1,
             horizon_sec: (SLOTS_OF_EACH + 1) * HOUR,
         },
     };

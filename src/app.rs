@@ -49,6 +49,7 @@ mod tokens;
 pub use check::{Cart, Checked};
 pub use create::CreateOrder;
 pub use export::{Export, TooFar};
+pub use list::TakeOrders;
 pub use lookup::{Lookup, SlotLookup};
 pub use opening::{OpenError, Parts, Stock};
 pub use reconcile::Reloaded;
@@ -75,12 +76,6 @@ pub enum Refusal {
     /// As much is at work as the server takes.
     #[error("as much is at work as this server takes; try again shortly")]
     Busy,
-    /// The list is larger than the server gives.
-    #[error("the list would be larger than {limit_bytes} bytes; ask for fewer orders by order_ids")]
-    ListTooLarge {
-        /// The limit.
-        limit_bytes: usize,
-    },
     /// There is no thread to do it.
     #[error("the server has no thread for this at present; try again shortly")]
     NoThread,
@@ -104,7 +99,6 @@ impl Refusal {
             Self::InProgress => "ORDER_IN_PROGRESS",
             Self::Busy => "TOO_MANY_CALLS",
             Self::NoThread => "THREADS_EXHAUSTED",
-            Self::ListTooLarge { .. } => "RESPONSE_TOO_LARGE",
             Self::StoreFailed => "STORE_UNAVAILABLE",
             Self::Unreadable | Self::Bug => "INTERNAL",
         }
@@ -127,8 +121,6 @@ pub struct Limits {
     pub payment_timeout: Duration,
     /// Most orders being created at once, counting those whose callers have given up.
     pub max_commands: usize,
-    /// Most bytes of orders in one list.
-    pub max_list_bytes: usize,
     /// How far ahead recurring availability is open, in seconds.
     pub horizon_sec: i64,
 }
@@ -289,9 +281,6 @@ impl App {
     /// it: once a second, with how often it happened.
     fn refusal(&self, error: &StoreError) -> Refusal {
         let (refusal, logged, what) = match error {
-            StoreError::ListTooLarge { limit_bytes } => {
-                return Refusal::ListTooLarge { limit_bytes: *limit_bytes };
-            }
             StoreError::Unreadable(_) | StoreError::CannotOpen(_) | StoreError::InUse => {
                 (Refusal::Unreadable, &self.read_errors, "the store could not be read")
             }

@@ -14,6 +14,7 @@ use tokio::{
     runtime::Runtime,
     task::{JoinHandle, spawn_blocking},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long blocking threads may take to start.
 const START_LIMIT: Duration = Duration::from_secs(2);
@@ -33,12 +34,16 @@ pub enum BlockingError {
     Panicked,
 }
 
-/// Does work on a blocking thread of the present runtime, and waits for it.
+/// Bytes of a message beyond which taking it apart or putting it together is such work.
+pub const LONG_BYTES: usize = 64 * 1024;
+
+/// Does work on a blocking thread of the present runtime, and waits for it. Work that nobody waits for any
+/// more is not begun.
 ///
 /// # Errors
 /// [`BlockingError`].
 pub async fn run<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, BlockingError> {
-    start(work)?.await.map_err(|_| BlockingError::Panicked)
+    AbortOnDropHandle::new(start(work)?).await.map_err(|_| BlockingError::Panicked)
 }
 
 /// Begins work on a blocking thread of the present runtime. It goes on if nobody waits for it.
@@ -84,4 +89,38 @@ pub(crate) fn start_threads(runtime: &Runtime, threads: usize) -> io::Result<()>
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    };
+
+    use futures_util::FutureExt;
+    use tokio::runtime;
+
+    use super::*;
+
+    #[test]
+    fn work_is_done_or_lost_and_not_begun_for_nobody() {
+        let runtime = runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        assert_eq!(runtime.block_on(run(|| 7)), Ok(7));
+        assert_eq!(runtime.block_on(run(|| panic!("on purpose"))), Err::<(), _>(BlockingError::Panicked));
+        let (go, gone) = mpsc::channel();
+        let begun = Arc::new(AtomicBool::new(false));
+        let begin = Arc::clone(&begun);
+        runtime.block_on(async {
+            let first = run(move || gone.recv());
+            tokio::pin!(first);
+            assert!(first.as_mut().now_or_never().is_none());
+            assert!(run(move || begin.store(true, Ordering::SeqCst)).now_or_never().is_none());
+            go.send(()).unwrap();
+            first.await.unwrap().unwrap();
+            run(|| {}).await.unwrap();
+        });
+        assert!(!begun.load(Ordering::SeqCst));
+    }
 }

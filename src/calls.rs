@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::FutureExt;
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
@@ -20,13 +20,13 @@ use crate::{
     audit::Event,
     domain::order::Order,
     request::{Origin, Served},
+    responses::{Encoded, Form, Responses},
     wire::{
         codes::Problem,
         from_proto::{self, RefusedOrder},
         proto::v3::{
-            BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
-            CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
-            CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
+            BatchAvailabilityLookupRequest, CheckAvailabilityRequest, CheckOrderFulfillabilityRequest,
+            CreateOrderRequest, ListOrdersRequest,
         },
         requests::RequestLimits,
         to_proto,
@@ -36,7 +36,8 @@ use crate::{
 /// Limits of calls.
 #[derive(Debug, Clone, Copy)]
 pub struct CallLimits {
-    /// Calls served at once, over all doors and connections; more are refused.
+    /// Calls served at once, over all doors and connections, each until its response has been sent;
+    /// more are refused.
     pub max_in_flight: usize,
     /// Time within which a call is answered, even if its caller would wait longer.
     pub call_timeout: Duration,
@@ -49,15 +50,46 @@ pub struct CallLimits {
 pub struct Calls {
     app: Arc<App>,
     in_flight: Arc<Semaphore>,
+    responses: Arc<Responses>,
     limits: CallLimits,
 }
+
+/// A response and the call's place among those in flight, which it has until the response is sent.
+#[derive(Debug)]
+pub struct Answered {
+    /// The response.
+    pub response: Encoded,
+    /// The place.
+    pub place: InFlight,
+}
+
+/// A call's place among those in flight, until this is dropped.
+#[derive(Debug)]
+pub struct InFlight {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// How long a call may wait for the place of one whose response was stalled.
+const PLACE_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl Calls {
     /// Calls to the application, within these limits.
     #[must_use]
-    pub fn new(app: Arc<App>, limits: CallLimits) -> Self {
+    pub fn new(app: Arc<App>, responses: Arc<Responses>, limits: CallLimits) -> Self {
         let in_flight = Arc::new(Semaphore::new(limits.max_in_flight.min(Semaphore::MAX_PERMITS)));
-        Self { app, in_flight, limits }
+        Self { app, in_flight, responses, limits }
+    }
+
+    /// Limits of what a request may say.
+    #[must_use]
+    pub fn request_limits(&self) -> &RequestLimits {
+        &self.limits.request
+    }
+
+    /// Where responses are written.
+    #[must_use]
+    pub fn responses(&self) -> &Responses {
+        &self.responses
     }
 
     /// The moment at which a call's time is up: what the caller asks for, or our ceiling.
@@ -74,14 +106,15 @@ impl Calls {
     pub async fn check(
         &self,
         request: CheckOrderFulfillabilityRequest,
+        form: Form,
         deadline: Instant,
-    ) -> Result<CheckOrderFulfillabilityResponse, Problem> {
+    ) -> Result<Answered, Problem> {
         let work = pin!(async {
             let user = user()?;
             self.check_scope(user.as_deref(), &request.merchant_id)?;
             let cart = from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
             let checked = self.app.check(&cart, user.as_deref())?;
-            Ok(to_proto::check_response(checked))
+            self.responses.write(to_proto::check_response(checked), form).await
         });
         self.answer(Method::CheckOrderFulfillability, deadline, work).await
     }
@@ -93,8 +126,9 @@ impl Calls {
     pub async fn create(
         &self,
         request: CreateOrderRequest,
+        form: Form,
         deadline: Instant,
-    ) -> Result<CreateOrderResponse, Problem> {
+    ) -> Result<Answered, Problem> {
         let work = pin!(async {
             let user = user()?;
             let merchant_id = request.order.as_ref().map_or("", |order| &order.merchant_id);
@@ -104,7 +138,7 @@ impl Calls {
                 Ok(command) => self.app.create(command, user, deadline).await?,
                 Err(refused) => Ok(self.answered_before(refused, user.as_deref())?),
             };
-            Ok(to_proto::create_response(created))
+            self.responses.write_receipt(to_proto::create_response(created), form).await
         });
         self.answer(Method::CreateOrder, deadline, work).await
     }
@@ -116,13 +150,13 @@ impl Calls {
     pub async fn list(
         &self,
         request: ListOrdersRequest,
+        form: Form,
         deadline: Instant,
-    ) -> Result<ListOrdersResponse, Problem> {
+    ) -> Result<Answered, Problem> {
         let work = pin!(async {
             let user = user()?;
             let selection = from_proto::list_request(request, &self.limits.request)?;
-            let orders = self.app.list(selection, user).await?;
-            Ok(to_proto::list_response(orders))
+            self.app.list(selection, user, self.responses.list(form)).await?.finish()
         });
         self.answer(Method::ListOrders, deadline, work).await
     }
@@ -134,13 +168,14 @@ impl Calls {
     pub async fn look_up(
         &self,
         request: BatchAvailabilityLookupRequest,
+        form: Form,
         deadline: Instant,
-    ) -> Result<BatchAvailabilityLookupResponse, Problem> {
+    ) -> Result<Answered, Problem> {
         let work = pin!(async {
             self.check_scope(user()?.as_deref(), &request.merchant_id)?;
             let lookup = from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
             let seen = self.app.look_up(lookup).await?;
-            Ok(to_proto::lookup_response(seen))
+            self.responses.write(to_proto::lookup_response(seen), form).await
         });
         self.answer(Method::BatchAvailabilityLookup, deadline, work).await
     }
@@ -152,14 +187,15 @@ impl Calls {
     pub async fn look_at(
         &self,
         request: CheckAvailabilityRequest,
+        form: Form,
         deadline: Instant,
-    ) -> Result<CheckAvailabilityResponse, Problem> {
+    ) -> Result<Answered, Problem> {
         let work = pin!(async {
             let merchant_id = request.slot.as_ref().map_or("", |slot| &slot.merchant_id);
             self.check_scope(user()?.as_deref(), merchant_id)?;
             let lookup = from_proto::availability_request(request, &self.is_merchant())?;
             let spots_open = self.app.look_at(&lookup)?;
-            Ok(to_proto::availability_response(lookup, spots_open))
+            self.responses.write(to_proto::availability_response(lookup, spots_open), form).await
         });
         self.answer(Method::CheckAvailability, deadline, work).await
     }
@@ -194,25 +230,37 @@ impl Calls {
 
     /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only. The work
     /// is large, so it stays where it is.
-    async fn answer<R>(
+    async fn answer(
         &self,
         method: Method,
         deadline: Instant,
-        work: Pin<&mut (impl Future<Output = Result<R, Problem>> + Send)>,
-    ) -> Result<R, Problem> {
+        work: Pin<&mut (impl Future<Output = Result<Encoded, Problem>> + Send)>,
+    ) -> Result<Answered, Problem> {
+        let place = self.let_in(deadline).await?;
         let method = method.name();
-        let outcome = match self.in_flight.try_acquire() {
-            Err(_) => Err(Refusal::Busy.into()),
-            Ok(_permit) => match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
-                Err(_) => Err(Problem::DeadlineExceeded),
-                Ok(Err(_panic)) => Err(Problem::Bug(format!("a panic in {method}"))),
-                Ok(Ok(outcome)) => outcome,
-            },
+        let outcome = match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
+            Err(_) => Err(Problem::DeadlineExceeded),
+            Ok(Err(_panic)) => Err(Problem::Bug(format!("a panic in {method}"))),
+            Ok(Ok(outcome)) => outcome,
         };
         if let Err(Problem::Bug(what)) = &outcome {
             tracing::error!(method, what, "a bug");
         }
-        outcome
+        outcome.map(|response| Answered { response, place })
+    }
+
+    /// Gives a call a place: a free one, or that of a response that its reader does not take.
+    async fn let_in(&self, deadline: Instant) -> Result<InFlight, Problem> {
+        let permit = match Arc::clone(&self.in_flight).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) if self.responses.stalled().make_room() => {
+                let until = deadline.min(Instant::now() + PLACE_TIMEOUT);
+                let waiting = Arc::clone(&self.in_flight).acquire_owned();
+                timeout_at(until, waiting).await.ok().and_then(Result::ok)
+            }
+            Err(_) => None,
+        };
+        permit.map(|permit| InFlight { _permit: permit }).ok_or(Problem::Refused(Refusal::Busy))
     }
 }
 

@@ -68,7 +68,30 @@ impl Config {
                 format!("payment_timeout ({payment:?}) has to be shorter than call_timeout ({call:?})");
             layers.contradiction(["payment_timeout", "call_timeout"], text);
         }
+        self.calls.check(layers);
         self.security.check(layers);
+    }
+}
+
+impl Calls {
+    fn check(&self, layers: &mut Layers) {
+        for (one, all, settings) in [
+            (
+                self.max_request_bytes,
+                self.max_request_bytes_in_flight,
+                ["max_request_bytes", "max_request_bytes_in_flight"],
+            ),
+            (
+                self.max_response_bytes,
+                self.max_response_bytes_in_flight,
+                ["max_response_bytes", "max_response_bytes_in_flight"],
+            ),
+        ] {
+            if one > all {
+                let [name, budget] = settings;
+                layers.contradiction(settings, format!("{name} ({one}) has to fit into {budget} ({all})"));
+            }
+        }
     }
 }
 
@@ -221,6 +244,22 @@ mod tests {
         assert!(load(&["--call-timeout=60s"], &environment, "").is_ok());
         let told = mistakes(&["--call-timeout=5"], &environment, "");
         assert_eq!(told, "--call-timeout: expected a duration from 1ms to 1h, not \"5\"");
+    }
+
+    #[test]
+    fn one_message_has_to_fit_into_what_all_of_them_may_take() {
+        for (flags, expected) in [
+            (
+                "--max-request-bytes=128MiB",
+                "max_request_bytes (134217728) has to fit into max_request_bytes_in_flight (67108864)",
+            ),
+            (
+                "--max-response-bytes-in-flight=1MiB",
+                "max_response_bytes (16777216) has to fit into max_response_bytes_in_flight (1048576)",
+            ),
+        ] {
+            assert!(mistakes(&[flags], &[], "").ends_with(expected), "{flags}");
+        }
     }
 
     #[test]

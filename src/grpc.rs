@@ -1,83 +1,165 @@
-//! The gRPC door: protobuf in, protobuf out.
+//! The gRPC door: protocol buffers over HTTP/2, one message in and one out.
 
-use std::time::Duration;
+use std::{error::Error, sync::Arc, time::Duration};
 
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE, request::Parts};
+use hyper::body::{Body as HttpBody, Bytes};
+use tonic::{Status, body::Body};
 
 use crate::{
-    calls::Calls,
-    wire::{
-        codes::Problem,
-        proto::v3::{
-            BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
-            CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
-            CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
-            booking_service_server::BookingService,
-        },
-    },
+    calls::{Answered, Calls, Method},
+    request_bodies::{Message, Reading, RequestBodies},
+    responses::{Encoding, ResponseBody},
+    wire::{codec::read_protobuf, codes::Problem, proto::v3::booking_service_server::SERVICE_NAME},
 };
 
-/// The service as gRPC callers see it.
+/// The header that names how messages are compressed.
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+
+/// What stands before a message: a flag, and its length in four bytes.
+const PREFIX_BYTES: usize = 5;
+
+/// The methods of the service as gRPC callers see them.
 #[derive(Debug, Clone)]
 pub struct GrpcDoor {
     calls: Calls,
+    bodies: Arc<RequestBodies>,
+    max_request_bytes: usize,
 }
 
 impl GrpcDoor {
-    /// A door to these calls.
+    /// A door to these calls. Messages may have `max_request_bytes`.
     #[must_use]
-    pub fn new(calls: Calls) -> Self {
-        Self { calls }
+    pub fn new(calls: Calls, bodies: Arc<RequestBodies>, max_request_bytes: usize) -> Self {
+        Self { calls, bodies, max_request_bytes }
+    }
+
+    /// Answers a call of one of the methods.
+    ///
+    /// # Errors
+    /// [`Problem`], where there is no message to answer with.
+    pub async fn answer<B>(&self, request: Request<B>) -> Result<Response<Body>, Problem>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (Parts { uri, headers, .. }, body) = request.into_parts();
+        let method = method_at(uri.path()).ok_or(Problem::UnknownMethod)?;
+        check_encoding(&headers)?;
+        let asked = asked_timeout(&headers)?;
+        let max_bytes = self.max_request_bytes.saturating_add(PREFIX_BYTES);
+        let framed = self.bodies.read(body, Reading { max_bytes, check: check_frame }).await?;
+        self.outcome(method, unframed(framed)?, asked).await.map(respond)
+    }
+
+    async fn outcome(
+        &self,
+        method: Method,
+        message: Message,
+        asked: Option<Duration>,
+    ) -> Result<Answered, Problem> {
+        let Self { calls, .. } = self;
+        let (limits, deadline) = (calls.request_limits(), calls.deadline(asked));
+        let form = calls.responses().form(Encoding::Grpc, message.bytes().len())?;
+        match method {
+            // Over gRPC a service of its own answers that.
+            Method::HealthCheck => Err(Problem::UnknownMethod),
+            Method::CheckOrderFulfillability => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.check(request, form, deadline).await
+            }
+            Method::CreateOrder => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.create(request, form, deadline).await
+            }
+            Method::ListOrders => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.list(request, form, deadline).await
+            }
+            Method::BatchAvailabilityLookup => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.look_up(request, form, deadline).await
+            }
+            Method::CheckAvailability => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.look_at(request, form, deadline).await
+            }
+        }
     }
 }
 
-#[tonic::async_trait]
-impl BookingService for GrpcDoor {
-    async fn check_order_fulfillability(
-        &self,
-        request: Request<CheckOrderFulfillabilityRequest>,
-    ) -> Result<Response<CheckOrderFulfillabilityResponse>, Status> {
-        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
-        Ok(Response::new(self.calls.check(request.into_inner(), deadline).await?))
-    }
+/// The method that a path stands for.
+#[must_use]
+pub fn method_at(path: &str) -> Option<Method> {
+    let name = path.strip_prefix('/')?.strip_prefix(SERVICE_NAME)?.strip_prefix('/')?;
+    Method::ALL.into_iter().find(|method| method.name() == name)
+}
 
-    async fn create_order(
-        &self,
-        request: Request<CreateOrderRequest>,
-    ) -> Result<Response<CreateOrderResponse>, Status> {
-        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
-        Ok(Response::new(self.calls.create(request.into_inner(), deadline).await?))
-    }
+/// Messages have to come as they are.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_plain = |encoding: &HeaderValue| encoding.as_bytes() == b"identity";
+    if headers.get_all(ENCODING).iter().all(is_plain) { Ok(()) } else { Err(Problem::UnknownEncoding) }
+}
 
-    async fn list_orders(
-        &self,
-        request: Request<ListOrdersRequest>,
-    ) -> Result<Response<ListOrdersResponse>, Status> {
-        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
-        Ok(Response::new(self.calls.list(request.into_inner(), deadline).await?))
+/// Looks at the beginning of a body of one message, which may have so many bytes with what stands before
+/// it.
+///
+/// # Errors
+/// [`Problem::Malformed`], [`Problem::RequestTooLarge`].
+pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), Problem> {
+    match so_far.first() {
+        None | Some(0) => {}
+        Some(1) => {
+            return Err(malformed(
+                "the message is said to be compressed, by a grpc-encoding that is not named",
+            ));
+        }
+        Some(flag) => {
+            return Err(malformed(&format!("the message begins with the flag {flag}; only 0 is known")));
+        }
     }
+    let Some(end) = announced_end(so_far) else { return Ok(()) };
+    if end > max_bytes {
+        Err(Problem::RequestTooLarge)
+    } else if so_far.len() > end {
+        Err(Problem::SecondMessage)
+    } else {
+        Ok(())
+    }
+}
 
-    async fn batch_availability_lookup(
-        &self,
-        request: Request<BatchAvailabilityLookupRequest>,
-    ) -> Result<Response<BatchAvailabilityLookupResponse>, Status> {
-        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
-        Ok(Response::new(self.calls.look_up(request.into_inner(), deadline).await?))
+/// The one message of a body.
+fn unframed(body: Message) -> Result<Message, Problem> {
+    match announced_end(body.bytes()) {
+        Some(end) if body.bytes().len() == end => Ok(body.without(PREFIX_BYTES)),
+        Some(_) => Err(malformed("the message ends before the length that it is said to have")),
+        None => Err(malformed("there is no message")),
     }
+}
 
-    async fn check_availability(
-        &self,
-        request: Request<CheckAvailabilityRequest>,
-    ) -> Result<Response<CheckAvailabilityResponse>, Status> {
-        let deadline = self.calls.deadline(asked_timeout(request.metadata())?);
-        Ok(Response::new(self.calls.look_at(request.into_inner(), deadline).await?))
-    }
+/// Where a message ends by what stands before it.
+fn announced_end(body: &[u8]) -> Option<usize> {
+    let &[_, a, b, c, d] = body.first_chunk::<PREFIX_BYTES>()?;
+    usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?.checked_add(PREFIX_BYTES)
+}
+
+fn malformed(what: &str) -> Problem {
+    Problem::Malformed(what.to_owned())
+}
+
+fn respond(answered: Answered) -> Response<Body> {
+    let Answered { response, place } = answered;
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    let body = ResponseBody::with_trailers(response, trailers, place);
+    let mut answer = Response::new(Body::new(body));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    answer
 }
 
 /// The time that the caller gives the call, if it says so.
-fn asked_timeout(metadata: &MetadataMap) -> Result<Option<Duration>, Problem> {
-    let Some(value) = metadata.get("grpc-timeout") else { return Ok(None) };
-    let malformed = || Problem::Malformed("grpc-timeout is not a time".to_owned());
+fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let malformed = || malformed("grpc-timeout is not a time");
     let text = value.to_str().map_err(|_| malformed())?;
     parse_timeout(text).map(Some).ok_or_else(malformed)
 }
@@ -103,6 +185,43 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAX: usize = 100;
+
+    #[test]
+    fn a_body_is_one_message_of_the_length_that_it_is_said_to_have() {
+        for (so_far, expected) in [
+            (&b""[..], Ok(())),
+            (&[0], Ok(())),
+            (&[0, 0, 0, 0], Ok(())),
+            (&[0, 0, 0, 0, 0], Ok(())),
+            (&[0, 0, 0, 0, 95], Ok(())),
+            (&[0, 0, 0, 0, 96], Err("REQUEST_TOO_LARGE")),
+            (&[0, 255, 255, 255, 255], Err("REQUEST_TOO_LARGE")),
+            (&[1], Err("MALFORMED_MESSAGE")),
+            (&[2, 0, 0, 0, 0], Err("MALFORMED_MESSAGE")),
+            (&[0, 0, 0, 0, 1, 7], Ok(())),
+            (&[0, 0, 0, 0, 1, 7, 0], Err("MALFORMED_MESSAGE")),
+        ] {
+            let found = check_frame(so_far, MAX).map_err(|problem| problem.row().reason);
+            assert_eq!(found, expected, "{so_far:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_method_to_the_letter() {
+        for (path, expected) in [
+            ("/CreateOrder", Some(Method::CreateOrder)),
+            ("/createorder", None),
+            ("//CreateOrder", None),
+            ("/CreateOrder/", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(method_at(&format!("/{SERVICE_NAME}{path}")), expected, "{path}");
+            assert_eq!(method_at(path), None);
+        }
+    }
 
     #[test]
     fn timeouts_are_read_as_the_protocol_writes_them() {

@@ -23,6 +23,8 @@
 //! | [`feeds`] | feeds out: what is left of what is on sale, for Google |
 //! | [`calls`] | what every door does with a call: let it in, translate it, answer it in time |
 //! | [`grpc`], [`rest`] | the doors: protobuf and JSON |
+//! | [`request_bodies`], [`responses`] | requests read and responses written within budgets of bytes |
+//! | [`budgets`], [`stalled`] | bytes in use; responses that nobody takes |
 //! | [`server`] | puts it together, brings it up and takes it down |
 //! | [`figures`], [`request`] | what is counted where it happens; which request is served |
 //! | [`rpc`] | the methods of the contract and the transports they are called over |
@@ -46,10 +48,14 @@ pub mod access;
 pub mod audit;
 pub mod calls;
 pub mod grpc;
+pub mod request_bodies;
+pub mod responses;
 pub mod rest;
+pub mod stalled;
 pub mod wire;
 
 pub mod blocking;
+pub mod budgets;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -6,15 +6,14 @@ use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
     header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Bytes};
-use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 use tonic::body::Body;
 
 use crate::{
-    calls::{Calls, Method},
-    wire::{codes::Problem, json},
+    calls::{Answered, Calls, Method},
+    request_bodies::{Message, Reading, RequestBodies},
+    responses::{Encoded, Encoding, ResponseBody},
+    wire::{codec::read_json, codes::Problem, json},
 };
 
 /// Where the methods are, under the base path.
@@ -27,6 +26,7 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"boxoffice
 #[derive(Clone)]
 pub struct RestDoor {
     calls: Calls,
+    bodies: Arc<RequestBodies>,
     base_path: Arc<str>,
     max_request_bytes: usize,
     takes_orders: Arc<dyn Fn() -> bool + Send + Sync>,
@@ -44,12 +44,13 @@ impl RestDoor {
     #[must_use]
     pub fn new(
         calls: Calls,
+        bodies: Arc<RequestBodies>,
         base_path: &str,
         max_request_bytes: usize,
         takes_orders: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
         let takes_orders = Arc::new(takes_orders);
-        Self { calls, base_path: base_path.into(), max_request_bytes, takes_orders }
+        Self { calls, bodies, base_path: base_path.into(), max_request_bytes, takes_orders }
     }
 
     /// Answers a request, whatever it is.
@@ -58,54 +59,58 @@ impl RestDoor {
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let verb = request.method().clone();
-        let answer = match self.outcome(request).await {
-            Ok(message) => respond(StatusCode::OK, message),
-            Err(problem) => refuse(&problem),
-        };
+        let answer = self.outcome(request).await.unwrap_or_else(|problem| refuse(&problem));
         answer_to(&verb, answer)
     }
 
-    async fn outcome<B>(&self, request: Request<B>) -> Result<Vec<u8>, Problem>
+    async fn outcome<B>(&self, request: Request<B>) -> Result<Response<Body>, Problem>
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let method = method_at(&self.base_path, request.uri().path()).ok_or(Problem::UnknownUrl)?;
         check_verb(method, request.method())?;
-        match method {
-            Method::HealthCheck if (self.takes_orders)() => Ok(b"{}".into()),
-            Method::HealthCheck => Err(Problem::NotServing),
-            Method::CheckOrderFulfillability => {
-                let (message, deadline) = self.message(request).await?;
-                json::write(&self.calls.check(message, deadline).await?)
-            }
-            Method::CreateOrder => {
-                let (message, deadline) = self.message(request).await?;
-                json::write(&self.calls.create(message, deadline).await?)
-            }
-            Method::ListOrders => {
-                let (message, deadline) = self.message(request).await?;
-                json::write(&self.calls.list(message, deadline).await?)
-            }
-            Method::BatchAvailabilityLookup => {
-                let (message, deadline) = self.message(request).await?;
-                json::write(&self.calls.look_up(message, deadline).await?)
-            }
-            Method::CheckAvailability => {
-                let (message, deadline) = self.message(request).await?;
-                json::write(&self.calls.look_at(message, deadline).await?)
-            }
+        if method == Method::HealthCheck {
+            let is_well = (self.takes_orders)();
+            return if is_well {
+                Ok(respond(StatusCode::OK, b"{}".into()))
+            } else {
+                Err(Problem::NotServing)
+            };
         }
+        check_headers(request.headers())?;
+        let reading = Reading { max_bytes: self.max_request_bytes, check: |_, _| Ok(()) };
+        let message = self.bodies.read(request.into_body(), reading).await?;
+        let Answered { response, place } = self.answered(method, message).await?;
+        Ok(respond_with(StatusCode::OK, ResponseBody::new(response, place)))
     }
 
-    /// The message of a request, and the moment at which the time for its answer is up.
-    async fn message<M, B>(&self, request: Request<B>) -> Result<(M, Instant), Problem>
-    where
-        M: DeserializeOwned,
-        B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
-    {
-        check_headers(request.headers())?;
-        let bytes = read(request.into_body(), self.max_request_bytes).await?;
-        Ok((json::read(&bytes)?, self.calls.deadline(None)))
+    async fn answered(&self, method: Method, message: Message) -> Result<Answered, Problem> {
+        let Self { calls, .. } = self;
+        let (limits, deadline) = (calls.request_limits(), calls.deadline(None));
+        let form = calls.responses().form(Encoding::Json, message.bytes().len())?;
+        match method {
+            Method::HealthCheck => Err(Problem::UnknownUrl),
+            Method::CheckOrderFulfillability => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.check(request, form, deadline).await
+            }
+            Method::CreateOrder => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.create(request, form, deadline).await
+            }
+            Method::ListOrders => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.list(request, form, deadline).await
+            }
+            Method::BatchAvailabilityLookup => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.look_up(request, form, deadline).await
+            }
+            Method::CheckAvailability => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.look_at(request, form, deadline).await
+            }
+        }
     }
 
     /// The method that a path stands for.
@@ -181,7 +186,11 @@ fn whole_seconds(delay: Duration) -> u64 {
 }
 
 fn respond(status: StatusCode, message: Vec<u8>) -> Response<Body> {
-    let mut answer = Response::new(Body::new(http_body_util::Full::from(message)));
+    respond_with(status, ResponseBody::new(Encoded::of(message), ()))
+}
+
+fn respond_with<K: Send + Unpin + 'static>(status: StatusCode, body: ResponseBody<K>) -> Response<Body> {
+    let mut answer = Response::new(Body::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
@@ -210,19 +219,4 @@ fn is_json(content_type: &HeaderValue) -> bool {
 #[must_use]
 pub fn is_compressed(encoding: &HeaderValue) -> bool {
     !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")
-}
-
-/// Reads a message, and no more of it than is taken.
-async fn read<B>(body: B, max_bytes: usize) -> Result<Bytes, Problem>
-where
-    B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
-{
-    if body.size_hint().lower() > u64::try_from(max_bytes).unwrap_or(u64::MAX) {
-        return Err(Problem::RequestTooLarge);
-    }
-    match Limited::new(body, max_bytes).collect().await {
-        Ok(message) => Ok(message.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::RequestTooLarge),
-        Err(error) => Err(Problem::Malformed(error.to_string())),
-    }
 }

@@ -10,6 +10,7 @@ use crate::{
     app::{App, Limits, Parts, ReloadError, Reloaded, Stock},
     audit::{Audit, Event},
     blocking,
+    budgets::Budget,
     calls::{CallLimits, Calls},
     catalog_files::{self, Loaded, Mistakes},
     clock::SystemClock,
@@ -18,9 +19,12 @@ use crate::{
     feeds::FeedsDoor,
     grpc::GrpcDoor,
     payments::{Payments, simulated::SimulatedGateway},
+    request_bodies::{BodyLimits, RequestBodies},
+    responses::Responses,
     rest::RestDoor,
+    stalled::Stalled,
     store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore},
-    wire::{proto::v3::booking_service_server::BookingServiceServer, requests::RequestLimits},
+    wire::requests::RequestLimits,
 };
 
 mod admin;
@@ -31,7 +35,6 @@ mod health;
 mod listener;
 mod metrics;
 mod observed;
-mod one_message;
 mod process;
 mod reload;
 mod routes;
@@ -211,7 +214,6 @@ pub fn limits(config: &Config) -> Limits {
     Limits {
         payment_timeout: config.sales.payment_timeout,
         max_commands: config.calls.max_in_flight,
-        max_list_bytes: config.calls.max_response_bytes,
         horizon_sec: i64::try_from(config.sales.availability_horizon.as_secs()).unwrap_or(i64::MAX),
     }
 }
@@ -253,14 +255,14 @@ impl Server {
         let standing = Standing::new(watching.clone(), app.store().state());
         let health = HealthReporter::new();
         health.announce(&standing);
-        let http = Arc::new(Http::new(config));
+        let traffic = Traffic::new(config);
+        let http = Arc::new(Http::new(config, Arc::clone(&traffic.stalled)));
         let connections = TaskTracker::new();
         let table = Arc::new(ConnectionTable::new(connection_limits(config)));
         let dir = &config.sales.catalog;
         let catalog = Arc::new(Watcher::new(Reloader::new(&app, security.watched().access(), dir)));
-        let calls = Arc::new(CallFigures::default());
         let metrics = Arc::new(Metrics {
-            calls: Arc::clone(&calls),
+            traffic: traffic.clone(),
             app: Arc::clone(&app),
             catalog: Arc::clone(&catalog),
             security: Arc::clone(&security),
@@ -269,19 +271,18 @@ impl Server {
         });
         let feeds = FeedsDoor::new(Arc::clone(&app));
         let hosts = Hosts::new(config.serving.allowed_hosts.as_deref());
-
         let admin_door =
             AdminDoor::new(standing.clone(), Arc::clone(&table), &health, metrics, feeds, hosts.clone());
-        let doors = doors(config, &app, security.watched(), &health, standing, hosts)?;
+        let doors = doors(config, &app, security.watched(), (&health, standing), hosts, &traffic)?;
         let reception = Reception {
-            door: Arc::new(Observed::new(doors, &config.serving.rest_base_path, calls)),
+            door: Arc::new(Observed::new(doors, &config.serving.rest_base_path, traffic.calls)),
             http: Arc::clone(&http),
             tls: security.watched().tls().cloned(),
             phase: watching.clone(),
         };
         let (workers, threads) = Workers::start(config, &reception).map_err(ServeError::Start)?;
         let entry = Entry { table, connections: connections.clone(), phase: watching.clone() };
-        let admin_http = Arc::new(Http::for_admin(config));
+        let admin_http = Arc::new(Http::for_admin(config, traffic.stalled));
         let admin = admin_listener.map(|listener| Admin::open(listener, admin_door, admin_http));
         let mut attendants = JoinSet::new();
         attendants.spawn(entry.receive(listener, move |arrival| workers.assign(arrival)));
@@ -399,25 +400,53 @@ impl Server {
     }
 }
 
+/// What is on its way between callers and server.
+#[derive(Debug, Clone)]
+struct Traffic {
+    calls: Arc<CallFigures>,
+    bodies: Arc<RequestBodies>,
+    responses: Arc<Responses>,
+    stalled: Arc<Stalled>,
+}
+
+impl Traffic {
+    fn new(config: &Config) -> Self {
+        let settings = &config.calls;
+        let stalled = Arc::new(Stalled::default());
+        let budget = Arc::new(Budget::new(settings.max_response_bytes_in_flight));
+        let limits = BodyLimits {
+            max_bytes_in_flight: settings.max_request_bytes_in_flight,
+            max_incomplete: settings.max_in_flight,
+            timeout: settings.call_timeout,
+        };
+        Self {
+            calls: Arc::default(),
+            bodies: Arc::new(RequestBodies::new(limits)),
+            responses: Arc::new(Responses::new(budget, settings.max_response_bytes, Arc::clone(&stalled))),
+            stalled,
+        }
+    }
+}
+
 fn doors(
     config: &Config,
     app: &Arc<App>,
     security: &Security,
-    health: &HealthReporter,
-    standing: Standing,
+    (health, standing): (&HealthReporter, Standing),
     hosts: Hosts,
+    traffic: &Traffic,
 ) -> Result<Doors, ServeError> {
-    let calls = Calls::new(Arc::clone(app), call_limits(config));
+    let bodies = || Arc::clone(&traffic.bodies);
+    let calls = Calls::new(Arc::clone(app), Arc::clone(&traffic.responses), call_limits(config));
     let max_request_bytes = config.calls.max_request_bytes;
-    let booking = BookingServiceServer::new(GrpcDoor::new(calls.clone()))
-        .max_decoding_message_size(max_request_bytes)
-        .max_encoding_message_size(usize::MAX);
+    let booking = GrpcDoor::new(calls.clone(), bodies(), max_request_bytes);
     let takes_orders = move || standing.takes_orders();
     Ok(Doors {
         booking,
         others: routes::others(health.service())
             .map_err(|error| ServeError::Start(io::Error::other(error)))?,
-        rest: RestDoor::new(calls, &config.serving.rest_base_path, max_request_bytes, takes_orders),
+        rest: RestDoor::new(calls, bodies(), &config.serving.rest_base_path, max_request_bytes, takes_orders),
+        bodies: bodies(),
         gate: Gate {
             access: Arc::clone(security.access()),
             hosts,

@@ -4,7 +4,7 @@
 //! disk as a whole or not at all. An order, its place in its user's list, its token and its
 //! payment are one change: there is no moment at which one of them is there without the others.
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+use std::{collections::HashMap, future::Future, ops::ControlFlow, pin::Pin, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -247,13 +247,10 @@ pub enum StoreError {
     /// A record cannot be read.
     #[error("the store cannot be read: {0}")]
     Unreadable(String),
-    /// A list is larger than allowed.
-    #[error("the list is larger than {limit_bytes} bytes")]
-    ListTooLarge {
-        /// The limit.
-        limit_bytes: usize,
-    },
 }
+
+/// Takes an order of a list, or wants no more.
+pub type TakeOrder<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);
 
 /// The answer to a commit, to be awaited.
 pub type Committed = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
@@ -277,17 +274,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// [`StoreError::Unreadable`].
     fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError>;
 
-    /// Lists orders as they stand, whole ones and `limit_bytes` in all at most. Those that may not be
-    /// seen are left out as if they did not exist, and do not count.
+    /// Lists orders as they stand: each is handed over when it has been read, until no more are wanted.
+    /// Those that may not be seen are left out as if they did not exist.
     ///
     /// # Errors
-    /// [`StoreError::ListTooLarge`], [`StoreError::Unreadable`].
-    fn list(
-        &self,
-        selection: &Selection,
-        may_see: MaySee<'_>,
-        limit_bytes: usize,
-    ) -> Result<Vec<Order>, StoreError>;
+    /// [`StoreError::Unreadable`].
+    fn list(&self, selection: &Selection, may_see: MaySee<'_>, take: TakeOrder<'_>)
+    -> Result<(), StoreError>;
 
     /// How many payments have ended without an order under this token.
     ///
@@ -325,18 +318,4 @@ impl Sold {
     fn into_claims(self) -> Vec<NamedClaim> {
         self.0.into_iter().map(|(claim, count)| NamedClaim { count, ..claim }).collect()
     }
-}
-
-/// Gathers whole entries, each with its size, unless they are larger than the limit together.
-fn within_limit<T>(
-    entries: impl Iterator<Item = (usize, T)>,
-    limit_bytes: usize,
-) -> Result<Vec<T>, StoreError> {
-    let mut total = 0_usize;
-    entries
-        .map(|(bytes, entry)| {
-            total = total.saturating_add(bytes);
-            if total > limit_bytes { Err(StoreError::ListTooLarge { limit_bytes }) } else { Ok(entry) }
-        })
-        .collect()
 }

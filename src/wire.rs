@@ -2,6 +2,7 @@
 
 pub mod proto;
 
+pub mod counts;
 pub mod from_proto;
 pub mod requests;
 pub mod to_proto;

@@ -51,12 +51,7 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
         payments: Some(Arc::new(SimulatedGateway::default())),
         audit: Audit::open(&AuditLog::Off, clock.clone()).unwrap(),
         clock,
-        limits: Limits {
-            payment_timeout: Duration::from_secs(1),
-            max_commands: 1,
-            max_list_bytes: 1 << 20,
-            horizon_sec: HOUR,
-        },
+        limits: Limits { payment_timeout: Duration::from_secs(1), max_commands: 1, horizon_sec: HOUR },
     };
     App::open(parts).now_or_never().expect("nothing is waited for").unwrap()
 }

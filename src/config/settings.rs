@@ -192,13 +192,19 @@ settings! {
 
     /// Bounds of a call.
     calls: Calls {
-        /// Calls served at once; more are refused.
+        /// Calls served at once, each until its response has been sent, and requests that may be
+        /// incomplete at once; more are refused.
         max_in_flight: usize = "1024", Count(1..=1_000_000);
         /// The longest request.
-        max_request_bytes: usize = "4194304", Bytes("1KiB", "1GiB");
-        /// The longest response.
+        max_request_bytes: usize = "1048576", Bytes("1KiB", "1GiB");
+        /// Bytes of all requests that are incomplete, or long and not answered yet; more are refused.
+        max_request_bytes_in_flight: usize = "67108864", Bytes("64KiB", "1GiB");
+        /// The longest response, as it is sent.
         max_response_bytes: usize = "16777216", Bytes("1KiB", "1GiB");
-        /// Time within which a call is answered, even if its caller would wait longer.
+        /// Bytes of all long responses that are being made or sent; more are refused.
+        max_response_bytes_in_flight: usize = "268435456", Bytes("64KiB", "1GiB");
+        /// Time within which a call is answered, even if its caller would wait longer, and after which a
+        /// response is reset of which its caller takes nothing.
         call_timeout: Duration = "30s", Span("1ms", "1h");
     }
 

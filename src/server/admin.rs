@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::task::TaskTracker;
-use tonic::{body::Body, service::Routes};
+use tonic::{Status, body::Body, service::Routes};
 use tower::ServiceExt;
 
 use super::{
@@ -26,6 +26,7 @@ use crate::{
     access::Peer,
     blocking,
     feeds::{self, FeedsDoor},
+    request_bodies::RequestBodies,
     rest, telemetry,
     wire::codes::{ADMIN_URLS, Problem},
 };
@@ -43,6 +44,7 @@ pub(super) struct AdminDoor {
     routes: Router,
     /// What answers over gRPC.
     grpc: Routes,
+    bodies: Arc<RequestBodies>,
     hosts: Hosts,
 }
 
@@ -55,6 +57,7 @@ impl AdminDoor {
         feeds: FeedsDoor,
         hosts: Hosts,
     ) -> Self {
+        let bodies = Arc::clone(&metrics.traffic.bodies);
         let (alive, ready) = (standing.clone(), standing);
         let routes = Router::new()
             .route("/", get(async || format!("{ADMIN_URLS}\n")))
@@ -64,7 +67,7 @@ impl AdminDoor {
             .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
             .fallback(async || rest::refuse(&Problem::UnknownAdminUrl))
             .method_not_allowed_fallback(async || rest::refuse(&Problem::WrongVerb { allowed: "GET, HEAD" }));
-        Self { routes, grpc: Routes::new(health.service()).prepare(), hosts }
+        Self { routes, grpc: Routes::new(health.service()).prepare(), bodies, hosts }
     }
 }
 
@@ -76,11 +79,12 @@ impl Door for AdminDoor {
         }
         match spoken {
             Spoken::Grpc => {
-                let Ok(answer) = routes::answer_other(&self.grpc, request).await;
-                routes::name_refusal(answer)
+                let answered = routes::answer_other(&self.grpc, &self.bodies, request).await;
+                answered.unwrap_or_else(|problem| Status::from(problem).into_http())
             }
             Spoken::GrpcWeb => admission::reject(request.method(), spoken, NO_GRPC_WEB),
             Spoken::Rest => {
+                // Nothing takes a message here; a body is not read.
                 let Ok(answer) = self.routes.clone().oneshot(with_single_slashes(request)).await;
                 answer.map(Body::new)
             }

@@ -2,8 +2,16 @@
 
 mod activity;
 mod beginning;
+mod lasting;
+mod sending;
 
-use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{pending, poll_fn},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
@@ -13,7 +21,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
 use tokio::{
@@ -28,10 +36,13 @@ use super::{Phase, connection_table::OpenConnection, tls::Tls};
 use crate::{
     access::{ClientCertificate, Peer},
     config::{self, Config},
+    stalled::Stalled,
 };
 use beginning::Protocol;
+use sending::{Patience, Reset, Sent, Streams, Watch};
 
 pub(super) use activity::{Activity, Keeping};
+pub(super) use lasting::Lasting;
 
 /// The time that a new connection has for its first words once the server goes down, and that a used one
 /// has to end well once it has to go in favour of another.
@@ -43,6 +54,9 @@ const ADMIN_SILENCE: Duration = Duration::from_secs(5);
 
 /// The least that HTTP/1.1 keeps of what it reads.
 const MIN_BUFFER_BYTES: usize = 8192;
+
+/// Bytes of one answer that HTTP/2 keeps ready beyond what its reader has room for.
+const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What answers the requests of a connection.
 pub(super) trait Door: Send + Sync + 'static {
@@ -72,7 +86,8 @@ impl<D> Clone for Reception<D> {
 /// How connections are served.
 pub(super) struct Http {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Streams>,
+    patience: Patience,
     idle_timeout: Duration,
     max_silence: Duration,
     max_age: Option<Duration>,
@@ -80,20 +95,21 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, stalled: Arc<Stalled>) -> Self {
         let settings = &config.connections;
         let max_silence = settings.keepalive_interval.saturating_add(settings.keepalive_timeout);
-        Self::with_silence(settings, max_silence)
+        Self::with_silence(settings, max_silence, Patience { limit: config.calls.call_timeout, stalled })
     }
 
     /// The same for those who run the server: who asks there asks at once.
-    pub(super) fn for_admin(config: &Config) -> Self {
+    pub(super) fn for_admin(config: &Config, stalled: Arc<Stalled>) -> Self {
         let settings = &config.connections;
         let max_silence = settings.keepalive_interval.saturating_add(settings.keepalive_timeout);
-        Self::with_silence(settings, max_silence.min(ADMIN_SILENCE))
+        let patience = Patience { limit: config.calls.call_timeout, stalled };
+        Self::with_silence(settings, max_silence.min(ADMIN_SILENCE), patience)
     }
 
-    fn with_silence(settings: &config::Connections, max_silence: Duration) -> Self {
+    fn with_silence(settings: &config::Connections, max_silence: Duration, patience: Patience) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -103,16 +119,18 @@ impl Http {
             .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER_BYTES))
             // The time for a request's head runs while there is no request, too.
             .header_read_timeout(max_silence);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(Streams(patience.clone()));
         http2
             .timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(settings.max_streams_per_connection)
+            .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
             .keep_alive_interval(settings.keepalive_interval)
             .keep_alive_timeout(settings.keepalive_timeout);
         Self {
             http1,
             http2,
+            patience,
             idle_timeout: settings.idle_timeout,
             max_silence,
             max_age: settings.max_connection_age,
@@ -165,7 +183,7 @@ where
         let call = calls.begin();
         // Boxed, because the protocol moves it several times.
         let answer = Box::pin(answer(Arc::clone(&door), request, Arc::clone(&peer), leaving.clone()));
-        answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| Keeping::new(body, call))))
+        answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| Sent::new(body, call))))
     });
     let stream = TokioIo::new(stream);
     match protocol {
@@ -179,12 +197,13 @@ where
     C: GracefulConnection<Error: std::error::Error>,
 {
     let mut connection = pin!(connection);
+    let mut watch = Watch::new(http.patience.clone());
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
     // The connection goes first: one that is told to end before it has read its first request does
     // not read it.
     let told_to_end = tokio::select! {
         biased;
-        ended = connection.as_mut() => return log_end(ended),
+        ended = poll_fn(|context| watch.poll(connection.as_mut(), context)) => return log_end(ended),
         () = end_of_age.as_mut() => Some(http.grace),
         () = open.activity().rests_for(http.idle_timeout) => Some(http.grace),
         () = open.evicted() => Some(grace_of_evicted(open.activity(), http)),
@@ -193,7 +212,7 @@ where
     connection.as_mut().graceful_shutdown();
     let mut grace = pin!(sleep_or_forever(told_to_end));
     tokio::select! {
-        ended = connection.as_mut() => log_end(ended),
+        ended = poll_fn(|context| watch.poll(connection.as_mut(), context)) => log_end(ended),
         () = grace.as_mut() => {}
         // It is idle and too old, and the other end takes its time to notice.
         () = open.evicted() => {}
@@ -256,8 +275,10 @@ async fn sleep_or_forever(time: Option<Duration>) {
     }
 }
 
-fn log_end(ended: Result<(), impl std::error::Error>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
+fn log_end(ended: Result<Result<(), impl std::error::Error>, Reset>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection broke"),
+        Err(Reset) => tracing::debug!("a connection was closed because its reader took nothing"),
     }
 }

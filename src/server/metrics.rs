@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
+    Traffic,
     connection_table::{ConnectionStats, ConnectionTable, Limits},
-    observed::CallFigures,
     process::Process,
     reload::{ReloadFigures, Reloader},
     security::Security,
@@ -28,7 +28,7 @@ use crate::{
 /// Where the numbers come from.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    pub(super) calls: Arc<CallFigures>,
+    pub(super) traffic: Traffic,
     pub(super) app: Arc<App>,
     pub(super) catalog: Arc<Watcher<Reloader>>,
     pub(super) security: Arc<Watcher<Security>>,
@@ -43,7 +43,8 @@ impl Metrics {
     /// If it cannot be written as text.
     pub(super) fn text(&self) -> Result<String, prometheus::Error> {
         let mut page = Page::default();
-        add_calls(&mut page, &self.calls);
+        add_calls(&mut page, &self.traffic);
+        add_traffic(&mut page, &self.traffic);
         self.add_connections(&mut page);
         add_sales(&mut page, self.app.figures());
         self.add_merchants(&mut page);
@@ -219,7 +220,41 @@ impl Metrics {
     }
 }
 
-fn add_calls(page: &mut Page, calls: &CallFigures) {
+fn add_traffic(page: &mut Page, traffic: &Traffic) {
+    let Traffic { calls: _, bodies, responses, stalled } = traffic;
+    one_gauge(
+        page,
+        "boxoffice_request_bytes_in_flight",
+        "Bytes of requests that are incomplete, or long and not answered yet.",
+        whole(bodies.bytes()),
+    );
+    one_gauge(
+        page,
+        "boxoffice_requests_incomplete",
+        "Requests that have not come whole.",
+        whole(bodies.incomplete()),
+    );
+    one_gauge(
+        page,
+        "boxoffice_response_bytes_in_flight",
+        "Bytes of long responses that are being made or sent.",
+        whole(responses.bytes()),
+    );
+    one_gauge(
+        page,
+        "boxoffice_responses_stalled",
+        "Responses and connections whose callers take nothing at present.",
+        whole(stalled.len()),
+    );
+    page.counter(
+        "boxoffice_responses_reset_total",
+        "Responses and connections that were reset because their callers took nothing.",
+        [(&[][..], stalled.resets())],
+    );
+}
+
+fn add_calls(page: &mut Page, traffic: &Traffic) {
+    let calls = &traffic.calls;
     let lines: Vec<_> = calls.lines().map(|line| (line, line.labels())).collect();
     page.counter(
         "grpc_server_started_total",
@@ -243,7 +278,12 @@ fn add_calls(page: &mut Page, calls: &CallFigures) {
         Unit::Nanoseconds,
         lines.iter().map(|(line, labels)| (&labels[..], line.times())),
     );
-    one_gauge(page, "boxoffice_calls_in_flight", "Calls begun and not ended.", calls.in_flight());
+    one_gauge(
+        page,
+        "boxoffice_calls_in_flight",
+        "Calls begun and not ended, and responses whose callers take nothing at present.",
+        calls.in_flight() + whole(traffic.stalled.len()),
+    );
     let refusals = calls.refusals();
     let refusals: Vec<_> = refusals
         .iter()

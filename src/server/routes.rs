@@ -8,47 +8,49 @@ use http::{
     HeaderMap, HeaderValue, Request, Response,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use tokio::time::timeout;
 use tonic::{Code, Status, body::Body, service::Routes};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{Builder, Error};
 use tonic_web::GrpcWebLayer;
-use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
 
 use super::{
     admission::{self, HEALTH, Hosts, Spoken},
-    connection::{Door, Keeping},
+    connection::{Door, Keeping, Lasting},
     health::HealthService,
-    one_message::OneMessage,
     security::Access,
 };
 use crate::{
     access::{Admitted, Denied, Pass, Peer},
     audit::{Audit, Event},
-    grpc::GrpcDoor,
+    grpc::{self, GrpcDoor},
     request::{Origin, Served},
+    request_bodies::{Reading, RequestBodies},
     rest::{self, RestDoor},
     rpc::{self, Transport},
     wire::{
         codes::{Problem, Row},
-        proto::{
-            FILE_DESCRIPTOR_SET,
-            v3::booking_service_server::{BookingServiceServer, SERVICE_NAME},
-        },
+        proto::{FILE_DESCRIPTOR_SET, v3::booking_service_server::SERVICE_NAME},
     },
 };
 
 /// The header that tells which encodings a message may have.
 const ENCODINGS: &str = "grpc-accept-encoding";
 
+/// The longest message to a service beside the contract: names, and little else.
+const MAX_OTHER_BYTES: usize = 4096;
+
 /// Both doors. They share their connections; a request says which of them it wants.
 #[derive(Debug, Clone)]
 pub(super) struct Doors {
-    pub(super) booking: BookingServiceServer<GrpcDoor>,
+    pub(super) booking: GrpcDoor,
     /// What else answers over gRPC.
     pub(super) others: Routes,
     pub(super) rest: RestDoor,
+    pub(super) bodies: Arc<RequestBodies>,
     pub(super) gate: Gate,
 }
 
@@ -92,15 +94,19 @@ impl Doors {
             let path = request.uri().path();
             let service = admission::service(path);
             let (is_booking, is_health) = (service == Some(SERVICE_NAME), service == Some(HEALTH));
-            let method = || is_booking.then(|| method(path)).flatten();
+            let method = || grpc::method_at(path);
             let pass = gate.let_in(spoken, method, request.headers(), is_health, peer).await?;
-            // Not by way of the routes, which would take some more hands for every call.
-            let Ok(answer) = if is_booking {
-                self.booking.clone().call(request).await
+            if is_booking {
+                return Ok(keeping(pass, self.booking.answer(request).await?));
+            }
+            let answer = answer_other(&self.others, &self.bodies, request).await?;
+            // Health may be watched for as long as its caller likes, and nothing else.
+            let answer = if is_health {
+                answer
             } else {
-                answer_other(&self.others, request).await
+                answer.map(|body| Body::new(Lasting::new(body, gate.max_call)))
             };
-            Ok(keeping(pass, name_refusal(answer)))
+            Ok(keeping(pass, answer))
         });
         answered.await.unwrap_or_else(|problem| Status::from(problem).into_http())
     }
@@ -209,24 +215,33 @@ fn keeping(pass: Option<Pass>, answer: Response<Body>) -> Response<Body> {
     }
 }
 
-/// Answers a call of one of these services. All methods of health take one message.
+/// Answers a call of one of these services. All methods of health take one message, which is read whole
+/// first.
+///
+/// # Errors
+/// What is wrong with that message.
 pub(super) async fn answer_other<B>(
     routes: &Routes,
+    bodies: &Arc<RequestBodies>,
     request: Request<B>,
-) -> Result<Response<Body>, Infallible>
+) -> Result<Response<Body>, Problem>
 where
     B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
     let is_health = admission::service(request.uri().path()) == Some(HEALTH);
-    let request = request.map(Body::new);
-    let request = if is_health { request.map(|body| Body::new(OneMessage::new(body))) } else { request };
-    routes.clone().oneshot(request).await
+    let request = if is_health { whole(bodies, request).await? } else { request.map(Body::new) };
+    let Ok(answer) = routes.clone().oneshot(request).await;
+    Ok(name_refusal(answer))
 }
 
-/// The method of the contract that a path to its service names.
-fn method(path: &str) -> Option<rpc::Method> {
-    let (_, name) = path.rsplit_once('/')?;
-    rpc::Method::ALL.into_iter().find(|method| method.name() == name)
+/// A request to a service beside the contract whose methods take one message, once that has come whole.
+async fn whole<B>(bodies: &Arc<RequestBodies>, request: Request<B>) -> Result<Request<Body>, Problem>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let (head, body) = request.into_parts();
+    let message = bodies.read(body, Reading { max_bytes: MAX_OTHER_BYTES, check: grpc::check_frame }).await?;
+    Ok(Request::from_parts(head, Body::new(Full::new(message.bytes().clone()))))
 }
 
 /// What answers over gRPC beside the contract.
@@ -237,13 +252,14 @@ pub(super) fn others(health: HealthServer<HealthService>) -> Result<Routes, Erro
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes =
-        Routes::new(health).add_service(described().build_v1()?).add_service(described().build_v1alpha()?);
+    let routes = Routes::new(health)
+        .add_service(described().build_v1()?.max_decoding_message_size(MAX_OTHER_BYTES))
+        .add_service(described().build_v1alpha()?.max_decoding_message_size(MAX_OTHER_BYTES));
     Ok(routes.prepare())
 }
 
 /// Gives a refusal that the transport makes by itself the name and the details that ours have.
-pub(super) fn name_refusal(response: Response<Body>) -> Response<Body> {
+fn name_refusal(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
     if !headers.contains_key(Status::GRPC_STATUS) || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
         return response;

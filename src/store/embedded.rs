@@ -34,10 +34,11 @@ use tokio::sync::watch;
 
 use super::{
     Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
+    TakeOrder,
     names::{self, NAME_BYTES, Name, Names},
     record,
 };
-use crate::domain::order::{Order, OrderId};
+use crate::domain::order::OrderId;
 
 mod contents;
 mod disk;
@@ -163,13 +164,13 @@ impl Store for EmbeddedStore {
         &self,
         selection: &Selection,
         may_see: MaySee<'_>,
-        limit_bytes: usize,
-    ) -> Result<Vec<Order>, StoreError> {
+        take: TakeOrder<'_>,
+    ) -> Result<(), StoreError> {
         match selection {
-            Selection::User(user_id) => gather(self.records_of_user(user_id), may_see, limit_bytes),
+            Selection::User(user_id) => hand_over(self.records_of_user(user_id), may_see, take),
             Selection::Ids(ids) => {
                 let names = names::each_once(ids).into_iter();
-                gather(names.filter_map(|name| self.record_of(&name).transpose()), may_see, limit_bytes)
+                hand_over(names.filter_map(|name| self.record_of(&name).transpose()), may_see, take)
             }
         }
     }
@@ -209,21 +210,19 @@ impl Drop for WriterThread {
     }
 }
 
-/// The orders in these records that may be seen.
-fn gather(
+/// Hands over those orders in these records that may be seen, until no more are wanted.
+fn hand_over(
     records: impl Iterator<Item = Result<UserValue, StoreError>>,
     may_see: MaySee<'_>,
-    limit_bytes: usize,
-) -> Result<Vec<Order>, StoreError> {
-    let mut failed = None;
-    let sized = |record: UserValue| {
-        let order = record::decode_order_if(&record, may_see)?;
-        Ok(order.map(|order| (record.len(), order)))
-    };
-    let readable =
-        records.map_while(|record| record.and_then(sized).map_err(|error| failed = Some(error)).ok());
-    let gathered = super::within_limit(readable.flatten(), limit_bytes)?;
-    failed.map_or(Ok(gathered), Err)
+    take: TakeOrder<'_>,
+) -> Result<(), StoreError> {
+    for record in records {
+        let order = record::decode_order_if(&record?, may_see)?;
+        if order.is_some_and(|order| take(order).is_break()) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn cannot_open(error: impl std::fmt::Display) -> StoreError {

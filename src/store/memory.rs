@@ -9,9 +9,8 @@ use tokio::sync::watch;
 
 use super::{
     Change, Committed, MaySee, PlacedOrder, PriceBook, Provenance, Recovered, Replay, Selection, Sold, Store,
-    StoreError, StoreFigures, StoreState,
+    StoreError, StoreFigures, StoreState, TakeOrder,
     names::{self, Name, Names},
-    record,
 };
 use crate::domain::order::{EpochSeconds, Order, OrderId};
 
@@ -91,22 +90,25 @@ impl Store for MemoryStore {
         &self,
         selection: &Selection,
         may_see: MaySee<'_>,
-        limit_bytes: usize,
-    ) -> Result<Vec<Order>, StoreError> {
-        let shelves = self.shelves();
-        let names: Vec<Name> = match selection {
-            Selection::User(user_id) => {
-                shelves.by_user.get(user_id).into_iter().flatten().rev().copied().collect()
-            }
-            Selection::Ids(ids) => names::each_once(ids),
-        };
+        take: TakeOrder<'_>,
+    ) -> Result<(), StoreError> {
         let may_see = |placed: &&Arc<PlacedOrder>| {
             let merchant_id = &placed.order.merchant_id;
             may_see(Provenance { created_by: placed.created_by.as_deref(), merchant_id })
         };
-        let found = names.iter().filter_map(|name| shelves.orders.get(name)).filter(may_see);
-        let sized = found.map(|placed| (record::encode_order(placed).len(), Order::clone(&placed.order)));
-        super::within_limit(sized, limit_bytes)
+        let found: Vec<Arc<PlacedOrder>> = {
+            let shelves = self.shelves();
+            let names: Vec<Name> = match selection {
+                Selection::User(user_id) => {
+                    shelves.by_user.get(user_id).into_iter().flatten().rev().copied().collect()
+                }
+                Selection::Ids(ids) => names::each_once(ids),
+            };
+            names.iter().filter_map(|name| shelves.orders.get(name)).filter(may_see).cloned().collect()
+        };
+        // Without the lock: what takes them may take its time.
+        let _ = found.iter().try_for_each(|placed| take(Order::clone(&placed.order)));
+        Ok(())
     }
 
     fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {

@@ -1,5 +1,5 @@
-//! Protobuf encoding for the door, with one difference to the stock codec: a message that cannot
-//! be decoded is the caller's mistake and is answered so, with the field where decoding ended.
+//! Requests taken apart: a message that cannot be decoded is the caller's mistake and is answered so, with
+//! the field where decoding ended. A long one is taken apart beside the threads that serve connections.
 
 use std::marker::PhantomData;
 
@@ -10,7 +10,62 @@ use tonic::{
 };
 use tonic_prost::ProstEncoder;
 
-use super::codes::Problem;
+use serde::de::DeserializeOwned;
+
+use super::{
+    codes::Problem,
+    counts::{self, Counted},
+    json,
+    requests::RequestLimits,
+};
+use crate::{
+    app::Refusal,
+    blocking::{self, LONG_BYTES},
+    request_bodies::Message as Received,
+};
+
+/// Reads a message in protocol buffers, unless there are too many elements in it. It comes with its bytes,
+/// which count until they are dropped.
+///
+/// # Errors
+/// [`Problem::Malformed`], [`Problem::Invalid`].
+pub async fn read_protobuf<M>(received: Received, limits: &RequestLimits) -> Result<(M, Received), Problem>
+where
+    M: Counted + Message + Default + 'static,
+{
+    read(received, *limits, |bytes, limits| {
+        counts::check_protobuf::<M>(bytes, limits)?;
+        M::decode(bytes).map_err(|error| Problem::Malformed(error.to_string()))
+    })
+    .await
+}
+
+/// The same in JSON.
+///
+/// # Errors
+/// [`Problem::Malformed`], [`Problem::Invalid`].
+pub async fn read_json<M>(received: Received, limits: &RequestLimits) -> Result<(M, Received), Problem>
+where
+    M: Counted + DeserializeOwned + Send + 'static,
+{
+    read(received, *limits, |bytes, limits| {
+        counts::check_json::<M>(bytes, limits)?;
+        json::read(bytes)
+    })
+    .await
+}
+
+async fn read<M: Send + 'static>(
+    received: Received,
+    limits: RequestLimits,
+    read: fn(&[u8], &RequestLimits) -> Result<M, Problem>,
+) -> Result<(M, Received), Problem> {
+    if received.bytes().len() <= LONG_BYTES {
+        return Ok((read(received.bytes(), &limits)?, received));
+    }
+    let work = move || read(received.bytes(), &limits).map(|message| (message, received));
+    blocking::run(work).await.map_err(Refusal::from)?
+}
 
 /// Bytes that are set aside for a message, and bytes of an answer that are sent before more of it is
 /// made. Most messages have a few hundred bytes; a longer one gets more room as it grows.

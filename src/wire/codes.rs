@@ -34,6 +34,13 @@ pub enum Problem {
     Invalid(Violations),
     /// The message is larger than the server takes.
     RequestTooLarge,
+    /// The response would be larger than the server gives.
+    ResponseTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// As many bytes are under way as the server takes.
+    TooManyBytes,
     /// The message is compressed in a way that the server does not know.
     UnknownEncoding,
     /// There is no such method.
@@ -130,9 +137,8 @@ impl Problem {
             Self::TooManyHeaders => row(Code::ResourceExhausted, 431, "TOO_MANY_HEADERS", false),
             Self::Denied(denied) => denied_row(*denied),
             Self::MerchantOutOfScope(_) => row(Code::PermissionDenied, 403, "MERCHANT_OUT_OF_SCOPE", false),
-            Self::Refused(Refusal::ListTooLarge { .. }) => {
-                row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
-            }
+            Self::ResponseTooLarge { .. } => row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false),
+            Self::TooManyBytes => row(Code::ResourceExhausted, 429, "TOO_MANY_BYTES", true),
             Self::Refused(Refusal::Busy) => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true),
             Self::Refused(Refusal::NoThread) => NO_THREAD,
             Self::Refused(Refusal::StoreFailed) => row(Code::Unavailable, 503, "STORE_UNAVAILABLE", true),
@@ -155,6 +161,12 @@ impl Problem {
                 "this server takes messages uncompressed only: send them with the encoding `identity` or \
                  without any"
                     .to_owned()
+            }
+            Self::ResponseTooLarge { limit_bytes } => {
+                format!("the response would have more than {limit_bytes} bytes; ask for fewer orders, by order_ids, or slots at a time")
+            }
+            Self::TooManyBytes => {
+                "as many bytes are under way as this server takes; try again shortly".to_owned()
             }
             Self::UnknownMethod => "this server has no such method; gRPC reflection lists those it has".to_owned(),
             Self::UnknownUrl => "there is nothing at this URL; callers find the methods at /v3/ and their names, such as /v3/CreateOrder"
@@ -226,6 +238,8 @@ impl Problem {
             }
             Self::Malformed(_)
             | Self::RequestTooLarge
+            | Self::ResponseTooLarge { .. }
+            | Self::TooManyBytes
             | Self::UnknownEncoding
             | Self::UnknownMethod
             | Self::UnknownUrl
@@ -247,7 +261,6 @@ impl Problem {
             | Self::Refused(
                 Refusal::InProgress
                 | Refusal::Busy
-                | Refusal::ListTooLarge { .. }
                 | Refusal::NoThread
                 | Refusal::StoreFailed
                 | Refusal::Unreadable

@@ -5,7 +5,10 @@
 
 use super::{
     proto::v3,
-    requests::{RequestLimits, Violations},
+    requests::{
+        MAX_ANSWERS_PER_ITEM, MAX_ORDER_IDS, MAX_RESPONSES_PER_ANSWER, MAX_TICKETS_PER_ITEM, RequestLimits,
+        Violations,
+    },
 };
 use crate::{
     app::{Cart, CreateOrder, Lookup, SlotLookup},
@@ -92,6 +95,9 @@ pub fn list_request(request: v3::ListOrdersRequest, limits: &RequestLimits) -> R
             violations.into_result().map(|()| Selection::User(user_id))
         }
         Some(Ids::OrderIds(OrderIds { order_id })) if !order_id.is_empty() => {
+            let mut violations = Violations::default();
+            violations.check_count("order_ids.order_id", order_id.len(), MAX_ORDER_IDS);
+            violations.into_result()?;
             Ok(Selection::Ids(order_id.into_iter().map(OrderId).collect()))
         }
         Some(Ids::UserId(_)) => Err(Violations::one("user_id", "must not be empty")),
@@ -112,10 +118,7 @@ pub fn lookup_request(
     let v3::BatchAvailabilityLookupRequest { merchant_id, slot_time } = request;
     let mut violations = Violations::default();
     violations.check_merchant("merchant_id", &merchant_id, is_merchant);
-    let most = limits.max_slots_per_lookup;
-    if slot_time.len() > most {
-        violations.add("slot_time", &format!("has {} slots; at most {most} are taken", slot_time.len()));
-    }
+    violations.check_count("slot_time", slot_time.len(), limits.max_slots_per_lookup);
     violations.into_result()?;
     Ok(Lookup { merchant_id, slots: slot_time.into_iter().map(asked_slot_time).collect() })
 }
@@ -281,17 +284,36 @@ fn line_items(
     limits: &RequestLimits,
     violations: &mut Violations,
 ) -> Vec<LineItem> {
+    violations.check_count(field, items.len(), limits.max_items_per_order);
     if items.len() > limits.max_items_per_order {
-        let most = limits.max_items_per_order;
-        violations.add(field, &format!("has {} items; at most {most} are taken", items.len()));
         return Vec::new();
     }
     for (at, item) in items.iter().enumerate() {
         if item.status != 0 {
             violations.add(&format!("{field}[{at}].status"), "must not be set in a request");
         }
+        check_counts(item, &|| format!("{field}[{at}]"), violations);
     }
     items.into_iter().map(|item| line_item(item).0).collect()
+}
+
+/// Counts what is in an item, which is at that place.
+fn check_counts(item: &v3::LineItem, place: &dyn Fn() -> String, violations: &mut Violations) {
+    if item.tickets.len() > MAX_TICKETS_PER_ITEM {
+        violations.check_count(&format!("{}.tickets", place()), item.tickets.len(), MAX_TICKETS_PER_ITEM);
+    }
+    let answers = item.intake_form_answers.as_ref().map_or(&[][..], |form| &form.answer);
+    let field = || format!("{}.intake_form_answers.answer", place());
+    if answers.len() > MAX_ANSWERS_PER_ITEM {
+        violations.check_count(&field(), answers.len(), MAX_ANSWERS_PER_ITEM);
+    }
+    for (at, answer) in answers.iter().enumerate() {
+        let responses = answer.response.len();
+        if responses > MAX_RESPONSES_PER_ANSWER {
+            let field = format!("{}[{at}].response", field());
+            violations.check_count(&field, responses, MAX_RESPONSES_PER_ANSWER);
+        }
+    }
 }
 
 /// An order as it stands on record.

@@ -4,6 +4,27 @@
 /// The longest name the contract allows, in characters.
 pub const MAX_NAME_CHARS: usize = 40;
 
+/// The most kinds of tickets in one line item.
+pub const MAX_TICKETS_PER_ITEM: usize = 100;
+
+/// The most answers to questions in one line item, of which some are asked for each ticket.
+pub const MAX_ANSWERS_PER_ITEM: usize = 1000;
+
+/// The most responses in one answer.
+pub const MAX_RESPONSES_PER_ANSWER: usize = 100;
+
+/// The most orders that can be asked for by their ids at once.
+pub const MAX_ORDER_IDS: usize = 1000;
+
+/// The most entries of each kind in what is said about a payment's token.
+pub const MAX_TOKENIZATION_ENTRIES: usize = 100;
+
+/// What is said of a field that has more elements than are taken.
+#[must_use]
+pub fn too_many(count: usize, most: usize) -> String {
+    format!("has {count} elements; at most {most} are taken")
+}
+
 /// Limits of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLimits {
@@ -67,6 +88,12 @@ impl Violations {
     pub(super) fn check_text(&mut self, field: &str, text: &str, max_bytes: usize) {
         if text.len() > max_bytes {
             self.add(field, &format!("has {} bytes; at most {max_bytes} are taken", text.len()));
+        }
+    }
+
+    pub(super) fn check_count(&mut self, field: &str, count: usize, most: usize) {
+        if count > most {
+            self.add(field, &too_many(count, most));
         }
     }
 

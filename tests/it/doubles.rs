@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use boxoffice::{
-    domain::order::{Order, OrderId},
+    domain::order::OrderId,
     payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
     store::{
         Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
-        memory::MemoryStore,
+        TakeOrder, memory::MemoryStore,
     },
 };
 use tokio::sync::watch;
@@ -123,9 +123,9 @@ macro_rules! reads_of {
             &self,
             selection: &Selection,
             may_see: MaySee<'_>,
-            limit_bytes: usize,
-        ) -> Result<Vec<Order>, StoreError> {
-            self.$store.list(selection, may_see, limit_bytes)
+            take: TakeOrder<'_>,
+        ) -> Result<(), StoreError> {
+            self.$store.list(selection, may_see, take)
         }
 
         fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {

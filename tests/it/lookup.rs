@@ -303,7 +303,7 @@ async fn the_limit_of_slots_is_a_setting() {
     assert_eq!(server.look_up("museum", [museum_entry(), museum_entry()]).await.unwrap(), [true, true]);
     let refusal = server.look_up("museum", [museum_entry(), museum_entry(), museum_entry()]).await;
     let refusal = refusal.unwrap_err();
-    assert!(refusal.message().contains("slot_time has 3 slots; at most 2 are taken"), "{refusal:?}");
+    assert!(refusal.message().contains("slot_time has 3 elements; at most 2 are taken"), "{refusal:?}");
 }
 
 #[tokio::test]

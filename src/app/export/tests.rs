@@ -29,12 +29,8 @@ const TICKETS: [&str; 3] = ["adult", "child", "senior"];
 /// A server with a catalogue and a clock that stands still.
 async fn open(dir: &Path) -> Arc<App> {
     let loaded = catalog_files::load(dir).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    let limits = Limits {
-        payment_timeout: Duration::from_secs(1),
-        max_commands: 1,
-        max_list_bytes: 1,
-        horizon_sec: HORIZON_SEC,
-    };
+    let limits =
+        Limits { payment_timeout: Duration::from_secs(1), max_commands: 1, horizon_sec: HORIZON_SEC };
     let (store, payments) = (Arc::new(MemoryStore::default()), None);
     let clock = Arc::new(ManualClock::at(NOW));
     let audit = Audit::open(&AuditLog::Off, clock.clone()).unwrap();

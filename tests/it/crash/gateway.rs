@@ -16,11 +16,11 @@ use std::{
 
 use boxoffice::{
     config::Config,
-    domain::order::{Order, OrderId},
+    domain::order::OrderId,
     payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
     store::{
         Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
-        embedded::EmbeddedStore,
+        TakeOrder, embedded::EmbeddedStore,
     },
     telemetry,
     wire::proto::v3,

@@ -28,7 +28,7 @@ struct Contents {
 impl Contents {
     fn of(store: &dyn Store) -> Result<Self, StoreError> {
         let recovered = store.recover()?;
-        let user = |user_id: &&str| store.list(&Selection::User((*user_id).to_owned()), &|_| true, PLENTY);
+        let user = |user_id: &&str| all_orders(store, &Selection::User((*user_id).to_owned()), &|_| true);
         Ok(Self {
             orders: recovered.orders,
             pending: recovered.pending,

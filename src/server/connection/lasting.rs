@@ -1,0 +1,88 @@
+//! Streams of answers that last for a while and not for ever.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::HeaderMap;
+use hyper::body::{Body, Bytes, Frame};
+use tokio::time::{Sleep, sleep};
+use tonic::Status;
+
+use crate::wire::codes::Problem;
+
+/// The body of an answer over gRPC that ends when its time is up, if not before.
+#[derive(Debug)]
+pub(in crate::server) struct Lasting<B> {
+    body: B,
+    end: Pin<Box<Sleep>>,
+    has_ended: bool,
+}
+
+impl<B> Lasting<B> {
+    pub(in crate::server) fn new(body: B, time: Duration) -> Self {
+        Self { body, end: Box::pin(sleep(time)), has_ended: false }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Lasting<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        if let ready @ Poll::Ready(_) = Pin::new(&mut self.body).poll_frame(context) {
+            return ready;
+        }
+        self.end.as_mut().poll(context).map(|()| {
+            self.has_ended = true;
+            Some(Ok(Frame::trailers(time_is_up())))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_ended || self.body.is_end_stream()
+    }
+}
+
+fn time_is_up() -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    // Only a text that is no header could fail, and this is one.
+    let _ = Status::from(Problem::DeadlineExceeded).add_header(&mut trailers);
+    trailers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{StreamExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_end_by_itself_ends_when_its_time_is_up() {
+        let frames =
+            |count| stream::iter((0..count).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from("x")))));
+        let begun = Instant::now();
+        let endless = Lasting::new(StreamBody::new(frames(3).chain(stream::pending())), TIME);
+        let ended = endless.collect().await.unwrap();
+        assert_eq!(begun.elapsed(), TIME);
+        let status = Status::from_header_map(ended.trailers().unwrap()).unwrap();
+        assert_eq!((status.code(), ended.to_bytes()), (tonic::Code::DeadlineExceeded, Bytes::from("xxx")));
+        let short = Lasting::new(StreamBody::new(frames(2)), TIME).collect().await.unwrap();
+        assert!(short.trailers().is_none());
+        assert_eq!(begun.elapsed(), TIME);
+    }
+}

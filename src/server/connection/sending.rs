@@ -1,0 +1,349 @@
+//! Sending answers: whether their readers take them, and the end of those who do not.
+//!
+//! Neither HTTP/1.1 nor HTTP/2 asks an answer for more while its reader takes nothing, so the answer cannot
+//! see for itself that it stalls. Whoever polls the connection, or the stream, can: what was going on
+//! when that was last polled is kept beside it.
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::sleep;
+
+use super::activity::Call;
+use crate::stalled::Stalled;
+
+/// How long a reader may take nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Patience {
+    pub(super) limit: Duration,
+    pub(super) stalled: Arc<Stalled>,
+}
+
+/// What a task has come to with sending.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// Grows with everything that is taken.
+    steps: u64,
+    answer: Sending,
+    /// Whether the connection takes no more bytes at present.
+    is_blocked: bool,
+}
+
+/// Who has the next word on an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Sending {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// Its reader.
+    ForReader,
+    /// The server, which has nothing more to send yet.
+    ForServer,
+}
+
+thread_local! {
+    /// Of the task that is being polled, if it is watched.
+    static CURRENT: Cell<Option<Progress>> = const { Cell::new(None) };
+}
+
+fn note(change: impl FnOnce(&mut Progress)) {
+    CURRENT.with(|current| {
+        if let Some(mut progress) = current.get() {
+            change(&mut progress);
+            current.set(Some(progress));
+        }
+    });
+}
+
+fn now(sending: Sending) {
+    note(|progress| {
+        progress.steps += 1;
+        progress.answer = sending;
+    });
+}
+
+/// Notes what came of an attempt to send bytes.
+pub(super) fn note_write(written: &Poll<io::Result<usize>>) {
+    note(|progress| {
+        progress.is_blocked = written.is_pending();
+        progress.steps += u64::from(written.is_ready());
+    });
+}
+
+/// Watches whether what a connection or a stream sends is taken.
+pub(super) struct Watch {
+    patience: Patience,
+    progress: Progress,
+    stall: Option<Stall>,
+}
+
+/// That nothing is taken. Its end is the end of patience.
+struct Stall {
+    at_step: u64,
+    end: BoxFuture<'static, ()>,
+}
+
+/// The end of something that was watched because its reader took nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reset;
+
+impl Watch {
+    pub(super) fn new(patience: Patience) -> Self {
+        Self { patience, progress: Progress::default(), stall: None }
+    }
+
+    /// Polls what is watched.
+    pub(super) fn poll<W: Future>(
+        &mut self,
+        work: Pin<&mut W>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<W::Output, Reset>> {
+        let outer = CURRENT.replace(Some(self.progress));
+        let polled = work.poll(context);
+        self.progress = CURRENT.replace(outer).unwrap_or_default();
+        match polled {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending if self.waits_for_reader() => self.poll_stall(context).map(Err),
+            Poll::Pending => {
+                self.stall = None;
+                Poll::Pending
+            }
+        }
+    }
+
+    fn waits_for_reader(&self) -> bool {
+        self.progress.answer == Sending::ForReader || self.progress.is_blocked
+    }
+
+    fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<Reset> {
+        let at_step = self.progress.steps;
+        let stall = self.stall.take().filter(|stall| stall.at_step == at_step);
+        let stall =
+            self.stall.insert(stall.unwrap_or_else(|| Stall { at_step, end: self.patience.clone().end() }));
+        stall.end.as_mut().poll(context).map(|()| {
+            self.patience.stalled.note_reset();
+            Reset
+        })
+    }
+}
+
+impl Patience {
+    /// Waits until it is at an end, or until others need the room.
+    fn end(self) -> BoxFuture<'static, ()> {
+        let (place, mut told) = self.stalled.enter();
+        Box::pin(async move {
+            let _place = place;
+            tokio::select! {
+                () = sleep(self.limit) => {}
+                _ = &mut told => {}
+            }
+        })
+    }
+}
+
+/// Spawns the streams of HTTP/2 connections and resets those whose readers take nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Streams(pub(super) Patience);
+
+impl<S: Future<Output = ()> + Send + 'static> hyper::rt::Executor<S> for Streams {
+    fn execute(&self, stream: S) {
+        let patience = self.0.clone();
+        tokio::spawn(async move {
+            let (mut stream, mut watch) = (pin!(stream), Watch::new(patience));
+            // A stream that is dropped before its end is reset.
+            if poll_fn(|context| watch.poll(stream.as_mut(), context)).await == Err(Reset) {
+                tracing::debug!("an answer was reset because its reader took nothing of it");
+            }
+        });
+    }
+}
+
+/// The body of an answer, by which it is known how its sending goes. Its call goes on until it is at an end.
+#[derive(Debug)]
+pub(super) struct Sent<B> {
+    body: B,
+    _call: Call,
+    /// Whether anything has been taken of it, and whether its end has.
+    has_begun: bool,
+    has_ended: bool,
+}
+
+impl<B> Sent<B> {
+    pub(super) fn new(body: B, call: Call) -> Self {
+        now(Sending::ForReader);
+        Self { body, _call: call, has_begun: false, has_ended: false }
+    }
+}
+
+impl<B> Drop for Sent<B> {
+    fn drop(&mut self) {
+        now(Sending::Nothing);
+    }
+}
+
+impl<B: Body + Unpin> Body for Sent<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(_))) => {
+                self.has_begun = true;
+                now(Sending::ForReader);
+            }
+            Poll::Ready(Some(Err(_)) | None) => {
+                self.has_ended = true;
+                now(Sending::Nothing);
+            }
+            Poll::Pending => now(Sending::ForServer),
+        }
+        polled
+    }
+
+    /// Once it has begun, it says so only when it has been asked for more than there is: what has been
+    /// taken last may still wait for its reader, and what the call keeps is kept until that has it.
+    fn is_end_stream(&self) -> bool {
+        self.has_ended || (!self.has_begun && self.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, task::Waker};
+
+    use http_body_util::{BodyExt, Full};
+    use hyper::body::Bytes;
+    use tokio::time::Instant;
+
+    use super::{super::activity::Activity, *};
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn watch() -> (Watch, Arc<Stalled>) {
+        let stalled = Arc::new(Stalled::default());
+        (Watch::new(Patience { limit: LIMIT, stalled: Arc::clone(&stalled) }), stalled)
+    }
+
+    fn answer(text: &'static str) -> Sent<Full<Bytes>> {
+        Sent::new(Full::from(text), Arc::new(Activity::new()).begin())
+    }
+
+    /// What becomes of work under a watch, and how long that takes.
+    async fn watched<T>(work: impl Future<Output = T>) -> (Result<T, Reset>, Duration) {
+        let (mut watch, stalled) = watch();
+        let (begun, mut work) = (Instant::now(), pin!(work));
+        let done = poll_fn(|context| watch.poll(work.as_mut(), context)).await;
+        drop(watch);
+        assert!(stalled.is_empty(), "a place is kept");
+        (done, begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_never_asked_for_anything_is_reset() {
+        let (done, time) = watched(async {
+            let _answer = answer("never read");
+            pending::<()>().await;
+        })
+        .await;
+        assert_eq!((done, time), (Err(Reset), LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_part_that_is_taken_gives_it_as_much_time_again() {
+        let (done, time) = watched(async {
+            let mut answer = answer("read late");
+            sleep(LIMIT / 2).await;
+            answer.frame().await.unwrap().unwrap();
+            pending::<()>().await;
+        })
+        .await;
+        assert_eq!((done, time), (Err(Reset), LIMIT + LIMIT / 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_without_an_answer_and_after_its_end_may_take_any_time() {
+        let (done, _) = watched(async {
+            sleep(100 * LIMIT).await;
+            drop(answer("ended by its reader"));
+            sleep(100 * LIMIT).await;
+            answer("ended well").collect().await.unwrap();
+            sleep(100 * LIMIT).await;
+            "done"
+        })
+        .await;
+        assert_eq!(done, Ok("done"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_has_nothing_to_say_yet_may_take_any_time() {
+        let (done, _) = watched(async {
+            let silent = http_body_util::StreamBody::new(futures_util::stream::pending::<
+                Result<Frame<Bytes>, std::convert::Infallible>,
+            >());
+            let mut answer = Sent::new(silent, Arc::new(Activity::new()).begin());
+            tokio::select! {
+                _ = answer.frame() => {}
+                () = sleep(100 * LIMIT) => {}
+            }
+        })
+        .await;
+        assert_eq!(done, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_takes_no_bytes_is_closed() {
+        let (done, time) = watched(async {
+            note_write(&Poll::Pending);
+            sleep(LIMIT / 2).await;
+            note_write(&Poll::Ready(Ok(1)));
+            note_write(&Poll::Pending);
+            pending::<()>().await;
+        })
+        .await;
+        assert_eq!((done, time), (Err(Reset), LIMIT + LIMIT / 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_reset_sooner_where_others_need_the_room() {
+        let (mut watch, stalled) = watch();
+        let mut work = pin!(async {
+            let _answer = answer("never read");
+            pending::<()>().await;
+        });
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(watch.poll(work.as_mut(), &mut context).is_pending());
+        assert_eq!(stalled.len(), 1);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(stalled.make_room());
+        assert_eq!(watch.poll(work.as_mut(), &mut context), Poll::Ready(Err(Reset)));
+        assert_eq!(stalled.resets(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_at_its_end_when_its_last_part_has_been_asked_after() {
+        let mut body = answer("all there is");
+        assert!(!body.is_end_stream());
+        body.frame().await.unwrap().unwrap();
+        assert!(!body.is_end_stream());
+        assert!(body.frame().await.is_none());
+        assert!(body.is_end_stream());
+        assert!(answer("").is_end_stream(), "where there is nothing there is nothing to wait for");
+    }
+}
