@@ -1,8 +1,9 @@
 //! Putting it all together: the only place that names concrete stores, gateways and clocks; and
 //! the order in which a server comes up and goes down.
 
-use std::{future::ready, io, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{future::ready, io, net::SocketAddr, path::Path, sync::Arc, thread, time::Duration};
 
+use rustix::fs::Mode;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::task::TaskTracker;
 
@@ -132,6 +133,8 @@ enum Phase {
 /// # Errors
 /// [`ServeError`] if it cannot begin to.
 pub fn run(config: &Config) -> Result<(), ServeError> {
+    // All files that it makes are its own, also those that the engine makes in the background.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let mut signals = Signals::listen().map_err(ServeError::Start)?;
     if let Err(error) = descriptors::raise_limit() {
         tracing::warn!(%error, "the limit of file descriptors could not be raised");
@@ -178,7 +181,7 @@ pub fn at_rest(config: &Config) -> Result<Stock, ServeError> {
     let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
     let dir = &config.storage.data_dir;
     if config.storage.store == StoreChoice::Embedded && !EmbeddedStore::is_in(dir) {
-        return Err(StoreError::CannotOpen(format!("there is none in {}", dir.display())).into());
+        return Err(no_store(dir, "").into());
     }
     let store = open_store(config)?;
     Ok(Stock::open(loaded, &*store, Arc::new(SystemClock), limits(config).horizon_sec)?)
@@ -196,9 +199,17 @@ fn gateway(config: &Config) -> Option<Arc<dyn Payments>> {
     }
 }
 
+fn no_store(dir: &Path, hint: &str) -> StoreError {
+    StoreError::CannotOpen(format!("there is none in {}{hint}", dir.display()))
+}
+
 fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
     match config.storage.store {
         StoreChoice::Embedded => {
+            let dir = &config.storage.data_dir;
+            if config.storage.store_must_exist && !EmbeddedStore::is_in(dir) {
+                return Err(no_store(dir, "; to begin one there, start once with --store-must-exist=false"));
+            }
             Ok(Arc::new(EmbeddedStore::open(&config.storage.data_dir, config.storage.commit_batch_max)?))
         }
         StoreChoice::Memory => {

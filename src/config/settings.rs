@@ -186,6 +186,9 @@ settings! {
             Choice(&[("embedded", StoreChoice::Embedded), ("memory", StoreChoice::Memory)]);
         /// Directory that the embedded store keeps its files in.
         data_dir: PathBuf = "./boxoffice-data", Directory;
+        /// Whether a start fails where there is no store yet, so that a volume that is not mounted is not
+        /// taken for a new shop; not for the very first start.
+        store_must_exist: bool = "false", Choice(&[("true", true), ("false", false)]);
         /// Orders that may share one write to disk.
         commit_batch_max: usize = "1024", Count(1..=100_000);
     }

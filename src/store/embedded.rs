@@ -53,6 +53,7 @@ mod mark;
 #[cfg(target_os = "linux")]
 mod merges;
 mod opening;
+mod place;
 mod tables;
 mod tally;
 mod writer;
@@ -64,6 +65,7 @@ use handoff::{Batches, Intake, handoff};
 use kept::KeptFiles;
 use mark::AcknowledgedMark;
 use opening::Opened;
+use place::{LinkWatch, Links};
 use tally::Tally;
 use writer::Writer;
 
@@ -72,6 +74,12 @@ const NO_DESCRIPTOR: &str = "Too many open files";
 
 /// Name of the file with the mark of acknowledged changes.
 const MARK: &str = "acknowledged";
+
+/// Name of the directory of the engine.
+const HOME: &str = "orders";
+
+/// The engine's ending of journal files.
+const JOURNAL: &str = "jnl";
 
 /// Keeps orders on the local disk.
 pub struct EmbeddedStore {
@@ -83,6 +91,7 @@ pub struct EmbeddedStore {
     recovered: Mutex<Option<Recovered>>,
     figures: Arc<WriterFigures>,
     dir: PathBuf,
+    _links: LinkWatch,
     /// Comes after the intake, so that it is waited for when nothing more can be handed in.
     _writer: WriterThread,
 }
@@ -97,7 +106,8 @@ impl EmbeddedStore {
     /// Whether a store has been begun in `dir`.
     #[must_use]
     pub fn is_in(dir: &Path) -> bool {
-        dir.join(MARK).exists()
+        let home = dir.join(HOME);
+        dir.join(MARK).exists() || [home.with_extension("kept"), home].iter().any(|dir| place::is_filled(dir))
     }
 
     /// Opens the store in `dir`, or begins one there. At most `batch_max` changes share one write.
@@ -107,13 +117,23 @@ impl EmbeddedStore {
     /// read, or if anything that was acknowledged is missing from it or damaged. Its files are then as
     /// they were.
     pub fn open(dir: &Path, batch_max: usize) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir)
-            .map_err(|error| cannot_open(format_args!("{}: {error}", dir.display())))?;
+        let home = dir.join(HOME);
+        let in_dir = |error: io::Error| cannot_open(format_args!("{}: {error}", dir.display()));
+        place::make(dir).map_err(in_dir)?;
+        // Before anything is made or moved: the mark may be gone while its process goes on.
+        opening::refuse_if_in_use(&home)?;
+        if !Self::is_in(dir) {
+            place::sync_way_to(dir);
+        }
         let mark = AcknowledgedMark::open(&dir.join(MARK))?;
-        let Opened { database, records, names, contents } = opening::open(&dir.join("orders"), &mark)?;
+        let Opened { database, records, names, contents } = opening::open(&home, &mark)?;
+        place::keep_from_others(dir, &home).map_err(in_dir)?;
+        let links = Links::of(dir, &home).map_err(in_dir)?;
         let Contents { tally, last_sequence, recovered } = contents;
         let (intake, batches) = handoff(batch_max);
         let (state_sender, state) = watch::channel(StoreState::Open);
+        let links =
+            LinkWatch::start(links, lost(dir.to_owned(), state_sender.clone())).map_err(cannot_open)?;
         let figures = Arc::new(WriterFigures::new(last_sequence));
         let writer = Writer {
             database,
@@ -131,7 +151,7 @@ impl EmbeddedStore {
         let writer = WriterThread(Some(writer));
         let recovered = Mutex::new(Some(recovered));
         let dir = dir.to_owned();
-        Ok(Self { records, names, intake, state, recovered, figures, dir, _writer: writer })
+        Ok(Self { records, names, intake, state, recovered, figures, dir, _links: links, _writer: writer })
     }
 
     fn records_of_user(&self, user_id: &str) -> impl Iterator<Item = Result<UserValue, StoreError>> {
@@ -196,6 +216,23 @@ impl Store for EmbeddedStore {
 
     fn figures(&self) -> StoreFigures {
         StoreFigures { disk: disk::read(&self.dir), ..self.figures.read(self.intake.waiting()) }
+    }
+}
+
+/// What becomes of a store whose files are not where they were: a later start would begin another one.
+fn lost(dir: PathBuf, state: watch::Sender<StoreState>) -> impl FnOnce() {
+    move || {
+        let error = StoreError::Failed(format!("its files are no longer in {}", dir.display()));
+        let was_open = state.send_if_modified(|state| {
+            let is_open = *state == StoreState::Open;
+            if is_open {
+                *state = StoreState::Failed(error.to_string());
+            }
+            is_open
+        });
+        if was_open {
+            tracing::error!(%error, "the store was moved or removed; no further order is taken until a restart");
+        }
     }
 }
 

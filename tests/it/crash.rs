@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod audit;
+mod clocks;
 mod controls;
 mod counter;
 mod fair;

@@ -111,6 +111,13 @@ impl Payments for GatewayDouble {
 /// What a store that stands before another one leaves to it, by the name of its field.
 macro_rules! reads_of {
     ($store:ident) => {
+        crate::doubles::reads_of!($store but recover);
+
+        fn recover(&self) -> Result<Recovered, StoreError> {
+            self.$store.recover()
+        }
+    };
+    ($store:ident but recover) => {
         fn order_id(&self, token: &str) -> OrderId {
             self.$store.order_id(token)
         }
@@ -130,10 +137,6 @@ macro_rules! reads_of {
 
         fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
             self.$store.failed_attempts(token)
-        }
-
-        fn recover(&self) -> Result<Recovered, StoreError> {
-            self.$store.recover()
         }
 
         fn figures(&self) -> StoreFigures {

@@ -142,7 +142,10 @@ async fn has_failed(server: &mut Running, caller: &Caller, reason: &str) {
 
 /// Whether it is the line of the log that says what has happened to the store.
 fn is_the_reason(line: &Value) -> bool {
-    line["level"] == "ERROR" && line["message"] == "a write failed; no further order is taken until a restart"
+    let reasons = ["a write failed", "the store was moved or removed"];
+    let says =
+        |reason: &str| line["message"] == format!("{reason}; no further order is taken until a restart");
+    line["level"] == "ERROR" && reasons.into_iter().any(says)
 }
 
 /// Stops a program that has failed: it ends well, having said once what was wrong.

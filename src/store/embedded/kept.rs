@@ -16,8 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The engine's ending of journal files.
-const JOURNAL: &str = "jnl";
+use super::JOURNAL;
 
 #[derive(Debug)]
 pub(super) struct KeptFiles {

@@ -12,7 +12,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
 };
 
@@ -51,6 +51,11 @@ impl AcknowledgedMark {
     /// Takes what is on record for acknowledged, because from now on it is listed.
     pub(super) fn catch_up(&self, on_record: u64) -> io::Result<()> {
         if self.read()? < on_record { self.move_to(on_record) } else { Ok(()) }
+    }
+
+    /// Whether it still has a name anywhere. Where it has none, neither have the orders, most likely.
+    pub(super) fn is_linked(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.nlink() > 0)
     }
 
     pub(super) fn move_to(&self, changes: u64) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Opening the engine, and seeing that everything is there that was acknowledged.
 
 use std::{
+    fs::{self, OpenOptions, TryLockError},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -16,6 +17,12 @@ use crate::store::StoreError;
 
 /// The layout of keys and records; a store of another one is not touched.
 const FORMAT: &[u8] = b"boxoffice 2";
+
+/// What the engine's `version` file begins with, and the version of the engine's files that can be read.
+const ENGINE: &[u8] = b"FJL";
+const ENGINE_VERSION: u8 = 3;
+
+const NOT_DAMAGED: &str = "It is not damaged: start the version of this program that wrote it";
 
 const RESTORE: &str = "Restore the folder from a backup";
 
@@ -49,15 +56,24 @@ pub(super) fn open(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, Store
 fn open_whole(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError> {
     let open = || {
         refuse_what_is_no_store(home)?;
+        refuse_other_engine(home)?;
         tables::refuse_if_damaged(home)?;
         let database = engine::open(home).map_err(refused)?;
         let records = database.keyspace("records", engine::tables).map_err(refused)?;
-        if records.first_key_value().is_none() {
+        let is_new = records.first_key_value().is_none();
+        if is_new {
             begin(&database, &records)?;
         }
         let names = Names::new(secret(&records)?);
         let contents = Contents::read(&records)?;
         refuse_if_changes_are_missing(mark, contents.tally.changes())?;
+        if is_new {
+            tracing::warn!(
+                directory = %home.display(),
+                "there was no store here: a new one is begun, without any order. If there should be one, stop \
+                 the server and see whether its volume is mounted; `store_must_exist` forbids this"
+            );
+        }
         Ok(Opened { database, records, names, contents })
     };
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(damaged("the engine panics over them")))
@@ -70,6 +86,36 @@ fn refuse_what_is_no_store(home: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(cannot_open(format_args!("{} holds what is not a store, or not all of one", home.display())))
+}
+
+/// Files of another version of the engine are arranged in another way and would look damaged.
+fn refuse_other_engine(home: &Path) -> Result<(), StoreError> {
+    let header = fs::read(home.join("version")).unwrap_or_default();
+    match header.strip_prefix(ENGINE) {
+        Some(&[version, ..]) if version != ENGINE_VERSION => Err(cannot_open(format_args!(
+            "version {version} of its engine wrote it, and this program reads version {ENGINE_VERSION}. \
+             {NOT_DAMAGED}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Fails if a process has the engine's files open. It may have them without the mark, if somebody
+/// removed that.
+pub(super) fn refuse_if_in_use(home: &Path) -> Result<(), StoreError> {
+    let path = home.join("lock");
+    let in_path = |error: io::Error| cannot_open(format_args!("{}: {error}", path.display()));
+    let lock = match OpenOptions::new().read(true).write(true).open(&path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        lock => lock.map_err(in_path)?,
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(TryLockError::Error(error)) => Err(in_path(error)),
+    }
 }
 
 /// A new store gets its secret and its format written first of all.
@@ -86,7 +132,11 @@ fn begin(database: &Database, records: &Keyspace) -> Result<(), StoreError> {
 fn secret(records: &Keyspace) -> Result<[u8; 32], StoreError> {
     let format = records.get(keys::FORMAT).map_err(refused)?;
     if format.as_deref() != Some(FORMAT) {
-        return Err(cannot_open("it is not a store of this format"));
+        let found = format.map_or("none".into(), |format| format!("{:?}", String::from_utf8_lossy(&format)));
+        let ours = String::from_utf8_lossy(FORMAT);
+        return Err(cannot_open(format_args!(
+            "its format is {found}, and this program reads {ours:?}. {NOT_DAMAGED}"
+        )));
     }
     let secret = records.get(keys::SECRET).map_err(refused)?;
     secret
@@ -108,6 +158,9 @@ fn refuse_if_changes_are_missing(mark: &AcknowledgedMark, on_record: u64) -> Res
 
 /// Why the engine refuses.
 pub(super) fn refused(error: fjall::Error) -> StoreError {
+    if matches!(error, fjall::Error::Locked) {
+        return StoreError::InUse;
+    }
     said_by_system(&error).map_or_else(|| damaged(error), cannot_open)
 }
 

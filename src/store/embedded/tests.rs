@@ -305,7 +305,9 @@ async fn another_format_is_not_touched() {
         let records = database.keyspace("records", KeyspaceCreateOptions::default).unwrap();
         records.insert(keys::FORMAT, b"boxoffice 99").unwrap();
     }
-    assert!(refusal(&dir).contains("not a store of this format"));
+    let told = refusal(&dir);
+    assert!(told.contains(r#"its format is "boxoffice 99", and this program reads "boxoffice 2""#), "{told}");
+    assert!(told.contains("not damaged"), "{told}");
 }
 
 #[tokio::test]

@@ -29,6 +29,9 @@ impl Writer {
     /// refused, because nobody knows what is on disk.
     pub(super) fn run(mut self, batches: &Batches<Entry>) {
         batches.serve(|entries| {
+            if *self.state.borrow() != StoreState::Open {
+                return Err(failed("its files are no longer where they were"));
+            }
             let written = catch_unwind(AssertUnwindSafe(|| self.write_and_count(entries)));
             let written = written.unwrap_or_else(|_| Err(failed("the writer panicked")));
             written.inspect_err(|error| self.fail(error))
@@ -53,7 +56,10 @@ impl Writer {
             entry.put(&mut batch, &mut self.last_sequence);
         }
         batch.commit(changes).map_err(|error| failed(in_words(&error)))?;
-        self.mark.move_to(self.tally.changes()).map_err(|error| failed(with_advice(&error.to_string())))
+        let moved = self.mark.move_to(self.tally.changes());
+        moved.map_err(|error| failed(with_advice(&error.to_string())))?;
+        // A batch has one call to the system more for it: what is in removed files is not to be answered.
+        if self.mark.is_linked().map_err(failed)? { Ok(()) } else { Err(failed("its files were removed")) }
     }
 
     fn fail(&self, error: &StoreError) {

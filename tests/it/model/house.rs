@@ -7,6 +7,7 @@ use boxoffice::wire::proto::v3::{Order, order_fulfillability::OrderFulfillabilit
 
 use super::{
     rules::Rule,
+    time::Forgotten,
     town::{self, Catalogue, HOLD_MAX_SEC, HOLD_SEC, Pool, SlotName},
     verdict::Judged,
 };
@@ -21,15 +22,18 @@ pub(super) struct Spots {
 
 #[derive(Debug, Clone)]
 pub(super) struct Hold {
+    pub(super) since: i64,
     pub(super) until: i64,
     pub(super) spots: Vec<Spots>,
 }
 
-/// Since when a cart has had holds, one after the other, and until when a further one is of their number.
+/// How long a cart has had holds, one after the other, up to which moment that is counted, and until when
+/// a further one is of their number. A clock that is set back gives no time back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Holding {
-    since: i64,
-    until: i64,
+    used: i64,
+    counted: i64,
+    pub(super) until: i64,
 }
 
 pub(super) struct House {
@@ -46,6 +50,9 @@ pub(super) struct House {
     pub(super) holdings: HashMap<String, Holding>,
     /// Oldest first, each with its token.
     pub(super) orders: Vec<(String, Order)>,
+    /// The latest moment at which one of them was created.
+    pub(super) newest: Option<i64>,
+    pub(super) forgotten: Forgotten,
 }
 
 impl House {
@@ -85,9 +92,16 @@ impl House {
         self.catalogue.pools.iter().filter(|pool| pool.slot() == *slot).collect()
     }
 
+    fn is_on(&self, hold: &Hold) -> bool {
+        hold.is_on(self.now) || self.now < hold.until && !self.keeps(Rule::HoldsEndWhenTheClockIsSetBack)
+    }
+
     /// What is left of a pool for a cart, whose own hold is free for it.
     pub(super) fn left(&self, pool: &Pool, cart: &str) -> i64 {
         let slot = pool.slot();
+        if self.is_forgotten(&slot) {
+            return 0;
+        }
         let pools = self.pools(&slot);
         let draws = |spots: &&Spots| {
             spots.slot == slot
@@ -95,7 +109,7 @@ impl House {
         };
         let others = self.holds.iter().filter(|(other, hold)| {
             (*other != cart || !self.keeps(Rule::OwnHoldIsFree))
-                && (self.now < hold.until || !self.keeps(Rule::HoldsEnd))
+                && (self.is_on(hold) || !self.keeps(Rule::HoldsEnd))
         });
         let taken = self.sold.iter().chain(others.flat_map(|(_, hold)| &hold.spots)).filter(draws);
         let spots = match &pool.parties[..] {
@@ -170,21 +184,26 @@ impl House {
             }
             return 0;
         }
-        let since = self.holdings.get(cart).map_or(self.now, |holding| holding.since);
-        let ends = if self.keeps(Rule::HoldsAreRenewedForSoLong) { since + HOLD_MAX_SEC } else { i64::MAX };
-        let until = pause.min(ends);
-        if until <= self.now {
+        let known = self.holdings.get(cart).copied();
+        let Holding { used, counted, until } =
+            known.unwrap_or(Holding { used: 0, counted: self.now, until: 0 });
+        let used = used + (self.now - counted).max(0);
+        let most = if self.keeps(Rule::HoldsAreRenewedForSoLong) { HOLD_MAX_SEC - used } else { i64::MAX };
+        let (since, counted) = (self.now, self.now);
+        if most <= 0 {
+            self.holdings.insert(cart.into(), Holding { used, counted, until: until.min(pause) });
             return 0;
         }
-        self.holdings.insert(cart.into(), Holding { since, until: until + HOLD_SEC });
-        self.holds.insert(cart.into(), Hold { until, spots: judged.spots.clone() });
+        let until = since + most.min(HOLD_SEC);
+        self.holdings.insert(cart.into(), Holding { used, counted, until: until + HOLD_SEC });
+        self.holds.insert(cart.into(), Hold { since, until, spots: judged.spots.clone() });
         until
     }
 
     /// An order's payment has failed: what its cart held is what the order asked for.
     pub(super) fn not_paid(&mut self, token: &str, judged: &Judged) {
         let keeps = self.keeps(Rule::FailedPaymentKeepsTheHold);
-        if let Some(hold) = self.holds.remove(token).filter(|hold| keeps && self.now < hold.until) {
+        if let Some(hold) = self.holds.remove(token).filter(|hold| keeps && hold.is_on(self.now)) {
             self.holds.insert(token.into(), Hold { spots: judged.spots.clone(), ..hold });
         }
     }
@@ -192,6 +211,7 @@ impl House {
     pub(super) fn sell(&mut self, token: &str, order: Order, judged: Judged) {
         self.holds.remove(token);
         self.sold.extend(judged.spots);
+        self.newest = self.newest.max(Some(self.now));
         self.orders.push((token.into(), order));
     }
 }

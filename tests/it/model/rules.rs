@@ -28,10 +28,17 @@ pub(super) enum Rule {
     PartiesAreListed,
     AllTagsOfASlot,
     AllLinesOfASlot,
+    SalesOutliveTheClock,
+    HoldsEndWhenTheClockIsSetBack,
 }
 
 impl Rule {
-    pub(super) const ALL: [Self; 25] = [
+    /// Whether only a clock that is wrong for a while can tell.
+    pub(super) fn is_about_clocks(self) -> bool {
+        matches!(self, Self::SalesOutliveTheClock | Self::HoldsEndWhenTheClockIsSetBack)
+    }
+
+    pub(super) const ALL: [Self; 27] = [
         Self::RoundHalfToEven,
         Self::SumDemand,
         Self::OwnHoldIsFree,
@@ -57,5 +64,7 @@ impl Rule {
         Self::PartiesAreListed,
         Self::AllTagsOfASlot,
         Self::AllLinesOfASlot,
+        Self::SalesOutliveTheClock,
+        Self::HoldsEndWhenTheClockIsSetBack,
     ];
 }

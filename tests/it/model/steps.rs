@@ -2,6 +2,8 @@
 
 use fastrand::Rng;
 
+use crate::support::NOW;
+
 /// Something that is done. Numbers choose among what there is when its turn comes.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -36,6 +38,21 @@ pub(super) enum Step {
     Count(usize),
     Replace(u64),
     Sleep(i64),
+    Restart,
+    /// The clock is off by so many seconds for a few steps; at first something happens, and it is looked
+    /// at so many times.
+    Clock {
+        off: i64,
+        then: Then,
+        sweeps: usize,
+    },
+}
+
+/// What happens when the clock is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Nothing,
+    Reload,
     Restart,
 }
 
@@ -162,6 +179,21 @@ fn payment(chance: &mut Rng) -> Payment {
         _ => Payment::None,
     }
 }
+
+/// A clock that is wrong for a while.
+pub(super) fn clock(chance: &mut Rng, durable: bool) -> Step {
+    let then = one_of(chance, &[Then::Nothing, Then::Reload, Then::Restart]);
+    let then = if then == Then::Restart && !durable { Then::Reload } else { then };
+    // Rarely, because nothing is sold any more once the clock was ahead for so many looks.
+    if chance.u8(..20) == 0 {
+        return Step::Clock { off: 30 * DAY, then, sweeps: 12 };
+    }
+    let off = [-900, 900, -3 * HOUR, 3 * HOUR, -DAY, DAY, -3 * DAY, 3 * DAY, 30 * DAY, -NOW, 20_000 * DAY];
+    Step::Clock { off: one_of(chance, &off), then, sweeps: 1 }
+}
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
 
 /// Tokens, and carts.
 const TOKENS: usize = 80;

@@ -1,15 +1,16 @@
 //! Directories that cannot be used, are somebody else's, or have lost something.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Caller, Told, goes_on, program};
+use super::{Caller, Told, goes_on, has_failed, is_the_reason, program, stop};
 use crate::process::Program;
 
 /// Every file in a directory, with its bytes, and every directory.
@@ -144,5 +145,125 @@ async fn a_data_directory_belongs_to_one_program_only() {
     assert!(more.refused.is_empty(), "{more:?}");
     told.acknowledged.extend(more.acknowledged);
     assert_eq!(first.stop().await.code(), 0);
+    goes_on(dir.path(), &told).await;
+}
+
+/// Modes of what is in a directory and of itself: of directories, and of files.
+fn modes(dir: &Path) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    let (mut dirs, mut regular) = (BTreeSet::from([mode(dir)]), BTreeSet::new());
+    for (path, bytes) in files(dir) {
+        if bytes.is_some() { &mut regular } else { &mut dirs }.insert(mode(&path));
+    }
+    (dirs, regular)
+}
+
+fn owner_only() -> (BTreeSet<u32>, BTreeSet<u32>) {
+    (BTreeSet::from([0o700]), BTreeSet::from([0o600]))
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_a_store_whatever_the_umask_is() {
+    for umask in ["umask 022", "umask 000", "umask 077"] {
+        let dir = TempDir::new().unwrap();
+        let data_dir = dir.path().join("not/there");
+        let server = program(Program::after(umask), &data_dir).start().await;
+        let told = Told::of(&Caller::of(&server).await, 0..3).await;
+        assert_eq!(modes(&data_dir), owner_only(), "{umask}");
+        assert_eq!(modes(&dir.path().join("not")), owner_only(), "{umask}");
+        assert_eq!(server.stop().await.code(), 0);
+        assert_eq!(modes(&data_dir), owner_only(), "{umask}");
+
+        // One of earlier days, in a directory that somebody made for it.
+        for (path, bytes) in files(&data_dir).into_iter().chain([(data_dir.clone(), None)]) {
+            let mode = if bytes.is_some() { 0o644 } else { 0o755 };
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let server = program(Program::after(umask), &data_dir).start().await;
+        assert_eq!(modes(&data_dir), owner_only(), "{umask}");
+        assert_eq!(server.stop().await.code(), 0);
+        goes_on(&data_dir, &told).await;
+    }
+}
+
+#[tokio::test]
+async fn beginning_a_store_is_said_once_and_can_be_forbidden() {
+    let is_begun = |line: &Value| {
+        let message = line["message"].as_str().unwrap_or_default();
+        line["level"] == "WARN" && message.starts_with("there was no store here")
+    };
+    let dir = TempDir::new().unwrap();
+    let must_exist = || Program::new().args(["--store-must-exist=true"]);
+    for data_dir in [dir.path().to_owned(), dir.path().join("not/there")] {
+        let words = [data_dir.to_str().unwrap(), "there is none", "--store-must-exist=false"];
+        refuses(must_exist(), &data_dir, dir.path(), &words).await;
+    }
+    let begun = program(Program::new(), dir.path()).start().await.stop().await;
+    assert_eq!(begun.log().filter(is_begun).count(), 1, "{}", begun.text());
+    for program in [Program::new(), must_exist()] {
+        let opened = program.keeping(dir.path()).start().await.stop().await;
+        assert_eq!(opened.log().filter(is_begun).count(), 0, "{}", opened.text());
+    }
+    // Without its mark it is still a store.
+    fs::remove_file(dir.path().join("acknowledged")).unwrap();
+    assert_eq!(must_exist().keeping(dir.path()).start().await.stop().await.code(), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_is_moved_away_under_a_running_program_takes_no_more_orders() {
+    let around = TempDir::new().unwrap();
+    let (data_dir, moved) = (around.path().join("data"), around.path().join("moved"));
+    let mut server = program(Program::new(), &data_dir).start().await;
+    let caller = Caller::of(&server).await;
+    let told = Told::of(&caller, 0..2).await;
+    fs::rename(&data_dir, &moved).unwrap();
+    server.line("the reason", is_the_reason).await;
+    Told::of(&caller, 2..4).await.refused_for_the_store();
+    has_failed(&mut server, &caller, "no longer in").await;
+    stop(server).await;
+    goes_on(&moved, &told).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_removed_under_a_running_program_acknowledges_nothing_more() {
+    let around = TempDir::new().unwrap();
+    let data_dir = around.path().join("data");
+    let mut server = program(Program::new(), &data_dir).start().await;
+    let caller = Caller::of(&server).await;
+    assert!(Told::of(&caller, 0..2).await.refused.is_empty());
+    fs::remove_dir_all(&data_dir).unwrap();
+    // At once, not when somebody looks.
+    let told = Told::of(&caller, 2..4).await;
+    told.refused_for_the_store();
+    assert_eq!(told.acknowledged, []);
+    has_failed(&mut server, &caller, "").await;
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn a_program_without_its_mark_still_has_the_store_to_itself() {
+    let dir = TempDir::new().unwrap();
+    let mut first = program(Program::new(), dir.path()).start().await;
+    let caller = Caller::of(&first).await;
+    let told = Told::of(&caller, 0..2).await;
+    fs::remove_file(dir.path().join("acknowledged")).unwrap();
+    refuses(Program::new(), dir.path(), &dir.path().join("orders"), &["another process has it open"]).await;
+    first.line("the reason", is_the_reason).await;
+    assert!(!dir.path().join("acknowledged").exists());
+    stop(first).await;
+    goes_on(dir.path(), &told).await;
+}
+
+#[tokio::test]
+async fn a_store_of_another_version_is_not_called_damaged() {
+    let (dir, told) = store().await;
+    let version = dir.path().join("orders/version");
+    let ours = fs::read(&version).unwrap();
+    for other in [2, 4] {
+        fs::write(&version, [b"FJL".as_slice(), &[other]].concat()).unwrap();
+        let words = [&*format!("version {other} of its engine"), "not damaged"];
+        refuses(Program::new(), dir.path(), dir.path(), &words).await;
+    }
+    fs::write(&version, ours).unwrap();
     goes_on(dir.path(), &told).await;
 }

@@ -194,3 +194,24 @@ async fn a_store_that_cannot_be_kept_while_it_is_opened_is_left_as_it_was() {
     }
     goes_on(dir.path(), &told).await;
 }
+
+/// A directory that was made a moment ago is on the disk only once the one above it is synced.
+#[tokio::test]
+#[ignore = "needs strace, which scripts/test brings"]
+async fn the_way_to_a_new_store_is_synced() {
+    let (around, logs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (data_dir, log) = (around.path().join("new/data"), logs.path().join("strace"));
+    let words = [
+        "--daemonize".to_owned(),
+        "--follow-forks".to_owned(),
+        "--decode-fds=path".to_owned(),
+        format!("--output={}", log.display()),
+        "--trace=fsync".to_owned(),
+    ];
+    let server = program(Program::under("strace", &words), &data_dir).start().await;
+    assert_eq!(server.stop().await.code(), 0);
+    let log = fs::read_to_string(&log).unwrap();
+    for dir in [around.path().to_owned(), around.path().join("new"), data_dir] {
+        assert!(log.contains(&format!("<{}>) = 0", dir.display())), "{} is not synced", dir.display());
+    }
+}

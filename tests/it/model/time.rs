@@ -1,0 +1,64 @@
+//! What a house does with time, which may be wrong: slots and their sales are forgotten a week after
+//! their end, a day's worth at once and together, and holds are for so long only.
+
+use super::{
+    house::{Hold, House},
+    rules::Rule,
+    town::{HOLD_SEC, SlotName},
+};
+
+const DAY: i64 = 24 * 3600;
+const KEPT: i64 = 7 * DAY;
+
+/// Up to when slots are forgotten: as it is on record, and where the next sweep goes on.
+#[derive(Debug, Default)]
+pub(super) struct Forgotten {
+    recorded: Option<i64>,
+    reached: i64,
+}
+
+impl Hold {
+    /// Whether it lasts. A clock that is set back prolongs it by its own length at most.
+    pub(super) fn is_on(&self, now: i64) -> bool {
+        now < self.until && now >= self.since - (self.until - self.since)
+    }
+}
+
+impl House {
+    /// A server is started.
+    pub(super) fn begin(&mut self) {
+        let first = self.now.min(self.newest.unwrap_or(self.now)) - KEPT;
+        self.forgotten.reached = self.forgotten.recorded.unwrap_or(first);
+    }
+
+    /// The clock shows another time than before, and is looked at.
+    pub(super) fn sweep(&mut self) {
+        let now = self.now;
+        for (cart, _) in self.holds.iter().filter(|(_, hold)| !hold.is_on(now)) {
+            if let Some(holding) = self.holdings.get_mut(cart) {
+                holding.until = holding.until.min(now + HOLD_SEC);
+            }
+        }
+        if self.keeps(Rule::HoldsEndWhenTheClockIsSetBack) {
+            self.holds.retain(|_, hold| hold.is_on(now));
+        }
+        self.holdings.retain(|_, holding| now < holding.until);
+        let reached = self.forgotten.reached;
+        let next = (now - KEPT).min(reached + DAY).max(reached);
+        if next > reached {
+            self.forgotten = Forgotten { recorded: Some(next), reached: next };
+        }
+        if !self.keeps(Rule::SalesOutliveTheClock) {
+            self.sold.retain(|spots| end(&spots.slot) >= now);
+        }
+    }
+
+    /// Whether a slot is closed for good.
+    pub(super) fn is_forgotten(&self, slot: &SlotName) -> bool {
+        self.forgotten.recorded.is_some_and(|until| end(slot) < until)
+    }
+}
+
+fn end((_, start, duration): &SlotName) -> i64 {
+    start + duration
+}
