@@ -19,12 +19,12 @@ use boxoffice::{
     catalog_files,
     clock::{Clock, SystemClock},
     config::{Config, Flags},
-    domain::order::{Order, OrderId},
+    domain::order::OrderId,
     payments::simulated::SimulatedGateway,
     server::{self, Server},
     store::{
         Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
-        embedded::EmbeddedStore,
+        TakeOrder, embedded::EmbeddedStore,
     },
     telemetry,
 };
