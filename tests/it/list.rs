@@ -1,14 +1,17 @@
 //! Listing orders: of a user, newest first; by id, in the order asked.
 
 use boxoffice::wire::proto::v3::{
-    ListOrdersRequest, Order, PostalAddress,
+    ListOrdersRequest, ListOrdersResponse, Order, PostalAddress,
     list_orders_request::{Ids, OrderIds},
 };
 use prost::Message;
 use tempfile::TempDir;
 use tonic::Code;
 
-use crate::support::{Item, Setup, TestServer, config, faulty_fields, order_request, reason};
+use crate::{
+    rest_client,
+    support::{Item, Setup, TestServer, config, faulty_fields, order_request, reason},
+};
 
 fn visit() -> Item {
     Item::museum_entry().tickets(&[("adult", 1)]).price("USD", 25_000_000)
@@ -138,6 +141,23 @@ async fn a_list_beyond_the_limit_is_refused_and_can_be_had_in_pages() {
         paged.extend(listed);
     }
     assert_eq!(paged, orders, "whole ones");
+}
+
+#[tokio::test]
+async fn what_counts_of_a_list_is_what_is_sent() {
+    let server = answering_at_most(4096).await;
+    let request = ListOrdersRequest { ids: Some(Ids::UserId("ada".into())) };
+    for token in 0.. {
+        create(&server, &token.to_string(), "ada", 0).await;
+        let by_rest =
+            rest_client::call::<ListOrdersResponse>(server.server.address(), "ListOrders", &request);
+        if let Err(refusal) = by_rest.await.unwrap() {
+            assert_eq!(reason(&refusal), "RESPONSE_TOO_LARGE");
+            break;
+        }
+    }
+    let by_grpc = server.client().list_orders(request).await.unwrap().into_inner();
+    assert!(by_grpc.encoded_len() < 4096, "as protocol buffers it is shorter than as JSON");
 }
 
 #[tokio::test]

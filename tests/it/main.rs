@@ -35,6 +35,7 @@ mod bad_input;
 mod crash;
 mod deploy;
 mod grpc_web;
+mod load;
 mod load_balancers;
 mod logs;
 mod metrics;
