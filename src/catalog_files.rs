@@ -26,6 +26,7 @@ mod services;
 
 mod rules;
 
+mod survey;
 mod writer;
 
 use std::path::Path;
@@ -43,6 +44,7 @@ use folder::Folder;
 
 pub use crate::files::{Mistake, Mistakes, Snapshot, Warning, Warnings};
 pub use originals::{Kind, Originals, Piece};
+pub use survey::{ServiceSurvey, Survey};
 pub use writer::{FileShape, FolderWriter, WriteError, Written};
 
 /// Name of the rules file in the catalogue folder.

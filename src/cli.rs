@@ -3,28 +3,31 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
-use clap::ArgMatches;
-
 use crate::{
-    config::{self, Config, Flags, Mistakes},
+    config::{self, Config, Flags, InForce, Mistakes},
     files::regular,
 };
 
+mod table;
 mod words;
 
 mod commands;
 
 mod check_catalog;
+mod check_config;
+mod completions;
 mod export_feeds;
+mod manual;
 mod password;
 mod serve;
 
-use check_catalog::check_catalog;
-use commands::{CHECK_CATALOG, DIR, FEEDS, HASH_PASSWORD, SETTINGS};
+use check_catalog::CheckCatalog;
+use check_config::CheckConfig;
+use commands::{CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, FEEDS, HASH_PASSWORD, MAN, SETTINGS};
 use export_feeds::ExportFeeds;
 use serve::serve;
 use words::read_words;
@@ -58,8 +61,11 @@ const EXIT_CODES: [(u8, &str); 7] = [
 /// What the words ask for.
 #[derive(Debug, PartialEq)]
 enum Action {
-    Serve(Box<Config>),
-    CheckCatalog(PathBuf),
+    Serve(Box<Config>, Vec<InForce>),
+    CheckConfig(Box<CheckConfig>),
+    /// A text that is long to make: completions for a shell, or a page of the manual.
+    Write(Vec<u8>),
+    CheckCatalog(Box<CheckCatalog>),
     ExportFeeds(Box<ExportFeeds>),
     Settings,
     HashPassword,
@@ -80,8 +86,10 @@ pub fn run(
     stderr: &mut dyn Write,
 ) -> ExitCode {
     let code = match parse(args, environment, regular::read_text) {
-        Action::Serve(config) => Ok(serve(&config, stderr)),
-        Action::CheckCatalog(dir) => check_catalog(&dir, stdout, stderr),
+        Action::Serve(config, in_force) => Ok(serve(&config, &in_force, stderr)),
+        Action::CheckConfig(asked) => asked.run(stdout, stderr),
+        Action::Write(bytes) => stdout.write_all(&bytes).map(|()| SUCCESS),
+        Action::CheckCatalog(asked) => asked.run(stdout, stderr),
         Action::ExportFeeds(asked) => asked.run(stdout, stderr),
         Action::Settings => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
         Action::HashPassword => password::run(stdout, stderr),
@@ -102,11 +110,17 @@ fn parse(
     };
     let flags = Flags::of(&matches).with_mistakes(mistakes);
     let action = match matches.subcommand() {
-        Some((CHECK_CATALOG, command)) => flags.refuse().map(|()| check_catalog_action(command)),
+        Some((CHECK_CATALOG, command)) => check_catalog::action(flags, command),
         Some((FEEDS, feeds)) => {
             let (_, export) = feeds.subcommand().expect("the parser requires one");
             export_feeds::action(flags.and(Flags::of(export)), export, environment, read_file)
         }
+        Some((CHECK_CONFIG, command)) => {
+            let flags = flags.and(Flags::of(command));
+            check_config::action(flags, command, environment, read_file)
+        }
+        Some((COMPLETIONS, command)) => completions::action(flags, command),
+        Some((MAN, command)) => manual::action(flags, command),
         Some((SETTINGS, _)) => flags.refuse().map(|()| Action::Settings),
         Some((HASH_PASSWORD, _)) => flags.refuse().map(|()| Action::HashPassword),
         Some((_, serve)) => serve_action(flags.and(Flags::of(serve)), environment, read_file),
@@ -120,13 +134,8 @@ fn serve_action(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     read_file: impl FnOnce(&Path) -> io::Result<String>,
 ) -> Result<Action, Mistakes> {
-    let config = Config::from_layers(flags, environment, read_file)?;
-    Ok(Action::Serve(Box::new(config)))
-}
-
-fn check_catalog_action(command: &ArgMatches) -> Action {
-    let dir = command.get_one::<PathBuf>(DIR).expect("the parser requires it");
-    Action::CheckCatalog(dir.clone())
+    let (config, in_force) = Config::in_force(flags, environment, read_file)?;
+    Ok(Action::Serve(Box::new(config), in_force))
 }
 
 #[cfg(test)]
@@ -144,7 +153,7 @@ mod tests {
     }
 
     fn config(text: &str) -> Config {
-        let Action::Serve(config) = action(text) else { panic!("{text:?} should serve") };
+        let Action::Serve(config, _) = action(text) else { panic!("{text:?} should serve") };
         *config
     }
 
@@ -196,13 +205,49 @@ mod tests {
                  --store: expected `embedded` or `memory`, not \"disk\"",
             ),
             ("--workers 3 settings --bogus", "--bogus: unknown\n--workers: does not go with this command"),
-            ("check-catalog", "<DIR>: one or more required arguments were not provided"),
+            ("check-catalog", "<DIR>: is needed, unless `--from` names a running server"),
+            ("check-catalog here --zone UTC", "--zone: goes with `--show` only"),
+            (
+                "check-catalog here --show never --zone nowhere --from there --format yaml",
+                "\
+                --format: expected `text` or `json`, not \"yaml\"\n\
+                --from: goes without a directory: the server has its own\n\
+                --from: expected an address like http://127.0.0.1:50052, not \"there\"\n\
+                --show: expected a date like 2026-12-01, `today` or `tomorrow`, not \"never\"\n\
+                --zone: expected a time zone like Europe/Berlin, not \"nowhere\"",
+            ),
+            (
+                "check-catalog --show today --from http://there --data-dir here",
+                "--data-dir: goes without `--from`: the server has its own",
+            ),
             ("check-catalog here there", "there: unknown"),
             ("check-catalog here --listen x", "--listen: does not go with this command"),
             ("settings serve", "serve: unknown"),
             ("hash-password secret", "secret: unknown"),
             ("hash-passwords", "hash-passwords: unknown; did you mean hash-password?"),
             ("serve --gzip", "--gzip: does not go with this command"),
+            ("completions", "<SHELL>: one or more required arguments were not provided"),
+            (
+                "completions cmd",
+                "<SHELL>: expected `bash` or `elvish` or `fish` or `powershell` or `zsh`, not \"cmd\"",
+            ),
+            ("man srve", "srve: unknown; did you mean serve?"),
+            ("man --workers 3", "--workers: does not go with this command"),
+            ("check-config --workers many", "--workers: expected a number from 0 to 1024, not \"many\""),
+        ] {
+            check_refused(text, expected);
+        }
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, expected: &str) {
+        let Action::Refuse(mistakes) = action(text) else { panic!("{text:?} should be refused") };
+        assert_eq!(mistakes.to_string(), expected, "{text:?}");
+    }
+
+    #[test]
+    fn everything_wrong_with_an_export_is_told_at_once() {
+        for (text, expected) in [
             ("feeds", "feeds: one of its commands has to follow"),
             ("feeds exprt", "exprt: unknown; did you mean export?\nfeeds: one of its commands has to follow"),
             ("feeds export", "--out: one or more required arguments were not provided"),
@@ -226,8 +271,7 @@ mod tests {
                 --catalog: does not go with this command\n--data-dir: does not go with this command",
             ),
         ] {
-            let Action::Refuse(mistakes) = action(text) else { panic!("{text:?} should be refused") };
-            assert_eq!(mistakes.to_string(), expected, "{text:?}");
+            check_refused(text, expected);
         }
     }
 
@@ -248,7 +292,37 @@ mod tests {
             assert!(stdout.contains("Usage: boxoffice"), "{stdout}");
         }
         let (_, version, _) = ran("--version");
-        assert_eq!(version, concat!("boxoffice ", env!("CARGO_PKG_VERSION"), "\n"));
+        assert_eq!(version, format!("boxoffice {}\n", crate::VERSION));
+    }
+
+    #[test]
+    fn the_short_help_fits_a_screen_and_the_long_one_is_in_groups() {
+        let (_, short, _) = ran("-h");
+        assert!(short.lines().count() < 50, "{short}");
+        assert!(short.contains("--listen <ADDRESS>") && !short.contains("--max-headers"), "{short}");
+        assert!(short.lines().all(|line| line.chars().count() <= 132), "{short}");
+        let (_, long, _) = ran("--help");
+        for group in ["Where and how the server listens:", "How the server stops:", "What is logged:"] {
+            assert!(long.contains(&format!("\n{group}\n")), "{group} is not in {long}");
+        }
+    }
+
+    #[test]
+    fn shells_and_manuals_know_all_commands() {
+        for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let (code, script, _) = ran(&format!("completions {shell}"));
+            assert_eq!(code, ExitCode::SUCCESS, "{shell}");
+            for word in ["check-catalog", "max-in-flight", "hash-password"] {
+                assert!(script.contains(word), "{word} is not in that of {shell}");
+            }
+        }
+        let (_, page, _) = ran("man");
+        assert!(
+            page.contains(".TH boxoffice 1") && page.contains("EXIT CODES") || page.contains("Exit codes"),
+            "{page}"
+        );
+        let (_, page, _) = ran("man feeds export");
+        assert!(page.contains(".TH boxoffice-feeds-export 1") && page.contains("gzip"), "{page}");
     }
 
     #[test]

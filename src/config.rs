@@ -17,6 +17,7 @@ use std::{ffi::OsString, io, path::Path};
 pub use self::{
     flags::{Flags, args},
     kinds::{AuditLog, Share},
+    layers::InForce,
     markdown::table,
     mistakes::{Mistake, Mistakes, Place, Problem},
     settings::{
@@ -44,6 +45,19 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         read_file: impl FnOnce(&Path) -> io::Result<String>,
     ) -> Result<Self, Mistakes> {
+        Self::in_force(flags, environment, read_file).map(|(config, _)| config)
+    }
+
+    /// The same, and where the value of each setting comes from.
+    ///
+    /// # Errors
+    ///
+    /// With everything that is wrong in any layer.
+    pub fn in_force(
+        flags: Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        read_file: impl FnOnce(&Path) -> io::Result<String>,
+    ) -> Result<(Self, Vec<InForce>), Mistakes> {
         let environment: Vec<_> = environment.into_iter().collect();
         let mut layers = Layers::of(SETTINGS);
         if let Some((place, path)) = flags.file().or_else(|| layers::file(&environment)) {
@@ -57,7 +71,8 @@ impl Config {
         flags.add_to(&mut layers);
         let config = Self::read(&mut layers);
         config.check(&mut layers);
-        Mistakes::refuse(layers.into_mistakes()).map(|()| config)
+        let in_force = layers.in_force();
+        Mistakes::refuse(layers.into_mistakes()).map(|()| (config, in_force))
     }
 
     /// Finds settings that contradict each other.

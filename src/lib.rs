@@ -31,6 +31,9 @@
 //! | [`blocking`], [`descriptors`] | work on threads beside those that serve calls; file descriptors |
 //! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs and metrics and traces, time |
 
+/// The version with the commit that it was built from and the date of that, as far as they are known.
+pub const VERSION: &str = env!("STAMPED_VERSION");
+
 pub mod domain;
 
 pub mod files;

@@ -13,9 +13,9 @@ use crate::{
     blocking,
     budgets::Budget,
     calls::{CallLimits, Calls},
-    catalog_files::{self, Loaded, Mistakes},
-    clock::SystemClock,
-    config::{Config, PaymentsChoice, Shutdown, StoreChoice},
+    catalog_files::{self, Loaded, Mistakes, Survey},
+    clock::{Clock, SystemClock},
+    config::{AuditLog, Config, InForce, PaymentsChoice, Shutdown, StoreChoice},
     descriptors,
     feeds::FeedsDoor,
     grpc::GrpcDoor,
@@ -41,6 +41,7 @@ mod reload;
 mod routes;
 mod security;
 mod signals;
+mod summary;
 mod tls;
 mod watcher;
 mod workers;
@@ -86,8 +87,10 @@ pub enum ServeError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("{setting}: cannot listen on {address}: {error}")]
     Bind {
+        /// The setting that has it.
+        setting: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why not.
@@ -132,7 +135,7 @@ enum Phase {
 ///
 /// # Errors
 /// [`ServeError`] if it cannot begin to.
-pub fn run(config: &Config) -> Result<(), ServeError> {
+pub fn run(config: &Config, in_force: &[InForce]) -> Result<(), ServeError> {
     // All files that it makes are its own, also those that the engine makes in the background.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let mut signals = Signals::listen().map_err(ServeError::Start)?;
@@ -142,11 +145,12 @@ pub fn run(config: &Config) -> Result<(), ServeError> {
     let control = workers::control_runtime().map_err(ServeError::Start)?;
     control.block_on(async {
         // A file system that does not answer must not keep the process from ending.
-        let loaded = tokio::select! {
+        let (loaded, survey) = tokio::select! {
             loaded = load_catalog(config) => loaded?,
             () = signals.end() => return Ok(()),
         };
         let server = Server::start(config, assemble(config, loaded)?).await?;
+        summary::log(config, in_force, &server, &survey);
         while signals.next().await == Asked::ToReload {
             server.ask_to_reload();
         }
@@ -155,22 +159,43 @@ pub fn run(config: &Config) -> Result<(), ServeError> {
     })
 }
 
-/// Reads the catalogue on a thread of its own.
-async fn load_catalog(config: &Config) -> Result<Loaded, ServeError> {
-    let dir = config.sales.catalog.clone();
-    let loaded = blocking::run(move || catalog_files::load(&dir)).await;
+/// Reads the catalogue on a thread of its own, and tells what it comes to.
+async fn load_catalog(config: &Config) -> Result<(Loaded, Survey), ServeError> {
+    let (dir, horizon_sec) = (config.sales.catalog.clone(), limits(config).horizon_sec);
+    let load = move || {
+        let loaded = catalog_files::load(&dir)?;
+        Ok(reload::surveyed(loaded, SystemClock.now_sec(), horizon_sec))
+    };
+    let loaded = blocking::run(load).await;
     let loaded = loaded.map_err(|error| ServeError::Start(io::Error::other(error)))?;
     loaded.map_err(ServeError::Catalog)
 }
 
 /// What the settings ask for.
 fn assemble(config: &Config, loaded: Loaded) -> Result<Parts, ServeError> {
-    reload::log_warnings(&loaded);
     let clock = Arc::new(SystemClock);
     // Before the store, which an attempt without an audit log has no business to open.
     let audit = Audit::open(&config.logging.audit_log, clock.clone()).map_err(ServeError::Audit)?;
     let (store, payments, limits) = (open_store(config)?, gateway(config), limits(config));
     Ok(Parts { loaded, store, payments, clock, limits, audit })
+}
+
+/// Who may call a server of these settings, what is read on the way, and so on: each what and how.
+///
+/// # Errors
+/// Everything that is wrong with certificates and credentials.
+pub fn security_in_words(config: &Config) -> Result<Vec<(&'static str, String)>, ServeError> {
+    let clock = Arc::new(SystemClock);
+    // Nobody calls while settings are checked, so there is nothing to note.
+    let audit = Audit::open(&AuditLog::Off, clock.clone()).map_err(ServeError::Audit)?;
+    let (security, _) = Security::open(config, clock, &audit)?;
+    Ok(summary::facts(config, &security))
+}
+
+/// The time by which a server of this machine goes, in seconds since 1970.
+#[must_use]
+pub fn now_sec() -> i64 {
+    SystemClock.now_sec()
 }
 
 /// What a server of these settings has on sale while it does not run.
@@ -255,12 +280,14 @@ impl Server {
     /// [`ServeError`].
     pub async fn start(config: &Config, parts: Parts) -> Result<Self, ServeError> {
         let catalog_files = parts.loaded.files.clone();
-        let started_sec = parts.clock.now_sec();
+        let clock = Arc::clone(&parts.clock);
+        let started_sec = clock.now_sec();
         let (security, security_files) = Security::open(config, Arc::clone(&parts.clock), &parts.audit)?;
         let app = App::open(parts).await?;
         let security = Arc::new(Watcher::new(security.selling_for(Arc::clone(&app))));
-        let listener = bind(config.serving.listen)?;
-        let admin_listener = config.serving.admin_listen.map(bind).transpose()?;
+        let listener = bind("listen", config.serving.listen)?;
+        let admin_listener =
+            config.serving.admin_listen.map(|address| bind("admin_listen", address)).transpose()?;
         let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
         let standing = Standing::new(watching.clone(), app.store().state());
@@ -270,8 +297,8 @@ impl Server {
         let http = Arc::new(Http::new(config, Arc::clone(&traffic.stalled)));
         let connections = TaskTracker::new();
         let table = Arc::new(ConnectionTable::new(connection_limits(config)));
-        let dir = &config.sales.catalog;
-        let catalog = Arc::new(Watcher::new(Reloader::new(&app, security.watched().access(), dir)));
+        let reloader = Reloader::new(&app, security.watched().access(), config, clock);
+        let catalog = Arc::new(Watcher::new(reloader));
         let metrics = Arc::new(Metrics {
             traffic: traffic.clone(),
             app: Arc::clone(&app),
@@ -491,8 +518,8 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
     ConnectionLimits { max, max_per_address }
 }
 
-fn bind(address: SocketAddr) -> Result<Listener, ServeError> {
-    Listener::bind(address).map_err(|error| ServeError::Bind { address, error })
+fn bind(setting: &'static str, address: SocketAddr) -> Result<Listener, ServeError> {
+    Listener::bind(address).map_err(|error| ServeError::Bind { setting, address, error })
 }
 
 fn call_limits(config: &Config) -> CallLimits {

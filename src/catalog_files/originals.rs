@@ -49,6 +49,18 @@ impl Originals {
         merchants.chain(services).chain(pieces(Kind::Rules, self.rules.as_slice()))
     }
 
+    /// The spots in all of an opening of this catalogue, as its feed has them.
+    #[must_use]
+    pub fn spots_total(&self, opening: &Opening) -> Option<u32> {
+        #[derive(serde::Deserialize)]
+        struct Members {
+            spots_total: u32,
+        }
+        let particulars = self.particulars.get(opening.particulars.0 as usize)?;
+        let members: Members = serde_json::from_str(&particulars.members).ok()?;
+        Some(members.spots_total)
+    }
+
     /// What an opening of this catalogue brings to a slot of which so many spots can be sold.
     #[must_use]
     pub fn availability(

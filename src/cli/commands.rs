@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use super::EXIT_CODES;
+use super::{EXIT_CODES, completions};
 use crate::config;
 
 pub(super) const SERVE: &str = "serve";
@@ -22,6 +22,17 @@ pub(super) const OUT: &str = "out";
 pub(super) const FROM: &str = "from";
 pub(super) const DAYS: &str = "days";
 pub(super) const GZIP: &str = "gzip";
+pub(super) const CHECK_CONFIG: &str = "check-config";
+pub(super) const COMPLETIONS: &str = "completions";
+pub(super) const MAN: &str = "man";
+pub(super) const SHELL: &str = "shell";
+pub(super) const COMMAND: &str = "command";
+pub(super) const ALL: &str = "all";
+pub(super) const SHOW: &str = "show";
+pub(super) const ZONE: &str = "zone";
+pub(super) const DATA: &str = "data-dir";
+pub(super) const STRICT: &str = "strict";
+pub(super) const FORMAT: &str = "format";
 
 /// Fewest days of availability that Google wants.
 pub(super) const MIN_DAYS: u32 = 30;
@@ -35,29 +46,69 @@ pub(super) fn days_taken() -> String {
 }
 
 pub(super) fn command() -> Command {
-    let dir = Arg::new(DIR).value_name("DIR").required(true).value_parser(value_parser!(PathBuf));
     Command::new("boxoffice")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(crate::VERSION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
-        .after_help(exit_codes())
+        .after_help("`--help` tells all settings, `boxoffice <COMMAND> --help` what a command takes.")
+        .after_long_help(exit_codes())
         .args(config::args())
         .subcommand(Command::new(SERVE).about("Serve calls; also without any command").args(config::args()))
-        .subcommand(
-            Command::new(CHECK_CATALOG)
-                .about("Read the catalogue files in a directory and report all that is wrong")
-                .arg(dir.help("Directory of the catalogue files")),
-        )
+        .subcommand(check_catalog())
         .subcommand(
             Command::new(FEEDS)
                 .about("Feeds for Google, with what is left of what is on sale")
                 .subcommand_required(true)
                 .subcommand(export()),
         )
+        .subcommand(check_config())
         .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
         .subcommand(
             Command::new(HASH_PASSWORD)
                 .about("Read a password from standard input and print its hash for the credentials file"),
         )
+        .subcommands(for_installers())
+}
+
+fn check_catalog() -> Command {
+    let text = |name: &'static str, label: &'static str| Arg::new(name).long(name).value_name(label);
+    let path = value_parser!(PathBuf);
+    let dir = Arg::new(DIR).value_name("DIR").value_parser(path.clone());
+    let show = "Print the calendar of a day, such as 2026-12-01, `today` or `tomorrow`: the slots of each \
+                service with their prices and what is left";
+    let zone = "Time zone of that day, such as Europe/Berlin; without it, UTC";
+    let from =
+        "Operator's address of the running server whose calendar it is, such as http://127.0.0.1:50052";
+    let data = "Data directory of a server that does not run, whose sales count";
+    Command::new(CHECK_CATALOG)
+        .about("Read the catalogue files in a directory and report all that is wrong or may be")
+        .arg(dir.help("Directory of the catalogue files"))
+        .arg(Arg::new(STRICT).long(STRICT).action(ArgAction::SetTrue).help("Take warnings for errors"))
+        .arg(text(FORMAT, "FORMAT").help("For whom it is written: `text` for people, `json` for programs"))
+        .arg(text(SHOW, "DATE").help(show))
+        .arg(text(ZONE, "ZONE").help(zone))
+        .arg(text(FROM, "URL").help(from))
+        .arg(text(DATA, "DIR").help(data).value_parser(path))
+}
+
+fn check_config() -> Command {
+    Command::new(CHECK_CONFIG)
+        .about("Read the settings, tell which are in force and from where, and check the files they name")
+        .arg(Arg::new(ALL).long(ALL).action(ArgAction::SetTrue).help("Tell defaults, too"))
+        .args(config::args())
+}
+
+/// Commands for those who install the program.
+fn for_installers() -> [Command; 2] {
+    let shell = format!("The shell: {}", completions::shells());
+    let page = "The command whose page it is; without one, that of the program";
+    [
+        Command::new(COMPLETIONS)
+            .about("Print a script that completes the words of this program in a shell")
+            .arg(Arg::new(SHELL).value_name("SHELL").required(true).help(shell)),
+        Command::new(MAN)
+            .about("Print a page of the manual, to be read with `man -l -`")
+            .arg(Arg::new(COMMAND).value_name("COMMAND").num_args(0..).help(page)),
+    ]
 }
 
 fn export() -> Command {

@@ -7,12 +7,15 @@ use std::{
 };
 
 use super::{INTERNAL, SUCCESS};
-use crate::{config::Config, server, telemetry};
+use crate::{
+    config::{Config, InForce},
+    server, telemetry,
+};
 
 /// How long the last traces may take to be sent, once the server is down.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
-pub(super) fn serve(config: &Config, stderr: &mut dyn Write) -> u8 {
+pub(super) fn serve(config: &Config, in_force: &[InForce], stderr: &mut dyn Write) -> u8 {
     let telemetry = match telemetry::init(config) {
         Ok(telemetry) => telemetry,
         Err(error) => {
@@ -21,13 +24,13 @@ pub(super) fn serve(config: &Config, stderr: &mut dyn Write) -> u8 {
             return INTERNAL;
         }
     };
-    let code = run_server(config);
+    let code = run_server(config, in_force);
     telemetry.finish(config.shutdown.drain_timeout.min(FLUSH_LIMIT));
     code
 }
 
-fn run_server(config: &Config) -> u8 {
-    match catch_unwind(AssertUnwindSafe(|| server::run(config))) {
+fn run_server(config: &Config, in_force: &[InForce]) -> u8 {
+    match catch_unwind(AssertUnwindSafe(|| server::run(config, in_force))) {
         Ok(Ok(())) => SUCCESS,
         Ok(Err(error)) => {
             tracing::error!(%error, "the server cannot go on");

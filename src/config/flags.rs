@@ -75,21 +75,57 @@ impl Flags {
     }
 }
 
+/// Settings that the short help has; the long one has all of them.
+const COMMON: [&str; 9] = [
+    "admin_listen",
+    "catalog",
+    "credentials",
+    "data_dir",
+    "listen",
+    "log",
+    "payments",
+    "tls_certificate",
+    "tls_key",
+];
+
 /// The flags for all settings, and the one that names the file.
 pub fn args() -> impl Iterator<Item = Arg> {
-    let file = format!("File to read settings from [{}]", variable(CONFIG));
-    let file = Arg::new(CONFIG).long(CONFIG).value_name("FILE").help(file);
+    let file = Arg::new(CONFIG).long(CONFIG).value_name("FILE").help("File to read settings from");
+    let file = file.long_help(format!("File to read settings from [{}]", variable(CONFIG)));
     [file].into_iter().chain(SETTINGS.iter().map(arg)).map(|arg| {
         arg.action(ArgAction::Append).value_parser(value_parser!(OsString)).allow_negative_numbers(true)
     })
 }
 
 fn arg(setting: &Setting) -> Arg {
-    let Setting { name, default, label, takes, doc } = setting;
-    let help = format!("{doc}\nTakes {}. [default: {default}] [{}]", takes(), setting.variable());
-    Arg::new(*name).long(setting.flag()).value_name(label()).help(help)
+    let Setting { name, group, default, label, takes, doc } = setting;
+    let long = format!("{doc}\nTakes {}. [default: {default}] [{}]", takes(), setting.variable());
+    Arg::new(*name)
+        .long(setting.flag())
+        .value_name(label())
+        .help(format!("{} [default: {default}]", first_clause(doc)))
+        .long_help(long)
+        .help_heading(group.trim_end_matches('.'))
+        .hide_short_help(!COMMON.contains(name))
+}
+
+/// As much of a sentence as stands for itself.
+fn first_clause(doc: &str) -> &str {
+    doc.split(['.', ';', ',']).next().unwrap_or(doc)
 }
 
 fn place(name: &str) -> Place {
     Place::Word(format!("--{}", flag(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_common_setting_is_one() {
+        for common in COMMON {
+            assert!(SETTINGS.iter().any(|setting| setting.name == common), "{common}");
+        }
+    }
 }

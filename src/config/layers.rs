@@ -25,6 +25,27 @@ pub(super) struct Layers {
     unsound: Vec<&'static str>,
 }
 
+/// A setting and the value that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// Its name, as in the file.
+    pub name: &'static str,
+    /// Its value, as it was given or as the default is written.
+    pub value: String,
+    /// Its value where none is given.
+    pub default: &'static str,
+    /// Where it was given, if it was.
+    pub place: Option<Place>,
+}
+
+impl InForce {
+    /// Whether it is not as it would be if nobody had said anything.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.value != self.default
+    }
+}
+
 /// One value, not yet read.
 struct Given {
     name: &'static str,
@@ -139,6 +160,20 @@ impl Layers {
 
     fn place_of(&self, name: &str) -> Option<&Place> {
         self.given.iter().rfind(|given| given.name == name).map(|given| &given.place)
+    }
+
+    /// All settings with the values that count.
+    pub(super) fn in_force(&self) -> Vec<InForce> {
+        let in_force = |setting: &Setting| {
+            let given = self.given.iter().rfind(|given| given.name == setting.name);
+            InForce {
+                name: setting.name,
+                value: given.map_or(setting.default, |given| &given.text).to_owned(),
+                default: setting.default,
+                place: given.map(|given| given.place.clone()),
+            }
+        };
+        self.settings.iter().map(in_force).collect()
     }
 }
 

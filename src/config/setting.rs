@@ -7,6 +7,8 @@ pub(super) const PREFIX: &str = "BOXOFFICE_";
 pub(super) struct Setting {
     /// Its key in the file, from which the other spellings follow.
     pub(super) name: &'static str,
+    /// What its part of the settings is about, in a sentence.
+    pub(super) group: &'static str,
     /// Its value where none is given.
     pub(super) default: &'static str,
     /// One word for its value.

@@ -86,12 +86,18 @@ macro_rules! settings {
                 $(#[doc = $doc])+
                 pub $name: $Type,
             )+}
+
+            impl $Part {
+                /// What this part is about, in a sentence.
+                const ABOUT: &str = concat!($($part_doc),+).trim_ascii();
+            }
         )+
 
         /// All settings, in the order of the documentation.
         pub(super) const SETTINGS: &[Setting] = &[$($(
             Setting {
                 name: stringify!($name),
+                group: $Part::ABOUT,
                 default: $default,
                 label: || $kind.label(),
                 takes: || $kind.takes(),

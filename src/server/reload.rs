@@ -1,7 +1,7 @@
 //! Reading the catalogue again.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +15,10 @@ use super::{
 use crate::{
     app::{App, ReloadError, Reloaded},
     audit::Event,
-    catalog_files::{self, Loaded, Mistake, Snapshot, Warning},
+    catalog_files::{self, Loaded, Mistake, Snapshot, Survey, Warning},
+    clock::Clock,
+    config::Config,
+    domain::order::EpochSeconds,
     figures::Count,
 };
 
@@ -29,6 +32,9 @@ pub(super) struct Reloader {
     /// Of users whose scopes are compared with the catalogue.
     access: Arc<Access>,
     dir: PathBuf,
+    clock: Arc<dyn Clock>,
+    /// How far ahead repeated availability is opened.
+    horizon_sec: i64,
     figures: ReloadFigures,
 }
 
@@ -59,9 +65,15 @@ impl ReloadFigures {
 }
 
 impl Reloader {
-    pub(super) fn new(app: &Arc<App>, access: &Arc<Access>, dir: &Path) -> Self {
-        let (app, access, dir) = (Arc::clone(app), Arc::clone(access), dir.to_owned());
-        Self { app, access, dir, figures: ReloadFigures::default() }
+    pub(super) fn new(app: &Arc<App>, access: &Arc<Access>, config: &Config, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            app: Arc::clone(app),
+            access: Arc::clone(access),
+            dir: config.sales.catalog.clone(),
+            clock,
+            horizon_sec: super::limits(config).horizon_sec,
+            figures: ReloadFigures::default(),
+        }
     }
 
     /// What has come of it so far.
@@ -71,8 +83,11 @@ impl Reloader {
 
     /// Reads it again and logs what came of it.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let dir = self.dir.clone();
-        let load = move |register| catalog_files::load_after(&dir, register).inspect(log_warnings);
+        let (dir, clock, horizon_sec) = (self.dir.clone(), Arc::clone(&self.clock), self.horizon_sec);
+        let load = move |register| {
+            let loaded = catalog_files::load_after(&dir, register);
+            loaded.map(|loaded| surveyed(loaded, clock.now_sec(), horizon_sec).0)
+        };
         let outcome = self.app.reload(load).await;
         self.figures.count(&outcome);
         self.app.audit().record(match &outcome {
@@ -105,8 +120,16 @@ impl FromFiles for Reloader {
     }
 }
 
+/// A catalogue that has been read, in numbers; what may not be meant is logged.
+pub(super) fn surveyed(mut loaded: Loaded, now: EpochSeconds, horizon_sec: i64) -> (Loaded, Survey) {
+    let survey = Survey::of(&loaded.catalog, &loaded.openings, now, horizon_sec);
+    survey.warn(&loaded.catalog, now, &mut loaded.warnings);
+    log_warnings(&loaded);
+    (loaded, survey)
+}
+
 /// Logs what may not be meant, and which files were not read.
-pub(super) fn log_warnings(loaded: &Loaded) {
+fn log_warnings(loaded: &Loaded) {
     for Warning { kind, what: Mistake { file, at, text, .. }, more_places } in &loaded.warnings.list {
         tracing::warn!(kind, file, at, text, more_places, "a warning about the catalogue");
     }

@@ -32,6 +32,8 @@ pub(super) struct Security {
     access: Arc<Access>,
     tls: Option<Arc<Tls>>,
     credentials: Option<PathBuf>,
+    /// Users when it was opened.
+    users: Option<usize>,
     /// All that is read.
     files: Vec<PathBuf>,
     /// Whose catalogue the scopes of users are compared with, once it is open.
@@ -64,10 +66,22 @@ impl Security {
         let tls = Tls::open(settings, clock, audit);
         let users = credentials.as_deref().map(Credentials::read).transpose();
         let (tls, users) = both(tls, users).map_err(ServeError::Security)?;
+        let number_of_users = users.as_ref().map(Credentials::users);
         let access = Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
         say_who_may_call(&config.serving, settings);
         let (access, tls, credentials) = (Arc::new(access), tls.map(Arc::new), credentials.clone());
-        Ok((Self { access, tls, credentials, files, app: None, rejected: Rejected::default() }, read))
+        Ok((
+            Self {
+                access,
+                tls,
+                credentials,
+                users: number_of_users,
+                files,
+                app: None,
+                rejected: Rejected::default(),
+            },
+            read,
+        ))
     }
 
     /// What has been rejected so far.
@@ -83,6 +97,11 @@ impl Security {
 
     pub(super) fn access(&self) -> &Arc<Access> {
         &self.access
+    }
+
+    /// How many users there are, where passwords are asked for.
+    pub(super) fn users(&self) -> Option<usize> {
+        self.users
     }
 
     pub(super) fn tls(&self) -> Option<&Arc<Tls>> {

@@ -16,6 +16,7 @@ mod support;
 mod words;
 
 mod check;
+mod check_catalog;
 mod clock;
 mod create;
 mod feeds;
@@ -32,6 +33,7 @@ mod model;
 mod admin;
 mod audit;
 mod bad_input;
+mod command_line;
 mod crash;
 mod deploy;
 mod grpc_web;

@@ -1,0 +1,240 @@
+//! The calendar of a day: every slot with its time, its prices and what is left of it.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use serde_json::{Value, json};
+
+use super::{
+    super::table::{Align, count, price, table},
+    zone::Day,
+};
+use crate::{
+    catalog_files::{Loaded, Originals},
+    domain::{
+        availability::{WindowFault, window_fault},
+        catalog::{Catalog, Service, ServiceIx},
+        money::Money,
+        order::EpochSeconds,
+        slot::{Claimed, Opening, Pool, Slot, SlotKey, Viewer},
+    },
+};
+
+/// What is sold on a day.
+#[derive(Debug)]
+pub(super) struct Calendar {
+    catalog: Catalog,
+    day: Day,
+    knows_sales: bool,
+    services: Vec<(ServiceIx, Vec<SlotOfDay>)>,
+}
+
+/// A slot of the day.
+#[derive(Debug)]
+struct SlotOfDay {
+    key: SlotKey,
+    /// Why it cannot be booked at this moment, if it cannot.
+    fault: Option<WindowFault>,
+    /// Spots that are left, and of how many.
+    spots: Spots,
+    offers: Vec<Offer>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Spots {
+    left: u32,
+    total: u32,
+}
+
+/// What can be bought of a slot: a ticket type, or an appointment.
+#[derive(Debug)]
+struct Offer {
+    ticket_id: Option<String>,
+    price: Money,
+    left: u32,
+}
+
+impl Calendar {
+    pub(super) fn of(loaded: Loaded, day: Day, now: EpochSeconds, knows_sales: bool) -> Self {
+        let Loaded { catalog, openings, originals, .. } = loaded;
+        let mut slots: BTreeMap<SlotKey, Vec<&Opening>> = BTreeMap::new();
+        for opening in &openings {
+            for start_sec in opening.starts(day.from, day.until) {
+                slots.entry(SlotKey { start_sec, ..opening.first }).or_default().push(opening);
+            }
+        }
+        let mut services: BTreeMap<ServiceIx, Vec<SlotOfDay>> = BTreeMap::new();
+        for (key, openings) in slots {
+            let slot = SlotOfDay::of(catalog.service(key.service), key, &openings, &originals, now);
+            services.entry(key.service).or_default().push(slot);
+        }
+        for slots in services.values_mut() {
+            slots.sort_by_key(|slot| (slot.key.start_sec, slot.key.duration_sec));
+        }
+        let in_order = catalog.services().map(|(ix, _)| (ix, services.remove(&ix).unwrap_or_default()));
+        let services = in_order.collect();
+        Self { catalog, day, knows_sales, services }
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let Day { date, zone_name, .. } = &self.day;
+        let basis = if self.knows_sales {
+            "less what is sold and held"
+        } else {
+            "as the files have it, without sales"
+        };
+        let mut text = format!("\nCalendar of {date} ({zone_name}), {basis}\n");
+        for (ix, slots) in &self.services {
+            let service = self.catalog.service(*ix);
+            let merchant = &self.catalog.merchant(service.merchant).id;
+            let name = &service.name.value;
+            let slots_of_day =
+                if slots.is_empty() { "no slot".to_owned() } else { count(slots.len(), "slot") };
+            // A string takes all text.
+            let _ = writeln!(text, "\n{merchant}/{}  {name}: {slots_of_day}", service.id);
+            if !slots.is_empty() {
+                let rows: Vec<Vec<String>> = slots.iter().map(|slot| self.row(slot)).collect();
+                text.push_str(&table("  ", COLUMNS, &rows));
+            }
+        }
+        text
+    }
+
+    fn row(&self, slot: &SlotOfDay) -> Vec<String> {
+        let time = format!(
+            "{}-{}",
+            self.day.clock_time(slot.key.start_sec),
+            self.day.clock_time(slot.key.end_sec())
+        );
+        let Spots { left, total } = slot.spots;
+        let offers: Vec<String> = slot.offers.iter().map(|offer| offer.text(left)).collect();
+        vec![time, left.to_string(), total.to_string(), self.state(slot), offers.join(", ")]
+    }
+
+    fn state(&self, slot: &SlotOfDay) -> String {
+        match slot.fault {
+            Some(WindowFault::NotYet(opens)) => format!("opens {}", self.day.rfc_3339(opens)),
+            Some(WindowFault::NoLonger(_)) => "closed".to_owned(),
+            None => slot.status().replace('_', " "),
+        }
+    }
+
+    /// For programs, in the form that docs/catalog.md describes.
+    pub(super) fn json(&self) -> Value {
+        let Day { date, zone_name, from, until, .. } = &self.day;
+        let services = self.services.iter().map(|(ix, slots)| {
+            let service = self.catalog.service(*ix);
+            let slots: Vec<Value> = slots.iter().map(|slot| self.slot_json(slot)).collect();
+            json!({
+                "merchant_id": self.catalog.merchant(service.merchant).id,
+                "service_id": service.id,
+                "name": service.name.value,
+                "slots": slots,
+            })
+        });
+        json!({
+            "date": date.to_string(),
+            "zone": zone_name,
+            "begin_sec": from,
+            "end_sec": until,
+            "counts_sales": self.knows_sales,
+            "services": services.collect::<Vec<_>>(),
+        })
+    }
+
+    fn slot_json(&self, slot: &SlotOfDay) -> Value {
+        let offers = slot.offers.iter().map(|Offer { ticket_id, price, left }| {
+            json!({
+                "ticket_type_id": ticket_id,
+                "price": price_json(*price),
+                "spots_left": left,
+            })
+        });
+        json!({
+            "start": self.day.rfc_3339(slot.key.start_sec),
+            "start_sec": slot.key.start_sec,
+            "duration_sec": slot.key.duration_sec,
+            "status": slot.status(),
+            "spots_left": slot.spots.left,
+            "spots_total": slot.spots.total,
+            "offers": offers.collect::<Vec<_>>(),
+        })
+    }
+}
+
+const COLUMNS: &[(&str, Align)] = &[
+    ("time", Align::Left),
+    ("left", Align::Right),
+    ("of", Align::Right),
+    ("state", Align::Left),
+    ("prices", Align::Left),
+];
+
+/// A price in the form of the feeds.
+pub(super) fn price_json(price: Money) -> Value {
+    json!({"price_micros": price.to_micros().ok(), "currency_code": price.currency().code()})
+}
+
+impl SlotOfDay {
+    fn of(
+        service: &Service,
+        key: SlotKey,
+        openings: &[&Opening],
+        originals: &Originals,
+        now: EpochSeconds,
+    ) -> Self {
+        let viewer = Viewer { now, cart: None };
+        let mut slot = Slot::default();
+        let mut untouched = Slot::default();
+        for opening in openings {
+            let (_, terms) = opening.occurrence(key.start_sec);
+            slot.open(opening.pool, &terms);
+            let allotment = originals.spots_total(opening).unwrap_or(opening.pool.allotment);
+            untouched.open(Pool { allotment, ..opening.pool }, &terms);
+        }
+        let tickets = service
+            .tickets
+            .iter()
+            .map(|ticket| (Some(ticket.id.clone()), Claimed::Ticket(ticket.ix), ticket.price));
+        let appointment = service.price.map(|price| (None, Claimed::Appointment, price));
+        let sold: Vec<_> = appointment
+            .into_iter()
+            .chain(tickets)
+            .filter(|(_, claimed, _)| slot.sells(service, *claimed))
+            .collect();
+        let claims: Vec<Claimed> = sold.iter().map(|(_, claimed, _)| *claimed).collect();
+        let offer = |(ticket_id, claimed, price)| Offer {
+            ticket_id,
+            price,
+            left: slot.spots_open(service, &[claimed], viewer),
+        };
+        Self {
+            key,
+            fault: window_fault(service, key, &slot.terms(), now),
+            spots: Spots {
+                left: slot.spots_open(service, &claims, viewer),
+                total: untouched.spots_open(service, &claims, viewer),
+            },
+            offers: sold.into_iter().map(offer).collect(),
+        }
+    }
+
+    /// One word for whether it can be booked, which stays the same over versions.
+    fn status(&self) -> &'static str {
+        match self.fault {
+            Some(WindowFault::NotYet(_)) => "not_yet",
+            Some(WindowFault::NoLonger(_)) => "closed",
+            None if self.spots.left == 0 => "sold_out",
+            None => "open",
+        }
+    }
+}
+
+impl Offer {
+    /// The offer in words; what is left of it only where it is not all that is left.
+    fn text(&self, left: u32) -> String {
+        let name = self.ticket_id.as_deref().map(|id| format!("{id} ")).unwrap_or_default();
+        let left = if self.left == left { String::new() } else { format!(" ({} left)", self.left) };
+        format!("{name}{}{left}", price(self.price))
+    }
+}

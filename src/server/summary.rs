@@ -1,0 +1,66 @@
+//! What a server is, in a few lines for those who run it.
+
+use std::io::{self, IsTerminal};
+
+use jiff::Timestamp;
+
+use super::{Server, security::Security};
+use crate::{
+    catalog_files::Survey,
+    config::{Config, InForce, StoreChoice},
+    domain::order::EpochSeconds,
+};
+
+/// Who may call, what is read on the way, and who takes the money, each in a word or two.
+pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, String)> {
+    let settings = &config.security;
+    let off = || "off".to_owned();
+    let passwords = security.users().map_or_else(off, |users| format!("{users} users"));
+    let store = match config.storage.store {
+        StoreChoice::Embedded => format!("embedded, in {}", config.storage.data_dir.display()),
+        StoreChoice::Memory => "memory, gone with the process".to_owned(),
+    };
+    vec![
+        ("tls", if settings.tls_certificate.is_some() { "on".to_owned() } else { off() }),
+        ("passwords", passwords),
+        ("client_certificates", if settings.client_ca.is_some() { "on".to_owned() } else { off() }),
+        ("payments", format!("{:?}", config.sales.payments).to_lowercase()),
+        ("store", store),
+    ]
+}
+
+/// Logs what has come up.
+pub(super) fn log(config: &Config, in_force: &[InForce], server: &Server, survey: &Survey) {
+    let security = facts(config, server.security.watched());
+    let fact = |name: &str| security.iter().find(|(known, _)| *known == name).map(|(_, how)| how.as_str());
+    let differing = in_force.iter().filter(|it| it.differs());
+    let settings: Vec<String> = differing.map(|it| format!("{}={}", it.name, it.value)).collect();
+    let starts = || survey.services.iter().filter_map(|it| it.starts);
+    tracing::info!(
+        version = crate::VERSION,
+        tls = fact("tls"),
+        passwords = fact("passwords"),
+        client_certificates = fact("client_certificates"),
+        payments = fact("payments"),
+        store = fact("store"),
+        settings = settings.join(" "),
+        "started"
+    );
+    tracing::info!(
+        directory = %config.sales.catalog.display(),
+        services = survey.services.len(),
+        slots = survey.slots,
+        first_day = starts().map(|(first, _)| first).min().and_then(day),
+        last_day = starts().map(|(_, last)| last).max().and_then(day),
+        "the catalogue is on sale"
+    );
+    if let Some(admin) = server.admin_address().filter(|_| io::stderr().is_terminal()) {
+        tracing::info!("to see what is on sale: boxoffice check-catalog --from http://{admin} --show today");
+    }
+}
+
+/// The day of a moment in UTC.
+fn day(second: EpochSeconds) -> Option<String> {
+    let moment = Timestamp::from_second(second).ok()?;
+    Some(moment.strftime("%Y-%m-%d").to_string())
+}
