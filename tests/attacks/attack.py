@@ -27,8 +27,9 @@ class Attack:
     act: object
     #: The most memory that the server may take, in MiB.
     peak_mib: int
-    #: Settings as flags without dashes: {"call_timeout": "1s"}.
-    settings: dict
+    #: Settings as flags without dashes, {"call_timeout": "1s"}, or a function of the stage's folder and the
+    #: program that gives them.
+    settings: object
     #: The soft limit of descriptors, if not the usual one.
     descriptors: int | None
     #: What the prober asks for: "check" or "livez".

@@ -52,10 +52,11 @@ class Stage:
     """A running server on free ports with a catalogue and a folder of its own."""
 
     def __init__(self, program, attack, folder, opened):
-        self.folder, self.attackers = folder, opened
+        self.program, self.folder, self.attackers = program, folder, opened
         self.port, self.admin_port = free_ports(2)
         write_catalog(folder / "catalog")
-        words = {
+        more = attack.settings(folder, program) if callable(attack.settings) else attack.settings
+        self.settings = {
             "listen": f"127.0.0.1:{self.port}",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
             "catalog": folder / "catalog",
@@ -63,18 +64,22 @@ class Stage:
             "drain_delay": "0s",
             "log": "warn",
             "workers": "2",
-            **attack.settings,
+            **more,
         }
-        flags = [f"--{name.replace('_', '-')}={value}" for name, value in words.items()]
         self.log = opened.enter_context((folder / "log").open("w+"))
         popen = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": self.log, "env": clean()}
         if attack.descriptors is not None:
             popen["preexec_fn"] = lambda: lower_descriptors(attack.descriptors)
         if attack.popen is not None:
             popen.update(attack.popen(folder))
-        self.process = subprocess.Popen([program, *flags], **popen)
+        self.process = subprocess.Popen([program, *self.flags()], **popen)
         opened.callback(self.kill)
         self.wait_for_answer()
+
+    def flags(self, **changes):
+        """The settings of the server as flags, with some changed."""
+        words = {**self.settings, **changes}
+        return [f"--{name.replace('_', '-')}={value}" for name, value in words.items()]
 
     def wait_for_answer(self):
         give_up = time.monotonic() + START_LIMIT_SEC

@@ -293,6 +293,21 @@ async fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_the_program_whatever_it_waits_for() {
+    // A collector of traces that takes connections and never says anything: the last spans are waited for.
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let mut server = Program::new().args(["--trace-endpoint", &endpoint]).start().await;
+    is_served(&ByteClient::connect(server.address()).await).await;
+    server.signal("TERM").await;
+    server.line("the end of the server", |line| line["message"] == "down").await;
+    server.signal("TERM").await;
+    let ended = server.ended().await;
+    assert_eq!(ended.code(), 75, "{}", ended.text());
+    assert!(ended.text().contains("a second signal ends it by force"), "{}", ended.text());
+}
+
+#[tokio::test]
 async fn what_goes_wrong_at_the_start_is_still_logged_to_the_end() {
     let ended = Program::new().args(["--catalog=/nowhere"]).run().await;
     assert_eq!(ended.code(), 65);
