@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{tests::assert_well_formed, *};
 use crate::domain::{
-    catalog::{CountBounds, Deal, Reduction},
+    catalog::{CountBounds, Deal, Reduction, RuleScope},
     fixtures::{
         ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents, dollars,
         tax_rate,
@@ -51,6 +51,8 @@ struct Town {
     gone: Vec<Gone>,
     deals: Vec<Deal>,
     raft_bounds: CountBounds,
+    /// What rules of raft and museum look at.
+    scope: RuleScope,
     services_clash: bool,
     /// The rates of museum, raft and salon, in millionths of a per cent.
     taxes: [u32; 3],
@@ -64,7 +66,9 @@ impl Town {
         house.viewer.cart = self.cart.map(cart);
         house.service_mut("museum").deals.clone_from(&self.deals);
         house.service_mut("museum").tickets[0].previous_price = Some(cents(1_900));
-        house.service_mut("raft").rules.limits.line = self.raft_bounds;
+        let limits = &mut house.service_mut("raft").rules.limits;
+        (limits.line, limits.scope) = (self.raft_bounds, self.scope);
+        house.service_mut("museum").rules.children[0].scope = self.scope;
         for (service, rate) in ["museum", "raft", "salon"].into_iter().zip(self.taxes) {
             house.service_mut(service).tax_rate = tax_rate(rate);
         }
@@ -175,22 +179,27 @@ fn any_deal() -> impl Strategy<Value = Deal> {
     ]
 }
 
+fn any_scope() -> impl Strategy<Value = RuleScope> {
+    prop_oneof![Just(RuleScope::Line), Just(RuleScope::Slot)]
+}
+
 fn any_town() -> impl Strategy<Value = Town> {
     let bounds = (prop::option::of(1..3_u32), prop::option::of(2..6_u32));
     (
         any_pools(),
         prop::collection::vec(any_gone(), 0..6),
         prop::collection::vec(any_deal(), 0..3),
-        bounds.prop_map(|(min, max)| CountBounds { min, max }),
+        (bounds.prop_map(|(min, max)| CountBounds { min, max }), any_scope()),
         prop::bool::weighted(0.2),
         [any_tax(), any_tax(), any_tax()],
         prop::option::of(1..3_u8),
     )
-        .prop_map(|(pools, gone, deals, raft_bounds, services_clash, taxes, cart)| Town {
+        .prop_map(|(pools, gone, deals, (raft_bounds, scope), services_clash, taxes, cart)| Town {
             pools,
             gone,
             deals,
             raft_bounds,
+            scope,
             services_clash,
             taxes,
             cart,
@@ -330,6 +339,29 @@ proptest! {
                 asked == 0 || asked + town.gone_from(pool) <= u64::from(pool.spots),
                 "{} of {:?}", asked, pool
             );
+        }
+    }
+
+    #[test]
+    fn rules_on_slots_hold_for_all_lines_that_can_be_fulfilled((town, lines) in any_scene()) {
+        let assessment = town.house().check(&lines);
+        let sellable = sellable_lines(&assessment);
+        for start_sec in STARTS {
+            let count = |service: &str, id: Option<&str>| -> i64 {
+                let of_slot = sellable.iter().filter(|line| line.service_id == service && line.start_sec == start_sec);
+                let tickets = of_slot.flat_map(|line| &line.tickets);
+                let counted = tickets.filter(|ticket| id.is_none_or(|id| ticket.ticket_id == id));
+                counted.map(|ticket| i64::from(ticket.count)).sum()
+            };
+            let seats = count("raft", None);
+            if town.scope == RuleScope::Slot && seats > 0 {
+                // Lines that cannot be fulfilled were counted, too: fewer may be left than there must be.
+                let all = sellable.len() == lines.len();
+                prop_assert!(town.raft_bounds.max.is_none_or(|max| seats <= i64::from(max)), "{seats} seats");
+                prop_assert!(!all || town.raft_bounds.min.is_none_or(|min| seats >= i64::from(min)), "{seats} seats");
+            }
+            let (children, grown) = (count("museum", Some("child")), count("museum", None) - count("museum", Some("child")));
+            prop_assert!(children == 0 || grown > 0 || sellable.len() < lines.len());
         }
     }
 

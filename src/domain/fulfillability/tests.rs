@@ -25,6 +25,8 @@ pub(super) fn assert_well_formed(items: &[LineItem], assessment: &Assessment) {
         assert_eq!(verdict.reason.is_none(), can, "{verdict:?}");
         if can {
             assert!(verdict.spots_open > Some(0), "{verdict:?}");
+            let asked: i64 = item.tickets.iter().map(|ticket| i64::from(ticket.count)).sum();
+            assert!(verdict.spots_open.map(i64::from) >= Some(asked), "{verdict:?}");
         }
         if let ItemResult::TicketConstraintViolated(violated) = &verdict.result {
             assert!(!violated.is_empty(), "{verdict:?}");
