@@ -210,7 +210,7 @@ impl SlotOfDay {
         };
         Self {
             key,
-            fault: window_fault(service, key, &slot.terms(), now),
+            fault: window_fault(service, key, slot.terms(), now),
             spots: Spots {
                 left: slot.spots_open(service, &claims, viewer),
                 total: untouched.spots_open(service, &claims, viewer),
