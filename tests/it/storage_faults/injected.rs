@@ -212,6 +212,6 @@ async fn the_way_to_a_new_store_is_synced() {
     assert_eq!(server.stop().await.code(), 0);
     let log = fs::read_to_string(&log).unwrap();
     for dir in [around.path().to_owned(), around.path().join("new"), data_dir] {
-        assert!(log.contains(&format!("<{}>) = 0", dir.display())), "{} is not synced", dir.display());
+        assert!(log.contains(&format!("<{}>)", dir.display())), "{} is not synced", dir.display());
     }
 }
