@@ -1,7 +1,7 @@
 //! Putting it all together: the only place that names concrete stores, gateways and clocks; and
 //! the order in which a server comes up and goes down.
 
-use std::{future::ready, io, net::SocketAddr, path::Path, sync::Arc, thread, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, thread, time::Duration};
 
 use rustix::fs::Mode;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
@@ -30,6 +30,7 @@ use crate::{
 
 mod admin;
 mod admission;
+mod background;
 mod connection;
 mod connection_table;
 mod health;
@@ -60,13 +61,6 @@ use security::Security;
 use signals::{Asked, Signals};
 use watcher::Watcher;
 use workers::Workers;
-
-/// How often it is looked whether recurring availability is to be extended and past slots are to be
-/// forgotten, which is once an hour and when the clock was set.
-const SWEEP_LOOK: Duration = Duration::from_secs(60);
-
-/// How often callers who have not called for a while are forgotten.
-const CALLERS_SWEEP: Duration = Duration::from_secs(10);
 
 /// How long the last lines of the audit log may take to be written.
 const AUDIT_FLUSH: Duration = Duration::from_secs(5);
@@ -322,15 +316,9 @@ impl Server {
         let entry = Entry { table, connections: connections.clone(), phase: watching.clone() };
         let admin_http = Arc::new(Http::for_admin(config, traffic.stalled));
         let admin = admin_listener.map(|listener| Admin::open(listener, admin_door, admin_http));
-        let mut attendants = JoinSet::new();
+        let watched = ((&security, security_files), (&catalog, catalog_files));
+        let mut attendants = background::spawn(config, &app, &health, watched, &watching);
         attendants.spawn(entry.receive(listener, move |arrival| workers.assign(arrival)));
-        attendants.spawn(health::follow(health.clone(), app.store().state(), watching.clone()));
-        attendants.spawn(sweep_slots(Arc::clone(&app), watching.clone()));
-        attendants.spawn(forget_callers(Arc::clone(security.watched().access()), watching.clone()));
-        let (look_at_security, look_at_catalog) =
-            (config.security.security_watch, config.sales.catalog_watch);
-        attendants.spawn(Arc::clone(&security).attend(look_at_security, security_files, watching.clone()));
-        attendants.spawn(Arc::clone(&catalog).attend(look_at_catalog, catalog_files, watching));
         let admin_address = admin.as_ref().map(|admin| tracing::field::display(admin.address()));
         tracing::info!(%address, admin_address, workers = workers::threads(config), "listening");
         app.audit().record(Event::ServerStarted);
@@ -531,34 +519,5 @@ fn call_limits(config: &Config) -> CallLimits {
             max_slots_per_lookup: config.sales.max_slots_per_lookup,
             max_id_bytes: MAX_ID_BYTES,
         },
-    }
-}
-
-async fn forget_callers(access: Arc<security::Access>, phase: watch::Receiver<Phase>) {
-    every(CALLERS_SWEEP, phase, || {
-        access.forget_the_absent();
-        ready(())
-    })
-    .await;
-}
-
-async fn sweep_slots(app: Arc<App>, phase: watch::Receiver<Phase>) {
-    every(SWEEP_LOOK, phase, || app.sweep_if_due()).await;
-}
-
-/// Does something again and again, beginning when that time has passed, until the server is over.
-async fn every<F: Future<Output = ()>>(
-    time: Duration,
-    mut phase: watch::Receiver<Phase>,
-    act: impl Fn() -> F,
-) {
-    let mut times = tokio::time::interval(time);
-    times.tick().await;
-    loop {
-        tokio::select! {
-            _ = times.tick() => {}
-            _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
-        }
-        act().await;
     }
 }

@@ -1,0 +1,73 @@
+//! What goes on beside the calls for as long as the server runs.
+
+use std::{future::ready, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    Phase,
+    health::{self, HealthReporter},
+    reload::Reloader,
+    security::{Access, Security},
+    watcher::Watcher,
+};
+use crate::{app::App, config::Config, files::Snapshot};
+
+/// How often it is looked whether recurring availability is to be extended and past slots are to be
+/// forgotten, which is once an hour and when the clock was set.
+const SWEEP_LOOK: Duration = Duration::from_secs(60);
+
+/// How often callers who have not called for a while are forgotten.
+const CALLERS_SWEEP: Duration = Duration::from_secs(10);
+
+/// What is read again when its files change, and the files as they were when they were read.
+type Watched<'w, T> = (&'w Arc<Watcher<T>>, Snapshot);
+
+/// Starts what goes on until the server is over: health follows the store, the calendar moves on, callers
+/// who have gone are forgotten, and files that have changed are read again.
+pub(super) fn spawn(
+    config: &Config,
+    app: &Arc<App>,
+    health: &HealthReporter,
+    (security, catalog): (Watched<'_, Security>, Watched<'_, Reloader>),
+    phase: &watch::Receiver<Phase>,
+) -> JoinSet<()> {
+    let ((security, security_files), (catalog, catalog_files)) = (security, catalog);
+    let access = Arc::clone(security.watched().access());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(health::follow(health.clone(), app.store().state(), phase.clone()));
+    tasks.spawn(sweep_slots(Arc::clone(app), phase.clone()));
+    tasks.spawn(forget_callers(access, phase.clone()));
+    tasks.spawn(Arc::clone(security).attend(config.security.security_watch, security_files, phase.clone()));
+    tasks.spawn(Arc::clone(catalog).attend(config.sales.catalog_watch, catalog_files, phase.clone()));
+    tasks
+}
+
+async fn forget_callers(access: Arc<Access>, phase: watch::Receiver<Phase>) {
+    every(CALLERS_SWEEP, phase, || {
+        access.forget_the_absent();
+        ready(())
+    })
+    .await;
+}
+
+async fn sweep_slots(app: Arc<App>, phase: watch::Receiver<Phase>) {
+    every(SWEEP_LOOK, phase, || app.sweep_if_due()).await;
+}
+
+/// Does something again and again, beginning when that time has passed, until the server is over.
+async fn every<F: Future<Output = ()>>(
+    time: Duration,
+    mut phase: watch::Receiver<Phase>,
+    act: impl Fn() -> F,
+) {
+    let mut times = tokio::time::interval(time);
+    times.tick().await;
+    loop {
+        tokio::select! {
+            _ = times.tick() => {}
+            _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
+        }
+        act().await;
+    }
+}
