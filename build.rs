@@ -3,10 +3,13 @@
 
 use std::{
     error::Error,
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
+
+use protox::prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
 /// The contract with callers; it imports every message that the service reaches.
 const SERVICE: &str = "ext/maps/booking/partner/v3/service.proto";
@@ -34,6 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(["."])
         .build(&[PACKAGE])?;
 
+    fs::write(out_dir()?.join("schema.rs"), schema(&protos.descriptor_pool())?)?;
+
     protos.open_file(STORE)?;
     tonic_prost_build::configure()
         .build_transport(false)
@@ -46,6 +51,90 @@ fn main() -> Result<(), Box<dyn Error>> {
         .boxed(format!("{PACKAGE}.CreateOrderResponse.result.order"))
         .compile_fds(protos.file_descriptor_set())?;
     Ok(())
+}
+
+/// The messages of the contract as statics, for the reader of JSON.
+fn schema(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let is_ours = |name: &str| name.strip_prefix(&PACKAGE[1..]).is_some_and(|rest| rest.starts_with('.'));
+    let mut schema = String::new();
+    for found in pool.all_enums().filter(|found| is_ours(found.full_name())) {
+        write_enum(&mut schema, &found)?;
+    }
+    for message in pool.all_messages().filter(|message| is_ours(message.full_name())) {
+        if !message.is_map_entry() {
+            write_message(&mut schema, &message)?;
+        }
+    }
+    Ok(schema)
+}
+
+/// The name of the static of a message or an enum.
+fn static_name(full_name: &str) -> String {
+    full_name.trim_start_matches(&PACKAGE[1..]).trim_start_matches('.').replace('.', "_").to_uppercase()
+}
+
+fn write_enum(schema: &mut String, found: &EnumDescriptor) -> std::fmt::Result {
+    let values: Vec<_> = found.values().map(|value| (value.name().to_owned(), value.number())).collect();
+    let name = static_name(found.full_name());
+    writeln!(schema, "static {name}: Enum = Enum {{ values: &{values:?} }};")
+}
+
+fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(), Box<dyn Error>> {
+    let choices: Vec<_> = message.oneofs().map(|choice| choice.name().to_owned()).collect();
+    let (name, short) = (static_name(message.full_name()), message.name());
+    writeln!(
+        schema,
+        "static {name}: Message = Message {{ name: {short:?}, choices: &{choices:?}, fields: &["
+    )?;
+    for field in message.fields() {
+        let (name, json_name, number) = (field.name(), field.json_name(), field.number());
+        let (kind, is_list) = (kind(&field)?, field.is_list());
+        let choice = field.containing_oneof();
+        let choice = choice.and_then(|choice| choices.iter().position(|known| known == choice.name()));
+        writeln!(
+            schema,
+            "Field {{ name: {name:?}, json_name: {json_name:?}, number: {number}, kind: {kind}, \
+             is_list: {is_list}, choice: {choice:?} }},"
+        )?;
+    }
+    writeln!(schema, "] }};")?;
+    // Nested messages are no requests, and their types have other names than the messages.
+    if message.parent_message().is_none() && !short.contains("3DS1") && !short.contains("ThreeDS1") {
+        writeln!(schema, "impl Described for v3::{short} {{ const SCHEMA: &'static Message = &{name}; }}")?;
+    }
+    Ok(())
+}
+
+/// What a field has, as the reader calls it.
+fn kind(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
+    match field.kind() {
+        Kind::String => Ok("Kind::Text".to_owned()),
+        Kind::Bool => Ok("Kind::Boolean".to_owned()),
+        Kind::Int32 => Ok("Kind::Int32".to_owned()),
+        Kind::Int64 => Ok("Kind::Int64".to_owned()),
+        Kind::Enum(found) => Ok(format!("Kind::Enum(&{})", static_name(found.full_name()))),
+        Kind::Message(entry) if entry.is_map_entry() => {
+            let is_text = |field: FieldDescriptor| field.kind() == Kind::String;
+            if is_text(entry.map_entry_key_field()) && is_text(entry.map_entry_value_field()) {
+                return Ok("Kind::Texts".to_owned());
+            }
+            Err(format!("the reader of JSON does not know maps like {}", field.full_name()).into())
+        }
+        Kind::Message(message) => Ok(format!("Kind::Message(&{})", static_name(message.full_name()))),
+        other @ (Kind::Double
+        | Kind::Float
+        | Kind::Uint32
+        | Kind::Uint64
+        | Kind::Sint32
+        | Kind::Sint64
+        | Kind::Fixed32
+        | Kind::Fixed64
+        | Kind::Sfixed32
+        | Kind::Sfixed64
+        | Kind::Bytes) => {
+            Err(format!("the reader of JSON does not know {other:?}, as {} is", field.full_name()).into())
+        }
+    }
 }
 
 fn out_dir() -> Result<PathBuf, Box<dyn Error>> {

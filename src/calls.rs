@@ -28,7 +28,7 @@ use crate::{
             BatchAvailabilityLookupRequest, CheckAvailabilityRequest, CheckOrderFulfillabilityRequest,
             CreateOrderRequest, ListOrdersRequest,
         },
-        requests::RequestLimits,
+        requests::{Decoded, RequestLimits},
         to_proto,
     },
 };
@@ -105,13 +105,13 @@ impl Calls {
     /// [`Problem`], where the question itself cannot be answered.
     pub async fn check(
         &self,
-        request: CheckOrderFulfillabilityRequest,
+        request: Decoded<CheckOrderFulfillabilityRequest>,
         form: Form,
         deadline: Instant,
     ) -> Result<Answered, Problem> {
         let work = pin!(async {
             let user = user()?;
-            self.check_scope(user.as_deref(), &request.merchant_id)?;
+            self.check_scope(user.as_deref(), &request.message.merchant_id)?;
             let cart = from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
             let checked = self.app.check(&cart, user.as_deref())?;
             self.responses.write(to_proto::check_response(checked), form).await
@@ -125,13 +125,13 @@ impl Calls {
     /// [`Problem`], where the question itself cannot be answered.
     pub async fn create(
         &self,
-        request: CreateOrderRequest,
+        request: Decoded<CreateOrderRequest>,
         form: Form,
         deadline: Instant,
     ) -> Result<Answered, Problem> {
         let work = pin!(async {
             let user = user()?;
-            let merchant_id = request.order.as_ref().map_or("", |order| &order.merchant_id);
+            let merchant_id = request.message.order.as_ref().map_or("", |order| &order.merchant_id);
             self.check_scope(user.as_deref(), merchant_id)?;
             let created = match from_proto::create_request(request, &self.limits.request, &self.is_merchant())
             {
@@ -149,7 +149,7 @@ impl Calls {
     /// [`Problem`], where the question itself cannot be answered.
     pub async fn list(
         &self,
-        request: ListOrdersRequest,
+        request: Decoded<ListOrdersRequest>,
         form: Form,
         deadline: Instant,
     ) -> Result<Answered, Problem> {
@@ -167,12 +167,12 @@ impl Calls {
     /// [`Problem`], where the question itself cannot be answered.
     pub async fn look_up(
         &self,
-        request: BatchAvailabilityLookupRequest,
+        request: Decoded<BatchAvailabilityLookupRequest>,
         form: Form,
         deadline: Instant,
     ) -> Result<Answered, Problem> {
         let work = pin!(async {
-            self.check_scope(user()?.as_deref(), &request.merchant_id)?;
+            self.check_scope(user()?.as_deref(), &request.message.merchant_id)?;
             let lookup = from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
             let seen = self.app.look_up(lookup).await?;
             self.responses.write(to_proto::lookup_response(seen), form).await
@@ -186,14 +186,15 @@ impl Calls {
     /// [`Problem`], where the question itself cannot be answered.
     pub async fn look_at(
         &self,
-        request: CheckAvailabilityRequest,
+        request: Decoded<CheckAvailabilityRequest>,
         form: Form,
         deadline: Instant,
     ) -> Result<Answered, Problem> {
         let work = pin!(async {
-            let merchant_id = request.slot.as_ref().map_or("", |slot| &slot.merchant_id);
+            let merchant_id = request.message.slot.as_ref().map_or("", |slot| &slot.merchant_id);
             self.check_scope(user()?.as_deref(), merchant_id)?;
-            let lookup = from_proto::availability_request(request, &self.is_merchant())?;
+            let lookup =
+                from_proto::availability_request(request, &self.limits.request, &self.is_merchant())?;
             let spots_open = self.app.look_at(&lookup)?;
             self.responses.write(to_proto::availability_response(lookup, spots_open), form).await
         });
@@ -218,8 +219,11 @@ impl Calls {
 
     /// The order that a refused request has led to when it was not refused yet.
     fn answered_before(&self, refused: RefusedOrder, user: Option<&User>) -> Result<Box<Order>, Problem> {
-        let RefusedOrder { token, fingerprint, violations } = refused;
-        let order = self.app.answered_before(&token, fingerprint, user)?;
+        let RefusedOrder { answered, violations } = refused;
+        let order = match answered {
+            Some((token, fingerprint)) => self.app.answered_before(&token, fingerprint, user)?,
+            None => None,
+        };
         order.ok_or(Problem::Invalid(violations))
     }
 

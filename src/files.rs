@@ -5,6 +5,7 @@ pub(crate) mod mistakes;
 pub(crate) mod regular;
 pub(crate) mod similar;
 pub(crate) mod snapshot;
+pub(crate) mod text;
 pub(crate) mod toml;
 pub(crate) mod warnings;
 

@@ -18,6 +18,7 @@
 //! | [`payments`] | taking money through a gateway |
 //! | [`app`] | the use cases: check, create, list, look up |
 //! | [`wire`] | the published messages, the way in and out of them, the table of refusals |
+//! | `proto_json` | JSON as protobuf writes it, for requests and feeds: numbers, names of members |
 //! | [`access`] | who calls, and whether they may |
 //! | [`audit`] | who did what, for those who have to account for it |
 //! | [`feeds`] | feeds out: what is left of what is on sale, for Google |
@@ -59,6 +60,8 @@ pub mod wire;
 
 pub mod blocking;
 pub mod budgets;
+pub(crate) mod proto_json;
+
 pub mod cli;
 pub mod clock;
 pub mod config;

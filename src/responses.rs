@@ -17,7 +17,6 @@ use std::{
 
 use http::HeaderMap;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use prost::Message;
 use serde::Serialize;
 
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
     budgets::{Budget, Reservation},
     domain::order::Order,
     stalled::Stalled,
-    wire::{codes::Problem, to_proto},
+    wire::{codes::Problem, json, schema::Described, to_proto},
 };
 
 /// Bytes of a chunk. A response that is no longer does not count.
@@ -125,7 +124,7 @@ impl Responses {
     /// [`Problem::ResponseTooLarge`], [`Problem::TooManyBytes`], [`Problem::Bug`] if it cannot be written.
     pub async fn write<M>(self: &Arc<Self>, response: M, form: Form) -> Result<Encoded, Problem>
     where
-        M: Message + Serialize + 'static,
+        M: Described + Serialize + 'static,
     {
         self.write_with(response, self.writer(form)).await
     }
@@ -136,7 +135,7 @@ impl Responses {
     /// [`Problem::Bug`] if it cannot be written.
     pub async fn write_receipt<M>(self: &Arc<Self>, response: M, form: Form) -> Result<Encoded, Problem>
     where
-        M: Message + Serialize + 'static,
+        M: Described + Serialize + 'static,
     {
         self.write_with(response, Writer { is_receipt: true, ..self.writer(form) }).await
     }
@@ -149,7 +148,7 @@ impl Responses {
 
     async fn write_with<M>(&self, response: M, writer: Writer) -> Result<Encoded, Problem>
     where
-        M: Message + Serialize + 'static,
+        M: Described + Serialize + 'static,
     {
         let bytes = response.encoded_len();
         if bytes <= LONG_BYTES {
@@ -195,7 +194,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn write<M: Message + Serialize>(mut self, response: &M, bytes: usize) -> Result<Encoded, Problem> {
+    fn write<M: Described + Serialize>(mut self, response: &M, bytes: usize) -> Result<Encoded, Problem> {
         match self.encoding {
             Encoding::Grpc if bytes + GRPC_PREFIX.len() <= CHUNK_BYTES => {
                 self.chunk.reserve_exact(GRPC_PREFIX.len() + bytes);
@@ -207,7 +206,16 @@ impl Writer {
                 self.begin();
                 self.put(&response.encode_to_vec())?;
             }
-            Encoding::Json => self.put_json(response)?,
+            Encoding::Json => match self.put_json(response) {
+                // Only an enum's number without a name cannot be written; begin anew, with the number.
+                Err(Problem::Bug(_)) => {
+                    self.full.clear();
+                    self.chunk.clear();
+                    self.len = 0;
+                    self.put(&json::write(response)?)?;
+                }
+                written => written?,
+            },
         }
         self.finish()
     }

@@ -7,6 +7,8 @@ pub mod from_proto;
 pub mod requests;
 pub mod to_proto;
 
+pub mod schema;
+
 pub mod codec;
 pub mod codes;
 pub mod json;

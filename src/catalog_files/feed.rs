@@ -8,7 +8,13 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess};
 
-use crate::files::regular::{self, Bounded};
+use crate::{
+    files::{
+        regular::{self, Bounded},
+        text,
+    },
+    proto_json,
+};
 
 use super::{
     folder::{self, Folder},
@@ -109,14 +115,16 @@ impl Feed {
 fn open(path: &Path) -> std::io::Result<Bounded<Box<dyn Read>>> {
     let file = regular::open(path)?;
     let zipped = path.extension().is_some_and(|extension| extension == "gz");
-    let text: Box<dyn Read> =
-        if zipped { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) };
+    let text: Box<dyn Read> = if zipped {
+        Box::new(text::skip_mark(MultiGzDecoder::new(BufReader::new(file)))?)
+    } else {
+        Box::new(text::skip_mark(file)?)
+    };
     Ok(Bounded::new(text, MAX_FEED_BYTES))
 }
 
 fn report_broken(at: &Place<'_>, error: &serde_json::Error) {
-    let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let text = proto_json::broken(error);
     if error.is_io() {
         at.mistake(format!("cannot be read to the end: {text}"));
     } else {
@@ -145,15 +153,23 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<
     fn object<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
         let names = ["metadata", self.lists.outer];
         let at = self.at.key(self.lists.outer);
-        let mut listed = false;
+        let (mut listed, mut has_metadata) = (false, false);
         let mut other = String::new();
         while let Some(key) = object.next_key_seed(KeyAmong(&names, &mut other))? {
+            let key = key.map(|(_, name)| name);
             if key == Some(self.lists.outer) {
-                listed = true;
+                if std::mem::replace(&mut listed, true) {
+                    at.mistake("is given twice");
+                }
                 let list = List { at, inner: self.lists.inner, each: self.each, shape: self.shape };
                 object.next_value_seed(AnyValue(list))?;
             } else if let (Some(_), Some(metadata)) = (key, &mut self.metadata) {
-                metadata.put(object.next_value()?);
+                let value = object.next_value()?;
+                if std::mem::replace(&mut has_metadata, true) {
+                    metadata.twice();
+                } else {
+                    **metadata = value;
+                }
             } else {
                 object.next_value::<serde::de::IgnoredAny>()?;
             }

@@ -15,9 +15,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::mistakes::{Place, quoted};
-
-/// Largest whole number up to which all have a floating point form of their own.
-const MAX_EXACT_WHOLE: u128 = 1 << 53;
+use crate::proto_json::{Scalar, Whole, integer, is_camel_case_of, whole};
 
 /// What stands at a place of a file.
 #[derive(Debug, Default)]
@@ -57,9 +55,9 @@ impl<T> Field<T> {
         self.optional(at)
     }
 
-    /// Takes what is read under the name of this field.
-    pub(super) fn put(&mut self, value: Self) {
-        *self = if self.is_absent() { value } else { Self::Wrong("is given twice".to_owned()) };
+    /// Notes that it is given twice: which of them is meant nobody knows.
+    pub(super) fn twice(&mut self) {
+        *self = Self::Wrong("is given twice".to_owned());
     }
 }
 
@@ -103,12 +101,15 @@ pub(super) trait Shape: Sized {
     /// What is expected, as it stands after "expected".
     const EXPECTED: &'static str;
 
+    /// Whether it may be a number, which is then read by its text: a number made of it might be another.
+    const IS_NUMBER: bool = false;
+
     /// The value as a text.
     fn from_text(_text: &str) -> Option<Self> {
         None
     }
 
-    /// The value as a whole number.
+    /// The value as a whole number, where [`Self::IS_NUMBER`].
     fn from_integer(_integer: i128) -> Option<Self> {
         None
     }
@@ -138,10 +139,11 @@ impl Shape for String {
 }
 
 impl Shape for i64 {
-    const EXPECTED: &'static str = "a whole number of 64 bits";
+    const EXPECTED: &'static str = <Self as Whole>::EXPECTED;
+    const IS_NUMBER: bool = true;
 
     fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
+        whole(text)
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
@@ -150,10 +152,11 @@ impl Shape for i64 {
 }
 
 impl Shape for u64 {
-    const EXPECTED: &'static str = "a whole number of 64 bits, not below zero";
+    const EXPECTED: &'static str = <Self as Whole>::EXPECTED;
+    const IS_NUMBER: bool = true;
 
     fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
+        whole(text)
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
@@ -217,11 +220,20 @@ macro_rules! message {
                 const NAMES: &[&str] = &[$(message!(@name $field $($name)?)),*];
                 let mut message = Self::default();
                 let mut other = String::new();
+                let mut given = [false; NAMES.len()];
                 loop {
                     let among = $crate::catalog_files::json::KeyAmong(NAMES, &mut other);
-                    let Some(key) = object.next_key_seed(among)? else { return Ok(Some(message)) };
+                    let Some(found) = object.next_key_seed(among)? else { return Ok(Some(message)) };
+                    // `null` leaves no trace in its field, and is a value that was given all the same.
+                    let is_second = found.is_some_and(|(at, _)| std::mem::replace(&mut given[at], true));
+                    let key = found.map(|(_, name)| name);
                     $(if key == Some(message!(@name $field $($name)?)) {
-                        message.$field.put(object.next_value()?);
+                        let value = object.next_value()?;
+                        if is_second {
+                            message.$field.twice();
+                        } else {
+                            message.$field = value;
+                        }
                         continue;
                     })*
                     $(if key.is_none() {
@@ -260,11 +272,12 @@ macro_rules! message {
 }
 pub(super) use message;
 
-/// Reads a member's name: which of these it is, if it is one of them, or else as it stands there.
+/// Reads a member's name: which of these it is, with its place among them, if it is one of them, or else
+/// as it stands there.
 pub(super) struct KeyAmong<'a>(pub(super) &'a [&'static str], pub(super) &'a mut String);
 
 impl<'de> DeserializeSeed<'de> for KeyAmong<'_> {
-    type Value = Option<&'static str>;
+    type Value = Option<(usize, &'static str)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_identifier(self)
@@ -272,7 +285,7 @@ impl<'de> DeserializeSeed<'de> for KeyAmong<'_> {
 }
 
 impl Visitor<'_> for KeyAmong<'_> {
-    type Value = Option<&'static str>;
+    type Value = Option<(usize, &'static str)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a member")
@@ -280,31 +293,13 @@ impl Visitor<'_> for KeyAmong<'_> {
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         let Self(names, other) = self;
-        let snake = names.iter().find(|name| **name == key);
-        let known = snake.or_else(|| names.iter().find(|name| is_camel_case_of(key, name))).copied();
+        let snake = names.iter().position(|name| *name == key);
+        let known = snake.or_else(|| names.iter().position(|name| is_camel_case_of(key, name)));
         if known.is_none() {
             key.clone_into(other);
         }
-        Ok(known)
+        Ok(known.map(|at| (at, names[at])))
     }
-}
-
-/// Whether `key` is the lowerCamelCase form of the `snake_case` `name`.
-fn is_camel_case_of(key: &str, name: &str) -> bool {
-    let mut key = key.bytes();
-    let mut raise = false;
-    for byte in name.bytes() {
-        if byte == b'_' {
-            raise = true;
-            continue;
-        }
-        let wanted = if raise { byte.to_ascii_uppercase() } else { byte };
-        raise = false;
-        if key.next() != Some(wanted) {
-            return false;
-        }
-    }
-    key.next().is_none()
 }
 
 /// What to do with the value at one place of a file, whatever it turns out to be.
@@ -323,11 +318,6 @@ pub(super) trait Receive<'de>: Sized {
     /// Takes a text.
     fn text(self, text: &str) -> Self::Output {
         self.unexpected(&quoted(text))
-    }
-
-    /// Takes a whole number.
-    fn integer(self, integer: i128) -> Self::Output {
-        self.unexpected(&integer.to_string())
     }
 
     /// Takes `true` or `false`.
@@ -375,20 +365,15 @@ impl<'de, R: Receive<'de>> Visitor<'de> for AnyValue<R> {
     }
 
     fn visit_i64<E>(self, integer: i64) -> Result<Self::Value, E> {
-        Ok(self.0.integer(integer.into()))
+        Ok(self.0.unexpected(&integer.to_string()))
     }
 
     fn visit_u64<E>(self, integer: u64) -> Result<Self::Value, E> {
-        Ok(self.0.integer(integer.into()))
+        Ok(self.0.unexpected(&integer.to_string()))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        let text = number.to_string();
-        let whole = text.parse::<i128>().ok();
-        Ok(match whole.filter(|whole| whole.unsigned_abs() <= MAX_EXACT_WHOLE) {
-            Some(whole) => self.0.integer(whole),
-            None => self.0.unexpected(&text),
-        })
+        Ok(self.0.unexpected(&number.to_string()))
     }
 
     fn visit_bool<E>(self, boolean: bool) -> Result<Self::Value, E> {
@@ -431,10 +416,6 @@ impl<'de, T: Shape> Receive<'de> for ToField<T> {
         Self::field(T::from_text(text), || quoted(text))
     }
 
-    fn integer(self, integer: i128) -> Field<T> {
-        Self::field(T::from_integer(integer), || integer.to_string())
-    }
-
     fn boolean(self, boolean: bool) -> Field<T> {
         Self::field(T::from_boolean(boolean), || boolean.to_string())
     }
@@ -450,7 +431,18 @@ impl<'de, T: Shape> Receive<'de> for ToField<T> {
 
 impl<'de, T: Shape> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        AnyValue(ToField(PhantomData)).deserialize(deserializer)
+        if !T::IS_NUMBER {
+            return AnyValue(ToField(PhantomData)).deserialize(deserializer);
+        }
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        let scalar = Scalar::of(json.get());
+        let value = match &scalar {
+            Scalar::Null => return Ok(Self::Absent),
+            Scalar::Number(number) => integer(number).and_then(T::from_integer),
+            Scalar::Text(text) => T::from_text(text).or_else(|| integer(text).and_then(T::from_integer)),
+            Scalar::Other(_) => None,
+        };
+        Ok(ToField::field(value, || scalar.quoted()))
     }
 }
 

@@ -62,6 +62,7 @@ const PREPAYMENT_TYPES: [(&str, Prepayment); 4] = [
 
 impl Shape for Prepayment {
     const EXPECTED: &'static str = "REQUIRED, OPTIONAL or NOT_SUPPORTED";
+    const IS_NUMBER: bool = true;
 
     fn from_text(text: &str) -> Option<Self> {
         PREPAYMENT_TYPES.iter().find(|(name, _)| *name == text).map(|&(_, prepayment)| prepayment)

@@ -39,6 +39,7 @@ const INCREMENTAL: (&str, i128) = ("PROCESS_AS_INCREMENTAL", 2);
 
 impl Shape for ProcessingInstruction {
     const EXPECTED: &'static str = "\"PROCESS_AS_COMPLETE\"";
+    const IS_NUMBER: bool = true;
 
     fn from_text(text: &str) -> Option<Self> {
         match text {

@@ -6,6 +6,7 @@ mod mistakes;
 mod money;
 mod mutations;
 mod stock;
+mod texts;
 mod warnings;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Read, Write};
 
 use super::{IO, SUCCESS, USAGE};
-use crate::access;
+use crate::{access, files::text};
 
 /// The longest password. With its name in front it has to fit into a header.
 const MAX_BYTES: usize = 1024;
@@ -28,11 +28,11 @@ fn read() -> io::Result<String> {
     if input.is_terminal() {
         return rpassword::prompt_password("Password: ");
     }
-    let mut text = String::new();
-    // One byte too many is enough to tell, and a line may end in two.
-    let most = u64::try_from(MAX_BYTES + 3).unwrap_or(u64::MAX);
-    input.lock().take(most).read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    // One byte too many is enough to tell; a line may end in two, and a mark may stand in front.
+    let most = u64::try_from(MAX_BYTES + 3 + text::MARK.len()).unwrap_or(u64::MAX);
+    input.lock().take(most).read_to_end(&mut bytes)?;
+    text::of_file(&bytes)
 }
 
 /// The hash of what was read, which may end with its line.

@@ -13,6 +13,8 @@ use std::{
 
 use rustix::fs::OFlags;
 
+use super::text;
+
 /// The largest file of settings, credentials, certificates or rules that is read, in bytes.
 pub(crate) const MAX_TEXT_BYTES: u64 = 16 << 20;
 
@@ -60,13 +62,12 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same as UTF-8.
+/// The same as UTF-8, without a byte order mark.
 ///
 /// # Errors
 /// As of [`read`], and if it is not UTF-8.
 pub(crate) fn read_text(path: &Path) -> io::Result<String> {
-    let not_utf8 = |_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8");
-    String::from_utf8(read(path)?).map_err(not_utf8)
+    text::of_file(&read(path)?)
 }
 
 /// What of a source is read, which may not be more than so many bytes.
@@ -149,7 +150,7 @@ mod tests {
             ("socket", "it is a socket, and only regular files are read"),
             ("device", "it is a device, and only regular files are read"),
             ("directory", "it is a directory, and only regular files are read"),
-            ("bytes", "stream did not contain valid UTF-8"),
+            ("bytes", "not UTF-8 at line 1 column 1"),
             ("missing", "No such file or directory (os error 2)"),
         ] {
             assert_eq!(read_text(&path(name)).unwrap_err().to_string(), expected, "{name}");

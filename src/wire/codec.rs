@@ -10,13 +10,12 @@ use tonic::{
 };
 use tonic_prost::ProstEncoder;
 
-use serde::de::DeserializeOwned;
-
 use super::{
     codes::Problem,
     counts::{self, Counted},
     json,
-    requests::RequestLimits,
+    requests::{Decoded, RequestLimits},
+    schema::Described,
 };
 use crate::{
     app::Refusal,
@@ -29,13 +28,16 @@ use crate::{
 ///
 /// # Errors
 /// [`Problem::Malformed`], [`Problem::Invalid`].
-pub async fn read_protobuf<M>(received: Received, limits: &RequestLimits) -> Result<(M, Received), Problem>
+pub async fn read_protobuf<M>(
+    received: Received,
+    limits: &RequestLimits,
+) -> Result<(Decoded<M>, Received), Problem>
 where
     M: Counted + Message + Default + 'static,
 {
     read(received, *limits, |bytes, limits| {
         counts::check_protobuf::<M>(bytes, limits)?;
-        M::decode(bytes).map_err(|error| Problem::Malformed(error.to_string()))
+        M::decode(bytes).map(Decoded::from).map_err(|error| Problem::Malformed(error.to_string()))
     })
     .await
 }
@@ -44,13 +46,16 @@ where
 ///
 /// # Errors
 /// [`Problem::Malformed`], [`Problem::Invalid`].
-pub async fn read_json<M>(received: Received, limits: &RequestLimits) -> Result<(M, Received), Problem>
+pub async fn read_json<M>(
+    received: Received,
+    limits: &RequestLimits,
+) -> Result<(Decoded<M>, Received), Problem>
 where
-    M: Counted + DeserializeOwned + Send + 'static,
+    M: Counted + Described + 'static,
 {
     read(received, *limits, |bytes, limits| {
         counts::check_json::<M>(bytes, limits)?;
-        json::read(bytes)
+        json::decode(bytes)
     })
     .await
 }

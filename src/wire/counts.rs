@@ -233,7 +233,7 @@ impl<'l> Tally<'l> {
         let most = most.of(self.limits);
         if count > most && self.told < MAX_TOLD {
             self.told += 1;
-            self.violations.add(&path.to_string(), &too_many(count, most));
+            self.violations.add(path, &too_many(count, most));
         }
     }
 

@@ -5,10 +5,7 @@
 
 use super::{
     proto::v3,
-    requests::{
-        MAX_ANSWERS_PER_ITEM, MAX_ORDER_IDS, MAX_RESPONSES_PER_ANSWER, MAX_TICKETS_PER_ITEM, RequestLimits,
-        Violations,
-    },
+    requests::{Decoded, MAX_ORDER_IDS, MAX_PAYMENT_BYTES, Path, RequestLimits, Violations},
 };
 use crate::{
     app::{Cart, CreateOrder, Lookup, SlotLookup},
@@ -23,20 +20,24 @@ use crate::{
     store::{Fingerprint, Selection},
 };
 
+mod checks;
+
+use checks::{check_customer, check_item, check_payment, check_slot};
+
 /// A request to check a cart.
 ///
 /// # Errors
 /// Every rule of requests that it breaks.
 pub fn check_request(
-    request: v3::CheckOrderFulfillabilityRequest,
+    request: Decoded<v3::CheckOrderFulfillabilityRequest>,
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
 ) -> Result<Cart, Violations> {
-    let v3::CheckOrderFulfillabilityRequest { merchant_id, item, cart_id } = request;
-    let mut violations = Violations::default();
+    let Decoded { message, misfits: mut violations } = request;
+    let v3::CheckOrderFulfillabilityRequest { merchant_id, item, cart_id } = message;
     violations.check_merchant("merchant_id", &merchant_id, is_merchant);
-    violations.check_text("cart_id", &cart_id, limits.max_id_bytes);
-    let items = line_items("item", item, limits, &mut violations);
+    violations.check_given_id(Path::field("cart_id"), &cart_id, limits.max_id_bytes);
+    let items = line_items(Path::field("item"), item, limits, &mut violations);
     violations.into_result()?;
     Ok(Cart { merchant_id, items, cart_id: Some(cart_id).filter(|id| !id.is_empty()) })
 }
@@ -45,10 +46,9 @@ pub fn check_request(
 #[derive(Debug)]
 pub struct RefusedOrder {
     /// Its token and its digest: it may have been answered when the rules or the catalogue were
-    /// others, and then that answer stands.
-    pub token: String,
-    /// See `token`.
-    pub fingerprint: Fingerprint,
+    /// others, and then that answer stands. None where a value could not be read: what is left of the
+    /// request might be another one.
+    pub answered: Option<(String, Fingerprint)>,
     /// The rules.
     pub violations: Violations,
 }
@@ -58,14 +58,14 @@ pub struct RefusedOrder {
 /// # Errors
 /// Every rule of requests that it breaks.
 pub fn create_request(
-    request: v3::CreateOrderRequest,
+    request: Decoded<v3::CreateOrderRequest>,
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
 ) -> Result<Box<CreateOrder>, RefusedOrder> {
-    let fingerprint = super::fingerprint(&request);
-    let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token: token } = request;
-    let mut violations = Violations::default();
-    violations.require_text("idempotency_token", &token, limits.max_id_bytes);
+    let Decoded { message, misfits: mut violations } = request;
+    let (fingerprint, is_whole) = (super::fingerprint(&message), violations.is_empty());
+    let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token: token } = message;
+    violations.require_id(Path::field("idempotency_token"), &token, limits.max_id_bytes);
     if order.is_none() {
         violations.require("order");
     }
@@ -76,7 +76,7 @@ pub fn create_request(
         (Some(order), Ok(())) => Ok(Box::new(CreateOrder { token, fingerprint, order })),
         (_, broken) => {
             let violations = broken.err().unwrap_or_else(|| Violations::one("order", "is required"));
-            Err(RefusedOrder { token, fingerprint, violations })
+            Err(RefusedOrder { answered: is_whole.then_some((token, fingerprint)), violations })
         }
     }
 }
@@ -85,20 +85,32 @@ pub fn create_request(
 ///
 /// # Errors
 /// Every rule of requests that it breaks.
-pub fn list_request(request: v3::ListOrdersRequest, limits: &RequestLimits) -> Result<Selection, Violations> {
+pub fn list_request(
+    request: Decoded<v3::ListOrdersRequest>,
+    limits: &RequestLimits,
+) -> Result<Selection, Violations> {
     use v3::list_orders_request::{Ids, OrderIds};
-    let v3::ListOrdersRequest { ids } = request;
+    let Decoded { message: v3::ListOrdersRequest { ids }, misfits: mut violations } = request;
+    if !violations.is_empty() {
+        // What could not be read may be the very choice that is missing.
+        return Err(violations);
+    }
     match ids {
         Some(Ids::UserId(user_id)) if !user_id.is_empty() => {
-            let mut violations = Violations::default();
-            violations.check_text("user_id", &user_id, limits.max_id_bytes);
+            violations.check_given_id(Path::field("user_id"), &user_id, limits.max_id_bytes);
             violations.into_result().map(|()| Selection::User(user_id))
         }
         Some(Ids::OrderIds(OrderIds { order_id })) if !order_id.is_empty() => {
-            let mut violations = Violations::default();
             violations.check_count("order_ids.order_id", order_id.len(), MAX_ORDER_IDS);
-            violations.into_result()?;
-            Ok(Selection::Ids(order_id.into_iter().map(OrderId).collect()))
+            if !violations.is_empty() {
+                return Err(violations);
+            }
+            let field = Path::field("order_ids");
+            let field = field.key("order_id");
+            for (at, id) in order_id.iter().enumerate() {
+                violations.check_given_id(field.index(at), id, limits.max_id_bytes);
+            }
+            violations.into_result().map(|()| Selection::Ids(order_id.into_iter().map(OrderId).collect()))
         }
         Some(Ids::UserId(_)) => Err(Violations::one("user_id", "must not be empty")),
         Some(Ids::OrderIds(_)) => Err(Violations::one("order_ids.order_id", "must name at least one order")),
@@ -111,16 +123,24 @@ pub fn list_request(request: v3::ListOrdersRequest, limits: &RequestLimits) -> R
 /// # Errors
 /// Every rule of requests that it breaks.
 pub fn lookup_request(
-    request: v3::BatchAvailabilityLookupRequest,
+    request: Decoded<v3::BatchAvailabilityLookupRequest>,
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
 ) -> Result<Lookup, Violations> {
-    let v3::BatchAvailabilityLookupRequest { merchant_id, slot_time } = request;
-    let mut violations = Violations::default();
+    let Decoded { message, misfits: mut violations } = request;
+    let v3::BatchAvailabilityLookupRequest { merchant_id, slot_time } = message;
     violations.check_merchant("merchant_id", &merchant_id, is_merchant);
-    violations.check_count("slot_time", slot_time.len(), limits.max_slots_per_lookup);
-    violations.into_result()?;
-    Ok(Lookup { merchant_id, slots: slot_time.into_iter().map(asked_slot_time).collect() })
+    let most = limits.max_slots_per_lookup;
+    violations.check_count("slot_time", slot_time.len(), most);
+    if slot_time.len() > most {
+        return Err(violations);
+    }
+    let slots: Vec<AskedSlot> = slot_time.into_iter().map(asked_slot_time).collect();
+    let field = Path::field("slot_time");
+    for (at, slot) in slots.iter().enumerate() {
+        check_slot(field.index(at), "resource_ids", slot, limits, &mut violations);
+    }
+    violations.into_result().map(|()| Lookup { merchant_id, slots })
 }
 
 /// A request to look up one slot.
@@ -128,13 +148,17 @@ pub fn lookup_request(
 /// # Errors
 /// Every rule of requests that it breaks.
 pub fn availability_request(
-    request: v3::CheckAvailabilityRequest,
+    request: Decoded<v3::CheckAvailabilityRequest>,
+    limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
 ) -> Result<SlotLookup, Violations> {
-    let v3::CheckAvailabilityRequest { slot } = request;
-    let lookup = slot.map(slot_lookup).ok_or_else(|| Violations::one("slot", "is required"))?;
-    let mut violations = Violations::default();
+    let Decoded { message: v3::CheckAvailabilityRequest { slot }, misfits: mut violations } = request;
+    let Some(lookup) = slot.map(slot_lookup) else {
+        violations.require("slot");
+        return Err(violations);
+    };
     violations.check_merchant("slot.merchant_id", &lookup.merchant_id, is_merchant);
+    check_slot(Path::field("slot"), "resources", &lookup.slot, limits, &mut violations);
     violations.into_result().map(|()| lookup)
 }
 
@@ -191,6 +215,7 @@ fn new_order(
     violations: &mut Violations,
 ) -> Option<NewOrder> {
     let v3::Order { order_id, user_information, payment_information, merchant_id, item } = order;
+    let field = Path::field("order");
     if !order_id.is_empty() {
         violations.add("order.order_id", "must not be set: the booking partner names the order");
     }
@@ -198,11 +223,11 @@ fn new_order(
     if item.is_empty() {
         violations.add("order.item", "needs at least one item");
     }
-    let items = line_items("order.item", item, limits, violations);
+    let items = line_items(field.key("item"), item, limits, violations);
     let customer = known_customer(user_information, limits, violations);
     let challenge = payment_information.as_ref().and_then(challenge);
     let payment = payment_information.map(|payment| {
-        check_payment_enums(&payment, violations);
+        check_payment(field.key("payment_information"), &payment, limits, violations);
         payment_details(payment)
     });
     let charged = payment.as_ref().is_some_and(|it| it.processed_by == Some(PaymentProcessor::Partner));
@@ -220,9 +245,8 @@ fn known_customer(
         return None;
     };
     let customer = customer(user);
-    violations.require_text("order.user_information.user_id", &customer.user_id, limits.max_id_bytes);
-    violations.check_name("order.user_information.given_name", &customer.given_name);
-    violations.check_name("order.user_information.family_name", &customer.family_name);
+    let field = Path::field("order");
+    check_customer(field.key("user_information"), &customer, limits, violations);
     Some(customer)
 }
 
@@ -231,7 +255,7 @@ fn payment_method(
     challenge: Option<PaymentChallenge>,
     violations: &mut Violations,
 ) -> Option<PaymentMethod> {
-    let field = "payment_processing_parameters";
+    let field = Path::field("payment_processing_parameters");
     let Some(processing) = processing else {
         violations.add(field, "is required where the booking partner processes the payment");
         return None;
@@ -250,9 +274,11 @@ fn payment_method(
     } else {
         unparsed_payment_method_token
     };
+    let field = field.key("unparsed_payment_method_token");
     if token.is_empty() {
-        violations.require(&format!("{field}.unparsed_payment_method_token"));
+        violations.require(field);
     }
+    violations.check_bytes(field, &token, MAX_PAYMENT_BYTES);
     Some(PaymentMethod { token, challenge })
 }
 
@@ -263,23 +289,8 @@ fn challenge(payment: &v3::PaymentInformation) -> Option<PaymentChallenge> {
     })
 }
 
-fn check_payment_enums(payment: &v3::PaymentInformation, violations: &mut Violations) {
-    let at = |field: &str| format!("order.payment_information.{field}");
-    violations.check_enum::<v3::PrepaymentStatus>(&at("prepayment_status"), payment.prepayment_status);
-    violations.check_enum::<v3::payment_information::PaymentProcessedBy>(
-        &at("payment_processed_by"),
-        payment.payment_processed_by,
-    );
-    if let Some(deposit) = &payment.deposit {
-        violations.check_enum::<v3::PriceType>(&at("deposit.deposit_type"), deposit.deposit_type);
-    }
-    if let Some(fee) = &payment.no_show_fee {
-        violations.check_enum::<v3::PriceType>(&at("no_show_fee.fee_type"), fee.fee_type);
-    }
-}
-
 fn line_items(
-    field: &str,
+    field: Path<'_>,
     items: Vec<v3::LineItem>,
     limits: &RequestLimits,
     violations: &mut Violations,
@@ -289,31 +300,9 @@ fn line_items(
         return Vec::new();
     }
     for (at, item) in items.iter().enumerate() {
-        if item.status != 0 {
-            violations.add(&format!("{field}[{at}].status"), "must not be set in a request");
-        }
-        check_counts(item, &|| format!("{field}[{at}]"), violations);
+        check_item(field.index(at), item, limits, violations);
     }
     items.into_iter().map(|item| line_item(item).0).collect()
-}
-
-/// Counts what is in an item, which is at that place.
-fn check_counts(item: &v3::LineItem, place: &dyn Fn() -> String, violations: &mut Violations) {
-    if item.tickets.len() > MAX_TICKETS_PER_ITEM {
-        violations.check_count(&format!("{}.tickets", place()), item.tickets.len(), MAX_TICKETS_PER_ITEM);
-    }
-    let answers = item.intake_form_answers.as_ref().map_or(&[][..], |form| &form.answer);
-    let field = || format!("{}.intake_form_answers.answer", place());
-    if answers.len() > MAX_ANSWERS_PER_ITEM {
-        violations.check_count(&field(), answers.len(), MAX_ANSWERS_PER_ITEM);
-    }
-    for (at, answer) in answers.iter().enumerate() {
-        let responses = answer.response.len();
-        if responses > MAX_RESPONSES_PER_ANSWER {
-            let field = format!("{}[{at}].response", field());
-            violations.check_count(&field, responses, MAX_RESPONSES_PER_ANSWER);
-        }
-    }
 }
 
 /// An order as it stands on record.

@@ -1,34 +1,56 @@
 //! Messages as JSON, by the names of their fields, and refusals in the form of `google.rpc.Status`.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
-use super::{codes::Problem, requests::Violations};
+use super::{codes::Problem, requests::Decoded, schema::Described};
+use crate::{files::text, proto_json};
 
-/// The longest text of an error; it may quote the caller's own.
-const MAX_TEXT_CHARS: usize = 200;
+mod reader;
+mod writer;
 
-/// Reads a message. Fields that the contract does not know are ignored; `null` is the same as
-/// absent. Of several values that do not fit their fields the first is reported.
+/// Reads a message. Fields that the contract does not know are ignored; `null` is the same as absent.
+/// Values that do not fit their fields are left out of the message and named beside it.
 ///
 /// # Errors
-/// [`Problem::Malformed`] for what is not JSON, with line and column; [`Problem::Invalid`] for a
-/// value that does not fit its field, with the path of the field.
-pub fn read<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, Problem> {
-    let mut value: Value =
-        serde_json::from_slice(bytes).map_err(|error| Problem::Malformed(error.to_string()))?;
-    drop_nulls(&mut value);
-    serde_path_to_error::deserialize(value).map_err(|error| misfit(&error))
+/// [`Problem::Malformed`] for what is not JSON, with line and column, or not an object.
+pub fn decode<M: Described>(bytes: &[u8]) -> Result<Decoded<M>, Problem> {
+    let text = text::read(bytes).map_err(|why| Problem::Malformed(why.to_string()))?;
+    let read = reader::read(text, M::SCHEMA).map_err(|error| {
+        let (what, line, column) = (proto_json::broken(&error), error.line(), error.column());
+        Problem::Malformed(format!("{what} at line {line} column {column}"))
+    })?;
+    if let Some(found) = read.no_object {
+        return Err(Problem::Malformed(format!("expected an object, found {found}")));
+    }
+    let message = M::decode(&*read.bytes).map_err(|error| Problem::Bug(error.to_string()))?;
+    Ok(Decoded { message, misfits: read.misfits })
 }
 
-/// Writes a message. Fields that have their default value are left out.
+/// Reads a message in which every value fits.
 ///
 /// # Errors
-/// [`Problem::Bug`] if it has an enum number that the contract does not know.
-pub fn write(message: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(message).map_err(|error| Problem::Bug(error.to_string()))
+/// As [`decode`], and [`Problem::Invalid`] with all values that do not fit.
+pub fn read<M: Described>(bytes: &[u8]) -> Result<M, Problem> {
+    let Decoded { message, misfits } = decode(bytes)?;
+    misfits.into_result()?;
+    Ok(message)
+}
+
+/// Writes a message. Fields that have their default value are left out, and numbers of enums that the
+/// contract has no name for stay numbers.
+///
+/// # Errors
+/// [`Problem::Bug`], which no message leads to.
+pub fn write<M: Described + Serialize>(message: &M) -> Result<Vec<u8>, Problem> {
+    if let Ok(json) = serde_json::to_vec(message) {
+        return Ok(json);
+    }
+    let bug = |error: &dyn std::error::Error| Problem::Bug(error.to_string());
+    let value = writer::write(message.encode_to_vec().into(), M::SCHEMA).map_err(|error| bug(&error))?;
+    serde_json::to_vec(&value).map_err(|error| bug(&error))
 }
 
 /// The refusal that belongs to a problem.
@@ -43,32 +65,6 @@ pub fn refusal(problem: &Problem) -> Value {
             "details": details(&problem.details()),
         }
     })
-}
-
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, value| !value.is_null());
-            fields.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(values) => values.iter_mut().for_each(drop_nulls),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-fn cut(text: &str) -> &str {
-    text.char_indices().nth(MAX_TEXT_CHARS).map_or(text, |(end, _)| &text[..end])
-}
-
-fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    let path = error.path().to_string();
-    let text = error.inner().to_string();
-    // What is said of numbers speaks of how they are read.
-    let text = if text.contains("untagged") { "no number of this field's range" } else { cut(&text) };
-    if path == "." {
-        return Problem::Malformed(text.to_owned());
-    }
-    Violations::one(cut(&path), &format!("does not fit: {text}")).into()
 }
 
 fn details(details: &ErrorDetails) -> Vec<Value> {
@@ -117,102 +113,4 @@ fn code_name(code: Code) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::proto::v3::{
-        CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, Price, line_item::WarningReason,
-    };
-
-    fn item(json: &str) -> Result<LineItem, String> {
-        read(json.as_bytes()).map_err(|problem: Problem| problem.message())
-    }
-
-    #[test]
-    fn a_number_of_64_bits_is_text_in_answers_and_either_in_requests() {
-        let price = Price { price_micros: i64::MAX, ..Price::default() };
-        assert_eq!(write(&price).unwrap(), br#"{"price_micros":"9223372036854775807"}"#);
-        for form in ["9223372036854775807", r#""9223372036854775807""#] {
-            assert_eq!(read::<Price>(format!(r#"{{"price_micros": {form}}}"#).as_bytes()).unwrap(), price);
-        }
-    }
-
-    #[test]
-    fn an_enum_is_a_name_in_answers_and_a_name_or_a_number_in_requests() {
-        let warned = LineItem { warning_reason: WarningReason::PriceIncrease.into(), ..LineItem::default() };
-        assert_eq!(write(&warned).unwrap(), br#"{"warning_reason":"PRICE_INCREASE"}"#);
-        for form in [r#""PRICE_INCREASE""#, "1"] {
-            assert_eq!(item(&format!(r#"{{"warning_reason": {form}}}"#)).unwrap(), warned);
-        }
-    }
-
-    #[test]
-    fn what_is_default_is_not_written() {
-        assert_eq!(write(&LineItem::default()).unwrap(), b"{}");
-        let empty = LineItem { price: Some(Price::default()), ..LineItem::default() };
-        assert_eq!(write(&empty).unwrap(), br#"{"price":{}}"#, "a message that is there is");
-    }
-
-    #[test]
-    fn fields_go_by_either_name_and_null_is_no_value() {
-        let expected = LineItem { service_id: "s".into(), start_sec: 7, ..LineItem::default() };
-        for json in [
-            r#"{"service_id": "s", "start_sec": "7"}"#,
-            r#"{"serviceId": "s", "startSec": 7}"#,
-            r#"{"service_id": "s", "start_sec": 7, "tickets": null, "price": null, "duration_sec": null}"#,
-            r#"{"service_id": "s", "start_sec": 7, "status": null, "stranger": [{"x": null}, true]}"#,
-        ] {
-            assert_eq!(item(json), Ok(expected.clone()), "{json}");
-        }
-    }
-
-    #[test]
-    fn a_value_that_does_not_fit_is_named_by_the_path_of_its_field() {
-        for (json, path) in [
-            (r#"{"order": {"item": [{}, {"start_sec": "soon"}]}}"#, "order.item[1].start_sec"),
-            (r#"{"order": {"item": [{"start_sec": 9223372036854775808}]}}"#, "order.item[0].start_sec"),
-            (r#"{"order": {"item": [{"start_sec": 1.5}]}}"#, "order.item[0].start_sec"),
-            (r#"{"order": {"item": [{"status": "SOLD"}]}}"#, "order.item[0].status"),
-            (r#"{"order": {"item": [{"status": 99}]}}"#, "order.item[0].status"),
-            (
-                r#"{"order": {"item": [{"tickets": [{"count": 2147483648}]}]}}"#,
-                "order.item[0].tickets[0].count",
-            ),
-            (r#"{"order": {"item": {}}}"#, "order.item"),
-            (r#"{"order": "museum"}"#, "order"),
-            (r#"{"idempotency_token": 7}"#, "idempotency_token"),
-        ] {
-            let problem = read::<CreateOrderRequest>(json.as_bytes()).unwrap_err();
-            let Problem::Invalid(violations) = &problem else { panic!("{json}: {problem:?}") };
-            let fields: Vec<_> = violations.iter().map(|found| &*found.field).collect();
-            assert_eq!(fields, [path], "{json}");
-            assert!(!problem.message().contains("untagged"), "{json}: {problem:?}");
-        }
-    }
-
-    #[test]
-    fn a_callers_text_is_not_sent_back_at_any_length() {
-        let json = format!(r#"{{"item": "{}"}}"#, "é".repeat(100_000));
-        let problem = read::<CheckOrderFulfillabilityRequest>(json.as_bytes()).unwrap_err();
-        assert!(problem.message().len() < 1000, "{problem:?}");
-    }
-
-    #[test]
-    fn what_is_no_json_is_named_by_line_and_column() {
-        for (json, place) in [
-            ("", "line 1 column 0"),
-            ("{", "line 1 column 1"),
-            ("{\n\"item\": [}", "line 2 column 10"),
-            ("{} {}", "line 1 column 4"),
-            ("{\"cart_id\": \"\u{7}\"}", "line 1 column 14"),
-        ] {
-            let problem = read::<CheckOrderFulfillabilityRequest>(json.as_bytes()).unwrap_err();
-            let Problem::Malformed(text) = &problem else { panic!("{json:?}: {problem:?}") };
-            assert!(text.contains(place), "{json:?}: {text}");
-        }
-        let deep = "[".repeat(100_000);
-        assert!(matches!(
-            read::<CheckOrderFulfillabilityRequest>(format!(r#"{{"stranger": {deep}"#).as_bytes()),
-            Err(Problem::Malformed(_))
-        ));
-    }
-}
+mod tests;

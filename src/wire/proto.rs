@@ -10,6 +10,14 @@ pub use ext::maps::booking::partner::v3;
 /// of the store are not among them.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("booking_service");
 
+/// The schemas of the contract's messages, which belong to their types.
+mod schemas {
+    use super::v3;
+    use crate::wire::schema::{Described, Enum, Field, Kind, Message};
+
+    include!(concat!(env!("OUT_DIR"), "/schema.rs"));
+}
+
 mod ext {
     pub(crate) mod maps {
         pub(crate) mod booking {

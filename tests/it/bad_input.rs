@@ -3,21 +3,26 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use boxoffice::wire::proto::v3::{
-    BatchAvailabilityLookupRequest, CheckAvailabilityRequest, CheckOrderFulfillabilityRequest,
-    CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse, Deposit, ListOrdersRequest,
-    ListOrdersResponse, NoShowFee, Order, OrderFailure, OrderFulfillability, PaymentInformation,
-    PaymentProcessingParameters, PostalAddress, ResourceIds, Slot, SlotTime, TokenizationConfig,
-    create_order_response::Result as Outcome,
-    list_orders_request::{Ids, OrderIds},
-    order_failure::Cause,
-    order_fulfillability::OrderFulfillabilityResult as OrderResult,
-    payment_information::{PaymentId, PaymentProcessedBy},
-    tokenization_config::CardNetworkParameters,
+use boxoffice::wire::{
+    proto::v3::{
+        BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
+        CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
+        CreateOrderRequest, CreateOrderResponse, Deposit, ListOrdersRequest, ListOrdersResponse, NoShowFee,
+        Order, OrderFailure, OrderFulfillability, PaymentInformation, PaymentProcessingParameters,
+        PostalAddress, ResourceIds, Slot, SlotTime, TokenizationConfig,
+        create_order_response::Result as Outcome,
+        list_orders_request::{Ids, OrderIds},
+        order_failure::Cause,
+        order_fulfillability::OrderFulfillabilityResult as OrderResult,
+        payment_information::{PaymentId, PaymentProcessedBy},
+        tokenization_config::CardNetworkParameters,
+    },
+    schema::Described,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use prost::Message;
+use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -29,7 +34,8 @@ use crate::{
     laws,
     mutations::{Mutation, Node, Schema, delimited},
     process::{Ended, Program, Running, in_days, surely},
-    support::{Item, order_request, price},
+    rest_client,
+    support::{Item, agree, order_request, price},
 };
 
 const CHECK: &str = "CheckOrderFulfillability";
@@ -52,6 +58,9 @@ const DAYS: i64 = 200;
 
 /// The day of the call that must always work.
 const DAY_OF_THE_GOOD_CALL: i64 = 300;
+
+/// Longest message that is sent over both transports.
+const MAX_COMPARED_BYTES: usize = 200_000;
 
 /// A real server, and a connection to it.
 struct Door {
@@ -77,6 +86,52 @@ impl Door {
         let answer = surely(after, self.client.call(CHECK, &request.encode_to_vec())).await;
         let checked: CheckOrderFulfillabilityResponse = answer.message();
         assert_eq!(checked.fulfillability.unwrap().result(), OrderResult::CanFulfill, "after {after}");
+    }
+
+    /// Fails unless REST gives the same answer to the same message, if it is one.
+    async fn agrees_over_rest(&self, good: &Good, sent: &[u8], answer: &Answer, what: &str) {
+        // A hold ends a while after the call, which may be another second.
+        let is_hold = |it: CheckOrderFulfillabilityRequest| good.method == CHECK && !it.cart_id.is_empty();
+        if answer.code() == Code::Ok && Message::decode(sent).is_ok_and(is_hold) {
+            return;
+        }
+        match good.method {
+            CHECK => {
+                self.agrees::<CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse>(
+                    good, sent, answer, what,
+                )
+                .await;
+            }
+            CREATE => self.agrees::<CreateOrderRequest, CreateOrderResponse>(good, sent, answer, what).await,
+            LOOK_UP => {
+                self.agrees::<BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse>(
+                    good, sent, answer, what,
+                )
+                .await;
+            }
+            LOOK_AT => {
+                self.agrees::<CheckAvailabilityRequest, CheckAvailabilityResponse>(good, sent, answer, what)
+                    .await;
+            }
+            _ => self.agrees::<ListOrdersRequest, ListOrdersResponse>(good, sent, answer, what).await,
+        }
+    }
+
+    async fn agrees<Q, A>(&self, good: &Good, sent: &[u8], answer: &Answer, what: &str)
+    where
+        Q: Described + Serialize,
+        A: Described + PartialEq,
+    {
+        let Ok(request) = Q::decode(sent) else { return };
+        // What is too large as JSON only is rejected before it has all been sent.
+        if sent.len() > MAX_COMPARED_BYTES {
+            return;
+        }
+        let by_rest = rest_client::call::<A>(self.server.address(), good.method, &request);
+        let by_rest = surely(what, by_rest).await;
+        let by_grpc =
+            if answer.code() == Code::Ok { Ok(answer.message::<A>()) } else { Err(answer.status()) };
+        agree(&by_grpc, &by_rest);
     }
 
     /// Fails if anything went wrong inside.
@@ -361,6 +416,7 @@ async fn every_field_can_be_spoilt_in_every_way() {
             let answer = surely(&what, door.client.call(good.method, &spoilt)).await;
             note_sold(&mut sold, judge(&schema, good, &spoilt, &answer, &what));
             judge_text(&mutation, &answer);
+            door.agrees_over_rest(good, &spoilt, &answer, &what).await;
             door.still_works(&what).await;
             kinds.insert(what);
         }

@@ -15,7 +15,7 @@ use boxoffice::wire::proto::v3::{
     order_fulfillability::OrderFulfillabilityResult,
 };
 use hyper::client::conn::http1;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinSet};
 use tonic::{Code, Status, transport::Channel};
@@ -158,7 +158,7 @@ fn unframed<M>(answer: Result<tonic::Response<M>, Status>) -> Result<M, Status> 
 }
 
 /// Posts a message where even the connection may be lost.
-async fn post<M: DeserializeOwned>(
+async fn post<M: boxoffice::wire::schema::Described>(
     sender: &mut http1::SendRequest<Body>,
     method: &str,
     request: &impl Serialize,

@@ -43,6 +43,7 @@ mod logs;
 mod metrics;
 mod odd_files;
 mod request_ids;
+mod request_rules;
 mod resources;
 mod rest;
 mod scopes;

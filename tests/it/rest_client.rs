@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
+use boxoffice::wire::{json, schema::Described};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -43,11 +44,11 @@ impl Answer {
     }
 
     /// The message, or the refusal in the form that it has over gRPC.
-    pub(crate) fn message<M: DeserializeOwned>(&self) -> Result<M, Status> {
+    pub(crate) fn message<M: Described>(&self) -> Result<M, Status> {
         let json = self.json();
         if self.http == StatusCode::OK {
             is_as_promised(&json);
-            return Ok(serde_json::from_value(json).unwrap());
+            return Ok(json::read(&self.body).unwrap());
         }
         Err(self.refusal())
     }
@@ -185,13 +186,12 @@ pub(crate) async fn read(response: http::Response<hyper::body::Incoming>) -> Res
     Ok(Answer { http: head.status, headers: head.headers, body: body.collect().await?.to_bytes() })
 }
 
-/// Calls a method, if JSON can say what is asked: it has no words for an enum number that the
-/// contract does not know.
-pub(crate) async fn call<M: DeserializeOwned>(
+/// Calls a method.
+pub(crate) async fn call<M: Described>(
     address: SocketAddr,
     method: &str,
-    request: &impl Serialize,
-) -> Option<Result<M, Status>> {
-    let json = serde_json::to_vec(request).ok()?;
-    Some(send(address, post(&format!("/v3/{method}"), json)).await.message())
+    request: &(impl Described + Serialize),
+) -> Result<M, Status> {
+    let json = json::write(request).unwrap();
+    send(address, post(&format!("/v3/{method}"), json)).await.message()
 }

@@ -13,7 +13,7 @@ use boxoffice::{
     },
 };
 use http::Method;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
 use tonic::{Code, Status};
@@ -37,8 +37,8 @@ enum Over {
 /// A message and its answer, as one of them is sent and the other read.
 trait Message: prost::Message + Serialize {}
 impl<M: prost::Message + Serialize> Message for M {}
-trait Reply: prost::Message + std::fmt::Debug + Default + PartialEq + DeserializeOwned {}
-impl<M: prost::Message + std::fmt::Debug + Default + PartialEq + DeserializeOwned> Reply for M {}
+trait Reply: boxoffice::wire::schema::Described + PartialEq {}
+impl<M: boxoffice::wire::schema::Described + PartialEq> Reply for M {}
 
 /// Somebody who calls with a password, which is the name.
 #[derive(Clone, Copy)]

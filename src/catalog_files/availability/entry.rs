@@ -96,6 +96,7 @@ impl ConfirmationMode {
 
 impl Shape for ConfirmationMode {
     const EXPECTED: &'static str = "CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS";
+    const IS_NUMBER: bool = true;
 
     fn from_text(text: &str) -> Option<Self> {
         let known = CONFIRMATION_MODES.into_iter().find(|name| *name == text);

@@ -63,6 +63,7 @@ const UNSPECIFIED: &str = "FIELD_TYPE_UNSPECIFIED";
 impl Shape for FieldType {
     const EXPECTED: &'static str =
         "SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN, BOOLEAN or LOCATION_SEARCH";
+    const IS_NUMBER: bool = true;
 
     fn from_text(text: &str) -> Option<Self> {
         if text.is_empty() || text == UNSPECIFIED {

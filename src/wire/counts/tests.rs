@@ -19,7 +19,9 @@ const LIMITS: RequestLimits =
 const VERY_MANY: usize = 50_000;
 
 /// The fields that are said to have too much, in either form of the message, which agree.
-fn told<M: Counted + Message + serde::Serialize>(message: &M) -> Vec<(String, String)> {
+fn told<M: Counted + crate::wire::schema::Described + serde::Serialize>(
+    message: &M,
+) -> Vec<(String, String)> {
     let by_wire = check_protobuf::<M>(&message.encode_to_vec(), &LIMITS);
     let by_json = check_json::<M>(&json::write(message).unwrap(), &LIMITS);
     assert_eq!(by_wire.clone().map_err(Problem::from), by_json);
