@@ -42,11 +42,11 @@ use visit::visit;
 
 const USUAL_ROUNDS: u64 = 10;
 
-/// Rounds with long addresses, and how long, on top of records of so many mebibytes: the engine puts its
+/// Rounds with long addresses, and how long each of their five fields, on top of records of so many mebibytes: the engine puts its
 /// journal into tables at 8 of them, which is then some rounds away.
 const HEAVY_ROUNDS: u64 = 6;
-const ADDRESS_BYTES: usize = 16 * 1024;
-const RECORDS_MIB: usize = 5;
+const ADDRESS_CHARS: usize = 256;
+const RECORDS_MIB: usize = 7;
 
 /// Visitors at once, and the gRPC connections that they share; over REST each has its own.
 const VISITORS: u64 = 32;
@@ -142,7 +142,7 @@ async fn whatever_was_acknowledged_survives_any_number_of_crashes() {
 #[ignore = "takes a minute"]
 async fn it_also_survives_while_the_engine_puts_its_journal_into_tables() {
     let seeds = seeds(HEAVY_ROUNDS);
-    let mut site = Site::selling(Fair::of(seeds.end - seeds.start).with_addresses(ADDRESS_BYTES));
+    let mut site = Site::selling(Fair::of(seeds.end - seeds.start).with_addresses(ADDRESS_CHARS));
     fill(site.store.path()).await;
     let tables = site.store.path().join("orders/keyspaces/1/tables");
     let has_tables = || std::fs::read_dir(&tables).unwrap().next().is_some();

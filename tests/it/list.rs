@@ -1,8 +1,11 @@
 //! Listing orders: of a user, newest first; by id, in the order asked.
 
-use boxoffice::wire::proto::v3::{
-    ListOrdersRequest, ListOrdersResponse, Order, PostalAddress,
-    list_orders_request::{Ids, OrderIds},
+use boxoffice::wire::{
+    proto::v3::{
+        ListOrdersRequest, ListOrdersResponse, Order,
+        list_orders_request::{Ids, OrderIds},
+    },
+    requests::MAX_ADDRESS_CHARS,
 };
 use prost::Message;
 use tempfile::TempDir;
@@ -10,7 +13,9 @@ use tonic::Code;
 
 use crate::{
     rest_client,
-    support::{Item, Setup, TestServer, config, faulty_fields, order_request, reason},
+    support::{
+        Item, LONG_LETTER, Setup, TestServer, address_of, config, faulty_fields, order_request, reason,
+    },
 };
 
 fn visit() -> Item {
@@ -19,10 +24,15 @@ fn visit() -> Item {
 
 /// Creates an order for a user, with an address of that many bytes.
 async fn create(server: &TestServer, token: &str, user_id: &str, bytes: usize) -> Order {
-    let mut request = order_request(token, "museum", [visit()]);
+    order(server, token, user_id, visit(), &"x".repeat(bytes / 5)).await
+}
+
+/// Creates an order for a user, with this text in each field of the address.
+async fn order(server: &TestServer, token: &str, user_id: &str, item: Item, text: &str) -> Order {
+    let mut request = order_request(token, "museum", [item]);
     let user = request.order.as_mut().unwrap().user_information.as_mut().unwrap();
     user.user_id = user_id.into();
-    user.address = Some(PostalAddress { street_address: "x".repeat(bytes), ..PostalAddress::default() });
+    user.address = Some(address_of(text));
     server.send(request).await.unwrap().order()
 }
 
@@ -163,10 +173,15 @@ async fn what_counts_of_a_list_is_what_is_sent() {
 #[tokio::test]
 async fn a_list_of_several_megabytes_is_answered_whole() {
     let server = TestServer::start().await;
+    let text = LONG_LETTER.repeat(MAX_ADDRESS_CHARS);
     let mut newest_first = Vec::new();
-    for token in 0..8 {
-        newest_first.insert(0, create(&server, &token.to_string(), "ada", 1_000_000).await);
+    for number in 0..500 {
+        let Item(mut item) = visit();
+        // A slot has fewer spots than there are orders.
+        item.start_sec += number % 25 * 86_400;
+        newest_first.insert(0, order(&server, &number.to_string(), "ada", Item(item), &text).await);
     }
     let listed = server.list_user("ada").await.unwrap();
-    assert!(listed == newest_first, "eight orders of a megabyte each");
+    assert!(listed.iter().map(Message::encoded_len).sum::<usize>() > 2_500_000);
+    assert!(listed == newest_first, "five hundred orders with as long an address as there may be");
 }

@@ -22,7 +22,8 @@ use boxoffice::{
         CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
         CreateOrderRequest, CreateOrderResponse, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem,
         LineItemFulfillability, ListOrdersRequest, ListOrdersResponse, Order, OrderFailure,
-        PaymentInformation, PaymentProcessingParameters, Price, Slot, SlotTime, UserInformation,
+        PaymentInformation, PaymentProcessingParameters, PostalAddress, Price, Slot, SlotTime,
+        UserInformation,
         booking_service_client::BookingServiceClient,
         create_order_response,
         line_item::OrderedTickets,
@@ -372,6 +373,15 @@ pub(crate) fn stating_fees(
 ) -> CreateOrderRequest {
     payment_information(&mut request).fees_and_taxes = Some(price(currency, micros));
     request
+}
+
+/// The longest letter there is, in bytes.
+pub(crate) const LONG_LETTER: &str = "\u{1f3ab}";
+
+/// An address with this text in each of its five fields.
+pub(crate) fn address_of(text: &str) -> PostalAddress {
+    let [country, locality, region, postal_code, street_address] = [text; 5].map(str::to_owned);
+    PostalAddress { country, locality, region, postal_code, street_address }
 }
 
 /// The payment information of a request, made if there is none.

@@ -9,7 +9,7 @@ use boxoffice::{
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use crate::support::{Item, order_request, paid_with};
+use crate::support::{Item, LONG_LETTER, address_of, order_request, paid_with};
 
 const MERCHANT: &str = "fair";
 const SERVICE: &str = "show";
@@ -73,7 +73,7 @@ fn line(start_sec: i64, ticket: &str, count: i32) -> LineItem {
 pub(super) struct Fair {
     first_sec: i64,
     rounds: u64,
-    /// Bytes of a visitor's address; without any, visitors have none.
+    /// Characters of each field of a visitor's address; without any, visitors have none.
     weight: usize,
 }
 
@@ -83,7 +83,7 @@ impl Fair {
         Self { first_sec: (SystemClock.now_sec() / HOUR + 48) * HOUR, rounds, weight: 0 }
     }
 
-    /// One whose visitors give addresses of so many bytes.
+    /// One whose visitors give addresses with so many characters in each field.
     pub(super) fn with_addresses(self, weight: usize) -> Self {
         Self { weight, ..self }
     }
@@ -136,8 +136,7 @@ pub(super) struct Visitor {
 impl Visitor {
     pub(super) fn new(fair: &Fair, round: u64, number: u64, seed: u64) -> Self {
         let chance = Rng::with_seed(seed << 8 | number);
-        let address = (fair.weight > 0)
-            .then(|| PostalAddress { street_address: "x".repeat(fair.weight), ..PostalAddress::default() });
+        let address = (fair.weight > 0).then(|| address_of(&LONG_LETTER.repeat(fair.weight)));
         Self { chance, user_id: format!("{round}-{number}"), address, pools: fair.pools(round), asked: 0 }
     }
 
