@@ -87,7 +87,10 @@ async fn messages_that_never_end_make_room_for_each_other_and_whole_ones_pass_by
     }
     // The others are waited for, and not for ever.
     while let Some(late) = surely("an end", endless.next()).await {
-        assert_eq!(late.unwrap().code(), Code::DeadlineExceeded);
+        let late = late.unwrap();
+        // A whole message that came in two pieces has had the place of one of them for a moment.
+        let made_room = (late.code(), &*late.reason()) == (Code::ResourceExhausted, "TOO_MANY_BYTES");
+        assert!(made_room || late.code() == Code::DeadlineExceeded, "{:?}", late.code());
     }
     server.stop().await;
 }
