@@ -10,7 +10,8 @@ use boxoffice::{
             CreateOrderRequest, LineItem, ListOrdersRequest,
         },
         requests::{
-            MAX_ADDRESS_CHARS, MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_TELEPHONE_CHARS, RequestLimits, Violations,
+            MAX_ADDRESS_CHARS, MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_TELEPHONE_CHARS, RequestLimits,
+            Violations,
         },
         schema::Described,
         to_proto,
