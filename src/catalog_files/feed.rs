@@ -66,7 +66,7 @@ impl Folder<'_> {
         let mut read = |name: &'_ String| {
             let (metadata, to_the_end) = self.read_file(name, feed.lists, &mut each);
             whole &= to_the_end;
-            Shard { file: name.clone(), metadata }
+            Shard { file: name.clone(), metadata, to_the_end }
         };
         let shards = names.into_iter().map(&mut read).collect();
         shards::are_whole(shards, self.report) && whole

@@ -60,6 +60,8 @@ impl Shape for ProcessingInstruction {
 pub(super) struct Shard {
     pub(super) file: String,
     pub(super) metadata: Field<Metadata>,
+    /// Whether it was read to its end; else its metadata may be in what was not read.
+    pub(super) to_the_end: bool,
 }
 
 /// A file with what it says of itself.
@@ -86,7 +88,7 @@ pub(super) fn are_whole(shards: Vec<Shard>, report: &Report) -> bool {
 fn label(shard: Shard, alone: bool, report: &Report) -> Option<Labelled> {
     let file = report.file(&shard.file);
     let at = file.key("metadata");
-    if shard.metadata.is_absent() && !alone {
+    if shard.metadata.is_absent() && shard.to_the_end && !alone {
         at.mistake("is missing; files of one feed are told apart by their shard_number");
     }
     let Metadata {

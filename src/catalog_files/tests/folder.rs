@@ -226,6 +226,17 @@ fn files_of_one_feed_need_metadata_and_a_single_file_does_not() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_not_missed_for_its_metadata() {
+    let folder = Folder::sample();
+    std::os::unix::fs::symlink(folder.path("nowhere"), folder.path("services-2.json")).unwrap();
+    folder.write("merchants-2.json", "{");
+    let mistakes = folder.mistakes();
+    assert_eq!(mistakes.len(), 2, "{mistakes:#?}");
+    assert!(mistakes[0].starts_with("merchants-2.json: line 1 column 1: "), "{mistakes:#?}");
+    assert!(mistakes[1].starts_with("services-2.json: cannot be read: "), "{mistakes:#?}");
+}
+
+#[test]
 fn missing_files() {
     let folder = Folder::sample();
     for file in FEEDS {

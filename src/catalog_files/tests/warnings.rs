@@ -1,5 +1,7 @@
 //! What is allowed and perhaps not meant, in entries of a small catalogue.
 
+use std::{collections::BTreeSet, fs, path::Path};
+
 use serde_json::{Value, json};
 
 use super::Folder;
@@ -135,4 +137,41 @@ fn both_rules_of_when_booking_closes() {
     let expected = "both_advance_rules: services.json: service[0].rules: has both `min_advance_booking` and \
                     `min_booking_buffer_before_end_time`; only the latter counts";
     assert_eq!(warnings(&folder(&service, &json!({}))), [expected]);
+}
+
+/// The kinds of warnings that these sources name, by what stands before them.
+fn kinds_in(sources: &str) -> BTreeSet<&str> {
+    const BEFORE: [&str; 6] =
+        [".warning(", "add_of_file(", "warnings.add(", "of_availability(", "member(", "UNREAD_FILE: &str ="];
+    let mut kinds = BTreeSet::new();
+    for rest in BEFORE.iter().flat_map(|before| sources.split(before).skip(1)) {
+        let rest = rest.trim_start();
+        let rest = rest.strip_prefix("warnings,").unwrap_or(rest).trim_start();
+        kinds.extend(rest.strip_prefix('"').and_then(|rest| rest.split('"').next()));
+    }
+    kinds
+}
+
+fn sources(folder: &Path) -> String {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let paths = paths.filter(|path| !path.ends_with("tests") && !path.ends_with("tests.rs"));
+    let text = |path: std::path::PathBuf| {
+        if path.is_dir() { sources(&path) } else { fs::read_to_string(path).unwrap() }
+    };
+    paths.map(text).collect()
+}
+
+#[test]
+fn every_kind_of_warning_is_documented_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = sources(&root.join("src/catalog_files"))
+        + &fs::read_to_string(root.join("src/catalog_files.rs")).unwrap();
+    let kinds = kinds_in(&sources);
+    assert!(["unread_file", "deposit", "far_ahead", "free_line"].iter().all(|kind| kinds.contains(kind)));
+    let docs = fs::read_to_string(root.join("docs/catalog.md")).unwrap();
+    let table = docs.split("| kind of warning |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let first_cells = table.lines().filter_map(|row| row.split('|').nth(1));
+    let documented: BTreeSet<&str> =
+        first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(documented, kinds, "docs/catalog.md, sources");
 }
