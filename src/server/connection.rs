@@ -8,8 +8,9 @@ mod sending;
 use std::{
     convert::Infallible,
     future::{pending, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
+    task::Context,
     time::Duration,
 };
 
@@ -196,39 +197,49 @@ async fn drive<C>(connection: C, open: &OpenConnection, http: &Http, mut phase: 
 where
     C: GracefulConnection<Error: std::error::Error>,
 {
+    let activity = open.activity();
     let mut connection = pin!(connection);
     let mut watch = Watch::new(http.patience.clone());
+    let mut poll_watched = |connection: Pin<&mut C>, context: &mut Context<'_>| {
+        let polled = watch.poll(connection, context);
+        activity.note_sending(watch.is_blocked());
+        polled
+    };
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
     // The connection goes first: one that is told to end before it has read its first request does
     // not read it.
-    let told_to_end = tokio::select! {
+    let (told_to_end, is_evicted) = tokio::select! {
         biased;
-        ended = poll_fn(|context| watch.poll(connection.as_mut(), context)) => return log_end(ended),
-        () = end_of_age.as_mut() => Some(http.grace),
-        () = open.activity().rests_for(http.idle_timeout) => Some(http.grace),
-        () = open.evicted() => Some(grace_of_evicted(open.activity(), http)),
-        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => None,
+        ended = poll_fn(|context| poll_watched(connection.as_mut(), context)) => return log_end(ended),
+        () = end_of_age.as_mut() => (Some(http.grace), false),
+        () = activity.rests_for(http.idle_timeout) => (Some(http.grace), false),
+        () = open.evicted() => (Some(http.grace), true),
+        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => (None, false),
     };
     connection.as_mut().graceful_shutdown();
     let mut grace = pin!(sleep_or_forever(told_to_end));
+    let place_is_needed = async {
+        // It may be idle and too old already, and the other end takes its time to notice.
+        if !is_evicted {
+            open.evicted().await;
+        }
+        last_calls(activity).await;
+    };
     tokio::select! {
-        ended = poll_fn(|context| watch.poll(connection.as_mut(), context)) => log_end(ended),
+        ended = poll_fn(|context| poll_watched(connection.as_mut(), context)) => log_end(ended),
         () = grace.as_mut() => {}
-        // It is idle and too old, and the other end takes its time to notice.
-        () = open.evicted() => {}
+        () = place_is_needed => {}
         _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
     }
 }
 
-/// The time that a connection has to end after it has been told to go in favour of another. A call that has
-/// begun in that very moment is finished; a connection that has never had a call is simply closed.
-fn grace_of_evicted(activity: &Activity, http: &Http) -> Duration {
-    if activity.idle_since().is_none() {
-        http.grace
-    } else if activity.was_used() {
-        LAST_WORD
-    } else {
-        Duration::ZERO
+/// Waits until a connection that has to go in favour of another can go. A connection that has never had a
+/// call is simply closed. One that has had calls may have begun another in that very moment, or may begin
+/// one before the other end knows: these are finished.
+async fn last_calls(activity: &Activity) {
+    if activity.was_used() {
+        sleep(LAST_WORD).await;
+        activity.rests_for(LAST_WORD).await;
     }
 }
 
@@ -280,5 +291,33 @@ fn log_end(ended: Result<Result<(), impl std::error::Error>, Reset>) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a connection broke"),
         Err(Reset) => tracing::debug!("a connection was closed because its reader took nothing"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_to_go_finishes_calls_that_begin_before_it_is_gone() {
+        let activity = Arc::new(Activity::new());
+        advance(Duration::from_secs(60)).await;
+        let begun = Instant::now();
+        last_calls(&activity).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO, "nothing to finish");
+
+        drop(activity.begin());
+        advance(Duration::from_secs(60)).await;
+        let begun = Instant::now();
+        let calls = async {
+            sleep(LAST_WORD / 2).await;
+            let _call = activity.begin();
+            sleep(Duration::from_secs(10)).await;
+        };
+        tokio::join!(last_calls(&activity), calls);
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(10) + LAST_WORD / 2, "{took:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -20,6 +20,8 @@ pub(in crate::server) struct Activity {
     opened: Instant,
     /// Milliseconds from the opening to the end of the call that ended last.
     last_end: AtomicU64,
+    /// Whether bytes of a response wait because the other end takes none at present.
+    is_sending: AtomicBool,
 }
 
 /// A call that goes on.
@@ -28,7 +30,12 @@ pub(in crate::server) struct Call(Arc<Activity>);
 
 impl Activity {
     pub(in crate::server) fn new() -> Self {
-        Self { calls: AtomicUsize::new(0), opened: Instant::now(), last_end: AtomicU64::new(0) }
+        Self {
+            calls: AtomicUsize::new(0),
+            opened: Instant::now(),
+            last_end: AtomicU64::new(0),
+            is_sending: AtomicBool::new(false),
+        }
     }
 
     /// Begins a call, which goes on until what comes back is dropped.
@@ -37,9 +44,14 @@ impl Activity {
         Call(Arc::clone(self))
     }
 
-    /// Since when there has been no call; none while there is one.
+    /// Notes whether bytes of a response wait to be taken, which may be so after the end of its call.
+    pub(super) fn note_sending(&self, is_sending: bool) {
+        self.is_sending.store(is_sending, Ordering::Relaxed);
+    }
+
+    /// Since when there has been no call; none while there is one, or something of a response to send.
     pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
-        let is_idle = self.calls.load(Ordering::Acquire) == 0;
+        let is_idle = self.calls.load(Ordering::Acquire) == 0 && !self.is_sending.load(Ordering::Relaxed);
         is_idle.then(|| self.opened + Duration::from_millis(self.last_end.load(Ordering::Relaxed)))
     }
 
@@ -68,7 +80,8 @@ impl Activity {
 impl Drop for Call {
     fn drop(&mut self) {
         let Self(activity) = self;
-        let end = u64::try_from(activity.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // Never 0, which stands for no call.
+        let end = u64::try_from(activity.opened.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         activity.last_end.fetch_max(end, Ordering::Relaxed);
         activity.calls.fetch_sub(1, Ordering::Release);
     }
@@ -133,5 +146,16 @@ mod tests {
         let (rested, ()) = tokio::join!(wait(&activity), ends);
         assert_eq!(rested, 11 * LIMIT);
         assert_eq!(wait(&activity).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_not_idle_while_the_end_of_a_response_waits_to_be_taken() {
+        let activity = Arc::new(Activity::new());
+        drop(activity.begin());
+        assert!(activity.was_used(), "however short the call was");
+        activity.note_sending(true);
+        assert_eq!(activity.idle_since(), None);
+        activity.note_sending(false);
+        assert!(activity.idle_since().is_some());
     }
 }

@@ -120,6 +120,11 @@ impl Watch {
         }
     }
 
+    /// Whether the other end takes no bytes at present.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.progress.is_blocked
+    }
+
     fn waits_for_reader(&self) -> bool {
         self.progress.answer == Sending::ForReader || self.progress.is_blocked
     }

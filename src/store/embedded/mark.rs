@@ -62,3 +62,27 @@ impl AcknowledgedMark {
         self.file.write_all_at([changes.to_be_bytes(); 2].as_flattened(), 0)
     }
 }
+
+impl Drop for AcknowledgedMark {
+    fn drop(&mut self) {
+        // Closing the file would not do: a child process that has begun and has not yet run its program
+        // shares the open file, and the lock would last until then.
+        let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_mark_even_where_another_process_shares_the_file() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("mark");
+        let mark = AcknowledgedMark::open(&path).unwrap();
+        assert!(matches!(AcknowledgedMark::open(&path), Err(StoreError::InUse)));
+        let _shared_as_by_a_child = mark.file.try_clone().unwrap();
+        drop(mark);
+        AcknowledgedMark::open(&path).unwrap();
+    }
+}

@@ -5,8 +5,6 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    thread,
-    time::Duration,
 };
 
 use fjall::{Database, Keyspace, PersistMode};
@@ -23,10 +21,6 @@ const FORMAT: &[u8] = b"boxoffice 2";
 /// What the engine's `version` file begins with, and the version of the engine's files that can be read.
 const ENGINE: &[u8] = b"FJL";
 const ENGINE_VERSION: u8 = 3;
-
-/// How often, and after which pauses, it is tried whether a store is still in use.
-const LOCK_TRIES: u32 = 10;
-const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 const NOT_DAMAGED: &str = "It is not damaged: start the version of this program that wrote it";
 
@@ -117,15 +111,13 @@ pub(super) fn refuse_if_in_use(home: &Path) -> Result<(), StoreError> {
         }
         lock => lock.map_err(in_path)?,
     };
-    for _ in 0..LOCK_TRIES {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            // The engine's threads may still be ending in a process that has closed its store.
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(in_path(error)),
-        }
+    match lock.try_lock() {
+        // Not left to the closing of the file: a child process that has not yet run its program shares it,
+        // and the engine would find its own file locked.
+        Ok(()) => lock.unlock().map_err(in_path),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(TryLockError::Error(error)) => Err(in_path(error)),
     }
-    Err(StoreError::InUse)
 }
 
 /// A new store gets its secret and its format written first of all.

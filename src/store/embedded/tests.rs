@@ -89,6 +89,25 @@ fn prices(micros: i64) -> Change {
     Change::Prices(PriceBook { entries: vec![entry] })
 }
 
+/// A process that begins shares what is open until it runs its program.
+#[test]
+fn a_store_that_was_closed_opens_again_while_processes_begin() {
+    let (dir, is_over) = (scratch(), std::sync::atomic::AtomicBool::new(false));
+    let is_over = &is_over;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = std::process::Command::new("true").status();
+                }
+            });
+        }
+        let tries: Vec<_> = (0..60).map(|_| EmbeddedStore::open(dir.path(), 64).map(drop)).collect();
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(tries.iter().all(Result::is_ok), "{tries:?}");
+    });
+}
+
 async fn order(store: &dyn Store, token: &str, user_id: &str) {
     store.commit(Change::Order(Arc::new(placed(store, token, user_id)))).await.unwrap();
 }
