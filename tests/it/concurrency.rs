@@ -15,6 +15,7 @@ use prost::Message;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     byte_client::{Answer, ByteClient},
@@ -330,11 +331,15 @@ async fn with_room_for_one_more(store: Arc<dyn Store>, gateway: Arc<GatewayDoubl
     let mut config = config();
     config.serving.workers = Some(1);
     config.connections.max_connections = 2;
+    config.connections.max_connections_per_address = Some(2);
     Setup { config, store, payments: gateway, ..Setup::default() }.start().await
 }
 
 /// Has a caller leave at a moment, and returns when the server has noticed.
 async fn leave(server: &TestServer, exit: Exit, arrived: impl Future<Output = ()>) {
+    // As long as this call goes on, the first connection is not idle and does not make room for another.
+    let mut first = HealthClient::new(server.channel.clone());
+    let _health = first.watch(HealthCheckRequest::default()).await.unwrap();
     let connection = match exit {
         Exit::CancelTheCall => server.channel.clone(),
         Exit::BreakTheConnection => server.another_connection().await,
@@ -347,7 +352,7 @@ async fn leave(server: &TestServer, exit: Exit, arrived: impl Future<Output = ()
     match exit {
         // What comes after it on the same connection is read after it.
         Exit::CancelTheCall => drop(server.list_user("nobody").await.unwrap()),
-        // There is room for another connection only when that one has ended.
+        // With calls on both, there is room for another connection only when the call on that one has ended.
         Exit::BreakTheConnection => {
             let mut client = BookingServiceClient::new(server.another_connection().await);
             let request =
