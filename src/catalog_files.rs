@@ -128,13 +128,17 @@ fn read(folder: &Folder<'_>, draft: &mut Draft, report: &Report) {
     draft.complete = folder.read(&feed::MERCHANTS, |at, merchant| merchants::add(draft, at, merchant));
     let all_services = folder.read(&feed::SERVICES, |at, service| services::add(draft, at, service));
     draft.complete &= all_services;
-    if let Some(text) = folder.text(RULES_FILE) {
-        rules::read(draft, &text, &report.file(RULES_FILE));
-        draft.originals.rules = Some(text.into());
+    let rules = folder.text(RULES_FILE);
+    if let Some(text) = &rules {
+        rules::read(draft, text, &report.file(RULES_FILE));
     }
     folder.read(&feed::AVAILABILITY, |at, entry| availability::add(draft, at, entry));
     std::mem::take(&mut draft.origins).settle(&mut draft.openings, report);
     draft.openings.shrink_to_fit();
+    if let Some(text) = rules {
+        rules::check_tags_together(draft, &text, &report.file(RULES_FILE));
+        draft.originals.rules = Some(text.into());
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,54 @@
 //! Availability tags: only those that rules speak of matter.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::domain::catalog::{ServiceIx, TagIx};
+use crate::domain::{
+    catalog::{Catalog, ServiceIx, SlotLimits, TagIx},
+    order::EpochSeconds,
+    slot::{Opening, SlotKey},
+};
 
 use super::mistakes::{Mistake, Place};
+
+/// As many starts of entries with tags are looked at to find slots with several of them; the limits of
+/// later ones are believed to be sound.
+const MAX_STARTS: usize = 1_000_000;
+
+/// Starts and tags of slots that have different limits. A start stands for all up to the next moment at
+/// which other limits come into force.
+pub(super) type Situations = BTreeSet<(EpochSeconds, Vec<TagIx>)>;
+
+/// The slots that have several of the tags by which the limits of their service differ.
+pub(super) fn together(catalog: &Catalog, openings: &[Opening]) -> BTreeMap<ServiceIx, Situations> {
+    let mut tags_of: HashMap<SlotKey, Vec<TagIx>> = HashMap::new();
+    let limits_of = |service| &catalog.service(service).rules.slot_limits;
+    let differ =
+        |limits: &[SlotLimits]| limits.iter().filter_map(|it| it.tag).collect::<BTreeSet<_>>().len() > 1;
+    let mut services: HashMap<ServiceIx, bool> = HashMap::new();
+    let tagged = openings.iter().filter_map(|opening| Some((opening, &opening.terms.as_ref()?.tags)));
+    let tagged = tagged.filter(|(opening, tags)| {
+        let service = opening.first.service;
+        !tags.is_empty() && *services.entry(service).or_insert_with(|| differ(limits_of(service)))
+    });
+    let slots = tagged.flat_map(|(opening, tags)| {
+        let starts = opening.starts(1, EpochSeconds::MAX);
+        starts.map(move |start_sec| (SlotKey { start_sec, ..opening.first }, tags))
+    });
+    for (slot, tags) in slots.take(MAX_STARTS) {
+        tags_of.entry(slot).or_default().extend(tags);
+    }
+    let mut found: BTreeMap<ServiceIx, Situations> = BTreeMap::new();
+    for (slot, mut tags) in tags_of {
+        tags.sort_unstable();
+        tags.dedup();
+        if tags.len() > 1 {
+            let moments = limits_of(slot.service).iter().flat_map(|it| [it.from_sec, it.until_sec]).flatten();
+            let since = moments.filter(|moment| *moment <= slot.start_sec).max().unwrap_or(EpochSeconds::MIN);
+            found.entry(slot.service).or_default().insert((since, tags));
+        }
+    }
+    found
+}
 
 /// The tags that rules speak of, by service.
 #[derive(Debug, Default)]

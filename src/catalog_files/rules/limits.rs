@@ -1,7 +1,7 @@
 //! Fewest and most tickets.
 
 use crate::{
-    catalog_files::mistakes::Place,
+    catalog_files::{mistakes::Place, tags::Situations},
     domain::catalog::{CountBounds, RuleScope, SlotLimits, TagIx, TicketIx, TicketLimits},
 };
 
@@ -47,15 +47,37 @@ pub(super) fn read(
     names: TicketNames<'_>,
     tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
 ) -> (TicketLimits, Vec<SlotLimits>) {
-    let general = service.get("limits").and_then(|entry| entry.table(KEYS));
-    let general = general.map(|table| read_bounds(&table, names, &SlotLimits::default()));
-    let slots = service.tables("slot_limits", SLOT_KEYS);
-    let slots: Vec<Stated<'_>> = slots.iter().map(|table| read_for_slots(table, names, tag)).collect();
+    let (general, slots) = stated(service, names, tag);
     if let Some(service) = names.service {
         contradictions::report(service, general.as_ref(), &slots);
     }
     let general = general.map(|stated| stated.limits.limits).unwrap_or_default();
     (general, slots.into_iter().map(|stated| stated.limits).collect())
+}
+
+/// Reports limits that nobody can keep in slots of these starts and tags, where nothing else is wrong with
+/// the limits.
+pub(super) fn check_for(
+    service: &Table<'_>,
+    names: TicketNames<'_>,
+    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
+    situations: &Situations,
+) {
+    let (general, slots) = stated(service, names, tag);
+    if let Some(service) = names.service {
+        contradictions::report_for(service, general.as_ref(), &slots, situations);
+    }
+}
+
+fn stated<'t>(
+    service: &Table<'t>,
+    names: TicketNames<'_>,
+    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
+) -> (Option<Stated<'t>>, Vec<Stated<'t>>) {
+    let general = service.get("limits").and_then(|entry| entry.table(KEYS));
+    let general = general.map(|table| read_bounds(&table, names, &SlotLimits::default()));
+    let slots = service.tables("slot_limits", SLOT_KEYS);
+    (general, slots.iter().map(|table| read_for_slots(table, names, tag)).collect())
 }
 
 fn read_for_slots<'t>(

@@ -1,11 +1,12 @@
 //! Rules of a service: which tickets go together and how many of them, deals, fees of its own.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     catalog_files::{
         draft::{Draft, stand_in_currency},
         mistakes::Place,
+        tags::Situations,
     },
     domain::{
         catalog::{
@@ -47,6 +48,18 @@ pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
                 .mistake("this service has another [[service]] table already; write all its rules in one");
         }
         read_one(draft, service, &table);
+    }
+}
+
+/// Reports limits of all `[[service]]` tables that nobody can keep in these slots of their services.
+pub(super) fn check_for(draft: &mut Draft, top: &Table<'_>, slots: &BTreeMap<ServiceIx, Situations>) {
+    for table in top.tables("service", KEYS) {
+        let Some(ix) = named(draft, &table) else { continue };
+        let Some(situations) = slots.get(&ix) else { continue };
+        let Draft { catalog, tags, .. } = draft;
+        let names = TicketNames { service: Some(catalog.service(ix)) };
+        let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix, name, at);
+        limits::check_for(&table, names, &mut tag, situations);
     }
 }
 

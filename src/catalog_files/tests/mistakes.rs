@@ -569,6 +569,58 @@ fn limits_that_meet_in_a_slot_must_not_contradict() {
 }
 
 #[test]
+fn limits_of_several_tags_must_not_contradict_where_a_slot_has_them_all() {
+    let late = "min = 2\nticket.adult.max = 4";
+    let limits =
+        |tag: &str, more: &str| format!("\n[[service.slot_limits]]\navailability_tag = '{tag}'\n{more}");
+    let entry = |tag: &str, start_sec: i64, ticket: &str| {
+        json!({
+            "merchant_id": "museum", "service_id": "museum-entry", "start_sec": start_sec, "duration_sec": 60,
+            "spots_open": 9, "availability_tag": tag, "ticket_type_id": [ticket],
+        })
+    };
+    let start_sec = 2_000_000_000_i64;
+    let series = |mut entry: serde_json::Value, until_sec: i64| {
+        entry["recurrence"] = json!({ "repeat_every_sec": 3600, "repeat_until_sec": until_sec });
+        entry
+    };
+    let two = limits("a", "min = 5") + &limits("b", "max = 3");
+    let three = limits("a", "min = 5")
+        + &limits("b", "ticket.adult.max = 2\nticket.child.max = 1")
+        + &limits("c", "ticket.senior.max = 1");
+    let timed = limits("a", &format!("min = 5\nuntil_sec = {start_sec}")) + &limits("b", "max = 3");
+    let [a, b, c] =
+        [("a", "adult"), ("b", "child"), ("c", "senior")].map(|(tag, ticket)| entry(tag, start_sec, ticket));
+    let b_later = entry("b", start_sec + 3600, "child");
+    for (rules, entries, contradicts) in [
+        (&two, vec![a.clone(), b.clone()], true),
+        (&two, vec![a.clone(), b_later.clone()], false),
+        (&two, vec![a.clone(), c.clone()], false),
+        (&two, vec![series(a.clone(), start_sec + 3600), b_later.clone()], true),
+        (&two, vec![series(a.clone(), start_sec + 3599), b_later], false),
+        (&three, vec![a.clone(), b.clone()], false),
+        (&three, vec![a.clone(), b.clone(), c], true),
+        (&timed, vec![a, b], false),
+    ] {
+        let folder = Folder::sample();
+        folder.replace("rules.toml", late, &format!("{late}{rules}"));
+        folder.write(
+            "availability.json",
+            json!({ "service_availability": [{ "availability": entries }] }).to_string(),
+        );
+        let found = if contradicts { folder.mistakes() } else { Vec::new() };
+        assert_eq!(found.len(), usize::from(contradicts), "{rules} {entries:?}: {found:?}");
+        assert!(
+            found.iter().all(|text| text.starts_with("rules.toml: line ") && text.contains("contradicts")),
+            "{found:?}"
+        );
+        if !contradicts {
+            folder.loaded();
+        }
+    }
+}
+
+#[test]
 fn rules_on_company() {
     let adults = r#"adults = ["adult", "senior"]"#;
     let require = "[[service.require_ticket]]";

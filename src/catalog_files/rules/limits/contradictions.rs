@@ -1,14 +1,18 @@
 //! Limits that nobody can keep.
 //!
 //! Which bounds are in force depends on the start and the tags of a slot. They are looked at for slots
-//! without tags and with each single one, at every moment at which others come into force.
+//! without tags and with each single one, at every moment at which others come into force; and, once the
+//! availability is known, for the slots that have several tags.
 
 use std::{collections::BTreeSet, fmt};
 
 use super::{Bound, Side, Stated};
-use crate::domain::{
-    catalog::{RuleScope, Service, TagIx, TicketIx},
-    order::EpochSeconds,
+use crate::{
+    catalog_files::tags::Situations,
+    domain::{
+        catalog::{RuleScope, Service, TagIx, TicketIx},
+        order::EpochSeconds,
+    },
 };
 
 /// As many sets of ticket types are tried to find one that can be bought; where that is not enough,
@@ -18,11 +22,21 @@ const MAX_TRIES: usize = 10_000;
 /// As many bounds are named in one report.
 const MAX_NAMED: usize = 5;
 
-/// Reports every contradiction once, at one of its bounds.
+/// Reports the contradictions for slots without tags and with each single one.
 pub(super) fn report(service: &Service, general: Option<&Stated<'_>>, slots: &[Stated<'_>]) {
+    report_for(service, general, slots, &situations(slots));
+}
+
+/// Reports every contradiction for slots of these starts and tags once, at one of its bounds.
+pub(super) fn report_for(
+    service: &Service,
+    general: Option<&Stated<'_>>,
+    slots: &[Stated<'_>],
+    situations: &Situations,
+) {
     let mut told = BTreeSet::new();
-    for (start_sec, tags) in situations(slots) {
-        let in_force = InForce { service, bounds: bounds_in_force(general, slots, start_sec, &tags) };
+    for (start_sec, tags) in situations {
+        let in_force = InForce { service, bounds: bounds_in_force(general, slots, *start_sec, tags) };
         for (bound, text) in in_force.contradictions() {
             if told.insert((bound.at.to_string(), text.clone())) {
                 bound.at.mistake(text);
@@ -32,9 +46,9 @@ pub(super) fn report(service: &Service, general: Option<&Stated<'_>>, slots: &[S
 }
 
 /// Starts and tags of slots of which no two have the same limits for certain.
-fn situations(slots: &[Stated<'_>]) -> BTreeSet<(EpochSeconds, Vec<TagIx>)> {
+fn situations(slots: &[Stated<'_>]) -> Situations {
     let tags: BTreeSet<Option<TagIx>> = slots.iter().map(|slot| slot.limits.tag).chain([None]).collect();
-    let mut situations = BTreeSet::new();
+    let mut situations = Situations::new();
     for tag in tags {
         let of_tag = slots
             .iter()
