@@ -152,6 +152,13 @@ impl Survey {
     /// Warns of services that sell nothing, or not all that they seem to.
     pub fn warn(&self, catalog: &Catalog, now: EpochSeconds, warnings: &mut Warnings) {
         warn_of_merchants(catalog, warnings);
+        if self.services.is_empty() {
+            return warnings.add_of_file(
+                "no_services",
+                SERVICES,
+                "has no service, so that nothing can be sold",
+            );
+        }
         if let Some(ends_sec) = self.ends_sec.filter(|ends_sec| *ends_sec <= now) {
             let text = format!("all of it is over since {}, so that nothing can be sold", utc(ends_sec));
             warnings.add_of_file("availability_past", AVAILABILITY, text);
@@ -161,7 +168,7 @@ impl Survey {
             let service = catalog.service(survey.service);
             let name =
                 format!("service {:?} of merchant {:?}", service.id, catalog.merchant(service.merchant).id);
-            survey.warn(service, &name, now, warnings);
+            survey.warn(service, &name, now, !self.has_more_slots, warnings);
         }
         self.warn_of_required(catalog, warnings);
     }
@@ -186,7 +193,14 @@ impl Survey {
 }
 
 impl ServiceSurvey {
-    fn warn(&self, service: &Service, name: &str, now: EpochSeconds, warnings: &mut Warnings) {
+    fn warn(
+        &self,
+        service: &Service,
+        name: &str,
+        now: EpochSeconds,
+        all_counted: bool,
+        warnings: &mut Warnings,
+    ) {
         let of_availability =
             |warnings: &mut Warnings, kind, text: String| warnings.add_of_file(kind, AVAILABILITY, text);
         if self.entries == 0 {
@@ -199,6 +213,10 @@ impl ServiceSurvey {
         if self.slots == 0 && self.ends_sec <= now {
             let text = format!("all slots of {name} are over since {}", utc(self.ends_sec));
             return of_availability(warnings, "availability_past", text);
+        }
+        // Of a catalogue with more slots than are counted, this service's may be among the others.
+        if self.slots == 0 && !all_counted {
+            return;
         }
         if self.slots == 0 {
             let text = format!("{name} has no slot that opens within the `availability_horizon`");
