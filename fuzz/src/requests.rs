@@ -17,7 +17,6 @@ use boxoffice::{
         to_proto,
     },
 };
-use prost::Message;
 use serde::Serialize;
 
 use crate::contract;

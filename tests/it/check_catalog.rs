@@ -197,7 +197,7 @@ async fn each_habit_of_a_catalogue_that_a_shop_would_want_to_be_told_is_told() {
                 .to_owned(),
             &["service_without_availability", "unsellable_service"],
         ),
-        (vec![], vec![], String::new(), &["merchant_without_services"]),
+        (vec![], vec![], String::new(), &["merchant_without_services", "no_services"]),
     ] {
         let harbour = Harbour::new();
         harbour.write("services.json", &json!({"service": services}));
