@@ -46,6 +46,8 @@ pub(super) struct Sweeps {
     forgotten_until: EpochSeconds,
     /// When the last one was, by the clock of that moment.
     last_sec: EpochSeconds,
+    /// Whether an order was on record at the start.
+    began_with_orders: bool,
 }
 
 impl Sweeps {
@@ -57,7 +59,11 @@ impl Sweeps {
         newest_order_sec: Option<EpochSeconds>,
     ) -> Self {
         let begin = || now.min(newest_order_sec.unwrap_or(now)).saturating_sub(KEPT_SEC);
-        Self { forgotten_until: forgotten_until.unwrap_or_else(begin), last_sec: now }
+        Self {
+            forgotten_until: forgotten_until.unwrap_or_else(begin),
+            last_sec: now,
+            began_with_orders: newest_order_sec.is_some(),
+        }
     }
 
     /// Up to when slots are to be forgotten at this moment.
@@ -98,8 +104,11 @@ impl App {
     }
 
     async fn forget_slots(&self, sweeps: &mut Sweeps, now: EpochSeconds) -> usize {
+        // Before the first order there are no sales to forget, and no order says that the clock, maybe of a
+        // new machine, has ever been right: what it closed would stay closed.
+        let has_orders = sweeps.began_with_orders || self.figures.orders_created.get() > 0;
         let until = sweeps.next(now);
-        if until == sweeps.forgotten_until {
+        if !has_orders || until == sweeps.forgotten_until {
             return 0;
         }
         // On disk first: a start that knows the orders no more must not open their slots either.

@@ -220,12 +220,31 @@ async fn what_is_forgotten_is_closed_for_good_and_not_sold_twice() {
     closed(&server, "whatever the clock does afterwards").await;
 }
 
+#[tokio::test]
+async fn before_the_first_order_no_slot_is_closed_for_good_however_long_the_clock_is_ahead() {
+    let pier = Pier::new();
+    pier.clock.advance(30 * DAY);
+    let server = pier.open().await;
+    for _ in 0..40 {
+        pier.clock.advance(DAY);
+        server.server.sweep().await;
+    }
+    pier.clock.set(NOW);
+    server.server.sweep().await;
+    assert_eq!(verdict(&server, "tour", SOON).await, "CAN_FULFILL 5");
+    server.stop().await;
+    let server = pier.open().await;
+    sell_out(&server).await;
+    sells_the_rest_and_no_more(&server, "with the clock put right").await;
+}
+
 /// Nothing else than a sweep forgets, and a sweep does no more than a day's worth of it.
 #[tokio::test]
 async fn what_was_sold_is_forgotten_a_week_after_its_slot() {
     let pier = Pier::new();
     let server = pier.open().await;
     let forgotten = || pier.store.recover().unwrap().slots_forgotten_until;
+    sell_out(&server).await;
     assert_eq!(forgotten(), None);
     pier.clock.advance(6 * HOUR);
     server.server.sweep().await;

@@ -45,7 +45,8 @@ impl House {
         self.holdings.retain(|_, holding| now < holding.until);
         let reached = self.forgotten.reached;
         let next = (now - KEPT).min(reached + DAY).max(reached);
-        if next > reached {
+        // Before the first order there is nothing to forget.
+        if next > reached && self.newest.is_some() {
             self.forgotten = Forgotten { recorded: Some(next), reached: next };
         }
         if !self.keeps(Rule::SalesOutliveTheClock) {
