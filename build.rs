@@ -9,7 +9,9 @@ use std::{
     process::Command,
 };
 
-use protox::prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use protox::prost_reflect::{
+    DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+};
 
 /// The contract with callers; it imports every message that the service reaches.
 const SERVICE: &str = "ext/maps/booking/partner/v3/service.proto";
@@ -37,7 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(["."])
         .build(&[PACKAGE])?;
 
-    fs::write(out_dir()?.join("schema.rs"), schema(&protos.descriptor_pool())?)?;
+    fs::write(
+        out_dir()?.join("schema.rs"),
+        schema(&protos.descriptor_pool())?,
+    )?;
 
     protos.open_file(STORE)?;
     tonic_prost_build::configure()
@@ -47,7 +52,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".")
         // Messages that are moved from hand to hand; an order takes 832 bytes before its texts.
         .boxed(format!("{PACKAGE}.CreateOrderRequest.order"))
-        .boxed(format!("{PACKAGE}.CreateOrderRequest.payment_processing_parameters"))
+        .boxed(format!(
+            "{PACKAGE}.CreateOrderRequest.payment_processing_parameters"
+        ))
         .boxed(format!("{PACKAGE}.CreateOrderResponse.result.order"))
         .compile_fds(protos.file_descriptor_set())?;
     Ok(())
@@ -55,12 +62,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The messages of the contract as statics, for the reader of JSON.
 fn schema(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
-    let is_ours = |name: &str| name.strip_prefix(&PACKAGE[1..]).is_some_and(|rest| rest.starts_with('.'));
+    let is_ours = |name: &str| {
+        name.strip_prefix(&PACKAGE[1..])
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
     let mut schema = String::new();
     for found in pool.all_enums().filter(|found| is_ours(found.full_name())) {
         write_enum(&mut schema, &found)?;
     }
-    for message in pool.all_messages().filter(|message| is_ours(message.full_name())) {
+    for message in pool
+        .all_messages()
+        .filter(|message| is_ours(message.full_name()))
+    {
         if !message.is_map_entry() {
             write_message(&mut schema, &message)?;
         }
@@ -70,17 +83,30 @@ fn schema(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
 
 /// The name of the static of a message or an enum.
 fn static_name(full_name: &str) -> String {
-    full_name.trim_start_matches(&PACKAGE[1..]).trim_start_matches('.').replace('.', "_").to_uppercase()
+    full_name
+        .trim_start_matches(&PACKAGE[1..])
+        .trim_start_matches('.')
+        .replace('.', "_")
+        .to_uppercase()
 }
 
 fn write_enum(schema: &mut String, found: &EnumDescriptor) -> std::fmt::Result {
-    let values: Vec<_> = found.values().map(|value| (value.name().to_owned(), value.number())).collect();
+    let values: Vec<_> = found
+        .values()
+        .map(|value| (value.name().to_owned(), value.number()))
+        .collect();
     let name = static_name(found.full_name());
-    writeln!(schema, "static {name}: Enum = Enum {{ values: &{values:?} }};")
+    writeln!(
+        schema,
+        "static {name}: Enum = Enum {{ values: &{values:?} }};"
+    )
 }
 
 fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(), Box<dyn Error>> {
-    let choices: Vec<_> = message.oneofs().map(|choice| choice.name().to_owned()).collect();
+    let choices: Vec<_> = message
+        .oneofs()
+        .map(|choice| choice.name().to_owned())
+        .collect();
     let (name, short) = (static_name(message.full_name()), message.name());
     writeln!(
         schema,
@@ -90,7 +116,8 @@ fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(),
         let (name, json_name, number) = (field.name(), field.json_name(), field.number());
         let (kind, is_list) = (kind(&field)?, field.is_list());
         let choice = field.containing_oneof();
-        let choice = choice.and_then(|choice| choices.iter().position(|known| known == choice.name()));
+        let choice =
+            choice.and_then(|choice| choices.iter().position(|known| known == choice.name()));
         writeln!(
             schema,
             "Field {{ name: {name:?}, json_name: {json_name:?}, number: {number}, kind: {kind}, \
@@ -99,8 +126,12 @@ fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(),
     }
     writeln!(schema, "] }};")?;
     // Nested messages are no requests, and their types have other names than the messages.
-    if message.parent_message().is_none() && !short.contains("3DS1") && !short.contains("ThreeDS1") {
-        writeln!(schema, "impl Described for v3::{short} {{ const SCHEMA: &'static Message = &{name}; }}")?;
+    if message.parent_message().is_none() && !short.contains("3DS1") && !short.contains("ThreeDS1")
+    {
+        writeln!(
+            schema,
+            "impl Described for v3::{short} {{ const SCHEMA: &'static Message = &{name}; }}"
+        )?;
     }
     Ok(())
 }
@@ -118,9 +149,16 @@ fn kind(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
             if is_text(entry.map_entry_key_field()) && is_text(entry.map_entry_value_field()) {
                 return Ok("Kind::Texts".to_owned());
             }
-            Err(format!("the reader of JSON does not know maps like {}", field.full_name()).into())
+            Err(format!(
+                "the reader of JSON does not know maps like {}",
+                field.full_name()
+            )
+            .into())
         }
-        Kind::Message(message) => Ok(format!("Kind::Message(&{})", static_name(message.full_name()))),
+        Kind::Message(message) => Ok(format!(
+            "Kind::Message(&{})",
+            static_name(message.full_name())
+        )),
         other @ (Kind::Double
         | Kind::Float
         | Kind::Uint32
@@ -131,14 +169,18 @@ fn kind(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
         | Kind::Fixed64
         | Kind::Sfixed32
         | Kind::Sfixed64
-        | Kind::Bytes) => {
-            Err(format!("the reader of JSON does not know {other:?}, as {} is", field.full_name()).into())
-        }
+        | Kind::Bytes) => Err(format!(
+            "the reader of JSON does not know {other:?}, as {} is",
+            field.full_name()
+        )
+        .into()),
     }
 }
 
 fn out_dir() -> Result<PathBuf, Box<dyn Error>> {
-    Ok(variable("OUT_DIR").ok_or("Cargo says where to write")?.into())
+    Ok(variable("OUT_DIR")
+        .ok_or("Cargo says where to write")?
+        .into())
 }
 
 /// Where `cargo package` notes the commit.
@@ -164,11 +206,20 @@ fn stamp() -> String {
     let given = variable("BUILD_COMMIT");
     let (commit, committed) = match given {
         Some(commit) => (Some(commit), None),
-        None => by_git().map_or_else(|| (packaged(), None), |(commit, date)| (Some(commit), Some(date))),
+        None => by_git().map_or_else(
+            || (packaged(), None),
+            |(commit, date)| (Some(commit), Some(date)),
+        ),
     };
-    let date = variable("SOURCE_DATE_EPOCH").and_then(|seconds| date(&seconds)).or(committed);
+    let date = variable("SOURCE_DATE_EPOCH")
+        .and_then(|seconds| date(&seconds))
+        .or(committed);
     let known: Vec<String> = commit.into_iter().chain(date).collect();
-    if known.is_empty() { version.to_owned() } else { format!("{version} ({})", known.join(" ")) }
+    if known.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{version} ({})", known.join(" "))
+    }
 }
 
 /// The commit, marked if files differ from it, and its date.
@@ -182,7 +233,9 @@ fn by_git() -> Option<(String, String)> {
     // too, for the mark.
     for file in ["HEAD", "logs/HEAD"] {
         // What is not there would have this run with every build.
-        if let Some(path) = git(&["rev-parse", "--git-path", file]).filter(|path| Path::new(path).exists()) {
+        if let Some(path) =
+            git(&["rev-parse", "--git-path", file]).filter(|path| Path::new(path).exists())
+        {
             println!("cargo::rerun-if-changed={path}");
         }
     }
@@ -193,11 +246,18 @@ fn by_git() -> Option<(String, String)> {
     let shown = git(&["show", "--no-patch", &format, "--format=%h %cs", "HEAD"])?;
     let (commit, date) = shown.split_once(' ')?;
     let is_changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    Some((format!("{commit}{}", if is_changed { "+changes" } else { "" }), date.to_owned()))
+    Some((
+        format!("{commit}{}", if is_changed { "+changes" } else { "" }),
+        date.to_owned(),
+    ))
 }
 
 fn git(words: &[&str]) -> Option<String> {
-    let output = Command::new("git").arg("--no-optional-locks").args(words).output().ok()?;
+    let output = Command::new("git")
+        .arg("--no-optional-locks")
+        .args(words)
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }
@@ -217,7 +277,9 @@ fn date(seconds: &str) -> Option<String> {
     // Years of 365 or 366 days are few enough to be gone through.
     let mut year = 1970;
     let mut left = days;
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     while year < 10_000 && left >= 365 + u64::from(leap(year)) {
         left -= 365 + u64::from(leap(year));
         year += 1;

@@ -3,8 +3,14 @@
 //! `cargo bench --bench reload` prints the time that each reload took and how long checks took
 //! before and during it.
 
-#![expect(clippy::unwrap_used, reason = "where a measurement cannot go on, it ends")]
-#![expect(clippy::print_stdout, reason = "what was measured goes to standard output")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "where a measurement cannot go on, it ends"
+)]
+#![expect(
+    clippy::print_stdout,
+    reason = "what was measured goes to standard output"
+)]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
 use std::{
@@ -51,9 +57,15 @@ fn main() {
             horizon_sec: (SLOTS_OF_EACH + 1) * HOUR,
         },
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
     let app = runtime.block_on(App::open(parts)).unwrap();
-    report("without a reload", &checks_during(&app, || thread::sleep(Duration::from_secs(2))));
+    report(
+        "without a reload",
+        &checks_during(&app, || thread::sleep(Duration::from_secs(2))),
+    );
     for spots in [9, 10, 11] {
         write(dir.path(), spots);
         let checks = checks_during(&app, || {
@@ -61,7 +73,11 @@ fn main() {
             let begun = Instant::now();
             let load = move |register| catalog_files::load_after(&dir, register);
             let reloaded = runtime.block_on(app.reload(load)).unwrap();
-            println!("{} slots on sale after {:?}", reloaded.slots, begun.elapsed());
+            println!(
+                "{} slots on sale after {:?}",
+                reloaded.slots,
+                begun.elapsed()
+            );
         });
         report("during the reload", &checks);
     }
@@ -82,9 +98,15 @@ fn write(dir: &Path, spots: i64) {
     });
     let (services, entries): (Vec<_>, Vec<_>) = (services.collect(), entries.collect());
     for (file, content) in [
-        ("merchants.json", json!({"merchant": [{"merchant_id": "m"}]})),
+        (
+            "merchants.json",
+            json!({"merchant": [{"merchant_id": "m"}]}),
+        ),
         ("services.json", json!({"service": services})),
-        ("availability.json", json!({"service_availability": [{"availability": entries}]})),
+        (
+            "availability.json",
+            json!({"service_availability": [{"availability": entries}]}),
+        ),
     ] {
         fs::write(dir.join(file), content.to_string()).unwrap();
     }
@@ -105,7 +127,10 @@ fn checks_during(app: &App, act: impl FnOnce()) -> Histogram<u64> {
                 let checked = app.check(&cart, None).unwrap();
                 took.saturating_record(u64::try_from(begun.elapsed().as_nanos()).unwrap());
                 let spots = checked.fulfillability.items[0].spots_open;
-                assert!(spots.is_some_and(|spots| (9..=11).contains(&spots)), "{spots:?}");
+                assert!(
+                    spots.is_some_and(|spots| (9..=11).contains(&spots)),
+                    "{spots:?}"
+                );
             }
             took
         });
@@ -116,21 +141,34 @@ fn checks_during(app: &App, act: impl FnOnce()) -> Histogram<u64> {
 }
 
 fn cart(service: i64, slot: i64) -> Cart {
-    let price =
-        PriceTag { micros: 1_000_000, currency_code: "USD".into(), pricing_option_tag: String::new() };
+    let price = PriceTag {
+        micros: 1_000_000,
+        currency_code: "USD".into(),
+        pricing_option_tag: String::new(),
+    };
     let item = LineItem {
         service_id: format!("s{service}"),
         start_sec: NOW + (slot + 1) * HOUR,
         duration_sec: HOUR,
-        tickets: vec![OrderedTickets { ticket_id: "t".into(), count: 1 }],
+        tickets: vec![OrderedTickets {
+            ticket_id: "t".into(),
+            count: 1,
+        }],
         price: Some(price),
         answers: None,
     };
-    Cart { merchant_id: "m".into(), items: vec![item], cart_id: None }
+    Cart {
+        merchant_id: "m".into(),
+        items: vec![item],
+        cart_id: None,
+    }
 }
 
 fn report(what: &str, took: &Histogram<u64>) {
     let at = |quantile| Duration::from_nanos(took.value_at_quantile(quantile));
     let (median, most, slowest) = (at(0.5), at(0.999), Duration::from_nanos(took.max()));
-    println!("{what}: {} checks, median {median:?}, 99.9 % within {most:?}, slowest {slowest:?}", took.len());
+    println!(
+        "{what}: {} checks, median {median:?}, 99.9 % within {most:?}, slowest {slowest:?}",
+        took.len()
+    );
 }

@@ -59,7 +59,9 @@ pub enum Denied {
     #[error("a user name and a password are needed, as HTTP Basic writes them in `authorization`")]
     NoPassword,
     /// There is one, but not of the kind that is taken.
-    #[error("`authorization` cannot be read: it takes `Basic` and the base64 of `name:password`, once")]
+    #[error(
+        "`authorization` cannot be read: it takes `Basic` and the base64 of `name:password`, once"
+    )]
     NotBasic,
     /// Nobody has this name and this password, whichever of them is wrong.
     #[error("the user name or the password is wrong")]
@@ -136,18 +138,26 @@ impl<C: Clock + Clone> Access<C> {
     ) -> Result<Admitted, Denied> {
         self.check_certificate(transport, peer)?;
         let Some(passwords) = &self.passwords else {
-            return Ok(Admitted { pass: self.limits.admit(peer.caller())?, user: None });
+            return Ok(Admitted {
+                pass: self.limits.admit(peer.caller())?,
+                user: None,
+            });
         };
         let basic = Basic::of(authorization)?;
         let admit = |caller: &Caller, user: &Arc<User>| {
-            Ok(Admitted { pass: self.limits.admit(caller)?, user: Some(Arc::clone(user)) })
+            Ok(Admitted {
+                pass: self.limits.admit(caller)?,
+                user: Some(Arc::clone(user)),
+            })
         };
         if let Some(admitted) = passwords.if_known(basic, admit) {
             return admitted;
         }
         self.limits.count(peer.caller())?;
         passwords.look_at(basic, peer).await?;
-        passwords.if_known(basic, admit).unwrap_or(Err(Denied::WrongPassword))
+        passwords
+            .if_known(basic, admit)
+            .unwrap_or(Err(Denied::WrongPassword))
     }
 
     /// Lets these users in and no others from here on. Without passwords nothing changes.
@@ -160,15 +170,25 @@ impl<C: Clock + Clone> Access<C> {
     /// The user that an `authorization` names, whether or not its password is right. A name that
     /// nobody has is not told: it may be a password.
     #[must_use]
-    pub fn named_user<'h>(&self, authorization: impl Iterator<Item = &'h [u8]>) -> Option<Arc<User>> {
+    pub fn named_user<'h>(
+        &self,
+        authorization: impl Iterator<Item = &'h [u8]>,
+    ) -> Option<Arc<User>> {
         let login = Basic::of(authorization).and_then(Basic::decode).ok()?;
         self.passwords.as_ref()?.user(login.name())
     }
 
     /// Users whose scopes name merchants that do not exist, each with those.
     #[must_use]
-    pub fn scopes_without_merchant(&self, exists: impl Fn(&str) -> bool) -> Vec<(Arc<User>, Vec<String>)> {
-        let users = self.passwords.as_ref().map(Passwords::users).unwrap_or_default();
+    pub fn scopes_without_merchant(
+        &self,
+        exists: impl Fn(&str) -> bool,
+    ) -> Vec<(Arc<User>, Vec<String>)> {
+        let users = self
+            .passwords
+            .as_ref()
+            .map(Passwords::users)
+            .unwrap_or_default();
         let missing = |user: Arc<User>| {
             let missing = user.merchants().filter(|merchant_id| !exists(merchant_id));
             let missing: Vec<_> = missing.map(str::to_owned).collect();
@@ -191,7 +211,9 @@ impl<C: Clock + Clone> Access<C> {
         match peer.certificate() {
             ClientCertificate::None if demanded => Err(Denied::NoCertificate),
             ClientCertificate::Other if demanded => Err(Denied::OtherName),
-            ClientCertificate::None | ClientCertificate::Other | ClientCertificate::Accepted(_) => Ok(()),
+            ClientCertificate::None | ClientCertificate::Other | ClientCertificate::Accepted(_) => {
+                Ok(())
+            }
         }
     }
 }

@@ -71,7 +71,9 @@ pub enum Refusal {
     #[error("idempotency_token was used for another request; the order of that one stands")]
     TokenReused,
     /// Another call with this token is still at work.
-    #[error("an order with this idempotency_token is being created; repeat the request for its answer")]
+    #[error(
+        "an order with this idempotency_token is being created; repeat the request for its answer"
+    )]
     InProgress,
     /// As much is at work as the server takes.
     #[error("as much is at work as this server takes; try again shortly")]
@@ -230,7 +232,11 @@ impl App {
             let missing = key.filter(|_| open.is_none());
             past.push(missing.and_then(|key| sale.openings.nothing_left(key, repeated_until)));
         }
-        let all: Vec<_> = open.iter().zip(&past).map(|(open, past)| open.or(past.as_ref())).collect();
+        let all: Vec<_> = open
+            .iter()
+            .zip(&past)
+            .map(|(open, past)| open.or(past.as_ref()))
+            .collect();
         act(&all)
     }
 
@@ -281,12 +287,16 @@ impl App {
     /// it: once a second, with how often it happened.
     fn refusal(&self, error: &StoreError) -> Refusal {
         let (refusal, logged, what) = match error {
-            StoreError::Unreadable(_) | StoreError::CannotOpen(_) | StoreError::InUse => {
-                (Refusal::Unreadable, &self.read_errors, "the store could not be read")
-            }
-            StoreError::Failed(_) => {
-                (Refusal::StoreFailed, &self.write_errors, "an order could not be recorded")
-            }
+            StoreError::Unreadable(_) | StoreError::CannotOpen(_) | StoreError::InUse => (
+                Refusal::Unreadable,
+                &self.read_errors,
+                "the store could not be read",
+            ),
+            StoreError::Failed(_) => (
+                Refusal::StoreFailed,
+                &self.write_errors,
+                "an order could not be recorded",
+            ),
         };
         if let Some(times) = logged.due(self.now()) {
             tracing::error!(%error, times, "{what}");
@@ -295,7 +305,10 @@ impl App {
     }
 
     async fn commit(&self, change: Change) -> Result<(), StoreError> {
-        self.store.commit(change).instrument(info_span!("commit")).await
+        self.store
+            .commit(change)
+            .instrument(info_span!("commit"))
+            .await
     }
 
     fn now(&self) -> EpochSeconds {
@@ -303,7 +316,10 @@ impl App {
     }
 
     fn viewer(&self, cart: Option<CartKey>) -> Viewer {
-        Viewer { now: self.now(), cart }
+        Viewer {
+            now: self.now(),
+            cart,
+        }
     }
 }
 
@@ -316,7 +332,10 @@ fn cart_key(cart_id: &str, user: Option<&User>) -> CartKey {
         hasher.update(user.name().as_bytes()).update(b"\0");
     }
     let mut key = [0; 16];
-    hasher.update(cart_id.as_bytes()).finalize_xof().fill(&mut key);
+    hasher
+        .update(cart_id.as_bytes())
+        .finalize_xof()
+        .fill(&mut key);
     CartKey(key)
 }
 
@@ -347,8 +366,16 @@ fn indexed(register: &mut Register, claims: &[NamedClaim]) -> Vec<Claim> {
             None => Claimed::Appointment,
             Some(id) => Claimed::Ticket(register.ticket(service, id)?),
         };
-        let slot = SlotKey { service, duration_sec: named.duration_sec, start_sec: named.start_sec };
-        Some(Claim { slot, ticket, count: named.count })
+        let slot = SlotKey {
+            service,
+            duration_sec: named.duration_sec,
+            start_sec: named.start_sec,
+        };
+        Some(Claim {
+            slot,
+            ticket,
+            count: named.count,
+        })
     };
     claims.iter().filter_map(claim).collect()
 }

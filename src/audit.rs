@@ -59,7 +59,9 @@ impl Audit {
         match &self.sink {
             Sink::Off => {}
             Sink::Log => event.lines(None, |record| log(&record)),
-            Sink::File(file) => event.lines(Some(self.clock.now_sec()), |record| file.write(&record)),
+            Sink::File(file) => {
+                event.lines(Some(self.clock.now_sec()), |record| file.write(&record))
+            }
         }
     }
 

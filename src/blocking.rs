@@ -42,8 +42,12 @@ pub const LONG_BYTES: usize = 64 * 1024;
 ///
 /// # Errors
 /// [`BlockingError`].
-pub async fn run<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, BlockingError> {
-    AbortOnDropHandle::new(start(work)?).await.map_err(|_| BlockingError::Panicked)
+pub async fn run<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, BlockingError> {
+    AbortOnDropHandle::new(start(work)?)
+        .await
+        .map_err(|_| BlockingError::Panicked)
 }
 
 /// Begins work on a blocking thread of the present runtime. It goes on if nobody waits for it.
@@ -53,7 +57,10 @@ pub async fn run<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -
 pub fn start<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<JoinHandle<R>, BlockingError> {
-    #[expect(clippy::disallowed_methods, reason = "the one place that has a runtime start such work")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that has a runtime start such work"
+    )]
     let spawn = || spawn_blocking(work);
     catch_unwind(AssertUnwindSafe(spawn)).map_err(|_| BlockingError::NoThread)
 }
@@ -79,7 +86,9 @@ pub(crate) fn start_threads(runtime: &Runtime, threads: usize) -> io::Result<()>
         start(wait).map_err(io::Error::other)?;
     }
     // Each holds one thread, so as many as say so are as many threads.
-    let count = (0..threads).map_while(|_| running.recv_timeout(START_LIMIT).ok()).count();
+    let count = (0..threads)
+        .map_while(|_| running.recv_timeout(START_LIMIT).ok())
+        .count();
     drop(release);
     if count < threads {
         tracing::warn!(
@@ -106,9 +115,15 @@ mod tests {
 
     #[test]
     fn work_is_done_or_lost_and_not_begun_for_nobody() {
-        let runtime = runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let runtime = runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
         assert_eq!(runtime.block_on(run(|| 7)), Ok(7));
-        assert_eq!(runtime.block_on(run(|| panic!("on purpose"))), Err::<(), _>(BlockingError::Panicked));
+        assert_eq!(
+            runtime.block_on(run(|| panic!("on purpose"))),
+            Err::<(), _>(BlockingError::Panicked)
+        );
         let (go, gone) = mpsc::channel();
         let begun = Arc::new(AtomicBool::new(false));
         let begin = Arc::clone(&begun);
@@ -116,7 +131,11 @@ mod tests {
             let first = run(move || gone.recv());
             tokio::pin!(first);
             assert!(first.as_mut().now_or_never().is_none());
-            assert!(run(move || begin.store(true, Ordering::SeqCst)).now_or_never().is_none());
+            assert!(
+                run(move || begin.store(true, Ordering::SeqCst))
+                    .now_or_never()
+                    .is_none()
+            );
             go.send(()).unwrap();
             first.await.unwrap().unwrap();
             run(|| {}).await.unwrap();

@@ -28,7 +28,10 @@ impl Budget {
     /// A budget of so many bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, in_use: AtomicUsize::new(0) }
+        Self {
+            limit,
+            in_use: AtomicUsize::new(0),
+        }
     }
 
     /// Bytes in use at this moment.
@@ -49,8 +52,15 @@ impl Budget {
     /// [`OverBudget`] if there are not as many left.
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Reservation, OverBudget> {
         let more = |in_use: usize| in_use.checked_add(bytes).filter(|sum| *sum <= self.limit);
-        let taken = self.in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.map(|_| Reservation { budget: Arc::clone(self), bytes }).map_err(|_| OverBudget)
+        let taken = self
+            .in_use
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken
+            .map(|_| Reservation {
+                budget: Arc::clone(self),
+                bytes,
+            })
+            .map_err(|_| OverBudget)
     }
 
     /// Takes bytes into use even if that is more than there are, for what has to be kept: others are
@@ -58,7 +68,10 @@ impl Budget {
     #[must_use]
     pub fn take(self: &Arc<Self>, bytes: usize) -> Reservation {
         self.in_use.fetch_add(bytes, Ordering::Relaxed);
-        Reservation { budget: Arc::clone(self), bytes }
+        Reservation {
+            budget: Arc::clone(self),
+            bytes,
+        }
     }
 }
 
@@ -74,7 +87,10 @@ impl Reservation {
     pub fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        Self { budget: Arc::clone(&self.budget), bytes }
+        Self {
+            budget: Arc::clone(&self.budget),
+            bytes,
+        }
     }
 }
 

@@ -25,8 +25,8 @@ use crate::{
         codes::Problem,
         from_proto::{self, RefusedOrder},
         proto::v3::{
-            BatchAvailabilityLookupRequest, CheckAvailabilityRequest, CheckOrderFulfillabilityRequest,
-            CreateOrderRequest, ListOrdersRequest,
+            BatchAvailabilityLookupRequest, CheckAvailabilityRequest,
+            CheckOrderFulfillabilityRequest, CreateOrderRequest, ListOrdersRequest,
         },
         requests::{Decoded, RequestLimits},
         to_proto,
@@ -76,8 +76,15 @@ impl Calls {
     /// Calls to the application, within these limits.
     #[must_use]
     pub fn new(app: Arc<App>, responses: Arc<Responses>, limits: CallLimits) -> Self {
-        let in_flight = Arc::new(Semaphore::new(limits.max_in_flight.min(Semaphore::MAX_PERMITS)));
-        Self { app, in_flight, responses, limits }
+        let in_flight = Arc::new(Semaphore::new(
+            limits.max_in_flight.min(Semaphore::MAX_PERMITS),
+        ));
+        Self {
+            app,
+            in_flight,
+            responses,
+            limits,
+        }
     }
 
     /// Limits of what a request may say.
@@ -112,11 +119,15 @@ impl Calls {
         let work = pin!(async {
             let user = user()?;
             self.check_scope(user.as_deref(), &request.message.merchant_id)?;
-            let cart = from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
+            let cart =
+                from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
             let checked = self.app.check(&cart, user.as_deref())?;
-            self.responses.write(to_proto::check_response(checked), form).await
+            self.responses
+                .write(to_proto::check_response(checked), form)
+                .await
         });
-        self.answer(Method::CheckOrderFulfillability, deadline, work).await
+        self.answer(Method::CheckOrderFulfillability, deadline, work)
+            .await
     }
 
     /// Creates an order.
@@ -131,14 +142,23 @@ impl Calls {
     ) -> Result<Answered, Problem> {
         let work = pin!(async {
             let user = user()?;
-            let merchant_id = request.message.order.as_ref().map_or("", |order| &order.merchant_id);
+            let merchant_id = request
+                .message
+                .order
+                .as_ref()
+                .map_or("", |order| &order.merchant_id);
             self.check_scope(user.as_deref(), merchant_id)?;
-            let created = match from_proto::create_request(request, &self.limits.request, &self.is_merchant())
-            {
+            let created = match from_proto::create_request(
+                request,
+                &self.limits.request,
+                &self.is_merchant(),
+            ) {
                 Ok(command) => self.app.create(command, user, deadline).await?,
                 Err(refused) => Ok(self.answered_before(refused, user.as_deref())?),
             };
-            self.responses.write_receipt(to_proto::create_response(created), form).await
+            self.responses
+                .write_receipt(to_proto::create_response(created), form)
+                .await
         });
         self.answer(Method::CreateOrder, deadline, work).await
     }
@@ -156,7 +176,10 @@ impl Calls {
         let work = pin!(async {
             let user = user()?;
             let selection = from_proto::list_request(request, &self.limits.request)?;
-            self.app.list(selection, user, self.responses.list(form)).await?.finish()
+            self.app
+                .list(selection, user, self.responses.list(form))
+                .await?
+                .finish()
         });
         self.answer(Method::ListOrders, deadline, work).await
     }
@@ -173,11 +196,15 @@ impl Calls {
     ) -> Result<Answered, Problem> {
         let work = pin!(async {
             self.check_scope(user()?.as_deref(), &request.message.merchant_id)?;
-            let lookup = from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
+            let lookup =
+                from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
             let seen = self.app.look_up(lookup).await?;
-            self.responses.write(to_proto::lookup_response(seen), form).await
+            self.responses
+                .write(to_proto::lookup_response(seen), form)
+                .await
         });
-        self.answer(Method::BatchAvailabilityLookup, deadline, work).await
+        self.answer(Method::BatchAvailabilityLookup, deadline, work)
+            .await
     }
 
     /// Says how much of a slot is available.
@@ -191,12 +218,21 @@ impl Calls {
         deadline: Instant,
     ) -> Result<Answered, Problem> {
         let work = pin!(async {
-            let merchant_id = request.message.slot.as_ref().map_or("", |slot| &slot.merchant_id);
+            let merchant_id = request
+                .message
+                .slot
+                .as_ref()
+                .map_or("", |slot| &slot.merchant_id);
             self.check_scope(user()?.as_deref(), merchant_id)?;
-            let lookup =
-                from_proto::availability_request(request, &self.limits.request, &self.is_merchant())?;
+            let lookup = from_proto::availability_request(
+                request,
+                &self.limits.request,
+                &self.is_merchant(),
+            )?;
             let spots_open = self.app.look_at(&lookup)?;
-            self.responses.write(to_proto::availability_response(lookup, spots_open), form).await
+            self.responses
+                .write(to_proto::availability_response(lookup, spots_open), form)
+                .await
         });
         self.answer(Method::CheckAvailability, deadline, work).await
     }
@@ -210,16 +246,31 @@ impl Calls {
             return Ok(());
         }
         let problem = Problem::MerchantOutOfScope(merchant_id.to_owned());
-        if let Some(Origin { transport, address, .. }) = Served::current().as_ref().and_then(Served::origin) {
+        if let Some(Origin {
+            transport, address, ..
+        }) = Served::current().as_ref().and_then(Served::origin)
+        {
             let (reason, transport, address) = (problem.row().reason, Some(*transport), *address);
-            self.app.audit().record(Event::AccessRejected { reason, user: Some(user), address, transport });
+            self.app.audit().record(Event::AccessRejected {
+                reason,
+                user: Some(user),
+                address,
+                transport,
+            });
         }
         Err(problem)
     }
 
     /// The order that a refused request has led to when it was not refused yet.
-    fn answered_before(&self, refused: RefusedOrder, user: Option<&User>) -> Result<Box<Order>, Problem> {
-        let RefusedOrder { answered, violations } = refused;
+    fn answered_before(
+        &self,
+        refused: RefusedOrder,
+        user: Option<&User>,
+    ) -> Result<Box<Order>, Problem> {
+        let RefusedOrder {
+            answered,
+            violations,
+        } = refused;
         let order = match answered {
             Some((token, fingerprint)) => self.app.answered_before(&token, fingerprint, user)?,
             None => None,
@@ -264,7 +315,9 @@ impl Calls {
             }
             Err(_) => None,
         };
-        permit.map(|permit| InFlight { _permit: permit }).ok_or(Problem::Refused(Refusal::Busy))
+        permit
+            .map(|permit| InFlight { _permit: permit })
+            .ok_or(Problem::Refused(Refusal::Busy))
     }
 }
 

@@ -91,8 +91,16 @@ pub fn load(dir: &Path) -> Result<Loaded, Mistakes> {
 /// # Errors
 /// Everything that is wrong with its files.
 pub fn load_after(dir: &Path, register: Register) -> Result<Loaded, Mistakes> {
-    let Examined { outcome, warnings, unread } = examine_after(dir, register);
-    outcome.map(|loaded| Loaded { warnings, unread, ..loaded })
+    let Examined {
+        outcome,
+        warnings,
+        unread,
+    } = examine_after(dir, register);
+    outcome.map(|loaded| Loaded {
+        warnings,
+        unread,
+        ..loaded
+    })
 }
 
 /// Reads a catalogue folder to tell all there is to say of it.
@@ -112,27 +120,57 @@ fn examine_after(dir: &Path, register: Register) -> Examined {
     let unread = folder.map(|folder| folder.unread()).unwrap_or_default();
     let (mistakes, mut warnings) = report.into_parts();
     let loaded = loaded(files, draft, &mut warnings);
-    Examined { outcome: mistakes.map_or(Ok(loaded), Err), warnings, unread }
+    Examined {
+        outcome: mistakes.map_or(Ok(loaded), Err),
+        warnings,
+        unread,
+    }
 }
 
 fn loaded(files: Snapshot, draft: Draft, warnings: &mut Warnings) -> Loaded {
-    let Draft { catalog, openings, mut originals, gathered, tags, .. } = draft;
+    let Draft {
+        catalog,
+        openings,
+        mut originals,
+        gathered,
+        tags,
+        ..
+    } = draft;
     originals.particulars = gathered.into_list();
-    for Mistake { file, at, text, follow_ups: _ } in tags.idle() {
+    for Mistake {
+        file,
+        at,
+        text,
+        follow_ups: _,
+    } in tags.idle()
+    {
         warnings.add("tag_without_availability", &file, text, || at);
     }
-    Loaded { files, catalog, openings, originals, warnings: Warnings::default(), unread: Vec::new() }
+    Loaded {
+        files,
+        catalog,
+        openings,
+        originals,
+        warnings: Warnings::default(),
+        unread: Vec::new(),
+    }
 }
 
 fn read(folder: &Folder<'_>, draft: &mut Draft, report: &Report) {
-    draft.complete = folder.read(&feed::MERCHANTS, |at, merchant| merchants::add(draft, at, merchant));
-    let all_services = folder.read(&feed::SERVICES, |at, service| services::add(draft, at, service));
+    draft.complete = folder.read(&feed::MERCHANTS, |at, merchant| {
+        merchants::add(draft, at, merchant)
+    });
+    let all_services = folder.read(&feed::SERVICES, |at, service| {
+        services::add(draft, at, service)
+    });
     draft.complete &= all_services;
     let rules = folder.text(RULES_FILE);
     if let Some(text) = &rules {
         rules::read(draft, text, &report.file(RULES_FILE));
     }
-    folder.read(&feed::AVAILABILITY, |at, entry| availability::add(draft, at, entry));
+    folder.read(&feed::AVAILABILITY, |at, entry| {
+        availability::add(draft, at, entry)
+    });
     std::mem::take(&mut draft.origins).settle(&mut draft.openings, report);
     draft.openings.shrink_to_fit();
     if let Some(text) = rules {

@@ -50,12 +50,21 @@ pub const FORCED: u8 = 75;
 
 const EXIT_CODES: [(u8, &str); 7] = [
     (SUCCESS, "all is well"),
-    (USAGE, "the command line, a setting or a file that one names is wrong"),
+    (
+        USAGE,
+        "the command line, a setting or a file that one names is wrong",
+    ),
     (CATALOG, "the catalogue is wrong"),
-    (UNAVAILABLE, "the address cannot be bound, or the server asked does not answer as it should"),
+    (
+        UNAVAILABLE,
+        "the address cannot be bound, or the server asked does not answer as it should",
+    ),
     (INTERNAL, "the program is wrong"),
     (IO, "the store cannot be read, or output cannot be written"),
-    (FORCED, "a second signal ended the server by force before it had stopped"),
+    (
+        FORCED,
+        "a second signal ended the server by force before it had stopped",
+    ),
 ];
 
 /// What the words ask for.
@@ -94,7 +103,9 @@ pub fn run(
         Action::Settings => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
         Action::HashPassword => password::run(stdout, stderr),
         Action::Show(text) => write!(stdout, "{text}").map(|()| SUCCESS),
-        Action::Refuse(mistakes) => writeln!(stderr, "{mistakes}\nSee `boxoffice --help`.").map(|()| USAGE),
+        Action::Refuse(mistakes) => {
+            writeln!(stderr, "{mistakes}\nSee `boxoffice --help`.").map(|()| USAGE)
+        }
     };
     ExitCode::from(code.unwrap_or(IO))
 }
@@ -145,7 +156,11 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<OsString> {
-        ["boxoffice"].into_iter().chain(text.split_whitespace()).map(OsString::from).collect()
+        ["boxoffice"]
+            .into_iter()
+            .chain(text.split_whitespace())
+            .map(OsString::from)
+            .collect()
     }
 
     fn action(text: &str) -> Action {
@@ -153,14 +168,20 @@ mod tests {
     }
 
     fn config(text: &str) -> Config {
-        let Action::Serve(config, _) = action(text) else { panic!("{text:?} should serve") };
+        let Action::Serve(config, _) = action(text) else {
+            panic!("{text:?} should serve")
+        };
         *config
     }
 
     fn ran(text: &str) -> (ExitCode, String, String) {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let code = run(words(text), [], &mut stdout, &mut stderr);
-        (code, String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+        (
+            code,
+            String::from_utf8(stdout).unwrap(),
+            String::from_utf8(stderr).unwrap(),
+        )
     }
 
     #[test]
@@ -179,22 +200,43 @@ mod tests {
         for (text, expected) in [
             ("--bogus", "--bogus: unknown"),
             ("--bogus serve", "--bogus: unknown"),
-            ("--max-inflight 3", "--max-inflight: unknown; did you mean --max-in-flight?"),
-            ("--max-inflight=3", "--max-inflight: unknown; did you mean --max-in-flight?"),
+            (
+                "--max-inflight 3",
+                "--max-inflight: unknown; did you mean --max-in-flight?",
+            ),
+            (
+                "--max-inflight=3",
+                "--max-inflight: unknown; did you mean --max-in-flight?",
+            ),
             ("--max x --max-connections 7", "--max: unknown"),
             ("-xyz", "-x: unknown"),
             ("srve", "srve: unknown; did you mean serve?"),
             ("serve again", "again: unknown"),
             ("--listen", "--listen: expected <ADDRESS>, not nothing"),
-            ("--listen=", "--listen: expected an IP address and port, not \"\""),
-            ("--listen --workers 3", "--listen: expected <ADDRESS>, not nothing"),
-            ("--workers 3 --workers 3 --workers 3", "--workers: given more than once"),
-            ("--workers 3 serve --workers 3", "--workers: given more than once"),
+            (
+                "--listen=",
+                "--listen: expected an IP address and port, not \"\"",
+            ),
+            (
+                "--listen --workers 3",
+                "--listen: expected <ADDRESS>, not nothing",
+            ),
+            (
+                "--workers 3 --workers 3 --workers 3",
+                "--workers: given more than once",
+            ),
+            (
+                "--workers 3 serve --workers 3",
+                "--workers: given more than once",
+            ),
             (
                 "--config a --config b",
                 "--config: cannot read \"b\": entity not found\n--config: given more than once",
             ),
-            ("--workers -1", "--workers: expected a number from 0 to 1024, not \"-1\""),
+            (
+                "--workers -1",
+                "--workers: expected a number from 0 to 1024, not \"-1\"",
+            ),
             (
                 "--bogus --store disk --bogus=2 --log --listen here --nobody home",
                 "--bogus: unknown\n\
@@ -204,9 +246,18 @@ mod tests {
                  --nobody: unknown\n\
                  --store: expected `embedded` or `memory`, not \"disk\"",
             ),
-            ("--workers 3 settings --bogus", "--bogus: unknown\n--workers: does not go with this command"),
-            ("check-catalog", "<DIR>: is needed, unless `--from` names a running server"),
-            ("check-catalog here --zone UTC", "--zone: goes with `--show` only"),
+            (
+                "--workers 3 settings --bogus",
+                "--bogus: unknown\n--workers: does not go with this command",
+            ),
+            (
+                "check-catalog",
+                "<DIR>: is needed, unless `--from` names a running server",
+            ),
+            (
+                "check-catalog here --zone UTC",
+                "--zone: goes with `--show` only",
+            ),
             (
                 "check-catalog here --show never --zone nowhere --from there --format yaml",
                 "\
@@ -221,19 +272,34 @@ mod tests {
                 "--data-dir: goes without `--from`: the server has its own",
             ),
             ("check-catalog here there", "there: unknown"),
-            ("check-catalog here --listen x", "--listen: does not go with this command"),
+            (
+                "check-catalog here --listen x",
+                "--listen: does not go with this command",
+            ),
             ("settings serve", "serve: unknown"),
             ("hash-password secret", "secret: unknown"),
-            ("hash-passwords", "hash-passwords: unknown; did you mean hash-password?"),
+            (
+                "hash-passwords",
+                "hash-passwords: unknown; did you mean hash-password?",
+            ),
             ("serve --gzip", "--gzip: does not go with this command"),
-            ("completions", "<SHELL>: one or more required arguments were not provided"),
+            (
+                "completions",
+                "<SHELL>: one or more required arguments were not provided",
+            ),
             (
                 "completions cmd",
                 "<SHELL>: expected `bash` or `elvish` or `fish` or `powershell` or `zsh`, not \"cmd\"",
             ),
             ("man srve", "srve: unknown; did you mean serve?"),
-            ("man --workers 3", "--workers: does not go with this command"),
-            ("check-config --workers many", "--workers: expected a number from 0 to 1024, not \"many\""),
+            (
+                "man --workers 3",
+                "--workers: does not go with this command",
+            ),
+            (
+                "check-config --workers many",
+                "--workers: expected a number from 0 to 1024, not \"many\"",
+            ),
         ] {
             check_refused(text, expected);
         }
@@ -241,7 +307,9 @@ mod tests {
 
     #[track_caller]
     fn check_refused(text: &str, expected: &str) {
-        let Action::Refuse(mistakes) = action(text) else { panic!("{text:?} should be refused") };
+        let Action::Refuse(mistakes) = action(text) else {
+            panic!("{text:?} should be refused")
+        };
         assert_eq!(mistakes.to_string(), expected, "{text:?}");
     }
 
@@ -249,8 +317,14 @@ mod tests {
     fn everything_wrong_with_an_export_is_told_at_once() {
         for (text, expected) in [
             ("feeds", "feeds: one of its commands has to follow"),
-            ("feeds exprt", "exprt: unknown; did you mean export?\nfeeds: one of its commands has to follow"),
-            ("feeds export", "--out: one or more required arguments were not provided"),
+            (
+                "feeds exprt",
+                "exprt: unknown; did you mean export?\nfeeds: one of its commands has to follow",
+            ),
+            (
+                "feeds export",
+                "--out: one or more required arguments were not provided",
+            ),
             ("feeds export --out", "--out: expected <DIR>, not nothing"),
             (
                 "feeds export --out here --from=there --days 29 --workers many",
@@ -299,11 +373,24 @@ mod tests {
     fn the_short_help_fits_a_screen_and_the_long_one_is_in_groups() {
         let (_, short, _) = ran("-h");
         assert!(short.lines().count() < 50, "{short}");
-        assert!(short.contains("--listen <ADDRESS>") && !short.contains("--max-headers"), "{short}");
-        assert!(short.lines().all(|line| line.chars().count() <= 132), "{short}");
+        assert!(
+            short.contains("--listen <ADDRESS>") && !short.contains("--max-headers"),
+            "{short}"
+        );
+        assert!(
+            short.lines().all(|line| line.chars().count() <= 132),
+            "{short}"
+        );
         let (_, long, _) = ran("--help");
-        for group in ["Where and how the server listens:", "How the server stops:", "What is logged:"] {
-            assert!(long.contains(&format!("\n{group}\n")), "{group} is not in {long}");
+        for group in [
+            "Where and how the server listens:",
+            "How the server stops:",
+            "What is logged:",
+        ] {
+            assert!(
+                long.contains(&format!("\n{group}\n")),
+                "{group} is not in {long}"
+            );
         }
     }
 
@@ -318,11 +405,15 @@ mod tests {
         }
         let (_, page, _) = ran("man");
         assert!(
-            page.contains(".TH boxoffice 1") && page.contains("EXIT CODES") || page.contains("Exit codes"),
+            page.contains(".TH boxoffice 1") && page.contains("EXIT CODES")
+                || page.contains("Exit codes"),
             "{page}"
         );
         let (_, page, _) = ran("man feeds export");
-        assert!(page.contains(".TH boxoffice-feeds-export 1") && page.contains("gzip"), "{page}");
+        assert!(
+            page.contains(".TH boxoffice-feeds-export 1") && page.contains("gzip"),
+            "{page}"
+        );
     }
 
     #[test]
@@ -332,8 +423,14 @@ mod tests {
             for arg in config::args() {
                 let flag = format!("--{} <", arg.get_long().unwrap());
                 assert!(help.contains(&flag), "{text} has {flag}");
-                let variable = flag[2..].trim_end_matches(" <").replace('-', "_").to_uppercase();
-                assert!(help.contains(&format!("[BOXOFFICE_{variable}]")), "{text} has {variable}");
+                let variable = flag[2..]
+                    .trim_end_matches(" <")
+                    .replace('-', "_")
+                    .to_uppercase();
+                assert!(
+                    help.contains(&format!("[BOXOFFICE_{variable}]")),
+                    "{text} has {variable}"
+                );
             }
         }
         let (_, help, _) = ran("--help");
@@ -371,8 +468,13 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let odd = OsString::from_vec(vec![b'x', 0xff]);
         let given = words("--data-dir").into_iter().chain([odd]);
-        let Action::Refuse(mistakes) = parse(given, [], |_| Ok(String::new())) else { panic!() };
-        assert_eq!(mistakes.to_string(), "--data-dir: expected UTF-8, not \"x\u{fffd}\"");
+        let Action::Refuse(mistakes) = parse(given, [], |_| Ok(String::new())) else {
+            panic!()
+        };
+        assert_eq!(
+            mistakes.to_string(),
+            "--data-dir: expected UTF-8, not \"x\u{fffd}\""
+        );
     }
 
     proptest! {

@@ -28,7 +28,10 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the machine for the time"
+    )]
     fn now_sec(&self) -> i64 {
         epoch_seconds(SystemTime::now())
     }
@@ -45,7 +48,9 @@ impl ManualClock {
     /// A clock that shows `now_sec`.
     #[must_use]
     pub fn at(now_sec: i64) -> Self {
-        Self { now_sec: AtomicI64::new(now_sec) }
+        Self {
+            now_sec: AtomicI64::new(now_sec),
+        }
     }
 
     /// Shows `now_sec` from here on.
@@ -74,7 +79,10 @@ pub struct OncePerSecond {
 
 impl Default for OncePerSecond {
     fn default() -> Self {
-        Self { last_sec: AtomicI64::new(i64::MIN), unsaid: AtomicU64::new(0) }
+        Self {
+            last_sec: AtomicI64::new(i64::MIN),
+            unsaid: AtomicU64::new(0),
+        }
     }
 }
 

@@ -21,14 +21,17 @@ pub use self::{
     markdown::table,
     mistakes::{Mistake, Mistakes, Place, Problem},
     settings::{
-        Callers, Calls, Config, Connections, LogFormat, Logging, PaymentsChoice, RuntimeChoice, Sales,
-        Security, Serving, Shutdown, Storage, StoreChoice, Tracing,
+        Callers, Calls, Config, Connections, LogFormat, Logging, PaymentsChoice, RuntimeChoice,
+        Sales, Security, Serving, Shutdown, Storage, StoreChoice, Tracing,
     },
 };
 use self::{layers::Layers, settings::SETTINGS};
 
 /// The environment of this process.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()
 }
@@ -63,8 +66,10 @@ impl Config {
         if let Some((place, path)) = flags.file().or_else(|| layers::file(&environment)) {
             match read_file(&path) {
                 Ok(text) => layers.add_file(&path, &text),
-                Err(error) => layers
-                    .wrong(place, Problem::Other(format!("cannot read \"{}\": {error}", path.display()))),
+                Err(error) => layers.wrong(
+                    place,
+                    Problem::Other(format!("cannot read \"{}\": {error}", path.display())),
+                ),
             }
         }
         layers.add_environment(environment);
@@ -79,8 +84,9 @@ impl Config {
     fn check(&self, layers: &mut Layers) {
         let (payment, call) = (self.sales.payment_timeout, self.calls.call_timeout);
         if payment >= call {
-            let text =
-                format!("payment_timeout ({payment:?}) has to be shorter than call_timeout ({call:?})");
+            let text = format!(
+                "payment_timeout ({payment:?}) has to be shorter than call_timeout ({call:?})"
+            );
             layers.contradiction(["payment_timeout", "call_timeout"], text);
         }
         self.calls.check(layers);
@@ -104,7 +110,10 @@ impl Calls {
         ] {
             if one > all {
                 let [name, budget] = settings;
-                layers.contradiction(settings, format!("{name} ({one}) has to fit into {budget} ({all})"));
+                layers.contradiction(
+                    settings,
+                    format!("{name} ({one}) has to fit into {budget} ({all})"),
+                );
             }
         }
     }
@@ -115,9 +124,21 @@ impl Security {
         let (certificate, key) = (self.tls_certificate.is_some(), self.tls_key.is_some());
         let (authority, names) = (self.client_ca.is_some(), self.client_names.is_some());
         for (wrong, settings, text) in [
-            (certificate != key, ["tls_certificate", "tls_key"], "tls_certificate and tls_key go together"),
-            (authority != names, ["client_ca", "client_names"], "client_ca and client_names go together"),
-            (authority && !certificate, ["client_ca", "tls_certificate"], "client_ca needs tls_certificate"),
+            (
+                certificate != key,
+                ["tls_certificate", "tls_key"],
+                "tls_certificate and tls_key go together",
+            ),
+            (
+                authority != names,
+                ["client_ca", "client_names"],
+                "client_ca and client_names go together",
+            ),
+            (
+                authority && !certificate,
+                ["client_ca", "tls_certificate"],
+                "client_ca needs tls_certificate",
+            ),
         ] {
             if wrong {
                 layers.contradiction(settings, text.to_owned());
@@ -141,8 +162,12 @@ mod tests {
 
     fn load(flags: &[&str], environment: &[(&str, &str)], file: &str) -> Result<Config, Mistakes> {
         let command = clap::Command::new("boxoffice").args(args());
-        let matches = command.try_get_matches_from(["boxoffice"].iter().chain(flags)).unwrap();
-        let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let matches = command
+            .try_get_matches_from(["boxoffice"].iter().chain(flags))
+            .unwrap();
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
         Config::from_layers(Flags::of(&matches), environment, |path| {
             assert_eq!(path, Path::new(FILE));
             Ok(file.to_owned())
@@ -173,10 +198,17 @@ mod tests {
             (&[flag], &[config], 4),
             (&[flag], &[from_environment], 4),
             (&[flag], &[], 4),
-            (&["--config", FILE], &[("BOXOFFICE_CONFIG", "/elsewhere")], 2),
+            (
+                &["--config", FILE],
+                &[("BOXOFFICE_CONFIG", "/elsewhere")],
+                2,
+            ),
         ] {
             let config = load(flags, environment, file).unwrap();
-            assert_eq!(config.calls.max_in_flight, expected, "{flags:?} {environment:?}");
+            assert_eq!(
+                config.calls.max_in_flight, expected,
+                "{flags:?} {environment:?}"
+            );
         }
     }
 
@@ -196,7 +228,11 @@ mod tests {
             let variable = format!("BOXOFFICE_{}", name.to_uppercase());
             let by_flag = load(&[&flag], &[], "").unwrap();
             assert_ne!(by_flag, Config::default(), "{name}");
-            assert_eq!(load(&[], &[(&variable, value)], "").unwrap(), by_flag, "{name}");
+            assert_eq!(
+                load(&[], &[(&variable, value)], "").unwrap(),
+                by_flag,
+                "{name}"
+            );
             assert_eq!(
                 load(&["--config", FILE], &[], &format!("{name} = {native}")).unwrap(),
                 by_flag,
@@ -209,42 +245,89 @@ mod tests {
     fn zero_means_none_where_it_says_so() {
         let defaults = Config::default();
         assert_eq!(defaults.serving.workers, None);
-        assert_eq!(defaults.connections.max_connection_age, Some(std::time::Duration::from_secs(1_800)));
+        assert_eq!(
+            defaults.connections.max_connection_age,
+            Some(std::time::Duration::from_secs(1_800))
+        );
         let config = load(&["--workers=2", "--max-connection-age=0s"], &[], "").unwrap();
-        assert_eq!((config.serving.workers, config.connections.max_connection_age), (Some(2), None));
+        assert_eq!(
+            (
+                config.serving.workers,
+                config.connections.max_connection_age
+            ),
+            (Some(2), None)
+        );
     }
 
     #[test]
     fn each_mistake_in_the_file_is_told_with_its_line() {
         for (file, expected) in [
-            ("workers = -1", "1: workers: expected a number from 0 to 1024, not \"-1\""),
-            ("\n\nworkers = 1.5", "3: workers: expected a number from 0 to 1024, not \"1.5\""),
-            ("workers = true", "1: workers: expected a number from 0 to 1024, not \"true\""),
-            ("workers = [1]", "1: workers: expected a number from 0 to 1024, not an array"),
-            ("drain_delay = 2", "1: drain_delay: expected a duration from 0s to 1h, not \"2\""),
-            ("max-in-flight = 3", "1: max-in-flight: unknown; did you mean max_in_flight?"),
+            (
+                "workers = -1",
+                "1: workers: expected a number from 0 to 1024, not \"-1\"",
+            ),
+            (
+                "\n\nworkers = 1.5",
+                "3: workers: expected a number from 0 to 1024, not \"1.5\"",
+            ),
+            (
+                "workers = true",
+                "1: workers: expected a number from 0 to 1024, not \"true\"",
+            ),
+            (
+                "workers = [1]",
+                "1: workers: expected a number from 0 to 1024, not an array",
+            ),
+            (
+                "drain_delay = 2",
+                "1: drain_delay: expected a duration from 0s to 1h, not \"2\"",
+            ),
+            (
+                "max-in-flight = 3",
+                "1: max-in-flight: unknown; did you mean max_in_flight?",
+            ),
             ("# new\nconfig = 'other'", "2: config: unknown"),
             ("[calls]\nmax_in_flight = 3", "1: calls: unknown"),
             ("workers = 1\nworkers = 2", "2: duplicate key"),
-            ("workers = 1\nlisten =\nlog = =", "2: string values must be quoted, expected literal string"),
+            (
+                "workers = 1\nlisten =\nlog = =",
+                "2: string values must be quoted, expected literal string",
+            ),
         ] {
             let told = mistakes(&["--config", FILE], &[], file);
-            assert!(told.starts_with(&format!("{FILE}:{expected}")), "{file:?}: {told}");
+            assert!(
+                told.starts_with(&format!("{FILE}:{expected}")),
+                "{file:?}: {told}"
+            );
         }
     }
 
     #[test]
     fn unknown_variables_are_mistakes_if_they_are_ours() {
         for (variable, expected) in [
-            ("BOXOFFICE_LOGS", "BOXOFFICE_LOGS: unknown; did you mean BOXOFFICE_LOG?"),
+            (
+                "BOXOFFICE_LOGS",
+                "BOXOFFICE_LOGS: unknown; did you mean BOXOFFICE_LOG?",
+            ),
             ("BOXOFFICE_listen", "BOXOFFICE_listen: unknown"),
             ("BOXOFFICE_", "BOXOFFICE_: unknown"),
-            ("BOXOFFICE_LISTEN", "BOXOFFICE_LISTEN: expected an IP address and port, not \"x\""),
+            (
+                "BOXOFFICE_LISTEN",
+                "BOXOFFICE_LISTEN: expected an IP address and port, not \"x\"",
+            ),
         ] {
-            assert!(mistakes(&[], &[(variable, "x")], "").starts_with(expected), "{variable}");
+            assert!(
+                mistakes(&[], &[(variable, "x")], "").starts_with(expected),
+                "{variable}"
+            );
         }
-        for variable in ["BOXOFFICE", "boxoffice_listen", "PATH", "BOXOFFICE_SERVICE_HOST", "BOXOFFICE_PORT"]
-        {
+        for variable in [
+            "BOXOFFICE",
+            "boxoffice_listen",
+            "PATH",
+            "BOXOFFICE_SERVICE_HOST",
+            "BOXOFFICE_PORT",
+        ] {
             assert!(load(&[], &[(variable, "x")], "").is_ok(), "{variable}");
         }
     }
@@ -253,12 +336,21 @@ mod tests {
     fn a_charge_has_to_fit_into_its_call() {
         let text = "payment_timeout (30s) has to be shorter than call_timeout (30s)";
         let environment = [("BOXOFFICE_PAYMENT_TIMEOUT", "30s")];
-        assert_eq!(mistakes(&[], &environment, ""), format!("BOXOFFICE_PAYMENT_TIMEOUT: {text}"));
+        assert_eq!(
+            mistakes(&[], &environment, ""),
+            format!("BOXOFFICE_PAYMENT_TIMEOUT: {text}")
+        );
         let text = "payment_timeout (10s) has to be shorter than call_timeout (5s)";
-        assert_eq!(mistakes(&["--call-timeout=5s"], &[], ""), format!("--call-timeout: {text}"));
+        assert_eq!(
+            mistakes(&["--call-timeout=5s"], &[], ""),
+            format!("--call-timeout: {text}")
+        );
         assert!(load(&["--call-timeout=60s"], &environment, "").is_ok());
         let told = mistakes(&["--call-timeout=5"], &environment, "");
-        assert_eq!(told, "--call-timeout: expected a duration from 1ms to 1h, not \"5\"");
+        assert_eq!(
+            told,
+            "--call-timeout: expected a duration from 1ms to 1h, not \"5\""
+        );
     }
 
     #[test]
@@ -280,8 +372,14 @@ mod tests {
     #[test]
     fn certificates_come_with_what_belongs_to_them() {
         for (flags, expected) in [
-            (&["--tls-key=k"][..], "--tls-key: tls_certificate and tls_key go together"),
-            (&["--tls-certificate=c"], "--tls-certificate: tls_certificate and tls_key go together"),
+            (
+                &["--tls-key=k"][..],
+                "--tls-key: tls_certificate and tls_key go together",
+            ),
+            (
+                &["--tls-certificate=c"],
+                "--tls-certificate: tls_certificate and tls_key go together",
+            ),
             (
                 &["--tls-certificate=c", "--tls-key=k", "--client-ca=a"],
                 "--client-ca: client_ca and client_names go together",
@@ -290,19 +388,37 @@ mod tests {
                 &["--tls-certificate=c", "--tls-key=k", "--client-names=a"],
                 "--client-names: client_ca and client_names go together",
             ),
-            (&["--client-ca=a", "--client-names=a"], "--client-ca: client_ca needs tls_certificate"),
+            (
+                &["--client-ca=a", "--client-names=a"],
+                "--client-ca: client_ca needs tls_certificate",
+            ),
         ] {
             assert_eq!(mistakes(flags, &[], ""), expected, "{flags:?}");
         }
-        let all = ["--tls-certificate=c", "--tls-key=k", "--client-ca=a", "--client-names=a,b"];
+        let all = [
+            "--tls-certificate=c",
+            "--tls-key=k",
+            "--client-ca=a",
+            "--client-names=a,b",
+        ];
         assert!(load(&all, &[], "").is_ok());
     }
 
     #[test]
     fn all_mistakes_of_all_layers_are_told_at_once() {
         let told = mistakes(
-            &["--config", FILE, "--store=disk", "--workers=3", "--workers=many"],
-            &[("BOXOFFICE_WORKERS", "lots"), ("BOXOFFICE_COLOUR", "red"), ("BOXOFFICE_MAX_IN_FLIGHT", "0")],
+            &[
+                "--config",
+                FILE,
+                "--store=disk",
+                "--workers=3",
+                "--workers=many",
+            ],
+            &[
+                ("BOXOFFICE_WORKERS", "lots"),
+                ("BOXOFFICE_COLOUR", "red"),
+                ("BOXOFFICE_MAX_IN_FLIGHT", "0"),
+            ],
             "log = 'inof'\n\nworkers = 'few'\nlisten = { port = 1 }\ncolour = 'red'\n",
         );
         let expected = "\
@@ -317,7 +433,8 @@ mod tests {
             /etc/boxoffice.toml:3: workers: expected a number from 0 to 1024, not \"few\"\n\
             /etc/boxoffice.toml:4: listen: expected an IP address and port, not a table\n\
             /etc/boxoffice.toml:5: colour: unknown";
-        let (told, expected): (Vec<_>, Vec<_>) = (told.lines().collect(), expected.lines().collect());
+        let (told, expected): (Vec<_>, Vec<_>) =
+            (told.lines().collect(), expected.lines().collect());
         for line in &expected {
             assert!(told.contains(line), "{line}\nis not in {told:#?}");
         }
@@ -329,6 +446,9 @@ mod tests {
         let environment = [("BOXOFFICE_CONFIG".into(), "/nowhere".into())];
         let missing = |_: &Path| Err(io::Error::new(io::ErrorKind::NotFound, "no such file"));
         let told = Config::from_layers(Flags::default(), environment, missing).unwrap_err();
-        assert_eq!(told.to_string(), "BOXOFFICE_CONFIG: cannot read \"/nowhere\": no such file");
+        assert_eq!(
+            told.to_string(),
+            "BOXOFFICE_CONFIG: cannot read \"/nowhere\": no such file"
+        );
     }
 }

@@ -28,7 +28,13 @@ const STORE_FILES: (usize, usize) = (32, 128);
 /// If the system does not let it; the limit is then as it was.
 pub fn raise_limit() -> io::Result<usize> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )?;
     Ok(limit())
 }
 
@@ -36,7 +42,9 @@ pub fn raise_limit() -> io::Result<usize> {
 #[must_use]
 pub fn limit() -> usize {
     let Rlimit { current, .. } = getrlimit(Resource::Nofile);
-    current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+    current
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX)
 }
 
 /// Whether an error says that this process, or the whole system, has no descriptor left.
@@ -56,7 +64,12 @@ pub fn for_tables(limit: usize) -> usize {
 /// Connections of callers that may be open under a limit, where as many are wanted and there are so many
 /// runtimes and connections of other kinds. The rest is kept for the store, the catalogue and the logs.
 #[must_use]
-pub fn for_connections(limit: usize, wanted: usize, runtimes: usize, other_connections: usize) -> usize {
+pub fn for_connections(
+    limit: usize,
+    wanted: usize,
+    runtimes: usize,
+    other_connections: usize,
+) -> usize {
     let (least, most) = STORE_FILES;
     let store = for_tables(limit) + (limit / 16).clamp(least, most);
     let reserve = BASE + PER_RUNTIME * runtimes + other_connections + store;
@@ -70,9 +83,12 @@ mod tests {
 
     #[test]
     fn only_what_says_that_there_is_no_descriptor_counts_as_that() {
-        for (errno, expected) in
-            [(Errno::MFILE, true), (Errno::NFILE, true), (Errno::NOSPC, false), (Errno::MLINK, false)]
-        {
+        for (errno, expected) in [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::NOSPC, false),
+            (Errno::MLINK, false),
+        ] {
             assert_eq!(are_exhausted(&io::Error::from(errno)), expected, "{errno}");
         }
         assert!(!are_exhausted(&io::Error::other("too many open files")));
@@ -92,7 +108,11 @@ mod tests {
             assert_eq!(for_connections(limit, 10_000, 4, 152), expected, "{limit}");
             assert!(expected + for_tables(limit) <= limit, "{limit}");
         }
-        assert_eq!(for_connections(1_024, 100, 4, 152), 100, "no more than are wanted");
+        assert_eq!(
+            for_connections(1_024, 100, 4, 152),
+            100,
+            "no more than are wanted"
+        );
     }
 
     #[test]

@@ -26,7 +26,10 @@ const DAYS: &str = "days";
 ///
 /// # Errors
 /// The first of `put`, which ends it.
-pub fn export<E>(export: &Export<'_>, mut put: impl FnMut(Line<'_>) -> Result<(), E>) -> Result<(), E> {
+pub fn export<E>(
+    export: &Export<'_>,
+    mut put: impl FnMut(Line<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     put(Line::Begin(Beginning::of(export)))?;
     export.write(|piece| put(Line::Piece(piece)))?;
     put(Line::End)

@@ -82,7 +82,11 @@ impl<const N: usize> Histogram<N> {
             (*bound, count)
         });
         let up_to = up_to.collect();
-        Distribution { up_to, count: count + self.beyond.get(), sum: self.sum.get() }
+        Distribution {
+            up_to,
+            count: count + self.beyond.get(),
+            sum: self.sum.get(),
+        }
     }
 }
 
@@ -96,7 +100,11 @@ mod tests {
         for value in [0, 10, 11, 20, 21, 1000] {
             histogram.add(value);
         }
-        let expected = Distribution { up_to: vec![(10, 2), (20, 4)], count: 6, sum: 1062 };
+        let expected = Distribution {
+            up_to: vec![(10, 2), (20, 4)],
+            count: 6,
+            sum: 1062,
+        };
         assert_eq!(histogram.read(), expected);
     }
 
@@ -105,6 +113,13 @@ mod tests {
         let histogram = Histogram::new(&[1_000]);
         histogram.add_time(Duration::from_micros(1));
         histogram.add_time(Duration::from_nanos(1_001));
-        assert_eq!(histogram.read(), Distribution { up_to: vec![(1_000, 1)], count: 2, sum: 2_001 });
+        assert_eq!(
+            histogram.read(),
+            Distribution {
+                up_to: vec![(1_000, 1)],
+                count: 2,
+                sum: 2_001
+            }
+        );
     }
 }

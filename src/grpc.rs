@@ -2,7 +2,9 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE, request::Parts,
+};
 use hyper::body::{Body as HttpBody, Bytes};
 use tonic::{Status, body::Body};
 
@@ -31,7 +33,11 @@ impl GrpcDoor {
     /// A door to these calls. Messages may have `max_request_bytes`.
     #[must_use]
     pub fn new(calls: Calls, bodies: Arc<RequestBodies>, max_request_bytes: usize) -> Self {
-        Self { calls, bodies, max_request_bytes }
+        Self {
+            calls,
+            bodies,
+            max_request_bytes,
+        }
     }
 
     /// Answers a call of one of the methods.
@@ -47,8 +53,19 @@ impl GrpcDoor {
         check_encoding(&headers)?;
         let asked = asked_timeout(&headers)?;
         let max_bytes = self.max_request_bytes.saturating_add(PREFIX_BYTES);
-        let framed = self.bodies.read(body, Reading { max_bytes, check: check_frame }).await?;
-        self.outcome(method, unframed(framed)?, asked).await.map(respond)
+        let framed = self
+            .bodies
+            .read(
+                body,
+                Reading {
+                    max_bytes,
+                    check: check_frame,
+                },
+            )
+            .await?;
+        self.outcome(method, unframed(framed)?, asked)
+            .await
+            .map(respond)
     }
 
     async fn outcome(
@@ -59,7 +76,9 @@ impl GrpcDoor {
     ) -> Result<Answered, Problem> {
         let Self { calls, .. } = self;
         let (limits, deadline) = (calls.request_limits(), calls.deadline(asked));
-        let form = calls.responses().form(Encoding::Grpc, message.bytes().len())?;
+        let form = calls
+            .responses()
+            .form(Encoding::Grpc, message.bytes().len())?;
         match method {
             // Over gRPC a service of its own answers that.
             Method::HealthCheck => Err(Problem::UnknownMethod),
@@ -90,14 +109,21 @@ impl GrpcDoor {
 /// The method that a path stands for.
 #[must_use]
 pub fn method_at(path: &str) -> Option<Method> {
-    let name = path.strip_prefix('/')?.strip_prefix(SERVICE_NAME)?.strip_prefix('/')?;
+    let name = path
+        .strip_prefix('/')?
+        .strip_prefix(SERVICE_NAME)?
+        .strip_prefix('/')?;
     Method::ALL.into_iter().find(|method| method.name() == name)
 }
 
 /// Messages have to come as they are.
 fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let is_plain = |encoding: &HeaderValue| encoding.as_bytes() == b"identity";
-    if headers.get_all(ENCODING).iter().all(is_plain) { Ok(()) } else { Err(Problem::UnknownEncoding) }
+    if headers.get_all(ENCODING).iter().all(is_plain) {
+        Ok(())
+    } else {
+        Err(Problem::UnknownEncoding)
+    }
 }
 
 /// Looks at the beginning of a body of one message, which may have so many bytes with what stands before
@@ -114,10 +140,14 @@ pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), Problem> {
             ));
         }
         Some(flag) => {
-            return Err(malformed(&format!("the message begins with the flag {flag}; only 0 is known")));
+            return Err(malformed(&format!(
+                "the message begins with the flag {flag}; only 0 is known"
+            )));
         }
     }
-    let Some(end) = announced_end(so_far) else { return Ok(()) };
+    let Some(end) = announced_end(so_far) else {
+        return Ok(());
+    };
     if end > max_bytes {
         Err(Problem::RequestTooLarge)
     } else if so_far.len() > end {
@@ -131,7 +161,9 @@ pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), Problem> {
 fn unframed(body: Message) -> Result<Message, Problem> {
     match announced_end(body.bytes()) {
         Some(end) if body.bytes().len() == end => Ok(body.without(PREFIX_BYTES)),
-        Some(_) => Err(malformed("the message ends before the length that it is said to have")),
+        Some(_) => Err(malformed(
+            "the message ends before the length that it is said to have",
+        )),
         None => Err(malformed("there is no message")),
     }
 }
@@ -139,7 +171,9 @@ fn unframed(body: Message) -> Result<Message, Problem> {
 /// Where a message ends by what stands before it.
 fn announced_end(body: &[u8]) -> Option<usize> {
     let &[_, a, b, c, d] = body.first_chunk::<PREFIX_BYTES>()?;
-    usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?.checked_add(PREFIX_BYTES)
+    usize::try_from(u32::from_be_bytes([a, b, c, d]))
+        .ok()?
+        .checked_add(PREFIX_BYTES)
 }
 
 fn malformed(what: &str) -> Problem {
@@ -152,13 +186,17 @@ fn respond(answered: Answered) -> Response<Body> {
     trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
     let body = ResponseBody::with_trailers(response, trailers, place);
     let mut answer = Response::new(Body::new(body));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     answer
 }
 
 /// The time that the caller gives the call, if it says so.
 fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
-    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let Some(value) = headers.get("grpc-timeout") else {
+        return Ok(None);
+    };
     let malformed = || malformed("grpc-timeout is not a time");
     let text = value.to_str().map_err(|_| malformed())?;
     parse_timeout(text).map(Some).ok_or_else(malformed)
@@ -167,7 +205,8 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
 /// Reads at most eight digits and a unit, as the gRPC protocol writes a timeout.
 fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit())
+    {
         return None;
     }
     let count: u64 = digits.parse().ok()?;
@@ -218,7 +257,11 @@ mod tests {
             ("/", None),
             ("", None),
         ] {
-            assert_eq!(method_at(&format!("/{SERVICE_NAME}{path}")), expected, "{path}");
+            assert_eq!(
+                method_at(&format!("/{SERVICE_NAME}{path}")),
+                expected,
+                "{path}"
+            );
             assert_eq!(method_at(path), None);
         }
     }

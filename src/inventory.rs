@@ -196,7 +196,11 @@ impl Inventory {
     }
 
     /// Shows the slots of `keys` that are known to `see`.
-    pub fn visit(&self, keys: impl IntoIterator<Item = SlotKey>, mut see: impl FnMut(SlotKey, &Slot)) {
+    pub fn visit(
+        &self,
+        keys: impl IntoIterator<Item = SlotKey>,
+        mut see: impl FnMut(SlotKey, &Slot),
+    ) {
         for key in keys {
             if let Some(known) = self.slots.find(key) {
                 see(key, &known.lock());
@@ -226,7 +230,10 @@ impl Inventory {
     /// not open are kept on record in case they open later; forgotten ones never do.
     pub fn restore(&self, claims: &[Claim]) {
         for claim in claims.iter().filter(|claim| !self.is_forgotten(claim.slot)) {
-            self.slots.find_or_new(claim.slot).lock().take(claim.ticket, claim.count);
+            self.slots
+                .find_or_new(claim.slot)
+                .lock()
+                .take(claim.ticket, claim.count);
         }
     }
 
@@ -256,7 +263,9 @@ impl Inventory {
         key: SlotKey,
         look: impl FnOnce(&Slot) -> R,
     ) -> Result<Option<R>, Outdated> {
-        let Some(slot) = self.slots.find(key) else { return Ok(None) };
+        let Some(slot) = self.slots.find(key) else {
+            return Ok(None);
+        };
         let mut slot = slot.lock();
         slot.turn_to(edition)?;
         Ok(slot.is_open().then(|| look(&slot)))
@@ -288,16 +297,28 @@ impl Inventory {
             slots.turn_to(edition)?;
             let (answer, claims) = decide(&slots.seen(keys));
             if claims.is_empty() {
-                return Ok((answer, Reservation { claims, used_up: None }));
+                return Ok((
+                    answer,
+                    Reservation {
+                        claims,
+                        used_up: None,
+                    },
+                ));
             }
             slots.release_holds(cart, now);
             for claim in &claims {
                 slots.change(claim.slot, |slot| slot.take(claim.ticket, claim.count));
             }
-            let used_up = held.filter(|(_, held)| held.holds_at(now)).map(|(known, held)| {
-                held.slots.clear();
-                UsedUp { key: cart, cart: Arc::clone(known), changes: held.changes }
-            });
+            let used_up = held
+                .filter(|(_, held)| held.holds_at(now))
+                .map(|(known, held)| {
+                    held.slots.clear();
+                    UsedUp {
+                        key: cart,
+                        cart: Arc::clone(known),
+                        changes: held.changes,
+                    }
+                });
             Ok((answer, Reservation { claims, used_up }))
         })
     }
@@ -324,14 +345,20 @@ impl Inventory {
             slots.turn_to(edition)?;
             let (answer, claims) = decide(&slots.seen(keys));
             slots.release_holds(cart, now);
-            let expires_sec = if claims.is_empty() { None } else { held.grant(now, time) };
+            let expires_sec = if claims.is_empty() {
+                None
+            } else {
+                held.grant(now, time)
+            };
             let Some(expires_sec) = expires_sec else {
                 held.release(now);
                 return Ok((answer, None));
             };
             let span = HoldSpan::new(now, expires_sec);
             for claim in &claims {
-                slots.change(claim.slot, |slot| slot.hold(cart, claim.ticket, claim.count, span));
+                slots.change(claim.slot, |slot| {
+                    slot.hold(cart, claim.ticket, claim.count, span)
+                });
             }
             held.replace(claims.iter().map(|claim| claim.slot).collect(), span);
             Ok((answer, Some(expires_sec)))
@@ -340,7 +367,9 @@ impl Inventory {
 
     /// Releases whatever a cart holds.
     pub fn let_go(&self, cart: CartKey, now: EpochSeconds) {
-        let Some(held) = self.carts.find(cart) else { return };
+        let Some(held) = self.carts.find(cart) else {
+            return;
+        };
         {
             let mut held = lock(&held);
             let held_slots = held.release(now);
@@ -368,7 +397,12 @@ impl Inventory {
 
     /// Ends a reservation whose order is on record: the spots stay taken.
     pub fn settle(&self, reservation: Reservation) {
-        if let Some(UsedUp { key, cart, changes: _ }) = reservation.used_up {
+        if let Some(UsedUp {
+            key,
+            cart,
+            changes: _,
+        }) = reservation.used_up
+        {
             drop(cart);
             self.carts.forget(key);
         }
@@ -380,10 +414,14 @@ impl Inventory {
         let Reservation { claims, used_up } = reservation;
         let keys: Vec<Option<SlotKey>> = claims.iter().map(|claim| Some(claim.slot)).collect();
         {
-            let cart = used_up.as_ref().map(|used_up| (used_up, lock(&used_up.cart)));
-            let mut cart =
-                cart.filter(|(used_up, cart)| cart.changes == used_up.changes && cart.span.is_on(now));
-            let hold = cart.as_ref().map(|(used_up, cart)| (used_up.key, cart.span));
+            let cart = used_up
+                .as_ref()
+                .map(|used_up| (used_up, lock(&used_up.cart)));
+            let mut cart = cart
+                .filter(|(used_up, cart)| cart.changes == used_up.changes && cart.span.is_on(now));
+            let hold = cart
+                .as_ref()
+                .map(|(used_up, cart)| (used_up.key, cart.span));
             self.with_slots(&keys, &[], |slots| {
                 for claim in &claims {
                     slots.change(claim.slot, |slot| {
@@ -398,7 +436,12 @@ impl Inventory {
                 }
             });
         }
-        if let Some(UsedUp { key, cart, changes: _ }) = used_up {
+        if let Some(UsedUp {
+            key,
+            cart,
+            changes: _,
+        }) = used_up
+        {
             drop(cart);
             self.carts.forget_if_over(key, now);
         }
@@ -406,7 +449,13 @@ impl Inventory {
 
     /// Counts spots as free again that [`Inventory::restore`] had counted as sold.
     pub fn give_back(&self, claims: Vec<Claim>, now: EpochSeconds) {
-        self.release(Reservation { claims, used_up: None }, now);
+        self.release(
+            Reservation {
+                claims,
+                used_up: None,
+            },
+            now,
+        );
     }
 
     /// Acts with a cart in hand, if there is one of that key, and with its slots and those of `keys`.
@@ -419,12 +468,18 @@ impl Inventory {
         loop {
             let held = self.carts.find(cart);
             let mut held = held.as_ref().map(|cart| (cart, lock(cart)));
-            let held_slots = held.as_ref().map(|(_, cart)| cart.slots.clone()).unwrap_or_default();
+            let held_slots = held
+                .as_ref()
+                .map(|(_, cart)| cart.slots.clone())
+                .unwrap_or_default();
             let found = self.find_slots(keys, &held_slots);
             let mut slots = LockedSlots::lock(&found);
             // A cart that was not there a moment ago may hold spots of these very slots by now.
             if held.is_some() || self.carts.find(cart).is_none() {
-                return act(held.as_mut().map(|(known, cart)| (*known, &mut **cart)), &mut slots);
+                return act(
+                    held.as_mut().map(|(known, cart)| (*known, &mut **cart)),
+                    &mut slots,
+                );
             }
         }
     }
@@ -443,7 +498,10 @@ impl Inventory {
         let mut wanted: Vec<SlotKey> = keys.iter().flatten().chain(more).copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
-        wanted.into_iter().filter_map(|key| self.slots.find(key)).collect()
+        wanted
+            .into_iter()
+            .filter_map(|key| self.slots.find(key))
+            .collect()
     }
 }
 
@@ -455,14 +513,18 @@ struct LockedSlots<'a> {
 impl<'a> LockedSlots<'a> {
     /// Locks slots, which are in key order.
     fn lock(found: &'a [SharedSlot]) -> Self {
-        Self { guards: found.iter().map(|slot| (slot.key(), slot.lock())).collect() }
+        Self {
+            guards: found.iter().map(|slot| (slot.key(), slot.lock())).collect(),
+        }
     }
 
     /// Turns all of them, or none if one has turned further.
     fn turn_to(&mut self, edition: Edition) -> Result<(), Outdated> {
         // One that has turned further may come after one that has not turned at all. That one may
         // as well turn: this edition is on sale, or was.
-        self.guards.iter_mut().try_for_each(|(_, slot)| slot.turn_to(edition))
+        self.guards
+            .iter_mut()
+            .try_for_each(|(_, slot)| slot.turn_to(edition))
     }
 
     /// The open slots of `keys`, in that order.
@@ -487,7 +549,9 @@ impl<'a> LockedSlots<'a> {
     }
 
     fn position(&self, key: SlotKey) -> Option<usize> {
-        self.guards.binary_search_by_key(&key, |&(known, _)| known).ok()
+        self.guards
+            .binary_search_by_key(&key, |&(known, _)| known)
+            .ok()
     }
 }
 

@@ -32,7 +32,9 @@ pub(crate) fn whole<T: Whole>(number: &str) -> Option<T> {
 
 /// The same for any size of number.
 pub(crate) fn integer(number: &str) -> Option<i128> {
-    let (is_negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
+    let (is_negative, number) = number
+        .strip_prefix('-')
+        .map_or((false, number), |rest| (true, rest));
     let (mantissa, exponent) = match number.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent_of(exponent)?),
         None => (number, 0),
@@ -108,7 +110,11 @@ impl<'a> Scalar<'a> {
             Some(b'[') => Self::Other("a list"),
             Some(b'{') => Self::Other("an object"),
             Some(b'"') if !json.contains('\\') => Self::Text(json.trim_matches('"').into()),
-            Some(b'"') => Self::Text(serde_json::from_str::<String>(json).unwrap_or_default().into()),
+            Some(b'"') => Self::Text(
+                serde_json::from_str::<String>(json)
+                    .unwrap_or_default()
+                    .into(),
+            ),
             Some(_) | None => Self::Number(json),
         }
     }
@@ -133,7 +139,11 @@ pub(crate) fn is_camel_case_of(key: &str, name: &str) -> bool {
             raise = true;
             continue;
         }
-        let wanted = if raise { byte.to_ascii_uppercase() } else { byte };
+        let wanted = if raise {
+            byte.to_ascii_uppercase()
+        } else {
+            byte
+        };
         raise = false;
         if key.next() != Some(wanted) {
             return false;
@@ -145,11 +155,15 @@ pub(crate) fn is_camel_case_of(key: &str, name: &str) -> bool {
 /// What is wrong with a text that is no JSON, without its place.
 pub(crate) fn broken(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(text, _)| text);
     match text.strip_prefix("EOF while parsing ") {
         Some("a value") => "the text ends where a value is expected".to_owned(),
         Some(what) => format!("the text ends within {what}"),
-        None if text == "recursion limit exceeded" => "lists and objects are nested too deeply".to_owned(),
+        None if text == "recursion limit exceeded" => {
+            "lists and objects are nested too deeply".to_owned()
+        }
         None => text.to_owned(),
     }
 }

@@ -51,7 +51,11 @@ impl Served {
     pub fn new(given_id: Option<&[u8]>, trace_id: Option<String>) -> Self {
         let id = given_id.and_then(sane).map_or_else(made, Box::from);
         let trace_id = trace_id.map(String::into_boxed_str);
-        Self(Arc::new(Names { id, trace_id, origin: OnceLock::new() }))
+        Self(Arc::new(Names {
+            id,
+            trace_id,
+            origin: OnceLock::new(),
+        }))
     }
 
     /// The one that the present task serves.
@@ -116,7 +120,9 @@ mod tests {
             assert_eq!(Served::new(Some(id.as_bytes()), None).id(), id);
         }
         let too_long = "x".repeat(MAX_ID_BYTES + 1);
-        for id in ["", " ", "a b", "a\"", "a\\", "a\u{7f}", "é", "a\n", &too_long] {
+        for id in [
+            "", " ", "a b", "a\"", "a\\", "a\u{7f}", "é", "a\n", &too_long,
+        ] {
             assert_ne!(Served::new(Some(id.as_bytes()), None).id(), id);
         }
     }
@@ -144,6 +150,11 @@ mod tests {
             .await;
         assert_eq!(seen.as_deref(), Some("r-1"));
         assert_eq!(left.await.unwrap().as_deref(), Some("r-1"));
-        assert_eq!(tokio::spawn(carried(async move { current() })).await.unwrap(), None);
+        assert_eq!(
+            tokio::spawn(carried(async move { current() }))
+                .await
+                .unwrap(),
+            None
+        );
     }
 }

@@ -63,7 +63,9 @@ struct Incomplete {
 impl State {
     /// Rejects the message that has gone longest without a byte, if there is one.
     fn reject_one(&mut self) -> bool {
-        let Some((_, longest)) = self.incomplete.pop_first() else { return false };
+        let Some((_, longest)) = self.incomplete.pop_first() else {
+            return false;
+        };
         self.bytes -= longest.bytes;
         true
     }
@@ -118,7 +120,10 @@ impl RequestBodies {
     /// Bodies within these limits.
     #[must_use]
     pub fn new(limits: BodyLimits) -> Self {
-        Self { limits, state: Mutex::default() }
+        Self {
+            limits,
+            state: Mutex::default(),
+        }
     }
 
     /// Bytes that count at this moment.
@@ -163,7 +168,9 @@ impl RequestBodies {
         }
         drop(place);
         let bytes = read.whole();
-        let held = (bytes.len() > SMALL_BYTES).then(|| self.hold(bytes.len())).transpose()?;
+        let held = (bytes.len() > SMALL_BYTES)
+            .then(|| self.hold(bytes.len()))
+            .transpose()?;
         Ok(Message { bytes, _held: held })
     }
 
@@ -178,7 +185,9 @@ impl RequestBodies {
         // The place before is left first: what has come since makes it the latest of all.
         drop(place.take());
         let place = place.insert(self.enter(read.room())?);
-        let deadline = *read.deadline.get_or_insert_with(|| Instant::now() + self.limits.timeout);
+        let deadline = *read
+            .deadline
+            .get_or_insert_with(|| Instant::now() + self.limits.timeout);
         tokio::select! {
             biased;
             frame = body.frame() => Ok(frame),
@@ -194,13 +203,26 @@ impl RequestBodies {
         self.make_room(&mut state, bytes)?;
         let number = state.next;
         state.next += 1;
-        state.incomplete.insert(number, Incomplete { bytes, _reject: reject });
-        Ok(Place { bodies: Arc::clone(self), number, told })
+        state.incomplete.insert(
+            number,
+            Incomplete {
+                bytes,
+                _reject: reject,
+            },
+        );
+        Ok(Place {
+            bodies: Arc::clone(self),
+            number,
+            told,
+        })
     }
 
     fn hold(self: &Arc<Self>, bytes: usize) -> Result<Held, Problem> {
         self.make_room(&mut self.state(), bytes)?;
-        Ok(Held { bodies: Arc::clone(self), bytes })
+        Ok(Held {
+            bodies: Arc::clone(self),
+            bytes,
+        })
     }
 
     /// Counts bytes, for which others are rejected if need be.
@@ -237,7 +259,9 @@ impl Drop for Held {
 }
 
 /// The next frame, if it has come.
-async fn at_once<B: Body>(mut body: Pin<&mut B>) -> Option<Option<Result<Frame<B::Data>, B::Error>>> {
+async fn at_once<B: Body>(
+    mut body: Pin<&mut B>,
+) -> Option<Option<Result<Frame<B::Data>, B::Error>>> {
     poll_fn(|context| match body.as_mut().poll_frame(context) {
         Poll::Ready(frame) => Poll::Ready(Some(frame)),
         Poll::Pending => Poll::Ready(None),
@@ -274,7 +298,11 @@ impl Read {
     }
 
     fn bytes(&self) -> &[u8] {
-        if self.more.is_empty() { &self.one } else { &self.more }
+        if self.more.is_empty() {
+            &self.one
+        } else {
+            &self.more
+        }
     }
 
     fn len(&self) -> usize {
@@ -287,7 +315,11 @@ impl Read {
     }
 
     fn whole(self) -> Bytes {
-        if self.more.is_empty() { self.one } else { self.more.into() }
+        if self.more.is_empty() {
+            self.one
+        } else {
+            self.more.into()
+        }
     }
 }
 

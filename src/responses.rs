@@ -84,7 +84,11 @@ impl AsRef<[u8]> for Chunk {
 
 impl From<Chunk> for Bytes {
     fn from(chunk: Chunk) -> Self {
-        if chunk.reservation.is_some() { Self::from_owner(chunk) } else { chunk.bytes.into() }
+        if chunk.reservation.is_some() {
+            Self::from_owner(chunk)
+        } else {
+            chunk.bytes.into()
+        }
     }
 }
 
@@ -93,7 +97,11 @@ impl Responses {
     /// those that are stalled.
     #[must_use]
     pub fn new(budget: Arc<Budget>, max_bytes: usize, stalled: Arc<Stalled>) -> Self {
-        Self { budget, max_bytes, stalled }
+        Self {
+            budget,
+            max_bytes,
+            stalled,
+        }
     }
 
     /// Bytes of responses that are being made or sent.
@@ -114,7 +122,9 @@ impl Responses {
     /// # Errors
     /// [`Problem::TooManyBytes`].
     pub fn form(&self, encoding: Encoding, request_bytes: usize) -> Result<Form, Problem> {
-        let room = (request_bytes > CHUNK_BYTES).then(|| self.reserve(request_bytes)).transpose()?;
+        let room = (request_bytes > CHUNK_BYTES)
+            .then(|| self.reserve(request_bytes))
+            .transpose()?;
         Ok(Form { encoding, room })
     }
 
@@ -133,17 +143,33 @@ impl Responses {
     ///
     /// # Errors
     /// [`Problem::Bug`] if it cannot be written.
-    pub async fn write_receipt<M>(self: &Arc<Self>, response: M, form: Form) -> Result<Encoded, Problem>
+    pub async fn write_receipt<M>(
+        self: &Arc<Self>,
+        response: M,
+        form: Form,
+    ) -> Result<Encoded, Problem>
     where
         M: Described + Serialize + 'static,
     {
-        self.write_with(response, Writer { is_receipt: true, ..self.writer(form) }).await
+        self.write_with(
+            response,
+            Writer {
+                is_receipt: true,
+                ..self.writer(form)
+            },
+        )
+        .await
     }
 
     /// Writes a list, order by order.
     #[must_use]
     pub fn list(self: &Arc<Self>, form: Form) -> ListWriter {
-        ListWriter { writer: self.writer(form), scratch: Vec::new(), is_empty: true, outcome: Ok(()) }
+        ListWriter {
+            writer: self.writer(form),
+            scratch: Vec::new(),
+            is_empty: true,
+            outcome: Ok(()),
+        }
     }
 
     async fn write_with<M>(&self, response: M, writer: Writer) -> Result<Encoded, Problem>
@@ -194,7 +220,11 @@ struct Writer {
 }
 
 impl Writer {
-    fn write<M: Described + Serialize>(mut self, response: &M, bytes: usize) -> Result<Encoded, Problem> {
+    fn write<M: Described + Serialize>(
+        mut self,
+        response: &M,
+        bytes: usize,
+    ) -> Result<Encoded, Problem> {
         match self.encoding {
             Encoding::Grpc if bytes + GRPC_PREFIX.len() <= CHUNK_BYTES => {
                 self.chunk.reserve_exact(GRPC_PREFIX.len() + bytes);
@@ -247,13 +277,20 @@ impl Writer {
 
     fn put_json(&mut self, value: &impl Serialize) -> Result<(), Problem> {
         let written = serde_json::to_writer(&mut *self, value);
-        written.map_err(|error| self.problem.take().unwrap_or_else(|| Problem::Bug(error.to_string())))
+        written.map_err(|error| {
+            self.problem
+                .take()
+                .unwrap_or_else(|| Problem::Bug(error.to_string()))
+        })
     }
 
     /// Puts the present chunk among those that are full.
     fn fill(&mut self, bytes: usize) -> Result<(), Problem> {
         let reservation = self.reserve(bytes)?;
-        self.full.push(Chunk { bytes: mem::take(&mut self.chunk), reservation: Some(reservation) });
+        self.full.push(Chunk {
+            bytes: mem::take(&mut self.chunk),
+            reservation: Some(reservation),
+        });
         Ok(())
     }
 
@@ -270,13 +307,21 @@ impl Writer {
             self.fill(self.chunk.len())?;
         }
         let mut chunks = self.full.into_iter();
-        let mut first = chunks.next().unwrap_or(Chunk { bytes: self.chunk, reservation: None });
+        let mut first = chunks.next().unwrap_or(Chunk {
+            bytes: self.chunk,
+            reservation: None,
+        });
         if self.encoding == Encoding::Grpc {
-            let len = u32::try_from(self.len)
-                .map_err(|_| Problem::ResponseTooLarge { limit_bytes: self.responses.max_bytes })?;
+            let len = u32::try_from(self.len).map_err(|_| Problem::ResponseTooLarge {
+                limit_bytes: self.responses.max_bytes,
+            })?;
             first.bytes[1..GRPC_PREFIX.len()].copy_from_slice(&len.to_be_bytes());
         }
-        Ok(Encoded { first: Some(first), rest: chunks, len: self.len })
+        Ok(Encoded {
+            first: Some(first),
+            rest: chunks,
+            len: self.len,
+        })
     }
 }
 
@@ -312,13 +357,19 @@ impl std::fmt::Debug for ListWriter {
 impl TakeOrders for ListWriter {
     fn take(&mut self, order: Order) -> ControlFlow<()> {
         self.outcome = self.add(order);
-        if self.outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if self.outcome.is_ok() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
     }
 }
 
 impl ListWriter {
     fn add(&mut self, order: Order) -> Result<(), Problem> {
-        let Self { writer, scratch, .. } = self;
+        let Self {
+            writer, scratch, ..
+        } = self;
         let is_first = mem::take(&mut self.is_empty);
         let order = to_proto::order(order);
         match writer.encoding {
@@ -358,11 +409,21 @@ impl Encoded {
     #[must_use]
     pub fn of(bytes: Vec<u8>) -> Self {
         let len = bytes.len();
-        Self { first: Some(Chunk { bytes, reservation: None }), rest: Vec::new().into_iter(), len }
+        Self {
+            first: Some(Chunk {
+                bytes,
+                reservation: None,
+            }),
+            rest: Vec::new().into_iter(),
+            len,
+        }
     }
 
     fn next(&mut self) -> Option<Bytes> {
-        self.first.take().or_else(|| self.rest.next()).map(Bytes::from)
+        self.first
+            .take()
+            .or_else(|| self.rest.next())
+            .map(Bytes::from)
     }
 
     fn is_over(&self) -> bool {
@@ -384,12 +445,22 @@ impl<K> ResponseBody<K> {
     /// A body that tells its length.
     pub fn new(encoded: Encoded, kept: K) -> Self {
         let left = u64::try_from(encoded.len).ok();
-        Self { encoded, trailers: None, left, _kept: kept }
+        Self {
+            encoded,
+            trailers: None,
+            left,
+            _kept: kept,
+        }
     }
 
     /// A body with trailers after it.
     pub fn with_trailers(encoded: Encoded, trailers: HeaderMap, kept: K) -> Self {
-        Self { encoded, trailers: Some(trailers), left: None, _kept: kept }
+        Self {
+            encoded,
+            trailers: Some(trailers),
+            left: None,
+            _kept: kept,
+        }
     }
 }
 
@@ -406,7 +477,11 @@ impl<K: Unpin> Body for ResponseBody<K> {
             self.left = self.left.map(|left| left.saturating_sub(sent));
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+        Poll::Ready(
+            self.trailers
+                .take()
+                .map(|trailers| Ok(Frame::trailers(trailers))),
+        )
     }
 
     fn is_end_stream(&self) -> bool {
@@ -414,7 +489,8 @@ impl<K: Unpin> Body for ResponseBody<K> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

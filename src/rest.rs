@@ -4,7 +4,9 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{
+        ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
 };
 use hyper::body::{Body as HttpBody, Bytes};
 use tonic::body::Body;
@@ -20,7 +22,8 @@ use crate::{
 const VERSION: &str = "v3";
 
 /// What a caller without the right password is asked for.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"boxoffice\", charset=\"UTF-8\"");
+const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"boxoffice\", charset=\"UTF-8\"");
 
 /// The methods of the service as REST callers see them.
 #[derive(Clone)]
@@ -34,7 +37,9 @@ pub struct RestDoor {
 
 impl fmt::Debug for RestDoor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RestDoor").field("base_path", &self.base_path).finish_non_exhaustive()
+        f.debug_struct("RestDoor")
+            .field("base_path", &self.base_path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,7 +55,13 @@ impl RestDoor {
         takes_orders: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
         let takes_orders = Arc::new(takes_orders);
-        Self { calls, bodies, base_path: base_path.into(), max_request_bytes, takes_orders }
+        Self {
+            calls,
+            bodies,
+            base_path: base_path.into(),
+            max_request_bytes,
+            takes_orders,
+        }
     }
 
     /// Answers a request, whatever it is.
@@ -59,7 +70,10 @@ impl RestDoor {
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let verb = request.method().clone();
-        let answer = self.outcome(request).await.unwrap_or_else(|problem| refuse(&problem));
+        let answer = self
+            .outcome(request)
+            .await
+            .unwrap_or_else(|problem| refuse(&problem));
         answer_to(&verb, answer)
     }
 
@@ -78,16 +92,24 @@ impl RestDoor {
             };
         }
         check_headers(request.headers())?;
-        let reading = Reading { max_bytes: self.max_request_bytes, check: |_, _| Ok(()) };
+        let reading = Reading {
+            max_bytes: self.max_request_bytes,
+            check: |_, _| Ok(()),
+        };
         let message = self.bodies.read(request.into_body(), reading).await?;
         let Answered { response, place } = self.answered(method, message).await?;
-        Ok(respond_with(StatusCode::OK, ResponseBody::new(response, place)))
+        Ok(respond_with(
+            StatusCode::OK,
+            ResponseBody::new(response, place),
+        ))
     }
 
     async fn answered(&self, method: Method, message: Message) -> Result<Answered, Problem> {
         let Self { calls, .. } = self;
         let (limits, deadline) = (calls.request_limits(), calls.deadline(None));
-        let form = calls.responses().form(Encoding::Json, message.bytes().len())?;
+        let form = calls
+            .responses()
+            .form(Encoding::Json, message.bytes().len())?;
         match method {
             Method::HealthCheck => Err(Problem::UnknownUrl),
             Method::CheckOrderFulfillability => {
@@ -130,7 +152,9 @@ pub fn method_at(base_path: &str, path: &str) -> Option<Method> {
         asked.next().filter(|asked| *asked == step)?;
     }
     let name = asked.next()?;
-    let method = Method::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name));
+    let method = Method::ALL
+        .into_iter()
+        .find(|method| method.name().eq_ignore_ascii_case(name));
     method.filter(|_| asked.next().is_none() && path.starts_with('/'))
 }
 
@@ -148,13 +172,21 @@ fn check_verb(method: Method, verb: &http::Method) -> Result<(), Problem> {
         | Method::BatchAvailabilityLookup
         | Method::CheckAvailability => (&[http::Method::POST], "POST"),
     };
-    if taken.contains(verb) { Ok(()) } else { Err(Problem::WrongVerb { allowed }) }
+    if taken.contains(verb) {
+        Ok(())
+    } else {
+        Err(Problem::WrongVerb { allowed })
+    }
 }
 
 /// The answer to a request of this verb, of which some want no body.
 #[must_use]
 pub fn answer_to(verb: &http::Method, answer: Response<Body>) -> Response<Body> {
-    if verb == http::Method::HEAD { answer.map(|_| Body::empty()) } else { answer }
+    if verb == http::Method::HEAD {
+        answer.map(|_| Body::empty())
+    } else {
+        answer
+    }
 }
 
 /// The answer that refuses a request. It says in its extensions which row of the table it is.
@@ -189,10 +221,15 @@ fn respond(status: StatusCode, message: Vec<u8>) -> Response<Body> {
     respond_with(status, ResponseBody::new(Encoded::of(message), ()))
 }
 
-fn respond_with<K: Send + Unpin + 'static>(status: StatusCode, body: ResponseBody<K>) -> Response<Body> {
+fn respond_with<K: Send + Unpin + 'static>(
+    status: StatusCode,
+    body: ResponseBody<K>,
+) -> Response<Body> {
     let mut answer = Response::new(Body::new(body));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
 
@@ -211,12 +248,21 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn is_json(content_type: &HeaderValue) -> bool {
-    let essence = content_type.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    let essence = content_type
+        .as_bytes()
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default();
+    essence
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
 }
 
 /// Whether an encoding of a body is any compression at all.
 #[must_use]
 pub fn is_compressed(encoding: &HeaderValue) -> bool {
-    !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")
+    !encoding
+        .as_bytes()
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"identity")
 }

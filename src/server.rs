@@ -171,7 +171,14 @@ fn assemble(config: &Config, loaded: Loaded) -> Result<Parts, ServeError> {
     // Before the store, which an attempt without an audit log has no business to open.
     let audit = Audit::open(&config.logging.audit_log, clock.clone()).map_err(ServeError::Audit)?;
     let (store, payments, limits) = (open_store(config)?, gateway(config), limits(config));
-    Ok(Parts { loaded, store, payments, clock, limits, audit })
+    Ok(Parts {
+        loaded,
+        store,
+        payments,
+        clock,
+        limits,
+        audit,
+    })
 }
 
 /// Who may call a server of these settings, what is read on the way, and so on: each what and how.
@@ -203,7 +210,12 @@ pub fn at_rest(config: &Config) -> Result<Stock, ServeError> {
         return Err(no_store(dir, "").into());
     }
     let store = open_store(config)?;
-    Ok(Stock::open(loaded, &*store, Arc::new(SystemClock), limits(config).horizon_sec)?)
+    Ok(Stock::open(
+        loaded,
+        &*store,
+        Arc::new(SystemClock),
+        limits(config).horizon_sec,
+    )?)
 }
 
 fn gateway(config: &Config) -> Option<Arc<dyn Payments>> {
@@ -227,9 +239,15 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
         StoreChoice::Embedded => {
             let dir = &config.storage.data_dir;
             if config.storage.store_must_exist && !EmbeddedStore::is_in(dir) {
-                return Err(no_store(dir, "; to begin one there, start once with --store-must-exist=false"));
+                return Err(no_store(
+                    dir,
+                    "; to begin one there, start once with --store-must-exist=false",
+                ));
             }
-            Ok(Arc::new(EmbeddedStore::open(&config.storage.data_dir, config.storage.commit_batch_max)?))
+            Ok(Arc::new(EmbeddedStore::open(
+                &config.storage.data_dir,
+                config.storage.commit_batch_max,
+            )?))
         }
         StoreChoice::Memory => {
             tracing::warn!("orders are kept in memory only and are GONE when this process ends");
@@ -276,12 +294,16 @@ impl Server {
         let catalog_files = parts.loaded.files.clone();
         let clock = Arc::clone(&parts.clock);
         let started_sec = clock.now_sec();
-        let (security, security_files) = Security::open(config, Arc::clone(&parts.clock), &parts.audit)?;
+        let (security, security_files) =
+            Security::open(config, Arc::clone(&parts.clock), &parts.audit)?;
         let app = App::open(parts).await?;
         let security = Arc::new(Watcher::new(security.selling_for(Arc::clone(&app))));
         let listener = bind("listen", config.serving.listen)?;
-        let admin_listener =
-            config.serving.admin_listen.map(|address| bind("admin_listen", address)).transpose()?;
+        let admin_listener = config
+            .serving
+            .admin_listen
+            .map(|address| bind("admin_listen", address))
+            .transpose()?;
         let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
         let standing = Standing::new(watching.clone(), app.store().state());
@@ -303,26 +325,52 @@ impl Server {
         });
         let feeds = FeedsDoor::new(Arc::clone(&app));
         let hosts = Hosts::new(config.serving.allowed_hosts.as_deref());
-        let admin_door =
-            AdminDoor::new(standing.clone(), Arc::clone(&table), &health, metrics, feeds, hosts.clone());
-        let doors = doors(config, &app, security.watched(), (&health, standing), hosts, &traffic)?;
+        let admin_door = AdminDoor::new(
+            standing.clone(),
+            Arc::clone(&table),
+            &health,
+            metrics,
+            feeds,
+            hosts.clone(),
+        );
+        let doors = doors(
+            config,
+            &app,
+            security.watched(),
+            (&health, standing),
+            hosts,
+            &traffic,
+        )?;
         let reception = Reception {
-            door: Arc::new(Observed::new(doors, &config.serving.rest_base_path, traffic.calls)),
+            door: Arc::new(Observed::new(
+                doors,
+                &config.serving.rest_base_path,
+                traffic.calls,
+            )),
             http: Arc::clone(&http),
             tls: security.watched().tls().cloned(),
             phase: watching.clone(),
         };
         let (workers, threads) = Workers::start(config, &reception).map_err(ServeError::Start)?;
-        let entry = Entry { table, connections: connections.clone(), phase: watching.clone() };
+        let entry = Entry {
+            table,
+            connections: connections.clone(),
+            phase: watching.clone(),
+        };
         let admin_http = Arc::new(Http::for_admin(config, traffic.stalled));
         let admin = admin_listener.map(|listener| Admin::open(listener, admin_door, admin_http));
         let watched = ((&security, security_files), (&catalog, catalog_files));
         let mut attendants = background::spawn(config, &app, &health, watched, &watching);
         attendants.spawn(entry.receive(listener, move |arrival| workers.assign(arrival)));
-        let admin_address = admin.as_ref().map(|admin| tracing::field::display(admin.address()));
+        let admin_address = admin
+            .as_ref()
+            .map(|admin| tracing::field::display(admin.address()));
         tracing::info!(%address, admin_address, workers = workers::threads(config), "listening");
         app.audit().record(Event::ServerStarted);
-        let Shutdown { drain_delay, drain_timeout } = config.shutdown;
+        let Shutdown {
+            drain_delay,
+            drain_timeout,
+        } = config.shutdown;
         Ok(Self {
             address,
             app,
@@ -448,7 +496,11 @@ impl Traffic {
         Self {
             calls: Arc::default(),
             bodies: Arc::new(RequestBodies::new(limits)),
-            responses: Arc::new(Responses::new(budget, settings.max_response_bytes, Arc::clone(&stalled))),
+            responses: Arc::new(Responses::new(
+                budget,
+                settings.max_response_bytes,
+                Arc::clone(&stalled),
+            )),
             stalled,
         }
     }
@@ -463,7 +515,11 @@ fn doors(
     traffic: &Traffic,
 ) -> Result<Doors, ServeError> {
     let bodies = || Arc::clone(&traffic.bodies);
-    let calls = Calls::new(Arc::clone(app), Arc::clone(&traffic.responses), call_limits(config));
+    let calls = Calls::new(
+        Arc::clone(app),
+        Arc::clone(&traffic.responses),
+        call_limits(config),
+    );
     let max_request_bytes = config.calls.max_request_bytes;
     let booking = GrpcDoor::new(calls.clone(), bodies(), max_request_bytes);
     let takes_orders = move || standing.takes_orders();
@@ -471,7 +527,13 @@ fn doors(
         booking,
         others: routes::others(health.service())
             .map_err(|error| ServeError::Start(io::Error::other(error)))?,
-        rest: RestDoor::new(calls, bodies(), &config.serving.rest_base_path, max_request_bytes, takes_orders),
+        rest: RestDoor::new(
+            calls,
+            bodies(),
+            &config.serving.rest_base_path,
+            max_request_bytes,
+            takes_orders,
+        ),
         bodies: bodies(),
         gate: Gate {
             access: Arc::clone(security.access()),
@@ -502,12 +564,22 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
         );
     }
     let half = max.div_ceil(2);
-    let max_per_address = config.connections.max_connections_per_address.map_or(half, |most| most.min(max));
-    ConnectionLimits { max, max_per_address }
+    let max_per_address = config
+        .connections
+        .max_connections_per_address
+        .map_or(half, |most| most.min(max));
+    ConnectionLimits {
+        max,
+        max_per_address,
+    }
 }
 
 fn bind(setting: &'static str, address: SocketAddr) -> Result<Listener, ServeError> {
-    Listener::bind(address).map_err(|error| ServeError::Bind { setting, address, error })
+    Listener::bind(address).map_err(|error| ServeError::Bind {
+        setting,
+        address,
+        error,
+    })
 }
 
 fn call_limits(config: &Config) -> CallLimits {

@@ -48,8 +48,20 @@ impl Stalled {
     pub fn enter(self: &Arc<Self>) -> (Place, oneshot::Receiver<()>) {
         let (reset, told) = oneshot::channel();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.answers().insert(number, Stall { since: Instant::now(), _reset: reset });
-        (Place { stalled: Arc::clone(self), number }, told)
+        self.answers().insert(
+            number,
+            Stall {
+                since: Instant::now(),
+                _reset: reset,
+            },
+        );
+        (
+            Place {
+                stalled: Arc::clone(self),
+                number,
+            },
+            told,
+        )
     }
 
     /// Resets those that have waited longest, some of them at most; whether there were any.
@@ -112,8 +124,16 @@ mod tests {
         tokio::time::advance(PATIENCE).await;
         let (_second, mut second_told) = stalled.enter();
         assert!(stalled.make_room());
-        assert!(first_told.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
-        assert!(second_told.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
+        assert!(
+            first_told
+                .try_recv()
+                .is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
+        );
+        assert!(
+            second_told
+                .try_recv()
+                .is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
+        );
         assert_eq!(stalled.len(), 1);
     }
 

@@ -279,8 +279,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`StoreError::Unreadable`].
-    fn list(&self, selection: &Selection, may_see: MaySee<'_>, take: TakeOrder<'_>)
-    -> Result<(), StoreError>;
+    fn list(
+        &self,
+        selection: &Selection,
+        may_see: MaySee<'_>,
+        take: TakeOrder<'_>,
+    ) -> Result<(), StoreError>;
 
     /// How many payments have ended without an order under this token.
     ///
@@ -316,6 +320,9 @@ impl Sold {
     }
 
     fn into_claims(self) -> Vec<NamedClaim> {
-        self.0.into_iter().map(|(claim, count)| NamedClaim { count, ..claim }).collect()
+        self.0
+            .into_iter()
+            .map(|(claim, count)| NamedClaim { count, ..claim })
+            .collect()
     }
 }

@@ -40,16 +40,32 @@ fn throughput(lab: &mut Lab) -> Result<(), Failure> {
     let catalog = &lab.catalog(1000)?;
     let (check, create) = (Asked::of(Call::Check), Asked::of(Call::Create));
     lab.rounds([
-        ("echo of a check", &|lab, name| lab.rate(name, &Server::echo()?, check)),
-        ("check", &|lab, name| lab.rate(name, &Server::box_office(catalog, Keeping::Nowhere)?, check)),
+        ("echo of a check", &|lab, name| {
+            lab.rate(name, &Server::echo()?, check)
+        }),
+        ("check", &|lab, name| {
+            lab.rate(name, &Server::box_office(catalog, Keeping::Nowhere)?, check)
+        }),
         ("check, one hot slot", &|lab, name| {
-            lab.rate(name, &Server::box_office(catalog, Keeping::Nowhere)?, check.hot())
+            lab.rate(
+                name,
+                &Server::box_office(catalog, Keeping::Nowhere)?,
+                check.hot(),
+            )
         }),
-        ("echo of a creation", &|lab, name| lab.rate(name, &Server::echo()?, create)),
+        ("echo of a creation", &|lab, name| {
+            lab.rate(name, &Server::echo()?, create)
+        }),
         ("create in memory", &|lab, name| {
-            lab.rate(name, &Server::box_office(catalog, Keeping::Nowhere)?, create)
+            lab.rate(
+                name,
+                &Server::box_office(catalog, Keeping::Nowhere)?,
+                create,
+            )
         }),
-        ("create", &|lab, name| lab.embedded(catalog, |lab, server| lab.rate(name, server, create))),
+        ("create", &|lab, name| {
+            lab.embedded(catalog, |lab, server| lab.rate(name, server, create))
+        }),
         ("create, one hot slot", &|lab, name| {
             lab.embedded(catalog, |lab, server| lab.rate(name, server, create.hot()))
         }),
@@ -66,9 +82,24 @@ fn throughput(lab: &mut Lab) -> Result<(), Failure> {
     let results = &mut lab.results;
     results.compare("check ÷ echo", "≥ 0.90", "check", "echo of a check");
     results.compare("create ÷ echo", "≥ 0.65", "create", "echo of a creation");
-    results.compare("create: hot ÷ uniform", "≥ 0.90", "create, one hot slot", "create");
-    results.compare("check: hot ÷ uniform", "≥ 0.90", "check, one hot slot", "check");
-    results.compare("create: on disk ÷ in memory", "", "create", "create in memory");
+    results.compare(
+        "create: hot ÷ uniform",
+        "≥ 0.90",
+        "create, one hot slot",
+        "create",
+    );
+    results.compare(
+        "check: hot ÷ uniform",
+        "≥ 0.90",
+        "check, one hot slot",
+        "check",
+    );
+    results.compare(
+        "create: on disk ÷ in memory",
+        "",
+        "create",
+        "create in memory",
+    );
     Ok(())
 }
 
@@ -80,10 +111,16 @@ fn earlier(lab: &mut Lab) -> Result<(), Failure> {
     };
     let (catalog, present) = (&lab.catalog(1000)?, Path::new(PRESENT));
     let check = |lab: &mut Lab, name: &str, program: &Path| {
-        lab.rate(name, &Server::program(program, &[], catalog, Keeping::Nowhere)?, Asked::of(Call::Check))
+        lab.rate(
+            name,
+            &Server::program(program, &[], catalog, Keeping::Nowhere)?,
+            Asked::of(Call::Check),
+        )
     };
     let create = |lab: &mut Lab, name: &str, program: &Path| {
-        lab.embedded_by(program, catalog, |lab, server| lab.rate(name, server, Asked::of(Call::Create)))
+        lab.embedded_by(program, catalog, |lab, server| {
+            lab.rate(name, server, Asked::of(Call::Create))
+        })
     };
     lab.rounds([
         ("check, earlier", &|lab, name| check(lab, name, earlier)),
@@ -91,8 +128,18 @@ fn earlier(lab: &mut Lab) -> Result<(), Failure> {
         ("create, earlier", &|lab, name| create(lab, name, earlier)),
         ("create, present", &|lab, name| create(lab, name, present)),
     ])?;
-    lab.results.compare("check: present ÷ earlier", "≈ 1", "check, present", "check, earlier");
-    lab.results.compare("create: present ÷ earlier", "≈ 1", "create, present", "create, earlier");
+    lab.results.compare(
+        "check: present ÷ earlier",
+        "≈ 1",
+        "check, present",
+        "check, earlier",
+    );
+    lab.results.compare(
+        "create: present ÷ earlier",
+        "≈ 1",
+        "create, present",
+        "create, earlier",
+    );
     Ok(())
 }
 
@@ -109,18 +156,38 @@ fn single(lab: &mut Lab) -> Result<(), Failure> {
             lab.results.note(name, "ns", nanos);
             Ok(())
         }),
-        ("one echo of a creation", &|lab, name| median(lab, name, &Server::echo()?, Call::Create)),
-        ("one creation", &|lab, name| {
-            lab.embedded(catalog, |lab, server| median(lab, name, server, Call::Create))
+        ("one echo of a creation", &|lab, name| {
+            median(lab, name, &Server::echo()?, Call::Create)
         }),
-        ("one echo of a check", &|lab, name| median(lab, name, &Server::echo()?, Call::Check)),
+        ("one creation", &|lab, name| {
+            lab.embedded(catalog, |lab, server| {
+                median(lab, name, server, Call::Create)
+            })
+        }),
+        ("one echo of a check", &|lab, name| {
+            median(lab, name, &Server::echo()?, Call::Check)
+        }),
         ("one check", &|lab, name| {
-            median(lab, name, &Server::box_office(catalog, Keeping::Nowhere)?, Call::Check)
+            median(
+                lab,
+                name,
+                &Server::box_office(catalog, Keeping::Nowhere)?,
+                Call::Check,
+            )
         }),
     ])?;
     let results = &mut lab.results;
-    results.sum("one echo and one sync", "ns", ["one echo of a creation", "one sync"]);
-    results.compare("one creation ÷ (echo + sync)", "≤ 1.30", "one creation", "one echo and one sync");
+    results.sum(
+        "one echo and one sync",
+        "ns",
+        ["one echo of a creation", "one sync"],
+    );
+    results.compare(
+        "one creation ÷ (echo + sync)",
+        "≤ 1.30",
+        "one creation",
+        "one echo and one sync",
+    );
     results.compare("one check ÷ echo", "", "one check", "one echo of a check");
     Ok(())
 }
@@ -130,18 +197,38 @@ fn half_load(lab: &mut Lab) -> Result<(), Failure> {
     let half = |lab: &mut Lab, name: &str, server: &Server, call| {
         let peak = lab.measure(server, Asked::of(call))?.rate();
         let per_second = (peak / 2).max(1);
-        let run = lab.measure(server, Asked { pace: Pace::Open { per_second }, ..Asked::of(call) })?;
-        lab.results.note(&format!("{name}: rate"), "calls/s", per_second);
+        let run = lab.measure(
+            server,
+            Asked {
+                pace: Pace::Open { per_second },
+                ..Asked::of(call)
+            },
+        )?;
+        lab.results
+            .note(&format!("{name}: rate"), "calls/s", per_second);
         for (quantile, part) in [("median", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            lab.results.note(&format!("{name}: {quantile}"), "µs", run.quantile(part) / 1000);
+            lab.results.note(
+                &format!("{name}: {quantile}"),
+                "µs",
+                run.quantile(part) / 1000,
+            );
         }
         Ok(())
     };
     lab.rounds([
-        ("echo of a check at half load", &|lab, name| half(lab, name, &Server::echo()?, Call::Check)),
-        ("echo of a creation at half load", &|lab, name| half(lab, name, &Server::echo()?, Call::Create)),
+        ("echo of a check at half load", &|lab, name| {
+            half(lab, name, &Server::echo()?, Call::Check)
+        }),
+        ("echo of a creation at half load", &|lab, name| {
+            half(lab, name, &Server::echo()?, Call::Create)
+        }),
         ("check at half load", &|lab, name| {
-            half(lab, name, &Server::box_office(catalog, Keeping::Nowhere)?, Call::Check)
+            half(
+                lab,
+                name,
+                &Server::box_office(catalog, Keeping::Nowhere)?,
+                Call::Check,
+            )
         }),
         ("create at half load", &|lab, name| {
             lab.embedded(catalog, |lab, server| half(lab, name, server, Call::Create))
@@ -158,47 +245,78 @@ fn slots(lab: &mut Lab) -> Result<(), Failure> {
         let server = Server::box_office(&catalog, Keeping::Nowhere)?;
         fs::remove_dir_all(catalog)?;
         let opened = u64::try_from(server.opened_in.as_millis())?;
-        lab.results.note(&format!("{count} slots: open"), "ms", opened);
-        lab.results.note(&format!("{count} slots: resident"), "KiB", server.resident_kib()?);
+        lab.results
+            .note(&format!("{count} slots: open"), "ms", opened);
+        lab.results.note(
+            &format!("{count} slots: resident"),
+            "KiB",
+            server.resident_kib()?,
+        );
         servers.push((count, server));
     }
     lab.each_round(|lab| {
         for (count, server) in &servers {
-            let run = lab.measure(server, Asked { slots: *count, ..Asked::of(Call::Check) })?;
-            lab.results.note(&format!("{count} slots: check"), "calls/s", run.rate());
+            let run = lab.measure(
+                server,
+                Asked {
+                    slots: *count,
+                    ..Asked::of(Call::Check)
+                },
+            )?;
+            lab.results
+                .note(&format!("{count} slots: check"), "calls/s", run.rate());
         }
         servers.rotate_left(1);
         Ok(())
     })?;
     let (least, most) = ("1000 slots: check", "10000000 slots: check");
-    lab.results.compare("time of a check: 10^7 slots ÷ 10^3", "≤ 1.20", least, most);
+    lab.results
+        .compare("time of a check: 10^7 slots ÷ 10^3", "≤ 1.20", least, most);
     Ok(())
 }
 
 fn orders(lab: &mut Lab) -> Result<(), Failure> {
     const COUNTS: [u64; 5] = [100, 1_000, 10_000, 100_000, 1_000_000];
     let catalog = &lab.catalog(1000)?;
-    let asked = Asked { orders_per_user: 100, ..Asked::of(Call::Create) };
+    let asked = Asked {
+        orders_per_user: 100,
+        ..Asked::of(Call::Create)
+    };
     let mut dirs = Vec::new();
     for count in COUNTS {
         let dir = lab.orders_dir();
-        lab.ask(&Server::box_office(catalog, Keeping::In(&dir))?, asked, count, "kept")?;
+        lab.ask(
+            &Server::box_office(catalog, Keeping::In(&dir))?,
+            asked,
+            count,
+            "kept",
+        )?;
         dirs.push((count, dir));
     }
     lab.each_round(|lab| {
         for (count, dir) in &dirs {
             let server = Server::box_office(catalog, Keeping::In(dir))?;
             let opened = u64::try_from(server.opened_in.as_millis())?;
-            lab.results.note(&format!("{count} orders: open"), "ms", opened);
-            let lists = Asked { call: Call::List, ..asked }.one_by_one();
+            lab.results
+                .note(&format!("{count} orders: open"), "ms", opened);
+            let lists = Asked {
+                call: Call::List,
+                ..asked
+            }
+            .one_by_one();
             let run = lab.ask(&server, lists, (*count).min(lab.calls / 10), "kept")?;
-            lab.results.note(&format!("{count} orders: list of 100"), "ns", run.quantile(0.5));
+            lab.results.note(
+                &format!("{count} orders: list of 100"),
+                "ns",
+                run.quantile(0.5),
+            );
         }
         dirs.rotate_left(1);
         Ok(())
     })?;
     let (few, many) = ("1000 orders: list of 100", "1000000 orders: list of 100");
-    lab.results.compare("list of 100: of 10^6 orders ÷ of 10^3", "≈ 1", many, few);
+    lab.results
+        .compare("list of 100: of 10^6 orders ÷ of 10^3", "≈ 1", many, few);
     Ok(())
 }
 
@@ -206,27 +324,47 @@ fn users(lab: &mut Lab) -> Result<(), Failure> {
     const COUNTS: [u64; 4] = [1, 1_000, 100_000, 1_000_000];
     let catalog = &lab.catalog(1000)?;
     // They all have the same user.
-    let asked = Asked { orders_per_user: u64::MAX, ..Asked::of(Call::Create) };
+    let asked = Asked {
+        orders_per_user: u64::MAX,
+        ..Asked::of(Call::Create)
+    };
     let mut users = Vec::new();
     for count in COUNTS {
         let dir = lab.orders_dir();
-        lab.ask(&Server::box_office(catalog, Keeping::In(&dir))?, asked, count, "kept")?;
+        lab.ask(
+            &Server::box_office(catalog, Keeping::In(&dir))?,
+            asked,
+            count,
+            "kept",
+        )?;
         users.push((count, dir, count));
     }
     lab.each_round(|lab| {
         for (count, dir, next) in &mut users {
             let server = Server::box_office(catalog, Keeping::In(dir))?;
             let calls = lab.calls / 10;
-            let more = Asked { first: *next, ..asked.one_by_one() };
+            let more = Asked {
+                first: *next,
+                ..asked.one_by_one()
+            };
             let run = lab.ask(&server, more, calls, "kept")?;
             *next += calls;
-            lab.results.note(&format!("creation for a user of {count}"), "ns", run.quantile(0.5));
+            lab.results.note(
+                &format!("creation for a user of {count}"),
+                "ns",
+                run.quantile(0.5),
+            );
         }
         users.rotate_left(1);
         Ok(())
     })?;
     let (few, many) = ("creation for a user of 1", "creation for a user of 1000000");
-    lab.results.compare("creation for a user of 10^6 orders ÷ of one", "≈ 1", many, few);
+    lab.results.compare(
+        "creation for a user of 10^6 orders ÷ of one",
+        "≈ 1",
+        many,
+        few,
+    );
     Ok(())
 }
 
@@ -234,15 +372,31 @@ fn connections(lab: &mut Lab) -> Result<(), Failure> {
     let catalog = &lab.catalog(1000)?;
     lab.each_round(|lab| {
         for connections in [1, 4, 16, 64] {
-            let pace = Pace::Closed { in_flight: AT_ONCE / connections };
+            let pace = Pace::Closed {
+                in_flight: AT_ONCE / connections,
+            };
             let connections = usize::try_from(connections)?;
-            let asked = |call| Asked { connections, pace, ..Asked::of(call) };
+            let asked = |call| Asked {
+                connections,
+                pace,
+                ..Asked::of(call)
+            };
             let server = Server::box_office(catalog, Keeping::Nowhere)?;
             let run = lab.measure(&server, asked(Call::Check))?;
-            lab.results.note(&format!("check on {connections} connections"), "calls/s", run.rate());
+            lab.results.note(
+                &format!("check on {connections} connections"),
+                "calls/s",
+                run.rate(),
+            );
             drop(server);
-            let run = lab.embedded(catalog, |lab, server| lab.measure(server, asked(Call::Create)))?;
-            lab.results.note(&format!("create on {connections} connections"), "calls/s", run.rate());
+            let run = lab.embedded(catalog, |lab, server| {
+                lab.measure(server, asked(Call::Create))
+            })?;
+            lab.results.note(
+                &format!("create on {connections} connections"),
+                "calls/s",
+                run.rate(),
+            );
         }
         Ok(())
     })
@@ -252,25 +406,43 @@ fn security(lab: &mut Lab) -> Result<(), Failure> {
     let catalog = &lab.catalog(1000)?;
     let credentials = lab.dir.path().join("users.toml");
     let hash = boxoffice::access::hash(PASSWORD.as_bytes())?;
-    fs::write(&credentials, format!("[users.{USER}]\npasswords = [\"{hash}\"]\n"))?;
+    fs::write(
+        &credentials,
+        format!("[users.{USER}]\npasswords = [\"{hash}\"]\n"),
+    )?;
     let credentials = format!("--credentials={}", credentials.display());
-    let limits = ["--caller-rate=1000000", "--caller-burst=1000000", "--caller-max-in-flight=1000"];
+    let limits = [
+        "--caller-rate=1000000",
+        "--caller-burst=1000000",
+        "--caller-max-in-flight=1000",
+    ];
     let check = Asked::of(Call::Check);
     // Said to all of them, so that what it takes to say it is no difference.
     lab.authorization = Some(AUTHORIZATION.parse()?);
     let measure = |lab: &mut Lab, name: &str, settings: &[&str]| {
-        lab.rate(name, &Server::box_office_with(settings, catalog, Keeping::Nowhere)?, check)
+        lab.rate(
+            name,
+            &Server::box_office_with(settings, catalog, Keeping::Nowhere)?,
+            check,
+        )
     };
     lab.rounds([
         ("check for everyone", &|lab, name| measure(lab, name, &[])),
-        ("check with a password", &|lab, name| measure(lab, name, &[&credentials])),
+        ("check with a password", &|lab, name| {
+            measure(lab, name, &[&credentials])
+        }),
         ("check with a password and limits", &|lab, name| {
             measure(lab, name, &[&[&*credentials][..], &limits].concat())
         }),
     ])?;
     lab.authorization = None;
     let results = &mut lab.results;
-    results.compare("password ÷ none", "≥ 0.97", "check with a password", "check for everyone");
+    results.compare(
+        "password ÷ none",
+        "≥ 0.97",
+        "check with a password",
+        "check for everyone",
+    );
     results.compare(
         "password and limits ÷ none",
         "",
@@ -289,11 +461,13 @@ fn postgres(lab: &mut Lab) -> Result<(), Failure> {
     let create = Asked::of(Call::Create);
     lab.rounds([
         ("PostgreSQL transaction", &|lab, name| {
-            lab.results.note(name, "orders/s", postgres.orders_per_second(1000)?);
+            lab.results
+                .note(name, "orders/s", postgres.orders_per_second(1000)?);
             Ok(())
         }),
         ("PostgreSQL transaction, one hot slot", &|lab, name| {
-            lab.results.note(name, "orders/s", postgres.orders_per_second(1)?);
+            lab.results
+                .note(name, "orders/s", postgres.orders_per_second(1)?);
             Ok(())
         }),
         ("create beside PostgreSQL", &|lab, name| {
@@ -304,7 +478,12 @@ fn postgres(lab: &mut Lab) -> Result<(), Failure> {
         }),
     ])?;
     let results = &mut lab.results;
-    results.compare("create ÷ PostgreSQL", "≥ 5", "create beside PostgreSQL", "PostgreSQL transaction");
+    results.compare(
+        "create ÷ PostgreSQL",
+        "≥ 5",
+        "create beside PostgreSQL",
+        "PostgreSQL transaction",
+    );
     results.compare(
         "create ÷ PostgreSQL, one hot slot",
         "≥ 20",

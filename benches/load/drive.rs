@@ -56,7 +56,11 @@ impl Progress {
 /// Makes all calls.
 pub(super) async fn run(target: &Target, workload: &Arc<Workload>) -> Result<Run, Failure> {
     let clients = connect(target).await?;
-    let callers = Callers { workload: Arc::clone(workload), progress: Arc::default(), calls: target.calls };
+    let callers = Callers {
+        workload: Arc::clone(workload),
+        progress: Arc::default(),
+        calls: target.calls,
+    };
     let (stop, stopped) = oneshot::channel();
     let begun = Instant::now();
     let watching = tokio::spawn(watch(Arc::clone(&callers.progress), begun, stopped));
@@ -67,13 +71,21 @@ pub(super) async fn run(target: &Target, workload: &Arc<Workload>) -> Result<Run
     let elapsed = begun.elapsed();
     // It may be waiting for nothing else.
     let _ = stop.send(());
-    Ok(Run::new(target.clone(), Workload::clone(workload), elapsed, tallies, watching.await?))
+    Ok(Run::new(
+        target.clone(),
+        Workload::clone(workload),
+        elapsed,
+        tallies,
+        watching.await?,
+    ))
 }
 
 async fn connect(target: &Target) -> Result<Vec<Client>, Failure> {
     let mut clients = Vec::new();
     for _ in 0..target.connections {
-        let channel = Endpoint::from_shared(target.address.clone())?.connect().await?;
+        let channel = Endpoint::from_shared(target.address.clone())?
+            .connect()
+            .await?;
         clients.push(BookingServiceClient::new(channel).max_decoding_message_size(usize::MAX));
     }
     Ok(clients)
@@ -90,7 +102,10 @@ impl Callers {
     fn closed(&self, clients: &[Client], in_flight: u64) -> JoinSet<Tally> {
         let next = Arc::new(AtomicU64::new(0));
         let mut callers = JoinSet::new();
-        for client in clients.iter().flat_map(|client| (0..in_flight).map(|_| client.clone())) {
+        for client in clients
+            .iter()
+            .flat_map(|client| (0..in_flight).map(|_| client.clone()))
+        {
             let (workload, progress) = (Arc::clone(&self.workload), Arc::clone(&self.progress));
             let (next, calls) = (Arc::clone(&next), self.calls);
             callers.spawn(async move {
@@ -137,7 +152,10 @@ type Due = (u64, Instant);
 fn set_the_pace(queues: &[UnboundedSender<Due>], calls: u64, per_second: u64, begun: Instant) {
     for (number, queue) in (0..calls).zip(queues.iter().cycle()) {
         let due = begun + Duration::from_nanos(number.saturating_mul(1_000_000_000) / per_second);
-        while let Some(early) = due.checked_duration_since(Instant::now()).filter(|early| *early > TICK) {
+        while let Some(early) = due
+            .checked_duration_since(Instant::now())
+            .filter(|early| *early > TICK)
+        {
             thread::sleep(early);
         }
         if queue.send((number, due)).is_err() {
@@ -172,7 +190,11 @@ async fn call_when_due(
 }
 
 /// Notes how far it has come, and tells it now and then.
-async fn watch(progress: Arc<Progress>, begun: Instant, mut stopped: oneshot::Receiver<()>) -> Vec<Sample> {
+async fn watch(
+    progress: Arc<Progress>,
+    begun: Instant,
+    mut stopped: oneshot::Receiver<()>,
+) -> Vec<Sample> {
     let mut samples = vec![Sample::default()];
     let mut looks = tokio::time::interval(SAMPLE);
     looks.tick().await;
@@ -181,11 +203,17 @@ async fn watch(progress: Arc<Progress>, begun: Instant, mut stopped: oneshot::Re
             _ = looks.tick() => {}
             _ = &mut stopped => return samples,
         }
-        let sample = Sample { at: begun.elapsed(), done: progress.done.load(Ordering::Relaxed) };
+        let sample = Sample {
+            at: begun.elapsed(),
+            done: progress.done.load(Ordering::Relaxed),
+        };
         samples.push(sample);
         if samples.len() % SAMPLES_TOLD == 0 {
             let (done, bad) = (sample.done, progress.bad.load(Ordering::Relaxed));
-            eprintln!("{:>6} s {done:>10} answers, {bad} of them not good", sample.at.as_secs());
+            eprintln!(
+                "{:>6} s {done:>10} answers, {bad} of them not good",
+                sample.at.as_secs()
+            );
         }
     }
 }

@@ -9,10 +9,10 @@ use std::{
 };
 
 use boxoffice::wire::proto::v3::{
-    BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, BookingStatus, CheckAvailabilityRequest,
-    CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
-    CreateOrderRequest, CreateOrderResponse, Fees, LineItemFulfillability, ListOrdersRequest,
-    ListOrdersResponse, OrderFulfillability, Price,
+    BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, BookingStatus,
+    CheckAvailabilityRequest, CheckAvailabilityResponse, CheckOrderFulfillabilityRequest,
+    CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse, Fees,
+    LineItemFulfillability, ListOrdersRequest, ListOrdersResponse, OrderFulfillability, Price,
     booking_service_server::{BookingService, BookingServiceServer},
     create_order_response,
     line_item_fulfillability::{ItemFulfillabilityResult, UpdatedAvailability},
@@ -35,11 +35,15 @@ pub(super) fn serve() -> Result<(), Failure> {
     let first = listen(([127, 0, 0, 1], 0).into())?;
     let address = first.local_addr()?;
     let cores = thread::available_parallelism()?.get();
-    let more = (1..cores).map(|_| listen(address)).collect::<io::Result<Vec<_>>>()?;
+    let more = (1..cores)
+        .map(|_| listen(address))
+        .collect::<io::Result<Vec<_>>>()?;
     println!("{{\"message\":\"listening\",\"address\":\"{address}\"}}");
     io::stdout().flush()?;
-    let workers: Vec<_> =
-        std::iter::once(first).chain(more).map(|listener| thread::spawn(|| work(listener))).collect();
+    let workers: Vec<_> = std::iter::once(first)
+        .chain(more)
+        .map(|listener| thread::spawn(|| work(listener)))
+        .collect();
     for worker in workers {
         worker.join().map_err(|_| "a worker panicked")??;
     }
@@ -47,7 +51,11 @@ pub(super) fn serve() -> Result<(), Failure> {
 }
 
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -56,11 +64,16 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 }
 
 fn work(listener: std::net::TcpListener) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let incoming = TcpIncoming::from(TcpListener::from_std(listener)?).with_nodelay(Some(true));
         let service = BookingServiceServer::new(Echo);
-        Ok(Server::builder().add_service(service).serve_with_incoming(incoming).await?)
+        Ok(Server::builder()
+            .add_service(service)
+            .serve_with_incoming(incoming)
+            .await?)
     })
 }
 
@@ -85,7 +98,10 @@ impl BookingService for Echo {
         };
         Ok(Response::new(CheckOrderFulfillabilityResponse {
             fulfillability: Some(fulfillability),
-            fees_and_taxes: Some(Price { currency_code: "USD".into(), ..Price::default() }),
+            fees_and_taxes: Some(Price {
+                currency_code: "USD".into(),
+                ..Price::default()
+            }),
             fees: Some(Fees::default()),
             cart_expiration_sec: 0,
         }))
@@ -100,7 +116,9 @@ impl BookingService for Echo {
         for item in &mut order.item {
             item.set_status(BookingStatus::Confirmed);
         }
-        Ok(Response::new(CreateOrderResponse { result: Some(create_order_response::Result::Order(order)) }))
+        Ok(Response::new(CreateOrderResponse {
+            result: Some(create_order_response::Result::Order(order)),
+        }))
     }
 
     async fn list_orders(

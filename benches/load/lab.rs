@@ -53,7 +53,9 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of(call: Call) -> Self {
-        let pace = Pace::Closed { in_flight: AT_ONCE / 4 };
+        let pace = Pace::Closed {
+            in_flight: AT_ONCE / 4,
+        };
         Self {
             call,
             slots: 1000,
@@ -68,11 +70,19 @@ impl Asked {
 
     /// By one caller, who would take too long for all of them.
     pub(super) fn one_by_one(self) -> Self {
-        Self { connections: 1, pace: Pace::Closed { in_flight: 1 }, one_in: 10, ..self }
+        Self {
+            connections: 1,
+            pace: Pace::Closed { in_flight: 1 },
+            one_in: 10,
+            ..self
+        }
     }
 
     pub(super) fn hot(self) -> Self {
-        Self { hot_percent: 100, ..self }
+        Self {
+            hot_percent: 100,
+            ..self
+        }
     }
 }
 
@@ -113,13 +123,41 @@ impl Lab {
         calls: u64,
         run: &str,
     ) -> Result<Run, Failure> {
-        let Asked { call, slots, hot_percent, orders_per_user, first, connections, pace, one_in: _ } = asked;
-        let target = Target { address: server.address.clone(), connections, calls, pace };
+        let Asked {
+            call,
+            slots,
+            hot_percent,
+            orders_per_user,
+            first,
+            connections,
+            pace,
+            one_in: _,
+        } = asked;
+        let target = Target {
+            address: server.address.clone(),
+            connections,
+            calls,
+            pace,
+        };
         let authorization = self.authorization.clone();
         let run = run.to_owned();
-        let workload = Workload { call, slots, hot_percent, orders_per_user, first, run, authorization };
-        let run = self.runtime.block_on(drive::run(&target, &Arc::new(workload)))?;
-        if run.bad() > 0 { Err(format!("{run}").into()) } else { Ok(run) }
+        let workload = Workload {
+            call,
+            slots,
+            hot_percent,
+            orders_per_user,
+            first,
+            run,
+            authorization,
+        };
+        let run = self
+            .runtime
+            .block_on(drive::run(&target, &Arc::new(workload)))?;
+        if run.bad() > 0 {
+            Err(format!("{run}").into())
+        } else {
+            Ok(run)
+        }
     }
 
     /// Measures after some calls that nobody counts.
@@ -131,13 +169,22 @@ impl Lab {
     }
 
     /// Measures a server that nobody has asked anything yet, and ends it.
-    pub(super) fn rate(&mut self, name: &str, server: &Server, asked: Asked) -> Result<(), Failure> {
+    pub(super) fn rate(
+        &mut self,
+        name: &str,
+        server: &Server,
+        asked: Asked,
+    ) -> Result<(), Failure> {
         let before = server.cpu_ticks()?;
         let run = self.measure(server, asked)?;
         let ticks = server.cpu_ticks()? - before;
         self.results.note(name, "calls/s", run.rate());
         let all_calls = self.calls + self.calls / 10;
-        self.results.note(&format!("{name}: processor time"), "ns a call", ticks * 10_000_000 / all_calls);
+        self.results.note(
+            &format!("{name}: processor time"),
+            "ns a call",
+            ticks * 10_000_000 / all_calls,
+        );
         Ok(())
     }
 

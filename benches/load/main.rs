@@ -14,7 +14,10 @@
 //!
 //! Every answer is read and counted by what it says. A refusal is never taken for a success.
 
-#![expect(clippy::print_stdout, reason = "what was measured goes to standard output")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what was measured goes to standard output"
+)]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
 mod catalog;
@@ -52,7 +55,11 @@ fn main() -> Result<(), Failure> {
     match command().get_matches().subcommand() {
         Some(("catalog", args)) => {
             let dir = args.get_one::<PathBuf>("dir").expect("required");
-            Ok(catalog::write(dir, number(args, "slots"), number(args, "spots"))?)
+            Ok(catalog::write(
+                dir,
+                number(args, "slots"),
+                number(args, "spots"),
+            )?)
         }
         Some(("echo", _)) => echo::serve(),
         Some(("compare", args)) => compare(args),
@@ -65,8 +72,12 @@ fn main() -> Result<(), Failure> {
 
 fn run(loop_: &str, args: &ArgMatches) -> Result<(), Failure> {
     let pace = match loop_ {
-        "open" => Pace::Open { per_second: number(args, "rate").max(1) },
-        _ => Pace::Closed { in_flight: number(args, "in-flight").max(1) },
+        "open" => Pace::Open {
+            per_second: number(args, "rate").max(1),
+        },
+        _ => Pace::Closed {
+            in_flight: number(args, "in-flight").max(1),
+        },
     };
     let target = Target {
         address: text(args, "address").to_owned(),
@@ -82,12 +93,23 @@ fn run(loop_: &str, args: &ArgMatches) -> Result<(), Failure> {
     if let Some(path) = args.get_one::<PathBuf>("plot") {
         plot::draw(path, &run)?;
     }
-    if run.bad() > 0 { Err(format!("{} answers were not good", run.bad()).into()) } else { Ok(()) }
+    if run.bad() > 0 {
+        Err(format!("{} answers were not good", run.bad()).into())
+    } else {
+        Ok(())
+    }
 }
 
 fn compare(args: &ArgMatches) -> Result<(), Failure> {
-    let groups = args.get_many::<String>("group").unwrap_or_default().cloned().collect();
-    let mut lab = Lab::new(number(args, "rounds").max(1), number(args, "calls").max(1000))?;
+    let groups = args
+        .get_many::<String>("group")
+        .unwrap_or_default()
+        .cloned()
+        .collect();
+    let mut lab = Lab::new(
+        number(args, "rounds").max(1),
+        number(args, "calls").max(1000),
+    )?;
     lab.earlier = args.get_one("earlier").cloned();
     compare::compare(&groups, &mut lab)?;
     print!("{}", lab.results);
@@ -127,21 +149,26 @@ fn workload(args: &ArgMatches) -> Result<Workload, Failure> {
         orders_per_user: number(args, "orders-per-user").max(1),
         first: 0,
         run: text(args, "run").to_owned(),
-        authorization: args.get_one("authorization").map(|text: &String| text.parse()).transpose()?,
+        authorization: args
+            .get_one("authorization")
+            .map(|text: &String| text.parse())
+            .transpose()?,
     })
 }
 
 fn command() -> Command {
     let catalog = Command::new("catalog")
         .about("Writes a catalogue of one service.")
-        .arg(Arg::new("dir").required(true).value_parser(value_parser!(PathBuf)))
+        .arg(
+            Arg::new("dir")
+                .required(true)
+                .value_parser(value_parser!(PathBuf)),
+        )
         .arg(count("slots", "1000", "slots"))
         .arg(count("spots", "1000", "spots of each slot"));
-    let closed = loop_command("closed").about("Calls as fast as the answers come.").arg(count(
-        "in-flight",
-        "32",
-        "calls at once on each connection",
-    ));
+    let closed = loop_command("closed")
+        .about("Calls as fast as the answers come.")
+        .arg(count("in-flight", "32", "calls at once on each connection"));
     let open = loop_command("open")
         .about("Calls at fixed moments, whether or not answers have come.")
         .arg(count("rate", "1000", "calls a second"));
@@ -149,34 +176,68 @@ fn command() -> Command {
     let groups = GROUPS.map(|(name, _)| name);
     let compare = Command::new("compare")
         .about("Measures Box Office beside its limits, in rounds that take turns.")
-        .arg(Arg::new("group").num_args(0..).value_parser(groups).help("what to compare; else everything"))
+        .arg(
+            Arg::new("group")
+                .num_args(0..)
+                .value_parser(groups)
+                .help("what to compare; else everything"),
+        )
         .arg(count("rounds", "5", "rounds"))
         .arg(count("calls", "100000", "calls of each measurement"))
-        .arg(path("earlier", "an earlier build of the program, for the group of that name"))
+        .arg(path(
+            "earlier",
+            "an earlier build of the program, for the group of that name",
+        ))
         .arg(path("json", "writes what was measured"));
     let soak = Command::new("soak")
         .about("Half of what a server can take, for long, with reloads and drains.")
         .arg(count("minutes", "30", "minutes"))
         .arg(count("slots", "10000", "slots"))
-        .arg(count("reload-every", "3", "looks from one reload of the catalogue to the next"))
-        .arg(count("drain-every", "45", "looks from one drain to the next; a look takes ten seconds"))
-        .arg(count("calls", "300000", "calls to find out what it can take"))
+        .arg(count(
+            "reload-every",
+            "3",
+            "looks from one reload of the catalogue to the next",
+        ))
+        .arg(count(
+            "drain-every",
+            "45",
+            "looks from one drain to the next; a look takes ten seconds",
+        ))
+        .arg(count(
+            "calls",
+            "300000",
+            "calls to find out what it can take",
+        ))
         .arg(path("json", "writes what was measured"))
         .arg(path("plot", "draws it as SVG"));
     Command::new("load")
         .about("Loads a server and looks at every answer.")
-        .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).global(true).hide(true))
+        .arg(
+            Arg::new("bench")
+                .long("bench")
+                .action(ArgAction::SetTrue)
+                .global(true)
+                .hide(true),
+        )
         .subcommands([catalog, closed, open, echo, compare, soak])
 }
 
 fn path(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf)).help(help)
+    Arg::new(name)
+        .long(name)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(help)
 }
 
 /// What both loops have in common.
 fn loop_command(name: &'static str) -> Command {
     Command::new(name)
-        .arg(Arg::new("address").long("address").default_value("http://127.0.0.1:50051"))
+        .arg(
+            Arg::new("address")
+                .long("address")
+                .default_value("http://127.0.0.1:50051"),
+        )
         .arg(
             Arg::new("call")
                 .long("call")
@@ -186,7 +247,11 @@ fn loop_command(name: &'static str) -> Command {
         )
         .arg(count("calls", "100000", "calls in all"))
         .arg(count("connections", "4", "connections"))
-        .arg(count("slots", "1000", "slots to spread over; the catalogue must have them"))
+        .arg(count(
+            "slots",
+            "1000",
+            "slots to spread over; the catalogue must have them",
+        ))
         .arg(
             Arg::new("hot")
                 .long("hot")
@@ -194,15 +259,32 @@ fn loop_command(name: &'static str) -> Command {
                 .value_parser(value_parser!(u64).range(0..=100))
                 .help("calls out of a hundred that are for the first slot"),
         )
-        .arg(count("orders-per-user", "10", "orders that one user makes, one after the other"))
-        .arg(Arg::new("run").long("run").default_value("1").help("goes into tokens and the names of users"))
-        .arg(Arg::new("authorization").long("authorization").help("such as 'Basic YWRhOnNlY3JldA=='"))
+        .arg(count(
+            "orders-per-user",
+            "10",
+            "orders that one user makes, one after the other",
+        ))
+        .arg(
+            Arg::new("run")
+                .long("run")
+                .default_value("1")
+                .help("goes into tokens and the names of users"),
+        )
+        .arg(
+            Arg::new("authorization")
+                .long("authorization")
+                .help("such as 'Basic YWRhOnNlY3JldA=='"),
+        )
         .arg(path("json", "writes what was measured"))
         .arg(path("plot", "draws it as SVG"))
 }
 
 fn count(name: &'static str, default: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).default_value(default).value_parser(value_parser!(u64)).help(help)
+    Arg::new(name)
+        .long(name)
+        .default_value(default)
+        .value_parser(value_parser!(u64))
+        .help(help)
 }
 
 fn number(args: &ArgMatches, name: &str) -> u64 {

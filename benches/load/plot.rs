@@ -14,14 +14,22 @@ use super::{
 const SIZE: (u32, u32) = (900, 760);
 
 /// The places on the axis of quantiles: of how many calls one took longer.
-const ONE_IN: [(u32, &str); 6] =
-    [(1, "0"), (10, "90 %"), (100, "99 %"), (1_000, "99.9 %"), (10_000, "99.99 %"), (100_000, "99.999 %")];
+const ONE_IN: [(u32, &str); 6] = [
+    (1, "0"),
+    (10, "90 %"),
+    (100, "99 %"),
+    (1_000, "99.9 %"),
+    (10_000, "99.99 %"),
+    (100_000, "99.999 %"),
+];
 
 /// Draws it as SVG.
 pub(super) fn draw(path: &Path, run: &Run) -> Result<(), Failure> {
     let picture = SVGBackend::new(path, SIZE).into_drawing_area();
     picture.fill(&WHITE)?;
-    let (above, below) = picture.titled(&run.title(), ("sans-serif", 18))?.split_vertically(380);
+    let (above, below) = picture
+        .titled(&run.title(), ("sans-serif", 18))?
+        .split_vertically(380);
     draw_latency(&above, run)?;
     draw_rate(&below, run)?;
     Ok(picture.present()?)
@@ -30,8 +38,9 @@ pub(super) fn draw(path: &Path, run: &Run) -> Result<(), Failure> {
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 fn draw_latency(area: &Area<'_>, run: &Run) -> Result<(), Failure> {
-    let points: Vec<(u32, u64)> =
-        quantiles().map(|(one_in, quantile)| (one_in, run.quantile(quantile).max(1))).collect();
+    let points: Vec<(u32, u64)> = quantiles()
+        .map(|(one_in, quantile)| (one_in, run.quantile(quantile).max(1)))
+        .collect();
     let slowest = points.last().map_or(1, |&(_, nanos)| nanos);
     let mut chart = ChartBuilder::on(area)
         .margin(12)
@@ -63,23 +72,37 @@ fn draw_latency(area: &Area<'_>, run: &Run) -> Result<(), Failure> {
 #[expect(clippy::float_arithmetic, reason = "a picture need not be exact")]
 fn quantiles() -> impl Iterator<Item = (u32, f64)> {
     let decades = [1, 10, 100, 1_000, 10_000].into_iter();
-    let steps = decades.flat_map(|decade| (10..100).step_by(5).map(move |tenths| decade * tenths / 10));
+    let steps =
+        decades.flat_map(|decade| (10..100).step_by(5).map(move |tenths| decade * tenths / 10));
     steps.map(|one_in| (one_in, 1.0 - 1.0 / f64::from(one_in)))
 }
 
 fn draw_rate(area: &Area<'_>, run: &Run) -> Result<(), Failure> {
-    draw_lines(area, ["milliseconds since the start", "answers a second"], &[run.rates().collect()])
+    draw_lines(
+        area,
+        ["milliseconds since the start", "answers a second"],
+        &[run.rates().collect()],
+    )
 }
 
 /// Draws a long run as SVG.
 pub(super) fn draw_course(path: &Path, course: &Course) -> Result<(), Failure> {
     let picture = SVGBackend::new(path, SIZE).into_drawing_area();
     picture.fill(&WHITE)?;
-    let line = |of: fn(&Look) -> u64| course.looks.iter().map(|look| (look.at, of(look))).collect();
+    let line = |of: fn(&Look) -> u64| {
+        course
+            .looks
+            .iter()
+            .map(|look| (look.at, of(look)))
+            .collect()
+    };
     let panels = [
         ("memory, MiB", vec![line(|look| look.resident_kib / 1024)]),
         ("files and sockets", vec![line(|look| look.descriptors)]),
-        ("median and p99, µs", vec![line(|look| look.median_us), line(|look| look.p99_us)]),
+        (
+            "median and p99, µs",
+            vec![line(|look| look.median_us), line(|look| look.p99_us)],
+        ),
     ];
     for (area, (what, lines)) in picture.split_evenly((panels.len(), 1)).iter().zip(panels) {
         draw_lines(area, ["seconds since the start", what], &lines)?;
@@ -88,7 +111,11 @@ pub(super) fn draw_course(path: &Path, course: &Course) -> Result<(), Failure> {
 }
 
 /// Draws lines from zero.
-fn draw_lines(area: &Area<'_>, [x, y]: [&str; 2], lines: &[Vec<(u64, u64)>]) -> Result<(), Failure> {
+fn draw_lines(
+    area: &Area<'_>,
+    [x, y]: [&str; 2],
+    lines: &[Vec<(u64, u64)>],
+) -> Result<(), Failure> {
     let ends = |(end, most): (u64, u64), &(at, value): &(u64, u64)| (end.max(at), most.max(value));
     let (end, most) = lines.iter().flatten().fold((1, 1), ends);
     let mut chart = ChartBuilder::on(area)

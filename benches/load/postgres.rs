@@ -50,20 +50,48 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Starts one, if there is PostgreSQL on this machine.
     pub(super) fn start() -> Result<Option<Self>, Failure> {
-        let Some(programs) = programs() else { return Ok(None) };
-        let postgres = Self { programs, dir: TempDir::new()? };
+        let Some(programs) = programs() else {
+            return Ok(None);
+        };
+        let postgres = Self {
+            programs,
+            dir: TempDir::new()?,
+        };
         let dir = postgres.dir.path().display().to_string();
         quietly(Command::new("chmod").args(["777", &dir]))?;
         fs::write(postgres.dir.path().join("order.sql"), ORDER)?;
         let data = format!("{dir}/data");
-        postgres.run("initdb", &["--pgdata", &data, "--auth=trust", "--username=bench"])?;
-        let options = format!("-c listen_addresses= -c unix_socket_directories={dir} -c max_connections=200");
+        postgres.run(
+            "initdb",
+            &["--pgdata", &data, "--auth=trust", "--username=bench"],
+        )?;
+        let options =
+            format!("-c listen_addresses= -c unix_socket_directories={dir} -c max_connections=200");
         postgres.run(
             "pg_ctl",
-            &["start", "--wait", "--pgdata", &data, "--options", &options, "--log", &format!("{dir}/log")],
+            &[
+                "start",
+                "--wait",
+                "--pgdata",
+                &data,
+                "--options",
+                &options,
+                "--log",
+                &format!("{dir}/log"),
+            ],
         )?;
-        postgres
-            .run("psql", &["--host", &dir, "--username=bench", "--quiet", "--command", TABLES, "postgres"])?;
+        postgres.run(
+            "psql",
+            &[
+                "--host",
+                &dir,
+                "--username=bench",
+                "--quiet",
+                "--command",
+                TABLES,
+                "postgres",
+            ],
+        )?;
         Ok(Some(postgres))
     }
 
@@ -90,7 +118,9 @@ impl Postgres {
             ],
         )?;
         let rate = out.lines().find_map(|line| line.strip_prefix("tps = "));
-        let whole = rate.and_then(|rate| rate.split('.').next()).ok_or("pgbench told no rate")?;
+        let whole = rate
+            .and_then(|rate| rate.split('.').next())
+            .ok_or("pgbench told no rate")?;
         Ok(whole.parse()?)
     }
 
@@ -118,10 +148,15 @@ impl Drop for Postgres {
 
 /// The folder of the newest version's programs.
 fn programs() -> Option<PathBuf> {
-    let versions =
-        fs::read_dir(PROGRAMS).into_iter().flatten().flatten().map(|version| version.path().join("bin"));
+    let versions = fs::read_dir(PROGRAMS)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|version| version.path().join("bin"));
     let folders = versions.chain(ELSEWHERE.map(PathBuf::from));
-    folders.filter(|folder| folder.join("initdb").exists() && folder.join("pgbench").exists()).max()
+    folders
+        .filter(|folder| folder.join("initdb").exists() && folder.join("pgbench").exists())
+        .max()
 }
 
 fn is_root() -> bool {
@@ -132,11 +167,19 @@ fn is_root() -> bool {
 /// What a program says, or why it failed. A database that it starts must not keep its outputs.
 fn quietly(command: &mut Command) -> Result<String, Failure> {
     let out = tempfile::tempfile()?;
-    let status = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out.try_clone()?).status()?;
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(out.try_clone()?)
+        .stderr(out.try_clone()?)
+        .status()?;
     let said = std::io::read_to_string({
         let mut out = out;
         std::io::Seek::rewind(&mut out)?;
         out
     })?;
-    if status.success() { Ok(said) } else { Err(format!("{command:?}: {said}").into()) }
+    if status.success() {
+        Ok(said)
+    } else {
+        Err(format!("{command:?}: {said}").into())
+    }
 }

@@ -33,31 +33,52 @@ impl Results {
         eprintln!("  {name}: {value} {unit}");
         match self.series.iter_mut().find(|series| series.name == name) {
             Some(series) => series.values.push(value),
-            None => self.series.push(Series { name: name.to_owned(), unit, values: vec![value] }),
+            None => self.series.push(Series {
+                name: name.to_owned(),
+                unit,
+                values: vec![value],
+            }),
         }
     }
 
     /// Adds two things up, round by round.
     pub(super) fn sum(&mut self, name: &str, unit: &'static str, [one, other]: [&str; 2]) {
         let pairs = self.values(one).iter().zip(self.values(other));
-        let values = pairs.map(|(one, other)| one.saturating_add(*other)).collect();
-        self.series.push(Series { name: name.to_owned(), unit, values });
+        let values = pairs
+            .map(|(one, other)| one.saturating_add(*other))
+            .collect();
+        self.series.push(Series {
+            name: name.to_owned(),
+            unit,
+            values,
+        });
     }
 
     /// Compares two things round by round, against a goal in words.
     pub(super) fn compare(&mut self, what: &str, goal: &'static str, one: &str, other: &str) {
         let pairs = self.values(one).iter().zip(self.values(other));
-        let thousandths = pairs.map(|(one, other)| one.saturating_mul(1000) / (*other).max(1)).collect();
-        self.ratios.push(Ratio { what: what.to_owned(), goal, thousandths });
+        let thousandths = pairs
+            .map(|(one, other)| one.saturating_mul(1000) / (*other).max(1))
+            .collect();
+        self.ratios.push(Ratio {
+            what: what.to_owned(),
+            goal,
+            thousandths,
+        });
     }
 
     fn values(&self, name: &str) -> &[u64] {
-        self.series.iter().find(|series| series.name == name).map_or(&[], |series| &series.values)
+        self.series
+            .iter()
+            .find(|series| series.name == name)
+            .map_or(&[], |series| &series.values)
     }
 
     pub(super) fn json(&self) -> Value {
-        let series =
-            self.series.iter().map(|it| json!({"name": it.name, "unit": it.unit, "values": it.values}));
+        let series = self
+            .series
+            .iter()
+            .map(|it| json!({"name": it.name, "unit": it.unit, "values": it.values}));
         let ratios = self
             .ratios
             .iter()
@@ -68,13 +89,28 @@ impl Results {
 
 impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| what | median | from | to | unit |\n|---|---:|---:|---:|---|")?;
+        writeln!(
+            f,
+            "| what | median | from | to | unit |\n|---|---:|---:|---:|---|"
+        )?;
         for Series { name, unit, values } in &self.series {
             let (least, most) = ends(values);
-            writeln!(f, "| {name} | {} | {least} | {most} | {unit} |", median(values))?;
+            writeln!(
+                f,
+                "| {name} | {} | {least} | {most} | {unit} |",
+                median(values)
+            )?;
         }
-        writeln!(f, "\n| ratio | median | from | to | goal |\n|---|---:|---:|---:|---|")?;
-        for Ratio { what, goal, thousandths } in &self.ratios {
+        writeln!(
+            f,
+            "\n| ratio | median | from | to | goal |\n|---|---:|---:|---:|---|"
+        )?;
+        for Ratio {
+            what,
+            goal,
+            thousandths,
+        } in &self.ratios
+        {
             let (least, most) = ends(thousandths);
             let [middle, least, most] = [median(thousandths), least, most].map(decimal);
             writeln!(f, "| {what} | {middle} | {least} | {most} | {goal} |")?;

@@ -54,7 +54,12 @@ impl Server {
     ) -> Result<Self, Failure> {
         let mut command = Command::new(program);
         command
-            .args(["--listen=127.0.0.1:0", "--admin-listen=off", "--log-format=json", "--catalog"])
+            .args([
+                "--listen=127.0.0.1:0",
+                "--admin-listen=off",
+                "--log-format=json",
+                "--catalog",
+            ])
             .arg(catalog)
             .args(settings);
         match keeping {
@@ -62,27 +67,42 @@ impl Server {
             Keeping::In(dir) => command.args(["--store=embedded", "--data-dir"]).arg(dir),
         };
         command.stderr(Stdio::piped());
-        Self::start(command, |child| Box::new(child.stderr.take().expect("it is piped")))
+        Self::start(command, |child| {
+            Box::new(child.stderr.take().expect("it is piped"))
+        })
     }
 
     /// The server that does nothing.
     pub(super) fn echo() -> Result<Self, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("echo").stdout(Stdio::piped());
-        Self::start(command, |child| Box::new(child.stdout.take().expect("it is piped")))
+        Self::start(command, |child| {
+            Box::new(child.stdout.take().expect("it is piped"))
+        })
     }
 
-    fn start(mut command: Command, log: fn(&mut Child) -> Box<dyn Read + Send>) -> Result<Self, Failure> {
+    fn start(
+        mut command: Command,
+        log: fn(&mut Child) -> Box<dyn Read + Send>,
+    ) -> Result<Self, Failure> {
         let begun = Instant::now();
         let mut child = command.spawn()?;
         let mut lines = BufReader::new(log(&mut child)).lines();
         for line in lines.by_ref() {
-            let Ok(line) = serde_json::from_str::<Value>(&line?) else { continue };
-            if let (Some("listening"), Some(address)) = (line["message"].as_str(), line["address"].as_str()) {
+            let Ok(line) = serde_json::from_str::<Value>(&line?) else {
+                continue;
+            };
+            if let (Some("listening"), Some(address)) =
+                (line["message"].as_str(), line["address"].as_str())
+            {
                 let (address, opened_in) = (format!("http://{address}"), begun.elapsed());
                 // A full pipe would hold the server up.
                 std::thread::spawn(|| lines.for_each(drop));
-                return Ok(Self { child, address, opened_in });
+                return Ok(Self {
+                    child,
+                    address,
+                    opened_in,
+                });
             }
         }
         Err("a server ended instead of listening".into())
@@ -90,8 +110,14 @@ impl Server {
 
     /// Sends it a signal.
     pub(super) fn signal(&self, name: &str) -> Result<(), Failure> {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
-        if sent.success() { Ok(()) } else { Err(format!("{name} could not be sent").into()) }
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()?;
+        if sent.success() {
+            Ok(())
+        } else {
+            Err(format!("{name} could not be sent").into())
+        }
     }
 
     /// Ends it in good order, and tells how long that took.
@@ -99,19 +125,27 @@ impl Server {
         let begun = Instant::now();
         self.signal("TERM")?;
         let ended = self.child.wait()?;
-        if ended.success() { Ok(begun.elapsed()) } else { Err(format!("drained: {ended}").into()) }
+        if ended.success() {
+            Ok(begun.elapsed())
+        } else {
+            Err(format!("drained: {ended}").into())
+        }
     }
 
     /// Files and sockets that it has open.
     pub(super) fn descriptors(&self) -> Result<u64, Failure> {
-        Ok(u64::try_from(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())?)
+        Ok(u64::try_from(
+            fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count(),
+        )?)
     }
 
     /// Memory that it has, in KiB.
     pub(super) fn resident_kib(&self) -> Result<u64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?;
+        let number = line
+            .and_then(|line| line.split_whitespace().next())
+            .ok_or("no VmRSS")?;
         Ok(number.parse()?)
     }
 
@@ -119,8 +153,16 @@ impl Server {
     pub(super) fn cpu_ticks(&self) -> Result<u64, Failure> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(") ").ok_or("no name in stat")?;
-        let ticks = |at: usize| fields.split(' ').nth(at).and_then(|field| field.parse::<u64>().ok());
-        Ok(ticks(11).zip(ticks(12)).map(|(user, system)| user + system).ok_or("no times in stat")?)
+        let ticks = |at: usize| {
+            fields
+                .split(' ')
+                .nth(at)
+                .and_then(|field| field.parse::<u64>().ok())
+        };
+        Ok(ticks(11)
+            .zip(ticks(12))
+            .map(|(user, system)| user + system)
+            .ok_or("no times in stat")?)
     }
 }
 

@@ -56,11 +56,20 @@ pub(super) fn soak(lab: &mut Lab, plan: &Plan) -> Result<Course, Failure> {
     let orders = lab.orders_dir();
     let start = || Server::box_office(&dir, Keeping::In(&orders));
     let mut server = start()?;
-    let mixed = Asked { slots: plan.slots, ..Asked::of(Call::Mixed) };
+    let mixed = Asked {
+        slots: plan.slots,
+        ..Asked::of(Call::Mixed)
+    };
     let per_second = (lab.measure(&server, mixed)?.rate() / 2).max(1);
-    let asked = Asked { pace: Pace::Open { per_second }, ..mixed };
+    let asked = Asked {
+        pace: Pace::Open { per_second },
+        ..mixed
+    };
     let calls = per_second * LOOK.as_secs();
-    let mut course = Course { per_second, ..Course::default() };
+    let mut course = Course {
+        per_second,
+        ..Course::default()
+    };
     for look in 1..=plan.minutes * 60 / LOOK.as_secs() {
         if look % plan.reload_every == 0 {
             catalog::write(&dir, plan.slots, SPOTS + look)?;
@@ -70,7 +79,9 @@ pub(super) fn soak(lab: &mut Lab, plan: &Plan) -> Result<Course, Failure> {
         if look % plan.drain_every == 0 {
             let drained = server.drain()?;
             server = start()?;
-            course.drains.push((drained.as_millis(), server.opened_in.as_millis()));
+            course
+                .drains
+                .push((drained.as_millis(), server.opened_in.as_millis()));
         }
         let run = lab.ask(&server, asked, calls, &format!("look-{look}"))?;
         let seen = Look {
@@ -92,12 +103,18 @@ impl Course {
     /// The medians of the looks in each quarter of the time.
     fn quarters(&self, of: impl Fn(&Look) -> u64) -> Vec<u64> {
         let looks: Vec<u64> = self.looks.iter().map(of).collect();
-        looks.chunks(looks.len().div_ceil(4).max(1)).map(median).collect()
+        looks
+            .chunks(looks.len().div_ceil(4).max(1))
+            .map(median)
+            .collect()
     }
 
     fn rows(&self) -> [(&'static str, Vec<u64>); 4] {
         [
-            ("memory, MiB", self.quarters(|look| look.resident_kib / 1024)),
+            (
+                "memory, MiB",
+                self.quarters(|look| look.resident_kib / 1024),
+            ),
             ("files and sockets", self.quarters(|look| look.descriptors)),
             ("median, µs", self.quarters(|look| look.median_us)),
             ("p99, µs", self.quarters(|look| look.p99_us)),
@@ -106,7 +123,13 @@ impl Course {
 
     pub(super) fn json(&self) -> Value {
         let look = |look: &Look| {
-            let Look { at, resident_kib, descriptors, median_us, p99_us } = look;
+            let Look {
+                at,
+                resident_kib,
+                descriptors,
+                median_us,
+                p99_us,
+            } = look;
             json!({
                 "at_sec": at,
                 "resident_kib": resident_kib,
@@ -126,8 +149,17 @@ impl Course {
 
 impl fmt::Display for Course {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { per_second, looks, reloads, drains } = self;
-        writeln!(f, "{per_second} calls a second, {} looks, {reloads} reloads", looks.len())?;
+        let Self {
+            per_second,
+            looks,
+            reloads,
+            drains,
+        } = self;
+        writeln!(
+            f,
+            "{per_second} calls a second, {} looks, {reloads} reloads",
+            looks.len()
+        )?;
         writeln!(f, "drains, and starts after them, in ms: {drains:?}")?;
         for (what, quarters) in self.rows() {
             writeln!(f, "| {what} | {quarters:?} |")?;

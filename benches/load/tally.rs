@@ -11,8 +11,13 @@ use super::{
 };
 
 /// The quantiles that are told.
-const QUANTILES: [(&str, f64); 5] =
-    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
+const QUANTILES: [(&str, f64); 5] = [
+    ("p50", 0.5),
+    ("p90", 0.9),
+    ("p99", 0.99),
+    ("p99.9", 0.999),
+    ("p99.99", 0.9999),
+];
 
 /// What came of the calls of one caller.
 #[derive(Debug)]
@@ -25,7 +30,10 @@ impl Default for Tally {
     fn default() -> Self {
         let mut nanos = Histogram::new(3).expect("three digits are allowed");
         nanos.auto(true);
-        Self { answers: BTreeMap::new(), nanos }
+        Self {
+            answers: BTreeMap::new(),
+            nanos,
+        }
     }
 }
 
@@ -33,14 +41,18 @@ impl Tally {
     pub(super) fn note(&mut self, answer: Answer, took: Duration) {
         *self.answers.entry(answer).or_default() += 1;
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.nanos.record(nanos).expect("the histogram grows as it must");
+        self.nanos
+            .record(nanos)
+            .expect("the histogram grows as it must");
     }
 
     fn add(&mut self, other: Self) {
         for (answer, count) in other.answers {
             *self.answers.entry(answer).or_default() += count;
         }
-        self.nanos.add(other.nanos).expect("the histogram grows as it must");
+        self.nanos
+            .add(other.nanos)
+            .expect("the histogram grows as it must");
     }
 }
 
@@ -73,12 +85,22 @@ impl Run {
         for other in tallies {
             tally.add(other);
         }
-        Self { target, workload, elapsed, tally, samples }
+        Self {
+            target,
+            workload,
+            elapsed,
+            tally,
+            samples,
+        }
     }
 
     /// Answers that were no success.
     pub(super) fn bad(&self) -> u64 {
-        let bad = self.tally.answers.iter().filter(|(answer, _)| matches!(answer, Answer::Bad(_)));
+        let bad = self
+            .tally
+            .answers
+            .iter()
+            .filter(|(answer, _)| matches!(answer, Answer::Bad(_)));
         bad.map(|(_, count)| count).sum()
     }
 
@@ -103,21 +125,42 @@ impl Run {
 
     /// What was asked, in a few words.
     pub(super) fn title(&self) -> String {
-        let Target { connections, pace, .. } = &self.target;
+        let Target {
+            connections, pace, ..
+        } = &self.target;
         let pace = match pace {
-            Pace::Closed { in_flight } => format!("{connections} connections of {in_flight} callers each"),
-            Pace::Open { per_second } => format!("{per_second} calls a second on {connections} connections"),
+            Pace::Closed { in_flight } => {
+                format!("{connections} connections of {in_flight} callers each")
+            }
+            Pace::Open { per_second } => {
+                format!("{per_second} calls a second on {connections} connections")
+            }
         };
-        let Workload { call, slots, hot_percent, .. } = &self.workload;
-        let hot = if *hot_percent > 0 { format!(", {hot_percent} % for one of them") } else { String::new() };
+        let Workload {
+            call,
+            slots,
+            hot_percent,
+            ..
+        } = &self.workload;
+        let hot = if *hot_percent > 0 {
+            format!(", {hot_percent} % for one of them")
+        } else {
+            String::new()
+        };
         format!("{}, {pace}, {slots} slots{hot}", call.name())
     }
 
     pub(super) fn json(&self) -> Value {
-        let answers: BTreeMap<&str, u64> =
-            self.tally.answers.iter().map(|(answer, count)| (text(answer), *count)).collect();
-        let nanos: BTreeMap<&str, u64> =
-            QUANTILES.iter().map(|&(name, quantile)| (name, self.quantile(quantile))).collect();
+        let answers: BTreeMap<&str, u64> = self
+            .tally
+            .answers
+            .iter()
+            .map(|(answer, count)| (text(answer), *count))
+            .collect();
+        let nanos: BTreeMap<&str, u64> = QUANTILES
+            .iter()
+            .map(|&(name, quantile)| (name, self.quantile(quantile)))
+            .collect();
         json!({
             "what": self.title(),
             "calls": self.tally.nanos.len(),
@@ -135,19 +178,36 @@ impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title())?;
         let (calls, elapsed) = (self.tally.nanos.len(), self.elapsed);
-        writeln!(f, "  {calls} calls in {elapsed:.2?}: {} a second", self.rate())?;
+        writeln!(
+            f,
+            "  {calls} calls in {elapsed:.2?}: {} a second",
+            self.rate()
+        )?;
         for (answer, count) in &self.tally.answers {
             writeln!(
                 f,
                 "  {count:>10} {}{}",
-                if matches!(answer, Answer::Bad(_)) { "NOT GOOD: " } else { "" },
+                if matches!(answer, Answer::Bad(_)) {
+                    "NOT GOOD: "
+                } else {
+                    ""
+                },
                 text(answer)
             )?;
         }
         for (name, quantile) in QUANTILES {
-            writeln!(f, "  {name:>10} {:.1?}", Duration::from_nanos(self.quantile(quantile)))?;
+            writeln!(
+                f,
+                "  {name:>10} {:.1?}",
+                Duration::from_nanos(self.quantile(quantile))
+            )?;
         }
-        writeln!(f, "  {:>10} {:.1?}", "slowest", Duration::from_nanos(self.tally.nanos.max()))
+        writeln!(
+            f,
+            "  {:>10} {:.1?}",
+            "slowest",
+            Duration::from_nanos(self.tally.nanos.max())
+        )
     }
 }
 

@@ -3,9 +3,9 @@
 
 use boxoffice::wire::proto::v3::{
     CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-    CreateOrderResponse, LineItem, ListOrdersRequest, ListOrdersResponse, Order, Price, UserInformation,
-    booking_service_client::BookingServiceClient, create_order_response::Result as Outcome,
-    line_item::OrderedTickets, list_orders_request::Ids,
+    CreateOrderResponse, LineItem, ListOrdersRequest, ListOrdersResponse, Order, Price,
+    UserInformation, booking_service_client::BookingServiceClient,
+    create_order_response::Result as Outcome, line_item::OrderedTickets, list_orders_request::Ids,
     order_fulfillability::OrderFulfillabilityResult as Verdict,
 };
 use tonic::{
@@ -27,16 +27,25 @@ pub(super) enum Call {
 }
 
 impl Call {
-    const NAMES: [(&str, Self); 4] =
-        [("check", Self::Check), ("create", Self::Create), ("list", Self::List), ("mixed", Self::Mixed)];
+    const NAMES: [(&str, Self); 4] = [
+        ("check", Self::Check),
+        ("create", Self::Create),
+        ("list", Self::List),
+        ("mixed", Self::Mixed),
+    ];
 
     pub(super) fn named(name: &str) -> Result<Self, String> {
         let found = Self::NAMES.iter().find(|(known, _)| *known == name);
-        found.map(|&(_, call)| call).ok_or_else(|| "expected check, create, list or mixed".to_owned())
+        found
+            .map(|&(_, call)| call)
+            .ok_or_else(|| "expected check, create, list or mixed".to_owned())
     }
 
     pub(super) fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|&&(_, call)| call == self).map_or("", |(name, _)| name)
+        Self::NAMES
+            .iter()
+            .find(|&&(_, call)| call == self)
+            .map_or("", |(name, _)| name)
     }
 }
 
@@ -69,21 +78,36 @@ pub(super) type Authorization = MetadataValue<Ascii>;
 
 impl Workload {
     /// Makes a call and reads its answer.
-    pub(super) async fn make(&self, number: u64, client: &mut BookingServiceClient<Channel>) -> Answer {
+    pub(super) async fn make(
+        &self,
+        number: u64,
+        client: &mut BookingServiceClient<Channel>,
+    ) -> Answer {
         let number = self.first + number;
         let mut chance = fastrand::Rng::with_seed(number);
         let answer = match self.kind(&mut chance) {
             Call::Check => {
                 let request = self.request(cart(self.slot(&mut chance)));
-                client.check_order_fulfillability(request).await.map(Response::into_inner).map(checked)
+                client
+                    .check_order_fulfillability(request)
+                    .await
+                    .map(Response::into_inner)
+                    .map(checked)
             }
             Call::List => {
                 let request = self.request(self.orders_of(number));
-                client.list_orders(request).await.map(|response| listed(response.get_ref()))
+                client
+                    .list_orders(request)
+                    .await
+                    .map(|response| listed(response.get_ref()))
             }
             Call::Create | Call::Mixed => {
                 let request = self.request(self.order(number, self.slot(&mut chance)));
-                client.create_order(request).await.map(Response::into_inner).map(created)
+                client
+                    .create_order(request)
+                    .await
+                    .map(Response::into_inner)
+                    .map(created)
             }
         };
         answer.unwrap_or_else(|refusal| refused(&refusal))
@@ -92,7 +116,9 @@ impl Workload {
     fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         if let Some(authorization) = &self.authorization {
-            request.metadata_mut().insert("authorization", authorization.clone());
+            request
+                .metadata_mut()
+                .insert("authorization", authorization.clone());
         }
         request
     }
@@ -109,7 +135,11 @@ impl Workload {
     }
 
     fn slot(&self, chance: &mut fastrand::Rng) -> u64 {
-        if chance.u64(0..100) < self.hot_percent { 0 } else { chance.u64(0..self.slots) }
+        if chance.u64(0..100) < self.hot_percent {
+            0
+        } else {
+            chance.u64(0..self.slots)
+        }
     }
 
     fn user(&self, number: u64) -> String {
@@ -139,7 +169,9 @@ impl Workload {
     }
 
     fn orders_of(&self, number: u64) -> ListOrdersRequest {
-        ListOrdersRequest { ids: Some(Ids::UserId(self.user(number))) }
+        ListOrdersRequest {
+            ids: Some(Ids::UserId(self.user(number))),
+        }
     }
 }
 
@@ -156,8 +188,15 @@ fn item(slot: u64) -> LineItem {
         service_id: "s".into(),
         start_sec: start_sec(slot),
         duration_sec: DURATION_SEC,
-        tickets: vec![OrderedTickets { ticket_id: "t".into(), count: 1 }],
-        price: Some(Price { price_micros: PRICE_MICROS, currency_code: "USD".into(), ..Price::default() }),
+        tickets: vec![OrderedTickets {
+            ticket_id: "t".into(),
+            count: 1,
+        }],
+        price: Some(Price {
+            price_micros: PRICE_MICROS,
+            currency_code: "USD".into(),
+            ..Price::default()
+        }),
         ..LineItem::default()
     }
 }
@@ -166,7 +205,8 @@ fn checked(response: CheckOrderFulfillabilityResponse) -> Answer {
     match response.fulfillability {
         None => Answer::Bad("no verdict".to_owned()),
         Some(verdict)
-            if verdict.result() == Verdict::CanFulfill && verdict.item_fulfillability.len() == 1 =>
+            if verdict.result() == Verdict::CanFulfill
+                && verdict.item_fulfillability.len() == 1 =>
         {
             Answer::Good("can be fulfilled")
         }
@@ -177,14 +217,20 @@ fn checked(response: CheckOrderFulfillabilityResponse) -> Answer {
 fn created(response: CreateOrderResponse) -> Answer {
     match response.result {
         Some(Outcome::Order(order)) if !order.order_id.is_empty() => Answer::Good("created"),
-        Some(Outcome::OrderFailure(failure)) => Answer::Bad(failure.cause().as_str_name().to_owned()),
+        Some(Outcome::OrderFailure(failure)) => {
+            Answer::Bad(failure.cause().as_str_name().to_owned())
+        }
         Some(Outcome::Order(_)) | None => Answer::Bad("no order".to_owned()),
     }
 }
 
 /// A user without orders is no mistake: the order may come later in the run.
 fn listed(response: &ListOrdersResponse) -> Answer {
-    Answer::Good(if response.order.is_empty() { "listed none" } else { "listed orders" })
+    Answer::Good(if response.order.is_empty() {
+        "listed none"
+    } else {
+        "listed orders"
+    })
 }
 
 fn refused(refusal: &Status) -> Answer {

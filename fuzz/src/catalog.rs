@@ -19,7 +19,12 @@ use boxoffice::{
 use crate::scratch;
 
 /// The files of a folder.
-const FILES: [&str; 4] = ["merchants.json", "services.json", "availability.json", "rules.toml"];
+const FILES: [&str; 4] = [
+    "merchants.json",
+    "services.json",
+    "availability.json",
+    "rules.toml",
+];
 
 /// The line between the files of a folder that is written as one.
 const BETWEEN: &[u8] = b"\n====\n";
@@ -41,7 +46,9 @@ pub fn catalog(bytes: &[u8]) {
     let mut rest = Some(bytes);
     let files = FILES.map(|_| {
         let whole = rest?;
-        let end = whole.windows(BETWEEN.len()).position(|piece| piece == BETWEEN);
+        let end = whole
+            .windows(BETWEEN.len())
+            .position(|piece| piece == BETWEEN);
         rest = end.map(|end| &whole[end + BETWEEN.len()..]);
         Some(end.map_or(whole, |end| &whole[..end]))
     });
@@ -83,19 +90,33 @@ fn judge_mistakes(mistakes: &Mistakes, files: &[Option<&[u8]>; 4]) {
 /// A mistake says something, and if it names a line, then one that is there.
 pub fn judge_line(mistake: &Mistake, text: &str) {
     assert!(!mistake.text.is_empty(), "{mistake:?}");
-    let Some(place) = mistake.at.strip_prefix("line ") else { return };
-    let number = place.split(' ').next().and_then(|number| number.parse().ok());
+    let Some(place) = mistake.at.strip_prefix("line ") else {
+        return;
+    };
+    let number = place
+        .split(' ')
+        .next()
+        .and_then(|number| number.parse().ok());
     let lines = text.split('\n').count();
-    assert!(number.is_some_and(|number: usize| (1..=lines).contains(&number)), "{mistake:?} of {lines}");
+    assert!(
+        number.is_some_and(|number: usize| (1..=lines).contains(&number)),
+        "{mistake:?} of {lines}"
+    );
 }
 
 fn judge(dir: &Path, loaded: Loaded) {
     let opening_of = |opening: &Opening| (opening.first, opening.pool);
     let openings: Vec<_> = loaded.openings.iter().map(opening_of).collect();
-    loaded.openings.iter().for_each(|opening| judge_opening(&loaded.catalog, opening));
+    loaded
+        .openings
+        .iter()
+        .for_each(|opening| judge_opening(&loaded.catalog, opening));
     let keeps_its_indexes = catalog_files::load_after(dir, loaded.catalog.register().clone());
     let again = keeps_its_indexes.expect("what has been read can be read");
-    assert_eq!(openings, again.openings.iter().map(opening_of).collect::<Vec<_>>());
+    assert_eq!(
+        openings,
+        again.openings.iter().map(opening_of).collect::<Vec<_>>()
+    );
     for opening in loaded.openings.iter().take(MAX_OPENINGS) {
         sell(&loaded.catalog, opening);
     }
@@ -103,9 +124,21 @@ fn judge(dir: &Path, loaded: Loaded) {
 }
 
 fn judge_opening(catalog: &Catalog, opening: &Opening) {
-    let service = catalog.find_service(opening.first.service).expect("what is on sale is a service");
-    assert!((1..=86_400).contains(&opening.first.duration_sec), "{}: {opening:?}", service.id);
-    assert!(opening.recurrence.as_ref().is_none_or(|every| every.every_sec > 0), "{opening:?}");
+    let service = catalog
+        .find_service(opening.first.service)
+        .expect("what is on sale is a service");
+    assert!(
+        (1..=86_400).contains(&opening.first.duration_sec),
+        "{}: {opening:?}",
+        service.id
+    );
+    assert!(
+        opening
+            .recurrence
+            .as_ref()
+            .is_none_or(|every| every.every_sec > 0),
+        "{opening:?}"
+    );
 }
 
 /// A cart at the price of the answer is answered with the same price and no warning.
@@ -114,8 +147,11 @@ fn sell(catalog: &Catalog, opening: &Opening) {
     let slot = untouched(&[opening]);
     let currency = catalog.merchant(service.merchant).currency.code();
     for tickets in carts(service) {
-        let price =
-            PriceTag { micros: 0, currency_code: currency.to_owned(), pricing_option_tag: String::new() };
+        let price = PriceTag {
+            micros: 0,
+            currency_code: currency.to_owned(),
+            pricing_option_tag: String::new(),
+        };
         let line = LineItem {
             service_id: service.id.clone(),
             start_sec: opening.first.start_sec,
@@ -125,24 +161,42 @@ fn sell(catalog: &Catalog, opening: &Opening) {
             answers: None,
         };
         let answer = look(catalog, service, &slot, &line);
-        let [item] = &answer.fulfillability.items[..] else { panic!("one verdict for one item") };
+        let [item] = &answer.fulfillability.items[..] else {
+            panic!("one verdict for one item")
+        };
         let is_sold = item.result == ItemResult::CanFulfill;
         match answer.fulfillability.result {
-            OrderResult::CanFulfill | OrderResult::UnfulfillableServiceCombination => assert!(is_sold),
-            OrderResult::UnfulfillableLineItem | OrderResult::OtherReason => assert!(!is_sold, "{answer:?}"),
+            OrderResult::CanFulfill | OrderResult::UnfulfillableServiceCombination => {
+                assert!(is_sold)
+            }
+            OrderResult::UnfulfillableLineItem | OrderResult::OtherReason => {
+                assert!(!is_sold, "{answer:?}")
+            }
         }
         assert_eq!(answer.claims.is_empty(), !is_sold, "{answer:?}");
         if is_sold {
             let again = look(catalog, service, &slot, &item.line);
-            let [corrected] = &again.fulfillability.items[..] else { panic!("one verdict for one item") };
-            assert_eq!((&corrected.line, corrected.price_change), (&item.line, None), "{answer:?}");
-            assert_eq!((&again.claims, again.amount_due), (&answer.claims, answer.amount_due));
+            let [corrected] = &again.fulfillability.items[..] else {
+                panic!("one verdict for one item")
+            };
+            assert_eq!(
+                (&corrected.line, corrected.price_change),
+                (&item.line, None),
+                "{answer:?}"
+            );
+            assert_eq!(
+                (&again.claims, again.amount_due),
+                (&answer.claims, answer.amount_due)
+            );
         }
     }
 }
 
 fn look(catalog: &Catalog, service: &Service, slot: &Slot, line: &LineItem) -> Assessment {
-    let viewer = Viewer { now: line.start_sec.saturating_sub(24 * HOUR), cart: None };
+    let viewer = Viewer {
+        now: line.start_sec.saturating_sub(24 * HOUR),
+        cart: None,
+    };
     assess(&Inquiry {
         catalog,
         merchant: service.merchant,
@@ -155,11 +209,24 @@ fn look(catalog: &Catalog, service: &Service, slot: &Slot, line: &LineItem) -> A
 
 /// No ticket, some of each type alone, and a few of all.
 fn carts(service: &Service) -> Vec<Vec<OrderedTickets>> {
-    let some = |count| move |id: &String| OrderedTickets { ticket_id: id.clone(), count };
-    let ids: Vec<String> = service.tickets.iter().take(4).map(|ticket| ticket.id.clone()).collect();
-    let alone =
-        [1, 2, 7].into_iter().flat_map(|count| ids.iter().map(some(count)).map(|ticket| vec![ticket]));
-    let all = [1, 2, 5].into_iter().map(|count| ids.iter().map(some(count)).collect());
+    let some = |count| {
+        move |id: &String| OrderedTickets {
+            ticket_id: id.clone(),
+            count,
+        }
+    };
+    let ids: Vec<String> = service
+        .tickets
+        .iter()
+        .take(4)
+        .map(|ticket| ticket.id.clone())
+        .collect();
+    let alone = [1, 2, 7]
+        .into_iter()
+        .flat_map(|count| ids.iter().map(some(count)).map(|ticket| vec![ticket]));
+    let all = [1, 2, 5]
+        .into_iter()
+        .map(|count| ids.iter().map(some(count)).collect());
     alone.chain(all).chain([Vec::new()]).collect()
 }
 
@@ -167,21 +234,33 @@ fn carts(service: &Service) -> Vec<Vec<OrderedTickets>> {
 fn export(loaded: Loaded) {
     let ids = |catalog: &Catalog| -> Vec<_> {
         let merchant_of = |service: &Service| catalog.merchant(service.merchant).id.clone();
-        catalog.services().map(|(_, service)| (merchant_of(service), service.id.clone())).collect()
+        catalog
+            .services()
+            .map(|(_, service)| (merchant_of(service), service.id.clone()))
+            .collect()
     };
     let services = ids(&loaded.catalog);
-    let now = loaded.openings.first().map_or(0, |opening| opening.first.start_sec);
+    let now = loaded
+        .openings
+        .first()
+        .map_or(0, |opening| opening.first.start_sec);
     let clock = Arc::new(ManualClock::at(now));
-    let stock = Stock::open(loaded, &MemoryStore::default(), clock, HOUR).expect("an empty store opens");
+    let stock =
+        Stock::open(loaded, &MemoryStore::default(), clock, HOUR).expect("an empty store opens");
     let export = stock.export(None).expect("everything may be exported");
     if export.availability() > MAX_OPENINGS {
         return;
     }
     let out = scratch::path("export");
     scratch::remove(&out);
-    let shape = FileShape { gzip: false, max_bytes: 1_000_000 };
+    let shape = FileShape {
+        gzip: false,
+        max_bytes: 1_000_000,
+    };
     let mut writer = FolderWriter::begin(&out, shape).expect("a new folder can be written");
-    export.write(|piece| writer.put(&piece)).expect("a piece can be written");
+    export
+        .write(|piece| writer.put(&piece))
+        .expect("a piece can be written");
     writer.finish(now).expect("a folder can be finished");
     let again = catalog_files::load(&out).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(ids(&again.catalog), services);

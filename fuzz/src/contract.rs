@@ -4,16 +4,23 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use boxoffice::wire::proto::FILE_DESCRIPTOR_SET;
 use prost::Message;
-use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet, field_descriptor_proto::Label};
+use prost_types::{
+    DescriptorProto, FieldDescriptorProto, FileDescriptorSet, field_descriptor_proto::Label,
+};
 
 const PACKAGE: &str = ".ext.maps.booking.partner.v3";
 
 /// Messages by their full names.
 static MESSAGES: LazyLock<HashMap<String, DescriptorProto>> = LazyLock::new(|| {
-    let files = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("the published files can be read");
+    let files =
+        FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("the published files can be read");
     let mut messages = HashMap::new();
     for file in files.file {
-        add(&mut messages, &format!(".{}", file.package()), file.message_type);
+        add(
+            &mut messages,
+            &format!(".{}", file.package()),
+            file.message_type,
+        );
     }
     messages
 });
@@ -32,12 +39,17 @@ pub fn has_field(message: &str, path: &str) -> bool {
     let mut at = format!("{PACKAGE}.{message}");
     let mut steps = path.split('.').peekable();
     while let Some(step) = steps.next() {
-        let Some(message) = MESSAGES.get(&at) else { return false };
+        let Some(message) = MESSAGES.get(&at) else {
+            return false;
+        };
         let (name, is_element) = match step.split_once('[') {
             Some((name, index)) => (name, index.strip_suffix(']').is_some_and(is_number)),
             None => (step, false),
         };
-        let is_choice = message.oneof_decl.iter().any(|choice| choice.name() == name);
+        let is_choice = message
+            .oneof_decl
+            .iter()
+            .any(|choice| choice.name() == name);
         let Some(field) = message.field.iter().find(|field| is_named(field, name)) else {
             return is_choice && steps.peek().is_none();
         };

@@ -5,8 +5,8 @@ use boxoffice::{
     store::{
         NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, StoreError,
         record::{
-            decode_claims, decode_intent, decode_order_if, decode_prices, decode_replay, encode_attempt,
-            encode_intent, encode_order, encode_prices, number_order,
+            decode_claims, decode_intent, decode_order_if, decode_prices, decode_replay,
+            encode_attempt, encode_intent, encode_order, encode_prices, number_order,
         },
     },
     wire::proto::store::{OrderRecord, PaymentAttempt as AttemptRecord},
@@ -15,7 +15,9 @@ use prost::Message;
 
 /// One digit says which record it is; the rest is the record.
 pub fn records(bytes: &[u8]) {
-    let Some((kind, bytes)) = bytes.split_first() else { return };
+    let Some((kind, bytes)) = bytes.split_first() else {
+        return;
+    };
     match kind {
         b'0' => order(bytes),
         b'1' => intent(bytes),
@@ -38,10 +40,18 @@ fn order(bytes: &[u8]) {
     let claims = read(decode_claims(bytes)).map(|(_, claims)| claims);
     counted(bytes, claims.as_ref());
     if let Some(replay) = &replay {
-        assert_eq!(order.as_ref(), Some(&*replay.order), "an order is what it was answered as");
+        assert_eq!(
+            order.as_ref(),
+            Some(&*replay.order),
+            "an order is what it was answered as"
+        );
     }
-    let (Some(replay), Some(claims)) = (replay, claims) else { return };
-    let sequence = OrderRecord::decode(bytes).expect("an order was read").sequence;
+    let (Some(replay), Some(claims)) = (replay, claims) else {
+        return;
+    };
+    let sequence = OrderRecord::decode(bytes)
+        .expect("an order was read")
+        .sequence;
     let placed = PlacedOrder {
         token: "token".to_owned(),
         fingerprint: replay.fingerprint,
@@ -53,11 +63,21 @@ fn order(bytes: &[u8]) {
     };
     let written = numbered(&placed, sequence);
     assert_eq!(decode_replay(&written).as_ref(), Ok(&replay));
-    assert_eq!(decode_order_if(&written, &|_| true), Ok(Some(Order::clone(&replay.order))));
+    assert_eq!(
+        decode_order_if(&written, &|_| true),
+        Ok(Some(Order::clone(&replay.order)))
+    );
     assert_eq!(decode_claims(&written), Ok((placed.created_sec, claims)));
     let again = decode_replay(&written).expect("as above");
-    let again = PlacedOrder { order: again.order, ..placed };
-    assert_eq!(numbered(&again, sequence), written, "equal orders have equal records");
+    let again = PlacedOrder {
+        order: again.order,
+        ..placed
+    };
+    assert_eq!(
+        numbered(&again, sequence),
+        written,
+        "equal orders have equal records"
+    );
 }
 
 fn numbered(placed: &PlacedOrder, sequence: u64) -> Vec<u8> {
@@ -68,13 +88,20 @@ fn numbered(placed: &PlacedOrder, sequence: u64) -> Vec<u8> {
 
 /// The start reads of a record only what it counts, and that as it stands there.
 fn counted(bytes: &[u8], claims: Option<&Vec<NamedClaim>>) {
-    let (Ok(record), Some(claims)) = (OrderRecord::decode(bytes), claims) else { return };
-    let counts = record.claim.iter().map(|claim| (&*claim.service_id, claim.count));
+    let (Ok(record), Some(claims)) = (OrderRecord::decode(bytes), claims) else {
+        return;
+    };
+    let counts = record
+        .claim
+        .iter()
+        .map(|claim| (&*claim.service_id, claim.count));
     assert!(counts.eq(claims.iter().map(|claim| (&*claim.service_id, claim.count))));
 }
 
 fn intent(bytes: &[u8]) {
-    let Some(intent) = read(decode_intent(bytes)) else { return };
+    let Some(intent) = read(decode_intent(bytes)) else {
+        return;
+    };
     let order_id = OrderId("order".to_owned());
     let written = encode_intent(&intent, &order_id);
     assert_eq!(decode_intent(&written).as_ref(), Ok(&intent));
@@ -84,16 +111,27 @@ fn intent(bytes: &[u8]) {
 /// A payment that has ended is on record with its intent as it was.
 fn ended(intent: PaymentIntent, order_id: &OrderId, written: &[u8]) {
     let outcome = PaymentOutcome::Captured;
-    let attempt = PaymentAttempt { intent, outcome, transaction_id: String::new(), finished_sec: 7 };
+    let attempt = PaymentAttempt {
+        intent,
+        outcome,
+        transaction_id: String::new(),
+        finished_sec: 7,
+    };
     let record = encode_attempt(&attempt, order_id);
     let record = AttemptRecord::decode(&*record).expect("what is encoded can be decoded");
     assert_eq!(record.intent.unwrap_or_default().encode_to_vec(), written);
 }
 
 fn prices(bytes: &[u8]) {
-    let Some(book) = read(decode_prices(bytes)) else { return };
+    let Some(book) = read(decode_prices(bytes)) else {
+        return;
+    };
     let written = encode_prices(&book);
     assert_eq!(decode_prices(&written).as_ref(), Ok(&book));
     let again = decode_prices(&written).expect("as above");
-    assert_eq!(encode_prices(&again), written, "equal books have equal records");
+    assert_eq!(
+        encode_prices(&again),
+        written,
+        "equal books have equal records"
+    );
 }

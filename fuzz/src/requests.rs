@@ -6,8 +6,8 @@ use boxoffice::{
         codes::Problem,
         fingerprint, from_proto, json as door,
         proto::v3::{
-            BatchAvailabilityLookupRequest, CheckAvailabilityRequest, CheckOrderFulfillabilityRequest,
-            CreateOrderRequest, LineItem, ListOrdersRequest,
+            BatchAvailabilityLookupRequest, CheckAvailabilityRequest,
+            CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, ListOrdersRequest,
         },
         requests::{
             MAX_ADDRESS_CHARS, MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_TELEPHONE_CHARS, RequestLimits,
@@ -22,8 +22,11 @@ use serde::Serialize;
 use crate::contract;
 
 /// Small enough to be exceeded by small requests.
-const LIMITS: RequestLimits =
-    RequestLimits { max_items_per_order: 3, max_slots_per_lookup: 3, max_id_bytes: 12 };
+const LIMITS: RequestLimits = RequestLimits {
+    max_items_per_order: 3,
+    max_slots_per_lookup: 3,
+    max_id_bytes: 12,
+};
 
 /// The most broken rules that are listed, and the longest text of each with its path, in characters.
 const MAX_LISTED: usize = 20;
@@ -31,7 +34,9 @@ const MAX_RULE_CHARS: usize = 300;
 
 /// One digit says which request it is; the rest is the request as gRPC callers write it.
 pub fn protobuf(bytes: &[u8]) {
-    let Some((kind, bytes)) = bytes.split_first() else { return };
+    let Some((kind, bytes)) = bytes.split_first() else {
+        return;
+    };
     match kind {
         b'0' => decode::<CheckOrderFulfillabilityRequest>(bytes),
         b'1' => decode::<CreateOrderRequest>(bytes),
@@ -43,7 +48,9 @@ pub fn protobuf(bytes: &[u8]) {
 
 /// One digit says which request it is; the rest is the request as REST callers write it.
 pub fn json(bytes: &[u8]) {
-    let Some((kind, bytes)) = bytes.split_first() else { return };
+    let Some((kind, bytes)) = bytes.split_first() else {
+        return;
+    };
     match kind {
         b'0' => read::<CheckOrderFulfillabilityRequest>(bytes),
         b'1' => read::<CreateOrderRequest>(bytes),
@@ -65,7 +72,11 @@ fn decode<R: Request>(bytes: &[u8]) {
     match R::decode(bytes) {
         Ok(request) => {
             let json = written(&request);
-            assert_eq!(door::read::<R>(&json), Ok(request.clone()), "the other door reads the same");
+            assert_eq!(
+                door::read::<R>(&json),
+                Ok(request.clone()),
+                "the other door reads the same"
+            );
             judge(request);
         }
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -76,7 +87,12 @@ fn read<R: Request>(bytes: &[u8]) {
     match door::read::<R>(bytes) {
         Ok(request) => {
             let json = written(&request);
-            assert_eq!(door::read::<R>(&json), Ok(request.clone()), "{}", String::from_utf8_lossy(&json));
+            assert_eq!(
+                door::read::<R>(&json),
+                Ok(request.clone()),
+                "{}",
+                String::from_utf8_lossy(&json)
+            );
             judge(request);
         }
         Err(problem) => judge_refusal::<R>(&problem),
@@ -91,13 +107,25 @@ fn written<R: Request>(request: &R) -> Vec<u8> {
 fn judge_refusal<R: Request>(problem: &Problem) {
     assert_eq!(problem.row().http, 400);
     let said = problem.message().chars().count();
-    assert!((1..MAX_LISTED * MAX_RULE_CHARS).contains(&said), "{problem:?}");
-    assert_eq!(door::refusal(problem)["error"]["status"], "INVALID_ARGUMENT");
+    assert!(
+        (1..MAX_LISTED * MAX_RULE_CHARS).contains(&said),
+        "{problem:?}"
+    );
+    assert_eq!(
+        door::refusal(problem)["error"]["status"],
+        "INVALID_ARGUMENT"
+    );
     match problem {
         Problem::Invalid(violations) => {
-            assert!((1..=MAX_LISTED).contains(&violations.iter().count()), "{problem:?}");
+            assert!(
+                (1..=MAX_LISTED).contains(&violations.iter().count()),
+                "{problem:?}"
+            );
             for violation in violations.iter() {
-                assert!(contract::has_field(R::NAME, &violation.field), "{problem:?}");
+                assert!(
+                    contract::has_field(R::NAME, &violation.field),
+                    "{problem:?}"
+                );
             }
         }
         problem => assert!(matches!(problem, Problem::Malformed(_)), "{problem:?}"),
@@ -110,10 +138,15 @@ fn judge<R: Request>(request: R) {
     let again = R::decode(&*encoded).expect("what is encoded can be decoded");
     assert_eq!(again, request);
     assert_eq!(fingerprint(&again), fingerprint(&request));
-    let Err(violations) = request.take_in() else { return };
+    let Err(violations) = request.take_in() else {
+        return;
+    };
     assert!(violations.iter().next().is_some(), "a refusal says why");
     for violation in violations.iter() {
-        assert!(contract::has_field(R::NAME, &violation.field), "{violation:?}");
+        assert!(
+            contract::has_field(R::NAME, &violation.field),
+            "{violation:?}"
+        );
         assert!(!violation.rule.is_empty(), "{violation:?}");
     }
 }
@@ -155,7 +188,10 @@ impl Request for CreateOrderRequest {
         let digest = fingerprint(&self);
         match from_proto::create_request(self.clone().into(), &LIMITS, &is_merchant) {
             Ok(command) => {
-                assert_eq!((&command.token, command.fingerprint), (&self.idempotency_token, digest));
+                assert_eq!(
+                    (&command.token, command.fingerprint),
+                    (&self.idempotency_token, digest)
+                );
                 let asked = self.order.expect("an order without an order is refused");
                 assert!(asked.order_id.is_empty() && is_merchant(&command.order.merchant_id));
                 assert_items(&asked.item, command.order.items.len());
@@ -173,8 +209,16 @@ impl Request for CreateOrderRequest {
                     assert!(text.chars().count() <= most);
                 }
                 let address = customer.address.iter();
-                assert!(address.clone().all(|it| it.country.chars().count() <= MAX_ADDRESS_CHARS));
-                assert!(address.clone().all(|it| it.street_address.chars().count() <= MAX_ADDRESS_CHARS));
+                assert!(
+                    address
+                        .clone()
+                        .all(|it| it.country.chars().count() <= MAX_ADDRESS_CHARS)
+                );
+                assert!(
+                    address
+                        .clone()
+                        .all(|it| it.street_address.chars().count() <= MAX_ADDRESS_CHARS)
+                );
                 Ok(())
             }
             Err(refused) => {
@@ -187,7 +231,9 @@ impl Request for CreateOrderRequest {
 
 /// An order that was taken from the wire and put back is taken from there as the same.
 fn stands_on_record(request: &CreateOrderRequest) {
-    let Some(order) = request.order.clone() else { return };
+    let Some(order) = request.order.clone() else {
+        return;
+    };
     let order = from_proto::order(*order);
     let written = to_proto::order(order.clone());
     let read = from_proto::order(written.clone());

@@ -34,9 +34,15 @@ pub fn folder(name: &str) -> PathBuf {
 
 /// Takes a file or folder away, if it is there.
 pub fn remove(path: &Path) {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let removed = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{}: {error}", path.display()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            panic!("{}: {error}", path.display())
+        }
         _ => {}
     }
 }

@@ -15,7 +15,9 @@ const MAX_BYTES: usize = 512;
 /// The text is read as a file of settings, as variables of the environment, a line each, and as a
 /// file of credentials.
 pub fn settings(bytes: &[u8]) {
-    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok(text) = str::from_utf8(bytes) else {
+        return;
+    };
     if text.len() > MAX_BYTES {
         return;
     }
@@ -37,16 +39,24 @@ fn file(text: &str) {
     let lines = text.split('\n').count();
     // A mistake may quote what has line breaks in it.
     let places = mistakes.to_string();
-    let numbers = places.lines().filter_map(|line| line.strip_prefix("/f:")?.split(':').next()?.parse().ok());
+    let numbers = places
+        .lines()
+        .filter_map(|line| line.strip_prefix("/f:")?.split(':').next()?.parse().ok());
     let numbers: Vec<usize> = numbers.collect();
-    assert!(!numbers.is_empty() && numbers.iter().all(|line| (1..=lines).contains(line)), "{places}");
+    assert!(
+        !numbers.is_empty() && numbers.iter().all(|line| (1..=lines).contains(line)),
+        "{places}"
+    );
 }
 
 fn environment(text: &str) {
-    let variables = text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| {
-        let name = format!("BOXOFFICE_{}", name.trim().to_uppercase());
-        (name.into(), value.trim().into())
-    });
+    let variables = text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| {
+            let name = format!("BOXOFFICE_{}", name.trim().to_uppercase());
+            (name.into(), value.trim().into())
+        });
     let missing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     match Config::from_layers(Flags::default(), variables, missing) {
         Ok(config) => judge(&config),
@@ -57,7 +67,10 @@ fn environment(text: &str) {
 /// What contradicts itself is refused.
 fn judge(config: &Config) {
     assert!(config.sales.payment_timeout < config.calls.call_timeout);
-    assert_eq!(config.security.tls_certificate.is_some(), config.security.tls_key.is_some());
+    assert_eq!(
+        config.security.tls_certificate.is_some(),
+        config.security.tls_key.is_some()
+    );
 }
 
 fn credentials(text: &str) {
@@ -66,7 +79,10 @@ fn credentials(text: &str) {
         Ok(credentials) => assert!(credentials.users() > 0),
         Err(mistakes) => {
             assert!(!mistakes.list.is_empty());
-            mistakes.list.iter().for_each(|mistake| judge_line(mistake, text));
+            mistakes
+                .list
+                .iter()
+                .for_each(|mistake| judge_line(mistake, text));
         }
     }
 }

@@ -20,7 +20,9 @@ impl<'h> Basic<'h> {
     /// Finds it in the values of `authorization`, of which there has to be one.
     pub(super) fn of(mut authorization: impl Iterator<Item = &'h [u8]>) -> Result<Self, Denied> {
         let value = authorization.next().ok_or(Denied::NoPassword)?;
-        let (scheme, rest) = value.split_at_checked(b"Basic ".len()).ok_or(Denied::NotBasic)?;
+        let (scheme, rest) = value
+            .split_at_checked(b"Basic ".len())
+            .ok_or(Denied::NotBasic)?;
         if !scheme.eq_ignore_ascii_case(b"Basic ") || authorization.next().is_some() {
             return Err(Denied::NotBasic);
         }
@@ -33,8 +35,14 @@ impl<'h> Basic<'h> {
 
     pub(super) fn decode(self) -> Result<Login, Denied> {
         let name_and_password = BASE64.decode(self.0).map_err(|_| Denied::NotBasic)?;
-        let colon = name_and_password.iter().position(|&byte| byte == b':').ok_or(Denied::NotBasic)?;
-        Ok(Login { name_and_password, colon })
+        let colon = name_and_password
+            .iter()
+            .position(|&byte| byte == b':')
+            .ok_or(Denied::NotBasic)?;
+        Ok(Login {
+            name_and_password,
+            colon,
+        })
     }
 }
 
@@ -69,7 +77,11 @@ mod tests {
             ("Basic YWRhOg==", "ada", ""),
             ("Basic w6RkYTpnZWhlaW3Dnw==", "äda", "geheimß"),
         ] {
-            assert_eq!(read(&[value]), Ok((name.to_owned(), password.to_owned())), "{value}");
+            assert_eq!(
+                read(&[value]),
+                Ok((name.to_owned(), password.to_owned())),
+                "{value}"
+            );
         }
     }
 

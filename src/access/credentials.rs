@@ -55,13 +55,20 @@ impl Credentials {
         let file = report.file(label);
         let mut users = BTreeMap::new();
         toml::read(text, &file, &["users"], |top| {
-            let Some(named) = top.required("users").and_then(|users| users.secret().members()) else {
+            let Some(named) = top
+                .required("users")
+                .and_then(|users| users.secret().members())
+            else {
                 return;
             };
             if named.is_empty() {
                 top.at.mistake("there are no users, so nobody could call");
             }
-            users.extend(named.into_iter().filter_map(|(name, user)| read_user(name, &user)));
+            users.extend(
+                named
+                    .into_iter()
+                    .filter_map(|(name, user)| read_user(name, &user)),
+            );
         });
         report.into_mistakes().map_or(Ok(Self { users }), Err)
     }
@@ -82,8 +89,12 @@ impl Credentials {
         stand_in: u64,
         fits: impl FnMut(&&PasswordHash) -> bool,
     ) -> Option<(&Arc<User>, &PasswordHash)> {
-        let known = std::str::from_utf8(name).ok().and_then(|name| self.users.get(name));
-        let stand_in = usize::try_from(stand_in).unwrap_or(usize::MAX).checked_rem(self.users.len());
+        let known = std::str::from_utf8(name)
+            .ok()
+            .and_then(|name| self.users.get(name));
+        let stand_in = usize::try_from(stand_in)
+            .unwrap_or(usize::MAX)
+            .checked_rem(self.users.len());
         let Listed { hashes, .. } = known.or_else(|| self.users.values().nth(stand_in?))?;
         let fitting = hashes.iter().find(fits);
         known.map(|listed| &listed.user).zip(fitting)
@@ -108,19 +119,34 @@ impl Credentials {
 
 fn read_user(name: &str, user: &Entry<'_>) -> Option<(Arc<str>, Listed)> {
     check_name(name, &user.at);
-    let table = user.table(&["passwords", "merchants", "methods", "transports", "all_orders"])?;
+    let table = user.table(&[
+        "passwords",
+        "merchants",
+        "methods",
+        "transports",
+        "all_orders",
+    ])?;
     // Both are read before either is missed, so that all mistakes of a user are told.
     let (hashes, scope) = (read_passwords(&table), read_scope(&table));
     let name = Arc::<str>::from(name);
     let user = Arc::new(User::new(Arc::clone(&name), scope));
-    Some((name, Listed { user, hashes: hashes? }))
+    Some((
+        name,
+        Listed {
+            user,
+            hashes: hashes?,
+        },
+    ))
 }
 
 fn read_passwords(user: &Table<'_>) -> Option<Vec<PasswordHash>> {
     let passwords = user.required("passwords")?.secret();
     let list = passwords.list()?;
     if !(1..=MAX_PASSWORDS).contains(&list.len()) {
-        let text = format!("a user has one password or two, and this one has {}", list.len());
+        let text = format!(
+            "a user has one password or two, and this one has {}",
+            list.len()
+        );
         passwords.at.mistake(text);
     }
     Some(list.iter().filter_map(read_hash).collect())
@@ -128,12 +154,18 @@ fn read_passwords(user: &Table<'_>) -> Option<Vec<PasswordHash>> {
 
 /// What is not in the file bounds nothing; but every user sees its own orders only, unless it says so.
 fn read_scope(user: &Table<'_>) -> Scope {
-    let all_orders = user.get("all_orders").and_then(|entry| entry.secret().boolean());
+    let all_orders = user
+        .get("all_orders")
+        .and_then(|entry| entry.secret().boolean());
     Scope {
         merchants: read_set(user, "merchants", |text| Some(Box::from(text)), String::new)
             .map(|ids| ids.into_iter().collect()),
-        methods: read_set(user, "methods", method, || names(Method::ALL.map(Method::name))),
-        transports: read_set(user, "transports", transport, || names(Transport::ALL.map(Transport::name))),
+        methods: read_set(user, "methods", method, || {
+            names(Method::ALL.map(Method::name))
+        }),
+        transports: read_set(user, "transports", transport, || {
+            names(Transport::ALL.map(Transport::name))
+        }),
         all_orders: all_orders.unwrap_or_default(),
     }
 }
@@ -148,7 +180,9 @@ fn read_set<T: PartialEq>(
     let entry = user.get(key)?.secret();
     let list = entry.list()?;
     if list.is_empty() {
-        entry.at.mistake(format!("`{key}` is empty, so nothing could be called; without it all are meant"));
+        entry.at.mistake(format!(
+            "`{key}` is empty, so nothing could be called; without it all are meant"
+        ));
     }
     let mut values = Vec::with_capacity(list.len());
     for element in &list {
@@ -160,7 +194,9 @@ fn read_set<T: PartialEq>(
                 expected()
             )),
             Some(value) if values.contains(&value) => {
-                element.at.mistake(format!("{} is in `{key}` twice", quoted(text)));
+                element
+                    .at
+                    .mistake(format!("{} is in `{key}` twice", quoted(text)));
             }
             Some(value) => values.push(value),
         }
@@ -173,7 +209,9 @@ fn method(name: &str) -> Option<Method> {
 }
 
 fn transport(name: &str) -> Option<Transport> {
-    Transport::ALL.into_iter().find(|transport| transport.name() == name)
+    Transport::ALL
+        .into_iter()
+        .find(|transport| transport.name() == name)
 }
 
 fn names<const N: usize>(names: [&str; N]) -> String {
@@ -195,7 +233,9 @@ fn read_hash(entry: &Entry<'_>) -> Option<PasswordHash> {
         return None;
     };
     if u64::from(params.m_cost()) * u64::from(params.t_cost()) > MAX_WORK_KIB {
-        entry.at.mistake(format!("this hash takes too much work: m times t may be {MAX_WORK_KIB}"));
+        entry.at.mistake(format!(
+            "this hash takes too much work: m times t may be {MAX_WORK_KIB}"
+        ));
         return None;
     }
     Some(hash)
@@ -203,7 +243,9 @@ fn read_hash(entry: &Entry<'_>) -> Option<PasswordHash> {
 
 fn argon2id(text: &str) -> Option<(PasswordHash, Params)> {
     let hash = PasswordHash::new(text).ok()?;
-    let is_known = hash.version.is_none_or(|version| Version::try_from(version).is_ok());
+    let is_known = hash
+        .version
+        .is_none_or(|version| Version::try_from(version).is_ok());
     let is_whole = hash.salt.is_some() && hash.hash.is_some();
     if !(is_known && is_whole && hash.algorithm.as_str() == "argon2id") {
         return None;
@@ -241,10 +283,17 @@ mod tests {
         let users = two_users();
         let hash = |number| PasswordHash::new(&hash(number)).unwrap();
         assert_eq!(users.users(), 2);
-        for (name, number, has) in
-            [("ada", 1, true), ("ada", 2, false), ("grace h", 2, true), ("grace h", 3, true)]
-        {
-            assert_eq!(users.user_with(name, &hash(number)).is_some(), has, "{name} {number}");
+        for (name, number, has) in [
+            ("ada", 1, true),
+            ("ada", 2, false),
+            ("grace h", 2, true),
+            ("grace h", 3, true),
+        ] {
+            assert_eq!(
+                users.user_with(name, &hash(number)).is_some(),
+                has,
+                "{name} {number}"
+            );
         }
     }
 
@@ -314,7 +363,8 @@ mod tests {
             );
             assert!(!told.contains(secret) && !told.contains("c29tZXNhbHQ"), "{told}");
         }
-        let told = parse("[users.ada]\npasswords = ['x', 'y']\n[users.':']\ncolour = 1").unwrap_err();
+        let told =
+            parse("[users.ada]\npasswords = ['x', 'y']\n[users.':']\ncolour = 1").unwrap_err();
         assert_eq!(told.lines().count(), 5, "{told}");
     }
 
@@ -327,10 +377,21 @@ mod tests {
         ));
         let users = users.unwrap();
         let (ada, eve) = (users.user("ada").unwrap(), users.user("eve").unwrap());
-        assert!(ada.acts_for("salon") && !ada.acts_for("rafting") && ada.may_see(Some("eve"), "museum"));
-        assert_eq!(ada.check_call(Transport::Rest, || Some(Method::ListOrders)), Ok(()));
-        assert!(ada.check_call(Transport::Grpc, || Some(Method::ListOrders)).is_err());
-        assert!(ada.check_call(Transport::Rest, || Some(Method::CreateOrder)).is_err());
+        assert!(
+            ada.acts_for("salon") && !ada.acts_for("rafting") && ada.may_see(Some("eve"), "museum")
+        );
+        assert_eq!(
+            ada.check_call(Transport::Rest, || Some(Method::ListOrders)),
+            Ok(())
+        );
+        assert!(
+            ada.check_call(Transport::Grpc, || Some(Method::ListOrders))
+                .is_err()
+        );
+        assert!(
+            ada.check_call(Transport::Rest, || Some(Method::CreateOrder))
+                .is_err()
+        );
         assert_eq!(**eve, User::new("eve".into(), Scope::default()));
         assert_eq!(users.user("mallory"), None);
     }
@@ -371,20 +432,31 @@ mod tests {
             ),
         ] {
             let told = parse(&text).unwrap_err();
-            assert_eq!(told, format!("credentials users.toml: {expected}"), "{text}");
+            assert_eq!(
+                told,
+                format!("credentials users.toml: {expected}"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn all_mistakes_of_a_user_are_told_at_once() {
-        let told = parse("[users.ada]\npasswords = 1\nmethods = ['a', 'b']\nmerchants = 2\nall_orders = 3");
+        let told = parse(
+            "[users.ada]\npasswords = 1\nmethods = ['a', 'b']\nmerchants = 2\nall_orders = 3",
+        );
         assert_eq!(told.unwrap_err().lines().count(), 5);
     }
 
     #[test]
     fn a_file_that_cannot_be_read_is_a_mistake() {
-        let told = Credentials::read(Path::new("/nowhere/users.toml")).unwrap_err().to_string();
-        assert!(told.starts_with("credentials /nowhere/users.toml: cannot be read: No such file"), "{told}");
+        let told = Credentials::read(Path::new("/nowhere/users.toml"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.starts_with("credentials /nowhere/users.toml: cannot be read: No such file"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -400,7 +472,10 @@ mod tests {
             asked
         };
         assert_eq!((asked("ada", 7), asked("grace h", 7)), (1, 2));
-        assert_eq!((asked("nobody", 0), asked("nobody", 1), asked("", u64::MAX)), (1, 2, 2));
+        assert_eq!(
+            (asked("nobody", 0), asked("nobody", 1), asked("", u64::MAX)),
+            (1, 2, 2)
+        );
         assert_eq!(users.find(b"\xff", 0, |_| false), None);
     }
 
@@ -408,7 +483,11 @@ mod tests {
     fn a_password_opens_for_its_own_user_only() {
         let users = two_users();
         for stand_in in 0..4 {
-            assert_eq!(users.find(b"nobody", stand_in, |_| true), None, "{stand_in}");
+            assert_eq!(
+                users.find(b"nobody", stand_in, |_| true),
+                None,
+                "{stand_in}"
+            );
             let (user, hash) = users.find(b"ada", stand_in, |_| true).unwrap();
             assert!(&**user.name() == "ada" && users.user_with("ada", hash).is_some());
         }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::{Caller, Denied, Terms};
 
 /// Rates by caller, in memory for as long as they are of use.
-type Rates<C> = RateLimiter<Caller, DashMapStateStore<Caller>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+type Rates<C> =
+    RateLimiter<Caller, DashMapStateStore<Caller>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// Calls by caller that are going on. A caller with none is not among them.
 type InFlight = DashMap<Caller, usize>;
@@ -34,7 +35,9 @@ pub struct Pass {
 
 impl<C: Clock + Clone> Limits<C> {
     pub(super) fn new(terms: &Terms, clock: C) -> Self {
-        let quota = terms.rate.map(|rate| Quota::per_second(rate).allow_burst(terms.burst));
+        let quota = terms
+            .rate
+            .map(|rate| Quota::per_second(rate).allow_burst(terms.burst));
         Self {
             rates: quota.map(|quota| RateLimiter::dashmap_with_clock(quota, clock.clone())),
             clock,
@@ -46,23 +49,31 @@ impl<C: Clock + Clone> Limits<C> {
     /// Lets one more call of a caller in.
     pub(super) fn admit(&self, caller: &Caller) -> Result<Pass, Denied> {
         self.count(caller)?;
-        let Some(in_flight) = &self.in_flight else { return Ok(Pass { counted: None }) };
+        let Some(in_flight) = &self.in_flight else {
+            return Ok(Pass { counted: None });
+        };
         let mut calls = in_flight.entry(caller.clone()).or_default();
         if *calls >= self.max_in_flight {
             return Err(Denied::ManyCalls);
         }
         *calls += 1;
         drop(calls);
-        Ok(Pass { counted: Some((Arc::clone(in_flight), caller.clone())) })
+        Ok(Pass {
+            counted: Some((Arc::clone(in_flight), caller.clone())),
+        })
     }
 
     /// Counts one more attempt of a caller.
     pub(super) fn count(&self, caller: &Caller) -> Result<(), Denied> {
-        let Some(rates) = &self.rates else { return Ok(()) };
+        let Some(rates) = &self.rates else {
+            return Ok(());
+        };
         rates.check_key(caller).map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
             // Waiting times are told in milliseconds, and after them it has to be time.
-            Denied::TooFast { wait: Duration::from_millis(millis(wait) + 1) }
+            Denied::TooFast {
+                wait: Duration::from_millis(millis(wait) + 1),
+            }
         })
     }
 
@@ -106,7 +117,11 @@ mod tests {
 
     use super::*;
 
-    fn limits(rate: u32, burst: u32, max_in_flight: usize) -> (Limits<FakeRelativeClock>, FakeRelativeClock) {
+    fn limits(
+        rate: u32,
+        burst: u32,
+        max_in_flight: usize,
+    ) -> (Limits<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
         let terms = Terms {
             certificates: false,
@@ -136,7 +151,8 @@ mod tests {
     fn a_caller_has_a_burst_and_then_a_rate_of_his_own() {
         let (limits, clock) = limits(10, 3, 0);
         let (ada, grace) = (user("ada"), user("grace"));
-        let calls = |caller, count: usize| (0..count).filter(|_| limits.admit(caller).is_ok()).count();
+        let calls =
+            |caller, count: usize| (0..count).filter(|_| limits.admit(caller).is_ok()).count();
         assert_eq!(calls(&ada, 5), 3);
         assert_eq!(calls(&grace, 5), 3);
         for millis in [99, 1] {
@@ -153,7 +169,9 @@ mod tests {
         let ada = user("ada");
         assert!(limits.admit(&ada).is_ok());
         clock.advance(Duration::from_millis(100));
-        let Err(Denied::TooFast { wait }) = limits.admit(&ada) else { panic!() };
+        let Err(Denied::TooFast { wait }) = limits.admit(&ada) else {
+            panic!()
+        };
         assert!((150..=152).contains(&wait.as_millis()), "{wait:?}");
         clock.advance(wait);
         assert!(limits.admit(&ada).is_ok());

@@ -47,8 +47,15 @@ impl Passwords {
     pub(super) fn new(users: Credentials, max_checks: usize) -> io::Result<Self> {
         let mut key = [0; blake3::KEY_LEN];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-        let roll = Roll { users: Arc::new(users), known: HashMap::new() };
-        Ok(Self { roll: ArcSwap::from_pointee(roll), key, verifications: Verifications::new(max_checks) })
+        let roll = Roll {
+            users: Arc::new(users),
+            known: HashMap::new(),
+        };
+        Ok(Self {
+            roll: ArcSwap::from_pointee(roll),
+            key,
+            verifications: Verifications::new(max_checks),
+        })
     }
 
     /// What comes of `then` for the caller who has shown this, if it is known to be right.
@@ -58,7 +65,11 @@ impl Passwords {
         then: impl FnOnce(&Caller, &Arc<User>) -> R,
     ) -> Option<R> {
         let digest = self.digest(basic.as_bytes());
-        self.roll.load().known.get(&digest).map(|known| then(&known.caller, &known.user))
+        self.roll
+            .load()
+            .known
+            .get(&digest)
+            .map(|known| then(&known.caller, &known.user))
     }
 
     /// Finds out whether it is right, and from then on knows it if so. When that is done depends on where
@@ -76,7 +87,10 @@ impl Passwords {
 
     async fn verify(&self, basic: Basic<'_>, peer: &Peer) -> Result<(), Denied> {
         let login = basic.decode()?;
-        let turn = self.verifications.turn(peer.network(), peer.failures()).await;
+        let turn = self
+            .verifications
+            .turn(peer.network(), peer.failures())
+            .await;
         let turn = turn.ok_or(Denied::ManyPasswords)?;
         // Somebody else may have waited for the same.
         if self.if_known(basic, |_, _| ()).is_some() {
@@ -102,7 +116,11 @@ impl Passwords {
 
     /// The user of that name.
     pub(super) fn user(&self, name: &[u8]) -> Option<Arc<User>> {
-        self.roll.load().users.user(std::str::from_utf8(name).ok()?).cloned()
+        self.roll
+            .load()
+            .users
+            .user(std::str::from_utf8(name).ok()?)
+            .cloned()
     }
 
     /// All users.
@@ -116,7 +134,10 @@ impl Passwords {
         self.roll.rcu(|roll| {
             let still = |(digest, known): (&Hash, &Known)| Some((*digest, known.as_of(&users)?));
             let known = roll.known.iter().filter_map(still).collect();
-            Roll { users: Arc::clone(&users), known }
+            Roll {
+                users: Arc::clone(&users),
+                known,
+            }
         });
     }
 
@@ -138,20 +159,30 @@ impl Passwords {
     /// A number that is always the same for a name, and that nobody else can tell.
     fn number(&self, name: &[u8]) -> u64 {
         let digest = self.digest(name);
-        digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+        digest
+            .as_bytes()
+            .iter()
+            .take(8)
+            .fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 }
 
 impl Known {
     /// The same by other credentials, if they have the password: its user may do other things then.
     fn as_of(&self, users: &Credentials) -> Option<Self> {
-        users.user_with(self.user.name(), &self.hash).map(|user| Self::from((user, &self.hash)))
+        users
+            .user_with(self.user.name(), &self.hash)
+            .map(|user| Self::from((user, &self.hash)))
     }
 }
 
 impl From<(&Arc<User>, &PasswordHash)> for Known {
     fn from((user, hash): (&Arc<User>, &PasswordHash)) -> Self {
-        Self { caller: Caller::User(Arc::clone(user.name())), user: Arc::clone(user), hash: hash.clone() }
+        Self {
+            caller: Caller::User(Arc::clone(user.name())),
+            user: Arc::clone(user),
+            hash: hash.clone(),
+        }
     }
 }
 

@@ -53,7 +53,13 @@ impl Peer {
             ClientCertificate::Accepted(name) => Caller::Certificate(Arc::clone(name)),
             ClientCertificate::None | ClientCertificate::Other => Caller::Address(network),
         };
-        Self { address, certificate, caller, network, failures: AtomicU32::new(0) }
+        Self {
+            address,
+            certificate,
+            caller,
+            network,
+            failures: AtomicU32::new(0),
+        }
     }
 
     pub(super) fn certificate(&self) -> &ClientCertificate {
@@ -95,7 +101,10 @@ impl Peer {
     /// Notes that a password was wrong, or was not even verified because too many others wait.
     pub(super) fn has_failed(&self) {
         // Calls that fail at once may count as one: the order of a queue depends on it and nothing else.
-        self.failures.store(self.failures().saturating_add(1).min(MAX_FAILURES), Ordering::Relaxed);
+        self.failures.store(
+            self.failures().saturating_add(1).min(MAX_FAILURES),
+            Ordering::Relaxed,
+        );
     }
 
     /// Notes that a password was right.
@@ -137,9 +146,20 @@ mod tests {
             ("2001:db8:1:2:ffff::", "2001:db8:1:2::"),
         ] {
             let peer = Peer::new(address.parse().unwrap(), ClientCertificate::Other);
-            assert_eq!(*peer.caller(), Caller::Address(expected.parse().unwrap()), "{address}");
-            let peer = Peer::new(address.parse().unwrap(), ClientCertificate::Accepted("ads".into()));
-            assert_eq!(*peer.caller(), Caller::Certificate("ads".into()), "{address}");
+            assert_eq!(
+                *peer.caller(),
+                Caller::Address(expected.parse().unwrap()),
+                "{address}"
+            );
+            let peer = Peer::new(
+                address.parse().unwrap(),
+                ClientCertificate::Accepted("ads".into()),
+            );
+            assert_eq!(
+                *peer.caller(),
+                Caller::Certificate("ads".into()),
+                "{address}"
+            );
         }
     }
 }

@@ -20,7 +20,10 @@ fn terms() -> Terms {
 /// Users with their passwords, whose hashes take next to no work.
 fn users(users: &[(&str, &[&str])]) -> Credentials {
     let user = |(name, passwords): &(&str, &[&str])| {
-        let hashes: Vec<_> = passwords.iter().map(|password| cheap_hash(password)).collect();
+        let hashes: Vec<_> = passwords
+            .iter()
+            .map(|password| cheap_hash(password))
+            .collect();
         format!("[users.{name}]\npasswords = [{}]\n", hashes.join(", "))
     };
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -30,11 +33,20 @@ fn users(users: &[(&str, &[&str])]) -> Credentials {
 
 fn cheap_hash(password: &str) -> String {
     let cheap = Argon2::from(Params::new(8, 1, 1, None).unwrap());
-    format!("{:?}", cheap.hash_password(password.as_bytes()).unwrap().to_string())
+    format!(
+        "{:?}",
+        cheap
+            .hash_password(password.as_bytes())
+            .unwrap()
+            .to_string()
+    )
 }
 
 fn basic(name: &str, password: &str) -> String {
-    format!("Basic {}", BASE64.encode(format!("{name}:{password}").as_bytes()))
+    format!(
+        "Basic {}",
+        BASE64.encode(format!("{name}:{password}").as_bytes())
+    )
 }
 
 fn peer(certificate: ClientCertificate) -> Peer {
@@ -46,16 +58,24 @@ fn open(terms: &Terms, credentials: Option<Credentials>) -> Access<FakeRelativeC
     Access::new(terms, credentials, FakeRelativeClock::default()).unwrap()
 }
 
-async fn admit(access: &Access<FakeRelativeClock>, authorization: Option<&str>) -> Result<Admitted, Denied> {
+async fn admit(
+    access: &Access<FakeRelativeClock>,
+    authorization: Option<&str>,
+) -> Result<Admitted, Denied> {
     let values = authorization.iter().map(|value| value.as_bytes());
-    access.admit(Transport::Rest, values, &peer(ClientCertificate::None)).await
+    access
+        .admit(Transport::Rest, values, &peer(ClientCertificate::None))
+        .await
 }
 
 #[tokio::test]
 async fn without_credentials_everyone_comes_in() {
     let access = open(&terms(), None);
     for authorization in [None, Some("Bearer x"), Some("nonsense")] {
-        assert!(admit(&access, authorization).await.is_ok(), "{authorization:?}");
+        assert!(
+            admit(&access, authorization).await.is_ok(),
+            "{authorization:?}"
+        );
     }
 }
 
@@ -79,7 +99,10 @@ async fn a_password_opens_again_and_again_and_no_other_does() {
             assert_eq!(admitted.err(), expected, "{name} {password}");
         }
         assert_eq!(admit(&access, None).await.unwrap_err(), Denied::NoPassword);
-        assert_eq!(admit(&access, Some("Basic !")).await.unwrap_err(), Denied::NotBasic);
+        assert_eq!(
+            admit(&access, Some("Basic !")).await.unwrap_err(),
+            Denied::NotBasic
+        );
     }
 }
 
@@ -88,7 +111,9 @@ async fn a_password_that_is_taken_away_stops_at_once_and_the_others_go_on() {
     let both = users(&[("ada", &["old", "new"]), ("grace", &["hopper"])]);
     let access = open(&terms(), Some(both.clone()));
     let opens = async |name, password| admit(&access, Some(&basic(name, password))).await.is_ok();
-    assert!(opens("ada", "old").await && opens("ada", "new").await && opens("grace", "hopper").await);
+    assert!(
+        opens("ada", "old").await && opens("ada", "new").await && opens("grace", "hopper").await
+    );
     access.replace(users(&[("ada", &["new"])]));
     assert!(!opens("ada", "old").await);
     assert!(opens("ada", "new").await);
@@ -107,15 +132,21 @@ async fn a_known_password_stands_for_the_user_as_the_credentials_have_it_now() {
     assert!(acts_for_museum().await);
     let file = tempfile::NamedTempFile::new().unwrap();
     let hash = cheap_hash("x");
-    std::fs::write(file.path(), format!("users.ada = {{ passwords = [{hash}], merchants = ['salon'] }}"))
-        .unwrap();
+    std::fs::write(
+        file.path(),
+        format!("users.ada = {{ passwords = [{hash}], merchants = ['salon'] }}"),
+    )
+    .unwrap();
     let bounded = Credentials::read(file.path()).unwrap();
     // The same password under another hash would have to be looked at again.
     access.replace(bounded.clone());
     assert!(!acts_for_museum().await);
     let unknown = access.scopes_without_merchant(|merchant_id| merchant_id != "salon");
     assert_eq!(unknown.len(), 1);
-    assert_eq!((&**unknown[0].0.name(), &unknown[0].1[..]), ("ada", &["salon".to_owned()][..]));
+    assert_eq!(
+        (&**unknown[0].0.name(), &unknown[0].1[..]),
+        ("ada", &["salon".to_owned()][..])
+    );
     assert_eq!(access.scopes_without_merchant(|_| true), []);
 }
 
@@ -133,7 +164,13 @@ async fn a_user_is_named_by_a_wrong_password_and_nobody_by_a_name_that_nobody_ha
 
 #[tokio::test]
 async fn many_calls_with_a_new_password_wait_for_one_look_at_it() {
-    let access = open(&Terms { max_password_checks: 1, ..terms() }, Some(users(&[("ada", &["x"])])));
+    let access = open(
+        &Terms {
+            max_password_checks: 1,
+            ..terms()
+        },
+        Some(users(&[("ada", &["x"])])),
+    );
     let authorization = basic("ada", "x");
     let calls = (0..200).map(|_| admit(&access, Some(&authorization)));
     let admitted = futures_util::future::join_all(calls).await;
@@ -142,29 +179,60 @@ async fn many_calls_with_a_new_password_wait_for_one_look_at_it() {
 
 #[tokio::test]
 async fn more_unknown_passwords_than_may_wait_are_refused() {
-    let access = open(&Terms { max_password_checks: 1, ..terms() }, Some(users(&[("ada", &["x"])])));
-    let guesses: Vec<_> = (0..600).map(|number| basic("ada", &number.to_string())).collect();
+    let access = open(
+        &Terms {
+            max_password_checks: 1,
+            ..terms()
+        },
+        Some(users(&[("ada", &["x"])])),
+    );
+    let guesses: Vec<_> = (0..600)
+        .map(|number| basic("ada", &number.to_string()))
+        .collect();
     let calls = guesses.iter().map(|guess| admit(&access, Some(guess)));
     let refused = futures_util::future::join_all(calls).await;
-    let of_kind = |kind| refused.iter().filter(|refused| refused.as_ref().err() == Some(&kind)).count();
-    let (wrong, many) = (of_kind(Denied::WrongPassword), of_kind(Denied::ManyPasswords));
+    let of_kind = |kind| {
+        refused
+            .iter()
+            .filter(|refused| refused.as_ref().err() == Some(&kind))
+            .count()
+    };
+    let (wrong, many) = (
+        of_kind(Denied::WrongPassword),
+        of_kind(Denied::ManyPasswords),
+    );
     // Some may have been verified before the last of them came.
-    assert!(wrong > MAX_WAITING && many > 0 && wrong + many == 600, "{wrong} {many}");
+    assert!(
+        wrong > MAX_WAITING && many > 0 && wrong + many == 600,
+        "{wrong} {many}"
+    );
     assert!(admit(&access, Some(&basic("ada", "x"))).await.is_ok());
 }
 
 #[tokio::test]
 async fn guesses_count_for_the_address_and_calls_for_the_user() {
-    let terms = Terms { rate: Some(NonZeroU32::MIN), burst: NonZeroU32::new(3).unwrap(), ..terms() };
+    let terms = Terms {
+        rate: Some(NonZeroU32::MIN),
+        burst: NonZeroU32::new(3).unwrap(),
+        ..terms()
+    };
     let access = open(&terms, Some(users(&[("ada", &["x"])])));
     // The first call is a guess, too.
     assert!(admit(&access, Some(&basic("ada", "x"))).await.is_ok());
     for guess in ["1", "2"] {
-        assert_eq!(admit(&access, Some(&basic("ada", guess))).await.unwrap_err(), Denied::WrongPassword);
+        assert_eq!(
+            admit(&access, Some(&basic("ada", guess)))
+                .await
+                .unwrap_err(),
+            Denied::WrongPassword
+        );
     }
     let refused = admit(&access, Some(&basic("ada", "3"))).await.unwrap_err();
     assert!(matches!(refused, Denied::TooFast { .. }), "{refused:?}");
-    assert!(admit(&access, Some(&basic("ada", "x"))).await.is_ok(), "known passwords are no guesses");
+    assert!(
+        admit(&access, Some(&basic("ada", "x"))).await.is_ok(),
+        "known passwords are no guesses"
+    );
 }
 
 #[tokio::test]
@@ -173,23 +241,71 @@ async fn certificates_are_demanded_over_grpc_and_where_nothing_else_is() {
     let accepted = || ClientCertificate::Accepted("ads.example".into());
     let password = basic("ada", "x");
     for (with_users, entrance, certificate, password, expected) in [
-        (false, Transport::Grpc, Without, None, Some(Denied::NoCertificate)),
+        (
+            false,
+            Transport::Grpc,
+            Without,
+            None,
+            Some(Denied::NoCertificate),
+        ),
         (false, Transport::Grpc, Other, None, Some(Denied::OtherName)),
         (false, Transport::Grpc, accepted(), None, None),
-        (false, Transport::Rest, Without, None, Some(Denied::NoCertificate)),
+        (
+            false,
+            Transport::Rest,
+            Without,
+            None,
+            Some(Denied::NoCertificate),
+        ),
         (false, Transport::Rest, accepted(), None, None),
-        (true, Transport::Grpc, Without, Some(&password), Some(Denied::NoCertificate)),
-        (true, Transport::Grpc, Other, Some(&password), Some(Denied::OtherName)),
-        (true, Transport::Grpc, accepted(), None, Some(Denied::NoPassword)),
+        (
+            true,
+            Transport::Grpc,
+            Without,
+            Some(&password),
+            Some(Denied::NoCertificate),
+        ),
+        (
+            true,
+            Transport::Grpc,
+            Other,
+            Some(&password),
+            Some(Denied::OtherName),
+        ),
+        (
+            true,
+            Transport::Grpc,
+            accepted(),
+            None,
+            Some(Denied::NoPassword),
+        ),
         (true, Transport::Grpc, accepted(), Some(&password), None),
         (true, Transport::Rest, Without, Some(&password), None),
         (true, Transport::Rest, Other, Some(&password), None),
-        (true, Transport::Rest, accepted(), None, Some(Denied::NoPassword)),
+        (
+            true,
+            Transport::Rest,
+            accepted(),
+            None,
+            Some(Denied::NoPassword),
+        ),
     ] {
         let users = with_users.then(|| users(&[("ada", &["x"])]));
-        let access = open(&Terms { certificates: true, ..terms() }, users);
+        let access = open(
+            &Terms {
+                certificates: true,
+                ..terms()
+            },
+            users,
+        );
         let values = password.iter().map(|value| value.as_bytes());
-        let admitted = access.admit(entrance, values, &peer(certificate.clone())).await;
-        assert_eq!(admitted.err(), expected, "{with_users} {entrance:?} {certificate:?} {password:?}");
+        let admitted = access
+            .admit(entrance, values, &peer(certificate.clone()))
+            .await;
+        assert_eq!(
+            admitted.err(),
+            expected,
+            "{with_users} {entrance:?} {certificate:?} {password:?}"
+        );
     }
 }

@@ -42,15 +42,27 @@ impl User {
         transport: Transport,
         method: impl FnOnce() -> Option<Method>,
     ) -> Result<(), Denied> {
-        let Scope { methods, transports, .. } = &self.scope;
+        let Scope {
+            methods,
+            transports,
+            ..
+        } = &self.scope;
         if methods.is_none() && transports.is_none() {
             return Ok(());
         }
-        let Some(method) = method().filter(|method| *method != Method::HealthCheck) else { return Ok(()) };
-        if transports.as_ref().is_some_and(|taken| !taken.contains(&transport)) {
+        let Some(method) = method().filter(|method| *method != Method::HealthCheck) else {
+            return Ok(());
+        };
+        if transports
+            .as_ref()
+            .is_some_and(|taken| !taken.contains(&transport))
+        {
             return Err(Denied::TransportOutOfScope);
         }
-        if methods.as_ref().is_some_and(|taken| !taken.contains(&method)) {
+        if methods
+            .as_ref()
+            .is_some_and(|taken| !taken.contains(&method))
+        {
             return Err(Denied::MethodOutOfScope);
         }
         Ok(())
@@ -59,7 +71,10 @@ impl User {
     /// Whether it may check, order and look up what this merchant sells.
     #[must_use]
     pub fn acts_for(&self, merchant_id: &str) -> bool {
-        self.scope.merchants.as_ref().is_none_or(|taken| taken.contains(merchant_id))
+        self.scope
+            .merchants
+            .as_ref()
+            .is_none_or(|taken| taken.contains(merchant_id))
     }
 
     /// Whether it may see an order of this merchant that the user of that name has created; of an
@@ -79,7 +94,11 @@ impl User {
 
     /// The merchants that its scope names; none where it has all.
     pub(super) fn merchants(&self) -> impl Iterator<Item = &str> {
-        self.scope.merchants.iter().flatten().map(|merchant_id| &**merchant_id)
+        self.scope
+            .merchants
+            .iter()
+            .flatten()
+            .map(|merchant_id| &**merchant_id)
     }
 }
 
@@ -92,7 +111,10 @@ mod tests {
     }
 
     fn of_museum(scope: &Scope) -> Scope {
-        Scope { merchants: Some(["museum".into()].into()), ..scope.clone() }
+        Scope {
+            merchants: Some(["museum".into()].into()),
+            ..scope.clone()
+        }
     }
 
     #[test]
@@ -100,7 +122,11 @@ mod tests {
         let user = user(Scope::default());
         for transport in Transport::ALL {
             for method in Method::ALL.map(Some).into_iter().chain([None]) {
-                assert_eq!(user.check_call(transport, || method), Ok(()), "{transport:?} {method:?}");
+                assert_eq!(
+                    user.check_call(transport, || method),
+                    Ok(()),
+                    "{transport:?} {method:?}"
+                );
             }
         }
         assert!(user.acts_for("museum") && user.acts_for(""));
@@ -110,13 +136,28 @@ mod tests {
     fn a_scope_bounds_the_methods_of_the_contract_and_neither_health_nor_reflection() {
         let methods = Some(vec![Method::CreateOrder, Method::ListOrders]);
         let transports = Some(vec![Transport::Rest]);
-        let bound = user(Scope { methods, transports, ..Scope::default() });
-        let (transport, method) = (Err(Denied::TransportOutOfScope), Err(Denied::MethodOutOfScope));
+        let bound = user(Scope {
+            methods,
+            transports,
+            ..Scope::default()
+        });
+        let (transport, method) = (
+            Err(Denied::TransportOutOfScope),
+            Err(Denied::MethodOutOfScope),
+        );
         for (over, asked, expected) in [
             (Transport::Rest, Some(Method::CreateOrder), Ok(())),
             (Transport::Rest, Some(Method::ListOrders), Ok(())),
-            (Transport::Rest, Some(Method::CheckOrderFulfillability), method),
-            (Transport::Rest, Some(Method::BatchAvailabilityLookup), method),
+            (
+                Transport::Rest,
+                Some(Method::CheckOrderFulfillability),
+                method,
+            ),
+            (
+                Transport::Rest,
+                Some(Method::BatchAvailabilityLookup),
+                method,
+            ),
             (Transport::Rest, Some(Method::CheckAvailability), method),
             (Transport::Grpc, Some(Method::CreateOrder), transport),
             (Transport::GrpcWeb, Some(Method::CreateOrder), transport),
@@ -125,16 +166,26 @@ mod tests {
             (Transport::Rest, Some(Method::HealthCheck), Ok(())),
             (Transport::Grpc, None, Ok(())),
         ] {
-            assert_eq!(bound.check_call(over, || asked), expected, "{over:?} {asked:?}");
+            assert_eq!(
+                bound.check_call(over, || asked),
+                expected,
+                "{over:?} {asked:?}"
+            );
         }
         let unbound = user(of_museum(&Scope::default()));
-        assert_eq!(unbound.check_call(Transport::Grpc, || panic!("it does not matter")), Ok(()));
+        assert_eq!(
+            unbound.check_call(Transport::Grpc, || panic!("it does not matter")),
+            Ok(())
+        );
     }
 
     #[test]
     fn orders_are_seen_by_their_creator_and_by_those_who_may_see_all_of_a_merchant() {
         let own = Scope::default();
-        let all = Scope { all_orders: true, ..Scope::default() };
+        let all = Scope {
+            all_orders: true,
+            ..Scope::default()
+        };
         let (own_of_museum, all_of_museum) = (of_museum(&own), of_museum(&all));
         for (created_by, merchant, seen_by) in [
             (Some("ada"), "museum", [true, true, true, true]),
@@ -159,8 +210,15 @@ mod tests {
             (false, None, true),
             (true, Some("eve"), true),
         ] {
-            let user = user(Scope { all_orders, ..Scope::default() });
-            assert_eq!(user.may_repeat(created_by), expected, "{all_orders} {created_by:?}");
+            let user = user(Scope {
+                all_orders,
+                ..Scope::default()
+            });
+            assert_eq!(
+                user.may_repeat(created_by),
+                expected,
+                "{all_orders} {created_by:?}"
+            );
         }
     }
 }

@@ -88,7 +88,10 @@ impl Verifications {
     fn grant(&self) {
         // The lock is not held while a turn is sent: one that comes back takes it when it is dropped.
         while let Some(next) = self.next() {
-            let turn = Turn { verifications: self.clone(), address: next.address };
+            let turn = Turn {
+                verifications: self.clone(),
+                address: next.address,
+            };
             drop(next.sender.send(turn));
         }
     }
@@ -104,16 +107,29 @@ impl Verifications {
 
 impl State {
     /// Adds a call to the queue, and gives the one that has to leave it if it is full.
-    fn add(&mut self, address: IpAddr, failures: u32, sender: oneshot::Sender<Turn>) -> Option<Waiting> {
+    fn add(
+        &mut self,
+        address: IpAddr,
+        failures: u32,
+        sender: oneshot::Sender<Turn>,
+    ) -> Option<Waiting> {
         self.forget_the_gone();
         self.arrivals += 1;
         self.addresses.entry(address).or_default().waiting += 1;
-        self.waiting.push(Waiting { address, failures, arrival: self.arrivals, sender });
+        self.waiting.push(Waiting {
+            address,
+            failures,
+            arrival: self.arrivals,
+            sender,
+        });
         if self.waiting.len() <= MAX_WAITING || self.free > 0 {
             return None;
         }
         let worst = self.waiting.iter().enumerate().max_by_key(|(_, waiting)| {
-            let of_address = self.addresses.get(&waiting.address).map_or(0, |address| address.waiting);
+            let of_address = self
+                .addresses
+                .get(&waiting.address)
+                .map_or(0, |address| address.waiting);
             (of_address, waiting.failures, Reverse(waiting.arrival))
         });
         let (at, _) = worst?;
@@ -127,7 +143,10 @@ impl State {
         }
         self.forget_the_gone();
         let next = self.waiting.iter().enumerate().min_by_key(|(_, waiting)| {
-            let last_turn = self.addresses.get(&waiting.address).map_or(0, |address| address.last_turn);
+            let last_turn = self
+                .addresses
+                .get(&waiting.address)
+                .map_or(0, |address| address.last_turn);
             (last_turn, waiting.failures, Reverse(waiting.arrival))
         });
         let (at, _) = next?;
@@ -166,7 +185,11 @@ impl State {
     fn forget_the_gone(&mut self) {
         let mut at = 0;
         while at < self.waiting.len() {
-            if self.waiting[at].sender.is_closed() { drop(self.remove(at)) } else { at += 1 }
+            if self.waiting[at].sender.is_closed() {
+                drop(self.remove(at))
+            } else {
+                at += 1
+            }
         }
     }
 }
@@ -192,13 +215,20 @@ mod tests {
     }
 
     /// A call that waits.
-    fn call(verifications: &Verifications, of: u8, failures: u32) -> BoxFuture<'static, Option<Turn>> {
+    fn call(
+        verifications: &Verifications,
+        of: u8,
+        failures: u32,
+    ) -> BoxFuture<'static, Option<Turn>> {
         let verifications = verifications.clone();
         let mut call = async move { verifications.turn(address(of), failures).await }.boxed();
         poll(&mut call).map_or(call, |turn| async { turn }.boxed())
     }
 
-    #[expect(clippy::option_option, reason = "a call waits, is refused, or has its turn")]
+    #[expect(
+        clippy::option_option,
+        reason = "a call waits, is refused, or has its turn"
+    )]
     fn poll(call: &mut BoxFuture<'static, Option<Turn>>) -> Option<Option<Turn>> {
         Pin::new(call).now_or_never()
     }
@@ -207,12 +237,18 @@ mod tests {
     fn order(calls: &[(u8, u32)]) -> Vec<usize> {
         let verifications = Verifications::new(1);
         let mut turn = poll(&mut call(&verifications, 0, 0)).unwrap();
-        let mut waiting: Vec<_> =
-            calls.iter().map(|(of, failures)| call(&verifications, *of, *failures)).enumerate().collect();
+        let mut waiting: Vec<_> = calls
+            .iter()
+            .map(|(of, failures)| call(&verifications, *of, *failures))
+            .enumerate()
+            .collect();
         let mut order = Vec::new();
         while !waiting.is_empty() {
             drop(turn);
-            let next = waiting.iter_mut().enumerate().find_map(|(at, (_, call))| Some((at, poll(call)?)));
+            let next = waiting
+                .iter_mut()
+                .enumerate()
+                .find_map(|(at, (_, call))| Some((at, poll(call)?)));
             let (at, granted) = next.unwrap();
             turn = granted;
             order.push(waiting.remove(at).0);
@@ -242,15 +278,23 @@ mod tests {
         let verifications = Verifications::new(1);
         let _turn = poll(&mut call(&verifications, 0, 0)).unwrap();
         let mut other = call(&verifications, 2, 9);
-        let mut flood: Vec<_> = (1..MAX_WAITING).map(|_| call(&verifications, 1, 1)).collect();
+        let mut flood: Vec<_> = (1..MAX_WAITING)
+            .map(|_| call(&verifications, 1, 1))
+            .collect();
         assert!(flood.iter_mut().all(|call| poll(call).is_none()));
         let mut newcomer = call(&verifications, 1, 0);
-        let refused: Vec<_> = flood.iter_mut().map(|call| matches!(poll(call), Some(None))).collect();
+        let refused: Vec<_> = flood
+            .iter_mut()
+            .map(|call| matches!(poll(call), Some(None)))
+            .collect();
         assert_eq!(refused.iter().position(|refused| *refused), Some(0));
         assert_eq!(refused.iter().filter(|refused| **refused).count(), 1);
         assert!(poll(&mut newcomer).is_none() && poll(&mut other).is_none());
         let mut worse = call(&verifications, 1, 2);
-        assert!(matches!(poll(&mut worse), Some(None)), "the newcomer itself is the worst");
+        assert!(
+            matches!(poll(&mut worse), Some(None)),
+            "the newcomer itself is the worst"
+        );
     }
 
     #[test]

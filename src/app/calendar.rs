@@ -58,7 +58,10 @@ impl Sweeps {
         forgotten_until: Option<EpochSeconds>,
         newest_order_sec: Option<EpochSeconds>,
     ) -> Self {
-        let begin = || now.min(newest_order_sec.unwrap_or(now)).saturating_sub(KEPT_SEC);
+        let begin = || {
+            now.min(newest_order_sec.unwrap_or(now))
+                .saturating_sub(KEPT_SEC)
+        };
         Self {
             forgotten_until: forgotten_until.unwrap_or_else(begin),
             last_sec: now,
@@ -69,7 +72,8 @@ impl Sweeps {
     /// Up to when slots are to be forgotten at this moment.
     fn next(&self, now: EpochSeconds) -> EpochSeconds {
         let due = now.saturating_sub(KEPT_SEC);
-        due.min(self.forgotten_until.saturating_add(MAX_STEP_SEC)).max(self.forgotten_until)
+        due.min(self.forgotten_until.saturating_add(MAX_STEP_SEC))
+            .max(self.forgotten_until)
     }
 
     fn is_due(&self, now: EpochSeconds) -> bool {
@@ -99,7 +103,9 @@ impl App {
         sweeps.last_sec = now;
         self.inventory.release_expired(now);
         let retired = self.forget_slots(sweeps, now).await;
-        let opened = self.calendar().widen(&self.inventory, now, self.limits.horizon_sec);
+        let opened = self
+            .calendar()
+            .widen(&self.inventory, now, self.limits.horizon_sec);
         tracing::debug!(opened, retired, "the calendar moved on");
     }
 
@@ -130,10 +136,16 @@ impl Calendar {
         horizon_sec: i64,
     ) -> Self {
         let edition = Edition::default();
-        Self::begin(edition, openings, now, horizon_sec, |openings, from, until| {
-            // A new inventory is of the first edition.
-            let _ = inventory.open(edition, openings, from, until);
-        })
+        Self::begin(
+            edition,
+            openings,
+            now,
+            horizon_sec,
+            |openings, from, until| {
+                // A new inventory is of the first edition.
+                let _ = inventory.open(edition, openings, from, until);
+            },
+        )
     }
 
     /// Lays the same ready for an edition to come.
@@ -158,9 +170,22 @@ impl Calendar {
         open: impl Fn(&mut dyn Iterator<Item = Cow<'_, Opening>>, EpochSeconds, EpochSeconds),
     ) -> Self {
         let (opened_from, opened_until) = span(now, horizon_sec);
-        open(&mut openings.single().map(Cow::Owned), opened_from, EpochSeconds::MAX);
-        open(&mut openings.repeated().iter().map(Cow::Borrowed), opened_from, opened_until);
-        Self { edition, openings, opened_from, opened_until }
+        open(
+            &mut openings.single().map(Cow::Owned),
+            opened_from,
+            EpochSeconds::MAX,
+        );
+        open(
+            &mut openings.repeated().iter().map(Cow::Borrowed),
+            opened_from,
+            opened_until,
+        );
+        Self {
+            edition,
+            openings,
+            opened_from,
+            opened_until,
+        }
     }
 
     /// Opens what the clock has brought within reach at either end, and gives its number. After a clock
@@ -173,11 +198,15 @@ impl Calendar {
         self.opened_until = opened_until.max(until);
         // This is the calendar on sale for as long as it is in hand, so no slot is further.
         let open = |from, until| {
-            inventory.open(self.edition, self.openings.repeated(), from, until).unwrap_or_default()
+            inventory
+                .open(self.edition, self.openings.repeated(), from, until)
+                .unwrap_or_default()
         };
         let repeated = open(from, opened_from) + open(opened_until, until);
         let single = if from < opened_from {
-            inventory.open(self.edition, self.openings.single(), from, opened_from).unwrap_or_default()
+            inventory
+                .open(self.edition, self.openings.single(), from, opened_from)
+                .unwrap_or_default()
         } else {
             0
         };
@@ -187,7 +216,10 @@ impl Calendar {
 
 /// Between which starts slots are open.
 fn span(now: EpochSeconds, horizon_sec: i64) -> (EpochSeconds, EpochSeconds) {
-    (now.saturating_sub(KEPT_SEC + MAX_DURATION_SEC), now.saturating_add(horizon_sec))
+    (
+        now.saturating_sub(KEPT_SEC + MAX_DURATION_SEC),
+        now.saturating_add(horizon_sec),
+    )
 }
 
 #[cfg(test)]
@@ -198,11 +230,19 @@ mod tests {
 
     #[test]
     fn slots_are_forgotten_a_week_after_their_end_and_a_day_of_them_at_once() {
-        let begun = |forgotten_until, newest| Sweeps::begin(NOW, forgotten_until, newest).forgotten_until;
+        let begun =
+            |forgotten_until, newest| Sweeps::begin(NOW, forgotten_until, newest).forgotten_until;
         assert_eq!(begun(None, None), NOW - KEPT_SEC);
-        assert_eq!(begun(None, Some(NOW - 30 * DAY_SEC)), NOW - 30 * DAY_SEC - KEPT_SEC);
+        assert_eq!(
+            begun(None, Some(NOW - 30 * DAY_SEC)),
+            NOW - 30 * DAY_SEC - KEPT_SEC
+        );
         assert_eq!(begun(None, Some(NOW + 30 * DAY_SEC)), NOW - KEPT_SEC);
-        assert_eq!(begun(Some(NOW + DAY_SEC), Some(NOW)), NOW + DAY_SEC, "as it is on record");
+        assert_eq!(
+            begun(Some(NOW + DAY_SEC), Some(NOW)),
+            NOW + DAY_SEC,
+            "as it is on record"
+        );
 
         let so_far = NOW - KEPT_SEC;
         for (now, next) in [
@@ -216,7 +256,11 @@ mod tests {
             (EpochSeconds::MIN, so_far),
             (EpochSeconds::MAX, so_far + DAY_SEC),
         ] {
-            assert_eq!(Sweeps::begin(NOW, Some(so_far), None).next(now), next, "{now}");
+            assert_eq!(
+                Sweeps::begin(NOW, Some(so_far), None).next(now),
+                next,
+                "{now}"
+            );
         }
     }
 

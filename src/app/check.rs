@@ -45,16 +45,35 @@ impl App {
         Ok(checked)
     }
 
-    fn check_by(&self, sale: &Sale, cart: &Cart, user: Option<&User>) -> Result<Checked, Undecided> {
-        let Sale { edition, catalog, .. } = sale;
-        let merchant = catalog.merchant_ix(&cart.merchant_id).ok_or(Refusal::UnknownMerchant)?;
+    fn check_by(
+        &self,
+        sale: &Sale,
+        cart: &Cart,
+        user: Option<&User>,
+    ) -> Result<Checked, Undecided> {
+        let Sale {
+            edition, catalog, ..
+        } = sale;
+        let merchant = catalog
+            .merchant_ix(&cart.merchant_id)
+            .ok_or(Refusal::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &cart.items);
-        let cart_key = cart.cart_id.as_deref().map(|cart_id| cart_key(cart_id, user));
+        let cart_key = cart
+            .cart_id
+            .as_deref()
+            .map(|cart_id| cart_key(cart_id, user));
         let viewer = self.viewer(cart_key);
         let assess = |slots: &[Option<&Slot>]| {
             let (items, purpose) = (&cart.items, Purpose::Check);
             self.with_past(sale, &keys, slots, |slots| {
-                fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose })
+                fulfillability::assess(&Inquiry {
+                    catalog,
+                    merchant,
+                    items,
+                    slots,
+                    viewer,
+                    purpose,
+                })
             })
         };
         let (Some(key), Some(time)) = (cart_key, catalog.merchant(merchant).cart_hold) else {
@@ -67,12 +86,17 @@ impl App {
             return Ok(checked(assessment, None));
         };
         let (assessment, expires_sec) =
-            self.inventory.hold(*edition, &keys, key, viewer.now, time, |slots| {
-                let mut assessment = assess(slots);
-                let claims = std::mem::take(&mut assessment.claims);
-                let held = if can_be_held(&assessment) { claims } else { Vec::new() };
-                (assessment, held)
-            })?;
+            self.inventory
+                .hold(*edition, &keys, key, viewer.now, time, |slots| {
+                    let mut assessment = assess(slots);
+                    let claims = std::mem::take(&mut assessment.claims);
+                    let held = if can_be_held(&assessment) {
+                        claims
+                    } else {
+                        Vec::new()
+                    };
+                    (assessment, held)
+                })?;
         if self.is_ordered(cart)? {
             self.inventory.let_go(key, viewer.now);
             return Ok(checked(assessment, None));
@@ -85,7 +109,9 @@ impl App {
     /// that begins later uses the hold up. The token may be another user's: it is used up then, and
     /// no order can come of the cart.
     fn is_ordered(&self, cart: &Cart) -> Result<bool, Refusal> {
-        let Some(token) = &cart.cart_id else { return Ok(false) };
+        let Some(token) = &cart.cart_id else {
+            return Ok(false);
+        };
         if self.tokens.at_work(token) {
             return Ok(true);
         }
@@ -99,6 +125,15 @@ fn can_be_held(assessment: &Assessment) -> bool {
 }
 
 fn checked(assessment: Assessment, hold_expires_sec: Option<EpochSeconds>) -> Checked {
-    let Assessment { fulfillability, fees, claims: _, amount_due: _ } = assessment;
-    Checked { fulfillability, fees, hold_expires_sec }
+    let Assessment {
+        fulfillability,
+        fees,
+        claims: _,
+        amount_due: _,
+    } = assessment;
+    Checked {
+        fulfillability,
+        fees,
+        hold_expires_sec,
+    }
 }

@@ -41,7 +41,9 @@ pub(super) fn at_start(
              are not sold; set the clock right"
         );
     }
-    let Some(newest) = newest_order_sec else { return };
+    let Some(newest) = newest_order_sec else {
+        return;
+    };
     match oddity(now, newest) {
         Some(Oddity::Behind) => tracing::warn!(
             clock = moment(now),
@@ -63,7 +65,11 @@ pub(super) fn at_start(
 pub(super) fn between_sweeps(last: EpochSeconds, now: EpochSeconds) {
     match oddity(now, last) {
         Some(Oddity::Behind) => {
-            tracing::warn!(clock = moment(now), before = moment(last), "the clock was set back");
+            tracing::warn!(
+                clock = moment(now),
+                before = moment(last),
+                "the clock was set back"
+            );
         }
         Some(Oddity::Ahead) => {
             tracing::warn!(
@@ -92,7 +98,13 @@ mod tests {
         ] {
             assert_eq!(oddity(then + distance, then), expected, "{distance}");
         }
-        assert_eq!(oddity(EpochSeconds::MIN, EpochSeconds::MAX), Some(Oddity::Behind));
-        assert_eq!(oddity(EpochSeconds::MAX, EpochSeconds::MIN), Some(Oddity::Ahead));
+        assert_eq!(
+            oddity(EpochSeconds::MIN, EpochSeconds::MAX),
+            Some(Oddity::Behind)
+        );
+        assert_eq!(
+            oddity(EpochSeconds::MAX, EpochSeconds::MIN),
+            Some(Oddity::Ahead)
+        );
     }
 }

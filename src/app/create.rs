@@ -18,7 +18,9 @@ use crate::{
         catalog::{Catalog, MerchantIx},
         failure::{FailureCause, OrderFailure},
         fulfillability::{self, Assessment, Inquiry, ItemFulfillability, OrderResult, Purpose},
-        order::{BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PrepaymentStatus},
+        order::{
+            BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PrepaymentStatus,
+        },
         payment::{self, Charging, Costs},
         slot::Slot,
     },
@@ -70,11 +72,17 @@ impl App {
                 }
                 TokenClaim::First(guard) => {
                     let app = Arc::clone(self);
-                    let work = request::carried(async move { app.create_under(guard, command, user).await });
-                    return SeenThrough::new(self.commands.track_future(work.in_current_span())).await;
+                    let work =
+                        request::carried(
+                            async move { app.create_under(guard, command, user).await },
+                        );
+                    return SeenThrough::new(self.commands.track_future(work.in_current_span()))
+                        .await;
                 }
                 TokenClaim::Behind(waiting) => {
-                    timeout_at(deadline, let_go(waiting)).await.map_err(|_| Refusal::InProgress)?;
+                    timeout_at(deadline, let_go(waiting))
+                        .await
+                        .map_err(|_| Refusal::InProgress)?;
                 }
             }
         }
@@ -90,7 +98,9 @@ impl App {
         fingerprint: Fingerprint,
         user: Option<&User>,
     ) -> Result<Option<Box<Order>>, Refusal> {
-        let replay = self.by_token(token)?.filter(|replay| is_repeated(replay, fingerprint, user));
+        let replay = self
+            .by_token(token)?
+            .filter(|replay| is_repeated(replay, fingerprint, user));
         Ok(replay.map(|replay| self.answer_again(replay)))
     }
 
@@ -101,7 +111,10 @@ impl App {
         user: Option<Arc<User>>,
     ) -> Result<Created, Refusal> {
         // Taken before the command is used up, and only where it is wanted.
-        let audited = self.audit.is_on().then(|| command.order.merchant_id.clone());
+        let audited = self
+            .audit
+            .is_on()
+            .then(|| command.order.merchant_id.clone());
         let outcome = self.create_once(command, user.as_deref()).await;
         if let Ok(created) = &outcome {
             self.figures.count_failure(created);
@@ -122,10 +135,18 @@ impl App {
         self.audit.record(Event::OrderFailed { merchant_id, cause });
     }
 
-    async fn create_once(&self, command: Box<CreateOrder>, user: Option<&User>) -> Result<Created, Refusal> {
+    async fn create_once(
+        &self,
+        command: Box<CreateOrder>,
+        user: Option<&User>,
+    ) -> Result<Created, Refusal> {
         if let Some(replay) = self.by_token(&command.token)? {
             let is_same = is_repeated(&replay, command.fingerprint, user);
-            return if is_same { Ok(Ok(self.answer_again(replay))) } else { Err(Refusal::TokenReused) };
+            return if is_same {
+                Ok(Ok(self.answer_again(replay)))
+            } else {
+                Err(Refusal::TokenReused)
+            };
         }
         let decide = || self.decide(|sale| self.plan(sale, &command, user));
         match info_span!("decide").in_scope(decide)? {
@@ -135,7 +156,9 @@ impl App {
     }
 
     pub(super) fn by_token(&self, token: &str) -> Result<Option<Replay>, Refusal> {
-        self.store.by_token(token).map_err(|error| self.refusal(&error))
+        self.store
+            .by_token(token)
+            .map_err(|error| self.refusal(&error))
     }
 
     fn answer_again(&self, replay: Replay) -> Box<Order> {
@@ -152,27 +175,53 @@ impl App {
         command: &CreateOrder,
         user: Option<&User>,
     ) -> Result<Result<Plan, OrderFailure>, Undecided> {
-        let CreateOrder { token, order, fingerprint: _ } = command;
-        let Sale { edition, catalog, .. } = sale;
-        let merchant = catalog.merchant_ix(&order.merchant_id).ok_or(Refusal::UnknownMerchant)?;
+        let CreateOrder {
+            token,
+            order,
+            fingerprint: _,
+        } = command;
+        let Sale {
+            edition, catalog, ..
+        } = sale;
+        let merchant = catalog
+            .merchant_ix(&order.merchant_id)
+            .ok_or(Refusal::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &order.items);
         let cart = cart_key(token, user);
         let viewer = self.viewer(Some(cart));
-        let (verdict, reservation) =
-            self.inventory.reserve(*edition, &keys, cart, viewer.now, |slots: &[Option<&Slot>]| {
+        let (verdict, reservation) = self.inventory.reserve(
+            *edition,
+            &keys,
+            cart,
+            viewer.now,
+            |slots: &[Option<&Slot>]| {
                 let (items, purpose) = (&order.items, Purpose::Create);
                 let mut assessment = self.with_past(sale, &keys, slots, |slots| {
-                    fulfillability::assess(&Inquiry { catalog, merchant, items, slots, viewer, purpose })
+                    fulfillability::assess(&Inquiry {
+                        catalog,
+                        merchant,
+                        items,
+                        slots,
+                        viewer,
+                        purpose,
+                    })
                 });
-                if let Some(failure) = failure(order, catalog, merchant, &assessment, self.charging()) {
+                if let Some(failure) =
+                    failure(order, catalog, merchant, &assessment, self.charging())
+                {
                     return (Err(failure), Vec::new());
                 }
                 let claims = std::mem::take(&mut assessment.claims);
                 (Ok(assessment), claims)
-            })?;
+            },
+        )?;
         Ok(verdict.map(|assessment| {
             let claims = named(catalog, reservation.claims());
-            Plan { assessment, claims, reservation }
+            Plan {
+                assessment,
+                claims,
+                reservation,
+            }
         }))
     }
 
@@ -192,21 +241,45 @@ impl App {
             // What is on disk is unknown, so the spots stay taken until a restart has looked.
             Err(NotPaid::Refused(refusal)) => return Err(refusal),
         };
-        let CreateOrder { token, fingerprint, order } = *command;
-        let Plan { assessment, claims, reservation } = plan;
+        let CreateOrder {
+            token,
+            fingerprint,
+            order,
+        } = *command;
+        let Plan {
+            assessment,
+            claims,
+            reservation,
+        } = plan;
         let order = Box::new(placed(order, id, assessment, payment.as_ref()));
         let created_sec = self.now();
         let created_by = user.map(|user| Arc::clone(user.name()));
-        let placed = PlacedOrder { token, fingerprint, created_sec, created_by, order, claims, payment };
+        let placed = PlacedOrder {
+            token,
+            fingerprint,
+            created_sec,
+            created_by,
+            order,
+            claims,
+            payment,
+        };
         let placed = Arc::new(placed);
-        let spots = placed.claims.iter().map(|claim| u64::from(claim.count)).sum();
+        let spots = placed
+            .claims
+            .iter()
+            .map(|claim| u64::from(claim.count))
+            .sum();
         let recorded = self.commit(Change::Order(Arc::clone(&placed))).await;
         recorded.map_err(|error| self.refusal(&error))?;
         let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
         self.figures.count_order(&order.merchant_id, spots);
         self.inventory.settle(reservation);
         self.audit.record(Event::OrderCreated(&order));
-        tracing::debug!(order_id = order.id.0, merchant_id = order.merchant_id, "order created");
+        tracing::debug!(
+            order_id = order.id.0,
+            merchant_id = order.merchant_id,
+            "order created"
+        );
         Ok(Ok(order))
     }
 
@@ -220,7 +293,8 @@ impl App {
         let amount = plan.assessment.amount_due;
         let due = command.order.charged_by_us() && !amount.is_zero();
         // An order that asks for a charge is not planned where there is no gateway.
-        let (Some(method), Some(gateway)) = (command.order.method.clone().filter(|_| due), &self.payments)
+        let (Some(method), Some(gateway)) =
+            (command.order.method.clone().filter(|_| due), &self.payments)
         else {
             return Ok(None);
         };
@@ -232,7 +306,9 @@ impl App {
             claims: plan.claims.clone(),
         };
         // Boxed, because most orders have no use for the room that it takes.
-        Box::pin(self.pay(&**gateway, bill).instrument(info_span!("pay"))).await.map(Some)
+        Box::pin(self.pay(&**gateway, bill).instrument(info_span!("pay")))
+            .await
+            .map(Some)
     }
 }
 
@@ -256,26 +332,62 @@ fn failure(
         let cause = FailureCause::Unfulfillable(Box::new(verdict.clone()));
         return Some(OrderFailure { cause, description });
     }
-    let services = order.items.iter().filter_map(|item| catalog.service_ix(merchant, &item.service_id));
+    let services = order
+        .items
+        .iter()
+        .filter_map(|item| catalog.service_ix(merchant, &item.service_id));
     let services = services.map(|service| catalog.service(service));
-    let costs = Costs { fees: &assessment.fees, due: assessment.amount_due };
+    let costs = Costs {
+        fees: &assessment.fees,
+        due: assessment.amount_due,
+    };
     payment::failure(order, services, costs, charging)
 }
 
 /// The order as it goes on record: every item at the price in force, which is the one asked.
-fn placed(new: NewOrder, id: OrderId, assessment: Assessment, payment: Option<&PaymentAttempt>) -> Order {
+fn placed(
+    new: NewOrder,
+    id: OrderId,
+    assessment: Assessment,
+    payment: Option<&PaymentAttempt>,
+) -> Order {
     let charged_by_us = new.charged_by_us();
-    let booked = |item: ItemFulfillability| BookedItem { line: item.line, status: BookingStatus::Confirmed };
-    let items = assessment.fulfillability.items.into_iter().map(booked).collect();
+    let booked = |item: ItemFulfillability| BookedItem {
+        line: item.line,
+        status: BookingStatus::Confirmed,
+    };
+    let items = assessment
+        .fulfillability
+        .items
+        .into_iter()
+        .map(booked)
+        .collect();
     // Where nothing was due there was no transaction at the gateway; the order's own id names it.
-    let transaction_id = payment.map_or_else(|| id.0.clone(), |attempt| attempt.transaction_id.clone());
+    let transaction_id =
+        payment.map_or_else(|| id.0.clone(), |attempt| attempt.transaction_id.clone());
     let paid = |details: PaymentDetails| {
         if charged_by_us {
-            PaymentDetails { prepayment: Some(PrepaymentStatus::Provided), transaction_id, ..details }
+            PaymentDetails {
+                prepayment: Some(PrepaymentStatus::Provided),
+                transaction_id,
+                ..details
+            }
         } else {
             details
         }
     };
-    let NewOrder { merchant_id, customer, items: _, payment, method: _ } = new;
-    Order { id, merchant_id, customer, payment: payment.map(paid), items }
+    let NewOrder {
+        merchant_id,
+        customer,
+        items: _,
+        payment,
+        method: _,
+    } = new;
+    Order {
+        id,
+        merchant_id,
+        customer,
+        payment: payment.map(paid),
+        items,
+    }
 }

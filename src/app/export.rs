@@ -45,7 +45,12 @@ impl App {
     pub fn export(&self, days: Option<u32>) -> Result<Export<'_>, TooFar> {
         let (sale, repeated_until) = self.opened();
         let span = span(self.now(), repeated_until, self.limits.horizon_sec, days)?;
-        Ok(Export { sale, inventory: &self.inventory, clock: &*self.clock, span })
+        Ok(Export {
+            sale,
+            inventory: &self.inventory,
+            clock: &*self.clock,
+            span,
+        })
     }
 }
 
@@ -56,8 +61,18 @@ impl Stock {
     /// [`TooFar`].
     pub fn export(&self, days: Option<u32>) -> Result<Export<'_>, TooFar> {
         let now = self.clock.now_sec();
-        let span = span(now, now.saturating_add(self.horizon_sec), self.horizon_sec, days)?;
-        Ok(Export { sale: Arc::clone(&self.sale), inventory: &self.inventory, clock: &*self.clock, span })
+        let span = span(
+            now,
+            now.saturating_add(self.horizon_sec),
+            self.horizon_sec,
+            days,
+        )?;
+        Ok(Export {
+            sale: Arc::clone(&self.sale),
+            inventory: &self.inventory,
+            clock: &*self.clock,
+            span,
+        })
     }
 }
 
@@ -69,10 +84,16 @@ fn span(
 ) -> Result<Span, TooFar> {
     let asked_sec = days.map(|days| i64::from(days) * DAY_SEC);
     if asked_sec.is_some_and(|asked_sec| asked_sec > horizon_sec) {
-        return Err(TooFar { open: horizon_sec / DAY_SEC });
+        return Err(TooFar {
+            open: horizon_sec / DAY_SEC,
+        });
     }
     let until = asked_sec.map_or(EpochSeconds::MAX, |asked_sec| now.saturating_add(asked_sec));
-    Ok(Span { now, until, repeated_until })
+    Ok(Span {
+        now,
+        until,
+        repeated_until,
+    })
 }
 
 impl Export<'_> {
@@ -85,7 +106,11 @@ impl Export<'_> {
     /// For how many days, to the nearest one, repeated availability is open.
     #[must_use]
     pub fn days(&self) -> i64 {
-        let Span { now, until, repeated_until } = self.span;
+        let Span {
+            now,
+            until,
+            repeated_until,
+        } = self.span;
         let open_sec = until.min(repeated_until).saturating_sub(now);
         open_sec.saturating_add(DAY_SEC / 2) / DAY_SEC
     }
@@ -102,7 +127,12 @@ impl Export<'_> {
     /// # Errors
     /// The first of `put`, which ends it.
     pub fn write<E>(&self, mut put: impl FnMut(Piece<'_>) -> Result<(), E>) -> Result<(), E> {
-        let Sale { catalog, openings, originals, .. } = &*self.sale;
+        let Sale {
+            catalog,
+            openings,
+            originals,
+            ..
+        } = &*self.sale;
         originals.pieces().try_for_each(&mut put)?;
         for (key, openings) in openings.slots(self.span) {
             let shares = self.shares(catalog.service(key.service), key, &openings);
@@ -115,12 +145,20 @@ impl Export<'_> {
 
     /// What of a slot can be sold, by the openings that it is made of; nothing once it is forgotten, even
     /// if it is still to come by a clock that was set back.
-    fn shares(&self, service: &Service, key: SlotKey, openings: &[Cow<'_, Opening>]) -> SmallVec<[u32; 2]> {
+    fn shares(
+        &self,
+        service: &Service,
+        key: SlotKey,
+        openings: &[Cow<'_, Opening>],
+    ) -> SmallVec<[u32; 2]> {
         if key.end_sec() < self.inventory.forgotten_until() {
             return openings.iter().map(|_| 0).collect();
         }
         let slot = self.inventory.with_taken(key, untouched(openings));
-        let viewer = Viewer { now: self.clock.now_sec(), cart: None };
+        let viewer = Viewer {
+            now: self.clock.now_sec(),
+            cart: None,
+        };
         deal(&slot, service, openings, viewer)
     }
 }

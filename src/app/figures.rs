@@ -128,7 +128,13 @@ impl Figures {
     }
 
     pub(super) fn count_failure(&self, created: &Created) {
-        let Err(OrderFailure { cause, description: _ }) = created else { return };
+        let Err(OrderFailure {
+            cause,
+            description: _,
+        }) = created
+        else {
+            return;
+        };
         let causes = &self.orders_failed;
         match cause {
             FailureCause::Unfulfillable(_) => &causes.unfulfillable,

@@ -33,7 +33,8 @@ impl App {
         let app = Arc::clone(self);
         let read = move || {
             let may_see = |order: Provenance<'_>| {
-                user.as_ref().is_none_or(|user| user.may_see(order.created_by, order.merchant_id))
+                user.as_ref()
+                    .is_none_or(|user| user.may_see(order.created_by, order.merchant_id))
             };
             let (mut ids, mut is_whole) = (Vec::new(), true);
             let listed = app.store.list(&selection, &may_see, &mut |order| {

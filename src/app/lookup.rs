@@ -38,7 +38,9 @@ impl App {
     /// [`Refusal::UnknownMerchant`].
     pub async fn look_up(&self, lookup: Lookup) -> Result<Vec<SeenSlot>, Refusal> {
         let Lookup { merchant_id, slots } = lookup;
-        self.catalog().merchant_ix(&merchant_id).ok_or(Refusal::UnknownMerchant)?;
+        self.catalog()
+            .merchant_ix(&merchant_id)
+            .ok_or(Refusal::UnknownMerchant)?;
         let viewer = self.viewer(None);
         let mut seen = Vec::with_capacity(slots.len());
         for (at, asked) in slots.into_iter().enumerate() {
@@ -46,7 +48,10 @@ impl App {
                 tokio::task::yield_now().await;
             }
             let view = self.decide(|sale| Ok(self.view(sale, &merchant_id, &asked, viewer)?))?;
-            seen.push(SeenSlot { asked, is_available: view.is_enough() });
+            seen.push(SeenSlot {
+                asked,
+                is_available: view.is_enough(),
+            });
         }
         Ok(seen)
     }
@@ -57,7 +62,9 @@ impl App {
     /// [`Refusal::UnknownMerchant`].
     pub fn look_at(&self, lookup: &SlotLookup) -> Result<u32, Refusal> {
         let SlotLookup { merchant_id, slot } = lookup;
-        self.catalog().merchant_ix(merchant_id).ok_or(Refusal::UnknownMerchant)?;
+        self.catalog()
+            .merchant_ix(merchant_id)
+            .ok_or(Refusal::UnknownMerchant)?;
         let viewer = self.viewer(None);
         let view = self.decide(|sale| Ok(self.view(sale, merchant_id, slot, viewer)?))?;
         Ok(view.spots_open)
@@ -71,11 +78,20 @@ impl App {
         asked: &AskedSlot,
         viewer: Viewer,
     ) -> Result<PartyView, Outdated> {
-        let Sale { edition, catalog, .. } = sale;
-        let key = catalog.merchant_ix(merchant_id).and_then(|merchant| asked.key(catalog, merchant));
-        let Some(key) = key else { return Ok(PartyView::NOTHING) };
+        let Sale {
+            edition, catalog, ..
+        } = sale;
+        let key = catalog
+            .merchant_ix(merchant_id)
+            .and_then(|merchant| asked.key(catalog, merchant));
+        let Some(key) = key else {
+            return Ok(PartyView::NOTHING);
+        };
         let service = catalog.service(key.service);
         let look = |slot: &_| availability::view_for(service, key, slot, asked, viewer);
-        Ok(self.inventory.look_at(*edition, key, look)?.unwrap_or(PartyView::NOTHING))
+        Ok(self
+            .inventory
+            .look_at(*edition, key, look)?
+            .unwrap_or(PartyView::NOTHING))
     }
 }

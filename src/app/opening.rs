@@ -69,7 +69,14 @@ impl Stock {
         clock: Arc<dyn Clock>,
         horizon_sec: i64,
     ) -> Result<Self, OpenError> {
-        let Loaded { mut catalog, openings, originals, files: _, warnings: _, unread: _ } = loaded;
+        let Loaded {
+            mut catalog,
+            openings,
+            originals,
+            files: _,
+            warnings: _,
+            unread: _,
+        } = loaded;
         let inventory = Inventory::default();
         let register = catalog.register_mut();
         let (recovered, _) = recover(store, register, &inventory)?;
@@ -83,7 +90,12 @@ impl Stock {
             openings: Arc::new(Openings::new(openings)),
             originals: Arc::new(originals),
         });
-        Ok(Self { sale, inventory, clock, horizon_sec })
+        Ok(Self {
+            sale,
+            inventory,
+            clock,
+            horizon_sec,
+        })
     }
 }
 
@@ -94,14 +106,34 @@ impl App {
     /// # Errors
     /// If the store cannot be read as a whole or cannot be written.
     pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
-        let Parts { loaded, store, payments, clock, limits, audit } = parts;
-        let Loaded { mut catalog, openings, originals, files: _, warnings: _, unread: _ } = loaded;
+        let Parts {
+            loaded,
+            store,
+            payments,
+            clock,
+            limits,
+            audit,
+        } = parts;
+        let Loaded {
+            mut catalog,
+            openings,
+            originals,
+            files: _,
+            warnings: _,
+            unread: _,
+        } = loaded;
         let openings = Arc::new(Openings::new(openings));
         let now = clock.now_sec();
         let inventory = Inventory::with_capacity(openings.single_slots());
         let (recovered, sold) = recover(&*store, catalog.register_mut(), &inventory)?;
-        let Recovered { orders, sold: _, pending, prices: known, newest_order_sec, slots_forgotten_until } =
-            recovered;
+        let Recovered {
+            orders,
+            sold: _,
+            pending,
+            prices: known,
+            newest_order_sec,
+            slots_forgotten_until,
+        } = recovered;
         clock_check::at_start(now, slots_forgotten_until, newest_order_sec);
         let prices = prices::remember(&mut catalog, &known);
         if prices != known {
@@ -119,10 +151,20 @@ impl App {
         let edition = Edition::default();
         let (catalog, originals) = (Arc::new(catalog), Arc::new(originals));
         let app = Arc::new(Self {
-            sale: ArcSwap::from_pointee(Sale { edition, since_sec: now, catalog, openings, originals }),
+            sale: ArcSwap::from_pointee(Sale {
+                edition,
+                since_sec: now,
+                catalog,
+                openings,
+                originals,
+            }),
             inventory,
             calendar: Mutex::new(calendar),
-            sweeps: tokio::sync::Mutex::new(Sweeps::begin(now, slots_forgotten_until, newest_order_sec)),
+            sweeps: tokio::sync::Mutex::new(Sweeps::begin(
+                now,
+                slots_forgotten_until,
+                newest_order_sec,
+            )),
             latest: Arc::new(tokio::sync::Mutex::new(Latest { edition, prices })),
             store,
             payments,
@@ -160,15 +202,22 @@ impl App {
 
     fn settle_all(self: &Arc<Self>, pending: Vec<(PaymentIntent, Vec<Claim>)>) {
         for (intent, claims) in pending {
-            let TokenClaim::First(token) = self.tokens.claim(&intent.token) else { continue };
+            let TokenClaim::First(token) = self.tokens.claim(&intent.token) else {
+                continue;
+            };
             self.inventory.restore(&claims);
             let Some(gateway) = self.payments.clone() else {
                 self.leave_open(&intent, token);
                 continue;
             };
             let app = Arc::clone(self);
-            let unsettled = Unsettled { intent, claims, token };
-            self.commands.spawn(async move { app.settle(&*gateway, unsettled).await });
+            let unsettled = Unsettled {
+                intent,
+                claims,
+                token,
+            };
+            self.commands
+                .spawn(async move { app.settle(&*gateway, unsettled).await });
         }
     }
 
@@ -180,7 +229,10 @@ impl App {
             order_id = order.0,
             "a payment left open by the last run cannot be undone while payments are off; its spots stay taken"
         );
-        self.stuck.lock().unwrap_or_else(PoisonError::into_inner).push(token);
+        self.stuck
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(token);
     }
 }
 
@@ -197,9 +249,17 @@ fn warn_of_what_was_sold(
     sold.dedup();
     let mut reconciler = Reconciler::new(catalog, now);
     inventory.visit(sold, |key, slot| reconciler.see(key, slot));
-    let still_to_come = Span { now, until: EpochSeconds::MAX, repeated_until: EpochSeconds::MAX };
+    let still_to_come = Span {
+        now,
+        until: EpochSeconds::MAX,
+        repeated_until: EpochSeconds::MAX,
+    };
     let slots = usize::from(openings.slots(still_to_come).next().is_some());
-    Reloaded { slots, ..reconciler.finish() }.warn();
+    Reloaded {
+        slots,
+        ..reconciler.finish()
+    }
+    .warn();
 }
 
 /// Counts what is on record as sold, whatever the clock says of it: only what is known to be forgotten is

@@ -55,14 +55,20 @@ pub(super) struct Unsettled {
 impl App {
     /// Whether we can charge at all.
     pub(super) fn charging(&self) -> Charging {
-        if self.payments.is_some() { Charging::Possible } else { Charging::Off }
+        if self.payments.is_some() {
+            Charging::Possible
+        } else {
+            Charging::Off
+        }
     }
 
     /// Warns of services that have to be paid for when they are booked while we cannot charge: they are
     /// sold only to callers who have taken the money themselves.
     pub fn warn_of_prepayment(&self) {
         let catalog = self.catalog();
-        let prepaid = catalog.services().filter(|(_, service)| service.prepayment == Prepayment::Required);
+        let prepaid = catalog
+            .services()
+            .filter(|(_, service)| service.prepayment == Prepayment::Required);
         let services = prepaid.count();
         if services > 0 && self.charging() == Charging::Off {
             tracing::warn!(
@@ -74,12 +80,35 @@ impl App {
 
     /// Charges for an order: the intent goes on record, then the gateway is asked. A charge that
     /// is captured goes on record with its order.
-    pub(super) async fn pay(&self, gateway: &dyn Payments, bill: Bill) -> Result<PaymentAttempt, NotPaid> {
-        let Bill { token, order, amount, method, claims } = bill;
-        let failed = self.store.failed_attempts(&token).map_err(|error| self.not_paid(&error))?;
+    pub(super) async fn pay(
+        &self,
+        gateway: &dyn Payments,
+        bill: Bill,
+    ) -> Result<PaymentAttempt, NotPaid> {
+        let Bill {
+            token,
+            order,
+            amount,
+            method,
+            claims,
+        } = bill;
+        let failed = self
+            .store
+            .failed_attempts(&token)
+            .map_err(|error| self.not_paid(&error))?;
         let attempt = failed.saturating_add(1);
-        let charge = Charge { key: ChargeKey::new(&order, attempt), amount, method };
-        let intent = PaymentIntent { token, attempt, amount, started_sec: self.now(), claims };
+        let charge = Charge {
+            key: ChargeKey::new(&order, attempt),
+            amount,
+            method,
+        };
+        let intent = PaymentIntent {
+            token,
+            attempt,
+            amount,
+            started_sec: self.now(),
+            claims,
+        };
         let recorded = self.commit(Change::PaymentIntent(intent.clone())).await;
         recorded.map_err(|error| self.not_paid(&error))?;
         self.charge(gateway, intent, charge).await
@@ -115,22 +144,42 @@ impl App {
 
     /// Undoes a payment that the last run left open, then gives its spots and its token free.
     pub(super) async fn settle(&self, gateway: &dyn Payments, unsettled: Unsettled) {
-        let Unsettled { intent, claims, token } = unsettled;
+        let Unsettled {
+            intent,
+            claims,
+            token,
+        } = unsettled;
         let order = self.store.order_id(&intent.token);
         let outcome = undo(gateway, &ChargeKey::new(&order, intent.attempt)).await;
         match self.record_end(intent, outcome).await {
             Ok(()) => {
                 self.inventory.give_back(claims, self.now());
-                self.audit.record(Event::PaymentReversed { order_id: &order, outcome });
-                tracing::info!(order_id = order.0, ?outcome, "a payment left open by the last run is undone");
+                self.audit.record(Event::PaymentReversed {
+                    order_id: &order,
+                    outcome,
+                });
+                tracing::info!(
+                    order_id = order.0,
+                    ?outcome,
+                    "a payment left open by the last run is undone"
+                );
             }
             Err(error) => tracing::error!(%error, order_id = order.0, "a payment stays open"),
         }
         drop(token);
     }
 
-    async fn record_end(&self, intent: PaymentIntent, outcome: PaymentOutcome) -> Result<(), StoreError> {
-        self.commit(Change::PaymentEnded(self.ended(intent, outcome, String::new()))).await
+    async fn record_end(
+        &self,
+        intent: PaymentIntent,
+        outcome: PaymentOutcome,
+    ) -> Result<(), StoreError> {
+        self.commit(Change::PaymentEnded(self.ended(
+            intent,
+            outcome,
+            String::new(),
+        )))
+        .await
     }
 
     fn ended(
@@ -140,7 +189,12 @@ impl App {
         transaction_id: String,
     ) -> PaymentAttempt {
         self.figures.count_payment(outcome);
-        PaymentAttempt { intent, outcome, transaction_id, finished_sec: self.now() }
+        PaymentAttempt {
+            intent,
+            outcome,
+            transaction_id,
+            finished_sec: self.now(),
+        }
     }
 }
 
@@ -166,13 +220,18 @@ async fn undo(gateway: &dyn Payments, key: &ChargeKey) -> PaymentOutcome {
 
 fn failure(refusal: ChargeRefusal) -> OrderFailure {
     let (cause, description) = match refusal {
-        ChargeRefusal::CardTypeRejected(card) => {
-            (FailureCause::CardTypeRejected(card), "this kind of card is not taken".to_owned())
-        }
-        ChargeRefusal::CardDeclined => (FailureCause::CardDeclined, "the card was declined".to_owned()),
-        ChargeRefusal::Requires3ds1(parameters) => {
-            (FailureCause::Requires3ds1(parameters), "the customer must pass the bank's challenge".to_owned())
-        }
+        ChargeRefusal::CardTypeRejected(card) => (
+            FailureCause::CardTypeRejected(card),
+            "this kind of card is not taken".to_owned(),
+        ),
+        ChargeRefusal::CardDeclined => (
+            FailureCause::CardDeclined,
+            "the card was declined".to_owned(),
+        ),
+        ChargeRefusal::Requires3ds1(parameters) => (
+            FailureCause::Requires3ds1(parameters),
+            "the customer must pass the bank's challenge".to_owned(),
+        ),
         ChargeRefusal::Other(text) => (FailureCause::Payment, text),
     };
     OrderFailure { cause, description }
@@ -181,6 +240,7 @@ fn failure(refusal: ChargeRefusal) -> OrderFailure {
 fn unanswered() -> OrderFailure {
     OrderFailure {
         cause: FailureCause::Payment,
-        description: "the payment gateway gave no clear answer; the charge has been undone".to_owned(),
+        description: "the payment gateway gave no clear answer; the charge has been undone"
+            .to_owned(),
     }
 }

@@ -22,7 +22,10 @@ pub(super) fn remember(catalog: &mut Catalog, book: &PriceBook) -> PriceBook {
                 let known: &mut PriceEntry = &mut entries[place];
                 entry.previous = previous(known, entry.current);
                 if let Some(ticket) = ticket {
-                    catalog.service_mut(service).ticket_mut(ticket).previous_price = entry.previous;
+                    catalog
+                        .service_mut(service)
+                        .ticket_mut(ticket)
+                        .previous_price = entry.previous;
                 }
                 *known = entry;
             }
@@ -39,7 +42,11 @@ fn names(entry: &PriceEntry) -> [&str; 3] {
 
 /// The price before this one. One in another currency compares with nothing.
 fn previous(known: &PriceEntry, price: Money) -> Option<Money> {
-    let previous = if known.current == price { known.previous } else { Some(known.current) };
+    let previous = if known.current == price {
+        known.previous
+    } else {
+        Some(known.current)
+    };
     previous.filter(|previous| previous.currency() == price.currency())
 }
 
@@ -54,9 +61,17 @@ fn in_force(catalog: &Catalog) -> Vec<(ServiceIx, Option<TicketIx>, PriceEntry)>
     };
     let mut prices = Vec::new();
     for (ix, service) in catalog.services() {
-        prices.extend(service.price.map(|price| (ix, None, entry(service, "", price))));
+        prices.extend(
+            service
+                .price
+                .map(|price| (ix, None, entry(service, "", price))),
+        );
         for ticket in &service.tickets {
-            prices.push((ix, Some(ticket.ix), entry(service, &ticket.id, ticket.price)));
+            prices.push((
+                ix,
+                Some(ticket.ix),
+                entry(service, &ticket.id, ticket.price),
+            ));
         }
     }
     prices
@@ -84,7 +99,9 @@ mod tests {
 
     fn entry<'a>(book: &'a PriceBook, ticket_id: &str) -> &'a PriceEntry {
         let mut entries = book.entries.iter();
-        entries.find(|entry| entry.service_id == "museum" && entry.ticket_id == ticket_id).unwrap()
+        entries
+            .find(|entry| entry.service_id == "museum" && entry.ticket_id == ticket_id)
+            .unwrap()
     }
 
     #[test]
@@ -104,8 +121,16 @@ mod tests {
         ] {
             let mut house = catalogue(price);
             book = remember(&mut house.catalog, &book);
-            assert_eq!(entry(&book, &ticket_id).previous, previous.map(cents), "{price:?}");
-            assert_eq!(entry(&book, "").previous, previous.map(|price| cents(10 * price)), "{price:?}");
+            assert_eq!(
+                entry(&book, &ticket_id).previous,
+                previous.map(cents),
+                "{price:?}"
+            );
+            assert_eq!(
+                entry(&book, "").previous,
+                previous.map(|price| cents(10 * price)),
+                "{price:?}"
+            );
             if price.is_some() {
                 let told = house.service("museum").tickets[0].previous_price;
                 assert_eq!(told, previous.map(cents), "{price:?}");
@@ -124,6 +149,9 @@ mod tests {
         let mut house = catalogue(Some(1_000));
         house.service_mut("museum").price = Some(euros);
         let book = remember(&mut house.catalog, &book);
-        assert_eq!((entry(&book, "").current, entry(&book, "").previous), (euros, None));
+        assert_eq!(
+            (entry(&book, "").current, entry(&book, "").previous),
+            (euros, None)
+        );
     }
 }

@@ -46,7 +46,13 @@ pub(super) struct Reconciler<'a> {
 
 impl<'a> Reconciler<'a> {
     pub(super) fn new(catalog: &'a Catalog, now: EpochSeconds) -> Self {
-        Self { catalog, now, slots: 0, withdrawn: Vec::new(), oversold: Vec::new() }
+        Self {
+            catalog,
+            now,
+            slots: 0,
+            withdrawn: Vec::new(),
+            oversold: Vec::new(),
+        }
     }
 
     pub(super) fn see(&mut self, key: SlotKey, slot: &Slot) {
@@ -58,7 +64,11 @@ impl<'a> Reconciler<'a> {
         } else if slot.sold() > 0 {
             self.withdrawn.push(key);
         }
-        if self.catalog.find_service(key.service).is_some_and(|service| slot.is_oversold(service)) {
+        if self
+            .catalog
+            .find_service(key.service)
+            .is_some_and(|service| slot.is_oversold(service))
+        {
             self.oversold.push(key);
         }
     }
@@ -69,9 +79,14 @@ impl<'a> Reconciler<'a> {
         let names = self.names();
         let withdrawn: HashSet<ServiceIx> = self.withdrawn.iter().map(|key| key.service).collect();
         let is_gone = |service: &&ServiceIx| self.catalog.find_service(**service).is_none();
-        let merchants: BTreeSet<&str> = withdrawn.iter().filter_map(|ix| Some(names.get(ix)?.0)).collect();
-        let unknown: Vec<&str> =
-            merchants.into_iter().filter(|id| self.catalog.merchant_ix(id).is_none()).collect();
+        let merchants: BTreeSet<&str> = withdrawn
+            .iter()
+            .filter_map(|ix| Some(names.get(ix)?.0))
+            .collect();
+        let unknown: Vec<&str> = merchants
+            .into_iter()
+            .filter(|id| self.catalog.merchant_ix(id).is_none())
+            .collect();
         Reloaded {
             services: self.catalog.services().count(),
             slots: self.slots,
@@ -79,7 +94,11 @@ impl<'a> Reconciler<'a> {
             withdrawn_slots: first_of(&self.withdrawn, &names),
             withdrawn_services: withdrawn.iter().filter(is_gone).count(),
             unknown_merchants: unknown.len(),
-            unknown_merchant_ids: unknown.iter().take(MAX_NAMED).map(ToString::to_string).collect(),
+            unknown_merchant_ids: unknown
+                .iter()
+                .take(MAX_NAMED)
+                .map(ToString::to_string)
+                .collect(),
             oversold: self.oversold.len(),
             oversold_slots: first_of(&self.oversold, &names),
         }
@@ -88,18 +107,28 @@ impl<'a> Reconciler<'a> {
     /// Merchant and service ids of all slots that are reported, also of those that the catalogue does
     /// not have.
     fn names(&self) -> HashMap<ServiceIx, (&'a str, &'a str)> {
-        let reported: HashSet<ServiceIx> =
-            self.withdrawn.iter().chain(&self.oversold).map(|key| key.service).collect();
+        let reported: HashSet<ServiceIx> = self
+            .withdrawn
+            .iter()
+            .chain(&self.oversold)
+            .map(|key| key.service)
+            .collect();
         let services = self.catalog.register().services();
         let named = services.filter(|(ix, ..)| reported.contains(ix));
-        named.map(|(ix, merchant_id, service_id)| (ix, (merchant_id, service_id))).collect()
+        named
+            .map(|(ix, merchant_id, service_id)| (ix, (merchant_id, service_id)))
+            .collect()
     }
 }
 
 fn first_of(keys: &[SlotKey], names: &HashMap<ServiceIx, (&str, &str)>) -> Vec<String> {
     let named = |key: &SlotKey| {
         let (merchant_id, service_id) = names.get(&key.service).copied().unwrap_or_default();
-        format!("{merchant_id}/{service_id} at {} for {} s", moment(key.start_sec), key.duration_sec)
+        format!(
+            "{merchant_id}/{service_id} at {} for {} s",
+            moment(key.start_sec),
+            key.duration_sec
+        )
     };
     keys.iter().take(MAX_NAMED).map(named).collect()
 }
@@ -113,7 +142,8 @@ impl Reloaded {
             tracing::warn!("the catalogue has no slot that is not over: nothing can be sold");
         }
         if self.unknown_merchants > 0 {
-            let (merchants, examples) = (self.unknown_merchants, self.unknown_merchant_ids.join("; "));
+            let (merchants, examples) =
+                (self.unknown_merchants, self.unknown_merchant_ids.join("; "));
             tracing::warn!(
                 merchants,
                 examples,
@@ -132,7 +162,11 @@ impl Reloaded {
         }
         if self.oversold > 0 {
             let (slots, examples) = (self.oversold, self.oversold_slots.join("; "));
-            tracing::warn!(slots, examples, "more is sold of some slots than the catalogue now gives them");
+            tracing::warn!(
+                slots,
+                examples,
+                "more is sold of some slots than the catalogue now gives them"
+            );
         }
     }
 }

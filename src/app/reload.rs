@@ -42,8 +42,17 @@ impl App {
         latest.edition = latest.edition.next();
         let edition = latest.edition;
         let register = self.catalog().register().clone();
-        let loaded = blocking::run(move || load(register)).await?.map_err(ReloadError::Mistakes)?;
-        let Loaded { mut catalog, openings, originals, files: _, warnings: _, unread: _ } = loaded;
+        let loaded = blocking::run(move || load(register))
+            .await?
+            .map_err(ReloadError::Mistakes)?;
+        let Loaded {
+            mut catalog,
+            openings,
+            originals,
+            files: _,
+            warnings: _,
+            unread: _,
+        } = loaded;
         let prices = prices::remember(&mut catalog, &latest.prices);
         if prices != latest.prices {
             self.commit(Change::Prices(prices.clone())).await?;
@@ -54,7 +63,13 @@ impl App {
             let _latest = latest;
             let (catalog, openings) = (Arc::new(catalog), Arc::new(Openings::new(openings)));
             let since_sec = app.now();
-            app.replace(Sale { edition, since_sec, catalog, openings, originals: Arc::new(originals) })
+            app.replace(Sale {
+                edition,
+                since_sec,
+                catalog,
+                openings,
+                originals: Arc::new(originals),
+            })
         };
         Ok(blocking::run(replace).await?)
     }
@@ -70,7 +85,8 @@ impl App {
             self.sale.store(Arc::new(next));
         }
         let mut reconciler = Reconciler::new(&catalog, now);
-        self.inventory.turn(edition, |key, slot| reconciler.see(key, slot));
+        self.inventory
+            .turn(edition, |key, slot| reconciler.see(key, slot));
         let reloaded = reconciler.finish();
         reloaded.warn();
         reloaded

@@ -17,7 +17,9 @@ pub(super) struct SeenThrough<T: Send + 'static> {
 
 impl<T: Send + 'static> SeenThrough<T> {
     pub(super) fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { rest: Some(Box::pin(work)) }
+        Self {
+            rest: Some(Box::pin(work)),
+        }
     }
 }
 
@@ -26,7 +28,9 @@ impl<T: Send + 'static> Future for SeenThrough<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         // Taken out, so that work that panics has ended, too.
-        let Some(mut work) = self.rest.take() else { return Poll::Pending };
+        let Some(mut work) = self.rest.take() else {
+            return Poll::Pending;
+        };
         let polled = work.as_mut().poll(context);
         if polled.is_pending() {
             self.rest = Some(work);

@@ -28,11 +28,17 @@ fn raft() -> Arc<App> {
 
 fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
     let mut house = House::new();
-    house.merchant_mut().cart_hold = Some(CartHold { each_sec: 600, whole_sec: 3_600 });
+    house.merchant_mut().cart_hold = Some(CartHold {
+        each_sec: 600,
+        whole_sec: 3_600,
+    });
     house.merchant_mut().per_order_fees.clear();
     let opening = Opening {
         first: house.key("raft", START),
-        pool: Pool { tickets: PoolTickets::All, allotment: SPOTS },
+        pool: Pool {
+            tickets: PoolTickets::All,
+            allotment: SPOTS,
+        },
         terms: None,
         recurrence: None,
         particulars: ParticularsIx::default(),
@@ -51,9 +57,16 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
         payments: Some(Arc::new(SimulatedGateway::default())),
         audit: Audit::open(&AuditLog::Off, clock.clone()).unwrap(),
         clock,
-        limits: Limits { payment_timeout: Duration::from_secs(1), max_commands: 1, horizon_sec: HOUR },
+        limits: Limits {
+            payment_timeout: Duration::from_secs(1),
+            max_commands: 1,
+            horizon_sec: HOUR,
+        },
     };
-    App::open(parts).now_or_never().expect("nothing is waited for").unwrap()
+    App::open(parts)
+        .now_or_never()
+        .expect("nothing is waited for")
+        .unwrap()
 }
 
 fn seats() -> LineItem {
@@ -62,7 +75,11 @@ fn seats() -> LineItem {
 
 /// Whether the cart is told that its spots are held.
 fn is_told_of_a_hold(app: &App) -> bool {
-    let cart = Cart { merchant_id: "town".into(), items: vec![seats()], cart_id: Some("cart".into()) };
+    let cart = Cart {
+        merchant_id: "town".into(),
+        items: vec![seats()],
+        cart_id: Some("cart".into()),
+    };
     app.check(&cart, None).unwrap().hold_expires_sec.is_some()
 }
 
@@ -73,18 +90,42 @@ fn create(app: &App, payment_token: Option<&str>) -> Created {
         merchant_id: "town".into(),
         customer: Customer::default(),
         items: vec![seats()],
-        payment: Some(PaymentDetails { processed_by, ..PaymentDetails::default() }),
-        method: payment_token.map(|token| PaymentMethod { token: token.into(), challenge: None }),
+        payment: Some(PaymentDetails {
+            processed_by,
+            ..PaymentDetails::default()
+        }),
+        method: payment_token.map(|token| PaymentMethod {
+            token: token.into(),
+            challenge: None,
+        }),
     };
-    let TokenClaim::First(guard) = app.tokens.claim("cart") else { panic!("nobody else has it") };
-    let command = CreateOrder { token: "cart".into(), fingerprint: [0; 32], order };
-    app.create_under(guard, Box::new(command), None).now_or_never().expect("nothing is waited for").unwrap()
+    let TokenClaim::First(guard) = app.tokens.claim("cart") else {
+        panic!("nobody else has it")
+    };
+    let command = CreateOrder {
+        token: "cart".into(),
+        fingerprint: [0; 32],
+        order,
+    };
+    app.create_under(guard, Box::new(command), None)
+        .now_or_never()
+        .expect("nothing is waited for")
+        .unwrap()
 }
 
 fn open_for_others(app: &App) -> u32 {
     let (service_id, start_sec, duration_sec) = ("raft".into(), START, HOUR);
-    let slot = AskedSlot { service_id, start_sec, duration_sec, ..AskedSlot::default() };
-    app.look_at(&SlotLookup { merchant_id: "town".into(), slot }).unwrap()
+    let slot = AskedSlot {
+        service_id,
+        start_sec,
+        duration_sec,
+        ..AskedSlot::default()
+    };
+    app.look_at(&SlotLookup {
+        merchant_id: "town".into(),
+        slot,
+    })
+    .unwrap()
 }
 
 #[test]
@@ -101,10 +142,18 @@ fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened()
             }
         }
         // Another kind of error is told beside it.
-        assert_eq!(app.refusal(&StoreError::Unreadable("a bit".into())), Refusal::Unreadable);
+        assert_eq!(
+            app.refusal(&StoreError::Unreadable("a bit".into())),
+            Refusal::Unreadable
+        );
     });
     let failed = |times: u64| format!("ERROR an order could not be recorded {times}");
-    let expected = [failed(1), failed(1001), failed(6), "ERROR the store could not be read 1".to_owned()];
+    let expected = [
+        failed(1),
+        failed(1001),
+        failed(6),
+        "ERROR the store could not be read 1".to_owned(),
+    ];
     assert_eq!(*log.lock().unwrap(), expected);
 }
 
@@ -127,7 +176,12 @@ impl tracing::Subscriber for Log {
     fn event(&self, event: &tracing::Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let line = format!("{} {} {}", event.metadata().level(), fields.message, fields.times);
+        let line = format!(
+            "{} {} {}",
+            event.metadata().level(),
+            fields.message,
+            fields.times
+        );
         self.0.lock().unwrap().push(line);
     }
 
@@ -172,7 +226,10 @@ fn a_cart_that_is_looked_at_while_it_is_ordered_takes_its_spots_once_under_every
 
 #[test]
 fn a_cart_whose_order_fails_holds_what_it_was_told_under_every_schedule() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     let schedules = every_schedule(3, |stage| {
         let (app, told) = (raft(), Mutex::new(false));
         let looks = || *told.lock().unwrap() = is_told_of_a_hold(&app);
@@ -181,7 +238,11 @@ fn a_cart_whose_order_fails_holds_what_it_was_told_under_every_schedule() {
             assert!(create(&app, Some("decline")).is_err());
         };
         stage.play(vec![Box::new(looks), Box::new(orders)]);
-        let held = if told.into_inner().unwrap() { WANTED } else { 0 };
+        let held = if told.into_inner().unwrap() {
+            WANTED
+        } else {
+            0
+        };
         assert_eq!(open_for_others(&app), SPOTS - held);
     });
     eprintln!("{} schedules", schedules.unwrap());

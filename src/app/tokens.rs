@@ -47,7 +47,11 @@ impl Tokens {
             Entry::Vacant(free) => {
                 let (done, waiting) = watch::channel(());
                 free.insert(waiting);
-                TokenClaim::First(TokenGuard { tokens: self.clone(), token: token.into(), _done: done })
+                TokenClaim::First(TokenGuard {
+                    tokens: self.clone(),
+                    token: token.into(),
+                    _done: done,
+                })
             }
         }
     }

@@ -120,16 +120,28 @@ impl Event<'_> {
     /// request that is served here and now, and who makes it.
     pub(super) fn lines(self, now: Option<EpochSeconds>, mut give: impl FnMut(Record<'_>)) {
         let served = Served::current();
-        let mut record = Record { time: now.map(utc), event: self.name(), ..Record::default() };
+        let mut record = Record {
+            time: now.map(utc),
+            event: self.name(),
+            ..Record::default()
+        };
         if let Some(served) = &served {
             record.name_request(served);
         }
-        let Self::OrdersListed(ids) = self else { return give(self.fill(record)) };
+        let Self::OrdersListed(ids) = self else {
+            return give(self.fill(record));
+        };
         record.orders = Some(ids.len());
         // A list without orders is a line, too.
-        for ids in ids.chunks(MAX_IDS_PER_LINE).chain(ids.is_empty().then_some(ids)) {
+        for ids in ids
+            .chunks(MAX_IDS_PER_LINE)
+            .chain(ids.is_empty().then_some(ids))
+        {
             let order_ids = ids.iter().map(|id| id.0.as_str()).collect();
-            give(Record { order_ids, ..record.clone() });
+            give(Record {
+                order_ids,
+                ..record.clone()
+            });
         }
     }
 
@@ -162,7 +174,12 @@ impl<'e> Event<'e> {
             Self::ServerStarted => record.version = Some(env!("CARGO_PKG_VERSION")),
             Self::CatalogReloaded { revision } => record.revision = Some(revision),
             Self::CredentialsReloaded { users } => record.users = Some(users),
-            Self::AccessRejected { reason, user, address, transport } => {
+            Self::AccessRejected {
+                reason,
+                user,
+                address,
+                transport,
+            } => {
                 record.reason = Some(reason);
                 record.user = user.map(|user| &**user.name());
                 record.address = Some(address.to_canonical());
@@ -194,7 +211,13 @@ impl<'e> Event<'e> {
 impl<'r> Record<'r> {
     fn name_request(&mut self, served: &'r Served) {
         self.request_id = Some(served.id());
-        if let Some(Origin { transport, user, certificate, address: _ }) = served.origin() {
+        if let Some(Origin {
+            transport,
+            user,
+            certificate,
+            address: _,
+        }) = served.origin()
+        {
             self.transport = Some(transport.name());
             self.user = user.as_ref().map(|user| &**user.name());
             self.certificate = certificate.as_deref();
@@ -215,8 +238,13 @@ fn outcome_name(outcome: PaymentOutcome) -> &'static str {
 /// its second.
 fn utc(moment: EpochSeconds) -> String {
     let since = Duration::from_secs(u64::try_from(moment).unwrap_or(0));
-    let time = UNIX_EPOCH.checked_add(since).filter(|_| moment <= LAST_SECOND);
-    time.map_or_else(|| moment.to_string(), |time| humantime::format_rfc3339_seconds(time).to_string())
+    let time = UNIX_EPOCH
+        .checked_add(since)
+        .filter(|_| moment <= LAST_SECOND);
+    time.map_or_else(
+        || moment.to_string(),
+        |time| humantime::format_rfc3339_seconds(time).to_string(),
+    )
 }
 
 /// The last second of the year 9999.
@@ -228,7 +256,9 @@ mod tests {
 
     fn lines(event: Event<'_>) -> Vec<String> {
         let mut lines = Vec::new();
-        event.lines(Some(1_768_456_800), |record| lines.push(serde_json::to_string(&record).unwrap()));
+        event.lines(Some(1_768_456_800), |record| {
+            lines.push(serde_json::to_string(&record).unwrap())
+        });
         lines
     }
 
@@ -238,37 +268,66 @@ mod tests {
         let order_id = OrderId("ID".into());
         for (event, expected) in [
             (Event::ServerStopped, r#""event":"server_stopped""#),
-            (Event::CatalogReloaded { revision: 3 }, r#""event":"catalog_reloaded","revision":3"#),
             (
-                Event::AccessRejected { reason: "WRONG_PASSWORD", user: None, address, transport },
+                Event::CatalogReloaded { revision: 3 },
+                r#""event":"catalog_reloaded","revision":3"#,
+            ),
+            (
+                Event::AccessRejected {
+                    reason: "WRONG_PASSWORD",
+                    user: None,
+                    address,
+                    transport,
+                },
                 r#""event":"access_rejected","transport":"rest","address":"192.0.2.7","reason":"WRONG_PASSWORD""#,
             ),
             (
-                Event::OrderFailed { merchant_id: "a\"b", cause: "PAYMENT_ERROR" },
+                Event::OrderFailed {
+                    merchant_id: "a\"b",
+                    cause: "PAYMENT_ERROR",
+                },
                 r#""event":"order_failed","merchant_id":"a\"b","cause":"PAYMENT_ERROR""#,
             ),
             (
-                Event::PaymentReversed { order_id: &order_id, outcome: PaymentOutcome::Refunded },
+                Event::PaymentReversed {
+                    order_id: &order_id,
+                    outcome: PaymentOutcome::Refunded,
+                },
                 r#""event":"payment_reversed","order_id":"ID","outcome":"refunded""#,
             ),
-            (Event::OrdersListed(&[]), r#""event":"orders_listed","orders":0"#),
+            (
+                Event::OrdersListed(&[]),
+                r#""event":"orders_listed","orders":0"#,
+            ),
             (
                 Event::OrdersListed(std::slice::from_ref(&order_id)),
                 r#""event":"orders_listed","orders":1,"order_ids":["ID"]"#,
             ),
         ] {
-            assert_eq!(lines(event), [format!(r#"{{"time":"2026-01-15T06:00:00Z",{expected}}}"#)]);
+            assert_eq!(
+                lines(event),
+                [format!(r#"{{"time":"2026-01-15T06:00:00Z",{expected}}}"#)]
+            );
         }
     }
 
     #[test]
     fn a_long_list_takes_several_lines_and_names_every_order_once() {
-        let ids: Vec<_> = (0..=2 * MAX_IDS_PER_LINE).map(|number| OrderId(format!("<{number}>"))).collect();
+        let ids: Vec<_> = (0..=2 * MAX_IDS_PER_LINE)
+            .map(|number| OrderId(format!("<{number}>")))
+            .collect();
         let lines = lines(Event::OrdersListed(&ids));
         assert_eq!(lines.len(), 3);
-        assert!(lines.iter().all(|line| line.contains(r#""orders":2001"#)), "{lines:?}");
+        assert!(
+            lines.iter().all(|line| line.contains(r#""orders":2001"#)),
+            "{lines:?}"
+        );
         for id in &ids {
-            assert_eq!(lines.iter().filter(|line| line.contains(&id.0)).count(), 1, "{id:?}");
+            assert_eq!(
+                lines.iter().filter(|line| line.contains(&id.0)).count(),
+                1,
+                "{id:?}"
+            );
         }
     }
 

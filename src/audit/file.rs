@@ -34,12 +34,17 @@ impl AuditFile {
     pub(super) fn open(path: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let moved = Arc::new(AtomicBool::new(false));
         let appender = Appender::open(path.to_owned(), Arc::clone(&moved), clock)?;
-        Ok(Self { queue: LogQueue::start("audit-log", appender)?, moved })
+        Ok(Self {
+            queue: LogQueue::start("audit-log", appender)?,
+            moved,
+        })
     }
 
     /// Takes a line in, or drops and counts it where they come faster than they are written.
     pub(super) fn write(&self, record: &Record<'_>) {
-        let Ok(mut line) = serde_json::to_vec(record) else { return };
+        let Ok(mut line) = serde_json::to_vec(record) else {
+            return;
+        };
         line.push(b'\n');
         self.queue.push(&line);
     }
@@ -73,7 +78,14 @@ impl Appender {
     fn open(path: PathBuf, moved: Arc<AtomicBool>, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let file = regular::open_to_append(&path)?;
         let is_torn = !ends_with_line(&file)?;
-        Ok(Self { path, file, is_torn, moved, clock, errors: OncePerSecond::default() })
+        Ok(Self {
+            path,
+            file,
+            is_torn,
+            moved,
+            clock,
+            errors: OncePerSecond::default(),
+        })
     }
 
     /// Opens the file anew if that was asked for. Where that fails, the one that is open is better than
@@ -88,7 +100,10 @@ impl Appender {
             Ok((is_whole, file)) => (self.file, self.is_torn) = (file, !is_whole),
             Err(error) => {
                 self.moved.store(true, Ordering::Release);
-                self.tell(&error, "the audit log cannot be opened anew; it goes on in the file that is open");
+                self.tell(
+                    &error,
+                    "the audit log cannot be opened anew; it goes on in the file that is open",
+                );
             }
         }
     }
@@ -103,11 +118,15 @@ impl Appender {
 impl Write for Appender {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.open_anew();
-        let written = begin_line(&self.file, &mut self.is_torn).and_then(|()| (&self.file).write(lines));
+        let written =
+            begin_line(&self.file, &mut self.is_torn).and_then(|()| (&self.file).write(lines));
         if let Err(error) = &written {
             // What has been written of these lines, in parts, may end within one.
             self.is_torn = !ends_with_line(&self.file).unwrap_or(false);
-            self.tell(error, "lines of the audit log are lost, because it cannot be written");
+            self.tell(
+                error,
+                "lines of the audit log are lost, because it cannot be written",
+            );
         }
         written
     }
@@ -127,7 +146,9 @@ fn begin_line(mut file: &File, is_torn: &mut bool) -> io::Result<()> {
 
 /// Whether a file is empty or ends with the end of a line.
 fn ends_with_line(file: &File) -> io::Result<bool> {
-    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(true) };
+    let Some(last) = file.metadata()?.len().checked_sub(1) else {
+        return Ok(true);
+    };
     let mut byte = [0];
     file.read_exact_at(&mut byte, last)?;
     Ok(byte == *b"\n")
@@ -149,7 +170,10 @@ mod tests {
     }
 
     fn write(file: &AuditFile, event: &'static str) {
-        file.write(&Record { event, ..Record::default() });
+        file.write(&Record {
+            event,
+            ..Record::default()
+        });
         file.flush(SOON);
     }
 
@@ -163,8 +187,14 @@ mod tests {
         for _ in 0..2 {
             write(&open(&dir), "a");
         }
-        assert_eq!(text(&dir, "audit"), "{\"event\":\"a\"}\n{\"event\":\"a\"}\n");
-        let mode = fs::metadata(dir.path().join("audit")).unwrap().permissions().mode();
+        assert_eq!(
+            text(&dir, "audit"),
+            "{\"event\":\"a\"}\n{\"event\":\"a\"}\n"
+        );
+        let mode = fs::metadata(dir.path().join("audit"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -177,7 +207,10 @@ mod tests {
         write(&file, "b");
         file.reopen();
         write(&file, "c");
-        assert_eq!(text(&dir, "audit.1"), "{\"event\":\"a\"}\n{\"event\":\"b\"}\n");
+        assert_eq!(
+            text(&dir, "audit.1"),
+            "{\"event\":\"a\"}\n{\"event\":\"b\"}\n"
+        );
         assert_eq!(text(&dir, "audit"), "{\"event\":\"c\"}\n");
         // What cannot be opened anew goes on where it was, and is tried again.
         fs::remove_file(dir.path().join("audit")).unwrap();
@@ -186,7 +219,10 @@ mod tests {
         write(&file, "d");
         fs::remove_dir(dir.path().join("audit")).unwrap();
         write(&file, "e");
-        assert_eq!((text(&dir, "audit"), file.lost()), ("{\"event\":\"e\"}\n".to_owned(), 0));
+        assert_eq!(
+            (text(&dir, "audit"), file.lost()),
+            ("{\"event\":\"e\"}\n".to_owned(), 0)
+        );
     }
 
     #[test]
@@ -204,8 +240,10 @@ mod tests {
         let mut appender = Appender::open(dir.path().join("audit"), Arc::default(), clock).unwrap();
         // As a file that has become unwritable.
         appender.file = File::open(dir.path().join("audit")).unwrap();
-        let file =
-            AuditFile { queue: LogQueue::start("audit-log", appender).unwrap(), moved: Arc::default() };
+        let file = AuditFile {
+            queue: LogQueue::start("audit-log", appender).unwrap(),
+            moved: Arc::default(),
+        };
         write(&file, "a");
         write(&file, "b");
         assert_eq!((file.lost(), text(&dir, "audit")), (2, String::new()));
@@ -216,6 +254,9 @@ mod tests {
         let dir = TempDir::new().unwrap();
         fs::create_dir(dir.path().join("audit")).unwrap();
         let refused = AuditFile::open(&dir.path().join("audit"), Arc::new(ManualClock::default()));
-        assert_eq!(refused.unwrap_err().to_string(), "it is a directory, and only regular files are written");
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "it is a directory, and only regular files are written"
+        );
     }
 }

@@ -22,8 +22,8 @@ mod warnings;
 
 use alike::Resource;
 use entry::{
-    AvailabilityEntry, ConfirmationMode, Overrides, RecurrenceEntry, ResourcesEntry, ScheduleException,
-    TimeRange,
+    AvailabilityEntry, ConfirmationMode, Overrides, RecurrenceEntry, ResourcesEntry,
+    ScheduleException, TimeRange,
 };
 
 pub(super) use alike::Origins;
@@ -34,7 +34,9 @@ const LAST_SECOND: EpochSeconds = 253_402_300_799;
 /// Adds an element of the feed to the draft.
 pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEntry>) {
     let found_before = at.found_so_far();
-    let Some(entry) = entry.required(at) else { return };
+    let Some(entry) = entry.required(at) else {
+        return;
+    };
     let AvailabilityEntry {
         merchant_id,
         service_id,
@@ -55,22 +57,37 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
     let duration_sec = duration(duration_sec, &at.key("duration_sec"));
     let (total, allotment) = spots(spots_total, spots_open, !recurrence.is_absent(), at);
     let recurrence = read_recurrence(recurrence, schedule_exception, start_sec, at);
-    let (mut terms, cancellable) =
-        read_terms(scheduling_rule_overrides, &at.key("scheduling_rule_overrides"));
+    let (mut terms, cancellable) = read_terms(
+        scheduling_rule_overrides,
+        &at.key("scheduling_rule_overrides"),
+    );
     let (resources, resource, party_size) = read_resources(resources, &at.key("resources"));
     let tag = availability_tag.optional(&at.key("availability_tag"));
     let confirmation_mode = confirmation_mode.optional(&at.key("confirmation_mode"));
-    if confirmation_mode.as_ref().is_some_and(ConfirmationMode::is_asynchronous) {
-        at.key("confirmation_mode").warning("confirmation_mode", unheeded::CONFIRMED_AT_ONCE);
+    if confirmation_mode
+        .as_ref()
+        .is_some_and(ConfirmationMode::is_asynchronous)
+    {
+        at.key("confirmation_mode")
+            .warning("confirmation_mode", unheeded::CONFIRMED_AT_ONCE);
     }
-    if confirmation_mode.as_ref().is_some_and(ConfirmationMode::is_unknown) {
+    if confirmation_mode
+        .as_ref()
+        .is_some_and(ConfirmationMode::is_unknown)
+    {
         let text = "is a mode that this server does not know: an order is confirmed at once";
-        at.key("confirmation_mode").warning("unknown_confirmation_mode", text);
+        at.key("confirmation_mode")
+            .warning("unknown_confirmation_mode", text);
     }
     unheeded::warn(&others, at);
     let ticket_ids = elements(ticket_type_id, &at.key("ticket_type_id"));
-    let Some(service) = read_service(draft, merchant_id, service_id, at) else { return };
-    terms.tags.extend(tag.as_ref().and_then(|tag| draft.tags.of_entry(service, tag)));
+    let Some(service) = read_service(draft, merchant_id, service_id, at) else {
+        return;
+    };
+    terms.tags.extend(
+        tag.as_ref()
+            .and_then(|tag| draft.tags.of_entry(service, tag)),
+    );
     let start_sec = start_sec.unwrap_or_default();
     let particulars = draft.gathered.index(Particulars {
         members: element::members(&AvailabilityEntry {
@@ -85,7 +102,11 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
     });
     let tickets = read_tickets(draft, service, &ticket_ids, &at.key("ticket_type_id"));
     let opening = Opening {
-        first: SlotKey { service, duration_sec, start_sec },
+        first: SlotKey {
+            service,
+            duration_sec,
+            start_sec,
+        },
         pool: Pool { tickets, allotment },
         terms: terms.boxed(),
         recurrence: recurrence.map(Box::new),
@@ -93,7 +114,9 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
     };
     warnings::warn(draft.catalog.service(service), &opening, at);
     draft.openings.push(opening);
-    draft.origins.add(at, resource, party_size, at.found_so_far() == found_before);
+    draft
+        .origins
+        .add(at, resource, party_size, at.found_so_far() == found_before);
 }
 
 fn read_service(
@@ -114,7 +137,9 @@ fn moment(field: Field<i64>, at: &Place<'_>) -> Option<EpochSeconds> {
     if (1..=LAST_SECOND).contains(&second) {
         return Some(second);
     }
-    at.mistake(format!("expected seconds since 1970 up to the year 9999, found {second}"));
+    at.mistake(format!(
+        "expected seconds since 1970 up to the year 9999, found {second}"
+    ));
     None
 }
 
@@ -125,9 +150,13 @@ fn optional_moment(field: Field<i64>, at: &Place<'_>) -> Option<EpochSeconds> {
 }
 
 fn duration(field: Field<i64>, at: &Place<'_>) -> u32 {
-    let Some(seconds) = field.required(at) else { return 0 };
+    let Some(seconds) = field.required(at) else {
+        return 0;
+    };
     if !(1..=MAX_DURATION_SEC).contains(&seconds) {
-        at.mistake(format!("expected 1 to {MAX_DURATION_SEC} seconds, found {seconds}"));
+        at.mistake(format!(
+            "expected 1 to {MAX_DURATION_SEC} seconds, found {seconds}"
+        ));
     }
     u32::try_from(seconds).unwrap_or_default()
 }
@@ -138,19 +167,35 @@ fn read_resources(
     resources: Field<ResourcesEntry>,
     at: &Place<'_>,
 ) -> (Option<ResourcesEntry>, Resource, u32) {
-    let Some(resources) = resources.optional(at) else { return (None, Resource::default(), 0) };
-    let ResourcesEntry { staff_id, staff_name, room_id, room_name, party_size, others } = resources;
+    let Some(resources) = resources.optional(at) else {
+        return (None, Resource::default(), 0);
+    };
+    let ResourcesEntry {
+        staff_id,
+        staff_name,
+        room_id,
+        room_name,
+        party_size,
+        others,
+    } = resources;
     let text = |field: Field<String>, name| field.optional(&at.key(name));
     let (staff_id, staff_name) = (text(staff_id, "staff_id"), text(staff_name, "staff_name"));
     let (room_id, room_name) = (text(room_id, "room_id"), text(room_name, "room_name"));
     let name = |id: &Option<String>, name: &Option<String>| {
-        id.clone().filter(|id| !id.is_empty()).or_else(|| name.clone()).unwrap_or_default()
+        id.clone()
+            .filter(|id| !id.is_empty())
+            .or_else(|| name.clone())
+            .unwrap_or_default()
     };
-    let resource = Resource { staff: name(&staff_id, &staff_name), room: name(&room_id, &room_name) };
+    let resource = Resource {
+        staff: name(&staff_id, &staff_name),
+        room: name(&room_id, &room_name),
+    };
     let party_size = party_size.optional(&at.key("party_size"));
     let people = party_size.filter(|size| (0..=i64::from(i32::MAX)).contains(size));
     if let Some(size) = party_size.filter(|_| people.is_none()) {
-        at.key("party_size").mistake(format!("expected 0 to {}, found {size}", i32::MAX));
+        at.key("party_size")
+            .mistake(format!("expected 0 to {}, found {size}", i32::MAX));
     }
     let written = ResourcesEntry {
         staff_id: staff_id.into(),
@@ -160,7 +205,13 @@ fn read_resources(
         party_size: party_size.into(),
         others,
     };
-    (Some(written), resource, people.and_then(|size| u32::try_from(size).ok()).unwrap_or_default())
+    (
+        Some(written),
+        resource,
+        people
+            .and_then(|size| u32::try_from(size).ok())
+            .unwrap_or_default(),
+    )
 }
 
 /// The spots in all, and the allotment: the open ones, of which there are no more. A feed may leave
@@ -174,7 +225,10 @@ fn spots(total: Field<i64>, open: Field<i64>, repeats: bool, at: &Place<'_>) -> 
         open_at.mistake("is missing");
     }
     if open.is_absent() && matches!(total, Field::Given(1..)) {
-        open_at.warning("only_spots_total", "is not given beside `spots_total`, so that nothing can be sold");
+        open_at.warning(
+            "only_spots_total",
+            "is not given beside `spots_total`, so that nothing can be sold",
+        );
     }
     let total = total.optional(&at.key("spots_total"));
     let open = open.optional(&open_at).unwrap_or_default();
@@ -184,7 +238,10 @@ fn spots(total: Field<i64>, open: Field<i64>, repeats: bool, at: &Place<'_>) -> 
     } else if let Some(total) = total.filter(|total| *total < open) {
         open_at.mistake(format!("is {open}, more than the {total} of `spots_total`"));
     }
-    (total.unwrap_or(open), u32::try_from(open).unwrap_or_default())
+    (
+        total.unwrap_or(open),
+        u32::try_from(open).unwrap_or_default(),
+    )
 }
 
 fn read_recurrence(
@@ -201,9 +258,15 @@ fn read_recurrence(
         .into_iter()
         .filter_map(|(index, exception)| read_exception(exception, &exceptions_at.index(index)))
         .collect();
-    let RecurrenceEntry { repeat_until_sec, repeat_every_sec, others: _ } =
-        recurrence.optional(&recurrence_at)?;
-    let (until_at, every_at) = (recurrence_at.key("repeat_until_sec"), recurrence_at.key("repeat_every_sec"));
+    let RecurrenceEntry {
+        repeat_until_sec,
+        repeat_every_sec,
+        others: _,
+    } = recurrence.optional(&recurrence_at)?;
+    let (until_at, every_at) = (
+        recurrence_at.key("repeat_until_sec"),
+        recurrence_at.key("repeat_every_sec"),
+    );
     let until_sec = moment(repeat_until_sec, &until_at);
     if let (Some(start), Some(until)) = (start_sec, until_sec)
         && until < start
@@ -212,19 +275,34 @@ fn read_recurrence(
     }
     let every_sec = repeat_every_sec.required(&every_at)?;
     if every_sec <= 0 {
-        every_at.mistake(format!("expected a number of seconds above zero, found {every_sec}"));
+        every_at.mistake(format!(
+            "expected a number of seconds above zero, found {every_sec}"
+        ));
     }
-    Some(Recurrence { every_sec, until_sec: until_sec?, except })
+    Some(Recurrence {
+        every_sec,
+        until_sec: until_sec?,
+        except,
+    })
 }
 
-fn read_exception(exception: ScheduleException, at: &Place<'_>) -> Option<(EpochSeconds, EpochSeconds)> {
+fn read_exception(
+    exception: ScheduleException,
+    at: &Place<'_>,
+) -> Option<(EpochSeconds, EpochSeconds)> {
     let at = at.key("time_range");
-    let TimeRange { begin_sec, end_sec, others: _ } = exception.time_range.required(&at)?;
+    let TimeRange {
+        begin_sec,
+        end_sec,
+        others: _,
+    } = exception.time_range.required(&at)?;
     let begin = moment(begin_sec, &at.key("begin_sec"));
     let end = moment(end_sec, &at.key("end_sec"));
     let (begin, end) = (begin?, end?);
     if begin >= end {
-        at.mistake(format!("begins at {begin} and ends at {end}; expected it to end later"));
+        at.mistake(format!(
+            "begins at {begin} and ends at {end}; expected it to end later"
+        ));
     }
     Some((begin, end))
 }
@@ -232,17 +310,33 @@ fn read_exception(exception: ScheduleException, at: &Place<'_>) -> Option<(Epoch
 /// The terms, and until when a booking can be cancelled online.
 fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> (SlotTerms, Option<EpochSeconds>) {
     let overrides = overrides.optional(at).unwrap_or_default();
-    let Overrides { first_bookable_sec, last_bookable_sec, last_online_cancellable_sec, others: _ } =
-        overrides;
+    let Overrides {
+        first_bookable_sec,
+        last_bookable_sec,
+        last_online_cancellable_sec,
+        others: _,
+    } = overrides;
     let first = optional_moment(first_bookable_sec, &at.key("first_bookable_sec"));
     let last = optional_moment(last_bookable_sec, &at.key("last_bookable_sec"));
     if let (Some(first), Some(last)) = (first, last)
         && first > last
     {
-        at.mistake(format!("first_bookable_sec is {first}, after last_bookable_sec, which is {last}"));
+        at.mistake(format!(
+            "first_bookable_sec is {first}, after last_bookable_sec, which is {last}"
+        ));
     }
-    let cancellable = optional_moment(last_online_cancellable_sec, &at.key("last_online_cancellable_sec"));
-    (SlotTerms { first_bookable_sec: first, last_bookable_sec: last, ..SlotTerms::default() }, cancellable)
+    let cancellable = optional_moment(
+        last_online_cancellable_sec,
+        &at.key("last_online_cancellable_sec"),
+    );
+    (
+        SlotTerms {
+            first_bookable_sec: first,
+            last_bookable_sec: last,
+            ..SlotTerms::default()
+        },
+        cancellable,
+    )
 }
 
 /// Who draws on the spots: all ticket types where none is named.
@@ -260,7 +354,8 @@ fn read_tickets(
             Some(ticket) => set.push(ticket),
             None => {
                 let text = format!("ticket type {id:?} is not one of the service");
-                at.index(*index).mistake_with_cause(cause_of_ticket(of, id), text);
+                at.index(*index)
+                    .mistake_with_cause(cause_of_ticket(of, id), text);
             }
         }
     }

@@ -51,13 +51,19 @@ fn cause_of_merchant(merchant_id: &str) -> String {
 
 /// The cause of all that a ticket type which the service does not have makes wrong.
 pub(super) fn cause_of_ticket(service: &Service, ticket_id: &str) -> String {
-    format!("ticket {ticket_id:?} of {:?} of {:?}", service.id, service.merchant)
+    format!(
+        "ticket {ticket_id:?} of {:?} of {:?}",
+        service.id, service.merchant
+    )
 }
 
 impl Draft {
     /// An empty draft of a catalogue that keeps the indexes in `register`.
     pub(super) fn after(register: Register) -> Self {
-        Self { catalog: Catalog::with_register(register), ..Self::default() }
+        Self {
+            catalog: Catalog::with_register(register),
+            ..Self::default()
+        }
     }
 
     /// Adds a merchant; a second one of its id is reported.
@@ -85,9 +91,16 @@ impl Draft {
 
     /// Adds a service; a second one of its id is reported.
     pub(super) fn add_service(&mut self, service: Service, at: &Place<'_>) {
-        if self.catalog.service_ix(service.merchant, &service.id).is_some() {
+        if self
+            .catalog
+            .service_ix(service.merchant, &service.id)
+            .is_some()
+        {
             let merchant = &self.catalog.merchant(service.merchant).id;
-            return at.mistake(format!("service {:?} of merchant {merchant:?} is there twice", service.id));
+            return at.mistake(format!(
+                "service {:?} of merchant {merchant:?} is there twice",
+                service.id
+            ));
         }
         if service.tax_rate.is_some() {
             self.taxed.insert(service.merchant);
@@ -130,7 +143,10 @@ impl Draft {
         if service.is_some() {
             return service;
         }
-        if let Some(cause) = self.refused.get(&(merchant_id.to_owned(), service_id.to_owned())) {
+        if let Some(cause) = self
+            .refused
+            .get(&(merchant_id.to_owned(), service_id.to_owned()))
+        {
             service_at.follows_from(cause);
         } else if self.merchant(merchant_id, merchant_at).is_some() {
             self.report_unknown_service(merchant_id, service_id, service_at);
@@ -155,15 +171,18 @@ impl Draft {
     fn report_unknown_service(&self, merchant_id: &str, service_id: &str, at: &Place<'_>) {
         if self.complete {
             let cause = format!("service {service_id:?} of {merchant_id:?}");
-            let text =
-                format!("service {service_id:?} of merchant {merchant_id:?} is not in the service feed");
+            let text = format!(
+                "service {service_id:?} of merchant {merchant_id:?} is not in the service feed"
+            );
             at.mistake_with_cause(cause, text);
         }
     }
 
     /// The currency of a merchant, as far as a price has shown it.
     pub(super) fn currency_of(&self, merchant: MerchantIx) -> Option<Currency> {
-        self.priced.contains(&merchant).then(|| self.catalog.merchant(merchant).currency)
+        self.priced
+            .contains(&merchant)
+            .then(|| self.catalog.merchant(merchant).currency)
     }
 
     /// Settles the currency of a merchant.
@@ -175,7 +194,10 @@ impl Draft {
     /// The place of a set of ticket types among those of the service; the set is sorted.
     pub(super) fn ticket_set(&mut self, service: ServiceIx, set: &[TicketIx]) -> Option<u16> {
         let sets = &mut self.catalog.service_mut(service).ticket_sets;
-        let at = sets.iter().position(|known| known == set).unwrap_or(sets.len());
+        let at = sets
+            .iter()
+            .position(|known| known == set)
+            .unwrap_or(sets.len());
         if at == sets.len() {
             sets.push(set.to_vec());
         }

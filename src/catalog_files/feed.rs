@@ -45,19 +45,37 @@ pub(super) struct Lists {
     pub(super) inner: Option<&'static str>,
 }
 
-pub(super) const MERCHANTS: Feed =
-    Feed { stem: "merchants", lists: Lists { outer: "merchant", inner: None } };
+pub(super) const MERCHANTS: Feed = Feed {
+    stem: "merchants",
+    lists: Lists {
+        outer: "merchant",
+        inner: None,
+    },
+};
 
-pub(super) const SERVICES: Feed = Feed { stem: "services", lists: Lists { outer: "service", inner: None } };
+pub(super) const SERVICES: Feed = Feed {
+    stem: "services",
+    lists: Lists {
+        outer: "service",
+        inner: None,
+    },
+};
 
 pub(super) const AVAILABILITY: Feed = Feed {
     stem: "availability",
-    lists: Lists { outer: "service_availability", inner: Some("availability") },
+    lists: Lists {
+        outer: "service_availability",
+        inner: Some("availability"),
+    },
 };
 
 impl Folder<'_> {
     /// Hands every element of a feed to `each`, and tells whether all of the feed could be read.
-    pub(super) fn read<T: DeserializeOwned>(&self, feed: &Feed, mut each: impl FnMut(&Place<'_>, T)) -> bool {
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        feed: &Feed,
+        mut each: impl FnMut(&Place<'_>, T),
+    ) -> bool {
         let names = self.files_of(feed);
         if names.is_empty() {
             return false;
@@ -66,7 +84,11 @@ impl Folder<'_> {
         let mut read = |name: &'_ String| {
             let (metadata, to_the_end) = self.read_file(name, feed.lists, &mut each);
             whole &= to_the_end;
-            Shard { file: name.clone(), metadata, to_the_end }
+            Shard {
+                file: name.clone(),
+                metadata,
+                to_the_end,
+            }
         };
         let shards = names.into_iter().map(&mut read).collect();
         shards::are_whole(shards, self.report) && whole
@@ -89,9 +111,18 @@ impl Folder<'_> {
                 return (metadata, false);
             }
         };
-        let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(BUFFER_BYTES, source));
-        let top = Object { at, lists, each, metadata: Some(&mut metadata), shape: std::marker::PhantomData };
-        let outcome = AnyValue(top).deserialize(&mut json).and_then(|()| json.end());
+        let mut json =
+            serde_json::Deserializer::from_reader(BufReader::with_capacity(BUFFER_BYTES, source));
+        let top = Object {
+            at,
+            lists,
+            each,
+            metadata: Some(&mut metadata),
+            shape: std::marker::PhantomData,
+        };
+        let outcome = AnyValue(top)
+            .deserialize(&mut json)
+            .and_then(|()| json.end());
         if let Err(error) = &outcome {
             report_broken(&at, error);
         }
@@ -106,7 +137,10 @@ impl Feed {
         if folder::is_descriptor(name) {
             return false;
         }
-        let bare = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".json");
+        let bare = name
+            .strip_suffix(".gz")
+            .unwrap_or(name)
+            .strip_suffix(".json");
         bare.and_then(|bare| bare.strip_prefix(self.stem))
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
     }
@@ -129,7 +163,9 @@ fn report_broken(at: &Place<'_>, error: &serde_json::Error) {
         at.mistake(format!("cannot be read to the end: {text}"));
     } else {
         at.line_and_column(error.line(), error.column())
-            .mistake(format!("{text}; this is not JSON, and the rest of the file was not read"));
+            .mistake(format!(
+                "{text}; this is not JSON, and the rest of the file was not read"
+            ));
     }
 }
 
@@ -147,7 +183,10 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<
     type Output = ();
 
     fn unexpected(self, found: &str) {
-        self.at.mistake(format!("expected an object with the list {:?}, found {found}", self.lists.outer));
+        self.at.mistake(format!(
+            "expected an object with the list {:?}, found {found}",
+            self.lists.outer
+        ));
     }
 
     fn object<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
@@ -161,7 +200,12 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<
                 if std::mem::replace(&mut listed, true) {
                     at.mistake("is given twice");
                 }
-                let list = List { at, inner: self.lists.inner, each: self.each, shape: self.shape };
+                let list = List {
+                    at,
+                    inner: self.lists.inner,
+                    each: self.each,
+                    shape: self.shape,
+                };
                 object.next_value_seed(AnyValue(list))?;
             } else if let (Some(_), Some(metadata)) = (key, &mut self.metadata) {
                 let value = object.next_value()?;
@@ -197,14 +241,28 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for List<'_
     }
 
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self { at, inner, each, shape } = self;
+        let Self {
+            at,
+            inner,
+            each,
+            shape,
+        } = self;
         for index in 0.. {
             let at = at.index(index);
             let read = match inner {
                 None => list.next_element()?.map(|element| each(&at, element)),
                 Some(name) => {
-                    let lists = Lists { outer: name, inner: None };
-                    let object = Object { at, lists, each: &mut *each, metadata: None, shape };
+                    let lists = Lists {
+                        outer: name,
+                        inner: None,
+                    };
+                    let object = Object {
+                        at,
+                        lists,
+                        each: &mut *each,
+                        metadata: None,
+                        shape,
+                    };
                     list.next_element_seed(AnyValue(object))?
                 }
             };

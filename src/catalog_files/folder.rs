@@ -30,16 +30,25 @@ impl<'a> Folder<'a> {
     /// Looks what files there are; `None` and a report if that is not possible.
     pub(super) fn open(dir: &'a Path, report: &'a Report) -> Option<Self> {
         let listed = fs::read_dir(dir).and_then(|entries| {
-            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+            entries
+                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                .collect()
         });
         match listed {
             Ok(names) => {
                 let mut names: Vec<String> = names;
                 names.sort();
-                Some(Self { dir, report, names, read: RefCell::default() })
+                Some(Self {
+                    dir,
+                    report,
+                    names,
+                    read: RefCell::default(),
+                })
             }
             Err(error) => {
-                report.file(&dir.to_string_lossy()).mistake(format!("cannot be read: {error}"));
+                report
+                    .file(&dir.to_string_lossy())
+                    .mistake(format!("cannot be read: {error}"));
                 None
             }
         }
@@ -54,7 +63,9 @@ impl<'a> Folder<'a> {
         match regular::read_text(&self.dir.join(name)) {
             Ok(text) => Some(text),
             Err(error) => {
-                self.report.file(name).mistake(format!("cannot be read: {error}"));
+                self.report
+                    .file(name)
+                    .mistake(format!("cannot be read: {error}"));
                 None
             }
         }
@@ -63,12 +74,20 @@ impl<'a> Folder<'a> {
     /// The files of a feed, which count as read from here on. That there is none is reported.
     pub(super) fn files_of(&self, feed: &Feed) -> Vec<&String> {
         let names: Vec<&String> = self.names.iter().filter(|name| feed.has(name)).collect();
-        self.read.borrow_mut().extend(names.iter().map(|name| (*name).clone()));
+        self.read
+            .borrow_mut()
+            .extend(names.iter().map(|name| (*name).clone()));
         if names.is_empty() {
             let name = format!("{}.json", feed.stem);
-            let near = self.names.iter().find(|near| meant(near).is_some_and(|meant| feed.has(&meant)));
-            let near = near.map(|near| format!("; there is {near:?}, which is not read by that name"));
-            self.report.file(&name).mistake(format!("is missing{}", near.unwrap_or_default()));
+            let near = self
+                .names
+                .iter()
+                .find(|near| meant(near).is_some_and(|meant| feed.has(&meant)));
+            let near =
+                near.map(|near| format!("; there is {near:?}, which is not read by that name"));
+            self.report
+                .file(&name)
+                .mistake(format!("is missing{}", near.unwrap_or_default()));
         }
         names
     }
@@ -77,7 +96,10 @@ impl<'a> Folder<'a> {
     /// a slash. Of what looks like a file of the catalogue, a warning says so.
     pub(super) fn unread(&self) -> Vec<String> {
         let read = self.read.borrow();
-        let unread = self.names.iter().filter(|name| !read.contains(*name) && !is_passed_over(name));
+        let unread = self
+            .names
+            .iter()
+            .filter(|name| !read.contains(*name) && !is_passed_over(name));
         unread.filter_map(|name| self.unread_name(name)).collect()
     }
 
@@ -93,7 +115,10 @@ impl<'a> Folder<'a> {
         if let Some(meant) = meant(name) {
             at.warning(UNREAD_FILE, format!("is not read; did you mean {meant:?}?"));
         } else if [".json", ".gz", ".toml"].into_iter().any(looks_like) {
-            at.warning(UNREAD_FILE, "is not read; its name is that of no feed and not \"rules.toml\"");
+            at.warning(
+                UNREAD_FILE,
+                "is not read; its name is that of no feed and not \"rules.toml\"",
+            );
         }
         Some(name.to_owned())
     }
@@ -107,7 +132,9 @@ fn is_passed_over(name: &str) -> bool {
 
 /// Whether a file describes the files of a feed for those who upload them.
 pub(super) fn is_descriptor(name: &str) -> bool {
-    name.strip_suffix(".gz").unwrap_or(name).ends_with(DESCRIPTOR)
+    name.strip_suffix(".gz")
+        .unwrap_or(name)
+        .ends_with(DESCRIPTOR)
 }
 
 /// The name that a file should have had to be read, if it nearly has one.
@@ -126,8 +153,15 @@ fn meant(name: &str) -> Option<String> {
     } else {
         similar(stem, stems.into_iter())
     };
-    let shard = stem.map(|stem| format!("{stem}{}{rest}", if rest.starts_with('.') { "" } else { "-" }));
-    let names = feeds.iter().flat_map(|feed| ["json", "json.gz"].map(|end| format!("{}.{end}", feed.stem)));
+    let shard = stem.map(|stem| {
+        format!(
+            "{stem}{}{rest}",
+            if rest.starts_with('.') { "" } else { "-" }
+        )
+    });
+    let names = feeds
+        .iter()
+        .flat_map(|feed| ["json", "json.gz"].map(|end| format!("{}.{end}", feed.stem)));
     shard
         .map(|shard| shard.replace("--", "-").replace("-_", "_"))
         .filter(|shard| feeds.iter().any(|feed| feed.has(shard)))

@@ -10,7 +10,10 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{
     Serialize, Serializer,
-    de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{
+        Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess,
+        Visitor,
+    },
 };
 use serde_json::value::RawValue;
 
@@ -92,8 +95,13 @@ impl<T> Field<Vec<T>> {
 
 /// The elements of a list that are as expected, each with its index; the others are reported.
 pub(super) fn elements<T>(list: Field<Vec<Field<T>>>, at: &Place<'_>) -> Vec<(usize, T)> {
-    let list = list.optional(at).unwrap_or_default().into_iter().enumerate();
-    list.filter_map(|(index, element)| Some((index, element.required(&at.index(index))?))).collect()
+    let list = list
+        .optional(at)
+        .unwrap_or_default()
+        .into_iter()
+        .enumerate();
+    list.filter_map(|(index, element)| Some((index, element.required(&at.index(index))?)))
+        .collect()
 }
 
 /// A value that a field can have.
@@ -425,7 +433,9 @@ impl<'de, T: Shape> Receive<'de> for ToField<T> {
     }
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Field<T>, A::Error> {
-        Ok(Self::field(T::from_object(object)?, || "an object".to_owned()))
+        Ok(Self::field(T::from_object(object)?, || {
+            "an object".to_owned()
+        }))
     }
 }
 
@@ -439,7 +449,9 @@ impl<'de, T: Shape> Deserialize<'de> for Field<T> {
         let value = match &scalar {
             Scalar::Null => return Ok(Self::Absent),
             Scalar::Number(number) => integer(number).and_then(T::from_integer),
-            Scalar::Text(text) => T::from_text(text).or_else(|| integer(text).and_then(T::from_integer)),
+            Scalar::Text(text) => {
+                T::from_text(text).or_else(|| integer(text).and_then(T::from_integer))
+            }
             Scalar::Other(_) => None,
         };
         Ok(ToField::field(value, || scalar.quoted()))

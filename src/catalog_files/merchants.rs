@@ -21,7 +21,15 @@ message! {
 /// Adds an element of the feed to the draft.
 pub(super) fn add(draft: &mut Draft, at: &Place<'_>, merchant: Quoted<MerchantEntry>) {
     let Quoted { read, text } = merchant;
-    let Some(MerchantEntry { merchant_id, name, tax_rate, others }) = read.required(at) else { return };
+    let Some(MerchantEntry {
+        merchant_id,
+        name,
+        tax_rate,
+        others,
+    }) = read.required(at)
+    else {
+        return;
+    };
     draft.originals.merchants.push(on_one_line(text.get()));
     let id_at = at.key("merchant_id");
     let name = name.optional(&at.key("name"));

@@ -46,7 +46,9 @@ impl Originals {
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let merchants = pieces(Kind::Merchant, &self.merchants);
         let services = pieces(Kind::Service, &self.services);
-        merchants.chain(services).chain(pieces(Kind::Rules, self.rules.as_slice()))
+        merchants
+            .chain(services)
+            .chain(pieces(Kind::Rules, self.rules.as_slice()))
     }
 
     /// The spots in all of an opening of this catalogue, as its feed has them.
@@ -72,12 +74,18 @@ impl Originals {
     ) -> Piece<'static> {
         let particulars = &self.particulars[opening.particulars.0 as usize];
         let text = element::write(catalog, particulars, opening, start_sec, spots_open);
-        Piece { kind: Kind::Availability, text: text.into() }
+        Piece {
+            kind: Kind::Availability,
+            text: text.into(),
+        }
     }
 }
 
 fn pieces(kind: Kind, texts: &[Box<str>]) -> impl Iterator<Item = Piece<'_>> {
-    texts.iter().map(move |text| Piece { kind, text: text.as_ref().into() })
+    texts.iter().map(move |text| Piece {
+        kind,
+        text: text.as_ref().into(),
+    })
 }
 
 /// JSON without the white space between its parts, so without line breaks.
@@ -89,7 +97,10 @@ pub(super) fn on_one_line(json: &str) -> Box<str> {
         escaped = quoted && *letter == '\\' && !escaped;
         keeps
     };
-    json.chars().filter(means_something).collect::<String>().into()
+    json.chars()
+        .filter(means_something)
+        .collect::<String>()
+        .into()
 }
 
 #[cfg(test)]
@@ -99,7 +110,10 @@ mod tests {
     #[test]
     fn white_space_stays_only_where_it_means_something() {
         for (json, expected) in [
-            ("{ \"a b\" :\t[1 , \"\"] ,\r\n \"c\": null }", r#"{"a b":[1,""],"c":null}"#),
+            (
+                "{ \"a b\" :\t[1 , \"\"] ,\r\n \"c\": null }",
+                r#"{"a b":[1,""],"c":null}"#,
+            ),
             (r#"[ " \" , \\" , " { : " ]"#, r#"[" \" , \\"," { : "]"#),
             (r#" "é \n ü" "#, r#""é \n ü""#),
         ] {

@@ -35,16 +35,25 @@ mod tests {
 
     #[test]
     fn equal_particulars_share_an_index() {
-        let particulars =
-            |members: &str, cancellable_sec| Particulars { members: members.into(), cancellable_sec };
+        let particulars = |members: &str, cancellable_sec| Particulars {
+            members: members.into(),
+            cancellable_sec,
+        };
         let mut gathered = Gathered::default();
-        let given = [("{}", None), ("{}", Some(0)), ("{\"a\":1}", None), ("{}", Some(0)), ("{}", None)];
+        let given = [
+            ("{}", None),
+            ("{}", Some(0)),
+            ("{\"a\":1}", None),
+            ("{}", Some(0)),
+            ("{}", None),
+        ];
         let indexes = given.map(|(members, sec)| gathered.index(particulars(members, sec)).0);
         assert_eq!(indexes, [0, 1, 2, 1, 0]);
         let list = gathered.into_list();
         assert_eq!(
             list,
-            [("{}", None), ("{}", Some(0)), ("{\"a\":1}", None)].map(|(it, sec)| particulars(it, sec))
+            [("{}", None), ("{}", Some(0)), ("{\"a\":1}", None)]
+                .map(|(it, sec)| particulars(it, sec))
         );
     }
 }

@@ -33,14 +33,22 @@ pub(super) fn tax_rate(
     otherwise: Option<TaxRate>,
     at: &Place<'_>,
 ) -> Option<TaxRate> {
-    let Some(TaxRateEntry { micro_percent, others }) = rate.optional(at) else { return otherwise };
+    let Some(TaxRateEntry {
+        micro_percent,
+        others,
+    }) = rate.optional(at)
+    else {
+        return otherwise;
+    };
     unheeded::warn_of_rates(&others, at);
     let rate_at = at.key("micro_percent");
     let rate = micro_percent.optional(&rate_at).unwrap_or_default();
     let most = TaxRate::MAX_MICRO_PERCENT;
     let within = u32::try_from(rate).ok().filter(|rate| *rate <= most);
     if within.is_none() {
-        rate_at.mistake(format!("expected 0 to {most} millionths of a per cent, found {rate}"));
+        rate_at.mistake(format!(
+            "expected 0 to {most} millionths of a per cent, found {rate}"
+        ));
     }
     within.and_then(TaxRate::from_micro_percent)
 }
@@ -58,7 +66,10 @@ pub(super) struct Till {
 impl Till {
     /// The price that stands there, if one does.
     pub(super) fn optional(&mut self, price: Field<Price>, at: &Place<'_>) -> Option<Money> {
-        let Price { price_micros, currency_code } = price.optional(at)?;
+        let Price {
+            price_micros,
+            currency_code,
+        } = price.optional(at)?;
         let micros_at = at.key("price_micros");
         if price_micros.is_absent() {
             micros_at.warning("amount_missing", "is missing, so that the amount is 0");
@@ -85,13 +96,19 @@ impl Till {
     /// A fee in whole smallest units under that name, if one stands there.
     pub(super) fn fee(&mut self, name: &str, price: Field<Price>, at: &Place<'_>) -> Option<Fee> {
         let amount = self.optional(price, at)?.rounded();
-        Some(Fee { name: name.to_owned(), amount })
+        Some(Fee {
+            name: name.to_owned(),
+            amount,
+        })
     }
 
     fn currency(&mut self, code: Field<String>, at: &Place<'_>) -> Option<Currency> {
         let code = code.required(at)?;
         let Some(currency) = Currency::from_code(&code) else {
-            at.mistake(format!("{} is not an ISO 4217 code of a currency, like \"USD\"", quoted(&code)));
+            at.mistake(format!(
+                "{} is not an ISO 4217 code of a currency, like \"USD\"",
+                quoted(&code)
+            ));
             return None;
         };
         let settled = *self.currency.get_or_insert(currency);

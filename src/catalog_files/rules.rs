@@ -26,5 +26,7 @@ pub(super) fn check_tags_together(draft: &mut Draft, text: &str, file: &Place<'_
     if slots.is_empty() || file.found_so_far() > 0 {
         return;
     }
-    toml::read(text, file, &["merchant", "service"], |top| services::check_for(draft, top, &slots));
+    toml::read(text, file, &["merchant", "service"], |top| {
+        services::check_for(draft, top, &slots)
+    });
 }

@@ -3,7 +3,9 @@
 mod forms;
 mod tickets;
 
-use crate::domain::catalog::{BookingWindow, Fee, MerchantIx, Prepayment, Register, Service, TicketRules};
+use crate::domain::catalog::{
+    BookingWindow, Fee, MerchantIx, Prepayment, Register, Service, TicketRules,
+};
 
 use super::{
     draft::Draft,
@@ -65,22 +67,34 @@ impl Shape for Prepayment {
     const IS_NUMBER: bool = true;
 
     fn from_text(text: &str) -> Option<Self> {
-        PREPAYMENT_TYPES.iter().find(|(name, _)| *name == text).map(|&(_, prepayment)| prepayment)
+        PREPAYMENT_TYPES
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|&(_, prepayment)| prepayment)
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
-        PREPAYMENT_TYPES.get(usize::try_from(integer).ok()?).map(|&(_, prepayment)| prepayment)
+        PREPAYMENT_TYPES
+            .get(usize::try_from(integer).ok()?)
+            .map(|&(_, prepayment)| prepayment)
     }
 }
 
 /// Adds an element of the feed to the draft.
 pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Quoted<ServiceEntry>) {
-    let Quoted { read: service, text } = service;
-    let Some(mut service) = service.required(at) else { return };
+    let Quoted {
+        read: service,
+        text,
+    } = service;
+    let Some(mut service) = service.required(at) else {
+        return;
+    };
     draft.originals.services.push(on_one_line(text.get()));
     let merchant_id = std::mem::take(&mut service.merchant_id).id(&at.key("merchant_id"));
     let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
-    let merchant = merchant_id.as_ref().and_then(|id| draft.merchant(id, &at.key("merchant_id")));
+    let merchant = merchant_id
+        .as_ref()
+        .and_then(|id| draft.merchant(id, &at.key("merchant_id")));
     let mut till = Till {
         currency: merchant.and_then(|merchant| draft.currency_of(merchant)),
         merchant,
@@ -90,15 +104,38 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Quoted<ServiceEntr
         (Some(merchant), Some(merchant_id), Some(id)) => {
             let register = draft.catalog.register_mut();
             let ix = register.service(&merchant_id, &id);
-            let service = read(merchant, id, service, Numbering { register, service: ix }, &mut till, at);
+            let service = read(
+                merchant,
+                id,
+                service,
+                Numbering {
+                    register,
+                    service: ix,
+                },
+                &mut till,
+                at,
+            );
             draft.add_service(service, &at.key("service_id"));
         }
         (_, merchant_id, service_id) => {
             let register = &mut Register::default();
             let ix = register.service("", "");
-            let numbering = Numbering { register, service: ix };
-            read(MerchantIx(0), String::new(), service, numbering, &mut till, at);
-            draft.refuse_service(merchant_id.unwrap_or_default(), service_id.unwrap_or_default());
+            let numbering = Numbering {
+                register,
+                service: ix,
+            };
+            read(
+                MerchantIx(0),
+                String::new(),
+                service,
+                numbering,
+                &mut till,
+                at,
+            );
+            draft.refuse_service(
+                merchant_id.unwrap_or_default(),
+                service_id.unwrap_or_default(),
+            );
         }
     }
     if let (Some(merchant), Some(currency)) = (merchant, till.currency) {
@@ -134,8 +171,11 @@ fn read(
     if price.is_absent() && ticket_type.is_empty() {
         at.mistake("has neither `ticket_type` nor `price`, so that there is nothing to sell");
     }
-    let names =
-        [("localized_service_name", localized_service_name), ("service_name", service_name), ("name", name)];
+    let names = [
+        ("localized_service_name", localized_service_name),
+        ("service_name", service_name),
+        ("name", name),
+    ];
     let mut name = texts::first_of(names, at).unwrap_or_default();
     if name.value.is_empty() {
         name.value.clone_from(&id);
@@ -146,7 +186,9 @@ fn read(
         name,
         price: till.optional(price, &at.key("price")),
         tax_rate: prices::tax_rate(tax_rate, till.tax_rate, &at.key("tax_rate")),
-        prepayment: prepayment_type.optional(&at.key("prepayment_type")).unwrap_or_default(),
+        prepayment: prepayment_type
+            .optional(&at.key("prepayment_type"))
+            .unwrap_or_default(),
         tickets: tickets::read(ticket_type, numbering, till, &at.key("ticket_type")),
         per_order_fees: per_order_fees(per_order_fee, till, &at.key("per_order_fee")),
         booking_window: booking_window(rules, &at.key("rules")),
@@ -160,8 +202,11 @@ fn read(
 }
 
 fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
-    let BookingRules { min_advance_booking, min_booking_buffer_before_end_time: buffer, others } =
-        rules.optional(at).unwrap_or_default();
+    let BookingRules {
+        min_advance_booking,
+        min_booking_buffer_before_end_time: buffer,
+        others,
+    } = rules.optional(at).unwrap_or_default();
     unheeded::warn(&others, at);
     let window = BookingWindow {
         min_advance_sec: seconds(min_advance_booking, &at.key("min_advance_booking")),
@@ -179,13 +224,19 @@ fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
 fn seconds(field: Field<i64>, at: &Place<'_>) -> Option<i64> {
     let seconds = field.optional(at)?;
     if seconds < 0 {
-        at.mistake(format!("is {seconds}; expected a number of seconds, not below zero"));
+        at.mistake(format!(
+            "is {seconds}; expected a number of seconds, not below zero"
+        ));
     }
     (seconds > 0).then_some(seconds)
 }
 
 fn per_order_fees(fees: Field<PerOrderFee>, till: &mut Till, at: &Place<'_>) -> Vec<Fee> {
-    let PerOrderFee { delivery_fee, processing_fee, others } = fees.optional(at).unwrap_or_default();
+    let PerOrderFee {
+        delivery_fee,
+        processing_fee,
+        others,
+    } = fees.optional(at).unwrap_or_default();
     unheeded::warn_of_fees(&others, at);
     let delivery = till.fee("Delivery fee", delivery_fee, &at.key("delivery_fee"));
     let processing = till.fee("Processing fee", processing_fee, &at.key("processing_fee"));

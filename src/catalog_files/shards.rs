@@ -78,9 +78,13 @@ struct Labelled {
 pub(super) fn are_whole(shards: Vec<Shard>, report: &Report) -> bool {
     let files = shards.len();
     let alone = files == 1;
-    let labelled: Vec<Labelled> =
-        shards.into_iter().filter_map(|shard| label(shard, alone, report)).collect();
-    let Some((first, others)) = labelled.split_first() else { return alone };
+    let labelled: Vec<Labelled> = shards
+        .into_iter()
+        .filter_map(|shard| label(shard, alone, report))
+        .collect();
+    let Some((first, others)) = labelled.split_first() else {
+        return alone;
+    };
     let alike = others.iter().all(|other| are_alike(first, other, report));
     labelled.len() == files && alike && none_is_missing(&labelled, report)
 }
@@ -101,26 +105,46 @@ fn label(shard: Shard, alone: bool, report: &Report) -> Option<Labelled> {
     } = shard.metadata.optional(&at)?;
     let instruction_at = at.key("processing_instruction");
     if let Some(ProcessingInstruction::Unknown) = processing_instruction.optional(&instruction_at) {
-        let text = "is an instruction that this server does not know; the feed is read as a complete one";
+        let text =
+            "is an instruction that this server does not know; the feed is read as a complete one";
         instruction_at.warning("unknown_processing_instruction", text);
     }
     let nonce = given_or(0, nonce, &at.key("nonce"));
     let timestamp = given_or(0, generation_timestamp, &at.key("generation_timestamp"));
     let total = within(1..=MAX_SHARDS, 1, total_shards, &at.key("total_shards"))?;
     let number = within(0..=total - 1, 0, shard_number, &at.key("shard_number"))?;
-    Some(Labelled { file: shard.file, number, total, nonce: nonce?, timestamp: timestamp? })
+    Some(Labelled {
+        file: shard.file,
+        number,
+        total,
+        nonce: nonce?,
+        timestamp: timestamp?,
+    })
 }
 
 fn given_or<T>(otherwise: T, field: Field<T>, at: &Place<'_>) -> Option<T> {
-    if field.is_absent() { Some(otherwise) } else { field.optional(at) }
+    if field.is_absent() {
+        Some(otherwise)
+    } else {
+        field.optional(at)
+    }
 }
 
-fn within(range: RangeInclusive<i64>, otherwise: i64, field: Field<i64>, at: &Place<'_>) -> Option<i64> {
+fn within(
+    range: RangeInclusive<i64>,
+    otherwise: i64,
+    field: Field<i64>,
+    at: &Place<'_>,
+) -> Option<i64> {
     let value = given_or(otherwise, field, at)?;
     if range.contains(&value) {
         return Some(value);
     }
-    at.mistake(format!("expected {} to {}, found {value}", range.start(), range.end()));
+    at.mistake(format!(
+        "expected {} to {}, found {value}",
+        range.start(),
+        range.end()
+    ));
     None
 }
 
@@ -131,12 +155,21 @@ fn are_alike(first: &Labelled, other: &Labelled, report: &Report) -> bool {
     let mut compare = |name: &str, is: String, wanted: String| {
         if is != wanted {
             alike = false;
-            at.key(name).mistake(format!("is {is}, but {wanted} in {}", first.file));
+            at.key(name)
+                .mistake(format!("is {is}, but {wanted} in {}", first.file));
         }
     };
-    compare("total_shards", other.total.to_string(), first.total.to_string());
+    compare(
+        "total_shards",
+        other.total.to_string(),
+        first.total.to_string(),
+    );
     compare("nonce", other.nonce.to_string(), first.nonce.to_string());
-    compare("generation_timestamp", other.timestamp.to_string(), first.timestamp.to_string());
+    compare(
+        "generation_timestamp",
+        other.timestamp.to_string(),
+        first.timestamp.to_string(),
+    );
     alike
 }
 

@@ -90,7 +90,8 @@ impl ServiceSurvey {
             PoolTickets::All => self.serves_all = true,
             PoolTickets::Set(_) => {
                 let tickets = service.tickets.iter().map(|ticket| ticket.ix);
-                self.serves.extend(tickets.filter(|ix| pool.serves(service, Claimed::Ticket(*ix))));
+                self.serves
+                    .extend(tickets.filter(|ix| pool.serves(service, Claimed::Ticket(*ix))));
             }
         }
     }
@@ -107,7 +108,12 @@ impl ServiceSurvey {
 impl Survey {
     /// Counts what is not over at `now`: what is repeated, as far as `horizon_sec` from then.
     #[must_use]
-    pub fn of(catalog: &Catalog, openings: &[Opening], now: EpochSeconds, horizon_sec: i64) -> Self {
+    pub fn of(
+        catalog: &Catalog,
+        openings: &[Opening],
+        now: EpochSeconds,
+        horizon_sec: i64,
+    ) -> Self {
         let mut services: BTreeMap<ServiceIx, ServiceSurvey> = BTreeMap::new();
         let mut slots: Vec<(SlotKey, u32)> = Vec::new();
         let mut has_more_slots = false;
@@ -123,7 +129,13 @@ impl Survey {
                     has_more_slots = true;
                     break;
                 }
-                slots.push((SlotKey { start_sec, ..opening.first }, opening.pool.allotment));
+                slots.push((
+                    SlotKey {
+                        start_sec,
+                        ..opening.first
+                    },
+                    opening.pool.allotment,
+                ));
                 survey.can_be_booked =
                     survey.can_be_booked || can_be_booked(service, opening, start_sec, now);
             }
@@ -137,14 +149,21 @@ impl Survey {
                 .or_insert_with(|| ServiceSurvey::of(key.service))
                 .add_slot(key.start_sec, spots);
         }
-        let in_order =
-            catalog.services().map(|(ix, _)| services.remove(&ix).unwrap_or_else(|| ServiceSurvey::of(ix)));
+        let in_order = catalog.services().map(|(ix, _)| {
+            services
+                .remove(&ix)
+                .unwrap_or_else(|| ServiceSurvey::of(ix))
+        });
         let services: Vec<ServiceSurvey> = in_order.collect();
         Self {
             entries: openings.len(),
             slots: services.iter().map(|survey| survey.slots).sum(),
             has_more_slots,
-            ends_sec: services.iter().filter(|survey| survey.entries > 0).map(|survey| survey.ends_sec).max(),
+            ends_sec: services
+                .iter()
+                .filter(|survey| survey.entries > 0)
+                .map(|survey| survey.ends_sec)
+                .max(),
             services,
         }
     }
@@ -160,14 +179,20 @@ impl Survey {
             );
         }
         if let Some(ends_sec) = self.ends_sec.filter(|ends_sec| *ends_sec <= now) {
-            let text = format!("all of it is over since {}, so that nothing can be sold", utc(ends_sec));
+            let text = format!(
+                "all of it is over since {}, so that nothing can be sold",
+                utc(ends_sec)
+            );
             warnings.add_of_file("availability_past", AVAILABILITY, text);
             return;
         }
         for survey in &self.services {
             let service = catalog.service(survey.service);
-            let name =
-                format!("service {:?} of merchant {:?}", service.id, catalog.merchant(service.merchant).id);
+            let name = format!(
+                "service {:?} of merchant {:?}",
+                service.id,
+                catalog.merchant(service.merchant).id
+            );
             survey.warn(service, &name, now, !self.has_more_slots, warnings);
         }
         self.warn_of_required(catalog, warnings);
@@ -175,10 +200,16 @@ impl Survey {
 
     /// Warns of services that come only with others, none of which has a slot.
     fn warn_of_required(&self, catalog: &Catalog, warnings: &mut Warnings) {
-        let has_slots = |ix: &ServiceIx| self.services.iter().any(|it| it.service == *ix && it.slots > 0);
+        let has_slots = |ix: &ServiceIx| {
+            self.services
+                .iter()
+                .any(|it| it.service == *ix && it.slots > 0)
+        };
         for merchant in catalog.merchants() {
             for rule in &merchant.combinations {
-                let ServiceRule::RequiredWith { service, any_of } = rule else { continue };
+                let ServiceRule::RequiredWith { service, any_of } = rule else {
+                    continue;
+                };
                 if has_slots(service) && !any_of.iter().any(has_slots) {
                     let id = &catalog.service(*service).id;
                     let text = format!(
@@ -201,8 +232,9 @@ impl ServiceSurvey {
         all_counted: bool,
         warnings: &mut Warnings,
     ) {
-        let of_availability =
-            |warnings: &mut Warnings, kind, text: String| warnings.add_of_file(kind, AVAILABILITY, text);
+        let of_availability = |warnings: &mut Warnings, kind, text: String| {
+            warnings.add_of_file(kind, AVAILABILITY, text)
+        };
         if self.entries == 0 {
             return warnings.add_of_file(
                 "service_without_availability",
@@ -223,14 +255,22 @@ impl ServiceSurvey {
             return of_availability(warnings, "no_slot_in_horizon", text);
         }
         if !self.serves_all && self.serves.is_empty() {
-            return of_availability(warnings, "no_spots", format!("{name} has no spot in any of its slots"));
+            return of_availability(
+                warnings,
+                "no_spots",
+                format!("{name} has no spot in any of its slots"),
+            );
         }
         if !self.can_be_booked {
-            let text =
-                format!("no slot of {name} can be booked any more: booking has closed for all of them");
+            let text = format!(
+                "no slot of {name} can be booked any more: booking has closed for all of them"
+            );
             return of_availability(warnings, "booking_closed", text);
         }
-        if let Some((_, last)) = self.starts.filter(|(_, last)| *last > now.saturating_add(FAR_AHEAD_SEC)) {
+        if let Some((_, last)) = self
+            .starts
+            .filter(|(_, last)| *last > now.saturating_add(FAR_AHEAD_SEC))
+        {
             let text = format!("{name} has a slot as late as {}", utc(last));
             of_availability(warnings, "far_ahead", text);
         }
@@ -241,14 +281,25 @@ impl ServiceSurvey {
         let tickets: Vec<TicketIx> = service.tickets.iter().map(|ticket| ticket.ix).collect();
         for ticket in &service.tickets {
             if !self.serves(ticket.ix) {
-                let text = format!("ticket type {:?} of {name} has no spot in any slot", ticket.id);
+                let text = format!(
+                    "ticket type {:?} of {name} has no spot in any slot",
+                    ticket.id
+                );
                 warnings.add_of_file("ticket_without_spots", AVAILABILITY, text);
             } else if !sellable::is_sellable(service, ticket.ix, &tickets, |ix| self.serves(ix)) {
-                let text = format!("ticket type {:?} of {name} can never be sold by these rules", ticket.id);
+                let text = format!(
+                    "ticket type {:?} of {name} can never be sold by these rules",
+                    ticket.id
+                );
                 warnings.add_of_file("unsellable_ticket", "rules.toml", text);
             }
         }
-        if let Some(min) = service.rules.limits.line.min.filter(|min| u64::from(*min) > self.most_spots)
+        if let Some(min) = service
+            .rules
+            .limits
+            .line
+            .min
+            .filter(|min| u64::from(*min) > self.most_spots)
             && service.rules.slot_limits.is_empty()
         {
             let text = format!(
@@ -261,9 +312,15 @@ impl ServiceSurvey {
 }
 
 fn warn_of_merchants(catalog: &Catalog, warnings: &mut Warnings) {
-    let sellers: HashSet<_> = catalog.services().map(|(_, service)| service.merchant).collect();
+    let sellers: HashSet<_> = catalog
+        .services()
+        .map(|(_, service)| service.merchant)
+        .collect();
     for merchant in catalog.merchants() {
-        if catalog.merchant_ix(&merchant.id).is_some_and(|ix| !sellers.contains(&ix)) {
+        if catalog
+            .merchant_ix(&merchant.id)
+            .is_some_and(|ix| !sellers.contains(&ix))
+        {
             let text = format!("merchant {:?} has no service", merchant.id);
             warnings.add_of_file("merchant_without_services", "merchants.json", text);
         }
@@ -271,11 +328,22 @@ fn warn_of_merchants(catalog: &Catalog, warnings: &mut Warnings) {
 }
 
 /// The starts of the slots of an opening that are not over.
-fn starts(opening: &Opening, now: EpochSeconds, horizon_sec: i64) -> impl Iterator<Item = EpochSeconds> {
+fn starts(
+    opening: &Opening,
+    now: EpochSeconds,
+    horizon_sec: i64,
+) -> impl Iterator<Item = EpochSeconds> {
     let duration_sec = i64::from(opening.first.duration_sec);
     let from = now.saturating_sub(duration_sec).saturating_add(1);
     let horizon = now.saturating_add(horizon_sec);
-    opening.starts(from, if opening.recurrence.is_some() { horizon } else { EpochSeconds::MAX })
+    opening.starts(
+        from,
+        if opening.recurrence.is_some() {
+            horizon
+        } else {
+            EpochSeconds::MAX
+        },
+    )
 }
 
 /// The end of the last slot of an opening, exceptions aside.
@@ -289,7 +357,12 @@ fn end_of(opening: &Opening) -> EpochSeconds {
     last.saturating_add(i64::from(opening.first.duration_sec))
 }
 
-fn can_be_booked(service: &Service, opening: &Opening, start_sec: EpochSeconds, now: EpochSeconds) -> bool {
+fn can_be_booked(
+    service: &Service,
+    opening: &Opening,
+    start_sec: EpochSeconds,
+    now: EpochSeconds,
+) -> bool {
     let (key, terms) = opening.occurrence(start_sec);
     let closes = service.closes_at(key, &terms);
     closes >= now && terms.first_bookable_sec.is_none_or(|first| first <= closes)
@@ -297,5 +370,6 @@ fn can_be_booked(service: &Service, opening: &Opening, start_sec: EpochSeconds, 
 
 /// A moment as people and programs read it.
 fn utc(second: EpochSeconds) -> String {
-    Timestamp::from_second(second).map_or_else(|_| format!("second {second}"), |moment| moment.to_string())
+    Timestamp::from_second(second)
+        .map_or_else(|_| format!("second {second}"), |moment| moment.to_string())
 }

@@ -22,17 +22,36 @@ pub(super) type Situations = BTreeSet<(EpochSeconds, Vec<TagIx>)>;
 pub(super) fn together(catalog: &Catalog, openings: &[Opening]) -> BTreeMap<ServiceIx, Situations> {
     let mut tags_of: HashMap<SlotKey, Vec<TagIx>> = HashMap::new();
     let limits_of = |service| &catalog.service(service).rules.slot_limits;
-    let differ =
-        |limits: &[SlotLimits]| limits.iter().filter_map(|it| it.tag).collect::<BTreeSet<_>>().len() > 1;
+    let differ = |limits: &[SlotLimits]| {
+        limits
+            .iter()
+            .filter_map(|it| it.tag)
+            .collect::<BTreeSet<_>>()
+            .len()
+            > 1
+    };
     let mut services: HashMap<ServiceIx, bool> = HashMap::new();
-    let tagged = openings.iter().filter_map(|opening| Some((opening, &opening.terms.as_ref()?.tags)));
+    let tagged = openings
+        .iter()
+        .filter_map(|opening| Some((opening, &opening.terms.as_ref()?.tags)));
     let tagged = tagged.filter(|(opening, tags)| {
         let service = opening.first.service;
-        !tags.is_empty() && *services.entry(service).or_insert_with(|| differ(limits_of(service)))
+        !tags.is_empty()
+            && *services
+                .entry(service)
+                .or_insert_with(|| differ(limits_of(service)))
     });
     let slots = tagged.flat_map(|(opening, tags)| {
         let starts = opening.starts(1, EpochSeconds::MAX);
-        starts.map(move |start_sec| (SlotKey { start_sec, ..opening.first }, tags))
+        starts.map(move |start_sec| {
+            (
+                SlotKey {
+                    start_sec,
+                    ..opening.first
+                },
+                tags,
+            )
+        })
     });
     for (slot, tags) in slots.take(MAX_STARTS) {
         tags_of.entry(slot).or_default().extend(tags);
@@ -42,8 +61,14 @@ pub(super) fn together(catalog: &Catalog, openings: &[Opening]) -> BTreeMap<Serv
         tags.sort_unstable();
         tags.dedup();
         if tags.len() > 1 {
-            let moments = limits_of(slot.service).iter().flat_map(|it| [it.from_sec, it.until_sec]).flatten();
-            let since = moments.filter(|moment| *moment <= slot.start_sec).max().unwrap_or(EpochSeconds::MIN);
+            let moments = limits_of(slot.service)
+                .iter()
+                .flat_map(|it| [it.from_sec, it.until_sec])
+                .flatten();
+            let since = moments
+                .filter(|moment| *moment <= slot.start_sec)
+                .max()
+                .unwrap_or(EpochSeconds::MIN);
             found.entry(slot.service).or_default().insert((since, tags));
         }
     }
@@ -65,12 +90,23 @@ struct Tag {
 
 impl Tags {
     /// The index of a tag in rules; one beyond the most there can be is reported.
-    pub(super) fn of_rules(&mut self, service: ServiceIx, name: &str, at: &Place<'_>) -> Option<TagIx> {
+    pub(super) fn of_rules(
+        &mut self,
+        service: ServiceIx,
+        name: &str,
+        at: &Place<'_>,
+    ) -> Option<TagIx> {
         let tags = self.0.entry(service).or_default();
         let known = tags.iter().position(|tag| tag.name == name);
         let ix = known.unwrap_or_else(|| {
-            let otherwise = at.mistake_of(format!("no availability of the service has the tag {name:?}"));
-            tags.push(Tag { name: name.to_owned(), carried: false, otherwise });
+            let otherwise = at.mistake_of(format!(
+                "no availability of the service has the tag {name:?}"
+            ));
+            tags.push(Tag {
+                name: name.to_owned(),
+                carried: false,
+                otherwise,
+            });
             tags.len() - 1
         });
         let ix = u16::try_from(ix).ok().map(TagIx);
@@ -94,6 +130,8 @@ impl Tags {
         let mut services: Vec<(ServiceIx, Vec<Tag>)> = self.0.into_iter().collect();
         services.sort_by_key(|&(service, _)| service);
         let tags = services.into_iter().flat_map(|(_, tags)| tags);
-        tags.filter(|tag| !tag.carried).map(|tag| tag.otherwise).collect()
+        tags.filter(|tag| !tag.carried)
+            .map(|tag| tag.otherwise)
+            .collect()
     }
 }

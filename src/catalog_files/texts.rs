@@ -33,7 +33,10 @@ impl Shape for Text {
     const EXPECTED: &'static str = "a text, or an object with `value` and `localized_value`";
 
     fn from_text(text: &str) -> Option<Self> {
-        Some(Self(TextObject { value: Field::Given(text.to_owned()), localized_value: Field::Absent }))
+        Some(Self(TextObject {
+            value: Field::Given(text.to_owned()),
+            localized_value: Field::Absent,
+        }))
     }
 
     fn from_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
@@ -44,7 +47,10 @@ impl Shape for Text {
 impl Text {
     /// The text. Where it has translations only, the first stands for it.
     pub(super) fn read(self, at: &Place<'_>) -> LocalizedText {
-        let TextObject { value, localized_value } = self.0;
+        let TextObject {
+            value,
+            localized_value,
+        } = self.0;
         let mut value = value.optional(&at.key("value")).unwrap_or_default();
         let translations_at = at.key("localized_value");
         let translations: Vec<(String, String)> = elements(localized_value, &translations_at)
@@ -54,7 +60,10 @@ impl Text {
         if let (true, Some((_, first))) = (value.is_empty(), translations.first()) {
             value.clone_from(first);
         }
-        LocalizedText { value, translations }
+        LocalizedText {
+            value,
+            translations,
+        }
     }
 }
 

@@ -14,8 +14,16 @@ struct Member {
     meaning: &'static str,
 }
 
-const fn member(name: &'static str, harmless: &'static [&'static str], meaning: &'static str) -> Member {
-    Member { name, harmless, meaning }
+const fn member(
+    name: &'static str,
+    harmless: &'static [&'static str],
+    meaning: &'static str,
+) -> Member {
+    Member {
+        name,
+        harmless,
+        meaning,
+    }
 }
 
 /// What an order is if its mode of confirmation is asynchronous.
@@ -24,10 +32,26 @@ pub(super) const CONFIRMED_AT_ONCE: &str =
 
 /// The members, for all levels of the feeds. Where a level reads one of them, it is none of its others.
 const MEMBERS: [Member; 16] = [
-    member("deposit", &[], "is not acted on: no deposit is taken, only whole orders are charged"),
-    member("no_show_fee", &[], "is not acted on: nobody is charged for not coming"),
-    member("noshow_fee", &[], "is not acted on: nobody is charged for not coming"),
-    member("late_cancellation_fee", &[], "is not acted on: nobody is charged for cancelling"),
+    member(
+        "deposit",
+        &[],
+        "is not acted on: no deposit is taken, only whole orders are charged",
+    ),
+    member(
+        "no_show_fee",
+        &[],
+        "is not acted on: nobody is charged for not coming",
+    ),
+    member(
+        "noshow_fee",
+        &[],
+        "is not acted on: nobody is charged for not coming",
+    ),
+    member(
+        "late_cancellation_fee",
+        &[],
+        "is not acted on: nobody is charged for cancelling",
+    ),
     member(
         "require_credit_card",
         &["REQUIRE_CREDIT_CARD_UNSPECIFIED"],
@@ -40,7 +64,10 @@ const MEMBERS: [Member; 16] = [
     ),
     member(
         "confirmation_mode",
-        &["CONFIRMATION_MODE_UNSPECIFIED", "CONFIRMATION_MODE_SYNCHRONOUS"],
+        &[
+            "CONFIRMATION_MODE_UNSPECIFIED",
+            "CONFIRMATION_MODE_SYNCHRONOUS",
+        ],
         CONFIRMED_AT_ONCE,
     ),
     member(
@@ -48,8 +75,16 @@ const MEMBERS: [Member; 16] = [
         &["CHARGE_TIMING_UNSPECIFIED", "CHARGE_NOW"],
         "is not acted on: what is charged is charged when the order is created",
     ),
-    member("payment_option", &[], "is not acted on: payment options are neither sold nor redeemed"),
-    member("payment_option_id", &[], "is not acted on: payment options are neither sold nor redeemed"),
+    member(
+        "payment_option",
+        &[],
+        "is not acted on: payment options are neither sold nor redeemed",
+    ),
+    member(
+        "payment_option_id",
+        &[],
+        "is not acted on: payment options are neither sold nor redeemed",
+    ),
     member(
         "payment_restrictions",
         &[],
@@ -60,18 +95,37 @@ const MEMBERS: [Member; 16] = [
         &["PREPAYMENT_TYPE_UNSPECIFIED"],
         "is not acted on here, only as a member of a service",
     ),
-    member("tax_rate", &[], "is not acted on here, only as a member of a merchant or a service"),
-    member("price", &[], "is not acted on here, only as a member of a service or a ticket type"),
-    member("per_ticket_fee", &[], "is not acted on here, only as a member of a ticket type"),
-    member("per_order_fee", &[], "is not acted on here, only as a member of a service"),
+    member(
+        "tax_rate",
+        &[],
+        "is not acted on here, only as a member of a merchant or a service",
+    ),
+    member(
+        "price",
+        &[],
+        "is not acted on here, only as a member of a service or a ticket type",
+    ),
+    member(
+        "per_ticket_fee",
+        &[],
+        "is not acted on here, only as a member of a ticket type",
+    ),
+    member(
+        "per_order_fee",
+        &[],
+        "is not acted on here, only as a member of a service",
+    ),
 ];
 
 /// Warns of the members among these that ask for something that is not done.
 pub(super) fn warn(others: &Others, at: &Place<'_>) {
     for (name, value) in others {
-        let Some(member) = MEMBERS.iter().find(|member| is_called(name, member.name)) else { continue };
+        let Some(member) = MEMBERS.iter().find(|member| is_called(name, member.name)) else {
+            continue;
+        };
         // What is no value by itself, like a number without measure, is no harmless one either.
-        let asks = serde_json::from_str(value.get()).map_or(true, |value| asks(&value, member.harmless));
+        let asks =
+            serde_json::from_str(value.get()).map_or(true, |value| asks(&value, member.harmless));
         if asks {
             at.key(member.name).warning(member.name, member.meaning);
         }
@@ -82,7 +136,10 @@ pub(super) fn warn(others: &Others, at: &Place<'_>) {
 pub(super) fn warn_of_fees(others: &Others, at: &Place<'_>) {
     for (name, value) in others {
         if serde_json::from_str(value.get()).map_or(true, |value| asks(&value, &[])) {
-            at.key(name).warning("unknown_fee", "is a fee that is not known here and not charged");
+            at.key(name).warning(
+                "unknown_fee",
+                "is a fee that is not known here and not charged",
+            );
         }
     }
 }
@@ -90,8 +147,10 @@ pub(super) fn warn_of_fees(others: &Others, at: &Place<'_>) {
 /// Warns of every member of a tax rate that is not read.
 pub(super) fn warn_of_rates(others: &Others, at: &Place<'_>) {
     for (name, _) in others {
-        at.key(name)
-            .warning("unknown_tax_member", "is not a member of a tax rate and not read; `micro_percent` is");
+        at.key(name).warning(
+            "unknown_tax_member",
+            "is not a member of a tax rate and not read; `micro_percent` is",
+        );
     }
 }
 
@@ -116,9 +175,9 @@ fn asks(value: &Value, harmless: &[&str]) -> bool {
         }
         Value::Array(list) => list.iter().any(|value| asks(value, harmless)),
         // A currency asks for nothing without an amount.
-        Value::Object(members) => {
-            members.iter().any(|(name, value)| !is_called(name, "currency_code") && asks(value, harmless))
-        }
+        Value::Object(members) => members
+            .iter()
+            .any(|(name, value)| !is_called(name, "currency_code") && asks(value, harmless)),
     }
 }
 
@@ -149,8 +208,14 @@ mod tests {
             (json!([null, 0]), false),
             (json!([0, true]), true),
             (json!({}), false),
-            (json!({"deposit": {"price_micros": "0", "currency_code": "USD"}}), false),
-            (json!({"deposit": {"priceMicros": 5_000_000, "currencyCode": "USD"}}), true),
+            (
+                json!({"deposit": {"price_micros": "0", "currency_code": "USD"}}),
+                false,
+            ),
+            (
+                json!({"deposit": {"priceMicros": 5_000_000, "currencyCode": "USD"}}),
+                true,
+            ),
         ] {
             assert_eq!(asks(&value, modes), expected, "{value}");
         }
@@ -159,9 +224,12 @@ mod tests {
 
     #[test]
     fn members_go_by_both_names() {
-        for (written, expected) in
-            [("no_show_fee", true), ("noShowFee", true), ("no_showFee", false), ("show_fee", false)]
-        {
+        for (written, expected) in [
+            ("no_show_fee", true),
+            ("noShowFee", true),
+            ("no_showFee", false),
+            ("show_fee", false),
+        ] {
             assert_eq!(is_called(written, "no_show_fee"), expected, "{written}");
         }
     }

@@ -37,7 +37,10 @@ impl FileShape {
     /// Files as Google takes them: no larger than 200 MB.
     #[must_use]
     pub fn for_google(gzip: bool) -> Self {
-        Self { gzip, max_bytes: 200_000_000 }
+        Self {
+            gzip,
+            max_bytes: 200_000_000,
+        }
     }
 }
 
@@ -127,11 +130,22 @@ impl FolderWriter {
         refuse_foreign(&out)?;
         let parent = out.parent().unwrap_or(Path::new("/"));
         let readable = fs::Permissions::from_mode(0o777);
-        let dir = tempfile::Builder::new().prefix(".export-").permissions(readable).tempdir_in(parent);
+        let dir = tempfile::Builder::new()
+            .prefix(".export-")
+            .permissions(readable)
+            .tempdir_in(parent);
         let dir = dir.map_err(WriteError::at(&out))?;
         let feed = |feed: &'static Feed| FeedWriter::begin(feed, dir.path(), shape.max_bytes);
-        let (merchants, services, availability) = (feed(&MERCHANTS)?, feed(&SERVICES)?, feed(&AVAILABILITY)?);
-        Ok(Self { out, dir, shape, merchants, services, availability })
+        let (merchants, services, availability) =
+            (feed(&MERCHANTS)?, feed(&SERVICES)?, feed(&AVAILABILITY)?);
+        Ok(Self {
+            out,
+            dir,
+            shape,
+            merchants,
+            services,
+            availability,
+        })
     }
 
     /// Adds a piece.
@@ -152,17 +166,31 @@ impl FolderWriter {
     /// # Errors
     /// [`WriteError`]; then what was there before still is.
     pub fn finish(self, generation_timestamp: i64) -> Result<Written, WriteError> {
-        let counts = [&self.merchants, &self.services, &self.availability].map(FeedWriter::elements);
-        let Self { out, dir, shape, merchants, services, availability } = self;
+        let counts =
+            [&self.merchants, &self.services, &self.availability].map(FeedWriter::elements);
+        let Self {
+            out,
+            dir,
+            shape,
+            merchants,
+            services,
+            availability,
+        } = self;
         let mut files = Vec::new();
         for feed in [merchants, services, availability] {
             files.extend(feed.finish(generation_timestamp, shape.gzip)?);
         }
         let [merchants, services, availability] = counts;
-        let written = Written { generation_timestamp, merchants, services, availability, files };
+        let written = Written {
+            generation_timestamp,
+            merchants,
+            services,
+            availability,
+            files,
+        };
         let path = dir.path().join(MANIFEST);
-        let manifest =
-            serde_json::to_vec_pretty(&written).map_err(|error| WriteError::at(&path)(error.into()))?;
+        let manifest = serde_json::to_vec_pretty(&written)
+            .map_err(|error| WriteError::at(&path)(error.into()))?;
         write(&path, &manifest)?;
         sync(dir.path())?;
         put_in_place(dir, &out)?;
@@ -180,8 +208,14 @@ fn place_of(out: &Path) -> Result<PathBuf, WriteError> {
     match (fs::canonicalize(out), out.parent(), out.file_name()) {
         (Ok(place), ..) => Ok(place),
         (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            fs::canonicalize(parent).map(|parent| parent.join(name)).map_err(at)
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
+            fs::canonicalize(parent)
+                .map(|parent| parent.join(name))
+                .map_err(at)
         }
         (Err(error), ..) => Err(at(error)),
     }
@@ -194,22 +228,30 @@ fn refuse_foreign(out: &Path) -> Result<(), WriteError> {
         names => names.map_err(WriteError::at(out))?,
     };
     let feeds = [&MERCHANTS, &SERVICES, &AVAILABILITY];
-    let ours = |name: &str| name == MANIFEST || name == RULES_FILE || feeds.iter().any(|feed| feed.has(name));
+    let ours = |name: &str| {
+        name == MANIFEST || name == RULES_FILE || feeds.iter().any(|feed| feed.has(name))
+    };
     let is_export = names.iter().any(|name| name == MANIFEST);
-    let foreign = |name: &String, why| WriteError::Foreign { out: out.to_owned(), name: name.clone(), why };
+    let foreign = |name: &String, why| WriteError::Foreign {
+        out: out.to_owned(),
+        name: name.clone(),
+        why,
+    };
     if let Some(name) = names.iter().find(|name| !ours(name)) {
         return Err(foreign(name, "an export has no such file"));
     }
     match names.first() {
-        Some(name) if !is_export => {
-            Err(foreign(name, "no export has written it, as there is no export.json"))
-        }
+        Some(name) if !is_export => Err(foreign(
+            name,
+            "no export has written it, as there is no export.json",
+        )),
         Some(_) | None => Ok(()),
     }
 }
 
 fn names_in(dir: &Path) -> io::Result<Vec<String>> {
-    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    let name =
+        |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
     fs::read_dir(dir)?.map(name).collect()
 }
 
@@ -219,7 +261,9 @@ fn write(path: &Path, text: &[u8]) -> Result<(), WriteError> {
 }
 
 fn sync(path: &Path) -> Result<(), WriteError> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(WriteError::at(path))
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(WriteError::at(path))
 }
 
 /// Renames the folder. One that is there already gets the other name in the same step and goes.

@@ -49,11 +49,18 @@ pub(super) fn action(flags: Flags, words: &ArgMatches) -> Result<Action, Mistake
     let path = |name: &str| words.get_one::<PathBuf>(name).cloned();
     let (dir, data) = (path(DIR), path(DATA));
     let mut problems = misplaced(words);
-    let server: Option<Uri> = text(FROM).and_then(|server| server.parse().ok()).filter(feeds::can_ask);
+    let server: Option<Uri> = text(FROM)
+        .and_then(|server| server.parse().ok())
+        .filter(feeds::can_ask);
     if let (Some(found), None) = (text(FROM), &server) {
-        problems.push(("--from", format!("expected an address like http://127.0.0.1:50052, not {found:?}")));
+        problems.push((
+            "--from",
+            format!("expected an address like http://127.0.0.1:50052, not {found:?}"),
+        ));
     }
-    let show = text(SHOW).map(|day| Show::read(day, text(ZONE))).transpose();
+    let show = text(SHOW)
+        .map(|day| Show::read(day, text(ZONE)))
+        .transpose();
     let show = show.unwrap_or_else(|wrong| {
         problems.extend(wrong);
         None
@@ -61,13 +68,18 @@ pub(super) fn action(flags: Flags, words: &ArgMatches) -> Result<Action, Mistake
     let named = text(FORMAT).unwrap_or("text");
     let format = Format::read(named);
     if format.is_none() {
-        problems.push(("--format", format!("expected `text` or `json`, not {named:?}")));
+        problems.push((
+            "--format",
+            format!("expected `text` or `json`, not {named:?}"),
+        ));
     }
     let mistake = |(word, problem): (&str, String)| Mistake {
         place: Place::Word(word.to_owned()),
         problem: Problem::Other(problem),
     };
-    flags.with_mistakes(problems.into_iter().map(mistake).collect()).refuse()?;
+    flags
+        .with_mistakes(problems.into_iter().map(mistake).collect())
+        .refuse()?;
     let source = match (server, data) {
         (Some(server), _) => Source::Server(server),
         (None, Some(data)) => Source::Store(data),
@@ -85,14 +97,34 @@ pub(super) fn action(flags: Flags, words: &ArgMatches) -> Result<Action, Mistake
 fn misplaced(words: &ArgMatches) -> Vec<(&'static str, String)> {
     let has = |name: &str| words.contains_id(name);
     let rules = [
-        (!has(DIR) && !has(FROM), "<DIR>", "is needed, unless `--from` names a running server"),
-        (has(DIR) && has(FROM), "--from", "goes without a directory: the server has its own"),
-        (has(DATA) && has(FROM), "--data-dir", "goes without `--from`: the server has its own"),
+        (
+            !has(DIR) && !has(FROM),
+            "<DIR>",
+            "is needed, unless `--from` names a running server",
+        ),
+        (
+            has(DIR) && has(FROM),
+            "--from",
+            "goes without a directory: the server has its own",
+        ),
+        (
+            has(DATA) && has(FROM),
+            "--data-dir",
+            "goes without `--from`: the server has its own",
+        ),
         (has(ZONE) && !has(SHOW), "--zone", "goes with `--show` only"),
-        (has(DATA) && !has(SHOW), "--data-dir", "goes with `--show` only"),
+        (
+            has(DATA) && !has(SHOW),
+            "--data-dir",
+            "goes with `--show` only",
+        ),
         (has(FROM) && !has(SHOW), "--from", "goes with `--show` only"),
     ];
-    rules.into_iter().filter(|rule| rule.0).map(|(_, word, problem)| (word, problem.to_owned())).collect()
+    rules
+        .into_iter()
+        .filter(|rule| rule.0)
+        .map(|(_, word, problem)| (word, problem.to_owned()))
+        .collect()
 }
 
 impl CheckCatalog {
@@ -112,7 +144,9 @@ impl CheckCatalog {
         }
         if let Some((show, source)) = &self.show {
             match self.calendar(show, source, checked, now) {
-                Ok(calendar) if self.format == Format::Text => write!(stdout, "{}", calendar.text())?,
+                Ok(calendar) if self.format == Format::Text => {
+                    write!(stdout, "{}", calendar.text())?
+                }
                 Ok(calendar) => drop(json.insert("calendar".to_owned(), calendar.json())),
                 Err(error) => {
                     writeln!(stderr, "{error}{}", Source::hint(&error))?;
@@ -141,7 +175,12 @@ impl CheckCatalog {
             numbers.warn(&loaded.catalog, now, &mut read.warnings);
             survey = Some(numbers);
         }
-        let findings = Findings { dir, read: &read, survey: survey.as_ref(), strict: self.strict };
+        let findings = Findings {
+            dir,
+            read: &read,
+            survey: survey.as_ref(),
+            strict: self.strict,
+        };
         match self.format {
             Format::Text => findings.print(stdout, stderr)?,
             Format::Json => findings.add_to(json),

@@ -37,22 +37,38 @@ pub(super) fn action(
 ) -> Result<Action, Mistakes> {
     let (config, in_force) = Config::in_force(flags, environment, read_file)?;
     let all = words.get_flag(ALL);
-    Ok(Action::CheckConfig(Box::new(CheckConfig { config, in_force, all })))
+    Ok(Action::CheckConfig(Box::new(CheckConfig {
+        config,
+        in_force,
+        all,
+    })))
 }
 
-const COLUMNS: &[(&str, Align)] = &[("setting", Align::Left), ("value", Align::Left), ("from", Align::Left)];
+const COLUMNS: &[(&str, Align)] = &[
+    ("setting", Align::Left),
+    ("value", Align::Left),
+    ("from", Align::Left),
+];
 
 impl CheckConfig {
     /// Prints what is in force, and what is wrong with what it names; the answer is the exit code.
     pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
-        let told: Vec<&InForce> = self.in_force.iter().filter(|it| self.all || it.place.is_some()).collect();
+        let told: Vec<&InForce> = self
+            .in_force
+            .iter()
+            .filter(|it| self.all || it.place.is_some())
+            .collect();
         if !told.is_empty() {
             let rows: Vec<Vec<String>> = told.iter().map(|it| row(it)).collect();
             write!(stdout, "{}", table("", COLUMNS, &rows))?;
         }
         let others = self.in_force.len() - told.len();
         if others > 0 {
-            writeln!(stdout, "{} with their defaults (--all shows them)", count(others, "other setting"))?;
+            writeln!(
+                stdout,
+                "{} with their defaults (--all shows them)",
+                count(others, "other setting")
+            )?;
         }
         let mut problems = self.directories();
         match server::security_in_words(&self.config) {
@@ -75,7 +91,10 @@ impl CheckConfig {
         let catalog = &self.config.sales.catalog;
         let mut problems = Vec::new();
         if let Err(error) = fs::read_dir(catalog) {
-            problems.push(format!("catalog {}: cannot be read: {error}", catalog.display()));
+            problems.push(format!(
+                "catalog {}: cannot be read: {error}",
+                catalog.display()
+            ));
         }
         let data = &self.config.storage.data_dir;
         // Where there is nothing yet, a server makes it.
@@ -87,7 +106,16 @@ impl CheckConfig {
     }
 }
 
-fn row(InForce { name, value, default: _, place }: &InForce) -> Vec<String> {
-    let from = place.as_ref().map_or_else(|| "default".to_owned(), ToString::to_string);
+fn row(
+    InForce {
+        name,
+        value,
+        default: _,
+        place,
+    }: &InForce,
+) -> Vec<String> {
+    let from = place
+        .as_ref()
+        .map_or_else(|| "default".to_owned(), ToString::to_string);
     vec![(*name).to_owned(), value.clone(), from]
 }

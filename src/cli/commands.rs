@@ -42,17 +42,27 @@ pub(super) const DAYS_TAKEN: RangeInclusive<u32> = MIN_DAYS..=3650;
 
 /// The same in words.
 pub(super) fn days_taken() -> String {
-    format!("a number from {} to {}", DAYS_TAKEN.start(), DAYS_TAKEN.end())
+    format!(
+        "a number from {} to {}",
+        DAYS_TAKEN.start(),
+        DAYS_TAKEN.end()
+    )
 }
 
 pub(super) fn command() -> Command {
     Command::new("boxoffice")
         .version(crate::VERSION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
-        .after_help("`--help` tells all settings, `boxoffice <COMMAND> --help` what a command takes.")
+        .after_help(
+            "`--help` tells all settings, `boxoffice <COMMAND> --help` what a command takes.",
+        )
         .after_long_help(exit_codes())
         .args(config::args())
-        .subcommand(Command::new(SERVE).about("Serve calls; also without any command").args(config::args()))
+        .subcommand(
+            Command::new(SERVE)
+                .about("Serve calls; also without any command")
+                .args(config::args()),
+        )
         .subcommand(check_catalog())
         .subcommand(
             Command::new(FEEDS)
@@ -62,28 +72,35 @@ pub(super) fn command() -> Command {
         )
         .subcommand(check_config())
         .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
-        .subcommand(
-            Command::new(HASH_PASSWORD)
-                .about("Read a password from standard input and print its hash for the credentials file"),
-        )
+        .subcommand(Command::new(HASH_PASSWORD).about(
+            "Read a password from standard input and print its hash for the credentials file",
+        ))
         .subcommands(for_installers())
 }
 
 fn check_catalog() -> Command {
-    let text = |name: &'static str, label: &'static str| Arg::new(name).long(name).value_name(label);
+    let text =
+        |name: &'static str, label: &'static str| Arg::new(name).long(name).value_name(label);
     let path = value_parser!(PathBuf);
     let dir = Arg::new(DIR).value_name("DIR").value_parser(path.clone());
     let show = "Print the calendar of a day, such as 2026-12-01, `today` or `tomorrow`: the slots of each \
                 service with their prices and what is left";
     let zone = "Time zone of that day, such as Europe/Berlin; without it, UTC";
-    let from =
-        "Operator's address of the running server whose calendar it is, such as http://127.0.0.1:50052";
+    let from = "Operator's address of the running server whose calendar it is, such as http://127.0.0.1:50052";
     let data = "Data directory of a server that does not run, whose sales count";
     Command::new(CHECK_CATALOG)
         .about("Read the catalogue files in a directory and report all that is wrong or may be")
         .arg(dir.help("Directory of the catalogue files"))
-        .arg(Arg::new(STRICT).long(STRICT).action(ArgAction::SetTrue).help("Take warnings for errors"))
-        .arg(text(FORMAT, "FORMAT").help("For whom it is written: `text` for people, `json` for programs"))
+        .arg(
+            Arg::new(STRICT)
+                .long(STRICT)
+                .action(ArgAction::SetTrue)
+                .help("Take warnings for errors"),
+        )
+        .arg(
+            text(FORMAT, "FORMAT")
+                .help("For whom it is written: `text` for people, `json` for programs"),
+        )
         .arg(text(SHOW, "DATE").help(show))
         .arg(text(ZONE, "ZONE").help(zone))
         .arg(text(FROM, "URL").help(from))
@@ -104,46 +121,85 @@ fn for_installers() -> [Command; 2] {
     [
         Command::new(COMPLETIONS)
             .about("Print a script that completes the words of this program in a shell")
-            .arg(Arg::new(SHELL).value_name("SHELL").required(true).help(shell)),
+            .arg(
+                Arg::new(SHELL)
+                    .value_name("SHELL")
+                    .required(true)
+                    .help(shell),
+            ),
         Command::new(MAN)
             .about("Print a page of the manual, to be read with `man -l -`")
-            .arg(Arg::new(COMMAND).value_name("COMMAND").num_args(0..).help(page)),
+            .arg(
+                Arg::new(COMMAND)
+                    .value_name("COMMAND")
+                    .num_args(0..)
+                    .help(page),
+            ),
     ]
 }
 
 fn export() -> Command {
     let text = |name: &'static str, label: &'static str| {
-        Arg::new(name).long(name).value_name(label).value_parser(value_parser!(OsString))
+        Arg::new(name)
+            .long(name)
+            .value_name(label)
+            .value_parser(value_parser!(OsString))
     };
     let out = "Directory to write; there may be an earlier export, which it replaces as a whole";
     let from = "Operator's address of the running server to ask, such as http://127.0.0.1:50052; without it, \
                 the catalogue and the store of a server of these settings are read, which must not be running";
-    let days = format!("Only slots that start within so many days, {}", days_taken());
+    let days = format!(
+        "Only slots that start within so many days, {}",
+        days_taken()
+    );
     Command::new(EXPORT)
         .about("Write merchant, service and availability feeds and the rules file into a directory")
-        .arg(text(OUT, "DIR").required(true).help(out).value_parser(value_parser!(PathBuf)))
+        .arg(
+            text(OUT, "DIR")
+                .required(true)
+                .help(out)
+                .value_parser(value_parser!(PathBuf)),
+        )
         .arg(text(FROM, "URL").help(from))
         .arg(text(DAYS, "DAYS").help(days))
-        .arg(Arg::new(GZIP).long(GZIP).action(ArgAction::SetTrue).help("Zip the feeds"))
+        .arg(
+            Arg::new(GZIP)
+                .long(GZIP)
+                .action(ArgAction::SetTrue)
+                .help("Zip the feeds"),
+        )
         .args(config::args())
 }
 
 fn exit_codes() -> String {
-    let lines = EXIT_CODES.iter().map(|(code, meaning)| format!("\n  {code:>2}  {meaning}"));
+    let lines = EXIT_CODES
+        .iter()
+        .map(|(code, meaning)| format!("\n  {code:>2}  {meaning}"));
     format!("Exit codes:{}", lines.collect::<String>())
 }
 
 /// Whether a word is that of a command, at any level.
 pub(super) fn is_command(word: &OsStr) -> bool {
-    all_commands(&command()).iter().any(|command| word == command.get_name())
+    all_commands(&command())
+        .iter()
+        .any(|command| word == command.get_name())
 }
 
 /// Every flag and every command.
 pub(super) fn words_known() -> impl Iterator<Item = String> {
     let commands = all_commands(&command());
-    let flags = commands.iter().flat_map(Command::get_arguments).filter_map(Arg::get_long);
-    let flags: Vec<_> = flags.chain(["help", "version"]).map(|flag| format!("--{flag}")).collect();
-    let names = commands.into_iter().skip(1).map(|command| command.get_name().to_owned());
+    let flags = commands
+        .iter()
+        .flat_map(Command::get_arguments)
+        .filter_map(Arg::get_long);
+    let flags: Vec<_> = flags
+        .chain(["help", "version"])
+        .map(|flag| format!("--{flag}"))
+        .collect();
+    let names = commands
+        .into_iter()
+        .skip(1)
+        .map(|command| command.get_name().to_owned());
     flags.into_iter().chain(names)
 }
 

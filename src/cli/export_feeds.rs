@@ -51,26 +51,44 @@ pub(super) fn action(
 ) -> Result<Action, Mistakes> {
     let mut mistakes = Vec::new();
     let mut understood = |name, expected: &str, is_right: &dyn Fn(&str) -> bool| {
-        let text = words.get_one::<OsString>(name)?.to_string_lossy().into_owned();
+        let text = words
+            .get_one::<OsString>(name)?
+            .to_string_lossy()
+            .into_owned();
         if !is_right(&text) {
             let (place, found) = (Place::Word(format!("--{name}")), format!("{text:?}"));
-            mistakes
-                .push(Mistake { place, problem: Problem::Value { expected: expected.to_owned(), found } });
+            mistakes.push(Mistake {
+                place,
+                problem: Problem::Value {
+                    expected: expected.to_owned(),
+                    found,
+                },
+            });
         }
         Some(text)
     };
     let server = understood(FROM, "an address like http://127.0.0.1:50052", &|text| {
         text.parse().is_ok_and(|uri: Uri| feeds::can_ask(&uri))
     });
-    let days =
-        understood(DAYS, &days_taken(), &|text| text.parse().is_ok_and(|days| DAYS_TAKEN.contains(&days)));
+    let days = understood(DAYS, &days_taken(), &|text| {
+        text.parse().is_ok_and(|days| DAYS_TAKEN.contains(&days))
+    });
     let flags = flags.with_mistakes(mistakes);
     let source = match server {
-        Some(server) => flags.refuse().map(|()| Source::Server(server.parse().unwrap_or_default()))?,
-        None => Source::AtRest(Box::new(Config::from_layers(flags, environment, read_file)?)),
+        Some(server) => flags
+            .refuse()
+            .map(|()| Source::Server(server.parse().unwrap_or_default()))?,
+        None => Source::AtRest(Box::new(Config::from_layers(
+            flags,
+            environment,
+            read_file,
+        )?)),
     };
     Ok(Action::ExportFeeds(Box::new(ExportFeeds {
-        out: words.get_one::<PathBuf>(OUT).expect("the parser requires it").clone(),
+        out: words
+            .get_one::<PathBuf>(OUT)
+            .expect("the parser requires it")
+            .clone(),
         gzip: words.get_flag(GZIP),
         days: days.and_then(|days| days.parse().ok()),
         source,
@@ -144,7 +162,13 @@ impl ExportFeeds {
     }
 
     fn report(&self, written: &Written, stdout: &mut dyn Write) -> io::Result<()> {
-        let Written { merchants, services, availability, files, generation_timestamp: _ } = written;
+        let Written {
+            merchants,
+            services,
+            availability,
+            files,
+            generation_timestamp: _,
+        } = written;
         let (files, out) = (files.len(), self.out.display());
         writeln!(
             stdout,
@@ -156,10 +180,14 @@ impl ExportFeeds {
     fn hint(&self, error: &ExportError) -> String {
         match (error, &self.source) {
             (ExportError::AtRest(ServeError::Store(StoreError::InUse)), Source::AtRest(config)) => {
-                let address =
-                    config.serving.admin_listen.map(|address| format!(", such as http://{address}"));
+                let address = config
+                    .serving
+                    .admin_listen
+                    .map(|address| format!(", such as http://{address}"));
                 let address = address.unwrap_or_default();
-                format!("; if that is a running server, ask it: --from with its `admin_listen`{address}")
+                format!(
+                    "; if that is a running server, ask it: --from with its `admin_listen`{address}"
+                )
             }
             _ => String::new(),
         }
@@ -183,7 +211,11 @@ impl Folder {
         {
             progress.set_style(style);
         }
-        Ok(Self { writer, beginning: Beginning::default(), progress })
+        Ok(Self {
+            writer,
+            beginning: Beginning::default(),
+            progress,
+        })
     }
 
     fn take(&mut self, line: &Line<'_>) -> Result<(), WriteError> {
@@ -194,7 +226,8 @@ impl Folder {
                 Ok(())
             }
             Line::Piece(piece) => {
-                self.progress.inc(u64::from(piece.kind == Kind::Availability));
+                self.progress
+                    .inc(u64::from(piece.kind == Kind::Availability));
                 self.writer.put(piece)
             }
             Line::End => Ok(()),
@@ -202,7 +235,11 @@ impl Folder {
     }
 
     fn finish(self) -> Result<(Beginning, Written), ExportError> {
-        let Self { writer, beginning, progress } = self;
+        let Self {
+            writer,
+            beginning,
+            progress,
+        } = self;
         let written = writer.finish(beginning.generation_timestamp)?;
         progress.finish_and_clear();
         Ok((beginning, written))

@@ -13,14 +13,22 @@ pub(super) fn action(flags: Flags, words: &ArgMatches) -> Result<Action, Mistake
     let names: Vec<&String> = words.get_many(COMMAND).into_iter().flatten().collect();
     let mut mistakes = Vec::new();
     let page = find(&names).unwrap_or_else(|unknown| {
-        let known = command().get_subcommands().map(|known| known.get_name().to_owned()).collect::<Vec<_>>();
+        let known = command()
+            .get_subcommands()
+            .map(|known| known.get_name().to_owned())
+            .collect::<Vec<_>>();
         let problem = Problem::unknown(unknown, known.into_iter());
-        mistakes.push(Mistake { place: Place::Word(unknown.to_owned()), problem });
+        mistakes.push(Mistake {
+            place: Place::Word(unknown.to_owned()),
+            problem,
+        });
         command()
     });
     flags.with_mistakes(mistakes).refuse()?;
     let mut text = Vec::new();
-    Man::new(page).render(&mut text).expect("memory takes all bytes");
+    Man::new(page)
+        .render(&mut text)
+        .expect("memory takes all bytes");
     Ok(Action::Write(text))
 }
 

@@ -43,12 +43,17 @@ fn hash(read: &str) -> Result<String, String> {
         return Err("a password must not be empty".to_owned());
     }
     if password.contains(char::is_control) {
-        return Err("a password must not have control characters, and no more than one line".to_owned());
+        return Err(
+            "a password must not have control characters, and no more than one line".to_owned(),
+        );
     }
     if password.len() > MAX_BYTES {
-        return Err(format!("a password must not be longer than {MAX_BYTES} bytes"));
+        return Err(format!(
+            "a password must not be longer than {MAX_BYTES} bytes"
+        ));
     }
-    access::hash(password.as_bytes()).map_err(|error| format!("the password cannot be hashed: {error}"))
+    access::hash(password.as_bytes())
+        .map_err(|error| format!("the password cannot be hashed: {error}"))
 }
 
 #[cfg(test)]
@@ -57,11 +62,25 @@ mod tests {
 
     #[test]
     fn a_password_may_come_with_the_end_of_its_line() {
-        for read in ["correct horse", "correct horse\n", "correct horse\r\n", " ", "pässword", "a:b"] {
+        for read in [
+            "correct horse",
+            "correct horse\n",
+            "correct horse\r\n",
+            " ",
+            "pässword",
+            "a:b",
+        ] {
             let hash = hash(read).unwrap();
-            assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{read:?}: {hash}");
+            assert!(
+                hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+                "{read:?}: {hash}"
+            );
         }
-        assert_ne!(hash("same").unwrap(), hash("same").unwrap(), "each has salt of its own");
+        assert_ne!(
+            hash("same").unwrap(),
+            hash("same").unwrap(),
+            "each has salt of its own"
+        );
         assert!(hash(&"x".repeat(MAX_BYTES)).is_ok());
     }
 
@@ -72,8 +91,14 @@ mod tests {
             ("", "a password must not be empty"),
             ("\n", "a password must not be empty"),
             ("\r\n", "a password must not be empty"),
-            ("two\nlines\n", "a password must not have control characters, and no more than one line"),
-            ("bell\u{7}", "a password must not have control characters, and no more than one line"),
+            (
+                "two\nlines\n",
+                "a password must not have control characters, and no more than one line",
+            ),
+            (
+                "bell\u{7}",
+                "a password must not have control characters, and no more than one line",
+            ),
             (&long, "a password must not be longer than 1024 bytes"),
         ] {
             assert_eq!(hash(read).unwrap_err(), expected, "{read:?}");

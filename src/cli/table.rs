@@ -13,7 +13,10 @@ pub(super) enum Align {
 
 /// A table with a line of headings, every line behind `indent`.
 pub(super) fn table(indent: &str, columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
-    let headings: Vec<String> = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
+    let headings: Vec<String> = columns
+        .iter()
+        .map(|(heading, _)| (*heading).to_owned())
+        .collect();
     let mut widths = vec![0; columns.len()];
     for row in [&headings].into_iter().chain(rows) {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -56,18 +59,29 @@ pub(super) fn count(number: usize, thing: &str) -> String {
         Some(stem) if number != 1 => (stem, "ies"),
         _ => (thing, ending),
     };
-    format!("{} {thing}{ending}", grouped(u64::try_from(number).unwrap_or(u64::MAX)))
+    format!(
+        "{} {thing}{ending}",
+        grouped(u64::try_from(number).unwrap_or(u64::MAX))
+    )
 }
 
 /// An amount with all digits of its currency's smallest unit, and more only where it has more.
 pub(super) fn price(price: Money) -> String {
-    let Ok(micros) = price.to_micros() else { return price.to_string() };
+    let Ok(micros) = price.to_micros() else {
+        return price.to_string();
+    };
     let (whole, rest) = (micros / MICROS, (micros % MICROS).unsigned_abs());
     let digits = format!("{rest:06}");
-    let least = usize::try_from(price.currency().minor_digits()).unwrap_or(0).min(digits.len());
+    let least = usize::try_from(price.currency().minor_digits())
+        .unwrap_or(0)
+        .min(digits.len());
     let needed = digits.trim_end_matches('0').len().max(least);
     let point = if needed == 0 { "" } else { "." };
-    format!("{whole}{point}{} {}", &digits[..needed], price.currency().code())
+    format!(
+        "{whole}{point}{} {}",
+        &digits[..needed],
+        price.currency().code()
+    )
 }
 
 /// Millionths in a whole.
@@ -80,7 +94,10 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [vec!["Öl".to_owned(), "1,000".to_owned()], vec!["a".to_owned(), "7".to_owned()]];
+        let rows = [
+            vec!["Öl".to_owned(), "1,000".to_owned()],
+            vec!["a".to_owned(), "7".to_owned()],
+        ];
         let text = table("  ", &[("name", Align::Left), ("n", Align::Right)], &rows);
         assert_eq!(text, "  name      n\n  Öl    1,000\n  a         7\n");
     }
@@ -102,12 +119,20 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        for (number, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(grouped(number), expected);
         }
         for (number, expected) in [(0, "0 entries"), (1, "1 entry"), (2000, "2,000 entries")] {
             assert_eq!(count(number, "entry"), expected);
         }
-        assert_eq!((count(1, "slot"), count(2, "slot")), ("1 slot".to_owned(), "2 slots".to_owned()));
+        assert_eq!(
+            (count(1, "slot"), count(2, "slot")),
+            ("1 slot".to_owned(), "2 slots".to_owned())
+        );
     }
 }

@@ -20,18 +20,24 @@ pub(super) fn read_words(mut words: Vec<OsString>) -> Result<(ArgMatches, Vec<Mi
     loop {
         let error = match command().try_get_matches_from(&words) {
             Ok(matches) => return Ok((matches, mistakes)),
-            Err(error) if !error.use_stderr() => return Err(Action::Show(error.render().to_string())),
+            Err(error) if !error.use_stderr() => {
+                return Err(Action::Show(error.render().to_string()));
+            }
             Err(error) => error,
         };
         let misread = Misread::from(&error);
         let found = misread.find(&words);
         let mistake = misread.into_mistake();
         // What was taken out is missing where it is needed.
-        let is_known = mistakes.iter().any(|known: &Mistake| known.place == mistake.place);
+        let is_known = mistakes
+            .iter()
+            .any(|known: &Mistake| known.place == mistake.place);
         if found.is_some() || !is_known {
             mistakes.push(mistake);
         }
-        let Some(found) = found else { return Err(Action::Refuse(mistakes.into())) };
+        let Some(found) = found else {
+            return Err(Action::Refuse(mistakes.into()));
+        };
         words.drain(found);
     }
 }
@@ -45,20 +51,34 @@ enum Misread {
 
 impl From<&clap::Error> for Misread {
     fn from(error: &clap::Error) -> Self {
-        let named = error.get(ContextKind::InvalidArg).or_else(|| error.get(ContextKind::InvalidSubcommand));
+        let named = error
+            .get(ContextKind::InvalidArg)
+            .or_else(|| error.get(ContextKind::InvalidSubcommand));
         let named = named.map(ToString::to_string).unwrap_or_default();
         let (word, label) = named.split_once(' ').unwrap_or((&named, ""));
         let kind = error.kind();
-        if matches!(kind, ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
+        if matches!(
+            kind,
+            ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand
+        ) {
             Self::Unknown { word: named }
         } else if kind == ErrorKind::InvalidValue {
-            Self::WithoutValue { word: word.to_owned(), expected: label.to_owned() }
+            Self::WithoutValue {
+                word: word.to_owned(),
+                expected: label.to_owned(),
+            }
         } else if kind == ErrorKind::MissingSubcommand {
             // It is named with the commands before it.
             let word = named.rsplit(' ').next().unwrap_or_default().to_owned();
-            Self::Other { word, problem: "one of its commands has to follow".to_owned() }
+            Self::Other {
+                word,
+                problem: "one of its commands has to follow".to_owned(),
+            }
         } else {
-            Self::Other { word: word.to_owned(), problem: kind.to_string() }
+            Self::Other {
+                word: word.to_owned(),
+                problem: kind.to_string(),
+            }
         }
     }
 }
@@ -80,9 +100,9 @@ impl Misread {
                 (rest.is_empty() || rest.starts_with('=') || short)
                     .then(|| at..at + 1 + usize::from(with_next))
             }),
-            Self::WithoutValue { word, .. } => {
-                places.find(|at| words[*at] == **word && !has_value(*at)).map(|at| at..at + 1)
-            }
+            Self::WithoutValue { word, .. } => places
+                .find(|at| words[*at] == **word && !has_value(*at))
+                .map(|at| at..at + 1),
             Self::Other { .. } => None,
         }
     }
@@ -91,14 +111,25 @@ impl Misread {
         let (word, problem) = match self {
             Self::Unknown { word } => {
                 let serves = word.starts_with("--") && words_known().any(|known| known == word);
-                let problem = if serves { Problem::NotHere } else { Problem::unknown(&word, words_known()) };
+                let problem = if serves {
+                    Problem::NotHere
+                } else {
+                    Problem::unknown(&word, words_known())
+                };
                 (word, problem)
             }
-            Self::WithoutValue { word, expected } => {
-                (word, Problem::Value { expected, found: "nothing".to_owned() })
-            }
+            Self::WithoutValue { word, expected } => (
+                word,
+                Problem::Value {
+                    expected,
+                    found: "nothing".to_owned(),
+                },
+            ),
             Self::Other { word, problem } => (word, Problem::Other(problem)),
         };
-        Mistake { place: Place::Word(word), problem }
+        Mistake {
+            place: Place::Word(word),
+            problem,
+        }
     }
 }

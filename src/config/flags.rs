@@ -25,7 +25,10 @@ impl Flags {
         let names = SETTINGS.iter().map(|setting| setting.name).chain([CONFIG]);
         let values = |name| matches.get_many::<OsString>(name).into_iter().flatten();
         let given = names.flat_map(|name| values(name).map(move |value| (name, value.clone())));
-        Self { given: given.collect(), mistakes: Vec::new() }
+        Self {
+            given: given.collect(),
+            mistakes: Vec::new(),
+        }
     }
 
     /// These and those of `other`.
@@ -49,8 +52,17 @@ impl Flags {
     ///
     /// With all flags, and the mistakes that were found before.
     pub fn refuse(self) -> Result<(), Mistakes> {
-        let out_of_place = |(name, _): &(&str, _)| Mistake { place: place(name), problem: Problem::NotHere };
-        Mistakes::refuse(self.given.iter().map(out_of_place).chain(self.mistakes).collect())
+        let out_of_place = |(name, _): &(&str, _)| Mistake {
+            place: place(name),
+            problem: Problem::NotHere,
+        };
+        Mistakes::refuse(
+            self.given
+                .iter()
+                .map(out_of_place)
+                .chain(self.mistakes)
+                .collect(),
+        )
     }
 
     /// The file, if a flag names one.
@@ -65,7 +77,12 @@ impl Flags {
             if *name != CONFIG {
                 layers.add_text(name, place(name), value);
             }
-            if self.given[..at].iter().filter(|(earlier, _)| earlier == name).count() == 1 {
+            if self.given[..at]
+                .iter()
+                .filter(|(earlier, _)| earlier == name)
+                .count()
+                == 1
+            {
                 layers.wrong(place(name), Problem::Repeated);
             }
         }
@@ -90,16 +107,35 @@ const COMMON: [&str; 9] = [
 
 /// The flags for all settings, and the one that names the file.
 pub fn args() -> impl Iterator<Item = Arg> {
-    let file = Arg::new(CONFIG).long(CONFIG).value_name("FILE").help("File to read settings from");
+    let file = Arg::new(CONFIG)
+        .long(CONFIG)
+        .value_name("FILE")
+        .help("File to read settings from");
     let file = file.long_help(format!("File to read settings from [{}]", variable(CONFIG)));
-    [file].into_iter().chain(SETTINGS.iter().map(arg)).map(|arg| {
-        arg.action(ArgAction::Append).value_parser(value_parser!(OsString)).allow_negative_numbers(true)
-    })
+    [file]
+        .into_iter()
+        .chain(SETTINGS.iter().map(arg))
+        .map(|arg| {
+            arg.action(ArgAction::Append)
+                .value_parser(value_parser!(OsString))
+                .allow_negative_numbers(true)
+        })
 }
 
 fn arg(setting: &Setting) -> Arg {
-    let Setting { name, group, default, label, takes, doc } = setting;
-    let long = format!("{doc}\nTakes {}. [default: {default}] [{}]", takes(), setting.variable());
+    let Setting {
+        name,
+        group,
+        default,
+        label,
+        takes,
+        doc,
+    } = setting;
+    let long = format!(
+        "{doc}\nTakes {}. [default: {default}] [{}]",
+        takes(),
+        setting.variable()
+    );
     Arg::new(*name)
         .long(setting.flag())
         .value_name(label())
@@ -125,7 +161,10 @@ mod tests {
     #[test]
     fn every_common_setting_is_one() {
         for common in COMMON {
-            assert!(SETTINGS.iter().any(|setting| setting.name == common), "{common}");
+            assert!(
+                SETTINGS.iter().any(|setting| setting.name == common),
+                "{common}"
+            );
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What a setting takes: how its value is read from text, and how that is said.
 
-use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration,
+};
 
 use http::Uri;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -69,7 +71,11 @@ impl<K: Kind> Kind for OrOff<K> {
     }
 
     fn read(&self, text: &str) -> Option<Self::Value> {
-        if text == "off" { Some(None) } else { self.0.read(text).map(Some) }
+        if text == "off" {
+            Some(None)
+        } else {
+            self.0.read(text).map(Some)
+        }
     }
 }
 
@@ -142,8 +148,11 @@ impl Kind for Names {
 
     fn read(&self, text: &str) -> Option<Vec<String>> {
         let names = text.split(',').map(str::trim);
-        let is_name = |name: &str| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_graphic());
-        names.map(|name| is_name(name).then(|| name.to_owned())).collect()
+        let is_name =
+            |name: &str| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_graphic());
+        names
+            .map(|name| is_name(name).then(|| name.to_owned()))
+            .collect()
     }
 }
 
@@ -163,8 +172,12 @@ impl Kind for HostNames {
 
     fn read(&self, text: &str) -> Option<Vec<String>> {
         let is_letter = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
-        let is_name = |name: &str| !name.trim_matches('.').is_empty() && name.chars().all(is_letter);
-        text.split(',').map(str::trim).map(|name| is_name(name).then(|| name.to_owned())).collect()
+        let is_name =
+            |name: &str| !name.trim_matches('.').is_empty() && name.chars().all(is_letter);
+        text.split(',')
+            .map(str::trim)
+            .map(|name| is_name(name).then(|| name.to_owned()))
+            .collect()
     }
 }
 
@@ -205,7 +218,10 @@ impl Kind for BasePath {
         let path = text.strip_suffix('/').unwrap_or(text);
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._~".contains(letter);
         let named = |segment: &str| !segment.is_empty() && segment.chars().all(plain);
-        let sound = path.is_empty() || path.strip_prefix('/').is_some_and(|it| it.split('/').all(named));
+        let sound = path.is_empty()
+            || path
+                .strip_prefix('/')
+                .is_some_and(|it| it.split('/').all(named));
         sound.then(|| path.to_owned())
     }
 }
@@ -226,7 +242,10 @@ impl<T: Copy> Kind for Choice<T> {
     }
 
     fn read(&self, text: &str) -> Option<T> {
-        self.0.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
+        self.0
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value)
     }
 }
 
@@ -260,7 +279,10 @@ impl Kind for Bytes {
     }
 
     fn takes(&self) -> String {
-        format!("a size from {} to {} (plain bytes, KiB, MiB or GiB)", self.0, self.1)
+        format!(
+            "a size from {} to {} (plain bytes, KiB, MiB or GiB)",
+            self.0, self.1
+        )
     }
 
     fn read(&self, text: &str) -> Option<usize> {
@@ -302,7 +324,9 @@ impl<K: Kind<Value: Default + PartialEq>> Kind for ZeroIsNone<K> {
     }
 
     fn read(&self, text: &str) -> Option<Self::Value> {
-        self.0.read(text).map(|value| (value != K::Value::default()).then_some(value))
+        self.0
+            .read(text)
+            .map(|value| (value != K::Value::default()).then_some(value))
     }
 }
 
@@ -322,7 +346,8 @@ impl Kind for Endpoint {
 
     fn read(&self, text: &str) -> Option<String> {
         let url: Uri = text.parse().ok()?;
-        let is_plain = url.scheme_str() == Some("http") && url.path() == "/" && url.query().is_none();
+        let is_plain =
+            url.scheme_str() == Some("http") && url.path() == "/" && url.query().is_none();
         (is_plain && url.port_u16().is_some()).then(|| text.to_owned())
     }
 }
@@ -342,8 +367,13 @@ impl Kind for Portion {
     }
 
     fn read(&self, text: &str) -> Option<Share> {
-        let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let share = text.parse().ok().filter(|share| is_decimal && (0.0..=1.0).contains(share));
+        let is_decimal = text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let share = text
+            .parse()
+            .ok()
+            .filter(|share| is_decimal && (0.0..=1.0).contains(share));
         share.map(Share)
     }
 }
@@ -373,7 +403,12 @@ impl Kind for Filter {
     }
 }
 
-fn within<T: PartialOrd>(text: &str, min: &str, max: &str, read: fn(&str) -> Option<T>) -> Option<T> {
+fn within<T: PartialOrd>(
+    text: &str,
+    min: &str,
+    max: &str,
+    read: fn(&str) -> Option<T>,
+) -> Option<T> {
     read(text)
         .filter(|value| read(min).is_some_and(|min| *value >= min))
         .filter(|value| read(max).is_some_and(|max| *value <= max))
@@ -383,7 +418,10 @@ fn bytes(text: &str) -> Option<usize> {
     const UNITS: [(&str, usize); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let (number, unit) = UNITS
         .iter()
-        .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number.trim_end(), *unit)))
+        .find_map(|(suffix, unit)| {
+            text.strip_suffix(suffix)
+                .map(|number| (number.trim_end(), *unit))
+        })
         .unwrap_or((text, 1));
     number.parse::<usize>().ok()?.checked_mul(unit)
 }
@@ -411,7 +449,11 @@ mod tests {
     #[test]
     fn off_is_none_where_it_is_taken() {
         let kind = OrOff(Address);
-        check(&kind, &[("off", None), ("[::]:0", Some("[::]:0".parse().unwrap()))], &["", "OFF", "none"]);
+        check(
+            &kind,
+            &[("off", None), ("[::]:0", Some("[::]:0".parse().unwrap()))],
+            &["", "OFF", "none"],
+        );
         assert_eq!(kind.takes(), "an IP address and port or `off`");
     }
 
@@ -420,14 +462,27 @@ mod tests {
         let any_port = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 0));
         check(
             &Address,
-            &[("127.0.0.1:50051", SocketAddr::from(([127, 0, 0, 1], 50051))), ("[::1]:0", any_port)],
-            &["", "127.0.0.1", ":50051", "localhost:50051", "127.0.0.1:70000"],
+            &[
+                ("127.0.0.1:50051", SocketAddr::from(([127, 0, 0, 1], 50051))),
+                ("[::1]:0", any_port),
+            ],
+            &[
+                "",
+                "127.0.0.1",
+                ":50051",
+                "localhost:50051",
+                "127.0.0.1:70000",
+            ],
         );
     }
 
     #[test]
     fn files_are_any_text_but_none() {
-        check(&OrOff(File), &[("off", None), ("./off", Some(PathBuf::from("./off")))], &[""]);
+        check(
+            &OrOff(File),
+            &[("off", None), ("./off", Some(PathBuf::from("./off")))],
+            &[""],
+        );
     }
 
     #[test]
@@ -444,43 +499,96 @@ mod tests {
 
     #[test]
     fn names_stand_between_commas() {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
         check(
             &Names,
-            &[("a.example", names(&["a.example"])), ("spiffe://a/b, c", names(&["spiffe://a/b", "c"]))],
+            &[
+                ("a.example", names(&["a.example"])),
+                ("spiffe://a/b, c", names(&["spiffe://a/b", "c"])),
+            ],
             &["", ",", "a,", "a,,b", "a b", "ä.example"],
         );
     }
 
     #[test]
     fn host_names_have_no_ports() {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
         check(
             &HostNames,
             &[
                 ("a.example", names(&["a.example"])),
                 ("localhost, b.example.", names(&["localhost", "b.example."])),
             ],
-            &["", ",", ".", "a,", "a:80", "http://a", "a/b", "ä.example", "a b", "[::1]"],
+            &[
+                "",
+                ",",
+                ".",
+                "a,",
+                "a:80",
+                "http://a",
+                "a/b",
+                "ä.example",
+                "a b",
+                "[::1]",
+            ],
         );
     }
 
     #[test]
     fn directories_are_any_text_but_none() {
-        check(&Directory, &[("a b/c", PathBuf::from("a b/c")), (".", PathBuf::from("."))], &[""]);
+        check(
+            &Directory,
+            &[("a b/c", PathBuf::from("a b/c")), (".", PathBuf::from("."))],
+            &[""],
+        );
     }
 
     #[test]
     fn base_paths_begin_with_a_slash_and_end_without() {
-        let taken = [("", ""), ("/", ""), ("/a", "/a"), ("/a/", "/a"), ("/a.b/~c_d-1", "/a.b/~c_d-1")];
-        let refused = ["a", "a/", "//", "/a//b", "/a b", "/a?b", "/a#b", "/%41", "/ä", "http://a/b"];
-        check(&BasePath, &taken.map(|(text, path)| (text, path.to_owned())), &refused);
+        let taken = [
+            ("", ""),
+            ("/", ""),
+            ("/a", "/a"),
+            ("/a/", "/a"),
+            ("/a.b/~c_d-1", "/a.b/~c_d-1"),
+        ];
+        let refused = [
+            "a",
+            "a/",
+            "//",
+            "/a//b",
+            "/a b",
+            "/a?b",
+            "/a#b",
+            "/%41",
+            "/ä",
+            "http://a/b",
+        ];
+        check(
+            &BasePath,
+            &taken.map(|(text, path)| (text, path.to_owned())),
+            &refused,
+        );
     }
 
     #[test]
     fn choices_are_exact_words() {
         let kind = Choice(&[("one", 1), ("two", 2)]);
-        check(&kind, &[("one", 1), ("two", 2)], &["", "One", "two ", "three"]);
+        check(
+            &kind,
+            &[("one", 1), ("two", 2)],
+            &["", "One", "two ", "three"],
+        );
         assert_eq!(kind.takes(), "`one` or `two`");
     }
 
@@ -489,7 +597,17 @@ mod tests {
         check(
             &Count(1..=100_u32),
             &[("1", 1), ("100", 100), ("007", 7)],
-            &["", "0", "101", "-1", "1.0", "1e2", "ten", "99999999999999999999", "1 "],
+            &[
+                "",
+                "0",
+                "101",
+                "-1",
+                "1.0",
+                "1e2",
+                "ten",
+                "99999999999999999999",
+                "1 ",
+            ],
         );
     }
 
@@ -533,28 +651,61 @@ mod tests {
                 ("1h 30m", Duration::from_secs(5_400)),
                 ("400d", Duration::from_secs(400 * 86_400)),
             ],
-            &["", "30", "s", "-1s", "5 parsecs", "401d", "99999999999999999999s"],
+            &[
+                "",
+                "30",
+                "s",
+                "-1s",
+                "5 parsecs",
+                "401d",
+                "99999999999999999999s",
+            ],
         );
         assert_eq!(kind.takes(), "a duration from 0s to 400d");
     }
 
     #[test]
     fn endpoints_are_plain_and_have_a_port() {
-        let taken = ["http://127.0.0.1:4317", "http://collector:4317/", "http://[::1]:1"];
-        let refused =
-            ["", "127.0.0.1:4317", "https://a:1", "http://a", "http://a:1/b", "http://a:1/?b", "http://"];
-        check(&Endpoint, &taken.map(|text| (text, text.to_owned())), &refused);
+        let taken = [
+            "http://127.0.0.1:4317",
+            "http://collector:4317/",
+            "http://[::1]:1",
+        ];
+        let refused = [
+            "",
+            "127.0.0.1:4317",
+            "https://a:1",
+            "http://a",
+            "http://a:1/b",
+            "http://a:1/?b",
+            "http://",
+        ];
+        check(
+            &Endpoint,
+            &taken.map(|text| (text, text.to_owned())),
+            &refused,
+        );
     }
 
     #[test]
     fn portions_are_decimals_between_nothing_and_all() {
-        let refused = ["", ".", "-0", "1.01", "2", "1e-3", "NaN", "inf", "1%", "0,5", " 1"];
-        check(&Portion, &[("0", Share(0.0)), ("1", Share(1.0)), ("0.25", Share(0.25))], &refused);
+        let refused = [
+            "", ".", "-0", "1.01", "2", "1e-3", "NaN", "inf", "1%", "0,5", " 1",
+        ];
+        check(
+            &Portion,
+            &[("0", Share(0.0)), ("1", Share(1.0)), ("0.25", Share(0.25))],
+            &refused,
+        );
     }
 
     #[test]
     fn zero_can_mean_none() {
-        check(&ZeroIsNone(Count(0..=8_u32)), &[("0", None), ("8", Some(8))], &["", "9"]);
+        check(
+            &ZeroIsNone(Count(0..=8_u32)),
+            &[("0", None), ("8", Some(8))],
+            &["", "9"],
+        );
         let second = Duration::from_secs(1);
         check(
             &ZeroIsNone(Span("0s", "1h")),
@@ -565,10 +716,28 @@ mod tests {
 
     #[test]
     fn filters_name_levels() {
-        let taken =
-            ["info", "off", "INFO", "warn,boxoffice=debug", "info,hyper=off", "boxoffice[call{id=1}]=trace"];
-        let refused =
-            ["", "inof", "warn,boxofice", "boxoffice=inof", "info,", "info, hyper=off", "=", "a=b=c"];
-        check(&Filter, &taken.map(|text| (text, text.to_owned())), &refused);
+        let taken = [
+            "info",
+            "off",
+            "INFO",
+            "warn,boxoffice=debug",
+            "info,hyper=off",
+            "boxoffice[call{id=1}]=trace",
+        ];
+        let refused = [
+            "",
+            "inof",
+            "warn,boxofice",
+            "boxoffice=inof",
+            "info,",
+            "info, hyper=off",
+            "=",
+            "a=b=c",
+        ];
+        check(
+            &Filter,
+            &taken.map(|text| (text, text.to_owned())),
+            &refused,
+        );
     }
 }

@@ -56,7 +56,12 @@ struct Given {
 impl Layers {
     /// Nothing given yet of these settings.
     pub(super) fn of(settings: &'static [Setting]) -> Self {
-        Self { settings, given: Vec::new(), mistakes: Vec::new(), unsound: Vec::new() }
+        Self {
+            settings,
+            given: Vec::new(),
+            mistakes: Vec::new(),
+            unsound: Vec::new(),
+        }
     }
 
     /// Takes note of a mistake.
@@ -70,13 +75,24 @@ impl Layers {
     }
 
     /// The value that counts: the last one given, or the default. All others have to be values too.
-    pub(super) fn value<K: Kind>(&mut self, name: &'static str, kind: &K, default: &str) -> K::Value {
+    pub(super) fn value<K: Kind>(
+        &mut self,
+        name: &'static str,
+        kind: &K,
+        default: &str,
+    ) -> K::Value {
         let mut value = kind.read(default);
         for given in self.given.iter().filter(|given| given.name == name) {
             let read = kind.read(&given.text);
             if read.is_none() {
-                let problem = Problem::Value { expected: kind.takes(), found: format!("{:?}", given.text) };
-                self.mistakes.push(Mistake { place: given.place.clone(), problem });
+                let problem = Problem::Value {
+                    expected: kind.takes(),
+                    found: format!("{:?}", given.text),
+                };
+                self.mistakes.push(Mistake {
+                    place: given.place.clone(),
+                    problem,
+                });
                 self.unsound.push(name);
             }
             value = read.or(value);
@@ -100,14 +116,21 @@ impl Layers {
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let line = line(text, error.span().map_or(0, |span| span.start));
-            let place = Place::Line { file: file.to_owned(), line };
+            let place = Place::Line {
+                file: file.to_owned(),
+                line,
+            };
             self.wrong(place, Problem::Other(error.message().to_owned()));
         }
         if errors.is_empty() {
             for (key, value) in table.get_ref() {
                 let line = line(text, key.span().start);
                 let name = key.get_ref().to_string();
-                let place = Place::Key { file: file.to_owned(), line, key: name.clone() };
+                let place = Place::Key {
+                    file: file.to_owned(),
+                    line,
+                    key: name.clone(),
+                };
                 self.add_entry(place, &name, value);
             }
         }
@@ -119,10 +142,20 @@ impl Layers {
             return self.wrong(place, Problem::unknown(name, known));
         };
         match scalar(value.get_ref()) {
-            Ok(text) => self.given.push(Given { name: setting.name, text, place }),
+            Ok(text) => self.given.push(Given {
+                name: setting.name,
+                text,
+                place,
+            }),
             Err(found) => {
                 self.unsound.push(setting.name);
-                self.wrong(place, Problem::Value { expected: (setting.takes)(), found: found.to_owned() });
+                self.wrong(
+                    place,
+                    Problem::Value {
+                        expected: (setting.takes)(),
+                        found: found.to_owned(),
+                    },
+                );
             }
         }
     }
@@ -139,7 +172,11 @@ impl Layers {
     }
 
     fn add_variable(&mut self, variable: String, value: &OsStr) {
-        if let Some(setting) = self.settings.iter().find(|setting| setting.variable() == variable) {
+        if let Some(setting) = self
+            .settings
+            .iter()
+            .find(|setting| setting.variable() == variable)
+        {
             self.add_text(setting.name, Place::Variable(variable), value);
         } else {
             let problem = Problem::unknown(&variable, self.settings.iter().map(Setting::variable));
@@ -150,16 +187,29 @@ impl Layers {
     /// Adds a value of the setting `name` as the system hands it over.
     pub(super) fn add_text(&mut self, name: &'static str, place: Place, value: &OsStr) {
         if let Some(text) = value.to_str() {
-            self.given.push(Given { name, text: text.to_owned(), place });
+            self.given.push(Given {
+                name,
+                text: text.to_owned(),
+                place,
+            });
         } else {
             self.unsound.push(name);
             let found = format!("{:?}", value.to_string_lossy());
-            self.wrong(place, Problem::Value { expected: "UTF-8".to_owned(), found });
+            self.wrong(
+                place,
+                Problem::Value {
+                    expected: "UTF-8".to_owned(),
+                    found,
+                },
+            );
         }
     }
 
     fn place_of(&self, name: &str) -> Option<&Place> {
-        self.given.iter().rfind(|given| given.name == name).map(|given| &given.place)
+        self.given
+            .iter()
+            .rfind(|given| given.name == name)
+            .map(|given| &given.place)
     }
 
     /// All settings with the values that count.
@@ -168,7 +218,9 @@ impl Layers {
             let given = self.given.iter().rfind(|given| given.name == setting.name);
             InForce {
                 name: setting.name,
-                value: given.map_or(setting.default, |given| &given.text).to_owned(),
+                value: given
+                    .map_or(setting.default, |given| &given.text)
+                    .to_owned(),
                 default: setting.default,
                 place: given.map(|given| given.place.clone()),
             }
@@ -189,12 +241,16 @@ pub(super) fn file(environment: &[(OsString, OsString)]) -> Option<(Place, PathB
 fn is_service_link(variable: &str) -> bool {
     let words: Vec<_> = variable.split('_').collect();
     let follows = |first: &str, may_follow: fn(&[&str]) -> bool| {
-        words.iter().enumerate().any(|(at, word)| at > 0 && *word == first && may_follow(&words[at + 1..]))
+        words
+            .iter()
+            .enumerate()
+            .any(|(at, word)| at > 0 && *word == first && may_follow(&words[at + 1..]))
     };
     follows("SERVICE", |rest| matches!(rest, ["HOST"] | ["PORT", ..]))
         || follows("PORT", |rest| match rest {
             [] => true,
-            [port, "TCP" | "UDP" | "SCTP"] | [port, "TCP" | "UDP" | "SCTP", "PROTO" | "PORT" | "ADDR"] => {
+            [port, "TCP" | "UDP" | "SCTP"]
+            | [port, "TCP" | "UDP" | "SCTP", "PROTO" | "PORT" | "ADDR"] => {
                 port.parse::<u16>().is_ok()
             }
             _ => false,
@@ -222,7 +278,12 @@ fn decimal(number: &DeInteger<'_>) -> String {
 }
 
 fn line(text: &str, at: usize) -> usize {
-    1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
+    1 + text
+        .as_bytes()
+        .iter()
+        .take(at)
+        .filter(|byte| **byte == b'\n')
+        .count()
 }
 
 #[cfg(test)]
@@ -244,9 +305,12 @@ mod tests {
         for link in links {
             assert!(is_service_link(link), "{link}");
         }
-        for other in
-            ["BOXOFFICE_PORT_A_TCP", "BOXOFFICE_PORTS", "BOXOFFICE_SERVICE", "BOXOFFICE_LISTEN_PORT_1"]
-        {
+        for other in [
+            "BOXOFFICE_PORT_A_TCP",
+            "BOXOFFICE_PORTS",
+            "BOXOFFICE_SERVICE",
+            "BOXOFFICE_LISTEN_PORT_1",
+        ] {
             assert!(!is_service_link(other), "{other}");
         }
         for setting in SETTINGS {

@@ -11,7 +11,8 @@ pub fn table() -> String {
     for setting in SETTINGS {
         let (name, default) = (setting.name, setting.default);
         let (takes, doc) = ((setting.takes)(), setting.doc);
-        writeln!(table, "| `{name}` | `{default}` | {takes} | {doc} |").expect("a string takes all text");
+        writeln!(table, "| `{name}` | `{default}` | {takes} | {doc} |")
+            .expect("a string takes all text");
     }
     table
 }

@@ -11,7 +11,11 @@ pub struct Mistakes(Vec<Mistake>);
 impl Mistakes {
     /// Passes if there are none.
     pub(super) fn refuse(mistakes: Vec<Mistake>) -> Result<(), Self> {
-        if mistakes.is_empty() { Ok(()) } else { Err(mistakes.into()) }
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(mistakes.into())
+        }
     }
 }
 
@@ -119,7 +123,11 @@ mod tests {
         ] {
             let known = ["max_in_flight", "drain_delay", "log"].map(str::to_owned);
             let problem = Problem::unknown(name, known.into_iter());
-            assert_eq!(problem, Problem::Unknown(suggested.map(str::to_owned)), "{name}");
+            assert_eq!(
+                problem,
+                Problem::Unknown(suggested.map(str::to_owned)),
+                "{name}"
+            );
         }
     }
 }

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use super::{
     kinds::{
-        Address, AuditLog, AuditTarget, BasePath, Bytes, Choice, Count, Directory, Endpoint, File, Filter,
-        HostNames, Kind, Names, OrOff, Portion, Share, Span, ZeroIsNone,
+        Address, AuditLog, AuditTarget, BasePath, Bytes, Choice, Count, Directory, Endpoint, File,
+        Filter, HostNames, Kind, Names, OrOff, Portion, Share, Span, ZeroIsNone,
     },
     layers::Layers,
     setting::Setting,
@@ -291,7 +291,11 @@ mod tests {
     #[test]
     fn every_setting_is_described_in_sentences() {
         for setting in SETTINGS {
-            assert!(setting.doc.ends_with('.') && !setting.doc.contains("  "), "{}", setting.name);
+            assert!(
+                setting.doc.ends_with('.') && !setting.doc.contains("  "),
+                "{}",
+                setting.name
+            );
             assert!(!(setting.takes)().contains('|'), "{}", setting.name);
         }
     }

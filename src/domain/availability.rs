@@ -44,12 +44,21 @@ impl AskedSlot {
     /// The slot's name here; `None` where the service is unknown or no slot has that length.
     #[must_use]
     pub fn key(&self, catalog: &Catalog, merchant: MerchantIx) -> Option<SlotKey> {
-        slot_key(catalog, merchant, &self.service_id, self.start_sec, self.duration_sec)
+        slot_key(
+            catalog,
+            merchant,
+            &self.service_id,
+            self.start_sec,
+            self.duration_sec,
+        )
     }
 
     /// For how many people the slot is asked; 0 where that is not said.
     fn party_size(&self) -> u32 {
-        let party = self.resources.as_ref().map_or(0, |resources| resources.party_size);
+        let party = self
+            .resources
+            .as_ref()
+            .map_or(0, |resources| resources.party_size);
         u32::try_from(party).unwrap_or(0)
     }
 }
@@ -65,7 +74,10 @@ pub struct PartyView {
 
 impl PartyView {
     /// A slot that is not there.
-    pub const NOTHING: Self = Self { spots_open: 0, spots_needed: 1 };
+    pub const NOTHING: Self = Self {
+        spots_open: 0,
+        spots_needed: 1,
+    };
 
     /// Whether the party finds a place.
     #[must_use]
@@ -99,15 +111,29 @@ pub fn view_for(
     let open = spots_open(service, key, slot, viewer);
     let (size, parties) = (asked.party_size(), &slot.terms().parties);
     let listed = |size: u32| {
-        let spots = parties.iter().filter(|party| party.party_size == size).map(|party| party.spots);
-        spots.reduce(u32::saturating_add).map(|listed| listed.min(open))
+        let spots = parties
+            .iter()
+            .filter(|party| party.party_size == size)
+            .map(|party| party.spots);
+        spots
+            .reduce(u32::saturating_add)
+            .map(|listed| listed.min(open))
     };
     if parties.is_empty() || size == 0 {
-        return PartyView { spots_open: open, spots_needed: size.max(1) };
+        return PartyView {
+            spots_open: open,
+            spots_needed: size.max(1),
+        };
     }
     match (listed(size), listed(0)) {
-        (Some(spots_open), _) => PartyView { spots_open, spots_needed: 1 },
-        (None, Some(spots_open)) => PartyView { spots_open, spots_needed: size },
+        (Some(spots_open), _) => PartyView {
+            spots_open,
+            spots_needed: 1,
+        },
+        (None, Some(spots_open)) => PartyView {
+            spots_open,
+            spots_needed: size,
+        },
         (None, None) => PartyView::NOTHING,
     }
 }
@@ -122,7 +148,11 @@ pub fn slot_key(
     start_sec: EpochSeconds,
     duration_sec: i64,
 ) -> Option<SlotKey> {
-    SlotKey::new(catalog.service_ix(merchant, service_id)?, start_sec, duration_sec)
+    SlotKey::new(
+        catalog.service_ix(merchant, service_id)?,
+        start_sec,
+        duration_sec,
+    )
 }
 
 /// Spots that can be sold at this moment, for whatever the service sells. Rules on the tickets of a
@@ -161,7 +191,9 @@ impl fmt::Display for WindowFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NotYet(opens) => write!(f, "the slot can be booked from {} on", moment(opens)),
-            Self::NoLonger(closed) => write!(f, "the slot could be booked until {}", moment(closed)),
+            Self::NoLonger(closed) => {
+                write!(f, "the slot could be booked until {}", moment(closed))
+            }
         }
     }
 }
@@ -185,14 +217,23 @@ impl Service {
     /// The last second in which a slot of these terms can be booked.
     #[must_use]
     pub fn closes_at(&self, key: SlotKey, terms: &SlotTerms) -> EpochSeconds {
-        let usual = self.booking_window.closes_at(key.start_sec, i64::from(key.duration_sec));
-        terms.last_bookable_sec.filter(|&last| last < key.start_sec).unwrap_or(usual)
+        let usual = self
+            .booking_window
+            .closes_at(key.start_sec, i64::from(key.duration_sec));
+        terms
+            .last_bookable_sec
+            .filter(|&last| last < key.start_sec)
+            .unwrap_or(usual)
     }
 
     /// Everything that can take a spot of this service.
     fn all_claims(&self) -> Vec<Claimed> {
         let tickets = self.tickets.iter().map(|ticket| Claimed::Ticket(ticket.ix));
-        self.price.map(|_| Claimed::Appointment).into_iter().chain(tickets).collect()
+        self.price
+            .map(|_| Claimed::Appointment)
+            .into_iter()
+            .chain(tickets)
+            .collect()
     }
 }
 

@@ -17,8 +17,8 @@ use super::{
 mod ticket_rules;
 
 pub use ticket_rules::{
-    ChildRule, CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, SlotLimits, TagIx, TicketLimits,
-    TicketRules,
+    ChildRule, CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, SlotLimits, TagIx,
+    TicketLimits, TicketRules,
 };
 
 /// A merchant of the catalogue.
@@ -49,7 +49,10 @@ impl Catalog {
     /// An empty catalogue that gives every service and ticket type the index it has in `register`.
     #[must_use]
     pub fn with_register(register: Register) -> Self {
-        Self { register, ..Self::default() }
+        Self {
+            register,
+            ..Self::default()
+        }
     }
 
     /// Every index given so far.
@@ -74,11 +77,16 @@ impl Catalog {
 
     /// Adds a service under its merchant and gives its index. Its ticket types get theirs.
     pub fn add_service(&mut self, mut service: Service) -> ServiceIx {
-        let ix = self.register.service(&self.merchants[service.merchant.0 as usize].id, &service.id);
+        let ix = self
+            .register
+            .service(&self.merchants[service.merchant.0 as usize].id, &service.id);
         for ticket in &mut service.tickets {
             ticket.ix = self.register.ticket(ix, &ticket.id).unwrap_or(ticket.ix);
         }
-        self.services_by_id.entry(service.merchant).or_default().insert(service.id.clone(), ix);
+        self.services_by_id
+            .entry(service.merchant)
+            .or_default()
+            .insert(service.id.clone(), ix);
         let at = ix.0 as usize;
         self.places.resize(self.places.len().max(at + 1), None);
         self.places[at] = Some(self.services.len());
@@ -115,7 +123,8 @@ impl Catalog {
     /// If it is not one that this catalogue sells.
     #[must_use]
     pub fn service(&self, ix: ServiceIx) -> &Service {
-        self.find_service(ix).expect("the index is one of this catalogue")
+        self.find_service(ix)
+            .expect("the index is one of this catalogue")
     }
 
     /// The service behind an index, if it is sold by this catalogue.
@@ -129,7 +138,9 @@ impl Catalog {
     /// # Panics
     /// If it is not one that this catalogue sells.
     pub fn service_mut(&mut self, ix: ServiceIx) -> &mut Service {
-        let place = self.place_of(ix).expect("the index is one of this catalogue");
+        let place = self
+            .place_of(ix)
+            .expect("the index is one of this catalogue");
         &mut self.services[place].1
     }
 
@@ -166,26 +177,38 @@ pub struct Register {
 impl Register {
     /// The index of a service; a new one gets the next.
     pub fn service(&mut self, merchant_id: &str, service_id: &str) -> ServiceIx {
-        if let Some(ix) = self.services.get(merchant_id).and_then(|services| services.get(service_id)) {
+        if let Some(ix) = self
+            .services
+            .get(merchant_id)
+            .and_then(|services| services.get(service_id))
+        {
             return *ix;
         }
         let ix = ServiceIx(index(self.tickets.len()));
         self.tickets.push(Vec::new());
-        self.services.entry(merchant_id.to_owned()).or_default().insert(service_id.to_owned(), ix);
+        self.services
+            .entry(merchant_id.to_owned())
+            .or_default()
+            .insert(service_id.to_owned(), ix);
         ix
     }
 
     /// Every service that has an index, with the ids of its merchant and its own, in no order.
     pub fn services(&self) -> impl Iterator<Item = (ServiceIx, &str, &str)> {
         self.services.iter().flat_map(|(merchant_id, services)| {
-            services.iter().map(move |(service_id, ix)| (*ix, merchant_id.as_str(), service_id.as_str()))
+            services
+                .iter()
+                .map(move |(service_id, ix)| (*ix, merchant_id.as_str(), service_id.as_str()))
         })
     }
 
     /// The index of a ticket type; a new one gets the next, as long as there is one.
     pub fn ticket(&mut self, service: ServiceIx, ticket_id: &str) -> Option<TicketIx> {
         let known = &mut self.tickets[service.0 as usize];
-        let at = known.iter().position(|id| id == ticket_id).unwrap_or(known.len());
+        let at = known
+            .iter()
+            .position(|id| id == ticket_id)
+            .unwrap_or(known.len());
         let ix = u16::try_from(at).ok().map(TicketIx)?;
         if at == known.len() {
             known.push(ticket_id.to_owned());
@@ -305,7 +328,10 @@ impl Service {
     /// The ticket type of that id.
     #[must_use]
     pub fn ticket_ix(&self, ticket_id: &str) -> Option<TicketIx> {
-        self.tickets.iter().find(|ticket| ticket.id == ticket_id).map(|ticket| ticket.ix)
+        self.tickets
+            .iter()
+            .find(|ticket| ticket.id == ticket_id)
+            .map(|ticket| ticket.ix)
     }
 
     /// Whether an index is that of a ticket type which is sold.
@@ -336,7 +362,11 @@ impl Service {
     fn place_of(&self, ix: TicketIx) -> Option<usize> {
         let at = usize::from(ix.0);
         let is_it = |ticket: &TicketType| ticket.ix == ix;
-        if self.tickets.get(at).is_some_and(is_it) { Some(at) } else { self.tickets.iter().position(is_it) }
+        if self.tickets.get(at).is_some_and(is_it) {
+            Some(at)
+        } else {
+            self.tickets.iter().position(is_it)
+        }
     }
 }
 
@@ -365,7 +395,8 @@ impl TicketType {
     /// Whether a caller may still hold another price than the one in force.
     #[must_use]
     pub fn price_moved(&self) -> bool {
-        self.previous_price.is_some_and(|previous| previous != self.price)
+        self.previous_price
+            .is_some_and(|previous| previous != self.price)
     }
 }
 
@@ -436,7 +467,9 @@ impl BookingWindow {
     #[must_use]
     pub fn closes_at(&self, start_sec: EpochSeconds, duration_sec: i64) -> EpochSeconds {
         match (self.min_buffer_before_end_sec, self.min_advance_sec) {
-            (Some(buffer), _) => start_sec.saturating_add(duration_sec).saturating_sub(buffer),
+            (Some(buffer), _) => start_sec
+                .saturating_add(duration_sec)
+                .saturating_sub(buffer),
             (None, advance) => start_sec.saturating_sub(advance.unwrap_or(0)),
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{
     catalog::{
-        ChildRule, CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx, TicketIx,
+        ChildRule, CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx,
+        TicketIx,
     },
     order::{EpochSeconds, OrderedTickets},
     slot::{Claimed, Slot},
@@ -41,14 +42,23 @@ pub fn read_tickets(
     tickets: &[OrderedTickets],
 ) -> Result<TicketCounts, Vec<String>> {
     let mut counts = TicketCounts::new();
-    let faults = listed(tickets.iter().filter_map(|entry| match read_entry(service, slot, entry) {
-        Ok((ticket, count)) => {
-            add(&mut counts, ticket, count);
-            None
-        }
-        Err(fault) => Some(fault),
-    }));
-    if faults.is_empty() { Ok(counts) } else { Err(faults) }
+    let faults =
+        listed(
+            tickets
+                .iter()
+                .filter_map(|entry| match read_entry(service, slot, entry) {
+                    Ok((ticket, count)) => {
+                        add(&mut counts, ticket, count);
+                        None
+                    }
+                    Err(fault) => Some(fault),
+                }),
+        );
+    if faults.is_empty() {
+        Ok(counts)
+    } else {
+        Err(faults)
+    }
 }
 
 fn read_entry(
@@ -65,9 +75,10 @@ fn read_entry(
     }
     match u32::try_from(entry.count) {
         Ok(count) if count > 0 => Ok((ticket, count)),
-        Ok(_) | Err(_) => {
-            Err(format!("ticket type {id} has a count of {}; it must be above zero", entry.count))
-        }
+        Ok(_) | Err(_) => Err(format!(
+            "ticket type {id} has a count of {}; it must be above zero",
+            entry.count
+        )),
     }
 }
 
@@ -118,24 +129,35 @@ fn sum_of(counts: &TicketCounts, tickets: &[TicketIx]) -> u64 {
 #[must_use]
 pub fn combination_faults(service: &Service, party: Party<'_>) -> Vec<String> {
     let names = |tickets: &[TicketIx]| {
-        let quoted = tickets.iter().map(|&ticket| format!("{:?}", service.ticket(ticket).id));
+        let quoted = tickets
+            .iter()
+            .map(|&ticket| format!("{:?}", service.ticket(ticket).id));
         quoted.collect::<Vec<_>>().join(", ")
     };
     let clash = |rule: &&ForbiddenTickets| {
         let counts = party.within(rule.scope);
         rule.tickets.iter().any(|&ticket| has(party.line, ticket))
-            && rule.tickets.iter().filter(|&&ticket| has(counts, ticket)).count() > 1
+            && rule
+                .tickets
+                .iter()
+                .filter(|&&ticket| has(counts, ticket))
+                .count()
+                > 1
     };
     let forbidden = service.rules.forbidden.iter().filter(clash);
-    let forbidden = forbidden.map(|rule| format!("ticket types {} cannot be combined", names(&rule.tickets)));
+    let forbidden =
+        forbidden.map(|rule| format!("ticket types {} cannot be combined", names(&rule.tickets)));
     let alone = |rule: &&RequiredTicket| {
         let counts = party.within(rule.scope);
         has(party.line, rule.ticket) && !rule.any_of.iter().any(|&ticket| has(counts, ticket))
     };
-    let missing =
-        service.rules.required.iter().filter(alone).map(|rule| {
-            format!("ticket type {} needs one of {}", names(&[rule.ticket]), names(&rule.any_of))
-        });
+    let missing = service.rules.required.iter().filter(alone).map(|rule| {
+        format!(
+            "ticket type {} needs one of {}",
+            names(&[rule.ticket]),
+            names(&rule.any_of)
+        )
+    });
     forbidden.chain(missing).collect()
 }
 
@@ -143,22 +165,30 @@ pub fn combination_faults(service: &Service, party: Party<'_>) -> Vec<String> {
 /// those that have children.
 #[must_use]
 pub fn child_fault(service: &Service, party: Party<'_>) -> Option<String> {
-    service.rules.children.iter().find_map(|ChildRule { children, adults, per_adult, scope }| {
-        if sum_of(party.line, children) == 0 {
-            return None;
-        }
-        let counts = party.within(*scope);
-        let (children, adults) = (sum_of(counts, children), sum_of(counts, adults));
-        match per_adult {
-            _ if adults == 0 => {
-                Some(format!("tickets for children need an adult ticket in the same {}", scope_name(*scope)))
+    service.rules.children.iter().find_map(
+        |ChildRule {
+             children,
+             adults,
+             per_adult,
+             scope,
+         }| {
+            if sum_of(party.line, children) == 0 {
+                return None;
             }
-            Some(most) if children > adults.saturating_mul(u64::from(*most)) => {
-                Some(format!("one adult ticket covers at most {most} tickets for children"))
+            let counts = party.within(*scope);
+            let (children, adults) = (sum_of(counts, children), sum_of(counts, adults));
+            match per_adult {
+                _ if adults == 0 => Some(format!(
+                    "tickets for children need an adult ticket in the same {}",
+                    scope_name(*scope)
+                )),
+                Some(most) if children > adults.saturating_mul(u64::from(*most)) => Some(format!(
+                    "one adult ticket covers at most {most} tickets for children"
+                )),
+                Some(_) | None => None,
             }
-            Some(_) | None => None,
-        }
-    })
+        },
+    )
 }
 
 fn scope_name(scope: RuleScope) -> &'static str {
@@ -188,26 +218,40 @@ pub fn violated_limits(
         bounds.map(move |bound| (bound, ticket))
     });
     let id = |ticket: TicketIx| service.ticket(ticket).id.clone();
-    broken.map(|(bound, ticket)| ViolatedConstraint { bound, ticket_id: ticket.map(id) }).collect()
+    broken
+        .map(|(bound, ticket)| ViolatedConstraint {
+            bound,
+            ticket_id: ticket.map(id),
+        })
+        .collect()
 }
 
 /// How many tickets there are, or how many of one type.
 fn count_of(counts: &TicketCounts, ticket: Option<TicketIx>) -> u64 {
-    let counted = counts.iter().filter(|(known, _)| ticket.is_none_or(|ticket| *known == ticket));
+    let counted = counts
+        .iter()
+        .filter(|(known, _)| ticket.is_none_or(|ticket| *known == ticket));
     counted.map(|&(_, count)| u64::from(count)).sum()
 }
 
 /// Bounds that a line breaks, as a sentence.
 #[must_use]
 pub fn violations_in_words(violated: &[ViolatedConstraint]) -> String {
-    let bounds = violated.iter().map(|ViolatedConstraint { bound, ticket_id }| {
-        let of_what = ticket_id.as_ref().map_or_else(|| "in all".to_owned(), |id| format!("of {id:?}"));
-        match bound {
-            Bound::Min(count) => format!("at least {count} {of_what}"),
-            Bound::Max(count) => format!("at most {count} {of_what}"),
-        }
-    });
-    format!("the merchant sells other numbers of tickets: {}", listed(bounds).join(", "))
+    let bounds = violated
+        .iter()
+        .map(|ViolatedConstraint { bound, ticket_id }| {
+            let of_what = ticket_id
+                .as_ref()
+                .map_or_else(|| "in all".to_owned(), |id| format!("of {id:?}"));
+            match bound {
+                Bound::Min(count) => format!("at least {count} {of_what}"),
+                Bound::Max(count) => format!("at most {count} {of_what}"),
+            }
+        });
+    format!(
+        "the merchant sells other numbers of tickets: {}",
+        listed(bounds).join(", ")
+    )
 }
 
 /// Those of the bounds that a count breaks.

@@ -99,7 +99,12 @@ impl FeeTable {
         Ok(table)
     }
 
-    fn add_tickets(&mut self, service: &Service, ticket: TicketIx, count: u32) -> Result<(), MoneyError> {
+    fn add_tickets(
+        &mut self,
+        service: &Service,
+        ticket: TicketIx,
+        count: u32,
+    ) -> Result<(), MoneyError> {
         let ticket = service.ticket(ticket);
         for fee in &ticket.fees {
             self.total = self.total.plus(fee.amount.times(count)?)?;
@@ -131,7 +136,11 @@ impl FeeTable {
     /// One fee for each rate. Where an order has several, their names tell them apart.
     fn add_taxes(&mut self, name: &str, taxes: &[(TaxRate, Money)]) -> Result<(), MoneyError> {
         for &(rate, amount) in taxes {
-            let name = if taxes.len() == 1 { name.to_owned() } else { format!("{name} {rate}") };
+            let name = if taxes.len() == 1 {
+                name.to_owned()
+            } else {
+                format!("{name} {rate}")
+            };
             self.tax = self.tax.plus(amount)?;
             self.add_per_order(&[Fee { name, amount }])?;
         }
@@ -140,7 +149,11 @@ impl FeeTable {
 }
 
 /// Adds the tax of a line to what has the same rate.
-fn add_tax(taxes: &mut Vec<(TaxRate, Money)>, rate: TaxRate, amount: Money) -> Result<(), MoneyError> {
+fn add_tax(
+    taxes: &mut Vec<(TaxRate, Money)>,
+    rate: TaxRate,
+    amount: Money,
+) -> Result<(), MoneyError> {
     if amount.is_zero() {
         return Ok(());
     }

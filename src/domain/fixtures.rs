@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use super::{
     catalog::{
-        BookingWindow, Catalog, ChildRule, Fee, FeedFees, LocalizedText, Merchant, MerchantIx, Prepayment,
-        RuleScope, Service, ServiceIx, TicketIx, TicketRules, TicketType,
+        BookingWindow, Catalog, ChildRule, Fee, FeedFees, LocalizedText, Merchant, MerchantIx,
+        Prepayment, RuleScope, Service, ServiceIx, TicketIx, TicketRules, TicketType,
     },
     fulfillability::{Assessment, Inquiry, Purpose, assess, slot_keys},
     money::{Currency, Money, TaxRate},
@@ -53,11 +53,21 @@ pub(crate) fn tax_rate(micro_percent: u32) -> Option<TaxRate> {
 }
 
 pub(crate) fn price_tag(micros: i64, currency_code: &str) -> PriceTag {
-    PriceTag { micros, currency_code: currency_code.into(), pricing_option_tag: String::new() }
+    PriceTag {
+        micros,
+        currency_code: currency_code.into(),
+        pricing_option_tag: String::new(),
+    }
 }
 
 pub(crate) fn tickets(tickets: &[(&str, i32)]) -> Vec<OrderedTickets> {
-    tickets.iter().map(|&(id, count)| OrderedTickets { ticket_id: id.into(), count }).collect()
+    tickets
+        .iter()
+        .map(|&(id, count)| OrderedTickets {
+            ticket_id: id.into(),
+            count,
+        })
+        .collect()
 }
 
 /// A line for the slot at [`START`], at a total in cents.
@@ -73,7 +83,10 @@ pub(crate) fn line(service_id: &str, asked: &[(&str, i32)], total_cents: i64) ->
 }
 
 pub(crate) fn fee(name: &str, amount: Money) -> Fee {
-    Fee { name: name.into(), amount }
+    Fee {
+        name: name.into(),
+        amount,
+    }
 }
 
 pub(crate) fn ticket_type(id: &str, price: Money) -> TicketType {
@@ -126,8 +139,13 @@ fn service(merchant: MerchantIx, id: &str, mut tickets: Vec<TicketType>) -> Serv
 /// Adults at $20, seniors at $15 and children, who need one of them, at $10.
 fn museum(merchant: MerchantIx) -> Service {
     let types = [("adult", 2_000), ("senior", 1_500), ("child", 1_000)];
-    let mut museum =
-        service(merchant, "museum", types.map(|(id, price)| ticket_type(id, cents(price))).into());
+    let mut museum = service(
+        merchant,
+        "museum",
+        types
+            .map(|(id, price)| ticket_type(id, cents(price)))
+            .into(),
+    );
     museum.tickets[0].fees = vec![fee("booking", cents(100)), fee("tax", cents(50))];
     museum.tickets[2].fees = vec![fee("booking", cents(25))];
     museum.per_order_fees = vec![fee("delivery", cents(200))];
@@ -149,7 +167,10 @@ fn raft(merchant: MerchantIx) -> Service {
 
 /// Stalls at $120 and balcony at $60, each with spots of its own.
 fn concert(merchant: MerchantIx) -> Service {
-    let types = vec![ticket_type("stalls", cents(12_000)), ticket_type("balcony", cents(6_000))];
+    let types = vec![
+        ticket_type("stalls", cents(12_000)),
+        ticket_type("balcony", cents(6_000)),
+    ];
     let mut concert = service(merchant, "concert", types);
     concert.ticket_sets = vec![vec![STALLS], vec![BALCONY]];
     concert
@@ -165,7 +186,14 @@ fn salon(merchant: MerchantIx) -> Service {
 
 /// Days at 1,500 yen and evenings at 750 yen.
 fn onsen(merchant: MerchantIx) -> Service {
-    service(merchant, "onsen", vec![ticket_type("day", yen(1_500)), ticket_type("evening", yen(750))])
+    service(
+        merchant,
+        "onsen",
+        vec![
+            ticket_type("day", yen(1_500)),
+            ticket_type("evening", yen(750)),
+        ],
+    )
 }
 
 /// A catalogue with its slots, seen by one viewer.
@@ -185,11 +213,25 @@ impl House {
         let town = catalog.add_merchant(merchant("town", "USD"));
         catalog.merchant_mut(town).per_order_fees = vec![fee("handling", cents(100))];
         let tokyo = catalog.add_merchant(merchant("tokyo", "JPY"));
-        for service in [museum(town), raft(town), concert(town), salon(town), onsen(tokyo)] {
+        for service in [
+            museum(town),
+            raft(town),
+            concert(town),
+            salon(town),
+            onsen(tokyo),
+        ] {
             catalog.add_service(service);
         }
-        let viewer = Viewer { now: NOW, cart: None };
-        let mut house = Self { catalog, merchant: town, slots: HashMap::new(), viewer };
+        let viewer = Viewer {
+            now: NOW,
+            cart: None,
+        };
+        let mut house = Self {
+            catalog,
+            merchant: town,
+            slots: HashMap::new(),
+            viewer,
+        };
         for (service, tickets, spots) in [
             ("museum", PoolTickets::All, 50),
             ("raft", PoolTickets::All, 5),
@@ -198,19 +240,36 @@ impl House {
             ("concert", PoolTickets::All, 8),
             ("salon", PoolTickets::All, 1),
         ] {
-            house.slot(service, START).open(Pool { tickets, allotment: spots }, &SlotTerms::default());
+            house.slot(service, START).open(
+                Pool {
+                    tickets,
+                    allotment: spots,
+                },
+                &SlotTerms::default(),
+            );
         }
         house.merchant = tokyo;
-        let onsen = Pool { tickets: PoolTickets::All, allotment: 10 };
-        house.slot("onsen", START).open(onsen, &SlotTerms::default());
-        Self { merchant: town, ..house }
+        let onsen = Pool {
+            tickets: PoolTickets::All,
+            allotment: 10,
+        };
+        house
+            .slot("onsen", START)
+            .open(onsen, &SlotTerms::default());
+        Self {
+            merchant: town,
+            ..house
+        }
     }
 
     /// The same house, asked as the merchant `tokyo`.
     pub(crate) fn in_tokyo() -> Self {
         let house = Self::new();
         let tokyo = house.catalog.merchant_ix("tokyo").unwrap();
-        Self { merchant: tokyo, ..house }
+        Self {
+            merchant: tokyo,
+            ..house
+        }
     }
 
     pub(crate) fn ix(&self, service_id: &str) -> ServiceIx {
@@ -243,7 +302,14 @@ impl House {
         let keys = slot_keys(&self.catalog, self.merchant, items);
         let slots: Vec<Option<&Slot>> = keys.into_iter().map(|key| self.slots.get(&key?)).collect();
         let (catalog, merchant, viewer) = (&self.catalog, self.merchant, self.viewer);
-        assess(&Inquiry { catalog, merchant, items, slots: &slots, viewer, purpose })
+        assess(&Inquiry {
+            catalog,
+            merchant,
+            items,
+            slots: &slots,
+            viewer,
+            purpose,
+        })
     }
 
     pub(crate) fn check(&self, items: &[LineItem]) -> Assessment {

@@ -125,9 +125,19 @@ pub enum ItemResult {
 
 /// The slots that the items name, one for each item, `None` where the service is unknown.
 #[must_use]
-pub fn slot_keys(catalog: &Catalog, merchant: MerchantIx, items: &[LineItem]) -> Vec<Option<SlotKey>> {
+pub fn slot_keys(
+    catalog: &Catalog,
+    merchant: MerchantIx,
+    items: &[LineItem],
+) -> Vec<Option<SlotKey>> {
     let key = |item: &LineItem| {
-        availability::slot_key(catalog, merchant, &item.service_id, item.start_sec, item.duration_sec)
+        availability::slot_key(
+            catalog,
+            merchant,
+            &item.service_id,
+            item.start_sec,
+            item.duration_sec,
+        )
     };
     items.iter().map(key).collect()
 }
@@ -135,7 +145,11 @@ pub fn slot_keys(catalog: &Catalog, merchant: MerchantIx, items: &[LineItem]) ->
 /// Decides whether the items can be sold together.
 #[must_use]
 pub fn assess(inquiry: &Inquiry<'_>) -> Assessment {
-    debug_assert_eq!(inquiry.items.len(), inquiry.slots.len(), "every item has its place among the slots");
+    debug_assert_eq!(
+        inquiry.items.len(),
+        inquiry.slots.len(),
+        "every item has its place among the slots"
+    );
     let mut examined: Vec<Examined<'_>> = inquiry
         .items
         .iter()
@@ -148,7 +162,10 @@ pub fn assess(inquiry: &Inquiry<'_>) -> Assessment {
         }
     }
     let demand = Demand::of(&examined);
-    let items: Vec<ItemFulfillability> = examined.iter().map(|item| item.verdict(inquiry, &demand)).collect();
+    let items: Vec<ItemFulfillability> = examined
+        .iter()
+        .map(|item| item.verdict(inquiry, &demand))
+        .collect();
     match sum_up(inquiry, &examined, &items) {
         Ok((fees, amount_due)) => conclude(inquiry, &examined, items, fees, amount_due),
         Err(error) => beyond_measure(inquiry, items, error),
@@ -163,23 +180,49 @@ fn conclude(
     amount_due: Money,
 ) -> Assessment {
     let (result, reason) = order_verdict(inquiry, examined, &items);
-    let claims = sellable(examined, &items).flat_map(|(examined, _)| examined.claims()).collect();
-    Assessment { fulfillability: Fulfillability { result, reason, items }, fees, claims, amount_due }
+    let claims = sellable(examined, &items)
+        .flat_map(|(examined, _)| examined.claims())
+        .collect();
+    Assessment {
+        fulfillability: Fulfillability {
+            result,
+            reason,
+            items,
+        },
+        fees,
+        claims,
+        amount_due,
+    }
 }
 
-fn beyond_measure(inquiry: &Inquiry<'_>, items: Vec<ItemFulfillability>, error: MoneyError) -> Assessment {
+fn beyond_measure(
+    inquiry: &Inquiry<'_>,
+    items: Vec<ItemFulfillability>,
+    error: MoneyError,
+) -> Assessment {
     let nothing = Money::zero(inquiry.catalog.merchant(inquiry.merchant).currency);
-    let fulfillability =
-        Fulfillability { result: OrderResult::OtherReason, reason: Some(error.to_string()), items };
+    let fulfillability = Fulfillability {
+        result: OrderResult::OtherReason,
+        reason: Some(error.to_string()),
+        items,
+    };
     let fees = FeeTable::nothing(inquiry.catalog.merchant(inquiry.merchant));
-    Assessment { fulfillability, fees, claims: Vec::new(), amount_due: nothing }
+    Assessment {
+        fulfillability,
+        fees,
+        claims: Vec::new(),
+        amount_due: nothing,
+    }
 }
 
 fn sellable<'a, 'b>(
     examined: &'b [Examined<'a>],
     items: &'b [ItemFulfillability],
 ) -> impl Iterator<Item = (&'b Examined<'a>, &'b ItemFulfillability)> {
-    examined.iter().zip(items).filter(|(_, item)| item.result == ItemResult::CanFulfill)
+    examined
+        .iter()
+        .zip(items)
+        .filter(|(_, item)| item.result == ItemResult::CanFulfill)
 }
 
 fn sum_up(
@@ -192,11 +235,18 @@ fn sum_up(
     for (examined, item) in sellable(examined, items) {
         let price = item.line.price.as_ref().and_then(PriceTag::money);
         if let (Some(key), Some(price)) = (examined.key, price) {
-            lines.push(SoldLine { service: key.service, tickets: &examined.tickets, total: price.rounded() });
+            lines.push(SoldLine {
+                service: key.service,
+                tickets: &examined.tickets,
+                total: price.rounded(),
+            });
         }
     }
     let fees = FeeTable::for_lines(inquiry.catalog, merchant, &lines)?;
-    let amount_due = lines.iter().map(|line| line.total).try_fold(fees.total, Money::plus)?;
+    let amount_due = lines
+        .iter()
+        .map(|line| line.total)
+        .try_fold(fees.total, Money::plus)?;
     amount_due.to_micros()?;
     Ok((fees, amount_due))
 }
@@ -207,15 +257,27 @@ fn order_verdict(
     items: &[ItemFulfillability],
 ) -> (OrderResult, Option<String>) {
     if items.is_empty() {
-        return (OrderResult::OtherReason, Some("the order has no items".to_owned()));
+        return (
+            OrderResult::OtherReason,
+            Some("the order has no items".to_owned()),
+        );
     }
-    let stopped = items.iter().filter(|item| item.result != ItemResult::CanFulfill).count();
+    let stopped = items
+        .iter()
+        .filter(|item| item.result != ItemResult::CanFulfill)
+        .count();
     if stopped > 0 {
-        return (OrderResult::UnfulfillableLineItem, Some(stopped_items(items, stopped)));
+        return (
+            OrderResult::UnfulfillableLineItem,
+            Some(stopped_items(items, stopped)),
+        );
     }
     let keys: Vec<SlotKey> = examined.iter().filter_map(|item| item.key).collect();
     let rules = &inquiry.catalog.merchant(inquiry.merchant).combinations;
-    match rules.iter().find_map(|rule| rule.fault(inquiry.catalog, &keys)) {
+    match rules
+        .iter()
+        .find_map(|rule| rule.fault(inquiry.catalog, &keys))
+    {
         Some(reason) => (OrderResult::UnfulfillableServiceCombination, Some(reason)),
         None => (OrderResult::CanFulfill, None),
     }
@@ -223,8 +285,13 @@ fn order_verdict(
 
 /// Why so many of the items stop their order: the reason of the first of them.
 fn stopped_items(items: &[ItemFulfillability], stopped: usize) -> String {
-    let first = items.iter().enumerate().find(|(_, item)| item.result != ItemResult::CanFulfill);
-    let (at, reason) = first.map_or((0, ""), |(at, item)| (at, item.reason.as_deref().unwrap_or_default()));
+    let first = items
+        .iter()
+        .enumerate()
+        .find(|(_, item)| item.result != ItemResult::CanFulfill);
+    let (at, reason) = first.map_or((0, ""), |(at, item)| {
+        (at, item.reason.as_deref().unwrap_or_default())
+    });
     match (stopped, items.len()) {
         (1, 1) => reason.to_owned(),
         (1, _) => format!("item[{at}] cannot be fulfilled: {reason}"),
@@ -237,14 +304,22 @@ impl ServiceRule {
     fn fault(&self, catalog: &Catalog, keys: &[SlotKey]) -> Option<String> {
         let has = |service: &ServiceIx| keys.iter().any(|key| key.service == *service);
         let names = |services: &[ServiceIx]| {
-            let quoted = services.iter().map(|&ix| format!("{:?}", catalog.service(ix).id));
+            let quoted = services
+                .iter()
+                .map(|&ix| format!("{:?}", catalog.service(ix).id));
             quoted.collect::<Vec<_>>().join(", ")
         };
         match self {
             Self::ForbiddenTogether(set) => (set.iter().filter(|service| has(service)).count() > 1)
                 .then(|| format!("services {} cannot be ordered together", names(set))),
             Self::RequiredWith { service, any_of } => (has(service) && !any_of.iter().any(has))
-                .then(|| format!("service {} needs one of {}", names(&[*service]), names(any_of))),
+                .then(|| {
+                    format!(
+                        "service {} needs one of {}",
+                        names(&[*service]),
+                        names(any_of)
+                    )
+                }),
             Self::NoOverlap(set) => {
                 let bound = keys.iter().filter(|key| set.contains(&key.service));
                 any_overlap(bound.copied().collect())
@@ -258,7 +333,9 @@ impl ServiceRule {
 fn any_overlap(mut slots: Vec<SlotKey>) -> bool {
     slots.sort_unstable_by_key(|slot| (slot.start_sec, slot.end_sec(), slot.service));
     slots.dedup();
-    slots.windows(2).any(|pair| pair[1].start_sec < pair[0].end_sec())
+    slots
+        .windows(2)
+        .any(|pair| pair[1].start_sec < pair[0].end_sec())
 }
 
 /// What all items together ask of each slot: in order, each ticket type of a slot once.
@@ -267,8 +344,9 @@ struct Demand(Vec<((SlotKey, Claimed), u64)>);
 impl Demand {
     fn of(examined: &[Examined<'_>]) -> Self {
         let claims = examined.iter().flat_map(Examined::claims);
-        let mut asked: Vec<_> =
-            claims.map(|claim| ((claim.slot, claim.ticket), u64::from(claim.count))).collect();
+        let mut asked: Vec<_> = claims
+            .map(|claim| ((claim.slot, claim.ticket), u64::from(claim.count)))
+            .collect();
         asked.sort_unstable();
         asked.dedup_by(|(same, more), (asked, count)| {
             let again = same == asked;
@@ -283,7 +361,9 @@ impl Demand {
     /// What is asked of a slot.
     fn of_slot(&self, slot: SlotKey) -> impl Iterator<Item = (Claimed, u64)> + Clone {
         let first = self.0.partition_point(|((before, _), _)| *before < slot);
-        let of_slot = self.0[first..].iter().take_while(move |((asked, _), _)| *asked == slot);
+        let of_slot = self.0[first..]
+            .iter()
+            .take_while(move |((asked, _), _)| *asked == slot);
         of_slot.map(|((_, ticket), count)| (*ticket, *count))
     }
 
@@ -301,7 +381,9 @@ impl Demand {
         slot.left(service, viewer)
             .filter(|(pool, _)| claimed.iter().any(|&ticket| pool.serves(service, ticket)))
             .filter(|(pool, left)| {
-                let drawn = asked.clone().filter(|(ticket, _)| pool.serves(service, *ticket));
+                let drawn = asked
+                    .clone()
+                    .filter(|(ticket, _)| pool.serves(service, *ticket));
                 drawn.map(|(_, count)| count).sum::<u64>() > u64::from(*left)
             })
             .map(|(_, left)| left)
@@ -326,11 +408,20 @@ struct Examined<'a> {
 
 impl<'a> Examined<'a> {
     fn new(inquiry: &Inquiry<'a>, line: &'a LineItem, slot: Option<&'a Slot>) -> Self {
-        let ix = inquiry.catalog.service_ix(inquiry.merchant, &line.service_id);
+        let ix = inquiry
+            .catalog
+            .service_ix(inquiry.merchant, &line.service_id);
         let service = ix.map(|ix| inquiry.catalog.service(ix));
         let key = ix.and_then(|ix| SlotKey::new(ix, line.start_sec, line.duration_sec));
         let slot = slot.filter(|slot| slot.is_open());
-        let mut examined = Self { line, service, key, slot, tickets: TicketCounts::new(), stop: None };
+        let mut examined = Self {
+            line,
+            service,
+            key,
+            slot,
+            tickets: TicketCounts::new(),
+            stop: None,
+        };
         if let Some(service) = service {
             examined.stop = examined.read_tickets(service).err();
         }
@@ -341,8 +432,14 @@ impl<'a> Examined<'a> {
         if self.is_appointment() {
             return self.check_appointment(service);
         }
-        self.tickets = constraints::read_tickets(service, self.slot, &self.line.tickets)
-            .map_err(|faults| (ItemResult::UnfulfillableTicketCombination, faults.join("; ")))?;
+        self.tickets = constraints::read_tickets(service, self.slot, &self.line.tickets).map_err(
+            |faults| {
+                (
+                    ItemResult::UnfulfillableTicketCombination,
+                    faults.join("; "),
+                )
+            },
+        )?;
         Ok(())
     }
 
@@ -357,11 +454,21 @@ impl<'a> Examined<'a> {
 
     /// The spots this item asks for; none where its tickets stop it or no slot is named.
     fn claims(&self) -> Vec<Claim> {
-        let (Some(slot), None) = (self.key, &self.stop) else { return Vec::new() };
+        let (Some(slot), None) = (self.key, &self.stop) else {
+            return Vec::new();
+        };
         if self.is_appointment() {
-            return vec![Claim { slot, ticket: Claimed::Appointment, count: 1 }];
+            return vec![Claim {
+                slot,
+                ticket: Claimed::Appointment,
+                count: 1,
+            }];
         }
-        let claim = |&(ticket, count): &_| Claim { slot, ticket: Claimed::Ticket(ticket), count };
+        let claim = |&(ticket, count): &_| Claim {
+            slot,
+            ticket: Claimed::Ticket(ticket),
+            count,
+        };
         self.tickets.iter().map(claim).collect()
     }
 
@@ -388,7 +495,10 @@ impl<'a> Examined<'a> {
 
     fn unknown_service(&self) -> Stop {
         let id = quoted(&self.line.service_id);
-        (ItemResult::SlotUnavailable, format!("service {id} is not one of this merchant's"))
+        (
+            ItemResult::SlotUnavailable,
+            format!("service {id} is not one of this merchant's"),
+        )
     }
 
     /// Spots open for the tickets asked, or for all types of the service where they make no sense;
@@ -398,15 +508,24 @@ impl<'a> Examined<'a> {
         let asked: Vec<Claimed> = match self.tickets[..] {
             [] if self.stop.is_none() => vec![Claimed::Appointment],
             [] => return Some(availability::spots_open(service, key, slot, viewer)),
-            ref tickets => tickets.iter().map(|&(ticket, _)| Claimed::Ticket(ticket)).collect(),
+            ref tickets => tickets
+                .iter()
+                .map(|&(ticket, _)| Claimed::Ticket(ticket))
+                .collect(),
         };
-        Some(availability::spots_open_for(service, key, slot, &asked, viewer))
+        Some(availability::spots_open_for(
+            service, key, slot, &asked, viewer,
+        ))
     }
 
     /// The spots that the line asks for.
     fn spots_asked(&self) -> u32 {
         let counts = self.tickets.iter().map(|&(_, count)| count);
-        if self.is_appointment() { 1 } else { counts.fold(0, u32::saturating_add) }
+        if self.is_appointment() {
+            1
+        } else {
+            counts.fold(0, u32::saturating_add)
+        }
     }
 
     /// The first rule on tickets that the line breaks, by itself or together with the other lines of its
@@ -418,18 +537,29 @@ impl<'a> Examined<'a> {
             return self.check_party(service, Party::alone(&self.tickets));
         }
         let mut slot = TicketCounts::new();
-        for (ticket, count) in
-            all.iter().filter(|other| other.key == self.key).flat_map(|other| &other.tickets)
+        for (ticket, count) in all
+            .iter()
+            .filter(|other| other.key == self.key)
+            .flat_map(|other| &other.tickets)
         {
             constraints::add(&mut slot, *ticket, *count);
         }
-        self.check_party(service, Party { line: &self.tickets, slot: &slot })
+        self.check_party(
+            service,
+            Party {
+                line: &self.tickets,
+                slot: &slot,
+            },
+        )
     }
 
     fn check_party(&self, service: &Service, party: Party<'_>) -> Option<Stop> {
         let faults = constraints::combination_faults(service, party);
         if !faults.is_empty() {
-            return Some((ItemResult::UnfulfillableTicketCombination, faults.join("; ")));
+            return Some((
+                ItemResult::UnfulfillableTicketCombination,
+                faults.join("; "),
+            ));
         }
         if let Some(reason) = constraints::child_fault(service, party) {
             return Some((ItemResult::ChildTicketsWithoutAdult, reason));
@@ -444,7 +574,9 @@ impl<'a> Examined<'a> {
     }
 
     fn check_appointment(&self, service: &Service) -> Result<(), Stop> {
-        let sold_here = self.slot.is_none_or(|slot| slot.sells(service, Claimed::Appointment));
+        let sold_here = self
+            .slot
+            .is_none_or(|slot| slot.sells(service, Claimed::Appointment));
         if service.price.is_some() && sold_here {
             return Ok(());
         }
@@ -504,11 +636,16 @@ impl<'a> Examined<'a> {
     }
 
     fn moved_ticket_types(&self, service: &Service, quote: &Quote) -> Vec<TicketType> {
-        let Some(asked) = &self.line.price else { return Vec::new() };
+        let Some(asked) = &self.line.price else {
+            return Vec::new();
+        };
         if !pricing::ticket_prices_moved(service, &self.tickets, asked, quote) {
             return Vec::new();
         }
-        self.tickets.iter().map(|&(ticket, _)| service.ticket(ticket).clone()).collect()
+        self.tickets
+            .iter()
+            .map(|&(ticket, _)| service.ticket(ticket).clone())
+            .collect()
     }
 
     fn check_answers(&self, service: &Service, purpose: Purpose, verdict: &mut ItemFulfillability) {
@@ -528,7 +665,9 @@ fn too_few_spots(left: u32) -> String {
     match left {
         0 => "the slot is sold out".to_owned(),
         1 => "the order asks for more spots of this slot than the 1 that is still open".to_owned(),
-        _ => format!("the order asks for more spots of this slot than the {left} that are still open"),
+        _ => format!(
+            "the order asks for more spots of this slot than the {left} that are still open"
+        ),
     }
 }
 
@@ -551,9 +690,18 @@ impl ItemFulfillability {
     }
 
     fn correct_price(&mut self, micros: i64, currency: Currency) {
-        let pricing_option_tag = self.line.price.take().map(|tag| tag.pricing_option_tag).unwrap_or_default();
+        let pricing_option_tag = self
+            .line
+            .price
+            .take()
+            .map(|tag| tag.pricing_option_tag)
+            .unwrap_or_default();
         let currency_code = currency.code().to_owned();
-        self.line.price = Some(PriceTag { micros, currency_code, pricing_option_tag });
+        self.line.price = Some(PriceTag {
+            micros,
+            currency_code,
+            pricing_option_tag,
+        });
     }
 }
 

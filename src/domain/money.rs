@@ -43,7 +43,10 @@ impl Currency {
     /// The least that can be paid: a cent, a yen, a fils.
     #[must_use]
     pub fn smallest_unit(self) -> Money {
-        Money { amount: Decimal::new(1, self.minor_digits), currency: self }
+        Money {
+            amount: Decimal::new(1, self.minor_digits),
+            currency: self,
+        }
     }
 }
 
@@ -61,13 +64,19 @@ impl TaxRate {
     /// all.
     #[must_use]
     pub fn from_micro_percent(micro_percent: u32) -> Option<Self> {
-        (1..=Self::MAX_MICRO_PERCENT).contains(&micro_percent).then_some(Self { micro_percent })
+        (1..=Self::MAX_MICRO_PERCENT)
+            .contains(&micro_percent)
+            .then_some(Self { micro_percent })
     }
 }
 
 impl fmt::Display for TaxRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", Decimal::new(self.micro_percent.into(), MICRO_DIGITS).normalize())
+        write!(
+            f,
+            "{}%",
+            Decimal::new(self.micro_percent.into(), MICRO_DIGITS).normalize()
+        )
     }
 }
 
@@ -93,13 +102,19 @@ impl Money {
     /// Nothing, in `currency`.
     #[must_use]
     pub fn zero(currency: Currency) -> Self {
-        Self { amount: Decimal::ZERO, currency }
+        Self {
+            amount: Decimal::ZERO,
+            currency,
+        }
     }
 
     /// An amount of micro-units, exactly as given.
     #[must_use]
     pub fn from_micros(micros: i64, currency: Currency) -> Self {
-        Self { amount: Decimal::new(micros, MICRO_DIGITS), currency }
+        Self {
+            amount: Decimal::new(micros, MICRO_DIGITS),
+            currency,
+        }
     }
 
     /// The amount in micro-units; what lies below a micro-unit is rounded half to even.
@@ -138,7 +153,9 @@ impl Money {
     #[must_use]
     pub fn rounded(self) -> Self {
         let digits = self.currency.minor_digits;
-        let amount = self.amount.round_dp_with_strategy(digits, RoundingStrategy::MidpointNearestEven);
+        let amount = self
+            .amount
+            .round_dp_with_strategy(digits, RoundingStrategy::MidpointNearestEven);
         Self { amount, ..self }
     }
 
@@ -150,7 +167,10 @@ impl Money {
         if self.currency != other.currency {
             return Err(MoneyError::CurrencyMismatch);
         }
-        let amount = self.amount.checked_add(other.amount).ok_or(MoneyError::Overflow)?;
+        let amount = self
+            .amount
+            .checked_add(other.amount)
+            .ok_or(MoneyError::Overflow)?;
         Ok(Self { amount, ..self })
     }
 
@@ -159,7 +179,10 @@ impl Money {
     /// # Errors
     /// [`MoneyError::CurrencyMismatch`] or [`MoneyError::Overflow`].
     pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
-        self.plus(Self { amount: -other.amount, ..other })
+        self.plus(Self {
+            amount: -other.amount,
+            ..other
+        })
     }
 
     /// The amount `count` times.
@@ -167,7 +190,10 @@ impl Money {
     /// # Errors
     /// [`MoneyError::Overflow`].
     pub fn times(self, count: u32) -> Result<Self, MoneyError> {
-        let amount = self.amount.checked_mul(Decimal::from(count)).ok_or(MoneyError::Overflow)?;
+        let amount = self
+            .amount
+            .checked_mul(Decimal::from(count))
+            .ok_or(MoneyError::Overflow)?;
         Ok(Self { amount, ..self })
     }
 
@@ -176,7 +202,9 @@ impl Money {
     /// # Errors
     /// [`MoneyError::Overflow`].
     pub fn less_percent(self, percent: Decimal) -> Result<Self, MoneyError> {
-        let kept = Decimal::ONE_HUNDRED.checked_sub(percent).ok_or(MoneyError::Overflow)?;
+        let kept = Decimal::ONE_HUNDRED
+            .checked_sub(percent)
+            .ok_or(MoneyError::Overflow)?;
         let amount = self
             .amount
             .checked_mul(kept)
@@ -219,7 +247,10 @@ mod tests {
     }
 
     fn rounded_micros(micros: i64, code: &str) -> i64 {
-        Money::from_micros(micros, currency(code)).rounded().to_micros().unwrap()
+        Money::from_micros(micros, currency(code))
+            .rounded()
+            .to_micros()
+            .unwrap()
     }
 
     #[test]
@@ -237,7 +268,11 @@ mod tests {
             (2_500, "KWD", 2_000),
             (2_501, "KWD", 3_000),
         ] {
-            assert_eq!(rounded_micros(micros, code), expected, "{micros} micros of {code}");
+            assert_eq!(
+                rounded_micros(micros, code),
+                expected,
+                "{micros} micros of {code}"
+            );
         }
     }
 
@@ -250,12 +285,27 @@ mod tests {
 
     #[test]
     fn an_amount_between_nothing_and_the_smallest_unit_cannot_be_paid() {
-        for (code, least) in [("USD", 10_000), ("EUR", 10_000), ("JPY", 1_000_000), ("KWD", 1_000)] {
-            let is_below = |micros| Money::from_micros(micros, currency(code)).is_below_smallest_unit();
-            assert_eq!(currency(code).smallest_unit().to_micros(), Ok(least), "{code}");
-            for (micros, expected) in
-                [(-1, false), (0, false), (1, true), (least / 2, true), (least - 1, true), (least, false)]
-            {
+        for (code, least) in [
+            ("USD", 10_000),
+            ("EUR", 10_000),
+            ("JPY", 1_000_000),
+            ("KWD", 1_000),
+        ] {
+            let is_below =
+                |micros| Money::from_micros(micros, currency(code)).is_below_smallest_unit();
+            assert_eq!(
+                currency(code).smallest_unit().to_micros(),
+                Ok(least),
+                "{code}"
+            );
+            for (micros, expected) in [
+                (-1, false),
+                (0, false),
+                (1, true),
+                (least / 2, true),
+                (least - 1, true),
+                (least, false),
+            ] {
                 assert_eq!(is_below(micros), expected, "{micros} micros of {code}");
             }
         }
@@ -278,10 +328,15 @@ mod tests {
 
     #[test]
     fn an_amount_is_written_with_its_currency_and_no_idle_zeros() {
-        for (micros, code, expected) in
-            [(12_500_000, "USD", "12.5 USD"), (-70_000_000, "JPY", "-70 JPY"), (0, "KWD", "0 KWD")]
-        {
-            assert_eq!(Money::from_micros(micros, currency(code)).to_string(), expected);
+        for (micros, code, expected) in [
+            (12_500_000, "USD", "12.5 USD"),
+            (-70_000_000, "JPY", "-70 JPY"),
+            (0, "KWD", "0 KWD"),
+        ] {
+            assert_eq!(
+                Money::from_micros(micros, currency(code)).to_string(),
+                expected
+            );
         }
     }
 
@@ -324,8 +379,14 @@ mod tests {
             (0, "USD", 10_000_000, 0),
         ] {
             let rate = TaxRate::from_micro_percent(micro_percent).unwrap();
-            let tax = Money::from_micros(micros, currency(code)).tax(rate).unwrap();
-            assert_eq!(tax.to_micros(), Ok(expected), "{rate} of {micros} micros of {code}");
+            let tax = Money::from_micros(micros, currency(code))
+                .tax(rate)
+                .unwrap();
+            assert_eq!(
+                tax.to_micros(),
+                Ok(expected),
+                "{rate} of {micros} micros of {code}"
+            );
         }
     }
 

@@ -41,12 +41,22 @@ pub struct Span {
 
 impl Span {
     /// The slots in the span that a repeated opening is part of.
-    fn keys(self, repeated: &Opening, after: Option<EpochSeconds>) -> impl Iterator<Item = SlotKey> {
-        let Range { start: not_over, end } = self.starts(repeated.first.duration_sec);
+    fn keys(
+        self,
+        repeated: &Opening,
+        after: Option<EpochSeconds>,
+    ) -> impl Iterator<Item = SlotKey> {
+        let Range {
+            start: not_over,
+            end,
+        } = self.starts(repeated.first.duration_sec);
         let from = after.map_or(not_over, |after| after.saturating_add(1));
         repeated
             .starts(from, end.min(self.repeated_until))
-            .map(|start_sec| SlotKey { start_sec, ..repeated.first })
+            .map(|start_sec| SlotKey {
+                start_sec,
+                ..repeated.first
+            })
     }
 
     /// Whether the slot of an opening that is not repeated is in it.
@@ -56,7 +66,9 @@ impl Span {
 
     /// When slots of that length in it start.
     fn starts(self, duration_sec: u32) -> Range<EpochSeconds> {
-        self.now.saturating_sub(i64::from(duration_sec)).saturating_add(1)..self.until
+        self.now
+            .saturating_sub(i64::from(duration_sec))
+            .saturating_add(1)..self.until
     }
 }
 
@@ -73,25 +85,50 @@ impl Openings {
         let repeated = all.split_off(all.partition_point(|opening| single(opening).is_some()));
         let mut repeated_of = HashMap::<_, Vec<usize>>::new();
         for (at, opening) in repeated.iter().enumerate() {
-            repeated_of.entry((opening.first.service, opening.first.duration_sec)).or_default().push(at);
+            repeated_of
+                .entry((opening.first.service, opening.first.duration_sec))
+                .or_default()
+                .push(at);
         }
-        Self { singles: Singles::new(all), repeated, repeated_of }
+        Self {
+            singles: Singles::new(all),
+            repeated,
+            repeated_of,
+        }
     }
 
     /// A slot that they open, single ones whenever it is and repeated ones if it starts before that
     /// second, as it is when it has nothing left; `None` where they do not open it.
     #[must_use]
     pub fn nothing_left(&self, key: SlotKey, repeated_until: EpochSeconds) -> Option<Slot> {
-        let repeated = self.repeated_of.get(&(key.service, key.duration_sec)).map_or(&[][..], Vec::as_slice);
+        let repeated = self
+            .repeated_of
+            .get(&(key.service, key.duration_sec))
+            .map_or(&[][..], Vec::as_slice);
         let is_of_slot = |opening: &&Opening| {
             let end = key.start_sec.saturating_add(1).min(repeated_until);
             opening.starts(key.start_sec, end).next().is_some()
         };
-        let repeated = repeated.iter().map(|&at| &self.repeated[at]).filter(is_of_slot).map(Cow::Borrowed);
+        let repeated = repeated
+            .iter()
+            .map(|&at| &self.repeated[at])
+            .filter(is_of_slot)
+            .map(Cow::Borrowed);
         let mut slot = Slot::default();
-        for opening in self.singles.of(key).map(|single| Cow::Owned(single.unpacked())).chain(repeated) {
+        for opening in self
+            .singles
+            .of(key)
+            .map(|single| Cow::Owned(single.unpacked()))
+            .chain(repeated)
+        {
             let (_, terms) = opening.occurrence(key.start_sec);
-            slot.open(Pool { allotment: 0, ..opening.pool }, &terms);
+            slot.open(
+                Pool {
+                    allotment: 0,
+                    ..opening.pool
+                },
+                &terms,
+            );
         }
         slot.is_open().then_some(slot)
     }
@@ -116,20 +153,29 @@ impl Openings {
     /// How many openings all slots of a span are made of.
     #[must_use]
     pub fn count(&self, span: Span) -> usize {
-        let repeated = self.repeated.iter().map(|opening| span.keys(opening, None).count());
+        let repeated = self
+            .repeated
+            .iter()
+            .map(|opening| span.keys(opening, None).count());
         self.singles_of(span).count() + repeated.sum::<usize>()
     }
 
     fn singles_of(&self, span: Span) -> impl Iterator<Item = Single<'_>> {
-        self.singles.iter().filter(move |single| span.has(single.slot))
+        self.singles
+            .iter()
+            .filter(move |single| span.has(single.slot))
     }
 
     /// All slots of a span, each once, by service, length and start.
     pub fn slots(&self, span: Span) -> impl Iterator<Item = MadeOf<'_>> {
         let mut singles = self.singles_of(span).peekable();
-        let next = move |at: usize, after| Some(Reverse((span.keys(&self.repeated[at], after).next()?, at)));
+        let next = move |at: usize, after| {
+            Some(Reverse((span.keys(&self.repeated[at], after).next()?, at)))
+        };
         // The next slot of each repeated opening.
-        let mut due: BinaryHeap<_> = (0..self.repeated.len()).filter_map(|at| next(at, None)).collect();
+        let mut due: BinaryHeap<_> = (0..self.repeated.len())
+            .filter_map(|at| next(at, None))
+            .collect();
         std::iter::from_fn(move || {
             let single = singles.peek().map(|single| single.slot);
             let repeated = due.peek().map(|Reverse((key, _))| *key);
@@ -155,8 +201,16 @@ pub fn untouched(openings: &[impl Borrow<Opening>]) -> Slot {
     for opening in openings {
         let opening: &Opening = opening.borrow();
         let Opening { pool, terms, .. } = opening;
-        let parties = terms.as_ref().map_or_else(Vec::new, |terms| terms.parties.clone());
-        slot.open(*pool, &SlotTerms { parties, ..SlotTerms::default() });
+        let parties = terms
+            .as_ref()
+            .map_or_else(Vec::new, |terms| terms.parties.clone());
+        slot.open(
+            *pool,
+            &SlotTerms {
+                parties,
+                ..SlotTerms::default()
+            },
+        );
     }
     slot
 }
@@ -174,7 +228,9 @@ pub fn deal(
 ) -> SmallVec<[u32; 2]> {
     let mut left: SmallVec<[(Pool, u32); 2]> = slot.left(service, viewer).collect();
     let mut share = |of: Pool| {
-        let (_, left) = left.iter_mut().find(|(pool, _)| pool.tickets == of.tickets)?;
+        let (_, left) = left
+            .iter_mut()
+            .find(|(pool, _)| pool.tickets == of.tickets)?;
         let share = of.allotment.min(*left);
         *left -= share;
         Some(share)
@@ -188,7 +244,10 @@ pub fn deal(
             shares.push(share(pool).unwrap_or(0));
             continue;
         };
-        let known = stocks.iter().find(|(known, _)| known.is_same_stock(&party)).map(|(_, share)| *share);
+        let known = stocks
+            .iter()
+            .find(|(known, _)| known.is_same_stock(&party))
+            .map(|(_, share)| *share);
         let stock = known.unwrap_or_else(|| {
             let parties = openings.iter().filter_map(|other| other.borrow().party());
             let same = parties.filter(|other| other.is_same_stock(&party));

@@ -282,7 +282,9 @@ impl NewOrder {
     /// Whether we are the one to charge.
     #[must_use]
     pub fn charged_by_us(&self) -> bool {
-        self.payment.as_ref().is_some_and(|payment| payment.processed_by == Some(PaymentProcessor::Partner))
+        self.payment
+            .as_ref()
+            .is_some_and(|payment| payment.processed_by == Some(PaymentProcessor::Partner))
     }
 }
 

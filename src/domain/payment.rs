@@ -37,7 +37,10 @@ pub fn failure<'a>(
     costs: Costs<'_>,
     charging: Charging,
 ) -> Option<OrderFailure> {
-    let payment = |description| OrderFailure { cause: FailureCause::Payment, description };
+    let payment = |description| OrderFailure {
+        cause: FailureCause::Payment,
+        description,
+    };
     wrong_fee_total(order, costs.fees.total)
         .or_else(|| no_way_to_pay(order, services, costs.due, charging).map(payment))
         .or_else(|| other_charge_stated(order, costs).map(payment))
@@ -45,7 +48,10 @@ pub fn failure<'a>(
 
 fn wrong_fee_total(order: &NewOrder, fees: Money) -> Option<OrderFailure> {
     let nothing = Money::zero(fees.currency());
-    let stated = order.payment.as_ref().and_then(|payment| payment.fees_and_taxes.as_ref());
+    let stated = order
+        .payment
+        .as_ref()
+        .and_then(|payment| payment.fees_and_taxes.as_ref());
     let is_right = stated.map_or(fees == nothing, |tag| states(tag, fees));
     (!is_right).then(|| OrderFailure {
         cause: FailureCause::IncorrectFeeTotal,
@@ -70,7 +76,9 @@ fn no_way_to_pay<'a>(
 ) -> Option<String> {
     if order.charged_by_us() {
         if charging == Charging::Off {
-            return Some("PROCESSED_BY_PARTNER is not possible: this server takes no payments".to_owned());
+            return Some(
+                "PROCESSED_BY_PARTNER is not possible: this server takes no payments".to_owned(),
+            );
         }
         let unpaid = services.find(|service| service.prepayment == Prepayment::NotSupported)?;
         return Some(format!(
@@ -91,7 +99,10 @@ fn no_way_to_pay<'a>(
 
 /// Whether the caller states that the money has been taken.
 fn is_provided(order: &NewOrder) -> bool {
-    order.payment.as_ref().is_some_and(|payment| payment.prepayment == Some(PrepaymentStatus::Provided))
+    order
+        .payment
+        .as_ref()
+        .is_some_and(|payment| payment.prepayment == Some(PrepaymentStatus::Provided))
 }
 
 /// Where we charge: which amount the order states beside the one that we would charge. We charge
@@ -104,7 +115,9 @@ fn other_charge_stated(order: &NewOrder, costs: Costs<'_>) -> Option<String> {
     {
         return Some(price_wanted(costs));
     }
-    let FeeTable { tax, ticket_taxes, .. } = *costs.fees;
+    let FeeTable {
+        tax, ticket_taxes, ..
+    } = *costs.fees;
     let stated = payment.tax_amount.as_ref()?;
     let all_taxes = tax.plus(ticket_taxes).unwrap_or(tax);
     (!states(stated, tax) && !states(stated, all_taxes)).then(|| {
@@ -120,7 +133,11 @@ fn other_charge_stated(order: &NewOrder, costs: Costs<'_>) -> Option<String> {
 
 /// Whether it is what we would charge, with or without the fees.
 fn states_charge(stated: &PriceTag, costs: Costs<'_>) -> bool {
-    let with_fees = |stated: Money| stated.plus(costs.fees.total).is_ok_and(|sum| sum == costs.due);
+    let with_fees = |stated: Money| {
+        stated
+            .plus(costs.fees.total)
+            .is_ok_and(|sum| sum == costs.due)
+    };
     let stated = stated.money().map(Money::rounded);
     stated.is_some_and(|stated| stated == costs.due || with_fees(stated))
 }
@@ -128,7 +145,9 @@ fn states_charge(stated: &PriceTag, costs: Costs<'_>) -> bool {
 fn price_wanted(Costs { fees, due }: Costs<'_>) -> String {
     match due.minus(fees.total) {
         Ok(items) if items != due => {
-            format!("payment_information.price must be the items' total, {items}, or {due} with fees")
+            format!(
+                "payment_information.price must be the items' total, {items}, or {due} with fees"
+            )
         }
         Ok(_) | Err(_) => format!("payment_information.price must be the items' total, {due}"),
     }

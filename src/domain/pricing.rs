@@ -20,7 +20,10 @@ pub struct Quote {
 #[must_use]
 pub fn quote_appointment(service: &Service) -> Option<Quote> {
     let total = service.price?.rounded();
-    Some(Quote { total, without_deals: total })
+    Some(Quote {
+        total,
+        without_deals: total,
+    })
 }
 
 /// The price of a line with tickets: the sum of unit price × count after deals, rounded once at
@@ -41,7 +44,10 @@ pub fn quote_tickets(service: &Service, tickets: &[(TicketIx, u32)]) -> Result<Q
     let total = total.rounded();
     total.to_micros()?;
     without_deals.to_micros()?;
-    Ok(Quote { total, without_deals })
+    Ok(Quote {
+        total,
+        without_deals,
+    })
 }
 
 /// The sum of unit price × count without any deal, unrounded.
@@ -49,18 +55,27 @@ pub fn quote_tickets(service: &Service, tickets: &[(TicketIx, u32)]) -> Result<Q
 /// # Errors
 /// [`MoneyError`] if the amount is beyond what a decimal can carry.
 pub fn unit_prices(service: &Service, tickets: &[(TicketIx, u32)]) -> Result<Money, MoneyError> {
-    let currency = service.tickets.first().map(|ticket| ticket.price.currency());
-    let Some(currency) = currency else { return Err(MoneyError::CurrencyMismatch) };
-    tickets.iter().try_fold(Money::zero(currency), |sum, &(ticket, count)| {
-        sum.plus(service.ticket(ticket).price.times(count)?)
-    })
+    let currency = service
+        .tickets
+        .first()
+        .map(|ticket| ticket.price.currency());
+    let Some(currency) = currency else {
+        return Err(MoneyError::CurrencyMismatch);
+    };
+    tickets
+        .iter()
+        .try_fold(Money::zero(currency), |sum, &(ticket, count)| {
+            sum.plus(service.ticket(ticket).price.times(count)?)
+        })
 }
 
 /// Takes every bundle out of `rest` as often as it fits and gives the bundles' price.
 fn take_bundles(service: &Service, rest: &mut [(TicketIx, u32)]) -> Result<Money, MoneyError> {
     let mut total = unit_prices(service, &[])?;
     for deal in &service.deals {
-        let Deal::Bundle { contents, price } = deal else { continue };
+        let Deal::Bundle { contents, price } = deal else {
+            continue;
+        };
         if !cheaper(*price, unit_prices(service, contents)?)? {
             continue;
         }
@@ -83,7 +98,11 @@ fn groups_reached<'a>(
     rest: &[(TicketIx, u32)],
 ) -> Vec<(&'a [TicketIx], &'a Reduction)> {
     let reached = |deal: &'a Deal| match deal {
-        Deal::Group { tickets, min_count, reduction } => {
+        Deal::Group {
+            tickets,
+            min_count,
+            reduction,
+        } => {
             let members = rest.iter().filter(|(ticket, _)| tickets.contains(ticket));
             let size: u64 = members.map(|&(_, count)| u64::from(count)).sum();
             (size >= u64::from(*min_count)).then_some((&tickets[..], reduction))
@@ -105,15 +124,25 @@ fn reduced_price(
         Some((_, Reduction::Percent(percent))) => full.less_percent(*percent)?,
         None => full,
     };
-    Ok(if cheaper(reduced, full)? { reduced } else { full })
+    Ok(if cheaper(reduced, full)? {
+        reduced
+    } else {
+        full
+    })
 }
 
 fn cheaper(price: Money, than: Money) -> Result<bool, MoneyError> {
-    price.compare(than).map(std::cmp::Ordering::is_lt).ok_or(MoneyError::CurrencyMismatch)
+    price
+        .compare(than)
+        .map(std::cmp::Ordering::is_lt)
+        .ok_or(MoneyError::CurrencyMismatch)
 }
 
 fn count_of(tickets: &[(TicketIx, u32)], wanted: TicketIx) -> u32 {
-    tickets.iter().find(|(ticket, _)| *ticket == wanted).map_or(0, |&(_, count)| count)
+    tickets
+        .iter()
+        .find(|(ticket, _)| *ticket == wanted)
+        .map_or(0, |&(_, count)| count)
 }
 
 /// How the price in force differs from the caller's.
@@ -139,11 +168,15 @@ pub enum PriceVerdict {
 /// Compares the caller's price with the quote. Fractions of the smallest unit are rounded first.
 #[must_use]
 pub fn judge(asked: Option<&PriceTag>, quote: &Quote) -> PriceVerdict {
-    let Some(tag) = asked else { return PriceVerdict::Incorrect("price is missing") };
+    let Some(tag) = asked else {
+        return PriceVerdict::Incorrect("price is missing");
+    };
     if tag.micros < 0 {
         return PriceVerdict::Incorrect("price is negative");
     }
-    let ordering = tag.money().and_then(|asked| quote.total.compare(asked.rounded()));
+    let ordering = tag
+        .money()
+        .and_then(|asked| quote.total.compare(asked.rounded()));
     match ordering {
         None => PriceVerdict::Incorrect("price is in another currency than the service"),
         Some(std::cmp::Ordering::Equal) => PriceVerdict::Right,
@@ -163,7 +196,10 @@ pub fn ticket_prices_moved(
     quote: &Quote,
 ) -> bool {
     let knows_unit_prices = asked.money().map(Money::rounded) == Some(quote.without_deals);
-    !knows_unit_prices && tickets.iter().any(|&(ticket, _)| service.ticket(ticket).price_moved())
+    !knows_unit_prices
+        && tickets
+            .iter()
+            .any(|&(ticket, _)| service.ticket(ticket).price_moved())
 }
 
 #[cfg(test)]

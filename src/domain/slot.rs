@@ -42,7 +42,11 @@ impl SlotKey {
     #[must_use]
     pub fn new(service: ServiceIx, start_sec: EpochSeconds, duration_sec: i64) -> Option<Self> {
         let duration_sec = u32::try_from(duration_sec).ok()?;
-        Some(Self { service, duration_sec, start_sec })
+        Some(Self {
+            service,
+            duration_sec,
+            start_sec,
+        })
     }
 
     /// The second after the slot.
@@ -84,20 +88,35 @@ pub struct Recurrence {
 
 impl Opening {
     /// The starts of all occurrences in the half-open range `[from, until)`.
-    pub fn starts(&self, from: EpochSeconds, until: EpochSeconds) -> impl Iterator<Item = EpochSeconds> {
+    pub fn starts(
+        &self,
+        from: EpochSeconds,
+        until: EpochSeconds,
+    ) -> impl Iterator<Item = EpochSeconds> {
         let first = self.first.start_sec;
         let (every, last, except) = match &self.recurrence {
             None => (1, first, &[][..]),
-            Some(recurrence) => (recurrence.every_sec.max(1), recurrence.until_sec, &recurrence.except[..]),
+            Some(recurrence) => (
+                recurrence.every_sec.max(1),
+                recurrence.until_sec,
+                &recurrence.except[..],
+            ),
         };
-        let skipped = from.max(first).abs_diff(first).div_ceil(every.unsigned_abs());
-        let begin = skipped.checked_mul(every.unsigned_abs()).and_then(|sec| first.checked_add_unsigned(sec));
+        let skipped = from
+            .max(first)
+            .abs_diff(first)
+            .div_ceil(every.unsigned_abs());
+        let begin = skipped
+            .checked_mul(every.unsigned_abs())
+            .and_then(|sec| first.checked_add_unsigned(sec));
         let duration = i64::from(self.first.duration_sec);
         std::iter::successors(begin, move |start| start.checked_add(every))
             .take_while(move |&start| start <= last && start < until)
             .filter(move |&start| {
                 let end = start.saturating_add(duration);
-                !except.iter().any(|&(begin, stop)| start < stop && begin < end)
+                !except
+                    .iter()
+                    .any(|&(begin, stop)| start < stop && begin < end)
             })
     }
 
@@ -112,7 +131,13 @@ impl Opening {
     pub fn occurrence(&self, start_sec: EpochSeconds) -> (SlotKey, SlotTerms) {
         let shift = start_sec.saturating_sub(self.first.start_sec);
         let terms = self.terms.as_deref().map(|terms| terms.shifted_by(shift));
-        (SlotKey { start_sec, ..self.first }, terms.unwrap_or_default())
+        (
+            SlotKey {
+                start_sec,
+                ..self.first
+            },
+            terms.unwrap_or_default(),
+        )
     }
 }
 
@@ -156,8 +181,12 @@ pub struct SlotTerms {
 }
 
 /// The terms of most slots.
-static PLAIN: SlotTerms =
-    SlotTerms { first_bookable_sec: None, last_bookable_sec: None, tags: Vec::new(), parties: Vec::new() };
+static PLAIN: SlotTerms = SlotTerms {
+    first_bookable_sec: None,
+    last_bookable_sec: None,
+    tags: Vec::new(),
+    parties: Vec::new(),
+};
 
 impl SlotTerms {
     /// Whether nothing differs.
@@ -190,9 +219,15 @@ impl SlotTerms {
     /// By how much an opening of these terms raises the stock of its ticket types. Where parties are told
     /// apart, the largest opening of a stock counts.
     fn more_spots(&self, pool: Pool, opening: &Self) -> u32 {
-        let [party] = opening.parties[..] else { return pool.allotment };
-        let same = self.parties.iter().filter(|known| known.is_same_stock(&party));
-        pool.allotment.saturating_sub(same.map(|known| known.spots).max().unwrap_or(0))
+        let [party] = opening.parties[..] else {
+            return pool.allotment;
+        };
+        let same = self
+            .parties
+            .iter()
+            .filter(|known| known.is_same_stock(&party));
+        pool.allotment
+            .saturating_sub(same.map(|known| known.spots).max().unwrap_or(0))
     }
 
     /// Joins the terms of two openings of one slot; the stricter bound wins, and all tags and parties
@@ -208,7 +243,11 @@ impl SlotTerms {
             (one, other) => one.or(other),
         };
         Self {
-            first_bookable_sec: stricter(self.first_bookable_sec, other.first_bookable_sec, i64::max),
+            first_bookable_sec: stricter(
+                self.first_bookable_sec,
+                other.first_bookable_sec,
+                i64::max,
+            ),
             last_bookable_sec: stricter(self.last_bookable_sec, other.last_bookable_sec, i64::min),
             ..self
         }
@@ -240,9 +279,10 @@ impl Pool {
         match (self.tickets, ticket) {
             (PoolTickets::All, _) => true,
             (PoolTickets::Set(_), Claimed::Appointment) => false,
-            (PoolTickets::Set(set), Claimed::Ticket(ticket)) => {
-                service.ticket_sets.get(usize::from(set)).is_some_and(|tickets| tickets.contains(&ticket))
-            }
+            (PoolTickets::Set(set), Claimed::Ticket(ticket)) => service
+                .ticket_sets
+                .get(usize::from(set))
+                .is_some_and(|tickets| tickets.contains(&ticket)),
         }
     }
 }
@@ -310,8 +350,16 @@ impl Offer {
     /// different parties; pools for different ones stand side by side.
     fn add(&mut self, pool: Pool, terms: &SlotTerms) {
         let known = self.terms.take().map(|known| *known).unwrap_or_default();
-        let pool = Pool { allotment: known.more_spots(pool, terms), ..pool };
-        match self.pools.as_mut_slice().iter_mut().find(|known| known.tickets == pool.tickets) {
+        let pool = Pool {
+            allotment: known.more_spots(pool, terms),
+            ..pool
+        };
+        match self
+            .pools
+            .as_mut_slice()
+            .iter_mut()
+            .find(|known| known.tickets == pool.tickets)
+        {
             Some(known) => known.allotment = known.allotment.saturating_add(pool.allotment),
             None => self.pools.push(pool),
         }
@@ -337,7 +385,11 @@ struct Rarities {
 
 impl Rarities {
     fn is_empty(&self) -> bool {
-        let Self { ledger: Ledger { sold, holds }, terms, staged } = self;
+        let Self {
+            ledger: Ledger { sold, holds },
+            terms,
+            staged,
+        } = self;
         sold.is_empty() && holds.is_empty() && terms.is_none() && staged.is_none()
     }
 }
@@ -354,7 +406,10 @@ pub struct Slot {
 impl Slot {
     /// Adds an opening's spots to those that are open.
     pub fn open(&mut self, pool: Pool, terms: &SlotTerms) {
-        let mut offer = Offer { pools: std::mem::take(&mut self.pools), terms: self.terms().clone().boxed() };
+        let mut offer = Offer {
+            pools: std::mem::take(&mut self.pools),
+            terms: self.terms().clone().boxed(),
+        };
         offer.add(pool, terms);
         self.show(offer);
     }
@@ -363,8 +418,9 @@ impl Slot {
     pub fn stage(&mut self, edition: Edition, pool: Pool, terms: &SlotTerms) {
         self.change_rarities(|rarities| {
             let staged = rarities.staged.take().filter(|staged| staged.0 == edition);
-            let staged =
-                rarities.staged.insert(staged.unwrap_or_else(|| Box::new((edition, Offer::default()))));
+            let staged = rarities
+                .staged
+                .insert(staged.unwrap_or_else(|| Box::new((edition, Offer::default()))));
             staged.1.add(pool, terms);
         });
     }
@@ -384,7 +440,11 @@ impl Slot {
                 .rarities
                 .as_mut()
                 .and_then(|rarities| rarities.staged.take_if(|staged| staged.0 <= edition));
-            self.show(staged.filter(|staged| staged.0 == edition).map_or_else(Offer::default, |it| it.1));
+            self.show(
+                staged
+                    .filter(|staged| staged.0 == edition)
+                    .map_or_else(Offer::default, |it| it.1),
+            );
         }
         Ok(())
     }
@@ -412,7 +472,10 @@ impl Slot {
     /// Terms that differ from the service's.
     #[must_use]
     pub fn terms(&self) -> &SlotTerms {
-        self.rarities.as_ref().and_then(|rarities| rarities.terms.as_deref()).unwrap_or(&PLAIN)
+        self.rarities
+            .as_ref()
+            .and_then(|rarities| rarities.terms.as_deref())
+            .unwrap_or(&PLAIN)
     }
 
     /// Whether tickets of that type (or appointments) are sold in this slot at all.
@@ -425,9 +488,9 @@ impl Slot {
     #[must_use]
     pub fn is_oversold(&self, service: &Service) -> bool {
         let sold = self.ledger().map_or(&[][..], |ledger| &ledger.sold);
-        self.pools()
-            .iter()
-            .any(|pool| self.drawn(service, *pool, sold.iter().copied()) > u64::from(pool.allotment))
+        self.pools().iter().any(|pool| {
+            self.drawn(service, *pool, sold.iter().copied()) > u64::from(pool.allotment)
+        })
     }
 
     /// The pools, each with what is left of it for `viewer`, whose own hold counts as free.
@@ -438,7 +501,10 @@ impl Slot {
     ) -> impl Iterator<Item = (Pool, u32)> + 'a {
         self.pools().iter().map(move |pool| {
             let taken = self.taken(service, *pool, viewer);
-            (*pool, u32::try_from(u64::from(pool.allotment).saturating_sub(taken)).unwrap_or(0))
+            (
+                *pool,
+                u32::try_from(u64::from(pool.allotment).saturating_sub(taken)).unwrap_or(0),
+            )
         })
     }
 
@@ -455,7 +521,9 @@ impl Slot {
             return if sells { left[0] } else { 0 };
         }
         let draws = |&ticket: &Claimed| {
-            let serving = (0..).zip(pools).filter(|(_, pool)| pool.serves(service, ticket));
+            let serving = (0..)
+                .zip(pools)
+                .filter(|(_, pool)| pool.serves(service, ticket));
             serving.map(|(at, _)| at).collect::<packing::Draws>()
         };
         u32::try_from(packing::most(&left, tickets.iter().map(draws))).unwrap_or(u32::MAX)
@@ -464,7 +532,9 @@ impl Slot {
     /// Sum of everything sold, over all ticket types.
     #[must_use]
     pub fn sold(&self) -> u64 {
-        self.ledger().map_or(0, |ledger| ledger.sold.iter().map(|&(_, n)| u64::from(n)).sum())
+        self.ledger().map_or(0, |ledger| {
+            ledger.sold.iter().map(|&(_, n)| u64::from(n)).sum()
+        })
     }
 
     /// An untouched slot with what is taken of another one.
@@ -478,9 +548,11 @@ impl Slot {
 
     /// Counts spots as sold. The caller has seen that they fit.
     pub fn take(&mut self, ticket: Claimed, count: u32) {
-        self.change_ledger(|Ledger { sold, .. }| match sold.iter_mut().find(|(known, _)| *known == ticket) {
-            Some((_, sold)) => *sold = sold.saturating_add(count),
-            None => sold.push((ticket, count)),
+        self.change_ledger(|Ledger { sold, .. }| {
+            match sold.iter_mut().find(|(known, _)| *known == ticket) {
+                Some((_, sold)) => *sold = sold.saturating_add(count),
+                None => sold.push((ticket, count)),
+            }
         });
     }
 
@@ -496,7 +568,14 @@ impl Slot {
 
     /// Keeps spots for a cart for so long.
     pub fn hold(&mut self, cart: CartKey, ticket: Claimed, count: u32, span: HoldSpan) {
-        self.change_ledger(|ledger| ledger.holds.push(Hold { cart, ticket, count, span }));
+        self.change_ledger(|ledger| {
+            ledger.holds.push(Hold {
+                cart,
+                ticket,
+                count,
+                span,
+            })
+        });
     }
 
     /// Ends the holds of a cart, and every hold that has expired by `now`.
@@ -508,7 +587,9 @@ impl Slot {
     }
 
     fn taken(&self, service: &Service, pool: Pool, viewer: Viewer) -> u64 {
-        let Some(ledger) = self.ledger() else { return 0 };
+        let Some(ledger) = self.ledger() else {
+            return 0;
+        };
         let held = ledger
             .holds
             .iter()
@@ -518,7 +599,12 @@ impl Slot {
     }
 
     /// How many of these spots are a pool's.
-    fn drawn(&self, service: &Service, pool: Pool, taken: impl Iterator<Item = (Claimed, u32)>) -> u64 {
+    fn drawn(
+        &self,
+        service: &Service,
+        pool: Pool,
+        taken: impl Iterator<Item = (Claimed, u32)>,
+    ) -> u64 {
         taken
             .filter(|&(ticket, _)| pool.serves(service, ticket) || self.is_astray(service, ticket))
             .map(|(_, count)| u64::from(count))

@@ -32,7 +32,9 @@ pub(super) fn listed(faults: impl IntoIterator<Item = String>) -> Vec<String> {
 /// beyond the year 9999 is a number of seconds only.
 pub(crate) fn moment(second: EpochSeconds) -> String {
     const DAY: i64 = 24 * 60 * 60;
-    let Some((year, month, day)) = date(second.div_euclid(DAY)) else { return format!("second {second}") };
+    let Some((year, month, day)) = date(second.div_euclid(DAY)) else {
+        return format!("second {second}");
+    };
     let time = second.rem_euclid(DAY);
     let (hour, minute, rest) = (time / 3600, time / 60 % 60, time % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{rest:02} UTC (second {second})")
@@ -46,13 +48,20 @@ fn date(days: i64) -> Option<(i64, i64, i64)> {
     const FOUR_CENTURIES: i64 = 146_097;
     // Years are taken to begin in March, so that a leap day is the last day of its year.
     let days = days.checked_add(BEFORE_EPOCH)?;
-    let (cycle, of_cycle) = (days.div_euclid(FOUR_CENTURIES), days.rem_euclid(FOUR_CENTURIES));
+    let (cycle, of_cycle) = (
+        days.div_euclid(FOUR_CENTURIES),
+        days.rem_euclid(FOUR_CENTURIES),
+    );
     let year_of_cycle = (of_cycle - of_cycle / 1460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
     let of_year = of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
     // Five months have 153 days, whichever five they are of the months from March to January.
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
     let year = year_of_cycle + cycle.checked_mul(400)? + i64::from(month <= 2);
     (1..=9999).contains(&year).then_some((year, month, day))
 }
@@ -72,9 +81,15 @@ mod tests {
             (1_768_557_600, "2026-01-16 10:00:00 UTC (second 1768557600)"),
             (1_795_868_196, "2026-11-28 12:16:36 UTC (second 1795868196)"),
             (4_107_542_400, "2100-03-01 00:00:00 UTC (second 4107542400)"),
-            (253_402_300_799, "9999-12-31 23:59:59 UTC (second 253402300799)"),
+            (
+                253_402_300_799,
+                "9999-12-31 23:59:59 UTC (second 253402300799)",
+            ),
             (253_402_300_800, "second 253402300800"),
-            (-62_135_596_800, "0001-01-01 00:00:00 UTC (second -62135596800)"),
+            (
+                -62_135_596_800,
+                "0001-01-01 00:00:00 UTC (second -62135596800)",
+            ),
             (-62_135_596_801, "second -62135596801"),
             (i64::MAX, "second 9223372036854775807"),
             (i64::MIN, "second -9223372036854775808"),

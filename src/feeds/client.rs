@@ -70,26 +70,44 @@ pub async fn fetch<E>(
     take: impl FnMut(Line<'_>) -> Result<(), E>,
 ) -> Result<(), FetchError<E>> {
     let answer = ask(server, days);
-    let answer = timeout(MAX_SILENCE, answer).await.map_err(|_| FetchError::Silent)??;
+    let answer = timeout(MAX_SILENCE, answer)
+        .await
+        .map_err(|_| FetchError::Silent)??;
     let status = answer.status();
     if status != StatusCode::OK {
         let text = answer.into_body().collect().await?.to_bytes();
-        return Err(FetchError::Refused { status, message: message(&text) });
+        return Err(FetchError::Refused {
+            status,
+            message: message(&text),
+        });
     }
     read(answer.into_body(), take).await
 }
 
-async fn ask<E>(server: &Uri, days: Option<u32>) -> Result<http::Response<Incoming>, FetchError<E>> {
-    let authority = server.authority().filter(|_| can_ask(server)).ok_or(FetchError::Address)?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+async fn ask<E>(
+    server: &Uri,
+    days: Option<u32>,
+) -> Result<http::Response<Incoming>, FetchError<E>> {
+    let authority = server
+        .authority()
+        .filter(|_| can_ask(server))
+        .ok_or(FetchError::Address)?;
+    let host = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
     let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await;
     let stream = TokioIo::new(stream.map_err(FetchError::Unreachable)?);
     let (mut sender, connection) = http1::handshake(stream).await?;
     // Its end shows in the answer.
     tokio::spawn(connection);
-    let query = days.map(|days| format!("?{DAYS}={days}")).unwrap_or_default();
+    let query = days
+        .map(|days| format!("?{DAYS}={days}"))
+        .unwrap_or_default();
     let request = Request::get(format!("{PATH}{query}")).header(HOST, authority.as_str());
-    let request = request.body(Empty::<Bytes>::new()).map_err(|_| FetchError::Address)?;
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| FetchError::Address)?;
     Ok(sender.send_request(request).await?)
 }
 
@@ -108,11 +126,18 @@ async fn read<E>(
     let mut begun = Vec::new();
     let mut is_first = true;
     loop {
-        let frame = timeout(MAX_SILENCE, body.frame()).await.map_err(|_| FetchError::Silent)?;
+        let frame = timeout(MAX_SILENCE, body.frame())
+            .await
+            .map_err(|_| FetchError::Silent)?;
         let frame = frame.ok_or(FetchError::Unfinished)??;
-        let Ok(chunk) = frame.into_data() else { continue };
+        let Ok(chunk) = frame.into_data() else {
+            continue;
+        };
         begun.extend_from_slice(&chunk);
-        let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole = begun
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         for line in begun[..whole].split_inclusive(|byte| *byte == b'\n') {
             let line = Line::read(&line[..line.len() - 1])?;
             if matches!(line, Line::Begin(_)) != std::mem::take(&mut is_first) {

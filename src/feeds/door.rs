@@ -40,7 +40,10 @@ struct Gone;
 
 impl FeedsDoor {
     pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, places: Arc::new(Semaphore::new(MAX_EXPORTS)) }
+        Self {
+            app,
+            places: Arc::new(Semaphore::new(MAX_EXPORTS)),
+        }
     }
 
     /// Answers a request with an export that is made as it is read.
@@ -48,7 +51,9 @@ impl FeedsDoor {
         match self.begin(uri) {
             Ok(chunks) => {
                 let mut answer = Response::new(Body::new(StreamBody::new(chunks)));
-                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+                answer
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
                 answer
             }
             Err(problem) => rest::refuse(&problem),
@@ -60,8 +65,12 @@ impl FeedsDoor {
         uri: &Uri,
     ) -> Result<impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<>, Problem> {
         let days = days(uri)?;
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refusal::Busy)?;
-        self.app.export(days).map_err(|error| wrong_days(&format!("is too many: {error}")))?;
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::Busy)?;
+        self.app
+            .export(days)
+            .map_err(|error| wrong_days(&format!("is too many: {error}")))?;
         let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
         let app = Arc::clone(&self.app);
         // Writing a million slots takes a while, and the readers may take longer.
@@ -77,9 +86,15 @@ impl FeedsDoor {
 }
 
 fn days(uri: &Uri) -> Result<Option<u32>, Problem> {
-    let Some(query) = uri.query() else { return Ok(None) };
-    let given = query.strip_prefix(DAYS).and_then(|rest| rest.strip_prefix('=')?.parse().ok());
-    given.map(Some).ok_or_else(|| wrong_days("must be a number, and nothing else can be asked for"))
+    let Some(query) = uri.query() else {
+        return Ok(None);
+    };
+    let given = query
+        .strip_prefix(DAYS)
+        .and_then(|rest| rest.strip_prefix('=')?.parse().ok());
+    given
+        .map(Some)
+        .ok_or_else(|| wrong_days("must be a number, and nothing else can be asked for"))
 }
 
 fn wrong_days(rule: &str) -> Problem {
@@ -87,8 +102,14 @@ fn wrong_days(rule: &str) -> Problem {
 }
 
 fn run(exported: &Export<'_>, sender: mpsc::Sender<Bytes>) {
-    let mut chunks = Chunks { buffer: Vec::with_capacity(CHUNK_BYTES), sender };
-    if export(exported, |line| chunks.put(&line)).and_then(|()| chunks.send()).is_ok() {
+    let mut chunks = Chunks {
+        buffer: Vec::with_capacity(CHUNK_BYTES),
+        sender,
+    };
+    if export(exported, |line| chunks.put(&line))
+        .and_then(|()| chunks.send())
+        .is_ok()
+    {
         tracing::info!("the feeds were exported");
     } else {
         tracing::warn!("an export of the feeds was not read to its end");
@@ -105,7 +126,11 @@ impl Chunks {
     fn put(&mut self, line: &Line<'_>) -> Result<(), Gone> {
         // Memory takes whatever is written to it.
         let _ = line.write_to(&mut self.buffer);
-        if self.buffer.len() < CHUNK_BYTES { Ok(()) } else { self.send() }
+        if self.buffer.len() < CHUNK_BYTES {
+            Ok(())
+        } else {
+            self.send()
+        }
     }
 
     fn send(&mut self) -> Result<(), Gone> {

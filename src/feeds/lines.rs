@@ -23,7 +23,11 @@ pub struct Beginning {
 impl Beginning {
     pub(super) fn of(export: &Export<'_>) -> Self {
         let availability = u64::try_from(export.availability()).unwrap_or(u64::MAX);
-        Self { generation_timestamp: export.begun_sec(), availability, days: export.days() }
+        Self {
+            generation_timestamp: export.begun_sec(),
+            availability,
+            days: export.days(),
+        }
     }
 }
 
@@ -58,9 +62,19 @@ impl Line<'_> {
     /// Writes the line with the break after it.
     pub(super) fn write_to(&self, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
-            Self::Begin(beginning) => writeln!(out, "{BEGIN} {}", serde_json::to_string(beginning)?),
-            Self::Piece(Piece { kind: Kind::Rules, text }) => {
-                writeln!(out, "{} {}", word(Kind::Rules), serde_json::to_string(text)?)
+            Self::Begin(beginning) => {
+                writeln!(out, "{BEGIN} {}", serde_json::to_string(beginning)?)
+            }
+            Self::Piece(Piece {
+                kind: Kind::Rules,
+                text,
+            }) => {
+                writeln!(
+                    out,
+                    "{} {}",
+                    word(Kind::Rules),
+                    serde_json::to_string(text)?
+                )
             }
             Self::Piece(Piece { kind, text }) => writeln!(out, "{} {text}", word(*kind)),
             Self::End => writeln!(out, "{END} {{}}"),
@@ -73,22 +87,36 @@ impl<'a> Line<'a> {
     pub(super) fn read(line: &'a [u8]) -> Result<Self, NotALine> {
         let line = str::from_utf8(line).map_err(|_| NotALine)?;
         let (word, text) = line.split_once(' ').ok_or(NotALine)?;
-        let kind = KINDS.iter().find(|(_, known)| *known == word).map(|&(kind, _)| kind);
+        let kind = KINDS
+            .iter()
+            .find(|(_, known)| *known == word)
+            .map(|&(kind, _)| kind);
         match (word, kind) {
-            (BEGIN, _) => Ok(Self::Begin(serde_json::from_str(text).map_err(|_| NotALine)?)),
+            (BEGIN, _) => Ok(Self::Begin(
+                serde_json::from_str(text).map_err(|_| NotALine)?,
+            )),
             (END, _) => Ok(Self::End),
             (_, Some(kind @ Kind::Rules)) => {
                 let text: String = serde_json::from_str(text).map_err(|_| NotALine)?;
-                Ok(Self::Piece(Piece { kind, text: text.into() }))
+                Ok(Self::Piece(Piece {
+                    kind,
+                    text: text.into(),
+                }))
             }
-            (_, Some(kind)) => Ok(Self::Piece(Piece { kind, text: text.into() })),
+            (_, Some(kind)) => Ok(Self::Piece(Piece {
+                kind,
+                text: text.into(),
+            })),
             (_, None) => Err(NotALine),
         }
     }
 }
 
 fn word(kind: Kind) -> &'static str {
-    KINDS.iter().find(|(known, _)| *known == kind).map_or("", |&(_, word)| word)
+    KINDS
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .map_or("", |&(_, word)| word)
 }
 
 #[cfg(test)]
@@ -97,9 +125,18 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let piece = |kind, text: &'static str| Line::Piece(Piece { kind, text: text.into() });
+        let piece = |kind, text: &'static str| {
+            Line::Piece(Piece {
+                kind,
+                text: text.into(),
+            })
+        };
         for line in [
-            Line::Begin(Beginning { generation_timestamp: -7, availability: u64::MAX, days: 3 }),
+            Line::Begin(Beginning {
+                generation_timestamp: -7,
+                availability: u64::MAX,
+                days: 3,
+            }),
             piece(Kind::Merchant, r#"{"merchant_id":"a b"}"#),
             piece(Kind::Service, r#"{"service_id":"é\n"}"#),
             piece(Kind::Availability, "{}"),
@@ -117,7 +154,14 @@ mod tests {
 
     #[test]
     fn other_lines_are_refused() {
-        for line in [&b""[..], b"merchant", b"begin 7", b"rules x", b"order {}", b"\xff {}"] {
+        for line in [
+            &b""[..],
+            b"merchant",
+            b"begin 7",
+            b"rules x",
+            b"order {}",
+            b"\xff {}",
+        ] {
             assert_eq!(Line::read(line), Err(NotALine), "{line:?}");
         }
     }

@@ -28,8 +28,17 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, at, text, follow_ups } = self;
-        if at.is_empty() { write!(f, "{file}: {text}") } else { write!(f, "{file}: {at}: {text}") }?;
+        let Self {
+            file,
+            at,
+            text,
+            follow_ups,
+        } = self;
+        if at.is_empty() {
+            write!(f, "{file}: {text}")
+        } else {
+            write!(f, "{file}: {at}: {text}")
+        }?;
         match follow_ups {
             0 => Ok(()),
             1 => f.write_str("; and 1 entry that follows from it"),
@@ -50,9 +59,16 @@ pub struct Mistakes {
 impl Mistakes {
     /// One of a file as a whole.
     pub(crate) fn one(file: &str, text: &str) -> Self {
-        let mistake =
-            Mistake { file: file.to_owned(), at: String::new(), text: text.to_owned(), follow_ups: 0 };
-        Self { list: vec![mistake], unlisted: 0 }
+        let mistake = Mistake {
+            file: file.to_owned(),
+            at: String::new(),
+            text: text.to_owned(),
+            follow_ups: 0,
+        };
+        Self {
+            list: vec![mistake],
+            unlisted: 0,
+        }
     }
 
     /// How many there are, without what follows from them.
@@ -117,7 +133,9 @@ impl Report {
     /// whether anything has.
     fn follow_up(&self, cause: &str) -> bool {
         let causes = self.causes.borrow();
-        let Some(first) = causes.get(cause) else { return false };
+        let Some(first) = causes.get(cause) else {
+            return false;
+        };
         let mut mistakes = self.mistakes.borrow_mut();
         if let Some(first) = first.and_then(|first| mistakes.list.get_mut(first)) {
             first.follow_ups += 1;
@@ -127,7 +145,11 @@ impl Report {
 
     /// A file as a whole.
     pub(crate) fn file<'a>(&'a self, file: &'a str) -> Place<'a> {
-        Place { report: self, file, step: Step::Top }
+        Place {
+            report: self,
+            file,
+            step: Step::Top,
+        }
     }
 
     /// Everything wrong that was reported, if anything was.
@@ -138,7 +160,10 @@ impl Report {
     /// Everything reported: what is wrong, if anything is, and what may not be meant.
     pub(crate) fn into_parts(self) -> (Option<Mistakes>, Warnings) {
         let mistakes = self.mistakes.into_inner();
-        ((!mistakes.list.is_empty()).then_some(mistakes), self.warnings.into_inner())
+        (
+            (!mistakes.list.is_empty()).then_some(mistakes),
+            self.warnings.into_inner(),
+        )
     }
 }
 
@@ -162,17 +187,26 @@ enum Step<'a> {
 impl<'a> Place<'a> {
     /// The member of that name of the object that stands here.
     pub(crate) fn key<'b>(&'b self, name: &'b str) -> Place<'b> {
-        Place { step: Step::Key(self, name), ..*self }
+        Place {
+            step: Step::Key(self, name),
+            ..*self
+        }
     }
 
     /// That element of the list that stands here.
     pub(crate) fn index(&self, index: usize) -> Place<'_> {
-        Place { step: Step::Index(self, index), ..*self }
+        Place {
+            step: Step::Index(self, index),
+            ..*self
+        }
     }
 
     /// A line and column of the same file.
     pub(crate) fn line_and_column(&self, line: usize, column: usize) -> Self {
-        Self { step: Step::LineAndColumn(line, column), ..*self }
+        Self {
+            step: Step::LineAndColumn(line, column),
+            ..*self
+        }
     }
 
     /// The line of the same file that has the byte `offset` of its `text`.
@@ -180,7 +214,10 @@ impl<'a> Place<'a> {
     where
         'a: 'b,
     {
-        Place { step: Step::Offset(text, offset), ..*self }
+        Place {
+            step: Step::Offset(text, offset),
+            ..*self
+        }
     }
 
     /// The name of the file.
@@ -209,7 +246,12 @@ impl<'a> Place<'a> {
 
     /// How many mistakes have been found in the file so far.
     pub(crate) fn found_so_far(&self) -> usize {
-        self.report.found_in.borrow().get(self.file).copied().unwrap_or_default()
+        self.report
+            .found_in
+            .borrow()
+            .get(self.file)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Reports a mistake at this place.
@@ -236,12 +278,20 @@ impl<'a> Place<'a> {
     /// in words that are the same wherever it is found in a file. `kind` is one word for all warnings
     /// of its sort, in `snake_case`; scripts go by it, so it stays as it is.
     pub(crate) fn warning(&self, kind: &'static str, text: impl Into<String>) {
-        self.report.warnings.borrow_mut().add(kind, self.file, text.into(), || self.to_string());
+        self.report
+            .warnings
+            .borrow_mut()
+            .add(kind, self.file, text.into(), || self.to_string());
     }
 
     /// The same to be kept, for a mistake that is certain only later.
     pub(crate) fn mistake_of(&self, text: impl Into<String>) -> Mistake {
-        Mistake { file: self.file.to_owned(), at: self.to_string(), text: text.into(), follow_ups: 0 }
+        Mistake {
+            file: self.file.to_owned(),
+            at: self.to_string(),
+            text: text.into(),
+            follow_ups: 0,
+        }
     }
 }
 
@@ -249,13 +299,22 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.step {
             Step::Top => Ok(()),
-            Step::Key(Place { step: Step::Top, .. }, name) => f.write_str(name),
+            Step::Key(
+                Place {
+                    step: Step::Top, ..
+                },
+                name,
+            ) => f.write_str(name),
             Step::Key(parent, name) => write!(f, "{parent}.{name}"),
             Step::Index(parent, index) => write!(f, "{parent}[{index}]"),
             Step::LineAndColumn(line, column) => write!(f, "line {line} column {column}"),
             Step::Offset(text, offset) => {
                 let before = text.as_bytes().iter().take(offset);
-                write!(f, "line {}", before.filter(|&&byte| byte == b'\n').count() + 1)
+                write!(
+                    f,
+                    "line {}",
+                    before.filter(|&&byte| byte == b'\n').count() + 1
+                )
             }
         }
     }
@@ -283,7 +342,10 @@ mod tests {
         assert_eq!(report.add("a", || panic!("it is only counted")), None);
         report.file("b").mistake("is wrong, too");
         let mistakes = report.into_mistakes().unwrap();
-        assert_eq!((mistakes.list.len(), mistakes.unlisted), (MAX_KEPT_PER_FILE + 1, 1));
+        assert_eq!(
+            (mistakes.list.len(), mistakes.unlisted),
+            (MAX_KEPT_PER_FILE + 1, 1)
+        );
     }
 
     #[test]
@@ -291,13 +353,22 @@ mod tests {
         let report = Report::default();
         let (services, rules) = (report.file("services.json"), report.file("rules.toml"));
         rules.follows_from("merchant x");
-        services.key("service").index(7).mistake_with_cause("merchant x", "is unknown");
+        services
+            .key("service")
+            .index(7)
+            .mistake_with_cause("merchant x", "is unknown");
         services.mistake_with_cause("merchant y", "is unknown, too");
         for _ in 0..2 {
             rules.mistake_with_cause("merchant x", "is unknown here");
         }
         rules.follows_from("merchant y");
-        let told: Vec<_> = report.into_mistakes().unwrap().list.iter().map(ToString::to_string).collect();
+        let told: Vec<_> = report
+            .into_mistakes()
+            .unwrap()
+            .list
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(
             told,
             [

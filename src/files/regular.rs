@@ -24,7 +24,10 @@ pub(crate) const MAX_TEXT_BYTES: u64 = 16 << 20;
 /// If it cannot be opened or is no regular file; never by waiting.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     check(fs::metadata(path)?.file_type(), "read")?;
-    let file = OpenOptions::new().read(true).custom_flags(without_waiting()).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(without_waiting())
+        .open(path)?;
     check(file.metadata()?.file_type(), "read")?;
     Ok(file)
 }
@@ -40,7 +43,12 @@ pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
         check(metadata.file_type(), "written")?;
     }
     let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(0o600).custom_flags(without_waiting());
+    options
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(without_waiting());
     let file = options.open(path)?;
     check(file.metadata()?.file_type(), "written")?;
     Ok(file)
@@ -79,7 +87,11 @@ pub(crate) struct Bounded<R> {
 
 impl<R: Read> Bounded<R> {
     pub(crate) fn new(source: R, max_bytes: u64) -> Self {
-        Self { source, left: max_bytes, max_bytes }
+        Self {
+            source,
+            left: max_bytes,
+            max_bytes,
+        }
     }
 }
 
@@ -103,7 +115,10 @@ fn check(kind: FileType, done: &str) -> io::Result<()> {
     if kind.is_file() {
         return Ok(());
     }
-    let text = format!("it is {}, and only regular files are {done}", describe(kind));
+    let text = format!(
+        "it is {}, and only regular files are {done}",
+        describe(kind)
+    );
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
@@ -145,15 +160,28 @@ mod tests {
             assert_eq!(read_text(&path(name)).unwrap(), "words");
         }
         for (name, expected) in [
-            ("pipe", "it is a named pipe, and only regular files are read"),
-            ("link to the pipe", "it is a named pipe, and only regular files are read"),
+            (
+                "pipe",
+                "it is a named pipe, and only regular files are read",
+            ),
+            (
+                "link to the pipe",
+                "it is a named pipe, and only regular files are read",
+            ),
             ("socket", "it is a socket, and only regular files are read"),
             ("device", "it is a device, and only regular files are read"),
-            ("directory", "it is a directory, and only regular files are read"),
+            (
+                "directory",
+                "it is a directory, and only regular files are read",
+            ),
             ("bytes", "not UTF-8 at line 1 column 1"),
             ("missing", "No such file or directory (os error 2)"),
         ] {
-            assert_eq!(read_text(&path(name)).unwrap_err().to_string(), expected, "{name}");
+            assert_eq!(
+                read_text(&path(name)).unwrap_err().to_string(),
+                expected,
+                "{name}"
+            );
         }
     }
 
@@ -165,6 +193,9 @@ mod tests {
         file.set_len(MAX_TEXT_BYTES).unwrap();
         assert_eq!(read(&path).unwrap().len() as u64, MAX_TEXT_BYTES);
         file.set_len(MAX_TEXT_BYTES + 1).unwrap();
-        assert_eq!(read(&path).unwrap_err().to_string(), "it is larger than 16 MiB");
+        assert_eq!(
+            read(&path).unwrap_err().to_string(),
+            "it is larger than 16 MiB"
+        );
     }
 }

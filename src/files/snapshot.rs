@@ -23,7 +23,13 @@ impl Snapshot {
     /// Looks at a folder. What cannot be looked at is not there.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
-        Self::of_files(fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()))
+        Self::of_files(
+            fs::read_dir(dir)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path()),
+        )
     }
 
     /// Looks at files. What cannot be looked at is not there.
@@ -62,11 +68,23 @@ mod tests {
         };
         changes(&|| fs::write(path("a"), "1").unwrap(), true, "a new file");
         changes(&|| (), false, "nothing");
-        changes(&|| fs::write(path("a"), "12").unwrap(), true, "a longer one");
+        changes(
+            &|| fs::write(path("a"), "12").unwrap(),
+            true,
+            "a longer one",
+        );
         changes(&|| fs::write(path("b"), "34").unwrap(), true, "another");
-        changes(&|| fs::rename(path("b"), path("a")).unwrap(), true, "one in place of another");
+        changes(
+            &|| fs::rename(path("b"), path("a")).unwrap(),
+            true,
+            "one in place of another",
+        );
         changes(&|| fs::create_dir(path("c")).unwrap(), false, "a folder");
-        changes(&|| fs::remove_file(path("a")).unwrap(), true, "one file less");
+        changes(
+            &|| fs::remove_file(path("a")).unwrap(),
+            true,
+            "one file less",
+        );
         assert_eq!(Snapshot::of(&path("missing")), Snapshot::default());
     }
 }

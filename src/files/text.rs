@@ -26,9 +26,9 @@ impl fmt::Display for NotText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Utf16 => f.write_str("this is UTF-16 or UTF-32; it has to be UTF-8"),
-            Self::Gzip => {
-                f.write_str("this is compressed with gzip; only feeds whose names end in `.gz` may be")
-            }
+            Self::Gzip => f.write_str(
+                "this is compressed with gzip; only feeds whose names end in `.gz` may be",
+            ),
             Self::Broken(line, column) => write!(f, "not UTF-8 at line {line} column {column}"),
         }
     }
@@ -44,7 +44,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<&str, NotText> {
         Err(error) => {
             let sound = &bytes[..error.valid_up_to()];
             let line = sound.split(|&byte| byte == b'\n').count();
-            let column = 1 + sound.iter().rev().take_while(|&&byte| byte != b'\n').count();
+            let column = 1 + sound
+                .iter()
+                .rev()
+                .take_while(|&&byte| byte != b'\n')
+                .count();
             Err(NotText::Broken(line, column))
         }
     }
@@ -64,11 +68,18 @@ fn unmarked(text: &str) -> &str {
 /// What a source has after its mark, if it has one; an error where it is known not to be text.
 pub(crate) fn skip_mark<R: Read>(mut source: R) -> io::Result<impl Read> {
     let mut begun = Vec::with_capacity(TELLING_BYTES);
-    source.by_ref().take(TELLING_BYTES as u64).read_to_end(&mut begun)?;
+    source
+        .by_ref()
+        .take(TELLING_BYTES as u64)
+        .read_to_end(&mut begun)?;
     if let Some(why) = tell(&begun) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
-    let marked = if begun.starts_with(MARK.as_bytes()) { MARK.len() } else { 0 };
+    let marked = if begun.starts_with(MARK.as_bytes()) {
+        MARK.len()
+    } else {
+        0
+    };
     begun.drain(..marked);
     Ok(io::Cursor::new(begun).chain(source))
 }
@@ -114,7 +125,10 @@ mod tests {
             match skip_mark(&bytes[..]) {
                 Ok(mut source) => {
                     source.read_to_end(&mut rest).unwrap();
-                    assert!(expected.map_or(true, |text| text.as_bytes() == rest), "{bytes:?}");
+                    assert!(
+                        expected.map_or(true, |text| text.as_bytes() == rest),
+                        "{bytes:?}"
+                    );
                 }
                 Err(error) => assert_eq!(error.to_string(), expected.unwrap_err().to_string()),
             }

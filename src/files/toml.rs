@@ -16,10 +16,16 @@ pub(crate) fn read(text: &str, file: &Place<'_>, keys: &[&str], hand_on: impl Fn
     let (document, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(start);
     for error in &errors {
-        file.offset(text, start(error)).mistake(format!("{}; this is not TOML", error.message()));
+        file.offset(text, start(error))
+            .mistake(format!("{}; this is not TOML", error.message()));
     }
     if errors.is_empty() {
-        hand_on(&Table::new(text, file.offset(text, 0), document.get_ref(), keys));
+        hand_on(&Table::new(
+            text,
+            file.offset(text, 0),
+            document.get_ref(),
+            keys,
+        ));
     }
 }
 
@@ -35,16 +41,28 @@ pub(crate) struct Entry<'t> {
 impl<'t> Entry<'t> {
     fn new(source: &'t str, file: &Place<'t>, value: &'t Value<'t>) -> Self {
         let at = file.offset(source, value.span().start);
-        Self { source, at, value: value.get_ref(), is_secret: false }
+        Self {
+            source,
+            at,
+            value: value.get_ref(),
+            is_secret: false,
+        }
     }
 
     /// The same, which no mistake quotes.
     pub(crate) fn secret(self) -> Self {
-        Self { is_secret: true, ..self }
+        Self {
+            is_secret: true,
+            ..self
+        }
     }
 
     fn expected(&self, what: impl Display) {
-        let found = if self.is_secret { kind(self.value) } else { describe(self.value) };
+        let found = if self.is_secret {
+            kind(self.value)
+        } else {
+            describe(self.value)
+        };
         self.at.mistake(format!("expected {what}, found {found}"));
     }
 
@@ -65,7 +83,11 @@ impl<'t> Entry<'t> {
         let integer = integer_of(self.value).and_then(|integer| T::try_from(integer).ok());
         let within = integer.filter(|integer| range.contains(integer));
         if within.is_none() {
-            self.expected(format_args!("a whole number from {} to {}", range.start(), range.end()));
+            self.expected(format_args!(
+                "a whole number from {} to {}",
+                range.start(),
+                range.end()
+            ));
         }
         within
     }
@@ -82,7 +104,8 @@ impl<'t> Entry<'t> {
     /// The value as an exact number, which may be in quotes.
     pub(crate) fn decimal<T: FromStr>(&self) -> Option<T> {
         let digits = self.value.as_str().map(str::to_owned);
-        let digits = digits.or_else(|| self.value.as_float().map(|float| float.as_str().to_owned()));
+        let digits =
+            digits.or_else(|| self.value.as_float().map(|float| float.as_str().to_owned()));
         let digits = digits.or_else(|| integer_of(self.value).map(|integer| integer.to_string()));
         let decimal = digits.and_then(|digits| digits.parse().ok());
         if decimal.is_none() {
@@ -103,7 +126,12 @@ impl<'t> Entry<'t> {
     /// The value as a table whose keys are free.
     pub(crate) fn members(&self) -> Option<Vec<(&'t str, Self)>> {
         let table = self.any_table()?;
-        Some(table.iter().map(|(key, value)| (&**key.get_ref(), self.inner(value))).collect())
+        Some(
+            table
+                .iter()
+                .map(|(key, value)| (&**key.get_ref(), self.inner(value)))
+                .collect(),
+        )
     }
 
     /// The value as a table with no other keys than these.
@@ -120,7 +148,10 @@ impl<'t> Entry<'t> {
     }
 
     fn inner(&self, value: &'t Value<'t>) -> Self {
-        Self { is_secret: self.is_secret, ..Self::new(self.source, &self.at, value) }
+        Self {
+            is_secret: self.is_secret,
+            ..Self::new(self.source, &self.at, value)
+        }
     }
 }
 
@@ -134,17 +165,35 @@ pub(crate) struct Table<'t> {
 
 impl<'t> Table<'t> {
     /// A table whose keys are among `keys`; others are reported.
-    pub(crate) fn new(source: &'t str, at: Place<'t>, entries: &'t DeTable<'t>, keys: &[&str]) -> Self {
-        for key in entries.keys().filter(|key| !keys.contains(&&**key.get_ref())) {
-            let text = format!("unknown key {}; expected one of {}", quoted(key.get_ref()), keys.join(", "));
+    pub(crate) fn new(
+        source: &'t str,
+        at: Place<'t>,
+        entries: &'t DeTable<'t>,
+        keys: &[&str],
+    ) -> Self {
+        for key in entries
+            .keys()
+            .filter(|key| !keys.contains(&&**key.get_ref()))
+        {
+            let text = format!(
+                "unknown key {}; expected one of {}",
+                quoted(key.get_ref()),
+                keys.join(", ")
+            );
             at.offset(source, key.span().start).mistake(text);
         }
-        Self { source, at, entries }
+        Self {
+            source,
+            at,
+            entries,
+        }
     }
 
     /// What stands under a key, if anything does.
     pub(crate) fn get(&self, key: &str) -> Option<Entry<'t>> {
-        self.entries.get(key).map(|value| Entry::new(self.source, &self.at, value))
+        self.entries
+            .get(key)
+            .map(|value| Entry::new(self.source, &self.at, value))
     }
 
     /// What stands under a key; that nothing does is reported.
@@ -158,13 +207,17 @@ impl<'t> Table<'t> {
 
     /// The tables under a key that is written `[[…]]`, each with no other keys than these.
     pub(crate) fn tables(&self, key: &str, keys: &[&str]) -> Vec<Table<'t>> {
-        let Some(entry) = self.get(key) else { return Vec::new() };
+        let Some(entry) = self.get(key) else {
+            return Vec::new();
+        };
         if entry.value.is_table() {
             entry.expected("a list of tables, each headed in double brackets");
             return Vec::new();
         }
         let list = entry.list().unwrap_or_default();
-        list.into_iter().filter_map(|element| element.table(keys)).collect()
+        list.into_iter()
+            .filter_map(|element| element.table(keys))
+            .collect()
     }
 }
 

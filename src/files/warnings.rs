@@ -48,7 +48,13 @@ pub struct Warnings {
 impl Warnings {
     /// Keeps a warning of that kind on a file, or counts it. Words for the place, which cost the
     /// more the larger the file is, are made only where it is kept.
-    pub(crate) fn add(&mut self, kind: &'static str, file: &str, text: String, at: impl FnOnce() -> String) {
+    pub(crate) fn add(
+        &mut self,
+        kind: &'static str,
+        file: &str,
+        text: String,
+        at: impl FnOnce() -> String,
+    ) {
         let key = (kind, file.to_owned(), text);
         if let Some(known) = self.known.get(&key) {
             self.list[*known].more_places += 1;
@@ -60,9 +66,18 @@ impl Warnings {
             return;
         }
         *kept += 1;
-        let what = Mistake { file: key.1.clone(), at: at(), text: key.2.clone(), follow_ups: 0 };
+        let what = Mistake {
+            file: key.1.clone(),
+            at: at(),
+            text: key.2.clone(),
+            follow_ups: 0,
+        };
         self.known.insert(key, self.list.len());
-        self.list.push(Warning { kind, what, more_places: 0 });
+        self.list.push(Warning {
+            kind,
+            what,
+            more_places: 0,
+        });
     }
 
     /// Keeps a warning on a file as a whole.
@@ -73,7 +88,11 @@ impl Warnings {
     /// How many there are.
     #[must_use]
     pub fn total(&self) -> usize {
-        let listed: usize = self.list.iter().map(|warning| 1 + warning.more_places).sum();
+        let listed: usize = self
+            .list
+            .iter()
+            .map(|warning| 1 + warning.more_places)
+            .sum();
         listed + self.unlisted.values().sum::<usize>()
     }
 }
@@ -103,12 +122,23 @@ mod tests {
         for number in 0..MAX_KEPT_PER_KIND {
             warnings.add_of_file("odd", "a", format!("is {number}"));
         }
-        warnings.add("odd", "a", "is odd".to_owned(), || panic!("it is only counted"));
+        warnings.add("odd", "a", "is odd".to_owned(), || {
+            panic!("it is only counted")
+        });
         warnings.add_of_file("even", "b", "is even");
-        assert_eq!((warnings.list.len(), warnings.total()), (MAX_KEPT_PER_KIND + 1, MAX_KEPT_PER_KIND + 2));
+        assert_eq!(
+            (warnings.list.len(), warnings.total()),
+            (MAX_KEPT_PER_KIND + 1, MAX_KEPT_PER_KIND + 2)
+        );
         let told = warnings.to_string();
-        assert!(told.starts_with("warning: b: is even\nwarning: a: is 0\n"), "{told}");
-        assert!(told.ends_with("warning: and 1 more of this kind (odd)\n"), "{told}");
+        assert!(
+            told.starts_with("warning: b: is even\nwarning: a: is 0\n"),
+            "{told}"
+        );
+        assert!(
+            told.ends_with("warning: and 1 more of this kind (odd)\n"),
+            "{told}"
+        );
     }
 
     #[test]

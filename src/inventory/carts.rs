@@ -48,11 +48,18 @@ impl Renewals {
     /// The second until which a hold that is asked for now lasts; `None` if the time is used up.
     fn grant(&mut self, now: EpochSeconds, hold: CartHold) -> Option<EpochSeconds> {
         if now >= self.rested_from {
-            *self = Self { counted_until: now, ..Self::default() };
+            *self = Self {
+                counted_until: now,
+                ..Self::default()
+            };
         }
-        self.used_sec = self.used_sec.saturating_add(now.saturating_sub(self.counted_until).max(0));
+        self.used_sec = self
+            .used_sec
+            .saturating_add(now.saturating_sub(self.counted_until).max(0));
         self.counted_until = now;
-        let left_sec = i64::from(hold.whole_sec).saturating_sub(self.used_sec).min(hold.each_sec.into());
+        let left_sec = i64::from(hold.whole_sec)
+            .saturating_sub(self.used_sec)
+            .min(hold.each_sec.into());
         if left_sec <= 0 {
             return None;
         }
@@ -114,7 +121,10 @@ pub(super) struct Carts {
 
 impl Default for Carts {
     fn default() -> Self {
-        Self { carts: DashMap::new(), sweep_at: AtomicUsize::new(FIRST_SWEEP) }
+        Self {
+            carts: DashMap::new(),
+            sweep_at: AtomicUsize::new(FIRST_SWEEP),
+        }
     }
 }
 
@@ -133,12 +143,16 @@ impl Carts {
 
     /// Forgets a cart that has become an order, unless somebody is at it or it holds something again.
     pub(super) fn forget(&self, cart: CartKey) {
-        self.carts.remove_if_mut(&cart, |_, cart| left_alone(cart).is_some_and(|cart| cart.slots.is_empty()));
+        self.carts.remove_if_mut(&cart, |_, cart| {
+            left_alone(cart).is_some_and(|cart| cart.slots.is_empty())
+        });
     }
 
     /// Forgets a cart if nobody is at it and nothing is to be remembered of it.
     pub(super) fn forget_if_over(&self, cart: CartKey, now: EpochSeconds) {
-        self.carts.remove_if_mut(&cart, |_, cart| left_alone(cart).is_some_and(|cart| cart.is_over(now)));
+        self.carts.remove_if_mut(&cart, |_, cart| {
+            left_alone(cart).is_some_and(|cart| cart.is_over(now))
+        });
     }
 
     /// All carts at this moment, in no order.
@@ -162,7 +176,8 @@ impl Carts {
         if self.carts.len() < self.sweep_at.load(Ordering::Relaxed) {
             return;
         }
-        self.carts.retain(|_, cart| left_alone(cart).is_none_or(|cart| !cart.is_over(now)));
+        self.carts
+            .retain(|_, cart| left_alone(cart).is_none_or(|cart| !cart.is_over(now)));
         let next = self.carts.len().saturating_mul(2).max(FIRST_SWEEP);
         self.sweep_at.store(next, Ordering::Relaxed);
     }

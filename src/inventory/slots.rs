@@ -54,7 +54,13 @@ impl Slots {
 
     pub(super) fn find_or_new(&self, key: SlotKey) -> SharedSlot {
         // Most are known, and looking shuts nobody out.
-        self.find(key).unwrap_or_else(|| self.0.entry(SharedSlot::new(key)).or_default().key().clone())
+        self.find(key).unwrap_or_else(|| {
+            self.0
+                .entry(SharedSlot::new(key))
+                .or_default()
+                .key()
+                .clone()
+        })
     }
 
     /// All of them at this moment, in no order.
@@ -80,7 +86,10 @@ impl Slots {
 
 impl SharedSlot {
     fn new(key: SlotKey) -> Self {
-        Self(Arc::new(Known { key, slot: Mutex::default() }))
+        Self(Arc::new(Known {
+            key,
+            slot: Mutex::default(),
+        }))
     }
 
     pub(super) fn key(&self) -> SlotKey {

@@ -44,14 +44,24 @@ impl River {
             .zip(allotments)
             .map(|(&first, &allotment)| Opening {
                 first,
-                pool: Pool { tickets: PoolTickets::All, allotment },
+                pool: Pool {
+                    tickets: PoolTickets::All,
+                    allotment,
+                },
                 terms: None,
                 recurrence: None,
                 particulars: ParticularsIx::default(),
             })
             .collect();
-        assert_eq!(inventory.open(FIRST, &openings, NOW, EpochSeconds::MAX), Ok(allotments.len()));
-        Self { service: house.service("raft").clone(), inventory, keys }
+        assert_eq!(
+            inventory.open(FIRST, &openings, NOW, EpochSeconds::MAX),
+            Ok(allotments.len())
+        );
+        Self {
+            service: house.service("raft").clone(),
+            inventory,
+            keys,
+        }
     }
 
     fn asked(&self, slots: &[usize]) -> Vec<Option<SlotKey>> {
@@ -60,7 +70,9 @@ impl River {
 
     fn open_at(&self, at: usize, now: EpochSeconds, cart: Option<CartKey>) -> u32 {
         self.inventory
-            .examine(FIRST, &self.asked(&[at]), |slots| self.left(slots[0].unwrap(), now, cart))
+            .examine(FIRST, &self.asked(&[at]), |slots| {
+                self.left(slots[0].unwrap(), now, cart)
+            })
             .unwrap()
     }
 
@@ -69,16 +81,39 @@ impl River {
     }
 
     fn claims(&self, slots: &[usize], count: u32) -> Vec<Claim> {
-        slots.iter().map(|&at| Claim { slot: self.keys[at], ticket: Claimed::Appointment, count }).collect()
+        slots
+            .iter()
+            .map(|&at| Claim {
+                slot: self.keys[at],
+                ticket: Claimed::Appointment,
+                count,
+            })
+            .collect()
     }
 
     /// Takes `count` spots of each slot if all of them have as many.
-    fn reserve(&self, slots: &[usize], count: u32, cart: CartKey, now: EpochSeconds) -> Option<Reservation> {
+    fn reserve(
+        &self,
+        slots: &[usize],
+        count: u32,
+        cart: CartKey,
+        now: EpochSeconds,
+    ) -> Option<Reservation> {
         let (fits, reservation) = self
             .inventory
             .reserve(FIRST, &self.asked(slots), cart, now, |seen| {
-                let fits = seen.iter().flatten().all(|slot| self.left(slot, now, Some(cart)) >= count);
-                (fits, if fits { self.claims(slots, count) } else { Vec::new() })
+                let fits = seen
+                    .iter()
+                    .flatten()
+                    .all(|slot| self.left(slot, now, Some(cart)) >= count);
+                (
+                    fits,
+                    if fits {
+                        self.claims(slots, count)
+                    } else {
+                        Vec::new()
+                    },
+                )
             })
             .unwrap();
         fits.then_some(reservation)
@@ -99,25 +134,40 @@ impl River {
     ) -> Option<EpochSeconds> {
         let slots = if count > 0 { slots } else { &[] };
         let claims = |_: &[Option<&Slot>]| ((), self.claims(slots, count));
-        self.inventory.hold(FIRST, &self.asked(slots), cart, now, time, claims).unwrap().1
+        self.inventory
+            .hold(FIRST, &self.asked(slots), cart, now, time, claims)
+            .unwrap()
+            .1
     }
 }
 
 /// One hold that lasts so long, renewed as often as one likes.
 fn until(now: EpochSeconds, expires_sec: EpochSeconds) -> CartHold {
-    CartHold { each_sec: u32::try_from(expires_sec - now).unwrap(), whole_sec: u32::MAX }
+    CartHold {
+        each_sec: u32::try_from(expires_sec - now).unwrap(),
+        whole_sec: u32::MAX,
+    }
 }
 
 #[test]
 fn several_slots_are_taken_together_or_not_at_all() {
     let river = River::with(&[2, 1]);
     assert!(river.reserve(&[0, 1], 2, CART, NOW).is_none());
-    assert_eq!((river.open_at(0, NOW, None), river.open_at(1, NOW, None)), (2, 1));
+    assert_eq!(
+        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (2, 1)
+    );
     let taken = river.reserve(&[0, 1], 1, CART, NOW).unwrap();
     assert_eq!(taken.claims(), river.claims(&[0, 1], 1));
-    assert_eq!((river.open_at(0, NOW, None), river.open_at(1, NOW, None)), (1, 0));
+    assert_eq!(
+        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (1, 0)
+    );
     river.inventory.release(taken, NOW);
-    assert_eq!((river.open_at(0, NOW, None), river.open_at(1, NOW, None)), (2, 1));
+    assert_eq!(
+        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (2, 1)
+    );
 }
 
 #[test]
@@ -136,16 +186,24 @@ fn a_later_hold_of_a_cart_replaces_the_earlier_one() {
     let river = River::with(&[5, 5]);
     river.hold(&[0], 3, CART, NOW + 600);
     river.hold(&[1], 2, CART, NOW + 700);
-    assert_eq!((river.open_at(0, NOW, None), river.open_at(1, NOW, None)), (5, 3));
+    assert_eq!(
+        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (5, 3)
+    );
     river.hold(&[], 0, CART, NOW + 700);
-    assert_eq!((river.open_at(0, NOW, None), river.open_at(1, NOW, None)), (5, 5));
+    assert_eq!(
+        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (5, 5)
+    );
 }
 
 #[test]
 fn an_order_uses_up_the_hold_of_its_cart_and_is_not_counted_twice() {
     let river = River::with(&[5]);
     river.hold(&[0], 3, CART, NOW + 600);
-    let taken = river.reserve(&[0], 5, CART, NOW).expect("the cart's own hold is free for it");
+    let taken = river
+        .reserve(&[0], 5, CART, NOW)
+        .expect("the cart's own hold is free for it");
     assert_eq!(river.open_at(0, NOW, None), 0);
     river.inventory.settle(taken);
     assert_eq!(river.open_at(0, NOW + 600, None), 0);
@@ -162,8 +220,16 @@ fn an_order_that_fails_gives_the_cart_its_hold_back() {
     assert_eq!(river.open_at(0, NOW + 600, None), 5);
     let taken = river.reserve(&[0], 3, CART, NOW + 2).unwrap();
     river.inventory.release(taken, NOW + 600);
-    assert_eq!(river.open_at(0, NOW + 600, None), 5, "a hold that has expired is not given back");
-    assert_eq!(river.inventory.carts.len(), 1, "how long its cart has held is not forgotten yet");
+    assert_eq!(
+        river.open_at(0, NOW + 600, None),
+        5,
+        "a hold that has expired is not given back"
+    );
+    assert_eq!(
+        river.inventory.carts.len(),
+        1,
+        "how long its cart has held is not forgotten yet"
+    );
     river.inventory.let_go(CART, NOW + 1_200);
     assert_eq!(river.inventory.carts.len(), 0);
 }
@@ -174,7 +240,13 @@ fn a_cart_holds_until_its_hold_expires_or_is_let_go() {
     river.hold(&[0], 1, CART, NOW + 600);
     river.hold(&[0, 1], 1, OTHER_CART, NOW + 700);
     river.hold(&[], 0, CartKey([3; 16]), NOW + 800);
-    for (now, holding) in [(NOW, 2), (NOW + 599, 2), (NOW + 600, 1), (NOW + 699, 1), (NOW + 700, 0)] {
+    for (now, holding) in [
+        (NOW, 2),
+        (NOW + 599, 2),
+        (NOW + 600, 1),
+        (NOW + 699, 1),
+        (NOW + 700, 0),
+    ] {
         assert_eq!(river.inventory.holding(now), holding, "{now}");
     }
     river.inventory.let_go(OTHER_CART, NOW);
@@ -184,16 +256,37 @@ fn a_cart_holds_until_its_hold_expires_or_is_let_go() {
 #[test]
 fn what_is_taken_of_a_slot_can_be_seen_by_another_catalogue() {
     let river = River::with(&[5]);
-    river.inventory.settle(river.reserve(&[0], 2, CART, NOW).unwrap());
+    river
+        .inventory
+        .settle(river.reserve(&[0], 2, CART, NOW).unwrap());
     let other = |allotment| {
         let mut slot = Slot::default();
-        slot.open(Pool { tickets: PoolTickets::All, allotment }, &SlotTerms::default());
+        slot.open(
+            Pool {
+                tickets: PoolTickets::All,
+                allotment,
+            },
+            &SlotTerms::default(),
+        );
         slot
     };
-    let left = |key, allotment| river.left(&river.inventory.with_taken(key, other(allotment)), NOW, None);
+    let left = |key, allotment| {
+        river.left(
+            &river.inventory.with_taken(key, other(allotment)),
+            NOW,
+            None,
+        )
+    };
     assert_eq!(left(river.keys[0], 9), 7);
-    let unknown = SlotKey { start_sec: START - HOUR, ..river.keys[0] };
-    assert_eq!(left(unknown, 9), 9, "nothing is taken of a slot that is not known");
+    let unknown = SlotKey {
+        start_sec: START - HOUR,
+        ..river.keys[0]
+    };
+    assert_eq!(
+        left(unknown, 9),
+        9,
+        "nothing is taken of a slot that is not known"
+    );
 }
 
 #[test]
@@ -229,21 +322,51 @@ fn what_a_cart_holds_while_its_order_is_made_can_be_let_go_when_that_is_done() {
 #[test]
 fn what_is_on_record_is_counted_even_where_the_slot_opens_later() {
     let river = River::with(&[5]);
-    let later = SlotKey { start_sec: START + 100 * HOUR, ..river.keys[0] };
-    river.inventory.restore(&[Claim { slot: later, ticket: Claimed::Appointment, count: 2 }]);
-    let unseen = river.inventory.examine(FIRST, &[Some(later)], |slots| slots[0].is_none()).unwrap();
+    let later = SlotKey {
+        start_sec: START + 100 * HOUR,
+        ..river.keys[0]
+    };
+    river.inventory.restore(&[Claim {
+        slot: later,
+        ticket: Claimed::Appointment,
+        count: 2,
+    }]);
+    let unseen = river
+        .inventory
+        .examine(FIRST, &[Some(later)], |slots| slots[0].is_none())
+        .unwrap();
     assert!(unseen, "a slot that is not open is not there");
-    assert_eq!(river.inventory.look_at(FIRST, later, Slot::sold), Ok(None), "neither when looked at alone");
-    let pool = Pool { tickets: PoolTickets::All, allotment: 3 };
-    let opening =
-        Opening { first: later, pool, terms: None, recurrence: None, particulars: ParticularsIx::default() };
-    river.inventory.open(FIRST, &[opening], NOW, EpochSeconds::MAX).unwrap();
+    assert_eq!(
+        river.inventory.look_at(FIRST, later, Slot::sold),
+        Ok(None),
+        "neither when looked at alone"
+    );
+    let pool = Pool {
+        tickets: PoolTickets::All,
+        allotment: 3,
+    };
+    let opening = Opening {
+        first: later,
+        pool,
+        terms: None,
+        recurrence: None,
+        particulars: ParticularsIx::default(),
+    };
+    river
+        .inventory
+        .open(FIRST, &[opening], NOW, EpochSeconds::MAX)
+        .unwrap();
     let left = river
         .inventory
-        .examine(FIRST, &[Some(later)], |slots| river.left(slots[0].unwrap(), NOW, None))
+        .examine(FIRST, &[Some(later)], |slots| {
+            river.left(slots[0].unwrap(), NOW, None)
+        })
         .unwrap();
     assert_eq!(left, 1);
-    assert_eq!(river.inventory.look_at(FIRST, later, Slot::sold), Ok(Some(2)));
+    assert_eq!(
+        river.inventory.look_at(FIRST, later, Slot::sold),
+        Ok(Some(2))
+    );
 }
 
 #[test]
@@ -259,25 +382,46 @@ fn slots_that_are_over_are_forgotten() {
 fn a_slot_that_is_forgotten_is_never_opened_again() {
     let river = River::with(&[5, 5, 5]);
     let (gone, next) = (river.keys[0], FIRST.next());
-    let sold = |key| Claim { slot: key, ticket: Claimed::Appointment, count: 5 };
+    let sold = |key| Claim {
+        slot: key,
+        ticket: Claimed::Appointment,
+        count: 5,
+    };
     river.inventory.restore(&[sold(gone), sold(river.keys[1])]);
     assert_eq!(river.inventory.retire(river.keys[1].end_sec()), 1);
     // The clock that said so has been set back since.
     assert_eq!(river.inventory.retire(NOW - HOUR), 0);
     assert_eq!(river.inventory.forgotten_until(), river.keys[1].end_sec());
 
-    let all: Vec<Opening> = river.keys.iter().map(|&key| editions::opening(key, 5)).collect();
-    assert_eq!(river.inventory.open(FIRST, &all[..1], 0, EpochSeconds::MAX), Ok(0));
-    river.inventory.stage(FIRST, next, &all, 0, EpochSeconds::MAX);
+    let all: Vec<Opening> = river
+        .keys
+        .iter()
+        .map(|&key| editions::opening(key, 5))
+        .collect();
+    assert_eq!(
+        river.inventory.open(FIRST, &all[..1], 0, EpochSeconds::MAX),
+        Ok(0)
+    );
+    river
+        .inventory
+        .stage(FIRST, next, &all, 0, EpochSeconds::MAX);
     river.inventory.restore(&[sold(gone)]);
     river.inventory.turn(next, |_, _| {});
     assert_eq!(river.inventory.look_at(next, gone, Slot::sold), Ok(None));
-    assert_eq!(river.inventory.look_at(next, river.keys[1], Slot::sold), Ok(Some(5)));
+    assert_eq!(
+        river.inventory.look_at(next, river.keys[1], Slot::sold),
+        Ok(Some(5))
+    );
     assert_eq!(river.inventory.len(), 2);
 }
 
 /// Holds a spot for as many carts as are numbered.
-fn hold_for(river: &River, carts: std::ops::Range<u32>, now: EpochSeconds, expires_sec: EpochSeconds) {
+fn hold_for(
+    river: &River,
+    carts: std::ops::Range<u32>,
+    now: EpochSeconds,
+    expires_sec: EpochSeconds,
+) {
     for number in carts {
         let mut cart = [0; 16];
         cart[..4].copy_from_slice(&number.to_be_bytes());
@@ -292,7 +436,11 @@ fn carts_that_have_expired_are_swept_out() {
         let now = NOW + i64::from(number);
         hold_for(&river, number..number + 1, now, now + 10);
     }
-    assert!(river.inventory.carts.len() < 2_000, "{} carts", river.inventory.carts.len());
+    assert!(
+        river.inventory.carts.len() < 2_000,
+        "{} carts",
+        river.inventory.carts.len()
+    );
 }
 
 #[test]
@@ -303,15 +451,28 @@ fn carts_that_still_hold_are_not_swept_out() {
     hold_for(&river, 2..1_024, NOW, NOW + 10);
     // Those that have expired are remembered for as long as they have held.
     hold_for(&river, 1_024..1_025, NOW + 20, NOW + 30);
-    assert_eq!((river.inventory.carts.len(), river.inventory.holding(NOW + 20)), (3, 2));
+    assert_eq!(
+        (
+            river.inventory.carts.len(),
+            river.inventory.holding(NOW + 20)
+        ),
+        (3, 2)
+    );
     hold_for(&river, 0..2, NOW + 60, NOW + 70);
-    assert_eq!(river.inventory.carts.len(), 3, "a few are let be, expired or not");
+    assert_eq!(
+        river.inventory.carts.len(),
+        3,
+        "a few are let be, expired or not"
+    );
 }
 
 /// Checks of one cart, each a moment and how many spots it asks for, and what each of them was granted.
 fn renewals(steps: &[(i64, u32)]) -> Vec<Option<i64>> {
     let river = River::with(&[9]);
-    let time = CartHold { each_sec: 10, whole_sec: 25 };
+    let time = CartHold {
+        each_sec: 10,
+        whole_sec: 25,
+    };
     let granted = |&(at, count): &(i64, u32)| {
         let expires_sec = river.hold_at(NOW + at, &[0], count, CART, time);
         let held = if expires_sec.is_some() { count } else { 0 };
@@ -324,8 +485,16 @@ fn renewals(steps: &[(i64, u32)]) -> Vec<Option<i64>> {
 #[test]
 fn a_cart_renews_its_hold_for_so_long_and_then_pauses() {
     for (rule, steps, expected) in [
-        ("each hold lasts as long", &[(0, 1), (5, 2)][..], &[Some(10), Some(15)][..]),
-        ("the last one is cut", &[(0, 1), (9, 1), (18, 1)], &[Some(10), Some(19), Some(25)]),
+        (
+            "each hold lasts as long",
+            &[(0, 1), (5, 2)][..],
+            &[Some(10), Some(15)][..],
+        ),
+        (
+            "the last one is cut",
+            &[(0, 1), (9, 1), (18, 1)],
+            &[Some(10), Some(19), Some(25)],
+        ),
         (
             "then there is none",
             &[(0, 1), (9, 1), (18, 1), (25, 1), (34, 1)],
@@ -336,8 +505,16 @@ fn a_cart_renews_its_hold_for_so_long_and_then_pauses() {
             &[(0, 1), (9, 1), (18, 1), (25, 1), (35, 1)],
             &[Some(10), Some(19), Some(25), None, Some(45)],
         ),
-        ("a pause may come earlier", &[(0, 1), (20, 1), (40, 1)], &[Some(10), Some(30), Some(50)]),
-        ("too short a pause is none", &[(0, 1), (19, 1), (24, 1)], &[Some(10), Some(25), Some(25)]),
+        (
+            "a pause may come earlier",
+            &[(0, 1), (20, 1), (40, 1)],
+            &[Some(10), Some(30), Some(50)],
+        ),
+        (
+            "too short a pause is none",
+            &[(0, 1), (19, 1), (24, 1)],
+            &[Some(10), Some(25), Some(25)],
+        ),
         (
             "to release is no pause",
             &[(0, 1), (1, 0), (2, 1), (11, 0), (12, 3), (20, 1), (25, 1)],
@@ -355,20 +532,45 @@ fn a_cart_renews_its_hold_for_so_long_and_then_pauses() {
 
 #[test]
 fn a_clock_that_is_set_back_gives_a_cart_no_time_back() {
-    let to_and_fro = [(0, 1), (9, 1), (0, 1), (9, 1), (0, 1), (7, 1), (0, 1), (7, 1)];
+    let to_and_fro = [
+        (0, 1),
+        (9, 1),
+        (0, 1),
+        (9, 1),
+        (0, 1),
+        (7, 1),
+        (0, 1),
+        (7, 1),
+    ];
     // 9 seconds, and 9, and 7: then all 25 are used up.
-    let granted = [Some(10), Some(19), Some(10), Some(16), Some(7), None, None, None];
+    let granted = [
+        Some(10),
+        Some(19),
+        Some(10),
+        Some(16),
+        Some(7),
+        None,
+        None,
+        None,
+    ];
     assert_eq!(renewals(&to_and_fro), granted);
 }
 
 #[test]
 fn a_cart_cannot_win_time_by_releases_and_failed_orders() {
     let river = River::with(&[9]);
-    let time = CartHold { each_sec: 10, whole_sec: 25 };
+    let time = CartHold {
+        each_sec: 10,
+        whole_sec: 25,
+    };
     let mut granted = Vec::new();
     for at in [0, 9, 18, 24, 25] {
         let now = NOW + at;
-        granted.push(river.hold_at(now, &[0], 1, CART, time).map(|expires_sec| expires_sec - NOW));
+        granted.push(
+            river
+                .hold_at(now, &[0], 1, CART, time)
+                .map(|expires_sec| expires_sec - NOW),
+        );
         let order = river.reserve(&[0], 1, CART, now).unwrap();
         river.inventory.release(order, now + 1);
         river.inventory.let_go(CART, now + 1);
@@ -449,7 +651,10 @@ fn nobody_sees_an_order_half_taken() {
                 let (first, second) = river
                     .inventory
                     .examine(FIRST, &river.asked(&[0, 1]), |slots| {
-                        (river.left(slots[0].unwrap(), NOW, None), river.left(slots[1].unwrap(), NOW, None))
+                        (
+                            river.left(slots[0].unwrap(), NOW, None),
+                            river.left(slots[1].unwrap(), NOW, None),
+                        )
                     })
                     .unwrap();
                 halves.fetch_add(u64::from(first != second), Ordering::Relaxed);

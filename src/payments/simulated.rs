@@ -18,7 +18,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone};
+use super::{
+    Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone,
+};
 use crate::domain::failure::{CardType, ThreeDs1Parameters};
 
 /// How long `slow` takes.
@@ -40,7 +42,10 @@ impl SimulatedGateway {
     /// How many charges stand, captured and not undone.
     #[must_use]
     pub fn captured(&self) -> usize {
-        self.ledger().values().filter(|entry| **entry == Entry::Captured).count()
+        self.ledger()
+            .values()
+            .filter(|entry| **entry == Entry::Captured)
+            .count()
     }
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, HashMap<ChargeKey, Entry>> {
@@ -63,7 +68,9 @@ impl SimulatedGateway {
             "3ds1" if charge.method.challenge.is_none() => {
                 refused(ChargeRefusal::Requires3ds1(challenge(charge)))
             }
-            "error" => refused(ChargeRefusal::Other("the simulated gateway reports an error".into())),
+            "error" => refused(ChargeRefusal::Other(
+                "the simulated gateway reports an error".into(),
+            )),
             "hang" => std::future::pending().await,
             "slow" => {
                 tokio::time::sleep(SLOW).await;
@@ -84,7 +91,11 @@ impl Payments for SimulatedGateway {
 
     fn undo<'a>(&'a self, key: &'a ChargeKey) -> Answer<'a, Result<Undone, GatewayError>> {
         let before = self.ledger().insert(key.clone(), Entry::Undone);
-        let undone = if before == Some(Entry::Captured) { Undone::Refunded } else { Undone::Voided };
+        let undone = if before == Some(Entry::Captured) {
+            Undone::Refunded
+        } else {
+            Undone::Voided
+        };
         Box::pin(std::future::ready(Ok(undone)))
     }
 }

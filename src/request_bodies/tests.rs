@@ -10,15 +10,24 @@ const MAX: usize = 100_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn bodies(max_bytes_in_flight: usize, max_incomplete: usize) -> Arc<RequestBodies> {
-    Arc::new(RequestBodies::new(BodyLimits { max_bytes_in_flight, max_incomplete, timeout: TIMEOUT }))
+    Arc::new(RequestBodies::new(BodyLimits {
+        max_bytes_in_flight,
+        max_incomplete,
+        timeout: TIMEOUT,
+    }))
 }
 
 fn anything(max_bytes: usize) -> Reading {
-    Reading { max_bytes, check: |_, _| Ok(()) }
+    Reading {
+        max_bytes,
+        check: |_, _| Ok(()),
+    }
 }
 
 /// A body that is sent piece by piece.
-fn body(mut pieces: mpsc::UnboundedReceiver<&'static [u8]>) -> impl Body<Data = Bytes, Error = Infallible> {
+fn body(
+    mut pieces: mpsc::UnboundedReceiver<&'static [u8]>,
+) -> impl Body<Data = Bytes, Error = Infallible> {
     StreamBody::new(
         stream::poll_fn(move |context| pieces.poll_recv(context))
             .map(|piece| Ok(Frame::data(Bytes::from_static(piece)))),
@@ -31,12 +40,24 @@ static ZEROS: [u8; MAX] = [0; MAX];
 #[tokio::test]
 async fn a_message_that_comes_whole_is_read_without_counting_unless_it_is_long() {
     let bodies = bodies(MAX, 1);
-    let short = bodies.read(Full::from(&ZEROS[..SMALL_BYTES]), anything(MAX)).await.unwrap();
+    let short = bodies
+        .read(Full::from(&ZEROS[..SMALL_BYTES]), anything(MAX))
+        .await
+        .unwrap();
     assert_eq!((short.bytes().len(), bodies.bytes()), (SMALL_BYTES, 0));
-    let long = bodies.read(Full::from(&ZEROS[..=SMALL_BYTES]), anything(MAX)).await.unwrap();
-    assert_eq!((long.bytes().len(), bodies.bytes()), (SMALL_BYTES + 1, SMALL_BYTES + 1));
+    let long = bodies
+        .read(Full::from(&ZEROS[..=SMALL_BYTES]), anything(MAX))
+        .await
+        .unwrap();
+    assert_eq!(
+        (long.bytes().len(), bodies.bytes()),
+        (SMALL_BYTES + 1, SMALL_BYTES + 1)
+    );
     let long = long.without(5);
-    assert_eq!((long.bytes().len(), bodies.bytes()), (SMALL_BYTES - 4, SMALL_BYTES + 1));
+    assert_eq!(
+        (long.bytes().len(), bodies.bytes()),
+        (SMALL_BYTES - 4, SMALL_BYTES + 1)
+    );
     drop(long);
     assert_eq!(bodies.bytes(), 0);
 }
@@ -73,12 +94,21 @@ async fn what_is_wrong_with_a_beginning_is_said_before_the_end() {
     let bodies = bodies(MAX, 1);
     let reading = Reading {
         max_bytes: MAX,
-        check: |so_far, _| if so_far.contains(&b'!') { Err(Problem::UnknownMethod) } else { Ok(()) },
+        check: |so_far, _| {
+            if so_far.contains(&b'!') {
+                Err(Problem::UnknownMethod)
+            } else {
+                Ok(())
+            }
+        },
     };
     let (sender, pieces) = mpsc::unbounded_channel();
     sender.send(&b"good"[..]).unwrap();
     sender.send(b"bad!").unwrap();
-    assert_eq!(bodies.read(body(pieces), reading).await.unwrap_err(), Problem::UnknownMethod);
+    assert_eq!(
+        bodies.read(body(pieces), reading).await.unwrap_err(),
+        Problem::UnknownMethod
+    );
 }
 
 #[tokio::test]
@@ -95,7 +125,10 @@ async fn over_the_budget_the_message_that_has_gone_longest_without_a_byte_is_rej
     // The first goes on, so the second has waited longer.
     first_sender.send(&ZEROS[..1]).unwrap();
     assert!(first.as_mut().now_or_never().is_none());
-    let newcomer = bodies.read(Full::from(&ZEROS[..20_000]), anything(MAX)).await.unwrap();
+    let newcomer = bodies
+        .read(Full::from(&ZEROS[..20_000]), anything(MAX))
+        .await
+        .unwrap();
     assert_eq!(second.await.unwrap_err(), Problem::TooManyBytes);
     drop(first_sender);
     assert_eq!(first.await.unwrap().bytes().len(), 30_001);
@@ -115,7 +148,10 @@ async fn so_many_messages_may_be_incomplete_and_whole_ones_pass_by_them() {
         let mut reading = Box::pin(bodies.read(body(pieces), anything(MAX)));
         assert!(reading.as_mut().now_or_never().is_none());
         readings.push(reading);
-        bodies.read(Full::from(&ZEROS[..100]), anything(MAX)).await.unwrap();
+        bodies
+            .read(Full::from(&ZEROS[..100]), anything(MAX))
+            .await
+            .unwrap();
     }
     assert_eq!(bodies.incomplete(), 2);
     for rejected in readings.drain(..3) {
@@ -128,11 +164,19 @@ async fn so_many_messages_may_be_incomplete_and_whole_ones_pass_by_them() {
 #[tokio::test]
 async fn whole_messages_that_fill_the_budget_are_not_taken_from_those_who_have_sent_them() {
     let bodies = bodies(50_000, 10);
-    let held = bodies.read(Full::from(&ZEROS[..40_000]), anything(MAX)).await.unwrap();
-    let refused = bodies.read(Full::from(&ZEROS[..20_000]), anything(MAX)).await;
+    let held = bodies
+        .read(Full::from(&ZEROS[..40_000]), anything(MAX))
+        .await
+        .unwrap();
+    let refused = bodies
+        .read(Full::from(&ZEROS[..20_000]), anything(MAX))
+        .await;
     assert_eq!(refused.unwrap_err(), Problem::TooManyBytes);
     drop(held);
-    bodies.read(Full::from(&ZEROS[..20_000]), anything(MAX)).await.unwrap();
+    bodies
+        .read(Full::from(&ZEROS[..20_000]), anything(MAX))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(start_paused = true)]

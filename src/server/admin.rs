@@ -32,7 +32,8 @@ use crate::{
 };
 
 /// Browsers have no business here.
-const NO_GRPC_WEB: Problem = Problem::NotGrpc("gRPC-Web is for callers, at the address for callers");
+const NO_GRPC_WEB: Problem =
+    Problem::NotGrpc("gRPC-Web is for callers, at the address for callers");
 
 /// Connections that it may have at once. Probes and scrapers are few; beyond that, those that say nothing
 /// make room for newcomers.
@@ -63,11 +64,23 @@ impl AdminDoor {
             .route("/", get(async || format!("{ADMIN_URLS}\n")))
             .route("/livez", get(async move || say(alive.is_alive())))
             .route("/readyz", get(async move || say_ready(&ready, &table)))
-            .route("/metrics", get(async move || show(Arc::clone(&metrics)).await))
+            .route(
+                "/metrics",
+                get(async move || show(Arc::clone(&metrics)).await),
+            )
             .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
             .fallback(async || rest::refuse(&Problem::UnknownAdminUrl))
-            .method_not_allowed_fallback(async || rest::refuse(&Problem::WrongVerb { allowed: "GET, HEAD" }));
-        Self { routes, grpc: Routes::new(health.service()).prepare(), bodies, hosts }
+            .method_not_allowed_fallback(async || {
+                rest::refuse(&Problem::WrongVerb {
+                    allowed: "GET, HEAD",
+                })
+            });
+        Self {
+            routes,
+            grpc: Routes::new(health.service()).prepare(),
+            bodies,
+            hosts,
+        }
     }
 }
 
@@ -85,7 +98,11 @@ impl Door for AdminDoor {
             Spoken::GrpcWeb => admission::reject(request.method(), spoken, NO_GRPC_WEB),
             Spoken::Rest => {
                 // Nothing takes a message here; a body is not read.
-                let Ok(answer) = self.routes.clone().oneshot(with_single_slashes(request)).await;
+                let Ok(answer) = self
+                    .routes
+                    .clone()
+                    .oneshot(with_single_slashes(request))
+                    .await;
                 answer.map(Body::new)
             }
         }
@@ -100,7 +117,11 @@ fn with_single_slashes(mut request: Request<Incoming>) -> Request<Incoming> {
         return request;
     }
     let steps: Vec<&str> = rest::steps(path).collect();
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = request
+        .uri()
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     if let Ok(uri) = format!("/{}{query}", steps.join("/")).parse() {
         *request.uri_mut() = uri;
     }
@@ -109,7 +130,11 @@ fn with_single_slashes(mut request: Request<Incoming>) -> Request<Incoming> {
 
 /// One word for people; programs read the status.
 fn say(is_so: bool) -> impl IntoResponse {
-    if is_so { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not now\n") }
+    if is_so {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not now\n")
+    }
 }
 
 /// A server that cannot take newcomers is not ready either. One that closes idle connections for them is,
@@ -118,9 +143,15 @@ fn say_ready(standing: &Standing, table: &ConnectionTable) -> impl IntoResponse 
     if !standing.takes_orders() {
         (StatusCode::SERVICE_UNAVAILABLE, "not now\n")
     } else if table.is_full() {
-        (StatusCode::SERVICE_UNAVAILABLE, "not now: all connections are taken, and none is idle\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not now: all connections are taken, and none is idle\n",
+        )
     } else if table.open() >= table.limits().max {
-        (StatusCode::OK, "ok, but all connections are taken: idle ones are closed for newcomers\n")
+        (
+            StatusCode::OK,
+            "ok, but all connections are taken: idle ones are closed for newcomers\n",
+        )
     } else {
         (StatusCode::OK, "ok\n")
     }
@@ -153,13 +184,32 @@ impl Admin {
         let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
-        let reception = Reception { door: Arc::new(door), http, tls: None, phase: watching.clone() };
-        let limits = Limits { max: MAX_CONNECTIONS, max_per_address: MAX_CONNECTIONS };
+        let reception = Reception {
+            door: Arc::new(door),
+            http,
+            tls: None,
+            phase: watching.clone(),
+        };
+        let limits = Limits {
+            max: MAX_CONNECTIONS,
+            max_per_address: MAX_CONNECTIONS,
+        };
         let table = Arc::new(ConnectionTable::new(limits));
-        let entry = Entry { table, connections: connections.clone(), phase: watching };
+        let entry = Entry {
+            table,
+            connections: connections.clone(),
+            phase: watching,
+        };
         let mut receiving = JoinSet::new();
-        receiving.spawn(entry.receive(listener, move |arrival| arrival.serve(reception.clone(), ())));
-        Self { address, phase, connections, receiving }
+        receiving.spawn(entry.receive(listener, move |arrival| {
+            arrival.serve(reception.clone(), ())
+        }));
+        Self {
+            address,
+            phase,
+            connections,
+            receiving,
+        }
     }
 
     /// Where it listens.

@@ -19,8 +19,12 @@ use crate::{
 };
 
 /// The services that are called over gRPC, whatever the content type.
-const SERVICES: [&str; 4] =
-    [BOOKING, HEALTH, "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+const SERVICES: [&str; 4] = [
+    BOOKING,
+    HEALTH,
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
 
 /// The service that tells health over gRPC.
 pub(super) use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
@@ -65,15 +69,23 @@ enum Media {
 
 impl Media {
     fn of(content_type: &[u8]) -> Self {
-        let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        let Some((start, rest)) = essence.split_at_checked(GRPC.len()) else { return Self::Other };
+        let essence = content_type
+            .split(|&byte| byte == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        let Some((start, rest)) = essence.split_at_checked(GRPC.len()) else {
+            return Self::Other;
+        };
         if !start.eq_ignore_ascii_case(GRPC) {
             return Self::Other;
         }
         if rest.is_empty() || rest.eq_ignore_ascii_case(b"+proto") {
             return Self::Grpc;
         }
-        let web = WEB.into_iter().find(|web| web.as_bytes().eq_ignore_ascii_case(essence));
+        let web = WEB
+            .into_iter()
+            .find(|web| web.as_bytes().eq_ignore_ascii_case(essence));
         web.map_or(Self::OtherGrpc, Self::GrpcWeb)
     }
 }
@@ -81,7 +93,10 @@ impl Media {
 /// The content type, if there is exactly one.
 fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    types.next().filter(|_| types.next().is_none()).map(http::HeaderValue::as_bytes)
+    types
+        .next()
+        .filter(|_| types.next().is_none())
+        .map(http::HeaderValue::as_bytes)
 }
 
 /// The form of gRPC-Web that a request has, without parameters.
@@ -115,7 +130,9 @@ impl Hosts {
     /// rebinding a name cannot make a browser send one, and the same holds for `localhost`.
     fn serve(&self, authority: Option<&str>) -> bool {
         let Some(names) = &self.0 else { return true };
-        let Some(host) = authority.map(bare) else { return false };
+        let Some(host) = authority.map(bare) else {
+            return false;
+        };
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         is_address
             || host.eq_ignore_ascii_case("localhost")
@@ -152,7 +169,11 @@ fn check_grpc<B>(request: &Request<B>) -> Result<(), Problem> {
     }
     match content_type(request.headers()).map(Media::of) {
         Some(Media::Grpc) if request.version() >= Version::HTTP_2 => {}
-        Some(Media::Grpc) => return Err(Problem::NotGrpc("gRPC needs HTTP/2; over HTTP/1.1 it is gRPC-Web")),
+        Some(Media::Grpc) => {
+            return Err(Problem::NotGrpc(
+                "gRPC needs HTTP/2; over HTTP/1.1 it is gRPC-Web",
+            ));
+        }
         Some(Media::GrpcWeb(_)) => {}
         Some(Media::OtherGrpc | Media::Other) | None => {
             return Err(Problem::NotGrpc(
@@ -162,7 +183,11 @@ fn check_grpc<B>(request: &Request<B>) -> Result<(), Problem> {
     }
     // gRPC compresses messages one by one, and says so in headers of its own.
     let mut encodings = request.headers().get_all(CONTENT_ENCODING).iter();
-    if encodings.any(rest::is_compressed) { Err(Problem::UnknownEncoding) } else { Ok(()) }
+    if encodings.any(rest::is_compressed) {
+        Err(Problem::UnknownEncoding)
+    } else {
+        Ok(())
+    }
 }
 
 /// The host and port that a request is for, by RFC 9112, section 3.2, and RFC 9113, section 8.3.1.
@@ -170,14 +195,23 @@ fn authority<B>(request: &Request<B>) -> Result<Option<&str>, Problem> {
     let mut named = request.headers().get_all(HOST).iter();
     let host = named.next();
     if named.next().is_some() {
-        return Err(Problem::InvalidHost("a request has one `host` header at most"));
+        return Err(Problem::InvalidHost(
+            "a request has one `host` header at most",
+        ));
     }
     let is_http2 = request.version() >= Version::HTTP_2;
     if host.is_none() && request.version() == Version::HTTP_11 {
-        return Err(Problem::InvalidHost("a request over HTTP/1.1 needs a `host` header"));
+        return Err(Problem::InvalidHost(
+            "a request over HTTP/1.1 needs a `host` header",
+        ));
     }
     let invalid = Problem::InvalidHost("`host` is not a host name with a port or without one");
-    let host = host.map(|host| host.to_str().ok().filter(|host| is_authority(host)).ok_or(invalid));
+    let host = host.map(|host| {
+        host.to_str()
+            .ok()
+            .filter(|host| is_authority(host))
+            .ok_or(invalid)
+    });
     let host = host.transpose()?;
     let target = request.uri().authority().map(http::uri::Authority::as_str);
     match (target, host) {
@@ -202,7 +236,9 @@ fn is_authority(text: &str) -> bool {
 /// Where the port begins, with its colon.
 fn port_at(authority: &str) -> usize {
     let end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
-    authority[end..].find(':').map_or(authority.len(), |colon| end + colon)
+    authority[end..]
+        .find(':')
+        .map_or(authority.len(), |colon| end + colon)
 }
 
 /// What HTTP/1.1 says of a body and of what it waits for. A request with both a length and chunks has
@@ -210,7 +246,11 @@ fn port_at(authority: &str) -> usize {
 fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
     let headers = request.headers();
     for codings in headers.get_all(TRANSFER_ENCODING) {
-        if !codings.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+        if !codings
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked")
+        {
             return Err(Problem::UnknownTransferEncoding);
         }
     }
@@ -219,7 +259,11 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
         return Ok(());
     }
     let mut expectations = headers.get_all(EXPECT).iter();
-    if expectations.all(|what| what.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue")) {
+    if expectations.all(|what| {
+        what.as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"100-continue")
+    }) {
         Ok(())
     } else {
         Err(Problem::UnknownExpectation)

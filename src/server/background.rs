@@ -35,11 +35,23 @@ pub(super) fn spawn(
     let ((security, security_files), (catalog, catalog_files)) = (security, catalog);
     let access = Arc::clone(security.watched().access());
     let mut tasks = JoinSet::new();
-    tasks.spawn(health::follow(health.clone(), app.store().state(), phase.clone()));
+    tasks.spawn(health::follow(
+        health.clone(),
+        app.store().state(),
+        phase.clone(),
+    ));
     tasks.spawn(sweep_slots(Arc::clone(app), phase.clone()));
     tasks.spawn(forget_callers(access, phase.clone()));
-    tasks.spawn(Arc::clone(security).attend(config.security.security_watch, security_files, phase.clone()));
-    tasks.spawn(Arc::clone(catalog).attend(config.sales.catalog_watch, catalog_files, phase.clone()));
+    tasks.spawn(Arc::clone(security).attend(
+        config.security.security_watch,
+        security_files,
+        phase.clone(),
+    ));
+    tasks.spawn(Arc::clone(catalog).attend(
+        config.sales.catalog_watch,
+        catalog_files,
+        phase.clone(),
+    ));
     tasks
 }
 

@@ -79,8 +79,18 @@ pub(super) struct Reception<D> {
 
 impl<D> Clone for Reception<D> {
     fn clone(&self) -> Self {
-        let Self { door, http, tls, phase } = self;
-        Self { door: Arc::clone(door), http: Arc::clone(http), tls: tls.clone(), phase: phase.clone() }
+        let Self {
+            door,
+            http,
+            tls,
+            phase,
+        } = self;
+        Self {
+            door: Arc::clone(door),
+            http: Arc::clone(http),
+            tls: tls.clone(),
+            phase: phase.clone(),
+        }
     }
 }
 
@@ -98,19 +108,37 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(config: &Config, stalled: Arc<Stalled>) -> Self {
         let settings = &config.connections;
-        let max_silence = settings.keepalive_interval.saturating_add(settings.keepalive_timeout);
-        Self::with_silence(settings, max_silence, Patience { limit: config.calls.call_timeout, stalled })
+        let max_silence = settings
+            .keepalive_interval
+            .saturating_add(settings.keepalive_timeout);
+        Self::with_silence(
+            settings,
+            max_silence,
+            Patience {
+                limit: config.calls.call_timeout,
+                stalled,
+            },
+        )
     }
 
     /// The same for those who run the server: who asks there asks at once.
     pub(super) fn for_admin(config: &Config, stalled: Arc<Stalled>) -> Self {
         let settings = &config.connections;
-        let max_silence = settings.keepalive_interval.saturating_add(settings.keepalive_timeout);
-        let patience = Patience { limit: config.calls.call_timeout, stalled };
+        let max_silence = settings
+            .keepalive_interval
+            .saturating_add(settings.keepalive_timeout);
+        let patience = Patience {
+            limit: config.calls.call_timeout,
+            stalled,
+        };
         Self::with_silence(settings, max_silence.min(ADMIN_SILENCE), patience)
     }
 
-    fn with_silence(settings: &config::Connections, max_silence: Duration, patience: Patience) -> Self {
+    fn with_silence(
+        settings: &config::Connections,
+        max_silence: Duration,
+        patience: Patience,
+    ) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -145,13 +173,20 @@ impl Http {
         let age = self.max_age?;
         let tenth = u64::try_from(age.as_millis() / 10).unwrap_or(u64::MAX);
         let jitter = Duration::from_millis(fastrand::u64(0..=tenth.saturating_mul(2)));
-        Some(age.saturating_sub(Duration::from_millis(tenth)).saturating_add(jitter))
+        Some(
+            age.saturating_sub(Duration::from_millis(tenth))
+                .saturating_add(jitter),
+        )
     }
 }
 
 /// Serves a connection until its peer closes it, it is idle or too old, it has to go in favour of another,
 /// or the server goes down.
-pub(super) async fn serve<D: Door>(stream: TcpStream, open: OpenConnection, reception: Reception<D>) {
+pub(super) async fn serve<D: Door>(
+    stream: TcpStream,
+    open: OpenConnection,
+    reception: Reception<D>,
+) {
     if let Some(tls) = reception.tls.clone() {
         // Boxed, because room for it would have to be made for every connection without TLS.
         Box::pin(serve_tls(stream, open, reception, tls)).await;
@@ -161,40 +196,94 @@ pub(super) async fn serve<D: Door>(stream: TcpStream, open: OpenConnection, rece
     }
 }
 
-async fn serve_tls<D: Door>(stream: TcpStream, open: OpenConnection, reception: Reception<D>, tls: Arc<Tls>) {
+async fn serve_tls<D: Door>(
+    stream: TcpStream,
+    open: OpenConnection,
+    reception: Reception<D>,
+    tls: Arc<Tls>,
+) {
     let agreed = tls.agree(stream, open.address());
-    match in_time(tls.handshake_timeout, &open, reception.phase.clone(), agreed).await {
+    match in_time(
+        tls.handshake_timeout,
+        &open,
+        reception.phase.clone(),
+        agreed,
+    )
+    .await
+    {
         Some(Ok((stream, peer))) => serve_stream(stream, peer, open, reception).await,
         Some(Err(error)) => tracing::debug!(%error, "TLS was not agreed on"),
         None => tracing::debug!("TLS was not agreed on in time"),
     }
 }
 
-async fn serve_stream<S, D: Door>(stream: S, peer: Peer, open: OpenConnection, reception: Reception<D>)
-where
+async fn serve_stream<S, D: Door>(
+    stream: S,
+    peer: Peer,
+    open: OpenConnection,
+    reception: Reception<D>,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Reception { door, http, tls: _, phase } = reception;
+    let Reception {
+        door,
+        http,
+        tls: _,
+        phase,
+    } = reception;
     // Where nothing is said there is nothing to finish, and the protocol, once begun, would wait for
     // its first word for ever.
-    let begun = in_time(http.max_silence, &open, phase.clone(), beginning::read(stream)).await;
-    let Some(Ok((protocol, stream))) = begun else { return };
+    let begun = in_time(
+        http.max_silence,
+        &open,
+        phase.clone(),
+        beginning::read(stream),
+    )
+    .await;
+    let Some(Ok((protocol, stream))) = begun else {
+        return;
+    };
     let (calls, leaving, peer) = (Arc::clone(open.activity()), phase.clone(), Arc::new(peer));
     let service = service_fn(move |request| {
         let call = calls.begin();
         // Boxed, because the protocol moves it several times.
-        let answer = Box::pin(answer(Arc::clone(&door), request, Arc::clone(&peer), leaving.clone()));
+        let answer = Box::pin(answer(
+            Arc::clone(&door),
+            request,
+            Arc::clone(&peer),
+            leaving.clone(),
+        ));
         answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| Sent::new(body, call))))
     });
     let stream = TokioIo::new(stream);
     match protocol {
-        Protocol::Http1 => drive(http.http1.serve_connection(stream, service), &open, &http, phase).await,
-        Protocol::Http2 => drive(http.http2.serve_connection(stream, service), &open, &http, phase).await,
+        Protocol::Http1 => {
+            drive(
+                http.http1.serve_connection(stream, service),
+                &open,
+                &http,
+                phase,
+            )
+            .await
+        }
+        Protocol::Http2 => {
+            drive(
+                http.http2.serve_connection(stream, service),
+                &open,
+                &http,
+                phase,
+            )
+            .await
+        }
     }
 }
 
-async fn drive<C>(connection: C, open: &OpenConnection, http: &Http, mut phase: watch::Receiver<Phase>)
-where
+async fn drive<C>(
+    connection: C,
+    open: &OpenConnection,
+    http: &Http,
+    mut phase: watch::Receiver<Phase>,
+) where
     C: GracefulConnection<Error: std::error::Error>,
 {
     let activity = open.activity();
@@ -254,7 +343,9 @@ async fn answer(
     let is_http1 = request.version() < Version::HTTP_2;
     let mut answer = door.answer(request, peer).await;
     if is_http1 && *phase.borrow() > Phase::Serving {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        answer
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer
 }

@@ -139,7 +139,8 @@ impl ConnectionTable {
             // Before the look, so that an end that comes after it is not missed.
             let ended = self.ended.notified();
             let placed = self.try_place(address);
-            self.is_full.store(matches!(placed, Err(NoPlace::Full)), Ordering::Relaxed);
+            self.is_full
+                .store(matches!(placed, Err(NoPlace::Full)), Ordering::Relaxed);
             match placed {
                 Ok(place) => return Some(place),
                 Err(NoPlace::OfAddress) => return None,
@@ -164,7 +165,12 @@ impl ConnectionTable {
         state.open.insert(id, Arc::clone(&tracked));
         state.by_address.entry(of_network).or_default().open += 1;
         drop(state);
-        Ok(OpenConnection { table: Arc::clone(self), id, address, tracked })
+        Ok(OpenConnection {
+            table: Arc::clone(self),
+            id,
+            address,
+            tracked,
+        })
     }
 
     /// Closes the connection that has been idle for longest, if there is one, such as when the system has
@@ -180,10 +186,19 @@ impl ConnectionTable {
         if state.open.len() >= self.limits.max + CLOSING {
             return Err(NoPlace::Full);
         }
-        let of_address = state.by_address.get(&address).map_or(0, |address| address.open);
-        if of_address >= self.limits.max_per_address && self.limits.max_per_address < self.limits.max {
+        let of_address = state
+            .by_address
+            .get(&address)
+            .map_or(0, |address| address.open);
+        if of_address >= self.limits.max_per_address
+            && self.limits.max_per_address < self.limits.max
+        {
             let is_made = state.evict_idlest_of(address);
-            let count = if is_made { &self.stats.closed_for_address } else { &self.stats.turned_away };
+            let count = if is_made {
+                &self.stats.closed_for_address
+            } else {
+                &self.stats.turned_away
+            };
             count.one();
             return is_made.then_some(()).ok_or(NoPlace::OfAddress);
         }
@@ -212,16 +227,24 @@ impl State {
 
     /// The same among those of an address.
     fn evict_idlest_of(&mut self, address: IpAddr) -> bool {
-        let Some(of_address) = self.by_address.get_mut(&address) else { return false };
+        let Some(of_address) = self.by_address.get_mut(&address) else {
+            return false;
+        };
         let next = next_idle(&mut of_address.idle, &self.open).or_else(|| {
-            of_address.idle = idle_among(self.open.iter().filter(|(_, tracked)| tracked.address == address));
+            of_address.idle = idle_among(
+                self.open
+                    .iter()
+                    .filter(|(_, tracked)| tracked.address == address),
+            );
             next_idle(&mut of_address.idle, &self.open)
         });
         next.inspect(|id| self.evict(*id)).is_some()
     }
 
     fn evict(&mut self, id: u64) {
-        let Some(tracked) = self.open.get(&id) else { return };
+        let Some(tracked) = self.open.get(&id) else {
+            return;
+        };
         tracked.is_closing.store(true, Ordering::Relaxed);
         tracked.evicted.notify_one();
         let address = tracked.address;
@@ -241,7 +264,9 @@ impl State {
 
 /// Those of some connections that are idle. One look at all of them serves as many newcomers.
 fn idle_among<'t>(open: impl Iterator<Item = (&'t u64, &'t Arc<Tracked>)>) -> Idle {
-    let mut idle: Vec<_> = open.filter_map(|(id, tracked)| Some((*id, tracked.idle_since()?))).collect();
+    let mut idle: Vec<_> = open
+        .filter_map(|(id, tracked)| Some((*id, tracked.idle_since()?)))
+        .collect();
     idle.sort_unstable_by_key(|(id, since)| (*since, *id));
     idle.into()
 }
@@ -260,7 +285,11 @@ impl Tracked {
     /// Since when there has been no call, unless there is one or it is to go anyway.
     fn idle_since(&self) -> Option<Instant> {
         let is_closing = self.is_closing.load(Ordering::Relaxed);
-        if is_closing { None } else { self.activity.idle_since() }
+        if is_closing {
+            None
+        } else {
+            self.activity.idle_since()
+        }
     }
 }
 
@@ -305,7 +334,10 @@ mod tests {
     use super::*;
 
     fn table(max: usize, max_per_address: usize) -> Arc<ConnectionTable> {
-        Arc::new(ConnectionTable::new(Limits { max, max_per_address }))
+        Arc::new(ConnectionTable::new(Limits {
+            max,
+            max_per_address,
+        }))
     }
 
     fn address(number: u8) -> IpAddr {
@@ -348,14 +380,31 @@ mod tests {
     async fn an_address_that_has_its_share_makes_room_for_itself_only() {
         let table = table(10, 2);
         let other = newcomer(&table, 1).await.unwrap();
-        let (first, second) = (newcomer(&table, 2).await.unwrap(), newcomer(&table, 2).await.unwrap());
+        let (first, second) = (
+            newcomer(&table, 2).await.unwrap(),
+            newcomer(&table, 2).await.unwrap(),
+        );
         let third = newcomer(&table, 2).await.unwrap();
         assert!(is_evicted(&first) && !is_evicted(&second) && !is_evicted(&other));
         let _calls = [second.activity().begin(), third.activity().begin()];
         assert_eq!(newcomer(&table, 2).await.unwrap_err(), NoPlace::OfAddress);
-        assert!(newcomer(&table, 1).await.is_ok(), "others are not concerned");
-        let ConnectionStats { closed_for_others, closed_for_address, turned_away } = table.stats();
-        assert_eq!((closed_for_others.get(), closed_for_address.get(), turned_away.get()), (0, 1, 1));
+        assert!(
+            newcomer(&table, 1).await.is_ok(),
+            "others are not concerned"
+        );
+        let ConnectionStats {
+            closed_for_others,
+            closed_for_address,
+            turned_away,
+        } = table.stats();
+        assert_eq!(
+            (
+                closed_for_others.get(),
+                closed_for_address.get(),
+                turned_away.get()
+            ),
+            (0, 1, 1)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -390,9 +439,16 @@ mod tests {
             // Some are told to go, some are not.
             let first = newcomer(&table, from).await.unwrap();
             let second = newcomer(&table, from).await.unwrap();
-            if from % 2 == 0 { drop((first, second)) } else { drop((second, first)) }
+            if from % 2 == 0 {
+                drop((first, second))
+            } else {
+                drop((second, first))
+            }
         }
         let state = table.state();
-        assert_eq!((state.open.len(), state.closing, state.by_address.len()), (0, 0, 0));
+        assert_eq!(
+            (state.open.len(), state.closing, state.by_address.len()),
+            (0, 0, 0)
+        );
     }
 }

@@ -52,17 +52,25 @@ pub(super) struct HealthReporter {
 
 impl HealthReporter {
     pub(super) fn new() -> Self {
-        Self { told: watch::Sender::new(Some(ServingStatus::NotServing)) }
+        Self {
+            told: watch::Sender::new(Some(ServingStatus::NotServing)),
+        }
     }
 
     /// The service that tells it.
     pub(super) fn service(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService { told: self.told.subscribe() })
+        HealthServer::new(HealthService {
+            told: self.told.subscribe(),
+        })
     }
 
     /// Says how the server stands, as a whole and for the service.
     pub(super) fn announce(&self, standing: &Standing) {
-        let status = if standing.takes_orders() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status = if standing.takes_orders() {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
         self.tell(status);
     }
 
@@ -127,8 +135,11 @@ impl Health for HealthService {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Watch>, Status> {
         let told = self.told.clone();
-        let watch: Watch =
-            if is_service(&request) { Box::pin(changes(told)) } else { Box::pin(unknown(told)) };
+        let watch: Watch = if is_service(&request) {
+            Box::pin(changes(told))
+        } else {
+            Box::pin(unknown(told))
+        };
         Ok(Response::new(watch))
     }
 }
@@ -138,7 +149,10 @@ fn changes(
     told: watch::Receiver<Option<ServingStatus>>,
 ) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
     stream::unfold((told, None), async |(mut told, last)| {
-        let next = *told.wait_for(|told| *told != last || told.is_none()).await.ok()?;
+        let next = *told
+            .wait_for(|told| *told != last || told.is_none())
+            .await
+            .ok()?;
         // The end may have been told so soon after bad health that only the end is seen.
         let unsaid = (last != Some(ServingStatus::NotServing)).then_some(ServingStatus::NotServing);
         let next = next.or(unsaid)?;
@@ -162,5 +176,7 @@ fn is_service(request: &Request<HealthCheckRequest>) -> bool {
 }
 
 fn response(status: ServingStatus) -> HealthCheckResponse {
-    HealthCheckResponse { status: status.into() }
+    HealthCheckResponse {
+        status: status.into(),
+    }
 }

@@ -41,13 +41,20 @@ pub(super) struct Listener {
 impl Listener {
     /// Binds a socket to an address. Port 0 becomes a free port.
     pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let socket = std::net::TcpListener::from(socket);
-        Ok(Self { address: socket.local_addr()?, socket })
+        Ok(Self {
+            address: socket.local_addr()?,
+            socket,
+        })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -67,7 +74,11 @@ impl Arrival {
     /// Serves the connection in the runtime that this is called from, and drops `kept` at its end.
     pub(super) fn serve(self, reception: Reception<impl Door>, kept: impl Send + 'static) {
         tokio::spawn(async move {
-            let Self { stream, open, counted } = self;
+            let Self {
+                stream,
+                open,
+                counted,
+            } = self;
             match TcpStream::from_std(stream) {
                 Ok(stream) => connection::serve(stream, open, reception).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be served"),
@@ -113,7 +124,9 @@ impl Entry {
                 Ok((stream, address)) => {
                     failures.in_a_row = 0;
                     // Dropped, it is closed: its address has too many.
-                    let Some(open) = self.table.place(address.ip()).await else { continue };
+                    let Some(open) = self.table.place(address.ip()).await else {
+                        continue;
+                    };
                     self.welcome(stream, open, hand_on);
                 }
                 Err(error) => {
@@ -142,7 +155,9 @@ impl Entry {
     /// break them.
     fn receive_waiting(&self, listener: &TcpListener, hand_on: &impl Fn(Arrival)) {
         while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-            let Ok(open) = self.table.try_place(address.ip()) else { return };
+            let Ok(open) = self.table.try_place(address.ip()) else {
+                return;
+            };
             self.welcome(stream, open, hand_on);
         }
     }
@@ -151,7 +166,11 @@ impl Entry {
         // Without it a small answer may wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         match stream.into_std() {
-            Ok(stream) => hand_on(Arrival { stream, open, counted: self.connections.token() }),
+            Ok(stream) => hand_on(Arrival {
+                stream,
+                open,
+                counted: self.connections.token(),
+            }),
             Err(error) => tracing::warn!(%error, "a connection could not be handed on"),
         }
     }
@@ -167,7 +186,8 @@ struct Failures {
 impl Failures {
     /// Whether there has been none for a while.
     fn is_news(&self) -> bool {
-        self.last.is_none_or(|last| last.elapsed() > FAILURE_IS_OVER)
+        self.last
+            .is_none_or(|last| last.elapsed() > FAILURE_IS_OVER)
     }
 
     /// Counts one, and gives the pause after it.

@@ -49,7 +49,11 @@ impl Metrics {
         add_sales(&mut page, self.app.figures());
         self.add_merchants(&mut page);
         self.add_stock(&mut page);
-        add_store(&mut page, &self.app.store().figures(), &self.app.store().state().borrow());
+        add_store(
+            &mut page,
+            &self.app.store().figures(),
+            &self.app.store().state().borrow(),
+        );
         self.add_catalog(&mut page);
         self.add_security(&mut page);
         self.add_audit(&mut page);
@@ -77,13 +81,21 @@ impl Metrics {
             "1 while newcomers wait, because all connections are taken and none is idle.",
             u64::from(self.connections.is_full()),
         );
-        let ConnectionStats { closed_for_others, closed_for_address, turned_away } = self.connections.stats();
+        let ConnectionStats {
+            closed_for_others,
+            closed_for_address,
+            turned_away,
+        } = self.connections.stats();
         by(
             page,
             "boxoffice_connections_evicted_total",
             "Connections closed for newcomers, or newcomers turned away, by the limit that was reached.",
             "limit",
-            &[("all", closed_for_others), ("address", closed_for_address), ("address_busy", turned_away)],
+            &[
+                ("all", closed_for_others),
+                ("address", closed_for_address),
+                ("address_busy", turned_away),
+            ],
         );
     }
 
@@ -123,7 +135,12 @@ impl Metrics {
             seconds(since_sec),
         );
         let reloads = self.catalog.watched().figures();
-        let ReloadFigures { replaced, refused, failed, .. } = reloads;
+        let ReloadFigures {
+            replaced,
+            refused,
+            failed,
+            ..
+        } = reloads;
         page.counter(
             "boxoffice_catalog_reloads_total",
             "Times that the catalogue was read again: put on sale, refused for its mistakes, or failed otherwise.",
@@ -154,12 +171,22 @@ impl Metrics {
                 ("credentials", &rejected.credentials),
             ],
         );
-        let expiries = self.security.watched().tls().map(|tls| tls.expiries()).unwrap_or_default();
-        let positions: Vec<_> = expiries.iter().map(|expiry| expiry.position.to_string()).collect();
+        let expiries = self
+            .security
+            .watched()
+            .tls()
+            .map(|tls| tls.expiries())
+            .unwrap_or_default();
+        let positions: Vec<_> = expiries
+            .iter()
+            .map(|expiry| expiry.position.to_string())
+            .collect();
         let labels: Vec<_> = expiries
             .iter()
             .zip(&positions)
-            .map(|(expiry, position)| [("setting", expiry.setting), ("position", position.as_str())])
+            .map(|(expiry, position)| {
+                [("setting", expiry.setting), ("position", position.as_str())]
+            })
             .collect();
         page.gauge(
             "boxoffice_certificate_expiry_timestamp_seconds",
@@ -173,9 +200,15 @@ impl Metrics {
         let catalog = self.app.catalog();
         let mut sales = self.app.figures().merchants.read();
         sales.retain(|merchant_id, _| catalog.merchant_ix(merchant_id).is_some());
-        let labels: Vec<_> = sales.keys().map(|merchant_id| [("merchant_id", &**merchant_id)]).collect();
+        let labels: Vec<_> = sales
+            .keys()
+            .map(|merchant_id| [("merchant_id", &**merchant_id)])
+            .collect();
         let counts = |count: fn(&(u64, u64)) -> u64| {
-            labels.iter().map(|labels| &labels[..] as Labels<'_>).zip(sales.values().map(count))
+            labels
+                .iter()
+                .map(|labels| &labels[..] as Labels<'_>)
+                .zip(sales.values().map(count))
         };
         page.counter(
             "boxoffice_merchant_orders_created_total",
@@ -204,24 +237,54 @@ impl Metrics {
             "Log lines that were dropped, because they came faster than they were read.",
             [(&[][..], telemetry::dropped_log_lines())],
         );
-        page.gauge("boxoffice_build_info", "The version that runs.", [(&version[..], 1)]);
+        page.gauge(
+            "boxoffice_build_info",
+            "The version that runs.",
+            [(&version[..], 1)],
+        );
         one_gauge(
             page,
             "process_start_time_seconds",
             "When the server was started.",
             seconds(self.started_sec),
         );
-        let Process { resident_bytes, cpu_nanos, open_files, max_open_files } = Process::read();
+        let Process {
+            resident_bytes,
+            cpu_nanos,
+            open_files,
+            max_open_files,
+        } = Process::read();
         let known = |value: Option<u64>| value.map(|value| (&[][..], value));
-        page.gauge("process_resident_memory_bytes", "Memory in use.", known(resident_bytes));
-        page.seconds_counter("process_cpu_seconds_total", "Processor time used.", known(cpu_nanos));
-        page.gauge("process_open_fds", "Files and sockets open.", known(open_files));
-        page.gauge("process_max_fds", "Files and sockets that may be open.", known(max_open_files));
+        page.gauge(
+            "process_resident_memory_bytes",
+            "Memory in use.",
+            known(resident_bytes),
+        );
+        page.seconds_counter(
+            "process_cpu_seconds_total",
+            "Processor time used.",
+            known(cpu_nanos),
+        );
+        page.gauge(
+            "process_open_fds",
+            "Files and sockets open.",
+            known(open_files),
+        );
+        page.gauge(
+            "process_max_fds",
+            "Files and sockets that may be open.",
+            known(max_open_files),
+        );
     }
 }
 
 fn add_traffic(page: &mut Page, traffic: &Traffic) {
-    let Traffic { calls: _, bodies, responses, stalled } = traffic;
+    let Traffic {
+        calls: _,
+        bodies,
+        responses,
+        stalled,
+    } = traffic;
     one_gauge(
         page,
         "boxoffice_request_bytes_in_flight",
@@ -259,12 +322,15 @@ fn add_calls(page: &mut Page, traffic: &Traffic) {
     page.counter(
         "grpc_server_started_total",
         "Calls begun, over gRPC and over REST.",
-        lines.iter().map(|(line, labels)| (&labels[..], line.begun())),
+        lines
+            .iter()
+            .map(|(line, labels)| (&labels[..], line.begun())),
     );
     let ended: Vec<_> = lines
         .iter()
         .flat_map(|(line, labels)| {
-            line.ended().map(|(code, count)| (with(*labels, ("grpc_code", code)), count))
+            line.ended()
+                .map(|(code, count)| (with(*labels, ("grpc_code", code)), count))
         })
         .collect();
     page.counter(
@@ -276,7 +342,9 @@ fn add_calls(page: &mut Page, traffic: &Traffic) {
         "grpc_server_handling_seconds",
         "Time from the head of a request to its answer.",
         Unit::Nanoseconds,
-        lines.iter().map(|(line, labels)| (&labels[..], line.times())),
+        lines
+            .iter()
+            .map(|(line, labels)| (&labels[..], line.times())),
     );
     one_gauge(
         page,
@@ -287,7 +355,9 @@ fn add_calls(page: &mut Page, traffic: &Traffic) {
     let refusals = calls.refusals();
     let refusals: Vec<_> = refusals
         .iter()
-        .map(|((door, reason), count)| ([("door", door.name()), ("reason", reason.as_str())], *count))
+        .map(|((door, reason), count)| {
+            ([("door", door.name()), ("reason", reason.as_str())], *count)
+        })
         .collect();
     page.counter(
         "boxoffice_refusals_total",
@@ -306,7 +376,12 @@ fn add_sales(page: &mut Page, figures: &Figures) {
         merchants: _,
         payments,
     } = figures;
-    let Verdicts { can_fulfill, line_item, service_combination, other } = checks;
+    let Verdicts {
+        can_fulfill,
+        line_item,
+        service_combination,
+        other,
+    } = checks;
     by(
         page,
         "boxoffice_checks_total",
@@ -319,7 +394,12 @@ fn add_sales(page: &mut Page, figures: &Figures) {
             ("ORDER_UNFULFILLABLE_OTHER_REASON", other),
         ],
     );
-    one_counter(page, "boxoffice_orders_created_total", "Orders created and on record.", orders_created);
+    one_counter(
+        page,
+        "boxoffice_orders_created_total",
+        "Orders created and on record.",
+        orders_created,
+    );
     one_counter(
         page,
         "boxoffice_orders_replayed_total",
@@ -348,19 +428,39 @@ fn add_sales(page: &mut Page, figures: &Figures) {
             ("PAYMENT_REQUIRES_3DS1", requires_3ds1),
         ],
     );
-    one_counter(page, "boxoffice_spots_sold_total", "Spots of the orders created.", spots_sold);
-    let Payments { captured, declined, voided, refunded } = payments;
+    one_counter(
+        page,
+        "boxoffice_spots_sold_total",
+        "Spots of the orders created.",
+        spots_sold,
+    );
+    let Payments {
+        captured,
+        declined,
+        voided,
+        refunded,
+    } = payments;
     by(
         page,
         "boxoffice_payments_total",
         "Payments asked of the gateway, by how they ended.",
         "outcome",
-        &[("captured", captured), ("declined", declined), ("voided", voided), ("refunded", refunded)],
+        &[
+            ("captured", captured),
+            ("declined", declined),
+            ("voided", voided),
+            ("refunded", refunded),
+        ],
     );
 }
 
 fn add_store(page: &mut Page, figures: &StoreFigures, state: &StoreState) {
-    let StoreFigures { orders, waiting, writes, disk } = figures;
+    let StoreFigures {
+        orders,
+        waiting,
+        writes,
+        disk,
+    } = figures;
     one_gauge(
         page,
         "boxoffice_store_open",
@@ -390,7 +490,9 @@ fn add_store(page: &mut Page, figures: &StoreFigures, state: &StoreState) {
         "Bytes that the file system of the store has in all.",
         disk_bytes(|disk| disk.size),
     );
-    let Some(Writes { batch_sizes, times }) = writes else { return };
+    let Some(Writes { batch_sizes, times }) = writes else {
+        return;
+    };
     page.histogram(
         "boxoffice_store_batch_changes",
         "Changes that shared one write.",
@@ -415,8 +517,17 @@ fn one_counter(page: &mut Page, name: &str, help: &str, count: &Count) {
 
 /// A counter with one label.
 fn by(page: &mut Page, name: &str, help: &str, label: &str, counts: &[(&str, &Count)]) {
-    let samples: Vec<_> = counts.iter().map(|(value, count)| ([(label, *value)], count.get())).collect();
-    page.counter(name, help, samples.iter().map(|(labels, count)| (&labels[..] as Labels<'_>, *count)));
+    let samples: Vec<_> = counts
+        .iter()
+        .map(|(value, count)| ([(label, *value)], count.get()))
+        .collect();
+    page.counter(
+        name,
+        help,
+        samples
+            .iter()
+            .map(|(labels, count)| (&labels[..] as Labels<'_>, *count)),
+    );
 }
 
 fn with<'a>(labels: [(&'a str, &'a str); 4], more: (&'a str, &'a str)) -> [(&'a str, &'a str); 5] {

@@ -30,13 +30,21 @@ pub(super) struct Observed<D> {
 
 impl<D> Observed<D> {
     pub(super) fn new(door: D, rest_base_path: &str, figures: Arc<CallFigures>) -> Self {
-        Self { door, rest_base_path: rest_base_path.into(), figures }
+        Self {
+            door,
+            rest_base_path: rest_base_path.into(),
+            figures,
+        }
     }
 }
 
 impl<D: Door> Door for Observed<D> {
     async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
-        let Self { door, rest_base_path, figures } = self;
+        let Self {
+            door,
+            rest_base_path,
+            figures,
+        } = self;
         let asked = asked(&request, rest_base_path);
         let span = span(asked);
         let trace_id = traces::join(&span, request.headers());
@@ -60,7 +68,10 @@ impl<D: Door> Door for Observed<D> {
 fn asked(request: &Request<Incoming>, rest_base_path: &str) -> Asked {
     let path = request.uri().path();
     match Spoken::by(request) {
-        door @ Spoken::Rest => Asked { door, method: rest::method_at(rest_base_path, path) },
+        door @ Spoken::Rest => Asked {
+            door,
+            method: rest::method_at(rest_base_path, path),
+        },
         door @ (Spoken::Grpc | Spoken::GrpcWeb) => Asked::over_grpc(door, path),
     }
 }
@@ -76,8 +87,16 @@ struct Sighting<'a> {
 impl<'a> Sighting<'a> {
     fn begin(figures: &'a CallFigures, asked: Asked, span: Span) -> Self {
         // Unless it is answered, its caller has gone.
-        let outcome = Outcome { code: Code::Cancelled, reason: None };
-        Self { call: figures.begin(asked), asked, span, outcome }
+        let outcome = Outcome {
+            code: Code::Cancelled,
+            reason: None,
+        };
+        Self {
+            call: figures.begin(asked),
+            asked,
+            span,
+            outcome,
+        }
     }
 
     fn end(mut self, outcome: Outcome) {
@@ -87,7 +106,12 @@ impl<'a> Sighting<'a> {
 
 impl Drop for Sighting<'_> {
     fn drop(&mut self) {
-        let Self { call, asked, span, outcome } = self;
+        let Self {
+            call,
+            asked,
+            span,
+            outcome,
+        } = self;
         let time = call.end(outcome);
         let elapsed_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let (door, (_, method)) = (asked.door.name(), asked.names());
@@ -112,7 +136,10 @@ fn outcome(door: Spoken, answer: &Response<Body>) -> Outcome {
         Spoken::Rest => answer
             .extensions()
             .get::<Row>()
-            .map_or(Outcome::ANSWERED, |row| Outcome { code: row.grpc, reason: Some(row.reason.to_owned()) }),
+            .map_or(Outcome::ANSWERED, |row| Outcome {
+                code: row.grpc,
+                reason: Some(row.reason.to_owned()),
+            }),
     }
 }
 
@@ -121,8 +148,13 @@ fn outcome_over_grpc(headers: &HeaderMap) -> Outcome {
     if !headers.contains_key(Status::GRPC_STATUS) {
         return Outcome::ANSWERED;
     }
-    let Some(status) = Status::from_header_map(headers) else { return Outcome::ANSWERED };
-    Outcome { code: status.code(), reason: status.get_details_error_info().map(|info| info.reason) }
+    let Some(status) = Status::from_header_map(headers) else {
+        return Outcome::ANSWERED;
+    };
+    Outcome {
+        code: status.code(),
+        reason: status.get_details_error_info().map(|info| info.reason),
+    }
 }
 
 /// The span of a call, if calls are traced.

@@ -33,7 +33,9 @@ impl Process {
 }
 
 fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -49,7 +51,9 @@ fn cpu_nanos(stat: &str) -> Option<u64> {
 }
 
 fn max_open_files(limits: &str) -> Option<u64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
@@ -59,14 +63,20 @@ mod tests {
 
     #[test]
     fn what_linux_says_is_understood() {
-        assert_eq!(resident_bytes("VmPeak:\t 9 kB\nVmRSS:\t   123 kB\nVmData: 1 kB\n"), Some(123 * 1024));
+        assert_eq!(
+            resident_bytes("VmPeak:\t 9 kB\nVmRSS:\t   123 kB\nVmData: 1 kB\n"),
+            Some(123 * 1024)
+        );
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 1 0 250 50 0 0 20 0 5 0 99 1 1";
         assert_eq!(cpu_nanos(stat), Some(3_000_000_000));
         let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files  1024  4096  files\n";
         assert_eq!(max_open_files(limits), Some(1024));
         assert_eq!(max_open_files(&limits.replace("1024", "unlimited")), None);
         for text in ["", "VmRSS:", "x (y) S 1", ")"] {
-            assert_eq!((resident_bytes(text), cpu_nanos(text), max_open_files(text)), (None, None, None));
+            assert_eq!(
+                (resident_bytes(text), cpu_nanos(text), max_open_files(text)),
+                (None, None, None)
+            );
         }
     }
 
@@ -74,8 +84,14 @@ mod tests {
     #[test]
     fn this_process_has_memory_and_files() {
         let process = Process::read();
-        assert!(process.resident_bytes.is_some_and(|bytes| bytes > 100_000), "{process:?}");
-        assert!(process.open_files.is_some_and(|files| files >= 3), "{process:?}");
+        assert!(
+            process.resident_bytes.is_some_and(|bytes| bytes > 100_000),
+            "{process:?}"
+        );
+        assert!(
+            process.open_files.is_some_and(|files| files >= 3),
+            "{process:?}"
+        );
         assert!(process.cpu_nanos.is_some(), "{process:?}");
     }
 }

@@ -65,7 +65,12 @@ impl ReloadFigures {
 }
 
 impl Reloader {
-    pub(super) fn new(app: &Arc<App>, access: &Arc<Access>, config: &Config, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        app: &Arc<App>,
+        access: &Arc<Access>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             app: Arc::clone(app),
             access: Arc::clone(access),
@@ -83,7 +88,8 @@ impl Reloader {
 
     /// Reads it again and logs what came of it.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let (dir, clock, horizon_sec) = (self.dir.clone(), Arc::clone(&self.clock), self.horizon_sec);
+        let (dir, clock, horizon_sec) =
+            (self.dir.clone(), Arc::clone(&self.clock), self.horizon_sec);
         let load = move |register| {
             let loaded = catalog_files::load_after(&dir, register);
             loaded.map(|loaded| surveyed(loaded, clock.now_sec(), horizon_sec).0)
@@ -91,7 +97,9 @@ impl Reloader {
         let outcome = self.app.reload(load).await;
         self.figures.count(&outcome);
         self.app.audit().record(match &outcome {
-            Ok(_) => Event::CatalogReloaded { revision: self.app.on_sale().0.0 },
+            Ok(_) => Event::CatalogReloaded {
+                revision: self.app.on_sale().0.0,
+            },
             Err(_) => Event::CatalogRejected,
         });
         match &outcome {
@@ -121,7 +129,11 @@ impl FromFiles for Reloader {
 }
 
 /// A catalogue that has been read, in numbers; what may not be meant is logged.
-pub(super) fn surveyed(mut loaded: Loaded, now: EpochSeconds, horizon_sec: i64) -> (Loaded, Survey) {
+pub(super) fn surveyed(
+    mut loaded: Loaded,
+    now: EpochSeconds,
+    horizon_sec: i64,
+) -> (Loaded, Survey) {
     let survey = Survey::of(&loaded.catalog, &loaded.openings, now, horizon_sec);
     survey.warn(&loaded.catalog, now, &mut loaded.warnings);
     log_warnings(&loaded);
@@ -130,17 +142,44 @@ pub(super) fn surveyed(mut loaded: Loaded, now: EpochSeconds, horizon_sec: i64) 
 
 /// Logs what may not be meant, and which files were not read.
 fn log_warnings(loaded: &Loaded) {
-    for Warning { kind, what: Mistake { file, at, text, .. }, more_places } in &loaded.warnings.list {
-        tracing::warn!(kind, file, at, text, more_places, "a warning about the catalogue");
+    for Warning {
+        kind,
+        what: Mistake { file, at, text, .. },
+        more_places,
+    } in &loaded.warnings.list
+    {
+        tracing::warn!(
+            kind,
+            file,
+            at,
+            text,
+            more_places,
+            "a warning about the catalogue"
+        );
     }
     for (kind, more) in &loaded.warnings.unlisted {
         tracing::warn!(kind, more, "more warnings of a kind about the catalogue");
     }
     if !loaded.unread.is_empty() {
-        tracing::info!(files = loaded.unread.join(", "), "files of the catalogue folder that are not read");
+        tracing::info!(
+            files = loaded.unread.join(", "),
+            "files of the catalogue folder that are not read"
+        );
     }
 }
 
-fn log_reloaded(Reloaded { services, slots, withdrawn, .. }: &Reloaded) {
-    tracing::info!(services, slots, withdrawn_with_sales = withdrawn, "another catalogue is on sale");
+fn log_reloaded(
+    Reloaded {
+        services,
+        slots,
+        withdrawn,
+        ..
+    }: &Reloaded,
+) {
+    tracing::info!(
+        services,
+        slots,
+        withdrawn_with_sales = withdrawn,
+        "another catalogue is on sale"
+    );
 }

@@ -72,7 +72,8 @@ impl Door for Doors {
     async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         let spoken = Spoken::by(&request);
         if let Err(problem) = admission::check(&request, spoken, &self.gate.hosts) {
-            self.gate.note_rejection(&problem, spoken, request.headers(), &peer);
+            self.gate
+                .note_rejection(&problem, spoken, request.headers(), &peer);
             return admission::reject(request.method(), spoken, problem);
         }
         match spoken {
@@ -85,7 +86,12 @@ impl Door for Doors {
 }
 
 impl Doors {
-    async fn answer_grpc<B>(&self, request: Request<B>, spoken: Spoken, peer: &Peer) -> Response<Body>
+    async fn answer_grpc<B>(
+        &self,
+        request: Request<B>,
+        spoken: Spoken,
+        peer: &Peer,
+    ) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
     {
@@ -95,7 +101,9 @@ impl Doors {
             let service = admission::service(path);
             let (is_booking, is_health) = (service == Some(SERVICE_NAME), service == Some(HEALTH));
             let method = || grpc::method_at(path);
-            let pass = gate.let_in(spoken, method, request.headers(), is_health, peer).await?;
+            let pass = gate
+                .let_in(spoken, method, request.headers(), is_health, peer)
+                .await?;
             if is_booking {
                 return Ok(keeping(pass, self.booking.answer(request).await?));
             }
@@ -108,14 +116,22 @@ impl Doors {
             };
             Ok(keeping(pass, answer))
         });
-        answered.await.unwrap_or_else(|problem| Status::from(problem).into_http())
+        answered
+            .await
+            .unwrap_or_else(|problem| Status::from(problem).into_http())
     }
 
     /// Answers a browser: the same call, with what it cannot read at the end of a stream inside it.
-    async fn answer_grpc_web(self, mut request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+    async fn answer_grpc_web(
+        self,
+        mut request: Request<Incoming>,
+        peer: Arc<Peer>,
+    ) -> Response<Body> {
         // The layer knows the content types by their plain text only.
         if let Some(web) = admission::web_type(request.headers()) {
-            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(web));
+            request
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static(web));
         }
         let calls = service_fn(move |request: Request<Body>| {
             let (doors, peer) = (self.clone(), Arc::clone(&peer));
@@ -132,10 +148,14 @@ impl Doors {
             let path = request.uri().path();
             let method = || rest.method_at(path);
             let is_health = method() == Some(rpc::Method::HealthCheck);
-            let pass = gate.let_in(Spoken::Rest, method, request.headers(), is_health, peer).await?;
+            let pass = gate
+                .let_in(Spoken::Rest, method, request.headers(), is_health, peer)
+                .await?;
             Ok(keeping(pass, rest.answer(request).await))
         });
-        answered.await.unwrap_or_else(|problem| rest::answer_to(&verb, rest::refuse(&problem)))
+        answered
+            .await
+            .unwrap_or_else(|problem| rest::answer_to(&verb, rest::refuse(&problem)))
     }
 }
 
@@ -157,11 +177,16 @@ impl Gate {
         }
         let admitted = self.admit(transport, method, headers, peer).await;
         let admitted = admitted.map_err(Problem::from);
-        let Admitted { pass, user } =
-            admitted.inspect_err(|problem| self.note_rejection(problem, transport, headers, peer))?;
+        let Admitted { pass, user } = admitted
+            .inspect_err(|problem| self.note_rejection(problem, transport, headers, peer))?;
         if let Some(served) = Served::current() {
             let (certificate, address) = (peer.accepted_name().cloned(), peer.address());
-            served.let_in(Origin { transport, user, certificate, address });
+            served.let_in(Origin {
+                transport,
+                user,
+                certificate,
+                address,
+            });
         }
         Ok(Some(pass))
     }
@@ -174,7 +199,10 @@ impl Gate {
         headers: &HeaderMap,
         peer: &Peer,
     ) -> Result<Admitted, Denied> {
-        let admitted = self.access.admit(transport, authorization(headers), peer).await?;
+        let admitted = self
+            .access
+            .admit(transport, authorization(headers), peer)
+            .await?;
         if let Some(user) = &admitted.user {
             user.check_call(transport, method)?;
         }
@@ -183,12 +211,23 @@ impl Gate {
 
     /// Leaves a line in the audit log of a caller who may not call. One who may, but not so often or not in
     /// this form, leaves none.
-    fn note_rejection(&self, problem: &Problem, transport: Transport, headers: &HeaderMap, peer: &Peer) {
+    fn note_rejection(
+        &self,
+        problem: &Problem,
+        transport: Transport,
+        headers: &HeaderMap,
+        peer: &Peer,
+    ) {
         let Row { grpc, reason, .. } = problem.row();
         if self.audit.is_on() && matches!(grpc, Code::Unauthenticated | Code::PermissionDenied) {
             let user = self.access.named_user(authorization(headers));
             let (user, address, transport) = (user.as_deref(), peer.address(), Some(transport));
-            self.audit.record(Event::AccessRejected { reason, user, address, transport });
+            self.audit.record(Event::AccessRejected {
+                reason,
+                user,
+                address,
+                transport,
+            });
         }
     }
 
@@ -198,13 +237,17 @@ impl Gate {
         &self,
         call: impl Future<Output = Result<Response<Body>, Problem>>,
     ) -> impl Future<Output = Result<Response<Body>, Problem>> {
-        timeout(self.max_call, call).map(|answered| answered.unwrap_or(Err(Problem::DeadlineExceeded)))
+        timeout(self.max_call, call)
+            .map(|answered| answered.unwrap_or(Err(Problem::DeadlineExceeded)))
     }
 }
 
 /// The values of `authorization`.
 fn authorization(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes)
+    headers
+        .get_all(AUTHORIZATION)
+        .iter()
+        .map(HeaderValue::as_bytes)
 }
 
 /// The answer, which keeps a pass that counts until it has been sent.
@@ -229,19 +272,37 @@ where
     B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
     let is_health = admission::service(request.uri().path()) == Some(HEALTH);
-    let request = if is_health { whole(bodies, request).await? } else { request.map(Body::new) };
+    let request = if is_health {
+        whole(bodies, request).await?
+    } else {
+        request.map(Body::new)
+    };
     let Ok(answer) = routes.clone().oneshot(request).await;
     Ok(name_refusal(answer))
 }
 
 /// A request to a service beside the contract whose methods take one message, once that has come whole.
-async fn whole<B>(bodies: &Arc<RequestBodies>, request: Request<B>) -> Result<Request<Body>, Problem>
+async fn whole<B>(
+    bodies: &Arc<RequestBodies>,
+    request: Request<B>,
+) -> Result<Request<Body>, Problem>
 where
     B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
     let (head, body) = request.into_parts();
-    let message = bodies.read(body, Reading { max_bytes: MAX_OTHER_BYTES, check: grpc::check_frame }).await?;
-    Ok(Request::from_parts(head, Body::new(Full::new(message.bytes().clone()))))
+    let message = bodies
+        .read(
+            body,
+            Reading {
+                max_bytes: MAX_OTHER_BYTES,
+                check: grpc::check_frame,
+            },
+        )
+        .await?;
+    Ok(Request::from_parts(
+        head,
+        Body::new(Full::new(message.bytes().clone())),
+    ))
 }
 
 /// What answers over gRPC beside the contract.
@@ -253,19 +314,31 @@ pub(super) fn others(health: HealthServer<HealthService>) -> Result<Routes, Erro
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let routes = Routes::new(health)
-        .add_service(described().build_v1()?.max_decoding_message_size(MAX_OTHER_BYTES))
-        .add_service(described().build_v1alpha()?.max_decoding_message_size(MAX_OTHER_BYTES));
+        .add_service(
+            described()
+                .build_v1()?
+                .max_decoding_message_size(MAX_OTHER_BYTES),
+        )
+        .add_service(
+            described()
+                .build_v1alpha()?
+                .max_decoding_message_size(MAX_OTHER_BYTES),
+        );
     Ok(routes.prepare())
 }
 
 /// Gives a refusal that the transport makes by itself the name and the details that ours have.
 fn name_refusal(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
-    if !headers.contains_key(Status::GRPC_STATUS) || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+    if !headers.contains_key(Status::GRPC_STATUS)
+        || headers.contains_key(Status::GRPC_STATUS_DETAILS)
+    {
         return response;
     }
     let refusal = Status::from_header_map(headers);
-    let Some(problem) = refusal.and_then(|refusal| problem(&refusal, headers)) else { return response };
+    let Some(problem) = refusal.and_then(|refusal| problem(&refusal, headers)) else {
+        return response;
+    };
     Status::from(problem).into_http()
 }
 
@@ -276,7 +349,9 @@ fn problem(refusal: &Status, headers: &HeaderMap) -> Option<Problem> {
     if code == Code::OutOfRange {
         Some(Problem::RequestTooLarge)
     } else if code == Code::Internal {
-        Some(Problem::Malformed(refusal.message().trim_end_matches('.').to_owned()))
+        Some(Problem::Malformed(
+            refusal.message().trim_end_matches('.').to_owned(),
+        ))
     } else if code == Code::Unimplemented && headers.contains_key(ENCODINGS) {
         Some(Problem::UnknownEncoding)
     } else {

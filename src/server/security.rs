@@ -59,15 +59,25 @@ impl Security {
         audit: &Arc<Audit>,
     ) -> Result<(Self, Snapshot), ServeError> {
         let settings = &config.security;
-        let config::Security { tls_certificate, tls_key, client_ca, credentials, .. } = settings;
-        let files: Vec<_> =
-            [tls_certificate, tls_key, client_ca, credentials].into_iter().flatten().cloned().collect();
+        let config::Security {
+            tls_certificate,
+            tls_key,
+            client_ca,
+            credentials,
+            ..
+        } = settings;
+        let files: Vec<_> = [tls_certificate, tls_key, client_ca, credentials]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         let read = Snapshot::of_files(files.clone());
         let tls = Tls::open(settings, clock, audit);
         let users = credentials.as_deref().map(Credentials::read).transpose();
         let (tls, users) = both(tls, users).map_err(ServeError::Security)?;
         let number_of_users = users.as_ref().map(Credentials::users);
-        let access = Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
+        let access =
+            Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
         say_who_may_call(&config.serving, settings);
         let (access, tls, credentials) = (Arc::new(access), tls.map(Arc::new), credentials.clone());
         Ok((
@@ -92,7 +102,10 @@ impl Security {
     /// Compares scopes with the catalogue of this application, now and whenever credentials are read.
     pub(super) fn selling_for(self, app: Arc<App>) -> Self {
         warn_of_unknown_merchants(&self.access, &app);
-        Self { app: Some(app), ..self }
+        Self {
+            app: Some(app),
+            ..self
+        }
     }
 
     pub(super) fn access(&self) -> &Arc<Access> {
@@ -124,8 +137,12 @@ impl Security {
                 return Err(mistakes);
             }
         };
-        let tls = tls.transpose().inspect_err(|mistakes| log_refused("the certificates", STAY, mistakes));
-        let users = users.transpose().inspect_err(|mistakes| log_refused("the credentials", STAY, mistakes));
+        let tls = tls
+            .transpose()
+            .inspect_err(|mistakes| log_refused("the certificates", STAY, mistakes));
+        let users = users
+            .transpose()
+            .inspect_err(|mistakes| log_refused("the credentials", STAY, mistakes));
         if let Ok(Some(())) = tls {
             tracing::info!("certificates have been read");
         }
@@ -136,16 +153,29 @@ impl Security {
                 warn_of_unknown_merchants(&self.access, app);
             }
         }
-        for (is_bad, rejected) in
-            [(tls.is_err(), &self.rejected.certificates), (users.is_err(), &self.rejected.credentials)]
-        {
+        for (is_bad, rejected) in [
+            (tls.is_err(), &self.rejected.certificates),
+            (users.is_err(), &self.rejected.credentials),
+        ] {
             if is_bad {
                 rejected.one();
             }
         }
-        self.record(&tls, Event::CertificatesReloaded, Event::CertificatesRejected);
-        let reloaded = users.as_ref().ok().and_then(Option::as_ref).map_or(0, Credentials::users);
-        self.record(&users, Event::CredentialsReloaded { users: reloaded }, Event::CredentialsRejected);
+        self.record(
+            &tls,
+            Event::CertificatesReloaded,
+            Event::CertificatesRejected,
+        );
+        let reloaded = users
+            .as_ref()
+            .ok()
+            .and_then(Option::as_ref)
+            .map_or(0, Credentials::users);
+        self.record(
+            &users,
+            Event::CredentialsReloaded { users: reloaded },
+            Event::CredentialsRejected,
+        );
         both(tls, users).map(|_| ())
     }
 }
@@ -177,9 +207,14 @@ impl FromFiles for Security {
 /// and go, and what a scope names may be to come.
 pub(super) fn warn_of_unknown_merchants(access: &Access, app: &App) {
     let catalog = app.catalog();
-    for (user, merchants) in access.scopes_without_merchant(|id| catalog.merchant_ix(id).is_some()) {
+    for (user, merchants) in access.scopes_without_merchant(|id| catalog.merchant_ix(id).is_some())
+    {
         let (user, merchants) = (&**user.name(), merchants.join(", "));
-        tracing::warn!(user, merchants, "a user's scope names merchants that the catalogue does not have");
+        tracing::warn!(
+            user,
+            merchants,
+            "a user's scope names merchants that the catalogue does not have"
+        );
     }
 }
 
@@ -212,10 +247,16 @@ fn say_who_may_call(serving: &config::Serving, settings: &config::Security) {
              a proxy that speaks TLS in front of this server and for nothing else"
         );
     }
-    if settings.credentials.is_none() && settings.client_ca.is_none() && !serving.listen.ip().is_loopback() {
+    if settings.credentials.is_none()
+        && settings.client_ca.is_none()
+        && !serving.listen.ip().is_loopback()
+    {
         tracing::warn!("EVERYONE MAY CALL who can reach this address: there are no credentials");
     }
-    if let Some(admin_listen) = serving.admin_listen.filter(|address| !address.ip().is_loopback()) {
+    if let Some(admin_listen) = serving
+        .admin_listen
+        .filter(|address| !address.ip().is_loopback())
+    {
         tracing::warn!(
             %admin_listen,
             "THE OPERATOR'S ADDRESS IS OPEN to other machines: metrics and feeds are there without TLS and \

@@ -47,7 +47,11 @@ impl Signals {
     /// If the system gives no thread or no handler.
     pub(super) fn listen() -> io::Result<Self> {
         // Asked at once: a terminal that has closed is none any more.
-        let hang_up = if io::stdin().is_terminal() { Asked::ToEnd } else { Asked::ToReload };
+        let hang_up = if io::stdin().is_terminal() {
+            Asked::ToEnd
+        } else {
+            Asked::ToReload
+        };
         let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
         let mut heeded = {
             let _within = runtime.enter();
@@ -58,7 +62,9 @@ impl Signals {
             runtime.block_on(pass_on(async || heeded.next().await, &sender));
             end_by_force();
         };
-        thread::Builder::new().name("signals".to_owned()).spawn(heed)?;
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(heed)?;
         Ok(Self(receiver))
     }
 

@@ -15,16 +15,35 @@ use crate::{
 pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, String)> {
     let settings = &config.security;
     let off = || "off".to_owned();
-    let passwords = security.users().map_or_else(off, |users| format!("{users} users"));
+    let passwords = security
+        .users()
+        .map_or_else(off, |users| format!("{users} users"));
     let store = match config.storage.store {
         StoreChoice::Embedded => format!("embedded, in {}", config.storage.data_dir.display()),
         StoreChoice::Memory => "memory, gone with the process".to_owned(),
     };
     vec![
-        ("tls", if settings.tls_certificate.is_some() { "on".to_owned() } else { off() }),
+        (
+            "tls",
+            if settings.tls_certificate.is_some() {
+                "on".to_owned()
+            } else {
+                off()
+            },
+        ),
         ("passwords", passwords),
-        ("client_certificates", if settings.client_ca.is_some() { "on".to_owned() } else { off() }),
-        ("payments", format!("{:?}", config.sales.payments).to_lowercase()),
+        (
+            "client_certificates",
+            if settings.client_ca.is_some() {
+                "on".to_owned()
+            } else {
+                off()
+            },
+        ),
+        (
+            "payments",
+            format!("{:?}", config.sales.payments).to_lowercase(),
+        ),
         ("store", store),
     ]
 }
@@ -32,9 +51,16 @@ pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, 
 /// Logs what has come up.
 pub(super) fn log(config: &Config, in_force: &[InForce], server: &Server, survey: &Survey) {
     let security = facts(config, server.security.watched());
-    let fact = |name: &str| security.iter().find(|(known, _)| *known == name).map(|(_, how)| how.as_str());
+    let fact = |name: &str| {
+        security
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, how)| how.as_str())
+    };
     let differing = in_force.iter().filter(|it| it.differs());
-    let settings: Vec<String> = differing.map(|it| format!("{}={}", it.name, it.value)).collect();
+    let settings: Vec<String> = differing
+        .map(|it| format!("{}={}", it.name, it.value))
+        .collect();
     let starts = || survey.services.iter().filter_map(|it| it.starts);
     tracing::info!(
         version = crate::VERSION,
@@ -54,8 +80,13 @@ pub(super) fn log(config: &Config, in_force: &[InForce], server: &Server, survey
         last_day = starts().map(|(_, last)| last).max().and_then(day),
         "the catalogue is on sale"
     );
-    if let Some(admin) = server.admin_address().filter(|_| io::stderr().is_terminal()) {
-        tracing::info!("to see what is on sale: boxoffice check-catalog --from http://{admin} --show today");
+    if let Some(admin) = server
+        .admin_address()
+        .filter(|_| io::stderr().is_terminal())
+    {
+        tracing::info!(
+            "to see what is on sale: boxoffice check-catalog --from http://{admin} --show today"
+        );
     }
 }
 

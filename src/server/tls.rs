@@ -88,14 +88,30 @@ impl Tls {
         };
         let clients = settings.client_ca.as_ref().map(|ca| Clients {
             ca: ca.clone(),
-            names: settings.client_names.iter().flatten().map(|name| name.as_str().into()).collect(),
+            names: settings
+                .client_names
+                .iter()
+                .flatten()
+                .map(|name| name.as_str().into())
+                .collect(),
         });
-        let files = Files { certificate: certificate.clone(), key: key.clone(), clients };
+        let files = Files {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            clients,
+        };
         let (config, expiries) = files.read(&clock)?;
         let (config, expiries) = (ArcSwap::new(config), ArcSwap::from_pointee(expiries));
         let handshake_timeout = settings.tls_handshake_timeout;
         let audit = Arc::clone(audit);
-        Ok(Some(Self { files, clock, config, expiries, audit, handshake_timeout }))
+        Ok(Some(Self {
+            files,
+            clock,
+            config,
+            expiries,
+            audit,
+            handshake_timeout,
+        }))
     }
 
     /// Reads the files again for connections to come, or leaves all as it is.
@@ -120,7 +136,9 @@ impl Tls {
         stream: TcpStream,
         address: IpAddr,
     ) -> io::Result<(TlsStream<TcpStream>, Peer)> {
-        let accepted = TlsAcceptor::from(self.config.load_full()).accept(stream).await;
+        let accepted = TlsAcceptor::from(self.config.load_full())
+            .accept(stream)
+            .await;
         let stream = accepted.inspect_err(|error| self.note_rejection(error, address))?;
         let (_, session) = stream.get_ref();
         let shown = session.peer_certificates().and_then(<[_]>::first);
@@ -131,24 +149,37 @@ impl Tls {
     /// Leaves a line in the audit log of a certificate that none of the authorities vouches for. Other
     /// failures are no business of it: whoever tries out the port has many.
     fn note_rejection(&self, error: &io::Error, address: IpAddr) {
-        let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+        let error = error
+            .get_ref()
+            .and_then(|error| error.downcast_ref::<rustls::Error>());
         if matches!(error, Some(rustls::Error::InvalidCertificate(_))) {
             let reason = "CLIENT_CERTIFICATE_NOT_TRUSTED";
-            self.audit.record(Event::AccessRejected { reason, user: None, address, transport: None });
+            self.audit.record(Event::AccessRejected {
+                reason,
+                user: None,
+                address,
+                transport: None,
+            });
         }
     }
 
     fn recognize(&self, shown: &CertificateDer<'_>) -> ClientCertificate {
         let names = self.files.clients.iter().flat_map(|clients| &clients.names);
-        let Ok(shown) = EndEntityCert::try_from(shown) else { return ClientCertificate::Other };
+        let Ok(shown) = EndEntityCert::try_from(shown) else {
+            return ClientCertificate::Other;
+        };
         let has = |name: &&Arc<str>| {
-            shown.valid_dns_names().any(|dns| dns.eq_ignore_ascii_case(name))
+            shown
+                .valid_dns_names()
+                .any(|dns| dns.eq_ignore_ascii_case(name))
                 || shown.valid_uri_names().any(|uri| *uri == ***name)
         };
         names
             .into_iter()
             .find(has)
-            .map_or(ClientCertificate::Other, |name| ClientCertificate::Accepted(Arc::clone(name)))
+            .map_or(ClientCertificate::Other, |name| {
+                ClientCertificate::Accepted(Arc::clone(name))
+            })
     }
 }
 
@@ -172,9 +203,16 @@ impl Files {
         let provider = Arc::new(ring::default_provider());
         let clock = ClockOfTls(Arc::clone(clock));
         let label = |setting: &str, path: &Path| format!("{setting} {}", path.display());
-        let (of_chain, of_key) = (label("tls_certificate", &self.certificate), label("tls_key", &self.key));
+        let (of_chain, of_key) = (
+            label("tls_certificate", &self.certificate),
+            label("tls_key", &self.key),
+        );
         let chain = certificates(&self.certificate, &clock, &report.file(&of_chain));
-        expiries.extend(chain.iter().flat_map(|chain| expiries_of("tls_certificate", chain)));
+        expiries.extend(
+            chain
+                .iter()
+                .flat_map(|chain| expiries_of("tls_certificate", chain)),
+        );
         let key = private_key(&self.key, &report.file(&of_key));
         let verifier = match &self.clients {
             None => Some(WebPkiClientVerifier::no_client_auth()),
@@ -182,16 +220,27 @@ impl Files {
                 let label = label("client_ca", ca);
                 let at = report.file(&label);
                 let authorities = certificates(ca, &clock, &at);
-                expiries.extend(authorities.iter().flat_map(|chain| expiries_of("client_ca", chain)));
+                expiries.extend(
+                    authorities
+                        .iter()
+                        .flat_map(|chain| expiries_of("client_ca", chain)),
+                );
                 authorities.and_then(|authorities| client_verifier(authorities, &provider, &at))
             }
         };
         let unfit = |error| report.file(&of_key).mistake(misfit(&error));
-        let certified = CertifiedKey::from_der(chain?, key?, &provider).map_err(unfit).ok()?;
+        let certified = CertifiedKey::from_der(chain?, key?, &provider)
+            .map_err(unfit)
+            .ok()?;
         let builder = ServerConfig::builder_with_details(provider, Arc::new(clock));
-        let builder = builder.with_safe_default_protocol_versions().map_err(unfit).ok()?;
+        let builder = builder
+            .with_safe_default_protocol_versions()
+            .map_err(unfit)
+            .ok()?;
         let resolver = Arc::new(SingleCertAndKey::from(certified));
-        let mut config = builder.with_client_cert_verifier(verifier?).with_cert_resolver(resolver);
+        let mut config = builder
+            .with_client_cert_verifier(verifier?)
+            .with_cert_resolver(resolver);
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
         Some(config)
     }
@@ -209,15 +258,23 @@ impl TimeProvider for ClockOfTls {
 }
 
 /// Reads certificates, of which there has to be one and each has to be valid now.
-fn certificates(path: &Path, clock: &ClockOfTls, at: &Place<'_>) -> Option<Vec<CertificateDer<'static>>> {
-    let bytes = regular::read(path).map_err(|error| at.mistake(unreadable(&error))).ok()?;
+fn certificates(
+    path: &Path,
+    clock: &ClockOfTls,
+    at: &Place<'_>,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let bytes = regular::read(path)
+        .map_err(|error| at.mistake(unreadable(&error)))
+        .ok()?;
     let read = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
     let chain = read.map_err(|_| at.mistake(no_pem("certificate"))).ok()?;
     if chain.is_empty() {
         at.mistake(no_pem("certificate"));
         return None;
     }
-    let wrong = chain.iter().filter_map(|certificate| wrong_with(certificate, clock));
+    let wrong = chain
+        .iter()
+        .filter_map(|certificate| wrong_with(certificate, clock));
     let is_sound = wrong.map(|text| at.mistake(text)).count() == 0;
     is_sound.then_some(chain)
 }
@@ -229,20 +286,32 @@ fn wrong_with(certificate: &CertificateDer<'_>, clock: &ClockOfTls) -> Option<&'
         return Some("one certificate is none");
     };
     let now = clock.current_time()?;
-    let verified = certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None);
+    let verified =
+        certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None);
     let error = verified.err()?;
     if matches!(error, webpki::Error::CertExpired { .. }) {
         Some("a certificate has expired")
     } else {
-        matches!(error, webpki::Error::CertNotValidYet { .. }).then_some("a certificate is not valid yet")
+        matches!(error, webpki::Error::CertNotValidYet { .. })
+            .then_some("a certificate is not valid yet")
     }
 }
 
 /// When the certificates of a file end.
-fn expiries_of(setting: &'static str, chain: &[CertificateDer<'_>]) -> impl Iterator<Item = Expiry> {
-    chain.iter().enumerate().filter_map(move |(position, certificate)| {
-        Some(Expiry { setting, position, not_after_sec: not_after_sec(certificate)? })
-    })
+fn expiries_of(
+    setting: &'static str,
+    chain: &[CertificateDer<'_>],
+) -> impl Iterator<Item = Expiry> {
+    chain
+        .iter()
+        .enumerate()
+        .filter_map(move |(position, certificate)| {
+            Some(Expiry {
+                setting,
+                position,
+                not_after_sec: not_after_sec(certificate)?,
+            })
+        })
 }
 
 /// The last second at which a certificate is valid. It is asked whether it is valid when every
@@ -251,13 +320,23 @@ fn not_after_sec(certificate: &CertificateDer<'_>) -> Option<u64> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     let at_the_end = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
     let usage = KeyUsage::server_auth();
-    let error = certificate.verify_for_usage(&[], &[], &[], at_the_end, usage, None, None).err()?;
-    if let webpki::Error::CertExpired { not_after, .. } = error { Some(not_after.as_secs()) } else { None }
+    let error = certificate
+        .verify_for_usage(&[], &[], &[], at_the_end, usage, None, None)
+        .err()?;
+    if let webpki::Error::CertExpired { not_after, .. } = error {
+        Some(not_after.as_secs())
+    } else {
+        None
+    }
 }
 
 fn private_key(path: &Path, at: &Place<'_>) -> Option<PrivateKeyDer<'static>> {
-    let bytes = regular::read(path).map_err(|error| at.mistake(unreadable(&error))).ok()?;
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| at.mistake(no_pem("private key"))).ok()
+    let bytes = regular::read(path)
+        .map_err(|error| at.mistake(unreadable(&error)))
+        .ok()?;
+    PrivateKeyDer::from_pem_slice(&bytes)
+        .map_err(|_| at.mistake(no_pem("private key")))
+        .ok()
 }
 
 /// A certificate is asked for and need not be shown; whether it has to be depends on the call.
@@ -268,9 +347,13 @@ fn client_verifier(
 ) -> Option<Arc<dyn ClientCertVerifier>> {
     let mut roots = RootCertStore::empty();
     for certificate in authorities {
-        roots.add(certificate).map_err(|error| at.mistake(error.to_string())).ok()?;
+        roots
+            .add(certificate)
+            .map_err(|error| at.mistake(error.to_string()))
+            .ok()?;
     }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let verifier = builder.allow_unauthenticated().build();
     verifier.map_err(|error| at.mistake(error.to_string())).ok()
 }

@@ -26,7 +26,13 @@ pub(super) trait FromFiles: Send + Sync + 'static {
 /// Logs why files were refused, and what comes of that.
 pub(super) fn log_refused(what: &str, outcome: &str, mistakes: &Mistakes) {
     let Mistakes { list, unlisted } = mistakes;
-    for Mistake { file, at, text, follow_ups } in list {
+    for Mistake {
+        file,
+        at,
+        text,
+        follow_ups,
+    } in list
+    {
         tracing::error!(file, at, text, follow_ups, "a mistake in {what}");
     }
     tracing::error!(mistakes = mistakes.total(), unlisted, "{what} {outcome}");
@@ -41,7 +47,10 @@ pub(super) struct Watcher<F> {
 
 impl<F: FromFiles> Watcher<F> {
     pub(super) fn new(watched: F) -> Self {
-        Self { watched: Arc::new(watched), asked: Notify::new() }
+        Self {
+            watched: Arc::new(watched),
+            asked: Notify::new(),
+        }
     }
 
     pub(super) fn watched(&self) -> &F {
@@ -66,7 +75,10 @@ impl<F: FromFiles> Watcher<F> {
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             looks
         });
-        let mut watch = Watch { read: read.clone(), seen: read };
+        let mut watch = Watch {
+            read: read.clone(),
+            seen: read,
+        };
         let reading = async {
             loop {
                 tokio::select! {
@@ -141,7 +153,10 @@ mod tests {
             Snapshot::of(dir.path())
         };
         let (first, second, third) = (write("1"), write("22"), write("333"));
-        let mut watch = Watch { read: first.clone(), seen: first.clone() };
+        let mut watch = Watch {
+            read: first.clone(),
+            seen: first.clone(),
+        };
         for (seen, calls) in [
             (&first, false),
             (&second, false),

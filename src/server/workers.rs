@@ -53,14 +53,21 @@ impl Workers {
         config: &Config,
         reception: &Reception<impl Door>,
     ) -> io::Result<(Self, Vec<thread::JoinHandle<()>>)> {
-        let (workers, assignments): (_, Vec<_>) = (0..runtimes(config)).map(|_| Worker::new()).unzip();
+        let (workers, assignments): (_, Vec<_>) =
+            (0..runtimes(config)).map(|_| Worker::new()).unzip();
         let start = |(at, assignments): (usize, Assignments)| {
             let runtime = runtime(config)?;
             let reception = reception.clone();
             let work = move || runtime.block_on(serve(assignments, reception));
-            thread::Builder::new().name(format!("worker-{at}")).spawn(work)
+            thread::Builder::new()
+                .name(format!("worker-{at}"))
+                .spawn(work)
         };
-        let threads = assignments.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
+        let threads = assignments
+            .into_iter()
+            .enumerate()
+            .map(start)
+            .collect::<io::Result<_>>()?;
         Ok((Self(workers), threads))
     }
 
@@ -80,7 +87,13 @@ impl Workers {
 impl Worker {
     fn new() -> (Self, Assignments) {
         let (arrivals, assignments) = mpsc::unbounded_channel();
-        (Self { arrivals, connections: TaskTracker::new() }, assignments)
+        (
+            Self {
+                arrivals,
+                connections: TaskTracker::new(),
+            },
+            assignments,
+        )
     }
 }
 
@@ -125,7 +138,10 @@ pub(super) fn control_runtime() -> io::Result<OwnRuntime> {
 
 /// Builds a runtime and starts all the blocking threads that it will ever have.
 fn with_threads(mut builder: runtime::Builder, blocking_threads: usize) -> io::Result<OwnRuntime> {
-    builder.max_blocking_threads(blocking_threads).thread_keep_alive(blocking::KEEP_ALIVE).enable_all();
+    builder
+        .max_blocking_threads(blocking_threads)
+        .thread_keep_alive(blocking::KEEP_ALIVE)
+        .enable_all();
     // Where there is no thread for a worker, building panics.
     let runtime = catch_unwind(AssertUnwindSafe(|| builder.build()));
     let runtime = runtime.unwrap_or_else(|_| Err(io::Error::other(BlockingError::NoThread)))?;
@@ -164,7 +180,11 @@ mod tests {
     /// Which worker is next, by where it stands.
     fn next(workers: &Workers) -> usize {
         let idlest = workers.idlest().unwrap();
-        workers.0.iter().position(|worker| std::ptr::eq(worker, idlest)).unwrap()
+        workers
+            .0
+            .iter()
+            .position(|worker| std::ptr::eq(worker, idlest))
+            .unwrap()
     }
 
     #[test]
@@ -190,15 +210,19 @@ mod tests {
             AT_WORK.fetch_sub(1, Ordering::SeqCst);
             at_work
         };
-        for (choice, most) in
-            [(RuntimeChoice::PerCore, THREADS_BESIDE), (RuntimeChoice::Shared, 3 * THREADS_BESIDE)]
-        {
+        for (choice, most) in [
+            (RuntimeChoice::PerCore, THREADS_BESIDE),
+            (RuntimeChoice::Shared, 3 * THREADS_BESIDE),
+        ] {
             let mut config = Config::default();
             config.serving.runtime = choice;
             config.serving.workers = Some(3);
             let runtime = runtime(&config).unwrap();
             let all: Vec<_> = (0..200).map(|_| runtime.spawn_blocking(work)).collect();
-            let seen = all.into_iter().map(|one| runtime.block_on(one).unwrap()).max();
+            let seen = all
+                .into_iter()
+                .map(|one| runtime.block_on(one).unwrap())
+                .max();
             assert!(seen <= Some(most), "{seen:?} threads at a time");
         }
     }

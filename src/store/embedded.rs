@@ -33,8 +33,8 @@ use fjall::{Keyspace, UserValue};
 use tokio::sync::watch;
 
 use super::{
-    Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
-    TakeOrder,
+    Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
+    StoreState, TakeOrder,
     names::{self, NAME_BYTES, Name, Names},
     record,
 };
@@ -107,7 +107,10 @@ impl EmbeddedStore {
     #[must_use]
     pub fn is_in(dir: &Path) -> bool {
         let home = dir.join(HOME);
-        dir.join(MARK).exists() || [home.with_extension("kept"), home].iter().any(|dir| place::is_filled(dir))
+        dir.join(MARK).exists()
+            || [home.with_extension("kept"), home]
+                .iter()
+                .any(|dir| place::is_filled(dir))
     }
 
     /// Opens the store in `dir`, or begins one there. At most `batch_max` changes share one write.
@@ -126,14 +129,23 @@ impl EmbeddedStore {
             place::sync_way_to(dir);
         }
         let mark = AcknowledgedMark::open(&dir.join(MARK))?;
-        let Opened { database, records, names, contents } = opening::open(&home, &mark)?;
+        let Opened {
+            database,
+            records,
+            names,
+            contents,
+        } = opening::open(&home, &mark)?;
         place::keep_from_others(dir, &home).map_err(in_dir)?;
         let links = Links::of(dir, &home).map_err(in_dir)?;
-        let Contents { tally, last_sequence, recovered } = contents;
+        let Contents {
+            tally,
+            last_sequence,
+            recovered,
+        } = contents;
         let (intake, batches) = handoff(batch_max);
         let (state_sender, state) = watch::channel(StoreState::Open);
-        let links =
-            LinkWatch::start(links, lost(dir.to_owned(), state_sender.clone())).map_err(cannot_open)?;
+        let links = LinkWatch::start(links, lost(dir.to_owned(), state_sender.clone()))
+            .map_err(cannot_open)?;
         let figures = Arc::new(WriterFigures::new(last_sequence));
         let writer = Writer {
             database,
@@ -151,18 +163,37 @@ impl EmbeddedStore {
         let writer = WriterThread(Some(writer));
         let recovered = Mutex::new(Some(recovered));
         let dir = dir.to_owned();
-        Ok(Self { records, names, intake, state, recovered, figures, dir, _links: links, _writer: writer })
+        Ok(Self {
+            records,
+            names,
+            intake,
+            state,
+            recovered,
+            figures,
+            dir,
+            _links: links,
+            _writer: writer,
+        })
     }
 
-    fn records_of_user(&self, user_id: &str) -> impl Iterator<Item = Result<UserValue, StoreError>> {
-        let list = self.records.prefix(keys::user(&self.names.of_user(user_id)));
+    fn records_of_user(
+        &self,
+        user_id: &str,
+    ) -> impl Iterator<Item = Result<UserValue, StoreError>> {
+        let list = self
+            .records
+            .prefix(keys::user(&self.names.of_user(user_id)));
         list.map(|entry| entry.value().map_err(unreadable))
     }
 
     fn record_of(&self, name: &Name) -> Result<Option<UserValue>, StoreError> {
-        let Some(place) = self.records.get(keys::order(name)).map_err(unreadable)? else { return Ok(None) };
+        let Some(place) = self.records.get(keys::order(name)).map_err(unreadable)? else {
+            return Ok(None);
+        };
         let record = self.records.get(place).map_err(unreadable)?;
-        record.map(Some).ok_or_else(|| unreadable("an order is missing from its user's list"))
+        record
+            .map(Some)
+            .ok_or_else(|| unreadable("an order is missing from its user's list"))
     }
 }
 
@@ -190,13 +221,19 @@ impl Store for EmbeddedStore {
             Selection::User(user_id) => hand_over(self.records_of_user(user_id), may_see, take),
             Selection::Ids(ids) => {
                 let names = names::each_once(ids).into_iter();
-                hand_over(names.filter_map(|name| self.record_of(&name).transpose()), may_see, take)
+                hand_over(
+                    names.filter_map(|name| self.record_of(&name).transpose()),
+                    may_see,
+                    take,
+                )
             }
         }
     }
 
     fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
-        let ended = self.records.prefix(keys::ended_payments(&self.names.of_token(token)));
+        let ended = self
+            .records
+            .prefix(keys::ended_payments(&self.names.of_token(token)));
         let mut count = 0;
         for entry in ended {
             entry.key().map_err(unreadable)?;
@@ -206,8 +243,13 @@ impl Store for EmbeddedStore {
     }
 
     fn recover(&self) -> Result<Recovered, StoreError> {
-        let given = || StoreError::Unreadable("what was read at the start has been given away".to_owned());
-        self.recovered.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(given)
+        let given =
+            || StoreError::Unreadable("what was read at the start has been given away".to_owned());
+        self.recovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .ok_or_else(given)
     }
 
     fn state(&self) -> watch::Receiver<StoreState> {
@@ -215,7 +257,10 @@ impl Store for EmbeddedStore {
     }
 
     fn figures(&self) -> StoreFigures {
-        StoreFigures { disk: disk::read(&self.dir), ..self.figures.read(self.intake.waiting()) }
+        StoreFigures {
+            disk: disk::read(&self.dir),
+            ..self.figures.read(self.intake.waiting())
+        }
     }
 }
 
@@ -268,15 +313,20 @@ fn cannot_open(error: impl std::fmt::Display) -> StoreError {
 
 /// What the system said, where that is behind what the engine says.
 fn said_by_system(error: &fjall::Error) -> Option<String> {
-    let causes = iter::successors(Some(error as &(dyn Error + 'static)), |error| (*error).source());
+    let causes = iter::successors(Some(error as &(dyn Error + 'static)), |error| {
+        (*error).source()
+    });
     let mut said = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
-    said.find(|error| error.raw_os_error().is_some()).map(|error| with_advice(&error.to_string()))
+    said.find(|error| error.raw_os_error().is_some())
+        .map(|error| with_advice(&error.to_string()))
 }
 
 /// What somebody has to know who reads this: a lack of descriptors is not a fault of the disk.
 fn with_advice(said: &str) -> String {
     if said.contains(NO_DESCRIPTOR) {
-        format!("{said}: no file descriptor was left (`ulimit -n`, `LimitNOFILE`); the disk is not at fault")
+        format!(
+            "{said}: no file descriptor was left (`ulimit -n`, `LimitNOFILE`); the disk is not at fault"
+        )
     } else {
         said.to_owned()
     }

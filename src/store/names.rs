@@ -37,7 +37,10 @@ impl Names {
 
     fn hash(&self, kind: &str, text: &str) -> Name {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
-        hasher.update(kind.as_bytes()).update(&[0]).update(text.as_bytes());
+        hasher
+            .update(kind.as_bytes())
+            .update(&[0])
+            .update(text.as_bytes());
         let mut name = Name::default();
         hasher.finalize_xof().fill(&mut name);
         name
@@ -59,7 +62,10 @@ pub(super) fn order_name(id: &OrderId) -> Option<Name> {
 /// gives out are left out.
 pub(super) fn each_once(ids: &[OrderId]) -> Vec<Name> {
     let mut seen = std::collections::HashSet::new();
-    ids.iter().filter_map(order_name).filter(|name| seen.insert(*name)).collect()
+    ids.iter()
+        .filter_map(order_name)
+        .filter(|name| seen.insert(*name))
+        .collect()
 }
 
 #[cfg(test)]
@@ -78,8 +84,12 @@ mod tests {
     #[test]
     fn names_depend_on_the_secret_the_kind_and_the_text() {
         let names = Names::new([7; 32]);
-        let all =
-            [names.of_token("a"), names.of_token("b"), names.of_user("a"), Names::new([8; 32]).of_token("a")];
+        let all = [
+            names.of_token("a"),
+            names.of_token("b"),
+            names.of_user("a"),
+            Names::new([8; 32]).of_token("a"),
+        ];
         for (at, name) in all.iter().enumerate() {
             assert!(!all[at + 1..].contains(name));
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use prost::Message;
 
 use super::{
-    Fingerprint, MaySee, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook,
-    PriceEntry, Provenance, Replay, StoreError,
+    Fingerprint, MaySee, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
+    PriceBook, PriceEntry, Provenance, Replay, StoreError,
 };
 use crate::{
     domain::money::{Currency, Money},
@@ -21,7 +21,15 @@ const NUMBER_BYTES: usize = 11;
 /// The record of an order that has no number yet.
 #[must_use]
 pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
-    let PlacedOrder { token, fingerprint, created_sec, created_by, order, claims, payment } = placed;
+    let PlacedOrder {
+        token,
+        fingerprint,
+        created_sec,
+        created_by,
+        order,
+        claims,
+        payment,
+    } = placed;
     let record = wire::OrderRecord {
         token: token.clone(),
         fingerprint: fingerprint.to_vec(),
@@ -30,7 +38,9 @@ pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
         created_by: created_by.as_deref().unwrap_or_default().to_owned(),
         order: Some(to_proto::order(Order::clone(order))),
         claim: claims.iter().map(encode_claim).collect(),
-        payment: payment.as_ref().map(|attempt| attempt_record(attempt, &order.id)),
+        payment: payment
+            .as_ref()
+            .map(|attempt| attempt_record(attempt, &order.id)),
     };
     let mut bytes = Vec::with_capacity(record.encoded_len() + NUMBER_BYTES);
     record.encode_raw(&mut bytes);
@@ -40,7 +50,11 @@ pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
 /// Makes the record that of the `sequence`-th order of its store: fields of a message may come in any
 /// order, and those that are not set take no room.
 pub fn number_order(record: &mut Vec<u8>, sequence: u64) {
-    wire::OrderRecord { sequence, ..Default::default() }.encode_raw(record);
+    wire::OrderRecord {
+        sequence,
+        ..Default::default()
+    }
+    .encode_raw(record);
 }
 
 /// What a token has led to.
@@ -54,7 +68,11 @@ pub fn decode_replay(bytes: &[u8]) -> Result<Replay, StoreError> {
         .try_into()
         .map_err(|_| unreadable("an order's fingerprint has the wrong length"))?;
     let created_by = creator(&record.created_by).map(Arc::from);
-    Ok(Replay { fingerprint, created_by, order: Box::new(known_order(record.order)?) })
+    Ok(Replay {
+        fingerprint,
+        created_by,
+        order: Box::new(known_order(record.order)?),
+    })
 }
 
 /// The order in a record, unless it may not be seen.
@@ -62,9 +80,14 @@ pub fn decode_replay(bytes: &[u8]) -> Result<Replay, StoreError> {
 /// # Errors
 /// [`StoreError::Unreadable`].
 pub fn decode_order_if(bytes: &[u8], may_see: MaySee<'_>) -> Result<Option<Order>, StoreError> {
-    let wire::OrderRecord { created_by, order, .. } = decode(bytes)?;
+    let wire::OrderRecord {
+        created_by, order, ..
+    } = decode(bytes)?;
     let order = known_order(order)?;
-    let provenance = Provenance { created_by: creator(&created_by), merchant_id: &order.merchant_id };
+    let provenance = Provenance {
+        created_by: creator(&created_by),
+        merchant_id: &order.merchant_id,
+    };
     Ok(may_see(provenance).then_some(order))
 }
 
@@ -74,7 +97,13 @@ pub fn decode_order_if(bytes: &[u8], may_see: MaySee<'_>) -> Result<Option<Order
 /// [`StoreError::Unreadable`].
 pub fn decode_claims(bytes: &[u8]) -> Result<(EpochSeconds, Vec<NamedClaim>), StoreError> {
     let wire::OrderClaims { created_sec, claim } = decode(bytes)?;
-    Ok((created_sec, claim.into_iter().map(decode_claim).collect::<Result<_, _>>()?))
+    Ok((
+        created_sec,
+        claim
+            .into_iter()
+            .map(decode_claim)
+            .collect::<Result<_, _>>()?,
+    ))
 }
 
 /// The record of a payment that is about to be asked for.
@@ -88,10 +117,26 @@ pub fn encode_intent(intent: &PaymentIntent, order: &OrderId) -> Vec<u8> {
 /// # Errors
 /// [`StoreError::Unreadable`].
 pub fn decode_intent(bytes: &[u8]) -> Result<PaymentIntent, StoreError> {
-    let wire::PaymentIntent { token, order_id: _, attempt, amount_micros, currency_code, started_sec, claim } =
-        decode(bytes)?;
-    let claims = claim.into_iter().map(decode_claim).collect::<Result<_, _>>()?;
-    Ok(PaymentIntent { token, attempt, amount: money(amount_micros, &currency_code)?, started_sec, claims })
+    let wire::PaymentIntent {
+        token,
+        order_id: _,
+        attempt,
+        amount_micros,
+        currency_code,
+        started_sec,
+        claim,
+    } = decode(bytes)?;
+    let claims = claim
+        .into_iter()
+        .map(decode_claim)
+        .collect::<Result<_, _>>()?;
+    Ok(PaymentIntent {
+        token,
+        attempt,
+        amount: money(amount_micros, &currency_code)?,
+        started_sec,
+        claims,
+    })
 }
 
 /// The record of a payment that has ended.
@@ -103,7 +148,10 @@ pub fn encode_attempt(attempt: &PaymentAttempt, order: &OrderId) -> Vec<u8> {
 /// The record of the prices last served.
 #[must_use]
 pub fn encode_prices(book: &PriceBook) -> Vec<u8> {
-    wire::PriceBook { entry: book.entries.iter().map(encode_price).collect() }.encode_to_vec()
+    wire::PriceBook {
+        entry: book.entries.iter().map(encode_price).collect(),
+    }
+    .encode_to_vec()
 }
 
 /// The prices last served.
@@ -112,7 +160,11 @@ pub fn encode_prices(book: &PriceBook) -> Vec<u8> {
 /// [`StoreError::Unreadable`].
 pub fn decode_prices(bytes: &[u8]) -> Result<PriceBook, StoreError> {
     let book = decode::<wire::PriceBook>(bytes)?;
-    let entries = book.entry.into_iter().map(decode_price).collect::<Result<_, _>>()?;
+    let entries = book
+        .entry
+        .into_iter()
+        .map(decode_price)
+        .collect::<Result<_, _>>()?;
     Ok(PriceBook { entries })
 }
 
@@ -144,7 +196,9 @@ fn creator(created_by: &str) -> Option<&str> {
 }
 
 fn known_order(order: Option<crate::wire::proto::v3::Order>) -> Result<Order, StoreError> {
-    order.map(from_proto::order).ok_or_else(|| unreadable("a record holds no order"))
+    order
+        .map(from_proto::order)
+        .ok_or_else(|| unreadable("a record holds no order"))
 }
 
 fn money(micros: i64, currency_code: &str) -> Result<Money, StoreError> {
@@ -159,7 +213,14 @@ fn micros(money: Money) -> i64 {
 }
 
 fn encode_claim(claim: &NamedClaim) -> wire::SlotClaim {
-    let NamedClaim { merchant_id, service_id, start_sec, duration_sec, ticket_id, count } = claim;
+    let NamedClaim {
+        merchant_id,
+        service_id,
+        start_sec,
+        duration_sec,
+        ticket_id,
+        count,
+    } = claim;
     wire::SlotClaim {
         merchant_id: merchant_id.clone(),
         service_id: service_id.clone(),
@@ -171,14 +232,35 @@ fn encode_claim(claim: &NamedClaim) -> wire::SlotClaim {
 }
 
 fn decode_claim(claim: wire::SlotClaim) -> Result<NamedClaim, StoreError> {
-    let wire::SlotClaim { merchant_id, service_id, start_sec, duration_sec, ticket_id, count } = claim;
-    let duration_sec = u32::try_from(duration_sec).map_err(|_| unreadable("a slot has no such length"))?;
+    let wire::SlotClaim {
+        merchant_id,
+        service_id,
+        start_sec,
+        duration_sec,
+        ticket_id,
+        count,
+    } = claim;
+    let duration_sec =
+        u32::try_from(duration_sec).map_err(|_| unreadable("a slot has no such length"))?;
     let ticket_id = Some(ticket_id).filter(|id| !id.is_empty());
-    Ok(NamedClaim { merchant_id, service_id, start_sec, duration_sec, ticket_id, count })
+    Ok(NamedClaim {
+        merchant_id,
+        service_id,
+        start_sec,
+        duration_sec,
+        ticket_id,
+        count,
+    })
 }
 
 fn intent_record(intent: &PaymentIntent, order: &OrderId) -> wire::PaymentIntent {
-    let PaymentIntent { token, attempt, amount, started_sec, claims } = intent;
+    let PaymentIntent {
+        token,
+        attempt,
+        amount,
+        started_sec,
+        claims,
+    } = intent;
     wire::PaymentIntent {
         token: token.clone(),
         order_id: order.0.clone(),
@@ -191,7 +273,12 @@ fn intent_record(intent: &PaymentIntent, order: &OrderId) -> wire::PaymentIntent
 }
 
 fn attempt_record(attempt: &PaymentAttempt, order: &OrderId) -> wire::PaymentAttempt {
-    let PaymentAttempt { intent, outcome, transaction_id, finished_sec } = attempt;
+    let PaymentAttempt {
+        intent,
+        outcome,
+        transaction_id,
+        finished_sec,
+    } = attempt;
     let outcome = match outcome {
         PaymentOutcome::Captured => wire::PaymentOutcome::Captured,
         PaymentOutcome::Declined => wire::PaymentOutcome::Declined,
@@ -207,7 +294,13 @@ fn attempt_record(attempt: &PaymentAttempt, order: &OrderId) -> wire::PaymentAtt
 }
 
 fn encode_price(entry: &PriceEntry) -> wire::PriceEntry {
-    let PriceEntry { merchant_id, service_id, ticket_id, current, previous } = entry;
+    let PriceEntry {
+        merchant_id,
+        service_id,
+        ticket_id,
+        current,
+        previous,
+    } = entry;
     wire::PriceEntry {
         merchant_id: merchant_id.clone(),
         service_id: service_id.clone(),
@@ -229,7 +322,13 @@ fn decode_price(entry: wire::PriceEntry) -> Result<PriceEntry, StoreError> {
     } = entry;
     let current = money(current_micros, &currency_code)?;
     let previous = previous_micros.map(|micros| Money::from_micros(micros, current.currency()));
-    Ok(PriceEntry { merchant_id, service_id, ticket_id, current, previous })
+    Ok(PriceEntry {
+        merchant_id,
+        service_id,
+        ticket_id,
+        current,
+        previous,
+    })
 }
 
 #[cfg(test)]
@@ -254,19 +353,30 @@ mod tests {
             created_sec: 1_700_000_000,
             created_by: Some("google".into()),
             order: Box::new(known_order(Some(v3::Order::default())).unwrap()),
-            claims: vec![claim.clone(), NamedClaim { ticket_id: None, ..claim }],
+            claims: vec![
+                claim.clone(),
+                NamedClaim {
+                    ticket_id: None,
+                    ..claim
+                },
+            ],
             payment: None,
         };
         let mut bytes = encode_order(&placed);
         number_order(&mut bytes, u64::MAX);
-        assert_eq!(decode_claims(&bytes), Ok((placed.created_sec, placed.claims)));
+        assert_eq!(
+            decode_claims(&bytes),
+            Ok((placed.created_sec, placed.claims))
+        );
         assert_eq!(decode_order_if(&bytes, &|_| true), Ok(Some(*placed.order)));
     }
 
     #[test]
     fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
-        let order =
-            Order { merchant_id: "museum".into(), ..known_order(Some(v3::Order::default())).unwrap() };
+        let order = Order {
+            merchant_id: "museum".into(),
+            ..known_order(Some(v3::Order::default())).unwrap()
+        };
         for created_by in [None, Some("google")] {
             let placed = PlacedOrder {
                 token: "token".into(),
@@ -278,8 +388,14 @@ mod tests {
                 payment: None,
             };
             let bytes = encode_order(&placed);
-            assert_eq!(decode_replay(&bytes).unwrap().created_by.as_deref(), created_by);
-            let expected = Provenance { created_by, merchant_id: "museum" };
+            assert_eq!(
+                decode_replay(&bytes).unwrap().created_by.as_deref(),
+                created_by
+            );
+            let expected = Provenance {
+                created_by,
+                merchant_id: "museum",
+            };
             let seen = decode_order_if(&bytes, &|provenance| {
                 assert_eq!(provenance, expected);
                 created_by.is_some()

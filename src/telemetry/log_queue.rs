@@ -57,7 +57,11 @@ impl LogQueue {
         Self::with_capacity(CAPACITY_BYTES, name, sink)
     }
 
-    fn with_capacity(capacity: usize, name: &str, sink: impl Write + Send + 'static) -> io::Result<Self> {
+    fn with_capacity(
+        capacity: usize,
+        name: &str,
+        sink: impl Write + Send + 'static,
+    ) -> io::Result<Self> {
         let queue = Self(Arc::new(Shared {
             capacity,
             state: Mutex::default(),
@@ -66,7 +70,9 @@ impl LogQueue {
             dropped: AtomicU64::new(0),
         }));
         let writing = queue.clone();
-        thread::Builder::new().name(name.to_owned()).spawn(move || writing.write_to(sink))?;
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || writing.write_to(sink))?;
         Ok(queue)
     }
 
@@ -79,7 +85,11 @@ impl LogQueue {
     pub(crate) fn flush(&self, limit: Duration) {
         let waits = |state: &mut State| state.is_writing || !state.lines.is_empty();
         // Whether it was in time makes no difference: the process ends either way.
-        drop(self.0.drained.wait_timeout_while(self.state(), limit, waits));
+        drop(
+            self.0
+                .drained
+                .wait_timeout_while(self.state(), limit, waits),
+        );
     }
 
     /// Takes a line in, or drops it. It never waits for the sink.
@@ -104,7 +114,9 @@ impl LogQueue {
             let unreported = self.next_batch(&mut batch);
             if let Err(unwritten) = write_all(&mut sink, &batch) {
                 // The report of a failed write would fail like the write. The count remains.
-                self.0.dropped.fetch_add(lines_in(unwritten), Ordering::Relaxed);
+                self.0
+                    .dropped
+                    .fetch_add(lines_in(unwritten), Ordering::Relaxed);
             }
             batch.clear();
             if unreported > 0 {
@@ -112,7 +124,11 @@ impl LogQueue {
                 // The audit log has a queue of its own; the thread tells which of them it is.
                 let (current, lines) = (thread::current(), unreported);
                 let queue = current.name();
-                tracing::warn!(lines, queue, "log lines were dropped: the log is not read fast enough");
+                tracing::warn!(
+                    lines,
+                    queue,
+                    "log lines were dropped: the log is not read fast enough"
+                );
             }
         }
     }
@@ -126,7 +142,11 @@ impl LogQueue {
             self.0.drained.notify_all();
         }
         while state.lines.is_empty() {
-            state = self.0.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .0
+                .filled
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         mem::swap(&mut state.lines, batch);
         state.is_writing = true;
@@ -203,7 +223,9 @@ mod tests {
 
     impl Write for Held {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.begun.send(String::from_utf8(bytes.to_vec()).unwrap()).unwrap();
+            self.begun
+                .send(String::from_utf8(bytes.to_vec()).unwrap())
+                .unwrap();
             self.outcomes.recv().unwrap_or(Ok(())).map(|()| bytes.len())
         }
 
@@ -212,10 +234,20 @@ mod tests {
         }
     }
 
-    fn held(capacity: usize) -> (LogQueue, mpsc::Receiver<String>, mpsc::Sender<io::Result<()>>) {
+    fn held(
+        capacity: usize,
+    ) -> (
+        LogQueue,
+        mpsc::Receiver<String>,
+        mpsc::Sender<io::Result<()>>,
+    ) {
         let (begun, writes) = mpsc::channel();
         let (tell, outcomes) = mpsc::channel();
-        (LogQueue::with_capacity(capacity, "test-log", Held { begun, outcomes }).unwrap(), writes, tell)
+        (
+            LogQueue::with_capacity(capacity, "test-log", Held { begun, outcomes }).unwrap(),
+            writes,
+            tell,
+        )
     }
 
     #[test]
@@ -255,7 +287,11 @@ mod tests {
         queue.flush(FAR_TOO_LONG);
         assert_eq!(queue.dropped(), 2);
         queue.push(b"z\n");
-        for outcome in [Err(ErrorKind::Interrupted.into()), Err(ErrorKind::WouldBlock.into()), Ok(())] {
+        for outcome in [
+            Err(ErrorKind::Interrupted.into()),
+            Err(ErrorKind::WouldBlock.into()),
+            Ok(()),
+        ] {
             assert_eq!(writes.recv().unwrap(), "z\n");
             tell.send(outcome).unwrap();
         }
@@ -274,6 +310,10 @@ mod tests {
         assert_eq!(queue.state().unreported, 4);
         tell.send(Ok(())).unwrap();
         assert_eq!(writes.recv().unwrap(), "a line of 20 letters\n");
-        assert_eq!(queue.state().unreported, 0, "the writing thread has it in hand");
+        assert_eq!(
+            queue.state().unreported,
+            0,
+            "the writing thread has it in hand"
+        );
     }
 }

@@ -34,7 +34,10 @@ use crate::{
 const PANIC_FLUSH: Duration = Duration::from_millis(100);
 
 /// Writes all events to standard error by way of a queue.
-pub(super) fn to_standard_error(logging: &Logging, queue: LogQueue) -> Result<AnyLayer, ParseError> {
+pub(super) fn to_standard_error(
+    logging: &Logging,
+    queue: LogQueue,
+) -> Result<AnyLayer, ParseError> {
     let style = Style::of(logging.log_format, io::stderr().is_terminal());
     lines(&logging.log, style, queue)
 }
@@ -73,10 +76,16 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(filter)?.and(filter_fn(is_event));
-    let lines = tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer()
+        .log_internal_errors(false)
+        .with_writer(writer);
     Ok(match style {
         Style::Coloured => lines.fmt_fields(NamedFields).with_filter(filter).boxed(),
-        Style::Plain => lines.with_ansi(false).fmt_fields(NamedFields).with_filter(filter).boxed(),
+        Style::Plain => lines
+            .with_ansi(false)
+            .fmt_fields(NamedFields)
+            .with_filter(filter)
+            .boxed(),
         Style::Json => {
             let objects = Format::default().json().flatten_event(true);
             let objects = objects.with_current_span(false).with_span_list(false);
@@ -99,8 +108,12 @@ struct NamedFields;
 impl<'w> FormatFields<'w> for NamedFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         DefaultFields::new().format_fields(writer.by_ref(), fields)?;
-        let Some(served) = Served::current() else { return Ok(()) };
-        served.fields().try_for_each(|(name, value)| write!(writer, " {name}={value}"))
+        let Some(served) = Served::current() else {
+            return Ok(());
+        };
+        served
+            .fields()
+            .try_for_each(|(name, value)| write!(writer, " {name}={value}"))
     }
 }
 
@@ -118,19 +131,25 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(served) = Served::current() else { return self.0.format_event(context, writer, event) };
+        let Some(served) = Served::current() else {
+            return self.0.format_event(context, writer, event);
+        };
         let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
+        self.0
+            .format_event(context, Writer::new(&mut line), event)?;
         let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
         writer.write_str(open)?;
-        served.fields().try_for_each(|(name, value)| write!(writer, ",\"{name}\":\"{value}\""))?;
+        served
+            .fields()
+            .try_for_each(|(name, value)| write!(writer, ",\"{name}\":\"{value}\""))?;
         writer.write_str("}\n")
     }
 }
 
 fn log_panic(info: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
-    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let backtrace =
+        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     tracing::error!(
         message = "a task panicked",
         panic = panic_text(info.payload()),
@@ -192,22 +211,36 @@ mod tests {
     #[test]
     fn json_lines_carry_time_level_message_fields_and_the_request() {
         let text = logged("info", Style::Json);
-        let lines: Vec<serde_json::Value> =
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         let line = &lines[0];
         assert_eq!(line["level"], "INFO");
         assert_eq!(line["message"], "order stored");
         assert_eq!(line["order_id"], "o-1");
-        assert_eq!((&line["request_id"], &line["trace_id"]), (&json!("r-1"), &json!("t-1")));
-        assert_eq!((&lines[1]["message"], &lines[1]["request_id"]), (&json!("no request"), &json!(null)));
+        assert_eq!(
+            (&line["request_id"], &line["trace_id"]),
+            (&json!("r-1"), &json!("t-1"))
+        );
+        assert_eq!(
+            (&lines[1]["message"], &lines[1]["request_id"]),
+            (&json!("no request"), &json!(null))
+        );
         let time = line["timestamp"].as_str().unwrap();
-        assert!(time.ends_with('Z') && time.as_bytes()[10] == b'T', "{time} is RFC 3339 in UTC");
+        assert!(
+            time.ends_with('Z') && time.as_bytes()[10] == b'T',
+            "{time} is RFC 3339 in UTC"
+        );
     }
 
     #[test]
     fn plain_lines_have_no_escape_codes() {
         let text = logged("info", Style::Plain);
-        assert!(text.contains("order stored order_id=\"o-1\" request_id=r-1 trace_id=t-1\n"), "{text}");
+        assert!(
+            text.contains("order stored order_id=\"o-1\" request_id=r-1 trace_id=t-1\n"),
+            "{text}"
+        );
         assert!(text.ends_with("no request\n"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
     }
@@ -215,7 +248,11 @@ mod tests {
     #[test]
     fn the_filter_decides_what_is_logged() {
         for (filter, lines) in [("debug", 3), ("info", 2), ("warn", 1), ("off", 0)] {
-            assert_eq!(logged(filter, Style::Json).lines().count(), lines, "{filter}");
+            assert_eq!(
+                logged(filter, Style::Json).lines().count(),
+                lines,
+                "{filter}"
+            );
         }
     }
 

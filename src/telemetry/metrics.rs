@@ -72,7 +72,12 @@ impl Page {
             metric.set_counter(counter);
             metric
         };
-        self.add(name, help, MetricType::COUNTER, samples.into_iter().map(metric));
+        self.add(
+            name,
+            help,
+            MetricType::COUNTER,
+            samples.into_iter().map(metric),
+        );
     }
 
     /// A number that rises and falls.
@@ -89,7 +94,12 @@ impl Page {
             metric.set_gauge(gauge);
             metric
         };
-        self.add(name, help, MetricType::GAUGE, samples.into_iter().map(metric));
+        self.add(
+            name,
+            help,
+            MetricType::GAUGE,
+            samples.into_iter().map(metric),
+        );
     }
 
     /// A distribution of values.
@@ -115,7 +125,12 @@ impl Page {
             metric.set_histogram(histogram);
             metric
         };
-        self.add(name, help, MetricType::HISTOGRAM, samples.into_iter().map(metric));
+        self.add(
+            name,
+            help,
+            MetricType::HISTOGRAM,
+            samples.into_iter().map(metric),
+        );
     }
 
     /// The page as text. What has no sample is not on it.
@@ -126,7 +141,13 @@ impl Page {
         TextEncoder::new().encode_to_string(&self.families)
     }
 
-    fn add(&mut self, name: &str, help: &str, kind: MetricType, metrics: impl Iterator<Item = Metric>) {
+    fn add(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        metrics: impl Iterator<Item = Metric>,
+    ) {
         let metrics: Vec<Metric> = metrics.collect();
         if metrics.is_empty() {
             return;
@@ -150,7 +171,10 @@ fn labelled(labels: Labels<'_>) -> Metric {
     Metric::from_label(labels.iter().map(label).collect())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, and nobody reads the digits beyond")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "exact up to 2^53, and nobody reads the digits beyond"
+)]
 fn number(value: u64) -> f64 {
     value as f64
 }
@@ -165,8 +189,17 @@ mod tests {
         page.counter("calls_total", "Calls.", [(&[("door", "a\"b")][..], 3)]);
         page.gauge("nothing", "Nothing.", []);
         page.gauge("open", "Open.", [(&[][..], 7)]);
-        let values = Distribution { up_to: vec![(1_500_000_000, 2)], count: 3, sum: 4_250_000_000 };
-        page.histogram("seconds", "Times.", Unit::Nanoseconds, [(&[][..], values.clone())]);
+        let values = Distribution {
+            up_to: vec![(1_500_000_000, 2)],
+            count: 3,
+            sum: 4_250_000_000,
+        };
+        page.histogram(
+            "seconds",
+            "Times.",
+            Unit::Nanoseconds,
+            [(&[][..], values.clone())],
+        );
         page.histogram("size", "Sizes.", Unit::One, [(&[][..], values)]);
         let expected = "\
             # HELP calls_total Calls.\n\

@@ -60,7 +60,9 @@ pub(super) struct Traces {
 impl Traces {
     /// Begins to send traces, if there is anyone to send them to.
     pub(super) fn start(tracing: &Tracing) -> Result<Option<Self>, TracesError> {
-        let Some(endpoint) = &tracing.trace_endpoint else { return Ok(None) };
+        let Some(endpoint) = &tracing.trace_endpoint else {
+            return Ok(None);
+        };
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("traces")
@@ -79,7 +81,12 @@ impl Traces {
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_sampler(Sampler::ParentBased(Box::new(share)))
-            .with_resource(Resource::builder_empty().with_service_name(NAME).with_attribute(version).build())
+            .with_resource(
+                Resource::builder_empty()
+                    .with_service_name(NAME)
+                    .with_attribute(version)
+                    .build(),
+            )
             .build();
         Ok(Some(Self { provider, runtime }))
     }
@@ -118,7 +125,8 @@ pub fn join(span: &Span, headers: &HeaderMap) -> Option<String> {
     if span.is_disabled() {
         return None;
     }
-    let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+    let parent =
+        TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
     // It fails where spans go to no trace.
     let _ = span.set_parent(parent);
     let context = span.context();
@@ -170,12 +178,17 @@ mod tests {
     fn who_is_asked_within_a_call_joins_the_trace_of_its_caller() {
         let provider = SdkTracerProvider::builder().build();
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(NAME));
-        let headers =
-            HeaderMap::from_iter([(http::HeaderName::from_static(TRACEPARENT), PARENT.parse().unwrap())]);
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::from_static(TRACEPARENT),
+            PARENT.parse().unwrap(),
+        )]);
         tracing::subscriber::with_default(Registry::default().with(layer), || {
             assert_eq!(traceparent(), None);
             let call = tracing::info_span!("call");
-            assert_eq!(join(&call, &headers).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+            assert_eq!(
+                join(&call, &headers).as_deref(),
+                Some("4bf92f3577b34da6a3ce929d0e0e4736")
+            );
             let _call = call.entered();
             let _step = tracing::info_span!("pay").entered();
             let told = traceparent().unwrap();
@@ -193,8 +206,14 @@ mod tests {
         tracing::subscriber::with_default(Registry::default(), || {
             for (span, expected) in [
                 (tracing::info_span!("ours"), true),
-                (tracing::info_span!(target: "boxoffice_other", "like ours"), false),
-                (tracing::info_span!(target: "hyper::client", "theirs"), false),
+                (
+                    tracing::info_span!(target: "boxoffice_other", "like ours"),
+                    false,
+                ),
+                (
+                    tracing::info_span!(target: "hyper::client", "theirs"),
+                    false,
+                ),
             ] {
                 assert_eq!(span.metadata().map(is_ours), Some(expected), "{span:?}");
             }

@@ -37,7 +37,10 @@ pub(crate) struct History<M: Sequential> {
 
 impl<M: Sequential> Default for History<M> {
     fn default() -> Self {
-        Self { moment: AtomicU64::new(0), events: Mutex::default() }
+        Self {
+            moment: AtomicU64::new(0),
+            events: Mutex::default(),
+        }
     }
 }
 
@@ -48,7 +51,12 @@ impl<M: Sequential> History<M> {
         point();
         let answer = make(&call);
         let ended = self.moment.fetch_add(1, Ordering::SeqCst);
-        self.events.lock().unwrap().push(Event { began, ended, call, answer });
+        self.events.lock().unwrap().push(Event {
+            began,
+            ended,
+            call,
+            answer,
+        });
     }
 
     /// Fails unless there is an order of all calls in which each gets the answer it got and none comes
@@ -56,7 +64,11 @@ impl<M: Sequential> History<M> {
     pub(crate) fn must_be_linearizable(self, start: &M) {
         let events = self.events.into_inner().unwrap();
         assert!(events.len() <= 64, "a set of calls is kept in 64 bits");
-        let whole = Search { events: &events, seen: HashSet::new() }.goes_on(0, start);
+        let whole = Search {
+            events: &events,
+            seen: HashSet::new(),
+        }
+        .goes_on(0, start);
         assert!(whole, "not linearizable:\n{}", told(events));
     }
 }
@@ -64,9 +76,13 @@ impl<M: Sequential> History<M> {
 /// A line for each call, with the moments of its beginning and its end.
 fn told<C: Debug, A: Debug>(mut events: Vec<Event<C, A>>) -> String {
     events.sort_unstable_by_key(|event| event.began);
-    let line = |Event { began, ended, call, answer }: &Event<C, A>| {
-        format!("{began:3} to {ended:3}: {call:?} -> {answer:?}\n")
-    };
+    let line =
+        |Event {
+             began,
+             ended,
+             call,
+             answer,
+         }: &Event<C, A>| { format!("{began:3} to {ended:3}: {call:?} -> {answer:?}\n") };
     events.iter().map(line).collect()
 }
 
@@ -80,7 +96,10 @@ impl<M: Sequential> Search<'_, M> {
     /// Whether the calls that are not `done` can follow.
     fn goes_on(&mut self, done: u64, state: &M) -> bool {
         let open = |at: &usize| done & 1 << at == 0;
-        let Some(first_end) = (0..self.events.len()).filter(open).map(|at| self.events[at].ended).min()
+        let Some(first_end) = (0..self.events.len())
+            .filter(open)
+            .map(|at| self.events[at].ended)
+            .min()
         else {
             return true;
         };
@@ -88,9 +107,16 @@ impl<M: Sequential> Search<'_, M> {
             return false;
         }
         (0..self.events.len()).filter(open).any(|at| {
-            let Event { began, call, answer, .. } = &self.events[at];
+            let Event {
+                began,
+                call,
+                answer,
+                ..
+            } = &self.events[at];
             let mut next = state.clone();
-            *began < first_end && next.answer(call) == *answer && self.goes_on(done | 1 << at, &next)
+            *began < first_end
+                && next.answer(call) == *answer
+                && self.goes_on(done | 1 << at, &next)
         })
     }
 }
@@ -121,9 +147,18 @@ mod tests {
 
     /// A history of (began, ended, call, answer), judged.
     fn fits(events: Vec<(u64, u64, Call, u32)>) -> bool {
-        let event = |(began, ended, call, answer)| Event { began, ended, call, answer };
+        let event = |(began, ended, call, answer)| Event {
+            began,
+            ended,
+            call,
+            answer,
+        };
         let events: Vec<_> = events.into_iter().map(event).collect();
-        Search { events: &events, seen: HashSet::new() }.goes_on(0, &Register(0))
+        Search {
+            events: &events,
+            seen: HashSet::new(),
+        }
+        .goes_on(0, &Register(0))
     }
 
     #[test]
@@ -133,7 +168,14 @@ mod tests {
         assert!(fits(vec![write(), (1, 2, Call::Read, 1)]));
         assert!(!fits(vec![write(), (1, 2, Call::Read, 2)]));
         assert!(!fits(vec![write(), (4, 5, Call::Read, 0)]), "it had ended");
-        assert!(!fits(vec![write(), (1, 2, Call::Read, 1), (4, 5, Call::Read, 0)]), "it was seen");
-        assert!(!fits(vec![(0, 3, Call::Write(1), 1), (1, 2, Call::Read, 1), (2, 6, Call::Read, 0)]));
+        assert!(
+            !fits(vec![write(), (1, 2, Call::Read, 1), (4, 5, Call::Read, 0)]),
+            "it was seen"
+        );
+        assert!(!fits(vec![
+            (0, 3, Call::Write(1), 1),
+            (1, 2, Call::Read, 1),
+            (2, 6, Call::Read, 0)
+        ]));
     }
 }

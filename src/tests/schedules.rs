@@ -92,9 +92,16 @@ pub(crate) fn every_schedule(interruptions: u32, scene: impl Fn(&Stage)) -> Resu
     for schedules in 1.. {
         let stage = Stage::new(Choices::Path { taken: path, at: 0 }, interruptions);
         stage.try_to_play(schedules, &scene)?;
-        let Choices::Path { mut taken, .. } = stage.into_choices() else { unreachable!() };
-        while taken.pop_if(|(choice, options)| *choice + 1 == *options).is_some() {}
-        let Some((choice, _)) = taken.last_mut() else { return Ok(schedules) };
+        let Choices::Path { mut taken, .. } = stage.into_choices() else {
+            unreachable!()
+        };
+        while taken
+            .pop_if(|(choice, options)| *choice + 1 == *options)
+            .is_some()
+        {}
+        let Some((choice, _)) = taken.last_mut() else {
+            return Ok(schedules);
+        };
         *choice += 1;
         path = taken;
     }
@@ -113,7 +120,10 @@ pub(crate) fn random_schedules(
         let seeded = |stage: &Stage| scene(stage, seed);
         stage
             .try_to_play(schedules, &seeded)
-            .map_err(|caught| Caught { why: format!("seed {seed}: {}", caught.why), ..caught })?;
+            .map_err(|caught| Caught {
+                why: format!("seed {seed}: {}", caught.why),
+                ..caught
+            })?;
     }
     Ok(schedules)
 }
@@ -126,16 +136,24 @@ pub(crate) struct Stage {
 
 impl Stage {
     fn new(choices: Choices, interruptions: u32) -> Self {
-        Self { choices: Mutex::new(choices), interruptions }
+        Self {
+            choices: Mutex::new(choices),
+            interruptions,
+        }
     }
 
     fn try_to_play(&self, schedules: u64, scene: &impl Fn(&Self)) -> Result<(), Caught> {
         let played = panic::catch_unwind(AssertUnwindSafe(|| scene(self)));
-        played.map_err(|panic| Caught { schedules, why: words_of(&*panic) })
+        played.map_err(|panic| Caught {
+            schedules,
+            why: words_of(&*panic),
+        })
     }
 
     fn into_choices(self) -> Choices {
-        self.choices.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.choices
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the actors play until all have ended.
@@ -163,7 +181,10 @@ impl Stage {
 
 /// What an actor's thread does.
 fn act(run: &Arc<Run>, me: usize, actor: Actor<'_>) {
-    PART.set(Some(Part { run: Arc::clone(run), me }));
+    PART.set(Some(Part {
+        run: Arc::clone(run),
+        me,
+    }));
     let acted = panic::catch_unwind(AssertUnwindSafe(|| {
         run.wait_for_turn(lock(&run.play), me);
         actor();
@@ -174,7 +195,9 @@ fn act(run: &Arc<Run>, me: usize, actor: Actor<'_>) {
 
 fn words_of(panic: &(dyn Any + Send)) -> String {
     let literal = panic.downcast_ref::<&str>().map(ToString::to_string);
-    literal.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+    literal
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic".to_owned())
 }
 
 /// Where choices come from.
@@ -189,7 +212,10 @@ enum Choices {
 
 impl Choices {
     fn none() -> Self {
-        Self::Path { taken: Vec::new(), at: 0 }
+        Self::Path {
+            taken: Vec::new(),
+            at: 0,
+        }
     }
 
     fn choose(&mut self, options: usize) -> usize {
@@ -200,7 +226,10 @@ impl Choices {
                     taken.push((0, options));
                 }
                 let (choice, known) = taken[*at];
-                assert_eq!(known, options, "a scene goes the same way under the same schedule");
+                assert_eq!(
+                    known, options,
+                    "a scene goes the same way under the same schedule"
+                );
                 *at += 1;
                 choice
             }
@@ -236,8 +265,17 @@ struct Play {
 impl Run {
     fn new(choices: Choices, interruptions_left: u32, actors: usize) -> Self {
         let states = vec![State::Ready; actors];
-        let play = Play { choices, interruptions_left, states, turn: None, failure: None };
-        Self { play: Mutex::new(play), turns: (0..actors).map(|_| Condvar::new()).collect() }
+        let play = Play {
+            choices,
+            interruptions_left,
+            states,
+            turn: None,
+            failure: None,
+        };
+        Self {
+            play: Mutex::new(play),
+            turns: (0..actors).map(|_| Condvar::new()).collect(),
+        }
     }
 
     fn begin(&self) {
@@ -261,7 +299,9 @@ impl Run {
 
     fn wait_for_turn(&self, mut play: MutexGuard<'_, Play>, me: usize) {
         while play.turn != Some(me) && play.failure.is_none() {
-            play = self.turns[me].wait(play).unwrap_or_else(PoisonError::into_inner);
+            play = self.turns[me]
+                .wait(play)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if play.failure.is_some() && !thread::panicking() {
             drop(play);
@@ -309,7 +349,11 @@ impl Run {
 
 impl Play {
     fn wake(&mut self) {
-        for state in self.states.iter_mut().filter(|state| **state == State::Waiting) {
+        for state in self
+            .states
+            .iter_mut()
+            .filter(|state| **state == State::Waiting)
+        {
             *state = State::Ready;
         }
     }
@@ -384,7 +428,9 @@ mod tests {
         seen.sort();
         seen.dedup();
         assert_eq!(seen, ["abxy", "axby", "axyb", "xaby", "xayb", "xyab"]);
-        let uninterrupted = every_schedule(0, |stage| stage.play(vec![Box::new(point), Box::new(point)]));
+        let uninterrupted = every_schedule(0, |stage| {
+            stage.play(vec![Box::new(point), Box::new(point)])
+        });
         assert_eq!(uninterrupted.unwrap(), 2);
     }
 }

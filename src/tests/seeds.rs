@@ -14,5 +14,8 @@ pub(crate) fn seeds(usually: u64) -> Range<u64> {
 #[expect(clippy::disallowed_methods, reason = "it is no setting of the server")]
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is a number")),
+    )
 }

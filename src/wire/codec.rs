@@ -37,7 +37,9 @@ where
 {
     read(received, *limits, |bytes, limits| {
         counts::check_protobuf::<M>(bytes, limits)?;
-        M::decode(bytes).map(Decoded::from).map_err(|error| Problem::Malformed(error.to_string()))
+        M::decode(bytes)
+            .map(Decoded::from)
+            .map_err(|error| Problem::Malformed(error.to_string()))
     })
     .await
 }
@@ -106,7 +108,10 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ContractDecoder { is_done: false, decoded: PhantomData }
+        ContractDecoder {
+            is_done: false,
+            decoded: PhantomData,
+        }
     }
 }
 

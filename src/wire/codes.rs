@@ -100,7 +100,12 @@ pub struct Row {
 }
 
 const fn row(grpc: Code, http: u16, reason: &'static str, retryable: bool) -> Row {
-    Row { grpc, http, reason, retryable }
+    Row {
+        grpc,
+        http,
+        reason,
+        retryable,
+    }
 }
 
 /// A thread is missing, whoever needed it.
@@ -118,30 +123,49 @@ impl Problem {
             Self::Refused(Refusal::UnknownMerchant) => {
                 row(Code::InvalidArgument, 400, "INVALID_REQUEST", false)
             }
-            Self::Refused(Refusal::TokenReused) => row(Code::InvalidArgument, 400, "TOKEN_REUSED", false),
-            Self::Refused(Refusal::InProgress) => row(Code::Aborted, 409, "ORDER_IN_PROGRESS", true),
+            Self::Refused(Refusal::TokenReused) => {
+                row(Code::InvalidArgument, 400, "TOKEN_REUSED", false)
+            }
+            Self::Refused(Refusal::InProgress) => {
+                row(Code::Aborted, 409, "ORDER_IN_PROGRESS", true)
+            }
             Self::RequestTooLarge => row(Code::ResourceExhausted, 413, "REQUEST_TOO_LARGE", false),
             Self::UnknownEncoding => row(Code::Unimplemented, 415, "UNKNOWN_ENCODING", false),
             Self::UnknownMethod => row(Code::Unimplemented, 501, "UNKNOWN_METHOD", false),
-            Self::UnknownUrl | Self::UnknownAdminUrl => row(Code::NotFound, 404, "UNKNOWN_URL", false),
+            Self::UnknownUrl | Self::UnknownAdminUrl => {
+                row(Code::NotFound, 404, "UNKNOWN_URL", false)
+            }
             Self::WrongVerb { .. } => row(Code::Unimplemented, 405, "WRONG_VERB", false),
             Self::NotJson => row(Code::InvalidArgument, 415, "NOT_JSON", false),
             Self::NotGrpc(_) => row(Code::InvalidArgument, 415, "UNSUPPORTED_MEDIA_TYPE", false),
             Self::UnknownService => row(Code::NotFound, 404, "UNKNOWN_SERVICE", false),
             Self::InvalidHost(_) => row(Code::InvalidArgument, 400, "INVALID_HOST", false),
             Self::Misdirected => row(Code::PermissionDenied, 421, "MISDIRECTED_REQUEST", false),
-            Self::UnknownTransferEncoding => {
-                row(Code::Unimplemented, 501, "UNSUPPORTED_TRANSFER_ENCODING", false)
+            Self::UnknownTransferEncoding => row(
+                Code::Unimplemented,
+                501,
+                "UNSUPPORTED_TRANSFER_ENCODING",
+                false,
+            ),
+            Self::UnknownExpectation => {
+                row(Code::InvalidArgument, 417, "EXPECTATION_FAILED", false)
             }
-            Self::UnknownExpectation => row(Code::InvalidArgument, 417, "EXPECTATION_FAILED", false),
             Self::TooManyHeaders => row(Code::ResourceExhausted, 431, "TOO_MANY_HEADERS", false),
             Self::Denied(denied) => denied_row(*denied),
-            Self::MerchantOutOfScope(_) => row(Code::PermissionDenied, 403, "MERCHANT_OUT_OF_SCOPE", false),
-            Self::ResponseTooLarge { .. } => row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false),
+            Self::MerchantOutOfScope(_) => {
+                row(Code::PermissionDenied, 403, "MERCHANT_OUT_OF_SCOPE", false)
+            }
+            Self::ResponseTooLarge { .. } => {
+                row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
+            }
             Self::TooManyBytes => row(Code::ResourceExhausted, 429, "TOO_MANY_BYTES", true),
-            Self::Refused(Refusal::Busy) => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true),
+            Self::Refused(Refusal::Busy) => {
+                row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true)
+            }
             Self::Refused(Refusal::NoThread) => NO_THREAD,
-            Self::Refused(Refusal::StoreFailed) => row(Code::Unavailable, 503, "STORE_UNAVAILABLE", true),
+            Self::Refused(Refusal::StoreFailed) => {
+                row(Code::Unavailable, 503, "STORE_UNAVAILABLE", true)
+            }
             Self::NotServing => row(Code::Unavailable, 503, "NOT_SERVING", true),
             Self::DeadlineExceeded => row(Code::DeadlineExceeded, 504, "DEADLINE_EXCEEDED", true),
             Self::Refused(Refusal::Unreadable | Refusal::Bug) | Self::Bug(_) => {
@@ -204,8 +228,11 @@ impl Problem {
     /// What a program reads: the reason, the fields at fault, when to ask again.
     pub(super) fn details(&self) -> ErrorDetails {
         let row = self.row();
-        let mut details =
-            ErrorDetails::with_error_info(row.reason, ERROR_DOMAIN, std::collections::HashMap::new());
+        let mut details = ErrorDetails::with_error_info(
+            row.reason,
+            ERROR_DOMAIN,
+            std::collections::HashMap::new(),
+        );
         if let Some(delay) = self.retry_delay() {
             details.set_retry_info(Some(delay));
         }
@@ -227,14 +254,18 @@ impl Problem {
 
     fn violated_fields(&self) -> Vec<FieldViolation> {
         match self {
-            Self::Invalid(violations) => {
-                violations.iter().map(|found| FieldViolation::new(&found.field, &found.rule)).collect()
-            }
+            Self::Invalid(violations) => violations
+                .iter()
+                .map(|found| FieldViolation::new(&found.field, &found.rule))
+                .collect(),
             Self::Refused(Refusal::UnknownMerchant) => {
                 vec![FieldViolation::new("merchant_id", UNKNOWN_MERCHANT)]
             }
             Self::Refused(Refusal::TokenReused) => {
-                vec![FieldViolation::new("idempotency_token", "was used for another request")]
+                vec![FieldViolation::new(
+                    "idempotency_token",
+                    "was used for another request",
+                )]
             }
             Self::Malformed(_)
             | Self::RequestTooLarge
@@ -277,13 +308,25 @@ const fn denied_row(denied: Denied) -> Row {
         Denied::NotBasic => row(Code::Unauthenticated, 401, "NOT_HTTP_BASIC", false),
         Denied::WrongPassword => row(Code::Unauthenticated, 401, "WRONG_PASSWORD", false),
         Denied::NoCertificate => row(Code::Unauthenticated, 401, "NO_CLIENT_CERTIFICATE", false),
-        Denied::TransportOutOfScope => row(Code::PermissionDenied, 403, "TRANSPORT_OUT_OF_SCOPE", false),
+        Denied::TransportOutOfScope => {
+            row(Code::PermissionDenied, 403, "TRANSPORT_OUT_OF_SCOPE", false)
+        }
         Denied::MethodOutOfScope => row(Code::PermissionDenied, 403, "METHOD_OUT_OF_SCOPE", false),
-        Denied::OtherName => row(Code::PermissionDenied, 403, "CLIENT_NAME_NOT_ACCEPTED", false),
+        Denied::OtherName => row(
+            Code::PermissionDenied,
+            403,
+            "CLIENT_NAME_NOT_ACCEPTED",
+            false,
+        ),
         Denied::ManyPasswords => row(Code::ResourceExhausted, 429, "TOO_MANY_NEW_PASSWORDS", true),
         Denied::NoThread => NO_THREAD,
         Denied::TooFast { .. } => row(Code::ResourceExhausted, 429, "TOO_FAST", true),
-        Denied::ManyCalls => row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS_OF_CALLER", true),
+        Denied::ManyCalls => row(
+            Code::ResourceExhausted,
+            429,
+            "TOO_MANY_CALLS_OF_CALLER",
+            true,
+        ),
     }
 }
 

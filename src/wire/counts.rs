@@ -89,8 +89,18 @@ impl Most {
     }
 }
 
-const fn one(tag: u32, name: &'static str, json_name: &'static str, shape: &'static Shape) -> Member {
-    Member { tag, name, json_name, of: Of::One(shape) }
+const fn one(
+    tag: u32,
+    name: &'static str,
+    json_name: &'static str,
+    shape: &'static Shape,
+) -> Member {
+    Member {
+        tag,
+        name,
+        json_name,
+        of: Of::One(shape),
+    }
 }
 
 const fn many(
@@ -100,18 +110,45 @@ const fn many(
     most: Most,
     elements: Elements,
 ) -> Member {
-    Member { tag, name, json_name, of: Of::Many(most, elements) }
+    Member {
+        tag,
+        name,
+        json_name,
+        of: Of::Many(most, elements),
+    }
 }
 
-const ANSWER: Shape =
-    Shape(&[many(2, "response", "response", Most::Fixed(MAX_RESPONSES_PER_ANSWER), Elements::Plain)]);
-const ANSWERS: Shape =
-    Shape(&[many(1, "answer", "answer", Most::Fixed(MAX_ANSWERS_PER_ITEM), Elements::Shaped(&ANSWER))]);
+const ANSWER: Shape = Shape(&[many(
+    2,
+    "response",
+    "response",
+    Most::Fixed(MAX_RESPONSES_PER_ANSWER),
+    Elements::Plain,
+)]);
+const ANSWERS: Shape = Shape(&[many(
+    1,
+    "answer",
+    "answer",
+    Most::Fixed(MAX_ANSWERS_PER_ITEM),
+    Elements::Shaped(&ANSWER),
+)]);
 const ITEM: Shape = Shape(&[
-    many(4, "tickets", "tickets", Most::Fixed(MAX_TICKETS_PER_ITEM), Elements::Plain),
+    many(
+        4,
+        "tickets",
+        "tickets",
+        Most::Fixed(MAX_TICKETS_PER_ITEM),
+        Elements::Plain,
+    ),
     one(7, "intake_form_answers", "intakeFormAnswers", &ANSWERS),
 ]);
-const ORDER: Shape = Shape(&[many(5, "item", "item", Most::Items, Elements::Shaped(&ITEM))]);
+const ORDER: Shape = Shape(&[many(
+    5,
+    "item",
+    "item",
+    Most::Items,
+    Elements::Shaped(&ITEM),
+)]);
 const TOKENIZATION: Shape = Shape(&[
     many(
         1,
@@ -135,18 +172,39 @@ const TOKENIZATION: Shape = Shape(&[
         Elements::Packed,
     ),
 ]);
-const PROCESSING: Shape = Shape(&[one(6, "tokenization_config", "tokenizationConfig", &TOKENIZATION)]);
-const ORDER_IDS: Shape =
-    Shape(&[many(1, "order_id", "orderId", Most::Fixed(MAX_ORDER_IDS), Elements::Plain)]);
+const PROCESSING: Shape = Shape(&[one(
+    6,
+    "tokenization_config",
+    "tokenizationConfig",
+    &TOKENIZATION,
+)]);
+const ORDER_IDS: Shape = Shape(&[many(
+    1,
+    "order_id",
+    "orderId",
+    Most::Fixed(MAX_ORDER_IDS),
+    Elements::Plain,
+)]);
 
 impl Counted for v3::CheckOrderFulfillabilityRequest {
-    const SHAPE: &'static Shape = &Shape(&[many(2, "item", "item", Most::Items, Elements::Shaped(&ITEM))]);
+    const SHAPE: &'static Shape = &Shape(&[many(
+        2,
+        "item",
+        "item",
+        Most::Items,
+        Elements::Shaped(&ITEM),
+    )]);
 }
 
 impl Counted for v3::CreateOrderRequest {
     const SHAPE: &'static Shape = &Shape(&[
         one(1, "order", "order", &ORDER),
-        one(2, "payment_processing_parameters", "paymentProcessingParameters", &PROCESSING),
+        one(
+            2,
+            "payment_processing_parameters",
+            "paymentProcessingParameters",
+            &PROCESSING,
+        ),
     ]);
 }
 
@@ -155,7 +213,13 @@ impl Counted for v3::ListOrdersRequest {
 }
 
 impl Counted for v3::BatchAvailabilityLookupRequest {
-    const SHAPE: &'static Shape = &Shape(&[many(3, "slot_time", "slotTime", Most::Slots, Elements::Plain)]);
+    const SHAPE: &'static Shape = &Shape(&[many(
+        3,
+        "slot_time",
+        "slotTime",
+        Most::Slots,
+        Elements::Plain,
+    )]);
 }
 
 impl Counted for v3::CheckAvailabilityRequest {
@@ -187,7 +251,11 @@ pub fn check_json<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Result<()
         return Ok(());
     }
     let mut tally = Tally::new(limits);
-    let seed = JsonMessage { shape: M::SHAPE, path: &Path::ROOT, tally: &mut tally };
+    let seed = JsonMessage {
+        shape: M::SHAPE,
+        path: &Path::ROOT,
+        tally: &mut tally,
+    };
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     seed.deserialize(&mut serde_json::Deserializer::from_slice(text))
         .map_err(|error| Problem::Malformed(error.to_string()))?;
@@ -202,7 +270,11 @@ struct Path<'p> {
 }
 
 impl Path<'_> {
-    const ROOT: Self = Path { up: None, name: "", at: None };
+    const ROOT: Self = Path {
+        up: None,
+        name: "",
+        at: None,
+    };
 }
 
 impl fmt::Display for Path<'_> {
@@ -225,7 +297,12 @@ struct Tally<'l> {
 
 impl<'l> Tally<'l> {
     fn new(limits: &'l RequestLimits) -> Self {
-        Self { limits, elements: 0, violations: Violations::default(), told: 0 }
+        Self {
+            limits,
+            elements: 0,
+            violations: Violations::default(),
+            told: 0,
+        }
     }
 
     /// Looks at what one field has come to.
@@ -245,7 +322,11 @@ impl<'l> Tally<'l> {
     }
 
     fn into_result(self) -> Result<(), Violations> {
-        if self.elements > FEW_ELEMENTS { self.violations.into_result() } else { Ok(()) }
+        if self.elements > FEW_ELEMENTS {
+            self.violations.into_result()
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -267,10 +348,22 @@ impl Trail {
     fn with_path(&self, up: &Path<'_>, see: &mut dyn FnMut(&Path<'_>)) {
         match self.through {
             [Some(first), second] => {
-                let path = Path { up: Some(up), name: first, at: None };
-                Self { through: [second, None], ..*self }.with_path(&path, see);
+                let path = Path {
+                    up: Some(up),
+                    name: first,
+                    at: None,
+                };
+                Self {
+                    through: [second, None],
+                    ..*self
+                }
+                .with_path(&path, see);
             }
-            [None, _] => see(&Path { up: Some(up), name: self.member.name, at: None }),
+            [None, _] => see(&Path {
+                up: Some(up),
+                name: self.member.name,
+                at: None,
+            }),
         }
     }
 }
@@ -279,10 +372,14 @@ impl Scope {
     /// Counts more elements of a field, and gives how many there were before.
     fn count(&mut self, trail: Trail, more: usize) -> usize {
         let is_it = |entry: &&mut Option<(Trail, usize)>| {
-            entry.as_ref().is_none_or(|(counted, _)| std::ptr::eq(counted.member, trail.member))
+            entry
+                .as_ref()
+                .is_none_or(|(counted, _)| std::ptr::eq(counted.member, trail.member))
         };
         // There is one for each repeated field that a scope of the contract has.
-        let Some(entry) = self.0.iter_mut().find(is_it) else { return 0 };
+        let Some(entry) = self.0.iter_mut().find(is_it) else {
+            return 0;
+        };
         let (_, count) = entry.get_or_insert((trail, 0));
         let before = *count;
         *count += more;
@@ -290,7 +387,10 @@ impl Scope {
     }
 
     fn counted(&self) -> impl Iterator<Item = (&Trail, usize)> {
-        self.0.iter().flatten().map(|(trail, count)| (trail, *count))
+        self.0
+            .iter()
+            .flatten()
+            .map(|(trail, count)| (trail, *count))
     }
 }
 
@@ -308,30 +408,57 @@ fn walk_part(
     tally: &mut Tally<'_>,
 ) {
     while let Some((tag, value)) = next_field(&mut bytes) {
-        let Some(member) = shape.0.iter().find(|member| member.tag == tag) else { continue };
+        let Some(member) = shape.0.iter().find(|member| member.tag == tag) else {
+            continue;
+        };
         match &member.of {
             Of::One(shape) => {
-                let through = [through[0].or(Some(member.name)), through[0].and(Some(member.name))];
-                walk_part(shape, value.unwrap_or_default(), scope, through, path, tally);
+                let through = [
+                    through[0].or(Some(member.name)),
+                    through[0].and(Some(member.name)),
+                ];
+                walk_part(
+                    shape,
+                    value.unwrap_or_default(),
+                    scope,
+                    through,
+                    path,
+                    tally,
+                );
             }
             Of::Many(most, elements) => {
                 let more = match elements {
                     // The last byte of each number has its high bit clear.
-                    Elements::Packed => {
-                        value.map_or(1, |packed| packed.iter().filter(|byte| **byte < 0x80).count())
-                    }
+                    Elements::Packed => value.map_or(1, |packed| {
+                        packed.iter().filter(|byte| **byte < 0x80).count()
+                    }),
                     Elements::Plain | Elements::Shaped(_) | Elements::Map => 1,
                 };
-                let at = scope.count(Trail { through, member, most: *most }, more);
+                let at = scope.count(
+                    Trail {
+                        through,
+                        member,
+                        most: *most,
+                    },
+                    more,
+                );
                 tally.elements += more;
                 // What is beyond the limit is only counted.
                 if let Elements::Shaped(shape) = elements
                     && at < most.of(tally.limits)
                 {
                     let mut inner = Scope::default();
-                    let trail = Trail { through, member, most: *most };
+                    let trail = Trail {
+                        through,
+                        member,
+                        most: *most,
+                    };
                     trail.with_path(path, &mut |path| {
-                        let path = Path { up: path.up, name: path.name, at: Some(at) };
+                        let path = Path {
+                            up: path.up,
+                            name: path.name,
+                            at: Some(at),
+                        };
                         walk(shape, value.unwrap_or_default(), &mut inner, &path, tally);
                         tally.close(&inner, &path);
                     });
@@ -408,10 +535,18 @@ impl<'de> Visitor<'de> for JsonMessage<'_, '_> {
                 fields.next_value::<IgnoredAny>()?;
                 continue;
             };
-            let path = Path { up: Some(self.path), name: member.name, at: None };
+            let path = Path {
+                up: Some(self.path),
+                name: member.name,
+                at: None,
+            };
             match &member.of {
                 Of::One(shape) => {
-                    fields.next_value_seed(JsonMessage { shape, path: &path, tally: self.tally })?;
+                    fields.next_value_seed(JsonMessage {
+                        shape,
+                        path: &path,
+                        tally: self.tally,
+                    })?;
                 }
                 Of::Many(most, elements) => fields.next_value_seed(JsonElements {
                     most: *most,
@@ -449,7 +584,11 @@ impl Visitor<'_> for MemberOf {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.0.iter().find(|member| member.name == name || member.json_name == name))
+        Ok(self
+            .0
+            .0
+            .iter()
+            .find(|member| member.name == name || member.json_name == name))
     }
 }
 
@@ -486,9 +625,17 @@ impl<'de> Visitor<'de> for JsonElements<'_, '_> {
         loop {
             let is_one = match self.elements {
                 Elements::Shaped(shape) if count < self.most.of(self.tally.limits) => {
-                    let path = Path { up: self.path.up, name: self.path.name, at: Some(count) };
+                    let path = Path {
+                        up: self.path.up,
+                        name: self.path.name,
+                        at: Some(count),
+                    };
                     elements
-                        .next_element_seed(JsonMessage { shape, path: &path, tally: self.tally })?
+                        .next_element_seed(JsonMessage {
+                            shape,
+                            path: &path,
+                            tally: self.tally,
+                        })?
                         .is_some()
                 }
                 Elements::Shaped(_) | Elements::Plain | Elements::Packed | Elements::Map => {

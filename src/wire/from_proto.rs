@@ -12,9 +12,10 @@ use crate::{
     domain::{
         availability::{AskedSlot, Resources},
         order::{
-            BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NewOrder, NoShowFee, Order,
-            OrderId, OrderedTickets, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
-            PaymentProcessor, PostalAddress, PrepaymentStatus, PriceTag, PriceType,
+            BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NewOrder,
+            NoShowFee, Order, OrderId, OrderedTickets, PaymentChallenge, PaymentDetails,
+            PaymentMethod, PaymentOption, PaymentProcessor, PostalAddress, PrepaymentStatus,
+            PriceTag, PriceType,
         },
     },
     store::{Fingerprint, Selection},
@@ -33,13 +34,24 @@ pub fn check_request(
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
 ) -> Result<Cart, Violations> {
-    let Decoded { message, misfits: mut violations } = request;
-    let v3::CheckOrderFulfillabilityRequest { merchant_id, item, cart_id } = message;
+    let Decoded {
+        message,
+        misfits: mut violations,
+    } = request;
+    let v3::CheckOrderFulfillabilityRequest {
+        merchant_id,
+        item,
+        cart_id,
+    } = message;
     violations.check_merchant("merchant_id", &merchant_id, is_merchant);
     violations.check_given_id(Path::field("cart_id"), &cart_id, limits.max_id_bytes);
     let items = line_items(Path::field("item"), item, limits, &mut violations);
     violations.into_result()?;
-    Ok(Cart { merchant_id, items, cart_id: Some(cart_id).filter(|id| !id.is_empty()) })
+    Ok(Cart {
+        merchant_id,
+        items,
+        cart_id: Some(cart_id).filter(|id| !id.is_empty()),
+    })
 }
 
 /// A request to create an order that breaks rules of requests.
@@ -62,21 +74,47 @@ pub fn create_request(
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
 ) -> Result<Box<CreateOrder>, RefusedOrder> {
-    let Decoded { message, misfits: mut violations } = request;
+    let Decoded {
+        message,
+        misfits: mut violations,
+    } = request;
     let (fingerprint, is_whole) = (super::fingerprint(&message), violations.is_empty());
-    let v3::CreateOrderRequest { order, payment_processing_parameters, idempotency_token: token } = message;
-    violations.require_id(Path::field("idempotency_token"), &token, limits.max_id_bytes);
+    let v3::CreateOrderRequest {
+        order,
+        payment_processing_parameters,
+        idempotency_token: token,
+    } = message;
+    violations.require_id(
+        Path::field("idempotency_token"),
+        &token,
+        limits.max_id_bytes,
+    );
     if order.is_none() {
         violations.require("order");
     }
     let order = order.and_then(|order| {
-        new_order(*order, payment_processing_parameters, limits, is_merchant, &mut violations)
+        new_order(
+            *order,
+            payment_processing_parameters,
+            limits,
+            is_merchant,
+            &mut violations,
+        )
     });
     match (order, violations.into_result()) {
-        (Some(order), Ok(())) => Ok(Box::new(CreateOrder { token, fingerprint, order })),
+        (Some(order), Ok(())) => Ok(Box::new(CreateOrder {
+            token,
+            fingerprint,
+            order,
+        })),
         (_, broken) => {
-            let violations = broken.err().unwrap_or_else(|| Violations::one("order", "is required"));
-            Err(RefusedOrder { answered: is_whole.then_some((token, fingerprint)), violations })
+            let violations = broken
+                .err()
+                .unwrap_or_else(|| Violations::one("order", "is required"));
+            Err(RefusedOrder {
+                answered: is_whole.then_some((token, fingerprint)),
+                violations,
+            })
         }
     }
 }
@@ -90,7 +128,10 @@ pub fn list_request(
     limits: &RequestLimits,
 ) -> Result<Selection, Violations> {
     use v3::list_orders_request::{Ids, OrderIds};
-    let Decoded { message: v3::ListOrdersRequest { ids }, misfits: mut violations } = request;
+    let Decoded {
+        message: v3::ListOrdersRequest { ids },
+        misfits: mut violations,
+    } = request;
     if !violations.is_empty() {
         // What could not be read may be the very choice that is missing.
         return Err(violations);
@@ -110,10 +151,15 @@ pub fn list_request(
             for (at, id) in order_id.iter().enumerate() {
                 violations.check_given_id(field.index(at), id, limits.max_id_bytes);
             }
-            violations.into_result().map(|()| Selection::Ids(order_id.into_iter().map(OrderId).collect()))
+            violations
+                .into_result()
+                .map(|()| Selection::Ids(order_id.into_iter().map(OrderId).collect()))
         }
         Some(Ids::UserId(_)) => Err(Violations::one("user_id", "must not be empty")),
-        Some(Ids::OrderIds(_)) => Err(Violations::one("order_ids.order_id", "must name at least one order")),
+        Some(Ids::OrderIds(_)) => Err(Violations::one(
+            "order_ids.order_id",
+            "must name at least one order",
+        )),
         None => Err(Violations::one("ids", "needs user_id or order_ids")),
     }
 }
@@ -127,8 +173,14 @@ pub fn lookup_request(
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
 ) -> Result<Lookup, Violations> {
-    let Decoded { message, misfits: mut violations } = request;
-    let v3::BatchAvailabilityLookupRequest { merchant_id, slot_time } = message;
+    let Decoded {
+        message,
+        misfits: mut violations,
+    } = request;
+    let v3::BatchAvailabilityLookupRequest {
+        merchant_id,
+        slot_time,
+    } = message;
     violations.check_merchant("merchant_id", &merchant_id, is_merchant);
     let most = limits.max_slots_per_lookup;
     violations.check_count("slot_time", slot_time.len(), most);
@@ -138,9 +190,17 @@ pub fn lookup_request(
     let slots: Vec<AskedSlot> = slot_time.into_iter().map(asked_slot_time).collect();
     let field = Path::field("slot_time");
     for (at, slot) in slots.iter().enumerate() {
-        check_slot(field.index(at), "resource_ids", slot, limits, &mut violations);
+        check_slot(
+            field.index(at),
+            "resource_ids",
+            slot,
+            limits,
+            &mut violations,
+        );
     }
-    violations.into_result().map(|()| Lookup { merchant_id, slots })
+    violations
+        .into_result()
+        .map(|()| Lookup { merchant_id, slots })
 }
 
 /// A request to look up one slot.
@@ -152,13 +212,22 @@ pub fn availability_request(
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
 ) -> Result<SlotLookup, Violations> {
-    let Decoded { message: v3::CheckAvailabilityRequest { slot }, misfits: mut violations } = request;
+    let Decoded {
+        message: v3::CheckAvailabilityRequest { slot },
+        misfits: mut violations,
+    } = request;
     let Some(lookup) = slot.map(slot_lookup) else {
         violations.require("slot");
         return Err(violations);
     };
     violations.check_merchant("slot.merchant_id", &lookup.merchant_id, is_merchant);
-    check_slot(Path::field("slot"), "resources", &lookup.slot, limits, &mut violations);
+    check_slot(
+        Path::field("slot"),
+        "resources",
+        &lookup.slot,
+        limits,
+        &mut violations,
+    );
     violations.into_result().map(|()| lookup)
 }
 
@@ -203,8 +272,16 @@ fn slot_lookup(slot: v3::Slot) -> SlotLookup {
 }
 
 fn resources(ids: v3::ResourceIds) -> Resources {
-    let v3::ResourceIds { staff_id, room_id, party_size } = ids;
-    Resources { staff_id, room_id, party_size }
+    let v3::ResourceIds {
+        staff_id,
+        room_id,
+        party_size,
+    } = ids;
+    Resources {
+        staff_id,
+        room_id,
+        party_size,
+    }
 }
 
 fn new_order(
@@ -214,10 +291,19 @@ fn new_order(
     is_merchant: &dyn Fn(&str) -> bool,
     violations: &mut Violations,
 ) -> Option<NewOrder> {
-    let v3::Order { order_id, user_information, payment_information, merchant_id, item } = order;
+    let v3::Order {
+        order_id,
+        user_information,
+        payment_information,
+        merchant_id,
+        item,
+    } = order;
     let field = Path::field("order");
     if !order_id.is_empty() {
-        violations.add("order.order_id", "must not be set: the booking partner names the order");
+        violations.add(
+            "order.order_id",
+            "must not be set: the booking partner names the order",
+        );
     }
     violations.check_merchant("order.merchant_id", &merchant_id, is_merchant);
     if item.is_empty() {
@@ -227,12 +313,27 @@ fn new_order(
     let customer = known_customer(user_information, limits, violations);
     let challenge = payment_information.as_ref().and_then(challenge);
     let payment = payment_information.map(|payment| {
-        check_payment(field.key("payment_information"), &payment, limits, violations);
+        check_payment(
+            field.key("payment_information"),
+            &payment,
+            limits,
+            violations,
+        );
         payment_details(payment)
     });
-    let charged = payment.as_ref().is_some_and(|it| it.processed_by == Some(PaymentProcessor::Partner));
-    let method = charged.then(|| payment_method(processing, challenge, violations)).flatten();
-    Some(NewOrder { merchant_id, customer: customer?, items, payment, method })
+    let charged = payment
+        .as_ref()
+        .is_some_and(|it| it.processed_by == Some(PaymentProcessor::Partner));
+    let method = charged
+        .then(|| payment_method(processing, challenge, violations))
+        .flatten();
+    Some(NewOrder {
+        merchant_id,
+        customer: customer?,
+        items,
+        payment,
+        method,
+    })
 }
 
 fn known_customer(
@@ -257,10 +358,16 @@ fn payment_method(
 ) -> Option<PaymentMethod> {
     let field = Path::field("payment_processing_parameters");
     let Some(processing) = processing else {
-        violations.add(field, "is required where the booking partner processes the payment");
+        violations.add(
+            field,
+            "is required where the booking partner processes the payment",
+        );
         return None;
     };
-    #[expect(deprecated, reason = "older callers still send the token in its first place")]
+    #[expect(
+        deprecated,
+        reason = "older callers still send the token in its first place"
+    )]
     let v3::PaymentProcessingParameters {
         unparsed_payment_method_token,
         payment_method_token,
@@ -308,7 +415,13 @@ fn line_items(
 /// An order as it stands on record.
 #[must_use]
 pub fn order(order: v3::Order) -> Order {
-    let v3::Order { order_id, user_information, payment_information, merchant_id, item } = order;
+    let v3::Order {
+        order_id,
+        user_information,
+        payment_information,
+        merchant_id,
+        item,
+    } = order;
     Order {
         id: OrderId(order_id),
         merchant_id,
@@ -320,7 +433,10 @@ pub fn order(order: v3::Order) -> Order {
 
 fn booked_item(item: v3::LineItem) -> BookedItem {
     let (line, status) = line_item(item);
-    BookedItem { line, status: status.unwrap_or(BookingStatus::Confirmed) }
+    BookedItem {
+        line,
+        status: status.unwrap_or(BookingStatus::Confirmed),
+    }
 }
 
 /// A line item and its state. A warning is for answers only and is not read.
@@ -363,8 +479,16 @@ fn intake_answers(answers: v3::IntakeFormAnswers) -> Vec<IntakeAnswer> {
 }
 
 fn price_tag(price: v3::Price) -> PriceTag {
-    let v3::Price { price_micros, currency_code, pricing_option_tag } = price;
-    PriceTag { micros: price_micros, currency_code, pricing_option_tag }
+    let v3::Price {
+        price_micros,
+        currency_code,
+        pricing_option_tag,
+    } = price;
+    PriceTag {
+        micros: price_micros,
+        currency_code,
+        pricing_option_tag,
+    }
 }
 
 fn booking_status(status: i32) -> Option<BookingStatus> {
@@ -382,15 +506,42 @@ fn booking_status(status: i32) -> Option<BookingStatus> {
 }
 
 fn customer(user: v3::UserInformation) -> Customer {
-    let v3::UserInformation { user_id, given_name, family_name, address, telephone, email, language_code } =
-        user;
+    let v3::UserInformation {
+        user_id,
+        given_name,
+        family_name,
+        address,
+        telephone,
+        email,
+        language_code,
+    } = user;
     let address = address.map(postal_address);
-    Customer { user_id, given_name, family_name, address, telephone, email, language_code }
+    Customer {
+        user_id,
+        given_name,
+        family_name,
+        address,
+        telephone,
+        email,
+        language_code,
+    }
 }
 
 fn postal_address(address: v3::PostalAddress) -> PostalAddress {
-    let v3::PostalAddress { country, locality, region, postal_code, street_address } = address;
-    PostalAddress { country, locality, region, postal_code, street_address }
+    let v3::PostalAddress {
+        country,
+        locality,
+        region,
+        postal_code,
+        street_address,
+    } = address;
+    PostalAddress {
+        country,
+        locality,
+        region,
+        postal_code,
+        street_address,
+    }
 }
 
 fn payment_details(payment: v3::PaymentInformation) -> PaymentDetails {
@@ -452,13 +603,24 @@ fn payment_option(option: v3::payment_information::PaymentId) -> PaymentOption {
 }
 
 fn deposit(terms: v3::Deposit) -> Deposit {
-    let v3::Deposit { deposit, min_advance_cancellation_sec, deposit_type } = terms;
-    Deposit { amount: deposit.map(price_tag), min_advance_cancellation_sec, kind: price_type(deposit_type) }
+    let v3::Deposit {
+        deposit,
+        min_advance_cancellation_sec,
+        deposit_type,
+    } = terms;
+    Deposit {
+        amount: deposit.map(price_tag),
+        min_advance_cancellation_sec,
+        kind: price_type(deposit_type),
+    }
 }
 
 fn no_show_fee(terms: v3::NoShowFee) -> NoShowFee {
     let v3::NoShowFee { fee, fee_type } = terms;
-    NoShowFee { amount: fee.map(price_tag), kind: price_type(fee_type) }
+    NoShowFee {
+        amount: fee.map(price_tag),
+        kind: price_type(fee_type),
+    }
 }
 
 fn price_type(kind: i32) -> PriceType {

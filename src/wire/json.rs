@@ -23,10 +23,15 @@ pub fn decode<M: Described>(bytes: &[u8]) -> Result<Decoded<M>, Problem> {
         Problem::Malformed(format!("{what} at line {line} column {column}"))
     })?;
     if let Some(found) = read.no_object {
-        return Err(Problem::Malformed(format!("expected an object, found {found}")));
+        return Err(Problem::Malformed(format!(
+            "expected an object, found {found}"
+        )));
     }
     let message = M::decode(&*read.bytes).map_err(|error| Problem::Bug(error.to_string()))?;
-    Ok(Decoded { message, misfits: read.misfits })
+    Ok(Decoded {
+        message,
+        misfits: read.misfits,
+    })
 }
 
 /// Reads a message in which every value fits.
@@ -49,7 +54,8 @@ pub fn write<M: Described + Serialize>(message: &M) -> Result<Vec<u8>, Problem> 
         return Ok(json);
     }
     let bug = |error: &dyn std::error::Error| Problem::Bug(error.to_string());
-    let value = writer::write(message.encode_to_vec().into(), M::SCHEMA).map_err(|error| bug(&error))?;
+    let value =
+        writer::write(message.encode_to_vec().into(), M::SCHEMA).map_err(|error| bug(&error))?;
     serde_json::to_vec(&value).map_err(|error| bug(&error))
 }
 
@@ -71,10 +77,13 @@ fn details(details: &ErrorDetails) -> Vec<Value> {
     let info = details.error_info().map(
         |info| json!({ "@type": detail_type("ErrorInfo"), "reason": info.reason, "domain": info.domain }),
     );
-    let retry = details.retry_info().and_then(|retry| retry.retry_delay).map(|delay| {
-        let delay = format!("{}.{:03}s", delay.as_secs(), delay.subsec_millis());
-        json!({ "@type": detail_type("RetryInfo"), "retryDelay": delay })
-    });
+    let retry = details
+        .retry_info()
+        .and_then(|retry| retry.retry_delay)
+        .map(|delay| {
+            let delay = format!("{}.{:03}s", delay.as_secs(), delay.subsec_millis());
+            json!({ "@type": detail_type("RetryInfo"), "retryDelay": delay })
+        });
     let request = details.bad_request().map(|request| {
         let violation = |found: &tonic_types::FieldViolation| {
             json!({ "field": found.field, "description": found.description })

@@ -38,7 +38,10 @@ mod ext {
                 pub mod v3 {
                     tonic::include_proto!("ext.maps.booking.partner.v3");
                     // Their JSON form.
-                    include!(concat!(env!("OUT_DIR"), "/ext.maps.booking.partner.v3.serde.rs"));
+                    include!(concat!(
+                        env!("OUT_DIR"),
+                        "/ext.maps.booking.partner.v3.serde.rs"
+                    ));
                 }
             }
         }
@@ -48,7 +51,11 @@ mod ext {
 mod boxoffice {
     pub(crate) mod store {
         /// The records of the embedded store.
-        #[expect(clippy::doc_markdown, clippy::must_use_candidate, reason = "generated code")]
+        #[expect(
+            clippy::doc_markdown,
+            clippy::must_use_candidate,
+            reason = "generated code"
+        )]
         pub mod v1 {
             tonic::include_proto!("boxoffice.store.v1");
         }

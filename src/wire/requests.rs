@@ -89,7 +89,10 @@ pub struct Decoded<M> {
 
 impl<M> From<M> for Decoded<M> {
     fn from(message: M) -> Self {
-        Self { message, misfits: Violations::default() }
+        Self {
+            message,
+            misfits: Violations::default(),
+        }
     }
 }
 
@@ -196,7 +199,10 @@ impl Violations {
         let field = field.to_string();
         let is_misfit = |violation: &Violation| is_within(&field, &violation.field);
         if !self.listed[..self.misfits].iter().any(is_misfit) {
-            self.listed.push(Violation { field, rule: rule.to_owned() });
+            self.listed.push(Violation {
+                field,
+                rule: rule.to_owned(),
+            });
         }
     }
 
@@ -206,7 +212,10 @@ impl Violations {
             self.more += 1;
             return;
         }
-        self.listed.push(Violation { field: field.to_string(), rule: rule.to_owned() });
+        self.listed.push(Violation {
+            field: field.to_string(),
+            rule: rule.to_owned(),
+        });
         self.misfits = self.listed.len();
     }
 
@@ -237,14 +246,20 @@ impl Violations {
         if id.len() > max_bytes {
             self.check_bytes(field, id, max_bytes);
         } else if let Some(letter) = id.chars().find(|&letter| !is_printable(letter)) {
-            let rule = format!("has the character U+{:04X}, which cannot be printed", u32::from(letter));
+            let rule = format!(
+                "has the character U+{:04X}, which cannot be printed",
+                u32::from(letter)
+            );
             self.add(field, &rule);
         }
     }
 
     pub(super) fn check_bytes(&mut self, field: Path<'_>, text: &str, max_bytes: usize) {
         if text.len() > max_bytes {
-            self.add(field, &format!("has {} bytes; at most {max_bytes} are taken", text.len()));
+            self.add(
+                field,
+                &format!("has {} bytes; at most {max_bytes} are taken", text.len()),
+            );
         }
     }
 
@@ -261,7 +276,10 @@ impl Violations {
         }
         let chars = text.chars().count();
         if chars > max_chars {
-            self.add(field, &format!("has {chars} characters; at most {max_chars} are allowed"));
+            self.add(
+                field,
+                &format!("has {chars} characters; at most {max_chars} are allowed"),
+            );
         }
     }
 
@@ -280,14 +298,18 @@ impl Violations {
 
     pub(super) fn check_enum<E: TryFrom<i32>>(&mut self, field: Path<'_>, value: i32) {
         if E::try_from(value).is_err() {
-            self.add(field, &format!("has the number {value}, which the contract does not know"));
+            self.add(
+                field,
+                &format!("has the number {value}, which the contract does not know"),
+            );
         }
     }
 }
 
 /// Whether a path leads to a field or to something within it.
 fn is_within(path: &str, field: &str) -> bool {
-    path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(field)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Whether a character of an id can be seen or is an ordinary space: no control character, none that
@@ -334,8 +356,16 @@ mod tests {
         for at in 0..MAX_LISTED + 5 {
             violations.add(Path::field("item").index(at), "is wrong");
         }
-        assert_eq!((violations.iter().count(), violations.more()), (MAX_LISTED, 5));
-        assert!(violations.to_string().ends_with("item[19] is wrong; and 5 more"), "{violations}");
+        assert_eq!(
+            (violations.iter().count(), violations.more()),
+            (MAX_LISTED, 5)
+        );
+        assert!(
+            violations
+                .to_string()
+                .ends_with("item[19] is wrong; and 5 more"),
+            "{violations}"
+        );
     }
 
     #[test]
@@ -352,7 +382,11 @@ mod tests {
         ] {
             let mut violations = violations.clone();
             violations.add(path, "is wrong");
-            assert_eq!(violations.iter().count(), 1 + usize::from(is_said), "{path}");
+            assert_eq!(
+                violations.iter().count(),
+                1 + usize::from(is_said),
+                "{path}"
+            );
         }
     }
 

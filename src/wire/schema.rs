@@ -48,11 +48,17 @@ pub(super) struct Enum {
 
 impl Enum {
     pub(super) fn number(&self, name: &str) -> Option<i32> {
-        self.values.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+        self.values
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, number)| *number)
     }
 
     pub(super) fn name(&self, number: i32) -> Option<&'static str> {
-        self.values.iter().find(|(_, known)| *known == number).map(|(name, _)| *name)
+        self.values
+            .iter()
+            .find(|(_, known)| *known == number)
+            .map(|(name, _)| *name)
     }
 }
 

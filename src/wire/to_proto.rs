@@ -16,8 +16,8 @@ use crate::{
         money::Money,
         order::{
             BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NoShowFee, Order,
-            OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress, PrepaymentStatus,
-            PriceTag, PriceType,
+            OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress,
+            PrepaymentStatus, PriceTag, PriceType,
         },
         pricing::PriceChange,
     },
@@ -26,7 +26,11 @@ use crate::{
 /// The answer to a cart.
 #[must_use]
 pub fn check_response(checked: Checked) -> v3::CheckOrderFulfillabilityResponse {
-    let Checked { fulfillability: verdict, fees: table, hold_expires_sec } = checked;
+    let Checked {
+        fulfillability: verdict,
+        fees: table,
+        hold_expires_sec,
+    } = checked;
     v3::CheckOrderFulfillabilityResponse {
         fees_and_taxes: Some(price(table.total)),
         fees: Some(fees(table)),
@@ -43,27 +47,36 @@ pub fn create_response(created: Created) -> v3::CreateOrderResponse {
         Ok(created) => Wire::Order(Box::new(order(*created))),
         Err(failure) => Wire::OrderFailure(order_failure(failure)),
     };
-    v3::CreateOrderResponse { result: Some(result) }
+    v3::CreateOrderResponse {
+        result: Some(result),
+    }
 }
 
 /// A list of orders.
 #[must_use]
 pub fn list_response(orders: Vec<Order>) -> v3::ListOrdersResponse {
-    v3::ListOrdersResponse { order: orders.into_iter().map(order).collect() }
+    v3::ListOrdersResponse {
+        order: orders.into_iter().map(order).collect(),
+    }
 }
 
 /// What was seen of slots.
 #[must_use]
 pub fn lookup_response(seen: Vec<SeenSlot>) -> v3::BatchAvailabilityLookupResponse {
     let slot_time_availability = seen.into_iter().map(slot_time_availability).collect();
-    v3::BatchAvailabilityLookupResponse { slot_time_availability }
+    v3::BatchAvailabilityLookupResponse {
+        slot_time_availability,
+    }
 }
 
 /// The spots of one slot. Their number is the whole answer: what is deprecated beside it is not
 /// answered, and no other slot was asked for.
 #[must_use]
 pub fn availability_response(asked: SlotLookup, spots_open: u32) -> v3::CheckAvailabilityResponse {
-    #[expect(deprecated, reason = "the message is written out whole, old fields included")]
+    #[expect(
+        deprecated,
+        reason = "the message is written out whole, old fields included"
+    )]
     v3::CheckAvailabilityResponse {
         slot: Some(slot(asked)),
         count_available: clamped(spots_open),
@@ -75,12 +88,21 @@ pub fn availability_response(asked: SlotLookup, spots_open: u32) -> v3::CheckAva
 
 fn slot_time_availability(seen: SeenSlot) -> v3::SlotTimeAvailability {
     let available = seen.is_available;
-    v3::SlotTimeAvailability { slot_time: Some(slot_time(seen.asked)), available }
+    v3::SlotTimeAvailability {
+        slot_time: Some(slot_time(seen.asked)),
+        available,
+    }
 }
 
 fn slot_time(asked: AskedSlot) -> v3::SlotTime {
-    let AskedSlot { service_id, start_sec, duration_sec, availability_tag, resources, confirmation_mode } =
-        asked;
+    let AskedSlot {
+        service_id,
+        start_sec,
+        duration_sec,
+        availability_tag,
+        resources,
+        confirmation_mode,
+    } = asked;
     v3::SlotTime {
         service_id,
         start_sec,
@@ -93,8 +115,14 @@ fn slot_time(asked: AskedSlot) -> v3::SlotTime {
 
 fn slot(lookup: SlotLookup) -> v3::Slot {
     let SlotLookup { merchant_id, slot } = lookup;
-    let AskedSlot { service_id, start_sec, duration_sec, availability_tag, resources, confirmation_mode } =
-        slot;
+    let AskedSlot {
+        service_id,
+        start_sec,
+        duration_sec,
+        availability_tag,
+        resources,
+        confirmation_mode,
+    } = slot;
     v3::Slot {
         merchant_id,
         service_id,
@@ -107,14 +135,28 @@ fn slot(lookup: SlotLookup) -> v3::Slot {
 }
 
 fn resource_ids(resources: Resources) -> v3::ResourceIds {
-    let Resources { staff_id, room_id, party_size } = resources;
-    v3::ResourceIds { staff_id, room_id, party_size }
+    let Resources {
+        staff_id,
+        room_id,
+        party_size,
+    } = resources;
+    v3::ResourceIds {
+        staff_id,
+        room_id,
+        party_size,
+    }
 }
 
 /// An order, in an answer as on record.
 #[must_use]
 pub fn order(order: Order) -> v3::Order {
-    let Order { id, merchant_id, customer: who, payment, items } = order;
+    let Order {
+        id,
+        merchant_id,
+        customer: who,
+        payment,
+        items,
+    } = order;
     v3::Order {
         order_id: id.0,
         user_information: Some(customer(who)),
@@ -157,7 +199,11 @@ fn order_failure(failure: OrderFailure) -> v3::OrderFailure {
 
 /// Every answer to an order to be created gives its items a status, also where there is no order.
 fn failed(mut verdict: v3::OrderFulfillability) -> v3::OrderFulfillability {
-    for item in verdict.item_fulfillability.iter_mut().filter_map(|verdict| verdict.item.as_mut()) {
+    for item in verdict
+        .item_fulfillability
+        .iter_mut()
+        .filter_map(|verdict| verdict.item.as_mut())
+    {
         item.status = v3::BookingStatus::Failed.into();
     }
     verdict
@@ -165,9 +211,21 @@ fn failed(mut verdict: v3::OrderFulfillability) -> v3::OrderFulfillability {
 
 fn payment_failure(parameters: ThreeDs1Parameters) -> v3::order_failure::PaymentFailureInformation {
     use v3::order_failure::{PaymentFailureInformation, payment_failure_information as wire};
-    let ThreeDs1Parameters { acs_url, pa_req, transaction_id, md_merchant_data } = parameters;
-    let parameters = wire::ThreeDs1Parameters { acs_url, pa_req, transaction_id, md_merchant_data };
-    PaymentFailureInformation { threeds1_parameters: Some(parameters) }
+    let ThreeDs1Parameters {
+        acs_url,
+        pa_req,
+        transaction_id,
+        md_merchant_data,
+    } = parameters;
+    let parameters = wire::ThreeDs1Parameters {
+        acs_url,
+        pa_req,
+        transaction_id,
+        md_merchant_data,
+    };
+    PaymentFailureInformation {
+        threeds1_parameters: Some(parameters),
+    }
 }
 
 fn card_type(card: CardType) -> v3::CreditCardType {
@@ -182,7 +240,11 @@ fn card_type(card: CardType) -> v3::CreditCardType {
 
 fn fulfillability(verdict: Fulfillability) -> v3::OrderFulfillability {
     use v3::order_fulfillability::OrderFulfillabilityResult as Wire;
-    let Fulfillability { result, reason, items } = verdict;
+    let Fulfillability {
+        result,
+        reason,
+        items,
+    } = verdict;
     let result = match result {
         OrderResult::CanFulfill => Wire::CanFulfill,
         OrderResult::UnfulfillableLineItem => Wire::UnfulfillableLineItem,
@@ -197,7 +259,14 @@ fn fulfillability(verdict: Fulfillability) -> v3::OrderFulfillability {
 }
 
 fn item_fulfillability(verdict: ItemFulfillability) -> v3::LineItemFulfillability {
-    let ItemFulfillability { line, result, reason, spots_open, price_change, ticket_types } = verdict;
+    let ItemFulfillability {
+        line,
+        result,
+        reason,
+        spots_open,
+        price_change,
+        ticket_types,
+    } = verdict;
     let mut item = line_item(line);
     item.warning_reason = price_change.map_or(0, |change| warning_reason(change).into());
     let (result, violated) = item_result(result);
@@ -205,8 +274,9 @@ fn item_fulfillability(verdict: ItemFulfillability) -> v3::LineItemFulfillabilit
         item: Some(item),
         result: result.into(),
         unfulfillable_reason: reason.unwrap_or_default(),
-        availability: spots_open
-            .map(|spots| v3::line_item_fulfillability::UpdatedAvailability { spots_open: clamped(spots) }),
+        availability: spots_open.map(|spots| v3::line_item_fulfillability::UpdatedAvailability {
+            spots_open: clamped(spots),
+        }),
         ticket_type: ticket_types.iter().map(ticket_type).collect(),
         violated_ticket_constraint: violated.into_iter().map(violated_constraint).collect(),
     }
@@ -214,15 +284,22 @@ fn item_fulfillability(verdict: ItemFulfillability) -> v3::LineItemFulfillabilit
 
 fn item_result(
     result: ItemResult,
-) -> (v3::line_item_fulfillability::ItemFulfillabilityResult, Vec<ViolatedConstraint>) {
+) -> (
+    v3::line_item_fulfillability::ItemFulfillabilityResult,
+    Vec<ViolatedConstraint>,
+) {
     use v3::line_item_fulfillability::ItemFulfillabilityResult as Wire;
     match result {
         ItemResult::CanFulfill => (Wire::CanFulfill, Vec::new()),
         ItemResult::SlotUnavailable => (Wire::SlotUnavailable, Vec::new()),
         ItemResult::ChildTicketsWithoutAdult => (Wire::ChildTicketsWithoutAdult, Vec::new()),
-        ItemResult::UnfulfillableTicketCombination => (Wire::UnfulfillableTicketCombination, Vec::new()),
+        ItemResult::UnfulfillableTicketCombination => {
+            (Wire::UnfulfillableTicketCombination, Vec::new())
+        }
         ItemResult::IncorrectPrice => (Wire::IncorrectPrice, Vec::new()),
-        ItemResult::TicketConstraintViolated(violated) => (Wire::TicketConstraintViolated, violated),
+        ItemResult::TicketConstraintViolated(violated) => {
+            (Wire::TicketConstraintViolated, violated)
+        }
         ItemResult::OtherReason => (Wire::ItemUnfulfillableOtherReason, Vec::new()),
     }
 }
@@ -230,13 +307,18 @@ fn item_result(
 fn violated_constraint(
     violated: ViolatedConstraint,
 ) -> v3::line_item_fulfillability::ViolatedTicketConstraint {
-    use v3::line_item_fulfillability::{ViolatedTicketConstraint, violated_ticket_constraint::Value};
+    use v3::line_item_fulfillability::{
+        ViolatedTicketConstraint, violated_ticket_constraint::Value,
+    };
     let ViolatedConstraint { bound, ticket_id } = violated;
     let value = match bound {
         Bound::Min(count) => Value::MinTicketCount(clamped(count)),
         Bound::Max(count) => Value::MaxTicketCount(clamped(count)),
     };
-    ViolatedTicketConstraint { value: Some(value), ticket_id: ticket_id.unwrap_or_default() }
+    ViolatedTicketConstraint {
+        value: Some(value),
+        ticket_id: ticket_id.unwrap_or_default(),
+    }
 }
 
 fn warning_reason(change: PriceChange) -> v3::line_item::WarningReason {
@@ -252,7 +334,13 @@ fn clamped(count: u32) -> i32 {
 }
 
 fn fees(table: FeeTable) -> v3::Fees {
-    let FeeTable { per_ticket, per_order, tax: _, ticket_taxes: _, total: _ } = table;
+    let FeeTable {
+        per_ticket,
+        per_order,
+        tax: _,
+        ticket_taxes: _,
+        total: _,
+    } = table;
     v3::Fees {
         per_ticket_fee: per_ticket.into_iter().map(ticket_fee).collect(),
         per_order_fee: per_order.into_iter().map(order_fee).collect(),
@@ -260,12 +348,24 @@ fn fees(table: FeeTable) -> v3::Fees {
 }
 
 fn ticket_fee(fee: TicketFee) -> v3::SpecificPerTicketFee {
-    let TicketFee { service_id, ticket_id, fee: Fee { name, amount } } = fee;
-    v3::SpecificPerTicketFee { ticket_id, service_id, fee_name: name, fee_amount: Some(price(amount)) }
+    let TicketFee {
+        service_id,
+        ticket_id,
+        fee: Fee { name, amount },
+    } = fee;
+    v3::SpecificPerTicketFee {
+        ticket_id,
+        service_id,
+        fee_name: name,
+        fee_amount: Some(price(amount)),
+    }
 }
 
 fn order_fee(Fee { name, amount }: Fee) -> v3::SpecificPerOrderFee {
-    v3::SpecificPerOrderFee { fee_name: name, fee_amount: Some(price(amount)) }
+    v3::SpecificPerOrderFee {
+        fee_name: name,
+        fee_amount: Some(price(amount)),
+    }
 }
 
 /// A ticket type at its present price. The older plain-text descriptions are not answered beside
@@ -281,7 +381,10 @@ fn ticket_type(ticket: &TicketType) -> v3::TicketType {
         feed_fees,
         fees: _,
     } = ticket;
-    #[expect(deprecated, reason = "the message is written out whole, old fields included")]
+    #[expect(
+        deprecated,
+        reason = "the message is written out whole, old fields included"
+    )]
     v3::TicketType {
         ticket_type_id: id.clone(),
         short_description: String::new(),
@@ -294,7 +397,11 @@ fn ticket_type(ticket: &TicketType) -> v3::TicketType {
 }
 
 fn per_ticket_fee(fees: FeedFees) -> Option<v3::PerTicketFee> {
-    let FeedFees { service_charge, facility_fee, taxes } = fees;
+    let FeedFees {
+        service_charge,
+        facility_fee,
+        taxes,
+    } = fees;
     (fees != FeedFees::default()).then(|| v3::PerTicketFee {
         service_charge: service_charge.map(price),
         facility_fee: facility_fee.map(price),
@@ -303,7 +410,10 @@ fn per_ticket_fee(fees: FeedFees) -> Option<v3::PerTicketFee> {
 }
 
 fn text(text: &LocalizedText) -> Option<v3::Text> {
-    let LocalizedText { value, translations } = text;
+    let LocalizedText {
+        value,
+        translations,
+    } = text;
     let localized = |(locale, value): &(String, String)| v3::LocalizedString {
         locale: locale.clone(),
         value: value.clone(),
@@ -324,17 +434,35 @@ fn price(money: Money) -> v3::Price {
 }
 
 fn price_tag(tag: PriceTag) -> v3::Price {
-    let PriceTag { micros, currency_code, pricing_option_tag } = tag;
-    v3::Price { price_micros: micros, currency_code, pricing_option_tag }
+    let PriceTag {
+        micros,
+        currency_code,
+        pricing_option_tag,
+    } = tag;
+    v3::Price {
+        price_micros: micros,
+        currency_code,
+        pricing_option_tag,
+    }
 }
 
 fn booked_item(item: BookedItem) -> v3::LineItem {
     let BookedItem { line, status } = item;
-    v3::LineItem { status: booking_status(status).into(), ..line_item(line) }
+    v3::LineItem {
+        status: booking_status(status).into(),
+        ..line_item(line)
+    }
 }
 
 fn line_item(line: LineItem) -> v3::LineItem {
-    let LineItem { service_id, start_sec, duration_sec, tickets, price, answers } = line;
+    let LineItem {
+        service_id,
+        start_sec,
+        duration_sec,
+        tickets,
+        price,
+        answers,
+    } = line;
     v3::LineItem {
         service_id,
         start_sec,
@@ -353,9 +481,13 @@ fn ordered_tickets(tickets: OrderedTickets) -> v3::line_item::OrderedTickets {
 }
 
 fn intake_form_answers(answers: Vec<IntakeAnswer>) -> v3::IntakeFormAnswers {
-    let answer =
-        |IntakeAnswer { question_id: id, responses: response }| v3::IntakeFormFieldAnswer { id, response };
-    v3::IntakeFormAnswers { answer: answers.into_iter().map(answer).collect() }
+    let answer = |IntakeAnswer {
+                      question_id: id,
+                      responses: response,
+                  }| v3::IntakeFormFieldAnswer { id, response };
+    v3::IntakeFormAnswers {
+        answer: answers.into_iter().map(answer).collect(),
+    }
 }
 
 fn booking_status(status: BookingStatus) -> v3::BookingStatus {
@@ -372,7 +504,15 @@ fn booking_status(status: BookingStatus) -> v3::BookingStatus {
 }
 
 fn customer(customer: Customer) -> v3::UserInformation {
-    let Customer { user_id, given_name, family_name, address, telephone, email, language_code } = customer;
+    let Customer {
+        user_id,
+        given_name,
+        family_name,
+        address,
+        telephone,
+        email,
+        language_code,
+    } = customer;
     v3::UserInformation {
         user_id,
         given_name,
@@ -385,8 +525,20 @@ fn customer(customer: Customer) -> v3::UserInformation {
 }
 
 fn postal_address(address: PostalAddress) -> v3::PostalAddress {
-    let PostalAddress { country, locality, region, postal_code, street_address } = address;
-    v3::PostalAddress { country, locality, region, postal_code, street_address }
+    let PostalAddress {
+        country,
+        locality,
+        region,
+        postal_code,
+        street_address,
+    } = address;
+    v3::PostalAddress {
+        country,
+        locality,
+        region,
+        postal_code,
+        street_address,
+    }
 }
 
 /// Fraud signals and challenge answers belong to a request and are never answered.
@@ -446,7 +598,11 @@ fn payment_option(option: PaymentOption) -> v3::payment_information::PaymentId {
 }
 
 fn deposit(deposit: Deposit) -> v3::Deposit {
-    let Deposit { amount, min_advance_cancellation_sec, kind } = deposit;
+    let Deposit {
+        amount,
+        min_advance_cancellation_sec,
+        kind,
+    } = deposit;
     v3::Deposit {
         deposit: amount.map(price_tag),
         min_advance_cancellation_sec,
@@ -456,7 +612,10 @@ fn deposit(deposit: Deposit) -> v3::Deposit {
 
 fn no_show_fee(fee: NoShowFee) -> v3::NoShowFee {
     let NoShowFee { amount, kind } = fee;
-    v3::NoShowFee { fee: amount.map(price_tag), fee_type: price_type(kind).into() }
+    v3::NoShowFee {
+        fee: amount.map(price_tag),
+        fee_type: price_type(kind).into(),
+    }
 }
 
 fn price_type(kind: PriceType) -> v3::PriceType {

@@ -33,19 +33,33 @@ impl Caller<'_> {
     /// Calls over gRPC as somebody whose password is the name, and gives the order's id if there is one.
     async fn grpc(&self, name: &str, id: &str, method: &str, message: &impl Message) -> Code {
         let client = ByteClient::connect(self.0.address()).await;
-        let call =
-            client.request(method).header("authorization", basic(name, name)).header("x-request-id", id);
-        client.send(call.body(whole(framed(&message.encode_to_vec()))).unwrap()).await.unwrap().code()
+        let call = client
+            .request(method)
+            .header("authorization", basic(name, name))
+            .header("x-request-id", id);
+        client
+            .send(call.body(whole(framed(&message.encode_to_vec()))).unwrap())
+            .await
+            .unwrap()
+            .code()
     }
 
-    async fn rest(&self, id: &str, mut request: Request<crate::byte_client::Body>) -> rest_client::Answer {
-        request.headers_mut().insert("x-request-id", id.parse().unwrap());
+    async fn rest(
+        &self,
+        id: &str,
+        mut request: Request<crate::byte_client::Body>,
+    ) -> rest_client::Answer {
+        request
+            .headers_mut()
+            .insert("x-request-id", id.parse().unwrap());
         send(self.0.address(), request).await
     }
 }
 
 fn visit() -> Item {
-    Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000)
+    Item::museum_entry()
+        .tickets(&[("adult", 2)])
+        .price("USD", 50_000_000)
 }
 
 fn order(token: &str) -> CreateOrderRequest {
@@ -66,13 +80,20 @@ fn lines(file: &Path) -> (Vec<Value>, Vec<String>) {
     let mut orders = Vec::new();
     let line = |line: &str| {
         let mut line: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(line.as_object_mut().unwrap().remove("time"), Some("2026-01-15T06:00:00Z".into()));
+        assert_eq!(
+            line.as_object_mut().unwrap().remove("time"),
+            Some("2026-01-15T06:00:00Z".into())
+        );
         if let Some(id) = line.get("order_id") {
             orders.push(id.as_str().unwrap().to_owned());
         }
         line
     };
-    let lines = fs::read_to_string(file).unwrap().lines().map(line).collect();
+    let lines = fs::read_to_string(file)
+        .unwrap()
+        .lines()
+        .map(line)
+        .collect();
     (lines, orders)
 }
 
@@ -81,14 +102,28 @@ async fn order_and_fail(caller: &Caller<'_>) {
     for (id, expected, request) in [
         ("created", Code::Ok, order("a")),
         ("replayed", Code::Ok, order("a")),
-        ("reused", Code::InvalidArgument, order_request("a", "museum", [visit(), visit()])),
+        (
+            "reused",
+            Code::InvalidArgument,
+            order_request("a", "museum", [visit(), visit()]),
+        ),
         ("fees", Code::Ok, stating_fees(order("b"), "USD", 1_000_000)),
-        ("sold out", Code::Ok, order_request("c", "museum", [Item::museum_entry()])),
+        (
+            "sold out",
+            Code::Ok,
+            order_request("c", "museum", [Item::museum_entry()]),
+        ),
         ("declined", Code::Ok, paid_with(order("d"), "decline")),
-        ("unsound", Code::InvalidArgument, CreateOrderRequest::default()),
+        (
+            "unsound",
+            Code::InvalidArgument,
+            CreateOrderRequest::default(),
+        ),
     ] {
         assert_eq!(
-            caller.grpc("ada", &id.replace(' ', "-"), "CreateOrder", &request).await,
+            caller
+                .grpc("ada", &id.replace(' ', "-"), "CreateOrder", &request)
+                .await,
             expected,
             "{id}"
         );
@@ -98,11 +133,23 @@ async fn order_and_fail(caller: &Caller<'_>) {
 /// Lists over both transports, and does what leaves no line.
 async fn list_and_look(caller: &Caller<'_>) {
     let by_user = by_user();
-    assert_eq!(caller.grpc("ada", "listed", "ListOrders", &by_user).await, Code::Ok);
-    let none = ListOrdersRequest { ids: Some(Ids::OrderIds(OrderIds { order_id: vec!["nobody".into()] })) };
-    assert_eq!(caller.grpc("ada", "none", "ListOrders", &none).await, Code::Ok);
+    assert_eq!(
+        caller.grpc("ada", "listed", "ListOrders", &by_user).await,
+        Code::Ok
+    );
+    let none = ListOrdersRequest {
+        ids: Some(Ids::OrderIds(OrderIds {
+            order_id: vec!["nobody".into()],
+        })),
+    };
+    assert_eq!(
+        caller.grpc("ada", "none", "ListOrders", &none).await,
+        Code::Ok
+    );
     let mut by_rest = post("/v3/ListOrders", r#"{"user_id": "user-1"}"#);
-    by_rest.headers_mut().insert("authorization", basic("ada", "ada").parse().unwrap());
+    by_rest
+        .headers_mut()
+        .insert("authorization", basic("ada", "ada").parse().unwrap());
     assert_eq!(caller.rest("by-rest", by_rest).await.http, 200);
     // Looking leaves no line.
     let check = CheckOrderFulfillabilityRequest {
@@ -110,32 +157,64 @@ async fn list_and_look(caller: &Caller<'_>) {
         item: vec![visit().0],
         cart_id: "a".into(),
     };
-    assert_eq!(caller.grpc("ada", "looks", "CheckOrderFulfillability", &check).await, Code::Ok);
+    assert_eq!(
+        caller
+            .grpc("ada", "looks", "CheckOrderFulfillability", &check)
+            .await,
+        Code::Ok
+    );
 }
 
 /// Asks for what is not to be had.
 async fn ask_in_vain(caller: &Caller<'_>) {
     let by_user = by_user();
     // Who may not.
-    assert_eq!(caller.grpc("eve", "method", "ListOrders", &by_user).await, Code::PermissionDenied);
-    let elsewhere = BatchAvailabilityLookupRequest { merchant_id: "rafting".into(), slot_time: Vec::new() };
     assert_eq!(
-        caller.grpc("eve", "merchant", "BatchAvailabilityLookup", &elsewhere).await,
+        caller.grpc("eve", "method", "ListOrders", &by_user).await,
+        Code::PermissionDenied
+    );
+    let elsewhere = BatchAvailabilityLookupRequest {
+        merchant_id: "rafting".into(),
+        slot_time: Vec::new(),
+    };
+    assert_eq!(
+        caller
+            .grpc("eve", "merchant", "BatchAvailabilityLookup", &elsewhere)
+            .await,
         Code::PermissionDenied
     );
     let mut wrong = post("/v3/ListOrders", "{}");
-    wrong.headers_mut().insert("authorization", basic("ada", "secret").parse().unwrap());
+    wrong
+        .headers_mut()
+        .insert("authorization", basic("ada", "secret").parse().unwrap());
     assert_eq!(caller.rest("wrong", wrong).await.http, 401);
-    assert_eq!(caller.grpc("hunter2", "nobody", "ListOrders", &by_user).await, Code::Unauthenticated);
-    assert_eq!(caller.rest("silent", bare(Method::GET, "/v3/CreateOrder")).await.http, 401);
+    assert_eq!(
+        caller
+            .grpc("hunter2", "nobody", "ListOrders", &by_user)
+            .await,
+        Code::Unauthenticated
+    );
+    assert_eq!(
+        caller
+            .rest("silent", bare(Method::GET, "/v3/CreateOrder"))
+            .await
+            .http,
+        401
+    );
     let mut rebound = post("/v3/ListOrders", "{}");
-    rebound.headers_mut().insert("host", "evil.example".parse().unwrap());
-    rebound.headers_mut().insert("authorization", basic("ada", "ada").parse().unwrap());
+    rebound
+        .headers_mut()
+        .insert("host", "evil.example".parse().unwrap());
+    rebound
+        .headers_mut()
+        .insert("authorization", basic("ada", "ada").parse().unwrap());
     assert_eq!(caller.rest("rebound", rebound).await.http, 421);
 }
 
 fn by_user() -> ListOrdersRequest {
-    ListOrdersRequest { ids: Some(Ids::UserId("user-1".into())) }
+    ListOrdersRequest {
+        ids: Some(Ids::UserId("user-1".into())),
+    }
 }
 
 /// The lines of all this, where the order that was created has this id.
@@ -183,8 +262,11 @@ async fn everything_that_happens_leaves_one_line() {
     let bounded = "merchants = ['museum']\nmethods = ['CreateOrder', 'CheckOrderFulfillability', 'BatchAvailabilityLookup']";
     keys.write_scopes(&[("ada", ""), ("eve", bounded)]);
     let catalog = edited_catalog(&[]);
-    let setup =
-        Setup { config: audited(&keys, &file), catalog: catalog.path().to_owned(), ..Setup::default() };
+    let setup = Setup {
+        config: audited(&keys, &file),
+        catalog: catalog.path().to_owned(),
+        ..Setup::default()
+    };
     let server = setup.open().await.unwrap();
     let caller = Caller(&server);
 
@@ -215,42 +297,84 @@ async fn an_order_whose_caller_has_gone_leaves_its_line_and_certificates_leave_t
     let mut config = config();
     config.logging.audit_log = AuditLog::File(file.clone());
     let gateway = GatewayDouble::silent();
-    let server = Setup { config, payments: gateway.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        payments: gateway.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let mut client = server.client();
-    let call = tokio::spawn(async move { client.create_order(paid_with(order("slow"), "any")).await });
+    let call =
+        tokio::spawn(async move { client.create_order(paid_with(order("slow"), "any")).await });
     gateway.asked_times(1).await;
     call.abort();
     gateway.capture();
     // Over one transport: the order may come between two answers.
     let ids = Some(Ids::UserId("user-1".into()));
-    let listed = async || server.client().list_orders(ListOrdersRequest { ids: ids.clone() }).await.unwrap();
-    until("the order is on record", async || !listed().await.get_ref().order.is_empty()).await;
+    let listed = async || {
+        server
+            .client()
+            .list_orders(ListOrdersRequest { ids: ids.clone() })
+            .await
+            .unwrap()
+    };
+    until("the order is on record", async || {
+        !listed().await.get_ref().order.is_empty()
+    })
+    .await;
     server.stop().await;
     let (found, _) = lines(&file);
     let created = |line: &&Value| line["event"] == "order_created" && line["transport"] == "grpc";
     assert_eq!(found.iter().filter(created).count(), 1, "{found:?}");
-    assert!(found.iter().all(|line| line.get("user").is_none()), "nobody is known");
+    assert!(
+        found.iter().all(|line| line.get("user").is_none()),
+        "nobody is known"
+    );
 
     let file = dir.path().join("of certificates");
     let mut config = crate::support::config();
     keys.with_tls(&mut config);
     keys.with_clients(&mut config, &["shop.example"]);
     config.logging.audit_log = AuditLog::File(file.clone());
-    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     // Whether the client hears of it in the handshake or after it is up to the protocol.
     let stranger = Authority::new().issue(&["shop.example"]);
-    let _ = keys.authority().connect(server.address(), Some(&stranger), "h2").await;
+    let _ = keys
+        .authority()
+        .connect(server.address(), Some(&stranger), "h2")
+        .await;
     let rejected = r#""address":"127.0.0.1","reason":"CLIENT_CERTIFICATE_NOT_TRUSTED""#;
-    until("the stranger is noted", async || fs::read_to_string(&file).unwrap().contains(rejected)).await;
+    until("the stranger is noted", async || {
+        fs::read_to_string(&file).unwrap().contains(rejected)
+    })
+    .await;
     // Another failure of the handshake is not.
     let plain = ByteClient::connect(server.address()).await;
-    plain.send(plain.request("ListOrders").body(whole(framed(b""))).unwrap()).await.unwrap_err();
+    plain
+        .send(
+            plain
+                .request("ListOrders")
+                .body(whole(framed(b"")))
+                .unwrap(),
+        )
+        .await
+        .unwrap_err();
     server.reload_security().await.unwrap();
     replace(&keys.path("server.key"), "nonsense");
     server.reload_security().await.unwrap_err();
     server.stop(std::future::pending()).await;
     let (found, _) = lines(&file);
-    let events: Vec<_> = found.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    let events: Vec<_> = found
+        .iter()
+        .map(|line| line["event"].as_str().unwrap())
+        .collect();
     assert_eq!(
         events,
         [
@@ -267,18 +391,34 @@ async fn an_order_whose_caller_has_gone_leaves_its_line_and_certificates_leave_t
 async fn the_file_is_its_owners_and_is_opened_anew_on_a_signal() {
     let dir = TempDir::new().unwrap();
     let (file, moved) = (dir.path().join("audit"), dir.path().join("audit.1"));
-    let program = Program::new().args(["--audit-log", file.to_str().unwrap()]).start().await;
+    let program = Program::new()
+        .args(["--audit-log", file.to_str().unwrap()])
+        .start()
+        .await;
     let said = async |file: &Path, event: &str| {
-        until(event, async || fs::read_to_string(file).is_ok_and(|text| text.contains(event))).await;
+        until(event, async || {
+            fs::read_to_string(file).is_ok_and(|text| text.contains(event))
+        })
+        .await;
     };
     said(&file, "server_started").await;
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     fs::rename(&file, &moved).unwrap();
     program.signal("HUP").await;
     said(&file, "catalog_reloaded").await;
     assert_eq!(program.stop().await.code(), 0);
-    let (before, after) = (fs::read_to_string(&moved).unwrap(), fs::read_to_string(&file).unwrap());
-    assert_eq!((before.lines().count(), after.lines().count()), (1, 2), "{before}{after}");
+    let (before, after) = (
+        fs::read_to_string(&moved).unwrap(),
+        fs::read_to_string(&file).unwrap(),
+    );
+    assert_eq!(
+        (before.lines().count(), after.lines().count()),
+        (1, 2),
+        "{before}{after}"
+    );
     assert!(after.lines().last().unwrap().contains("server_stopped"));
 }
 
@@ -288,15 +428,33 @@ async fn among_the_lines_of_the_log_it_has_a_target_of_its_own_and_off_it_has_no
         let program = Program::new().args(["--audit-log", setting]).start().await;
         let client = ByteClient::connect(program.address()).await;
         let request = order_request("token", "museum", [in_days(visit(), 1)]);
-        assert_eq!(client.call("CreateOrder", &request.encode_to_vec()).await.code(), Code::Ok);
+        assert_eq!(
+            client
+                .call("CreateOrder", &request.encode_to_vec())
+                .await
+                .code(),
+            Code::Ok
+        );
         let ended = program.stop().await;
-        let audit: Vec<_> = ended.log().filter(|line| line["target"] == "boxoffice::audit").collect();
+        let audit: Vec<_> = ended
+            .log()
+            .filter(|line| line["target"] == "boxoffice::audit")
+            .collect();
         assert_eq!(audit.len(), lines, "{setting}: {}", ended.text());
         if let [started, created, stopped] = &audit[..] {
             let events = [started, created, stopped].map(|line| line["event"].as_str().unwrap());
-            assert_eq!(events, ["server_started", "order_created", "server_stopped"]);
-            assert_eq!((&created["level"], &created["merchant_id"]), (&"INFO".into(), &"museum".into()));
-            assert!(created["request_id"].is_string() && created["transport"] == "grpc", "{created}");
+            assert_eq!(
+                events,
+                ["server_started", "order_created", "server_stopped"]
+            );
+            assert_eq!(
+                (&created["level"], &created["merchant_id"]),
+                (&"INFO".into(), &"museum".into())
+            );
+            assert!(
+                created["request_id"].is_string() && created["transport"] == "grpc",
+                "{created}"
+            );
         }
     }
 }
@@ -305,10 +463,22 @@ async fn among_the_lines_of_the_log_it_has_a_target_of_its_own_and_off_it_has_no
 async fn an_audit_log_that_cannot_be_opened_stops_the_start_before_anything_is_kept() {
     let dir = TempDir::new().unwrap();
     let data = dir.path().join("data");
-    for file in [dir.path(), Path::new("/nowhere/audit"), Path::new("/dev/full")] {
-        let ended = Program::new().keeping(&data).args(["--audit-log", file.to_str().unwrap()]).run().await;
+    for file in [
+        dir.path(),
+        Path::new("/nowhere/audit"),
+        Path::new("/dev/full"),
+    ] {
+        let ended = Program::new()
+            .keeping(&data)
+            .args(["--audit-log", file.to_str().unwrap()])
+            .run()
+            .await;
         assert_eq!(ended.code(), 74, "{}", ended.text());
-        assert!(ended.text().contains("the audit_log cannot be opened"), "{}", ended.text());
+        assert!(
+            ended.text().contains("the audit_log cannot be opened"),
+            "{}",
+            ended.text()
+        );
         assert!(!data.exists());
     }
 }

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashSet};
 use boxoffice::wire::{
     proto::v3::{
         BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
-        CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
-        CreateOrderRequest, CreateOrderResponse, Deposit, ListOrdersRequest, ListOrdersResponse, NoShowFee,
-        Order, OrderFailure, OrderFulfillability, PaymentInformation, PaymentProcessingParameters,
-        PostalAddress, ResourceIds, Slot, SlotTime, TokenizationConfig,
+        CheckAvailabilityResponse, CheckOrderFulfillabilityRequest,
+        CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse, Deposit,
+        ListOrdersRequest, ListOrdersResponse, NoShowFee, Order, OrderFailure, OrderFulfillability,
+        PaymentInformation, PaymentProcessingParameters, PostalAddress, ResourceIds, Slot,
+        SlotTime, TokenizationConfig,
         create_order_response::Result as Outcome,
         list_orders_request::{Ids, OrderIds},
         order_failure::Cause,
@@ -85,13 +86,18 @@ impl Door {
         };
         let answer = surely(after, self.client.call(CHECK, &request.encode_to_vec())).await;
         let checked: CheckOrderFulfillabilityResponse = answer.message();
-        assert_eq!(checked.fulfillability.unwrap().result(), OrderResult::CanFulfill, "after {after}");
+        assert_eq!(
+            checked.fulfillability.unwrap().result(),
+            OrderResult::CanFulfill,
+            "after {after}"
+        );
     }
 
     /// Fails unless REST gives the same answer to the same message, if it is one.
     async fn agrees_over_rest(&self, good: &Good, sent: &[u8], answer: &Answer, what: &str) {
         // A hold ends a while after the call, which may be another second.
-        let is_hold = |it: CheckOrderFulfillabilityRequest| good.method == CHECK && !it.cart_id.is_empty();
+        let is_hold =
+            |it: CheckOrderFulfillabilityRequest| good.method == CHECK && !it.cart_id.is_empty();
         if answer.code() == Code::Ok && Message::decode(sent).is_ok_and(is_hold) {
             return;
         }
@@ -102,7 +108,10 @@ impl Door {
                 )
                 .await;
             }
-            CREATE => self.agrees::<CreateOrderRequest, CreateOrderResponse>(good, sent, answer, what).await,
+            CREATE => {
+                self.agrees::<CreateOrderRequest, CreateOrderResponse>(good, sent, answer, what)
+                    .await
+            }
             LOOK_UP => {
                 self.agrees::<BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse>(
                     good, sent, answer, what,
@@ -110,10 +119,15 @@ impl Door {
                 .await;
             }
             LOOK_AT => {
-                self.agrees::<CheckAvailabilityRequest, CheckAvailabilityResponse>(good, sent, answer, what)
-                    .await;
+                self.agrees::<CheckAvailabilityRequest, CheckAvailabilityResponse>(
+                    good, sent, answer, what,
+                )
+                .await;
             }
-            _ => self.agrees::<ListOrdersRequest, ListOrdersResponse>(good, sent, answer, what).await,
+            _ => {
+                self.agrees::<ListOrdersRequest, ListOrdersResponse>(good, sent, answer, what)
+                    .await
+            }
         }
     }
 
@@ -129,8 +143,11 @@ impl Door {
         }
         let by_rest = rest_client::call::<A>(self.server.address(), good.method, &request);
         let by_rest = surely(what, by_rest).await;
-        let by_grpc =
-            if answer.code() == Code::Ok { Ok(answer.message::<A>()) } else { Err(answer.status()) };
+        let by_grpc = if answer.code() == Code::Ok {
+            Ok(answer.message::<A>())
+        } else {
+            Err(answer.status())
+        };
         agree(&by_grpc, &by_rest);
     }
 
@@ -139,13 +156,18 @@ impl Door {
         let Ended { status, lines } = self.server.stop().await;
         assert!(status.success());
         for line in lines {
-            assert!(!line.contains("panic") && !line.contains("\"level\":\"ERROR\""), "{line}");
+            assert!(
+                !line.contains("panic") && !line.contains("\"level\":\"ERROR\""),
+                "{line}"
+            );
         }
     }
 }
 
 fn visit() -> Item {
-    Item::museum_entry().tickets(&[("adult", 2), ("child", 1)]).price("USD", 60_000_000)
+    Item::museum_entry()
+        .tickets(&[("adult", 2), ("child", 1)])
+        .price("USD", 60_000_000)
 }
 
 /// A good message that is to be spoilt.
@@ -157,15 +179,51 @@ struct Good {
 }
 
 const GOOD: [Good; 9] = [
-    Good { method: CREATE, message: CREATE_REQUEST, make: |number| free_order(number).encode_to_vec() },
-    Good { method: CREATE, message: CREATE_REQUEST, make: |number| paid_order(number).encode_to_vec() },
-    Good { method: CHECK, message: CHECK_REQUEST, make: |number| cart(number).encode_to_vec() },
-    Good { method: CHECK, message: CHECK_REQUEST, make: |number| held(number).encode_to_vec() },
-    Good { method: CHECK, message: CHECK_REQUEST, make: |number| appointment(number).encode_to_vec() },
-    Good { method: LIST, message: LIST_REQUEST, make: |_| by_user().encode_to_vec() },
-    Good { method: LIST, message: LIST_REQUEST, make: |_| by_ids().encode_to_vec() },
-    Good { method: LOOK_UP, message: LOOK_UP_REQUEST, make: |_| slots().encode_to_vec() },
-    Good { method: LOOK_AT, message: LOOK_AT_REQUEST, make: |_| slot().encode_to_vec() },
+    Good {
+        method: CREATE,
+        message: CREATE_REQUEST,
+        make: |number| free_order(number).encode_to_vec(),
+    },
+    Good {
+        method: CREATE,
+        message: CREATE_REQUEST,
+        make: |number| paid_order(number).encode_to_vec(),
+    },
+    Good {
+        method: CHECK,
+        message: CHECK_REQUEST,
+        make: |number| cart(number).encode_to_vec(),
+    },
+    Good {
+        method: CHECK,
+        message: CHECK_REQUEST,
+        make: |number| held(number).encode_to_vec(),
+    },
+    Good {
+        method: CHECK,
+        message: CHECK_REQUEST,
+        make: |number| appointment(number).encode_to_vec(),
+    },
+    Good {
+        method: LIST,
+        message: LIST_REQUEST,
+        make: |_| by_user().encode_to_vec(),
+    },
+    Good {
+        method: LIST,
+        message: LIST_REQUEST,
+        make: |_| by_ids().encode_to_vec(),
+    },
+    Good {
+        method: LOOK_UP,
+        message: LOOK_UP_REQUEST,
+        make: |_| slots().encode_to_vec(),
+    },
+    Good {
+        method: LOOK_AT,
+        message: LOOK_AT_REQUEST,
+        make: |_| slot().encode_to_vec(),
+    },
 ];
 
 impl Good {
@@ -175,7 +233,11 @@ impl Good {
 }
 
 fn free_order(number: i64) -> CreateOrderRequest {
-    order_request(&format!("free-{number}"), "museum", [in_days(visit(), 1 + number % DAYS)])
+    order_request(
+        &format!("free-{number}"),
+        "museum",
+        [in_days(visit(), 1 + number % DAYS)],
+    )
 }
 
 /// Slots with everything in them that slots may have.
@@ -190,14 +252,24 @@ fn slots() -> BatchAvailabilityLookupRequest {
         resource_ids: slot.resources,
         confirmation_mode: slot.confirmation_mode,
     };
-    let plain = SlotTime { resource_ids: None, ..slot_time.clone() };
-    BatchAvailabilityLookupRequest { merchant_id: slot.merchant_id, slot_time: vec![slot_time, plain] }
+    let plain = SlotTime {
+        resource_ids: None,
+        ..slot_time.clone()
+    };
+    BatchAvailabilityLookupRequest {
+        merchant_id: slot.merchant_id,
+        slot_time: vec![slot_time, plain],
+    }
 }
 
 fn slot() -> CheckAvailabilityRequest {
     let item = in_days(visit(), DAY_OF_THE_GOOD_CALL).0;
     let text = String::from;
-    let resources = ResourceIds { staff_id: text("ann"), room_id: text("7"), party_size: 2 };
+    let resources = ResourceIds {
+        staff_id: text("ann"),
+        room_id: text("7"),
+        party_size: 2,
+    };
     let slot = Slot {
         merchant_id: text("museum"),
         service_id: item.service_id,
@@ -212,9 +284,14 @@ fn slot() -> CheckAvailabilityRequest {
 
 /// An order with everything in it that an order may have.
 fn paid_order(number: i64) -> CreateOrderRequest {
-    let item = Item::symphony().tickets(&[("stalls", 1), ("balcony", 1)]).price("USD", 125_000_000);
-    let mut request =
-        order_request(&format!("paid-{number}"), "concert-hall", [in_days(item, 1 + number % DAYS)]);
+    let item = Item::symphony()
+        .tickets(&[("stalls", 1), ("balcony", 1)])
+        .price("USD", 125_000_000);
+    let mut request = order_request(
+        &format!("paid-{number}"),
+        "concert-hall",
+        [in_days(item, 1 + number % DAYS)],
+    );
     let text = String::from;
     let order = request.order.as_mut().unwrap();
     order.user_information.as_mut().unwrap().address = Some(PostalAddress {
@@ -236,7 +313,10 @@ fn paid_order(number: i64) -> CreateOrderRequest {
             min_advance_cancellation_sec: 3600,
             deposit_type: 1,
         }),
-        no_show_fee: Some(NoShowFee { fee: Some(price("USD", 5_000_000)), fee_type: 1 }),
+        no_show_fee: Some(NoShowFee {
+            fee: Some(price("USD", 5_000_000)),
+            fee_type: 1,
+        }),
         payment_processed_by: PaymentProcessedBy::ProcessedByPartner.into(),
         fraud_signals: text("none"),
         pa_response: text("response"),
@@ -269,29 +349,49 @@ fn processing() -> PaymentProcessingParameters {
 }
 
 fn cart(number: i64) -> CheckOrderFulfillabilityRequest {
-    let item = [visit(), visit()].map(|item| in_days(item, 1 + number % DAYS).0).into();
-    CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), item, cart_id: String::new() }
+    let item = [visit(), visit()]
+        .map(|item| in_days(item, 1 + number % DAYS).0)
+        .into();
+    CheckOrderFulfillabilityRequest {
+        merchant_id: "museum".into(),
+        item,
+        cart_id: String::new(),
+    }
 }
 
 fn appointment(number: i64) -> CheckOrderFulfillabilityRequest {
     let item = vec![in_days(Item::haircut(), 1 + number % DAYS).0];
-    CheckOrderFulfillabilityRequest { merchant_id: "salon".into(), item, cart_id: String::new() }
+    CheckOrderFulfillabilityRequest {
+        merchant_id: "salon".into(),
+        item,
+        cart_id: String::new(),
+    }
 }
 
 /// A cart whose spots are held.
 fn held(number: i64) -> CheckOrderFulfillabilityRequest {
-    let item = Item::raft_trip().tickets(&[("seat", 2), ("youth", 2)]).price("USD", 180_000_000);
+    let item = Item::raft_trip()
+        .tickets(&[("seat", 2), ("youth", 2)])
+        .price("USD", 180_000_000);
     let item = vec![in_days(item, 1 + number % DAYS).0];
-    CheckOrderFulfillabilityRequest { merchant_id: "rafting".into(), item, cart_id: format!("cart-{number}") }
+    CheckOrderFulfillabilityRequest {
+        merchant_id: "rafting".into(),
+        item,
+        cart_id: format!("cart-{number}"),
+    }
 }
 
 fn by_user() -> ListOrdersRequest {
-    ListOrdersRequest { ids: Some(Ids::UserId("user-1".into())) }
+    ListOrdersRequest {
+        ids: Some(Ids::UserId("user-1".into())),
+    }
 }
 
 fn by_ids() -> ListOrdersRequest {
     let order_id = vec!["AAAAAAAAAAAAAAAAAAAAAAAAAA".into(), "stranger".into()];
-    ListOrdersRequest { ids: Some(Ids::OrderIds(OrderIds { order_id })) }
+    ListOrdersRequest {
+        ids: Some(Ids::OrderIds(OrderIds { order_id })),
+    }
 }
 
 /// Fails unless this is an answer of the contract or a refusal of the table. Gives the order that
@@ -326,7 +426,10 @@ fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str)
         }
         _ => {
             let listed: ListOrdersResponse = answer.message();
-            listed.order.iter().for_each(|order| judge_order(order, what));
+            listed
+                .order
+                .iter()
+                .for_each(|order| judge_order(order, what));
             None
         }
     }
@@ -335,7 +438,9 @@ fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str)
 /// Fails unless the refusal is one that bad input may get, with what belongs to it.
 fn judge_refusal(answer: &Answer, what: &str) {
     let details = answer.details();
-    let info = details.error_info().unwrap_or_else(|| panic!("{what}: {:?} has no reason", answer.status()));
+    let info = details
+        .error_info()
+        .unwrap_or_else(|| panic!("{what}: {:?} has no reason", answer.status()));
     assert_eq!(info.domain, "boxoffice", "{what}");
     let violated = !violations(answer).is_empty();
     match (answer.code(), info.reason.as_str()) {
@@ -353,8 +458,14 @@ fn judge_refusal(answer: &Answer, what: &str) {
 /// Paths of the fields that a refusal names.
 fn violations(answer: &Answer) -> Vec<String> {
     let details = answer.details();
-    let violations = details.bad_request().map(|found| found.field_violations.clone());
-    violations.unwrap_or_default().into_iter().map(|violation| violation.field).collect()
+    let violations = details
+        .bad_request()
+        .map(|found| found.field_violations.clone());
+    violations
+        .unwrap_or_default()
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect()
 }
 
 fn judge_verdict(verdict: &OrderFulfillability, items: usize, what: &str) {
@@ -367,7 +478,10 @@ fn judge_verdict(verdict: &OrderFulfillability, items: usize, what: &str) {
 }
 
 fn judge_created(created: CreateOrderResponse, sent: &[u8], what: &str) -> Option<Order> {
-    match created.result.unwrap_or_else(|| panic!("{what}: neither an order nor a failure")) {
+    match created
+        .result
+        .unwrap_or_else(|| panic!("{what}: neither an order nor a failure"))
+    {
         Outcome::Order(order) => {
             judge_order(&order, what);
             Some(*order)
@@ -381,17 +495,30 @@ fn judge_created(created: CreateOrderResponse, sent: &[u8], what: &str) -> Optio
 }
 
 fn judge_order(order: &Order, what: &str) {
-    assert!(!order.order_id.is_empty() && !order.item.is_empty(), "{what}");
+    assert!(
+        !order.order_id.is_empty() && !order.item.is_empty(),
+        "{what}"
+    );
     assert!(order.item.iter().all(|item| item.status != 0), "{what}");
 }
 
 fn judge_failure(failure: &OrderFailure, items: usize, what: &str) {
     match failure.cause() {
         Cause::Unspecified => panic!("{what}: {failure:?}"),
-        Cause::OrderUnfulfillable => judge_verdict(failure.fulfillability.as_ref().unwrap(), items, what),
+        Cause::OrderUnfulfillable => {
+            judge_verdict(failure.fulfillability.as_ref().unwrap(), items, what)
+        }
         Cause::PaymentErrorCardTypeRejected => assert_ne!(failure.rejected_card_type, 0, "{what}"),
         Cause::PaymentRequires3ds1 => {
-            assert!(failure.payment_failure.as_ref().unwrap().threeds1_parameters.is_some(), "{what}");
+            assert!(
+                failure
+                    .payment_failure
+                    .as_ref()
+                    .unwrap()
+                    .threeds1_parameters
+                    .is_some(),
+                "{what}"
+            );
         }
         Cause::PaymentErrorCardDeclined | Cause::PaymentError | Cause::IncorrectFeeTotal => {}
     }
@@ -407,8 +534,17 @@ async fn every_field_can_be_spoilt_in_every_way() {
     for good in &GOOD {
         let sound = (good.make)(number);
         let answer = door.client.call(good.method, &sound).await;
-        assert_eq!(answer.code(), Code::Ok, "{} is good: {:?}", good.message, answer.status());
-        note_sold(&mut sold, judge(&schema, good, &sound, &answer, "a good message"));
+        assert_eq!(
+            answer.code(),
+            Code::Ok,
+            "{} is good: {:?}",
+            good.message,
+            answer.status()
+        );
+        note_sold(
+            &mut sold,
+            judge(&schema, good, &sound, &answer, "a good message"),
+        );
         for mutation in good.read(&schema, number).mutations(&schema) {
             number += 1;
             let spoilt = mutation.apply(good.read(&schema, number));
@@ -423,7 +559,11 @@ async fn every_field_can_be_spoilt_in_every_way() {
     }
     assert!(kinds.len() >= 500, "only {} kinds", kinds.len());
     for (start_sec, tickets) in sold {
-        assert_eq!(spots_open(&door.client, start_sec).await, SPOTS - tickets, "at {start_sec}");
+        assert_eq!(
+            spots_open(&door.client, start_sec).await,
+            SPOTS - tickets,
+            "at {start_sec}"
+        );
     }
     door.close().await;
 }
@@ -433,13 +573,21 @@ fn judge_text(mutation: &Mutation, answer: &Answer) {
     if mutation.is_no_text() {
         assert_eq!(answer.reason(), "MALFORMED_MESSAGE", "{}", mutation.what);
         let message = answer.status().message().to_owned();
-        assert!(message.contains(&mutation.field), "{}: {message}", mutation.what);
+        assert!(
+            message.contains(&mutation.field),
+            "{}: {message}",
+            mutation.what
+        );
     }
 }
 
 /// Tickets of the museum's that were sold, by the start of the slot.
 fn note_sold(sold: &mut BTreeMap<i64, i32>, order: Option<Order>) {
-    for item in order.into_iter().filter(|order| order.merchant_id == "museum").flat_map(|order| order.item) {
+    for item in order
+        .into_iter()
+        .filter(|order| order.merchant_id == "museum")
+        .flat_map(|order| order.item)
+    {
         *sold.entry(item.start_sec).or_default() +=
             item.tickets.iter().map(|ticket| ticket.count).sum::<i32>();
     }
@@ -455,7 +603,10 @@ async fn spots_open(client: &ByteClient, start_sec: i64) -> i32 {
     };
     let checked: CheckOrderFulfillabilityResponse =
         client.call(CHECK, &request.encode_to_vec()).await.message();
-    checked.fulfillability.unwrap().item_fulfillability[0].availability.unwrap().spots_open
+    checked.fulfillability.unwrap().item_fulfillability[0]
+        .availability
+        .unwrap()
+        .spots_open
 }
 
 #[tokio::test]
@@ -480,9 +631,15 @@ async fn a_message_may_hold_what_the_schema_does_not_know() {
     let door = Door::open().await;
     let unknown: [(&str, Vec<u8>); 8] = [
         ("a field of a later edition", delimited(1000, b"later")),
-        ("the greatest field number", delimited((1 << 29) - 1, b"last")),
+        (
+            "the greatest field number",
+            delimited((1 << 29) - 1, b"last"),
+        ),
         ("the field number 0", vec![0x02, 0x01, b'x']),
-        ("a field number beyond the greatest", vec![0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00]),
+        (
+            "a field number beyond the greatest",
+            vec![0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00],
+        ),
         ("a group that is closed", vec![0xfb, 0x7f, 0xfc, 0x7f]),
         ("a group that is not closed", vec![0xfb, 0x7f]),
         ("the end of a group that was not begun", vec![0xfc, 0x7f]),
@@ -490,9 +647,10 @@ async fn a_message_may_hold_what_the_schema_does_not_know() {
     ];
     for good in &GOOD {
         for (number, (what, extra)) in (0..).zip(&unknown) {
-            for spoilt in
-                [[(good.make)(number), extra.clone()].concat(), [extra.clone(), (good.make)(number)].concat()]
-            {
+            for spoilt in [
+                [(good.make)(number), extra.clone()].concat(),
+                [extra.clone(), (good.make)(number)].concat(),
+            ] {
                 let answer = surely(what, door.client.call(good.method, &spoilt)).await;
                 judge(&schema, good, &spoilt, &answer, what);
             }
@@ -517,22 +675,66 @@ async fn frames_may_be_broken_in_every_way() {
         ("half a header", good.slice(..3), "MALFORMED_MESSAGE"),
         ("a header alone", good.slice(..5), "MALFORMED_MESSAGE"),
         ("half a message", good.slice(..8), "MALFORMED_MESSAGE"),
-        ("more announced than comes", with(4, 200), "MALFORMED_MESSAGE"),
+        (
+            "more announced than comes",
+            with(4, 200),
+            "MALFORMED_MESSAGE",
+        ),
         ("less announced than comes", with(4, 3), "MALFORMED_MESSAGE"),
-        ("a compressed message of no encoding", with(0, 1), "MALFORMED_MESSAGE"),
-        ("a flag that does not exist", with(0, 2), "MALFORMED_MESSAGE"),
-        ("another flag that does not exist", with(0, 255), "MALFORMED_MESSAGE"),
-        ("four gigabytes announced", with(1, 255), "REQUEST_TOO_LARGE"),
+        (
+            "a compressed message of no encoding",
+            with(0, 1),
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "a flag that does not exist",
+            with(0, 2),
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "another flag that does not exist",
+            with(0, 255),
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "four gigabytes announced",
+            with(1, 255),
+            "REQUEST_TOO_LARGE",
+        ),
         ("16 megabytes announced", with(1, 1), "REQUEST_TOO_LARGE"),
-        ("half a second message", [&good[..], &good[..7]].concat().into(), "MALFORMED_MESSAGE"),
-        ("a second message", [&good[..], &good[..]].concat().into(), "MALFORMED_MESSAGE"),
-        ("an empty second message", [&good[..], &[0; 5]].concat().into(), "MALFORMED_MESSAGE"),
-        ("a byte too many", [&good[..], b"x"].concat().into(), "MALFORMED_MESSAGE"),
-        ("text", Bytes::from_static(b"{\"user_id\": \"user-1\"}"), "MALFORMED_MESSAGE"),
+        (
+            "half a second message",
+            [&good[..], &good[..7]].concat().into(),
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "a second message",
+            [&good[..], &good[..]].concat().into(),
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "an empty second message",
+            [&good[..], &[0; 5]].concat().into(),
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "a byte too many",
+            [&good[..], b"x"].concat().into(),
+            "MALFORMED_MESSAGE",
+        ),
+        (
+            "text",
+            Bytes::from_static(b"{\"user_id\": \"user-1\"}"),
+            "MALFORMED_MESSAGE",
+        ),
     ];
     for (what, bytes, reason) in refused {
         for method in [CHECK, CREATE, LIST, LOOK_UP, LOOK_AT] {
-            let request = door.client.request(method).body(whole(bytes.clone())).unwrap();
+            let request = door
+                .client
+                .request(method)
+                .body(whole(bytes.clone()))
+                .unwrap();
             let answer = surely(what, door.client.send(request)).await.unwrap();
             judge_refusal(&answer, what);
             assert_eq!(answer.reason(), reason, "{what}");
@@ -540,8 +742,19 @@ async fn frames_may_be_broken_in_every_way() {
         door.still_works(what).await;
     }
     for length in 0..good.len() {
-        let request = door.client.request(LIST).body(broken_off(good.slice(..length))).unwrap();
-        assert!(surely("the end of a call that broke off", door.client.send(request)).await.is_err());
+        let request = door
+            .client
+            .request(LIST)
+            .body(broken_off(good.slice(..length)))
+            .unwrap();
+        assert!(
+            surely(
+                "the end of a call that broke off",
+                door.client.send(request)
+            )
+            .await
+            .is_err()
+        );
     }
     door.still_works("calls that broke off").await;
     door.close().await;
@@ -568,7 +781,11 @@ async fn requests_may_be_odd_in_every_other_way() {
         "//",
     ];
     for path in unknown {
-        let request = door.client.request_to(path).body(whole(frame.clone())).unwrap();
+        let request = door
+            .client
+            .request_to(path)
+            .body(whole(frame.clone()))
+            .unwrap();
         let answer = surely(path, door.client.send(request)).await.unwrap();
         judge_refusal(&answer, path);
         assert_eq!(answer.reason(), "UNKNOWN_METHOD", "{path}");
@@ -580,19 +797,54 @@ async fn requests_may_be_odd_in_every_other_way() {
         let answer = surely(encoding, door.client.send(request)).await.unwrap();
         judge_refusal(&answer, encoding);
         assert_eq!(answer.reason(), "UNKNOWN_ENCODING", "{encoding}");
-        assert_eq!(answer.header("grpc-accept-encoding"), "identity", "{encoding}");
+        assert_eq!(
+            answer.header("grpc-accept-encoding"),
+            "identity",
+            "{encoding}"
+        );
     }
-    for method in [Method::GET, Method::PUT, Method::OPTIONS, Method::DELETE, Method::HEAD, Method::TRACE] {
-        let request = door.client.request(LIST).method(&method).body(whole(Bytes::new())).unwrap();
-        let answer = surely("an answer", door.client.send(request)).await.unwrap();
+    for method in [
+        Method::GET,
+        Method::PUT,
+        Method::OPTIONS,
+        Method::DELETE,
+        Method::HEAD,
+        Method::TRACE,
+    ] {
+        let request = door
+            .client
+            .request(LIST)
+            .method(&method)
+            .body(whole(Bytes::new()))
+            .unwrap();
+        let answer = surely("an answer", door.client.send(request))
+            .await
+            .unwrap();
         judge_refusal(&answer, method.as_str());
-        assert_eq!((answer.http.as_u16(), answer.header("allow")), (405, "POST"), "{method}");
+        assert_eq!(
+            (answer.http.as_u16(), answer.header("allow")),
+            (405, "POST"),
+            "{method}"
+        );
         door.still_works(method.as_str()).await;
     }
-    for content_type in ["text/plain", "application/json", "application/grpc+thrift", ""] {
-        let mut request = door.client.request(LIST).body(whole(frame.clone())).unwrap();
-        request.headers_mut().insert("content-type", content_type.parse().unwrap());
-        let answer = surely(content_type, door.client.send(request)).await.unwrap();
+    for content_type in [
+        "text/plain",
+        "application/json",
+        "application/grpc+thrift",
+        "",
+    ] {
+        let mut request = door
+            .client
+            .request(LIST)
+            .body(whole(frame.clone()))
+            .unwrap();
+        request
+            .headers_mut()
+            .insert("content-type", content_type.parse().unwrap());
+        let answer = surely(content_type, door.client.send(request))
+            .await
+            .unwrap();
         judge_refusal(&answer, content_type);
         assert_eq!(
             (answer.http.as_u16(), &*answer.reason()),
@@ -609,11 +861,21 @@ async fn requests_may_be_odd_in_every_other_way() {
         ("authorization", "\u{fc}"),
         ("x-long", &"x".repeat(10_000)),
     ] {
-        let mut request = door.client.request(LIST).body(whole(frame.clone())).unwrap();
+        let mut request = door
+            .client
+            .request(LIST)
+            .body(whole(frame.clone()))
+            .unwrap();
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
-        request.headers_mut().insert(HeaderName::from_static(header), value);
+        request
+            .headers_mut()
+            .insert(HeaderName::from_static(header), value);
         let answer = surely(header, door.client.send(request)).await.unwrap();
-        assert_eq!(answer.code(), Code::Ok, "{header}: what needs no header is served without");
+        assert_eq!(
+            answer.code(),
+            Code::Ok,
+            "{header}: what needs no header is served without"
+        );
     }
     door.still_works("odd requests").await;
     door.close().await;
@@ -630,18 +892,48 @@ async fn connections_may_say_anything() {
         ("a zero", vec![0]),
         ("zeros", vec![0; 4096]),
         ("ones", vec![0xff; 4096]),
-        ("an HTTP/1.1 request", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
-        ("an HTTP/1.1 upgrade", b"GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n".to_vec()),
-        ("the beginning of TLS", vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]),
+        (
+            "an HTTP/1.1 request",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        ),
+        (
+            "an HTTP/1.1 upgrade",
+            b"GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n".to_vec(),
+        ),
+        (
+            "the beginning of TLS",
+            vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3],
+        ),
         ("half a preface", PREFACE[..12].to_vec()),
-        ("a preface that goes wrong", [&PREFACE[..20], b"garbage"].concat()),
+        (
+            "a preface that goes wrong",
+            [&PREFACE[..20], b"garbage"].concat(),
+        ),
         ("a preface and garbage", [PREFACE, &[b'x'; 100]].concat()),
-        ("a preface and no settings", [PREFACE, &[0, 0, 0, 6, 0, 0, 0, 0, 0]].concat()),
-        ("settings of a wrong length", [PREFACE, &[0, 0, 1, 4, 0, 0, 0, 0, 0, 7]].concat()),
-        ("a frame of 16 megabytes", begun(&[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1])),
-        ("headers that are none", begun(&[0, 0, 4, 1, 5, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff])),
-        ("data of no stream", begun(&[0, 0, 1, 0, 0, 0, 0, 0, 9, b'x'])),
-        ("a window that overflows", begun(&[0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff])),
+        (
+            "a preface and no settings",
+            [PREFACE, &[0, 0, 0, 6, 0, 0, 0, 0, 0]].concat(),
+        ),
+        (
+            "settings of a wrong length",
+            [PREFACE, &[0, 0, 1, 4, 0, 0, 0, 0, 0, 7]].concat(),
+        ),
+        (
+            "a frame of 16 megabytes",
+            begun(&[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1]),
+        ),
+        (
+            "headers that are none",
+            begun(&[0, 0, 4, 1, 5, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]),
+        ),
+        (
+            "data of no stream",
+            begun(&[0, 0, 1, 0, 0, 0, 0, 0, 9, b'x']),
+        ),
+        (
+            "a window that overflows",
+            begun(&[0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff]),
+        ),
     ];
     for (what, bytes) in talks {
         let mut stream = TcpStream::connect(door.server.address()).await.unwrap();
@@ -651,7 +943,12 @@ async fn connections_may_say_anything() {
         let _ = surely(what, stream.read_to_end(&mut Vec::new())).await;
         door.still_works(what).await;
         let another = ByteClient::connect(door.server.address()).await;
-        assert_eq!(surely(what, another.call(LIST, &by_user().encode_to_vec())).await.code(), Code::Ok);
+        assert_eq!(
+            surely(what, another.call(LIST, &by_user().encode_to_vec()))
+                .await
+                .code(),
+            Code::Ok
+        );
     }
     door.close().await;
 }

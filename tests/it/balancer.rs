@@ -60,16 +60,29 @@ impl Balancer {
         let log = dir.path().join("log");
         let output = File::create(&log).unwrap();
         command.current_dir(dir.path()).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        let mut process = command.spawn().unwrap_or_else(|error| panic!("{kind:?} does not start: {error}"));
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output);
+        let mut process = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{kind:?} does not start: {error}"));
         let socket = dir.path().join(SOCKET);
-        let listens =
-            async || TcpStream::connect(address).await.is_ok() && (kind == Kind::Envoy || socket.exists());
+        let listens = async || {
+            TcpStream::connect(address).await.is_ok() && (kind == Kind::Envoy || socket.exists())
+        };
         tokio::select! {
             () = until("the balancer listens", listens) => {}
             ended = process.wait() => panic!("{kind:?}: {ended:?} {}", fs::read_to_string(log).unwrap()),
         }
-        Self { kind, _process: process, dir, address, admin, servers }
+        Self {
+            kind,
+            _process: process,
+            dir,
+            address,
+            admin,
+            servers,
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -96,7 +109,9 @@ impl Balancer {
                 all = String::from_utf8(answer.body.to_vec()).unwrap();
             }
             Kind::HaProxy => {
-                let mut socket = UnixStream::connect(self.dir.path().join(SOCKET)).await.unwrap();
+                let mut socket = UnixStream::connect(self.dir.path().join(SOCKET))
+                    .await
+                    .unwrap();
                 socket.write_all(b"show stat\n").await.unwrap();
                 socket.read_to_string(&mut all).await.unwrap();
             }
@@ -127,7 +142,14 @@ fn envoy(dir: &Path, address: SocketAddr, admin: SocketAddr, servers: [SocketAdd
     );
     let mut command = Command::new(program("ENVOY"));
     // Several of them on one machine would else share memory for restarts.
-    command.args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "error", "--config-path"]);
+    command.args([
+        "--disable-hot-restart",
+        "--concurrency",
+        "2",
+        "--log-level",
+        "error",
+        "--config-path",
+    ]);
     command.arg(config);
     command
 }
@@ -138,7 +160,10 @@ fn haproxy(dir: &Path, address: SocketAddr, servers: [SocketAddr; 2]) -> Command
         dir,
         &[
             ("0.0.0.0:8080", address.to_string()),
-            ("/run/haproxy/admin.sock", dir.join(SOCKET).to_str().unwrap().to_owned()),
+            (
+                "/run/haproxy/admin.sock",
+                dir.join(SOCKET).to_str().unwrap().to_owned(),
+            ),
             (SERVERS[0], servers[0].to_string()),
             (SERVERS[1], servers[1].to_string()),
         ],
@@ -151,7 +176,9 @@ fn haproxy(dir: &Path, address: SocketAddr, servers: [SocketAddr; 2]) -> Command
 
 /// Writes a file of `deploy/` with these texts replaced, each of which it has to have.
 fn configured(file: &str, dir: &Path, edits: &[(&str, String)]) -> std::path::PathBuf {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(file);
     let mut text = fs::read_to_string(shipped).unwrap();
     for (old, new) in edits {
         assert!(text.contains(old), "{file} does not say {old:?}");
@@ -162,7 +189,10 @@ fn configured(file: &str, dir: &Path, edits: &[(&str, String)]) -> std::path::Pa
     written
 }
 
-#[expect(clippy::disallowed_methods, reason = "where the program is, is no setting of the server")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the program is, is no setting of the server"
+)]
 fn program(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} has to name the program"))
 }

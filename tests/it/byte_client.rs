@@ -41,8 +41,9 @@ impl ByteClient {
         address: SocketAddr,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
-        let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
         // Its end shows in the calls.
         tokio::spawn(connection);
         Self { address, sender }
@@ -50,18 +51,24 @@ impl ByteClient {
 
     /// Calls a method of the service with one message of these bytes.
     pub(crate) async fn call(&self, method: &str, message: &[u8]) -> Answer {
-        self.send(self.request(method).body(whole(framed(message))).unwrap()).await.unwrap()
+        self.send(self.request(method).body(whole(framed(message))).unwrap())
+            .await
+            .unwrap()
     }
 
     /// A request to a method of the service, without its body.
     pub(crate) fn request(&self, method: &str) -> http::request::Builder {
-        self.request_to(&format!("/ext.maps.booking.partner.v3.BookingService/{method}"))
+        self.request_to(&format!(
+            "/ext.maps.booking.partner.v3.BookingService/{method}"
+        ))
     }
 
     /// A request to any path, without its body.
     pub(crate) fn request_to(&self, path: &str) -> http::request::Builder {
         let uri = format!("http://{}{path}", self.address);
-        Request::post(uri).header("content-type", "application/grpc").header("te", "trailers")
+        Request::post(uri)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
     }
 
     /// Sends a request and reads its answer to the end.
@@ -72,13 +79,20 @@ impl ByteClient {
         let (head, body) = response.into_parts();
         let body = body.collect().await?;
         let trailers = body.trailers().cloned().unwrap_or_default();
-        Ok(Answer { http: head.status, headers: head.headers, trailers, body: body.to_bytes() })
+        Ok(Answer {
+            http: head.status,
+            headers: head.headers,
+            trailers,
+            body: body.to_bytes(),
+        })
     }
 }
 
 /// A body of these bytes.
 pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
+    Full::new(bytes.into())
+        .map_err(|never: Infallible| match never {})
+        .boxed()
 }
 
 /// A body that begins with these bytes and never ends.
@@ -125,12 +139,18 @@ impl Answer {
 
     /// The machine-readable reason; empty where there is none.
     pub(crate) fn reason(&self) -> String {
-        self.details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+        self.details()
+            .error_info()
+            .map(|info| info.reason.clone())
+            .unwrap_or_default()
     }
 
     /// A header of the answer.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
+            .unwrap_or_default()
     }
 
     pub(crate) fn details(&self) -> ErrorDetails {
@@ -139,13 +159,21 @@ impl Answer {
 
     /// The one message of a good answer, as it was encoded.
     pub(crate) fn bytes(&self) -> Bytes {
-        assert_eq!((self.http, self.code()), (StatusCode::OK, Code::Ok), "{self:?}");
+        assert_eq!(
+            (self.http, self.code()),
+            (StatusCode::OK, Code::Ok),
+            "{self:?}"
+        );
         self.body.slice(5..)
     }
 
     /// The one message of a good answer.
     pub(crate) fn message<M: prost::Message + Default>(&self) -> M {
-        assert_eq!((self.http, self.code()), (StatusCode::OK, Code::Ok), "{self:?}");
+        assert_eq!(
+            (self.http, self.code()),
+            (StatusCode::OK, Code::Ok),
+            "{self:?}"
+        );
         M::decode(&self.body[5..]).unwrap()
     }
 }

@@ -21,7 +21,10 @@ fn midnight() -> i64 {
 
 /// The date of that day.
 fn date() -> String {
-    jiff::Timestamp::from_second(midnight()).unwrap().strftime("%Y-%m-%d").to_string()
+    jiff::Timestamp::from_second(midnight())
+        .unwrap()
+        .strftime("%Y-%m-%d")
+        .to_string()
 }
 
 /// A catalogue of a harbour with a tour, a lunch with the tour's guide, and a night tour.
@@ -30,14 +33,24 @@ struct Harbour(TempDir);
 impl Harbour {
     fn new() -> Self {
         let harbour = Self(TempDir::new().unwrap());
-        harbour.write("merchants.json", &json!({"merchant": [{"merchant_id": "harbour"}]}));
+        harbour.write(
+            "merchants.json",
+            &json!({"merchant": [{"merchant_id": "harbour"}]}),
+        );
         harbour.write("services.json", &json!({"service": [tour(), lunch()]}));
-        harbour.open(&[entry("tour", 10, 8), entry("tour", 12, 0), entry("lunch", 12, 2)]);
+        harbour.open(&[
+            entry("tour", 10, 8),
+            entry("tour", 12, 0),
+            entry("lunch", 12, 2),
+        ]);
         harbour
     }
 
     fn open(&self, entries: &[Value]) {
-        self.write("availability.json", &json!({"service_availability": [{"availability": entries}]}));
+        self.write(
+            "availability.json",
+            &json!({"service_availability": [{"availability": entries}]}),
+        );
     }
 
     fn write(&self, name: &str, content: &Value) {
@@ -64,8 +77,8 @@ async fn run(words: &[&str]) -> Ended {
 }
 
 fn parsed(ended: &Ended) -> (i32, Value) {
-    let value =
-        serde_json::from_str(&ended.text()).unwrap_or_else(|error| panic!("{error}: {}", ended.text()));
+    let value = serde_json::from_str(&ended.text())
+        .unwrap_or_else(|error| panic!("{error}: {}", ended.text()));
     (ended.code(), value)
 }
 
@@ -97,7 +110,10 @@ fn entry(service: &str, hour: i64, spots: i64) -> Value {
 /// The kinds of the warnings, without doubles.
 fn kinds(report: &Value) -> Vec<&str> {
     let list = report["warnings"]["list"].as_array().unwrap();
-    let mut kinds: Vec<&str> = list.iter().map(|warning| warning["kind"].as_str().unwrap()).collect();
+    let mut kinds: Vec<&str> = list
+        .iter()
+        .map(|warning| warning["kind"].as_str().unwrap())
+        .collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds
@@ -120,7 +136,12 @@ async fn a_right_catalogue_is_summed_up() {
 
 #[tokio::test]
 async fn the_sample_catalogue_passes_strictly() {
-    let ended = run(&["check-catalog", "--strict", sample_catalog().to_str().unwrap()]).await;
+    let ended = run(&[
+        "check-catalog",
+        "--strict",
+        sample_catalog().to_str().unwrap(),
+    ])
+    .await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
 }
 
@@ -137,11 +158,21 @@ async fn warnings_are_errors_only_if_that_is_asked_for() {
         "1 warning",
         "3 slots from",
     ] {
-        assert!(ended.text().contains(expected), "{expected:?} is not in {}", ended.text());
+        assert!(
+            ended.text().contains(expected),
+            "{expected:?} is not in {}",
+            ended.text()
+        );
     }
     let ended = harbour.check(&["--strict"]).await;
     assert_eq!(ended.code(), 65, "{}", ended.text());
-    assert!(ended.text().contains("1 warning, which are errors with --strict"), "{}", ended.text());
+    assert!(
+        ended
+            .text()
+            .contains("1 warning, which are errors with --strict"),
+        "{}",
+        ended.text()
+    );
     assert!(!ended.text().contains("slots from"), "{}", ended.text());
 }
 
@@ -223,10 +254,15 @@ async fn a_million_entries_with_one_habit_give_a_few_lines() {
     let (_, report) = harbour.json(&[]).await;
     assert_eq!(report["warnings"]["total"], 1001, "and the lunch has none");
     assert_eq!(report["warnings"]["list"].as_array().unwrap().len(), 21);
-    assert_eq!(report["warnings"]["unlisted"], json!({"late_last_bookable": 980}));
+    assert_eq!(
+        report["warnings"]["unlisted"],
+        json!({"late_last_bookable": 980})
+    );
     let ended = harbour.check(&[]).await;
     assert!(
-        ended.text().contains("warning: and 980 more of this kind (late_last_bookable)"),
+        ended
+            .text()
+            .contains("warning: and 980 more of this kind (late_last_bookable)"),
         "{}",
         ended.text()
     );
@@ -235,7 +271,10 @@ async fn a_million_entries_with_one_habit_give_a_few_lines() {
 #[tokio::test]
 async fn mistakes_end_with_their_number_and_what_follows_from_them() {
     let harbour = Harbour::new();
-    harbour.write("merchants.json", &json!({"merchant": [{"merchant_id": "harbor"}]}));
+    harbour.write(
+        "merchants.json",
+        &json!({"merchant": [{"merchant_id": "harbor"}]}),
+    );
     let ended = harbour.check(&[]).await;
     assert_eq!(ended.code(), 65);
     assert_eq!(
@@ -272,11 +311,21 @@ async fn the_calendar_of_a_day_is_printed_in_its_time_zone() {
     children["ticket_type_id"] = json!(["child"]);
     let mut adults = entry("tour", 11, 4);
     adults["ticket_type_id"] = json!(["adult"]);
-    harbour.open(&[entry("tour", 10, 8), entry("tour", 12, 0), children, adults, entry("tour", 20, 5)]);
-    let ended = harbour.check(&["--show", &date(), "--zone", "Asia/Kathmandu"]).await;
+    harbour.open(&[
+        entry("tour", 10, 8),
+        entry("tour", 12, 0),
+        children,
+        adults,
+        entry("tour", 20, 5),
+    ]);
+    let ended = harbour
+        .check(&["--show", &date(), "--zone", "Asia/Kathmandu"])
+        .await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
     let text = ended.text();
-    let (_, calendar) = text.split_once("Calendar of ").unwrap_or_else(|| panic!("{text}"));
+    let (_, calendar) = text
+        .split_once("Calendar of ")
+        .unwrap_or_else(|| panic!("{text}"));
     let day = date();
     let expected = format!(
         "{day} (Asia/Kathmandu), as the files have it, without sales\n\
@@ -290,7 +339,9 @@ async fn the_calendar_of_a_day_is_printed_in_its_time_zone() {
          harbour/lunch  Lunch: no slot"
     );
     assert_eq!(calendar, expected);
-    let (code, report) = harbour.json(&["--show", &date(), "--zone", "Asia/Kathmandu"]).await;
+    let (code, report) = harbour
+        .json(&["--show", &date(), "--zone", "Asia/Kathmandu"])
+        .await;
     let calendar = &report["calendar"];
     assert_eq!(
         (code, &calendar["zone"], &calendar["counts_sales"]),
@@ -315,12 +366,24 @@ async fn what_is_sold_is_counted_from_a_store_and_by_a_running_server() {
     let data = TempDir::new().unwrap();
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
-    let setup = Setup { config, catalog: harbour.path().into(), ..Setup::embedded(data.path()) };
+    let setup = Setup {
+        config,
+        catalog: harbour.path().into(),
+        ..Setup::embedded(data.path())
+    };
     setup.clock.set(SystemClock.now_sec());
     let server = setup.start().await;
-    let mut item = Item::of("tour", 0, 0, HOUR).tickets(&[("adult", 2)]).price("USD", 60_000_000);
+    let mut item = Item::of("tour", 0, 0, HOUR)
+        .tickets(&[("adult", 2)])
+        .price("USD", 60_000_000);
     item.0.start_sec = midnight() + 10 * HOUR;
-    assert!(server.create("token", "harbour", [item]).await.unwrap().is_order());
+    assert!(
+        server
+            .create("token", "harbour", [item])
+            .await
+            .unwrap()
+            .is_order()
+    );
     let day = date();
     let left = |report: &Value| {
         let slot = &report["calendar"]["services"][0]["slots"][0];
@@ -328,15 +391,32 @@ async fn what_is_sold_is_counted_from_a_store_and_by_a_running_server() {
         (spots, report["calendar"]["counts_sales"].clone())
     };
     let address = format!("http://{}", server.server.admin_address().unwrap());
-    let asked = run(&["check-catalog", "--from", &address, "--show", &day, "--format", "json"]).await;
+    let asked = run(&[
+        "check-catalog",
+        "--from",
+        &address,
+        "--show",
+        &day,
+        "--format",
+        "json",
+    ])
+    .await;
     let (code, report) = parsed(&asked);
     assert_eq!((code, left(&report)), (0, ([6, 10], json!(true))));
     let data_dir = data.path().to_str().unwrap();
-    let in_use = harbour.check(&["--data-dir", data_dir, "--show", &day]).await;
+    let in_use = harbour
+        .check(&["--data-dir", data_dir, "--show", &day])
+        .await;
     assert_eq!(in_use.code(), 74, "{}", in_use.text());
-    assert!(in_use.text().contains("ask it: --from"), "{}", in_use.text());
+    assert!(
+        in_use.text().contains("ask it: --from"),
+        "{}",
+        in_use.text()
+    );
     server.stop().await;
-    let (code, report) = harbour.json(&["--data-dir", data_dir, "--show", &day]).await;
+    let (code, report) = harbour
+        .json(&["--data-dir", data_dir, "--show", &day])
+        .await;
     assert_eq!((code, left(&report)), (0, ([6, 10], json!(true))));
     let (code, report) = harbour.json(&["--show", &day]).await;
     assert_eq!((code, left(&report)), (0, ([8, 10], json!(false))));

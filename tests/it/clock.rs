@@ -43,14 +43,26 @@ impl Pier {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
         write_catalogue(dir.path());
-        Self { dir, clock: Arc::new(ManualClock::at(NOW)), store: Arc::new(MemoryStore::default()) }
+        Self {
+            dir,
+            clock: Arc::new(ManualClock::at(NOW)),
+            store: Arc::new(MemoryStore::default()),
+        }
     }
 
     async fn open(&self) -> TestServer {
         let (catalog, clock) = (self.dir.path().into(), Arc::clone(&self.clock));
         let mut config = config();
         config.sales.availability_horizon = std::time::Duration::from_secs(10 * 86_400);
-        Setup { config, catalog, clock, store: Arc::clone(&self.store), ..Setup::default() }.start().await
+        Setup {
+            config,
+            catalog,
+            clock,
+            store: Arc::clone(&self.store),
+            ..Setup::default()
+        }
+        .start()
+        .await
     }
 
     /// Starts a server while the clock is wrong by so many seconds, does something and stops it.
@@ -77,15 +89,31 @@ fn write_catalogue(dir: &Path) {
             "spots_open": SPOTS,
         })
     };
-    let mut entries: Vec<Value> = [LONG_AGO, SOON, LATER].map(|start_sec| slot("tour", start_sec)).into();
+    let mut entries: Vec<Value> = [LONG_AGO, SOON, LATER]
+        .map(|start_sec| slot("tour", start_sec))
+        .into();
     let mut walk = slot("walk", LONG_AGO);
     walk["recurrence"] = json!({"repeat_every_sec": WALK, "repeat_until_sec": NOW + 30 * DAY});
     entries.push(walk);
-    let write = |file: &str, content: &Value| fs::write(dir.join(file), content.to_string()).unwrap();
-    write("merchants.json", &json!({"merchant": [{"merchant_id": "pier"}]}));
-    write("services.json", &json!({"service": [service("tour"), service("walk")]}));
-    write("availability.json", &json!({"service_availability": [{"availability": entries}]}));
-    fs::write(dir.join("rules.toml"), "[[merchant]]\nid = 'pier'\ncart_hold_sec = 600\n").unwrap();
+    let write =
+        |file: &str, content: &Value| fs::write(dir.join(file), content.to_string()).unwrap();
+    write(
+        "merchants.json",
+        &json!({"merchant": [{"merchant_id": "pier"}]}),
+    );
+    write(
+        "services.json",
+        &json!({"service": [service("tour"), service("walk")]}),
+    );
+    write(
+        "availability.json",
+        &json!({"service_availability": [{"availability": entries}]}),
+    );
+    fs::write(
+        dir.join("rules.toml"),
+        "[[merchant]]\nid = 'pier'\ncart_hold_sec = 600\n",
+    )
+    .unwrap();
 }
 
 fn tickets(service: &str, start_sec: i64, count: i32) -> Item {
@@ -95,7 +123,11 @@ fn tickets(service: &str, start_sec: i64, count: i32) -> Item {
 }
 
 async fn buy(server: &TestServer, token: &str, service: &str, start_sec: i64, count: i32) -> bool {
-    server.create(token, "pier", [tickets(service, start_sec, count)]).await.unwrap().is_order()
+    server
+        .create(token, "pier", [tickets(service, start_sec, count)])
+        .await
+        .unwrap()
+        .is_order()
 }
 
 async fn verdict(server: &TestServer, service: &str, start_sec: i64) -> String {
@@ -105,32 +137,71 @@ async fn verdict(server: &TestServer, service: &str, start_sec: i64) -> String {
 }
 
 /// Walks whose spots are sold out in these tests, each at another distance from now.
-const WALKS: [i64; 4] = [NOW + 6 * HOUR, NOW + 12 * HOUR, NOW + 3 * DAY, NOW + 9 * DAY];
+const WALKS: [i64; 4] = [
+    NOW + 6 * HOUR,
+    NOW + 12 * HOUR,
+    NOW + 3 * DAY,
+    NOW + 9 * DAY,
+];
 
 /// Sells out what is to come within the next days, but for one spot of each.
 async fn sell_out(server: &TestServer) {
     for (at, (service, start_sec)) in all_slots().into_iter().enumerate() {
-        assert!(buy(server, &format!("first-{at}"), service, start_sec, SPOTS - 1).await);
+        assert!(
+            buy(
+                server,
+                &format!("first-{at}"),
+                service,
+                start_sec,
+                SPOTS - 1
+            )
+            .await
+        );
     }
 }
 
 fn all_slots() -> Vec<(&'static str, i64)> {
     let walks = WALKS.map(|start_sec| ("walk", start_sec));
-    [("tour", SOON), ("tour", LATER)].into_iter().chain(walks).collect()
+    [("tour", SOON), ("tour", LATER)]
+        .into_iter()
+        .chain(walks)
+        .collect()
 }
 
 /// Fails unless each of the slots has one spot left, no more and no fewer, and sells it.
 async fn sells_the_rest_and_no_more(server: &TestServer, when: &str) {
     for (at, (service, start_sec)) in all_slots().into_iter().enumerate() {
-        assert_eq!(verdict(server, service, start_sec).await, "CAN_FULFILL 1", "{when}: {service} {at}");
-        assert!(!buy(server, &format!("two-{at}"), service, start_sec, 2).await, "{when}: {service} {at}");
-        assert!(buy(server, &format!("rest-{at}"), service, start_sec, 1).await, "{when}: {service} {at}");
-        assert!(!buy(server, &format!("more-{at}"), service, start_sec, 1).await, "{when}: {service} {at}");
+        assert_eq!(
+            verdict(server, service, start_sec).await,
+            "CAN_FULFILL 1",
+            "{when}: {service} {at}"
+        );
+        assert!(
+            !buy(server, &format!("two-{at}"), service, start_sec, 2).await,
+            "{when}: {service} {at}"
+        );
+        assert!(
+            buy(server, &format!("rest-{at}"), service, start_sec, 1).await,
+            "{when}: {service} {at}"
+        );
+        assert!(
+            !buy(server, &format!("more-{at}"), service, start_sec, 1).await,
+            "{when}: {service} {at}"
+        );
     }
 }
 
 /// How far a clock is off, in seconds.
-const JUMPS: [i64; 8] = [3 * HOUR, DAY, 3 * DAY, 30 * DAY, 20_000 * DAY, -3 * HOUR, -3 * DAY, -NOW];
+const JUMPS: [i64; 8] = [
+    3 * HOUR,
+    DAY,
+    3 * DAY,
+    30 * DAY,
+    20_000 * DAY,
+    -3 * HOUR,
+    -3 * DAY,
+    -NOW,
+];
 
 #[tokio::test]
 async fn a_start_with_a_wrong_clock_costs_nothing_once_the_clock_is_right() {
@@ -197,11 +268,23 @@ async fn what_is_forgotten_is_closed_for_good_and_not_sold_twice() {
     let closed = async |server: &TestServer, when: &str| {
         for start_sec in [SOON, NOW + 6 * HOUR, NOW + 12 * HOUR] {
             let service = if start_sec == SOON { "tour" } else { "walk" };
-            assert_eq!(verdict(server, service, start_sec).await, "SLOT_UNAVAILABLE 0", "{when}");
+            assert_eq!(
+                verdict(server, service, start_sec).await,
+                "SLOT_UNAVAILABLE 0",
+                "{when}"
+            );
             assert!(!buy(server, "more", service, start_sec, 1).await, "{when}");
         }
-        for (service, start_sec) in [("tour", LATER), ("walk", NOW + 3 * DAY), ("walk", NOW + 9 * DAY)] {
-            assert_eq!(verdict(server, service, start_sec).await, "CAN_FULFILL 1", "{when}");
+        for (service, start_sec) in [
+            ("tour", LATER),
+            ("walk", NOW + 3 * DAY),
+            ("walk", NOW + 9 * DAY),
+        ] {
+            assert_eq!(
+                verdict(server, service, start_sec).await,
+                "CAN_FULFILL 1",
+                "{when}"
+            );
         }
     };
     closed(&server, "at once").await;
@@ -275,7 +358,12 @@ async fn a_slot_that_is_over_is_known_and_has_nothing_left_as_long_as_the_feed_n
         ("walk", NOW + 20 * DAY, unknown),
         ("walk", NOW + 40 * DAY, unknown),
     ] {
-        assert_eq!(verdict(&server, service, start_sec).await, expected, "{service} {}", start_sec - NOW);
+        assert_eq!(
+            verdict(&server, service, start_sec).await,
+            expected,
+            "{service} {}",
+            start_sec - NOW
+        );
     }
     for ahead in [2 * HOUR, DAY, 8 * DAY, 9 * DAY] {
         pier.clock.set(NOW + ahead);
@@ -297,7 +385,10 @@ async fn a_hold_neither_lives_for_ever_nor_is_sold_twice_when_the_clock_is_set_b
     let pier = Pier::new();
     let server = pier.open().await;
     let hold = async || {
-        let checked = server.check_cart("cart", "pier", [tickets("tour", LATER, 3)]).await.unwrap();
+        let checked = server
+            .check_cart("cart", "pier", [tickets("tour", LATER, 3)])
+            .await
+            .unwrap();
         assert!(checked.0.cart_expiration_sec > 0);
     };
     let open = async || server.spots_open("pier", tickets("tour", LATER, 1)).await;
@@ -330,7 +421,12 @@ async fn store_with(changes: impl IntoIterator<Item = Change>) -> TempDir {
     let dir = TempDir::new().unwrap();
     let server = Program::new().keeping(dir.path()).start().await;
     let mut client = BookingServiceClient::new(server.connect().await);
-    let item = in_days(Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000), 2);
+    let item = in_days(
+        Item::museum_entry()
+            .tickets(&[("adult", 2)])
+            .price("USD", 50_000_000),
+        2,
+    );
     let request = order_request("token", "museum", [item]);
     client.create_order(request).await.unwrap();
     assert_eq!(server.stop().await.code(), 0);
@@ -348,7 +444,9 @@ async fn warnings(program: Program) -> Vec<Value> {
 }
 
 fn warning<'a>(lines: &'a [Value], beginning: &str) -> &'a Value {
-    let found = lines.iter().find(|line| line["message"].as_str().unwrap().starts_with(beginning));
+    let found = lines
+        .iter()
+        .find(|line| line["message"].as_str().unwrap().starts_with(beginning));
     found.unwrap_or_else(|| panic!("{beginning:?} in {lines:#?}"))
 }
 
@@ -357,11 +455,22 @@ async fn a_start_before_the_moment_up_to_which_slots_were_forgotten_says_so() {
     let far_ahead = 4_102_444_800; // 2100
     let dir = store_with([Change::SlotsForgotten(far_ahead)]).await;
     let lines = warnings(Program::new().keeping(dir.path())).await;
-    let line = warning(&lines, "the clock lies before the moment up to which slots were forgotten");
-    assert_eq!(line["forgotten_until"], "2100-01-01 00:00:00 UTC (second 4102444800)");
+    let line = warning(
+        &lines,
+        "the clock lies before the moment up to which slots were forgotten",
+    );
+    assert_eq!(
+        line["forgotten_until"],
+        "2100-01-01 00:00:00 UTC (second 4102444800)"
+    );
     let sound = store_with([]).await;
     let lines = warnings(Program::new().keeping(sound.path())).await;
-    assert!(lines.iter().all(|line| !line["message"].as_str().unwrap().contains("clock")), "{lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .all(|line| !line["message"].as_str().unwrap().contains("clock")),
+        "{lines:#?}"
+    );
 }
 
 #[tokio::test]
@@ -370,11 +479,17 @@ async fn orders_that_do_not_go_with_the_catalogue_are_told_at_a_start() {
     let other = Pier::new();
     let catalog = ["--catalog", other.dir.path().to_str().unwrap()];
     let lines = warnings(Program::new().args(catalog).keeping(dir.path())).await;
-    assert_eq!(warning(&lines, "there are orders of merchants")["examples"], "museum");
+    assert_eq!(
+        warning(&lines, "there are orders of merchants")["examples"],
+        "museum"
+    );
     let line = warning(&lines, "there are orders of slots");
     let example = line["examples"].as_str().unwrap();
     assert!(example.starts_with("museum/museum-entry at 2"), "{example}");
-    assert!(example.contains(" 10:00:00 UTC (second ") && example.ends_with(" for 7200 s"), "{example}");
+    assert!(
+        example.contains(" 10:00:00 UTC (second ") && example.ends_with(" for 7200 s"),
+        "{example}"
+    );
     assert_eq!((&line["slots"], &line["services"]), (&json!(1), &json!(1)));
 }
 
@@ -383,7 +498,9 @@ async fn a_catalogue_that_has_become_empty_is_told() {
     let dir = store_with([]).await;
     let catalog = TempDir::new().unwrap();
     copy_dir(&sample_catalog(), catalog.path());
-    let program = Program::new().args([Path::new("--catalog"), catalog.path()]).keeping(dir.path());
+    let program = Program::new()
+        .args([Path::new("--catalog"), catalog.path()])
+        .keeping(dir.path());
     let mut server = program.start().await;
     for file in fs::read_dir(catalog.path()).unwrap() {
         fs::remove_file(file.unwrap().path()).unwrap();
@@ -395,8 +512,20 @@ async fn a_catalogue_that_has_become_empty_is_told() {
     write("services.json", &json!({"service": []}));
     write("availability.json", &json!({"service_availability": []}));
     server.signal("HUP").await;
-    server.line("the reload", |line| line["message"] == "another catalogue is on sale").await;
-    let lines: Vec<Value> = server.stop().await.log().filter(|line| line["level"] == "WARN").collect();
+    server
+        .line("the reload", |line| {
+            line["message"] == "another catalogue is on sale"
+        })
+        .await;
+    let lines: Vec<Value> = server
+        .stop()
+        .await
+        .log()
+        .filter(|line| line["level"] == "WARN")
+        .collect();
     warning(&lines, "the catalogue has no service: nothing can be sold");
-    assert_eq!(warning(&lines, "there are orders of merchants")["examples"], "museum");
+    assert_eq!(
+        warning(&lines, "there are orders of merchants")["examples"],
+        "museum"
+    );
 }

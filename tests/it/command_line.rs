@@ -21,7 +21,9 @@ async fn a_check_of_the_settings_tells_what_is_in_force_and_from_where() {
     assert_eq!(ended.code(), 0, "{}", ended.text());
     let text = ended.text();
     let row = |name: &str| {
-        let row = text.lines().find(|line| line.split_whitespace().next() == Some(name));
+        let row = text
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(name));
         row.unwrap_or_else(|| panic!("{name} is not in {text}"))
             .split_whitespace()
             .collect::<Vec<_>>()
@@ -30,9 +32,16 @@ async fn a_check_of_the_settings_tells_what_is_in_force_and_from_where() {
     assert_eq!(row("workers"), "workers 2 BOXOFFICE_WORKERS");
     assert_eq!(row("max_in_flight"), "max_in_flight 9 --max-in-flight");
     assert_eq!(row("passwords:"), "passwords: off");
-    assert!(text.contains("other settings with their defaults (--all shows them)"), "{text}");
+    assert!(
+        text.contains("other settings with their defaults (--all shows them)"),
+        "{text}"
+    );
     let all = run(&["check-config", "--all"]).await;
-    assert!(all.text().contains("call_timeout") && all.text().contains("default"), "{}", all.text());
+    assert!(
+        all.text().contains("call_timeout") && all.text().contains("default"),
+        "{}",
+        all.text()
+    );
 }
 
 #[tokio::test]
@@ -40,7 +49,11 @@ async fn a_check_of_the_settings_tells_all_that_is_wrong() {
     let ended = run(&["check-config", "--workers", "many", "--listen", "here"]).await;
     assert_eq!(ended.code(), 64);
     for expected in ["--workers: expected", "--listen: expected"] {
-        assert!(ended.text().contains(expected), "{expected} is not in {}", ended.text());
+        assert!(
+            ended.text().contains(expected),
+            "{expected} is not in {}",
+            ended.text()
+        );
     }
     let dir = TempDir::new().unwrap();
     let credentials = dir.path().join("users.toml");
@@ -64,7 +77,11 @@ async fn a_check_of_the_settings_tells_all_that_is_wrong() {
         "nowhere: cannot be read",
         "is not a directory",
     ] {
-        assert!(ended.text().contains(expected), "{expected} is not in {}", ended.text());
+        assert!(
+            ended.text().contains(expected),
+            "{expected} is not in {}",
+            ended.text()
+        );
     }
     assert!(!ended.text().contains("secret"), "{}", ended.text());
 }
@@ -72,8 +89,14 @@ async fn a_check_of_the_settings_tells_all_that_is_wrong() {
 #[tokio::test]
 async fn a_start_says_what_has_started() {
     let mut program = Program::new().args(["--max-in-flight=77"]).start().await;
-    let started = program.line("the summary", |line| line["message"] == "started").await;
-    let catalog = program.line("the catalogue", |line| line["message"] == "the catalogue is on sale").await;
+    let started = program
+        .line("the summary", |line| line["message"] == "started")
+        .await;
+    let catalog = program
+        .line("the catalogue", |line| {
+            line["message"] == "the catalogue is on sale"
+        })
+        .await;
     for (line, name, expected) in [
         (&started, "tls", "off"),
         (&started, "passwords", "off"),
@@ -83,10 +106,18 @@ async fn a_start_says_what_has_started() {
         assert_eq!(line[name], expected, "{line}");
     }
     let settings = started["settings"].as_str().unwrap();
-    assert!(settings.split(' ').any(|setting| setting == "max_in_flight=77"), "{settings}");
+    assert!(
+        settings
+            .split(' ')
+            .any(|setting| setting == "max_in_flight=77"),
+        "{settings}"
+    );
     assert!(!settings.contains("call_timeout"), "{settings}");
     assert!(catalog["slots"].as_u64().unwrap() > 100, "{catalog}");
-    assert!(catalog["first_day"].as_str() < catalog["last_day"].as_str(), "{catalog}");
+    assert!(
+        catalog["first_day"].as_str() < catalog["last_day"].as_str(),
+        "{catalog}"
+    );
     program.stop().await;
 }
 
@@ -98,7 +129,11 @@ async fn an_address_that_is_taken_is_told_with_its_setting() {
         let ended = run(&[flag, &address]).await;
         assert_eq!(ended.code(), 69, "{}", ended.text());
         let expected = format!("{setting}: cannot listen on {address}: ");
-        let told = |line: &Value| line["error"].as_str().is_some_and(|error| error.starts_with(&expected));
+        let told = |line: &Value| {
+            line["error"]
+                .as_str()
+                .is_some_and(|error| error.starts_with(&expected))
+        };
         assert!(ended.log().any(|line| told(&line)), "{}", ended.text());
     }
 }

@@ -22,21 +22,32 @@ use crate::{
     doubles::{Asked, GatewayDouble, SlowStore},
     laws,
     process::surely,
-    support::{Created, Item, Setup, TestServer, config, order_request, paid_with, reason, tomorrow_at},
+    support::{
+        Created, Item, Setup, TestServer, config, order_request, paid_with, reason, tomorrow_at,
+    },
 };
 
 fn adults(count: i32) -> Item {
-    Item::museum_entry().tickets(&[("adult", count)]).price("USD", i64::from(count) * 25_000_000)
+    Item::museum_entry()
+        .tickets(&[("adult", count)])
+        .price("USD", i64::from(count) * 25_000_000)
 }
 
 /// A trip at nine, at one or at four.
 fn two_seats_at(hour: i64) -> Item {
-    let trip = Item::raft_trip().tickets(&[("seat", 2)]).price("USD", 120_000_000);
-    Item(LineItem { start_sec: tomorrow_at(hour, 0), ..trip.0 })
+    let trip = Item::raft_trip()
+        .tickets(&[("seat", 2)])
+        .price("USD", 120_000_000);
+    Item(LineItem {
+        start_sec: tomorrow_at(hour, 0),
+        ..trip.0
+    })
 }
 
 fn whole_trip() -> Item {
-    Item::raft_trip().tickets(&[("seat", 12)]).price("USD", 612_000_000)
+    Item::raft_trip()
+        .tickets(&[("seat", 12)])
+        .price("USD", 612_000_000)
 }
 
 fn paid_trip(token: &str) -> CreateOrderRequest {
@@ -49,7 +60,10 @@ async fn connections<const N: usize>(server: &TestServer) -> [Channel; N] {
 }
 
 async fn create(channel: Channel, request: CreateOrderRequest) -> Result<Created, Status> {
-    let answer = BookingServiceClient::new(channel).create_order(request.clone()).await?.into_inner();
+    let answer = BookingServiceClient::new(channel)
+        .create_order(request.clone())
+        .await?
+        .into_inner();
     laws::hold_for_create(&request, &answer);
     Ok(Created(answer))
 }
@@ -60,17 +74,27 @@ async fn at_once(
     requests: impl IntoIterator<Item = CreateOrderRequest>,
 ) -> Vec<Created> {
     let connections = connections::<6>(server).await;
-    let calls =
-        requests.into_iter().enumerate().map(|(at, request)| create(connections[at % 6].clone(), request));
+    let calls = requests
+        .into_iter()
+        .enumerate()
+        .map(|(at, request)| create(connections[at % 6].clone(), request));
     let answers = surely("every call is answered", join_all(calls)).await;
     answers.into_iter().map(Result::unwrap).collect()
 }
 
 /// How many tickets of a slot the created orders among these have.
 fn sold(answers: &[Created], start_sec: i64) -> i32 {
-    let orders = answers.iter().filter(|answer| answer.is_order()).map(|answer| answer.clone().order());
-    let items = orders.flat_map(|order| order.item).filter(|item| item.start_sec == start_sec);
-    items.flat_map(|item| item.tickets).map(|tickets| tickets.count).sum()
+    let orders = answers
+        .iter()
+        .filter(|answer| answer.is_order())
+        .map(|answer| answer.clone().order());
+    let items = orders
+        .flat_map(|order| order.item)
+        .filter(|item| item.start_sec == start_sec);
+    items
+        .flat_map(|item| item.tickets)
+        .map(|tickets| tickets.count)
+        .sum()
 }
 
 #[tokio::test]
@@ -87,14 +111,24 @@ async fn a_slot_is_never_sold_beyond_its_spots_nor_refused_while_it_has_enough()
     let first = at_once(&server, requests).await;
     assert_eq!(sold(&first, tomorrow_at(10, 0)) + open().await, 50);
     // Nothing is given back any more, so whoever is refused wants more than there is in the end.
-    let wanted: Vec<i32> =
-        counts.into_iter().zip(&first).filter(|(_, it)| !it.is_order()).map(|it| it.0).collect();
+    let wanted: Vec<i32> = counts
+        .into_iter()
+        .zip(&first)
+        .filter(|(_, it)| !it.is_order())
+        .map(|it| it.0)
+        .collect();
     let requests = wanted.iter().enumerate();
-    let requests =
-        requests.map(|(at, &count)| order_request(&format!("again-{at}"), "museum", [adults(count)]));
+    let requests = requests
+        .map(|(at, &count)| order_request(&format!("again-{at}"), "museum", [adults(count)]));
     let second = at_once(&server, requests).await;
     let left = open().await;
-    assert!(wanted.iter().zip(&second).all(|(&count, answer)| answer.is_order() || count > left), "{left}");
+    assert!(
+        wanted
+            .iter()
+            .zip(&second)
+            .all(|(&count, answer)| answer.is_order() || count > left),
+        "{left}"
+    );
     let all = [first, second].concat();
     assert_eq!(sold(&all, tomorrow_at(10, 0)) + left, 50);
     server.stop().await;
@@ -107,7 +141,8 @@ async fn a_slot_is_never_sold_beyond_its_spots_nor_refused_while_it_has_enough()
 #[tokio::test]
 async fn the_last_spots_go_to_as_many_callers_as_there_are_spots() {
     let server = TestServer::start().await;
-    let requests = (0..60).map(|at| order_request(&format!("token-{at}"), "salon", [Item::haircut()]));
+    let requests =
+        (0..60).map(|at| order_request(&format!("token-{at}"), "salon", [Item::haircut()]));
     let answers = at_once(&server, requests).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_order()).count(), 2);
     assert_eq!(server.spots_open("salon", Item::haircut()).await, 0);
@@ -116,18 +151,37 @@ async fn the_last_spots_go_to_as_many_callers_as_there_are_spots() {
 #[tokio::test]
 async fn orders_over_several_slots_in_any_order_take_all_or_none_and_never_block_each_other() {
     let server = TestServer::start().await;
-    let ways = [[9, 13, 16], [16, 13, 9], [13, 9, 16], [16, 9, 13], [9, 16, 13], [13, 16, 9]];
-    let requests = ways.iter().cycle().take(120).enumerate().map(|(at, hours)| {
-        let fewer = &hours[..3 - at % 2];
-        order_request(&format!("token-{at}"), "rafting", fewer.iter().map(|&hour| two_seats_at(hour)))
-    });
+    let ways = [
+        [9, 13, 16],
+        [16, 13, 9],
+        [13, 9, 16],
+        [16, 9, 13],
+        [9, 16, 13],
+        [13, 16, 9],
+    ];
+    let requests = ways
+        .iter()
+        .cycle()
+        .take(120)
+        .enumerate()
+        .map(|(at, hours)| {
+            let fewer = &hours[..3 - at % 2];
+            order_request(
+                &format!("token-{at}"),
+                "rafting",
+                fewer.iter().map(|&hour| two_seats_at(hour)),
+            )
+        });
     let answers = at_once(&server, requests).await;
     for hour in [9, 13, 16] {
         let open = server.spots_open("rafting", two_seats_at(hour)).await;
         assert_eq!(sold(&answers, tomorrow_at(hour, 0)) + open, 12, "at {hour}");
     }
     let full = |answer: &&Created| answer.is_order();
-    assert!(answers.iter().filter(full).count() >= 6, "some slot is sold out");
+    assert!(
+        answers.iter().filter(full).count() >= 6,
+        "some slot is sold out"
+    );
 }
 
 #[tokio::test]
@@ -135,26 +189,42 @@ async fn carts_that_compete_hold_no_more_than_there_is_and_get_what_they_hold() 
     let server = TestServer::start().await;
     let carts: Vec<String> = (0..40).map(|at| format!("cart-{at}")).collect();
     let items = || {
-        let trip = Item::raft_trip().tickets(&[("seat", 3)]).price("USD", 180_000_000);
+        let trip = Item::raft_trip()
+            .tickets(&[("seat", 3)])
+            .price("USD", 180_000_000);
         vec![trip.0]
     };
     let connections = connections::<6>(&server).await;
-    let holds =
-        carts.iter().enumerate().map(|(at, cart)| {
-            let mut client = BookingServiceClient::new(connections[at % 6].clone());
-            let request = CheckOrderFulfillabilityRequest {
-                merchant_id: "rafting".into(),
-                item: items(),
-                cart_id: cart.clone(),
-            };
-            async move {
-                client.check_order_fulfillability(request).await.unwrap().into_inner().cart_expiration_sec
-            }
-        });
-    let held: Vec<bool> = join_all(holds).await.into_iter().map(|expires_sec| expires_sec != 0).collect();
+    let holds = carts.iter().enumerate().map(|(at, cart)| {
+        let mut client = BookingServiceClient::new(connections[at % 6].clone());
+        let request = CheckOrderFulfillabilityRequest {
+            merchant_id: "rafting".into(),
+            item: items(),
+            cart_id: cart.clone(),
+        };
+        async move {
+            client
+                .check_order_fulfillability(request)
+                .await
+                .unwrap()
+                .into_inner()
+                .cart_expiration_sec
+        }
+    });
+    let held: Vec<bool> = join_all(holds)
+        .await
+        .into_iter()
+        .map(|expires_sec| expires_sec != 0)
+        .collect();
     assert_eq!(held.iter().filter(|held| **held).count(), 4);
-    let requests = carts.iter().map(|cart| order_request(cart, "rafting", items().into_iter().map(Item)));
-    let created: Vec<bool> = at_once(&server, requests).await.iter().map(Created::is_order).collect();
+    let requests = carts
+        .iter()
+        .map(|cart| order_request(cart, "rafting", items().into_iter().map(Item)));
+    let created: Vec<bool> = at_once(&server, requests)
+        .await
+        .iter()
+        .map(Created::is_order)
+        .collect();
     assert_eq!(created, held);
 }
 
@@ -173,7 +243,10 @@ async fn a_cart_that_is_looked_at_while_it_is_ordered_leaves_no_hold_behind() {
     });
     let ordering = (0..4).map(|at| {
         let items = [two_seats_at(9), two_seats_at(13)];
-        create(orders.clone(), order_request(&format!("token-{at}"), "rafting", items))
+        create(
+            orders.clone(),
+            order_request(&format!("token-{at}"), "rafting", items),
+        )
     });
     let (_, answers) = tokio::join!(join_all(looking), join_all(ordering));
     let answers: Vec<Created> = answers.into_iter().map(Result::unwrap).collect();
@@ -187,8 +260,14 @@ async fn a_cart_that_is_looked_at_while_it_is_ordered_leaves_no_hold_behind() {
 #[tokio::test]
 async fn a_hundred_copies_of_a_request_get_one_order_and_one_answer() {
     let (store, gateway) = (TempDir::new().unwrap(), GatewayDouble::silent());
-    let server = Setup { payments: gateway.clone(), ..Setup::embedded(store.path()) }.start().await;
-    let request = paid_with(order_request("t", "rafting", [two_seats_at(9)]), "card").encode_to_vec();
+    let server = Setup {
+        payments: gateway.clone(),
+        ..Setup::embedded(store.path())
+    }
+    .start()
+    .await;
+    let request =
+        paid_with(order_request("t", "rafting", [two_seats_at(9)]), "card").encode_to_vec();
     let connect = (0..5).map(|_| ByteClient::connect(server.server.address()));
     let connections = join_all(connect).await;
     let copies = (0..100).map(|at| connections[at % 5].call("CreateOrder", &request));
@@ -196,8 +275,10 @@ async fn a_hundred_copies_of_a_request_get_one_order_and_one_answer() {
         gateway.asked_times(1).await;
         gateway.capture();
     };
-    let (answers, ()) =
-        surely("every copy is answered", async { tokio::join!(join_all(copies), released) }).await;
+    let (answers, ()) = surely("every copy is answered", async {
+        tokio::join!(join_all(copies), released)
+    })
+    .await;
     let different: HashSet<_> = answers.iter().map(Answer::bytes).collect();
     assert_eq!(different.len(), 1);
     assert_eq!(gateway.asked().len(), 1);
@@ -211,13 +292,24 @@ async fn of_different_requests_under_one_token_one_is_created() {
     let connections = connections::<4>(&server).await;
     let calls = (1..=8).map(|count| {
         let request = order_request("t", "museum", [adults(count)]);
-        create(connections[usize::try_from(count).unwrap() % 4].clone(), request)
+        create(
+            connections[usize::try_from(count).unwrap() % 4].clone(),
+            request,
+        )
     });
-    let (created, refused): (Vec<_>, Vec<_>) = join_all(calls).await.into_iter().partition(Result::is_ok);
+    let (created, refused): (Vec<_>, Vec<_>) =
+        join_all(calls).await.into_iter().partition(Result::is_ok);
     let created: Vec<Created> = created.into_iter().map(Result::unwrap).collect();
     assert_eq!((created.len(), refused.len()), (1, 7));
-    assert!(refused.into_iter().all(|refusal| reason(&refusal.unwrap_err()) == "TOKEN_REUSED"));
-    assert_eq!(server.spots_open("museum", adults(1)).await, 50 - sold(&created, tomorrow_at(10, 0)));
+    assert!(
+        refused
+            .into_iter()
+            .all(|refusal| reason(&refusal.unwrap_err()) == "TOKEN_REUSED")
+    );
+    assert_eq!(
+        server.spots_open("museum", adults(1)).await,
+        50 - sold(&created, tomorrow_at(10, 0))
+    );
 }
 
 /// Begins to create an order and leaves it to the test whether to wait.
@@ -228,11 +320,19 @@ fn begin(channel: &Channel, request: CreateOrderRequest) -> JoinHandle<Result<Cr
 #[tokio::test]
 async fn a_second_copy_waits_within_its_deadline_and_is_then_told_to_come_again() {
     let gateway = GatewayDouble::silent();
-    let server = Setup { payments: gateway.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        payments: gateway.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let first = begin(&server.channel, paid_trip("t"));
     gateway.asked_times(1).await;
     let second = server.create_within("50m", &paid_trip("t")).await;
-    assert_eq!((second.code(), &*second.reason()), (Code::Aborted, "ORDER_IN_PROGRESS"));
+    assert_eq!(
+        (second.code(), &*second.reason()),
+        (Code::Aborted, "ORDER_IN_PROGRESS")
+    );
     assert!(!first.is_finished());
     gateway.capture();
     let first = first.await.unwrap().unwrap();
@@ -243,24 +343,44 @@ async fn a_second_copy_waits_within_its_deadline_and_is_then_told_to_come_again(
 #[tokio::test]
 async fn a_caller_whose_time_is_up_finds_the_order_under_the_same_token() {
     let gateway = GatewayDouble::silent();
-    let server = Setup { payments: gateway.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        payments: gateway.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let late = server.create_within("50m", &paid_trip("t")).await;
-    assert_eq!((late.code(), &*late.reason()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    assert_eq!(
+        (late.code(), &*late.reason()),
+        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
+    );
     gateway.asked_times(1).await;
     gateway.capture();
     let order = server.send(paid_trip("t")).await.unwrap().order();
-    assert_eq!(gateway.asked(), [Asked::charge(format!("{}-1", order.order_id), 612_000_000)]);
+    assert_eq!(
+        gateway.asked(),
+        [Asked::charge(format!("{}-1", order.order_id), 612_000_000)]
+    );
     assert_eq!(server.list_user("user-1").await.unwrap(), [order]);
 }
 
 #[tokio::test]
 async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
     let store = SlowStore::keeping(|change| matches!(change, Change::Order(_)));
-    let server = Setup { store: store.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        store: store.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let call = begin(&server.channel, order_request("t", "museum", [adults(2)]));
     store.keeps_one().await;
     assert_eq!(server.list_user("user-1").await.unwrap(), []);
-    assert_eq!(server.spots_open("museum", adults(1)).await, 48, "nobody else gets its spots");
+    assert_eq!(
+        server.spots_open("museum", adults(1)).await,
+        48,
+        "nobody else gets its spots"
+    );
     assert!(!call.is_finished());
     store.go_on();
     let order = call.await.unwrap().unwrap().order();
@@ -285,8 +405,13 @@ enum Exit {
 }
 
 impl Moment {
-    const ALL: [Self; 5] =
-        [Self::WritingTheIntent, Self::Charging, Self::Undoing, Self::WritingTheEnd, Self::WritingTheOrder];
+    const ALL: [Self; 5] = [
+        Self::WritingTheIntent,
+        Self::Charging,
+        Self::Undoing,
+        Self::WritingTheEnd,
+        Self::WritingTheOrder,
+    ];
 
     fn store(self) -> Arc<SlowStore> {
         SlowStore::keeping(match self {
@@ -309,7 +434,9 @@ impl Moment {
 
     async fn comes(self, store: &SlowStore, gateway: &GatewayDouble) {
         match self {
-            Self::WritingTheIntent | Self::WritingTheEnd | Self::WritingTheOrder => store.keeps_one().await,
+            Self::WritingTheIntent | Self::WritingTheEnd | Self::WritingTheOrder => {
+                store.keeps_one().await
+            }
             Self::Charging => gateway.asked_times(1).await,
             Self::Undoing => gateway.asked_times(2).await,
         }
@@ -332,7 +459,14 @@ async fn with_room_for_one_more(store: Arc<dyn Store>, gateway: Arc<GatewayDoubl
     config.serving.workers = Some(1);
     config.connections.max_connections = 2;
     config.connections.max_connections_per_address = Some(2);
-    Setup { config, store, payments: gateway, ..Setup::default() }.start().await
+    Setup {
+        config,
+        store,
+        payments: gateway,
+        ..Setup::default()
+    }
+    .start()
+    .await
 }
 
 /// Has a caller leave at a moment, and returns when the server has noticed.
@@ -355,8 +489,10 @@ async fn leave(server: &TestServer, exit: Exit, arrived: impl Future<Output = ()
         // With calls on both, there is room for another connection only when the call on that one has ended.
         Exit::BreakTheConnection => {
             let mut client = BookingServiceClient::new(server.another_connection().await);
-            let request =
-                CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), ..Default::default() };
+            let request = CheckOrderFulfillabilityRequest {
+                merchant_id: "museum".into(),
+                ..Default::default()
+            };
             client.check_order_fulfillability(request).await.unwrap();
         }
     }
@@ -367,7 +503,11 @@ async fn a_caller_leaves(moment: Moment, exit: Exit) {
     let server = with_room_for_one_more(store.clone(), gateway.clone()).await;
     moment.prepare(&gateway);
     leave(&server, exit, moment.comes(&store, &gateway)).await;
-    assert_eq!(server.spots_open("rafting", whole_trip()).await, 0, "as long as it is at work");
+    assert_eq!(
+        server.spots_open("rafting", whole_trip()).await,
+        0,
+        "as long as it is at work"
+    );
     store.go_on();
     gateway.capture();
     gateway.answer_undos(Ok(Undone::Voided));
@@ -397,7 +537,11 @@ async fn a_caller_who_leaves_takes_nothing_where_the_payment_fails() {
         let failure = server.send(paid_trip("t")).await.unwrap().failure();
         assert_eq!(failure.cause().as_str_name(), "PAYMENT_ERROR_CARD_DECLINED");
         assert_eq!(gateway.asked().len(), 2, "a failure is not remembered");
-        assert_eq!(server.spots_open("rafting", whole_trip()).await, 12, "{exit:?}");
+        assert_eq!(
+            server.spots_open("rafting", whole_trip()).await,
+            12,
+            "{exit:?}"
+        );
         assert_eq!(server.list_user("user-1").await.unwrap(), [], "{exit:?}");
     }
 }
@@ -405,7 +549,12 @@ async fn a_caller_who_leaves_takes_nothing_where_the_payment_fails() {
 #[tokio::test]
 async fn a_caller_who_waits_behind_another_and_leaves_changes_nothing() {
     let gateway = GatewayDouble::silent();
-    let server = Setup { payments: gateway.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        payments: gateway.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let first = begin(&server.channel, paid_trip("t"));
     gateway.asked_times(1).await;
     let second = begin(&server.channel, paid_trip("t"));
@@ -421,7 +570,12 @@ async fn a_caller_who_waits_behind_another_and_leaves_changes_nothing() {
 #[tokio::test]
 async fn the_second_of_two_callers_gets_the_answer_though_the_first_has_left() {
     let gateway = GatewayDouble::silent();
-    let server = Setup { payments: gateway.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        payments: gateway.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let first = begin(&server.channel, paid_trip("t"));
     gateway.asked_times(1).await;
     let second = begin(&server.another_connection().await, paid_trip("t"));
@@ -429,6 +583,9 @@ async fn the_second_of_two_callers_gets_the_answer_though_the_first_has_left() {
     server.list_user("nobody").await.unwrap();
     gateway.capture();
     let order = second.await.unwrap().unwrap().order();
-    assert_eq!(gateway.asked(), [Asked::charge(format!("{}-1", order.order_id), 612_000_000)]);
+    assert_eq!(
+        gateway.asked(),
+        [Asked::charge(format!("{}-1", order.order_id), 612_000_000)]
+    );
     assert_eq!(server.list_user("user-1").await.unwrap(), [order]);
 }

@@ -84,7 +84,12 @@ impl Site {
 
     fn selling(fair: Fair) -> Self {
         let (catalog, store) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let site = Self { fair, catalog, store, is_kept: true };
+        let site = Self {
+            fair,
+            catalog,
+            store,
+            is_kept: true,
+        };
         site.fair.write(site.catalog.path(), 0);
         site
     }
@@ -96,7 +101,11 @@ impl Site {
     /// The same program, selling this and keeping its orders here.
     fn set_up(&self, program: Program) -> Program {
         let program = program.args([Path::new("--catalog"), self.catalog.path()]);
-        if self.is_kept { program.keeping(self.store.path()) } else { program }
+        if self.is_kept {
+            program.keeping(self.store.path())
+        } else {
+            program
+        }
     }
 
     async fn open(&self) -> Opened {
@@ -117,16 +126,28 @@ impl Site {
 /// Starts a program, and waits until the payments that its last run left open are undone.
 async fn open(program: Program) -> Opened {
     let mut server = program.start().await;
-    let line = server.line("open for business", |line| line["message"] == "open for business").await;
+    let line = server
+        .line("open for business", |line| {
+            line["message"] == "open for business"
+        })
+        .await;
     let number = |name: &str| usize::try_from(line[name].as_u64().unwrap()).unwrap();
     let (orders, open_payments) = (number("orders"), number("open_payments"));
     if open_payments > 0 {
         let is_it = |line: &serde_json::Value| {
-            line["message"].as_str().is_some_and(|text| text.contains("left open by the last run is undone"))
+            line["message"]
+                .as_str()
+                .is_some_and(|text| text.contains("left open by the last run is undone"))
         };
-        server.nth_line("the end of open payments", open_payments, is_it).await;
+        server
+            .nth_line("the end of open payments", open_payments, is_it)
+            .await;
     }
-    Opened { server, orders, open_payments }
+    Opened {
+        server,
+        orders,
+        open_payments,
+    }
 }
 
 #[tokio::test]
@@ -135,7 +156,10 @@ async fn whatever_was_acknowledged_survives_any_number_of_crashes() {
     let mut site = Site::of(seeds.end - seeds.start);
     let undone = survive(&mut site, seeds.clone()).await;
     let is_short = seeds.end - seeds.start < USUAL_ROUNDS;
-    assert!(undone > 0 || is_short, "no payment was under way at any of the crashes");
+    assert!(
+        undone > 0 || is_short,
+        "no payment was under way at any of the crashes"
+    );
 }
 
 #[tokio::test]
@@ -163,7 +187,9 @@ async fn fill(store: &Path) {
     };
     let store = EmbeddedStore::open(store, 1).unwrap();
     for _ in 0..RECORDS_MIB {
-        let book = PriceBook { entries: vec![entry.clone()] };
+        let book = PriceBook {
+            entries: vec![entry.clone()],
+        };
         store.commit(Change::Prices(book)).await.unwrap();
     }
 }
@@ -176,7 +202,10 @@ async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
         let mut chance = Rng::with_seed(seed);
         let opened = site.open_at_last(&mut chance).await;
         undone += opened.open_payments;
-        eprintln!("seed {seed}: {} orders, {} open payments", opened.orders, opened.open_payments);
+        eprintln!(
+            "seed {seed}: {} orders, {} open payments",
+            opened.orders, opened.open_payments
+        );
         let mut faults = audit_last(&opened, &site.fair, &mut journals).await;
         let (journal, found) = hold_carts(&opened.server, &site.fair, round, seed).await;
         faults.extend(found);
@@ -193,8 +222,14 @@ async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
         faults.extend(audit.of_settled(&site.fair.pools(round), journal).await);
     }
     must_be_none(&faults, site, &seeds, seeds.end);
-    let orders: usize = journals.iter().map(|journal| journal.orders().count()).sum();
-    eprintln!("{orders} orders in {} rounds, {undone} payments undone", journals.len());
+    let orders: usize = journals
+        .iter()
+        .map(|journal| journal.orders().count())
+        .sum();
+    eprintln!(
+        "{orders} orders in {} rounds, {undone} payments undone",
+        journals.len()
+    );
     assert_eq!(opened.server.stop().await.code(), 0);
     undone
 }
@@ -203,7 +238,11 @@ async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
 fn must_be_none(faults: &[Fault], site: &mut Site, seeds: &std::ops::Range<u64>, seed: u64) {
     if !faults.is_empty() {
         site.store.disable_cleanup(true);
-        let (dir, first, rounds) = (site.store.path().display(), seeds.start, seeds.end - seeds.start);
+        let (dir, first, rounds) = (
+            site.store.path().display(),
+            seeds.start,
+            seeds.end - seeds.start,
+        );
         panic!(
             "found before the round of seed {seed}: {faults:#?}\nThe store is as it was in {dir}. To repeat the \
              run: BOXOFFICE_TEST_SEED={first} BOXOFFICE_TEST_ROUNDS={rounds}"
@@ -213,14 +252,19 @@ fn must_be_none(faults: &[Fault], site: &mut Site, seeds: &std::ops::Range<u64>,
 
 /// Audits the last round, and whether there is nothing on record but its orders and those before.
 async fn audit_last(opened: &Opened, fair: &Fair, journals: &mut [Journal]) -> Vec<Fault> {
-    let Some((last, before)) = journals.split_last_mut() else { return Vec::new() };
+    let Some((last, before)) = journals.split_last_mut() else {
+        return Vec::new();
+    };
     let before_it: usize = before.iter().map(|journal| journal.orders().count()).sum();
     let mut audit = Audit::of(&opened.server).await;
     let listed = audit.counter().list_by_users(last.user_ids()).await.len() + before_it;
     let round = u64::try_from(before.len()).unwrap();
     let mut faults = audit.of_last(&fair.pools(round), last).await;
     if opened.orders != listed {
-        faults.push(Fault::Count { said: opened.orders, listed });
+        faults.push(Fault::Count {
+            said: opened.orders,
+            listed,
+        });
     }
     faults
 }

@@ -1,8 +1,8 @@
 //! Creating an order: all items or none, at the stated price and fees only, once a token.
 
 use boxoffice::wire::proto::v3::{
-    CreateOrderRequest, Deposit, LineItem, NoShowFee, Order, PaymentProcessingParameters, PostalAddress,
-    TokenizationConfig, UserInformation,
+    CreateOrderRequest, Deposit, LineItem, NoShowFee, Order, PaymentProcessingParameters,
+    PostalAddress, TokenizationConfig, UserInformation,
     payment_information::{PaymentId, PaymentProcessedBy},
 };
 use bytes::Bytes;
@@ -23,15 +23,21 @@ use crate::{
 };
 
 fn adults(count: i32) -> Item {
-    Item::museum_entry().tickets(&[("adult", count)]).price("USD", i64::from(count) * 25_000_000)
+    Item::museum_entry()
+        .tickets(&[("adult", count)])
+        .price("USD", i64::from(count) * 25_000_000)
 }
 
 fn tour() -> Item {
-    Item::of("museum-tour", 11, 0, 3600).tickets(&[("adult", 1)]).price("USD", 15_000_000)
+    Item::of("museum-tour", 11, 0, 3600)
+        .tickets(&[("adult", 1)])
+        .price("USD", 15_000_000)
 }
 
 fn night() -> Item {
-    Item::of("museum-night", 20, 0, 7200).tickets(&[("adult", 1)]).price("USD", 30_000_000)
+    Item::of("museum-night", 20, 0, 7200)
+        .tickets(&[("adult", 1)])
+        .price("USD", 30_000_000)
 }
 
 fn user(request: &mut CreateOrderRequest) -> &mut UserInformation {
@@ -49,7 +55,11 @@ fn items(request: &CreateOrderRequest) -> Vec<LineItem> {
 #[tokio::test]
 async fn an_order_takes_its_spots_and_is_listed() {
     let server = TestServer::start().await;
-    let created = server.create("t", "museum", [adults(2), tour()]).await.unwrap().order();
+    let created = server
+        .create("t", "museum", [adults(2), tour()])
+        .await
+        .unwrap()
+        .order();
     assert_eq!(server.spots_open("museum", adults(1)).await, 48);
     assert_eq!(server.spots_open("museum", tour()).await, 14);
     assert_eq!(server.list_user("user-1").await.unwrap(), [created]);
@@ -58,7 +68,9 @@ async fn an_order_takes_its_spots_and_is_listed() {
 #[tokio::test]
 async fn a_failing_item_leaves_the_others_untouched() {
     let server = TestServer::start().await;
-    let sold_out = Item::of("museum-entry", 8, 0, 7200).tickets(&[("adult", 1)]).price("USD", 25_000_000);
+    let sold_out = Item::of("museum-entry", 8, 0, 7200)
+        .tickets(&[("adult", 1)])
+        .price("USD", 25_000_000);
     let unfulfillable = "ORDER_UNFULFILLABLE: UNFULFILLABLE_LINE_ITEM: CAN_FULFILL 50";
     for (rule, items, expected) in [
         ("sold out", vec![adults(2), sold_out], format!("{unfulfillable} | SLOT_UNAVAILABLE 0")),
@@ -106,7 +118,11 @@ async fn a_failing_item_leaves_the_others_untouched() {
 }
 
 /// A rule of requests, how a request breaks it, and the fields that are at fault.
-type Breach = (&'static str, fn(&mut CreateOrderRequest), &'static [&'static str]);
+type Breach = (
+    &'static str,
+    fn(&mut CreateOrderRequest),
+    &'static [&'static str],
+);
 
 async fn refuse(breaches: &[Breach]) {
     let server = TestServer::start().await;
@@ -119,15 +135,31 @@ async fn refuse(breaches: &[Breach]) {
         assert_eq!(reason(&refusal), "INVALID_REQUEST", "{rule}");
     }
     assert_eq!(server.spots_open("museum", adults(1)).await, 50);
-    server.create("t", "museum", [adults(1), tour()]).await.unwrap().order();
+    server
+        .create("t", "museum", [adults(1), tour()])
+        .await
+        .unwrap()
+        .order();
 }
 
 #[tokio::test]
 async fn what_only_the_partner_sets_must_be_absent() {
     refuse(&[
-        ("order_id", |it| order(it).order_id = "mine".into(), &["order.order_id"]),
-        ("status", |it| order(it).item[1].status = 1, &["order.item[1].status"]),
-        ("an unknown status", |it| order(it).item[0].status = 99, &["order.item[0].status"]),
+        (
+            "order_id",
+            |it| order(it).order_id = "mine".into(),
+            &["order.order_id"],
+        ),
+        (
+            "status",
+            |it| order(it).item[1].status = 1,
+            &["order.item[1].status"],
+        ),
+        (
+            "an unknown status",
+            |it| order(it).item[0].status = 99,
+            &["order.item[0].status"],
+        ),
     ])
     .await;
 }
@@ -135,16 +167,39 @@ async fn what_only_the_partner_sets_must_be_absent() {
 #[tokio::test]
 async fn what_is_required_must_be_there() {
     refuse(&[
-        ("token", |it| it.idempotency_token.clear(), &["idempotency_token"]),
+        (
+            "token",
+            |it| it.idempotency_token.clear(),
+            &["idempotency_token"],
+        ),
         ("order", |it| it.order = None, &["order"]),
-        ("merchant", |it| order(it).merchant_id.clear(), &["order.merchant_id"]),
-        ("a known merchant", |it| order(it).merchant_id = "nobody".into(), &["order.merchant_id"]),
+        (
+            "merchant",
+            |it| order(it).merchant_id.clear(),
+            &["order.merchant_id"],
+        ),
+        (
+            "a known merchant",
+            |it| order(it).merchant_id = "nobody".into(),
+            &["order.merchant_id"],
+        ),
         ("an item", |it| order(it).item.clear(), &["order.item"]),
-        ("user", |it| order(it).user_information = None, &["order.user_information"]),
-        ("user id", |it| user(it).user_id.clear(), &["order.user_information.user_id"]),
+        (
+            "user",
+            |it| order(it).user_information = None,
+            &["order.user_information"],
+        ),
+        (
+            "user id",
+            |it| user(it).user_id.clear(),
+            &["order.user_information.user_id"],
+        ),
         (
             "payment parameters",
-            |it| payment_information(it).payment_processed_by = PaymentProcessedBy::ProcessedByPartner.into(),
+            |it| {
+                payment_information(it).payment_processed_by =
+                    PaymentProcessedBy::ProcessedByPartner.into()
+            },
             &["payment_processing_parameters"],
         ),
         (
@@ -159,11 +214,31 @@ async fn what_is_required_must_be_there() {
 #[tokio::test]
 async fn what_is_too_long_or_too_much_is_refused() {
     refuse(&[
-        ("token", |it| it.idempotency_token = "x".repeat(1025), &["idempotency_token"]),
-        ("user id", |it| user(it).user_id = "x".repeat(1025), &["order.user_information.user_id"]),
-        ("given name", |it| user(it).given_name = "x".repeat(41), &["order.user_information.given_name"]),
-        ("family name", |it| user(it).family_name = "字".repeat(41), &["order.user_information.family_name"]),
-        ("items", |it| order(it).item = vec![adults(1).0; 101], &["order.item"]),
+        (
+            "token",
+            |it| it.idempotency_token = "x".repeat(1025),
+            &["idempotency_token"],
+        ),
+        (
+            "user id",
+            |it| user(it).user_id = "x".repeat(1025),
+            &["order.user_information.user_id"],
+        ),
+        (
+            "given name",
+            |it| user(it).given_name = "x".repeat(41),
+            &["order.user_information.given_name"],
+        ),
+        (
+            "family name",
+            |it| user(it).family_name = "字".repeat(41),
+            &["order.user_information.family_name"],
+        ),
+        (
+            "items",
+            |it| order(it).item = vec![adults(1).0; 101],
+            &["order.item"],
+        ),
     ])
     .await;
 }
@@ -183,13 +258,21 @@ async fn an_enum_number_that_the_contract_does_not_know_is_refused() {
         ),
         (
             "deposit type",
-            |it| payment_information(it).deposit = Some(Deposit { deposit_type: 7, ..Deposit::default() }),
+            |it| {
+                payment_information(it).deposit = Some(Deposit {
+                    deposit_type: 7,
+                    ..Deposit::default()
+                })
+            },
             &["order.payment_information.deposit.deposit_type"],
         ),
         (
             "no-show fee type",
             |it| {
-                payment_information(it).no_show_fee = Some(NoShowFee { fee_type: 7, ..NoShowFee::default() });
+                payment_information(it).no_show_fee = Some(NoShowFee {
+                    fee_type: 7,
+                    ..NoShowFee::default()
+                });
             },
             &["order.payment_information.no_show_fee.fee_type"],
         ),
@@ -206,7 +289,13 @@ async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
             *order(it) = Order {
                 order_id: "mine".into(),
                 merchant_id: String::new(),
-                item: vec![LineItem { status: 1, ..LineItem::default() }; 2],
+                item: vec![
+                    LineItem {
+                        status: 1,
+                        ..LineItem::default()
+                    };
+                    2
+                ],
                 user_information: Some(UserInformation {
                     given_name: "x".repeat(41),
                     family_name: "x".repeat(41),
@@ -215,7 +304,8 @@ async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
                 payment_information: None,
             };
             payment_information(it).prepayment_status = 99;
-            payment_information(it).payment_processed_by = PaymentProcessedBy::ProcessedByPartner.into();
+            payment_information(it).payment_processed_by =
+                PaymentProcessedBy::ProcessedByPartner.into();
         },
         &[
             "idempotency_token",
@@ -236,8 +326,11 @@ async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
 #[tokio::test]
 async fn a_name_of_forty_characters_is_taken_however_many_bytes_it_has() {
     let server = TestServer::start().await;
-    for (token, name) in [("plain", "x".repeat(40)), ("accents", "é".repeat(40)), ("wide", "字".repeat(40))]
-    {
+    for (token, name) in [
+        ("plain", "x".repeat(40)),
+        ("accents", "é".repeat(40)),
+        ("wide", "字".repeat(40)),
+    ] {
         let mut request = order_request(token, "museum", [adults(1)]);
         user(&mut request).given_name.clone_from(&name);
         user(&mut request).family_name = name;
@@ -250,41 +343,102 @@ async fn an_order_at_another_price_than_the_present_one_is_not_created() {
     let store = TempDir::new().unwrap();
     Setup::embedded(store.path()).start().await.stop().await;
     let dearer = edited_catalog(&[("services.json", r#""25000000""#, r#""27000000""#)]);
-    let server = Setup { catalog: dearer.path().into(), ..Setup::embedded(store.path()) }.start().await;
-    let visit = |micros| vec![Item::museum_entry().tickets(&[("adult", 2)]).price("USD", micros)];
+    let server = Setup {
+        catalog: dearer.path().into(),
+        ..Setup::embedded(store.path())
+    }
+    .start()
+    .await;
+    let visit = |micros| {
+        vec![
+            Item::museum_entry()
+                .tickets(&[("adult", 2)])
+                .price("USD", micros),
+        ]
+    };
     let failed = "ORDER_UNFULFILLABLE: UNFULFILLABLE_LINE_ITEM: INCORRECT_PRICE 50 USD54000000";
     for (rule, items, expected) in [
-        ("the price of before", visit(50_000_000), format!("{failed} PRICE_INCREASE adult=USD27000000")),
-        ("a higher one", visit(60_000_000), format!("{failed} PRICE_DECREASE adult=USD27000000")),
-        ("another currency", vec![visit(54_000_000).remove(0).price("EUR", 54_000_000)], failed.to_owned()),
-        ("none", vec![Item::museum_entry().tickets(&[("adult", 2)])], failed.to_owned()),
+        (
+            "the price of before",
+            visit(50_000_000),
+            format!("{failed} PRICE_INCREASE adult=USD27000000"),
+        ),
+        (
+            "a higher one",
+            visit(60_000_000),
+            format!("{failed} PRICE_DECREASE adult=USD27000000"),
+        ),
+        (
+            "another currency",
+            vec![visit(54_000_000).remove(0).price("EUR", 54_000_000)],
+            failed.to_owned(),
+        ),
+        (
+            "none",
+            vec![Item::museum_entry().tickets(&[("adult", 2)])],
+            failed.to_owned(),
+        ),
     ] {
         let asked = items.iter().map(|item| item.0.clone()).collect::<Vec<_>>();
         let failure = server.create("t", "museum", items).await.unwrap().failure();
         assert_eq!(failure_in_words(&asked, &failure), expected, "{rule}");
     }
-    server.create("t", "museum", visit(54_000_000)).await.unwrap().order();
+    server
+        .create("t", "museum", visit(54_000_000))
+        .await
+        .unwrap()
+        .order();
 }
 
 #[tokio::test]
 async fn an_order_is_created_only_with_the_right_fee_total() {
     let server = TestServer::start().await;
     let concert = || {
-        let item = Item::symphony().tickets(&[("stalls", 2), ("balcony", 1)]).price("USD", 205_000_000);
+        let item = Item::symphony()
+            .tickets(&[("stalls", 2), ("balcony", 1)])
+            .price("USD", 205_000_000);
         order_request("concert", "concert-hall", [item])
     };
     let museum = || order_request("museum", "museum", [adults(1)]);
     let wrong = "INCORRECT_FEE_TOTAL";
     for (rule, request, expected) in [
         ("absent where there are some", concert(), wrong),
-        ("nothing where there are some", stating_fees(concert(), "USD", 0), wrong),
-        ("a cent too little", stating_fees(concert(), "USD", 19_230_000), wrong),
-        ("a cent too much", stating_fees(concert(), "USD", 19_250_000), wrong),
-        ("another currency", stating_fees(concert(), "EUR", 19_240_000), wrong),
-        ("some where there are none", stating_fees(museum(), "USD", 10_000), wrong),
+        (
+            "nothing where there are some",
+            stating_fees(concert(), "USD", 0),
+            wrong,
+        ),
+        (
+            "a cent too little",
+            stating_fees(concert(), "USD", 19_230_000),
+            wrong,
+        ),
+        (
+            "a cent too much",
+            stating_fees(concert(), "USD", 19_250_000),
+            wrong,
+        ),
+        (
+            "another currency",
+            stating_fees(concert(), "EUR", 19_240_000),
+            wrong,
+        ),
+        (
+            "some where there are none",
+            stating_fees(museum(), "USD", 10_000),
+            wrong,
+        ),
         ("below zero", stating_fees(museum(), "USD", -10_000), wrong),
-        ("nothing in another currency", stating_fees(museum(), "EUR", 0), wrong),
-        ("right", stating_fees(concert(), "USD", 19_240_000), "created"),
+        (
+            "nothing in another currency",
+            stating_fees(museum(), "EUR", 0),
+            wrong,
+        ),
+        (
+            "right",
+            stating_fees(concert(), "USD", 19_240_000),
+            "created",
+        ),
         ("absent where there are none", museum(), "created"),
     ] {
         let asked = items(&request);
@@ -301,7 +455,11 @@ async fn nothing_stated_as_nothing_is_no_fee() {
     let server = TestServer::start().await;
     for (token, currency) in [("named", "USD"), ("unnamed", "")] {
         server
-            .send(stating_fees(order_request(token, "museum", [adults(1)]), currency, 0))
+            .send(stating_fees(
+                order_request(token, "museum", [adults(1)]),
+                currency,
+                0,
+            ))
             .await
             .unwrap()
             .order();
@@ -311,24 +469,57 @@ async fn nothing_stated_as_nothing_is_no_fee() {
 #[tokio::test]
 async fn a_wrong_price_speaks_before_wrong_fees() {
     let server = TestServer::start().await;
-    let request = stating_fees(order_request("t", "museum", [adults(1).price("USD", 1)]), "USD", 1);
-    assert_eq!(server.send(request).await.unwrap().failure().cause().as_str_name(), "ORDER_UNFULFILLABLE");
+    let request = stating_fees(
+        order_request("t", "museum", [adults(1).price("USD", 1)]),
+        "USD",
+        1,
+    );
+    assert_eq!(
+        server
+            .send(request)
+            .await
+            .unwrap()
+            .failure()
+            .cause()
+            .as_str_name(),
+        "ORDER_UNFULFILLABLE"
+    );
 }
 
 #[tokio::test]
 async fn an_order_of_an_amount_beyond_measure_is_not_created() {
     let dear = edited_catalog(&[("services.json", r#""25000000""#, r#""9000000000000000000""#)]);
-    let server = Setup { catalog: dear.path().into(), ..Setup::default() }.start().await;
-    let one = || Item::museum_entry().tickets(&[("adult", 1)]).price("USD", 9_000_000_000_000_000_000);
-    let two = Item::museum_entry().tickets(&[("adult", 2)]).price("USD", i64::MAX);
+    let server = Setup {
+        catalog: dear.path().into(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    let one = || {
+        Item::museum_entry()
+            .tickets(&[("adult", 1)])
+            .price("USD", 9_000_000_000_000_000_000)
+    };
+    let two = Item::museum_entry()
+        .tickets(&[("adult", 2)])
+        .price("USD", i64::MAX);
     let unfulfillable = "ORDER_UNFULFILLABLE: ";
     for (items, expected) in [
-        (vec![one(), one()], "ORDER_UNFULFILLABLE_OTHER_REASON: CAN_FULFILL 50 | CAN_FULFILL 50"),
-        (vec![two], "UNFULFILLABLE_LINE_ITEM: ITEM_UNFULFILLABLE_OTHER_REASON 50"),
+        (
+            vec![one(), one()],
+            "ORDER_UNFULFILLABLE_OTHER_REASON: CAN_FULFILL 50 | CAN_FULFILL 50",
+        ),
+        (
+            vec![two],
+            "UNFULFILLABLE_LINE_ITEM: ITEM_UNFULFILLABLE_OTHER_REASON 50",
+        ),
     ] {
         let asked = items.iter().map(|item| item.0.clone()).collect::<Vec<_>>();
         let failure = server.create("t", "museum", items).await.unwrap().failure();
-        assert_eq!(failure_in_words(&asked, &failure), format!("{unfulfillable}{expected}"));
+        assert_eq!(
+            failure_in_words(&asked, &failure),
+            format!("{unfulfillable}{expected}")
+        );
     }
     assert_eq!(server.spots_open("museum", one()).await, 50);
 }
@@ -343,15 +534,24 @@ async fn objection(
     merchant: &str,
     request: CreateOrderRequest,
 ) -> Option<String> {
-    let created =
-        server.send(CreateOrderRequest { idempotency_token: token.into(), ..request }).await.unwrap();
+    let created = server
+        .send(CreateOrderRequest {
+            idempotency_token: token.into(),
+            ..request
+        })
+        .await
+        .unwrap();
     if created.is_order() {
         return None;
     }
     let failure = created.failure();
     let verdict = failure.fulfillability.unwrap();
     let item = &verdict.item_fulfillability[0];
-    assert_eq!(item.result().as_str_name(), "ITEM_UNFULFILLABLE_OTHER_REASON", "{merchant}: {item:?}");
+    assert_eq!(
+        item.result().as_str_name(),
+        "ITEM_UNFULFILLABLE_OTHER_REASON",
+        "{merchant}: {item:?}"
+    );
     Some(item.unfulfillable_reason.clone())
 }
 
@@ -360,31 +560,77 @@ async fn intake_answers_must_fit_the_questions() {
     let server = TestServer::start().await;
     let rows: &[(&str, Answers, &[&str])] = &[
         ("none", &[], &["hair_length", "first_visit"]),
-        ("one missing", &[("hair_length", &["short"])], &["first_visit"]),
-        ("blank", &[("hair_length", &["  "]), ("first_visit", &["true"])], &["hair_length"]),
-        ("no response", &[("hair_length", &[]), ("first_visit", &["true"])], &["hair_length"]),
         (
-            "unknown",
-            &[("hair_length", &["short"]), ("first_visit", &["true"]), ("shoe_size", &["9"])],
-            &["shoe_size"],
-        ),
-        ("not true or false", &[("hair_length", &["short"]), ("first_visit", &["yes"])], &["first_visit"]),
-        ("large letters", &[("hair_length", &["short"]), ("first_visit", &["True"])], &["first_visit"]),
-        (
-            "true and false",
-            &[("hair_length", &["short"]), ("first_visit", &["true", "false"])],
+            "one missing",
+            &[("hair_length", &["short"])],
             &["first_visit"],
         ),
-        ("not offered", &[("hair_length", &["bald"]), ("first_visit", &["true"])], &["hair_length"]),
-        ("two of one", &[("hair_length", &["short", "long"]), ("first_visit", &["true"])], &["hair_length"]),
+        (
+            "blank",
+            &[("hair_length", &["  "]), ("first_visit", &["true"])],
+            &["hair_length"],
+        ),
+        (
+            "no response",
+            &[("hair_length", &[]), ("first_visit", &["true"])],
+            &["hair_length"],
+        ),
+        (
+            "unknown",
+            &[
+                ("hair_length", &["short"]),
+                ("first_visit", &["true"]),
+                ("shoe_size", &["9"]),
+            ],
+            &["shoe_size"],
+        ),
+        (
+            "not true or false",
+            &[("hair_length", &["short"]), ("first_visit", &["yes"])],
+            &["first_visit"],
+        ),
+        (
+            "large letters",
+            &[("hair_length", &["short"]), ("first_visit", &["True"])],
+            &["first_visit"],
+        ),
+        (
+            "true and false",
+            &[
+                ("hair_length", &["short"]),
+                ("first_visit", &["true", "false"]),
+            ],
+            &["first_visit"],
+        ),
+        (
+            "not offered",
+            &[("hair_length", &["bald"]), ("first_visit", &["true"])],
+            &["hair_length"],
+        ),
+        (
+            "two of one",
+            &[
+                ("hair_length", &["short", "long"]),
+                ("first_visit", &["true"]),
+            ],
+            &["hair_length"],
+        ),
         (
             "answered twice",
-            &[("hair_length", &["short"]), ("hair_length", &["long"]), ("first_visit", &["true"])],
+            &[
+                ("hair_length", &["short"]),
+                ("hair_length", &["long"]),
+                ("first_visit", &["true"]),
+            ],
             &["hair_length"],
         ),
         (
             "a box not offered",
-            &[("hair_length", &["short"]), ("first_visit", &["true"]), ("extras", &["wash", "dye"])],
+            &[
+                ("hair_length", &["short"]),
+                ("first_visit", &["true"]),
+                ("extras", &["wash", "dye"]),
+            ],
             &["extras"],
         ),
         (
@@ -396,8 +642,19 @@ async fn intake_answers_must_fit_the_questions() {
     for (rule, answers, ids) in rows {
         let request = order_request("", "salon", [Item::haircut().answers(answers)]);
         let objection = objection(&server, "t", "salon", request).await.unwrap();
-        for id in ["hair_length", "first_visit", "shoe_size", "extras", "wishes", "x"] {
-            assert_eq!(objection.contains(&format!("{id:?}")), ids.contains(&id), "{rule}: {objection}");
+        for id in [
+            "hair_length",
+            "first_visit",
+            "shoe_size",
+            "extras",
+            "wishes",
+            "x",
+        ] {
+            assert_eq!(
+                objection.contains(&format!("{id:?}")),
+                ids.contains(&id),
+                "{rule}: {objection}"
+            );
         }
     }
     assert_eq!(server.spots_open("salon", Item::haircut()).await, 2);
@@ -407,8 +664,14 @@ async fn intake_answers_must_fit_the_questions() {
 async fn good_intake_answers_are_taken_and_echoed() {
     let server = TestServer::start().await;
     let rows: &[(&str, Answers)] = &[
-        ("what is required", &[("hair_length", &["long"]), ("first_visit", &["false"])]),
-        ("a translated choice", &[("hair_length", &["corto"]), ("first_visit", &["true"])]),
+        (
+            "what is required",
+            &[("hair_length", &["long"]), ("first_visit", &["false"])],
+        ),
+        (
+            "a translated choice",
+            &[("hair_length", &["corto"]), ("first_visit", &["true"])],
+        ),
         (
             "everything, several boxes",
             &[
@@ -420,7 +683,9 @@ async fn good_intake_answers_are_taken_and_echoed() {
         ),
     ];
     for (at, (rule, answers)) in (9..).zip(rows) {
-        let item = Item::of("haircut", at, 0, 3600).price("USD", 40_000_000).answers(answers);
+        let item = Item::of("haircut", at, 0, 3600)
+            .price("USD", 40_000_000)
+            .answers(answers);
         assert_eq!(
             objection(&server, rule, "salon", order_request("", "salon", [item])).await,
             None,
@@ -433,25 +698,50 @@ async fn good_intake_answers_are_taken_and_echoed() {
 async fn a_question_for_some_ticket_types_counts_only_when_one_is_bought() {
     let server = TestServer::start().await;
     let places = |id: &str, count: i32, answers: Answers| {
-        let item = Item::symphony().tickets(&[(id, count)]).price("USD", i64::from(count) * 45_000_000);
+        let item = Item::symphony()
+            .tickets(&[(id, count)])
+            .price("USD", i64::from(count) * 45_000_000);
         order_request("", "concert-hall", [item.answers(answers)])
     };
     let (balcony, wheelchair) = (7_740_000, 2_990_000);
     for (rule, request, fees, asked) in [
         ("not bought", places("balcony", 1, &[]), balcony, false),
         ("bought", places("wheelchair", 1, &[]), wheelchair, true),
-        ("bought and answered", places("wheelchair", 1, &[("attendee_name", &["Ada"])]), wheelchair, false),
-        ("one answer for two", places("wheelchair", 2, &[("attendee_name", &["Ada"])]), wheelchair, true),
+        (
+            "bought and answered",
+            places("wheelchair", 1, &[("attendee_name", &["Ada"])]),
+            wheelchair,
+            false,
+        ),
+        (
+            "one answer for two",
+            places("wheelchair", 2, &[("attendee_name", &["Ada"])]),
+            wheelchair,
+            true,
+        ),
         (
             "an answer for each",
-            places("wheelchair", 2, &[("attendee_name", &["Ada"]), ("attendee_name", &["Bob"])]),
+            places(
+                "wheelchair",
+                2,
+                &[("attendee_name", &["Ada"]), ("attendee_name", &["Bob"])],
+            ),
             wheelchair,
             false,
         ),
     ] {
-        let objection = objection(&server, rule, "concert-hall", stating_fees(request, "USD", fees)).await;
+        let objection = objection(
+            &server,
+            rule,
+            "concert-hall",
+            stating_fees(request, "USD", fees),
+        )
+        .await;
         assert_eq!(objection.is_some(), asked, "{rule}");
-        assert!(objection.is_none_or(|reason| reason.contains("\"attendee_name\"")), "{rule}");
+        assert!(
+            objection.is_none_or(|reason| reason.contains("\"attendee_name\"")),
+            "{rule}"
+        );
     }
 }
 
@@ -459,7 +749,10 @@ async fn a_question_for_some_ticket_types_counts_only_when_one_is_bought() {
 async fn a_look_at_a_cart_asks_no_questions() {
     let server = TestServer::start().await;
     let unanswered = Item::haircut().answers(&[]);
-    assert_eq!(server.check("salon", [unanswered]).await.unwrap().verdict(), "CAN_FULFILL");
+    assert_eq!(
+        server.check("salon", [unanswered]).await.unwrap().verdict(),
+        "CAN_FULFILL"
+    );
 }
 
 /// A request in which every field is set that a request may set.
@@ -479,23 +772,39 @@ fn full_request() -> CreateOrderRequest {
     payment.tax_amount = Some(price("USD", 1));
     payment.fees = Some(price("USD", 2));
     payment.fees_and_taxes = Some(price("USD", 0));
-    payment.deposit =
-        Some(Deposit { deposit: Some(price("USD", 3)), min_advance_cancellation_sec: 3600, deposit_type: 1 });
-    payment.no_show_fee = Some(NoShowFee { fee: Some(price("USD", 4)), fee_type: 1 });
+    payment.deposit = Some(Deposit {
+        deposit: Some(price("USD", 3)),
+        min_advance_cancellation_sec: 3600,
+        deposit_type: 1,
+    });
+    payment.no_show_fee = Some(NoShowFee {
+        fee: Some(price("USD", 4)),
+        fee_type: 1,
+    });
     payment.payment_id = Some(PaymentId::UserPaymentOptionId("ten-visits".into()));
     payment.fraud_signals = r#"{"secret": 1}"#.into();
     payment.pa_response = "secret".into();
     payment.md_merchant_data = "secret".into();
     let parameters = [("gateway", "example"), ("gatewayMerchantId", "museum")];
-    request.payment_processing_parameters.as_mut().unwrap().tokenization_config = Some(TokenizationConfig {
-        tokenization_parameter: parameters.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+    request
+        .payment_processing_parameters
+        .as_mut()
+        .unwrap()
+        .tokenization_config = Some(TokenizationConfig {
+        tokenization_parameter: parameters
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
         ..TokenizationConfig::default()
     });
     request
 }
 
 async fn create_raw(server: &TestServer, request: &[u8]) -> Bytes {
-    ByteClient::connect(server.server.address()).await.call("CreateOrder", request).await.bytes()
+    ByteClient::connect(server.server.address())
+        .await
+        .call("CreateOrder", request)
+        .await
+        .bytes()
 }
 
 #[tokio::test]
@@ -516,7 +825,12 @@ async fn a_repeated_request_gets_the_bytes_of_the_first_answer_for_ever() {
     assert_eq!(create_raw(&server, &request).await, first);
     server.stop().await;
     let other_prices = edited_catalog(&[("services.json", r#""25000000""#, r#""27000000""#)]);
-    let server = Setup { catalog: other_prices.path().into(), ..Setup::embedded(store.path()) }.start().await;
+    let server = Setup {
+        catalog: other_prices.path().into(),
+        ..Setup::embedded(store.path())
+    }
+    .start()
+    .await;
     server.clock.set(tomorrow_at(23, 0));
     assert_eq!(
         create_raw(&server, &request).await,
@@ -540,7 +854,11 @@ async fn an_answer_stands_though_its_request_would_be_refused_now() {
     let mut other = request;
     user(&mut other).given_name = "Another".into();
     let refusal = server.send(other).await.unwrap_err();
-    assert_eq!(faulty_fields(&refusal), ["order.item"], "another request under the token is judged anew");
+    assert_eq!(
+        faulty_fields(&refusal),
+        ["order.item"],
+        "another request under the token is judged anew"
+    );
 }
 
 /// A message as a field of another one.
@@ -557,12 +875,20 @@ fn field(number: u32, message: &[u8]) -> Vec<u8> {
 fn encoded_otherwise(request: &CreateOrderRequest) -> Vec<u8> {
     let mut order = request.order.clone().unwrap();
     let unknown = field(1000, b"from the future");
-    let last_first = Order { item: std::mem::take(&mut order.item), ..Order::default() };
+    let last_first = Order {
+        item: std::mem::take(&mut order.item),
+        ..Order::default()
+    };
     let order_id = field(1, b"");
     let payment = order.payment_information.take().unwrap();
     let payment = [field(900, b"?"), payment.encode_to_vec()].concat();
-    let order =
-        [unknown.clone(), last_first.encode_to_vec(), field(3, &payment), order.encode_to_vec(), order_id];
+    let order = [
+        unknown.clone(),
+        last_first.encode_to_vec(),
+        field(3, &payment),
+        order.encode_to_vec(),
+        order_id,
+    ];
     let parameter = |parameter: (&String, &String)| PaymentProcessingParameters {
         tokenization_config: Some(TokenizationConfig {
             tokenization_parameter: [(parameter.0.clone(), parameter.1.clone())].into(),
@@ -571,11 +897,22 @@ fn encoded_otherwise(request: &CreateOrderRequest) -> Vec<u8> {
         ..PaymentProcessingParameters::default()
     };
     let parameters = request.payment_processing_parameters.as_ref().unwrap();
-    let map = &parameters.tokenization_config.as_ref().unwrap().tokenization_parameter;
-    let without_map = PaymentProcessingParameters { tokenization_config: None, ..*parameters.clone() };
+    let map = &parameters
+        .tokenization_config
+        .as_ref()
+        .unwrap()
+        .tokenization_parameter;
+    let without_map = PaymentProcessingParameters {
+        tokenization_config: None,
+        ..*parameters.clone()
+    };
     let pieces = map.iter().rev().map(parameter).chain([without_map]);
-    let mut bytes =
-        [unknown, field(3, request.idempotency_token.as_bytes()), field(1, &order.concat())].concat();
+    let mut bytes = [
+        unknown,
+        field(3, request.idempotency_token.as_bytes()),
+        field(1, &order.concat()),
+    ]
+    .concat();
     bytes.extend(pieces.flat_map(|piece| field(2, &piece.encode_to_vec())));
     bytes
 }
@@ -583,10 +920,19 @@ fn encoded_otherwise(request: &CreateOrderRequest) -> Vec<u8> {
 #[tokio::test]
 async fn a_request_is_the_same_however_it_is_encoded() {
     let server = TestServer::start().await;
-    let (one, other) = (full_request().encode_to_vec(), encoded_otherwise(&full_request()));
+    let (one, other) = (
+        full_request().encode_to_vec(),
+        encoded_otherwise(&full_request()),
+    );
     assert_ne!(one, other);
-    assert_eq!(CreateOrderRequest::decode(&*one).unwrap(), CreateOrderRequest::decode(&*other).unwrap());
-    assert_eq!(create_raw(&server, &other).await, create_raw(&server, &one).await);
+    assert_eq!(
+        CreateOrderRequest::decode(&*one).unwrap(),
+        CreateOrderRequest::decode(&*other).unwrap()
+    );
+    assert_eq!(
+        create_raw(&server, &other).await,
+        create_raw(&server, &one).await
+    );
     assert_eq!(server.list_user("user-1").await.unwrap().len(), 1);
 }
 
@@ -601,13 +947,24 @@ async fn a_used_token_with_another_request_is_refused_and_creates_nothing() {
         ("an item more", |it| order(it).item.push(tour().0)),
         ("items swapped", |it| order(it).item.swap(0, 1)),
         ("a count", |it| order(it).item[0].tickets[0].count = 3),
-        ("another merchant", |it| order(it).merchant_id = "rafting".into()),
+        ("another merchant", |it| {
+            order(it).merchant_id = "rafting".into()
+        }),
         ("another user", |it| user(it).user_id = "user-2".into()),
         ("another telephone", |it| user(it).telephone.clear()),
-        ("another payment token", |it| *it = paid_with(it.clone(), "other")),
-        ("another fraud signal", |it| payment_information(it).fraud_signals.push(' ')),
+        ("another payment token", |it| {
+            *it = paid_with(it.clone(), "other")
+        }),
+        ("another fraud signal", |it| {
+            payment_information(it).fraud_signals.push(' ')
+        }),
         ("a parameter less", |it| {
-            let config = it.payment_processing_parameters.as_mut().unwrap().tokenization_config.as_mut();
+            let config = it
+                .payment_processing_parameters
+                .as_mut()
+                .unwrap()
+                .tokenization_config
+                .as_mut();
             config.unwrap().tokenization_parameter.clear();
         }),
     ];
@@ -623,26 +980,60 @@ async fn a_used_token_with_another_request_is_refused_and_creates_nothing() {
     }
     assert_eq!(server.spots_open("museum", adults(1)).await, 48);
     assert_eq!(server.list_user("user-2").await.unwrap(), []);
-    assert_eq!(server.send(full_request()).await.unwrap().0, first.0, "the first stands");
+    assert_eq!(
+        server.send(full_request()).await.unwrap().0,
+        first.0,
+        "the first stands"
+    );
 }
 
 #[tokio::test]
 async fn a_failure_is_not_remembered() {
     let server = TestServer::start().await;
-    let trip = || Item::raft_trip().tickets(&[("seat", 12)]).price("USD", 612_000_000);
-    server.check_cart("somebody", "rafting", [trip()]).await.unwrap();
-    let failure = server.create("t", "rafting", [trip()]).await.unwrap().failure();
+    let trip = || {
+        Item::raft_trip()
+            .tickets(&[("seat", 12)])
+            .price("USD", 612_000_000)
+    };
+    server
+        .check_cart("somebody", "rafting", [trip()])
+        .await
+        .unwrap();
+    let failure = server
+        .create("t", "rafting", [trip()])
+        .await
+        .unwrap()
+        .failure();
     assert_eq!(failure.cause().as_str_name(), "ORDER_UNFULFILLABLE");
     server.clock.advance(600);
-    let order = server.create("t", "rafting", [trip()]).await.unwrap().order();
-    assert_eq!(server.create("t", "rafting", [trip()]).await.unwrap().order(), order);
+    let order = server
+        .create("t", "rafting", [trip()])
+        .await
+        .unwrap()
+        .order();
+    assert_eq!(
+        server
+            .create("t", "rafting", [trip()])
+            .await
+            .unwrap()
+            .order(),
+        order
+    );
 }
 
 #[tokio::test]
 async fn a_token_that_failed_may_carry_another_request() {
     let server = TestServer::start().await;
-    server.create("t", "museum", [adults(11)]).await.unwrap().failure();
-    server.create("t", "museum", [adults(10)]).await.unwrap().order();
+    server
+        .create("t", "museum", [adults(11)])
+        .await
+        .unwrap()
+        .failure();
+    server
+        .create("t", "museum", [adults(10)])
+        .await
+        .unwrap()
+        .order();
 }
 
 #[tokio::test]
@@ -651,7 +1042,14 @@ async fn tokens_are_told_apart_exactly() {
     let tokens = ["t", "T", " t", "t ", "t\u{301}", "ţ", &"t".repeat(1024)];
     let mut ids = Vec::new();
     for token in tokens {
-        ids.push(server.create(token, "museum", [adults(1)]).await.unwrap().order().order_id);
+        ids.push(
+            server
+                .create(token, "museum", [adults(1)])
+                .await
+                .unwrap()
+                .order()
+                .order_id,
+        );
     }
     ids.sort();
     ids.dedup();

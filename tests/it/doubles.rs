@@ -7,10 +7,12 @@ use std::sync::{
 
 use boxoffice::{
     domain::order::OrderId,
-    payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
+    payments::{
+        Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone,
+    },
     store::{
-        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
-        TakeOrder, memory::MemoryStore,
+        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
+        StoreState, TakeOrder, memory::MemoryStore,
     },
 };
 use tokio::sync::watch;
@@ -26,7 +28,10 @@ pub(crate) enum Asked {
 
 impl Asked {
     pub(crate) fn charge(key: impl Into<String>, micros: i64) -> Self {
-        Self::Charge { key: key.into(), micros }
+        Self::Charge {
+            key: key.into(),
+            micros,
+        }
     }
 
     pub(crate) fn undo(key: impl Into<String>) -> Self {
@@ -83,7 +88,12 @@ impl GatewayDouble {
     /// Waits until it has been asked so many times.
     pub(crate) async fn asked_times(&self, times: usize) {
         let mut asked = self.asked.subscribe();
-        surely("the gateway is asked", asked.wait_for(|asked| asked.len() >= times)).await.unwrap();
+        surely(
+            "the gateway is asked",
+            asked.wait_for(|asked| asked.len() >= times),
+        )
+        .await
+        .unwrap();
     }
 
     fn note(&self, asked: Asked) {
@@ -93,12 +103,20 @@ impl GatewayDouble {
 
 /// What a test has told, as soon as it has.
 async fn told<T: Clone>(mut answers: watch::Receiver<Option<T>>) -> T {
-    answers.wait_for(Option::is_some).await.unwrap().clone().unwrap()
+    answers
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap()
 }
 
 impl Payments for GatewayDouble {
     fn charge<'a>(&'a self, charge: &'a Charge) -> Answer<'a, ChargeAnswer> {
-        self.note(Asked::charge(&charge.key.0, charge.amount.to_micros().unwrap()));
+        self.note(Asked::charge(
+            &charge.key.0,
+            charge.amount.to_micros().unwrap(),
+        ));
         Box::pin(told(self.charges.subscribe()))
     }
 
@@ -159,13 +177,23 @@ impl SlowStore {
     /// A store that begins to keep changes of this kind waiting.
     pub(crate) fn keeping(is_slow: fn(&Change) -> bool) -> Arc<Self> {
         let (waiting, open) = (watch::Sender::default(), watch::Sender::default());
-        Arc::new(Self { inner: Arc::default(), is_slow, waiting, open })
+        Arc::new(Self {
+            inner: Arc::default(),
+            is_slow,
+            waiting,
+            open,
+        })
     }
 
     /// Waits until a change is kept waiting.
     pub(crate) async fn keeps_one(&self) {
         let mut waiting = self.waiting.subscribe();
-        surely("a change is kept waiting", waiting.wait_for(|waiting| *waiting > 0)).await.unwrap();
+        surely(
+            "a change is kept waiting",
+            waiting.wait_for(|waiting| *waiting > 0),
+        )
+        .await
+        .unwrap();
     }
 
     /// Keeps nothing waiting any more.
@@ -205,7 +233,11 @@ pub(crate) struct BreakableStore {
 impl BreakableStore {
     pub(crate) fn new() -> Self {
         let state = watch::Sender::new(StoreState::Open);
-        Self { orders: MemoryStore::default(), broken: AtomicBool::new(false), state }
+        Self {
+            orders: MemoryStore::default(),
+            broken: AtomicBool::new(false),
+            state,
+        }
     }
 
     pub(crate) fn break_down(&self) {
@@ -218,8 +250,11 @@ impl Store for BreakableStore {
         if !self.broken.load(Ordering::SeqCst) {
             return self.orders.commit(change);
         }
-        self.state.send_replace(StoreState::Failed("no room".into()));
-        Box::pin(std::future::ready(Err(StoreError::Failed("no room".into()))))
+        self.state
+            .send_replace(StoreState::Failed("no room".into()));
+        Box::pin(std::future::ready(Err(StoreError::Failed(
+            "no room".into(),
+        ))))
     }
 
     reads_of!(orders);

@@ -21,7 +21,10 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// The value of `authorization` for a user.
 pub(crate) fn basic(name: &str, password: &str) -> String {
-    format!("Basic {}", BASE64.encode(format!("{name}:{password}").as_bytes()))
+    format!(
+        "Basic {}",
+        BASE64.encode(format!("{name}:{password}").as_bytes())
+    )
 }
 
 /// A folder of credentials and certificates.
@@ -32,7 +35,10 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new() -> Self {
-        Self { dir: TempDir::new().unwrap(), authority: Authority::new() }
+        Self {
+            dir: TempDir::new().unwrap(),
+            authority: Authority::new(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -52,17 +58,29 @@ impl Keys {
     /// Writes users whose passwords are their names, each with other lines of its table.
     pub(crate) fn write_scopes(&self, users: &[(&str, &str)]) {
         let user = |(name, lines): &(&str, &str)| {
-            format!("[users.{name}]\npasswords = [{}]\n{lines}\n", cheap_hash(name))
+            format!(
+                "[users.{name}]\npasswords = [{}]\n{lines}\n",
+                cheap_hash(name)
+            )
         };
-        replace(&self.path("users.toml"), &users.iter().map(user).collect::<String>());
+        replace(
+            &self.path("users.toml"),
+            &users.iter().map(user).collect::<String>(),
+        );
     }
 
     pub(crate) fn write_users(&self, users: &[(&str, &[&str])]) {
         let user = |(name, passwords): &(&str, &[&str])| {
-            let hashes: Vec<_> = passwords.iter().map(|password| cheap_hash(password)).collect();
+            let hashes: Vec<_> = passwords
+                .iter()
+                .map(|password| cheap_hash(password))
+                .collect();
             format!("[users.{name}]\npasswords = [{}]\n", hashes.join(", "))
         };
-        replace(&self.path("users.toml"), &users.iter().map(user).collect::<String>());
+        replace(
+            &self.path("users.toml"),
+            &users.iter().map(user).collect::<String>(),
+        );
     }
 
     /// Writes a certificate for `localhost` and has it used.
@@ -79,7 +97,10 @@ impl Keys {
 
     /// Has client certificates demanded that this authority has issued for one of these names.
     pub(crate) fn with_clients(&self, config: &mut Config, names: &[&str]) {
-        replace(&self.path("ca.pem"), &pem("CERTIFICATE", &self.authority.certificate));
+        replace(
+            &self.path("ca.pem"),
+            &pem("CERTIFICATE", &self.authority.certificate),
+        );
         config.security.client_ca = Some(self.path("ca.pem"));
         config.security.client_names = Some(names.iter().map(|name| (*name).to_owned()).collect());
     }
@@ -88,7 +109,13 @@ impl Keys {
 /// A hash of a password that takes next to no work, in quotes.
 fn cheap_hash(password: &str) -> String {
     let cheap = Argon2::from(Params::new(8, 1, 1, None).unwrap());
-    format!("{:?}", cheap.hash_password(password.as_bytes()).unwrap().to_string())
+    format!(
+        "{:?}",
+        cheap
+            .hash_password(password.as_bytes())
+            .unwrap()
+            .to_string()
+    )
 }
 
 /// Puts a file in the place of another in one step.
@@ -99,9 +126,15 @@ pub(crate) fn replace(path: &Path, text: &str) {
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
-    let lines: Vec<_> =
-        der.chunks(48).map(|chunk| BASE64.encode(chunk)).map(|line| format!("{line}\n")).collect();
-    format!("-----BEGIN {label}-----\n{}-----END {label}-----\n", lines.concat())
+    let lines: Vec<_> = der
+        .chunks(48)
+        .map(|chunk| BASE64.encode(chunk))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}-----END {label}-----\n",
+        lines.concat()
+    )
 }
 
 /// Who issues certificates.
@@ -116,7 +149,10 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), certificate }
+        Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+        }
     }
 
     /// A certificate for these names, DNS names and URIs.
@@ -129,13 +165,20 @@ impl Authority {
         let mut params = CertificateParams::default();
         let name = |name: &&str| {
             let text = (*name).try_into().unwrap();
-            if name.contains(':') { SanType::URI(text) } else { SanType::DnsName(text) }
+            if name.contains(':') {
+                SanType::URI(text)
+            } else {
+                SanType::DnsName(text)
+            }
         };
         params.subject_alt_names = names.iter().map(name).collect();
         params.not_after = date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        Pair { certificate, key: key.serialize_der() }
+        Pair {
+            certificate,
+            key: key.serialize_der(),
+        }
     }
 
     /// Agrees on TLS as somebody who trusts this authority and shows this certificate, if any.
@@ -153,12 +196,16 @@ impl Authority {
             .with_root_certificates(roots);
         let mut config = match shown {
             None => builder.with_no_client_auth(),
-            Some(pair) => builder.with_client_auth_cert(vec![pair.certificate.clone()], pair.key()).unwrap(),
+            Some(pair) => builder
+                .with_client_auth_cert(vec![pair.certificate.clone()], pair.key())
+                .unwrap(),
         };
         config.alpn_protocols = vec![protocol.into()];
         let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
     }
 }
 

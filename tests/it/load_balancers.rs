@@ -7,8 +7,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use boxoffice::wire::proto::v3::{
     CheckAvailabilityRequest, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
-    CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse, OrderFulfillability,
-    Slot,
+    CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
+    OrderFulfillability, Slot,
     booking_service_client::BookingServiceClient,
     create_order_response::Result as Outcome,
     list_orders_request::{Ids, OrderIds},
@@ -55,17 +55,33 @@ enum Door {
 
 /// One ticket for the slot that everyone wants.
 fn ticket() -> Item {
-    in_days(Item::museum_entry().tickets(&[("adult", 1)]).price("USD", 25_000_000), 1)
+    in_days(
+        Item::museum_entry()
+            .tickets(&[("adult", 1)])
+            .price("USD", 25_000_000),
+        1,
+    )
 }
 
 fn check_request() -> CheckOrderFulfillabilityRequest {
     let item = vec![ticket().0];
-    CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), item, cart_id: String::new() }
+    CheckOrderFulfillabilityRequest {
+        merchant_id: "museum".into(),
+        item,
+        cart_id: String::new(),
+    }
 }
 
 fn create_request(user: &str, token: &str, payment: Option<&str>) -> CreateOrderRequest {
     let mut request = order_request(token, "museum", [ticket()]);
-    request.order.as_mut().unwrap().user_information.as_mut().unwrap().user_id = user.into();
+    request
+        .order
+        .as_mut()
+        .unwrap()
+        .user_information
+        .as_mut()
+        .unwrap()
+        .user_id = user.into();
     match payment {
         Some(payment) => paid_with(request, payment),
         None => request,
@@ -84,8 +100,11 @@ struct Site {
 impl Site {
     fn pair(more: &[&'static str]) -> [Self; 2] {
         let spots = |count: i32| format!("\"spots_total\": {count}, \"spots_open\": {count}");
-        let catalog =
-            Arc::new(edited_catalog(&[("availability.json", spots(50).as_str(), spots(SPOTS).as_str())]));
+        let catalog = Arc::new(edited_catalog(&[(
+            "availability.json",
+            spots(50).as_str(),
+            spots(SPOTS).as_str(),
+        )]));
         ["127.0.0.2:0", "127.0.0.3:0"].map(|listen| Self {
             catalog: Arc::clone(&catalog),
             store: TempDir::new().unwrap(),
@@ -97,8 +116,13 @@ impl Site {
     /// Starts a server here, where the one before it was, if there was one.
     async fn open(&mut self) -> Running {
         let catalog = self.catalog.path().to_str().unwrap();
-        let program = Program::new().keeping(self.store.path()).args(self.more.iter());
-        let server = program.args(["--listen", &self.listen, "--catalog", catalog]).start().await;
+        let program = Program::new()
+            .keeping(self.store.path())
+            .args(self.more.iter());
+        let server = program
+            .args(["--listen", &self.listen, "--catalog", catalog])
+            .start()
+            .await;
         self.listen = server.address().to_string();
         server
     }
@@ -114,12 +138,19 @@ impl Caller {
     async fn connect(door: Door, address: SocketAddr) -> Self {
         match door {
             Door::Grpc => {
-                let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await;
-                Self::Grpc(BookingServiceClient::new(channel.unwrap()).max_decoding_message_size(usize::MAX))
+                let channel = Channel::from_shared(format!("http://{address}"))
+                    .unwrap()
+                    .connect()
+                    .await;
+                Self::Grpc(
+                    BookingServiceClient::new(channel.unwrap())
+                        .max_decoding_message_size(usize::MAX),
+                )
             }
             Door::Rest => {
-                let (sender, connection) =
-                    http1::handshake(rest_client::connect(address).await).await.unwrap();
+                let (sender, connection) = http1::handshake(rest_client::connect(address).await)
+                    .await
+                    .unwrap();
                 tokio::spawn(connection);
                 Self::Rest(sender)
             }
@@ -128,7 +159,9 @@ impl Caller {
 
     async fn check(&mut self) -> Result<CheckOrderFulfillabilityResponse, Status> {
         match self {
-            Self::Grpc(client) => unframed(client.check_order_fulfillability(check_request()).await),
+            Self::Grpc(client) => {
+                unframed(client.check_order_fulfillability(check_request()).await)
+            }
             Self::Rest(sender) => post(sender, "CheckOrderFulfillability", &check_request()).await,
         }
     }
@@ -150,7 +183,9 @@ impl Caller {
 }
 
 fn order_ids(id: &str) -> Ids {
-    Ids::OrderIds(OrderIds { order_id: vec![id.to_owned()] })
+    Ids::OrderIds(OrderIds {
+        order_id: vec![id.to_owned()],
+    })
 }
 
 fn unframed<M>(answer: Result<tonic::Response<M>, Status>) -> Result<M, Status> {
@@ -166,10 +201,17 @@ async fn post<M: boxoffice::wire::schema::Described>(
     let broken = |error: hyper::Error| Status::unavailable(error.to_string());
     sender.ready().await.map_err(broken)?;
     let json = serde_json::to_vec(request).unwrap();
-    let answer = sender.send_request(rest_client::post(&format!("/v3/{method}"), json)).await;
-    let answer = rest_client::read(answer.map_err(broken)?).await.map_err(broken)?;
+    let answer = sender
+        .send_request(rest_client::post(&format!("/v3/{method}"), json))
+        .await;
+    let answer = rest_client::read(answer.map_err(broken)?)
+        .await
+        .map_err(broken)?;
     if answer.http.is_server_error() {
-        return Err(Status::unavailable(format!("{}: {:?}", answer.http, answer.body)));
+        return Err(Status::unavailable(format!(
+            "{}: {:?}",
+            answer.http, answer.body
+        )));
     }
     answer.message()
 }
@@ -198,7 +240,10 @@ impl Tally {
 
     fn check(&mut self, answer: Result<CheckOrderFulfillabilityResponse, Status>) {
         self.note("check", answer, |checked| {
-            let result = checked.fulfillability.as_ref().map(OrderFulfillability::result);
+            let result = checked
+                .fulfillability
+                .as_ref()
+                .map(OrderFulfillability::result);
             result == Some(OrderFulfillabilityResult::CanFulfill)
         });
     }
@@ -245,7 +290,10 @@ impl Load {
             let stop = stop.subscribe();
             async move { buy(Caller::connect(door, address).await, user, payment, stop).await }
         });
-        Self { clients: clients.collect(), stop }
+        Self {
+            clients: clients.collect(),
+            stop,
+        }
     }
 
     async fn end(self) -> Tally {
@@ -262,7 +310,12 @@ async fn total(clients: JoinSet<Tally>) -> Tally {
     all
 }
 
-async fn buy(mut caller: Caller, user: &str, payment: Option<&str>, stop: watch::Receiver<bool>) -> Tally {
+async fn buy(
+    mut caller: Caller,
+    user: &str,
+    payment: Option<&str>,
+    stop: watch::Receiver<bool>,
+) -> Tally {
     let mut tally = Tally::default();
     for round in 0..MAX_ROUNDS {
         if *stop.borrow() {
@@ -289,13 +342,22 @@ async fn sold(server: &Running) -> i32 {
     };
     let mut client = BookingServiceClient::new(server.connect().await);
     let request = CheckAvailabilityRequest { slot: Some(slot) };
-    SPOTS - client.check_availability(request).await.unwrap().into_inner().count_available
+    SPOTS
+        - client
+            .check_availability(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .count_available
 }
 
 /// Waits until a server has sold its part of the load from here on.
 async fn sells(server: &Running) {
     let before = sold(server).await;
-    until("the server has a part of the load", async || sold(server).await >= before + A_PART).await;
+    until("the server has a part of the load", async || {
+        sold(server).await >= before + A_PART
+    })
+    .await;
 }
 
 /// Every order that was acknowledged is on record at one of the servers, and nothing else is. An
@@ -330,8 +392,16 @@ async fn no_call_is_lost(kind: Kind, drain_delay: &'static str) {
     sells(&server).await;
     sells(&other).await;
 
-    let Tally { answered, orders, lost } = load.end().await;
-    assert!(lost.is_empty(), "{} of {answered} calls lost: {lost:#?}", lost.len());
+    let Tally {
+        answered,
+        orders,
+        lost,
+    } = load.end().await;
+    assert!(
+        lost.is_empty(),
+        "{} of {answered} calls lost: {lost:#?}",
+        lost.len()
+    );
     orders_are_those_acknowledged([&server, &other], orders).await;
     for server in [server, other] {
         assert_eq!(server.stop().await.code(), 0);
@@ -357,7 +427,10 @@ async fn what_only_asks_is_asked_again(kind: Kind) {
         tally
     });
     let asking: JoinSet<Tally> = asking.collect();
-    until("the server has a call", async || balancer.calls_at(0).await > 0).await;
+    until("the server has a call", async || {
+        balancer.calls_at(0).await > 0
+    })
+    .await;
     server.kill().await;
     let tally = total(asking).await;
     assert!(tally.lost.is_empty(), "{:#?}", tally.lost);
@@ -371,22 +444,40 @@ async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind, door: Door) 
     let [mut site, mut other_site] = Site::pair(&["--max-in-flight=1"]);
     let mut servers = vec![site.open().await, other_site.open().await];
     let balancer = Balancer::start(kind, [servers[0].address(), servers[1].address()]).await;
-    let order =
-        tokio::spawn(knock(door, balancer.address(), create_request("grpc-1", "token", Some("hang"))));
-    until("a server has the order", async || busy(&servers).await.is_some()).await;
+    let order = tokio::spawn(knock(
+        door,
+        balancer.address(),
+        create_request("grpc-1", "token", Some("hang")),
+    ));
+    until("a server has the order", async || {
+        busy(&servers).await.is_some()
+    })
+    .await;
     servers.remove(busy(&servers).await.unwrap()).kill().await;
 
     let lost = order.await.unwrap();
-    assert_eq!(lost.as_ref().unwrap_err().code(), Code::Unavailable, "{lost:?}");
+    assert_eq!(
+        lost.as_ref().unwrap_err().code(),
+        Code::Unavailable,
+        "{lost:?}"
+    );
     let mut tally = Tally::default();
     tally.create(lost);
     assert_eq!(tally.lost.len(), 1, "{tally:#?}");
     assert_eq!((busy(&servers).await, sold(&servers[0]).await), (None, 0));
     let mut caller = Caller::connect(Door::Grpc, balancer.address()).await;
-    let asked_again = caller.create(create_request("grpc-1", "token", Some("approve"))).await;
+    let asked_again = caller
+        .create(create_request("grpc-1", "token", Some("approve")))
+        .await;
     assert!(tally.create(asked_again).is_some(), "{tally:#?}");
 
-    let server = if servers[0].address().to_string() == site.listen { other_site } else { site }.open().await;
+    let server = if servers[0].address().to_string() == site.listen {
+        other_site
+    } else {
+        site
+    }
+    .open()
+    .await;
     orders_are_those_acknowledged([&server, &servers[0]], tally.orders).await;
 }
 
@@ -408,7 +499,10 @@ async fn knock(
 /// Which of these servers, each of which takes one call, has one.
 async fn busy(servers: &[Running]) -> Option<usize> {
     for (at, server) in servers.iter().enumerate() {
-        let answer = Caller::connect(Door::Grpc, server.address()).await.check().await;
+        let answer = Caller::connect(Door::Grpc, server.address())
+            .await
+            .check()
+            .await;
         if answer.is_err_and(|refusal| refusal.code() == Code::ResourceExhausted) {
             return Some(at);
         }

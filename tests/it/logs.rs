@@ -1,8 +1,8 @@
 //! The log tells what happened and nothing of whom it happened to.
 
 use boxoffice::wire::proto::v3::{
-    CheckOrderFulfillabilityRequest, CreateOrderRequest, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem,
-    ListOrdersRequest, PostalAddress, UserInformation,
+    CheckOrderFulfillabilityRequest, CreateOrderRequest, IntakeFormAnswers, IntakeFormFieldAnswer,
+    LineItem, ListOrdersRequest, PostalAddress, UserInformation,
     list_orders_request::{Ids, OrderIds},
 };
 use prost::Message;
@@ -26,7 +26,9 @@ fn personal(what: &str) -> String {
 }
 
 fn visit(day: i64) -> Item {
-    in_days(Item::museum_entry(), day).tickets(&[("adult", 2)]).price("USD", 50_000_000)
+    in_days(Item::museum_entry(), day)
+        .tickets(&[("adult", 2)])
+        .price("USD", 50_000_000)
 }
 
 /// An order that says everything about its customer, under a token and a user id that do, too.
@@ -59,12 +61,18 @@ fn order(number: i64, payment_token: &str) -> CreateOrderRequest {
 /// Orders that come to every kind of end.
 fn orders() -> Vec<CreateOrderRequest> {
     let tokens = ["decline", "reject-visa", "3ds1", "error", "hang", "slow"];
-    let mut orders: Vec<_> = (0..).zip(tokens).map(|(number, token)| order(number, token)).collect();
+    let mut orders: Vec<_> = (0..)
+        .zip(tokens)
+        .map(|(number, token)| order(number, token))
+        .collect();
     orders.push(order(10, &personal("payment")));
     orders.push(order(10, &personal("payment")));
     orders.push(order(10, &personal("another-payment")));
     let mut last = |change: fn(&mut CreateOrderRequest)| {
-        let mut request = order(20 + i64::try_from(orders.len()).unwrap(), &personal("payment"));
+        let mut request = order(
+            20 + i64::try_from(orders.len()).unwrap(),
+            &personal("payment"),
+        );
         change(&mut request);
         orders.push(request);
     };
@@ -87,12 +95,23 @@ fn item(request: &mut CreateOrderRequest) -> &mut LineItem {
 }
 
 fn customer(request: &mut CreateOrderRequest) -> &mut UserInformation {
-    request.order.as_mut().unwrap().user_information.as_mut().unwrap()
+    request
+        .order
+        .as_mut()
+        .unwrap()
+        .user_information
+        .as_mut()
+        .unwrap()
 }
 
 fn answers() -> IntakeFormAnswers {
-    let answer = IntakeFormFieldAnswer { id: personal("question"), response: vec![personal("answer")] };
-    IntakeFormAnswers { answer: vec![answer] }
+    let answer = IntakeFormFieldAnswer {
+        id: personal("question"),
+        response: vec![personal("answer")],
+    };
+    IntakeFormAnswers {
+        answer: vec![answer],
+    }
 }
 
 /// Everything that is sent, message by message.
@@ -104,19 +123,35 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
         item: vec![item],
         cart_id: personal("cart"),
     };
-    let unknown = CheckOrderFulfillabilityRequest { merchant_id: personal("merchant"), ..check.clone() };
-    let by_user = ListOrdersRequest { ids: Some(Ids::UserId(personal("user"))) };
-    let by_id =
-        ListOrdersRequest { ids: Some(Ids::OrderIds(OrderIds { order_id: vec![personal("order")] })) };
+    let unknown = CheckOrderFulfillabilityRequest {
+        merchant_id: personal("merchant"),
+        ..check.clone()
+    };
+    let by_user = ListOrdersRequest {
+        ids: Some(Ids::UserId(personal("user"))),
+    };
+    let by_id = ListOrdersRequest {
+        ids: Some(Ids::OrderIds(OrderIds {
+            order_id: vec![personal("order")],
+        })),
+    };
     let mut all = vec![
         ("CheckOrderFulfillability", check.encode_to_vec()),
         ("CheckOrderFulfillability", unknown.encode_to_vec()),
         ("ListOrders", by_user.encode_to_vec()),
         ("ListOrders", by_id.encode_to_vec()),
     ];
-    all.extend(orders().iter().map(|order| ("CreateOrder", order.encode_to_vec())));
+    all.extend(
+        orders()
+            .iter()
+            .map(|order| ("CreateOrder", order.encode_to_vec())),
+    );
     let sound = order(99, &personal("payment")).encode_to_vec();
-    all.extend((1..sound.len()).step_by(7).map(|length| ("CreateOrder", sound[..length].to_vec())));
+    all.extend(
+        (1..sound.len())
+            .step_by(7)
+            .map(|length| ("CreateOrder", sound[..length].to_vec())),
+    );
     let spoilt = |at: usize| {
         let mut bytes = sound.clone();
         bytes[at] = 0xff;
@@ -130,8 +165,13 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
 async fn send_oddities(client: &ByteClient, address: std::net::SocketAddr) {
     let frame = framed(&order(100, &personal("payment")).encode_to_vec());
     for request in [
-        client.request(&personal("Method")).body(whole(frame.clone())),
-        client.request("CreateOrder").header("grpc-timeout", personal("timeout")).body(whole(frame.clone())),
+        client
+            .request(&personal("Method"))
+            .body(whole(frame.clone())),
+        client
+            .request("CreateOrder")
+            .header("grpc-timeout", personal("timeout"))
+            .body(whole(frame.clone())),
         client
             .request("CreateOrder")
             .header("grpc-encoding", personal("encoding"))
@@ -142,10 +182,16 @@ async fn send_oddities(client: &ByteClient, address: std::net::SocketAddr) {
             .body(whole(frame.slice(..50))),
         client.request("CreateOrder").body(whole(frame.slice(5..))),
     ] {
-        assert_ne!(client.send(request.unwrap()).await.unwrap().code(), Code::Ok);
+        assert_ne!(
+            client.send(request.unwrap()).await.unwrap().code(),
+            Code::Ok
+        );
     }
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("GET /{} HTTP/1.1\r\n\r\n", personal("path")).as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("GET /{} HTTP/1.1\r\n\r\n", personal("path")).as_bytes())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -155,7 +201,10 @@ async fn nothing_about_a_customer_is_in_the_log() {
     let (data, audit) = (dir.path().join("data"), dir.path().join("audit"));
     let program = || {
         let audit = ["--audit-log", audit.to_str().unwrap()];
-        Program::new().keeping(&data).args(["--log=trace", "--payment-timeout=100ms"]).args(audit)
+        Program::new()
+            .keeping(&data)
+            .args(["--log=trace", "--payment-timeout=100ms"])
+            .args(audit)
     };
     let server = program().start().await;
     let client = ByteClient::connect(server.address()).await;
@@ -164,7 +213,11 @@ async fn nothing_about_a_customer_is_in_the_log() {
         codes.push(client.call(method, &message).await.code());
     }
     send_oddities(&client, server.address()).await;
-    assert!([Code::Ok, Code::InvalidArgument].iter().all(|code| codes.contains(code)));
+    assert!(
+        [Code::Ok, Code::InvalidArgument]
+            .iter()
+            .all(|code| codes.contains(code))
+    );
     let first = server.stop().await;
     // What is read when the program starts is no more for the log than what it is sent.
     let second = program().start().await.stop().await;
@@ -174,13 +227,21 @@ async fn nothing_about_a_customer_is_in_the_log() {
         assert!(!ended.lines.is_empty());
         for line in &ended.lines {
             let object = serde_json::from_str::<Value>(line);
-            assert!(object.is_ok_and(|object| object.is_object()), "not an object of JSON: {line}");
+            assert!(
+                object.is_ok_and(|object| object.is_object()),
+                "not an object of JSON: {line}"
+            );
             assert!(!line.contains(MARK), "{line}");
         }
     }
     // Nor in the audit log, which has lines of all this.
     let audit = std::fs::read_to_string(audit).unwrap();
-    for event in ["order_created", "order_replayed", "order_failed", "orders_listed"] {
+    for event in [
+        "order_created",
+        "order_replayed",
+        "order_failed",
+        "orders_listed",
+    ] {
         assert!(audit.contains(event), "{event}: {audit}");
     }
     assert!(!audit.contains(MARK), "{audit}");
@@ -196,10 +257,23 @@ async fn a_call_leaves_a_line_with_its_method_and_its_refusal() {
         client.call("CreateOrder", &request.encode_to_vec()).await;
     }
     let ended = server.stop().await;
-    let lines = |message: &str| ended.log().filter(|line| line["message"] == message).collect::<Vec<_>>();
-    let (answered, refused, created) =
-        (lines("call answered"), lines("call refused"), lines("order created"));
-    assert_eq!((answered.len(), refused.len(), created.len()), (1, 1, 1), "{}", ended.text());
+    let lines = |message: &str| {
+        ended
+            .log()
+            .filter(|line| line["message"] == message)
+            .collect::<Vec<_>>()
+    };
+    let (answered, refused, created) = (
+        lines("call answered"),
+        lines("call refused"),
+        lines("order created"),
+    );
+    assert_eq!(
+        (answered.len(), refused.len(), created.len()),
+        (1, 1, 1),
+        "{}",
+        ended.text()
+    );
     assert_eq!(answered[0]["method"], "CreateOrder");
     assert_eq!(refused[0]["method"], "CreateOrder");
     assert_eq!(refused[0]["reason"], "INVALID_REQUEST");

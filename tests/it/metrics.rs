@@ -21,7 +21,8 @@ use crate::{
     process::surely,
     rest_client::{bare, post, send},
     support::{
-        Door, Item, Setup, TestServer, config, edited_catalog, order_request, paid_with, stating_fees,
+        Door, Item, Setup, TestServer, config, edited_catalog, order_request, paid_with,
+        stating_fees,
     },
 };
 
@@ -56,18 +57,28 @@ impl Page {
                 samples.push(Sample::read(line));
             }
         }
-        Self { text: text.to_owned(), metrics, samples }
+        Self {
+            text: text.to_owned(),
+            metrics,
+            samples,
+        }
     }
 
     /// The sum of the samples of this name that have these labels; none is a mistake of the test.
     fn value(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let has = |sample: &&Sample| {
             sample.name == name
-                && labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|it| it == value))
+                && labels
+                    .iter()
+                    .all(|(label, value)| sample.labels.get(*label).is_some_and(|it| it == value))
         };
         let whole = |sample: &Sample| sample.value.parse::<u64>().unwrap();
         let found: Vec<u64> = self.samples.iter().filter(has).map(whole).collect();
-        assert!(!found.is_empty(), "{name} {labels:?} is not on the page:\n{}", self.text);
+        assert!(
+            !found.is_empty(),
+            "{name} {labels:?} is not on the page:\n{}",
+            self.text
+        );
         found.iter().sum()
     }
 
@@ -78,7 +89,10 @@ impl Page {
     }
 
     fn names(&self) -> BTreeSet<&str> {
-        self.samples.iter().map(|sample| sample.name.as_str()).collect()
+        self.samples
+            .iter()
+            .map(|sample| sample.name.as_str())
+            .collect()
     }
 
     /// The labels of a metric, but for the bounds of histograms.
@@ -87,8 +101,15 @@ impl Page {
             let rest = sample.name.strip_prefix(metric);
             rest.is_some_and(|rest| ["", "_bucket", "_sum", "_count"].contains(&rest))
         };
-        let labels = self.samples.iter().filter(of_metric).flat_map(|sample| sample.labels.keys());
-        labels.map(String::as_str).filter(|label| *label != "le").collect()
+        let labels = self
+            .samples
+            .iter()
+            .filter(of_metric)
+            .flat_map(|sample| sample.labels.keys());
+        labels
+            .map(String::as_str)
+            .filter(|label| *label != "le")
+            .collect()
     }
 }
 
@@ -97,12 +118,19 @@ impl Sample {
     fn read(line: &str) -> Self {
         let (named, value) = line.rsplit_once(' ').unwrap();
         let (name, labels) = named.split_once('{').unwrap_or((named, ""));
-        let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
+        let labels = labels
+            .trim_end_matches('}')
+            .split(',')
+            .filter(|label| !label.is_empty());
         let label = |label: &str| {
             let (name, value) = label.split_once('=').unwrap();
             (name.to_owned(), value.trim_matches('"').to_owned())
         };
-        Self { name: name.to_owned(), labels: labels.map(label).collect(), value: value.to_owned() }
+        Self {
+            name: name.to_owned(),
+            labels: labels.map(label).collect(),
+            value: value.to_owned(),
+        }
     }
 }
 
@@ -116,14 +144,20 @@ async fn page(server: &TestServer) -> Page {
 }
 
 async fn page_of(server: &Server) -> Page {
-    let answer = send(server.admin_address().unwrap(), bare(Method::GET, "/metrics")).await;
+    let answer = send(
+        server.admin_address().unwrap(),
+        bare(Method::GET, "/metrics"),
+    )
+    .await;
     assert_eq!(answer.http, 200);
     assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4");
     Page::read(std::str::from_utf8(&answer.body).unwrap())
 }
 
 fn visit() -> Item {
-    Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000)
+    Item::museum_entry()
+        .tickets(&[("adult", 2)])
+        .price("USD", 50_000_000)
 }
 
 fn order(token: &str) -> CreateOrderRequest {
@@ -139,20 +173,30 @@ async fn create(server: &TestServer, request: CreateOrderRequest) {
 fn over_grpc_web(method: &str) -> Request<Body> {
     let path = format!("/ext.maps.booking.partner.v3.BookingService/{method}");
     let request = Request::post(path).header("host", "boxoffice");
-    request.header("content-type", "application/grpc-web+proto").body(whole(framed(b""))).unwrap()
+    request
+        .header("content-type", "application/grpc-web+proto")
+        .body(whole(framed(b"")))
+        .unwrap()
 }
 
 /// Has a server do all that is counted, through both doors.
 async fn keep_busy(server: &TestServer) {
     let address = server.server.address();
     server.check("museum", [visit()]).await.unwrap();
-    server.check("museum", [Item::museum_entry().tickets(&[("adult", 0)])]).await.unwrap();
+    server
+        .check("museum", [Item::museum_entry().tickets(&[("adult", 0)])])
+        .await
+        .unwrap();
     server.check("nowhere", [visit()]).await.unwrap_err();
     for request in [
         order("a"),
         order("a"),
         stating_fees(order("fees"), "USD", 1_000_000),
-        order_request("lots", "museum", [Item::museum_entry().tickets(&[("adult", 4000)])]),
+        order_request(
+            "lots",
+            "museum",
+            [Item::museum_entry().tickets(&[("adult", 4000)])],
+        ),
         paid_with(order("paid"), "approve"),
     ] {
         create(server, request).await;
@@ -164,14 +208,21 @@ async fn keep_busy(server: &TestServer) {
     server.look_up("museum", []).await.unwrap();
     let client = ByteClient::connect(address).await;
     let frame = framed(&order("late").encode_to_vec());
-    let call = client.request("CreateOrder").header("grpc-timeout", "soon").body(whole(frame)).unwrap();
+    let call = client
+        .request("CreateOrder")
+        .header("grpc-timeout", "soon")
+        .body(whole(frame))
+        .unwrap();
     client.send(call).await.unwrap();
     client.call("Unheard", b"").await;
     send(address, bare(Method::GET, "/v3/HealthCheck")).await;
     send(address, bare(Method::GET, "/elsewhere")).await;
     send(address, over_grpc_web("ListOrders")).await;
     send(address, post("/v3/ListOrders", "{")).await;
-    HealthClient::new(server.channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
+    HealthClient::new(server.channel.clone())
+        .check(HealthCheckRequest::default())
+        .await
+        .unwrap();
     server.server.reload().await.unwrap();
 }
 
@@ -203,11 +254,18 @@ async fn calls_are_counted_by_door_method_and_outcome() {
         ("grpc", "other", "Unimplemented", 1),
         ("rest", "other", "NotFound", 1),
     ] {
-        assert_eq!(page.handled(door, method, code), count, "{door} {method} {code}");
+        assert_eq!(
+            page.handled(door, method, code),
+            count,
+            "{door} {method} {code}"
+        );
         let labels = [("door", door), ("grpc_method", method)];
         let ended = page.value("grpc_server_handled_total", &labels);
         assert_eq!(page.value("grpc_server_started_total", &labels), ended);
-        assert_eq!(page.value("grpc_server_handling_seconds_count", &labels), ended);
+        assert_eq!(
+            page.value("grpc_server_handling_seconds_count", &labels),
+            ended
+        );
     }
     for (door, reason, count) in [
         ("grpc", "MALFORMED_MESSAGE", 1),
@@ -218,7 +276,10 @@ async fn calls_are_counted_by_door_method_and_outcome() {
         ("grpc-web", "INVALID_REQUEST", 1),
     ] {
         assert_eq!(
-            page.value("boxoffice_refusals_total", &[("door", door), ("reason", reason)]),
+            page.value(
+                "boxoffice_refusals_total",
+                &[("door", door), ("reason", reason)]
+            ),
             count,
             "{reason}"
         );
@@ -234,12 +295,42 @@ async fn sales_are_counted_by_what_came_of_them() {
     let page = page(&server).await;
     for (name, label, value, count) in [
         ("boxoffice_checks_total", "result", "CAN_FULFILL", 2),
-        ("boxoffice_checks_total", "result", "UNFULFILLABLE_LINE_ITEM", 2),
-        ("boxoffice_orders_failed_total", "cause", "ORDER_UNFULFILLABLE", 1),
-        ("boxoffice_orders_failed_total", "cause", "INCORRECT_FEE_TOTAL", 1),
-        ("boxoffice_orders_failed_total", "cause", "PAYMENT_ERROR_CARD_DECLINED", 1),
-        ("boxoffice_orders_failed_total", "cause", "PAYMENT_ERROR_CARD_TYPE_REJECTED", 1),
-        ("boxoffice_orders_failed_total", "cause", "PAYMENT_REQUIRES_3DS1", 1),
+        (
+            "boxoffice_checks_total",
+            "result",
+            "UNFULFILLABLE_LINE_ITEM",
+            2,
+        ),
+        (
+            "boxoffice_orders_failed_total",
+            "cause",
+            "ORDER_UNFULFILLABLE",
+            1,
+        ),
+        (
+            "boxoffice_orders_failed_total",
+            "cause",
+            "INCORRECT_FEE_TOTAL",
+            1,
+        ),
+        (
+            "boxoffice_orders_failed_total",
+            "cause",
+            "PAYMENT_ERROR_CARD_DECLINED",
+            1,
+        ),
+        (
+            "boxoffice_orders_failed_total",
+            "cause",
+            "PAYMENT_ERROR_CARD_TYPE_REJECTED",
+            1,
+        ),
+        (
+            "boxoffice_orders_failed_total",
+            "cause",
+            "PAYMENT_REQUIRES_3DS1",
+            1,
+        ),
         ("boxoffice_orders_failed_total", "cause", "PAYMENT_ERROR", 1),
         ("boxoffice_payments_total", "outcome", "captured", 1),
         ("boxoffice_catalog_reloads_total", "outcome", "replaced", 1),
@@ -274,7 +365,9 @@ async fn sales_are_counted_by_what_came_of_them() {
 #[tokio::test]
 async fn carts_count_while_they_hold_spots() {
     let server = start(Setup::default()).await;
-    let trip = Item::raft_trip().tickets(&[("seat", 2)]).price("USD", 120_000_000);
+    let trip = Item::raft_trip()
+        .tickets(&[("seat", 2)])
+        .price("USD", 120_000_000);
     let checked = server.check_cart("cart", "rafting", [trip]).await.unwrap();
     let expires = checked.0.cart_expiration_sec;
     assert!(expires > 0);
@@ -287,7 +380,11 @@ async fn carts_count_while_they_hold_spots() {
 #[tokio::test]
 async fn what_is_at_work_counts_until_it_is_done_even_if_its_caller_goes_away() {
     let gateway = GatewayDouble::silent();
-    let server = start(Setup { payments: gateway.clone(), ..Setup::default() }).await;
+    let server = start(Setup {
+        payments: gateway.clone(),
+        ..Setup::default()
+    })
+    .await;
     let request = paid_with(order("slow"), "any");
     let mut client = server.client();
     let call = tokio::spawn(async move { client.create_order(request).await });
@@ -302,7 +399,13 @@ async fn what_is_at_work_counts_until_it_is_done_even_if_its_caller_goes_away() 
     assert_eq!(left.handled("grpc", "CreateOrder", "Canceled"), 1);
     assert_eq!(left.value("boxoffice_orders_in_progress", &[]), 1);
     gateway.capture();
-    let done = async { while page(&server).await.value("boxoffice_orders_created_total", &[]) < 1 {} };
+    let done = async {
+        while page(&server)
+            .await
+            .value("boxoffice_orders_created_total", &[])
+            < 1
+        {}
+    };
     surely("the order is created", done).await;
     server.stop().await;
 }
@@ -311,7 +414,11 @@ async fn what_is_at_work_counts_until_it_is_done_even_if_its_caller_goes_away() 
 async fn a_store_that_failed_and_a_catalogue_that_was_refused_are_seen() {
     let store = Arc::new(BreakableStore::new());
     let catalog = edited_catalog(&[]);
-    let setup = Setup { store: store.clone(), catalog: catalog.path().to_owned(), ..Setup::default() };
+    let setup = Setup {
+        store: store.clone(),
+        catalog: catalog.path().to_owned(),
+        ..Setup::default()
+    };
     let server = start(setup).await;
     store.break_down();
     create(&server, order("a")).await;
@@ -319,10 +426,22 @@ async fn a_store_that_failed_and_a_catalogue_that_was_refused_are_seen() {
     server.server.reload().await.unwrap_err();
     let page = page(&server).await;
     assert_eq!(page.value("boxoffice_store_open", &[]), 0);
-    assert_eq!(page.value("boxoffice_refusals_total", &[("reason", "STORE_UNAVAILABLE")]), 1);
+    assert_eq!(
+        page.value(
+            "boxoffice_refusals_total",
+            &[("reason", "STORE_UNAVAILABLE")]
+        ),
+        1
+    );
     assert_eq!(page.value("boxoffice_orders_created_total", &[]), 0);
-    assert_eq!(page.value("boxoffice_catalog_reloads_total", &[("outcome", "refused")]), 1);
-    assert_eq!(page.value("boxoffice_catalog_last_reload_successful", &[]), 0);
+    assert_eq!(
+        page.value("boxoffice_catalog_reloads_total", &[("outcome", "refused")]),
+        1
+    );
+    assert_eq!(
+        page.value("boxoffice_catalog_last_reload_successful", &[]),
+        0
+    );
     assert_eq!(page.value("boxoffice_catalog_edition", &[]), 0);
     server.stop().await;
 }
@@ -334,7 +453,13 @@ async fn page_over_tls() -> Page {
     keys.with_tls(&mut config);
     keys.with_clients(&mut config, &["shop.example"]);
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
-    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     let page = page_of(&server).await;
     server.stop(std::future::pending()).await;
     page
@@ -347,9 +472,18 @@ async fn all_metrics(busy: &Page) -> Page {
     for at in 0..over_tls.metrics.len() {
         let metric = &over_tls.metrics[at];
         if all.metrics.iter().all(|(name, ..)| *name != metric.0) {
-            let before = all.metrics.iter().position(|(name, ..)| *name == over_tls.metrics[at - 1].0);
+            let before = all
+                .metrics
+                .iter()
+                .position(|(name, ..)| *name == over_tls.metrics[at - 1].0);
             all.metrics.insert(before.unwrap() + 1, metric.clone());
-            all.samples.extend(over_tls.samples.iter().filter(|sample| sample.name == metric.0).cloned());
+            all.samples.extend(
+                over_tls
+                    .samples
+                    .iter()
+                    .filter(|sample| sample.name == metric.0)
+                    .cloned(),
+            );
         }
     }
     all
@@ -363,13 +497,23 @@ async fn every_certificate_tells_when_it_ends_and_what_is_rejected_is_counted() 
     keys.with_tls(&mut config);
     keys.with_clients(&mut config, &["shop.example"]);
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
-    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     let ends = async |setting: &str| {
         let labels = [("setting", setting), ("position", "0")];
-        page_of(&server).await.value("boxoffice_certificate_expiry_timestamp_seconds", &labels)
+        page_of(&server)
+            .await
+            .value("boxoffice_certificate_expiry_timestamp_seconds", &labels)
     };
     let rejected = async |kind: &str| {
-        page_of(&server).await.value("boxoffice_reloads_rejected_total", &[("kind", kind)])
+        page_of(&server)
+            .await
+            .value("boxoffice_reloads_rejected_total", &[("kind", kind)])
     };
     // The beginnings of the years 2100 and 4096, when those of the tests end.
     assert_eq!(ends("tls_certificate").await, 4_102_444_800);
@@ -384,15 +528,28 @@ async fn every_certificate_tells_when_it_ends_and_what_is_rejected_is_counted() 
     server.reload_security().await.unwrap_err();
     replace(&keys.path("users.toml"), "nonsense");
     server.reload_security().await.unwrap_err();
-    assert_eq!((rejected("certificates").await, rejected("credentials").await), (2, 1));
-    assert_eq!(ends("tls_certificate").await, 1_893_456_000, "the one before is in use");
+    assert_eq!(
+        (
+            rejected("certificates").await,
+            rejected("credentials").await
+        ),
+        (2, 1)
+    );
+    assert_eq!(
+        ends("tls_certificate").await,
+        1_893_456_000,
+        "the one before is in use"
+    );
     server.stop(std::future::pending()).await;
 }
 
 #[tokio::test]
 async fn sales_are_counted_by_merchant_of_the_catalogue() {
     let catalog = edited_catalog(&[]);
-    let setup = Setup { catalog: catalog.path().to_owned(), ..Setup::default() };
+    let setup = Setup {
+        catalog: catalog.path().to_owned(),
+        ..Setup::default()
+    };
     let server = start(setup).await;
     create(&server, order("a")).await;
     create(&server, order("a")).await;
@@ -403,7 +560,10 @@ async fn sales_are_counted_by_merchant_of_the_catalogue() {
         let sold = |name: &str, merchant: &str| page.value(name, &[("merchant_id", merchant)]);
         let both = |merchant: &str| {
             let orders = sold("boxoffice_merchant_orders_created_total", merchant);
-            (orders, sold("boxoffice_merchant_spots_sold_total", merchant))
+            (
+                orders,
+                sold("boxoffice_merchant_spots_sold_total", merchant),
+            )
         };
         (both("museum"), both("salon"))
     };
@@ -412,7 +572,12 @@ async fn sales_are_counted_by_merchant_of_the_catalogue() {
     let of_salon = |page: &Page| {
         page.samples
             .iter()
-            .filter(|sample| sample.labels.get("merchant_id").is_some_and(|id| id == "salon"))
+            .filter(|sample| {
+                sample
+                    .labels
+                    .get("merchant_id")
+                    .is_some_and(|id| id == "salon")
+            })
             .count()
     };
     assert_eq!(of_salon(&before), 2);
@@ -443,7 +608,11 @@ async fn the_readme_has_a_table_of_all_metrics() {
     let server = busy(&dir).await;
     let page = all_metrics(&page(&server).await).await;
     let row = |(name, kind, help): &(String, String, String)| {
-        let labels: Vec<_> = page.labels(name).into_iter().map(|label| format!("`{label}`")).collect();
+        let labels: Vec<_> = page
+            .labels(name)
+            .into_iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
         format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", "))
     };
     let rows: String = page.metrics.iter().map(row).collect();
@@ -464,7 +633,11 @@ fn metrics_in(text: &str) -> BTreeSet<&str> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':';
     let words = text.split(|letter| !is_part(letter));
     words
-        .filter(|word| ["grpc_server_", "boxoffice_", "process_"].iter().any(|start| word.starts_with(start)))
+        .filter(|word| {
+            ["grpc_server_", "boxoffice_", "process_"]
+                .iter()
+                .any(|start| word.starts_with(start))
+        })
         .collect()
 }
 
@@ -473,9 +646,11 @@ async fn rules_and_dashboard_name_metrics_that_there_are() {
     let dir = TempDir::new().unwrap();
     let server = busy(&dir).await;
     let page = all_metrics(&page(&server).await).await;
-    for path in
-        ["deploy/prometheus/alerts.yml", "deploy/prometheus/alerts.test.yml", "deploy/grafana/boxoffice.json"]
-    {
+    for path in [
+        "deploy/prometheus/alerts.yml",
+        "deploy/prometheus/alerts.test.yml",
+        "deploy/grafana/boxoffice.json",
+    ] {
         let text = file(path);
         let named = metrics_in(&text);
         assert!(named.len() > 5, "{path}: {named:?}");
@@ -498,8 +673,15 @@ fn the_dashboard_is_one_that_can_be_imported() {
             let targets = panel["targets"].as_array().unwrap();
             assert!(!targets.is_empty(), "{panel}");
             let rule = |target: &Value| {
-                let name = format!("panel:{}:{}", panel["id"], target["refId"].as_str().unwrap());
-                let query = target["expr"].as_str().unwrap().replace("$__rate_interval", "5m");
+                let name = format!(
+                    "panel:{}:{}",
+                    panel["id"],
+                    target["refId"].as_str().unwrap()
+                );
+                let query = target["expr"]
+                    .as_str()
+                    .unwrap()
+                    .replace("$__rate_interval", "5m");
                 json!({ "record": name, "expr": query })
             };
             rules.extend(targets.iter().map(rule));

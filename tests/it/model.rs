@@ -18,9 +18,9 @@ use boxoffice::{
     clock::ManualClock,
     config::PaymentsChoice,
     wire::proto::v3::{
-        CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest, LineItem,
-        OrderFulfillability, PrepaymentStatus, ResourceIds, Slot, SlotTime, line_item::OrderedTickets,
-        payment_information::PaymentProcessedBy,
+        CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
+        LineItem, OrderFulfillability, PrepaymentStatus, ResourceIds, Slot, SlotTime,
+        line_item::OrderedTickets, payment_information::PaymentProcessedBy,
     },
 };
 use tempfile::TempDir;
@@ -29,8 +29,8 @@ use tonic::Status;
 use crate::{
     seeds::seeds,
     support::{
-        Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price, reason,
-        stating_fees,
+        Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
+        reason, stating_fees,
     },
 };
 
@@ -76,7 +76,9 @@ impl Plan {
             begin,
             durable,
             charging,
-            steps: (0..steps).map(|_| steps::step(&mut chance, durable)).collect(),
+            steps: (0..steps)
+                .map(|_| steps::step(&mut chance, durable))
+                .collect(),
         }
     }
 
@@ -154,8 +156,14 @@ const TO_BE_SEEN: [&str; 33] = [
 ];
 
 /// The same while the clock jumps, which closes the slots for many of the steps.
-const TO_BE_SEEN_WITH_CLOCKS: [&str; 6] =
-    ["CAN_FULFILL", "a hold", "an order", "the same order", "available", "a slot that is forgotten"];
+const TO_BE_SEEN_WITH_CLOCKS: [&str; 6] = [
+    "CAN_FULFILL",
+    "a hold",
+    "an order",
+    "the same order",
+    "available",
+    "a slot that is forgotten",
+];
 
 /// A difference between what was answered and what the model says.
 type Audit = Result<(), String>;
@@ -173,7 +181,10 @@ fn code<T>(answer: &Result<T, Status>) -> String {
 
 impl Town {
     async fn open(plan: &Plan, wrong: Option<Rule>) -> Self {
-        let (dir, clock) = (TempDir::new().unwrap(), Arc::new(ManualClock::at(plan.begin)));
+        let (dir, clock) = (
+            TempDir::new().unwrap(),
+            Arc::new(ManualClock::at(plan.begin)),
+        );
         let catalogue = Catalogue::of(0);
         catalogue.write(dir.path());
         let (durable, charging) = (plan.durable, plan.charging);
@@ -228,8 +239,13 @@ impl Town {
     async fn take(mut self, step: &Step) -> Result<Self, String> {
         self.put_clock_right_in_time().await;
         match step {
-            Step::Check { cart, merchant, lines } => {
-                self.looked_at.extend(cart.map(|cart| (cart, lines.clone())));
+            Step::Check {
+                cart,
+                merchant,
+                lines,
+            } => {
+                self.looked_at
+                    .extend(cart.map(|cart| (cart, lines.clone())));
                 self.check(*cart, *merchant, lines).await?;
             }
             Step::Renew(back) if *back < self.looked_at.len() => {
@@ -240,7 +256,15 @@ impl Town {
                 let (token, lines) = self.looked_at[cart % self.looked_at.len()].clone();
                 let (merchant, payment) = (Merchant::Known, *payment);
                 let (fees, tax) = (Fees::Right, Fees::Absent);
-                let step = Step::Create { token, user: 0, merchant, lines, fees, tax, payment };
+                let step = Step::Create {
+                    token,
+                    user: 0,
+                    merchant,
+                    lines,
+                    fees,
+                    tax,
+                    payment,
+                };
                 self.create(self.request(&step)).await?;
             }
             Step::Create { .. } => {
@@ -249,11 +273,18 @@ impl Town {
                 self.create(request).await?;
             }
             Step::Again(nth) if !self.sent.is_empty() => {
-                self.create(self.sent[nth % self.sent.len()].clone()).await?;
+                self.create(self.sent[nth % self.sent.len()].clone())
+                    .await?;
             }
             Step::Otherwise(nth) if !self.sent.is_empty() => {
                 let mut request = self.sent[nth % self.sent.len()].clone();
-                let user = request.order.as_mut().unwrap().user_information.as_mut().unwrap();
+                let user = request
+                    .order
+                    .as_mut()
+                    .unwrap()
+                    .user_information
+                    .as_mut()
+                    .unwrap();
                 user.telephone.push('0');
                 self.create(request).await?;
             }
@@ -278,7 +309,9 @@ impl Town {
                 self.clock.advance(*seconds);
                 self.house.now += seconds;
             }
-            Step::Clock { off, then, sweeps } => self = self.put_clock_off(*off, *then, *sweeps).await,
+            Step::Clock { off, then, sweeps } => {
+                self = self.put_clock_off(*off, *then, *sweeps).await
+            }
             Step::Restart => self = self.restart().await,
         }
         Ok(self)
@@ -331,9 +364,18 @@ impl Town {
 
     fn line(&self, line: &Line) -> LineItem {
         let (service_id, start_sec, duration_sec) = town::slots()[line.slot].clone();
-        let ordered = |&(id, count): &(&str, i32)| OrderedTickets { ticket_id: id.into(), count };
+        let ordered = |&(id, count): &(&str, i32)| OrderedTickets {
+            ticket_id: id.into(),
+            count,
+        };
         let tickets = line.tickets.iter().map(ordered).collect();
-        let mut item = Item(LineItem { service_id, start_sec, duration_sec, tickets, ..LineItem::default() });
+        let mut item = Item(LineItem {
+            service_id,
+            start_sec,
+            duration_sec,
+            tickets,
+            ..LineItem::default()
+        });
         if line.slot == 3 && line.answered {
             item = item.answers(&[("first", &["true"])]);
         }
@@ -356,21 +398,32 @@ impl Town {
         let cart_id = cart.map(|cart| format!("t{cart}")).unwrap_or_default();
         let item: Vec<LineItem> = lines.iter().map(|line| self.line(line)).collect();
         let merchant_id = merchant_id(merchant).to_owned();
-        let request = CheckOrderFulfillabilityRequest { merchant_id, item, cart_id };
+        let request = CheckOrderFulfillabilityRequest {
+            merchant_id,
+            item,
+            cart_id,
+        };
         let answer = self.server.check_request(&request).await;
         if merchant == Merchant::Unknown {
             self.note("INVALID_REQUEST");
             return same(&&*code(&answer), &"INVALID_REQUEST");
         }
         let mut answer = answer.map_err(|refusal| refusal.to_string())?.0;
-        if lines.iter().any(|line| self.house.is_forgotten(&town::slots()[line.slot])) {
+        if lines
+            .iter()
+            .any(|line| self.house.is_forgotten(&town::slots()[line.slot]))
+        {
             self.note("a slot that is forgotten");
         }
         let judged = self.house.judge(&request.item, &request.cart_id, false);
         let cart_expiration_sec = self.house.hold(&request.cart_id, &judged);
         if cart_expiration_sec > 0 {
             let is_whole = cart_expiration_sec == self.house.now + town::HOLD_SEC;
-            self.note(if is_whole { "a hold" } else { "a hold that is cut" });
+            self.note(if is_whole {
+                "a hold"
+            } else {
+                "a hold that is cut"
+            });
         }
         let verdict = judged.verdict(&request.item);
         self.note_verdict(&verdict);
@@ -385,13 +438,31 @@ impl Town {
     }
 
     fn request(&self, step: &Step) -> CreateOrderRequest {
-        let Step::Create { token, user, merchant, lines, fees, tax, payment } = step else { unreachable!() };
+        let Step::Create {
+            token,
+            user,
+            merchant,
+            lines,
+            fees,
+            tax,
+            payment,
+        } = step
+        else {
+            unreachable!()
+        };
         let token = format!("t{token}");
         let items: Vec<LineItem> = lines.iter().map(|line| self.line(line)).collect();
         let judged = self.house.judge(&items, &token, true);
         let right = judged.fee_total;
-        let mut request = order_request(&token, merchant_id(*merchant), items.into_iter().map(Item));
-        let customer = request.order.as_mut().unwrap().user_information.as_mut().unwrap();
+        let mut request =
+            order_request(&token, merchant_id(*merchant), items.into_iter().map(Item));
+        let customer = request
+            .order
+            .as_mut()
+            .unwrap()
+            .user_information
+            .as_mut()
+            .unwrap();
         customer.user_id = USERS[*user].into();
         request = match payment {
             Payment::None => request,
@@ -441,11 +512,15 @@ impl Town {
                 return same(&&*code(&answer), &"TOKEN_REUSED");
             }
             self.note("the same order");
-            return same(&answer.map_err(|refusal| refusal.to_string())?.order(), &order);
+            return same(
+                &answer.map_err(|refusal| refusal.to_string())?.order(),
+                &order,
+            );
         }
         let created = answer.map_err(|refusal| refusal.to_string())?;
         let judged = self.house.judge(&asked.item, token, true);
-        if let Some(NotCreated { failure, why }) = answers::failure(&self.house, &request, &judged) {
+        if let Some(NotCreated { failure, why }) = answers::failure(&self.house, &request, &judged)
+        {
             self.note(failure.cause().as_str_name());
             self.note(why);
             self.note_verdict(&judged.verdict(&asked.item));
@@ -458,12 +533,23 @@ impl Town {
             return Err(format!("not an order: {created:#?}"));
         }
         let order = created.order();
-        if self.house.orders.iter().any(|(_, known)| known.order_id == order.order_id) {
+        if self
+            .house
+            .orders
+            .iter()
+            .any(|(_, known)| known.order_id == order.order_id)
+        {
             return Err("the order has the id of another".into());
         }
         same(&order, &answers::placed(asked, &order))?;
         self.note("an order");
-        if judged.fees.iter().filter(|fee| fee.name.starts_with(town::TAX_NAME)).count() > 1 {
+        if judged
+            .fees
+            .iter()
+            .filter(|fee| fee.name.starts_with(town::TAX_NAME))
+            .count()
+            > 1
+        {
             self.note("an order with two taxes");
         }
         if self.house.holds.contains_key(token) {
@@ -476,36 +562,68 @@ impl Town {
 
     async fn list(&mut self, picks: &[usize]) -> Audit {
         let orders = &self.house.orders;
-        let picked = |pick: &usize| orders.get(pick % (orders.len() + 1)).map(|(_, order)| order);
+        let picked = |pick: &usize| {
+            orders
+                .get(pick % (orders.len() + 1))
+                .map(|(_, order)| order)
+        };
         let unknown = || "AAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned();
-        let ids = picks.iter().map(|pick| picked(pick).map_or_else(unknown, |order| order.order_id.clone()));
+        let ids = picks
+            .iter()
+            .map(|pick| picked(pick).map_or_else(unknown, |order| order.order_id.clone()));
         let mut seen = HashSet::new();
-        let each_once = picks.iter().filter_map(picked).filter(|order| seen.insert(&order.order_id));
-        same(&self.server.list_ids(ids).await.unwrap(), &each_once.cloned().collect())
+        let each_once = picks
+            .iter()
+            .filter_map(picked)
+            .filter(|order| seen.insert(&order.order_id));
+        same(
+            &self.server.list_ids(ids).await.unwrap(),
+            &each_once.cloned().collect(),
+        )
     }
 
     async fn look_up(&mut self, slots: &[(usize, i32)]) -> Audit {
         let all = town::slots();
         let asked = slots.iter().map(|&(at, party_size)| {
             let (service_id, start_sec, duration_sec) = all[at].clone();
-            let resource_ids = Some(ResourceIds { party_size, ..ResourceIds::default() });
-            SlotTime { service_id, start_sec, duration_sec, resource_ids, ..SlotTime::default() }
+            let resource_ids = Some(ResourceIds {
+                party_size,
+                ..ResourceIds::default()
+            });
+            SlotTime {
+                service_id,
+                start_sec,
+                duration_sec,
+                resource_ids,
+                ..SlotTime::default()
+            }
         });
         let is_enough = |&(at, party): &(usize, i32)| self.house.has_place(&all[at], party.into());
         let expected: Vec<bool> = slots.iter().map(is_enough).collect();
         if expected.contains(&true) {
             self.note("available");
         }
-        same(&self.server.look_up(MERCHANT, asked).await.unwrap(), &expected)
+        same(
+            &self.server.look_up(MERCHANT, asked).await.unwrap(),
+            &expected,
+        )
     }
 
     async fn count(&mut self, at: usize) -> Audit {
         let slot = town::slots()[at].clone();
         let expected = self.house.spots_open(&slot, "");
         let (service_id, start_sec, duration_sec) = slot;
-        let slot =
-            Slot { merchant_id: MERCHANT.into(), service_id, start_sec, duration_sec, ..Slot::default() };
-        same(&i64::from(self.server.count_available(slot).await.unwrap()), &expected)
+        let slot = Slot {
+            merchant_id: MERCHANT.into(),
+            service_id,
+            start_sec,
+            duration_sec,
+            ..Slot::default()
+        };
+        same(
+            &i64::from(self.server.count_available(slot).await.unwrap()),
+            &expected,
+        )
     }
 }
 
@@ -516,15 +634,31 @@ fn merchant_id(merchant: Merchant) -> &'static str {
     }
 }
 
-async fn start(dir: &TempDir, durable: bool, charging: bool, clock: &Arc<ManualClock>) -> TestServer {
+async fn start(
+    dir: &TempDir,
+    durable: bool,
+    charging: bool,
+    clock: &Arc<ManualClock>,
+) -> TestServer {
     let mut config = config();
     if !charging {
         config.sales.payments = PaymentsChoice::Off;
     }
     // No charge takes any time, but for the one that is never answered.
     config.sales.payment_timeout = Duration::from_millis(5);
-    let stored = if durable { Setup::embedded(&dir.path().join("store")) } else { Setup::default() };
-    Setup { config, catalog: dir.path().into(), clock: Arc::clone(clock), ..stored }.start().await
+    let stored = if durable {
+        Setup::embedded(&dir.path().join("store"))
+    } else {
+        Setup::default()
+    };
+    Setup {
+        config,
+        catalog: dir.path().into(),
+        clock: Arc::clone(clock),
+        ..stored
+    }
+    .start()
+    .await
 }
 
 /// A step at which server and model disagree.
@@ -547,12 +681,21 @@ async fn follow(plan: Plan, wrong: Option<Rule>) -> Result<Seen, Disagreement> {
         Ok::<Seen, String>(town.seen)
     });
     // A law that holds for every answer may have failed, too.
-    let followed = followed.await.unwrap_or_else(|panic| Err(panic.to_string()));
-    followed.map_err(|what| Disagreement { step: at.load(Ordering::SeqCst), what })
+    let followed = followed
+        .await
+        .unwrap_or_else(|panic| Err(panic.to_string()));
+    followed.map_err(|what| Disagreement {
+        step: at.load(Ordering::SeqCst),
+        what,
+    })
 }
 
 /// Leaves out of a plan what is not needed for a disagreement.
-async fn shrunk(mut plan: Plan, wrong: Option<Rule>, mut found: Disagreement) -> (Plan, Disagreement) {
+async fn shrunk(
+    mut plan: Plan,
+    wrong: Option<Rule>,
+    mut found: Disagreement,
+) -> (Plan, Disagreement) {
     plan.steps.truncate(found.step + 1);
     let mut size = plan.steps.len() / 2;
     while size > 0 {
@@ -578,7 +721,9 @@ async fn must_agree(plans: impl IntoIterator<Item = (u64, Plan)>, to_be_seen: &[
     let mut all = Seen::new();
     for (seed, plan) in plans {
         match follow(plan.clone(), None).await {
-            Ok(seen) => seen.into_iter().for_each(|(what, count)| *all.entry(what).or_default() += count),
+            Ok(seen) => seen
+                .into_iter()
+                .for_each(|(what, count)| *all.entry(what).or_default() += count),
             Err(found) => {
                 let (plan, found) = shrunk(plan, None, found).await;
                 panic!("seed {seed}: {plan:#?}\n{}", found.what);
@@ -586,7 +731,10 @@ async fn must_agree(plans: impl IntoIterator<Item = (u64, Plan)>, to_be_seen: &[
         }
     }
     eprintln!("{all:#?}");
-    let unseen: Vec<_> = to_be_seen.iter().filter(|what| !all.contains_key(*what)).collect();
+    let unseen: Vec<_> = to_be_seen
+        .iter()
+        .filter(|what| !all.contains_key(*what))
+        .collect();
     assert!(unseen.is_empty(), "never seen: {unseen:?}");
 }
 
@@ -619,7 +767,11 @@ async fn found_out(rule: Rule) -> Option<(Plan, Disagreement, usize)> {
     let mut steps = 0;
     for seed in 0..80 {
         let plan = Plan::of(seed, STEPS, false);
-        let plan = if rule.is_about_clocks() { plan.with_clocks(seed) } else { plan };
+        let plan = if rule.is_about_clocks() {
+            plan.with_clocks(seed)
+        } else {
+            plan
+        };
         match follow(plan.clone(), Some(rule)).await {
             Err(found) => return Some((plan, found, steps)),
             Ok(_) => steps += STEPS,
@@ -634,7 +786,10 @@ async fn a_model_with_a_wrong_rule_is_found_out() {
     for rule in Rule::ALL {
         let found = found_out(rule).await;
         let (_, found, before) = found.unwrap_or_else(|| panic!("{rule:?} is not found out"));
-        eprintln!("{rule:?}: found out after {} steps", before + found.step + 1);
+        eprintln!(
+            "{rule:?}: found out after {} steps",
+            before + found.step + 1
+        );
     }
 }
 
@@ -643,6 +798,12 @@ async fn a_disagreement_is_told_by_the_steps_that_it_takes() {
     let rule = Rule::NewestFirst;
     let (plan, found, _) = found_out(rule).await.unwrap();
     let (plan, _) = shrunk(plan, Some(rule), found).await;
-    assert!(matches!(plan.steps.last(), Some(Step::ListUser(_))), "{plan:#?}");
-    assert!(plan.steps.len() <= 8, "two orders, perhaps of carts, and a list would do: {plan:#?}");
+    assert!(
+        matches!(plan.steps.last(), Some(Step::ListUser(_))),
+        "{plan:#?}"
+    );
+    assert!(
+        plan.steps.len() <= 8,
+        "two orders, perhaps of carts, and a list would do: {plan:#?}"
+    );
 }

@@ -34,17 +34,31 @@ impl Schema {
 
     fn field(&self, message: &str, number: u32) -> &FieldDescriptorProto {
         let is_it = |field: &&FieldDescriptorProto| numbered(field) == number;
-        self.fields(message).iter().find(is_it).unwrap_or_else(|| panic!("{message} has no field {number}"))
+        self.fields(message)
+            .iter()
+            .find(is_it)
+            .unwrap_or_else(|| panic!("{message} has no field {number}"))
     }
 
     /// What decoding calls a field of this message: by the choice or the map that it belongs to.
-    fn called<'a>(&'a self, message: &str, field: &'a FieldDescriptorProto, place: &'a str) -> &'a str {
+    fn called<'a>(
+        &'a self,
+        message: &str,
+        field: &'a FieldDescriptorProto,
+        place: &'a str,
+    ) -> &'a str {
         let descriptor = &self.0[message];
-        if descriptor.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry) {
+        if descriptor
+            .options
+            .as_ref()
+            .is_some_and(prost_types::MessageOptions::map_entry)
+        {
             let map = place.rsplit('.').next().unwrap_or_default();
             return map.split('[').next().unwrap_or_default();
         }
-        let choice = field.oneof_index.and_then(|at| descriptor.oneof_decl.get(usize::try_from(at).ok()?));
+        let choice = field
+            .oneof_index
+            .and_then(|at| descriptor.oneof_decl.get(usize::try_from(at).ok()?));
         choice.map_or(field.name(), |choice| choice.name())
     }
 
@@ -52,13 +66,23 @@ impl Schema {
     pub(crate) fn leads_somewhere(&self, message: &str, path: &str) -> bool {
         let (step, rest) = path.split_once('.').unwrap_or((path, ""));
         let (name, index) = step.split_once('[').unwrap_or((step, ""));
-        if self.0[message].oneof_decl.iter().any(|choice| choice.name() == name) {
+        if self.0[message]
+            .oneof_decl
+            .iter()
+            .any(|choice| choice.name() == name)
+        {
             return rest.is_empty() && index.is_empty();
         }
-        let Some(field) = self.fields(message).iter().find(|field| field.name() == name) else {
+        let Some(field) = self
+            .fields(message)
+            .iter()
+            .find(|field| field.name() == name)
+        else {
             return false;
         };
-        let indexed = index.strip_suffix(']').is_some_and(|index| index.parse::<usize>().is_ok());
+        let indexed = index
+            .strip_suffix(']')
+            .is_some_and(|index| index.parse::<usize>().is_ok());
         let well_indexed = index.is_empty() || indexed && field.label() == Label::Repeated;
         well_indexed && (rest.is_empty() || self.leads_somewhere(field.type_name(), rest))
     }
@@ -125,7 +149,10 @@ impl Node {
             };
             parts.push(Part { number, content });
         }
-        Self { message: message.to_owned(), parts }
+        Self {
+            message: message.to_owned(),
+            parts,
+        }
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
@@ -140,10 +167,11 @@ impl Node {
     }
 
     fn inner(&mut self, path: &[usize]) -> &mut Self {
-        path.iter().fold(self, |node, at| match &mut node.parts[*at].content {
-            Content::Message(inner) => inner,
-            Content::Bytes(_) => panic!("the path leads into a scalar"),
-        })
+        path.iter()
+            .fold(self, |node, at| match &mut node.parts[*at].content {
+                Content::Message(inner) => inner,
+                Content::Bytes(_) => panic!("the path leads into a scalar"),
+            })
     }
 
     /// Every way to spoil this message.
@@ -166,7 +194,13 @@ impl Node {
             }
             all.found.extend(changes.into_iter().map(|(kind, change)| {
                 let (path, field) = (path.clone(), called.to_owned());
-                Mutation { what: format!("{place}: {kind}"), field, path, number, change }
+                Mutation {
+                    what: format!("{place}: {kind}"),
+                    field,
+                    path,
+                    number,
+                    change,
+                }
             }));
         }
         for (at, part) in self.parts.iter().enumerate() {
@@ -223,7 +257,10 @@ impl Mutation {
         let parts = &mut message.inner(&self.path).parts;
         let found = parts.iter().position(|part| part.number == self.number);
         let mut put = |bytes: Vec<u8>| {
-            let part = Part { number: self.number, content: Content::Bytes(bytes) };
+            let part = Part {
+                number: self.number,
+                content: Content::Bytes(bytes),
+            };
             match found {
                 Some(at) => parts[at] = part,
                 None => parts.push(part),
@@ -245,7 +282,10 @@ fn meanings(field: &FieldDescriptorProto, present: bool) -> Vec<(String, Change)
     let (number, kind) = (numbered(field), field.r#type());
     let mut changes = Vec::new();
     if present {
-        changes.extend([("missing".to_owned(), Change::Missing), ("twice".to_owned(), Change::Twice)]);
+        changes.extend([
+            ("missing".to_owned(), Change::Missing),
+            ("twice".to_owned(), Change::Twice),
+        ]);
     }
     if kind == Type::String {
         changes.extend(texts(number).map(spoilt));
@@ -265,8 +305,12 @@ fn encodings(field: &FieldDescriptorProto) -> Vec<(String, Change)> {
     let (number, kind) = (numbered(field), field.r#type());
     let mut changes: Vec<_> = wrong_wire_types(field).map(spoilt).collect();
     if kind == Type::String {
-        let no_text =
-            |bytes: &'static [u8]| (format!("no text {}", bytes.escape_ascii()), Change::NoText(bytes));
+        let no_text = |bytes: &'static [u8]| {
+            (
+                format!("no text {}", bytes.escape_ascii()),
+                Change::NoText(bytes),
+            )
+        };
         changes.extend(NO_TEXTS.map(no_text));
         changes.extend(broken_lengths(number).map(spoilt));
         changes.push(long(FAR_TOO_LONG));
@@ -289,12 +333,18 @@ fn long(length: usize) -> (String, Change) {
 
 fn wrong_wire_types(field: &FieldDescriptorProto) -> impl Iterator<Item = (String, Vec<u8>)> {
     let number = numbered(field);
-    let right = if matches!(field.r#type(), Type::String | Type::Message) { 2 } else { 0 };
-    (0..8).filter(move |wire_type| *wire_type != right).map(move |wire_type| {
-        let mut bytes = tag(number, wire_type);
-        bytes.extend([1; 8]);
-        (format!("wire type {wire_type}"), bytes)
-    })
+    let right = if matches!(field.r#type(), Type::String | Type::Message) {
+        2
+    } else {
+        0
+    };
+    (0..8)
+        .filter(move |wire_type| *wire_type != right)
+        .map(move |wire_type| {
+            let mut bytes = tag(number, wire_type);
+            bytes.extend([1; 8]);
+            (format!("wire type {wire_type}"), bytes)
+        })
 }
 
 fn texts(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
@@ -311,19 +361,35 @@ fn texts(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
         "\u{202e}\u{1f3ad}\u{10ffff}",
     ];
     let told = |text: &str| format!("the text {}", text.escape_default());
-    let texts = texts.into_iter().map(move |text| (told(text), delimited(number, text.as_bytes())));
-    let names = [("41 characters of two bytes".to_owned(), delimited(number, "ü".repeat(41).as_bytes()))];
+    let texts = texts
+        .into_iter()
+        .map(move |text| (told(text), delimited(number, text.as_bytes())));
+    let names = [(
+        "41 characters of two bytes".to_owned(),
+        delimited(number, "ü".repeat(41).as_bytes()),
+    )];
     texts.chain(names)
 }
 
 /// No lead byte, a sequence cut short, one longer than it need be, half a surrogate pair, beyond the
 /// last character, and after good text.
-const NO_TEXTS: [&[u8]; 6] =
-    [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"good\xff"];
+const NO_TEXTS: [&[u8]; 6] = [
+    b"\xff",
+    b"\xc3",
+    b"\xc0\x80",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"good\xff",
+];
 
 fn messages(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
-    let contents = [("empty", Vec::new()), ("an unknown field", delimited(1 << 20, b"unknown"))];
-    contents.into_iter().map(move |(kind, bytes)| (kind.to_owned(), delimited(number, &bytes)))
+    let contents = [
+        ("empty", Vec::new()),
+        ("an unknown field", delimited(1 << 20, b"unknown")),
+    ];
+    contents
+        .into_iter()
+        .map(move |(kind, bytes)| (kind.to_owned(), delimited(number, &bytes)))
 }
 
 fn no_messages(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
@@ -333,15 +399,19 @@ fn no_messages(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
         ("ones", vec![0xff; 16]),
         ("groups in groups", tag(1 << 20, 3).repeat(1000)),
     ];
-    contents.into_iter().map(move |(kind, bytes)| (kind.to_owned(), delimited(number, &bytes)))
+    contents
+        .into_iter()
+        .map(move |(kind, bytes)| (kind.to_owned(), delimited(number, &bytes)))
 }
 
 fn broken_lengths(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
-    [1 << 10, u64::from(u32::MAX), u64::MAX].into_iter().map(move |length| {
-        let mut bytes = tag(number, 2);
-        bytes.extend(varint(length));
-        (format!("the length {length}"), bytes)
-    })
+    [1 << 10, u64::from(u32::MAX), u64::MAX]
+        .into_iter()
+        .map(move |length| {
+            let mut bytes = tag(number, 2);
+            bytes.extend(varint(length));
+            (format!("the length {length}"), bytes)
+        })
 }
 
 fn numbers(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
@@ -359,7 +429,9 @@ fn numbers(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
         i64::MIN,
         i64::MIN + 1,
     ];
-    values.into_iter().map(move |value| (format!("the number {value}"), value_of(number, value)))
+    values
+        .into_iter()
+        .map(move |value| (format!("the number {value}"), value_of(number, value)))
 }
 
 fn endless_numbers(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {

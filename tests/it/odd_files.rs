@@ -38,7 +38,11 @@ fn catalog() -> TempDir {
 }
 
 fn serving(catalog: &TempDir) -> Program {
-    Program::new().args(["--catalog-watch=0", "--catalog", catalog.path().to_str().unwrap()])
+    Program::new().args([
+        "--catalog-watch=0",
+        "--catalog",
+        catalog.path().to_str().unwrap(),
+    ])
 }
 
 #[tokio::test]
@@ -48,7 +52,9 @@ async fn a_reload_does_not_wait_for_a_pipe_and_the_catalogue_stays() {
     pipe(&catalog.path().join("availability-2.json"));
     program.signal("HUP").await;
     let expected = "cannot be read: it is a named pipe, and only regular files are read";
-    program.line("the refusal", |line| line["text"] == expected).await;
+    program
+        .line("the refusal", |line| line["text"] == expected)
+        .await;
     let ended = program.stop().await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
 }
@@ -56,7 +62,9 @@ async fn a_reload_does_not_wait_for_a_pipe_and_the_catalogue_stays() {
 #[tokio::test]
 async fn the_end_does_not_wait_for_a_file_that_is_being_read() {
     let catalog = catalog();
-    let endless_file = fs::canonicalize(catalog.path()).unwrap().join("availability-2.json.gz");
+    let endless_file = fs::canonicalize(catalog.path())
+        .unwrap()
+        .join("availability-2.json.gz");
     // While it starts.
     endless(&endless_file);
     let program = serving(&catalog).spawn();
@@ -81,13 +89,19 @@ async fn no_file_that_a_setting_names_is_waited_for() {
     symlink("/dev/zero", &device).unwrap();
     for (odd, what) in [(&pipe_path, "a named pipe"), (&device, "a device")] {
         let odd = odd.to_str().unwrap();
-        for words in
-            [&["--credentials", odd][..], &["--tls-certificate", odd, "--tls-key", odd], &["--config", odd]]
-        {
+        for words in [
+            &["--credentials", odd][..],
+            &["--tls-certificate", odd, "--tls-key", odd],
+            &["--config", odd],
+        ] {
             let ended = Program::new().args(words).run().await;
             assert_eq!(ended.code(), 64, "{words:?}: {}", ended.text());
             let expected = format!("it is {what}, and only regular files are read");
-            assert!(ended.text().contains(&expected), "{words:?}: {}", ended.text());
+            assert!(
+                ended.text().contains(&expected),
+                "{words:?}: {}",
+                ended.text()
+            );
         }
     }
 }

@@ -68,12 +68,19 @@ impl Program {
     /// Runs the program in a shell that has done this before, which may set limits.
     pub(crate) fn after(shell_words: &str) -> Self {
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{shell_words}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_boxoffice")]);
+        shell.args([
+            "-c",
+            &format!("{shell_words}; exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_boxoffice"),
+        ]);
         Self::of(shell)
     }
 
     /// Runs the program under a tool that is given these words and then the program's own.
-    pub(crate) fn under<S: AsRef<std::ffi::OsStr>>(tool: &str, words: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn under<S: AsRef<std::ffi::OsStr>>(
+        tool: &str,
+        words: impl IntoIterator<Item = S>,
+    ) -> Self {
         let mut command = Command::new(tool);
         command.args(words).arg(env!("CARGO_BIN_EXE_boxoffice"));
         Self::of(command)
@@ -82,7 +89,9 @@ impl Program {
     /// Runs one of these tests as if it were the program, which is told something by a variable.
     pub(crate) fn this_test(name: &str, variable: &str, value: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([name, "--exact", "--ignored", "--nocapture"]).env(variable, value);
+        command
+            .args([name, "--exact", "--ignored", "--nocapture"])
+            .env(variable, value);
         Self::of(command)
     }
 
@@ -107,12 +116,19 @@ impl Program {
             command.env_remove(variable);
         }
         let dir = TempDir::new().unwrap();
-        command.current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.kill_on_drop(true);
         Self { command, dir }
     }
 
-    pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(
+        mut self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
         self.command.args(args);
         self
     }
@@ -126,13 +142,16 @@ impl Program {
     /// Starts it and waits until it listens.
     pub(crate) async fn start(self) -> Running {
         let started = self.start_or_end().await;
-        started.unwrap_or_else(|ended| panic!("listening: it ended instead, saying {}", ended.text()))
+        started
+            .unwrap_or_else(|ended| panic!("listening: it ended instead, saying {}", ended.text()))
     }
 
     /// Starts it and waits until it listens or has ended instead.
     pub(crate) async fn start_or_end(self) -> Result<Running, Ended> {
         let mut running = self.spawn();
-        let Some(line) = running.nth_line_or_end("listening", 1, |line| line["message"] == "listening").await
+        let Some(line) = running
+            .nth_line_or_end("listening", 1, |line| line["message"] == "listening")
+            .await
         else {
             return Err(running.ended().await);
         };
@@ -148,14 +167,30 @@ impl Program {
     /// Starts it and leaves it at that.
     pub(crate) fn spawn(mut self) -> Running {
         let spawned = self.command.spawn();
-        let mut child = spawned.unwrap_or_else(|error| panic!("{:?}: {error}", self.command.as_std()));
+        let mut child =
+            spawned.unwrap_or_else(|error| panic!("{:?}: {error}", self.command.as_std()));
         let lines = watch::Sender::new(Vec::new());
         let is_read = watch::Sender::new(true);
         let readers = [
-            tokio::spawn(read(child.stderr.take().unwrap(), lines.clone(), is_read.subscribe())),
-            tokio::spawn(read(child.stdout.take().unwrap(), lines.clone(), is_read.subscribe())),
+            tokio::spawn(read(
+                child.stderr.take().unwrap(),
+                lines.clone(),
+                is_read.subscribe(),
+            )),
+            tokio::spawn(read(
+                child.stdout.take().unwrap(),
+                lines.clone(),
+                is_read.subscribe(),
+            )),
         ];
-        Running { child, lines: lines.subscribe(), readers, is_read, address: None, _dir: self.dir }
+        Running {
+            child,
+            lines: lines.subscribe(),
+            readers,
+            is_read,
+            address: None,
+            _dir: self.dir,
+        }
     }
 }
 
@@ -190,13 +225,20 @@ impl Running {
     /// Whether it has a file open.
     pub(crate) fn has_open(&self, file: &std::path::Path) -> bool {
         let id = self.child.id().expect("it runs");
-        let open = std::fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
+        let open = std::fs::read_dir(format!("/proc/{id}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut open = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
         open.any(|open| open == file)
     }
 
     pub(crate) async fn connect(&self) -> Channel {
-        Channel::from_shared(format!("http://{}", self.address())).unwrap().connect().await.unwrap()
+        Channel::from_shared(format!("http://{}", self.address()))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
     }
 
     /// Waits for a line of the log, and gives the first.
@@ -248,12 +290,19 @@ impl Running {
 
     /// Waits for its end, whether or not anybody reads what it says.
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
-        surely("the end of the program", self.child.wait()).await.unwrap().code()
+        surely("the end of the program", self.child.wait())
+            .await
+            .unwrap()
+            .code()
     }
 
     /// Sends it a signal by its short name.
     pub(crate) async fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.id()]).status().await.unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.id()])
+            .status()
+            .await
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -264,7 +313,9 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) async fn ended(mut self) -> Ended {
-        let status = surely("the end of the program", self.child.wait()).await.unwrap();
+        let status = surely("the end of the program", self.child.wait())
+            .await
+            .unwrap();
         drop(self.is_read);
         for reader in self.readers {
             surely("the end of its output", reader).await.unwrap();
@@ -290,7 +341,9 @@ pub(crate) struct Ended {
 impl Ended {
     /// Its exit code; being killed fails the test.
     pub(crate) fn code(&self) -> i32 {
-        self.status.code().unwrap_or_else(|| panic!("killed: {:?}", self.status))
+        self.status
+            .code()
+            .unwrap_or_else(|| panic!("killed: {:?}", self.status))
     }
 
     /// All that it said.
@@ -305,5 +358,7 @@ impl Ended {
 }
 
 fn json(lines: &[String]) -> impl Iterator<Item = Value> {
-    lines.iter().filter_map(|line| serde_json::from_str(line).ok())
+    lines
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok())
 }

@@ -36,16 +36,24 @@ struct Harbour(TempDir);
 impl Harbour {
     fn new(tickets: Tickets, slots: Slots) -> Self {
         let harbour = Self(TempDir::new().unwrap());
-        harbour.write("merchants.json", &json!({"merchant": [{"merchant_id": "harbour"}]}));
-        fs::write(harbour.0.path().join("rules.toml"), "[[merchant]]\nid = 'harbour'\ncart_hold_sec = 600\n")
-            .unwrap();
+        harbour.write(
+            "merchants.json",
+            &json!({"merchant": [{"merchant_id": "harbour"}]}),
+        );
+        fs::write(
+            harbour.0.path().join("rules.toml"),
+            "[[merchant]]\nid = 'harbour'\ncart_hold_sec = 600\n",
+        )
+        .unwrap();
         harbour.becomes(tickets, slots);
         harbour
     }
 
     fn becomes(&self, tickets: Tickets, slots: Slots) {
-        let price = |dollars: i64| json!({"price_micros": dollars * 1_000_000, "currency_code": "USD"});
-        let ticket = |&(id, dollars): &(&str, i64)| json!({"ticket_type_id": id, "price": price(dollars)});
+        let price =
+            |dollars: i64| json!({"price_micros": dollars * 1_000_000, "currency_code": "USD"});
+        let ticket =
+            |&(id, dollars): &(&str, i64)| json!({"ticket_type_id": id, "price": price(dollars)});
         let tour = json!({
             "merchant_id": "harbour", "service_id": "tour",
             "ticket_type": tickets.iter().map(ticket).collect::<Vec<_>>(),
@@ -59,7 +67,10 @@ impl Harbour {
         let entries: Vec<_> = slots.iter().map(entry).collect();
         let services: &[_] = if tickets.is_empty() { &[] } else { &[tour] };
         self.write("services.json", &json!({"service": services}));
-        self.write("availability.json", &json!({"service_availability": [{"availability": entries}]}));
+        self.write(
+            "availability.json",
+            &json!({"service_availability": [{"availability": entries}]}),
+        );
     }
 
     fn write(&self, file: &str, content: &serde_json::Value) {
@@ -71,7 +82,12 @@ impl Harbour {
     }
 
     async fn open_with(&self, setup: Setup) -> TestServer {
-        Setup { catalog: self.0.path().into(), ..setup }.start().await
+        Setup {
+            catalog: self.0.path().into(),
+            ..setup
+        }
+        .start()
+        .await
     }
 
     async fn reload(&self, server: &TestServer, tickets: Tickets, slots: Slots) -> Reloaded {
@@ -81,7 +97,9 @@ impl Harbour {
 }
 
 fn tour(hour: i64, tickets: &[(&str, i32)], dollars: i64) -> Item {
-    Item::of("tour", hour, 0, 3600).tickets(tickets).price("USD", dollars * 1_000_000)
+    Item::of("tour", hour, 0, 3600)
+        .tickets(tickets)
+        .price("USD", dollars * 1_000_000)
 }
 
 /// Adults on the tour at ten, at ten dollars each.
@@ -90,7 +108,11 @@ fn adults(count: i32) -> Item {
 }
 
 async fn buy(server: &TestServer, token: &str, item: Item) -> bool {
-    server.create(token, "harbour", [item]).await.unwrap().is_order()
+    server
+        .create(token, "harbour", [item])
+        .await
+        .unwrap()
+        .is_order()
 }
 
 async fn open(server: &TestServer, item: Item) -> i32 {
@@ -112,7 +134,11 @@ async fn a_price_that_moves_is_told_without_a_restart() {
         verdict(&server, adults(2)).await,
         "CAN_FULFILL 10 USD24000000 PRICE_INCREASE adult=USD12000000"
     );
-    let refused = server.create("token", "harbour", [adults(2)]).await.unwrap().failure();
+    let refused = server
+        .create("token", "harbour", [adults(2)])
+        .await
+        .unwrap()
+        .failure();
     assert_eq!(
         failure_in_words(&[adults(2).0], &refused),
         "ORDER_UNFULFILLABLE: UNFULFILLABLE_LINE_ITEM: \
@@ -121,7 +147,10 @@ async fn a_price_that_moves_is_told_without_a_restart() {
     harbour.reload(&server, &[("adult", 12)], TEN_SPOTS).await;
     harbour.reload(&server, &[("adult", 8)], TEN_SPOTS).await;
     let told = verdict(&server, tour(10, &[("adult", 2)], 24)).await;
-    assert_eq!(told, "CAN_FULFILL 10 USD16000000 PRICE_DECREASE adult=USD8000000");
+    assert_eq!(
+        told,
+        "CAN_FULFILL 10 USD16000000 PRICE_DECREASE adult=USD8000000"
+    );
     assert!(buy(&server, "token", tour(10, &[("adult", 2)], 16)).await);
 }
 
@@ -143,7 +172,10 @@ async fn a_catalogue_with_mistakes_changes_nothing_and_all_of_them_are_told() {
     let harbour = Harbour::new(ADULTS, TEN_SPOTS);
     let server = harbour.open().await;
     assert!(buy(&server, "token", adults(3)).await);
-    harbour.becomes(&[("adult", -1), ("youth", -2), ("adult", 3)], &[(10, 5, &["nobody"])]);
+    harbour.becomes(
+        &[("adult", -1), ("youth", -2), ("adult", 3)],
+        &[(10, 5, &["nobody"])],
+    );
     let Err(ReloadError::Mistakes(mistakes)) = server.server.reload().await else {
         panic!("it has mistakes")
     };
@@ -158,7 +190,14 @@ async fn a_catalogue_with_mistakes_changes_nothing_and_all_of_them_are_told() {
     assert_eq!(verdict(&server, adults(1)).await, "CAN_FULFILL 7");
     assert!(buy(&server, "another", adults(1)).await);
     let reloaded = harbour.reload(&server, ADULTS, &[(10, 20, &[])]).await;
-    assert_eq!(reloaded, Reloaded { services: 1, slots: 1, ..Reloaded::default() });
+    assert_eq!(
+        reloaded,
+        Reloaded {
+            services: 1,
+            slots: 1,
+            ..Reloaded::default()
+        }
+    );
     assert_eq!(open(&server, adults(1)).await, 16);
 }
 
@@ -170,8 +209,20 @@ async fn a_price_that_was_gone_for_a_while_is_remembered() {
     let server = harbour.open().await;
     let told = "CAN_FULFILL 10 USD12000000 PRICE_INCREASE adult=USD12000000";
     for absent in [YOUTHS, &[]] {
-        harbour.reload(&server, absent, if absent.is_empty() { &[] } else { TEN_SPOTS }).await;
-        harbour.reload(&server, absent, if absent.is_empty() { &[] } else { TEN_SPOTS }).await;
+        harbour
+            .reload(
+                &server,
+                absent,
+                if absent.is_empty() { &[] } else { TEN_SPOTS },
+            )
+            .await;
+        harbour
+            .reload(
+                &server,
+                absent,
+                if absent.is_empty() { &[] } else { TEN_SPOTS },
+            )
+            .await;
         harbour.reload(&server, &[("adult", 12)], TEN_SPOTS).await;
         assert_eq!(verdict(&server, adults(1)).await, told, "gone: {absent:?}");
         harbour.reload(&server, ADULTS, TEN_SPOTS).await;
@@ -185,12 +236,23 @@ async fn an_allotment_may_fall_below_what_is_sold_and_then_sells_nothing_more() 
     assert!(buy(&server, "token", adults(6)).await);
     let reloaded = harbour.reload(&server, ADULTS, &[(10, 4, &[])]).await;
     let slot = TEN_O_CLOCK.to_owned();
-    let oversold =
-        Reloaded { services: 1, slots: 1, oversold: 1, oversold_slots: vec![slot], ..Reloaded::default() };
+    let oversold = Reloaded {
+        services: 1,
+        slots: 1,
+        oversold: 1,
+        oversold_slots: vec![slot],
+        ..Reloaded::default()
+    };
     assert_eq!(reloaded, oversold);
     assert_eq!(open(&server, adults(1)).await, 0);
     assert!(!buy(&server, "more", adults(1)).await);
-    assert_eq!(harbour.reload(&server, ADULTS, &[(10, 6, &[])]).await.oversold, 0);
+    assert_eq!(
+        harbour
+            .reload(&server, ADULTS, &[(10, 6, &[])])
+            .await
+            .oversold,
+        0
+    );
     assert_eq!(open(&server, adults(1)).await, 0);
     harbour.reload(&server, ADULTS, &[(10, 7, &[])]).await;
     assert!(buy(&server, "more", adults(1)).await);
@@ -206,10 +268,24 @@ async fn what_vanishes_is_not_sold_and_keeps_count_until_it_comes_back() {
 
     let unknown = "UNFULFILLABLE_TICKET_COMBINATION 5";
     harbour.reload(&server, ADULTS, TEN_SPOTS).await;
-    assert_eq!(verdict(&server, youths(1)).await, unknown, "a ticket type that has gone");
-    assert_eq!(open(&server, adults(1)).await, 5, "what was sold of it counts");
-    harbour.reload(&server, ADULTS, &[(10, 10, &["adult"])]).await;
-    assert_eq!(open(&server, adults(1)).await, 5, "also where the pool does not know it");
+    assert_eq!(
+        verdict(&server, youths(1)).await,
+        unknown,
+        "a ticket type that has gone"
+    );
+    assert_eq!(
+        open(&server, adults(1)).await,
+        5,
+        "what was sold of it counts"
+    );
+    harbour
+        .reload(&server, ADULTS, &[(10, 10, &["adult"])])
+        .await;
+    assert_eq!(
+        open(&server, adults(1)).await,
+        5,
+        "also where the pool does not know it"
+    );
     harbour
         .reload(
             &server,
@@ -218,37 +294,75 @@ async fn what_vanishes_is_not_sold_and_keeps_count_until_it_comes_back() {
         )
         .await;
     assert_eq!(
-        (open(&server, youths(1)).await, open(&server, adults(1)).await),
+        (
+            open(&server, youths(1)).await,
+            open(&server, adults(1)).await
+        ),
         (7, 8),
         "one pool cut in two"
     );
 
     let reloaded = harbour.reload(&server, ADULTS, &[(12, 10, &[])]).await;
     assert_eq!((reloaded.slots, reloaded.withdrawn), (1, 1));
-    assert_eq!((reloaded.withdrawn_services, reloaded.unknown_merchants), (0, 0));
+    assert_eq!(
+        (reloaded.withdrawn_services, reloaded.unknown_merchants),
+        (0, 0)
+    );
     assert_eq!(reloaded.withdrawn_slots, [TEN_O_CLOCK]);
-    assert_eq!(verdict(&server, adults(1)).await, "SLOT_UNAVAILABLE", "a slot that has gone");
-    assert_eq!(open(&server, tour(12, &[("adult", 1)], 10)).await, 10, "a slot that has come");
+    assert_eq!(
+        verdict(&server, adults(1)).await,
+        "SLOT_UNAVAILABLE",
+        "a slot that has gone"
+    );
+    assert_eq!(
+        open(&server, tour(12, &[("adult", 1)], 10)).await,
+        10,
+        "a slot that has come"
+    );
     let reloaded = harbour.reload(&server, &[], &[]).await;
-    assert_eq!((reloaded.services, reloaded.slots, reloaded.withdrawn), (0, 0, 1));
-    assert_eq!((reloaded.withdrawn_services, reloaded.unknown_merchants), (1, 0));
-    assert_eq!(verdict(&server, adults(1)).await, "SLOT_UNAVAILABLE", "a service that has gone");
+    assert_eq!(
+        (reloaded.services, reloaded.slots, reloaded.withdrawn),
+        (0, 0, 1)
+    );
+    assert_eq!(
+        (reloaded.withdrawn_services, reloaded.unknown_merchants),
+        (1, 0)
+    );
+    assert_eq!(
+        verdict(&server, adults(1)).await,
+        "SLOT_UNAVAILABLE",
+        "a service that has gone"
+    );
     harbour.reload(&server, ADULTS_AND_YOUTHS, TEN_SPOTS).await;
     assert_eq!(open(&server, youths(1)).await, 5, "all is back");
 }
 
 #[tokio::test]
 async fn what_was_sold_before_a_restart_counts_when_it_comes_back_after_it() {
-    let (harbour, store) = (Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS), TempDir::new().unwrap());
+    let (harbour, store) = (
+        Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS),
+        TempDir::new().unwrap(),
+    );
     let server = harbour.open_with(Setup::embedded(store.path())).await;
-    assert!(buy(&server, "token", tour(10, &[("adult", 1), ("youth", 3)], 28)).await);
+    assert!(
+        buy(
+            &server,
+            "token",
+            tour(10, &[("adult", 1), ("youth", 3)], 28)
+        )
+        .await
+    );
     server.stop().await;
     harbour.becomes(&[], &[]);
     let server = harbour.open_with(Setup::embedded(store.path())).await;
     harbour.reload(&server, ADULTS, TEN_SPOTS).await;
     assert_eq!(open(&server, adults(1)).await, 6);
     harbour
-        .reload(&server, &[("youth", 6), ("adult", 10)], &[(10, 10, &["youth"]), (10, 5, &["adult"])])
+        .reload(
+            &server,
+            &[("youth", 6), ("adult", 10)],
+            &[(10, 10, &["youth"]), (10, 5, &["adult"])],
+        )
         .await;
     assert_eq!(open(&server, adults(1)).await, 4);
     assert_eq!(open(&server, tour(10, &[("youth", 1)], 6)).await, 7);
@@ -258,13 +372,23 @@ async fn what_was_sold_before_a_restart_counts_when_it_comes_back_after_it() {
 async fn a_cart_keeps_its_hold() {
     let harbour = Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS);
     let server = harbour.open().await;
-    server.check_cart("cart", "harbour", [adults(7)]).await.unwrap();
-    harbour.reload(&server, &[("youth", 6), ("adult", 10)], &[(10, 8, &[])]).await;
+    server
+        .check_cart("cart", "harbour", [adults(7)])
+        .await
+        .unwrap();
+    harbour
+        .reload(&server, &[("youth", 6), ("adult", 10)], &[(10, 8, &[])])
+        .await;
     assert_eq!(open(&server, adults(1)).await, 1);
     assert!(!buy(&server, "stranger", adults(2)).await);
     harbour.reload(&server, &[], &[]).await;
-    harbour.reload(&server, ADULTS_AND_YOUTHS, &[(10, 8, &[])]).await;
-    assert!(buy(&server, "cart", adults(7)).await, "the order of the cart");
+    harbour
+        .reload(&server, ADULTS_AND_YOUTHS, &[(10, 8, &[])])
+        .await;
+    assert!(
+        buy(&server, "cart", adults(7)).await,
+        "the order of the cart"
+    );
     assert_eq!(open(&server, adults(1)).await, 1);
     server.clock.advance(601);
     assert_eq!(open(&server, adults(1)).await, 1, "the hold was used up");
@@ -273,16 +397,27 @@ async fn a_cart_keeps_its_hold() {
 #[tokio::test]
 async fn a_payment_under_way_ends_with_its_spots_whatever_is_on_sale_by_then() {
     for captured in [false, true] {
-        let (harbour, gateway) = (Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS), GatewayDouble::silent());
-        let server =
-            Arc::new(harbour.open_with(Setup { payments: gateway.clone(), ..Setup::default() }).await);
+        let (harbour, gateway) = (
+            Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS),
+            GatewayDouble::silent(),
+        );
+        let server = Arc::new(
+            harbour
+                .open_with(Setup {
+                    payments: gateway.clone(),
+                    ..Setup::default()
+                })
+                .await,
+        );
         let order = paid_with(order_request("token", "harbour", [adults(4)]), "card");
         let paying = tokio::spawn({
             let (server, order) = (Arc::clone(&server), order.clone());
             async move { server.send(order).await.unwrap() }
         });
         surely("the charge", gateway.asked_times(1)).await;
-        harbour.reload(&server, &[("youth", 6), ("adult", 11)], TEN_SPOTS).await;
+        harbour
+            .reload(&server, &[("youth", 6), ("adult", 11)], TEN_SPOTS)
+            .await;
         assert_eq!(open(&server, adults(1)).await, 6, "the spots are taken");
         harbour.reload(&server, &[], &[]).await;
         if captured {
@@ -290,9 +425,17 @@ async fn a_payment_under_way_ends_with_its_spots_whatever_is_on_sale_by_then() {
         } else {
             gateway.decline();
         }
-        assert_eq!(surely("the answer", paying).await.unwrap().is_order(), captured);
-        harbour.reload(&server, &[("child", 1), ("adult", 10)], TEN_SPOTS).await;
-        assert_eq!(open(&server, adults(1)).await, if captured { 6 } else { 10 });
+        assert_eq!(
+            surely("the answer", paying).await.unwrap().is_order(),
+            captured
+        );
+        harbour
+            .reload(&server, &[("child", 1), ("adult", 10)], TEN_SPOTS)
+            .await;
+        assert_eq!(
+            open(&server, adults(1)).await,
+            if captured { 6 } else { 10 }
+        );
     }
 }
 
@@ -309,12 +452,21 @@ async fn spots_are_neither_lost_nor_sold_twice_while_catalogues_come_and_go() {
             for at in 0..20 {
                 let token = format!("{caller}-{at}");
                 let two = |hour| tour(hour, &[("adult", 1), ("youth", 1)], 16);
-                let items = if at % 3 == 0 { vec![two(10), two(12)] } else { vec![two(10 + at % 2 * 2)] };
+                let items = if at % 3 == 0 {
+                    vec![two(10), two(12)]
+                } else {
+                    vec![two(10 + at % 2 * 2)]
+                };
                 let mut request = order_request(&token, "harbour", items);
                 if at % 4 == 0 {
                     request = paid_with(request, "decline");
                 }
-                let answer = server.client().create_order(request.clone()).await.unwrap().into_inner();
+                let answer = server
+                    .client()
+                    .create_order(request.clone())
+                    .await
+                    .unwrap()
+                    .into_inner();
                 laws::hold_for_create(&request, &answer);
                 if Created(answer).is_order() {
                     for LineItem { start_sec, .. } in request.order.unwrap().item {
@@ -368,14 +520,20 @@ async fn price_of_two(program: &crate::process::Running) -> i64 {
     use boxoffice::wire::proto::v3::{
         CheckOrderFulfillabilityRequest, booking_service_client::BookingServiceClient,
     };
-    let item = Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000);
+    let item = Item::museum_entry()
+        .tickets(&[("adult", 2)])
+        .price("USD", 50_000_000);
     let request = CheckOrderFulfillabilityRequest {
         merchant_id: "museum".into(),
         item: vec![in_days(item, 1).0],
         cart_id: String::new(),
     };
     let mut client = BookingServiceClient::new(program.connect().await);
-    let answer = client.check_order_fulfillability(request).await.unwrap().into_inner();
+    let answer = client
+        .check_order_fulfillability(request)
+        .await
+        .unwrap()
+        .into_inner();
     let verdict = answer.fulfillability.unwrap().item_fulfillability.remove(0);
     verdict.item.unwrap().price.unwrap().price_micros
 }
@@ -384,8 +542,16 @@ async fn price_of_two(program: &crate::process::Running) -> i64 {
 async fn the_program_reads_its_catalogue_again_on_a_signal() {
     let catalog = sample();
     let dir = catalog.path().to_str().unwrap();
-    let mut program = Program::new().args(["--catalog", dir, "--catalog-watch=0"]).start().await;
-    replace(catalog.path(), "services.json", r#""25000000""#, r#""27000000""#);
+    let mut program = Program::new()
+        .args(["--catalog", dir, "--catalog-watch=0"])
+        .start()
+        .await;
+    replace(
+        catalog.path(),
+        "services.json",
+        r#""25000000""#,
+        r#""27000000""#,
+    );
     assert_eq!(price_of_two(&program).await, 50_000_000);
     program.signal("HUP").await;
     let is_replaced = |line: &serde_json::Value| line["message"] == "another catalogue is on sale";
@@ -395,13 +561,22 @@ async fn the_program_reads_its_catalogue_again_on_a_signal() {
     replace(catalog.path(), "services.json", r#""27000000""#, r#""-1""#);
     replace(catalog.path(), "rules.toml", "max = 10", "maximum = 10");
     program.signal("HUP").await;
-    let is_refused = |line: &serde_json::Value| line["level"] == "ERROR" && line["mistakes"].is_number();
+    let is_refused =
+        |line: &serde_json::Value| line["level"] == "ERROR" && line["mistakes"].is_number();
     let refused = program.line("the refusal", is_refused).await;
     let lines = program.output();
-    let mistakes = lines.iter().filter(|line| line.contains("a mistake in the catalogue"));
-    assert_eq!(mistakes.count(), usize::try_from(refused["mistakes"].as_u64().unwrap()).unwrap());
+    let mistakes = lines
+        .iter()
+        .filter(|line| line.contains("a mistake in the catalogue"));
+    assert_eq!(
+        mistakes.count(),
+        usize::try_from(refused["mistakes"].as_u64().unwrap()).unwrap()
+    );
     for word in ["maximum", "below zero", "services.json", "rules.toml"] {
-        assert!(lines.iter().any(|line| line.contains(word)), "{word} in {lines:#?}");
+        assert!(
+            lines.iter().any(|line| line.contains(word)),
+            "{word} in {lines:#?}"
+        );
     }
     assert_eq!(price_of_two(&program).await, 54_000_000);
     assert_eq!(program.stop().await.code(), 0);
@@ -411,12 +586,25 @@ async fn the_program_reads_its_catalogue_again_on_a_signal() {
 async fn the_program_sees_that_files_of_its_catalogue_have_changed() {
     let catalog = sample();
     let dir = catalog.path().to_str().unwrap();
-    let mut program = Program::new().args(["--catalog", dir, "--catalog-watch=10ms"]).start().await;
+    let mut program = Program::new()
+        .args(["--catalog", dir, "--catalog-watch=10ms"])
+        .start()
+        .await;
     let is_replaced = |line: &serde_json::Value| line["message"] == "another catalogue is on sale";
-    replace(catalog.path(), "services.json", r#""25000000""#, r#""27000000""#);
+    replace(
+        catalog.path(),
+        "services.json",
+        r#""25000000""#,
+        r#""27000000""#,
+    );
     program.line("the other catalogue", is_replaced).await;
     assert_eq!(price_of_two(&program).await, 54_000_000);
     let ended = program.stop().await;
     assert_eq!(ended.code(), 0);
-    assert_eq!(ended.log().filter(is_replaced).count(), 1, "once for one change: {}", ended.text());
+    assert_eq!(
+        ended.log().filter(is_replaced).count(),
+        1,
+        "once for one change: {}",
+        ended.text()
+    );
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use boxoffice::wire::proto::v3::{
-    CheckOrderFulfillabilityRequest, ListOrdersRequest, booking_service_client::BookingServiceClient,
-    list_orders_request::Ids,
+    CheckOrderFulfillabilityRequest, ListOrdersRequest,
+    booking_service_client::BookingServiceClient, list_orders_request::Ids,
 };
 use http::Method;
 use prost::Message;
@@ -36,17 +36,27 @@ use crate::{
 };
 
 fn visit(day: i64) -> Item {
-    in_days(Item::museum_entry(), day).tickets(&[("adult", 2)]).price("USD", 50_000_000)
+    in_days(Item::museum_entry(), day)
+        .tickets(&[("adult", 2)])
+        .price("USD", 50_000_000)
 }
 
 fn check() -> Vec<u8> {
     let item = vec![visit(2).0];
-    CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), item, cart_id: String::new() }
-        .encode_to_vec()
+    CheckOrderFulfillabilityRequest {
+        merchant_id: "museum".into(),
+        item,
+        cart_id: String::new(),
+    }
+    .encode_to_vec()
 }
 
 async fn is_served(client: &ByteClient) {
-    let answer = surely("an answer", client.call("CheckOrderFulfillability", &check())).await;
+    let answer = surely(
+        "an answer",
+        client.call("CheckOrderFulfillability", &check()),
+    )
+    .await;
     assert_eq!(answer.code(), Code::Ok);
 }
 
@@ -58,13 +68,24 @@ async fn get(address: SocketAddr, path: &'static str) -> Answer {
 async fn metric(admin: SocketAddr, name: &str) -> u64 {
     let page = get(admin, "/metrics").await.body;
     let page = std::str::from_utf8(&page).unwrap().to_owned();
-    let found = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    found.unwrap_or_else(|| panic!("no {name} in\n{page}")).parse().unwrap()
+    let found = page
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    found
+        .unwrap_or_else(|| panic!("no {name} in\n{page}"))
+        .parse()
+        .unwrap()
 }
 
 async fn admin_address(server: &mut Running) -> SocketAddr {
-    let listening = server.line("listening", |line| line["message"] == "listening").await;
-    listening["admin_address"].as_str().unwrap().parse().unwrap()
+    let listening = server
+        .line("listening", |line| line["message"] == "listening")
+        .await;
+    listening["admin_address"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Connections that never say anything.
@@ -87,28 +108,53 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 #[tokio::test]
 async fn where_descriptors_are_few_connections_leave_some_for_everything_else() {
     let dir = TempDir::new().unwrap();
-    let words = ["--admin-listen=127.0.0.1:0", "--max-connections-per-address=1000"];
-    let mut server = Program::after("ulimit -n 200").keeping(dir.path()).args(words).start().await;
-    let warned = server.line("a warning", |line| line["connections"] == 50).await;
+    let words = [
+        "--admin-listen=127.0.0.1:0",
+        "--max-connections-per-address=1000",
+    ];
+    let mut server = Program::after("ulimit -n 200")
+        .keeping(dir.path())
+        .args(words)
+        .start()
+        .await;
+    let warned = server
+        .line("a warning", |line| line["connections"] == 50)
+        .await;
     let message = warned["message"].as_str().unwrap();
-    assert!(message.contains("max_connections") && message.contains("ulimit -n"), "{message}");
-    assert_eq!((&warned["max_connections"], &warned["file_descriptors"]), (&10_000.into(), &200.into()));
+    assert!(
+        message.contains("max_connections") && message.contains("ulimit -n"),
+        "{message}"
+    );
+    assert_eq!(
+        (&warned["max_connections"], &warned["file_descriptors"]),
+        (&10_000.into(), &200.into())
+    );
     let admin = admin_address(&mut server).await;
     let _silent = silent(server.address(), 180).await;
     let client = BookingServiceClient::new(server.connect().await);
     for number in 0..3 {
         let request = order_request(&format!("order-{number}"), "museum", [visit(2)]);
-        surely("an order", client.clone().create_order(request)).await.unwrap();
+        surely("an order", client.clone().create_order(request))
+            .await
+            .unwrap();
     }
     server.signal("HUP").await;
-    server.line("the catalogue", |line| line["message"] == "another catalogue is on sale").await;
+    server
+        .line("the catalogue", |line| {
+            line["message"] == "another catalogue is on sale"
+        })
+        .await;
     assert_eq!(metric(admin, "boxoffice_connections_max").await, 50);
     assert!(metric(admin, "boxoffice_connections_open").await <= 50);
     assert_eq!(get(admin, "/readyz").await.http, 200);
     assert_eq!(get(admin, "/feeds").await.http, 200);
     let ended = server.stop().await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
-    assert!(!ended.text().contains("Too many open files"), "{}", ended.text());
+    assert!(
+        !ended.text().contains("Too many open files"),
+        "{}",
+        ended.text()
+    );
 }
 
 #[tokio::test]
@@ -124,19 +170,32 @@ async fn a_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
 #[tokio::test]
 async fn connections_that_cannot_be_received_are_told_once_and_come_in_later() {
     let mut server = Program::new().start().await;
-    let open = fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
+    let open = fs::read_dir(format!("/proc/{}/fd", server.id()))
+        .unwrap()
+        .count();
     let id = server.id();
     let limit = |files: usize| {
         let id = id.clone();
         async move {
             let words = ["--pid".to_owned(), id, format!("--nofile={files}:20000")];
-            assert!(Command::new("prlimit").args(words).status().await.unwrap().success());
+            assert!(
+                Command::new("prlimit")
+                    .args(words)
+                    .status()
+                    .await
+                    .unwrap()
+                    .success()
+            );
         }
     };
     limit(open + 2).await;
     let mut streams = silent(server.address(), 8).await;
     let is_it = |line: &serde_json::Value| {
-        line["level"] == "ERROR" && line["message"].as_str().unwrap().contains("no file descriptor left")
+        line["level"] == "ERROR"
+            && line["message"]
+                .as_str()
+                .unwrap()
+                .contains("no file descriptor left")
     };
     server.line("the lack of descriptors", is_it).await;
     // The idle ones make room, so even now a newcomer is served.
@@ -158,16 +217,28 @@ async fn where_all_places_are_taken_the_idlest_connection_makes_room() {
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
     config.connections.max_connections = 3;
     config.connections.max_connections_per_address = Some(3);
-    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     let admin = server.admin_address().unwrap();
     let client = ByteClient::connect(server.address()).await;
     is_served(&client).await;
     let mut first = silent(server.address(), 1).await;
     is_served(&client).await;
     let mut second = silent(server.address(), 1).await;
-    until("three are open", async || metric(admin, "boxoffice_connections_open").await == 3).await;
+    until("three are open", async || {
+        metric(admin, "boxoffice_connections_open").await == 3
+    })
+    .await;
     let page = get(admin, "/readyz").await;
-    assert!(page.http == 200 && page.body.starts_with(b"ok, but all connections are taken"), "{page:?}");
+    assert!(
+        page.http == 200 && page.body.starts_with(b"ok, but all connections are taken"),
+        "{page:?}"
+    );
     is_served(&client).await;
     let newcomer = ByteClient::connect(server.address()).await;
     is_served(&newcomer).await;
@@ -185,21 +256,33 @@ async fn where_none_is_idle_a_newcomer_waits_and_the_server_is_not_ready() {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
     config.connections.max_connections = 1;
-    let setup = Setup { config, payments: payments.clone(), ..Setup::default() };
+    let setup = Setup {
+        config,
+        payments: payments.clone(),
+        ..Setup::default()
+    };
     let server = setup.open().await.unwrap();
     let admin = server.admin_address().unwrap();
     let busy = ByteClient::connect(server.address()).await;
-    let item = Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000);
+    let item = Item::museum_entry()
+        .tickets(&[("adult", 2)])
+        .price("USD", 50_000_000);
     let order = paid_with(order_request("token", "museum", [item]), "slow").encode_to_vec();
     let slow = tokio::spawn(async move { busy.call("CreateOrder", &order).await });
     payments.asked_times(1).await;
     let newcomer = from(Ipv4Addr::new(127, 0, 0, 2), server.address()).await;
-    until("it is not ready", async || get(admin, "/readyz").await.http == 503).await;
+    until("it is not ready", async || {
+        get(admin, "/readyz").await.http == 503
+    })
+    .await;
     assert_eq!(metric(admin, "boxoffice_connections_full").await, 1);
     payments.capture();
     assert_eq!(surely("the order", slow).await.unwrap().code(), Code::Ok);
     is_served(&ByteClient::over(server.address(), newcomer).await).await;
-    until("it is ready", async || get(admin, "/readyz").await.http == 200).await;
+    until("it is ready", async || {
+        get(admin, "/readyz").await.http == 200
+    })
+    .await;
     server.stop(std::future::pending()).await;
 }
 
@@ -215,13 +298,26 @@ async fn an_address_with_many_connections_pushes_out_its_own_only() {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
     config.connections.max_connections = 20;
-    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     let admin = server.admin_address().unwrap();
     let mut other = from(Ipv4Addr::new(127, 0, 0, 2), server.address()).await;
     let _flood = silent(server.address(), 100).await;
     let count = "boxoffice_connections_evicted_total{limit=\"address\"}";
-    until("all of the flood is seen", async || metric(admin, count).await == 90).await;
-    assert_eq!(metric(admin, "boxoffice_connections_open").await, 11, "half of the places, and the other");
+    until("all of the flood is seen", async || {
+        metric(admin, count).await == 90
+    })
+    .await;
+    assert_eq!(
+        metric(admin, "boxoffice_connections_open").await,
+        11,
+        "half of the places, and the other"
+    );
     assert!(!is_closed(&mut other).await);
     is_served(&ByteClient::over(server.address(), other).await).await;
     is_served(&ByteClient::connect(server.address()).await).await;
@@ -232,12 +328,20 @@ async fn an_address_with_many_connections_pushes_out_its_own_only() {
 async fn half_heads_on_the_operators_address_do_not_keep_probes_out() {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
-    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     let admin = server.admin_address().unwrap();
     let mut halves = silent(admin, 300).await;
     for half in &mut halves {
         // Some are closed already.
-        let _ = half.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nx-a:").await;
+        let _ = half
+            .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nx-a:")
+            .await;
     }
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(get(admin, path).await.http, 200, "{path}");
@@ -264,7 +368,9 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
     is_served(&client).await;
     server.read_output(true);
     let told = server.line("the lines that were dropped", |line| {
-        line["message"].as_str().is_some_and(|message| message.starts_with("log lines were dropped"))
+        line["message"]
+            .as_str()
+            .is_some_and(|message| message.starts_with("log lines were dropped"))
     });
     assert!(told.await["lines"].as_u64() > Some(0));
     assert_eq!(server.stop().await.code(), 0);
@@ -273,7 +379,12 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
 #[tokio::test]
 async fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
     for (signals, drain_delay) in [(1, "0s"), (2, "1h")] {
-        let words = ["--admin-listen=127.0.0.1:0", "--log=trace", "--drain-delay", drain_delay];
+        let words = [
+            "--admin-listen=127.0.0.1:0",
+            "--log=trace",
+            "--drain-delay",
+            drain_delay,
+        ];
         let mut server = Program::new().args(words).start().await;
         let admin = admin_address(&mut server).await;
         server.read_output(false);
@@ -285,7 +396,10 @@ async fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
         .await;
         server.signal("TERM").await;
         if signals == 2 {
-            until("it is ending", async || get(admin, "/readyz").await.http == 503).await;
+            until("it is ending", async || {
+                get(admin, "/readyz").await.http == 503
+            })
+            .await;
             server.signal("TERM").await;
         }
         assert_eq!(server.exit_code().await, Some(0), "{signals} signals");
@@ -297,14 +411,23 @@ async fn a_second_signal_ends_the_program_whatever_it_waits_for() {
     // A collector of traces that takes connections and never says anything: the last spans are waited for.
     let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", collector.local_addr().unwrap());
-    let mut server = Program::new().args(["--trace-endpoint", &endpoint]).start().await;
+    let mut server = Program::new()
+        .args(["--trace-endpoint", &endpoint])
+        .start()
+        .await;
     is_served(&ByteClient::connect(server.address()).await).await;
     server.signal("TERM").await;
-    server.line("the end of the server", |line| line["message"] == "down").await;
+    server
+        .line("the end of the server", |line| line["message"] == "down")
+        .await;
     server.signal("TERM").await;
     let ended = server.ended().await;
     assert_eq!(ended.code(), 75, "{}", ended.text());
-    assert!(ended.text().contains("a second signal ends it by force"), "{}", ended.text());
+    assert!(
+        ended.text().contains("a second signal ends it by force"),
+        "{}",
+        ended.text()
+    );
 }
 
 #[tokio::test]
@@ -312,7 +435,12 @@ async fn what_goes_wrong_at_the_start_is_still_logged_to_the_end() {
     let ended = Program::new().args(["--catalog=/nowhere"]).run().await;
     assert_eq!(ended.code(), 65);
     let last = ended.log().last().unwrap();
-    assert_eq!(last["message"], "the server cannot go on", "{}", ended.text());
+    assert_eq!(
+        last["message"],
+        "the server cannot go on",
+        "{}",
+        ended.text()
+    );
 }
 
 // Threads.
@@ -336,20 +464,36 @@ fn bound() -> (&'static str, Vec<String>) {
 }
 
 async fn list(client: &BookingServiceClient<Channel>) -> Result<usize, tonic::Status> {
-    let request = ListOrdersRequest { ids: Some(Ids::UserId("user-1".into())) };
-    Ok(surely("a list", client.clone().list_orders(request)).await?.into_inner().order.len())
+    let request = ListOrdersRequest {
+        ids: Some(Ids::UserId("user-1".into())),
+    };
+    Ok(surely("a list", client.clone().list_orders(request))
+        .await?
+        .into_inner()
+        .order
+        .len())
 }
 
 #[tokio::test]
 async fn a_running_server_needs_no_further_thread() {
     for runtime in ["per-core", "shared"] {
         let (tool, words) = bound();
-        let program = Program::under(tool, &words).args(["--runtime", runtime, "--catalog-watch=1s"]);
+        let program =
+            Program::under(tool, &words).args(["--runtime", runtime, "--catalog-watch=1s"]);
         let mut server = program.start().await;
-        let threads = || fs::read_dir(format!("/proc/{}/task", server.id())).unwrap().count();
+        let threads = || {
+            fs::read_dir(format!("/proc/{}/task", server.id()))
+                .unwrap()
+                .count()
+        };
         let (before, id) = (threads(), server.id());
         let prlimit = ["prlimit", "--pid", &id, "--nproc=1:1"];
-        let limited = Command::new(tool).args(&words).args(prlimit).status().await.unwrap();
+        let limited = Command::new(tool)
+            .args(&words)
+            .args(prlimit)
+            .status()
+            .await
+            .unwrap();
         assert!(limited.success());
         let client = BookingServiceClient::new(server.connect().await);
         let request = order_request("order-1", "museum", [visit(2)]);
@@ -360,7 +504,11 @@ async fn a_running_server_needs_no_further_thread() {
         }
         assert_eq!(threads(), before, "{runtime}");
         server.signal("HUP").await;
-        server.line("the catalogue", |line| line["message"] == "another catalogue is on sale").await;
+        server
+            .line("the catalogue", |line| {
+                line["message"] == "another catalogue is on sale"
+            })
+            .await;
         let ended = server.stop().await;
         assert_eq!(ended.code(), 0, "{}", ended.text());
         assert!(!ended.text().contains("panic"), "{}", ended.text());
@@ -370,12 +518,20 @@ async fn a_running_server_needs_no_further_thread() {
 #[tokio::test]
 async fn a_start_without_threads_fails_in_plain_words() {
     let (tool, words) = bound();
-    let limited = words.into_iter().chain(["prlimit", "--nproc=4:4"].map(str::to_owned));
+    let limited = words
+        .into_iter()
+        .chain(["prlimit", "--nproc=4:4"].map(str::to_owned));
     let ended = Program::under(tool, limited).run().await;
     assert_eq!(ended.code(), 70, "{}", ended.text());
     let last = ended.log().last().unwrap();
     assert_eq!(last["message"], "the server cannot go on");
-    assert!(last["error"].as_str().unwrap().contains("no further thread"), "{last}");
+    assert!(
+        last["error"]
+            .as_str()
+            .unwrap()
+            .contains("no further thread"),
+        "{last}"
+    );
 }
 
 // Passwords.
@@ -386,7 +542,13 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
     let keys = Keys::new();
     let mut config = config();
     keys.with_users(&mut config, &[("ada", &["secret"])]);
-    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     let address = server.address();
     let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..FLOOD {
@@ -395,8 +557,12 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
             let client = ByteClient::connect(address).await;
             let wrong = basic("ada", &format!("wrong-{number}"));
             loop {
-                let call = client.request("CheckOrderFulfillability").header("authorization", &wrong);
-                let answer = client.send(call.body(whole(framed(&check()))).unwrap()).await;
+                let call = client
+                    .request("CheckOrderFulfillability")
+                    .header("authorization", &wrong);
+                let answer = client
+                    .send(call.body(whole(framed(&check()))).unwrap())
+                    .await;
                 let Ok(answer) = answer else { return };
                 if told.send(answer.code()).is_err() {
                     return;
@@ -406,10 +572,15 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
     }
     // The flood is there, and some of it has been told what it is.
     for _ in 0..3 {
-        assert_eq!(surely("an answer to the flood", answers.recv()).await, Some(Code::Unauthenticated));
+        assert_eq!(
+            surely("an answer to the flood", answers.recv()).await,
+            Some(Code::Unauthenticated)
+        );
     }
     let client = ByteClient::connect(address).await;
-    let call = client.request("CheckOrderFulfillability").header("authorization", basic("ada", "secret"));
+    let call = client
+        .request("CheckOrderFulfillability")
+        .header("authorization", basic("ada", "secret"));
     while answers.try_recv().is_ok() {}
     let answer = client.send(call.body(whole(framed(&check()))).unwrap());
     let answer = surely("the newcomer's answer", answer).await.unwrap();
@@ -419,7 +590,10 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
         before += 1;
     }
     // One after the other, nearly all of it would have been.
-    assert!(before < FLOOD / 2, "{before} of the flood were verified first");
+    assert!(
+        before < FLOOD / 2,
+        "{before} of the flood were verified first"
+    );
     server.stop(std::future::pending()).await;
 }
 
@@ -431,8 +605,12 @@ fn terminal() -> (File, File) {
     grantpt(&other_end).unwrap();
     unlockpt(&other_end).unwrap();
     let name = ptsname(&other_end, Vec::new()).unwrap();
-    let terminal =
-        rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    let terminal = rustix::fs::open(
+        name,
+        OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .unwrap();
     (other_end.into(), terminal.into())
 }
 
@@ -447,7 +625,11 @@ async fn a_hang_up_ends_a_server_on_a_terminal_and_has_others_reload() {
 
     let mut server = Program::new().start().await;
     server.signal("HUP").await;
-    server.line("the catalogue", |line| line["message"] == "another catalogue is on sale").await;
+    server
+        .line("the catalogue", |line| {
+            line["message"] == "another catalogue is on sale"
+        })
+        .await;
     assert_eq!(server.stop().await.code(), 0);
 }
 
@@ -455,7 +637,10 @@ async fn a_hang_up_ends_a_server_on_a_terminal_and_has_others_reload() {
 async fn a_terminal_that_closes_ends_its_server() {
     let (other_end, terminal) = terminal();
     // The terminal becomes the one that its session hangs on.
-    let mut server = Program::under("setsid", ["--ctty"]).reading(terminal).start().await;
+    let mut server = Program::under("setsid", ["--ctty"])
+        .reading(terminal)
+        .start()
+        .await;
     drop(other_end);
     assert_eq!(server.exit_code().await, Some(0));
 }

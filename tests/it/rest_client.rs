@@ -39,8 +39,15 @@ impl Answer {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let error = &self.json()["error"];
         let details = error["details"].as_array().cloned().unwrap_or_default();
-        let reason = details.iter().map(|detail| text(&detail["reason"])).find(|reason| !reason.is_empty());
-        (self.http.as_u16(), text(&error["status"]), reason.unwrap_or_default())
+        let reason = details
+            .iter()
+            .map(|detail| text(&detail["reason"]))
+            .find(|reason| !reason.is_empty());
+        (
+            self.http.as_u16(),
+            text(&error["status"]),
+            reason.unwrap_or_default(),
+        )
     }
 
     /// The message, or the refusal in the form that it has over gRPC.
@@ -68,9 +75,16 @@ impl Answer {
 
 fn add_detail(details: &mut ErrorDetails, detail: &Value) {
     let text = |name: &str| detail[name].as_str().unwrap().to_owned();
-    match text("@type").strip_prefix("type.googleapis.com/google.rpc.").unwrap() {
+    match text("@type")
+        .strip_prefix("type.googleapis.com/google.rpc.")
+        .unwrap()
+    {
         "ErrorInfo" => {
-            details.set_error_info(text("reason"), text("domain"), std::collections::HashMap::default());
+            details.set_error_info(
+                text("reason"),
+                text("domain"),
+                std::collections::HashMap::default(),
+            );
         }
         "RetryInfo" => {
             let delay = text("retryDelay");
@@ -81,8 +95,9 @@ fn add_detail(details: &mut ErrorDetails, detail: &Value) {
         "BadRequest" => {
             for found in detail["fieldViolations"].as_array().unwrap() {
                 let text = |name: &str| found[name].as_str().unwrap();
-                let FieldViolation { field, description, .. } =
-                    FieldViolation::new(text("field"), text("description"));
+                let FieldViolation {
+                    field, description, ..
+                } = FieldViolation::new(text("field"), text("description"));
                 details.add_bad_request_violation(field, description);
             }
         }
@@ -114,7 +129,9 @@ fn is_as_promised(json: &Value) {
                 assert_eq!(*name, name.to_lowercase(), "{json}");
                 let is_default = match value {
                     Value::Null | Value::Bool(false) => true,
-                    Value::String(text) => text.is_empty() || text == "0" || text.contains("_UNSPECIFIED"),
+                    Value::String(text) => {
+                        text.is_empty() || text == "0" || text.contains("_UNSPECIFIED")
+                    }
                     Value::Array(values) => values.is_empty(),
                     Value::Number(number) => number.as_i64() == Some(0) && !is_chosen(name),
                     Value::Bool(true) | Value::Object(_) => false,
@@ -125,7 +142,10 @@ fn is_as_promised(json: &Value) {
         }
         Value::Array(values) => values.iter().for_each(is_as_promised),
         Value::Number(number) => {
-            assert!(number.as_i64().is_some_and(|it| i32::try_from(it).is_ok()), "{json}");
+            assert!(
+                number.as_i64().is_some_and(|it| i32::try_from(it).is_ok()),
+                "{json}"
+            );
         }
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
@@ -138,18 +158,27 @@ fn is_chosen(name: &str) -> bool {
 
 /// A request to post this text.
 pub(crate) fn post(path: &str, json: impl Into<Bytes>) -> Request<Body> {
-    let request = Request::post(path).header("host", "boxoffice").header("content-type", "application/json");
+    let request = Request::post(path)
+        .header("host", "boxoffice")
+        .header("content-type", "application/json");
     request.body(whole(json)).unwrap()
 }
 
 /// A request of any kind without a body.
 pub(crate) fn bare(method: Method, path: &str) -> Request<Body> {
-    Request::builder().method(method).uri(path).header("host", "boxoffice").body(whole(Bytes::new())).unwrap()
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "boxoffice")
+        .body(whole(Bytes::new()))
+        .unwrap()
 }
 
 /// Sends a request on a connection of its own, over HTTP/1.1.
 pub(crate) async fn send(address: SocketAddr, request: Request<Body>) -> Answer {
-    send_over(TcpStream::connect(address).await.unwrap(), request).await.unwrap()
+    send_over(TcpStream::connect(address).await.unwrap(), request)
+        .await
+        .unwrap()
 }
 
 /// The same on a connection that is there and may be of no use.
@@ -164,11 +193,14 @@ pub(crate) async fn send_over(
 
 /// The same over HTTP/2.
 pub(crate) async fn send_http2(address: SocketAddr, mut request: Request<Body>) -> Answer {
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), connect(address).await).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), connect(address).await)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     request.headers_mut().remove("host");
-    *request.uri_mut() = format!("http://{address}{}", request.uri()).parse().unwrap();
+    *request.uri_mut() = format!("http://{address}{}", request.uri())
+        .parse()
+        .unwrap();
     answer(sender.send_request(request).await.unwrap()).await
 }
 
@@ -181,9 +213,15 @@ pub(crate) async fn answer(response: http::Response<hyper::body::Incoming>) -> A
 }
 
 /// Reads an answer where the connection may be lost on the way.
-pub(crate) async fn read(response: http::Response<hyper::body::Incoming>) -> Result<Answer, hyper::Error> {
+pub(crate) async fn read(
+    response: http::Response<hyper::body::Incoming>,
+) -> Result<Answer, hyper::Error> {
     let (head, body) = response.into_parts();
-    Ok(Answer { http: head.status, headers: head.headers, body: body.collect().await?.to_bytes() })
+    Ok(Answer {
+        http: head.status,
+        headers: head.headers,
+        body: body.collect().await?.to_bytes(),
+    })
 }
 
 /// Calls a method.
@@ -193,5 +231,7 @@ pub(crate) async fn call<M: Described>(
     request: &(impl Described + Serialize),
 ) -> Result<M, Status> {
     let json = json::write(request).unwrap();
-    send(address, post(&format!("/v3/{method}"), json)).await.message()
+    send(address, post(&format!("/v3/{method}"), json))
+        .await
+        .message()
 }

@@ -40,12 +40,18 @@ const AN_HOUR: Duration = Duration::from_secs(3600);
 const SOON: Duration = Duration::from_millis(200);
 
 fn two_adults() -> Item {
-    Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000)
+    Item::museum_entry()
+        .tickets(&[("adult", 2)])
+        .price("USD", 50_000_000)
 }
 
 fn cart() -> CheckOrderFulfillabilityRequest {
     let item = vec![two_adults().0];
-    CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), item, cart_id: String::new() }
+    CheckOrderFulfillabilityRequest {
+        merchant_id: "museum".into(),
+        item,
+        cart_id: String::new(),
+    }
 }
 
 fn paid_order(token: &str) -> CreateOrderRequest {
@@ -55,9 +61,18 @@ fn paid_order(token: &str) -> CreateOrderRequest {
 /// A server that lets in `ada`, whose passwords are `old` and `new`, and `grace`, whose is `hopper`.
 async fn guarded(keys: &Keys, change: impl FnOnce(&mut Config)) -> Server {
     let mut config = config();
-    keys.with_users(&mut config, &[("ada", &["old", "new"]), ("grace", &["hopper"])]);
+    keys.with_users(
+        &mut config,
+        &[("ada", &["old", "new"]), ("grace", &["hopper"])],
+    );
     change(&mut config);
-    Setup { config, ..Setup::default() }.open().await.unwrap()
+    Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap()
 }
 
 fn with<B>(mut request: Request<B>, headers: &[(&'static str, &str)]) -> Request<B> {
@@ -78,7 +93,9 @@ async fn by_grpc(server: &Server, headers: &[(&'static str, &str)]) -> byte_clie
 }
 
 async fn check_with(client: &ByteClient, headers: &[(&'static str, &str)]) -> byte_client::Answer {
-    let request = client.request("CheckOrderFulfillability").body(whole(framed(&cart().encode_to_vec())));
+    let request = client
+        .request("CheckOrderFulfillability")
+        .body(whole(framed(&cart().encode_to_vec())));
     client.send(with(request.unwrap(), headers)).await.unwrap()
 }
 
@@ -87,10 +104,18 @@ async fn refusal(server: &Server, headers: &[(&'static str, &str)]) -> Status {
     let by_grpc = by_grpc(server, headers).await;
     let by_rest = by_rest(server, headers).await;
     let told = |status: &Status| {
-        (status.code(), status.message().to_owned(), format!("{:?}", status.get_error_details()))
+        (
+            status.code(),
+            status.message().to_owned(),
+            format!("{:?}", status.get_error_details()),
+        )
     };
     assert_eq!(told(&by_grpc.status()), told(&by_rest.refusal()));
-    assert_eq!(by_rest.headers.contains_key("www-authenticate"), by_rest.http == 401, "{by_rest:?}");
+    assert_eq!(
+        by_rest.headers.contains_key("www-authenticate"),
+        by_rest.http == 401,
+        "{by_rest:?}"
+    );
     by_grpc.status()
 }
 
@@ -101,8 +126,15 @@ fn reason(status: &Status) -> String {
 async fn opens(server: &Server, name: &str, password: &str) -> bool {
     let authorization = basic(name, password);
     let headers = [("authorization", &*authorization)];
-    let (grpc, rest) = (by_grpc(server, &headers).await, by_rest(server, &headers).await);
-    assert_eq!(grpc.code() == Code::Ok, rest.http == 200, "{grpc:?} {rest:?}");
+    let (grpc, rest) = (
+        by_grpc(server, &headers).await,
+        by_rest(server, &headers).await,
+    );
+    assert_eq!(
+        grpc.code() == Code::Ok,
+        rest.http == 200,
+        "{grpc:?} {rest:?}"
+    );
     rest.http == 200
 }
 
@@ -110,7 +142,12 @@ async fn opens(server: &Server, name: &str, password: &str) -> bool {
 async fn a_password_opens_both_doors() {
     let keys = Keys::new();
     let server = guarded(&keys, |_| {}).await;
-    for (name, password) in [("ada", "old"), ("ada", "new"), ("grace", "hopper"), ("ada", "old")] {
+    for (name, password) in [
+        ("ada", "old"),
+        ("ada", "new"),
+        ("grace", "hopper"),
+        ("ada", "old"),
+    ] {
         assert!(opens(&server, name, password).await, "{name} {password}");
     }
 }
@@ -119,8 +156,13 @@ async fn a_password_opens_both_doors() {
 async fn ten_wrong_requests_are_refused_in_words_that_help() {
     let keys = Keys::new();
     let server = guarded(&keys, |_| {}).await;
-    let (wrong, nobody, other) = (basic("ada", "Old"), basic("eve", "old"), basic("ada", "hopper"));
-    let missing = "a user name and a password are needed, as HTTP Basic writes them in `authorization`";
+    let (wrong, nobody, other) = (
+        basic("ada", "Old"),
+        basic("eve", "old"),
+        basic("ada", "hopper"),
+    );
+    let missing =
+        "a user name and a password are needed, as HTTP Basic writes them in `authorization`";
     let unreadable =
         "`authorization` cannot be read: it takes `Basic` and the base64 of `name:password`, once";
     let denied = "the user name or the password is wrong";
@@ -128,17 +170,37 @@ async fn ten_wrong_requests_are_refused_in_words_that_help() {
         (&[][..], "NO_PASSWORD", missing),
         (&[("x-authorization", &*wrong)], "NO_PASSWORD", missing),
         (&[("authorization", "")], "NOT_HTTP_BASIC", unreadable),
-        (&[("authorization", "Bearer abc")], "NOT_HTTP_BASIC", unreadable),
-        (&[("authorization", "Basic ada:old")], "NOT_HTTP_BASIC", unreadable),
-        (&[("authorization", "Basic YWRh")], "NOT_HTTP_BASIC", unreadable),
-        (&[("authorization", &wrong), ("authorization", &wrong)], "NOT_HTTP_BASIC", unreadable),
+        (
+            &[("authorization", "Bearer abc")],
+            "NOT_HTTP_BASIC",
+            unreadable,
+        ),
+        (
+            &[("authorization", "Basic ada:old")],
+            "NOT_HTTP_BASIC",
+            unreadable,
+        ),
+        (
+            &[("authorization", "Basic YWRh")],
+            "NOT_HTTP_BASIC",
+            unreadable,
+        ),
+        (
+            &[("authorization", &wrong), ("authorization", &wrong)],
+            "NOT_HTTP_BASIC",
+            unreadable,
+        ),
         (&[("authorization", &wrong)], "WRONG_PASSWORD", denied),
         (&[("authorization", &nobody)], "WRONG_PASSWORD", denied),
         (&[("authorization", &other)], "WRONG_PASSWORD", denied),
     ] {
         let refused = refusal(&server, headers).await;
         assert_eq!(refused.code(), Code::Unauthenticated, "{headers:?}");
-        assert_eq!((reason(&refused).as_str(), refused.message()), (reason_expected, message), "{headers:?}");
+        assert_eq!(
+            (reason(&refused).as_str(), refused.message()),
+            (reason_expected, message),
+            "{headers:?}"
+        );
     }
     let challenge = by_rest(&server, &[]).await.headers["www-authenticate"].clone();
     assert_eq!(challenge, "Basic realm=\"boxoffice\", charset=\"UTF-8\"");
@@ -149,7 +211,14 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
     let keys = Keys::new();
     let server = guarded(&keys, |config| config.security.health_open = false).await;
     let endless = || beginning(Bytes::from_static(b"{"));
-    for path in [CHECK, "/v3/CreateOrder", "/v3/HealthCheck", "/", "/nowhere", "/v3/../etc/passwd"] {
+    for path in [
+        CHECK,
+        "/v3/CreateOrder",
+        "/v3/HealthCheck",
+        "/",
+        "/nowhere",
+        "/v3/../etc/passwd",
+    ] {
         for verb in [Method::POST, Method::GET, Method::DELETE, Method::HEAD] {
             let mut request = bare(verb.clone(), path);
             if verb == Method::POST {
@@ -157,7 +226,11 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
             }
             let refused = surely("a refusal", rest_client::send(server.address(), request)).await;
             assert_eq!(refused.http, 401, "{verb} {path}");
-            assert_eq!(refused.body.is_empty(), verb == Method::HEAD, "{verb} {path}");
+            assert_eq!(
+                refused.body.is_empty(),
+                verb == Method::HEAD,
+                "{verb} {path}"
+            );
         }
     }
     let client = ByteClient::connect(server.address()).await;
@@ -173,15 +246,26 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
     ] {
         let call = client.send(client.request_to(path).body(endless()).unwrap());
         let refused = surely("a refusal", call).await.unwrap();
-        assert_eq!((refused.code(), &*refused.reason()), (Code::Unauthenticated, "NO_PASSWORD"), "{path}");
+        assert_eq!(
+            (refused.code(), &*refused.reason()),
+            (Code::Unauthenticated, "NO_PASSWORD"),
+            "{path}"
+        );
     }
     let by_web = Request::post(format!("{SERVICE}/CreateOrder"))
         .header("host", "boxoffice")
         .header("content-type", "application/grpc-web+proto")
         .body(endless());
-    let refused = surely("a refusal", rest_client::send(server.address(), by_web.unwrap())).await;
+    let refused = surely(
+        "a refusal",
+        rest_client::send(server.address(), by_web.unwrap()),
+    )
+    .await;
     let told = Status::from_header_map(&refused.headers).unwrap();
-    assert_eq!((told.code(), &*reason(&told)), (Code::Unauthenticated, "NO_PASSWORD"));
+    assert_eq!(
+        (told.code(), &*reason(&told)),
+        (Code::Unauthenticated, "NO_PASSWORD")
+    );
 }
 
 #[tokio::test]
@@ -191,14 +275,27 @@ async fn health_is_open_where_that_is_set_and_nothing_else_is() {
         let server = guarded(&keys, |config| config.security.health_open = open).await;
         let client = ByteClient::connect(server.address()).await;
         let body = || whole(framed(&[]));
-        let grpc = client.send(client.request_to(GRPC_HEALTH).body(body()).unwrap()).await.unwrap();
-        assert_eq!(grpc.code(), if open { Code::Ok } else { Code::Unauthenticated });
+        let grpc = client
+            .send(client.request_to(GRPC_HEALTH).body(body()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(
+            grpc.code(),
+            if open {
+                Code::Ok
+            } else {
+                Code::Unauthenticated
+            }
+        );
         for headers in [&[][..], &[("authorization", "Basic bm9ib2R5Og==")]] {
             let asked = with(bare(Method::GET, HEALTH), headers);
             let rest = rest_client::send(server.address(), asked).await;
             assert_eq!(rest.http, if open { 200 } else { 401 }, "{headers:?}");
         }
-        let disguised = client.send(client.request_to(HEALTH).body(body()).unwrap()).await.unwrap();
+        let disguised = client
+            .send(client.request_to(HEALTH).body(body()).unwrap())
+            .await
+            .unwrap();
         assert_eq!(disguised.code(), Code::Unauthenticated);
         assert_eq!(by_rest(&server, &[]).await.http, 401);
     }
@@ -210,25 +307,44 @@ async fn who_does_not_exist_is_told_what_a_wrong_password_is_told_at_the_same_co
     keys.write_users(&[("ada", &["old"])]);
     let users = keys.path("users.toml");
     let mut program = Program::new()
-        .args(["--credentials", users.to_str().unwrap(), "--log=info,boxoffice::access=debug"])
+        .args([
+            "--credentials",
+            users.to_str().unwrap(),
+            "--log=info,boxoffice::access=debug",
+        ])
         .start()
         .await;
     let mut answers = Vec::new();
     for (name, password) in [("ada", "guess"), ("mallory", "guess"), ("mallory", "old")] {
-        let asked = with(post(CHECK, "{}"), &[("authorization", &basic(name, password))]);
+        let asked = with(
+            post(CHECK, "{}"),
+            &[("authorization", &basic(name, password))],
+        );
         let mut answer = rest_client::send(program.address(), asked).await;
         for of_this_answer_only in ["date", "x-request-id"] {
             answer.headers.remove(of_this_answer_only);
         }
         answers.push((answer.http, answer.headers, answer.body));
         let looks = |line: &serde_json::Value| line["message"] == "a password is looked at";
-        program.nth_line("a look at the password", answers.len(), looks).await;
+        program
+            .nth_line("a look at the password", answers.len(), looks)
+            .await;
     }
-    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    assert!(
+        answers.windows(2).all(|pair| pair[0] == pair[1]),
+        "{answers:?}"
+    );
     let ended = program.stop().await;
-    let looks = ended.log().filter(|line| line["message"] == "a password is looked at").count();
+    let looks = ended
+        .log()
+        .filter(|line| line["message"] == "a password is looked at")
+        .count();
     assert_eq!(looks, answers.len(), "each is looked at once");
-    assert!(!ended.text().contains("guess") && !ended.text().contains("mallory"), "{}", ended.text());
+    assert!(
+        !ended.text().contains("guess") && !ended.text().contains("mallory"),
+        "{}",
+        ended.text()
+    );
 }
 
 #[tokio::test]
@@ -237,24 +353,42 @@ async fn a_password_is_changed_without_a_pause() {
     let server = guarded(&keys, |_| {}).await;
     let client = ByteClient::connect(server.address()).await;
     let (old, new) = (basic("ada", "old"), basic("ada", "new"));
-    let code =
-        async |authorization: &str| check_with(&client, &[("authorization", authorization)]).await.code();
+    let code = async |authorization: &str| {
+        check_with(&client, &[("authorization", authorization)])
+            .await
+            .code()
+    };
     assert_eq!((code(&old).await, code(&new).await), (Code::Ok, Code::Ok));
 
     keys.write_users(&[("ada", &["new"])]);
     server.reload_security().await.unwrap();
-    assert_eq!((code(&old).await, code(&new).await), (Code::Unauthenticated, Code::Ok));
+    assert_eq!(
+        (code(&old).await, code(&new).await),
+        (Code::Unauthenticated, Code::Ok)
+    );
     assert!(!opens(&server, "grace", "hopper").await);
 
     keys.write_users(&[("ada", &["new", "newer"])]);
     server.reload_security().await.unwrap();
-    assert_eq!((code(&new).await, code(&basic("ada", "newer")).await), (Code::Ok, Code::Ok));
+    assert_eq!(
+        (code(&new).await, code(&basic("ada", "newer")).await),
+        (Code::Ok, Code::Ok)
+    );
 
-    replace(&keys.path("users.toml"), "[users.ada]\npasswords = ['plain', 7]\n[users.'']\n");
+    replace(
+        &keys.path("users.toml"),
+        "[users.ada]\npasswords = ['plain', 7]\n[users.'']\n",
+    );
     let mistakes = server.reload_security().await.unwrap_err().to_string();
     assert_eq!(mistakes.lines().count(), 4, "{mistakes}");
-    assert!(mistakes.contains("line 2") && !mistakes.contains("plain"), "{mistakes}");
-    assert_eq!((code(&old).await, code(&new).await), (Code::Unauthenticated, Code::Ok));
+    assert!(
+        mistakes.contains("line 2") && !mistakes.contains("plain"),
+        "{mistakes}"
+    );
+    assert_eq!(
+        (code(&old).await, code(&new).await),
+        (Code::Unauthenticated, Code::Ok)
+    );
 }
 
 #[tokio::test]
@@ -263,19 +397,40 @@ async fn changed_credentials_are_seen_and_read_and_a_signal_has_them_read_at_onc
         let keys = Keys::new();
         keys.write_users(&[("ada", &["old"])]);
         let users = keys.path("users.toml");
-        let args = ["--credentials", users.to_str().unwrap(), "--security-watch", watch];
+        let args = [
+            "--credentials",
+            users.to_str().unwrap(),
+            "--security-watch",
+            watch,
+        ];
         let mut program = Program::new().args(args).start().await;
         let status = async |program: &crate::process::Running, password| {
-            let asked = with(post(CHECK, "{}"), &[("authorization", &basic("ada", password))]);
-            rest_client::send(program.address(), asked).await.http.as_u16()
+            let asked = with(
+                post(CHECK, "{}"),
+                &[("authorization", &basic("ada", password))],
+            );
+            rest_client::send(program.address(), asked)
+                .await
+                .http
+                .as_u16()
         };
-        assert_eq!((status(&program, "old").await, status(&program, "new").await), (400, 401));
+        assert_eq!(
+            (status(&program, "old").await, status(&program, "new").await),
+            (400, 401)
+        );
         keys.write_users(&[("ada", &["new"])]);
         if watch == "0s" {
             program.signal("HUP").await;
         }
-        program.line("that they were read", |line| line["message"] == "credentials have been read").await;
-        assert_eq!((status(&program, "old").await, status(&program, "new").await), (401, 400));
+        program
+            .line("that they were read", |line| {
+                line["message"] == "credentials have been read"
+            })
+            .await;
+        assert_eq!(
+            (status(&program, "old").await, status(&program, "new").await),
+            (401, 400)
+        );
         replace(&users, "nonsense");
         if watch == "0s" {
             program.signal("HUP").await;
@@ -284,7 +439,10 @@ async fn changed_credentials_are_seen_and_read_and_a_signal_has_them_read_at_onc
             line["message"] == "the credentials were refused; those before stay in use"
         };
         program.line("that they were refused", refused).await;
-        assert_eq!((status(&program, "old").await, status(&program, "new").await), (401, 400));
+        assert_eq!(
+            (status(&program, "old").await, status(&program, "new").await),
+            (401, 400)
+        );
         assert_eq!(program.stop().await.code(), 0);
     }
 }
@@ -295,19 +453,49 @@ async fn a_hash_that_the_program_prints_is_one_that_it_takes() {
     let (password, users) = (dir.path().join("password"), dir.path().join("users.toml"));
     std::fs::write(&password, "correct horse\n").unwrap();
     let from_file = format!("exec < {}", password.display());
-    let hashed = Program::after(&from_file).args(["hash-password"]).run().await;
-    assert_eq!((hashed.code(), hashed.lines.len()), (0, 1), "{}", hashed.text());
-    std::fs::write(&users, format!("[users.ada]\npasswords = ['{}']\n", hashed.text())).unwrap();
-    let program = Program::new().args(["--credentials", users.to_str().unwrap()]).start().await;
+    let hashed = Program::after(&from_file)
+        .args(["hash-password"])
+        .run()
+        .await;
+    assert_eq!(
+        (hashed.code(), hashed.lines.len()),
+        (0, 1),
+        "{}",
+        hashed.text()
+    );
+    std::fs::write(
+        &users,
+        format!("[users.ada]\npasswords = ['{}']\n", hashed.text()),
+    )
+    .unwrap();
+    let program = Program::new()
+        .args(["--credentials", users.to_str().unwrap()])
+        .start()
+        .await;
     for (password, status) in [("correct horse", 400), ("correct", 401)] {
-        let asked = with(post(CHECK, "{}"), &[("authorization", &basic("ada", password))]);
-        assert_eq!(rest_client::send(program.address(), asked).await.http, status, "{password}");
+        let asked = with(
+            post(CHECK, "{}"),
+            &[("authorization", &basic("ada", password))],
+        );
+        assert_eq!(
+            rest_client::send(program.address(), asked).await.http,
+            status,
+            "{password}"
+        );
     }
     let ended = program.stop().await;
-    let warned = |line: serde_json::Value| line["message"].as_str().unwrap().starts_with("PASSWORDS TRAVEL");
+    let warned = |line: serde_json::Value| {
+        line["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("PASSWORDS TRAVEL")
+    };
     assert!(ended.log().any(warned), "{}", ended.text());
     let empty = Program::new().args(["hash-password"]).run().await;
-    assert_eq!((empty.code(), &*empty.text()), (64, "a password must not be empty"));
+    assert_eq!(
+        (empty.code(), &*empty.text()),
+        (64, "a password must not be empty")
+    );
 }
 
 /// A server over TLS.
@@ -320,7 +508,10 @@ async fn over_tls(keys: &Keys, change: impl FnOnce(&mut Config)) -> Server {
 }
 
 async fn grpc_over_tls(server: &Server, authority: &Authority, shown: Option<&Pair>) -> ByteClient {
-    let stream = authority.connect(server.address(), shown, "h2").await.unwrap();
+    let stream = authority
+        .connect(server.address(), shown, "h2")
+        .await
+        .unwrap();
     ByteClient::over(server.address(), stream).await
 }
 
@@ -330,7 +521,10 @@ async fn rest_over_tls(
     shown: Option<&Pair>,
     request: Request<Body>,
 ) -> rest_client::Answer {
-    let stream = authority.connect(server.address(), shown, "http/1.1").await.unwrap();
+    let stream = authority
+        .connect(server.address(), shown, "http/1.1")
+        .await
+        .unwrap();
     rest_client::send_over(stream, request).await.unwrap()
 }
 
@@ -345,17 +539,38 @@ async fn both_doors_are_open_over_tls_and_only_over_tls() {
     let authorization = basic("ada", "new");
     let headers = [("authorization", &*authorization)];
     for protocol in ["h2", "http/1.1"] {
-        let stream = keys.authority().connect(server.address(), None, protocol).await.unwrap();
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+        let stream = keys
+            .authority()
+            .connect(server.address(), None, protocol)
+            .await
+            .unwrap();
+        assert_eq!(
+            stream.get_ref().1.alpn_protocol(),
+            Some(protocol.as_bytes())
+        );
     }
-    assert!(keys.authority().connect(server.address(), None, "spdy").await.is_err());
+    assert!(
+        keys.authority()
+            .connect(server.address(), None, "spdy")
+            .await
+            .is_err()
+    );
     let client = grpc_over_tls(&server, keys.authority(), None).await;
     assert_eq!(check_with(&client, &headers).await.code(), Code::Ok);
     assert_eq!(check_with(&client, &[]).await.code(), Code::Unauthenticated);
     let request = with(post(CHECK, serde_json::to_vec(&cart()).unwrap()), &headers);
-    assert_eq!(rest_over_tls(&server, keys.authority(), None, request).await.http, 200);
+    assert_eq!(
+        rest_over_tls(&server, keys.authority(), None, request)
+            .await
+            .http,
+        200
+    );
     let plain = TcpStream::connect(server.address()).await.unwrap();
-    assert!(rest_client::send_over(plain, with(post(CHECK, "{}"), &headers)).await.is_err());
+    assert!(
+        rest_client::send_over(plain, with(post(CHECK, "{}"), &headers))
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -364,7 +579,12 @@ async fn another_certificate_is_for_connections_to_come() {
     let server = over_tls(&keys, |_| {}).await;
     let authorization = basic("ada", "new");
     let headers = [("authorization", &*authorization)];
-    let connect = async || keys.authority().connect(server.address(), None, "h2").await.unwrap();
+    let connect = async || {
+        keys.authority()
+            .connect(server.address(), None, "h2")
+            .await
+            .unwrap()
+    };
     let first = connect().await;
     let shown_first = leaf(&first);
     let client = ByteClient::over(server.address(), first).await;
@@ -375,30 +595,65 @@ async fn another_certificate_is_for_connections_to_come() {
     assert_eq!(leaf(&connect().await), shown_first);
     server.reload_security().await.unwrap();
     assert_eq!(leaf(&connect().await), next.certificate.to_vec());
-    assert_eq!(check_with(&client, &headers).await.code(), Code::Ok, "who is there stays");
+    assert_eq!(
+        check_with(&client, &headers).await.code(),
+        Code::Ok,
+        "who is there stays"
+    );
 
     let stranger = keys.authority().issue(&["localhost"]);
     let expired = keys.authority().issue_until(2026, &["localhost"]);
     for (certificate, key, expected) in [
-        (stranger.certificate_pem(), None, "server.key: this is not the key of the first certificate"),
-        (expired.certificate_pem(), Some(expired.key_pem()), "server.pem: a certificate has expired"),
+        (
+            stranger.certificate_pem(),
+            None,
+            "server.key: this is not the key of the first certificate",
+        ),
+        (
+            expired.certificate_pem(),
+            Some(expired.key_pem()),
+            "server.pem: a certificate has expired",
+        ),
         (
             next.certificate_pem() + &expired.certificate_pem(),
             Some(next.key_pem()),
             "server.pem: a certificate has expired",
         ),
-        (String::new(), None, "server.pem: there is no certificate in it"),
-        ("-----BEGIN CERTIFICATE-----\n!".into(), None, "server.pem: there is no certificate in it"),
-        (next.certificate_pem(), Some(String::new()), "server.key: there is no private key in it"),
-        (next.certificate_pem(), Some(next.certificate_pem()), "server.key: there is no private key in it"),
+        (
+            String::new(),
+            None,
+            "server.pem: there is no certificate in it",
+        ),
+        (
+            "-----BEGIN CERTIFICATE-----\n!".into(),
+            None,
+            "server.pem: there is no certificate in it",
+        ),
+        (
+            next.certificate_pem(),
+            Some(String::new()),
+            "server.key: there is no private key in it",
+        ),
+        (
+            next.certificate_pem(),
+            Some(next.certificate_pem()),
+            "server.key: there is no private key in it",
+        ),
     ] {
         replace(&keys.path("server.pem"), &certificate);
         if let Some(key) = key {
             replace(&keys.path("server.key"), &key);
         }
         let mistakes = server.reload_security().await.unwrap_err().to_string();
-        assert!(mistakes.contains(expected) && mistakes.lines().count() == 1, "{expected}: {mistakes}");
-        assert_eq!(leaf(&connect().await), next.certificate.to_vec(), "{expected}");
+        assert!(
+            mistakes.contains(expected) && mistakes.lines().count() == 1,
+            "{expected}: {mistakes}"
+        );
+        assert_eq!(
+            leaf(&connect().await),
+            next.certificate.to_vec(),
+            "{expected}"
+        );
     }
 }
 
@@ -409,19 +664,42 @@ async fn files_that_are_wrong_are_all_told_at_the_start_by_their_settings() {
     std::fs::write(path("users.toml"), "[users.ada]\npasswords = []\n").unwrap();
     std::fs::write(path("ca.pem"), "nothing").unwrap();
     let ended = Program::new()
-        .args(["--tls-certificate", &path("none.pem"), "--tls-key", &path("ca.pem")])
-        .args(["--client-ca", &path("ca.pem"), "--client-names", "a.example"])
+        .args([
+            "--tls-certificate",
+            &path("none.pem"),
+            "--tls-key",
+            &path("ca.pem"),
+        ])
+        .args([
+            "--client-ca",
+            &path("ca.pem"),
+            "--client-names",
+            "a.example",
+        ])
         .args(["--credentials", &path("users.toml")])
         .run()
         .await;
     assert_eq!(ended.code(), 64, "{}", ended.text());
     for expected in [
-        format!("tls_certificate {}: cannot be read: No such file", path("none.pem")),
+        format!(
+            "tls_certificate {}: cannot be read: No such file",
+            path("none.pem")
+        ),
         format!("tls_key {}: there is no private key in it", path("ca.pem")),
-        format!("client_ca {}: there is no certificate in it", path("ca.pem")),
-        format!("credentials {}: line 2: a user has one password or two", path("users.toml")),
+        format!(
+            "client_ca {}: there is no certificate in it",
+            path("ca.pem")
+        ),
+        format!(
+            "credentials {}: line 2: a user has one password or two",
+            path("users.toml")
+        ),
     ] {
-        assert!(ended.text().contains(&expected), "{expected} is not in {}", ended.text());
+        assert!(
+            ended.text().contains(&expected),
+            "{expected} is not in {}",
+            ended.text()
+        );
     }
     assert!(!ended.log().any(|line| line["message"] == "listening"));
 }
@@ -429,19 +707,27 @@ async fn files_that_are_wrong_are_all_told_at_the_start_by_their_settings() {
 #[tokio::test]
 async fn grpc_callers_show_a_certificate_of_an_accepted_name_where_that_is_demanded() {
     let keys = Keys::new();
-    let server =
-        over_tls(&keys, |config| keys.with_clients(config, &["ads.example", "spiffe://ads/one"])).await;
+    let server = over_tls(&keys, |config| {
+        keys.with_clients(config, &["ads.example", "spiffe://ads/one"])
+    })
+    .await;
     let (authority, stranger) = (keys.authority(), Authority::new());
     let authorization = basic("ada", "new");
     let headers = [("authorization", &*authorization)];
     for (names, expected) in [
         (None, (Code::Unauthenticated, "NO_CLIENT_CERTIFICATE")),
-        (Some(&["other.example"][..]), (Code::PermissionDenied, "CLIENT_NAME_NOT_ACCEPTED")),
+        (
+            Some(&["other.example"][..]),
+            (Code::PermissionDenied, "CLIENT_NAME_NOT_ACCEPTED"),
+        ),
         (
             Some(&["ads.example.org", "spiffe://ads/One"]),
             (Code::PermissionDenied, "CLIENT_NAME_NOT_ACCEPTED"),
         ),
-        (Some(&[]), (Code::PermissionDenied, "CLIENT_NAME_NOT_ACCEPTED")),
+        (
+            Some(&[]),
+            (Code::PermissionDenied, "CLIENT_NAME_NOT_ACCEPTED"),
+        ),
         (Some(&["other.example", "ADS.example"]), (Code::Ok, "")),
         (Some(&["spiffe://ads/one"]), (Code::Ok, "")),
     ] {
@@ -450,16 +736,37 @@ async fn grpc_callers_show_a_certificate_of_an_accepted_name_where_that_is_deman
         let answer = check_with(&client, &headers).await;
         assert_eq!((answer.code(), &*answer.reason()), expected, "{names:?}");
         let without = check_with(&client, &[]).await;
-        assert_ne!(without.code(), Code::Ok, "a certificate takes no password's place: {names:?}");
-        let health = client.send(client.request_to(GRPC_HEALTH).body(whole(framed(&[]))).unwrap());
+        assert_ne!(
+            without.code(),
+            Code::Ok,
+            "a certificate takes no password's place: {names:?}"
+        );
+        let health = client.send(
+            client
+                .request_to(GRPC_HEALTH)
+                .body(whole(framed(&[])))
+                .unwrap(),
+        );
         assert_eq!(health.await.unwrap().code(), Code::Ok, "{names:?}");
         let request = with(post(CHECK, serde_json::to_vec(&cart()).unwrap()), &headers);
-        assert_eq!(rest_over_tls(&server, authority, shown.as_ref(), request).await.http, 200, "{names:?}");
+        assert_eq!(
+            rest_over_tls(&server, authority, shown.as_ref(), request)
+                .await
+                .http,
+            200,
+            "{names:?}"
+        );
     }
-    for shown in [stranger.issue(&["ads.example"]), authority.issue_until(2026, &["ads.example"])] {
+    for shown in [
+        stranger.issue(&["ads.example"]),
+        authority.issue_until(2026, &["ads.example"]),
+    ] {
         // What the server thinks of a certificate is read with the first answer.
         let request = with(post(CHECK, "{}"), &headers);
-        let refused = match authority.connect(server.address(), Some(&shown), "http/1.1").await {
+        let refused = match authority
+            .connect(server.address(), Some(&shown), "http/1.1")
+            .await
+        {
             Ok(stream) => rest_client::send_over(stream, request).await.is_err(),
             Err(_) => true,
         };
@@ -473,17 +780,32 @@ async fn with_certificates_and_without_passwords_no_door_is_left_open() {
     let mut config = config();
     keys.with_tls(&mut config);
     keys.with_clients(&mut config, &["ads.example"]);
-    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     let authority = keys.authority();
     for (shown, grpc, rest) in [
         (None, Code::Unauthenticated, 401),
-        (Some(authority.issue(&["other.example"])), Code::PermissionDenied, 403),
+        (
+            Some(authority.issue(&["other.example"])),
+            Code::PermissionDenied,
+            403,
+        ),
         (Some(authority.issue(&["ads.example"])), Code::Ok, 200),
     ] {
         let client = grpc_over_tls(&server, authority, shown.as_ref()).await;
         assert_eq!(check_with(&client, &[]).await.code(), grpc);
         let request = post(CHECK, serde_json::to_vec(&cart()).unwrap());
-        assert_eq!(rest_over_tls(&server, authority, shown.as_ref(), request).await.http, rest);
+        assert_eq!(
+            rest_over_tls(&server, authority, shown.as_ref(), request)
+                .await
+                .http,
+            rest
+        );
     }
 }
 
@@ -506,7 +828,10 @@ async fn who_calls_too_fast_is_told_when_to_go_on() {
         }
     };
     let refused = surely("a refusal", refused_by_rest).await;
-    assert_eq!((refused.http.as_u16(), &refused.headers["retry-after"]), (429, &"1".parse().unwrap()));
+    assert_eq!(
+        (refused.http.as_u16(), &refused.headers["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
     assert_eq!(refused.outcome().2, "TOO_FAST");
     let refused_by_grpc = async {
         loop {
@@ -517,10 +842,19 @@ async fn who_calls_too_fast_is_told_when_to_go_on() {
         }
     };
     let refused = surely("a refusal", refused_by_grpc).await;
-    assert_eq!((refused.code(), &*refused.reason()), (Code::ResourceExhausted, "TOO_FAST"));
+    assert_eq!(
+        (refused.code(), &*refused.reason()),
+        (Code::ResourceExhausted, "TOO_FAST")
+    );
     let delay = refused.details().retry_info().unwrap().retry_delay.unwrap();
-    assert!(delay > Duration::ZERO && delay <= Duration::from_millis(1_001), "{delay:?}");
-    assert!(opens(&server, "grace", "hopper").await, "others are not concerned");
+    assert!(
+        delay > Duration::ZERO && delay <= Duration::from_millis(1_001),
+        "{delay:?}"
+    );
+    assert!(
+        opens(&server, "grace", "hopper").await,
+        "others are not concerned"
+    );
 }
 
 #[tokio::test]
@@ -530,7 +864,14 @@ async fn a_caller_has_so_many_calls_at_once_whichever_way_they_come() {
     let mut config = config();
     keys.with_users(&mut config, &[("ada", &["new"]), ("grace", &["hopper"])]);
     config.callers.caller_max_in_flight = Some(1);
-    let server = Setup { config, payments: payments.clone(), ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        payments: payments.clone(),
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     let authorization = basic("ada", "new");
     let headers = [("authorization", &*authorization)];
     let client = ByteClient::connect(server.address()).await;
@@ -542,12 +883,18 @@ async fn a_caller_has_so_many_calls_at_once_whichever_way_they_come() {
     });
     payments.asked_times(1).await;
     let refused = refusal(&server, &headers).await;
-    assert_eq!((refused.code(), &*reason(&refused)), (Code::ResourceExhausted, "TOO_MANY_CALLS_OF_CALLER"));
+    assert_eq!(
+        (refused.code(), &*reason(&refused)),
+        (Code::ResourceExhausted, "TOO_MANY_CALLS_OF_CALLER")
+    );
     assert!(refused.get_details_retry_info().is_some());
     assert!(opens(&server, "grace", "hopper").await);
     payments.capture();
     assert_eq!(slow.await.unwrap().unwrap().code(), Code::Ok);
-    surely("room for the next call", async { while !opens(&server, "ada", "new").await {} }).await;
+    surely("room for the next call", async {
+        while !opens(&server, "ada", "new").await {}
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -555,21 +902,33 @@ async fn too_large_a_head_is_refused() {
     let mut config = config();
     config.connections.max_header_bytes = 4096;
     config.connections.max_headers = 20;
-    let server = Setup { config, ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     let long = "x".repeat(5000);
     let many: Vec<_> = (0..30).map(|_| ("x-more", "y")).collect();
     for headers in [&[("x-long", &*long)][..], &many] {
-        let by_http2 = rest_client::send_http2(server.address(), with(post(CHECK, "{}"), headers)).await;
+        let by_http2 =
+            rest_client::send_http2(server.address(), with(post(CHECK, "{}"), headers)).await;
         assert_eq!(by_http2.http, 431, "{}", headers.len());
         let stream = TcpStream::connect(server.address()).await.unwrap();
-        let answer = rest_client::send_over(stream, with(post(CHECK, "{}"), headers)).await.unwrap();
+        let answer = rest_client::send_over(stream, with(post(CHECK, "{}"), headers))
+            .await
+            .unwrap();
         assert_eq!(answer.http, 431, "{}", headers.len());
     }
     let endless = format!("POST {CHECK} HTTP/1.1\r\nx-long: {}", "x".repeat(9000));
     let heard = hear_out(&server, endless.as_bytes()).await;
     assert!(heard.starts_with("HTTP/1.1 431"), "{heard}");
     let refused = by_grpc(&server, &many).await;
-    assert_eq!((refused.code(), &*refused.reason()), (Code::ResourceExhausted, "TOO_MANY_HEADERS"));
+    assert_eq!(
+        (refused.code(), &*refused.reason()),
+        (Code::ResourceExhausted, "TOO_MANY_HEADERS")
+    );
     assert_eq!(by_grpc(&server, &[("x-more", "y")]).await.code(), Code::Ok);
 }
 
@@ -577,7 +936,13 @@ async fn too_large_a_head_is_refused() {
 async fn impatient(change: impl FnOnce(&mut Config)) -> Server {
     let mut config = config();
     change(&mut config);
-    Setup { config, ..Setup::default() }.open().await.unwrap()
+    Setup {
+        config,
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap()
 }
 
 /// Says this and reads until the server closes the connection, which it has to.
@@ -599,7 +964,11 @@ fn within(silence: Duration) -> impl FnOnce(&mut Config) {
 #[tokio::test]
 async fn half_a_head_and_half_a_preface_are_not_waited_for() {
     let server = impatient(within(SOON)).await;
-    for said in ["P", "PRI * HTTP/2.0\r\n\r\nSM\r\n", "POST /v3/ListOrders HTTP/1.1\r\nhost: x\r\nx-a:"] {
+    for said in [
+        "P",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n",
+        "POST /v3/ListOrders HTTP/1.1\r\nhost: x\r\nx-a:",
+    ] {
         let heard = hear_out(&server, said.as_bytes()).await;
         assert!(!heard.contains("200"), "{said:?}: {heard}");
     }
@@ -610,7 +979,10 @@ async fn a_body_that_drips_is_not_waited_for() {
     let server = impatient(|config| config.calls.call_timeout = SOON / 2).await;
     let head = "POST /v3/ListOrders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
     let heard = hear_out(&server, head.as_bytes()).await;
-    assert!(heard.starts_with("HTTP/1.1 504") && heard.contains("DEADLINE_EXCEEDED"), "{heard}");
+    assert!(
+        heard.starts_with("HTTP/1.1 504") && heard.contains("DEADLINE_EXCEEDED"),
+        "{heard}"
+    );
 }
 
 #[tokio::test]
@@ -620,7 +992,14 @@ async fn a_handshake_that_never_ends_is_not_waited_for() {
     for said in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01"] {
         assert_eq!(hear_out(&server, said).await, "");
     }
-    let in_time = async { while keys.authority().connect(server.address(), None, "h2").await.is_err() {} };
+    let in_time = async {
+        while keys
+            .authority()
+            .connect(server.address(), None, "h2")
+            .await
+            .is_err()
+        {}
+    };
     surely("a handshake in time", in_time).await;
 }
 
@@ -634,7 +1013,9 @@ async fn a_connection_without_calls_is_closed_though_it_answers_pings() {
     })
     .await;
     let stream = TokioIo::new(TcpStream::connect(server.address()).await.unwrap());
-    let (sender, connection) = http2::handshake::<_, _, Body>(TokioExecutor::new(), stream).await.unwrap();
+    let (sender, connection) = http2::handshake::<_, _, Body>(TokioExecutor::new(), stream)
+        .await
+        .unwrap();
     surely("a good end", connection).await.unwrap();
     drop(sender);
 }
@@ -645,13 +1026,23 @@ async fn a_connection_with_a_call_is_not_idle() {
     let mut config = config();
     config.connections.idle_timeout = 3 * SOON;
     config.connections.max_connection_age_grace = Duration::ZERO;
-    let server = Setup { config, payments: payments.clone(), ..Setup::default() }.open().await.unwrap();
-    let (busy, idle) =
-        (ByteClient::connect(server.address()).await, TcpStream::connect(server.address()).await.unwrap());
+    let server = Setup {
+        config,
+        payments: payments.clone(),
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
+    let (busy, idle) = (
+        ByteClient::connect(server.address()).await,
+        TcpStream::connect(server.address()).await.unwrap(),
+    );
     let order = whole(framed(&paid_order("slow").encode_to_vec()));
     let slow = busy.send(busy.request("CreateOrder").body(order).unwrap());
-    let (_, connection) =
-        http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(idle)).await.unwrap();
+    let (_, connection) = http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(idle))
+        .await
+        .unwrap();
     let later = async {
         payments.asked_times(1).await;
         // One that began to rest no earlier has been closed by now.
@@ -669,7 +1060,14 @@ async fn a_server_over_tls_goes_down_in_good_order() {
     let mut config = config();
     keys.with_tls(&mut config);
     config.shutdown.drain_timeout = AN_HOUR;
-    let server = Setup { config, payments: payments.clone(), ..Setup::default() }.open().await.unwrap();
+    let server = Setup {
+        config,
+        payments: payments.clone(),
+        ..Setup::default()
+    }
+    .open()
+    .await
+    .unwrap();
     // It will never agree on anything.
     let silent = TcpStream::connect(server.address()).await.unwrap();
     let client = Arc::new(grpc_over_tls(&server, keys.authority(), None).await);

@@ -33,7 +33,9 @@ use crate::{
     byte_client::{Answer, ByteClient, beginning, framed, whole},
     doubles::{BreakableStore, GatewayDouble},
     process::{Program, surely},
-    support::{Item, Setup, TestServer, config, copy_dir, order_request, paid_with, sample_catalog},
+    support::{
+        Item, Setup, TestServer, config, copy_dir, order_request, paid_with, sample_catalog,
+    },
 };
 
 const SERVICE: &str = "ext.maps.booking.partner.v3.BookingService";
@@ -41,12 +43,18 @@ const SERVICE: &str = "ext.maps.booking.partner.v3.BookingService";
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
 fn two_adults() -> Item {
-    Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000)
+    Item::museum_entry()
+        .tickets(&[("adult", 2)])
+        .price("USD", 50_000_000)
 }
 
 fn check_request() -> CheckOrderFulfillabilityRequest {
     let item = vec![two_adults().0];
-    CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), item, cart_id: String::new() }
+    CheckOrderFulfillabilityRequest {
+        merchant_id: "museum".into(),
+        item,
+        cart_id: String::new(),
+    }
 }
 
 fn free_order(token: &str) -> CreateOrderRequest {
@@ -62,13 +70,22 @@ async fn connect(server: &TestServer) -> ByteClient {
 }
 
 async fn check(client: &ByteClient) -> Answer {
-    client.call("CheckOrderFulfillability", &check_request().encode_to_vec()).await
+    client
+        .call("CheckOrderFulfillability", &check_request().encode_to_vec())
+        .await
 }
 
 /// The same where the connection may be at its end.
 async fn try_check(client: &ByteClient) -> Result<Answer, hyper::Error> {
     let body = whole(framed(&check_request().encode_to_vec()));
-    client.send(client.request("CheckOrderFulfillability").body(body).unwrap()).await
+    client
+        .send(
+            client
+                .request("CheckOrderFulfillability")
+                .body(body)
+                .unwrap(),
+        )
+        .await
 }
 
 /// The id of the order that was created.
@@ -85,32 +102,59 @@ fn begin(
     request: &CreateOrderRequest,
 ) -> tokio::task::JoinHandle<Result<Answer, hyper::Error>> {
     let body = whole(framed(&request.encode_to_vec()));
-    let (client, request) = (client.clone(), client.request("CreateOrder").body(body).unwrap());
+    let (client, request) = (
+        client.clone(),
+        client.request("CreateOrder").body(body).unwrap(),
+    );
     tokio::spawn(async move { client.send(request).await })
 }
 
 async fn asked_health(server: &TestServer, service: &str) -> Result<HealthCheckResponse, Status> {
-    let request = HealthCheckRequest { service: service.into() };
-    HealthClient::new(server.channel.clone()).check(request).await.map(tonic::Response::into_inner)
+    let request = HealthCheckRequest {
+        service: service.into(),
+    };
+    HealthClient::new(server.channel.clone())
+        .check(request)
+        .await
+        .map(tonic::Response::into_inner)
 }
 
 /// What a service says of its health, from now on.
 async fn health(channel: Channel, service: &str) -> Streaming<HealthCheckResponse> {
-    let request = HealthCheckRequest { service: service.into() };
-    HealthClient::new(channel).watch(request).await.unwrap().into_inner()
+    let request = HealthCheckRequest {
+        service: service.into(),
+    };
+    HealthClient::new(channel)
+        .watch(request)
+        .await
+        .unwrap()
+        .into_inner()
 }
 
 async fn next_health(health: &mut Streaming<HealthCheckResponse>) -> ServingStatus {
-    surely("news of health", health.message()).await.unwrap().unwrap().status()
+    surely("news of health", health.message())
+        .await
+        .unwrap()
+        .unwrap()
+        .status()
 }
 
 /// What one version of reflection answers.
 async fn reflect(client: &ByteClient, version: &str, request: MessageRequest) -> MessageResponse {
-    let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(request),
+    };
     let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
-    let request = client.request_to(&path).body(whole(framed(&request.encode_to_vec()))).unwrap();
+    let request = client
+        .request_to(&path)
+        .body(whole(framed(&request.encode_to_vec())))
+        .unwrap();
     let answer = client.send(request).await.unwrap();
-    answer.message::<ServerReflectionResponse>().message_response.unwrap()
+    answer
+        .message::<ServerReflectionResponse>()
+        .message_response
+        .unwrap()
 }
 
 #[tokio::test]
@@ -118,24 +162,53 @@ async fn reflection_names_every_service_and_describes_errors_in_both_versions() 
     let server = TestServer::start().await;
     let client = connect(&server).await;
     for version in ["v1", "v1alpha"] {
-        let listed = reflect(&client, version, MessageRequest::ListServices(String::new())).await;
-        let MessageResponse::ListServicesResponse(listed) = listed else { panic!("{version}: {listed:?}") };
-        let names: Vec<String> = listed.service.into_iter().map(|service| service.name).collect();
+        let listed = reflect(
+            &client,
+            version,
+            MessageRequest::ListServices(String::new()),
+        )
+        .await;
+        let MessageResponse::ListServicesResponse(listed) = listed else {
+            panic!("{version}: {listed:?}")
+        };
+        let names: Vec<String> = listed
+            .service
+            .into_iter()
+            .map(|service| service.name)
+            .collect();
         let reflection = format!("grpc.reflection.{version}.ServerReflection");
         for name in [SERVICE, "grpc.health.v1.Health", &reflection] {
-            assert!(names.iter().any(|listed| listed == name), "{version}: {name} is not in {names:?}");
+            assert!(
+                names.iter().any(|listed| listed == name),
+                "{version}: {name} is not in {names:?}"
+            );
         }
-        for symbol in [SERVICE, "google.rpc.BadRequest", "google.rpc.ErrorInfo", "google.rpc.RetryInfo"] {
-            let described =
-                reflect(&client, version, MessageRequest::FileContainingSymbol(symbol.into())).await;
+        for symbol in [
+            SERVICE,
+            "google.rpc.BadRequest",
+            "google.rpc.ErrorInfo",
+            "google.rpc.RetryInfo",
+        ] {
+            let described = reflect(
+                &client,
+                version,
+                MessageRequest::FileContainingSymbol(symbol.into()),
+            )
+            .await;
             let MessageResponse::FileDescriptorResponse(files) = described else {
                 panic!("{version} does not know {symbol}: {described:?}")
             };
             let package = symbol.rsplit_once('.').unwrap().0;
             let declares = |file: &Vec<u8>| {
-                prost_types::FileDescriptorProto::decode(&file[..]).unwrap().package() == package
+                prost_types::FileDescriptorProto::decode(&file[..])
+                    .unwrap()
+                    .package()
+                    == package
             };
-            assert!(files.file_descriptor_proto.iter().any(declares), "{version}: {symbol}");
+            assert!(
+                files.file_descriptor_proto.iter().any(declares),
+                "{version}: {symbol}"
+            );
         }
     }
     server.stop().await;
@@ -146,16 +219,28 @@ async fn a_server_that_has_started_is_healthy_as_a_whole_and_by_service() {
     let server = TestServer::start().await;
     for service in ["", SERVICE] {
         let answer = asked_health(&server, service).await;
-        assert_eq!(answer.unwrap().status(), ServingStatus::Serving, "{service:?}");
+        assert_eq!(
+            answer.unwrap().status(),
+            ServingStatus::Serving,
+            "{service:?}"
+        );
     }
-    assert_eq!(asked_health(&server, "stranger").await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(
+        asked_health(&server, "stranger").await.unwrap_err().code(),
+        Code::NotFound
+    );
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_store_that_fails_stops_orders_and_health_and_nothing_else() {
     let store = Arc::new(BreakableStore::new());
-    let server = Setup { store: store.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        store: store.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let mut all = health(server.channel.clone(), "").await;
     let mut service = health(server.channel.clone(), SERVICE).await;
     assert_eq!(next_health(&mut all).await, ServingStatus::Serving);
@@ -164,14 +249,26 @@ async fn a_store_that_fails_stops_orders_and_health_and_nothing_else() {
 
     store.break_down();
     let client = connect(&server).await;
-    let refused = client.call("CreateOrder", &free_order("after").encode_to_vec()).await;
-    assert_eq!((refused.code(), refused.reason().as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
+    let refused = client
+        .call("CreateOrder", &free_order("after").encode_to_vec())
+        .await;
+    assert_eq!(
+        (refused.code(), refused.reason().as_str()),
+        (Code::Unavailable, "STORE_UNAVAILABLE")
+    );
     assert!(refused.details().retry_info().is_some());
     assert_eq!(next_health(&mut all).await, ServingStatus::NotServing);
     assert_eq!(next_health(&mut service).await, ServingStatus::NotServing);
 
     assert_eq!(server.list_user("user-1").await.unwrap(), [kept]);
-    assert_eq!(server.check("museum", [two_adults()]).await.unwrap().verdict(), "CAN_FULFILL");
+    assert_eq!(
+        server
+            .check("museum", [two_adults()])
+            .await
+            .unwrap()
+            .verdict(),
+        "CAN_FULFILL"
+    );
     server.stop().await;
 }
 
@@ -181,9 +278,18 @@ async fn list(client: &ByteClient, ids: &[String]) -> Vec<String> {
         ListOrdersRequest, ListOrdersResponse,
         list_orders_request::{Ids, OrderIds},
     };
-    let request = ListOrdersRequest { ids: Some(Ids::OrderIds(OrderIds { order_id: ids.to_vec() })) };
+    let request = ListOrdersRequest {
+        ids: Some(Ids::OrderIds(OrderIds {
+            order_id: ids.to_vec(),
+        })),
+    };
     let answer = client.call("ListOrders", &request.encode_to_vec()).await;
-    answer.message::<ListOrdersResponse>().order.into_iter().map(|order| order.order_id).collect()
+    answer
+        .message::<ListOrdersResponse>()
+        .order
+        .into_iter()
+        .map(|order| order.order_id)
+        .collect()
 }
 
 #[tokio::test]
@@ -196,7 +302,13 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
         let payments = GatewayDouble::silent();
         let mut config = config();
         config.calls.call_timeout = ceiling;
-        let server = Setup { config, payments: payments.clone(), ..Setup::default() }.start().await;
+        let server = Setup {
+            config,
+            payments: payments.clone(),
+            ..Setup::default()
+        }
+        .start()
+        .await;
         let client = connect(&server).await;
         let message = paid_order("slow").encode_to_vec();
         let mut request = client.request("CreateOrder");
@@ -206,7 +318,11 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
         let answer = client.send(request.body(whole(framed(&message))).unwrap());
         let late = surely("an answer to a slow call", answer).await.unwrap();
         let told = (late.code(), late.reason());
-        assert_eq!(told, (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()), "{timeout:?} {ceiling:?}");
+        assert_eq!(
+            told,
+            (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()),
+            "{timeout:?} {ceiling:?}"
+        );
         assert_eq!(server.list_user("user-1").await.unwrap(), []);
 
         payments.asked_times(1).await;
@@ -220,7 +336,10 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
             }
         })
         .await;
-        assert_eq!(server.list_user("user-1").await.unwrap()[0].order_id, order_id(&again));
+        assert_eq!(
+            server.list_user("user-1").await.unwrap()[0].order_id,
+            order_id(&again)
+        );
         assert_eq!(payments.asked().len(), 1, "money is asked for once");
         server.stop().await;
     }
@@ -230,16 +349,32 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
 async fn a_timeout_that_is_none_is_the_callers_mistake() {
     let server = TestServer::start().await;
     let client = connect(&server).await;
-    for timeout in ["", "1", "S", "1s", "-1S", "1.5S", "soon", "123456789S", "1 S"] {
+    for timeout in [
+        "",
+        "1",
+        "S",
+        "1s",
+        "-1S",
+        "1.5S",
+        "soon",
+        "123456789S",
+        "1 S",
+    ] {
         for (method, message) in [
             ("CheckOrderFulfillability", check_request().encode_to_vec()),
             ("CreateOrder", free_order("untimely").encode_to_vec()),
             ("ListOrders", b"\x0a\x06user-1".to_vec()),
         ] {
             let request = client.request(method).header("grpc-timeout", timeout);
-            let answer = client.send(request.body(whole(framed(&message))).unwrap()).await.unwrap();
+            let answer = client
+                .send(request.body(whole(framed(&message))).unwrap())
+                .await
+                .unwrap();
             assert_eq!(answer.code(), Code::InvalidArgument, "{method} {timeout:?}");
-            assert!(answer.status().message().contains("grpc-timeout"), "{method} {timeout:?}");
+            assert!(
+                answer.status().message().contains("grpc-timeout"),
+                "{method} {timeout:?}"
+            );
         }
     }
     assert_eq!(server.list_user("user-1").await.unwrap(), []);
@@ -251,13 +386,22 @@ async fn calls_beyond_the_limit_are_refused_until_others_have_ended() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.calls.max_in_flight = 1;
-    let server = Setup { config, payments: payments.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        payments: payments.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let client = connect(&server).await;
     let first = begin(&client, &paid_order("first"));
     payments.asked_times(1).await;
     for client in [&client, &connect(&server).await] {
         let refused = check(client).await;
-        assert_eq!((refused.code(), refused.reason().as_str()), (Code::ResourceExhausted, "TOO_MANY_CALLS"));
+        assert_eq!(
+            (refused.code(), refused.reason().as_str()),
+            (Code::ResourceExhausted, "TOO_MANY_CALLS")
+        );
         assert!(refused.details().retry_info().is_some());
     }
     payments.capture();
@@ -270,7 +414,12 @@ async fn calls_beyond_the_limit_are_refused_until_others_have_ended() {
 async fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
     let mut config = config();
     config.calls.max_request_bytes = 4096;
-    let server = Setup { config, ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let client = connect(&server).await;
     let mut message = check_request().encode_to_vec();
     // A field that nobody knows, two bytes of tag and two of length.
@@ -282,7 +431,13 @@ async fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
         u8::try_from(filler / 128).unwrap(),
     ]);
     message.resize(4096, b'x');
-    assert_eq!(client.call("CheckOrderFulfillability", &message).await.code(), Code::Ok);
+    assert_eq!(
+        client
+            .call("CheckOrderFulfillability", &message)
+            .await
+            .code(),
+        Code::Ok
+    );
 
     message.push(b'x');
     for method in ["CheckOrderFulfillability", "CreateOrder", "ListOrders"] {
@@ -300,19 +455,44 @@ async fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
 async fn an_order_may_have_as_many_items_as_the_limit_and_no_more() {
     let mut config = config();
     config.sales.max_items_per_order = 3;
-    let server = Setup { config, ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let checked = server.check("museum", vec![two_adults(); 3]).await.unwrap();
     assert_eq!(checked.verdict(), "CAN_FULFILL");
     let refusals = [
-        (server.check("museum", vec![two_adults(); 4]).await.unwrap_err(), "item"),
-        (server.create("many", "museum", vec![two_adults(); 4]).await.unwrap_err(), "order.item"),
+        (
+            server
+                .check("museum", vec![two_adults(); 4])
+                .await
+                .unwrap_err(),
+            "item",
+        ),
+        (
+            server
+                .create("many", "museum", vec![two_adults(); 4])
+                .await
+                .unwrap_err(),
+            "order.item",
+        ),
     ];
     for (refused, field) in refusals {
         assert_eq!(refused.code(), Code::InvalidArgument);
-        let violations = refused.get_error_details().bad_request().unwrap().field_violations.clone();
+        let violations = refused
+            .get_error_details()
+            .bad_request()
+            .unwrap()
+            .field_violations
+            .clone();
         assert_eq!(violations.len(), 1);
         assert_eq!(violations[0].field, field);
-        assert!(violations[0].description.contains("at most 3"), "{violations:?}");
+        assert!(
+            violations[0].description.contains("at most 3"),
+            "{violations:?}"
+        );
     }
     server.stop().await;
 }
@@ -321,7 +501,12 @@ async fn an_order_may_have_as_many_items_as_the_limit_and_no_more() {
 async fn connections_that_are_too_old_are_ended_without_losing_a_call() {
     let mut config = config();
     config.connections.max_connection_age = Some(Duration::from_millis(100));
-    let server = Setup { config, ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let mut answered = 0;
     for _ in 0..5 {
         let client = connect(&server).await;
@@ -335,7 +520,10 @@ async fn connections_that_are_too_old_are_ended_without_losing_a_call() {
             }
         };
         let error = surely("the end of an old connection", ended).await;
-        assert!(error.is_canceled() || error.is_closed(), "a call was sent and not answered: {error:?}");
+        assert!(
+            error.is_canceled() || error.is_closed(),
+            "a call was sent and not answered: {error:?}"
+        );
     }
     assert!(answered > 0);
     server.stop().await;
@@ -347,11 +535,20 @@ async fn a_call_on_a_connection_that_is_too_old_is_finished() {
     let mut config = config();
     config.connections.max_connection_age = Some(Duration::from_millis(500));
     config.connections.max_connection_age_grace = AN_HOUR;
-    let server = Setup { config, payments: payments.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        payments: payments.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let client = connect(&server).await;
     let slow = begin(&client, &paid_order("slow"));
     payments.asked_times(1).await;
-    surely("the end of an old connection", async { while try_check(&client).await.is_ok() {} }).await;
+    surely("the end of an old connection", async {
+        while try_check(&client).await.is_ok() {}
+    })
+    .await;
     payments.capture();
     order_id(&slow.await.unwrap().unwrap());
     server.stop().await;
@@ -362,12 +559,19 @@ async fn both_ways_to_share_the_work_serve_many_connections() {
     for runtime in [RuntimeChoice::PerCore, RuntimeChoice::Shared] {
         let mut config = config();
         config.serving.runtime = runtime;
-        let server = Setup { config, ..Setup::default() }.start().await;
+        let server = Setup {
+            config,
+            ..Setup::default()
+        }
+        .start()
+        .await;
         let mut ids = Vec::new();
         for number in 0..16 {
             let client = connect(&server).await;
             let request = free_order(&format!("order-{number}"));
-            ids.push(order_id(&client.call("CreateOrder", &request.encode_to_vec()).await));
+            ids.push(order_id(
+                &client.call("CreateOrder", &request.encode_to_vec()).await,
+            ));
         }
         let client = connect(&server).await;
         assert_eq!(list(&client, &ids).await, ids, "{runtime:?}");
@@ -379,12 +583,25 @@ async fn both_ways_to_share_the_work_serve_many_connections() {
 async fn a_message_that_never_comes_to_its_end_is_not_waited_for() {
     let mut config = config();
     config.calls.call_timeout = Duration::from_millis(100);
-    let server = Setup { config, ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let client = connect(&server).await;
     let body = beginning(framed(&check_request().encode_to_vec()).slice(..20));
-    let answer = client.send(client.request("CheckOrderFulfillability").body(body).unwrap());
+    let answer = client.send(
+        client
+            .request("CheckOrderFulfillability")
+            .body(body)
+            .unwrap(),
+    );
     let late = surely("an answer to half a message", answer).await.unwrap();
-    assert_eq!((late.code(), late.reason().as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    assert_eq!(
+        (late.code(), late.reason().as_str()),
+        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
+    );
     assert_eq!(check(&client).await.code(), Code::Ok);
     server.stop().await;
 }
@@ -394,7 +611,12 @@ async fn a_connection_that_never_says_anything_is_closed() {
     let mut config = config();
     config.connections.keepalive_interval = Duration::from_millis(200);
     config.connections.keepalive_timeout = Duration::from_millis(200);
-    let server = Setup { config, ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let mut silent = TcpStream::connect(server.server.address()).await.unwrap();
     let read = surely("the end of a silent connection", silent.read(&mut [0])).await;
     assert_eq!(read.unwrap(), 0);
@@ -416,14 +638,22 @@ pub(crate) fn go_down(server: TestServer) -> (tokio::task::JoinHandle<()>, onesh
 
 /// Waits until nobody listens at an address any more.
 async fn refused(address: SocketAddr) {
-    surely("a refused connection", async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    surely("a refused connection", async {
+        while TcpStream::connect(address).await.is_ok() {}
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn who_goes_down_says_so_first_and_serves_until_others_have_noticed() {
     let mut config = config();
     config.shutdown.drain_delay = AN_HOUR;
-    let server = Setup { config, ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let address = server.server.address();
     let client = connect(&server).await;
     let mut all = health(server.another_connection().await, "").await;
@@ -434,9 +664,17 @@ async fn who_goes_down_says_so_first_and_serves_until_others_have_noticed() {
     let (stop, cut) = go_down(server);
     assert_eq!(next_health(&mut all).await, ServingStatus::NotServing);
     assert_eq!(next_health(&mut service).await, ServingStatus::NotServing);
-    order_id(&client.call("CreateOrder", &free_order("old connection").encode_to_vec()).await);
+    order_id(
+        &client
+            .call("CreateOrder", &free_order("old connection").encode_to_vec())
+            .await,
+    );
     let newcomer = ByteClient::connect(address).await;
-    order_id(&newcomer.call("CreateOrder", &free_order("new connection").encode_to_vec()).await);
+    order_id(
+        &newcomer
+            .call("CreateOrder", &free_order("new connection").encode_to_vec())
+            .await,
+    );
 
     cut.send(()).unwrap();
     surely("the end", stop).await.unwrap();
@@ -450,7 +688,13 @@ async fn what_is_in_flight_is_finished_while_newcomers_are_refused() {
         let mut config = config();
         config.serving.runtime = runtime;
         config.shutdown.drain_timeout = AN_HOUR;
-        let server = Setup { config, payments: payments.clone(), ..Setup::default() }.start().await;
+        let server = Setup {
+            config,
+            payments: payments.clone(),
+            ..Setup::default()
+        }
+        .start()
+        .await;
         let address = server.server.address();
         let client = connect(&server).await;
         let slow = begin(&client, &paid_order("slow"));
@@ -470,8 +714,14 @@ async fn an_order_is_finished_even_if_its_caller_has_hung_up() {
     let mut config = config();
     config.shutdown.drain_timeout = AN_HOUR;
     let store = Arc::new(MemoryStore::default());
-    let server =
-        Setup { config, payments: payments.clone(), store: store.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        payments: payments.clone(),
+        store: store.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let address = server.server.address();
     let client = connect(&server).await;
     let slow = begin(&client, &paid_order("slow"));
@@ -492,7 +742,12 @@ async fn a_connection_that_never_says_anything_does_not_hold_up_the_end() {
         config.serving.runtime = runtime;
         config.serving.workers = Some(1);
         config.shutdown.drain_timeout = AN_HOUR;
-        let server = Setup { config, ..Setup::default() }.start().await;
+        let server = Setup {
+            config,
+            ..Setup::default()
+        }
+        .start()
+        .await;
         let silent = TcpStream::connect(server.server.address()).await.unwrap();
         // Connections are received in the order they come, so the silent one has been by now.
         assert_eq!(check(&connect(&server).await).await.code(), Code::Ok);
@@ -506,12 +761,22 @@ async fn a_connection_that_never_says_anything_does_not_hold_up_the_end() {
 async fn whoever_watches_health_does_not_hold_up_the_end() {
     let mut config = config();
     config.shutdown.drain_timeout = AN_HOUR;
-    let server = Setup { config, ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let mut watched = health(server.another_connection().await, "").await;
     assert_eq!(next_health(&mut watched).await, ServingStatus::Serving);
     let (stop, _cut) = go_down(server);
     assert_eq!(next_health(&mut watched).await, ServingStatus::NotServing);
-    assert!(surely("the end of the news", watched.message()).await.unwrap().is_none());
+    assert!(
+        surely("the end of the news", watched.message())
+            .await
+            .unwrap()
+            .is_none()
+    );
     surely("the end", stop).await.unwrap();
 }
 
@@ -520,7 +785,13 @@ async fn whoever_is_cut_short_leaves_what_is_not_done() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.shutdown.drain_timeout = AN_HOUR;
-    let server = Setup { config, payments: payments.clone(), ..Setup::default() }.start().await;
+    let server = Setup {
+        config,
+        payments: payments.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
     let address = server.server.address();
     let client = connect(&server).await;
     let slow = begin(&client, &paid_order("slow"));
@@ -539,13 +810,22 @@ async fn the_program_says_once_where_it_listens_and_ends_well_on_either_signal()
         assert_ne!(running.address().port(), 0);
         let client = ByteClient::connect(running.address()).await;
         assert_eq!(
-            client.call("CheckOrderFulfillability", &check_request().encode_to_vec()).await.code(),
+            client
+                .call("CheckOrderFulfillability", &check_request().encode_to_vec())
+                .await
+                .code(),
             Code::Ok
         );
         running.signal(signal).await;
         let ended = running.ended().await;
         assert_eq!(ended.code(), 0, "{signal}: {}", ended.text());
-        assert_eq!(ended.log().filter(|line| line["message"] == "listening").count(), 1);
+        assert_eq!(
+            ended
+                .log()
+                .filter(|line| line["message"] == "listening")
+                .count(),
+            1
+        );
         assert_eq!(ended.log().last().unwrap()["message"], "down");
     }
 }
@@ -555,11 +835,16 @@ async fn a_second_signal_cuts_the_program_short() {
     for (first, second) in [("TERM", "TERM"), ("INT", "INT"), ("TERM", "INT")] {
         let mut running = Program::new().args(["--drain-delay=1h"]).start().await;
         running.signal(first).await;
-        running.line("the first signal", |line| line["message"] == "going down").await;
+        running
+            .line("the first signal", |line| line["message"] == "going down")
+            .await;
         running.signal(second).await;
         let ended = running.ended().await;
         assert_eq!(ended.code(), 0, "{first} {second}: {}", ended.text());
-        assert!(ended.log().any(|line| line["message"] == "cut short"), "{first} {second}");
+        assert!(
+            ended.log().any(|line| line["message"] == "cut short"),
+            "{first} {second}"
+        );
     }
 }
 
@@ -568,9 +853,16 @@ async fn an_address_belongs_to_one_program_only() {
     for runtime in ["per-core", "shared"] {
         let first = Program::new().args(["--runtime", runtime]).start().await;
         let address = first.address().to_string();
-        let second = Program::new().args(["--runtime", runtime, "--listen", &address]).run().await;
+        let second = Program::new()
+            .args(["--runtime", runtime, "--listen", &address])
+            .run()
+            .await;
         assert_eq!(second.code(), 69, "{runtime}: {}", second.text());
-        assert!(second.text().contains(&address), "{runtime}: {}", second.text());
+        assert!(
+            second.text().contains(&address),
+            "{runtime}: {}",
+            second.text()
+        );
         first.stop().await;
     }
 }
@@ -596,10 +888,18 @@ async fn a_broken_catalogue_stops_the_start_with_all_its_mistakes() {
     std::fs::write(&rules, std::fs::read_to_string(&rules).unwrap() + mistakes).unwrap();
     let store = TempDir::new().unwrap();
     let kept = store.path().join("orders");
-    let ended = Program::new().keeping(&kept).args(["--catalog", dir.path().to_str().unwrap()]).run().await;
+    let ended = Program::new()
+        .keeping(&kept)
+        .args(["--catalog", dir.path().to_str().unwrap()])
+        .run()
+        .await;
     assert_eq!(ended.code(), 65, "{}", ended.text());
     for mistake in ["nobody", "nothing", "rules.toml"] {
-        assert!(ended.text().contains(mistake), "{mistake} is not in {}", ended.text());
+        assert!(
+            ended.text().contains(mistake),
+            "{mistake} is not in {}",
+            ended.text()
+        );
     }
     assert!(!kept.exists(), "nothing is opened");
 }
@@ -612,43 +912,76 @@ async fn bad_settings_are_all_told_before_anything_is_opened() {
     let kept = dir.path().join("orders");
     let ended = Program::new()
         .keeping(&kept)
-        .args(["--listen", &address, "--workers=many", "--max-in-flight=0", "--colour=red"])
+        .args([
+            "--listen",
+            &address,
+            "--workers=many",
+            "--max-in-flight=0",
+            "--colour=red",
+        ])
         .run()
         .await;
     assert_eq!(ended.code(), 64, "{}", ended.text());
     for mistake in ["--workers", "--max-in-flight", "--colour"] {
-        assert!(ended.text().contains(mistake), "{mistake} is not in {}", ended.text());
+        assert!(
+            ended.text().contains(mistake),
+            "{mistake} is not in {}",
+            ended.text()
+        );
     }
     assert!(!kept.exists(), "nothing is opened");
 }
 
 #[tokio::test]
 async fn a_store_in_memory_warns_that_nothing_is_kept() {
-    let ended = Program::new().args(["--store=memory"]).start().await.stop().await;
+    let ended = Program::new()
+        .args(["--store=memory"])
+        .start()
+        .await
+        .stop()
+        .await;
     let warned = ended.log().any(|line| {
-        line["level"] == "WARN" && line["message"].as_str().is_some_and(|text| text.contains("memory"))
+        line["level"] == "WARN"
+            && line["message"]
+                .as_str()
+                .is_some_and(|text| text.contains("memory"))
     });
     assert!(warned, "{}", ended.text());
     let dir = TempDir::new().unwrap();
-    let ended = Program::new().keeping(dir.path()).args(["--payments=off"]).start().await.stop().await;
+    let ended = Program::new()
+        .keeping(dir.path())
+        .args(["--payments=off"])
+        .start()
+        .await
+        .stop()
+        .await;
     // Two things a first start without payments warns of.
     let expected = ["payments are off", "a new one is begun"];
     let is_other = |line: &Value| {
         let text = line["message"].as_str().unwrap_or_default();
         !expected.iter().any(|expected| text.contains(expected))
     };
-    let warned = ended.log().any(|line| line["level"] == "WARN" && is_other(&line));
+    let warned = ended
+        .log()
+        .any(|line| line["level"] == "WARN" && is_other(&line));
     assert!(!warned, "{}", ended.text());
 }
 
 #[tokio::test]
 async fn services_that_nobody_can_pay_for_are_warned_of_with_payments_off() {
     for (payments, expected) in [("off", true), ("simulated", false)] {
-        let ended = Program::new().args([format!("--payments={payments}")]).start().await.stop().await;
+        let ended = Program::new()
+            .args([format!("--payments={payments}")])
+            .start()
+            .await
+            .stop()
+            .await;
         let warned = ended.log().any(|line| {
             line["level"] == "WARN"
                 && line["services"] == 1
-                && line["message"].as_str().is_some_and(|text| text.contains("have to be prepaid"))
+                && line["message"]
+                    .as_str()
+                    .is_some_and(|text| text.contains("have to be prepaid"))
         });
         assert_eq!(warned, expected, "{}", ended.text());
     }
@@ -659,11 +992,15 @@ async fn simulated_payments_warn_in_capitals_at_every_start_and_are_not_the_defa
     assert_eq!(Config::default().sales.payments, PaymentsChoice::Off);
     let dir = TempDir::new().unwrap();
     for _ in 0..2 {
-        let simulated = Program::new().keeping(dir.path()).args(["--payments=simulated"]);
+        let simulated = Program::new()
+            .keeping(dir.path())
+            .args(["--payments=simulated"]);
         let ended = simulated.start().await.stop().await;
         let warned = ended.log().any(|line| {
             line["level"] == "WARN"
-                && line["message"].as_str().is_some_and(|text| text.contains("NO MONEY IS TAKEN"))
+                && line["message"]
+                    .as_str()
+                    .is_some_and(|text| text.contains("NO MONEY IS TAKEN"))
         });
         assert!(warned, "{}", ended.text());
     }

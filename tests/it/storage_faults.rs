@@ -39,9 +39,15 @@ fn program(program: Program, dir: &Path) -> Program {
 /// An order for two. Of three in a row, one is paid here, which makes two changes of it.
 fn request(number: usize) -> CreateOrderRequest {
     let day = 2 + i64::try_from(number).unwrap() / 20;
-    let item = Item::museum_entry().tickets(&[("adult", 2)]).price("USD", 50_000_000);
+    let item = Item::museum_entry()
+        .tickets(&[("adult", 2)])
+        .price("USD", 50_000_000);
     let request = order_request(&format!("order-{number}"), "museum", [in_days(item, day)]);
-    if number % 3 == 2 { paid_with(request, "approve") } else { request }
+    if number % 3 == 2 {
+        paid_with(request, "approve")
+    } else {
+        request
+    }
 }
 
 /// A caller of the program.
@@ -55,7 +61,12 @@ impl Caller {
     }
 
     async fn create(&self, number: usize) -> Result<Order, Status> {
-        let response = self.0.clone().create_order(request(number)).await?.into_inner();
+        let response = self
+            .0
+            .clone()
+            .create_order(request(number))
+            .await?
+            .into_inner();
         match response.result {
             Some(Outcome::Order(order)) => Ok(*order),
             other => panic!("neither an order nor refused: {other:?}"),
@@ -63,15 +74,32 @@ impl Caller {
     }
 
     async fn list(&self) -> Vec<Order> {
-        let request = ListOrdersRequest { ids: Some(Ids::UserId(USER.into())) };
-        self.0.clone().list_orders(request).await.unwrap().into_inner().order
+        let request = ListOrdersRequest {
+            ids: Some(Ids::UserId(USER.into())),
+        };
+        self.0
+            .clone()
+            .list_orders(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .order
     }
 
     async fn can_check(&self) -> bool {
         let item = request(0).order.unwrap().item;
-        let request =
-            CheckOrderFulfillabilityRequest { merchant_id: "museum".into(), item, cart_id: String::new() };
-        let checked = self.0.clone().check_order_fulfillability(request).await.unwrap().into_inner();
+        let request = CheckOrderFulfillabilityRequest {
+            merchant_id: "museum".into(),
+            item,
+            cart_id: String::new(),
+        };
+        let checked = self
+            .0
+            .clone()
+            .check_order_fulfillability(request)
+            .await
+            .unwrap()
+            .into_inner();
         checked.fulfillability.unwrap().result() == OrderFulfillabilityResult::CanFulfill
     }
 }
@@ -102,19 +130,29 @@ impl Told {
         for (_, refusal) in &self.refused {
             let details = refusal.get_error_details();
             let reason = details.error_info().map(|info| info.reason.as_str());
-            assert_eq!((refusal.code(), reason), (Code::Unavailable, Some("STORE_UNAVAILABLE")));
+            assert_eq!(
+                (refusal.code(), reason),
+                (Code::Unavailable, Some("STORE_UNAVAILABLE"))
+            );
             assert!(details.retry_info().is_some());
         }
     }
 
     /// What is wrong with the orders that are listed afterwards.
     fn missed_in(&self, listed: &[Order]) -> Vec<String> {
-        let missing = self.acknowledged.iter().filter(|order| !listed.contains(order));
-        let mut wrong: Vec<String> =
-            missing.map(|order| format!("{} is not there", order.order_id)).collect();
+        let missing = self
+            .acknowledged
+            .iter()
+            .filter(|order| !listed.contains(order));
+        let mut wrong: Vec<String> = missing
+            .map(|order| format!("{} is not there", order.order_id))
+            .collect();
         let most = self.acknowledged.len() + self.refused.len();
         if listed.len() > most {
-            wrong.push(format!("{} orders of {most} that were asked for", listed.len()));
+            wrong.push(format!(
+                "{} orders of {most} that were asked for",
+                listed.len()
+            ));
         }
         wrong
     }
@@ -124,14 +162,26 @@ impl Told {
 async fn has_failed(server: &mut Running, caller: &Caller, reason: &str) {
     let channel = server.connect().await;
     for service in ["", "ext.maps.booking.partner.v3.BookingService"] {
-        let request = HealthCheckRequest { service: service.into() };
-        let health = HealthClient::new(channel.clone()).check(request).await.unwrap().into_inner();
+        let request = HealthCheckRequest {
+            service: service.into(),
+        };
+        let health = HealthClient::new(channel.clone())
+            .check(request)
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(health.status(), ServingStatus::NotServing, "{service:?}");
     }
     let get = async |address, path| send(address, bare(Method::GET, path)).await.http.as_u16();
     assert_eq!(get(server.address(), "/v3/HealthCheck").await, 503);
-    let listening = server.line("listening", |line| line["message"] == "listening").await;
-    let admin: SocketAddr = listening["admin_address"].as_str().unwrap().parse().unwrap();
+    let listening = server
+        .line("listening", |line| line["message"] == "listening")
+        .await;
+    let admin: SocketAddr = listening["admin_address"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     for probe in ["/livez", "/readyz"] {
         assert_eq!(get(admin, probe).await, 503, "{probe}");
     }
@@ -143,8 +193,9 @@ async fn has_failed(server: &mut Running, caller: &Caller, reason: &str) {
 /// Whether it is the line of the log that says what has happened to the store.
 fn is_the_reason(line: &Value) -> bool {
     let reasons = ["a write failed", "the store was moved or removed"];
-    let says =
-        |reason: &str| line["message"] == format!("{reason}; no further order is taken until a restart");
+    let says = |reason: &str| {
+        line["message"] == format!("{reason}; no further order is taken until a restart")
+    };
     line["level"] == "ERROR" && reasons.into_iter().any(says)
 }
 
@@ -152,7 +203,12 @@ fn is_the_reason(line: &Value) -> bool {
 async fn stop(server: Running) {
     let ended = server.stop().await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
-    assert_eq!(ended.log().filter(is_the_reason).count(), 1, "{}", ended.text());
+    assert_eq!(
+        ended.log().filter(is_the_reason).count(),
+        1,
+        "{}",
+        ended.text()
+    );
     assert!(!ended.text().contains("panic"), "{}", ended.text());
 }
 

@@ -19,11 +19,11 @@ use boxoffice::{
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
     wire::proto::v3::{
         BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
-        CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
-        CreateOrderRequest, CreateOrderResponse, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem,
-        LineItemFulfillability, ListOrdersRequest, ListOrdersResponse, Order, OrderFailure,
-        PaymentInformation, PaymentProcessingParameters, PostalAddress, Price, Slot, SlotTime,
-        UserInformation,
+        CheckAvailabilityResponse, CheckOrderFulfillabilityRequest,
+        CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse,
+        IntakeFormAnswers, IntakeFormFieldAnswer, LineItem, LineItemFulfillability,
+        ListOrdersRequest, ListOrdersResponse, Order, OrderFailure, PaymentInformation,
+        PaymentProcessingParameters, PostalAddress, Price, Slot, SlotTime, UserInformation,
         booking_service_client::BookingServiceClient,
         create_order_response,
         line_item::OrderedTickets,
@@ -80,7 +80,10 @@ impl Default for Setup {
 impl Setup {
     /// A server that keeps its orders in `dir`.
     pub(crate) fn embedded(dir: &std::path::Path) -> Self {
-        Self { store: Arc::new(EmbeddedStore::open(dir, 1024).unwrap()), ..Self::default() }
+        Self {
+            store: Arc::new(EmbeddedStore::open(dir, 1024).unwrap()),
+            ..Self::default()
+        }
     }
 
     /// Starts it.
@@ -88,16 +91,34 @@ impl Setup {
         let clock = self.clock.clone();
         let server = self.open().await.unwrap();
         let channel = connect(&server).await;
-        TestServer { server, channel, clock, next: AtomicBool::default() }
+        TestServer {
+            server,
+            channel,
+            clock,
+            next: AtomicBool::default(),
+        }
     }
 
     /// Starts it and leaves it at that.
     pub(crate) async fn open(self) -> Result<Server, ServeError> {
-        let Self { mut config, catalog, clock, payments, store } = self;
+        let Self {
+            mut config,
+            catalog,
+            clock,
+            payments,
+            store,
+        } = self;
         let loaded = catalog_files::load(&catalog).unwrap();
         let payments = (config.sales.payments != PaymentsChoice::Off).then_some(payments);
         let audit = Audit::open(&config.logging.audit_log, clock.clone()).unwrap();
-        let parts = Parts { loaded, store, payments, clock, limits: server::limits(&config), audit };
+        let parts = Parts {
+            loaded,
+            store,
+            payments,
+            clock,
+            limits: server::limits(&config),
+            audit,
+        };
         config.sales.catalog = catalog;
         Server::start(&config, parts).await
     }
@@ -121,7 +142,11 @@ pub(crate) fn sample_catalog() -> PathBuf {
 }
 
 async fn connect(server: &Server) -> Channel {
-    Channel::from_shared(format!("http://{}", server.address())).unwrap().connect().await.unwrap()
+    Channel::from_shared(format!("http://{}", server.address()))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap()
 }
 
 /// Which way a request is sent.
@@ -192,9 +217,13 @@ impl TestServer {
         &self,
         request: &CheckOrderFulfillabilityRequest,
     ) -> Result<Checked, Status> {
-        let by_grpc = self.client().check_order_fulfillability(request.clone()).await;
+        let by_grpc = self
+            .client()
+            .check_order_fulfillability(request.clone())
+            .await;
         let by_grpc = by_grpc.map(tonic::Response::into_inner);
-        let by_rest = rest_client::call(self.server.address(), "CheckOrderFulfillability", request).await;
+        let by_rest =
+            rest_client::call(self.server.address(), "CheckOrderFulfillability", request).await;
         agree(&by_grpc, &by_rest);
         let response = by_grpc?;
         laws::hold_for_check(request, &response);
@@ -218,7 +247,11 @@ impl TestServer {
     }
 
     pub(crate) async fn send(&self, request: CreateOrderRequest) -> Result<Created, Status> {
-        let door = if self.next.fetch_xor(true, Ordering::Relaxed) { Door::Rest } else { Door::Grpc };
+        let door = if self.next.fetch_xor(true, Ordering::Relaxed) {
+            Door::Rest
+        } else {
+            Door::Grpc
+        };
         let answer = self.send_through(door, &request).await;
         let harmless = match &answer {
             Ok(created) => created.is_order() || request.payment_processing_parameters.is_none(),
@@ -237,7 +270,11 @@ impl TestServer {
         request: &CreateOrderRequest,
     ) -> Result<Created, Status> {
         let answer: Result<CreateOrderResponse, Status> = match door {
-            Door::Grpc => self.client().create_order(request.clone()).await.map(tonic::Response::into_inner),
+            Door::Grpc => self
+                .client()
+                .create_order(request.clone())
+                .await
+                .map(tonic::Response::into_inner),
             Door::Rest => rest_client::call(self.server.address(), "CreateOrder", request).await,
         };
         if let Ok(response) = &answer {
@@ -247,11 +284,21 @@ impl TestServer {
     }
 
     /// Creates an order within a deadline that only the server watches, written as on the wire.
-    pub(crate) async fn create_within(&self, timeout: &str, request: &CreateOrderRequest) -> Answer {
+    pub(crate) async fn create_within(
+        &self,
+        timeout: &str,
+        request: &CreateOrderRequest,
+    ) -> Answer {
         let client = ByteClient::connect(self.server.address()).await;
         let body = whole(framed(&request.encode_to_vec()));
-        let call = client.request("CreateOrder").header("grpc-timeout", timeout).body(body).unwrap();
-        surely("the deadline passes", client.send(call)).await.unwrap()
+        let call = client
+            .request("CreateOrder")
+            .header("grpc-timeout", timeout)
+            .body(body)
+            .unwrap();
+        surely("the deadline passes", client.send(call))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn list_user(&self, user_id: &str) -> Result<Vec<Order>, Status> {
@@ -267,11 +314,19 @@ impl TestServer {
     }
 
     async fn list(&self, ids: Ids) -> Result<Vec<Order>, Status> {
-        self.list_request(&ListOrdersRequest { ids: Some(ids) }).await
+        self.list_request(&ListOrdersRequest { ids: Some(ids) })
+            .await
     }
 
-    pub(crate) async fn list_request(&self, request: &ListOrdersRequest) -> Result<Vec<Order>, Status> {
-        let by_grpc = self.client().list_orders(request.clone()).await.map(tonic::Response::into_inner);
+    pub(crate) async fn list_request(
+        &self,
+        request: &ListOrdersRequest,
+    ) -> Result<Vec<Order>, Status> {
+        let by_grpc = self
+            .client()
+            .list_orders(request.clone())
+            .await
+            .map(tonic::Response::into_inner);
         let by_rest = rest_client::call(self.server.address(), "ListOrders", request).await;
         agree(&by_grpc, &by_rest);
         by_grpc.map(|ListOrdersResponse { order }| order)
@@ -284,15 +339,25 @@ impl TestServer {
         slots: impl IntoIterator<Item = SlotTime>,
     ) -> Result<Vec<bool>, Status> {
         let slot_time = slots.into_iter().collect();
-        let request = BatchAvailabilityLookupRequest { merchant_id: merchant.into(), slot_time };
-        let answer = self.client().batch_availability_lookup(request.clone()).await;
+        let request = BatchAvailabilityLookupRequest {
+            merchant_id: merchant.into(),
+            slot_time,
+        };
+        let answer = self
+            .client()
+            .batch_availability_lookup(request.clone())
+            .await;
         let answer = answer.map(tonic::Response::into_inner);
         let by_rest: Result<BatchAvailabilityLookupResponse, Status> =
             rest_client::call(self.server.address(), "BatchAvailabilityLookup", &request).await;
         agree(&answer, &by_rest);
         let answer = answer?;
         laws::hold_for_lookup(&request, &answer);
-        Ok(answer.slot_time_availability.iter().map(|seen| seen.available).collect())
+        Ok(answer
+            .slot_time_availability
+            .iter()
+            .map(|seen| seen.available)
+            .collect())
     }
 
     /// Spots of a slot.
@@ -310,16 +375,25 @@ impl TestServer {
 
     /// Goes down in good order, so that its store may be opened again.
     pub(crate) async fn stop(self) {
-        let Self { server, channel, .. } = self;
+        let Self {
+            server, channel, ..
+        } = self;
         drop(channel);
         server.stop(std::future::pending()).await;
     }
 }
 
 /// Fails unless both doors have given the same answer.
-pub(crate) fn agree<M: PartialEq + std::fmt::Debug>(one: &Result<M, Status>, other: &Result<M, Status>) {
+pub(crate) fn agree<M: PartialEq + std::fmt::Debug>(
+    one: &Result<M, Status>,
+    other: &Result<M, Status>,
+) {
     let told = |refusal: &Status| {
-        (refusal.code(), refusal.message().to_owned(), format!("{:?}", refusal.get_error_details()))
+        (
+            refusal.code(),
+            refusal.message().to_owned(),
+            format!("{:?}", refusal.get_error_details()),
+        )
     };
     match (one, other) {
         (Ok(one), Ok(other)) => assert_eq!(one, other),
@@ -356,8 +430,12 @@ pub(crate) fn order_request(
 }
 
 /// The same request, for us to charge with this payment token.
-pub(crate) fn paid_with(mut request: CreateOrderRequest, payment_token: &str) -> CreateOrderRequest {
-    payment_information(&mut request).payment_processed_by = PaymentProcessedBy::ProcessedByPartner.into();
+pub(crate) fn paid_with(
+    mut request: CreateOrderRequest,
+    payment_token: &str,
+) -> CreateOrderRequest {
+    payment_information(&mut request).payment_processed_by =
+        PaymentProcessedBy::ProcessedByPartner.into();
     request.payment_processing_parameters = Some(Box::new(PaymentProcessingParameters {
         unparsed_payment_method_token: payment_token.into(),
         ..PaymentProcessingParameters::default()
@@ -381,16 +459,31 @@ pub(crate) const LONG_LETTER: &str = "\u{1f3ab}";
 /// An address with this text in each of its five fields.
 pub(crate) fn address_of(text: &str) -> PostalAddress {
     let [country, locality, region, postal_code, street_address] = [text; 5].map(str::to_owned);
-    PostalAddress { country, locality, region, postal_code, street_address }
+    PostalAddress {
+        country,
+        locality,
+        region,
+        postal_code,
+        street_address,
+    }
 }
 
 /// The payment information of a request, made if there is none.
 pub(crate) fn payment_information(request: &mut CreateOrderRequest) -> &mut PaymentInformation {
-    request.order.as_mut().unwrap().payment_information.get_or_insert_default()
+    request
+        .order
+        .as_mut()
+        .unwrap()
+        .payment_information
+        .get_or_insert_default()
 }
 
 pub(crate) fn price(currency: &str, micros: i64) -> Price {
-    Price { price_micros: micros, currency_code: currency.into(), pricing_option_tag: String::new() }
+    Price {
+        price_micros: micros,
+        currency_code: currency.into(),
+        pricing_option_tag: String::new(),
+    }
 }
 
 /// A line item in the making.
@@ -436,7 +529,10 @@ impl Item {
     }
 
     pub(crate) fn tickets(mut self, tickets: &[(&str, i32)]) -> Self {
-        let ordered = |&(id, count): &(&str, i32)| OrderedTickets { ticket_id: id.into(), count };
+        let ordered = |&(id, count): &(&str, i32)| OrderedTickets {
+            ticket_id: id.into(),
+            count,
+        };
         self.0.tickets = tickets.iter().map(ordered).collect();
         self
     }
@@ -451,7 +547,9 @@ impl Item {
             id: id.into(),
             response: responses.iter().map(ToString::to_string).collect(),
         };
-        self.0.intake_form_answers = Some(IntakeFormAnswers { answer: answers.iter().map(answer).collect() });
+        self.0.intake_form_answers = Some(IntakeFormAnswers {
+            answer: answers.iter().map(answer).collect(),
+        });
         self
     }
 }
@@ -463,7 +561,12 @@ pub(crate) struct Checked(pub(crate) CheckOrderFulfillabilityResponse);
 impl Checked {
     /// The order's result, by its published name.
     pub(crate) fn verdict(&self) -> &'static str {
-        self.0.fulfillability.as_ref().unwrap().result().as_str_name()
+        self.0
+            .fulfillability
+            .as_ref()
+            .unwrap()
+            .result()
+            .as_str_name()
     }
 
     pub(crate) fn item(&self, at: usize) -> &LineItemFulfillability {
@@ -520,13 +623,22 @@ pub(crate) fn edited_catalog(edits: &[(&str, &str, &str)]) -> TempDir {
 
 /// The fields that a refusal finds fault with, in its order.
 pub(crate) fn faulty_fields(refusal: &Status) -> Vec<String> {
-    let violations = refusal.get_details_bad_request().map(|details| details.field_violations);
-    violations.into_iter().flatten().map(|violation| violation.field).collect()
+    let violations = refusal
+        .get_details_bad_request()
+        .map(|details| details.field_violations);
+    violations
+        .into_iter()
+        .flatten()
+        .map(|violation| violation.field)
+        .collect()
 }
 
 /// The machine-readable reason of a refusal.
 pub(crate) fn reason(refusal: &Status) -> String {
-    refusal.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+    refusal
+        .get_details_error_info()
+        .map(|info| info.reason)
+        .unwrap_or_default()
 }
 
 /// Copies a folder with everything in it.

@@ -10,7 +10,10 @@ use boxoffice::wire::proto::v3::{
 /// it is corrected, the warning, the bounds that are broken, the ticket types with their prices.
 pub(crate) fn in_words(asked: &[LineItem], verdict: &OrderFulfillability) -> String {
     let items = asked.iter().zip(&verdict.item_fulfillability);
-    items.map(|(asked, item)| item_in_words(asked, item)).collect::<Vec<_>>().join(" | ")
+    items
+        .map(|(asked, item)| item_in_words(asked, item))
+        .collect::<Vec<_>>()
+        .join(" | ")
 }
 
 /// The cause of a failure, then, if it has one, the verdict on the order and on each item.
@@ -19,7 +22,11 @@ pub(crate) fn failure_in_words(asked: &[LineItem], failure: &OrderFailure) -> St
     match &failure.fulfillability {
         None => cause.to_owned(),
         Some(verdict) => {
-            format!("{cause}: {}: {}", verdict.result().as_str_name(), in_words(asked, verdict))
+            format!(
+                "{cause}: {}: {}",
+                verdict.result().as_str_name(),
+                in_words(asked, verdict)
+            )
         }
     }
 }
@@ -32,8 +39,17 @@ pub(crate) fn amount(price: &Price) -> String {
 fn item_in_words(asked: &LineItem, item: &LineItemFulfillability) -> String {
     let answered = item.item.as_ref().unwrap();
     let mut words = vec![item.result().as_str_name().to_owned()];
-    words.extend(item.availability.map(|availability| availability.spots_open.to_string()));
-    words.extend(answered.price.as_ref().filter(|_| answered.price != asked.price).map(amount));
+    words.extend(
+        item.availability
+            .map(|availability| availability.spots_open.to_string()),
+    );
+    words.extend(
+        answered
+            .price
+            .as_ref()
+            .filter(|_| answered.price != asked.price)
+            .map(amount),
+    );
     if answered.warning_reason() != WarningReason::UnspecifiedWarningReason {
         words.push(answered.warning_reason().as_str_name().to_owned());
     }
@@ -47,9 +63,17 @@ fn bound(violated: &ViolatedTicketConstraint) -> String {
         Value::MinTicketCount(min) => format!("min={min}"),
         Value::MaxTicketCount(max) => format!("max={max}"),
     };
-    if violated.ticket_id.is_empty() { value } else { format!("{}-{value}", violated.ticket_id) }
+    if violated.ticket_id.is_empty() {
+        value
+    } else {
+        format!("{}-{value}", violated.ticket_id)
+    }
 }
 
 fn unit_price(ticket: &TicketType) -> String {
-    format!("{}={}", ticket.ticket_type_id, amount(ticket.price.as_ref().unwrap()))
+    format!(
+        "{}={}",
+        ticket.ticket_type_id,
+        amount(ticket.price.as_ref().unwrap())
+    )
 }

@@ -18,7 +18,9 @@ use crate::{
         order::{LineItem, OrderedTickets, PriceTag},
         slot::{Claim, Claimed, SlotKey},
     },
-    store::{Change, NamedClaim, PaymentIntent, Store, embedded::EmbeddedStore, memory::MemoryStore},
+    store::{
+        Change, NamedClaim, PaymentIntent, Store, embedded::EmbeddedStore, memory::MemoryStore,
+    },
 };
 
 const NOW: EpochSeconds = 1_768_456_800;
@@ -29,16 +31,35 @@ const TICKETS: [&str; 3] = ["adult", "child", "senior"];
 /// A server with a catalogue and a clock that stands still.
 async fn open(dir: &Path) -> Arc<App> {
     let loaded = catalog_files::load(dir).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    let limits =
-        Limits { payment_timeout: Duration::from_secs(1), max_commands: 1, horizon_sec: HORIZON_SEC };
+    let limits = Limits {
+        payment_timeout: Duration::from_secs(1),
+        max_commands: 1,
+        horizon_sec: HORIZON_SEC,
+    };
     let (store, payments) = (Arc::new(MemoryStore::default()), None);
     let clock = Arc::new(ManualClock::at(NOW));
     let audit = Audit::open(&AuditLog::Off, clock.clone()).unwrap();
-    App::open(Parts { loaded, store, payments, clock, limits, audit }).await.unwrap()
+    App::open(Parts {
+        loaded,
+        store,
+        payments,
+        clock,
+        limits,
+        audit,
+    })
+    .await
+    .unwrap()
 }
 
 fn write(export: &Export<'_>, out: &Path) {
-    let mut writer = FolderWriter::begin(out, FileShape { gzip: false, max_bytes: 2_000 }).unwrap();
+    let mut writer = FolderWriter::begin(
+        out,
+        FileShape {
+            gzip: false,
+            max_bytes: 2_000,
+        },
+    )
+    .unwrap();
     export.write(|piece| writer.put(&piece)).unwrap();
     writer.finish(NOW).unwrap();
 }
@@ -48,7 +69,9 @@ fn carts(catalog: &Catalog, key: SlotKey) -> Vec<Cart> {
     let service = catalog.service(key.service);
     let ids = || service.tickets.iter().map(|ticket| ticket.id.clone());
     let single = |id: String| (1..4).map(move |count| vec![(id.clone(), count)]);
-    let lines = ids().flat_map(single).chain([Vec::new(), ids().map(|id| (id, 1)).collect()]);
+    let lines = ids()
+        .flat_map(single)
+        .chain([Vec::new(), ids().map(|id| (id, 1)).collect()]);
     let cart = |line: Vec<(String, i32)>| Cart {
         merchant_id: catalog.merchant(service.merchant).id.clone(),
         items: vec![item(service, key, &line)],
@@ -65,22 +88,34 @@ fn item(service: &Service, key: SlotKey, line: &[(String, i32)]) -> LineItem {
         duration_sec: key.duration_sec.into(),
         tickets: line
             .iter()
-            .map(|(id, count)| OrderedTickets { ticket_id: id.clone(), count: *count })
+            .map(|(id, count)| OrderedTickets {
+                ticket_id: id.clone(),
+                count: *count,
+            })
             .collect(),
-        price: Some(PriceTag { micros, currency_code: "EUR".into(), pricing_option_tag: String::new() }),
+        price: Some(PriceTag {
+            micros,
+            currency_code: "EUR".into(),
+            pricing_option_tag: String::new(),
+        }),
         answers: None,
     }
 }
 
 /// Every answer to everything that can be asked.
 fn answers(app: &App, asked: &[Cart]) -> Vec<String> {
-    asked.iter().map(|cart| format!("{cart:?}: {:?}", app.check(cart, None))).collect()
+    asked
+        .iter()
+        .map(|cart| format!("{cart:?}: {:?}", app.check(cart, None)))
+        .collect()
 }
 
 fn everything(app: &App) -> Vec<Cart> {
     let export = app.export(None).unwrap();
     let slots = export.sale.openings.slots(export.span);
-    slots.flat_map(|(key, _)| carts(&export.sale.catalog, key)).collect()
+    slots
+        .flat_map(|(key, _)| carts(&export.sale.catalog, key))
+        .collect()
 }
 
 /// What was sold or is held: the number of a slot, a ticket type if it is not an appointment, how
@@ -89,9 +124,16 @@ type Taken = (usize, Option<usize>, u32, bool);
 
 fn take(app: &App, taken: &[Taken]) {
     let export = app.export(None).unwrap();
-    let slots: Vec<SlotKey> = export.sale.openings.slots(export.span).map(|(key, _)| key).collect();
+    let slots: Vec<SlotKey> = export
+        .sale
+        .openings
+        .slots(export.span)
+        .map(|(key, _)| key)
+        .collect();
     for (at, &(slot, ticket, count, is_held)) in taken.iter().enumerate() {
-        let Some(key) = slots.get(slot % slots.len().max(1)) else { return };
+        let Some(key) = slots.get(slot % slots.len().max(1)) else {
+            return;
+        };
         let service = export.sale.catalog.service(key.service);
         let ticket = ticket.and_then(|at| service.tickets.get(at));
         if is_held {
@@ -99,10 +141,22 @@ fn take(app: &App, taken: &[Taken]) {
             let line: Vec<_> = line.into_iter().collect();
             let merchant_id = export.sale.catalog.merchant(service.merchant).id.clone();
             let items = vec![item(service, *key, &line)];
-            app.check(&Cart { merchant_id, items, cart_id: Some(format!("cart-{at}")) }, None).unwrap();
+            app.check(
+                &Cart {
+                    merchant_id,
+                    items,
+                    cart_id: Some(format!("cart-{at}")),
+                },
+                None,
+            )
+            .unwrap();
         } else {
             let ticket = ticket.map_or(Claimed::Appointment, |ticket| Claimed::Ticket(ticket.ix));
-            app.inventory.restore(&[Claim { slot: *key, ticket, count }]);
+            app.inventory.restore(&[Claim {
+                slot: *key,
+                ticket,
+                count,
+            }]);
         }
     }
 }
@@ -180,9 +234,15 @@ fn write_catalog(dir: &Path, entries: &[Value]) {
                  [[service.slot_limits]]\navailability_tag = 'late'\nmin = 2\n\
                  [[service.slot_limits]]\navailability_tag = 'early'\nmax = 2\n";
     for (file, text) in [
-        ("merchants.json", json!({"merchant": [{"merchant_id": "m"}]}).to_string()),
+        (
+            "merchants.json",
+            json!({"merchant": [{"merchant_id": "m"}]}).to_string(),
+        ),
         ("services.json", json!({"service": services}).to_string()),
-        ("availability.json", json!({"service_availability": [{"availability": entries}]}).to_string()),
+        (
+            "availability.json",
+            json!({"service_availability": [{"availability": entries}]}).to_string(),
+        ),
         ("rules.toml", rules.to_owned()),
     ] {
         fs::write(dir.join(file), text).unwrap();
@@ -192,11 +252,18 @@ fn write_catalog(dir: &Path, entries: &[Value]) {
 /// The elements of an exported availability feed, one a line.
 fn elements(dir: &Path) -> Vec<String> {
     let files = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
-    let mut files: Vec<_> = files.filter(|file| file.to_string_lossy().contains("availability")).collect();
+    let mut files: Vec<_> = files
+        .filter(|file| file.to_string_lossy().contains("availability"))
+        .collect();
     files.sort();
-    let texts: String = files.into_iter().map(|file| fs::read_to_string(file).unwrap()).collect();
-    let element =
-        |line: &str| line.starts_with("{\"merchant_id\"").then(|| line.trim_end_matches(',').to_owned());
+    let texts: String = files
+        .into_iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let element = |line: &str| {
+        line.starts_with("{\"merchant_id\"")
+            .then(|| line.trim_end_matches(',').to_owned())
+    };
     texts.lines().filter_map(element).collect()
 }
 
@@ -233,8 +300,11 @@ async fn days_limit_what_is_exported_and_are_limited_by_what_is_open() {
     let app = open(dir.path()).await;
     assert_eq!(app.export(Some(1)).unwrap_err(), TooFar { open: 0 });
     let day = HORIZON_SEC.max(DAY_SEC);
-    for (days, expected) in [(None, Some(EpochSeconds::MAX)), (Some(1), Some(NOW + DAY_SEC)), (Some(2), None)]
-    {
+    for (days, expected) in [
+        (None, Some(EpochSeconds::MAX)),
+        (Some(1), Some(NOW + DAY_SEC)),
+        (Some(2), None),
+    ] {
         let span = span(NOW, NOW + day, day, days);
         assert_eq!(span.ok().map(|span| span.until), expected, "{days:?}");
     }
@@ -272,7 +342,9 @@ async fn an_export_goes_by_one_catalogue_and_counts_what_is_sold_by_any() {
     let next = dir.path().join("next");
     fs::create_dir(&next).unwrap();
     write_catalog(&next, &[entry(2, 9), entry(3, 9)]);
-    app.reload(move |register| catalog_files::load_after(&next, register)).await.unwrap();
+    app.reload(move |register| catalog_files::load_after(&next, register))
+        .await
+        .unwrap();
     take(&app, &[(0, Some(1), 2, false)]);
     assert_eq!(spots_open(&export), [(1, 5), (2, 3)]);
     assert_eq!(spots_open(&app.export(None).unwrap()), [(2, 7), (3, 9)]);
@@ -291,13 +363,24 @@ async fn what_is_being_paid_for_counts_as_sold_and_stays_to_be_settled() {
         count: 2,
     };
     let amount = Money::from_micros(2_000_000, Currency::from_code("EUR").unwrap());
-    let intent =
-        PaymentIntent { token: "token".into(), attempt: 1, amount, started_sec: NOW, claims: vec![claim] };
+    let intent = PaymentIntent {
+        token: "token".into(),
+        attempt: 1,
+        amount,
+        started_sec: NOW,
+        claims: vec![claim],
+    };
     let store = || EmbeddedStore::open(&dir.path().join("data"), 1).unwrap();
     store().commit(Change::PaymentIntent(intent)).await.unwrap();
     for _ in 0..2 {
         let loaded = catalog_files::load(dir.path()).unwrap();
-        let stock = Stock::open(loaded, &store(), Arc::new(ManualClock::at(NOW)), HORIZON_SEC).unwrap();
+        let stock = Stock::open(
+            loaded,
+            &store(),
+            Arc::new(ManualClock::at(NOW)),
+            HORIZON_SEC,
+        )
+        .unwrap();
         assert_eq!(spots_open(&stock.export(None).unwrap()), [(1, 3)]);
     }
 }

@@ -6,8 +6,12 @@ use crate::tests::schedules::{Stage, every_schedule, point, wait_for};
 #[tokio::test]
 async fn the_second_waits_until_the_first_lets_go() {
     let tokens = Tokens::default();
-    let TokenClaim::First(guard) = tokens.claim("t") else { panic!("the token was free") };
-    let TokenClaim::Behind(waiting) = tokens.claim("t") else { panic!("the token was taken") };
+    let TokenClaim::First(guard) = tokens.claim("t") else {
+        panic!("the token was free")
+    };
+    let TokenClaim::Behind(waiting) = tokens.claim("t") else {
+        panic!("the token was taken")
+    };
     let waiter = tokio::spawn(let_go(waiting));
     tokio::task::yield_now().await;
     assert!(!waiter.is_finished());
@@ -41,7 +45,10 @@ struct Manner {
     give_up: fn(TokenGuard),
 }
 
-const RIGHT: Manner = Manner { claim: |desk| desk.tokens.claim("t"), give_up: drop };
+const RIGHT: Manner = Manner {
+    claim: |desk| desk.tokens.claim("t"),
+    give_up: drop,
+};
 
 impl Desk {
     /// Creates the order unless it is there, or tries to in vain.
@@ -60,7 +67,11 @@ impl Desk {
         if self.orders.load(Ordering::SeqCst) > 0 {
             return;
         }
-        assert_eq!(self.acting.fetch_add(1, Ordering::SeqCst), 0, "two act under one token");
+        assert_eq!(
+            self.acting.fetch_add(1, Ordering::SeqCst),
+            0,
+            "two act under one token"
+        );
         point();
         self.acting.fetch_sub(1, Ordering::SeqCst);
         if in_vain {
@@ -94,15 +105,31 @@ fn looked_at_and_then_claimed(desk: &Desk) -> TokenClaim {
     }
     let (done, waiting) = watch::channel(());
     desk.tokens.at_work.insert("t".into(), waiting);
-    TokenClaim::First(TokenGuard { tokens: desk.tokens.clone(), token: "t".into(), _done: done })
+    TokenClaim::First(TokenGuard {
+        tokens: desk.tokens.clone(),
+        token: "t".into(),
+        _done: done,
+    })
 }
 
 /// The negative control.
 #[test]
 fn a_claim_in_two_steps_and_a_token_that_is_not_let_go_are_found_out() {
     for (manner, expected) in [
-        (Manner { claim: looked_at_and_then_claimed, ..RIGHT }, "two act under one token"),
-        (Manner { give_up: std::mem::forget, ..RIGHT }, "nobody can go on"),
+        (
+            Manner {
+                claim: looked_at_and_then_claimed,
+                ..RIGHT
+            },
+            "two act under one token",
+        ),
+        (
+            Manner {
+                give_up: std::mem::forget,
+                ..RIGHT
+            },
+            "nobody can go on",
+        ),
     ] {
         let caught = every_schedule(3, |stage| three_callers(stage, manner)).unwrap_err();
         assert!(caught.why.contains(expected), "{}", caught.why);

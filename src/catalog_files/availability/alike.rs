@@ -48,11 +48,19 @@ struct Origin {
 
 impl Origins {
     /// Notes the entry that stands at a place.
-    pub(super) fn add(&mut self, at: &Place<'_>, resource: Resource, party_size: u32, is_sound: bool) {
+    pub(super) fn add(
+        &mut self,
+        at: &Place<'_>,
+        resource: Resource,
+        party_size: u32,
+        is_sound: bool,
+    ) {
         if self.files.last().is_none_or(|file| file != at.file_name()) {
             self.files.push(at.file_name().to_owned());
         }
-        let mut indexes = at.indexes().map(|index| u32::try_from(index).unwrap_or(u32::MAX));
+        let mut indexes = at
+            .indexes()
+            .map(|index| u32::try_from(index).unwrap_or(u32::MAX));
         let element = indexes.next().unwrap_or_default();
         let list = indexes.next().unwrap_or_default();
         self.resources.insert_full(Resource::default());
@@ -80,7 +88,9 @@ impl Origins {
     /// reports entries that bring the same spots twice.
     pub(in crate::catalog_files) fn settle(&self, openings: &mut [Opening], report: &Report) {
         self.tell_parties(openings);
-        let mut order: Vec<usize> = (0..openings.len()).filter(|&at| self.list[at].is_sound).collect();
+        let mut order: Vec<usize> = (0..openings.len())
+            .filter(|&at| self.list[at].is_sound)
+            .collect();
         let compare = |one: &usize, other: &usize| self.compare(openings, *one, *other);
         order.sort_by(|one, other| {
             compare(one, other).then_with(|| start(openings, *one).cmp(&start(openings, *other)))
@@ -91,14 +101,33 @@ impl Origins {
     }
 
     fn tell_parties(&self, openings: &mut [Opening]) {
-        let sized = openings.iter().zip(&self.list).filter(|(_, origin)| origin.party_size > 0);
-        let services: HashSet<ServiceIx> = sized.map(|(opening, _)| opening.first.service).collect();
+        let sized = openings
+            .iter()
+            .zip(&self.list)
+            .filter(|(_, origin)| origin.party_size > 0);
+        let services: HashSet<ServiceIx> =
+            sized.map(|(opening, _)| opening.first.service).collect();
         for (opening, origin) in openings.iter_mut().zip(&self.list) {
             if services.contains(&opening.first.service) {
-                let Pool { tickets, allotment: spots } = opening.pool;
-                let Origin { resource, party_size, .. } = *origin;
-                let terms = opening.terms.take().map_or_else(SlotTerms::default, |terms| *terms);
-                let parties = vec![PartySpots { tickets, resource, party_size, spots }];
+                let Pool {
+                    tickets,
+                    allotment: spots,
+                } = opening.pool;
+                let Origin {
+                    resource,
+                    party_size,
+                    ..
+                } = *origin;
+                let terms = opening
+                    .terms
+                    .take()
+                    .map_or_else(SlotTerms::default, |terms| *terms);
+                let parties = vec![PartySpots {
+                    tickets,
+                    resource,
+                    party_size,
+                    spots,
+                }];
                 opening.terms = SlotTerms { parties, ..terms }.boxed();
             }
         }
@@ -108,7 +137,12 @@ impl Origins {
     fn compare(&self, openings: &[Opening], one: usize, other: usize) -> Ordering {
         let [one, other] = [one, other].map(|at| {
             let Opening { first, pool, .. } = &openings[at];
-            (first.service, first.duration_sec, pool.tickets, self.list[at].resource)
+            (
+                first.service,
+                first.duration_sec,
+                pool.tickets,
+                self.list[at].resource,
+            )
         });
         one.cmp(&other)
     }
@@ -120,7 +154,10 @@ impl Origins {
         if are_single && starts.windows(2).all(|pair| pair[0] != pair[1]) {
             return;
         }
-        let mut entries: Vec<Starts<'_>> = alike.iter().map(|&at| Starts::of(at, &openings[at])).collect();
+        let mut entries: Vec<Starts<'_>> = alike
+            .iter()
+            .map(|&at| Starts::of(at, &openings[at]))
+            .collect();
         let (mut told, mut warned) = (HashSet::new(), HashSet::new());
         let outcome = meetings::each(&mut entries, &mut |one, other, start_sec| {
             let (before, after) = (one.at.min(other.at), one.at.max(other.at));
@@ -129,7 +166,8 @@ impl Origins {
                     self.with_place(report, after, warn_of_parties);
                 }
             } else if told.insert(after) {
-                let other = self.with_place(report, before, |at| format!("{}: {at}", at.file_name()));
+                let other =
+                    self.with_place(report, before, |at| format!("{}: {at}", at.file_name()));
                 self.with_place(report, after, |at| report_twin(at, &other, start_sec));
             }
         });

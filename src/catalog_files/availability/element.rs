@@ -12,7 +12,9 @@ use crate::{
 
 /// Members of an element as an object.
 pub(super) fn members(entry: &AvailabilityEntry) -> Box<str> {
-    serde_json::to_string(entry).expect("members of an element can be written").into()
+    serde_json::to_string(entry)
+        .expect("members of an element can be written")
+        .into()
 }
 
 /// What an opening brings to a slot, of which so many spots can still be sold.
@@ -23,9 +25,18 @@ pub(in crate::catalog_files) fn write(
     start_sec: EpochSeconds,
     spots_open: u32,
 ) -> String {
-    let (SlotKey { service, duration_sec, start_sec }, terms) = opening.occurrence(start_sec);
+    let (
+        SlotKey {
+            service,
+            duration_sec,
+            start_sec,
+        },
+        terms,
+    ) = opening.occurrence(start_sec);
     let sold = catalog.service(service);
-    let cancellable = particulars.cancellable_sec.map(|before| start_sec.saturating_sub(before));
+    let cancellable = particulars
+        .cancellable_sec
+        .map(|before| start_sec.saturating_sub(before));
     let slot = members(&AvailabilityEntry {
         merchant_id: Field::Given(catalog.merchant(sold.merchant).id.clone()),
         service_id: Field::Given(sold.id.clone()),
@@ -51,14 +62,25 @@ fn ticket_type_ids(
     service: ServiceIx,
     tickets: PoolTickets,
 ) -> Option<Vec<Field<String>>> {
-    let PoolTickets::Set(set) = tickets else { return None };
+    let PoolTickets::Set(set) = tickets else {
+        return None;
+    };
     let service = catalog.service(service);
     let tickets = service.ticket_sets[usize::from(set)].iter();
-    Some(tickets.map(|ticket| Field::Given(service.ticket(*ticket).id.clone())).collect())
+    Some(
+        tickets
+            .map(|ticket| Field::Given(service.ticket(*ticket).id.clone()))
+            .collect(),
+    )
 }
 
 fn overrides(terms: &SlotTerms, cancellable: Option<EpochSeconds>) -> Option<Overrides> {
-    let SlotTerms { first_bookable_sec, last_bookable_sec, tags: _, parties: _ } = *terms;
+    let SlotTerms {
+        first_bookable_sec,
+        last_bookable_sec,
+        tags: _,
+        parties: _,
+    } = *terms;
     first_bookable_sec.or(last_bookable_sec).or(cancellable)?;
     Some(Overrides {
         first_bookable_sec: first_bookable_sec.into(),

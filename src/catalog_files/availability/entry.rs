@@ -79,8 +79,11 @@ pub(in crate::catalog_files) enum ConfirmationMode {
 }
 
 /// The modes in the order of their numbers.
-const CONFIRMATION_MODES: [&str; 3] =
-    ["CONFIRMATION_MODE_UNSPECIFIED", "CONFIRMATION_MODE_SYNCHRONOUS", "CONFIRMATION_MODE_ASYNCHRONOUS"];
+const CONFIRMATION_MODES: [&str; 3] = [
+    "CONFIRMATION_MODE_UNSPECIFIED",
+    "CONFIRMATION_MODE_SYNCHRONOUS",
+    "CONFIRMATION_MODE_ASYNCHRONOUS",
+];
 
 impl ConfirmationMode {
     /// Whether the merchant is to be asked first.
@@ -95,7 +98,8 @@ impl ConfirmationMode {
 }
 
 impl Shape for ConfirmationMode {
-    const EXPECTED: &'static str = "CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS";
+    const EXPECTED: &'static str =
+        "CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS";
     const IS_NUMBER: bool = true;
 
     fn from_text(text: &str) -> Option<Self> {
@@ -104,7 +108,11 @@ impl Shape for ConfirmationMode {
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
-        let known = usize::try_from(integer).ok().and_then(|at| CONFIRMATION_MODES.get(at));
-        known.map(|name| Self::Known(name)).or_else(|| Some(Self::Number(i64::try_from(integer).ok()?)))
+        let known = usize::try_from(integer)
+            .ok()
+            .and_then(|at| CONFIRMATION_MODES.get(at));
+        known
+            .map(|name| Self::Known(name))
+            .or_else(|| Some(Self::Number(i64::try_from(integer).ok()?)))
     }
 }

@@ -33,29 +33,45 @@ impl<'a> Starts<'a> {
     }
 
     fn last(&self) -> EpochSeconds {
-        self.opening.recurrence.as_ref().map_or(self.first(), |recurrence| recurrence.until_sec)
+        self.opening
+            .recurrence
+            .as_ref()
+            .map_or(self.first(), |recurrence| recurrence.until_sec)
     }
 
     /// Seconds from one start to the next; 0 for a single one.
     fn every_sec(&self) -> i64 {
-        self.opening.recurrence.as_ref().map_or(0, |recurrence| recurrence.every_sec.max(0))
+        self.opening
+            .recurrence
+            .as_ref()
+            .map_or(0, |recurrence| recurrence.every_sec.max(0))
     }
 
     fn exceptions(&self) -> &'a [(EpochSeconds, EpochSeconds)] {
-        self.opening.recurrence.as_ref().map_or(&[], |recurrence| &recurrence.except)
+        self.opening
+            .recurrence
+            .as_ref()
+            .map_or(&[], |recurrence| &recurrence.except)
     }
 
     /// The first second in which both start.
     fn meets(&self, other: &Self) -> Option<EpochSeconds> {
         let (start, step) = common(self, other)?;
         let last = i128::from(self.last().min(other.last()));
-        let mut except: Vec<_> = self.exceptions().iter().chain(other.exceptions()).copied().collect();
+        let mut except: Vec<_> = self
+            .exceptions()
+            .iter()
+            .chain(other.exceptions())
+            .copied()
+            .collect();
         except.sort_unstable();
         let duration = i128::from(self.opening.first.duration_sec);
         let mut except = except.into_iter().peekable();
         let (mut start, mut excepted_until) = (start, i128::MIN);
         while start <= last {
-            while let Some((_, until)) = except.next_if(|&(from, _)| i128::from(from) < start + duration) {
+            while let Some((_, until)) =
+                except.next_if(|&(from, _)| i128::from(from) < start + duration)
+            {
                 excepted_until = excepted_until.max(until.into());
             }
             if excepted_until <= start {
@@ -77,7 +93,9 @@ fn common(one: &Starts<'_>, other: &Starts<'_>) -> Option<(i128, i128)> {
         (0, 0) => (first == other_first).then_some((begin, 1)),
         // A single start is where the steps of the other lead or it is not.
         (0, step) => (first == begin && (first - other_first) % step == 0).then_some((begin, step)),
-        (step, 0) => (other_first == begin && (other_first - first) % step == 0).then_some((begin, step)),
+        (step, 0) => {
+            (other_first == begin && (other_first - first) % step == 0).then_some((begin, step))
+        }
         (every, other_every) => {
             let (divisor, inverse) = extended_gcd(every, other_every);
             let apart = other_first - first;
@@ -149,7 +167,11 @@ fn within<'a>(
 }
 
 fn gcd(one: i64, other: i64) -> i64 {
-    if other == 0 { one } else { gcd(other, one % other) }
+    if other == 0 {
+        one
+    } else {
+        gcd(other, one % other)
+    }
 }
 
 #[cfg(test)]
@@ -167,18 +189,33 @@ mod tests {
 
     fn opening(start_sec: i64, recurrence: Option<Repeats>) -> Opening {
         Opening {
-            first: SlotKey { service: ServiceIx(0), duration_sec: 3, start_sec },
-            pool: Pool { tickets: PoolTickets::All, allotment: 1 },
+            first: SlotKey {
+                service: ServiceIx(0),
+                duration_sec: 3,
+                start_sec,
+            },
+            pool: Pool {
+                tickets: PoolTickets::All,
+                allotment: 1,
+            },
             terms: None,
-            recurrence: recurrence
-                .map(|(every_sec, until_sec, except)| Box::new(Recurrence { every_sec, until_sec, except })),
+            recurrence: recurrence.map(|(every_sec, until_sec, except)| {
+                Box::new(Recurrence {
+                    every_sec,
+                    until_sec,
+                    except,
+                })
+            }),
             particulars: ParticularsIx::default(),
         }
     }
 
     fn meetings(openings: &[Opening]) -> Vec<(usize, usize, i64)> {
-        let mut entries: Vec<Starts<'_>> =
-            openings.iter().enumerate().map(|(at, it)| Starts::of(at, it)).collect();
+        let mut entries: Vec<Starts<'_>> = openings
+            .iter()
+            .enumerate()
+            .map(|(at, it)| Starts::of(at, it))
+            .collect();
         let mut found = Vec::new();
         each(&mut entries, &mut |one, other, at| {
             found.push((one.at.min(other.at), one.at.max(other.at), at));
@@ -222,22 +259,36 @@ mod tests {
         assert_eq!(meetings(&[whole(1, 1), whole(2, 1)]), [(0, 1, 2)]);
         assert_eq!(meetings(&[whole(1, 2), whole(2, 2)]), []);
         assert_eq!(meetings(&[whole(1, 100_003), whole(2, 99_991)]).len(), 1);
-        assert_eq!(meetings(&[whole(1, last - 1), whole(last, 5)]), [(0, 1, last)]);
+        assert_eq!(
+            meetings(&[whole(1, last - 1), whole(last, 5)]),
+            [(0, 1, last)]
+        );
         // Every other week, and each of a year's exceptions is the other's turn.
         let except: Vec<_> = (0..10_000).map(|at| (1 + 20 * at, 4 + 20 * at)).collect();
         let often = opening(1, Some((10, 200_000, except)));
-        assert_eq!(meetings(&[often.clone(), opening(1, Some((20, 200_000, vec![])))]), []);
-        assert_eq!(meetings(&[often, opening(1, Some((30, 200_000, vec![])))]), [(0, 1, 31)]);
+        assert_eq!(
+            meetings(&[often.clone(), opening(1, Some((20, 200_000, vec![])))]),
+            []
+        );
+        assert_eq!(
+            meetings(&[often, opening(1, Some((30, 200_000, vec![])))]),
+            [(0, 1, 31)]
+        );
     }
 
     #[test]
     fn what_cannot_be_compared_is_said() {
         let all_excepted = |at: i64| opening(1 + at % 7, Some((1, 9_000, vec![(0, 10_000)])));
         let openings: Vec<Opening> = (0..50).map(all_excepted).collect();
-        let mut entries: Vec<Starts<'_>> =
-            openings.iter().enumerate().map(|(at, it)| Starts::of(at, it)).collect();
+        let mut entries: Vec<Starts<'_>> = openings
+            .iter()
+            .enumerate()
+            .map(|(at, it)| Starts::of(at, it))
+            .collect();
         for (mut comparisons, expected) in [(1_225, Ok(())), (1_224, Err(TooMany))] {
-            let outcome = within(&mut entries, &mut comparisons, &mut |_, _, _| panic!("none starts at all"));
+            let outcome = within(&mut entries, &mut comparisons, &mut |_, _, _| {
+                panic!("none starts at all")
+            });
             assert_eq!(outcome, expected);
         }
     }
@@ -245,12 +296,21 @@ mod tests {
     /// A year of quarters of an hour, each a series of its own, and as many single entries.
     #[test]
     fn many_entries_that_never_meet_are_hardly_compared() {
-        let series = (0..2_000).map(|at| opening(1 + 300 * at, Some((604_800, 100_000_000, vec![]))));
+        let series =
+            (0..2_000).map(|at| opening(1 + 300 * at, Some((604_800, 100_000_000, vec![]))));
         let singles = (0..20_000).map(|at| opening(2 + 300 * at, None));
         let openings: Vec<Opening> = series.chain(singles).collect();
-        let mut entries: Vec<Starts<'_>> =
-            openings.iter().enumerate().map(|(at, it)| Starts::of(at, it)).collect();
+        let mut entries: Vec<Starts<'_>> = openings
+            .iter()
+            .enumerate()
+            .map(|(at, it)| Starts::of(at, it))
+            .collect();
         let mut comparisons = 20_000;
-        assert_eq!(within(&mut entries, &mut comparisons, &mut |_, _, _| panic!("none meet")), Ok(()));
+        assert_eq!(
+            within(&mut entries, &mut comparisons, &mut |_, _, _| panic!(
+                "none meet"
+            )),
+            Ok(())
+        );
     }
 }

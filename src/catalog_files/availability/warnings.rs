@@ -20,16 +20,28 @@ pub(super) fn warn(service: &Service, opening: &Opening, at: &Place<'_>) {
 }
 
 fn warn_of_recurrence(opening: &Opening, recurrence: &Recurrence, at: &Place<'_>) {
-    let Recurrence { every_sec, until_sec: _, except } = recurrence;
+    let Recurrence {
+        every_sec,
+        until_sec: _,
+        except,
+    } = recurrence;
     let duration_sec = i64::from(opening.first.duration_sec);
     if *every_sec < duration_sec {
         at.key("recurrence").key("repeat_every_sec").warning(
             "overlapping_recurrence",
-            format!("is {every_sec}, below the duration of {duration_sec} s: the slots overlap in time"),
+            format!(
+                "is {every_sec}, below the duration of {duration_sec} s: the slots overlap in time"
+            ),
         );
     }
-    let all = Recurrence { except: Vec::new(), ..*recurrence };
-    let all = Opening { recurrence: Some(Box::new(all)), ..opening.clone() };
+    let all = Recurrence {
+        except: Vec::new(),
+        ..*recurrence
+    };
+    let all = Opening {
+        recurrence: Some(Box::new(all)),
+        ..opening.clone()
+    };
     let exceptions = at.key("schedule_exception");
     for (index, &(begin, end)) in except.iter().enumerate() {
         // A slot that ends when the range begins is not in it.
@@ -53,7 +65,9 @@ fn has_no_slot(all: &Opening, except: &[(EpochSeconds, EpochSeconds)]) -> bool {
     for (begin, end) in except {
         match all.starts(from, EpochSeconds::MAX).next() {
             None => return true,
-            Some(start) if start.saturating_add(i64::from(all.first.duration_sec)) <= begin => return false,
+            Some(start) if start.saturating_add(i64::from(all.first.duration_sec)) <= begin => {
+                return false;
+            }
             Some(_) => from = from.max(end),
         }
     }
@@ -62,15 +76,22 @@ fn has_no_slot(all: &Opening, except: &[(EpochSeconds, EpochSeconds)]) -> bool {
 
 fn warn_of_terms(service: &Service, opening: &Opening, terms: &SlotTerms, at: &Place<'_>) {
     let start_sec = opening.first.start_sec;
-    let SlotTerms { first_bookable_sec, last_bookable_sec, tags: _, parties: _ } = *terms;
+    let SlotTerms {
+        first_bookable_sec,
+        last_bookable_sec,
+        tags: _,
+        parties: _,
+    } = *terms;
     let at = at.key("scheduling_rule_overrides");
     if let Some(last) = last_bookable_sec.filter(|last| *last > start_sec) {
         let text = format!("is {last}, after the start at {start_sec}, and is not heeded");
-        at.key("last_bookable_sec").warning("late_last_bookable", text);
+        at.key("last_bookable_sec")
+            .warning("late_last_bookable", text);
     }
     let closes = service.closes_at(opening.first, terms);
     if let Some(first) = first_bookable_sec.filter(|first| *first > closes) {
-        let text = format!("is {first}, but booking closes at {closes}: the slot can never be booked");
+        let text =
+            format!("is {first}, but booking closes at {closes}: the slot can never be booked");
         at.key("first_bookable_sec").warning("never_bookable", text);
     }
 }

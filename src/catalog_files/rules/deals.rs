@@ -18,15 +18,25 @@ pub(super) const GROUP_KEYS: &[&str] = &["tickets", "min_count", "price_micros",
 pub(super) const BUNDLE_KEYS: &[&str] = &["contents", "price_micros"];
 
 /// From so many tickets on, each is cheaper.
-pub(super) fn read_group(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Option<Deal> {
+pub(super) fn read_group(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    currency: Currency,
+) -> Option<Deal> {
     let tickets = names.tickets(table, "tickets", 1);
-    let min_count = table.required("min_count").and_then(|entry| entry.integer(1..=u32::MAX));
+    let min_count = table
+        .required("min_count")
+        .and_then(|entry| entry.integer(1..=u32::MAX));
     let reduction = reduction(table, currency);
     let (tickets, min_count, reduction) = (tickets?, min_count?, reduction?);
     if let Some(service) = names.service {
         warn_of_group(table, service, &tickets, min_count, reduction);
     }
-    Some(Deal::Group { tickets, min_count, reduction })
+    Some(Deal::Group {
+        tickets,
+        min_count,
+        reduction,
+    })
 }
 
 /// Warns of a group deal that gives away for nothing what has a price, or that changes nothing:
@@ -48,7 +58,10 @@ fn warn_of_group(
         lowers_none &= !is_below(reduced, full);
         if is_free(reduced, min_count) && !is_free(full, min_count) {
             let id = &service.ticket(ticket).id;
-            table.at.warning("free_line", format!("makes {min_count} tickets of type {id:?} cost nothing"));
+            table.at.warning(
+                "free_line",
+                format!("makes {min_count} tickets of type {id:?} cost nothing"),
+            );
         }
     }
     if let (true, Reduction::UnitPrice(price)) = (lowers_none, reduction) {
@@ -61,7 +74,9 @@ fn warn_of_group(
 
 /// Whether so many at that price are a line of nothing, once it is rounded.
 fn is_free(price: Money, count: u32) -> bool {
-    price.times(count).is_ok_and(|total| total.rounded().is_zero())
+    price
+        .times(count)
+        .is_ok_and(|total| total.rounded().is_zero())
 }
 
 fn is_below(price: Money, other: Money) -> bool {
@@ -74,19 +89,27 @@ fn reduction(table: &Table<'_>, currency: Currency) -> Option<Reduction> {
         (None, Some(entry)) => {
             let percent: Decimal = entry.decimal()?;
             if percent <= Decimal::ZERO || percent > Decimal::ONE_HUNDRED {
-                entry.at.mistake(format!("is {percent} per cent; expected more than 0 and at most 100"));
+                entry.at.mistake(format!(
+                    "is {percent} per cent; expected more than 0 and at most 100"
+                ));
             }
             Some(Reduction::Percent(percent))
         }
         (Some(_), Some(_)) | (None, None) => {
-            table.at.mistake("expected either `price_micros` or `percent_off`");
+            table
+                .at
+                .mistake("expected either `price_micros` or `percent_off`");
             None
         }
     }
 }
 
 /// A fixed set of tickets at a price of its own.
-pub(super) fn read_bundle(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Option<Deal> {
+pub(super) fn read_bundle(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    currency: Currency,
+) -> Option<Deal> {
     let members = table.required("contents").and_then(|entry| entry.members());
     let price = fees::price(table, currency);
     if members.as_ref().is_some_and(Vec::is_empty) {
@@ -113,7 +136,9 @@ fn compare_with_singles(
     contents: &[(TicketIx, u32)],
     price: Money,
 ) {
-    let Some(service) = names.service.filter(|_| !contents.is_empty()) else { return };
+    let Some(service) = names.service.filter(|_| !contents.is_empty()) else {
+        return;
+    };
     match singly(service, contents, Money::zero(price.currency())) {
         Ok(sum) if is_below(sum, price) => {
             table.at.warning(
@@ -122,15 +147,24 @@ fn compare_with_singles(
             );
         }
         Ok(sum) if price.is_zero() && !sum.is_zero() => {
-            table.at.warning("free_line", format!("gives away for nothing what costs {sum} one by one"));
+            table.at.warning(
+                "free_line",
+                format!("gives away for nothing what costs {sum} one by one"),
+            );
         }
         Ok(_) => {}
-        Err(error) => table.at.mistake(format!("its tickets one by one cannot be priced: {error}")),
+        Err(error) => table
+            .at
+            .mistake(format!("its tickets one by one cannot be priced: {error}")),
     }
 }
 
-fn singly(service: &Service, contents: &[(TicketIx, u32)], nothing: Money) -> Result<Money, MoneyError> {
-    contents
-        .iter()
-        .try_fold(nothing, |sum, &(ticket, count)| sum.plus(service.ticket(ticket).price.times(count)?))
+fn singly(
+    service: &Service,
+    contents: &[(TicketIx, u32)],
+    nothing: Money,
+) -> Result<Money, MoneyError> {
+    contents.iter().try_fold(nothing, |sum, &(ticket, count)| {
+        sum.plus(service.ticket(ticket).price.times(count)?)
+    })
 }

@@ -17,7 +17,10 @@ pub(super) const KEYS: &[&str] = &["name", "price_micros"];
 pub(super) fn read(table: &Table<'_>, currency: Currency) -> Option<Fee> {
     let name = table.required("name").and_then(|entry| entry.text());
     let amount = price(table, currency);
-    Some(Fee { name: name?.to_owned(), amount: amount?.rounded() })
+    Some(Fee {
+        name: name?.to_owned(),
+        amount: amount?.rounded(),
+    })
 }
 
 /// The price that must stand in a table.
@@ -30,14 +33,25 @@ pub(super) fn price(table: &Table<'_>, currency: Currency) -> Option<Money> {
 
 /// The tax of a merchant as a fee that others may not be called like, if there is one.
 pub(super) fn tax(draft: &Draft, merchant: MerchantIx) -> Option<Fee> {
-    let Merchant { tax_name, currency, .. } = draft.catalog.merchant(merchant);
-    draft.is_taxed(merchant).then(|| Fee { name: tax_name.clone(), amount: Money::zero(*currency) })
+    let Merchant {
+        tax_name, currency, ..
+    } = draft.catalog.merchant(merchant);
+    draft.is_taxed(merchant).then(|| Fee {
+        name: tax_name.clone(),
+        amount: Money::zero(*currency),
+    })
 }
 
 /// Adds a fee unless one of its name is charged already, which is reported.
 pub(super) fn add(fees: &mut Vec<Fee>, fee: Fee, others: &[Fee], table: &Table<'_>) {
-    if fees.iter().chain(others).any(|known| known.name == fee.name) {
-        table.at.mistake(format!("a fee {:?} is charged already", fee.name));
+    if fees
+        .iter()
+        .chain(others)
+        .any(|known| known.name == fee.name)
+    {
+        table
+            .at
+            .mistake(format!("a fee {:?} is charged already", fee.name));
     } else {
         fees.push(fee);
     }

@@ -16,7 +16,15 @@ mod contradictions;
 const KEYS: &[&str] = &["scope", "min", "max", "ticket"];
 
 /// Keys of the limits for some slots.
-const SLOT_KEYS: &[&str] = &["availability_tag", "from_sec", "until_sec", "scope", "min", "max", "ticket"];
+const SLOT_KEYS: &[&str] = &[
+    "availability_tag",
+    "from_sec",
+    "until_sec",
+    "scope",
+    "min",
+    "max",
+    "ticket",
+];
 
 /// Limits, and where in the file each of their bounds stands.
 struct Stated<'t> {
@@ -51,8 +59,13 @@ pub(super) fn read(
     if let Some(service) = names.service {
         contradictions::report(service, general.as_ref(), &slots);
     }
-    let general = general.map(|stated| stated.limits.limits).unwrap_or_default();
-    (general, slots.into_iter().map(|stated| stated.limits).collect())
+    let general = general
+        .map(|stated| stated.limits.limits)
+        .unwrap_or_default();
+    (
+        general,
+        slots.into_iter().map(|stated| stated.limits).collect(),
+    )
 }
 
 /// Reports limits that nobody can keep in slots of these starts and tags, where nothing else is wrong with
@@ -77,7 +90,13 @@ fn stated<'t>(
     let general = service.get("limits").and_then(|entry| entry.table(KEYS));
     let general = general.map(|table| read_bounds(&table, names, &SlotLimits::default()));
     let slots = service.tables("slot_limits", SLOT_KEYS);
-    (general, slots.iter().map(|table| read_for_slots(table, names, tag)).collect())
+    (
+        general,
+        slots
+            .iter()
+            .map(|table| read_for_slots(table, names, tag))
+            .collect(),
+    )
 }
 
 fn read_for_slots<'t>(
@@ -90,13 +109,31 @@ fn read_for_slots<'t>(
     if let (Some(from), Some(until)) = (from_sec, until_sec)
         && from >= until
     {
-        table.at.mistake(format!("from_sec is {from} and until_sec {until}; expected it to end later"));
+        table.at.mistake(format!(
+            "from_sec is {from} and until_sec {until}; expected it to end later"
+        ));
     }
-    if ["min", "max", "ticket"].iter().all(|key| table.get(key).is_none()) {
-        table.at.mistake("sets no limit; expected `min`, `max` or a table `ticket`");
+    if ["min", "max", "ticket"]
+        .iter()
+        .all(|key| table.get(key).is_none())
+    {
+        table
+            .at
+            .mistake("sets no limit; expected `min`, `max` or a table `ticket`");
     }
-    let tag = table.get("availability_tag").and_then(|entry| tag(entry.text()?, &entry.at));
-    read_bounds(table, names, &SlotLimits { tag, from_sec, until_sec, ..SlotLimits::default() })
+    let tag = table
+        .get("availability_tag")
+        .and_then(|entry| tag(entry.text()?, &entry.at));
+    read_bounds(
+        table,
+        names,
+        &SlotLimits {
+            tag,
+            from_sec,
+            until_sec,
+            ..SlotLimits::default()
+        },
+    )
 }
 
 /// Bounds of all tickets together and of single ticket types, wherever they are written.
@@ -105,18 +142,41 @@ fn read_bounds<'t>(table: &Table<'t>, names: TicketNames<'_>, of: &SlotLimits) -
     let mut bounds = Vec::new();
     let line = read_pair(table, scope, None, &mut bounds);
     let mut tickets: Vec<(TicketIx, CountBounds)> = Vec::new();
-    for (id, entry) in table.get("ticket").and_then(|entry| entry.members()).unwrap_or_default() {
+    for (id, entry) in table
+        .get("ticket")
+        .and_then(|entry| entry.members())
+        .unwrap_or_default()
+    {
         let ticket = names.ticket(id, &entry.at);
-        let Some(table) = entry.table(&["min", "max"]) else { continue };
+        let Some(table) = entry.table(&["min", "max"]) else {
+            continue;
+        };
         if let Some(ticket) = ticket {
             tickets.push((ticket, read_pair(&table, scope, Some(ticket), &mut bounds)));
         } else {
             read_pair(&table, scope, None, &mut Vec::new());
         }
     }
-    let limits = TicketLimits { scope, line, tickets };
-    let SlotLimits { tag, from_sec, until_sec, limits: _ } = *of;
-    Stated { limits: SlotLimits { tag, from_sec, until_sec, limits }, bounds }
+    let limits = TicketLimits {
+        scope,
+        line,
+        tickets,
+    };
+    let SlotLimits {
+        tag,
+        from_sec,
+        until_sec,
+        limits: _,
+    } = *of;
+    Stated {
+        limits: SlotLimits {
+            tag,
+            from_sec,
+            until_sec,
+            limits,
+        },
+        bounds,
+    }
 }
 
 fn read_pair<'t>(
@@ -128,8 +188,17 @@ fn read_pair<'t>(
     let mut count = |key, side| {
         let entry = table.get(key)?;
         let count = entry.integer(0..=i32::MAX)?.unsigned_abs();
-        bounds.push(Bound { at: entry.at, side, scope, ticket, count });
+        bounds.push(Bound {
+            at: entry.at,
+            side,
+            scope,
+            ticket,
+            count,
+        });
         Some(count)
     };
-    CountBounds { min: count("min", Side::Min), max: count("max", Side::Max) }
+    CountBounds {
+        min: count("min", Side::Min),
+        max: count("max", Side::Max),
+    }
 }

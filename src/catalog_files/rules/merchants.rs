@@ -22,8 +22,16 @@ const CART_HOLD_MAX_SEC: u32 = 3_600;
 /// The most that the rules can say of that: a week.
 const MAX_CART_HOLD_MAX_SEC: u32 = 604_800;
 
-const KEYS: &[&str] =
-    &["id", "cart_hold_sec", "cart_hold_max", "tax_name", "fee", "forbid_together", "require", "no_overlap"];
+const KEYS: &[&str] = &[
+    "id",
+    "cart_hold_sec",
+    "cart_hold_max",
+    "tax_name",
+    "fee",
+    "forbid_together",
+    "require",
+    "no_overlap",
+];
 
 /// Reads all `[[merchant]]` tables.
 pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
@@ -32,7 +40,9 @@ pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
         let merchant = table.required("id").and_then(|entry| {
             let merchant = draft.merchant(entry.text()?, &entry.at)?;
             if !seen.insert(merchant) {
-                entry.at.mistake("has another [[merchant]] table already; write all its rules in one");
+                entry
+                    .at
+                    .mistake("has another [[merchant]] table already; write all its rules in one");
             }
             Some(merchant)
         });
@@ -58,7 +68,9 @@ fn read_hold(table: &Table<'_>) -> Option<CartHold> {
     let whole_sec = whole.and_then(|entry| entry.integer(1..=MAX_CART_HOLD_MAX_SEC));
     let Some(each) = table.get("cart_hold_sec") else {
         if let Some(whole) = whole {
-            whole.at.mistake("is given without `cart_hold_sec`, without which carts hold nothing");
+            whole
+                .at
+                .mistake("is given without `cart_hold_sec`, without which carts hold nothing");
         }
         return None;
     };
@@ -66,33 +78,57 @@ fn read_hold(table: &Table<'_>) -> Option<CartHold> {
     if let (Some(whole), Some(whole_sec)) = (whole, whole_sec)
         && whole_sec < each_sec
     {
-        let text = format!("is {whole_sec}, less than one hold of `cart_hold_sec`, which is {each_sec}");
+        let text =
+            format!("is {whole_sec}, less than one hold of `cart_hold_sec`, which is {each_sec}");
         whole.at.mistake(text);
     }
-    Some(CartHold { each_sec, whole_sec: whole_sec.unwrap_or(CART_HOLD_MAX_SEC.max(each_sec)) })
+    Some(CartHold {
+        each_sec,
+        whole_sec: whole_sec.unwrap_or(CART_HOLD_MAX_SEC.max(each_sec)),
+    })
 }
 
 /// What the customer reads for the tax; not the name of a fee of the feed.
 fn read_tax_name(draft: &mut Draft, merchant: Option<MerchantIx>, table: &Table<'_>) {
-    let Some(entry) = table.get("tax_name") else { return };
-    let (Some(name), Some(merchant)) = (entry.text(), merchant) else { return };
-    if fees_of_services(draft, merchant).iter().any(|fee| fee.name == name) {
-        entry.at.mistake(format!("a fee {name:?} is charged already"));
+    let Some(entry) = table.get("tax_name") else {
+        return;
+    };
+    let (Some(name), Some(merchant)) = (entry.text(), merchant) else {
+        return;
+    };
+    if fees_of_services(draft, merchant)
+        .iter()
+        .any(|fee| fee.name == name)
+    {
+        entry
+            .at
+            .mistake(format!("a fee {name:?} is charged already"));
     }
     if !draft.is_taxed(merchant) {
-        entry.at.warning("idle_tax_name", "names a tax, but no service of the merchant has a `tax_rate`");
+        entry.at.warning(
+            "idle_tax_name",
+            "names a tax, but no service of the merchant has a `tax_rate`",
+        );
     }
     name.clone_into(&mut draft.catalog.merchant_mut(merchant).tax_name);
 }
 
 fn fees_of_services(draft: &Draft, merchant: MerchantIx) -> Vec<Fee> {
-    let services = draft.catalog.services().filter(|(_, service)| service.merchant == merchant);
-    services.flat_map(|(_, service)| service.per_order_fees.clone()).collect()
+    let services = draft
+        .catalog
+        .services()
+        .filter(|(_, service)| service.merchant == merchant);
+    services
+        .flat_map(|(_, service)| service.per_order_fees.clone())
+        .collect()
 }
 
 fn read_fees(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> Vec<Fee> {
-    let currency = merchant.map_or_else(stand_in_currency, |ix| draft.catalog.merchant(ix).currency);
-    let mut of_services = merchant.map(|merchant| fees_of_services(draft, merchant)).unwrap_or_default();
+    let currency =
+        merchant.map_or_else(stand_in_currency, |ix| draft.catalog.merchant(ix).currency);
+    let mut of_services = merchant
+        .map(|merchant| fees_of_services(draft, merchant))
+        .unwrap_or_default();
     of_services.extend(merchant.and_then(|merchant| fees::tax(draft, merchant)));
     let mut all = Vec::new();
     for table in table.tables("fee", fees::KEYS) {
@@ -103,26 +139,48 @@ fn read_fees(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> 
     all
 }
 
-fn read_combinations(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> Vec<ServiceRule> {
+fn read_combinations(
+    draft: &Draft,
+    merchant: Option<MerchantIx>,
+    table: &Table<'_>,
+) -> Vec<ServiceRule> {
     let service = |id: &str, entry: &Entry<'_>| draft.service_of(merchant?, id, &entry.at);
     let services = |table: &Table<'_>, key: &str, at_least| -> Vec<ServiceIx> {
         let ids = names::ids(table, key, at_least).unwrap_or_default();
-        ids.into_iter().filter_map(|(id, entry)| service(id, &entry)).collect()
+        ids.into_iter()
+            .filter_map(|(id, entry)| service(id, &entry))
+            .collect()
     };
     let forbidden: Vec<Vec<ServiceIx>> = table
         .tables("forbid_together", &["services"])
         .iter()
         .map(|rule| services(rule, "services", 2))
         .collect();
-    let required = table.tables("require", &["service", "any_of"]).into_iter().filter_map(|rule| {
-        let needy = rule.required("service").and_then(|entry| service(entry.text()?, &entry));
-        let any_of = services(&rule, "any_of", 1);
-        names::report_shared(&[needy?], &any_of, &rule.at);
-        names::report_hopeless(&needy?, &any_of, &forbidden, &rule.at);
-        Some(ServiceRule::RequiredWith { service: needy?, any_of })
-    });
+    let required = table
+        .tables("require", &["service", "any_of"])
+        .into_iter()
+        .filter_map(|rule| {
+            let needy = rule
+                .required("service")
+                .and_then(|entry| service(entry.text()?, &entry));
+            let any_of = services(&rule, "any_of", 1);
+            names::report_shared(&[needy?], &any_of, &rule.at);
+            names::report_hopeless(&needy?, &any_of, &forbidden, &rule.at);
+            Some(ServiceRule::RequiredWith {
+                service: needy?,
+                any_of,
+            })
+        });
     let required: Vec<ServiceRule> = required.collect();
     let apart = table.tables("no_overlap", &["services"]);
-    let apart = apart.iter().map(|rule| ServiceRule::NoOverlap(services(rule, "services", 1)));
-    forbidden.iter().cloned().map(ServiceRule::ForbiddenTogether).chain(required).chain(apart).collect()
+    let apart = apart
+        .iter()
+        .map(|rule| ServiceRule::NoOverlap(services(rule, "services", 1)));
+    forbidden
+        .iter()
+        .cloned()
+        .map(ServiceRule::ForbiddenTogether)
+        .chain(required)
+        .chain(apart)
+        .collect()
 }

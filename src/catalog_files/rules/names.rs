@@ -31,11 +31,20 @@ impl TicketNames<'_> {
 
     /// Every ticket type of the service.
     pub(super) fn all(self) -> Vec<TicketIx> {
-        self.service.iter().flat_map(|service| &service.tickets).map(|ticket| ticket.ix).collect()
+        self.service
+            .iter()
+            .flat_map(|service| &service.tickets)
+            .map(|ticket| ticket.ix)
+            .collect()
     }
 
     /// The ticket types of the list that must stand under a key, if all of them are known.
-    pub(super) fn tickets(self, table: &Table<'_>, key: &str, at_least: usize) -> Option<Vec<TicketIx>> {
+    pub(super) fn tickets(
+        self,
+        table: &Table<'_>,
+        key: &str,
+        at_least: usize,
+    ) -> Option<Vec<TicketIx>> {
         let ids = ids(table, key, at_least)?.into_iter();
         let tickets: Vec<_> = ids.map(|(id, entry)| self.ticket(id, &entry.at)).collect();
         tickets.into_iter().collect()
@@ -44,23 +53,35 @@ impl TicketNames<'_> {
 
 /// Which tickets a rule looks at together: those of a line, unless it says otherwise.
 pub(super) fn scope(rule: &Table<'_>) -> RuleScope {
-    let Some(entry) = rule.get("scope") else { return RuleScope::Line };
+    let Some(entry) = rule.get("scope") else {
+        return RuleScope::Line;
+    };
     match entry.text() {
         Some("line") | None => RuleScope::Line,
         Some("slot") => RuleScope::Slot,
         Some(other) => {
-            entry.at.mistake(format!("expected \"line\" or \"slot\", found {}", quoted(other)));
+            entry.at.mistake(format!(
+                "expected \"line\" or \"slot\", found {}",
+                quoted(other)
+            ));
             RuleScope::Line
         }
     }
 }
 
 /// The ids of the list that must stand under a key: at least so many, none twice.
-pub(super) fn ids<'t>(table: &Table<'t>, key: &str, at_least: usize) -> Option<Vec<(&'t str, Entry<'t>)>> {
+pub(super) fn ids<'t>(
+    table: &Table<'t>,
+    key: &str,
+    at_least: usize,
+) -> Option<Vec<(&'t str, Entry<'t>)>> {
     let entry = table.required(key)?;
     let list = entry.list()?;
     if list.len() < at_least {
-        entry.at.mistake(format!("`{key}` has {} ids; expected {at_least} or more", list.len()));
+        entry.at.mistake(format!(
+            "`{key}` has {} ids; expected {at_least} or more",
+            list.len()
+        ));
     }
     let mut ids: Vec<(&str, Entry<'_>)> = Vec::with_capacity(list.len());
     for element in list {
@@ -83,8 +104,17 @@ pub(super) fn report_shared<T: PartialEq>(one: &[T], other: &[T], at: &Place<'_>
 }
 
 /// Reports a rule that asks for company which another rule forbids.
-pub(super) fn report_hopeless<T: PartialEq>(needy: &T, any_of: &[T], forbidden: &[Vec<T>], at: &Place<'_>) {
-    let barred = |company: &T| forbidden.iter().any(|set| set.contains(needy) && set.contains(company));
+pub(super) fn report_hopeless<T: PartialEq>(
+    needy: &T,
+    any_of: &[T],
+    forbidden: &[Vec<T>],
+    at: &Place<'_>,
+) {
+    let barred = |company: &T| {
+        forbidden
+            .iter()
+            .any(|set| set.contains(needy) && set.contains(company))
+    };
     if !any_of.is_empty() && any_of.iter().all(barred) {
         at.mistake("what this rule requires is forbidden by another, so that it can never be sold");
     }

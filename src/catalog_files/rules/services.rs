@@ -10,8 +10,8 @@ use crate::{
     },
     domain::{
         catalog::{
-            ChildRule, Deal, Fee, ForbiddenTickets, RequiredTicket, RuleScope, ServiceIx, TagIx, TicketIx,
-            TicketRules,
+            ChildRule, Deal, Fee, ForbiddenTickets, RequiredTicket, RuleScope, ServiceIx, TagIx,
+            TicketIx, TicketRules,
         },
         money::Currency,
     },
@@ -43,29 +43,43 @@ pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
     for table in top.tables("service", KEYS) {
         let service = named(draft, &table);
         if service.is_some_and(|service| !seen.insert(service)) {
-            table
-                .at
-                .mistake("this service has another [[service]] table already; write all its rules in one");
+            table.at.mistake(
+                "this service has another [[service]] table already; write all its rules in one",
+            );
         }
         read_one(draft, service, &table);
     }
 }
 
 /// Reports limits of all `[[service]]` tables that nobody can keep in these slots of their services.
-pub(super) fn check_for(draft: &mut Draft, top: &Table<'_>, slots: &BTreeMap<ServiceIx, Situations>) {
+pub(super) fn check_for(
+    draft: &mut Draft,
+    top: &Table<'_>,
+    slots: &BTreeMap<ServiceIx, Situations>,
+) {
     for table in top.tables("service", KEYS) {
-        let Some(ix) = named(draft, &table) else { continue };
-        let Some(situations) = slots.get(&ix) else { continue };
+        let Some(ix) = named(draft, &table) else {
+            continue;
+        };
+        let Some(situations) = slots.get(&ix) else {
+            continue;
+        };
         let Draft { catalog, tags, .. } = draft;
-        let names = TicketNames { service: Some(catalog.service(ix)) };
+        let names = TicketNames {
+            service: Some(catalog.service(ix)),
+        };
         let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix, name, at);
         limits::check_for(&table, names, &mut tag, situations);
     }
 }
 
 fn named(draft: &Draft, table: &Table<'_>) -> Option<ServiceIx> {
-    let merchant = table.required("merchant").and_then(|entry| Some((entry.text()?, entry.at)));
-    let id = table.required("id").and_then(|entry| Some((entry.text()?, entry.at)));
+    let merchant = table
+        .required("merchant")
+        .and_then(|entry| Some((entry.text()?, entry.at)));
+    let id = table
+        .required("id")
+        .and_then(|entry| Some((entry.text()?, entry.at)));
     let ((merchant, merchant_at), (id, at)) = (merchant?, id?);
     draft.service(merchant, id, &merchant_at, &at)
 }
@@ -73,10 +87,16 @@ fn named(draft: &Draft, table: &Table<'_>) -> Option<ServiceIx> {
 fn read_one(draft: &mut Draft, ix: Option<ServiceIx>, table: &Table<'_>) {
     let tax = ix.and_then(|ix| fees::tax(draft, draft.catalog.service(ix).merchant));
     let Draft { catalog, tags, .. } = draft;
-    let names = TicketNames { service: ix.map(|ix| catalog.service(ix)) };
-    let merchant = names.service.map(|service| catalog.merchant(service.merchant));
+    let names = TicketNames {
+        service: ix.map(|ix| catalog.service(ix)),
+    };
+    let merchant = names
+        .service
+        .map(|service| catalog.merchant(service.merchant));
     let currency = merchant.map_or_else(stand_in_currency, |merchant| merchant.currency);
-    let mut merchant_fees = merchant.map(|merchant| merchant.per_order_fees.clone()).unwrap_or_default();
+    let mut merchant_fees = merchant
+        .map(|merchant| merchant.per_order_fees.clone())
+        .unwrap_or_default();
     merchant_fees.extend(tax);
     let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix?, name, at);
     let rules = read_ticket_rules(table, names, &mut tag);
@@ -104,15 +124,24 @@ fn read_ticket_rules(
     let forbidden = table.tables("forbid_tickets", &["tickets", "scope"]);
     let forbidden = forbidden.iter().filter_map(|rule| {
         let (tickets, scope) = (names.tickets(rule, "tickets", 2), names::scope(rule));
-        Some(ForbiddenTickets { tickets: tickets?, scope })
+        Some(ForbiddenTickets {
+            tickets: tickets?,
+            scope,
+        })
     });
     let forbidden: Vec<ForbiddenTickets> = forbidden.collect();
     let required = table.tables("require_ticket", &["ticket", "any_of", "scope"]);
     TicketRules {
         limits,
         slot_limits,
-        children: children.iter().filter_map(|rule| read_child(rule, names)).collect(),
-        required: required.iter().filter_map(|rule| read_required(rule, names, &forbidden)).collect(),
+        children: children
+            .iter()
+            .filter_map(|rule| read_child(rule, names))
+            .collect(),
+        required: required
+            .iter()
+            .filter_map(|rule| read_required(rule, names, &forbidden))
+            .collect(),
         forbidden,
     }
 }
@@ -120,11 +149,18 @@ fn read_ticket_rules(
 fn read_child(rule: &Table<'_>, names: TicketNames<'_>) -> Option<ChildRule> {
     let children = names.tickets(rule, "tickets", 1);
     let adults = names.tickets(rule, "adults", 1);
-    let per_adult = rule.get("per_adult").and_then(|entry| entry.integer(1..=u32::MAX));
+    let per_adult = rule
+        .get("per_adult")
+        .and_then(|entry| entry.integer(1..=u32::MAX));
     let scope = names::scope(rule);
     let (children, adults) = (children?, adults?);
     names::report_shared(&children, &adults, &rule.at);
-    Some(ChildRule { children, adults, per_adult, scope })
+    Some(ChildRule {
+        children,
+        adults,
+        per_adult,
+        scope,
+    })
 }
 
 fn read_required(
@@ -132,37 +168,60 @@ fn read_required(
     names: TicketNames<'_>,
     forbidden: &[ForbiddenTickets],
 ) -> Option<RequiredTicket> {
-    let ticket = rule.required("ticket").and_then(|entry| names.ticket(entry.text()?, &entry.at));
+    let ticket = rule
+        .required("ticket")
+        .and_then(|entry| names.ticket(entry.text()?, &entry.at));
     let any_of = names.tickets(rule, "any_of", 1);
     let scope = names::scope(rule);
     let (ticket, any_of) = (ticket?, any_of?);
     names::report_shared(&[ticket], &any_of, &rule.at);
     // What may not be together in one line may still be in two lines of one slot.
-    let binding = forbidden.iter().filter(|set| scope == RuleScope::Line || set.scope == scope);
+    let binding = forbidden
+        .iter()
+        .filter(|set| scope == RuleScope::Line || set.scope == scope);
     let forbidden: Vec<Vec<TicketIx>> = binding.map(|set| set.tickets.clone()).collect();
     names::report_hopeless(&ticket, &any_of, &forbidden, &rule.at);
-    Some(RequiredTicket { ticket, any_of, scope })
+    Some(RequiredTicket {
+        ticket,
+        any_of,
+        scope,
+    })
 }
 
 fn read_deals(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Vec<Deal> {
     let bundles = table.tables("bundle", deals::BUNDLE_KEYS);
-    let bundles = bundles.iter().filter_map(|deal| deals::read_bundle(deal, names, currency));
+    let bundles = bundles
+        .iter()
+        .filter_map(|deal| deals::read_bundle(deal, names, currency));
     let groups = table.tables("group_deal", deals::GROUP_KEYS);
-    let groups = groups.iter().filter_map(|deal| deals::read_group(deal, names, currency));
+    let groups = groups
+        .iter()
+        .filter_map(|deal| deals::read_group(deal, names, currency));
     bundles.chain(groups).collect()
 }
 
 /// The fees of every ticket type of the service: the feed's and then those of the rules.
-fn read_ticket_fees(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Vec<Vec<Fee>> {
-    let tickets = names.service.map(|service| service.tickets.as_slice()).unwrap_or_default();
-    let mut all: Vec<(TicketIx, Vec<Fee>)> =
-        tickets.iter().map(|ticket| (ticket.ix, ticket.fees.clone())).collect();
+fn read_ticket_fees(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    currency: Currency,
+) -> Vec<Vec<Fee>> {
+    let tickets = names
+        .service
+        .map(|service| service.tickets.as_slice())
+        .unwrap_or_default();
+    let mut all: Vec<(TicketIx, Vec<Fee>)> = tickets
+        .iter()
+        .map(|ticket| (ticket.ix, ticket.fees.clone()))
+        .collect();
     for table in table.tables("ticket_fee", &["tickets", "name", "price_micros"]) {
         let chosen = match table.get("tickets") {
             Some(_) => names.tickets(&table, "tickets", 1).unwrap_or_default(),
             None => names.all(),
         };
-        let Some(fee) = fees::read(&table, currency) else { continue };
+        let Some(fee) = fees::read(&table, currency) else {
+            continue;
+        };
         for (_, fees) in all.iter_mut().filter(|(ticket, _)| chosen.contains(ticket)) {
             fees::add(fees, fee.clone(), &[], &table);
         }
@@ -176,7 +235,10 @@ fn read_order_fees(
     of_merchant: &[Fee],
     currency: Currency,
 ) -> Vec<Fee> {
-    let mut all = names.service.map(|service| service.per_order_fees.clone()).unwrap_or_default();
+    let mut all = names
+        .service
+        .map(|service| service.per_order_fees.clone())
+        .unwrap_or_default();
     for table in table.tables("order_fee", fees::KEYS) {
         if let Some(fee) = fees::read(&table, currency) {
             fees::add(&mut all, fee, of_merchant, &table);

@@ -61,8 +61,7 @@ const FIELD_TYPES: [(&str, FieldType); 7] = [
 const UNSPECIFIED: &str = "FIELD_TYPE_UNSPECIFIED";
 
 impl Shape for FieldType {
-    const EXPECTED: &'static str =
-        "SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN, BOOLEAN or LOCATION_SEARCH";
+    const EXPECTED: &'static str = "SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN, BOOLEAN or LOCATION_SEARCH";
     const IS_NUMBER: bool = true;
 
     fn from_text(text: &str) -> Option<Self> {
@@ -91,11 +90,21 @@ pub(super) fn read(
         let fields = form.optional(at).unwrap_or_default().field;
         let fields_at = at.key("field");
         for (index, field) in elements(fields, &fields_at) {
-            read_question(service, &mut questions, scope, field, &fields_at.index(index));
+            read_question(
+                service,
+                &mut questions,
+                scope,
+                field,
+                &fields_at.index(index),
+            );
         }
     };
     read(form, QuestionScope::Line, &at.key("intake_form"));
-    read(per_ticket, QuestionScope::EachTicket, &at.key("per_ticket_intake_form"));
+    read(
+        per_ticket,
+        QuestionScope::EachTicket,
+        &at.key("per_ticket_intake_form"),
+    );
     questions
 }
 
@@ -119,17 +128,24 @@ fn read_question(
         ticket_type_restrict,
     } = field;
     let id = id.id(&at.key("id"));
-    if let Some(twin) = id.as_ref().filter(|&id| questions.iter().any(|known| known.id == *id)) {
-        at.key("id").mistake(format!("question {twin:?} is asked twice by this service"));
+    if let Some(twin) = id
+        .as_ref()
+        .filter(|&id| questions.iter().any(|known| known.id == *id))
+    {
+        at.key("id")
+            .mistake(format!("question {twin:?} is asked twice by this service"));
     }
     let label = texts::first_of([("localized_label", localized_label), ("label", label)], at);
     if label.is_none() {
-        at.key("localized_label").mistake("is missing; a question needs a text");
+        at.key("localized_label")
+            .mistake("is missing; a question needs a text");
     }
     let kind = kind.required(&at.key("type"));
     let choices = read_choices(choice_text, kind, &at.key("choice_text"));
     let locations = read_locations(value, allow_custom_answer, additional_option, kind, at);
-    let required = is_required.optional(&at.key("is_required")).unwrap_or_default();
+    let required = is_required
+        .optional(&at.key("is_required"))
+        .unwrap_or_default();
     let kind = kind.unwrap_or(FieldType::Unknown);
     questions.push(Question {
         id: id.unwrap_or_default(),
@@ -137,7 +153,11 @@ fn read_question(
         label: label.unwrap_or_default(),
         // Nobody can be held to answer what this server cannot read.
         required: required && !matches!(kind, FieldType::Unknown),
-        only_for: read_restriction(service, ticket_type_restrict, &at.key("ticket_type_restrict")),
+        only_for: read_restriction(
+            service,
+            ticket_type_restrict,
+            &at.key("ticket_type_restrict"),
+        ),
         scope,
     });
 }
@@ -169,27 +189,43 @@ fn read_locations(
             "is a type that this server does not know; the question takes any text and need not be answered",
         );
     }
-    let given = [!value.is_empty(), !allow_custom_answer.is_absent(), !additional_option.is_empty()];
+    let given = [
+        !value.is_empty(),
+        !allow_custom_answer.is_absent(),
+        !additional_option.is_empty(),
+    ];
     if !is_search && !is_unknown && given.contains(&true) {
         at.warning(
             "idle_location_members",
             "has `value`, `allow_custom_answer` or `additional_option`, which only LOCATION_SEARCH has a use for",
         );
     }
-    let values: Vec<String> = elements(value, &at.key("value")).into_iter().map(|(_, id)| id).collect();
+    let values: Vec<String> = elements(value, &at.key("value"))
+        .into_iter()
+        .map(|(_, id)| id)
+        .collect();
     let options_at = at.key("additional_option");
     let options = elements(additional_option, &options_at).into_iter();
-    let options: Vec<LocalizedText> =
-        options.map(|(index, text)| text.read(&options_at.index(index))).collect();
-    let any_text = allow_custom_answer.optional(&at.key("allow_custom_answer")).unwrap_or_default();
+    let options: Vec<LocalizedText> = options
+        .map(|(index, text)| text.read(&options_at.index(index)))
+        .collect();
+    let any_text = allow_custom_answer
+        .optional(&at.key("allow_custom_answer"))
+        .unwrap_or_default();
     if any_text {
         return AnswerKind::Text;
     }
     if is_search && values.is_empty() && options.is_empty() {
-        at.key("value").warning("no_locations", "names no location, so that the question takes any text");
+        at.key("value").warning(
+            "no_locations",
+            "names no location, so that the question takes any text",
+        );
         return AnswerKind::Text;
     }
-    let value = |value: String| LocalizedText { value, translations: Vec::new() };
+    let value = |value: String| LocalizedText {
+        value,
+        translations: Vec::new(),
+    };
     AnswerKind::OneOf(values.into_iter().map(value).chain(options).collect())
 }
 
@@ -199,17 +235,26 @@ fn read_choices(
     at: &Place<'_>,
 ) -> Vec<LocalizedText> {
     let given = !choices.is_empty();
-    let choices: Vec<LocalizedText> =
-        elements(choices, at).into_iter().map(|(index, text)| text.read(&at.index(index))).collect();
+    let choices: Vec<LocalizedText> = elements(choices, at)
+        .into_iter()
+        .map(|(index, text)| text.read(&at.index(index)))
+        .collect();
     if let Some(empty) = choices.iter().position(|choice| choice.value.is_empty()) {
-        at.mistake(format!("choice {} of {} is an empty text", empty + 1, choices.len()));
+        at.mistake(format!(
+            "choice {} of {} is an empty text",
+            empty + 1,
+            choices.len()
+        ));
     }
     match kind {
         Some(FieldType::MultipleChoice | FieldType::Checkboxes | FieldType::Dropdown) if !given => {
             at.mistake("is missing; a question of this type offers choices");
         }
         Some(
-            FieldType::ShortAnswer | FieldType::Paragraph | FieldType::Boolean | FieldType::LocationSearch,
+            FieldType::ShortAnswer
+            | FieldType::Paragraph
+            | FieldType::Boolean
+            | FieldType::LocationSearch,
         ) if given => {
             at.mistake("is given, but a question of this type offers no choices");
         }
@@ -218,11 +263,16 @@ fn read_choices(
     choices
 }
 
-fn read_restriction(service: &Service, ids: Field<Vec<Field<String>>>, at: &Place<'_>) -> Vec<TicketIx> {
+fn read_restriction(
+    service: &Service,
+    ids: Field<Vec<Field<String>>>,
+    at: &Place<'_>,
+) -> Vec<TicketIx> {
     let known = |(index, id): (usize, String)| {
         let ticket = service.ticket_ix(&id);
         if ticket.is_none() {
-            at.index(index).mistake(format!("ticket type {id:?} is not one of the service"));
+            at.index(index)
+                .mistake(format!("ticket type {id:?} is not one of the service"));
         }
         ticket
     };

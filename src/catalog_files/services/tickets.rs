@@ -45,7 +45,9 @@ impl Numbering<'_> {
     fn number(&mut self, ticket: &mut TicketType, at: &Place<'_>) {
         match self.register.ticket(self.service, &ticket.id) {
             Some(ix) => ticket.ix = ix,
-            None => at.mistake("is a ticket type beyond the 65536 that one service can have until a restart"),
+            None => at.mistake(
+                "is a ticket type beyond the 65536 that one service can have until a restart",
+            ),
         }
     }
 }
@@ -59,14 +61,18 @@ pub(super) fn read(
 ) -> Vec<TicketType> {
     let list = elements(list, at);
     if list.len() > MAX_TICKET_TYPES {
-        at.mistake(format!("has {} ticket types; expected {MAX_TICKET_TYPES} at most", list.len()));
+        at.mistake(format!(
+            "has {} ticket types; expected {MAX_TICKET_TYPES} at most",
+            list.len()
+        ));
     }
     let mut tickets: Vec<TicketType> = Vec::with_capacity(list.len());
     for (index, ticket) in list {
         let at = at.index(index);
         let mut ticket = read_ticket(ticket, till, &at);
         if tickets.iter().any(|known| known.id == ticket.id) && !ticket.id.is_empty() {
-            at.key("ticket_type_id").mistake(format!("ticket type {:?} is there twice", ticket.id));
+            at.key("ticket_type_id")
+                .mistake(format!("ticket type {:?} is there twice", ticket.id));
         } else {
             numbering.number(&mut ticket, &at);
             tickets.push(ticket);
@@ -98,7 +104,9 @@ fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketTy
     let (feed_fees, fees) = read_fees(per_ticket_fee, till, &at.key("per_ticket_fee"));
     TicketType {
         ix: TicketIx(u16::MAX),
-        id: ticket_type_id.id(&at.key("ticket_type_id")).unwrap_or_default(),
+        id: ticket_type_id
+            .id(&at.key("ticket_type_id"))
+            .unwrap_or_default(),
         short_description: texts::first_of(short, at).unwrap_or_default(),
         option_description: texts::first_of(option, at).unwrap_or_default(),
         price: till.required(price, &at.key("price")),
@@ -109,17 +117,32 @@ fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketTy
 }
 
 fn read_fees(fees: Field<PerTicketFee>, till: &mut Till, at: &Place<'_>) -> (FeedFees, Vec<Fee>) {
-    let PerTicketFee { service_charge, facility_fee, taxes, others } = fees.optional(at).unwrap_or_default();
+    let PerTicketFee {
+        service_charge,
+        facility_fee,
+        taxes,
+        others,
+    } = fees.optional(at).unwrap_or_default();
     unheeded::warn_of_fees(&others, at);
     let service_charge = till.fee("Service charge", service_charge, &at.key("service_charge"));
     let facility_fee = till.fee("Facility fee", facility_fee, &at.key("facility_fee"));
     let taxes = till.fee("Taxes", taxes, &at.key("taxes"));
     // A fee of nothing is none: a ticket type is answered with what is charged for it.
-    let amount = |fee: &Option<Fee>| fee.as_ref().map(|fee| fee.amount).filter(|amount| !amount.is_zero());
+    let amount = |fee: &Option<Fee>| {
+        fee.as_ref()
+            .map(|fee| fee.amount)
+            .filter(|amount| !amount.is_zero())
+    };
     let feed_fees = FeedFees {
         service_charge: amount(&service_charge),
         facility_fee: amount(&facility_fee),
         taxes: amount(&taxes),
     };
-    (feed_fees, [service_charge, facility_fee, taxes].into_iter().flatten().collect())
+    (
+        feed_fees,
+        [service_charge, facility_fee, taxes]
+            .into_iter()
+            .flatten()
+            .collect(),
+    )
 }

@@ -19,7 +19,11 @@ pub(super) fn is_sellable(
     all: &[TicketIx],
     has_spots: impl Fn(TicketIx) -> bool,
 ) -> bool {
-    let company: Vec<TicketIx> = all.iter().copied().filter(|ix| *ix != ticket && has_spots(*ix)).collect();
+    let company: Vec<TicketIx> = all
+        .iter()
+        .copied()
+        .filter(|ix| *ix != ticket && has_spots(*ix))
+        .collect();
     // Rules on all lines of a slot may be kept by several lines, which are not tried here.
     company.len() > MAX_COMBINED
         || service.rules.look_at_slots()
@@ -55,18 +59,30 @@ fn fits(service: &Service, line: &TicketCounts) -> bool {
     if !rules.slot_limits.is_empty() {
         return true;
     }
-    let bounds = |ticket: TicketIx| rules.limits.tickets.iter().find(|(known, _)| *known == ticket);
+    let bounds = |ticket: TicketIx| {
+        rules
+            .limits
+            .tickets
+            .iter()
+            .find(|(known, _)| *known == ticket)
+    };
     let mut fewest = 0_u64;
     let mut most = Some(0_u64);
     for (ticket, _) in line {
-        let bounds = bounds(*ticket).map(|(_, bounds)| *bounds).unwrap_or_default();
+        let bounds = bounds(*ticket)
+            .map(|(_, bounds)| *bounds)
+            .unwrap_or_default();
         fewest += u64::from(bounds.min.unwrap_or(1).max(1));
-        most = most.zip(bounds.max).map(|(most, max)| most + u64::from(max));
+        most = most
+            .zip(bounds.max)
+            .map(|(most, max)| most + u64::from(max));
         if bounds.max == Some(0) {
             return false;
         }
     }
     let line = rules.limits.line;
     line.max.is_none_or(|max| fewest <= u64::from(max))
-        && line.min.is_none_or(|min| most.is_none_or(|most| most >= u64::from(min)))
+        && line
+            .min
+            .is_none_or(|min| most.is_none_or(|most| most >= u64::from(min)))
 }

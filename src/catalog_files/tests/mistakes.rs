@@ -11,24 +11,47 @@ fn check(file: &str, pointer: &str, value: Value, expected: &[&str]) {
     let folder = Folder::sample();
     let label = format!("{pointer} = {value}");
     folder.set(file, pointer, value);
-    let expected: Vec<String> = expected.iter().map(|mistake| format!("{file}: {mistake}")).collect();
+    let expected: Vec<String> = expected
+        .iter()
+        .map(|mistake| format!("{file}: {mistake}"))
+        .collect();
     assert_eq!(folder.mistakes(), expected, "{label}");
 }
 
 #[test]
 fn merchants() {
     for (pointer, value, expected) in [
-        ("/merchant/-", json!(7), "merchant[6]: expected an object, found 7"),
+        (
+            "/merchant/-",
+            json!(7),
+            "merchant[6]: expected an object, found 7",
+        ),
         ("/merchant/-", json!(null), "merchant[6]: is missing"),
-        ("/merchant/-", json!({}), "merchant[6].merchant_id: is missing"),
-        ("/merchant/-", json!({"merchant_id": ""}), "merchant[6].merchant_id: is empty"),
-        ("/merchant/-", json!({"merchant_id": 5}), "merchant[6].merchant_id: expected a text, found 5"),
+        (
+            "/merchant/-",
+            json!({}),
+            "merchant[6].merchant_id: is missing",
+        ),
+        (
+            "/merchant/-",
+            json!({"merchant_id": ""}),
+            "merchant[6].merchant_id: is empty",
+        ),
+        (
+            "/merchant/-",
+            json!({"merchant_id": 5}),
+            "merchant[6].merchant_id: expected a text, found 5",
+        ),
         (
             "/merchant/-",
             json!({"merchant_id": "museum"}),
             "merchant[6].merchant_id: merchant \"museum\" is there twice",
         ),
-        ("/merchant/0/name", json!(["x"]), "merchant[0].name: expected a text, found a list"),
+        (
+            "/merchant/0/name",
+            json!(["x"]),
+            "merchant[0].name: expected a text, found a list",
+        ),
     ] {
         check("merchants.json", pointer, value, &[expected]);
     }
@@ -38,7 +61,11 @@ fn merchants() {
 fn services() {
     let dollars = |micros: Value| json!({"price_micros": micros, "currency_code": "USD"});
     for (pointer, value, expected) in [
-        ("/service/-", json!(false), "service[11]: expected an object, found false"),
+        (
+            "/service/-",
+            json!(false),
+            "service[11]: expected an object, found false",
+        ),
         (
             "/service/-",
             json!({"service_id": "x", "price": dollars(json!(10_000))}),
@@ -103,7 +130,11 @@ fn prices() {
             json!("9223372036854775808"),
             "service[7].price.price_micros: expected a whole number of 64 bits, found \"9223372036854775808\"",
         ),
-        ("/service/7/price/currency_code", json!(null), "service[7].price.currency_code: is missing"),
+        (
+            "/service/7/price/currency_code",
+            json!(null),
+            "service[7].price.currency_code: is missing",
+        ),
         (
             "/service/7/price/currency_code",
             json!("usd"),
@@ -132,13 +163,21 @@ fn prices() {
 #[test]
 fn ticket_types() {
     for (pointer, value, expected) in [
-        ("/service/1/ticket_type", json!({}), "service[1].ticket_type: expected a list, found an object"),
+        (
+            "/service/1/ticket_type",
+            json!({}),
+            "service[1].ticket_type: expected a list, found an object",
+        ),
         (
             "/service/8/ticket_type/-",
             json!("child"),
             "service[8].ticket_type[2]: expected an object, found \"child\"",
         ),
-        ("/service/8/ticket_type/1/price", json!(null), "service[8].ticket_type[1].price: is missing"),
+        (
+            "/service/8/ticket_type/1/price",
+            json!(null),
+            "service[8].ticket_type[1].price: is missing",
+        ),
         (
             "/service/8/ticket_type/1/price/price_micros",
             json!([700]),
@@ -204,8 +243,16 @@ fn intake_forms() {
             json!(0),
             "field[2].type: expected SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN, BOOLEAN or LOCATION_SEARCH, found 0",
         ),
-        ("2/localized_label", json!(null), "field[2].localized_label: is missing; a question needs a text"),
-        ("0/is_required", json!("true"), "field[0].is_required: expected true or false, found \"true\""),
+        (
+            "2/localized_label",
+            json!(null),
+            "field[2].localized_label: is missing; a question needs a text",
+        ),
+        (
+            "0/is_required",
+            json!("true"),
+            "field[0].is_required: expected true or false, found \"true\"",
+        ),
         (
             "0/choice_text",
             json!([]),
@@ -216,7 +263,11 @@ fn intake_forms() {
             json!(["one"]),
             "field[2].choice_text: is given, but a question of this type offers no choices",
         ),
-        ("3/choice_text/1", json!({}), "field[3].choice_text: choice 2 of 2 is an empty text"),
+        (
+            "3/choice_text/1",
+            json!({}),
+            "field[3].choice_text: choice 2 of 2 is an empty text",
+        ),
         (
             "0/ticket_type_restrict",
             json!(["adult"]),
@@ -224,7 +275,12 @@ fn intake_forms() {
         ),
     ] {
         let expected = format!("service[6].intake_form.{expected}");
-        check("services.json", &format!("{field}/{pointer}"), value, &[&expected]);
+        check(
+            "services.json",
+            &format!("{field}/{pointer}"),
+            value,
+            &[&expected],
+        );
     }
     let pointer = "/service/5/intake_form";
     let twin = json!({"field": [{"id": "attendee_name", "type": 1, "label": "Name"}]});
@@ -236,34 +292,82 @@ fn intake_forms() {
 #[test]
 fn availability() {
     for (member, value, expected) in [
-        ("merchant_id", json!("zoo"), ".merchant_id: merchant \"zoo\" is not in the merchant feed"),
+        (
+            "merchant_id",
+            json!("zoo"),
+            ".merchant_id: merchant \"zoo\" is not in the merchant feed",
+        ),
         (
             "service_id",
             json!("bath"),
             ".service_id: service \"bath\" of merchant \"museum\" is not in the service feed",
         ),
         ("start_sec", json!(null), ".start_sec: is missing"),
-        ("start_sec", json!(0), ".start_sec: expected seconds since 1970 up to the year 9999, found 0"),
+        (
+            "start_sec",
+            json!(0),
+            ".start_sec: expected seconds since 1970 up to the year 9999, found 0",
+        ),
         (
             "start_sec",
             json!("1704096000000"),
             ".start_sec: expected seconds since 1970 up to the year 9999, found 1704096000000",
         ),
-        ("duration_sec", json!(0), ".duration_sec: expected 1 to 86400 seconds, found 0"),
-        ("duration_sec", json!(86_401), ".duration_sec: expected 1 to 86400 seconds, found 86401"),
-        ("duration_sec", json!("1h"), ".duration_sec: expected a whole number of 64 bits, found \"1h\""),
-        ("spots_open", json!(-1), ".spots_open: expected 0 to 2147483647, found -1"),
-        ("spots_open", json!(1_i64 << 31), ".spots_open: expected 0 to 2147483647, found 2147483648"),
-        ("spots_total", json!(49), ".spots_open: is 50, more than the 49 of `spots_total`"),
+        (
+            "duration_sec",
+            json!(0),
+            ".duration_sec: expected 1 to 86400 seconds, found 0",
+        ),
+        (
+            "duration_sec",
+            json!(86_401),
+            ".duration_sec: expected 1 to 86400 seconds, found 86401",
+        ),
+        (
+            "duration_sec",
+            json!("1h"),
+            ".duration_sec: expected a whole number of 64 bits, found \"1h\"",
+        ),
+        (
+            "spots_open",
+            json!(-1),
+            ".spots_open: expected 0 to 2147483647, found -1",
+        ),
+        (
+            "spots_open",
+            json!(1_i64 << 31),
+            ".spots_open: expected 0 to 2147483647, found 2147483648",
+        ),
+        (
+            "spots_total",
+            json!(49),
+            ".spots_open: is 50, more than the 49 of `spots_total`",
+        ),
         (
             "ticket_type_id",
             json!(["adult", "baby"]),
             ".ticket_type_id[1]: ticket type \"baby\" is not one of the service",
         ),
-        ("ticket_type_id", json!(["adult", "adult"]), ".ticket_type_id[1]: is named twice"),
-        ("ticket_type_id", json!(["adult", null]), ".ticket_type_id[1]: is missing"),
-        ("ticket_type_id", json!("adult"), ".ticket_type_id: expected a list, found \"adult\""),
-        ("availability_tag", json!(1), ".availability_tag: expected a text, found 1"),
+        (
+            "ticket_type_id",
+            json!(["adult", "adult"]),
+            ".ticket_type_id[1]: is named twice",
+        ),
+        (
+            "ticket_type_id",
+            json!(["adult", null]),
+            ".ticket_type_id[1]: is missing",
+        ),
+        (
+            "ticket_type_id",
+            json!("adult"),
+            ".ticket_type_id: expected a list, found \"adult\"",
+        ),
+        (
+            "availability_tag",
+            json!(1),
+            ".availability_tag: expected a text, found 1",
+        ),
         (
             "confirmation_mode",
             json!(true),
@@ -293,27 +397,44 @@ fn availability() {
 
 #[test]
 fn recurrences() {
-    let range = |begin: i64, end: i64| json!([{"time_range": {"begin_sec": begin, "end_sec": end}}]);
+    let range =
+        |begin: i64, end: i64| json!([{"time_range": {"begin_sec": begin, "end_sec": end}}]);
     for (member, value, expected) in [
         (
             "recurrence/repeat_every_sec",
             json!(0),
             ".recurrence.repeat_every_sec: expected a number of seconds above zero, found 0",
         ),
-        ("recurrence/repeat_every_sec", json!(null), ".recurrence.repeat_every_sec: is missing"),
-        ("recurrence/repeat_until_sec", json!(null), ".recurrence.repeat_until_sec: is missing"),
+        (
+            "recurrence/repeat_every_sec",
+            json!(null),
+            ".recurrence.repeat_every_sec: is missing",
+        ),
+        (
+            "recurrence/repeat_until_sec",
+            json!(null),
+            ".recurrence.repeat_until_sec: is missing",
+        ),
         (
             "recurrence/repeat_until_sec",
             json!(1_704_103_199),
             ".recurrence.repeat_until_sec: is 1704103199, before `start_sec`, which is 1704103200",
         ),
-        ("recurrence", json!("daily"), ".recurrence: expected an object, found \"daily\""),
+        (
+            "recurrence",
+            json!("daily"),
+            ".recurrence: expected an object, found \"daily\"",
+        ),
         (
             "schedule_exception",
             range(1_800_000_000, 1_800_000_000),
             ".schedule_exception[0].time_range: begins at 1800000000 and ends at 1800000000; expected it to end later",
         ),
-        ("schedule_exception", json!([{}]), ".schedule_exception[0].time_range: is missing"),
+        (
+            "schedule_exception",
+            json!([{}]),
+            ".schedule_exception[0].time_range: is missing",
+        ),
     ] {
         let pointer = format!("/service_availability/0/availability/1/{member}");
         let expected = format!("service_availability[0].availability[1]{expected}");
@@ -335,7 +456,8 @@ fn recurrences() {
 
 #[test]
 fn an_entry_without_any_number_of_spots() {
-    let entry = json!({"merchant_id": "onsen", "service_id": "bath", "start_sec": 1, "duration_sec": 60});
+    let entry =
+        json!({"merchant_id": "onsen", "service_id": "bath", "start_sec": 1, "duration_sec": 60});
     check(
         "availability.json",
         "/service_availability/0/availability/-",
@@ -351,8 +473,18 @@ fn check_rules(piece: &str, other: &str, place: &str, expected: &str) {
     folder.replace("rules.toml", piece, other);
     let text = folder.text("rules.toml");
     assert_eq!(text.matches(place).count(), 1, "{place:?}");
-    let line = text.split(place).next().unwrap_or_default().matches('\n').count() + 1;
-    assert_eq!(folder.mistakes(), [format!("rules.toml: line {line}: {expected}")], "{other}");
+    let line = text
+        .split(place)
+        .next()
+        .unwrap_or_default()
+        .matches('\n')
+        .count()
+        + 1;
+    assert_eq!(
+        folder.mistakes(),
+        [format!("rules.toml: line {line}: {expected}")],
+        "{other}"
+    );
 }
 
 #[test]
@@ -361,14 +493,24 @@ fn rules_of_merchants() {
     let hold = "cart_hold_sec = 600";
     for (piece, other, place, expected) in [
         (id, "cart", "[[merchant]]\ncart", "`id` is missing"),
-        (id, "id = \"zoo\"\ncart", "id = \"zoo\"", r#"merchant "zoo" is not in the merchant feed"#),
+        (
+            id,
+            "id = \"zoo\"\ncart",
+            "id = \"zoo\"",
+            r#"merchant "zoo" is not in the merchant feed"#,
+        ),
         (
             id,
             "id = \"museum\"\ncart",
             "id = \"museum\"\ncart",
             "has another [[merchant]] table already; write all its rules in one",
         ),
-        (hold, "cart_hold_sec = 0", "cart_hold", "expected a whole number from 1 to 86400, found 0"),
+        (
+            hold,
+            "cart_hold_sec = 0",
+            "cart_hold",
+            "expected a whole number from 1 to 86400, found 0",
+        ),
         (
             hold,
             "cart_hold_sec = '10m'",
@@ -405,8 +547,18 @@ fn rules_of_merchants() {
             "price_micros = -1",
             "expected a whole number from 0 to 9223372036854775807, found -1",
         ),
-        ("price_micros = 990_000", "", "[[merchant.fee]]", "`price_micros` is missing"),
-        ("'Order handling'", "''", "name = ''", r#"expected a text that is not empty, found """#),
+        (
+            "price_micros = 990_000",
+            "",
+            "[[merchant.fee]]",
+            "`price_micros` is missing",
+        ),
+        (
+            "'Order handling'",
+            "''",
+            "name = ''",
+            r#"expected a text that is not empty, found """#,
+        ),
         (
             "'Order handling'",
             "'Processing fee'",
@@ -441,9 +593,19 @@ fn rules_on_services_of_one_order() {
             r#"services = ["museum-entry", "museum-entry"]"#,
             r#""museum-entry" is named twice"#,
         ),
-        (any_of, "any_of = []", "any_of = []", "`any_of` has 0 ids; expected 1 or more"),
+        (
+            any_of,
+            "any_of = []",
+            "any_of = []",
+            "`any_of` has 0 ids; expected 1 or more",
+        ),
         (any_of, "", "[[merchant.require]]", "`any_of` is missing"),
-        (any_of, "any_of = 'museum-entry'", "any_of = '", r#"expected a list, found "museum-entry""#),
+        (
+            any_of,
+            "any_of = 'museum-entry'",
+            "any_of = '",
+            r#"expected a list, found "museum-entry""#,
+        ),
         (
             any_of,
             "any_of = ['museum-tour']",
@@ -470,7 +632,12 @@ fn rules_of_services() {
             "id = 'spa'",
             r#"service "spa" of merchant "onsen" is not in the service feed"#,
         ),
-        ("merchant = \"onsen\"\n", "", "[[service]]\nid = \"bath\"", "`merchant` is missing"),
+        (
+            "merchant = \"onsen\"\n",
+            "",
+            "[[service]]\nid = \"bath\"",
+            "`merchant` is missing",
+        ),
         (
             "# Four adults",
             "[[service]]\nmerchant = 'onsen'\nid = 'bath'\n#",
@@ -486,7 +653,12 @@ fn rules_of_services() {
 fn rules_on_counts() {
     let max = "max = 10";
     for (piece, other, place, expected) in [
-        (max, "max = 10.5", "max = 10.5", "expected a whole number from 0 to 2147483647, found 10.5"),
+        (
+            max,
+            "max = 10.5",
+            "max = 10.5",
+            "expected a whole number from 0 to 2147483647, found 10.5",
+        ),
         (
             max,
             "min = 11\nmax = 10",
@@ -505,7 +677,12 @@ fn rules_on_counts() {
             "ticket.baby.max = 1",
             r#"ticket type "baby" is not one of service "museum-entry""#,
         ),
-        (max, "ticket.adult.mx = 1", "ticket.adult.mx = 1", r#"unknown key "mx"; expected one of min, max"#),
+        (
+            max,
+            "ticket.adult.mx = 1",
+            "ticket.adult.mx = 1",
+            r#"unknown key "mx"; expected one of min, max"#,
+        ),
         (
             r#"availability_tag = "late""#,
             "from_sec = 20\nuntil_sec = 20",
@@ -531,7 +708,12 @@ fn rules_on_counts() {
             "`min` of 5 contradicts `ticket.adult.max` of 2 at line 29, `ticket.child.max` of 1 at line 31, \
              `ticket.senior.max` of 1 at line 30: no line can keep all of them",
         ),
-        (max, "max = 10\nscope = 'order'", "scope = 'order'", r#"expected "line" or "slot", found "order""#),
+        (
+            max,
+            "max = 10\nscope = 'order'",
+            "scope = 'order'",
+            r#"expected "line" or "slot", found "order""#,
+        ),
     ] {
         check_rules(piece, other, place, expected);
     }
@@ -546,20 +728,38 @@ fn limits_that_meet_in_a_slot_must_not_contradict() {
         ("max = 1", true),
         ("availability_tag = 'early'\nmax = 1", false),
         ("availability_tag = 'late'\nmax = 2", false),
-        ("availability_tag = 'late'\nfrom_sec = 10\nuntil_sec = 20\nmax = 1", true),
+        (
+            "availability_tag = 'late'\nfrom_sec = 10\nuntil_sec = 20\nmax = 1",
+            true,
+        ),
         ("availability_tag = 'late'\nscope = 'slot'\nmax = 1", true),
         // What a line must have one slot may have in several lines.
-        ("availability_tag = 'late'\nscope = 'slot'\nmin = 20\nmax = 30", false),
-        ("availability_tag = 'late'\nscope = 'slot'\nmin = 20\nmax = 19", true),
+        (
+            "availability_tag = 'late'\nscope = 'slot'\nmin = 20\nmax = 30",
+            false,
+        ),
+        (
+            "availability_tag = 'late'\nscope = 'slot'\nmin = 20\nmax = 19",
+            true,
+        ),
         ("availability_tag = 'late'\nticket.child.min = 11", true),
-        ("availability_tag = 'late'\nticket.child.min = 3\nticket.child.max = 2", true),
+        (
+            "availability_tag = 'late'\nticket.child.min = 3\nticket.child.max = 2",
+            true,
+        ),
     ] {
         let folder = Folder::sample();
         folder.replace("rules.toml", late, &also(more));
-        let found = if contradicts { folder.mistakes() } else { Vec::new() };
+        let found = if contradicts {
+            folder.mistakes()
+        } else {
+            Vec::new()
+        };
         assert_eq!(found.len(), usize::from(contradicts), "{more}: {found:?}");
         assert!(
-            found.iter().all(|text| text.contains("contradicts") && text.contains("at line")),
+            found
+                .iter()
+                .all(|text| text.contains("contradicts") && text.contains("at line")),
             "{found:?}"
         );
         if !contradicts {
@@ -571,8 +771,9 @@ fn limits_that_meet_in_a_slot_must_not_contradict() {
 #[test]
 fn limits_of_several_tags_must_not_contradict_where_a_slot_has_them_all() {
     let late = "min = 2\nticket.adult.max = 4";
-    let limits =
-        |tag: &str, more: &str| format!("\n[[service.slot_limits]]\navailability_tag = '{tag}'\n{more}");
+    let limits = |tag: &str, more: &str| {
+        format!("\n[[service.slot_limits]]\navailability_tag = '{tag}'\n{more}")
+    };
     let entry = |tag: &str, start_sec: i64, ticket: &str| {
         json!({
             "merchant_id": "museum", "service_id": "museum-entry", "start_sec": start_sec, "duration_sec": 60,
@@ -589,15 +790,23 @@ fn limits_of_several_tags_must_not_contradict_where_a_slot_has_them_all() {
         + &limits("b", "ticket.adult.max = 2\nticket.child.max = 1")
         + &limits("c", "ticket.senior.max = 1");
     let timed = limits("a", &format!("min = 5\nuntil_sec = {start_sec}")) + &limits("b", "max = 3");
-    let [a, b, c] =
-        [("a", "adult"), ("b", "child"), ("c", "senior")].map(|(tag, ticket)| entry(tag, start_sec, ticket));
+    let [a, b, c] = [("a", "adult"), ("b", "child"), ("c", "senior")]
+        .map(|(tag, ticket)| entry(tag, start_sec, ticket));
     let b_later = entry("b", start_sec + 3600, "child");
     for (rules, entries, contradicts) in [
         (&two, vec![a.clone(), b.clone()], true),
         (&two, vec![a.clone(), b_later.clone()], false),
         (&two, vec![a.clone(), c.clone()], false),
-        (&two, vec![series(a.clone(), start_sec + 3600), b_later.clone()], true),
-        (&two, vec![series(a.clone(), start_sec + 3599), b_later], false),
+        (
+            &two,
+            vec![series(a.clone(), start_sec + 3600), b_later.clone()],
+            true,
+        ),
+        (
+            &two,
+            vec![series(a.clone(), start_sec + 3599), b_later],
+            false,
+        ),
         (&three, vec![a.clone(), b.clone()], false),
         (&three, vec![a.clone(), b.clone(), c], true),
         (&timed, vec![a, b], false),
@@ -608,10 +817,20 @@ fn limits_of_several_tags_must_not_contradict_where_a_slot_has_them_all() {
             "availability.json",
             json!({ "service_availability": [{ "availability": entries }] }).to_string(),
         );
-        let found = if contradicts { folder.mistakes() } else { Vec::new() };
-        assert_eq!(found.len(), usize::from(contradicts), "{rules} {entries:?}: {found:?}");
+        let found = if contradicts {
+            folder.mistakes()
+        } else {
+            Vec::new()
+        };
+        assert_eq!(
+            found.len(),
+            usize::from(contradicts),
+            "{rules} {entries:?}: {found:?}"
+        );
         assert!(
-            found.iter().all(|text| text.starts_with("rules.toml: line ") && text.contains("contradicts")),
+            found
+                .iter()
+                .all(|text| text.starts_with("rules.toml: line ") && text.contains("contradicts")),
             "{found:?}"
         );
         if !contradicts {
@@ -637,7 +856,12 @@ fn rules_on_company() {
             "[[service.child]]\ntickets = [\"child\"]",
             "the same id stands on both sides of the rule",
         ),
-        (adults, "adults = []", "adults = []", "`adults` has 0 ids; expected 1 or more"),
+        (
+            adults,
+            "adults = []",
+            "adults = []",
+            "`adults` has 0 ids; expected 1 or more",
+        ),
         (
             r#"ticket = "companion""#,
             "ticket = 'companions'",
@@ -680,7 +904,12 @@ fn deals() {
             "contents",
             r#"ticket type "kid" is not one of service "raft-trip""#,
         ),
-        (contents, "contents = {}", bundle, "`contents` names no ticket type"),
+        (
+            contents,
+            "contents = {}",
+            bundle,
+            "`contents` names no ticket type",
+        ),
         (
             percent,
             "percent_off = 0",
@@ -705,7 +934,12 @@ fn deals() {
             deal,
             "expected either `price_micros` or `percent_off`",
         ),
-        (percent, "", deal, "expected either `price_micros` or `percent_off`"),
+        (
+            percent,
+            "",
+            deal,
+            "expected either `price_micros` or `percent_off`",
+        ),
         (
             "min_count = 6",
             "min_count = 0",
@@ -747,12 +981,32 @@ fn fees_of_services() {
 fn every_mistake_is_reported_at_once() {
     let folder = Folder::sample();
     folder.set("merchants.json", "/merchant/1/name", json!(1));
-    folder.set("services.json", "/service/0/ticket_type/0/price/price_micros", json!(-1));
-    folder.set("services.json", "/service/0/ticket_type/1/price/currency_code", json!("EUR"));
+    folder.set(
+        "services.json",
+        "/service/0/ticket_type/0/price/price_micros",
+        json!(-1),
+    );
+    folder.set(
+        "services.json",
+        "/service/0/ticket_type/1/price/currency_code",
+        json!("EUR"),
+    );
     folder.set("services.json", "/service/8/price", json!("free"));
-    folder.set("availability.json", "/service_availability/0/availability/0/duration_sec", json!(0));
-    folder.set("availability.json", "/service_availability/0/availability/0/start_sec", json!("x"));
-    folder.set("availability.json", "/service_availability/0/availability/33/service_id", json!("x"));
+    folder.set(
+        "availability.json",
+        "/service_availability/0/availability/0/duration_sec",
+        json!(0),
+    );
+    folder.set(
+        "availability.json",
+        "/service_availability/0/availability/0/start_sec",
+        json!("x"),
+    );
+    folder.set(
+        "availability.json",
+        "/service_availability/0/availability/33/service_id",
+        json!("x"),
+    );
     folder.replace("rules.toml", "max = 10", "maximum = 10");
     folder.replace("rules.toml", "min_count = 4", "min_count = 0");
     assert_eq!(
@@ -780,7 +1034,11 @@ fn what_refers_to_a_broken_entry_is_not_reported_again() {
         let pointer = format!("/service_availability/0/availability/{entry}/merchant_id");
         folder.set("availability.json", &pointer, json!("zoo"));
     }
-    folder.set("availability.json", "/service_availability/0/availability/0/service_id", json!("cafe"));
+    folder.set(
+        "availability.json",
+        "/service_availability/0/availability/0/service_id",
+        json!("cafe"),
+    );
     let expected = [
         "services.json: service[8].merchant_id: merchant \"zoo\" is not in the merchant feed; and 3 entries that follow from it",
         "availability.json: service_availability[0].availability[0].service_id: service \"cafe\" of merchant \"museum\" is not in the service feed",
@@ -795,9 +1053,18 @@ fn one_wrong_id_is_one_mistake_however_many_entries_have_it() {
     folder.replace("merchants.json", "\"onsen\"", "\"osen\"");
     let onsen = |entry: &&Value| entry["merchant_id"] == "onsen";
     let feed = folder.json("availability.json");
-    let entries = feed["service_availability"][0]["availability"].as_array().unwrap().iter().filter(onsen);
+    let entries = feed["service_availability"][0]["availability"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(onsen);
     let feed = folder.json("services.json");
-    let services = feed["service"].as_array().unwrap().iter().filter(onsen).count();
+    let services = feed["service"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(onsen)
+        .count();
     let tables = folder.text("rules.toml").matches("\"onsen\"").count();
     let follow_ups = services - 1 + tables + entries.count();
     let expected = format!(
@@ -811,7 +1078,9 @@ fn one_wrong_id_is_one_mistake_however_many_entries_have_it() {
 fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_mistake_each() {
     let folder = Folder::sample();
     let mut feed = folder.json("availability.json");
-    let entries = feed["service_availability"][0]["availability"].as_array_mut().unwrap();
+    let entries = feed["service_availability"][0]["availability"]
+        .as_array_mut()
+        .unwrap();
     for entry in &mut *entries {
         if entry["service_id"] == "museum-entry" {
             entry["ticket_type_id"] = json!(["adlut"]);
@@ -820,7 +1089,10 @@ fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_mistake_each(
     folder.write("availability.json", feed.to_string());
     let mistakes = folder.mistakes();
     assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
-    assert!(mistakes[0].contains("ticket type \"adlut\" is not one of the service; and "), "{mistakes:#?}");
+    assert!(
+        mistakes[0].contains("ticket type \"adlut\" is not one of the service; and "),
+        "{mistakes:#?}"
+    );
 
     let folder = Folder::sample();
     let mut feed = folder.json("services.json");
@@ -842,12 +1114,19 @@ fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_mistake_each(
 fn a_long_list_of_mistakes_is_cut_and_counted() {
     let folder = Folder::sample();
     folder.set("merchants.json", "/merchant/0/name", json!(1));
-    folder.set("availability.json", "/service_availability/-", json!({"availability": vec![0; 1234]}));
+    folder.set(
+        "availability.json",
+        "/service_availability/-",
+        json!({"availability": vec![0; 1234]}),
+    );
     let mistakes = folder.load().unwrap_err();
     assert_eq!((mistakes.list.len(), mistakes.unlisted), (1_001, 234));
     let text = mistakes.to_string();
     assert_eq!(text.lines().count(), 201);
-    assert!(text.starts_with("merchants.json: merchant[0].name: "), "{text}");
+    assert!(
+        text.starts_with("merchants.json: merchant[0].name: "),
+        "{text}"
+    );
     assert!(text.ends_with("\nand 1035 more"), "{text}");
 }
 
@@ -878,7 +1157,9 @@ fn every_key_of_the_rules_is_in_the_documentation() {
     let lists: Vec<&str> = mistakes
         .iter()
         .filter_map(|mistake| {
-            mistake.split_once("unknown key \"wrong\"; expected one of ").map(|(_, keys)| keys)
+            mistake
+                .split_once("unknown key \"wrong\"; expected one of ")
+                .map(|(_, keys)| keys)
         })
         .collect();
     assert_eq!(lists.len(), RULES.matches("wrong").count(), "{mistakes:#?}");
@@ -886,6 +1167,9 @@ fn every_key_of_the_rules_is_in_the_documentation() {
     let docs = std::fs::read_to_string(docs).unwrap();
     for key in lists.iter().flat_map(|keys| keys.split(", ")) {
         let written = [format!("`{key}"), format!("[{key}]"), format!(".{key}]")];
-        assert!(written.iter().any(|form| docs.contains(form)), "{key:?} is not in docs/catalog.md");
+        assert!(
+            written.iter().any(|form| docs.contains(form)),
+            "{key:?} is not in docs/catalog.md"
+        );
     }
 }

@@ -9,11 +9,25 @@ use crate::domain::catalog::Prepayment;
 fn line_of(folder: &Folder, piece: &str) -> String {
     let text = folder.text("rules.toml");
     assert_eq!(text.matches(piece).count(), 1, "{piece:?}");
-    format!("rules.toml: line {}", text.split(piece).next().unwrap_or_default().matches('\n').count() + 1)
+    format!(
+        "rules.toml: line {}",
+        text.split(piece)
+            .next()
+            .unwrap_or_default()
+            .matches('\n')
+            .count()
+            + 1
+    )
 }
 
 fn remarks(folder: &Folder) -> Vec<String> {
-    folder.loaded().warnings.list.iter().map(ToString::to_string).collect()
+    folder
+        .loaded()
+        .warnings
+        .list
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// The one thing to be said of the sample with a piece of its rules replaced, and the line of `place`.
@@ -38,12 +52,24 @@ fn an_amount_below_the_smallest_unit_is_a_mistake_wherever_it_stands_in_a_feed()
     };
     for (pointer, place) in [
         ("/service/7/price", "service[7].price"),
-        ("/service/0/ticket_type/0/price", "service[0].ticket_type[0].price"),
-        ("/service/0/per_order_fee", "service[0].per_order_fee.delivery_fee"),
-        ("/service/0/ticket_type/0/per_ticket_fee", "service[0].ticket_type[0].per_ticket_fee.taxes"),
+        (
+            "/service/0/ticket_type/0/price",
+            "service[0].ticket_type[0].price",
+        ),
+        (
+            "/service/0/per_order_fee",
+            "service[0].per_order_fee.delivery_fee",
+        ),
+        (
+            "/service/0/ticket_type/0/per_ticket_fee",
+            "service[0].ticket_type[0].per_ticket_fee.taxes",
+        ),
     ] {
-        for (micros, is) in [(json!(14.00), "0.000014"), (json!("1"), "0.000001"), (json!(9_999), "0.009999")]
-        {
+        for (micros, is) in [
+            (json!(14.00), "0.000014"),
+            (json!("1"), "0.000001"),
+            (json!(9_999), "0.009999"),
+        ] {
             let folder = Folder::sample();
             let amount = price(micros, "USD");
             let value = match place.rsplit_once('.').unwrap().1 {
@@ -51,14 +77,23 @@ fn an_amount_below_the_smallest_unit_is_a_mistake_wherever_it_stands_in_a_feed()
                 name => json!({ name: amount }),
             };
             folder.set("services.json", pointer, value);
-            let expected = format!("services.json: {place}.price_micros: {}", text(is, "0.01", "USD"));
+            let expected = format!(
+                "services.json: {place}.price_micros: {}",
+                text(is, "0.01", "USD")
+            );
             assert_eq!(folder.mistakes(), [expected], "{pointer}");
         }
     }
     let folder = Folder::sample();
-    folder.set("services.json", "/service/8/ticket_type/0/price", price(json!(500_000), "JPY"));
-    let expected =
-        format!("services.json: service[8].ticket_type[0].price.price_micros: {}", text("0.5", "1", "JPY"));
+    folder.set(
+        "services.json",
+        "/service/8/ticket_type/0/price",
+        price(json!(500_000), "JPY"),
+    );
+    let expected = format!(
+        "services.json: service[8].ticket_type[0].price.price_micros: {}",
+        text("0.5", "1", "JPY")
+    );
     assert_eq!(folder.mistakes(), [expected]);
 }
 
@@ -77,7 +112,11 @@ fn an_amount_below_the_smallest_unit_is_a_mistake_wherever_it_stands_in_the_rule
         let folder = Folder::sample();
         folder.replace("rules.toml", piece, other);
         let text = "is 0.000028 USD, less than the smallest unit, 0.01 USD; amounts are in millionths, so that 1 USD is 1000000";
-        assert_eq!(folder.mistakes(), [format!("{}: {text}", line_of(&folder, "28"))], "{piece}");
+        assert_eq!(
+            folder.mistakes(),
+            [format!("{}: {text}", line_of(&folder, "28"))],
+            "{piece}"
+        );
     }
 }
 
@@ -85,13 +124,26 @@ fn an_amount_below_the_smallest_unit_is_a_mistake_wherever_it_stands_in_the_rule
 fn an_amount_with_a_fraction_of_the_smallest_unit_is_warned_of_once_a_file() {
     let text = "has a fraction of the smallest unit, 0.01 USD; totals are rounded to it, halves to the even neighbour";
     let folder = Folder::sample();
-    folder.set("services.json", "/service/7/price/price_micros", json!(95_505_000));
-    folder.set("services.json", "/service/0/ticket_type/1/price/price_micros", json!(10_001_000));
+    folder.set(
+        "services.json",
+        "/service/7/price/price_micros",
+        json!(95_505_000),
+    );
+    folder.set(
+        "services.json",
+        "/service/0/ticket_type/1/price/price_micros",
+        json!(10_001_000),
+    );
     let expected = format!(
         "services.json: service[0].ticket_type[1].price.price_micros: {text}; 1 more place like this"
     );
     assert_eq!(remarks(&folder), [expected]);
-    check_warning("price_micros = 990_000", "price_micros = 990_001", "990_001", text);
+    check_warning(
+        "price_micros = 990_000",
+        "price_micros = 990_001",
+        "990_001",
+        text,
+    );
 }
 
 #[test]
@@ -101,7 +153,12 @@ fn a_deal_that_gives_away_for_nothing_what_has_a_price_is_warned_of() {
     let percent = "percent_off = \"15\"";
     let six_free = "makes 6 tickets of type \"seat\" cost nothing";
     for (piece, other, place, expected) in [
-        ("180_000_000", "0", bundle, "gives away for nothing what costs 200 USD one by one"),
+        (
+            "180_000_000",
+            "0",
+            bundle,
+            "gives away for nothing what costs 200 USD one by one",
+        ),
         (percent, "price_micros = 0", group, six_free),
         (percent, "percent_off = 100", group, six_free),
         // Six seats at 0.00078 USD are less than half a cent.
@@ -112,10 +169,18 @@ fn a_deal_that_gives_away_for_nothing_what_has_a_price_is_warned_of() {
         check_warning(piece, other, place, expected);
     }
     let folder = Folder::sample();
-    folder.set("services.json", "/service/4/ticket_type/0/price/price_micros", json!(0));
+    folder.set(
+        "services.json",
+        "/service/4/ticket_type/0/price/price_micros",
+        json!(0),
+    );
     folder.replace("rules.toml", percent, "percent_off = 100");
     folder.replace("rules.toml", "180_000_000", "80_000_000");
-    assert_eq!(remarks(&folder), [""; 0], "what costs nothing anyway is not given away");
+    assert_eq!(
+        remarks(&folder),
+        [""; 0],
+        "what costs nothing anyway is not given away"
+    );
 }
 
 #[test]
@@ -150,10 +215,22 @@ fn salon_with(edits: &[(&str, &str, Value)]) -> (Vec<Option<String>>, Vec<String
     let salon = loaded.catalog.merchant_ix("salon").unwrap();
     let rate = |id| {
         let service = loaded.catalog.service_ix(salon, id).unwrap();
-        loaded.catalog.service(service).tax_rate.map(|rate| rate.to_string())
+        loaded
+            .catalog
+            .service(service)
+            .tax_rate
+            .map(|rate| rate.to_string())
     };
     let rates = ["haircut", "colouring"].map(rate).into();
-    (rates, loaded.warnings.list.iter().map(ToString::to_string).collect())
+    (
+        rates,
+        loaded
+            .warnings
+            .list
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+    )
 }
 
 const MERCHANT: (&str, &str) = ("merchants.json", "/merchant/3/tax_rate");
@@ -164,14 +241,29 @@ fn a_service_has_its_own_tax_rate_or_its_merchants() {
     let rate = |micro_percent: Value| json!({"micro_percent": micro_percent});
     for (merchant, haircut, expected) in [
         (json!(null), json!(null), [None, None]),
-        (rate(json!(10_000_000)), json!(null), [Some("10%"), Some("10%")]),
-        (rate(json!("8875000")), rate(json!(5e6)), [Some("5%"), Some("8.875%")]),
+        (
+            rate(json!(10_000_000)),
+            json!(null),
+            [Some("10%"), Some("10%")],
+        ),
+        (
+            rate(json!("8875000")),
+            rate(json!(5e6)),
+            [Some("5%"), Some("8.875%")],
+        ),
         (rate(json!(10_000_000)), json!({}), [None, Some("10%")]),
         (rate(json!(10_000_000)), rate(json!(0)), [None, Some("10%")]),
         (json!({}), rate(json!(100_000_000)), [Some("100%"), None]),
-        (rate(json!(0)), json!({"microPercent": 1}), [Some("0.000001%"), None]),
+        (
+            rate(json!(0)),
+            json!({"microPercent": 1}),
+            [Some("0.000001%"), None],
+        ),
     ] {
-        let edits = [(MERCHANT.0, MERCHANT.1, merchant.clone()), (HAIRCUT.0, HAIRCUT.1, haircut.clone())];
+        let edits = [
+            (MERCHANT.0, MERCHANT.1, merchant.clone()),
+            (HAIRCUT.0, HAIRCUT.1, haircut.clone()),
+        ];
         let (rates, remarks) = salon_with(&edits);
         let expected: Vec<_> = expected.map(|rate| rate.map(str::to_owned)).into();
         assert_eq!((rates, remarks), (expected, vec![]), "{merchant} {haircut}");
@@ -189,16 +281,25 @@ fn a_tax_rate_is_between_nothing_and_all() {
             json!({"micro_percent": 100_000_001}),
             "micro_percent: expected 0 to 100000000 millionths of a per cent, found 100000001",
         ),
-        (json!({"micro_percent": "ten"}), "micro_percent: expected a whole number of 64 bits, found \"ten\""),
+        (
+            json!({"micro_percent": "ten"}),
+            "micro_percent: expected a whole number of 64 bits, found \"ten\"",
+        ),
     ] {
         for (place, (file, pointer)) in [("merchant[3]", MERCHANT), ("service[6]", HAIRCUT)] {
             let folder = Folder::sample();
             folder.set(file, pointer, rate.clone());
-            assert_eq!(folder.mistakes(), [format!("{file}: {place}.tax_rate.{expected}")]);
+            assert_eq!(
+                folder.mistakes(),
+                [format!("{file}: {place}.tax_rate.{expected}")]
+            );
         }
     }
-    let (rates, remarks) =
-        salon_with(&[(HAIRCUT.0, HAIRCUT.1, json!({"percent": 10, "micro_percent": 10_000_000}))]);
+    let (rates, remarks) = salon_with(&[(
+        HAIRCUT.0,
+        HAIRCUT.1,
+        json!({"percent": 10, "micro_percent": 10_000_000}),
+    )]);
     assert_eq!(rates[0].as_deref(), Some("10%"));
     let expected = "services.json: service[6].tax_rate.percent: is not a member of a tax rate and not read; `micro_percent` is";
     assert_eq!(remarks, [expected]);
@@ -207,25 +308,54 @@ fn a_tax_rate_is_between_nothing_and_all() {
 #[test]
 fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
     let hall = "id = \"concert-hall\"\n\n[[merchant.fee]]\nname = \"Order handling\"";
-    let vat = "id = \"concert-hall\"\ntax_name = 'VAT'\n\n[[merchant.fee]]\nname = 'Order handling'";
+    let vat =
+        "id = \"concert-hall\"\ntax_name = 'VAT'\n\n[[merchant.fee]]\nname = 'Order handling'";
     let tax_name = |folder: &Folder| folder.loaded().catalog.merchants()[2].tax_name.clone();
     let taxed = || {
         let folder = Folder::sample();
-        folder.set("merchants.json", "/merchant/2/tax_rate", json!({"micro_percent": 10_000_000}));
+        folder.set(
+            "merchants.json",
+            "/merchant/2/tax_rate",
+            json!({"micro_percent": 10_000_000}),
+        );
         folder
     };
     assert_eq!(tax_name(&taxed()), "Tax");
     let named = taxed();
     named.replace("rules.toml", hall, vat);
-    assert_eq!((tax_name(&named), remarks(&named)), ("VAT".to_owned(), vec![]));
-    check_warning(hall, vat, "'VAT'", "names a tax, but no service of the merchant has a `tax_rate`");
+    assert_eq!(
+        (tax_name(&named), remarks(&named)),
+        ("VAT".to_owned(), vec![])
+    );
+    check_warning(
+        hall,
+        vat,
+        "'VAT'",
+        "names a tax, but no service of the merchant has a `tax_rate`",
+    );
     for (piece, other, place, fee) in [
-        (hall, hall.replace("Order handling", "Tax"), "[[merchant.fee]]", "Tax"),
-        (hall, vat.replace("VAT", "Order handling"), "[[merchant.fee]]", "Order handling"),
-        (hall, vat.replace("VAT", "Processing fee"), "tax_name", "Processing fee"),
+        (
+            hall,
+            hall.replace("Order handling", "Tax"),
+            "[[merchant.fee]]",
+            "Tax",
+        ),
+        (
+            hall,
+            vat.replace("VAT", "Order handling"),
+            "[[merchant.fee]]",
+            "Order handling",
+        ),
+        (
+            hall,
+            vat.replace("VAT", "Processing fee"),
+            "tax_name",
+            "Processing fee",
+        ),
         (
             "[[service.ticket_fee]]",
-            "[[service.order_fee]]\nname = 'Tax'\nprice_micros = 10_000\n\n[[service.ticket_fee]]".to_owned(),
+            "[[service.order_fee]]\nname = 'Tax'\nprice_micros = 10_000\n\n[[service.ticket_fee]]"
+                .to_owned(),
             "[[service.order_fee]]",
             "Tax",
         ),
@@ -241,7 +371,11 @@ fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
         let untaxed = Folder::sample();
         untaxed.replace("rules.toml", piece, &other);
         let collides = place == "tax_name";
-        assert_eq!(untaxed.load().is_err(), collides, "without a tax there is no such name: {other}");
+        assert_eq!(
+            untaxed.load().is_err(),
+            collides,
+            "without a tax there is no such name: {other}"
+        );
     }
 }
 
@@ -261,12 +395,19 @@ fn a_service_says_whether_it_is_prepaid() {
         let folder = Folder::sample();
         folder.set("services.json", "/service/7/prepayment_type", value.clone());
         let loaded = folder.loaded();
-        let colouring = loaded.catalog.services().find(|(_, service)| service.id == "colouring");
+        let colouring = loaded
+            .catalog
+            .services()
+            .find(|(_, service)| service.id == "colouring");
         assert_eq!(colouring.unwrap().1.prepayment, expected, "{value}");
         assert_eq!(loaded.warnings.list, [], "{value}");
     }
     let folder = Folder::sample();
-    folder.set("services.json", "/service/7/prepayment_type", json!("MAYBE"));
+    folder.set(
+        "services.json",
+        "/service/7/prepayment_type",
+        json!("MAYBE"),
+    );
     let expected = "services.json: service[7].prepayment_type: expected REQUIRED, OPTIONAL or NOT_SUPPORTED, found \"MAYBE\"";
     assert_eq!(folder.mistakes(), [expected]);
 }
@@ -276,7 +417,11 @@ const LEVELS: [(&str, &str, &str); 5] = [
     ("merchants.json", "/merchant/0", "merchant[0]"),
     ("services.json", "/service/4", "service[4]"),
     ("services.json", "/service/4/rules", "service[4].rules"),
-    ("services.json", "/service/0/ticket_type/1", "service[0].ticket_type[1]"),
+    (
+        "services.json",
+        "/service/0/ticket_type/1",
+        "service[0].ticket_type[1]",
+    ),
     (
         "availability.json",
         "/service_availability/0/availability/2",
@@ -294,7 +439,12 @@ fn members_not_acted_on() -> Vec<(&'static str, Value, Value, &'static str)> {
             json!({"deposit": {"price_micros": 0, "currency_code": "USD"}}),
             "is not acted on: no deposit is taken, only whole orders are charged",
         ),
-        ("noShowFee", json!({"fee": price}), json!({}), "is not acted on: nobody is charged for not coming"),
+        (
+            "noShowFee",
+            json!({"fee": price}),
+            json!({}),
+            "is not acted on: nobody is charged for not coming",
+        ),
         (
             "late_cancellation_fee",
             price.clone(),
@@ -364,11 +514,19 @@ fn what_is_said_of_money_and_permission_and_not_acted_on_is_warned_of_at_every_l
             let with = |value: &Value| {
                 let folder = Folder::sample();
                 // Entries of the availability have it already, under its other name.
-                let name = if file == "availability.json" { snake } else { name };
+                let name = if file == "availability.json" {
+                    snake
+                } else {
+                    name
+                };
                 folder.set(file, &format!("{pointer}/{name}"), value.clone());
                 remarks(&folder)
             };
-            assert_eq!(with(&value), [format!("{file}: {place}.{snake}: {text}")], "{name}");
+            assert_eq!(
+                with(&value),
+                [format!("{file}: {place}.{snake}: {text}")],
+                "{name}"
+            );
             assert_eq!(with(&harmless), [""; 0], "{name}: {harmless}");
         }
     }
@@ -387,15 +545,30 @@ fn what_is_acted_on_elsewhere_only_is_warned_of() {
             json!("REQUIRED"),
             "is not acted on here, only as a member of a service",
         ),
-        (ticket, "prepayment_type", json!(1), "is not acted on here, only as a member of a service"),
-        (entry, "prepayment_type", json!("REQUIRED"), "is not acted on here, only as a member of a service"),
+        (
+            ticket,
+            "prepayment_type",
+            json!(1),
+            "is not acted on here, only as a member of a service",
+        ),
+        (
+            entry,
+            "prepayment_type",
+            json!("REQUIRED"),
+            "is not acted on here, only as a member of a service",
+        ),
         (
             ticket,
             "tax_rate",
             rate.clone(),
             "is not acted on here, only as a member of a merchant or a service",
         ),
-        (entry, "tax_rate", rate, "is not acted on here, only as a member of a merchant or a service"),
+        (
+            entry,
+            "tax_rate",
+            rate,
+            "is not acted on here, only as a member of a merchant or a service",
+        ),
         (
             merchant,
             "price",
@@ -408,21 +581,42 @@ fn what_is_acted_on_elsewhere_only_is_warned_of() {
             price.clone(),
             "is not acted on here, only as a member of a service or a ticket type",
         ),
-        (service, "per_ticket_fee", fees.clone(), "is not acted on here, only as a member of a ticket type"),
-        (merchant, "per_order_fee", fees, "is not acted on here, only as a member of a service"),
+        (
+            service,
+            "per_ticket_fee",
+            fees.clone(),
+            "is not acted on here, only as a member of a ticket type",
+        ),
+        (
+            merchant,
+            "per_order_fee",
+            fees,
+            "is not acted on here, only as a member of a service",
+        ),
     ] {
         let folder = Folder::sample();
         folder.set(file, &format!("{pointer}/{name}"), value);
-        assert_eq!(remarks(&folder), [format!("{file}: {place}.{name}: {text}")]);
+        assert_eq!(
+            remarks(&folder),
+            [format!("{file}: {place}.{name}: {text}")]
+        );
     }
     for (pointer, place) in [
         ("/service/4/per_order_fee", "service[4].per_order_fee"),
-        ("/service/4/ticket_type/0/per_ticket_fee", "service[4].ticket_type[0].per_ticket_fee"),
+        (
+            "/service/4/ticket_type/0/per_ticket_fee",
+            "service[4].ticket_type[0].per_ticket_fee",
+        ),
     ] {
         let folder = Folder::sample();
-        folder.set("services.json", pointer, json!({"towel_fee": price, "nothing_fee": {"price_micros": 0}}));
-        let expected =
-            format!("services.json: {place}.towel_fee: is a fee that is not known here and not charged");
+        folder.set(
+            "services.json",
+            pointer,
+            json!({"towel_fee": price, "nothing_fee": {"price_micros": 0}}),
+        );
+        let expected = format!(
+            "services.json: {place}.towel_fee: is a fee that is not known here and not charged"
+        );
         assert_eq!(remarks(&folder), [expected]);
     }
 }
@@ -435,7 +629,8 @@ fn an_amount_that_is_missing_is_nothing_and_warned_of() {
         "/service/7/price",
         json!({"price_micro": 9_000_000, "currency_code": "USD"}),
     );
-    let expected = "services.json: service[7].price.price_micros: is missing, so that the amount is 0";
+    let expected =
+        "services.json: service[7].price.price_micros: is missing, so that the amount is 0";
     assert_eq!(remarks(&folder), [expected]);
 }
 
@@ -443,9 +638,17 @@ fn an_amount_that_is_missing_is_nothing_and_warned_of() {
 fn a_fee_of_nothing_is_none_of_a_ticket_type() {
     let folder = Folder::sample();
     let free = json!({"price_micros": "0", "currency_code": "USD"});
-    folder.set("services.json", "/service/5/ticket_type/0/per_ticket_fee/service_charge", free);
+    folder.set(
+        "services.json",
+        "/service/5/ticket_type/0/per_ticket_fee/service_charge",
+        free,
+    );
     let loaded = folder.loaded();
-    let (_, symphony) = loaded.catalog.services().find(|(_, service)| service.id == "symphony").unwrap();
+    let (_, symphony) = loaded
+        .catalog
+        .services()
+        .find(|(_, service)| service.id == "symphony")
+        .unwrap();
     let fees = symphony.tickets[0].feed_fees;
     assert!(fees.service_charge.is_none() && fees.facility_fee.is_some());
 }

@@ -13,7 +13,8 @@ fn replacement() -> impl Strategy<Value = Option<Value>> {
         (-2_i64..3).prop_map(|number| Some(json!(number))),
         any::<f64>().prop_map(|number| Some(json!(number))),
         ".{0,8}".prop_map(|text| Some(json!(text))),
-        prop_oneof!["adult", "museum", "USD", "JPY", "late", "1704067200"].prop_map(|text| Some(json!(text))),
+        prop_oneof!["adult", "museum", "USD", "JPY", "late", "1704067200"]
+            .prop_map(|text| Some(json!(text))),
         prop_oneof![
             Just(json!(null)),
             Just(json!(true)),
@@ -30,7 +31,9 @@ fn mutate(json: &mut Value, at: Index, other: Option<Value>) {
     let mut pointers = Vec::new();
     list_pointers(json, String::new(), &mut pointers);
     let pointer = at.get(&pointers);
-    let Some((parent, key)) = pointer.rsplit_once('/') else { return };
+    let Some((parent, key)) = pointer.rsplit_once('/') else {
+        return;
+    };
     match (json.pointer_mut(parent), other) {
         (_, Some(other)) => *json.pointer_mut(pointer).unwrap() = other,
         (Some(Value::Array(list)), None) => drop(list.remove(key.parse().unwrap())),
@@ -55,13 +58,29 @@ fn loads(folder: &Folder) -> bool {
         Ok(loaded) => {
             for opening in &loaded.openings {
                 let service = loaded.catalog.service(opening.first.service);
-                assert!(opening.first.duration_sec > 0, "{}: {opening:?}", service.id);
-                assert!(opening.recurrence.as_ref().is_none_or(|every| every.every_sec > 0), "{opening:?}");
+                assert!(
+                    opening.first.duration_sec > 0,
+                    "{}: {opening:?}",
+                    service.id
+                );
+                assert!(
+                    opening
+                        .recurrence
+                        .as_ref()
+                        .is_none_or(|every| every.every_sec > 0),
+                    "{opening:?}"
+                );
             }
             true
         }
         Err(mistakes) => {
-            assert!(mistakes.list.iter().all(|mistake| folder.path(&mistake.file).exists()), "{mistakes}");
+            assert!(
+                mistakes
+                    .list
+                    .iter()
+                    .all(|mistake| folder.path(&mistake.file).exists()),
+                "{mistakes}"
+            );
             false
         }
     }

@@ -22,7 +22,10 @@ fn a_byte_order_mark_says_nothing() {
     for file in FEEDS.into_iter().chain(["rules.toml"]) {
         folder.write(file, format!("\u{feff}{}", folder.text(file)));
     }
-    folder.write("services.json.gz", zipped(folder.text("services.json").as_bytes()));
+    folder.write(
+        "services.json.gz",
+        zipped(folder.text("services.json").as_bytes()),
+    );
     folder.remove("services.json");
     folder.loaded();
 }
@@ -31,12 +34,36 @@ fn a_byte_order_mark_says_nothing() {
 fn other_encodings_are_named() {
     let utf16 = |text: &str| utf16(text);
     for (file, contents, what) in [
-        ("services.json", utf16("{}"), "services.json: cannot be read: this is UTF-16"),
-        ("services.json", utf16("\u{feff}{}"), "services.json: cannot be read: this is UTF-16"),
-        ("services.json", zipped(b"{}"), "services.json: cannot be read: this is compressed with gzip"),
-        ("rules.toml", utf16("\u{feff}#"), "rules.toml: cannot be read: this is UTF-16"),
-        ("rules.toml", zipped(b"#"), "rules.toml: cannot be read: this is compressed with gzip"),
-        ("rules.toml", b"# \xff".to_vec(), "rules.toml: cannot be read: not UTF-8 at line 1 column 3"),
+        (
+            "services.json",
+            utf16("{}"),
+            "services.json: cannot be read: this is UTF-16",
+        ),
+        (
+            "services.json",
+            utf16("\u{feff}{}"),
+            "services.json: cannot be read: this is UTF-16",
+        ),
+        (
+            "services.json",
+            zipped(b"{}"),
+            "services.json: cannot be read: this is compressed with gzip",
+        ),
+        (
+            "rules.toml",
+            utf16("\u{feff}#"),
+            "rules.toml: cannot be read: this is UTF-16",
+        ),
+        (
+            "rules.toml",
+            zipped(b"#"),
+            "rules.toml: cannot be read: this is compressed with gzip",
+        ),
+        (
+            "rules.toml",
+            b"# \xff".to_vec(),
+            "rules.toml: cannot be read: not UTF-8 at line 1 column 3",
+        ),
     ] {
         let folder = Folder::sample();
         folder.write(file, contents);
@@ -79,7 +106,8 @@ fn numbers_are_whole_by_their_value() {
             Ok(_) => true,
             Err(mistakes) => {
                 let text = mistakes.to_string();
-                let expected = "availability[0].start_sec: expected a whole number of 64 bits, found ";
+                let expected =
+                    "availability[0].start_sec: expected a whole number of 64 bits, found ";
                 assert!(text.contains(expected), "{number}: {text}");
                 false
             }
@@ -121,6 +149,9 @@ fn a_member_is_given_once() {
         assert!(text.contains(piece), "{piece} in {file}");
         folder.write(file, text.replacen(piece, other, 1));
         let mistakes = folder.mistakes();
-        assert!(mistakes.iter().any(|mistake| mistake.ends_with(what)), "{other}: {mistakes:?}");
+        assert!(
+            mistakes.iter().any(|mistake| mistake.ends_with(what)),
+            "{other}: {mistakes:?}"
+        );
     }
 }

@@ -53,10 +53,22 @@ struct Shard {
 }
 
 impl FeedWriter {
-    pub(super) fn begin(feed: &'static Feed, dir: &Path, max_bytes: u64) -> Result<Self, WriteError> {
+    pub(super) fn begin(
+        feed: &'static Feed,
+        dir: &Path,
+        max_bytes: u64,
+    ) -> Result<Self, WriteError> {
         let open = Shard::begin(feed, dir, 0)?;
         let (dir, digest) = (dir.to_owned(), blake3::Hasher::new());
-        Ok(Self { feed, dir, max_bytes, elements: 0, digest, full: Vec::new(), open })
+        Ok(Self {
+            feed,
+            dir,
+            max_bytes,
+            elements: 0,
+            digest,
+            full: Vec::new(),
+            open,
+        })
     }
 
     pub(super) fn elements(&self) -> u64 {
@@ -68,10 +80,15 @@ impl FeedWriter {
             self.turn_over()?;
         }
         if !self.has_room(element) {
-            return Err(WriteError::TooLarge { feed: self.feed.stem, max_bytes: self.max_bytes });
+            return Err(WriteError::TooLarge {
+                feed: self.feed.stem,
+                max_bytes: self.max_bytes,
+            });
         }
         self.elements += 1;
-        self.digest.update(element.as_bytes()).update(BETWEEN.as_bytes());
+        self.digest
+            .update(element.as_bytes())
+            .update(BETWEEN.as_bytes());
         self.open.put(element)
     }
 
@@ -84,7 +101,11 @@ impl FeedWriter {
         let number = self.full.len() + 1;
         if number == MAX_SHARDS {
             let (feed, max_bytes) = (self.feed.stem, self.max_bytes);
-            return Err(WriteError::TooLong { feed, most: MAX_SHARDS, max_bytes });
+            return Err(WriteError::TooLong {
+                feed,
+                most: MAX_SHARDS,
+                max_bytes,
+            });
         }
         let next = Shard::begin(self.feed, &self.dir, number)?;
         self.full.push(std::mem::replace(&mut self.open, next));
@@ -93,7 +114,14 @@ impl FeedWriter {
 
     /// Completes the files and gives their names.
     pub(super) fn finish(self, timestamp: i64, gzip: bool) -> Result<Vec<String>, WriteError> {
-        let Self { feed, dir, digest, full, open, .. } = self;
+        let Self {
+            feed,
+            dir,
+            digest,
+            full,
+            open,
+            ..
+        } = self;
         let mut nonce = [0; 8];
         digest.finalize_xof().fill(&mut nonce);
         let nonce = u64::from_le_bytes(nonce) & MAX_NONCE;
@@ -104,7 +132,11 @@ impl FeedWriter {
             shard.finish(&head, tail(feed), &dir.join(&name))?;
             if gzip { zip(&dir, &name) } else { Ok(name) }
         };
-        full.into_iter().chain([open]).enumerate().map(finish).collect()
+        full.into_iter()
+            .chain([open])
+            .enumerate()
+            .map(finish)
+            .collect()
     }
 }
 
@@ -112,8 +144,16 @@ impl Shard {
     fn begin(feed: &Feed, dir: &Path, number: usize) -> Result<Self, WriteError> {
         let path = dir.join(format!("{}.{number}.part", feed.stem));
         let file = File::create_new(&path).map_err(WriteError::at(&path))?;
-        let mut shard = Self { path, file: BufWriter::new(file), bytes: 0, is_empty: true };
-        let (room, list) = (head(MAX_SHARDS, MAX_SHARDS, MAX_NONCE, i64::MAX), list(feed));
+        let mut shard = Self {
+            path,
+            file: BufWriter::new(file),
+            bytes: 0,
+            is_empty: true,
+        };
+        let (room, list) = (
+            head(MAX_SHARDS, MAX_SHARDS, MAX_NONCE, i64::MAX),
+            list(feed),
+        );
         shard.write(&[&room, &list])?;
         Ok(shard)
     }
@@ -126,7 +166,9 @@ impl Shard {
 
     fn write(&mut self, texts: &[&str]) -> Result<(), WriteError> {
         for text in texts {
-            self.file.write_all(text.as_bytes()).map_err(WriteError::at(&self.path))?;
+            self.file
+                .write_all(text.as_bytes())
+                .map_err(WriteError::at(&self.path))?;
             self.bytes += length(text.len());
         }
         Ok(())
@@ -135,8 +177,13 @@ impl Shard {
     fn finish(mut self, head: &str, tail: &str, place: &Path) -> Result<(), WriteError> {
         self.write(&[tail])?;
         let at = || WriteError::at(&self.path);
-        let file = self.file.into_inner().map_err(|error| at()(error.into_error()))?;
-        file.write_all_at(head.as_bytes(), 0).and_then(|()| file.sync_all()).map_err(at())?;
+        let file = self
+            .file
+            .into_inner()
+            .map_err(|error| at()(error.into_error()))?;
+        file.write_all_at(head.as_bytes(), 0)
+            .and_then(|()| file.sync_all())
+            .map_err(at())?;
         fs::rename(&self.path, place).map_err(at())
     }
 }
@@ -166,17 +213,29 @@ fn head(number: usize, total: usize, nonce: u64, timestamp: i64) -> String {
 }
 
 fn list(feed: &Feed) -> String {
-    let inner = feed.lists.inner.map(|inner| format!("{{\"{inner}\":[")).unwrap_or_default();
+    let inner = feed
+        .lists
+        .inner
+        .map(|inner| format!("{{\"{inner}\":["))
+        .unwrap_or_default();
     format!("\"{}\":[{inner}\n", feed.lists.outer)
 }
 
 fn tail(feed: &Feed) -> &'static str {
-    if feed.lists.inner.is_some() { "\n]}]}\n" } else { "\n]}\n" }
+    if feed.lists.inner.is_some() {
+        "\n]}]}\n"
+    } else {
+        "\n]}\n"
+    }
 }
 
 fn name(feed: &Feed, number: usize, total: usize) -> String {
     let stem = feed.stem;
-    if total == 1 { format!("{stem}.json") } else { format!("{stem}-{number:05}-of-{total:05}.json") }
+    if total == 1 {
+        format!("{stem}.json")
+    } else {
+        format!("{stem}-{number:05}-of-{total:05}.json")
+    }
 }
 
 /// Puts a zipped file in the place of a plain one.
@@ -184,7 +243,10 @@ fn zip(dir: &Path, name: &str) -> Result<String, WriteError> {
     let (plain, zipped) = (dir.join(name), format!("{name}.gz"));
     let path = dir.join(&zipped);
     let copy = || {
-        let mut encoder = GzEncoder::new(BufWriter::new(File::create_new(&path)?), Compression::default());
+        let mut encoder = GzEncoder::new(
+            BufWriter::new(File::create_new(&path)?),
+            Compression::default(),
+        );
         io::copy(&mut File::open(&plain)?, &mut encoder)?;
         encoder.finish()?.flush()?;
         fs::remove_file(&plain)

@@ -8,7 +8,10 @@ use crate::catalog_files::{load, tests::sample_dir};
 const STAMP: i64 = 1_700_000_000;
 
 fn piece(kind: Kind, text: &str) -> Piece<'_> {
-    Piece { kind, text: text.into() }
+    Piece {
+        kind,
+        text: text.into(),
+    }
 }
 
 fn merchant(at: usize) -> String {
@@ -25,7 +28,10 @@ fn written(out: &Path, merchants: usize, shape: FileShape) -> Result<Written, Wr
 }
 
 fn plain(max_bytes: u64) -> FileShape {
-    FileShape { gzip: false, max_bytes }
+    FileShape {
+        gzip: false,
+        max_bytes,
+    }
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -38,7 +44,9 @@ fn json_of(path: &Path) -> Value {
     let bytes = fs::read(path).unwrap();
     if path.extension().is_some_and(|ending| ending == "gz") {
         let mut text = String::new();
-        flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+        flate2::read::GzDecoder::new(&bytes[..])
+            .read_to_string(&mut text)
+            .unwrap();
         return serde_json::from_str(&text).unwrap();
     }
     serde_json::from_slice(&bytes).unwrap()
@@ -57,8 +65,17 @@ fn files_say_what_they_are() {
     for gzip in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
-        let shape = FileShape { gzip, max_bytes: length_with(2) };
-        let Written { files, merchants, services, availability, .. } = written(&out, 5, shape).unwrap();
+        let shape = FileShape {
+            gzip,
+            max_bytes: length_with(2),
+        };
+        let Written {
+            files,
+            merchants,
+            services,
+            availability,
+            ..
+        } = written(&out, 5, shape).unwrap();
         assert_eq!((merchants, services, availability), (5, 0, 0));
         let ending = if gzip { ".json.gz" } else { ".json" };
         let shard = |at: usize| format!("merchants-0000{at}-of-00003{ending}");
@@ -74,7 +91,9 @@ fn files_say_what_they_are() {
             });
             assert_eq!(feed["metadata"], metadata);
         }
-        let found = shards.iter().flat_map(|feed| feed["merchant"].as_array().unwrap());
+        let found = shards
+            .iter()
+            .flat_map(|feed| feed["merchant"].as_array().unwrap());
         let found: Vec<String> = found.map(Value::to_string).collect();
         assert_eq!(found, (0..5).map(merchant).collect::<Vec<_>>());
         let empty = json_of(&out.join(&expected[4]));
@@ -97,8 +116,15 @@ fn a_file_is_filled_to_its_limit_and_not_beyond() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         let names = written(&out, merchants, plain(max_bytes)).unwrap().files;
-        let of_merchants: Vec<_> = names.iter().filter(|name| name.starts_with("merchants")).collect();
-        assert_eq!(of_merchants.len(), files, "{merchants} merchants in {max_bytes} bytes");
+        let of_merchants: Vec<_> = names
+            .iter()
+            .filter(|name| name.starts_with("merchants"))
+            .collect();
+        assert_eq!(
+            of_merchants.len(),
+            files,
+            "{merchants} merchants in {max_bytes} bytes"
+        );
         for name in of_merchants {
             let bytes = fs::metadata(out.join(name)).unwrap().len();
             assert!(bytes <= max_bytes, "{name} has {bytes} bytes");
@@ -110,12 +136,22 @@ fn a_file_is_filled_to_its_limit_and_not_beyond() {
 #[test]
 fn what_does_not_fit_is_refused_and_leaves_nothing() {
     for (merchants, max_bytes, expected) in [
-        (MAX_SHARDS + 1, length_with(1), "the merchants feed is longer than 20 files of"),
-        (1, length_with(1) - 1, "an element of the merchants feed does not fit into a file of"),
+        (
+            MAX_SHARDS + 1,
+            length_with(1),
+            "the merchants feed is longer than 20 files of",
+        ),
+        (
+            1,
+            length_with(1) - 1,
+            "an element of the merchants feed does not fit into a file of",
+        ),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
-        let refused = written(&out, merchants, plain(max_bytes)).unwrap_err().to_string();
+        let refused = written(&out, merchants, plain(max_bytes))
+            .unwrap_err()
+            .to_string();
         assert!(refused.starts_with(expected), "{refused}");
         assert_eq!(names(dir.path()), [""; 0]);
     }
@@ -134,8 +170,21 @@ fn an_export_is_replaced_as_a_whole() {
     drop(begun);
     assert_eq!(names(&out), before, "and if it is not finished");
     assert_eq!(names(dir.path()), ["out"]);
-    written(&out, 1, FileShape { gzip: true, max_bytes: u64::MAX }).unwrap();
-    let zipped = ["availability.json.gz", "export.json", "merchants.json.gz", "services.json.gz"];
+    written(
+        &out,
+        1,
+        FileShape {
+            gzip: true,
+            max_bytes: u64::MAX,
+        },
+    )
+    .unwrap();
+    let zipped = [
+        "availability.json.gz",
+        "export.json",
+        "merchants.json.gz",
+        "services.json.gz",
+    ];
     assert_eq!(names(&out), zipped, "with nothing of the one before");
     assert_eq!(names(dir.path()), ["out"]);
     let mode = fs::metadata(&out).unwrap().permissions().mode();
@@ -148,7 +197,11 @@ fn an_export_is_replaced_as_a_whole() {
 fn nothing_but_an_export_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    let refusal = || FolderWriter::begin(&out, plain(u64::MAX)).unwrap_err().to_string();
+    let refusal = || {
+        FolderWriter::begin(&out, plain(u64::MAX))
+            .unwrap_err()
+            .to_string()
+    };
     fs::create_dir(&out).unwrap();
     fs::write(out.join("services.json"), "{}").unwrap();
     assert!(
@@ -158,15 +211,28 @@ fn nothing_but_an_export_is_replaced() {
     );
     fs::write(out.join(MANIFEST), "{}").unwrap();
     fs::write(out.join("orders.db"), "precious").unwrap();
-    assert!(refusal().contains(r#"because of "orders.db" in it"#), "{}", refusal());
+    assert!(
+        refusal().contains(r#"because of "orders.db" in it"#),
+        "{}",
+        refusal()
+    );
     let kept = ["export.json", "orders.db", "services.json"];
     assert_eq!(names(&out), kept);
     fs::remove_dir_all(&out).unwrap();
     fs::write(&out, "a file").unwrap();
-    assert!(refusal().contains("cannot be written: Not a directory"), "{}", refusal());
+    assert!(
+        refusal().contains("cannot be written: Not a directory"),
+        "{}",
+        refusal()
+    );
     fs::remove_file(&out).unwrap();
-    let nowhere = FolderWriter::begin(&out.join("deeper"), plain(u64::MAX)).unwrap_err().to_string();
-    assert!(nowhere.contains("out/deeper cannot be written: No such file or directory"), "{nowhere}");
+    let nowhere = FolderWriter::begin(&out.join("deeper"), plain(u64::MAX))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        nowhere.contains("out/deeper cannot be written: No such file or directory"),
+        "{nowhere}"
+    );
     assert_eq!(names(dir.path()), [""; 0]);
 }
 
@@ -176,10 +242,17 @@ fn the_sample_is_written_as_it_was_read() {
     let out = dir.path().join("out");
     let loaded = load(&sample_dir()).unwrap();
     let mut writer = FolderWriter::begin(&out, FileShape::for_google(false)).unwrap();
-    loaded.originals.pieces().try_for_each(|piece| writer.put(&piece)).unwrap();
+    loaded
+        .originals
+        .pieces()
+        .try_for_each(|piece| writer.put(&piece))
+        .unwrap();
     writer.finish(STAMP).unwrap();
     for (file, list) in [("merchants.json", "merchant"), ("services.json", "service")] {
-        assert_eq!(json_of(&out.join(file))[list], json_of(&sample_dir().join(file))[list]);
+        assert_eq!(
+            json_of(&out.join(file))[list],
+            json_of(&sample_dir().join(file))[list]
+        );
     }
     let rules = [out, sample_dir()].map(|dir| fs::read_to_string(dir.join(RULES_FILE)).unwrap());
     assert_eq!(rules[0], rules[1]);

@@ -55,29 +55,55 @@ struct Offer {
 
 impl Calendar {
     pub(super) fn of(loaded: Loaded, day: Day, now: EpochSeconds, knows_sales: bool) -> Self {
-        let Loaded { catalog, openings, originals, .. } = loaded;
+        let Loaded {
+            catalog,
+            openings,
+            originals,
+            ..
+        } = loaded;
         let mut slots: BTreeMap<SlotKey, Vec<&Opening>> = BTreeMap::new();
         for opening in &openings {
             for start_sec in opening.starts(day.from, day.until) {
-                slots.entry(SlotKey { start_sec, ..opening.first }).or_default().push(opening);
+                slots
+                    .entry(SlotKey {
+                        start_sec,
+                        ..opening.first
+                    })
+                    .or_default()
+                    .push(opening);
             }
         }
         let mut services: BTreeMap<ServiceIx, Vec<SlotOfDay>> = BTreeMap::new();
         for (key, openings) in slots {
-            let slot = SlotOfDay::of(catalog.service(key.service), key, &openings, &originals, now);
+            let slot = SlotOfDay::of(
+                catalog.service(key.service),
+                key,
+                &openings,
+                &originals,
+                now,
+            );
             services.entry(key.service).or_default().push(slot);
         }
         for slots in services.values_mut() {
             slots.sort_by_key(|slot| (slot.key.start_sec, slot.key.duration_sec));
         }
-        let in_order = catalog.services().map(|(ix, _)| (ix, services.remove(&ix).unwrap_or_default()));
+        let in_order = catalog
+            .services()
+            .map(|(ix, _)| (ix, services.remove(&ix).unwrap_or_default()));
         let services = in_order.collect();
-        Self { catalog, day, knows_sales, services }
+        Self {
+            catalog,
+            day,
+            knows_sales,
+            services,
+        }
     }
 
     /// For people.
     pub(super) fn text(&self) -> String {
-        let Day { date, zone_name, .. } = &self.day;
+        let Day {
+            date, zone_name, ..
+        } = &self.day;
         let basis = if self.knows_sales {
             "less what is sold and held"
         } else {
@@ -88,8 +114,11 @@ impl Calendar {
             let service = self.catalog.service(*ix);
             let merchant = &self.catalog.merchant(service.merchant).id;
             let name = &service.name.value;
-            let slots_of_day =
-                if slots.is_empty() { "no slot".to_owned() } else { count(slots.len(), "slot") };
+            let slots_of_day = if slots.is_empty() {
+                "no slot".to_owned()
+            } else {
+                count(slots.len(), "slot")
+            };
             // A string takes all text.
             let _ = writeln!(text, "\n{merchant}/{}  {name}: {slots_of_day}", service.id);
             if !slots.is_empty() {
@@ -108,7 +137,13 @@ impl Calendar {
         );
         let Spots { left, total } = slot.spots;
         let offers: Vec<String> = slot.offers.iter().map(|offer| offer.text(left)).collect();
-        vec![time, left.to_string(), total.to_string(), self.state(slot), offers.join(", ")]
+        vec![
+            time,
+            left.to_string(),
+            total.to_string(),
+            self.state(slot),
+            offers.join(", "),
+        ]
     }
 
     fn state(&self, slot: &SlotOfDay) -> String {
@@ -121,7 +156,13 @@ impl Calendar {
 
     /// For programs, in the form that docs/catalog.md describes.
     pub(super) fn json(&self) -> Value {
-        let Day { date, zone_name, from, until, .. } = &self.day;
+        let Day {
+            date,
+            zone_name,
+            from,
+            until,
+            ..
+        } = &self.day;
         let services = self.services.iter().map(|(ix, slots)| {
             let service = self.catalog.service(*ix);
             let slots: Vec<Value> = slots.iter().map(|slot| self.slot_json(slot)).collect();
@@ -143,13 +184,19 @@ impl Calendar {
     }
 
     fn slot_json(&self, slot: &SlotOfDay) -> Value {
-        let offers = slot.offers.iter().map(|Offer { ticket_id, price, left }| {
-            json!({
-                "ticket_type_id": ticket_id,
-                "price": price_json(*price),
-                "spots_left": left,
-            })
-        });
+        let offers = slot.offers.iter().map(
+            |Offer {
+                 ticket_id,
+                 price,
+                 left,
+             }| {
+                json!({
+                    "ticket_type_id": ticket_id,
+                    "price": price_json(*price),
+                    "spots_left": left,
+                })
+            },
+        );
         json!({
             "start": self.day.rfc_3339(slot.key.start_sec),
             "start_sec": slot.key.start_sec,
@@ -189,14 +236,27 @@ impl SlotOfDay {
         for opening in openings {
             let (_, terms) = opening.occurrence(key.start_sec);
             slot.open(opening.pool, &terms);
-            let allotment = originals.spots_total(opening).unwrap_or(opening.pool.allotment);
-            untouched.open(Pool { allotment, ..opening.pool }, &terms);
+            let allotment = originals
+                .spots_total(opening)
+                .unwrap_or(opening.pool.allotment);
+            untouched.open(
+                Pool {
+                    allotment,
+                    ..opening.pool
+                },
+                &terms,
+            );
         }
-        let tickets = service
-            .tickets
-            .iter()
-            .map(|ticket| (Some(ticket.id.clone()), Claimed::Ticket(ticket.ix), ticket.price));
-        let appointment = service.price.map(|price| (None, Claimed::Appointment, price));
+        let tickets = service.tickets.iter().map(|ticket| {
+            (
+                Some(ticket.id.clone()),
+                Claimed::Ticket(ticket.ix),
+                ticket.price,
+            )
+        });
+        let appointment = service
+            .price
+            .map(|price| (None, Claimed::Appointment, price));
         let sold: Vec<_> = appointment
             .into_iter()
             .chain(tickets)
@@ -233,8 +293,16 @@ impl SlotOfDay {
 impl Offer {
     /// The offer in words; what is left of it only where it is not all that is left.
     fn text(&self, left: u32) -> String {
-        let name = self.ticket_id.as_deref().map(|id| format!("{id} ")).unwrap_or_default();
-        let left = if self.left == left { String::new() } else { format!(" ({} left)", self.left) };
+        let name = self
+            .ticket_id
+            .as_deref()
+            .map(|id| format!("{id} "))
+            .unwrap_or_default();
+        let left = if self.left == left {
+            String::new()
+        } else {
+            format!(" ({} left)", self.left)
+        };
         format!("{name}{}{left}", price(self.price))
     }
 }

@@ -73,7 +73,9 @@ impl Findings<'_> {
             writeln!(stderr, "{total}")?;
         }
         match (self.read.outcome.as_ref(), self.survey) {
-            (Ok(loaded), Some(survey)) if !self.are_bad() => print_summary(&loaded.catalog, survey, stdout),
+            (Ok(loaded), Some(survey)) if !self.are_bad() => {
+                print_summary(&loaded.catalog, survey, stdout)
+            }
             _ => Ok(()),
         }
     }
@@ -83,9 +85,18 @@ impl Findings<'_> {
         if unread.is_empty() {
             return Ok(());
         }
-        let named = unread.iter().take(MAX_UNREAD).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let named = unread
+            .iter()
+            .take(MAX_UNREAD)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         let more = unread.len().saturating_sub(MAX_UNREAD);
-        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!(" and {more} more")
+        };
         writeln!(out, "not read: {named}{more}")
     }
 
@@ -104,8 +115,15 @@ impl Findings<'_> {
             });
         }
         if self.read.warnings.total() > 0 {
-            let strictly = if self.strict { ", which are errors with --strict" } else { "" };
-            parts.push(format!("{}{strictly}", count(self.read.warnings.total(), "warning")));
+            let strictly = if self.strict {
+                ", which are errors with --strict"
+            } else {
+                ""
+            };
+            parts.push(format!(
+                "{}{strictly}",
+                count(self.read.warnings.total(), "warning")
+            ));
         }
         parts.join(", ")
     }
@@ -113,7 +131,8 @@ impl Findings<'_> {
     /// The same for programs, in the form that docs/catalog.md describes.
     pub(super) fn add_to(&self, json: &mut Map<String, Value>) {
         let mistakes = self.read.outcome.as_ref().err();
-        let list = mistakes.map(|mistakes| mistakes.list.iter().map(mistake_json).collect::<Vec<_>>());
+        let list =
+            mistakes.map(|mistakes| mistakes.list.iter().map(mistake_json).collect::<Vec<_>>());
         let warnings = &self.read.warnings;
         let members = json!({
             "directory": self.dir.display().to_string(),
@@ -141,7 +160,11 @@ impl Findings<'_> {
         let (loaded, survey) = (self.read.outcome.as_ref().ok()?, self.survey?);
         let catalog = &loaded.catalog;
         let span = span_of(survey);
-        let services: Vec<Value> = survey.services.iter().map(|it| service_json(catalog, it)).collect();
+        let services: Vec<Value> = survey
+            .services
+            .iter()
+            .map(|it| service_json(catalog, it))
+            .collect();
         Some(json!({
             "merchants": catalog.merchants().len(),
             "entries": survey.entries,
@@ -164,7 +187,10 @@ const COLUMNS: &[(&str, Align)] = &[
 ];
 
 fn print_summary(catalog: &Catalog, survey: &Survey, out: &mut dyn Write) -> io::Result<()> {
-    let tickets: usize = catalog.services().map(|(_, service)| service.tickets.len()).sum();
+    let tickets: usize = catalog
+        .services()
+        .map(|(_, service)| service.tickets.len())
+        .sum();
     writeln!(
         out,
         "{}, {}, {}, {} of availability",
@@ -174,11 +200,24 @@ fn print_summary(catalog: &Catalog, survey: &Survey, out: &mut dyn Write) -> io:
         count(survey.entries, "entry"),
     )?;
     let slots = count(survey.slots, "slot");
-    let slots = if survey.has_more_slots { format!("more than {slots}") } else { slots };
-    let span = span_of(survey).map(|(first, last)| format!(" from {} to {} (UTC)", date(first), date(last)));
-    writeln!(out, "{slots}{}, past ones not counted\n", span.unwrap_or_default())?;
-    let rows: Vec<Vec<String>> =
-        survey.services.iter().take(MAX_SERVICES).map(|it| row(catalog, it)).collect();
+    let slots = if survey.has_more_slots {
+        format!("more than {slots}")
+    } else {
+        slots
+    };
+    let span = span_of(survey)
+        .map(|(first, last)| format!(" from {} to {} (UTC)", date(first), date(last)));
+    writeln!(
+        out,
+        "{slots}{}, past ones not counted\n",
+        span.unwrap_or_default()
+    )?;
+    let rows: Vec<Vec<String>> = survey
+        .services
+        .iter()
+        .take(MAX_SERVICES)
+        .map(|it| row(catalog, it))
+        .collect();
     write!(out, "{}", table("", COLUMNS, &rows))?;
     match survey.services.len().saturating_sub(MAX_SERVICES) {
         0 => Ok(()),
@@ -188,7 +227,10 @@ fn print_summary(catalog: &Catalog, survey: &Survey, out: &mut dyn Write) -> io:
 
 fn row(catalog: &Catalog, survey: &ServiceSurvey) -> Vec<String> {
     let service = catalog.service(survey.service);
-    let (first, last) = survey.starts.map(|(first, last)| (date(first), date(last))).unwrap_or_default();
+    let (first, last) = survey
+        .starts
+        .map(|(first, last)| (date(first), date(last)))
+        .unwrap_or_default();
     vec![
         catalog.merchant(service.merchant).id.clone(),
         service.id.clone(),
@@ -200,9 +242,22 @@ fn row(catalog: &Catalog, survey: &ServiceSurvey) -> Vec<String> {
 }
 
 fn price_list(service: &Service) -> String {
-    let tickets = service.tickets.iter().map(|ticket| format!("{} {}", ticket.id, price(ticket.price)));
-    let all: Vec<String> = service.price.map(price).into_iter().chain(tickets).collect();
-    let listed = all.iter().take(MAX_PRICES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let tickets = service
+        .tickets
+        .iter()
+        .map(|ticket| format!("{} {}", ticket.id, price(ticket.price)));
+    let all: Vec<String> = service
+        .price
+        .map(price)
+        .into_iter()
+        .chain(tickets)
+        .collect();
+    let listed = all
+        .iter()
+        .take(MAX_PRICES)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     match all.len().saturating_sub(MAX_PRICES) {
         0 => listed,
         more => format!("{listed} and {more} more"),
@@ -211,24 +266,42 @@ fn price_list(service: &Service) -> String {
 
 fn span_of(survey: &Survey) -> Option<(EpochSeconds, EpochSeconds)> {
     let starts = || survey.services.iter().filter_map(|it| it.starts);
-    Some((starts().map(|(first, _)| first).min()?, starts().map(|(_, last)| last).max()?))
+    Some((
+        starts().map(|(first, _)| first).min()?,
+        starts().map(|(_, last)| last).max()?,
+    ))
 }
 
 /// The day of a moment in UTC.
 fn date(second: EpochSeconds) -> String {
-    Timestamp::from_second(second)
-        .map_or_else(|_| format!("second {second}"), |moment| moment.strftime("%Y-%m-%d").to_string())
+    Timestamp::from_second(second).map_or_else(
+        |_| format!("second {second}"),
+        |moment| moment.strftime("%Y-%m-%d").to_string(),
+    )
 }
 
 fn follow_ups(mistakes: &Mistakes) -> usize {
     mistakes.list.iter().map(|mistake| mistake.follow_ups).sum()
 }
 
-fn mistake_json(Mistake { file, at, text, follow_ups }: &Mistake) -> Value {
+fn mistake_json(
+    Mistake {
+        file,
+        at,
+        text,
+        follow_ups,
+    }: &Mistake,
+) -> Value {
     json!({"file": file, "at": at, "text": text, "follow_ups": follow_ups})
 }
 
-fn warning_json(Warning { kind, what: Mistake { file, at, text, .. }, more_places }: &Warning) -> Value {
+fn warning_json(
+    Warning {
+        kind,
+        what: Mistake { file, at, text, .. },
+        more_places,
+    }: &Warning,
+) -> Value {
     json!({"kind": kind, "file": file, "at": at, "text": text, "more_places": more_places})
 }
 

@@ -88,7 +88,10 @@ impl Source {
 
     /// What to do about an error, where that is known.
     pub(super) fn hint(error: &SourceError) -> &'static str {
-        if matches!(error, SourceError::Store(ServeError::Store(StoreError::InUse))) {
+        if matches!(
+            error,
+            SourceError::Store(ServeError::Store(StoreError::InUse))
+        ) {
             "; if that is a running server, ask it: --from with its `admin_listen`, without a directory"
         } else {
             ""
@@ -119,14 +122,16 @@ impl Source {
             Self::Files => {}
             Self::Store(data_dir) => {
                 let mut config = Config::default();
-                dir.unwrap_or(Path::new("")).clone_into(&mut config.sales.catalog);
+                dir.unwrap_or(Path::new(""))
+                    .clone_into(&mut config.sales.catalog);
                 config.storage.data_dir.clone_from(data_dir);
                 feeds::export(&server::at_rest(&config)?.export(None)?, take)?;
             }
             Self::Server(address) => {
                 let runtime = runtime::Builder::new_current_thread().enable_all().build();
-                let fetched =
-                    runtime.map_err(SourceError::Start)?.block_on(feeds::fetch(address, None, &mut take));
+                let fetched = runtime
+                    .map_err(SourceError::Start)?
+                    .block_on(feeds::fetch(address, None, &mut take));
                 fetched.map_err(|error| SourceError::Server(address.clone(), error.into()))?;
             }
         }
@@ -138,6 +143,7 @@ impl Source {
 /// Whether an element of an availability feed starts on that day. One that cannot be read is left to
 /// whoever can say why.
 fn is_of(day: &Day, element: &str) -> bool {
-    serde_json::from_str(element)
-        .map_or(true, |Start { start_sec }| (day.from..day.until).contains(&start_sec))
+    serde_json::from_str(element).map_or(true, |Start { start_sec }| {
+        (day.from..day.until).contains(&start_sec)
+    })
 }

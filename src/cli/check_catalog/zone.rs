@@ -41,15 +41,19 @@ impl Show {
     ///
     /// # Errors
     /// The flags with what is wrong with their values.
-    pub(super) fn read(date: &str, zone: Option<&str>) -> Result<Self, Vec<(&'static str, String)>> {
+    pub(super) fn read(
+        date: &str,
+        zone: Option<&str>,
+    ) -> Result<Self, Vec<(&'static str, String)>> {
         let mut problems = Vec::new();
         let day = match date {
             "today" => Wanted::InDays(0),
             "tomorrow" => Wanted::InDays(1),
             date => date.parse().map_or_else(
                 |_| {
-                    let text =
-                        format!("expected a date like 2026-12-01, `today` or `tomorrow`, not {date:?}");
+                    let text = format!(
+                        "expected a date like 2026-12-01, `today` or `tomorrow`, not {date:?}"
+                    );
                     problems.push(("--show", text));
                     Wanted::InDays(0)
                 },
@@ -64,7 +68,15 @@ impl Show {
             problems.push(("--zone", text + &meant.unwrap_or_default()));
             TimeZone::UTC
         });
-        if problems.is_empty() { Ok(Self { day, zone, zone_name }) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Self {
+                day,
+                zone,
+                zone_name,
+            })
+        } else {
+            Err(problems)
+        }
     }
 
     /// The day, where it depends on it that at `now`.
@@ -72,7 +84,8 @@ impl Show {
     /// # Errors
     /// If it lies beyond what can be computed.
     pub(super) fn day(&self, now: EpochSeconds) -> Result<Day, SourceError> {
-        self.computed_day(now).map_err(|error| SourceError::Day(error.to_string()))
+        self.computed_day(now)
+            .map_err(|error| SourceError::Day(error.to_string()))
     }
 
     fn computed_day(&self, now: EpochSeconds) -> Result<Day, jiff::Error> {
@@ -80,7 +93,9 @@ impl Show {
         let date = match self.day {
             Wanted::Date(date) => date,
             Wanted::InDays(days) => {
-                let mut date = Timestamp::from_second(now)?.to_zoned_datetime(zone.clone()).date();
+                let mut date = Timestamp::from_second(now)?
+                    .to_zoned_datetime(zone.clone())
+                    .date();
                 for _ in 0..days {
                     date = date.tomorrow()?;
                 }
@@ -88,17 +103,31 @@ impl Show {
             }
         };
         let begin = |date: Date| -> Result<EpochSeconds, jiff::Error> {
-            Ok(date.to_zoned_datetime(zone.clone())?.start_of_day()?.timestamp().as_second())
+            Ok(date
+                .to_zoned_datetime(zone.clone())?
+                .start_of_day()?
+                .timestamp()
+                .as_second())
         };
         let (from, until) = (begin(date)?, begin(date.tomorrow()?)?);
-        Ok(Day { date, zone: zone.clone(), zone_name: self.zone_name.clone(), from, until })
+        Ok(Day {
+            date,
+            zone: zone.clone(),
+            zone_name: self.zone_name.clone(),
+            from,
+            until,
+        })
     }
 }
 
 impl Day {
     /// The time of the day; with its offset where the day has more than one.
     pub(super) fn clock_time(&self, second: EpochSeconds) -> String {
-        let format = if self.has_one_offset() { "%H:%M" } else { "%H:%M%:z" };
+        let format = if self.has_one_offset() {
+            "%H:%M"
+        } else {
+            "%H:%M%:z"
+        };
         self.formatted(second, format)
     }
 
@@ -108,13 +137,20 @@ impl Day {
     }
 
     fn has_one_offset(&self) -> bool {
-        let offset = |second| Timestamp::from_second(second).ok().map(|at| self.zone.to_offset(at));
+        let offset = |second| {
+            Timestamp::from_second(second)
+                .ok()
+                .map(|at| self.zone.to_offset(at))
+        };
         offset(self.from) == offset(self.until)
     }
 
     fn formatted(&self, second: EpochSeconds, format: &str) -> String {
         match Timestamp::from_second(second) {
-            Ok(moment) => moment.to_zoned_datetime(self.zone.clone()).strftime(format).to_string(),
+            Ok(moment) => moment
+                .to_zoned_datetime(self.zone.clone())
+                .strftime(format)
+                .to_string(),
             Err(_) => format!("second {second}"),
         }
     }
@@ -125,7 +161,10 @@ mod tests {
     use super::*;
 
     fn day(date: &str, zone: &str) -> Day {
-        Show::read(date, Some(zone)).unwrap().day(1_780_315_200).unwrap()
+        Show::read(date, Some(zone))
+            .unwrap()
+            .day(1_780_315_200)
+            .unwrap()
     }
 
     #[test]
@@ -142,7 +181,11 @@ mod tests {
             ("2026-04-24", "Africa/Cairo", 1_776_981_600, 23),
         ] {
             let day = day(date, zone);
-            assert_eq!((day.from, (day.until - day.from) / 3600), (from, hours), "{date} {zone}");
+            assert_eq!(
+                (day.from, (day.until - day.from) / 3600),
+                (from, hours),
+                "{date} {zone}"
+            );
         }
     }
 
@@ -150,7 +193,10 @@ mod tests {
     fn an_hour_that_comes_twice_is_told_apart() {
         let day = day("2026-10-25", "Europe/Berlin");
         let at = |hour: i64| day.clock_time(day.from + hour * 3600 + 1800);
-        assert_eq!((at(2).as_str(), at(3).as_str()), ("02:30+02:00", "02:30+01:00"));
+        assert_eq!(
+            (at(2).as_str(), at(3).as_str()),
+            ("02:30+02:00", "02:30+01:00")
+        );
         assert_eq!(day.rfc_3339(day.from), "2026-10-25T00:00:00+02:00");
     }
 

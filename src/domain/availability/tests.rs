@@ -1,18 +1,31 @@
 use super::*;
 use crate::domain::{
-    fixtures::{ADULT, BALCONY, HOUR, House, NOW, SEAT, STALLS, START, cart, cents, line, ticket_type},
+    fixtures::{
+        ADULT, BALCONY, HOUR, House, NOW, SEAT, STALLS, START, cart, cents, line, ticket_type,
+    },
     slot::{HoldSpan, PartySpots, Pool, PoolTickets, ResourceIx},
 };
 
 /// What somebody without a cart can be sold of the slot of a service at [`START`].
 fn open(house: &House, service_id: &str) -> u32 {
     let key = house.key(service_id, START);
-    spots_open(house.service(service_id), key, &house.slots[&key], house.viewer)
+    spots_open(
+        house.service(service_id),
+        key,
+        &house.slots[&key],
+        house.viewer,
+    )
 }
 
 fn asked(party_size: impl Into<Option<i32>>) -> AskedSlot {
-    let resources = party_size.into().map(|party_size| Resources { party_size, ..Resources::default() });
-    AskedSlot { resources, ..AskedSlot::default() }
+    let resources = party_size.into().map(|party_size| Resources {
+        party_size,
+        ..Resources::default()
+    });
+    AskedSlot {
+        resources,
+        ..AskedSlot::default()
+    }
 }
 
 #[test]
@@ -27,14 +40,27 @@ fn all_that_a_service_sells_counts_together() {
 #[test]
 fn what_is_sold_and_what_carts_hold_is_gone() {
     let mut house = House::new();
-    house.slot("concert", START).take(Claimed::Ticket(STALLS), 3);
+    house
+        .slot("concert", START)
+        .take(Claimed::Ticket(STALLS), 3);
     assert_eq!(open(&house, "concert"), 5, "of the hall");
-    house.slot("concert", START).hold(cart(1), Claimed::Ticket(BALCONY), 4, HoldSpan::new(NOW, NOW + 60));
+    house.slot("concert", START).hold(
+        cart(1),
+        Claimed::Ticket(BALCONY),
+        4,
+        HoldSpan::new(NOW, NOW + 60),
+    );
     assert_eq!(open(&house, "concert"), 1);
     house.viewer.now = NOW + 60;
     assert_eq!(open(&house, "concert"), 5, "the hold has expired");
-    house.slot("concert", START).take(Claimed::Ticket(BALCONY), 5);
-    assert_eq!(open(&house, "concert"), 0, "no hall is left, though stall and balcony are");
+    house
+        .slot("concert", START)
+        .take(Claimed::Ticket(BALCONY), 5);
+    assert_eq!(
+        open(&house, "concert"),
+        0,
+        "no hall is left, though stall and balcony are"
+    );
 }
 
 #[test]
@@ -46,18 +72,36 @@ fn spots_that_nothing_on_sale_can_take_are_not_open() {
     assert_eq!(open(&house, "salon"), 1);
     house.service_mut("concert").ticket_sets.clear();
     *house.slot("concert", START) = Slot::default();
-    let nobodys = Pool { tickets: PoolTickets::Set(0), allotment: 4 };
-    house.slot("concert", START).open(nobodys, &SlotTerms::default());
+    let nobodys = Pool {
+        tickets: PoolTickets::Set(0),
+        allotment: 4,
+    };
+    house
+        .slot("concert", START)
+        .open(nobodys, &SlotTerms::default());
     assert_eq!(open(&house, "concert"), 0, "a pool for no ticket type");
     *house.slot("museum", START) = Slot::default();
-    assert_eq!(open(&house, "museum"), 0, "a slot that no opening has brought spots to");
+    assert_eq!(
+        open(&house, "museum"),
+        0,
+        "a slot that no opening has brought spots to"
+    );
 }
 
 #[test]
 fn nothing_is_open_outside_the_booking_window() {
     let mut house = House::new();
-    let late = SlotTerms { first_bookable_sec: Some(NOW + 1), ..SlotTerms::default() };
-    house.slot("museum", START).open(Pool { tickets: PoolTickets::All, allotment: 0 }, &late);
+    let late = SlotTerms {
+        first_bookable_sec: Some(NOW + 1),
+        ..SlotTerms::default()
+    };
+    house.slot("museum", START).open(
+        Pool {
+            tickets: PoolTickets::All,
+            allotment: 0,
+        },
+        &late,
+    );
     for (service, now, expected) in [
         ("museum", NOW, 0),
         ("museum", NOW + 1, 50),
@@ -120,8 +164,18 @@ fn a_slot_is_available_if_it_has_the_spots_of_the_party_and_at_least_one() {
         (Some(i32::MAX), 50, false),
     ] {
         let mut slot = Slot::default();
-        slot.open(Pool { tickets: PoolTickets::All, allotment: spots_open }, &SlotTerms::default());
-        assert_eq!(seen(&slot, party_size), (expected, spots_open), "{party_size:?} of {spots_open}");
+        slot.open(
+            Pool {
+                tickets: PoolTickets::All,
+                allotment: spots_open,
+            },
+            &SlotTerms::default(),
+        );
+        assert_eq!(
+            seen(&slot, party_size),
+            (expected, spots_open),
+            "{party_size:?} of {spots_open}"
+        );
     }
 }
 
@@ -131,9 +185,23 @@ fn where_parties_are_listed_a_spot_is_for_one_of_them_and_others_find_none() {
         let mut slot = Slot::default();
         for &(resource, party_size, spots) in parties {
             let tickets = PoolTickets::All;
-            let party = PartySpots { tickets, resource: ResourceIx(resource), party_size, spots };
-            let terms = SlotTerms { parties: vec![party], ..SlotTerms::default() };
-            slot.open(Pool { tickets, allotment: spots }, &terms);
+            let party = PartySpots {
+                tickets,
+                resource: ResourceIx(resource),
+                party_size,
+                spots,
+            };
+            let terms = SlotTerms {
+                parties: vec![party],
+                ..SlotTerms::default()
+            };
+            slot.open(
+                Pool {
+                    tickets,
+                    allotment: spots,
+                },
+                &terms,
+            );
         }
         slot.take(Claimed::Ticket(ADULT), sold);
         slot
@@ -181,9 +249,19 @@ fn a_slot_is_named_by_service_start_and_duration() {
         };
         slot.key(&house.catalog, house.merchant)
     };
-    assert_eq!(named("museum", START, HOUR), Some(house.key("museum", START)));
-    assert_ne!(named("museum", START, HOUR - 1), Some(house.key("museum", START)));
+    assert_eq!(
+        named("museum", START, HOUR),
+        Some(house.key("museum", START))
+    );
+    assert_ne!(
+        named("museum", START, HOUR - 1),
+        Some(house.key("museum", START))
+    );
     for (service_id, duration_sec) in [("zoo", HOUR), ("", HOUR), ("onsen", HOUR), ("museum", -1)] {
-        assert_eq!(named(service_id, START, duration_sec), None, "{service_id} {duration_sec}");
+        assert_eq!(
+            named(service_id, START, duration_sec),
+            None,
+            "{service_id} {duration_sec}"
+        );
     }
 }

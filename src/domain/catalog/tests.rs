@@ -3,34 +3,73 @@ use crate::domain::fixtures::House;
 
 /// The ids of services with their indexes, in the order of the catalogue.
 fn services(catalog: &Catalog) -> Vec<(&str, u32)> {
-    catalog.services().map(|(ix, service)| (&*service.id, ix.0)).collect()
+    catalog
+        .services()
+        .map(|(ix, service)| (&*service.id, ix.0))
+        .collect()
 }
 
 #[test]
 fn what_was_added_is_there_in_its_order() {
     let House { catalog, .. } = House::new();
-    let merchants: Vec<_> = catalog.merchants().iter().map(|merchant| &*merchant.id).collect();
+    let merchants: Vec<_> = catalog
+        .merchants()
+        .iter()
+        .map(|merchant| &*merchant.id)
+        .collect();
     assert_eq!(merchants, ["town", "tokyo"]);
-    let expected = [("museum", 0), ("raft", 1), ("concert", 2), ("salon", 3), ("onsen", 4)];
+    let expected = [
+        ("museum", 0),
+        ("raft", 1),
+        ("concert", 2),
+        ("salon", 3),
+        ("onsen", 4),
+    ];
     assert_eq!(services(&catalog), expected);
 }
 
 #[test]
 fn an_index_stays_with_its_id_in_every_later_catalogue() {
-    let House { catalog: mut first, merchant, .. } = House::new();
-    let sold = |first: &Catalog, id| first.service(first.service_ix(merchant, id).unwrap()).clone();
+    let House {
+        catalog: mut first,
+        merchant,
+        ..
+    } = House::new();
+    let sold = |first: &Catalog, id| {
+        first
+            .service(first.service_ix(merchant, id).unwrap())
+            .clone()
+    };
     let (mut raft, mut museum) = (sold(&first, "raft"), sold(&first, "museum"));
-    raft.tickets.insert(0, TicketType { id: "child".into(), ..raft.tickets[0].clone() });
+    raft.tickets.insert(
+        0,
+        TicketType {
+            id: "child".into(),
+            ..raft.tickets[0].clone()
+        },
+    );
     museum.id = "gallery".into();
-    assert_eq!(first.register_mut().service("town", "promised"), ServiceIx(5));
+    assert_eq!(
+        first.register_mut().service("town", "promised"),
+        ServiceIx(5)
+    );
     let mut second = Catalog::with_register(first.register().clone());
-    assert_eq!(second.add_merchant(first.merchant(merchant).clone()), MerchantIx(0));
+    assert_eq!(
+        second.add_merchant(first.merchant(merchant).clone()),
+        MerchantIx(0)
+    );
     second.add_service(museum);
     second.add_service(raft);
     assert_eq!(services(&second), [("gallery", 6), ("raft", 1)]);
     let raft = second.service(ServiceIx(1));
-    assert_eq!([raft.ticket_ix("seat"), raft.ticket_ix("child")], [Some(TicketIx(0)), Some(TicketIx(1))]);
-    assert!(second.find_service(ServiceIx(0)).is_none(), "the museum is not sold any more");
+    assert_eq!(
+        [raft.ticket_ix("seat"), raft.ticket_ix("child")],
+        [Some(TicketIx(0)), Some(TicketIx(1))]
+    );
+    assert!(
+        second.find_service(ServiceIx(0)).is_none(),
+        "the museum is not sold any more"
+    );
 }
 
 #[test]

@@ -30,15 +30,24 @@ impl TicketRules {
         scope: RuleScope,
         ticket: Option<TicketIx>,
     ) -> CountBounds {
-        let of_slot = self.slot_limits.iter().filter(|limits| limits.applies_to(start_sec, tags));
+        let of_slot = self
+            .slot_limits
+            .iter()
+            .filter(|limits| limits.applies_to(start_sec, tags));
         let of_slot = of_slot.map(|slot| slot.limits.bounds(scope, ticket));
-        of_slot.fold(CountBounds::default(), CountBounds::and).or(self.limits.bounds(scope, ticket))
+        of_slot
+            .fold(CountBounds::default(), CountBounds::and)
+            .or(self.limits.bounds(scope, ticket))
     }
 
     /// Whether any rule looks at all lines of a slot together.
     #[must_use]
     pub fn look_at_slots(&self) -> bool {
-        let limits = self.slot_limits.iter().map(|slot| &slot.limits).chain([&self.limits]);
+        let limits = self
+            .slot_limits
+            .iter()
+            .map(|slot| &slot.limits)
+            .chain([&self.limits]);
         let scopes = limits.map(|limits| limits.scope);
         let scopes = scopes.chain(self.children.iter().map(|rule| rule.scope));
         let scopes = scopes.chain(self.forbidden.iter().map(|rule| rule.scope));
@@ -102,7 +111,10 @@ pub struct CountBounds {
 impl CountBounds {
     /// These, and those where these say nothing.
     fn or(self, others: Self) -> Self {
-        Self { min: self.min.or(others.min), max: self.max.or(others.max) }
+        Self {
+            min: self.min.or(others.min),
+            max: self.max.or(others.max),
+        }
     }
 
     /// Both together: of two bounds on one side, the stricter.
@@ -112,7 +124,10 @@ impl CountBounds {
             (Some(a), Some(b)) => Some(pick(a, b)),
             (one, other) => one.or(other),
         };
-        Self { min: stricter(self.min, other.min, u32::max), max: stricter(self.max, other.max, u32::min) }
+        Self {
+            min: stricter(self.min, other.min, u32::max),
+            max: stricter(self.max, other.max, u32::min),
+        }
     }
 }
 
@@ -130,8 +145,12 @@ pub struct TicketLimits {
 impl TicketLimits {
     /// Its bounds of all tickets together, or of those of one type, in that scope.
     fn bounds(&self, scope: RuleScope, ticket: Option<TicketIx>) -> CountBounds {
-        let of_type =
-            |ticket| self.tickets.iter().find(|(known, _)| *known == ticket).map(|(_, bounds)| *bounds);
+        let of_type = |ticket| {
+            self.tickets
+                .iter()
+                .find(|(known, _)| *known == ticket)
+                .map(|(_, bounds)| *bounds)
+        };
         match ticket {
             _ if self.scope != scope => CountBounds::default(),
             None => self.line,

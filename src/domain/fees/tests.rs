@@ -8,30 +8,65 @@ use crate::domain::{
 fn table_of(house: &House, lines: &[(&str, TicketCounts, Money)]) -> Result<FeeTable, MoneyError> {
     let lines = lines.iter().map(|&(service, ref tickets, total)| {
         let service = house.ix(service);
-        SoldLine { service, tickets, total }
+        SoldLine {
+            service,
+            tickets,
+            total,
+        }
     });
     let lines: Vec<_> = lines.collect();
-    FeeTable::for_lines(&house.catalog, house.catalog.merchant(house.merchant), &lines)
+    FeeTable::for_lines(
+        &house.catalog,
+        house.catalog.merchant(house.merchant),
+        &lines,
+    )
 }
 
 /// The fees of lines whose totals do not matter.
 fn table(house: &House, items: &[(&'static str, TicketCounts)]) -> Result<FeeTable, MoneyError> {
-    let line = |(service, tickets): &(&'static str, TicketCounts)| (*service, tickets.clone(), cents(1_000));
+    let line = |(service, tickets): &(&'static str, TicketCounts)| {
+        (*service, tickets.clone(), cents(1_000))
+    };
     table_of(house, &items.iter().map(line).collect::<Vec<_>>())
 }
 
 /// The per-order fees by name, and the part of the total that is tax.
 fn taxes(house: &House, lines: &[(&str, Money)]) -> (Vec<(String, Money)>, Money) {
-    let lines: Vec<_> = lines.iter().map(|&(service, total)| (service, vec![], total)).collect();
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|&(service, total)| (service, vec![], total))
+        .collect();
     let table = table_of(house, &lines).unwrap();
-    assert_eq!(table.per_order.iter().try_fold(cents(0), |sum, fee| sum.plus(fee.amount)), Ok(table.total));
-    (table.per_order.into_iter().map(|fee| (fee.name, fee.amount)).collect(), table.tax)
+    assert_eq!(
+        table
+            .per_order
+            .iter()
+            .try_fold(cents(0), |sum, fee| sum.plus(fee.amount)),
+        Ok(table.total)
+    );
+    (
+        table
+            .per_order
+            .into_iter()
+            .map(|fee| (fee.name, fee.amount))
+            .collect(),
+        table.tax,
+    )
 }
 
-fn check(house: &House, items: &[(&'static str, TicketCounts)], total_cents: i64, per_order: &[&str]) {
+fn check(
+    house: &House,
+    items: &[(&'static str, TicketCounts)],
+    total_cents: i64,
+    per_order: &[&str],
+) {
     let table = table(house, items).unwrap();
     assert_eq!(table.total, cents(total_cents), "{items:?}");
-    let names: Vec<&str> = table.per_order.iter().map(|fee| fee.name.as_str()).collect();
+    let names: Vec<&str> = table
+        .per_order
+        .iter()
+        .map(|fee| fee.name.as_str())
+        .collect();
     assert_eq!(names, per_order, "{items:?}");
 }
 
@@ -40,22 +75,44 @@ fn the_total_is_every_ticket_fee_times_its_count_and_every_order_fee_once() {
     let house = House::new();
     check(&house, &[], 0, &[]);
     check(&house, &[("salon", vec![])], 100, &["handling"]);
-    check(&house, &[("museum", vec![(SENIOR, 3)])], 300, &["delivery", "handling"]);
-    check(&house, &[("museum", vec![(ADULT, 2), (CHILD, 4)])], 300 + 100 + 300, &["delivery", "handling"]);
-    let twice = [("museum", vec![(ADULT, 2)]), ("raft", vec![]), ("museum", vec![(ADULT, 1), (CHILD, 1)])];
+    check(
+        &house,
+        &[("museum", vec![(SENIOR, 3)])],
+        300,
+        &["delivery", "handling"],
+    );
+    check(
+        &house,
+        &[("museum", vec![(ADULT, 2), (CHILD, 4)])],
+        300 + 100 + 300,
+        &["delivery", "handling"],
+    );
+    let twice = [
+        ("museum", vec![(ADULT, 2)]),
+        ("raft", vec![]),
+        ("museum", vec![(ADULT, 1), (CHILD, 1)]),
+    ];
     check(&house, &twice, 450 + 25 + 300, &["delivery", "handling"]);
 }
 
 #[test]
 fn the_breakdown_names_each_kind_of_ticket_and_fee_once() {
     let house = House::new();
-    let items = [("museum", vec![(ADULT, 2)]), ("museum", vec![(CHILD, 1), (ADULT, 1)])];
+    let items = [
+        ("museum", vec![(ADULT, 2)]),
+        ("museum", vec![(CHILD, 1), (ADULT, 1)]),
+    ];
     let table = table(&house, &items).unwrap();
     let listed: Vec<(&str, &str, &str, Money)> = table
         .per_ticket
         .iter()
         .map(|entry| {
-            (entry.service_id.as_str(), entry.ticket_id.as_str(), entry.fee.name.as_str(), entry.fee.amount)
+            (
+                entry.service_id.as_str(),
+                entry.ticket_id.as_str(),
+                entry.fee.name.as_str(),
+                entry.fee.amount,
+            )
         })
         .collect();
     assert_eq!(
@@ -97,7 +154,9 @@ fn taxed(salon: u32, raft: u32) -> House {
 }
 
 fn named(fees: &[(&str, Money)]) -> Vec<(String, Money)> {
-    fees.iter().map(|&(name, amount)| (name.to_owned(), amount)).collect()
+    fees.iter()
+        .map(|&(name, amount)| (name.to_owned(), amount))
+        .collect()
 }
 
 #[test]
@@ -105,25 +164,56 @@ fn a_tax_is_one_fee_for_each_rate_and_rounded_line_by_line() {
     let house = taxed(10_000_000, 8_875_000);
     for (lines, fees, tax) in [
         (vec![], vec![], 0),
-        (vec![("salon", cents(1_005))], vec![("Tax", cents(100))], 100),
-        (vec![("salon", cents(1_015))], vec![("Tax", cents(102))], 102),
+        (
+            vec![("salon", cents(1_005))],
+            vec![("Tax", cents(100))],
+            100,
+        ),
+        (
+            vec![("salon", cents(1_015))],
+            vec![("Tax", cents(102))],
+            102,
+        ),
         // Half a cent a line, and not a cent for both.
         (vec![("salon", cents(5)), ("salon", cents(5))], vec![], 0),
-        (vec![("salon", cents(15)), ("salon", cents(15))], vec![("Tax", cents(4))], 4),
         (
-            vec![("raft", cents(10_000)), ("salon", cents(100)), ("raft", cents(1_000))],
+            vec![("salon", cents(15)), ("salon", cents(15))],
+            vec![("Tax", cents(4))],
+            4,
+        ),
+        (
+            vec![
+                ("raft", cents(10_000)),
+                ("salon", cents(100)),
+                ("raft", cents(1_000)),
+            ],
             vec![("Tax 8.875%", cents(888 + 89)), ("Tax 10%", cents(10))],
             888 + 89 + 10,
         ),
         // A rate that comes to nothing does not count.
-        (vec![("raft", cents(1)), ("salon", cents(100))], vec![("Tax", cents(10))], 10),
-        (vec![("museum", cents(1_000))], vec![("delivery", cents(200))], 0),
+        (
+            vec![("raft", cents(1)), ("salon", cents(100))],
+            vec![("Tax", cents(10))],
+            10,
+        ),
+        (
+            vec![("museum", cents(1_000))],
+            vec![("delivery", cents(200))],
+            0,
+        ),
     ] {
-        assert_eq!(taxes(&house, &lines), (named(&fees), cents(tax)), "{lines:?}");
+        assert_eq!(
+            taxes(&house, &lines),
+            (named(&fees), cents(tax)),
+            "{lines:?}"
+        );
     }
     let same = taxed(10_000_000, 10_000_000);
     let lines = [("salon", cents(100)), ("raft", cents(200))];
-    assert_eq!(taxes(&same, &lines), (named(&[("Tax", cents(30))]), cents(30)));
+    assert_eq!(
+        taxes(&same, &lines),
+        (named(&[("Tax", cents(30))]), cents(30))
+    );
 }
 
 #[test]
@@ -132,8 +222,15 @@ fn fees_are_not_taxed_and_the_tax_has_the_name_that_the_merchant_gives_it() {
     house.merchant_mut().tax_name = "VAT".into();
     house.merchant_mut().per_order_fees = vec![fee("handling", cents(100))];
     house.service_mut("salon").per_order_fees = vec![fee("towel", cents(300))];
-    let expected = named(&[("towel", cents(300)), ("handling", cents(100)), ("VAT", cents(500))]);
-    assert_eq!(taxes(&house, &[("salon", cents(1_000))]), (expected, cents(500)));
+    let expected = named(&[
+        ("towel", cents(300)),
+        ("handling", cents(100)),
+        ("VAT", cents(500)),
+    ]);
+    assert_eq!(
+        taxes(&house, &[("salon", cents(1_000))]),
+        (expected, cents(500))
+    );
 }
 
 #[test]
@@ -152,7 +249,11 @@ fn the_taxes_among_the_fees_of_tickets_are_told_apart() {
     let museum = house.service_mut("museum");
     museum.tickets[0].feed_fees.taxes = Some(cents(50));
     museum.tax_rate = tax_rate(10_000_000);
-    let table = table_of(&house, &[("museum", vec![(ADULT, 3), (CHILD, 1)], cents(7_000))]).unwrap();
+    let table = table_of(
+        &house,
+        &[("museum", vec![(ADULT, 3), (CHILD, 1)], cents(7_000))],
+    )
+    .unwrap();
     assert_eq!((table.tax, table.ticket_taxes), (cents(700), cents(150)));
     assert_eq!(table.total, cents(3 * 150 + 25 + 200 + 100 + 700));
 }
@@ -166,9 +267,20 @@ fn a_fee_of_nothing_is_left_out() {
     museum.tickets[0].fees = vec![fee("booking", cents(0)), fee("tax", cents(50))];
     museum.tax_rate = tax_rate(1);
     let table = table(&house, &[("museum", vec![(ADULT, 2)])]).unwrap();
-    let names: Vec<&str> = table.per_ticket.iter().map(|fee| fee.fee.name.as_str()).collect();
-    let of_order: Vec<&str> = table.per_order.iter().map(|fee| fee.name.as_str()).collect();
-    assert_eq!((names, of_order, table.total), (vec!["tax"], vec!["wrapping"], cents(101)));
+    let names: Vec<&str> = table
+        .per_ticket
+        .iter()
+        .map(|fee| fee.fee.name.as_str())
+        .collect();
+    let of_order: Vec<&str> = table
+        .per_order
+        .iter()
+        .map(|fee| fee.name.as_str())
+        .collect();
+    assert_eq!(
+        (names, of_order, table.total),
+        (vec!["tax"], vec!["wrapping"], cents(101))
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use super::{tests::assert_well_formed, *};
 use crate::domain::{
     catalog::{CountBounds, Deal, Reduction, RuleScope},
     fixtures::{
-        ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents, dollars,
-        tax_rate,
+        ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents,
+        dollars, tax_rate,
     },
     order::{EpochSeconds, OrderedTickets},
     slot::{HoldSpan, Pool, PoolTickets, SlotTerms},
@@ -84,8 +84,13 @@ impl Town {
                 Some("stalls") => STALLS_ONLY,
                 Some(_) => BALCONY_ONLY,
             };
-            let opened = Pool { tickets, allotment: pool.spots };
-            house.slot(pool.service, pool.start_sec).open(opened, &SlotTerms::default());
+            let opened = Pool {
+                tickets,
+                allotment: pool.spots,
+            };
+            house
+                .slot(pool.service, pool.start_sec)
+                .open(opened, &SlotTerms::default());
         }
         for gone in &self.gone {
             let claimed = match gone.ticket {
@@ -95,7 +100,12 @@ impl Town {
             let slot = house.slot(gone.service, gone.start_sec);
             match gone.held_by {
                 None => slot.take(claimed, gone.count),
-                Some(owner) => slot.hold(cart(owner), claimed, gone.count, HoldSpan::new(NOW, NOW + 1)),
+                Some(owner) => slot.hold(
+                    cart(owner),
+                    claimed,
+                    gone.count,
+                    HoldSpan::new(NOW, NOW + 1),
+                ),
             }
         }
         house
@@ -131,7 +141,11 @@ impl Town {
 
 fn any_pools() -> impl Strategy<Value = Vec<PlainPool>> {
     let at = |start_sec| {
-        let tiers = [("concert", Some("stalls")), ("concert", Some("balcony")), ("concert", None)];
+        let tiers = [
+            ("concert", Some("stalls")),
+            ("concert", Some("balcony")),
+            ("concert", None),
+        ];
         let whole = [("museum", None), ("raft", None), ("salon", None)];
         let places: Vec<_> = tiers.into_iter().chain(whole).collect();
         places
@@ -139,7 +153,12 @@ fn any_pools() -> impl Strategy<Value = Vec<PlainPool>> {
             .map(|(service, members)| {
                 let spots = prop_oneof![1 => 0..4_u32, 4 => 4..30_u32];
                 prop::option::weighted(0.95, spots).prop_map(move |spots| {
-                    spots.map(|spots| PlainPool { service, start_sec, members, spots })
+                    spots.map(|spots| PlainPool {
+                        service,
+                        start_sec,
+                        members,
+                        spots,
+                    })
                 })
             })
             .collect::<Vec<_>>()
@@ -150,13 +169,22 @@ fn any_pools() -> impl Strategy<Value = Vec<PlainPool>> {
 
 fn any_gone() -> impl Strategy<Value = Gone> {
     let place = prop::sample::select(MENU.to_vec()).prop_flat_map(|(service, ids)| {
-        let ids: Vec<Option<&str>> =
-            if ids.is_empty() { vec![None] } else { ids.iter().copied().map(Some).collect() };
+        let ids: Vec<Option<&str>> = if ids.is_empty() {
+            vec![None]
+        } else {
+            ids.iter().copied().map(Some).collect()
+        };
         (Just(service), prop::sample::select(ids))
     });
     let start_sec = prop::sample::select(STARTS.to_vec());
     (place, start_sec, 1..4_u32, prop::option::of(1..3_u8)).prop_map(
-        |((service, ticket), start_sec, count, held_by)| Gone { start_sec, service, ticket, count, held_by },
+        |((service, ticket), start_sec, count, held_by)| Gone {
+            start_sec,
+            service,
+            ticket,
+            count,
+            held_by,
+        },
     )
 }
 
@@ -189,25 +217,35 @@ fn any_town() -> impl Strategy<Value = Town> {
         any_pools(),
         prop::collection::vec(any_gone(), 0..6),
         prop::collection::vec(any_deal(), 0..3),
-        (bounds.prop_map(|(min, max)| CountBounds { min, max }), any_scope()),
+        (
+            bounds.prop_map(|(min, max)| CountBounds { min, max }),
+            any_scope(),
+        ),
         prop::bool::weighted(0.2),
         [any_tax(), any_tax(), any_tax()],
         prop::option::of(1..3_u8),
     )
-        .prop_map(|(pools, gone, deals, (raft_bounds, scope), services_clash, taxes, cart)| Town {
-            pools,
-            gone,
-            deals,
-            raft_bounds,
-            scope,
-            services_clash,
-            taxes,
-            cart,
-        })
+        .prop_map(
+            |(pools, gone, deals, (raft_bounds, scope), services_clash, taxes, cart)| Town {
+                pools,
+                gone,
+                deals,
+                raft_bounds,
+                scope,
+                services_clash,
+                taxes,
+                cart,
+            },
+        )
 }
 
 fn any_tax() -> impl Strategy<Value = u32> {
-    prop_oneof![Just(0), Just(10_000_000), Just(8_875_000), 0..=100_000_000_u32]
+    prop_oneof![
+        Just(0),
+        Just(10_000_000),
+        Just(8_875_000),
+        0..=100_000_000_u32
+    ]
 }
 
 fn any_tickets(ids: &'static [&'static str]) -> impl Strategy<Value = Vec<OrderedTickets>> {
@@ -216,7 +254,10 @@ fn any_tickets(ids: &'static [&'static str]) -> impl Strategy<Value = Vec<Ordere
         1 => Just("ghost"),
     ];
     let count = prop_oneof![40 => 1..4_i32, 1 => -1..1_i32];
-    let entry = (id, count).prop_map(|(id, count)| OrderedTickets { ticket_id: id.into(), count });
+    let entry = (id, count).prop_map(|(id, count)| OrderedTickets {
+        ticket_id: id.into(),
+        count,
+    });
     prop::collection::vec(entry, usize::from(!ids.is_empty())..=ids.len())
 }
 
@@ -236,8 +277,8 @@ fn any_price_tag() -> impl Strategy<Value = Option<PriceTag>> {
 
 /// A line that a caller might well send, and now and then one that it might not.
 fn any_line() -> impl Strategy<Value = LineItem> {
-    let place =
-        prop::sample::select(MENU.to_vec()).prop_flat_map(|(service, ids)| (Just(service), any_tickets(ids)));
+    let place = prop::sample::select(MENU.to_vec())
+        .prop_flat_map(|(service, ids)| (Just(service), any_tickets(ids)));
     let start_sec = prop_oneof![30 => Just(START), 30 => Just(START + HOUR), 1 => Just(START + 1)];
     let lasts = prop_oneof![60 => Just(HOUR), 1 => Just(-1)];
     (place, start_sec, lasts, any_price_tag()).prop_map(
@@ -256,7 +297,11 @@ fn any_line() -> impl Strategy<Value = LineItem> {
 fn any_scene() -> impl Strategy<Value = (Town, Vec<LineItem>)> {
     let lines = prop_oneof![1 => Just(Vec::new()), 20 => prop::collection::vec(any_line(), 1..6)];
     (any_town(), lines, any::<bool>()).prop_map(|(town, lines, knows_prices)| {
-        let lines = if knows_prices { corrected(&town.house().check(&lines)) } else { lines };
+        let lines = if knows_prices {
+            corrected(&town.house().check(&lines))
+        } else {
+            lines
+        };
         (town, lines)
     })
 }
@@ -265,9 +310,26 @@ fn any_scene() -> impl Strategy<Value = (Town, Vec<LineItem>)> {
 fn extreme_line() -> impl Strategy<Value = LineItem> {
     let service = prop_oneof![Just("museum"), Just("raft"), Just("salon"), Just("")];
     let id = prop_oneof![Just("adult"), Just("child"), Just("seat"), Just("")];
-    let count = prop_oneof![Just(i32::MIN), Just(i32::MAX), Just(0), Just(1), any::<i32>()];
-    let entry = (id, count).prop_map(|(id, count)| OrderedTickets { ticket_id: id.into(), count });
-    let far = || prop_oneof![Just(i64::MIN), Just(i64::MAX), Just(0), Just(-1), any::<i64>()];
+    let count = prop_oneof![
+        Just(i32::MIN),
+        Just(i32::MAX),
+        Just(0),
+        Just(1),
+        any::<i32>()
+    ];
+    let entry = (id, count).prop_map(|(id, count)| OrderedTickets {
+        ticket_id: id.into(),
+        count,
+    });
+    let far = || {
+        prop_oneof![
+            Just(i64::MIN),
+            Just(i64::MAX),
+            Just(0),
+            Just(-1),
+            any::<i64>()
+        ]
+    };
     let start_sec = prop_oneof![3 => Just(START), 1 => far()];
     let duration_sec = prop_oneof![3 => Just(HOUR), 1 => far()];
     let code = prop_oneof![3 => "USD", 1 => "\\PC{0,4}"];
@@ -276,42 +338,63 @@ fn extreme_line() -> impl Strategy<Value = LineItem> {
         currency_code,
         pricing_option_tag: String::new(),
     }));
-    (service, prop::collection::vec(entry, 0..4), start_sec, duration_sec, price).prop_map(
-        |(service, tickets, start_sec, duration_sec, price)| LineItem {
-            service_id: service.into(),
-            start_sec,
-            duration_sec,
-            tickets,
-            price,
-            answers: None,
-        },
+    (
+        service,
+        prop::collection::vec(entry, 0..4),
+        start_sec,
+        duration_sec,
+        price,
     )
+        .prop_map(
+            |(service, tickets, start_sec, duration_sec, price)| LineItem {
+                service_id: service.into(),
+                start_sec,
+                duration_sec,
+                tickets,
+                price,
+                answers: None,
+            },
+        )
 }
 
 fn sellable_lines(assessment: &Assessment) -> Vec<&LineItem> {
     let items = assessment.fulfillability.items.iter();
-    items.filter(|item| item.result == ItemResult::CanFulfill).map(|item| &item.line).collect()
+    items
+        .filter(|item| item.result == ItemResult::CanFulfill)
+        .map(|item| &item.line)
+        .collect()
 }
 
 /// The fee total of these lines, from the breakdown alone.
 fn recomputed_fees(assessment: &Assessment) -> i64 {
     let counts = |service_id: &str, ticket_id: &str| -> i64 {
-        let lines = sellable_lines(assessment).into_iter().filter(|line| line.service_id == service_id);
-        let entries = lines.flat_map(|line| &line.tickets).filter(|entry| entry.ticket_id == ticket_id);
+        let lines = sellable_lines(assessment)
+            .into_iter()
+            .filter(|line| line.service_id == service_id);
+        let entries = lines
+            .flat_map(|line| &line.tickets)
+            .filter(|entry| entry.ticket_id == ticket_id);
         entries.map(|entry| i64::from(entry.count)).sum()
     };
-    let per_ticket = assessment
+    let per_ticket = assessment.fees.per_ticket.iter().map(|entry| {
+        entry.fee.amount.to_micros().unwrap() * counts(&entry.service_id, &entry.ticket_id)
+    });
+    let per_order = assessment
         .fees
-        .per_ticket
+        .per_order
         .iter()
-        .map(|entry| entry.fee.amount.to_micros().unwrap() * counts(&entry.service_id, &entry.ticket_id));
-    let per_order = assessment.fees.per_order.iter().map(|fee| fee.amount.to_micros().unwrap());
+        .map(|fee| fee.amount.to_micros().unwrap());
     per_ticket.chain(per_order).sum()
 }
 
 /// The items with the prices of an answer.
 fn corrected(assessment: &Assessment) -> Vec<LineItem> {
-    assessment.fulfillability.items.iter().map(|item| item.line.clone()).collect()
+    assessment
+        .fulfillability
+        .items
+        .iter()
+        .map(|item| item.line.clone())
+        .collect()
 }
 
 fn any_purpose() -> impl Strategy<Value = Purpose> {

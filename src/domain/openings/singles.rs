@@ -52,12 +52,16 @@ pub(super) struct Single<'a> {
 impl Singles {
     /// These openings, in the order of their slots and none of them repeated.
     pub(super) fn new(openings: Vec<Opening>) -> Self {
-        let mut singles = Self { rows: Vec::with_capacity(openings.len()), ..Self::default() };
+        let mut singles = Self {
+            rows: Vec::with_capacity(openings.len()),
+            ..Self::default()
+        };
         let mut kinds = IndexSet::new();
         for opening in openings {
             let (slot, kind) = Kind::of(opening);
             let (kind, _) = kinds.insert_full(kind);
-            let kind = u32::try_from(kind).expect("memory ends before four billion kinds of openings do");
+            let kind =
+                u32::try_from(kind).expect("memory ends before four billion kinds of openings do");
             let later_sec = singles.place(slot);
             singles.rows.push(Row { later_sec, kind });
         }
@@ -71,15 +75,26 @@ impl Singles {
     fn place(&mut self, slot: SlotKey) -> u32 {
         let later_sec = self.runs.last().and_then(|run| run.later_sec(slot));
         later_sec.unwrap_or_else(|| {
-            self.runs.push(Run { first: slot, begin: self.rows.len() });
+            self.runs.push(Run {
+                first: slot,
+                begin: self.rows.len(),
+            });
             0
         })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Single<'_>> {
-        let ends = self.runs.iter().skip(1).map(|run| run.begin).chain([self.rows.len()]);
+        let ends = self
+            .runs
+            .iter()
+            .skip(1)
+            .map(|run| run.begin)
+            .chain([self.rows.len()]);
         self.runs.iter().zip(ends).flat_map(|(run, end)| {
-            let single = |row: &Row| Single { slot: run.slot(row), kind: &self.kinds[row.kind as usize] };
+            let single = |row: &Row| Single {
+                slot: run.slot(row),
+                kind: &self.kinds[row.kind as usize],
+            };
             self.rows[run.begin..end].iter().map(single)
         })
     }
@@ -88,55 +103,102 @@ impl Singles {
     pub(super) fn of(&self, slot: SlotKey) -> impl Iterator<Item = Single<'_>> {
         // The run that has it, if one does, is the last that begins no later.
         let after = self.runs.partition_point(|run| run.first <= slot);
-        let found = after.checked_sub(1).and_then(|at| Some((at, self.runs[at].later_sec(slot)?)));
+        let found = after
+            .checked_sub(1)
+            .and_then(|at| Some((at, self.runs[at].later_sec(slot)?)));
         let rows = found.map_or(&[][..], |(at, later_sec)| {
-            let end = self.runs.get(at + 1).map_or(self.rows.len(), |run| run.begin);
+            let end = self
+                .runs
+                .get(at + 1)
+                .map_or(self.rows.len(), |run| run.begin);
             let rows = &self.rows[self.runs[at].begin..end];
             let begin = rows.partition_point(|row| row.later_sec < later_sec);
             let same = rows[begin..].partition_point(|row| row.later_sec == later_sec);
             &rows[begin..begin + same]
         });
-        rows.iter().map(move |row| Single { slot, kind: &self.kinds[row.kind as usize] })
+        rows.iter().map(move |row| Single {
+            slot,
+            kind: &self.kinds[row.kind as usize],
+        })
     }
 
     /// How many slots they open.
     pub(super) fn slots(&self) -> usize {
         let mut last = None;
-        self.iter().filter(|single| last.replace(single.slot) != Some(single.slot)).count()
+        self.iter()
+            .filter(|single| last.replace(single.slot) != Some(single.slot))
+            .count()
     }
 }
 
 impl Run {
     fn later_sec(&self, slot: SlotKey) -> Option<u32> {
-        let same_start = SlotKey { start_sec: self.first.start_sec, ..slot };
+        let same_start = SlotKey {
+            start_sec: self.first.start_sec,
+            ..slot
+        };
         let later_sec = slot.start_sec.checked_sub(self.first.start_sec)?;
-        if same_start == self.first { u32::try_from(later_sec).ok() } else { None }
+        if same_start == self.first {
+            u32::try_from(later_sec).ok()
+        } else {
+            None
+        }
     }
 
     fn slot(&self, row: &Row) -> SlotKey {
         // It does not overflow, because it is where the start came from.
         let start_sec = self.first.start_sec.wrapping_add(i64::from(row.later_sec));
-        SlotKey { start_sec, ..self.first }
+        SlotKey {
+            start_sec,
+            ..self.first
+        }
     }
 }
 
 impl Kind {
     fn of(opening: Opening) -> (SlotKey, Self) {
-        let Opening { first: slot, pool, terms, recurrence: _, particulars } = opening;
+        let Opening {
+            first: slot,
+            pool,
+            terms,
+            recurrence: _,
+            particulars,
+        } = opening;
         // Wrapping and not saturating, so that every moment comes back as it was.
         let from_start = |at: EpochSeconds| at.wrapping_sub(slot.start_sec);
         let terms = terms.map(|terms| Box::new(terms.moved(from_start)));
-        (slot, Self { pool, particulars, terms })
+        (
+            slot,
+            Self {
+                pool,
+                particulars,
+                terms,
+            },
+        )
     }
 }
 
 impl Single<'_> {
     /// The opening as it was.
     pub(super) fn unpacked(self) -> Opening {
-        let Self { slot: first, kind: Kind { pool, particulars, terms } } = self;
+        let Self {
+            slot: first,
+            kind:
+                Kind {
+                    pool,
+                    particulars,
+                    terms,
+                },
+        } = self;
         let to_moment = |from_start: i64| first.start_sec.wrapping_add(from_start);
         let terms = terms.as_ref().map(|terms| Box::new(terms.moved(to_moment)));
-        Opening { first, pool: *pool, terms, recurrence: None, particulars: *particulars }
+        Opening {
+            first,
+            pool: *pool,
+            terms,
+            recurrence: None,
+            particulars: *particulars,
+        }
     }
 }
 
@@ -224,9 +286,20 @@ mod tests {
 
     fn single(start_sec: EpochSeconds, last_bookable_sec: Option<EpochSeconds>) -> Opening {
         Opening {
-            first: SlotKey { service: ServiceIx(0), duration_sec: 900, start_sec },
-            pool: Pool { tickets: PoolTickets::All, allotment: 5 },
-            terms: SlotTerms { last_bookable_sec, ..SlotTerms::default() }.boxed(),
+            first: SlotKey {
+                service: ServiceIx(0),
+                duration_sec: 900,
+                start_sec,
+            },
+            pool: Pool {
+                tickets: PoolTickets::All,
+                allotment: 5,
+            },
+            terms: SlotTerms {
+                last_bookable_sec,
+                ..SlotTerms::default()
+            }
+            .boxed(),
             recurrence: None,
             particulars: ParticularsIx(3),
         }
@@ -251,7 +324,9 @@ mod tests {
 
     #[test]
     fn openings_that_differ_in_their_starts_alone_take_eight_bytes_each() {
-        let an_hour_before = (0..100).map(|at| single(900 * at, Some(900 * at - 3600))).collect();
+        let an_hour_before = (0..100)
+            .map(|at| single(900 * at, Some(900 * at - 3600)))
+            .collect();
         let singles = Singles::new(an_hour_before);
         assert_eq!((singles.runs.len(), singles.kinds.len()), (1, 1));
         assert_eq!((singles.rows.capacity(), size_of::<Row>()), (100, 8));

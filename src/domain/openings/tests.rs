@@ -7,7 +7,10 @@ use crate::domain::{
     slot::{Claimed, ParticularsIx, PoolTickets, Recurrence, ResourceIx},
 };
 
-const STRANGER: Viewer = Viewer { now: NOW, cart: None };
+const STRANGER: Viewer = Viewer {
+    now: NOW,
+    cart: None,
+};
 
 prop_compose! {
     fn any_opening()(
@@ -101,7 +104,11 @@ fn what_is_left_is_dealt_to_the_openings_of_its_pool() {
             taken.take(Claimed::Ticket(ticket), count);
         }
         let slot = untouched(&openings).with_taken_of(&taken);
-        assert_eq!(*deal(&slot, concert, &openings, STRANGER), expected, "{sold:?}");
+        assert_eq!(
+            *deal(&slot, concert, &openings, STRANGER),
+            expected,
+            "{sold:?}"
+        );
     }
 }
 
@@ -110,20 +117,43 @@ fn openings_for_different_parties_share_what_is_left_of_their_stock() {
     let house = House::new();
     let opening = |resource, party_size, allotment| {
         let tickets = PoolTickets::All;
-        let party = PartySpots { tickets, resource: ResourceIx(resource), party_size, spots: allotment };
+        let party = PartySpots {
+            tickets,
+            resource: ResourceIx(resource),
+            party_size,
+            spots: allotment,
+        };
         Opening {
             first: house.key("concert", NOW),
             pool: Pool { tickets, allotment },
-            terms: SlotTerms { parties: vec![party], ..SlotTerms::default() }.boxed(),
+            terms: SlotTerms {
+                parties: vec![party],
+                ..SlotTerms::default()
+            }
+            .boxed(),
             recurrence: None,
             particulars: ParticularsIx::default(),
         }
     };
-    let openings = [opening(0, 2, 6), opening(1, 2, 3), opening(0, 4, 2), opening(1, 8, 5)];
-    for (sold, expected) in [(0, [6, 3, 2, 5]), (3, [6, 2, 2, 2]), (6, [5, 0, 2, 0]), (10, [1, 0, 1, 0])] {
+    let openings = [
+        opening(0, 2, 6),
+        opening(1, 2, 3),
+        opening(0, 4, 2),
+        opening(1, 8, 5),
+    ];
+    for (sold, expected) in [
+        (0, [6, 3, 2, 5]),
+        (3, [6, 2, 2, 2]),
+        (6, [5, 0, 2, 0]),
+        (10, [1, 0, 1, 0]),
+    ] {
         let mut taken = Slot::default();
         taken.take(Claimed::Appointment, sold);
         let slot = untouched(&openings).with_taken_of(&taken);
-        assert_eq!(*deal(&slot, house.service("concert"), &openings, STRANGER), expected, "{sold} sold");
+        assert_eq!(
+            *deal(&slot, house.service("concert"), &openings, STRANGER),
+            expected,
+            "{sold} sold"
+        );
     }
 }

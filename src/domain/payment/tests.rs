@@ -39,10 +39,16 @@ impl Case {
         let merchant = house.catalog.merchant(house.merchant);
         let mut fees = FeeTable::nothing(merchant);
         if !self.free {
-            fees.per_order = vec![Fee { name: "Everything".into(), amount: cents(200) }];
+            fees.per_order = vec![Fee {
+                name: "Everything".into(),
+                amount: cents(200),
+            }];
             (fees.total, fees.tax, fees.ticket_taxes) = (cents(200), cents(100), cents(40));
         }
-        let service = |prepayment| Service { prepayment, ..house.service("salon").clone() };
+        let service = |prepayment| Service {
+            prepayment,
+            ..house.service("salon").clone()
+        };
         let services: Vec<Service> = self.prepayments.iter().copied().map(service).collect();
         let order = NewOrder {
             merchant_id: merchant.id.clone(),
@@ -51,7 +57,10 @@ impl Case {
             payment: self.payment.clone(),
             method: None,
         };
-        let costs = Costs { fees: &fees, due: if self.free { cents(0) } else { cents(1_200) } };
+        let costs = Costs {
+            fees: &fees,
+            due: if self.free { cents(0) } else { cents(1_200) },
+        };
         failure(&order, services.iter(), costs, self.charging)
     }
 
@@ -66,7 +75,12 @@ impl Case {
 
 #[test]
 fn the_fee_total_has_to_be_stated() {
-    let stating = |fees_and_taxes| case(PaymentDetails { fees_and_taxes, ..details(PARTNER) });
+    let stating = |fees_and_taxes| {
+        case(PaymentDetails {
+            fees_and_taxes,
+            ..details(PARTNER)
+        })
+    };
     let wrong = OrderFailure {
         cause: FailureCause::IncorrectFeeTotal,
         description: "payment_information.fees_and_taxes must be 2 USD".into(),
@@ -85,11 +99,21 @@ fn the_fee_total_has_to_be_stated() {
         let expected = (!is_right).then(|| wrong.clone());
         assert_eq!(stating(stated.clone()).failure(), expected, "{stated:?}");
         // Before anything else that is wrong with the payment.
-        let off = Case { charging: Charging::Off, ..stating(stated.clone()) };
-        assert_eq!(off.failure().map(|it| it.cause == wrong.cause), Some(!is_right), "{stated:?}");
+        let off = Case {
+            charging: Charging::Off,
+            ..stating(stated.clone())
+        };
+        assert_eq!(
+            off.failure().map(|it| it.cause == wrong.cause),
+            Some(!is_right),
+            "{stated:?}"
+        );
     }
     for stated in [None, Some(price_tag(0, "")), Some(price_tag(0, "USD"))] {
-        let free = Case { free: true, ..stating(stated.clone()) };
+        let free = Case {
+            free: true,
+            ..stating(stated.clone())
+        };
         assert_eq!(free.failure(), None, "{stated:?}");
     }
 }
@@ -97,13 +121,30 @@ fn the_fee_total_has_to_be_stated() {
 #[test]
 fn without_a_gateway_no_order_is_charged_by_us() {
     for (processed_by, possible) in [(None, true), (GOOGLE, true), (PARTNER, false)] {
-        let off = Case { charging: Charging::Off, ..case(details(processed_by)) };
+        let off = Case {
+            charging: Charging::Off,
+            ..case(details(processed_by))
+        };
         let expected = "PROCESSED_BY_PARTNER is not possible: this server takes no payments";
-        assert_eq!(off.payment_error().as_deref(), (!possible).then_some(expected), "{processed_by:?}");
+        assert_eq!(
+            off.payment_error().as_deref(),
+            (!possible).then_some(expected),
+            "{processed_by:?}"
+        );
     }
-    let free = PaymentDetails { fees_and_taxes: None, ..details(PARTNER) };
-    let free = Case { charging: Charging::Off, free: true, ..case(free) };
-    assert!(free.payment_error().is_some(), "whatever there is to be charged");
+    let free = PaymentDetails {
+        fees_and_taxes: None,
+        ..details(PARTNER)
+    };
+    let free = Case {
+        charging: Charging::Off,
+        free: true,
+        ..case(free)
+    };
+    assert!(
+        free.payment_error().is_some(),
+        "whatever there is to be charged"
+    );
 }
 
 #[test]
@@ -128,25 +169,48 @@ fn what_has_to_be_prepaid_is_charged_by_us_or_stated_as_provided() {
             (vec![Required, Optional], true),
             (vec![Optional], false),
         ] {
-            let payment = PaymentDetails { prepayment, ..details(processed_by) };
-            let paid = Case { prepayments: prepayments.clone(), ..case(payment) };
+            let payment = PaymentDetails {
+                prepayment,
+                ..details(processed_by)
+            };
+            let paid = Case {
+                prepayments: prepayments.clone(),
+                ..case(payment)
+            };
             let error = paid.payment_error();
             let expected = "service \"salon\" has to be paid for when it is booked: payment_information must have \
                             payment_processed_by PROCESSED_BY_PARTNER or prepayment_status PREPAYMENT_PROVIDED";
             let expected = (has_to_be && !is_paid).then_some(expected);
-            assert_eq!(error.as_deref(), expected, "{processed_by:?} {prepayment:?} {prepayments:?}");
+            assert_eq!(
+                error.as_deref(),
+                expected,
+                "{processed_by:?} {prepayment:?} {prepayments:?}"
+            );
         }
     }
-    let both = Case { prepayments: vec![Required, NotSupported], ..case(details(PARTNER)) };
-    assert!(both.payment_error().is_some_and(|error| error.contains("is not paid for when it is booked")));
+    let both = Case {
+        prepayments: vec![Required, NotSupported],
+        ..case(details(PARTNER))
+    };
+    assert!(
+        both.payment_error()
+            .is_some_and(|error| error.contains("is not paid for when it is booked"))
+    );
 }
 
 #[test]
 fn no_payment_information_is_no_payment() {
-    let unpaid =
-        |free| Case { payment: None, prepayments: vec![Prepayment::Required], free, ..case(details(None)) };
+    let unpaid = |free| Case {
+        payment: None,
+        prepayments: vec![Prepayment::Required],
+        free,
+        ..case(details(None))
+    };
     assert_eq!(unpaid(true).failure(), None, "nothing is due");
-    assert_eq!(unpaid(false).failure().unwrap().cause, FailureCause::IncorrectFeeTotal);
+    assert_eq!(
+        unpaid(false).failure().unwrap().cause,
+        FailureCause::IncorrectFeeTotal
+    );
 }
 
 #[test]
@@ -157,12 +221,21 @@ fn we_charge_nothing_for_what_is_not_prepaid() {
         (vec![Prepayment::Optional], true),
     ] {
         for (processed_by, charged) in [(PARTNER, true), (GOOGLE, false), (None, false)] {
-            let payment =
-                PaymentDetails { prepayment: Some(PrepaymentStatus::Provided), ..details(processed_by) };
-            let order = Case { prepayments: prepayments.clone(), ..case(payment) };
+            let payment = PaymentDetails {
+                prepayment: Some(PrepaymentStatus::Provided),
+                ..details(processed_by)
+            };
+            let order = Case {
+                prepayments: prepayments.clone(),
+                ..case(payment)
+            };
             let expected = "service \"salon\" is not paid for when it is booked, so PROCESSED_BY_PARTNER is not possible";
             let expected = (charged && !possible).then_some(expected);
-            assert_eq!(order.payment_error().as_deref(), expected, "{prepayments:?} {processed_by:?}");
+            assert_eq!(
+                order.payment_error().as_deref(),
+                expected,
+                "{prepayments:?} {processed_by:?}"
+            );
         }
     }
 }
@@ -177,11 +250,25 @@ fn a_stated_price_is_what_we_charge_with_or_without_fees() {
         (Some(price_tag(0, "")), false),
         (None, true),
     ] {
-        let stating = |by| case(PaymentDetails { price: stated.clone(), ..details(by) });
-        let expected = "payment_information.price must be the items' total, 10 USD, or 12 USD with fees";
+        let stating = |by| {
+            case(PaymentDetails {
+                price: stated.clone(),
+                ..details(by)
+            })
+        };
+        let expected =
+            "payment_information.price must be the items' total, 10 USD, or 12 USD with fees";
         let expected = (!is_right).then_some(expected);
-        assert_eq!(stating(PARTNER).payment_error().as_deref(), expected, "{stated:?}");
-        assert_eq!(stating(GOOGLE).payment_error(), None, "what others charge is theirs to say");
+        assert_eq!(
+            stating(PARTNER).payment_error().as_deref(),
+            expected,
+            "{stated:?}"
+        );
+        assert_eq!(
+            stating(GOOGLE).payment_error(),
+            None,
+            "what others charge is theirs to say"
+        );
     }
 }
 
@@ -197,19 +284,46 @@ fn a_stated_tax_is_the_one_by_rate_with_or_without_the_tickets_own() {
         (Some(price_tag(0, "")), false),
         (None, true),
     ] {
-        let stating = |by| case(PaymentDetails { tax_amount: stated.clone(), ..details(by) });
-        let expected = "payment_information.tax_amount must be 1 USD, or 1.4 USD with the tickets' own taxes";
+        let stating = |by| {
+            case(PaymentDetails {
+                tax_amount: stated.clone(),
+                ..details(by)
+            })
+        };
+        let expected =
+            "payment_information.tax_amount must be 1 USD, or 1.4 USD with the tickets' own taxes";
         let expected = (!is_right).then_some(expected);
-        assert_eq!(stating(PARTNER).payment_error().as_deref(), expected, "{stated:?}");
-        assert_eq!(stating(GOOGLE).payment_error(), None, "what others charge is theirs to say");
+        assert_eq!(
+            stating(PARTNER).payment_error().as_deref(),
+            expected,
+            "{stated:?}"
+        );
+        assert_eq!(
+            stating(GOOGLE).payment_error(),
+            None,
+            "what others charge is theirs to say"
+        );
     }
-    for (stated, is_right) in
-        [(price_tag(0, "USD"), true), (price_tag(0, ""), true), (price_tag(1_000_000, "USD"), false)]
-    {
-        let untaxed =
-            PaymentDetails { fees_and_taxes: None, tax_amount: Some(stated.clone()), ..details(PARTNER) };
-        let error = Case { free: true, ..case(untaxed) }.payment_error();
+    for (stated, is_right) in [
+        (price_tag(0, "USD"), true),
+        (price_tag(0, ""), true),
+        (price_tag(1_000_000, "USD"), false),
+    ] {
+        let untaxed = PaymentDetails {
+            fees_and_taxes: None,
+            tax_amount: Some(stated.clone()),
+            ..details(PARTNER)
+        };
+        let error = Case {
+            free: true,
+            ..case(untaxed)
+        }
+        .payment_error();
         let expected = "payment_information.tax_amount must be 0 USD";
-        assert_eq!(error.as_deref(), (!is_right).then_some(expected), "{stated:?}");
+        assert_eq!(
+            error.as_deref(),
+            (!is_right).then_some(expected),
+            "{stated:?}"
+        );
     }
 }

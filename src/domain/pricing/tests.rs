@@ -8,15 +8,25 @@ use crate::domain::fixtures::{
 
 /// The museum (adult $20, senior $15, child $10) with deals.
 fn museum(deals: Vec<Deal>) -> Service {
-    Service { deals, ..House::new().service("museum").clone() }
+    Service {
+        deals,
+        ..House::new().service("museum").clone()
+    }
 }
 
 fn group(tickets: &[TicketIx], min_count: u32, reduction: Reduction) -> Deal {
-    Deal::Group { tickets: tickets.to_vec(), min_count, reduction }
+    Deal::Group {
+        tickets: tickets.to_vec(),
+        min_count,
+        reduction,
+    }
 }
 
 fn bundle(contents: &[(TicketIx, u32)], price: Money) -> Deal {
-    Deal::Bundle { contents: contents.to_vec(), price }
+    Deal::Bundle {
+        contents: contents.to_vec(),
+        price,
+    }
 }
 
 fn percent(percent: i64) -> Reduction {
@@ -25,21 +35,35 @@ fn percent(percent: i64) -> Reduction {
 
 fn check(deals: &[Deal], tickets: &[(TicketIx, u32)], total_cents: i64) {
     let quote = quote_tickets(&museum(deals.to_vec()), tickets).unwrap();
-    assert_eq!(quote.total, cents(total_cents), "{tickets:?} with {deals:?}");
+    assert_eq!(
+        quote.total,
+        cents(total_cents),
+        "{tickets:?} with {deals:?}"
+    );
 }
 
 #[test]
 fn a_line_costs_unit_price_times_count() {
     check(&[], &[], 0);
     check(&[], &[(ADULT, 1)], 2_000);
-    check(&[], &[(ADULT, 2), (SENIOR, 1), (CHILD, 3)], 4_000 + 1_500 + 3_000);
+    check(
+        &[],
+        &[(ADULT, 2), (SENIOR, 1), (CHILD, 3)],
+        4_000 + 1_500 + 3_000,
+    );
 }
 
 #[test]
 fn an_appointment_costs_the_price_of_the_service_and_nothing_else_is_one() {
     let house = House::new();
     let quote = quote_appointment(house.service("salon")).unwrap();
-    assert_eq!(quote, Quote { total: cents(3_500), without_deals: cents(3_500) });
+    assert_eq!(
+        quote,
+        Quote {
+            total: cents(3_500),
+            without_deals: cents(3_500)
+        }
+    );
     assert_eq!(quote_appointment(house.service("museum")), None);
 }
 
@@ -55,27 +79,43 @@ fn the_total_rounds_half_to_even_once_at_the_end() {
         (3_333, 3, 10_000),
     ] {
         let types = vec![ticket_type("t", dollars(unit_micros))];
-        let service = Service { tickets: types, ..museum(Vec::new()) };
+        let service = Service {
+            tickets: types,
+            ..museum(Vec::new())
+        };
         let quote = quote_tickets(&service, &[(TicketIx(0), count)]).unwrap();
         let label = format!("{count} at {unit_micros} micros");
         assert_eq!(quote.total.to_micros(), Ok(expected_micros), "{label}");
         assert_eq!(quote.without_deals, quote.total, "{label}");
 
-        let spot = Service { price: Some(dollars(unit_micros)), ..service };
+        let spot = Service {
+            price: Some(dollars(unit_micros)),
+            ..service
+        };
         let appointment = quote_appointment(&spot).unwrap().total;
-        assert_eq!(appointment, dollars(unit_micros).rounded(), "an appointment at {unit_micros} micros");
+        assert_eq!(
+            appointment,
+            dollars(unit_micros).rounded(),
+            "an appointment at {unit_micros} micros"
+        );
     }
 }
 
 #[test]
 fn a_currency_without_cents_rounds_to_whole_units() {
     let onsen = House::in_tokyo().service("onsen").clone();
-    let half_off = Service { deals: vec![group(&[TicketIx(1)], 1, percent(50))], ..onsen };
+    let half_off = Service {
+        deals: vec![group(&[TicketIx(1)], 1, percent(50))],
+        ..onsen
+    };
     for (count, expected) in [(1, 375), (2, 750), (3, 1_125)] {
         let quote = quote_tickets(&half_off, &[(TicketIx(1), count)]).unwrap();
         assert_eq!(quote.total, yen(expected), "{count} evenings");
     }
-    let third_off = Service { deals: vec![group(&[TicketIx(1)], 1, percent(33))], ..half_off };
+    let third_off = Service {
+        deals: vec![group(&[TicketIx(1)], 1, percent(33))],
+        ..half_off
+    };
     let quote = quote_tickets(&third_off, &[(TicketIx(1), 1)]).unwrap();
     assert_eq!(quote.total, yen(502), "502.5 yen");
 }
@@ -85,14 +125,25 @@ fn a_group_is_cheaper_from_its_number_of_tickets_on() {
     let tenth_off = [group(&[ADULT, SENIOR], 10, percent(10))];
     check(&tenth_off, &[(ADULT, 9)], 18_000);
     check(&tenth_off, &[(ADULT, 10)], 18_000);
-    check(&tenth_off, &[(ADULT, 5), (SENIOR, 5), (CHILD, 1)], 9_000 + 6_750 + 1_000);
+    check(
+        &tenth_off,
+        &[(ADULT, 5), (SENIOR, 5), (CHILD, 1)],
+        9_000 + 6_750 + 1_000,
+    );
     check(&tenth_off, &[(ADULT, 9), (CHILD, 9)], 18_000 + 9_000);
-    check(&[group(&[ADULT], 2, Reduction::UnitPrice(cents(1_250)))], &[(ADULT, 2), (CHILD, 1)], 3_500);
+    check(
+        &[group(&[ADULT], 2, Reduction::UnitPrice(cents(1_250)))],
+        &[(ADULT, 2), (CHILD, 1)],
+        3_500,
+    );
 }
 
 #[test]
 fn the_first_group_deal_that_applies_counts_for_a_ticket() {
-    let by_size = [group(&[ADULT], 20, percent(30)), group(&[ADULT, CHILD], 10, percent(10))];
+    let by_size = [
+        group(&[ADULT], 20, percent(30)),
+        group(&[ADULT, CHILD], 10, percent(10)),
+    ];
     check(&by_size, &[(ADULT, 20), (CHILD, 1)], 28_000 + 900);
     check(&by_size, &[(ADULT, 19), (CHILD, 1)], 34_200 + 900);
 }
@@ -121,28 +172,53 @@ fn bundles_come_before_groups_and_their_tickets_make_no_group() {
 
 #[test]
 fn a_deal_that_is_dearer_than_the_unit_prices_is_none() {
-    check(&[bundle(&[(ADULT, 1), (CHILD, 1)], cents(3_001))], &[(ADULT, 1), (CHILD, 1)], 3_000);
-    check(&[group(&[ADULT, CHILD], 1, Reduction::UnitPrice(cents(1_200)))], &[(ADULT, 1), (CHILD, 1)], 2_200);
+    check(
+        &[bundle(&[(ADULT, 1), (CHILD, 1)], cents(3_001))],
+        &[(ADULT, 1), (CHILD, 1)],
+        3_000,
+    );
+    check(
+        &[group(
+            &[ADULT, CHILD],
+            1,
+            Reduction::UnitPrice(cents(1_200)),
+        )],
+        &[(ADULT, 1), (CHILD, 1)],
+        2_200,
+    );
     check(&[group(&[ADULT], 1, percent(-10))], &[(ADULT, 1)], 2_000);
 }
 
 #[test]
 fn an_amount_beyond_the_wire_is_an_error() {
-    let priced = |price| Service { tickets: vec![ticket_type("t", price)], ..museum(Vec::new()) };
+    let priced = |price| Service {
+        tickets: vec![ticket_type("t", price)],
+        ..museum(Vec::new())
+    };
     let most = Money::from_micros(i64::MAX, currency("USD"));
     let one = |service: &Service, count| quote_tickets(service, &[(TicketIx(0), count)]);
     assert_eq!(one(&priced(most), u32::MAX), Err(MoneyError::Overflow));
-    assert_eq!(one(&priced(most), 1), Err(MoneyError::Overflow), "rounding up leaves the wire's range");
+    assert_eq!(
+        one(&priced(most), 1),
+        Err(MoneyError::Overflow),
+        "rounding up leaves the wire's range"
+    );
     assert!(one(&priced(dollars(i64::MAX - 5_807)), 1).is_ok());
     let foreign = museum(vec![bundle(&[(ADULT, 1)], yen(1))]);
-    assert_eq!(quote_tickets(&foreign, &[(ADULT, 1)]), Err(MoneyError::CurrencyMismatch));
+    assert_eq!(
+        quote_tickets(&foreign, &[(ADULT, 1)]),
+        Err(MoneyError::CurrencyMismatch)
+    );
 }
 
 #[test]
 fn a_price_is_right_moved_or_incorrect() {
     use PriceChange::{Decrease, Increase};
     use PriceVerdict::{Incorrect, Moved, Right};
-    let quote = Quote { total: cents(1_000), without_deals: cents(1_000) };
+    let quote = Quote {
+        total: cents(1_000),
+        without_deals: cents(1_000),
+    };
     let foreign = Incorrect("price is in another currency than the service");
     for (asked, expected) in [
         (Some((10_000_000, "USD")), Right),
@@ -204,12 +280,17 @@ fn any_deal() -> impl Strategy<Value = Deal> {
             min_count,
             reduction
         }),
-        (prop::collection::btree_map(0..3_u16, 1..4_u32, 0..=3), any_price()).prop_map(
-            |(contents, price)| {
-                let contents = contents.into_iter().map(|(ix, count)| (TicketIx(ix), count)).collect();
+        (
+            prop::collection::btree_map(0..3_u16, 1..4_u32, 0..=3),
+            any_price()
+        )
+            .prop_map(|(contents, price)| {
+                let contents = contents
+                    .into_iter()
+                    .map(|(ix, count)| (TicketIx(ix), count))
+                    .collect();
                 Deal::Bundle { contents, price }
-            }
-        ),
+            }),
     ]
 }
 

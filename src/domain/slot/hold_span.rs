@@ -17,7 +17,10 @@ impl HoldSpan {
     /// From one moment until another, which is no part of it.
     #[must_use]
     pub fn new(begun_sec: EpochSeconds, expires_sec: EpochSeconds) -> Self {
-        Self { begun_sec, expires_sec }
+        Self {
+            begun_sec,
+            expires_sec,
+        }
     }
 
     /// Whether the hold lasts at this moment.

@@ -39,7 +39,10 @@ pub(super) fn most(left: &[u32], types: impl IntoIterator<Item = Draws>) -> u64 
     kinds.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
     let mut needed: SmallVec<[Draws; 4]> = SmallVec::new();
     for draws in kinds {
-        if !needed.iter().any(|fewer| fewer.iter().all(|pool| draws.contains(pool))) {
+        if !needed
+            .iter()
+            .any(|fewer| fewer.iter().all(|pool| draws.contains(pool)))
+        {
             needed.push(draws);
         }
     }
@@ -47,8 +50,11 @@ pub(super) fn most(left: &[u32], types: impl IntoIterator<Item = Draws>) -> u64 
     let mut sum = 0;
     while let Some(first) = needed.pop() {
         let group = connected_with(first, &mut needed);
-        sum +=
-            if crosses(&group) { most_of_crossing(&left, &group) } else { take_in_turn(&mut left, &group) };
+        sum += if crosses(&group) {
+            most_of_crossing(&left, &group)
+        } else {
+            take_in_turn(&mut left, &group)
+        };
     }
     sum
 }
@@ -104,7 +110,11 @@ fn pools_of(group: &[Draws]) -> SmallVec<[u16; 8]> {
 fn take_in_turn(left: &mut [u32], group: &[Draws]) -> u64 {
     let mut taken = 0;
     for draws in group {
-        let spots = draws.iter().map(|&pool| left[usize::from(pool)]).min().unwrap_or(0);
+        let spots = draws
+            .iter()
+            .map(|&pool| left[usize::from(pool)])
+            .min()
+            .unwrap_or(0);
         for &pool in draws {
             left[usize::from(pool)] -= spots;
         }
@@ -143,31 +153,51 @@ impl Problem {
         let cap = |draws: &Draws| draws.iter().map(|&pool| spots(pool)).min().unwrap_or(0);
         let mut shared: Vec<(Vec<usize>, i64)> = Vec::new();
         for pool in pools_of(group) {
-            let kinds: Vec<usize> = (0..group.len()).filter(|&at| group[at].contains(&pool)).collect();
+            let kinds: Vec<usize> = (0..group.len())
+                .filter(|&at| group[at].contains(&pool))
+                .collect();
             match shared.iter_mut().find(|(known, _)| *known == kinds) {
                 Some((_, fewest)) => *fewest = spots(pool).min(*fewest),
                 None if kinds.len() > 1 => shared.push((kinds, spots(pool))),
                 None => {}
             }
         }
-        Self { caps: group.iter().map(cap).collect(), shared }
+        Self {
+            caps: group.iter().map(cap).collect(),
+            shared,
+        }
     }
 
     /// The most there is, of which so many are known to fit.
     fn solve(&self, known: u64) -> u64 {
         let mut best = i64::try_from(known).unwrap_or(i64::MAX);
         let mut steps = MAX_STEPS;
-        let mut parts = vec![Part { least: vec![0; self.caps.len()], most: self.caps.clone() }];
+        let mut parts = vec![Part {
+            least: vec![0; self.caps.len()],
+            most: self.caps.clone(),
+        }];
         while let Some(part) = parts.pop() {
-            let Some(program) = self.program(&part) else { continue };
-            let Some(optimum) = simplex::maximum(program, &mut steps) else { break };
+            let Some(program) = self.program(&part) else {
+                continue;
+            };
+            let Some(optimum) = simplex::maximum(program, &mut steps) else {
+                break;
+            };
             let base: i64 = part.least.iter().sum();
             if base + optimum.whole_sum() <= best {
                 continue;
             }
-            let counts: Vec<i64> = part.least.iter().zip(optimum.floors()).map(|(a, b)| a + b).collect();
+            let counts: Vec<i64> = part
+                .least
+                .iter()
+                .zip(optimum.floors())
+                .map(|(a, b)| a + b)
+                .collect();
             best = best.max(self.filled_up(&counts));
-            if let Some(at) = optimum.fractional().filter(|_| base + optimum.whole_sum() > best) {
+            if let Some(at) = optimum
+                .fractional()
+                .filter(|_| base + optimum.whole_sum() > best)
+            {
                 let mut fewer = part.clone();
                 let mut more = part;
                 fewer.most[at] = counts[at];
@@ -201,8 +231,16 @@ impl Problem {
         }
         let mut sum: i64 = counts.iter().sum();
         for (at, count) in counts.iter().enumerate() {
-            let pools = || self.shared.iter().enumerate().filter(|(_, (kinds, _))| kinds.contains(&at));
-            let fits = pools().map(|(pool, _)| left[pool]).min().unwrap_or(i64::MAX);
+            let pools = || {
+                self.shared
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, (kinds, _))| kinds.contains(&at))
+            };
+            let fits = pools()
+                .map(|(pool, _)| left[pool])
+                .min()
+                .unwrap_or(i64::MAX);
             let more = fits.min(self.caps[at] - count);
             for (pool, _) in pools() {
                 left[pool] -= more;

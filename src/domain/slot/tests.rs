@@ -6,7 +6,10 @@ use crate::domain::fixtures::{
 };
 
 const SERVICE: ServiceIx = ServiceIx(0);
-const STRANGER: Viewer = Viewer { now: NOW, cart: None };
+const STRANGER: Viewer = Viewer {
+    now: NOW,
+    cart: None,
+};
 
 fn pool(tickets: PoolTickets, allotment: u32) -> Pool {
     Pool { tickets, allotment }
@@ -20,9 +23,17 @@ fn slot(pools: &[(PoolTickets, u32)]) -> Slot {
     slot
 }
 
-fn opening(start_sec: EpochSeconds, duration_sec: u32, recurrence: impl Into<Option<Recurrence>>) -> Opening {
+fn opening(
+    start_sec: EpochSeconds,
+    duration_sec: u32,
+    recurrence: impl Into<Option<Recurrence>>,
+) -> Opening {
     Opening {
-        first: SlotKey { service: SERVICE, duration_sec, start_sec },
+        first: SlotKey {
+            service: SERVICE,
+            duration_sec,
+            start_sec,
+        },
         pool: pool(PoolTickets::All, 1),
         terms: None,
         recurrence: recurrence.into().map(Box::new),
@@ -31,14 +42,21 @@ fn opening(start_sec: EpochSeconds, duration_sec: u32, recurrence: impl Into<Opt
 }
 
 fn every(every_sec: i64, until_sec: i64, except: &[(i64, i64)]) -> Recurrence {
-    Recurrence { every_sec, until_sec, except: except.to_vec() }
+    Recurrence {
+        every_sec,
+        until_sec,
+        except: except.to_vec(),
+    }
 }
 
 #[test]
 fn an_opening_without_recurrence_starts_once() {
-    for (from, until, expected) in
-        [(0, 1_000, &[100][..]), (100, 101, &[100]), (101, 1_000, &[]), (0, 100, &[])]
-    {
+    for (from, until, expected) in [
+        (0, 1_000, &[100][..]),
+        (100, 101, &[100]),
+        (101, 1_000, &[]),
+        (0, 100, &[]),
+    ] {
         let starts: Vec<i64> = opening(100, 10, None).starts(from, until).collect();
         assert_eq!(starts, expected, "[{from}, {until})");
     }
@@ -55,12 +73,24 @@ fn a_recurrence_starts_at_every_step_inside_the_range_that_no_exception_touches(
         (every(50, 250, &[]), (251, 1_000), none),
         (every(50, 250, &[]), (200, 150), none),
         // A slot lasts ten seconds: [150, 160).
-        (every(50, 250, &[(160, 200)]), (0, 1_000), &[100, 150, 200, 250]),
+        (
+            every(50, 250, &[(160, 200)]),
+            (0, 1_000),
+            &[100, 150, 200, 250],
+        ),
         (every(50, 250, &[(159, 200)]), (0, 1_000), &[100, 200, 250]),
-        (every(50, 250, &[(120, 150)]), (0, 1_000), &[100, 150, 200, 250]),
+        (
+            every(50, 250, &[(120, 150)]),
+            (0, 1_000),
+            &[100, 150, 200, 250],
+        ),
         (every(50, 250, &[(120, 151)]), (0, 1_000), &[100, 200, 250]),
         (every(50, 250, &[(153, 155)]), (0, 1_000), &[100, 200, 250]),
-        (every(50, 250, &[(0, 110), (240, 300)]), (0, 1_000), &[150, 200]),
+        (
+            every(50, 250, &[(0, 110), (240, 300)]),
+            (0, 1_000),
+            &[150, 200],
+        ),
         (every(50, 250, &[(0, 1_000)]), (0, 1_000), none),
     ] {
         let label = format!("{recurrence:?} in [{from}, {until})");
@@ -71,19 +101,37 @@ fn a_recurrence_starts_at_every_step_inside_the_range_that_no_exception_touches(
 
 #[test]
 fn the_terms_of_an_opening_move_with_its_occurrences() {
-    let party = PartySpots { tickets: PoolTickets::All, resource: ResourceIx(3), party_size: 2, spots: 1 };
+    let party = PartySpots {
+        tickets: PoolTickets::All,
+        resource: ResourceIx(3),
+        party_size: 2,
+        spots: 1,
+    };
     let terms = SlotTerms {
         first_bookable_sec: Some(40),
         last_bookable_sec: Some(90),
         tags: vec![TagIx(7)],
         parties: vec![party],
     };
-    let weekly = Opening { terms: terms.clone().boxed(), ..opening(100, 10, every(50, 250, &[])) };
+    let weekly = Opening {
+        terms: terms.clone().boxed(),
+        ..opening(100, 10, every(50, 250, &[]))
+    };
     let (key, moved) = weekly.occurrence(200);
-    assert_eq!(key, SlotKey { start_sec: 200, ..weekly.first });
+    assert_eq!(
+        key,
+        SlotKey {
+            start_sec: 200,
+            ..weekly.first
+        }
+    );
     assert_eq!(
         moved,
-        SlotTerms { first_bookable_sec: Some(140), last_bookable_sec: Some(190), ..terms.clone() }
+        SlotTerms {
+            first_bookable_sec: Some(140),
+            last_bookable_sec: Some(190),
+            ..terms.clone()
+        }
     );
     assert_eq!(weekly.occurrence(100), (weekly.first, terms));
 }
@@ -92,9 +140,19 @@ fn the_terms_of_an_opening_move_with_its_occurrences() {
 fn the_ends_of_time_neither_overflow_nor_take_for_ever() {
     let whole = every(i64::MAX, i64::MAX, &[]);
     for (first, recurrence, from, expected) in [
-        (i64::MIN, Some(whole.clone()), i64::MIN, vec![i64::MIN, -1, i64::MAX - 1]),
+        (
+            i64::MIN,
+            Some(whole.clone()),
+            i64::MIN,
+            vec![i64::MIN, -1, i64::MAX - 1],
+        ),
         (i64::MIN, Some(whole), i64::MAX - 1, vec![i64::MAX - 1]),
-        (i64::MIN, Some(every(1, i64::MAX, &[])), i64::MAX - 2, vec![i64::MAX - 2, i64::MAX - 1]),
+        (
+            i64::MIN,
+            Some(every(1, i64::MAX, &[])),
+            i64::MAX - 2,
+            vec![i64::MAX - 2, i64::MAX - 1],
+        ),
         (i64::MAX, None, i64::MIN, vec![]),
         (i64::MIN, None, i64::MIN, vec![i64::MIN]),
         (5, Some(every(0, 6, &[])), 0, vec![5, 6]),
@@ -115,7 +173,12 @@ fn a_slot_of_several_openings_keeps_the_stricter_terms() {
         last_bookable_sec: last,
         ..SlotTerms::default()
     };
-    for terms in [terms(None, Some(9)), terms(Some(3), None), terms(Some(2), Some(8)), terms(None, None)] {
+    for terms in [
+        terms(None, Some(9)),
+        terms(Some(3), None),
+        terms(Some(2), Some(8)),
+        terms(None, None),
+    ] {
         slot.open(pool(PoolTickets::All, 1), &terms);
     }
     assert_eq!(*slot.terms(), terms(Some(3), Some(8)));
@@ -125,7 +188,13 @@ fn a_slot_of_several_openings_keeps_the_stricter_terms() {
 fn a_slot_has_the_tags_of_all_its_openings() {
     let mut slot = Slot::default();
     for tags in [vec![TagIx(5)], vec![], vec![TagIx(2)], vec![TagIx(5)]] {
-        slot.open(pool(PoolTickets::All, 1), &SlotTerms { tags, ..SlotTerms::default() });
+        slot.open(
+            pool(PoolTickets::All, 1),
+            &SlotTerms {
+                tags,
+                ..SlotTerms::default()
+            },
+        );
     }
     assert_eq!(slot.terms().tags, [TagIx(2), TagIx(5)]);
 }
@@ -135,19 +204,39 @@ fn openings_for_different_parties_are_one_stock_and_of_different_resources_are_n
     let opened = |parties: &[(u32, u32, PoolTickets, u32)]| {
         let mut slot = Slot::default();
         for &(resource, party_size, tickets, spots) in parties {
-            let party = PartySpots { tickets, resource: ResourceIx(resource), party_size, spots };
-            let terms = SlotTerms { parties: vec![party], ..SlotTerms::default() };
+            let party = PartySpots {
+                tickets,
+                resource: ResourceIx(resource),
+                party_size,
+                spots,
+            };
+            let terms = SlotTerms {
+                parties: vec![party],
+                ..SlotTerms::default()
+            };
             slot.open(pool(tickets, spots), &terms);
         }
-        slot.left(House::new().service("concert"), STRANGER).map(|(_, left)| left).collect::<Vec<_>>()
+        slot.left(House::new().service("concert"), STRANGER)
+            .map(|(_, left)| left)
+            .collect::<Vec<_>>()
     };
     let all = PoolTickets::All;
     for (parties, expected) in [
-        (&[(0, 1, all, 10), (0, 2, all, 10), (0, 3, all, 10)][..], &[10][..]),
+        (
+            &[(0, 1, all, 10), (0, 2, all, 10), (0, 3, all, 10)][..],
+            &[10][..],
+        ),
         (&[(0, 1, all, 4), (0, 2, all, 10), (0, 3, all, 7)], &[10]),
         (&[(0, 0, all, 4), (0, 2, all, 5)], &[5]),
         (&[(0, 2, all, 4), (1, 2, all, 5), (1, 4, all, 6)], &[10]),
-        (&[(0, 2, all, 4), (0, 2, STALLS_ONLY, 5), (0, 4, STALLS_ONLY, 6)], &[4, 6]),
+        (
+            &[
+                (0, 2, all, 4),
+                (0, 2, STALLS_ONLY, 5),
+                (0, 4, STALLS_ONLY, 6),
+            ],
+            &[4, 6],
+        ),
     ] {
         assert_eq!(opened(parties), expected, "{parties:?}");
         let mut reversed = parties.to_vec();
@@ -169,9 +258,16 @@ fn only_lengths_that_a_slot_can_have_make_a_key() {
         (i64::MIN, false),
         (i64::MAX, false),
     ] {
-        assert_eq!(SlotKey::new(SERVICE, 0, duration_sec).is_some(), is_key, "{duration_sec}");
+        assert_eq!(
+            SlotKey::new(SERVICE, 0, duration_sec).is_some(),
+            is_key,
+            "{duration_sec}"
+        );
     }
-    assert_eq!(SlotKey::new(SERVICE, i64::MAX, 1).unwrap().end_sec(), i64::MAX);
+    assert_eq!(
+        SlotKey::new(SERVICE, i64::MAX, 1).unwrap().end_sec(),
+        i64::MAX
+    );
 }
 
 #[test]
@@ -179,7 +275,10 @@ fn openings_for_the_same_tickets_add_up_and_others_are_pools_of_their_own() {
     let house = House::new();
     let slot = slot(&[(STALLS_ONLY, 1), (BALCONY_ONLY, 2), (STALLS_ONLY, 3)]);
     let left: Vec<(Pool, u32)> = slot.left(house.service("concert"), STRANGER).collect();
-    assert_eq!(left, [(pool(STALLS_ONLY, 4), 4), (pool(BALCONY_ONLY, 2), 2)]);
+    assert_eq!(
+        left,
+        [(pool(STALLS_ONLY, 4), 4), (pool(BALCONY_ONLY, 2), 2)]
+    );
 }
 
 #[test]
@@ -216,8 +315,12 @@ fn a_slot_sells_what_one_of_its_pools_serves() {
 #[test]
 fn spots_open_are_those_that_the_tickets_could_get_together() {
     let mut house = House::new();
-    house.service_mut("museum").ticket_sets =
-        vec![vec![ADULT], vec![SENIOR], vec![ADULT, SENIOR], vec![SENIOR, CHILD]];
+    house.service_mut("museum").ticket_sets = vec![
+        vec![ADULT],
+        vec![SENIOR],
+        vec![ADULT, SENIOR],
+        vec![SENIOR, CHILD],
+    ];
     let museum = house.service("museum");
     let [adults, seniors, grown, rest] = [0, 1, 2, 3].map(PoolTickets::Set);
     let all = PoolTickets::All;
@@ -238,7 +341,11 @@ fn spots_open_are_those_that_the_tickets_could_get_together() {
         (&[(grown, 5), (rest, 5)], &[SENIOR, CHILD], 5),
         (&[(all, 0)], &[ADULT], 0),
         (&[], &[ADULT], 0),
-        (&[(all, u32::MAX), (adults, u32::MAX)], &[ADULT, CHILD], u32::MAX),
+        (
+            &[(all, u32::MAX), (adults, u32::MAX)],
+            &[ADULT, CHILD],
+            u32::MAX,
+        ),
     ] {
         let claimed: Vec<Claimed> = asked.iter().copied().map(Claimed::Ticket).collect();
         let open = slot(pools).spots_open(museum, &claimed, STRANGER);
@@ -250,8 +357,18 @@ fn spots_open_are_those_that_the_tickets_could_get_together() {
 fn a_hold_counts_for_everyone_but_its_owner_until_it_expires() {
     let house = House::new();
     let mut slot = slot(&[(PoolTickets::All, 5)]);
-    slot.hold(cart(1), Claimed::Ticket(ADULT), 2, HoldSpan::new(NOW, NOW + 60));
-    slot.hold(cart(2), Claimed::Appointment, 1, HoldSpan::new(NOW, NOW + 90));
+    slot.hold(
+        cart(1),
+        Claimed::Ticket(ADULT),
+        2,
+        HoldSpan::new(NOW, NOW + 60),
+    );
+    slot.hold(
+        cart(2),
+        Claimed::Appointment,
+        1,
+        HoldSpan::new(NOW, NOW + 90),
+    );
     for (now, owner, expected) in [
         (NOW, None, 2),
         (NOW, Some(cart(3)), 2),
@@ -273,12 +390,28 @@ fn releasing_ends_the_holds_of_one_cart_and_the_expired_ones() {
     let house = House::new();
     let museum = house.service("museum");
     let mut slot = slot(&[(PoolTickets::All, 9)]);
-    for (owner, count, expires_sec) in [(1, 1, NOW + 60), (1, 1, NOW + 99), (2, 2, NOW), (3, 4, NOW + 1)] {
-        slot.hold(cart(owner), Claimed::Ticket(ADULT), count, HoldSpan::new(NOW - 100, expires_sec));
+    for (owner, count, expires_sec) in [
+        (1, 1, NOW + 60),
+        (1, 1, NOW + 99),
+        (2, 2, NOW),
+        (3, 4, NOW + 1),
+    ] {
+        slot.hold(
+            cart(owner),
+            Claimed::Ticket(ADULT),
+            count,
+            HoldSpan::new(NOW - 100, expires_sec),
+        );
     }
     slot.release_holds(cart(1), NOW);
-    let before_all_expired = Viewer { now: NOW - 1, cart: None };
-    let left: Vec<u32> = slot.left(museum, before_all_expired).map(|(_, left)| left).collect();
+    let before_all_expired = Viewer {
+        now: NOW - 1,
+        cart: None,
+    };
+    let left: Vec<u32> = slot
+        .left(museum, before_all_expired)
+        .map(|(_, left)| left)
+        .collect();
     assert_eq!(left, [5], "only the third cart's hold is left");
 }
 
@@ -293,7 +426,10 @@ fn what_is_given_back_is_free_again_and_never_more_than_that() {
     assert_eq!(slot.sold(), 3);
     slot.give_back(Claimed::Ticket(ADULT), 9);
     assert_eq!(slot.sold(), 0);
-    assert_eq!(slot.left(museum, STRANGER).next(), Some((pool(PoolTickets::All, 5), 5)));
+    assert_eq!(
+        slot.left(museum, STRANGER).next(),
+        Some((pool(PoolTickets::All, 5), 5))
+    );
 }
 
 #[test]
@@ -303,20 +439,36 @@ fn an_oversold_pool_has_nothing_left_and_does_not_underflow() {
     slot.take(Claimed::Ticket(ADULT), u32::MAX);
     slot.take(Claimed::Ticket(ADULT), u32::MAX);
     slot.take(Claimed::Ticket(CHILD), u32::MAX);
-    slot.hold(cart(1), Claimed::Appointment, u32::MAX, HoldSpan::new(NOW, i64::MAX));
-    assert_eq!(slot.spots_open(house.service("museum"), &[Claimed::Ticket(ADULT)], STRANGER), 0);
+    slot.hold(
+        cart(1),
+        Claimed::Appointment,
+        u32::MAX,
+        HoldSpan::new(NOW, i64::MAX),
+    );
+    assert_eq!(
+        slot.spots_open(house.service("museum"), &[Claimed::Ticket(ADULT)], STRANGER),
+        0
+    );
 }
 
 /// The most tickets of three types that fit, by trying all numbers of each.
 fn most_that_fit(pools: &[(Vec<TicketIx>, u32)], asked: &[TicketIx]) -> u32 {
     let fits = |counts: [u32; 3]| {
         pools.iter().all(|(members, spots)| {
-            members.iter().map(|ticket| counts[usize::from(ticket.0)]).sum::<u32>() <= *spots
+            members
+                .iter()
+                .map(|ticket| counts[usize::from(ticket.0)])
+                .sum::<u32>()
+                <= *spots
         })
     };
     let most = |ticket: TicketIx| {
         let served = pools.iter().any(|(members, _)| members.contains(&ticket));
-        if served && asked.contains(&ticket) { 6 } else { 0 }
+        if served && asked.contains(&ticket) {
+            6
+        } else {
+            0
+        }
     };
     let mut best = 0;
     for adults in 0..=most(ADULT) {
@@ -334,7 +486,11 @@ fn most_that_fit(pools: &[(Vec<TicketIx>, u32)], asked: &[TicketIx]) -> u32 {
 /// Every set of the museum's three ticket types that is not empty.
 fn ticket_sets() -> Vec<Vec<TicketIx>> {
     let all = [ADULT, SENIOR, CHILD];
-    let members = |bits: usize| all.into_iter().filter(move |ticket| bits >> ticket.0 & 1 == 1).collect();
+    let members = |bits: usize| {
+        all.into_iter()
+            .filter(move |ticket| bits >> ticket.0 & 1 == 1)
+            .collect()
+    };
     (1..8).map(members).collect()
 }
 
@@ -388,25 +544,51 @@ fn a_slot_is_open_once_an_opening_brought_spots() {
     assert!(!slot.is_open());
     slot.open(pool(PoolTickets::All, 0), &SlotTerms::default());
     assert!(slot.is_open());
-    assert_eq!(slot.spots_open(House::new().service("museum"), &[Claimed::Ticket(ADULT)], STRANGER), 0);
-    assert_eq!(SlotKey::new(SERVICE, START, HOUR).unwrap().end_sec(), START + HOUR);
+    assert_eq!(
+        slot.spots_open(
+            House::new().service("museum"),
+            &[Claimed::Ticket(ADULT)],
+            STRANGER
+        ),
+        0
+    );
+    assert_eq!(
+        SlotKey::new(SERVICE, START, HOUR).unwrap().end_sec(),
+        START + HOUR
+    );
 }
 
 #[test]
 fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
     let (first, second, third) = (Edition(0), Edition(1), Edition(2));
     let house = House::new();
-    let terms = SlotTerms { first_bookable_sec: Some(7), ..SlotTerms::default() };
+    let terms = SlotTerms {
+        first_bookable_sec: Some(7),
+        ..SlotTerms::default()
+    };
     let mut slot = slot(&[(PoolTickets::All, 5)]);
     slot.take(Claimed::Ticket(ADULT), 2);
     slot.stage(second, pool(PoolTickets::All, 3), &terms);
     slot.stage(second, pool(PoolTickets::All, 1), &SlotTerms::default());
-    let left = |slot: &Slot| slot.left(house.service("museum"), STRANGER).next().map(|(_, left)| left);
-    assert_eq!((slot.turn_to(first), left(&slot), slot.terms()), (Ok(()), Some(3), &SlotTerms::default()));
-    assert_eq!((slot.turn_to(second), left(&slot), slot.terms()), (Ok(()), Some(2), &terms));
+    let left = |slot: &Slot| {
+        slot.left(house.service("museum"), STRANGER)
+            .next()
+            .map(|(_, left)| left)
+    };
+    assert_eq!(
+        (slot.turn_to(first), left(&slot), slot.terms()),
+        (Ok(()), Some(3), &SlotTerms::default())
+    );
+    assert_eq!(
+        (slot.turn_to(second), left(&slot), slot.terms()),
+        (Ok(()), Some(2), &terms)
+    );
     assert_eq!((slot.turn_to(first), left(&slot)), (Err(Outdated), Some(2)));
     assert_eq!((slot.turn_to(second), left(&slot)), (Ok(()), Some(2)));
-    assert_eq!((slot.turn_to(third), slot.is_open(), slot.sold()), (Ok(()), false, 2));
+    assert_eq!(
+        (slot.turn_to(third), slot.is_open(), slot.sold()),
+        (Ok(()), false, 2)
+    );
     assert!(!slot.is_blank());
     slot.give_back(Claimed::Ticket(ADULT), 2);
     assert!(slot.is_blank());
@@ -442,8 +624,18 @@ fn a_slot_is_oversold_where_more_is_sold_than_a_pool_has() {
     let house = House::new();
     let concert = house.service("concert");
     let mut slot = slot(&[(STALLS_ONLY, 4), (PoolTickets::All, 5)]);
-    slot.hold(cart(1), Claimed::Ticket(STALLS), 9, HoldSpan::new(NOW, NOW + 60));
-    for (sold, expected) in [(STALLS, false), (BALCONY, false), (STALLS, false), (STALLS, true)] {
+    slot.hold(
+        cart(1),
+        Claimed::Ticket(STALLS),
+        9,
+        HoldSpan::new(NOW, NOW + 60),
+    );
+    for (sold, expected) in [
+        (STALLS, false),
+        (BALCONY, false),
+        (STALLS, false),
+        (STALLS, true),
+    ] {
         slot.take(Claimed::Ticket(sold), if sold == STALLS { 2 } else { 1 });
         assert_eq!(slot.is_oversold(concert), expected, "{slot:?}");
     }

@@ -3,8 +3,17 @@
 use super::*;
 
 pub(super) fn opening(first: SlotKey, allotment: u32) -> Opening {
-    let pool = Pool { tickets: PoolTickets::All, allotment };
-    Opening { first, pool, terms: None, recurrence: None, particulars: ParticularsIx::default() }
+    let pool = Pool {
+        tickets: PoolTickets::All,
+        allotment,
+    };
+    Opening {
+        first,
+        pool,
+        terms: None,
+        recurrence: None,
+        particulars: ParticularsIx::default(),
+    }
 }
 
 impl River {
@@ -13,7 +22,8 @@ impl River {
         let next = on_sale.next();
         let open = |(&key, allotment): (&SlotKey, &Option<u32>)| Some(opening(key, (*allotment)?));
         let openings: Vec<Opening> = self.keys.iter().zip(allotments).filter_map(open).collect();
-        self.inventory.stage(on_sale, next, &openings, NOW, EpochSeconds::MAX);
+        self.inventory
+            .stage(on_sale, next, &openings, NOW, EpochSeconds::MAX);
         next
     }
 
@@ -29,10 +39,21 @@ impl River {
         slots: &[usize],
         count: u32,
     ) -> Result<Option<Reservation>, Outdated> {
-        let (fits, reservation) = self.inventory.reserve(edition, &self.asked(slots), CART, NOW, |seen| {
-            let fits = seen.iter().all(|slot| slot.is_some_and(|slot| self.left(slot, NOW, None) >= count));
-            (fits, if fits { self.claims(slots, count) } else { Vec::new() })
-        })?;
+        let (fits, reservation) =
+            self.inventory
+                .reserve(edition, &self.asked(slots), CART, NOW, |seen| {
+                    let fits = seen
+                        .iter()
+                        .all(|slot| slot.is_some_and(|slot| self.left(slot, NOW, None) >= count));
+                    (
+                        fits,
+                        if fits {
+                            self.claims(slots, count)
+                        } else {
+                            Vec::new()
+                        },
+                    )
+                })?;
         Ok(fits.then_some(reservation))
     }
 }
@@ -40,16 +61,34 @@ impl River {
 #[test]
 fn the_next_edition_keeps_what_is_taken_and_nothing_of_it_shows_before() {
     let river = River::with(&[5, 5, 5]);
-    river.inventory.settle(river.reserve(&[0], 2, CART, NOW).unwrap());
-    river.inventory.settle(river.reserve(&[2], 1, CART, NOW).unwrap());
+    river
+        .inventory
+        .settle(river.reserve(&[0], 2, CART, NOW).unwrap());
+    river
+        .inventory
+        .settle(river.reserve(&[2], 1, CART, NOW).unwrap());
     let second = river.replace(FIRST, &[Some(9), None, Some(0)]);
-    assert_eq!([0, 1, 2].map(|at| river.open_at(at, NOW, None)), [3, 5, 4], "still the first");
-    assert_eq!([0, 1, 2].map(|at| river.left_by(second, at)), [Ok(Some(7)), Ok(None), Ok(Some(0))]);
+    assert_eq!(
+        [0, 1, 2].map(|at| river.open_at(at, NOW, None)),
+        [3, 5, 4],
+        "still the first"
+    );
+    assert_eq!(
+        [0, 1, 2].map(|at| river.left_by(second, at)),
+        [Ok(Some(7)), Ok(None), Ok(Some(0))]
+    );
     let third = river.replace(second, &[None, Some(1), Some(3)]);
     river.inventory.turn(second, |_, _| {});
-    assert_eq!([0, 1, 2].map(|at| river.left_by(third, at)), [Ok(None), Ok(Some(1)), Ok(Some(2))]);
+    assert_eq!(
+        [0, 1, 2].map(|at| river.left_by(third, at)),
+        [Ok(None), Ok(Some(1)), Ok(Some(2))]
+    );
     let fourth = river.replace(third, &[Some(2), None, None]);
-    assert_eq!(river.left_by(fourth, 0), Ok(Some(0)), "what was sold of it counts when it comes back");
+    assert_eq!(
+        river.left_by(fourth, 0),
+        Ok(Some(0)),
+        "what was sold of it counts when it comes back"
+    );
 }
 
 #[test]
@@ -61,12 +100,19 @@ fn a_slot_that_opens_while_all_are_turned_is_not_forgotten() {
         turned.push(key);
         if let [one, other, _] = turned[..] {
             let opened = [one, other].map(|key| opening(key, 4));
-            river.inventory.open(second, opened, NOW, EpochSeconds::MAX).unwrap();
+            river
+                .inventory
+                .open(second, opened, NOW, EpochSeconds::MAX)
+                .unwrap();
         }
     });
-    let left =
-        turned.iter().map(|key| river.left_by(second, river.keys.iter().position(|at| at == key).unwrap()));
-    assert_eq!(left.collect::<Vec<_>>(), [Ok(Some(4)), Ok(Some(4)), Ok(None)]);
+    let left = turned
+        .iter()
+        .map(|key| river.left_by(second, river.keys.iter().position(|at| at == key).unwrap()));
+    assert_eq!(
+        left.collect::<Vec<_>>(),
+        [Ok(Some(4)), Ok(Some(4)), Ok(None)]
+    );
 }
 
 #[test]
@@ -75,17 +121,36 @@ fn who_goes_by_an_earlier_edition_decides_anew_and_has_changed_nothing() {
     river.hold(&[0], 1, CART, NOW + 600);
     let second = river.replace(FIRST, &[Some(5), Some(5)]);
     assert_eq!(river.left_by(second, 1), Ok(Some(5)));
-    assert_eq!(river.left_by(FIRST, 0), Ok(Some(4)), "nobody has asked for it by the second");
+    assert_eq!(
+        river.left_by(FIRST, 0),
+        Ok(Some(4)),
+        "nobody has asked for it by the second"
+    );
     assert_eq!(river.take_by(FIRST, &[0, 1], 1).unwrap_err(), Outdated);
     let asked = river.asked(&[0, 1]);
     let hold = |_: &[Option<&Slot>]| panic!("it must not come to that");
     let time = until(NOW, NOW + 900);
-    assert_eq!(river.inventory.hold::<()>(FIRST, &asked, CART, NOW, time, hold), Err(Outdated));
-    assert_eq!([0, 1].map(|at| river.left_by(second, at)), [Ok(Some(4)), Ok(Some(5))]);
+    assert_eq!(
+        river
+            .inventory
+            .hold::<()>(FIRST, &asked, CART, NOW, time, hold),
+        Err(Outdated)
+    );
+    assert_eq!(
+        [0, 1].map(|at| river.left_by(second, at)),
+        [Ok(Some(4)), Ok(Some(5))]
+    );
     assert_eq!(river.left_by(FIRST, 0), Err(Outdated));
-    let taken = river.take_by(second, &[0, 1], 4).unwrap().expect("the cart's own hold is free for it");
+    let taken = river
+        .take_by(second, &[0, 1], 4)
+        .unwrap()
+        .expect("the cart's own hold is free for it");
     river.inventory.release(taken, NOW);
-    assert_eq!(river.left_by(second, 0), Ok(Some(1)), "the hold of one survived, and is of four now");
+    assert_eq!(
+        river.left_by(second, 0),
+        Ok(Some(1)),
+        "the hold of one survived, and is of four now"
+    );
 }
 
 #[test]
@@ -94,13 +159,18 @@ fn spots_go_back_to_slots_that_are_gone_and_slots_that_say_nothing_are_forgotten
     let taken = river.reserve(&[0], 2, CART, NOW).unwrap();
     let second = river.replace(FIRST, &[None, None]);
     let mut seen = Vec::new();
-    river.inventory.turn(second, |key, slot| seen.push((key, slot.sold())));
+    river
+        .inventory
+        .turn(second, |key, slot| seen.push((key, slot.sold())));
     seen.sort_unstable();
     assert_eq!(seen, [(river.keys[0], 2), (river.keys[1], 0)]);
     assert_eq!(river.inventory.len(), 1, "the one that is taken of");
     river.inventory.release(taken, NOW);
     let third = river.replace(second, &[Some(5), Some(5)]);
-    assert_eq!([0, 1].map(|at| river.left_by(third, at)), [Ok(Some(5)), Ok(Some(5))]);
+    assert_eq!(
+        [0, 1].map(|at| river.left_by(third, at)),
+        [Ok(Some(5)), Ok(Some(5))]
+    );
     river.inventory.turn(third, |_, _| {});
     let fourth = river.replace(third, &[None, None]);
     river.inventory.turn(fourth, |_, _| {});
@@ -112,8 +182,20 @@ fn what_was_laid_ready_and_given_up_leaves_no_trace() {
     let river = River::with(&[5]);
     let given_up = river.replace(FIRST, &[Some(100)]);
     let key = river.keys[0];
-    river.inventory.stage(FIRST, given_up.next(), &[opening(key, 3)], NOW, EpochSeconds::MAX);
-    river.inventory.stage(FIRST, given_up.next(), &[opening(key, 4)], NOW, EpochSeconds::MAX);
+    river.inventory.stage(
+        FIRST,
+        given_up.next(),
+        &[opening(key, 3)],
+        NOW,
+        EpochSeconds::MAX,
+    );
+    river.inventory.stage(
+        FIRST,
+        given_up.next(),
+        &[opening(key, 4)],
+        NOW,
+        EpochSeconds::MAX,
+    );
     assert_eq!(river.left_by(given_up.next(), 0), Ok(Some(7)));
 }
 
@@ -123,8 +205,14 @@ fn the_calendar_opens_for_the_latest_edition_only() {
     let second = river.replace(FIRST, &[Some(5)]);
     assert_eq!(river.left_by(second, 0), Ok(Some(5)));
     let more = [opening(river.keys[0], 2)];
-    assert_eq!(river.inventory.open(FIRST, &more, NOW, EpochSeconds::MAX), Err(Outdated));
-    assert_eq!(river.inventory.open(second, &more, NOW, EpochSeconds::MAX), Ok(1));
+    assert_eq!(
+        river.inventory.open(FIRST, &more, NOW, EpochSeconds::MAX),
+        Err(Outdated)
+    );
+    assert_eq!(
+        river.inventory.open(second, &more, NOW, EpochSeconds::MAX),
+        Ok(1)
+    );
     assert_eq!(river.left_by(second, 0), Ok(Some(7)));
 }
 
@@ -134,18 +222,37 @@ fn the_calendar_opens_for_the_latest_edition_only() {
 fn fight_through_editions(river: &River, last: u32) -> (u32, bool) {
     use std::sync::atomic::AtomicBool;
     let on_sale = AtomicU32::new(FIRST.0);
-    let (got, beyond, over) = (AtomicU32::new(0), AtomicBool::new(false), AtomicBool::new(false));
-    let allotment = |edition: Edition| if edition.0.is_multiple_of(2) { 600 } else { 300 };
+    let (got, beyond, over) = (
+        AtomicU32::new(0),
+        AtomicBool::new(false),
+        AtomicBool::new(false),
+    );
+    let allotment = |edition: Edition| {
+        if edition.0.is_multiple_of(2) {
+            600
+        } else {
+            300
+        }
+    };
     let take_one = || {
         let edition = Edition(on_sale.load(Ordering::SeqCst));
-        let taken = river.inventory.reserve(edition, &river.asked(&[0]), CART, NOW, |seen| {
-            let slot = seen[0].expect("every edition has it");
-            let fits = river.left(slot, NOW, None) > 0;
-            if fits && slot.sold() >= u64::from(allotment(edition)) {
-                beyond.store(true, Ordering::SeqCst);
-            }
-            (fits, if fits { river.claims(&[0], 1) } else { Vec::new() })
-        });
+        let taken = river
+            .inventory
+            .reserve(edition, &river.asked(&[0]), CART, NOW, |seen| {
+                let slot = seen[0].expect("every edition has it");
+                let fits = river.left(slot, NOW, None) > 0;
+                if fits && slot.sold() >= u64::from(allotment(edition)) {
+                    beyond.store(true, Ordering::SeqCst);
+                }
+                (
+                    fits,
+                    if fits {
+                        river.claims(&[0], 1)
+                    } else {
+                        Vec::new()
+                    },
+                )
+            });
         if let Ok((true, reservation)) = taken {
             // One in three comes to nothing.
             if got.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) {
@@ -193,7 +300,11 @@ fn the_same_loses_sales_where_what_is_taken_is_carried_over() {
         let (old, new) = (River::with(&[1_000]), River::with(&[1_000]));
         let carried = AtomicU32::new(0);
         let got = fight(4_000, || {
-            let river = if carried.load(Ordering::SeqCst) == 1 { &new } else { &old };
+            let river = if carried.load(Ordering::SeqCst) == 1 {
+                &new
+            } else {
+                &old
+            };
             thread::yield_now();
             let taken = river.reserve(&[0], 1, CART, NOW);
             if old.open_at(0, NOW, None) < 500 && carried.swap(1, Ordering::SeqCst) == 0 {

@@ -12,7 +12,10 @@ use crate::tests::{
 const SLOTS: usize = 2;
 const CARTS: u8 = 2;
 /// Holds last longer than a history.
-const TIME: CartHold = CartHold { each_sec: 600, whole_sec: 600 };
+const TIME: CartHold = CartHold {
+    each_sec: 600,
+    whole_sec: 600,
+};
 
 /// What somebody does. Each has one order in the making at a time.
 #[derive(Debug, Clone)]
@@ -78,7 +81,12 @@ struct Plain {
 
 impl Plain {
     fn with(allotments: [u32; SLOTS]) -> Self {
-        Self { allotments, sold: [0; SLOTS], holds: BTreeMap::new(), making: BTreeMap::new() }
+        Self {
+            allotments,
+            sold: [0; SLOTS],
+            holds: BTreeMap::new(),
+            making: BTreeMap::new(),
+        }
     }
 
     fn let_go(&mut self, cart: u8) {
@@ -91,7 +99,9 @@ impl Plain {
     fn left(&self, viewer: Option<u8>) -> [u32; SLOTS] {
         std::array::from_fn(|slot| {
             let others = self.holds.iter().filter(|(cart, _)| Some(**cart) != viewer);
-            let held = others.flat_map(|(_, held)| held).filter(|(at, _)| *at == slot);
+            let held = others
+                .flat_map(|(_, held)| held)
+                .filter(|(at, _)| *at == slot);
             let taken = self.sold[slot] + held.map(|(_, count)| count).sum::<u32>();
             self.allotments[slot].saturating_sub(taken)
         })
@@ -114,11 +124,17 @@ impl Sequential for Plain {
                 let fits = self.fits(*cart, slots, *count);
                 self.let_go(*cart);
                 if fits {
-                    self.holds.insert(*cart, slots.iter().map(|&slot| (slot, *count)).collect());
+                    self.holds
+                        .insert(*cart, slots.iter().map(|&slot| (slot, *count)).collect());
                 }
                 return Answer::Fits(fits);
             }
-            Call::Reserve { by, cart, slots, count } => {
+            Call::Reserve {
+                by,
+                cart,
+                slots,
+                count,
+            } => {
                 if !self.fits(*cart, slots, *count) {
                     return Answer::Fits(false);
                 }
@@ -126,21 +142,34 @@ impl Sequential for Plain {
                 for &slot in slots {
                     self.sold[slot] += count;
                 }
-                self.making.insert(*by, InTheMaking { slots: slots.clone(), count: *count, used_up });
+                self.making.insert(
+                    *by,
+                    InTheMaking {
+                        slots: slots.clone(),
+                        count: *count,
+                        used_up,
+                    },
+                );
                 return Answer::Fits(true);
             }
             Call::Settle { by } => {
                 self.making.remove(by);
             }
             Call::Release { by } => {
-                let Some(InTheMaking { slots, count, used_up }) = self.making.remove(by) else {
+                let Some(InTheMaking {
+                    slots,
+                    count,
+                    used_up,
+                }) = self.making.remove(by)
+                else {
                     return Answer::Done;
                 };
                 for &slot in &slots {
                     self.sold[slot] -= count;
                 }
                 if let Some(cart) = used_up {
-                    self.holds.insert(cart, slots.iter().map(|&slot| (slot, count)).collect());
+                    self.holds
+                        .insert(cart, slots.iter().map(|&slot| (slot, count)).collect());
                 }
             }
             Call::LetGo(cart) => {
@@ -165,7 +194,11 @@ struct Shop {
 
 impl Shop {
     fn with(allotments: [u32; SLOTS]) -> Self {
-        Self { river: River::with(&allotments), on_sale: AtomicU32::new(0), making: Mutex::default() }
+        Self {
+            river: River::with(&allotments),
+            on_sale: AtomicU32::new(0),
+            making: Mutex::default(),
+        }
     }
 
     /// Decides as the application does: by what is on sale, and anew where that has been replaced.
@@ -180,28 +213,53 @@ impl Shop {
     }
 
     fn left(&self, seen: &[Option<&Slot>], cart: Option<u8>) -> Vec<u32> {
-        seen.iter().flatten().map(|slot| self.river.left(slot, NOW, cart.map(cart_key))).collect()
+        seen.iter()
+            .flatten()
+            .map(|slot| self.river.left(slot, NOW, cart.map(cart_key)))
+            .collect()
     }
 
     fn look(&self, cart: Option<u8>) -> Answer {
         let all: Vec<usize> = (0..SLOTS).collect();
         let look = |edition| {
-            self.river.inventory.examine(edition, &self.river.asked(&all), |seen| self.left(seen, cart))
+            self.river
+                .inventory
+                .examine(edition, &self.river.asked(&all), |seen| {
+                    self.left(seen, cart)
+                })
         };
         Answer::Left(self.decide(look).try_into().unwrap())
     }
 
     /// What is claimed, if that fits.
-    fn claim(&self, seen: &[Option<&Slot>], cart: u8, slots: &[usize], count: u32) -> (bool, Vec<Claim>) {
-        let fits = self.left(seen, Some(cart)).into_iter().all(|left| left >= count);
-        (fits, if fits { self.river.claims(slots, count) } else { Vec::new() })
+    fn claim(
+        &self,
+        seen: &[Option<&Slot>],
+        cart: u8,
+        slots: &[usize],
+        count: u32,
+    ) -> (bool, Vec<Claim>) {
+        let fits = self
+            .left(seen, Some(cart))
+            .into_iter()
+            .all(|left| left >= count);
+        (
+            fits,
+            if fits {
+                self.river.claims(slots, count)
+            } else {
+                Vec::new()
+            },
+        )
     }
 
     fn hold(&self, cart: u8, slots: &[usize], count: u32) -> Answer {
         let (river, key) = (&self.river, cart_key(cart));
         Answer::Fits(self.decide(|edition| {
             let claim = |seen: &[Option<&Slot>]| self.claim(seen, cart, slots, count);
-            let held = river.inventory.hold(edition, &river.asked(slots), key, NOW, TIME, claim);
+            let held = river
+                .inventory
+                .hold(edition, &river.asked(slots), key, NOW, TIME, claim);
             held.map(|(fits, expires_sec)| {
                 assert_eq!(fits, expires_sec.is_some());
                 fits
@@ -214,7 +272,9 @@ impl Shop {
         let (fits, reservation) = self.decide(|edition| {
             river
                 .inventory
-                .reserve(edition, &river.asked(slots), key, NOW, |seen| self.claim(seen, cart, slots, count))
+                .reserve(edition, &river.asked(slots), key, NOW, |seen| {
+                    self.claim(seen, cart, slots, count)
+                })
         });
         if fits {
             self.making.lock().unwrap().insert(by, reservation);
@@ -227,7 +287,9 @@ impl Shop {
         let on_sale = Edition(self.on_sale.load(Ordering::SeqCst));
         let open = |(&key, allotment)| opening(key, allotment);
         let openings: Vec<Opening> = river.keys.iter().zip(allotments).map(open).collect();
-        river.inventory.stage(on_sale, on_sale.next(), &openings, NOW, EpochSeconds::MAX);
+        river
+            .inventory
+            .stage(on_sale, on_sale.next(), &openings, NOW, EpochSeconds::MAX);
         point();
         self.on_sale.store(on_sale.next().0, Ordering::SeqCst);
         point();
@@ -244,9 +306,16 @@ impl Shop {
         match call {
             Call::Look(cart) => return self.look(*cart),
             Call::Hold { cart, slots, count } => return self.hold(*cart, slots, *count),
-            Call::Reserve { by, cart, slots, count } => return self.reserve(*by, *cart, slots, *count),
+            Call::Reserve {
+                by,
+                cart,
+                slots,
+                count,
+            } => return self.reserve(*by, *cart, slots, *count),
             Call::Settle { by } => self.end(*by, |reservation| inventory.settle(reservation)),
-            Call::Release { by } => self.end(*by, |reservation| inventory.release(reservation, NOW)),
+            Call::Release { by } => {
+                self.end(*by, |reservation| inventory.release(reservation, NOW))
+            }
             Call::LetGo(cart) => inventory.let_go(cart_key(*cart), NOW),
             Call::Replace(allotments) => self.replace(*allotments),
         }
@@ -266,11 +335,20 @@ fn calls_of(by: usize, chance: &mut fastrand::Rng) -> Vec<Call> {
             3 => Call::LetGo(cart),
             _ if making => {
                 making = false;
-                if chance.bool() { Call::Settle { by } } else { Call::Release { by } }
+                if chance.bool() {
+                    Call::Settle { by }
+                } else {
+                    Call::Release { by }
+                }
             }
             _ => {
                 making = true;
-                Call::Reserve { by, cart, slots, count }
+                Call::Reserve {
+                    by,
+                    cart,
+                    slots,
+                    count,
+                }
             }
         }
     };
@@ -287,7 +365,11 @@ fn judge(
     let (shop, history) = (Shop::with(start), History::<Plain>::default());
     let (shop, make, noted) = (&shop, &make, &history);
     let actor = |calls: Vec<Call>| {
-        Box::new(move || calls.into_iter().for_each(|call| noted.note(call, |call| make(shop, call)))) as _
+        Box::new(move || {
+            calls
+                .into_iter()
+                .for_each(|call| noted.note(call, |call| make(shop, call)))
+        }) as _
     };
     stage.play(parts.into_iter().map(actor).collect());
     for cart in [None, Some(0), Some(1)] {
@@ -300,7 +382,11 @@ fn judge(
 fn parts(chance: &mut fastrand::Rng) -> Vec<Vec<Call>> {
     let mut parts: Vec<Vec<Call>> = (0..3).map(|by| calls_of(by, chance)).collect();
     if chance.bool() {
-        parts.push((0..2).map(|_| Call::Replace([chance.u32(..5), chance.u32(..5)])).collect());
+        parts.push(
+            (0..2)
+                .map(|_| Call::Replace([chance.u32(..5), chance.u32(..5)]))
+                .collect(),
+        );
     }
     parts
 }
@@ -326,8 +412,23 @@ fn a_cart_and_its_order_follow_one_another_under_every_schedule() {
     let both = || vec![0, 1];
     let parts = || {
         vec![
-            vec![Call::Hold { cart: 0, slots: both(), count: 1 }, Call::LetGo(0)],
-            vec![Call::Reserve { by: 1, cart: 0, slots: vec![0], count: 2 }, Call::Release { by: 1 }],
+            vec![
+                Call::Hold {
+                    cart: 0,
+                    slots: both(),
+                    count: 1,
+                },
+                Call::LetGo(0),
+            ],
+            vec![
+                Call::Reserve {
+                    by: 1,
+                    cart: 0,
+                    slots: vec![0],
+                    count: 2,
+                },
+                Call::Release { by: 1 },
+            ],
         ]
     };
     let schedules = every_schedule(3, |stage| judge(stage, [2, 2], parts(), Shop::make)).unwrap();
@@ -339,12 +440,20 @@ type Broken = fn(&Shop, usize, &[usize], u32) -> Answer;
 
 /// Looks, lets go of the slots, and takes.
 fn look_then_take(shop: &Shop, by: usize, slots: &[usize], count: u32) -> Answer {
-    let Answer::Left(left) = shop.look(None) else { unreachable!() };
+    let Answer::Left(left) = shop.look(None) else {
+        unreachable!()
+    };
     let fits = slots.iter().all(|&slot| left[slot] >= count);
     if fits {
         let claims = shop.river.claims(slots, count);
         shop.river.inventory.restore(&claims);
-        shop.making.lock().unwrap().insert(by, Reservation { claims, used_up: None });
+        shop.making.lock().unwrap().insert(
+            by,
+            Reservation {
+                claims,
+                used_up: None,
+            },
+        );
     }
     Answer::Fits(fits)
 }
@@ -359,7 +468,13 @@ fn one_by_one(shop: &Shop, by: usize, slots: &[usize], count: u32) -> Answer {
         }
         shop.end(by, |reservation| claims.extend(reservation.claims));
     }
-    shop.making.lock().unwrap().insert(by, Reservation { claims, used_up: None });
+    shop.making.lock().unwrap().insert(
+        by,
+        Reservation {
+            claims,
+            used_up: None,
+        },
+    );
     Answer::Fits(true)
 }
 
@@ -367,11 +482,18 @@ fn one_by_one(shop: &Shop, by: usize, slots: &[usize], count: u32) -> Answer {
 /// wrong with them as long as nobody comes between.
 #[test]
 fn broken_inventories_are_found_out() {
-    let broken: [(&str, Broken); 2] =
-        [("look, then take", look_then_take), ("one slot after another", one_by_one)];
+    let broken: [(&str, Broken); 2] = [
+        ("look, then take", look_then_take),
+        ("one slot after another", one_by_one),
+    ];
     for (name, reserve) in broken {
         let make = |shop: &Shop, call: &Call| {
-            let Call::Reserve { by, slots, count, .. } = call else { return shop.make(call) };
+            let Call::Reserve {
+                by, slots, count, ..
+            } = call
+            else {
+                return shop.make(call);
+            };
             reserve(shop, *by, slots, *count)
         };
         let without_holds = |seed| {
@@ -382,11 +504,16 @@ fn broken_inventories_are_found_out() {
             }
             parts
         };
-        let alone = |stage: &Stage, seed| judge(stage, [2, 3], vec![without_holds(seed).concat()], make);
+        let alone =
+            |stage: &Stage, seed| judge(stage, [2, 3], vec![without_holds(seed).concat()], make);
         random_schedules(0..100, alone).unwrap();
         let together = |stage: &Stage, seed| judge(stage, [2, 3], without_holds(seed), make);
         let caught = random_schedules(0..1_000, together).unwrap_err();
-        assert!(caught.why.contains("not linearizable"), "{name}: {}", caught.why);
+        assert!(
+            caught.why.contains("not linearizable"),
+            "{name}: {}",
+            caught.why
+        );
         eprintln!("{name}: found out after {} histories", caught.schedules);
     }
 }

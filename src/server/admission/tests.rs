@@ -2,8 +2,18 @@ use super::*;
 
 const CREATE: &str = "/ext.maps.booking.partner.v3.BookingService/CreateOrder";
 
-fn request(method: &str, uri: &str, version: Version, headers: &[(&'static str, &str)]) -> Request<()> {
-    let mut request = Request::builder().method(method).uri(uri).version(version).body(()).unwrap();
+fn request(
+    method: &str,
+    uri: &str,
+    version: Version,
+    headers: &[(&'static str, &str)],
+) -> Request<()> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(uri)
+        .version(version)
+        .body(())
+        .unwrap();
     for (name, value) in headers {
         let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
         request.headers_mut().append(*name, value);
@@ -13,53 +23,179 @@ fn request(method: &str, uri: &str, version: Version, headers: &[(&'static str, 
 
 fn decide(request: &Request<()>, hosts: &Hosts) -> Result<Spoken, u16> {
     let spoken = Spoken::by(request);
-    check(request, spoken, hosts).map(|()| spoken).map_err(|problem| problem.row().http)
+    check(request, spoken, hosts)
+        .map(|()| spoken)
+        .map_err(|problem| problem.row().http)
 }
 
 #[test]
 fn grpc_is_a_post_of_its_own_content_types_over_http_2() {
     let (http1, http2) = (Version::HTTP_11, Version::HTTP_2);
     for (path, version, method, content_type, expected) in [
-        (CREATE, http2, "POST", Some("application/grpc"), Ok(Spoken::Grpc)),
-        (CREATE, http2, "POST", Some("application/grpc+proto"), Ok(Spoken::Grpc)),
-        (CREATE, http2, "POST", Some("Application/gRPC+Proto; charset=utf-8"), Ok(Spoken::Grpc)),
-        (CREATE, http2, "POST", Some("application/grpc ;x=y"), Ok(Spoken::Grpc)),
+        (
+            CREATE,
+            http2,
+            "POST",
+            Some("application/grpc"),
+            Ok(Spoken::Grpc),
+        ),
+        (
+            CREATE,
+            http2,
+            "POST",
+            Some("application/grpc+proto"),
+            Ok(Spoken::Grpc),
+        ),
+        (
+            CREATE,
+            http2,
+            "POST",
+            Some("Application/gRPC+Proto; charset=utf-8"),
+            Ok(Spoken::Grpc),
+        ),
+        (
+            CREATE,
+            http2,
+            "POST",
+            Some("application/grpc ;x=y"),
+            Ok(Spoken::Grpc),
+        ),
         (CREATE, http1, "POST", Some("application/grpc"), Err(415)),
-        (CREATE, http1, "POST", Some("application/grpc-web"), Ok(Spoken::GrpcWeb)),
-        (CREATE, http2, "POST", Some("application/grpc-web-text+proto; charset=utf-8"), Ok(Spoken::GrpcWeb)),
-        (CREATE, http2, "POST", Some("application/grpc-web+json"), Err(415)),
-        (CREATE, http2, "POST", Some("application/grpc+json"), Err(415)),
+        (
+            CREATE,
+            http1,
+            "POST",
+            Some("application/grpc-web"),
+            Ok(Spoken::GrpcWeb),
+        ),
+        (
+            CREATE,
+            http2,
+            "POST",
+            Some("application/grpc-web-text+proto; charset=utf-8"),
+            Ok(Spoken::GrpcWeb),
+        ),
+        (
+            CREATE,
+            http2,
+            "POST",
+            Some("application/grpc-web+json"),
+            Err(415),
+        ),
+        (
+            CREATE,
+            http2,
+            "POST",
+            Some("application/grpc+json"),
+            Err(415),
+        ),
         (CREATE, http2, "POST", Some("application/grpcx"), Err(415)),
         (CREATE, http2, "POST", Some("application/grp"), Err(415)),
         (CREATE, http2, "POST", Some("application/json"), Err(415)),
         (CREATE, http2, "POST", Some("text/plain"), Err(415)),
-        (CREATE, http2, "POST", Some("application/x-www-form-urlencoded"), Err(415)),
+        (
+            CREATE,
+            http2,
+            "POST",
+            Some("application/x-www-form-urlencoded"),
+            Err(415),
+        ),
         (CREATE, http2, "POST", Some("multipart/form-data"), Err(415)),
-        (CREATE, http2, "POST", Some("text/plain, application/grpc"), Err(415)),
+        (
+            CREATE,
+            http2,
+            "POST",
+            Some("text/plain, application/grpc"),
+            Err(415),
+        ),
         (CREATE, http2, "POST", Some(""), Err(415)),
         (CREATE, http2, "POST", None, Err(415)),
         (CREATE, http2, "GET", Some("application/grpc"), Err(405)),
         (CREATE, http2, "FOO", Some("application/grpc"), Err(405)),
-        (CREATE, http2, "OPTIONS", Some("application/grpc-web"), Err(405)),
+        (
+            CREATE,
+            http2,
+            "OPTIONS",
+            Some("application/grpc-web"),
+            Err(405),
+        ),
         (CREATE, http1, "GET", None, Err(405)),
-        ("/grpc.health.v1.Health/Watch", http2, "POST", Some("text/plain"), Err(415)),
-        ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", http2, "POST", None, Err(415)),
-        ("/grpc.reflection.v1alpha.ServerReflection/x", http2, "HEAD", None, Err(405)),
-        ("/no.such.Service/Method", http2, "POST", Some("application/grpc"), Ok(Spoken::Grpc)),
-        ("/v3/CreateOrder", http2, "POST", Some("application/grpc+json"), Err(415)),
-        ("/v3/CreateOrder", http1, "POST", Some("application/json"), Ok(Spoken::Rest)),
-        ("/v3/CreateOrder", http1, "POST", Some("text/plain"), Ok(Spoken::Rest)),
+        (
+            "/grpc.health.v1.Health/Watch",
+            http2,
+            "POST",
+            Some("text/plain"),
+            Err(415),
+        ),
+        (
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            http2,
+            "POST",
+            None,
+            Err(415),
+        ),
+        (
+            "/grpc.reflection.v1alpha.ServerReflection/x",
+            http2,
+            "HEAD",
+            None,
+            Err(405),
+        ),
+        (
+            "/no.such.Service/Method",
+            http2,
+            "POST",
+            Some("application/grpc"),
+            Ok(Spoken::Grpc),
+        ),
+        (
+            "/v3/CreateOrder",
+            http2,
+            "POST",
+            Some("application/grpc+json"),
+            Err(415),
+        ),
+        (
+            "/v3/CreateOrder",
+            http1,
+            "POST",
+            Some("application/json"),
+            Ok(Spoken::Rest),
+        ),
+        (
+            "/v3/CreateOrder",
+            http1,
+            "POST",
+            Some("text/plain"),
+            Ok(Spoken::Rest),
+        ),
         ("/v3/CreateOrder", http1, "DELETE", None, Ok(Spoken::Rest)),
     ] {
         let mut headers = vec![("host", "boxoffice")];
         headers.extend(content_type.map(|what| ("content-type", what)));
         let request = request(method, path, version, &headers);
-        assert_eq!(decide(&request, &Hosts::default()), expected, "{method} {path} {content_type:?}");
+        assert_eq!(
+            decide(&request, &Hosts::default()),
+            expected,
+            "{method} {path} {content_type:?}"
+        );
     }
-    let twice = [("content-type", "application/grpc"), ("content-type", "text/plain")];
-    assert_eq!(decide(&request("POST", CREATE, http2, &twice), &Hosts::default()), Err(415));
-    let encoded = [("content-type", "application/grpc"), ("content-encoding", "gzip")];
-    assert_eq!(decide(&request("POST", CREATE, http2, &encoded), &Hosts::default()), Err(415));
+    let twice = [
+        ("content-type", "application/grpc"),
+        ("content-type", "text/plain"),
+    ];
+    assert_eq!(
+        decide(&request("POST", CREATE, http2, &twice), &Hosts::default()),
+        Err(415)
+    );
+    let encoded = [
+        ("content-type", "application/grpc"),
+        ("content-encoding", "gzip"),
+    ];
+    assert_eq!(
+        decide(&request("POST", CREATE, http2, &encoded), &Hosts::default()),
+        Err(415)
+    );
 }
 
 #[test]
@@ -88,7 +224,11 @@ fn a_request_is_for_one_host() {
     ] {
         let headers: Vec<_> = headers.iter().map(|host| ("host", *host)).collect();
         let request = request("GET", uri, version, &headers);
-        assert_eq!(decide(&request, &Hosts::default()), expected, "{version:?} {uri} {headers:?}");
+        assert_eq!(
+            decide(&request, &Hosts::default()),
+            expected,
+            "{version:?} {uri} {headers:?}"
+        );
     }
 }
 
@@ -116,7 +256,11 @@ fn hosts_may_be_restricted_to_names() {
             (format!("http://{authority}/"), vec![("host", "a")]),
         ] {
             let request = request("GET", &uri, Version::HTTP_11, &headers);
-            let expected = if is_served { Ok(Spoken::Rest) } else { Err(421) };
+            let expected = if is_served {
+                Ok(Spoken::Rest)
+            } else {
+                Err(421)
+            };
             assert_eq!(decide(&request, &hosts), expected, "{authority} {uri}");
         }
     }
@@ -136,8 +280,17 @@ fn framing_and_expectations_that_are_not_known_are_rejected() {
         ("expect", "200-ok", Err(417)),
         ("expect", "", Err(417)),
     ] {
-        let request = request("POST", "/v3/CreateOrder", Version::HTTP_11, &[("host", "a"), (header, value)]);
-        assert_eq!(decide(&request, &Hosts::default()), expected, "{header}: {value}");
+        let request = request(
+            "POST",
+            "/v3/CreateOrder",
+            Version::HTTP_11,
+            &[("host", "a"), (header, value)],
+        );
+        assert_eq!(
+            decide(&request, &Hosts::default()),
+            expected,
+            "{header}: {value}"
+        );
     }
     let old = request("GET", "/", Version::HTTP_10, &[("expect", "200-ok")]);
     assert_eq!(decide(&old, &Hosts::default()), Ok(Spoken::Rest));

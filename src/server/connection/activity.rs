@@ -51,7 +51,8 @@ impl Activity {
 
     /// Since when there has been no call; none while there is one, or something of a response to send.
     pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
-        let is_idle = self.calls.load(Ordering::Acquire) == 0 && !self.is_sending.load(Ordering::Relaxed);
+        let is_idle =
+            self.calls.load(Ordering::Acquire) == 0 && !self.is_sending.load(Ordering::Relaxed);
         is_idle.then(|| self.opened + Duration::from_millis(self.last_end.load(Ordering::Relaxed)))
     }
 
@@ -73,7 +74,8 @@ impl Activity {
 
     /// How long there has been no call.
     fn rested(&self) -> Duration {
-        self.idle_since().map_or(Duration::ZERO, |since| since.elapsed())
+        self.idle_since()
+            .map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -81,7 +83,9 @@ impl Drop for Call {
     fn drop(&mut self) {
         let Self(activity) = self;
         // Never 0, which stands for no call.
-        let end = u64::try_from(activity.opened.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let end = u64::try_from(activity.opened.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
         activity.last_end.fetch_max(end, Ordering::Relaxed);
         activity.calls.fetch_sub(1, Ordering::Release);
     }

@@ -40,8 +40,20 @@ pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Pro
             read => len += read,
         }
     }
-    let protocol = if beginning == PREFACE { Protocol::Http2 } else { Protocol::Http1 };
-    Ok((protocol, Begun { stream, beginning, len, read: 0 }))
+    let protocol = if beginning == PREFACE {
+        Protocol::Http2
+    } else {
+        Protocol::Http1
+    };
+    Ok((
+        protocol,
+        Begun {
+            stream,
+            beginning,
+            len,
+            read: 0,
+        },
+    ))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
@@ -109,7 +121,10 @@ mod tests {
             (&[b"P", b"O"], Protocol::Http1),
             (&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r"], Protocol::Http1),
             (&[preface], Protocol::Http2),
-            (&[&preface[..1], &preface[1..23], &preface[23..]], Protocol::Http2),
+            (
+                &[&preface[..1], &preface[1..23], &preface[23..]],
+                Protocol::Http2,
+            ),
         ] {
             let (mut writer, reader) = tokio::io::duplex(1);
             let write = async {
@@ -126,7 +141,10 @@ mod tests {
                 (spoken, all)
             };
             let ((), (spoken, all)) = tokio::join!(write, read);
-            assert_eq!((spoken, all), (protocol, [&pieces.concat(), &b" and more"[..]].concat()));
+            assert_eq!(
+                (spoken, all),
+                (protocol, [&pieces.concat(), &b" and more"[..]].concat())
+            );
         }
         let (_, mut begun) = {
             other_end.write_all(b"x").await.unwrap();
@@ -145,7 +163,10 @@ mod tests {
             let (mut writer, reader) = tokio::io::duplex(64);
             writer.write_all(said).await.unwrap();
             drop(writer);
-            assert_eq!(read(reader).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+            assert_eq!(
+                read(reader).await.unwrap_err().kind(),
+                io::ErrorKind::UnexpectedEof
+            );
         }
     }
 }

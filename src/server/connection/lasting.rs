@@ -23,7 +23,11 @@ pub(in crate::server) struct Lasting<B> {
 
 impl<B> Lasting<B> {
     pub(in crate::server) fn new(body: B, time: Duration) -> Self {
-        Self { body, end: Box::pin(sleep(time)), has_ended: false }
+        Self {
+            body,
+            end: Box::pin(sleep(time)),
+            has_ended: false,
+        }
     }
 }
 
@@ -73,15 +77,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_end_by_itself_ends_when_its_time_is_up() {
-        let frames =
-            |count| stream::iter((0..count).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from("x")))));
+        let frames = |count| {
+            stream::iter((0..count).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from("x")))))
+        };
         let begun = Instant::now();
         let endless = Lasting::new(StreamBody::new(frames(3).chain(stream::pending())), TIME);
         let ended = endless.collect().await.unwrap();
         assert_eq!(begun.elapsed(), TIME);
         let status = Status::from_header_map(ended.trailers().unwrap()).unwrap();
-        assert_eq!((status.code(), ended.to_bytes()), (tonic::Code::DeadlineExceeded, Bytes::from("xxx")));
-        let short = Lasting::new(StreamBody::new(frames(2)), TIME).collect().await.unwrap();
+        assert_eq!(
+            (status.code(), ended.to_bytes()),
+            (tonic::Code::DeadlineExceeded, Bytes::from("xxx"))
+        );
+        let short = Lasting::new(StreamBody::new(frames(2)), TIME)
+            .collect()
+            .await
+            .unwrap();
         assert!(short.trailers().is_none());
         assert_eq!(begun.elapsed(), TIME);
     }

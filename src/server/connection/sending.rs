@@ -98,7 +98,11 @@ pub(super) struct Reset;
 
 impl Watch {
     pub(super) fn new(patience: Patience) -> Self {
-        Self { patience, progress: Progress::default(), stall: None }
+        Self {
+            patience,
+            progress: Progress::default(),
+            stall: None,
+        }
     }
 
     /// Polls what is watched.
@@ -132,8 +136,10 @@ impl Watch {
     fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<Reset> {
         let at_step = self.progress.steps;
         let stall = self.stall.take().filter(|stall| stall.at_step == at_step);
-        let stall =
-            self.stall.insert(stall.unwrap_or_else(|| Stall { at_step, end: self.patience.clone().end() }));
+        let stall = self.stall.insert(stall.unwrap_or_else(|| Stall {
+            at_step,
+            end: self.patience.clone().end(),
+        }));
         stall.end.as_mut().poll(context).map(|()| {
             self.patience.stalled.note_reset();
             Reset
@@ -185,7 +191,12 @@ pub(super) struct Sent<B> {
 impl<B> Sent<B> {
     pub(super) fn new(body: B, call: Call) -> Self {
         now(Sending::ForReader);
-        Self { body, _call: call, has_begun: false, has_ended: false }
+        Self {
+            body,
+            _call: call,
+            has_begun: false,
+            has_ended: false,
+        }
     }
 }
 
@@ -243,7 +254,13 @@ mod tests {
 
     fn watch() -> (Watch, Arc<Stalled>) {
         let stalled = Arc::new(Stalled::default());
-        (Watch::new(Patience { limit: LIMIT, stalled: Arc::clone(&stalled) }), stalled)
+        (
+            Watch::new(Patience {
+                limit: LIMIT,
+                stalled: Arc::clone(&stalled),
+            }),
+            stalled,
+        )
     }
 
     fn answer(text: &'static str) -> Sent<Full<Bytes>> {
@@ -337,7 +354,10 @@ mod tests {
         assert_eq!(stalled.len(), 1);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(stalled.make_room());
-        assert_eq!(watch.poll(work.as_mut(), &mut context), Poll::Ready(Err(Reset)));
+        assert_eq!(
+            watch.poll(work.as_mut(), &mut context),
+            Poll::Ready(Err(Reset))
+        );
         assert_eq!(stalled.resets(), 1);
     }
 
@@ -349,6 +369,9 @@ mod tests {
         assert!(!body.is_end_stream());
         assert!(body.frame().await.is_none());
         assert!(body.is_end_stream());
-        assert!(answer("").is_end_stream(), "where there is nothing there is nothing to wait for");
+        assert!(
+            answer("").is_end_stream(),
+            "where there is nothing there is nothing to wait for"
+        );
     }
 }

@@ -80,19 +80,32 @@ impl Asked {
     pub(super) fn over_grpc(door: Spoken, path: &str) -> Self {
         let named = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         let asked = |method: &Method| named == Some(names(door, *method));
-        Self { door, method: Method::ALL.into_iter().find(asked) }
+        Self {
+            door,
+            method: Method::ALL.into_iter().find(asked),
+        }
     }
 
     /// Its service and its method.
     pub(super) fn names(self) -> (&'static str, &'static str) {
-        self.method.map_or((OTHER, OTHER), |method| names(self.door, method))
+        self.method
+            .map_or((OTHER, OTHER), |method| names(self.door, method))
     }
 
     /// Its labels.
     fn labels(self) -> [(&'static str, &'static str); 4] {
         let (service, method) = self.names();
-        let kind = if self.method.is_some() { "unary" } else { OTHER };
-        [("door", self.door.name()), ("grpc_type", kind), ("grpc_service", service), ("grpc_method", method)]
+        let kind = if self.method.is_some() {
+            "unary"
+        } else {
+            OTHER
+        };
+        [
+            ("door", self.door.name()),
+            ("grpc_type", kind),
+            ("grpc_service", service),
+            ("grpc_method", method),
+        ]
     }
 }
 
@@ -129,7 +142,10 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) const ANSWERED: Self = Self { code: Code::Ok, reason: None };
+    pub(super) const ANSWERED: Self = Self {
+        code: Code::Ok,
+        reason: None,
+    };
 
     /// The name of its status.
     pub(super) fn code_name(&self) -> &'static str {
@@ -140,19 +156,33 @@ impl Outcome {
 impl Default for CallFigures {
     fn default() -> Self {
         let lines = Spoken::ALL.map(|door| {
-            std::array::from_fn(|at| Line::new(Asked { door, method: Method::ALL.get(at).copied() }))
+            std::array::from_fn(|at| {
+                Line::new(Asked {
+                    door,
+                    method: Method::ALL.get(at).copied(),
+                })
+            })
         });
-        Self { lines, refusals: Mutex::default() }
+        Self {
+            lines,
+            refusals: Mutex::default(),
+        }
     }
 }
 
 impl CallFigures {
     /// Counts a call that begins. It ends when it is dropped.
     pub(super) fn begin(&self, asked: Asked) -> Call<'_> {
-        let at = asked.method.map_or(Method::ALL.len(), |method| method as usize);
+        let at = asked
+            .method
+            .map_or(Method::ALL.len(), |method| method as usize);
         let line = &self.lines[asked.door as usize][at];
         line.begun.one();
-        Call { line, figures: self, begun: Instant::now() }
+        Call {
+            line,
+            figures: self,
+            begun: Instant::now(),
+        }
     }
 
     /// What is counted of every method over every door.
@@ -168,7 +198,11 @@ impl CallFigures {
     /// Calls that have begun and not ended.
     pub(in crate::server) fn in_flight(&self) -> u64 {
         // In this order, because what has ended has begun before.
-        let ended: u64 = self.lines().flat_map(|line| &line.ended).map(Count::get).sum();
+        let ended: u64 = self
+            .lines()
+            .flat_map(|line| &line.ended)
+            .map(Count::get)
+            .sum();
         let begun: u64 = self.lines().map(|line| line.begun.get()).sum();
         begun.saturating_sub(ended)
     }
@@ -181,7 +215,12 @@ impl CallFigures {
 impl Line {
     fn new(asked: Asked) -> Self {
         let ended = std::array::from_fn(|_| Count::default());
-        Self { asked, begun: Count::default(), ended, times: Histogram::new(&TIMES) }
+        Self {
+            asked,
+            begun: Count::default(),
+            ended,
+            times: Histogram::new(&TIMES),
+        }
     }
 
     pub(in crate::server) fn labels(&self) -> [(&'static str, &'static str); 4] {
@@ -194,7 +233,10 @@ impl Line {
 
     /// Those that ended, by the name of their status: good ones, and whatever else there was.
     pub(in crate::server) fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counted = CODES.iter().zip(&self.ended).map(|(code, count)| (*code, count.get()));
+        let counted = CODES
+            .iter()
+            .zip(&self.ended)
+            .map(|(code, count)| (*code, count.get()));
         counted.filter(|&(code, count)| code == CODES[0] || count > 0)
     }
 
@@ -232,15 +274,28 @@ mod tests {
     #[test]
     fn paths_of_grpc_are_methods_by_their_exact_names() {
         for (path, expected) in [
-            ("/ext.maps.booking.partner.v3.BookingService/CreateOrder", Some(Method::CreateOrder)),
-            ("/ext.maps.booking.partner.v3.BookingService/createorder", None),
-            ("/ext.maps.booking.partner.v3.BookingService/HealthCheck", None),
+            (
+                "/ext.maps.booking.partner.v3.BookingService/CreateOrder",
+                Some(Method::CreateOrder),
+            ),
+            (
+                "/ext.maps.booking.partner.v3.BookingService/createorder",
+                None,
+            ),
+            (
+                "/ext.maps.booking.partner.v3.BookingService/HealthCheck",
+                None,
+            ),
             ("/grpc.health.v1.Health/Check", Some(Method::HealthCheck)),
             ("/grpc.health.v1.Health/Watch", None),
             ("/CreateOrder", None),
             ("*", None),
         ] {
-            assert_eq!(Asked::over_grpc(Spoken::Grpc, path).method, expected, "{path}");
+            assert_eq!(
+                Asked::over_grpc(Spoken::Grpc, path).method,
+                expected,
+                "{path}"
+            );
         }
     }
 

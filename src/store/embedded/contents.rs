@@ -26,7 +26,10 @@ pub(super) struct Contents {
 impl Contents {
     /// Reads every record, and fails if they are not all there, or are not what was written.
     pub(super) fn read(records: &Keyspace) -> Result<Self, StoreError> {
-        Self::read_by(thread::available_parallelism().map_or(1, NonZero::get), records)
+        Self::read_by(
+            thread::available_parallelism().map_or(1, NonZero::get),
+            records,
+        )
     }
 
     /// The same by so many threads, or by fewer where the system has no more to give.
@@ -36,8 +39,9 @@ impl Contents {
         let read = || Part::read(records, iter::from_fn(next));
         let whole = thread::scope(|scope| {
             let reader = || thread::Builder::new().name("store-reader".to_owned());
-            let others: Vec<_> =
-                (1..threads).map_while(|_| reader().spawn_scoped(scope, read).ok()).collect();
+            let others: Vec<_> = (1..threads)
+                .map_while(|_| reader().spawn_scoped(scope, read).ok())
+                .collect();
             others.into_iter().try_fold(read()?, |whole, other| {
                 Ok(whole.with(other.join().unwrap_or_else(|panic| resume_unwind(panic))?))
             })
@@ -62,7 +66,10 @@ struct Part {
 }
 
 impl Part {
-    fn read(records: &Keyspace, pieces: impl Iterator<Item = keys::Piece>) -> Result<Self, StoreError> {
+    fn read(
+        records: &Keyspace,
+        pieces: impl Iterator<Item = keys::Piece>,
+    ) -> Result<Self, StoreError> {
         let mut part = Self::default();
         for entry in pieces.flat_map(|piece| records.range(piece)) {
             let (key, value) = entry.into_inner().map_err(refused)?;
@@ -79,7 +86,9 @@ impl Part {
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         if key.starts_with(&keys::USERS) {
             self.orders += 1;
-            self.last_sequence = keys::sequence_of(key).unwrap_or_default().max(self.last_sequence);
+            self.last_sequence = keys::sequence_of(key)
+                .unwrap_or_default()
+                .max(self.last_sequence);
             let (created_sec, claims) = record::decode_claims(value)?;
             self.newest_order_sec = self.newest_order_sec.max(Some(created_sec));
             self.sold.add(claims);
@@ -137,7 +146,18 @@ impl Part {
             ));
         }
         let sold = sold.into_claims();
-        let recovered = Recovered { orders, sold, pending, prices, newest_order_sec, slots_forgotten_until };
-        Ok(Contents { tally, last_sequence, recovered })
+        let recovered = Recovered {
+            orders,
+            sold,
+            pending,
+            prices,
+            newest_order_sec,
+            slots_forgotten_until,
+        };
+        Ok(Contents {
+            tally,
+            last_sequence,
+            recovered,
+        })
     }
 }

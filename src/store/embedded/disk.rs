@@ -11,7 +11,11 @@ const BLOCK_BYTES: u64 = 512;
 pub(super) fn read(dir: &Path) -> Option<Disk> {
     let system = rustix::fs::statvfs(dir).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
-    Some(Disk { used: used(dir).ok()?, free: bytes(system.f_bavail), size: bytes(system.f_blocks) })
+    Some(Disk {
+        used: used(dir).ok()?,
+        free: bytes(system.f_bavail),
+        size: bytes(system.f_blocks),
+    })
 }
 
 /// What the files below a folder take. The engine replaces files at any time, so that one may be gone
@@ -49,7 +53,10 @@ mod tests {
             read(dir.path()).unwrap()
         };
         let (few, many) = (written(1 << 16), written(1 << 20));
-        assert!(few.used >= 1 << 16 && many.used >= 1 << 20 && many.used < 4 << 20, "{few:?} {many:?}");
+        assert!(
+            few.used >= 1 << 16 && many.used >= 1 << 20 && many.used < 4 << 20,
+            "{few:?} {many:?}"
+        );
         assert!(many.free <= many.size && many.size > many.used, "{many:?}");
         assert_eq!(read(&dir.path().join("gone")), None);
     }

@@ -33,16 +33,27 @@ pub(super) fn open(home: &Path) -> fjall::Result<Database> {
         // Where it may not be said, callers wait a little more.
         let _ = rustix::process::nice(GIVING_WAY);
         let tables = descriptors::for_tables(descriptors::limit());
-        let builder = Database::builder(home).worker_threads(THREADS).max_cached_files(Some(tables));
+        let builder = Database::builder(home)
+            .worker_threads(THREADS)
+            .max_cached_files(Some(tables));
         #[cfg(target_os = "linux")]
         let builder = builder.with_compaction_filter_factories(super::merges::in_idle_time());
         builder.open()
     };
-    thread::scope(|scope| scope.spawn(open).join().unwrap_or_else(|panic| resume_unwind(panic)))
+    thread::scope(|scope| {
+        scope
+            .spawn(open)
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 /// How a new store keeps its tables; one that is there already goes on as it was begun.
 pub(super) fn tables() -> KeyspaceCreateOptions {
-    let merging = Leveled::default().with_table_target_size(TABLE).with_l0_threshold(TABLES_TO_MERGE);
-    KeyspaceCreateOptions::default().max_memtable_size(TABLE).compaction_strategy(Arc::new(merging))
+    let merging = Leveled::default()
+        .with_table_target_size(TABLE)
+        .with_l0_threshold(TABLES_TO_MERGE);
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(TABLE)
+        .compaction_strategy(Arc::new(merging))
 }

@@ -15,7 +15,10 @@ struct EngineLog;
 impl Log for EngineLog {
     /// Only the engine's errors: it logs every step that it takes, and other crates have their own ways.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let (crate_name, _) = metadata.target().split_once("::").unwrap_or((metadata.target(), ""));
+        let (crate_name, _) = metadata
+            .target()
+            .split_once("::")
+            .unwrap_or((metadata.target(), ""));
         metadata.level() == Level::Error && ENGINE.contains(&crate_name)
     }
 

@@ -11,9 +11,18 @@ use crate::store::{
 /// What a change writes.
 pub(super) enum Entry {
     /// An order, which gets its number when it is put into a batch.
-    Order { name: Name, user: Name, record: Vec<u8>, ends_intent: bool },
+    Order {
+        name: Name,
+        user: Name,
+        record: Vec<u8>,
+        ends_intent: bool,
+    },
     /// Anything else, and the key of the record that ends with it.
-    Other { key: Vec<u8>, record: Vec<u8>, ends: Option<Vec<u8>> },
+    Other {
+        key: Vec<u8>,
+        record: Vec<u8>,
+        ends: Option<Vec<u8>>,
+    },
 }
 
 impl Entry {
@@ -23,20 +32,34 @@ impl Entry {
             Change::PaymentIntent(intent) => {
                 let name = names.of_token(&intent.token);
                 let record = record::encode_intent(intent, &names::order_id(&name));
-                Self::Other { key: keys::intent(&name), record, ends: None }
+                Self::Other {
+                    key: keys::intent(&name),
+                    record,
+                    ends: None,
+                }
             }
             Change::PaymentEnded(attempt) => {
                 let name = names.of_token(&attempt.intent.token);
                 let key = keys::ended_payment(&name, attempt.intent.attempt);
                 let record = record::encode_attempt(attempt, &names::order_id(&name));
-                Self::Other { key, record, ends: Some(keys::intent(&name)) }
+                Self::Other {
+                    key,
+                    record,
+                    ends: Some(keys::intent(&name)),
+                }
             }
-            Change::Prices(book) => {
-                Self::Other { key: keys::PRICES.to_vec(), record: record::encode_prices(book), ends: None }
-            }
+            Change::Prices(book) => Self::Other {
+                key: keys::PRICES.to_vec(),
+                record: record::encode_prices(book),
+                ends: None,
+            },
             Change::SlotsForgotten(until) => {
                 let record = record::encode_slots_forgotten(*until);
-                Self::Other { key: keys::SLOTS_FORGOTTEN.to_vec(), record, ends: None }
+                Self::Other {
+                    key: keys::SLOTS_FORGOTTEN.to_vec(),
+                    record,
+                    ends: None,
+                }
             }
         }
     }
@@ -53,7 +76,12 @@ impl Entry {
     /// Puts it into a batch. An order becomes the one after the `last_sequence`-th.
     pub(super) fn put(self, batch: &mut TalliedBatch<'_>, last_sequence: &mut u64) {
         match self {
-            Self::Order { name, user, mut record, ends_intent } => {
+            Self::Order {
+                name,
+                user,
+                mut record,
+                ends_intent,
+            } => {
                 *last_sequence += 1;
                 record::number_order(&mut record, *last_sequence);
                 let place = keys::user_order(&user, *last_sequence);

@@ -40,12 +40,24 @@ impl WriterFigures {
     pub(super) fn new(orders: u64) -> Self {
         let on_record = Count::default();
         on_record.add(orders);
-        Self { orders: on_record, batch_sizes: Histogram::new(&BATCH_SIZES), times: Histogram::new(&TIMES) }
+        Self {
+            orders: on_record,
+            batch_sizes: Histogram::new(&BATCH_SIZES),
+            times: Histogram::new(&TIMES),
+        }
     }
 
     /// How it does while so many changes wait for it.
     pub(super) fn read(&self, waiting: u64) -> StoreFigures {
-        let writes = Writes { batch_sizes: self.batch_sizes.read(), times: self.times.read() };
-        StoreFigures { orders: self.orders.get(), waiting, writes: Some(writes), disk: None }
+        let writes = Writes {
+            batch_sizes: self.batch_sizes.read(),
+            times: self.times.read(),
+        };
+        StoreFigures {
+            orders: self.orders.get(),
+            waiting,
+            writes: Some(writes),
+            disk: None,
+        }
     }
 }

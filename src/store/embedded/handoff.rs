@@ -57,7 +57,11 @@ pub(super) struct Batches<C> {
 /// A way from one to the other, for at most so many changes in one batch.
 pub(super) fn handoff<C>(most: usize) -> (Intake<C>, Batches<C>) {
     let ((sender, waiting), traffic) = (mpsc::channel(), Arc::<Traffic>::default());
-    let batches = Batches { waiting, most: most.max(1), traffic: Arc::clone(&traffic) };
+    let batches = Batches {
+        waiting,
+        most: most.max(1),
+        traffic: Arc::clone(&traffic),
+    };
     (Intake { sender, traffic }, batches)
 }
 
@@ -65,7 +69,10 @@ impl<C> Intake<C> {
     /// Hands a change in and gives what comes of it. It is on its way even if nobody waits for that.
     pub(super) fn hand_in(&self, change: C) -> impl Future<Output = Outcome> + use<C> {
         let (done, written) = oneshot::channel();
-        let caller = Caller { done, home: Handle::try_current().ok() };
+        let caller = Caller {
+            done,
+            home: Handle::try_current().ok(),
+        };
         self.traffic.handed_in.one();
         let sent = self.sender.send(Waiting { change, caller }).is_ok();
         async move {
@@ -123,8 +130,12 @@ impl<C> Batches<C> {
     fn next(&self, answered: u64) -> Option<(Vec<C>, Vec<Caller>)> {
         let first = self.first()?;
         self.traffic.gather(answered);
-        let waiting = std::iter::once(first).chain(self.waiting.try_iter()).take(self.most);
-        let room = usize::try_from(self.traffic.waiting()).unwrap_or(self.most).min(self.most);
+        let waiting = std::iter::once(first)
+            .chain(self.waiting.try_iter())
+            .take(self.most);
+        let room = usize::try_from(self.traffic.waiting())
+            .unwrap_or(self.most)
+            .min(self.most);
         let mut batch = (Vec::with_capacity(room), Vec::with_capacity(room));
         batch.extend(waiting.map(|Waiting { change, caller }| (change, caller)));
         Some(batch)

@@ -28,7 +28,10 @@ impl KeptFiles {
     /// Keeps what is in `home` beside it. What is still kept from an opening that did not come to its
     /// end is put back first.
     pub(super) fn keep(home: &Path) -> io::Result<Self> {
-        let files = Self { home: home.to_owned(), kept: home.with_extension("kept") };
+        let files = Self {
+            home: home.to_owned(),
+            kept: home.with_extension("kept"),
+        };
         if files.kept.exists() {
             files.bring_back()?;
         }
@@ -116,7 +119,8 @@ fn sync_if_there(dir: &Path) -> io::Result<()> {
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {

@@ -25,7 +25,11 @@ pub(super) type Piece = (Bound<[u8; 2]>, Bound<[u8; 2]>);
 /// another.
 pub(super) fn pieces() -> impl Iterator<Item = Piece> {
     let firsts = || (0..=u8::MAX).step_by(FIRST_BYTES_OF_A_PIECE);
-    let cuts = move || [ORDERS, USERS].into_iter().flat_map(move |[kind]| firsts().map(move |at| [kind, at]));
+    let cuts = move || {
+        [ORDERS, USERS]
+            .into_iter()
+            .flat_map(move |[kind]| firsts().map(move |at| [kind, at]))
+    };
     let begins = iter::once(Bound::Unbounded).chain(cuts().map(Bound::Included));
     begins.zip(cuts().map(Bound::Excluded).chain([Bound::Unbounded]))
 }
@@ -80,14 +84,36 @@ mod tests {
     #[test]
     fn every_key_is_in_one_piece() {
         let name = |first| [first; NAME_BYTES];
-        let of_names = [0, 1, 15, 16, 127, 128, 240, 255].map(name).into_iter().flat_map(|name| {
-            [order(&name), user(&name), user_order(&name, 1), intent(&name), ended_payment(&name, 1)]
-        });
-        let others = [FORMAT, SECRET, PRICES, SLOTS_FORGOTTEN, TALLY, b"", b"o", b"u", b"\xff\xff"]
-            .map(<[u8]>::to_vec);
+        let of_names = [0, 1, 15, 16, 127, 128, 240, 255]
+            .map(name)
+            .into_iter()
+            .flat_map(|name| {
+                [
+                    order(&name),
+                    user(&name),
+                    user_order(&name, 1),
+                    intent(&name),
+                    ended_payment(&name, 1),
+                ]
+            });
+        let others = [
+            FORMAT,
+            SECRET,
+            PRICES,
+            SLOTS_FORGOTTEN,
+            TALLY,
+            b"",
+            b"o",
+            b"u",
+            b"\xff\xff",
+        ]
+        .map(<[u8]>::to_vec);
         for key in of_names.chain(others) {
             let is_in = |(from, to): &Piece| {
-                let bounds = (from.as_ref().map(<[u8; 2]>::as_slice), to.as_ref().map(<[u8; 2]>::as_slice));
+                let bounds = (
+                    from.as_ref().map(<[u8; 2]>::as_slice),
+                    to.as_ref().map(<[u8; 2]>::as_slice),
+                );
                 RangeBounds::<[u8]>::contains(&bounds, key.as_slice())
             };
             assert_eq!(pieces().filter(is_in).count(), 1, "{key:?}");
@@ -97,7 +123,10 @@ mod tests {
     #[test]
     fn the_newest_order_of_a_user_comes_first() {
         let user = [7; NAME_BYTES];
-        let keys: Vec<_> = [9, 8, 1].into_iter().map(|sequence| user_order(&user, sequence)).collect();
+        let keys: Vec<_> = [9, 8, 1]
+            .into_iter()
+            .map(|sequence| user_order(&user, sequence))
+            .collect();
         assert!(keys.is_sorted());
         assert_eq!(sequence_of(&keys[0]), Some(9));
         assert_eq!(sequence_of(b"u"), None);

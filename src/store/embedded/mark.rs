@@ -29,8 +29,14 @@ pub(super) struct AcknowledgedMark {
 
 impl AcknowledgedMark {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| cannot_open(format_args!("{}: {error}", path.display())))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path);
+        let file =
+            file.map_err(|error| cannot_open(format_args!("{}: {error}", path.display())))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
@@ -42,7 +48,11 @@ impl AcknowledgedMark {
     pub(super) fn read(&self) -> io::Result<u64> {
         let mut twice = Twice::default();
         match self.file.read_exact_at(twice.as_flattened_mut(), 0) {
-            Ok(()) => Ok(twice.map(u64::from_be_bytes).into_iter().min().unwrap_or_default()),
+            Ok(()) => Ok(twice
+                .map(u64::from_be_bytes)
+                .into_iter()
+                .min()
+                .unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             Err(error) => Err(error),
         }
@@ -50,7 +60,11 @@ impl AcknowledgedMark {
 
     /// Takes what is on record for acknowledged, because from now on it is listed.
     pub(super) fn catch_up(&self, on_record: u64) -> io::Result<()> {
-        if self.read()? < on_record { self.move_to(on_record) } else { Ok(()) }
+        if self.read()? < on_record {
+            self.move_to(on_record)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether it still has a name anywhere. Where it has none, neither have the orders, most likely.
@@ -59,7 +73,8 @@ impl AcknowledgedMark {
     }
 
     pub(super) fn move_to(&self, changes: u64) -> io::Result<()> {
-        self.file.write_all_at([changes.to_be_bytes(); 2].as_flattened(), 0)
+        self.file
+            .write_all_at([changes.to_be_bytes(); 2].as_flattened(), 0)
     }
 }
 
@@ -80,7 +95,10 @@ mod tests {
         let dir = tempfile::TempDir::new().unwrap();
         let path = dir.path().join("mark");
         let mark = AcknowledgedMark::open(&path).unwrap();
-        assert!(matches!(AcknowledgedMark::open(&path), Err(StoreError::InUse)));
+        assert!(matches!(
+            AcknowledgedMark::open(&path),
+            Err(StoreError::InUse)
+        ));
         let _shared_as_by_a_child = mark.file.try_clone().unwrap();
         drop(mark);
         AcknowledgedMark::open(&path).unwrap();

@@ -11,7 +11,8 @@ use fjall::compaction::filter::{
     CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict,
 };
 use preempt_rt::sched::{
-    ParameterizedScheduler, Pid, RtResult, Scheduler, SchedulerParams, get_scheduler, get_scheduler_params,
+    ParameterizedScheduler, Pid, RtResult, Scheduler, SchedulerParams, get_scheduler,
+    get_scheduler_params,
 };
 
 /// What the engine asks for the filter of a keyspace.
@@ -54,7 +55,9 @@ impl IdleTime {
     fn begin() -> RtResult<Self> {
         let thread = Pid::current_thread();
         let before = get_scheduler(thread)?.with_params(get_scheduler_params(thread)?);
-        Scheduler::SCHED_IDLE.with_params(SchedulerParams { priority: 0 }).set_current()?;
+        Scheduler::SCHED_IDLE
+            .with_params(SchedulerParams { priority: 0 })
+            .set_current()?;
         Ok(Self { before })
     }
 }

@@ -38,11 +38,15 @@ pub(super) struct Opened {
 pub(super) fn open(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError> {
     let in_home = |error: io::Error| cannot_open(format_args!("{}: {error}", home.display()));
     let files = KeptFiles::keep(home).map_err(in_home)?;
-    let opened = files.copy_journals().map_err(in_home).and_then(|()| open_whole(home, mark));
+    let opened = files
+        .copy_journals()
+        .map_err(in_home)
+        .and_then(|()| open_whole(home, mark));
     match opened {
         Ok(opened) => {
             files.discard().map_err(in_home)?;
-            mark.catch_up(opened.contents.tally.changes()).map_err(cannot_open)?;
+            mark.catch_up(opened.contents.tally.changes())
+                .map_err(cannot_open)?;
             Ok(opened)
         }
         Err(refusal) => {
@@ -59,7 +63,9 @@ fn open_whole(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError
         refuse_other_engine(home)?;
         tables::refuse_if_damaged(home)?;
         let database = engine::open(home).map_err(refused)?;
-        let records = database.keyspace("records", engine::tables).map_err(refused)?;
+        let records = database
+            .keyspace("records", engine::tables)
+            .map_err(refused)?;
         let is_new = records.first_key_value().is_none();
         if is_new {
             begin(&database, &records)?;
@@ -74,18 +80,31 @@ fn open_whole(home: &Path, mark: &AcknowledgedMark) -> Result<Opened, StoreError
                  the server and see whether its volume is mounted; `store_must_exist` forbids this"
             );
         }
-        Ok(Opened { database, records, names, contents })
+        Ok(Opened {
+            database,
+            records,
+            names,
+            contents,
+        })
     };
-    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(damaged("the engine panics over them")))
+    catch_unwind(AssertUnwindSafe(open))
+        .unwrap_or_else(|_| Err(damaged("the engine panics over them")))
 }
 
 /// The engine would begin a database among whatever is there.
 fn refuse_what_is_no_store(home: &Path) -> Result<(), StoreError> {
     let is_empty = entries(home).map_err(cannot_open)?.next().is_none();
-    if is_empty || ["version", "lock"].iter().all(|file| home.join(file).exists()) {
+    if is_empty
+        || ["version", "lock"]
+            .iter()
+            .all(|file| home.join(file).exists())
+    {
         return Ok(());
     }
-    Err(cannot_open(format_args!("{} holds what is not a store, or not all of one", home.display())))
+    Err(cannot_open(format_args!(
+        "{} holds what is not a store, or not all of one",
+        home.display()
+    )))
 }
 
 /// Files of another version of the engine are arranged in another way and would look damaged.
@@ -106,7 +125,12 @@ pub(super) fn refuse_if_in_use(home: &Path) -> Result<(), StoreError> {
     let path = home.join("lock");
     let in_path = |error: io::Error| cannot_open(format_args!("{}: {error}", path.display()));
     let lock = match OpenOptions::new().read(true).write(true).open(&path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(());
         }
         lock => lock.map_err(in_path)?,
@@ -125,7 +149,10 @@ fn begin(database: &Database, records: &Keyspace) -> Result<(), StoreError> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(cannot_open)?;
     let mut tally = Tally::default();
-    let mut batch = tally.of_batch(database.batch().durability(Some(PersistMode::SyncAll)), records);
+    let mut batch = tally.of_batch(
+        database.batch().durability(Some(PersistMode::SyncAll)),
+        records,
+    );
     batch.insert(keys::FORMAT.to_vec(), FORMAT);
     batch.insert(keys::SECRET.to_vec(), secret);
     batch.commit(0).map_err(refused)
@@ -134,7 +161,9 @@ fn begin(database: &Database, records: &Keyspace) -> Result<(), StoreError> {
 fn secret(records: &Keyspace) -> Result<[u8; 32], StoreError> {
     let format = records.get(keys::FORMAT).map_err(refused)?;
     if format.as_deref() != Some(FORMAT) {
-        let found = format.map_or("none".into(), |format| format!("{:?}", String::from_utf8_lossy(&format)));
+        let found = format.map_or("none".into(), |format| {
+            format!("{:?}", String::from_utf8_lossy(&format))
+        });
         let ours = String::from_utf8_lossy(FORMAT);
         return Err(cannot_open(format_args!(
             "its format is {found}, and this program reads {ours:?}. {NOT_DAMAGED}"
@@ -146,7 +175,10 @@ fn secret(records: &Keyspace) -> Result<[u8; 32], StoreError> {
         .ok_or_else(|| damaged("the secret has another length"))
 }
 
-fn refuse_if_changes_are_missing(mark: &AcknowledgedMark, on_record: u64) -> Result<(), StoreError> {
+fn refuse_if_changes_are_missing(
+    mark: &AcknowledgedMark,
+    on_record: u64,
+) -> Result<(), StoreError> {
     let acknowledged = mark.read().map_err(cannot_open)?;
     if acknowledged <= on_record {
         return Ok(());

@@ -58,7 +58,11 @@ fn above(dir: &Path) -> impl Iterator<Item = &Path> {
 pub(super) fn keep_from_others(dir: &Path, home: &Path) -> io::Result<()> {
     take_from_others(&dir.join(MARK))?;
     take_from_others(home)?;
-    let ours = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let ours = home
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let mut is_shared = false;
     for entry in entries(dir)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -88,7 +92,11 @@ fn take_from_others(path: &Path) -> io::Result<()> {
             }
         }
     }
-    if metadata.is_symlink() { Ok(()) } else { set_owner_only(path, metadata.mode()) }
+    if metadata.is_symlink() {
+        Ok(())
+    } else {
+        set_owner_only(path, metadata.mode())
+    }
 }
 
 fn set_owner_only(path: &Path, mode: u32) -> io::Result<()> {
@@ -119,7 +127,10 @@ struct FileId {
 
 impl From<Metadata> for FileId {
     fn from(metadata: Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
     }
 }
 
@@ -153,14 +164,18 @@ impl Links {
             Ok(seen) => {
                 let (number, file) = self.seen.journal;
                 let goes_on = seen.journal.0 > number || seen.journal == (number, file);
-                let is_there = (seen.mark, seen.home) == (self.seen.mark, self.seen.home) && goes_on;
+                let is_there =
+                    (seen.mark, seen.home) == (self.seen.mark, self.seen.home) && goes_on;
                 if is_there {
                     self.seen = seen;
                 }
                 is_there
             }
             // Anything else, such as too many open files, says nothing about them.
-            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ),
         }
     }
 }
@@ -171,14 +186,22 @@ impl Seen {
         let mut last = None;
         for entry in fs::read_dir(home)? {
             let path = entry?.path();
-            let is_journal = path.extension().is_some_and(|extension| extension == JOURNAL);
-            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+            let is_journal = path
+                .extension()
+                .is_some_and(|extension| extension == JOURNAL);
+            let number = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse::<u64>().ok());
             if let Some(number) = number.filter(|_| is_journal) {
                 last = last.max(Some((number, path)));
             }
         }
         let (number, journal) = last.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { mark: id(mark)?, home: id(home)?, journal: (number, id(&journal)?) })
+        Ok(Self {
+            mark: id(mark)?,
+            home: id(home)?,
+            journal: (number, id(&journal)?),
+        })
     }
 }
 
@@ -191,7 +214,10 @@ pub(super) struct LinkWatch {
 
 impl LinkWatch {
     /// Calls `lost` once if the files are not where they were.
-    pub(super) fn start(mut links: Links, lost: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+    pub(super) fn start(
+        mut links: Links,
+        lost: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let watch = move || {
             let mut missed = 0;
@@ -203,8 +229,13 @@ impl LinkWatch {
                 }
             }
         };
-        let thread = thread::Builder::new().name("store-links".to_owned()).spawn(watch)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("store-links".to_owned())
+            .spawn(watch)?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -232,7 +263,12 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let home = dir.path().join("orders");
         fs::create_dir(&home).unwrap();
-        for file in [dir.path().join(MARK), home.join("9.jnl"), home.join("10.jnl"), home.join("lock")] {
+        for file in [
+            dir.path().join(MARK),
+            home.join("9.jnl"),
+            home.join("10.jnl"),
+            home.join("lock"),
+        ] {
             fs::write(file, "").unwrap();
         }
         let links = Links::of(dir.path(), &home).unwrap();
@@ -289,10 +325,16 @@ mod tests {
         fs::set_permissions(home.join("9.jnl"), Permissions::from_mode(0o664)).unwrap();
         fs::write(dir.path().join("a letter"), "").unwrap();
         keep_from_others(dir.path(), &home).unwrap();
-        assert_eq!((mode(dir.path()), mode(&home), mode(&home.join("9.jnl"))), (0o755, 0o700, 0o600));
+        assert_eq!(
+            (mode(dir.path()), mode(&home), mode(&home.join("9.jnl"))),
+            (0o755, 0o700, 0o600)
+        );
         fs::remove_file(dir.path().join("a letter")).unwrap();
         fs::create_dir(dir.path().join(NOBODYS)).unwrap();
         keep_from_others(dir.path(), &home).unwrap();
-        assert_eq!((mode(dir.path()), mode(&dir.path().join(MARK))), (0o700, 0o600));
+        assert_eq!(
+            (mode(dir.path()), mode(&dir.path().join(MARK))),
+            (0o700, 0o600)
+        );
     }
 }

@@ -53,7 +53,9 @@ fn first_damaged(home: &Path) -> io::Result<Option<PathBuf>> {
 /// Whether there is a list that is in force, and it is what its checksum says.
 fn list_is_whole(keyspace: &Path) -> io::Result<bool> {
     let current = read_if_there(&keyspace.join("current"))?;
-    let Some((number, checksum)) = current.split_first_chunk() else { return Ok(false) };
+    let Some((number, checksum)) = current.split_first_chunk() else {
+        return Ok(false);
+    };
     let list = read_if_there(&keyspace.join(format!("v{}", u64::from_le_bytes(*number))))?;
     Ok(checksum.starts_with(&xxh3_128(&list).to_le_bytes()))
 }
@@ -69,7 +71,9 @@ fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
 /// finished has none: the engine removes it, and tells if it should be there.
 fn directory_is_whole(table: &File) -> io::Result<bool> {
     let end = table.metadata()?.len().saturating_sub(TRAILER_BYTES);
-    let Some((checksum, place)) = parse(&read_from(table, end, TRAILER_BYTES)?) else { return Ok(true) };
+    let Some((checksum, place)) = parse(&read_from(table, end, TRAILER_BYTES)?) else {
+        return Ok(true);
+    };
     let directory = read_from(table, place, end.saturating_sub(place))?;
     Ok(!directory.starts_with(DIRECTORY) || xxh3_128(&directory) == checksum)
 }

@@ -51,12 +51,18 @@ impl Tally {
         batch: OwnedWriteBatch,
         records: &'a Keyspace,
     ) -> TalliedBatch<'a> {
-        TalliedBatch { tally: self, batch, records }
+        TalliedBatch {
+            tally: self,
+            batch,
+            records,
+        }
     }
 
     /// Takes up the count of a tally on record, if all records come to what it says.
     pub(super) fn go_on_from(&mut self, record: &[u8]) -> bool {
-        let ([changes, sum], []) = record.as_chunks() else { return false };
+        let ([changes, sum], []) = record.as_chunks() else {
+            return false;
+        };
         self.changes = u64::from_be_bytes(*changes);
         self.sum == u64::from_be_bytes(*sum)
     }
@@ -93,7 +99,8 @@ impl TalliedBatch<'_> {
     /// Commits it as so many changes.
     pub(super) fn commit(mut self, changes: usize) -> fjall::Result<()> {
         self.tally.changes += u64::try_from(changes).unwrap_or(u64::MAX);
-        self.batch.insert(self.records, keys::TALLY, self.tally.record());
+        self.batch
+            .insert(self.records, keys::TALLY, self.tally.record());
         self.batch.commit()
     }
 }

@@ -10,8 +10,8 @@ use crate::{
         order::{Customer, Order},
     },
     store::{
-        NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook, PriceEntry,
-        Provenance, memory::MemoryStore,
+        NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook,
+        PriceEntry, Provenance, memory::MemoryStore,
     },
 };
 
@@ -20,7 +20,9 @@ mod parts;
 
 /// A directory in memory, where the machine has such a place: thousands of stores are opened in some tests.
 fn scratch() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+    TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .unwrap()
 }
 
 fn open(dir: &TempDir) -> EmbeddedStore {
@@ -55,7 +57,10 @@ fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
         order: Box::new(Order {
             id: store.order_id(token),
             merchant_id: "museum".into(),
-            customer: Customer { user_id: user_id.into(), ..Customer::default() },
+            customer: Customer {
+                user_id: user_id.into(),
+                ..Customer::default()
+            },
             payment: None,
             items: Vec::new(),
         }),
@@ -75,7 +80,12 @@ fn intent(token: &str) -> PaymentIntent {
 }
 
 fn ended(token: &str, outcome: PaymentOutcome) -> PaymentAttempt {
-    PaymentAttempt { intent: intent(token), outcome, transaction_id: "tx".into(), finished_sec: 2 }
+    PaymentAttempt {
+        intent: intent(token),
+        outcome,
+        transaction_id: "tx".into(),
+        finished_sec: 2,
+    }
 }
 
 fn prices(micros: i64) -> Change {
@@ -86,7 +96,9 @@ fn prices(micros: i64) -> Change {
         current: dollars(micros),
         previous: None,
     };
-    Change::Prices(PriceBook { entries: vec![entry] })
+    Change::Prices(PriceBook {
+        entries: vec![entry],
+    })
 }
 
 /// A process that begins shares what is open until it runs its program.
@@ -102,18 +114,27 @@ fn a_store_that_was_closed_opens_again_while_processes_begin() {
                 }
             });
         }
-        let tries: Vec<_> = (0..60).map(|_| EmbeddedStore::open(dir.path(), 64).map(drop)).collect();
+        let tries: Vec<_> = (0..60)
+            .map(|_| EmbeddedStore::open(dir.path(), 64).map(drop))
+            .collect();
         is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(tries.iter().all(Result::is_ok), "{tries:?}");
     });
 }
 
 async fn order(store: &dyn Store, token: &str, user_id: &str) {
-    store.commit(Change::Order(Arc::new(placed(store, token, user_id)))).await.unwrap();
+    store
+        .commit(Change::Order(Arc::new(placed(store, token, user_id))))
+        .await
+        .unwrap();
 }
 
 fn listed(store: &dyn Store, selection: &Selection) -> Vec<OrderId> {
-    all_orders(store, selection, &|_| true).unwrap().into_iter().map(|order| order.id).collect()
+    all_orders(store, selection, &|_| true)
+        .unwrap()
+        .into_iter()
+        .map(|order| order.id)
+        .collect()
 }
 
 fn all_orders(
@@ -149,13 +170,20 @@ async fn an_order_its_token_and_its_place_in_the_list_are_there_after_a_restart(
     let expected = ids(&store, &["c", "b", "a"]);
     drop(store);
     let store = open(&dir);
-    assert_eq!(listed(&store, &Selection::User("ada".into())), expected, "newest first, under the same ids");
+    assert_eq!(
+        listed(&store, &Selection::User("ada".into())),
+        expected,
+        "newest first, under the same ids"
+    );
     assert_eq!(store.by_token("d").unwrap().unwrap().fingerprint, [7; 32]);
     assert_eq!(store.by_token("e").unwrap(), None);
     let (recovered, spots) = recovered(&store);
     assert_eq!((recovered.orders, spots), (4, 8));
     order(&store, "e", "ada").await;
-    assert_eq!(listed(&store, &Selection::User("ada".into()))[0], store.order_id("e"));
+    assert_eq!(
+        listed(&store, &Selection::User("ada".into()))[0],
+        store.order_id("e")
+    );
 }
 
 #[tokio::test]
@@ -173,13 +201,22 @@ async fn lists_come_newest_first_and_tokens_are_known_wherever_the_orders_stand(
     let looks_right = |store: &EmbeddedStore| {
         for (at, user) in users.iter().enumerate() {
             let numbers = (0..40).rev().filter(|number| number % users.len() == at);
-            let ids: Vec<_> = numbers.map(|number| store.order_id(&token(number))).collect();
-            assert_eq!(listed(store, &Selection::User((*user).into())), ids, "{user}");
+            let ids: Vec<_> = numbers
+                .map(|number| store.order_id(&token(number)))
+                .collect();
+            assert_eq!(
+                listed(store, &Selection::User((*user).into())),
+                ids,
+                "{user}"
+            );
             assert_eq!(listed(store, &Selection::Ids(ids.clone())), ids, "{user}");
         }
         for number in 0..40 {
             let token = token(number);
-            assert_eq!(store.by_token(&token).unwrap().unwrap().order.id, store.order_id(&token));
+            assert_eq!(
+                store.by_token(&token).unwrap().unwrap().order.id,
+                store.order_id(&token)
+            );
         }
     };
     looks_right(&store);
@@ -198,7 +235,13 @@ async fn orders_are_listed_by_id_in_the_order_asked_each_once_and_unknown_ones_l
         order(&store, token, "ada").await;
     }
     let (a, b) = (store.order_id("a"), store.order_id("b"));
-    let asked = vec![b.clone(), OrderId("stranger".into()), store.order_id("never"), a.clone(), b.clone()];
+    let asked = vec![
+        b.clone(),
+        OrderId("stranger".into()),
+        store.order_id("never"),
+        a.clone(),
+        b.clone(),
+    ];
     assert_eq!(listed(&store, &Selection::Ids(asked)), [b, a]);
     assert_eq!(listed(&store, &Selection::User("nobody".into())), []);
 }
@@ -213,14 +256,21 @@ async fn a_list_is_read_no_further_than_is_wanted() {
     let mut wanted = 3;
     let list = store.list(&Selection::User("ada".into()), &|_| true, &mut |_| {
         wanted -= 1;
-        if wanted == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if wanted == 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     assert_eq!((list, wanted), (Ok(()), 0));
 }
 
 /// A memory and a disk, which are to answer alike.
 fn both(dir: &TempDir) -> [Box<dyn Store>; 2] {
-    [Box::new(open(dir)), Box::new(crate::store::memory::MemoryStore::default())]
+    [
+        Box::new(open(dir)),
+        Box::new(crate::store::memory::MemoryStore::default()),
+    ]
 }
 
 #[tokio::test]
@@ -229,14 +279,21 @@ async fn what_may_not_be_seen_is_not_listed() {
     for store in both(&dir) {
         for (token, created_by) in [("a", Some("google")), ("b", None), ("c", Some("other"))] {
             let created_by = created_by.map(Arc::from);
-            let placed = PlacedOrder { created_by, ..placed(&*store, token, "ada") };
+            let placed = PlacedOrder {
+                created_by,
+                ..placed(&*store, token, "ada")
+            };
             store.commit(Change::Order(Arc::new(placed))).await.unwrap();
         }
         let ids = ["a", "b", "c"].map(|token| store.order_id(token));
         let all = all_orders(&*store, &Selection::User("ada".into()), &|_| true).unwrap();
         assert_eq!(all.len(), 3);
         for selection in [Selection::User("ada".into()), Selection::Ids(ids.to_vec())] {
-            for (creator, expected) in [(Some("google"), &ids[..1]), (None, &ids[1..2]), (Some("x"), &[])] {
+            for (creator, expected) in [
+                (Some("google"), &ids[..1]),
+                (None, &ids[1..2]),
+                (Some("x"), &[]),
+            ] {
                 let may_see = |order: Provenance<'_>| {
                     assert_eq!(order.merchant_id, "museum");
                     order.created_by == creator
@@ -254,9 +311,18 @@ async fn a_payment_intent_stays_until_its_payment_has_ended() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     for token in ["open", "declined", "paid"] {
-        store.commit(Change::PaymentIntent(intent(token))).await.unwrap();
+        store
+            .commit(Change::PaymentIntent(intent(token)))
+            .await
+            .unwrap();
     }
-    store.commit(Change::PaymentEnded(ended("declined", PaymentOutcome::Declined))).await.unwrap();
+    store
+        .commit(Change::PaymentEnded(ended(
+            "declined",
+            PaymentOutcome::Declined,
+        )))
+        .await
+        .unwrap();
     let paid = PlacedOrder {
         payment: Some(ended("paid", PaymentOutcome::Captured)),
         ..placed(&store, "paid", "ada")
@@ -282,7 +348,9 @@ async fn the_prices_last_served_are_remembered() {
         current: dollars(2),
         previous: Some(dollars(1)),
     };
-    let book = PriceBook { entries: vec![entry] };
+    let book = PriceBook {
+        entries: vec![entry],
+    };
     store.commit(Change::Prices(book.clone())).await.unwrap();
     drop(store);
     assert_eq!(recovered(&open(&dir)).0.prices, book);
@@ -293,9 +361,15 @@ async fn up_to_when_slots_are_forgotten_and_when_the_newest_order_was_created_is
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     let (first, _) = recovered(&store);
-    assert_eq!((first.slots_forgotten_until, first.newest_order_sec), (None, None));
+    assert_eq!(
+        (first.slots_forgotten_until, first.newest_order_sec),
+        (None, None)
+    );
     for (token, created_sec) in [("one", 700), ("two", 900), ("three", 800)] {
-        let order = PlacedOrder { created_sec, ..placed(&store, token, "ada") };
+        let order = PlacedOrder {
+            created_sec,
+            ..placed(&store, token, "ada")
+        };
         store.commit(Change::Order(Arc::new(order))).await.unwrap();
     }
     for until in [100, 200] {
@@ -303,7 +377,10 @@ async fn up_to_when_slots_are_forgotten_and_when_the_newest_order_was_created_is
     }
     drop(store);
     let (again, _) = recovered(&open(&dir));
-    assert_eq!((again.slots_forgotten_until, again.newest_order_sec), (Some(200), Some(900)));
+    assert_eq!(
+        (again.slots_forgotten_until, again.newest_order_sec),
+        (Some(200), Some(900))
+    );
 }
 
 #[tokio::test]
@@ -321,11 +398,16 @@ async fn another_format_is_not_touched() {
     drop(open(&dir));
     {
         let database = Database::builder(dir.path().join("orders")).open().unwrap();
-        let records = database.keyspace("records", KeyspaceCreateOptions::default).unwrap();
+        let records = database
+            .keyspace("records", KeyspaceCreateOptions::default)
+            .unwrap();
         records.insert(keys::FORMAT, b"boxoffice 99").unwrap();
     }
     let told = refusal(&dir);
-    assert!(told.contains(r#"its format is "boxoffice 99", and this program reads "boxoffice 2""#), "{told}");
+    assert!(
+        told.contains(r#"its format is "boxoffice 99", and this program reads "boxoffice 2""#),
+        "{told}"
+    );
     assert!(told.contains("not damaged"), "{told}");
 }
 
@@ -336,7 +418,10 @@ async fn a_store_that_a_crash_left_unfinished_is_begun_anew() {
     fs::create_dir(home.with_extension("kept")).unwrap();
     fs::create_dir(&home).unwrap();
     fs::write(home.join("0.jnl"), "").unwrap();
-    assert!(fjall::Database::builder(&home).open().is_err(), "the engine does not know what to do with it");
+    assert!(
+        fjall::Database::builder(&home).open().is_err(),
+        "the engine does not know what to do with it"
+    );
     order(&open(&dir), "a", "ada").await;
     assert!(!home.with_extension("kept").exists());
     assert_eq!(recovered(&open(&dir)).0.orders, 1);
@@ -353,7 +438,9 @@ async fn no_store_is_begun_where_one_has_been_lost() {
 
 /// What the system says of the threads of this process that have this name: their niceness, their policy.
 fn scheduling_of(name: &str) -> Vec<(i32, u32)> {
-    let threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
+    let threads = fs::read_dir("/proc/self/task")
+        .unwrap()
+        .map(|thread| thread.unwrap().path());
     let stats = threads.filter_map(|thread| fs::read_to_string(thread.join("stat")).ok());
     let scheduling = |stat: String| {
         let (names, rest) = stat.rsplit_once(") ").unwrap();
@@ -366,18 +453,28 @@ fn scheduling_of(name: &str) -> Vec<(i32, u32)> {
 
 /// The niceness of those threads once there are any: a thread has its name only when it has begun.
 fn niceness_when_there(name: &str) -> Vec<i32> {
-    let mut looks = (0..10_000).map(|_| scheduling_of(name)).inspect(|_| thread::yield_now());
-    let found = looks.find(|found| !found.is_empty()).unwrap_or_else(|| panic!("there is no thread {name}"));
+    let mut looks = (0..10_000)
+        .map(|_| scheduling_of(name))
+        .inspect(|_| thread::yield_now());
+    let found = looks
+        .find(|found| !found.is_empty())
+        .unwrap_or_else(|| panic!("there is no thread {name}"));
     found.into_iter().map(|(niceness, _)| niceness).collect()
 }
 
 #[test]
 fn what_the_engine_does_by_itself_gives_way_to_callers_and_to_the_writer() {
     let _store = open(&TempDir::new().unwrap());
-    let (background, writers) = (niceness_when_there("fjall:worker"), niceness_when_there("store-writer"));
+    let (background, writers) = (
+        niceness_when_there("fjall:worker"),
+        niceness_when_there("store-writer"),
+    );
     // As far as the tests themselves do not give way already.
     let ours = rustix::process::nice(0).unwrap();
-    assert!(background.iter().all(|&nice| nice == (ours + 10).min(19)), "{background:?}");
+    assert!(
+        background.iter().all(|&nice| nice == (ours + 10).min(19)),
+        "{background:?}"
+    );
     assert!(writers.iter().all(|&nice| nice == ours), "{writers:?}");
 }
 
@@ -397,9 +494,15 @@ fn tables_are_merged_in_idle_time() {
     }
     let records = store.records.clone();
     let merge = move || records.major_compact().map(|()| policy());
-    let merging = thread::Builder::new().name("merging".into()).spawn(merge).unwrap();
-    let seen_idle =
-        || scheduling_of("merging").iter().any(|&(_, policy)| policy == Scheduler::SCHED_IDLE as u32);
+    let merging = thread::Builder::new()
+        .name("merging".into())
+        .spawn(merge)
+        .unwrap();
+    let seen_idle = || {
+        scheduling_of("merging")
+            .iter()
+            .any(|&(_, policy)| policy == Scheduler::SCHED_IDLE as u32)
+    };
     let mut looks = std::iter::repeat_with(seen_idle).take_while(|_| !merging.is_finished());
     assert!(looks.any(|idle| idle));
     assert_eq!(merging.join().unwrap().unwrap(), policy());

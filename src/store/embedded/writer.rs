@@ -9,7 +9,8 @@ use fjall::{Database, Keyspace, PersistMode};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    AcknowledgedMark, Batches, Tally, WriterFigures, engine_log, entry::Entry, said_by_system, with_advice,
+    AcknowledgedMark, Batches, Tally, WriterFigures, engine_log, entry::Entry, said_by_system,
+    with_advice,
 };
 use crate::store::{StoreError, StoreState};
 
@@ -49,21 +50,31 @@ impl Writer {
     }
 
     fn write(&mut self, entries: Vec<Entry>) -> Result<(), StoreError> {
-        let batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        let batch = self
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
         let changes = entries.len();
         let mut batch = self.tally.of_batch(batch, &self.records);
         for entry in entries {
             entry.put(&mut batch, &mut self.last_sequence);
         }
-        batch.commit(changes).map_err(|error| failed(in_words(&error)))?;
+        batch
+            .commit(changes)
+            .map_err(|error| failed(in_words(&error)))?;
         let moved = self.mark.move_to(self.tally.changes());
         moved.map_err(|error| failed(with_advice(&error.to_string())))?;
         // A batch has one call to the system more for it: what is in removed files is not to be answered.
-        if self.mark.is_linked().map_err(failed)? { Ok(()) } else { Err(failed("its files were removed")) }
+        if self.mark.is_linked().map_err(failed)? {
+            Ok(())
+        } else {
+            Err(failed("its files were removed"))
+        }
     }
 
     fn fail(&self, error: &StoreError) {
-        self.state.send_replace(StoreState::Failed(error.to_string()));
+        self.state
+            .send_replace(StoreState::Failed(error.to_string()));
         tracing::error!(%error, "a write failed; no further order is taken until a restart");
         // Who closes the engine has it write and sync once more, and what it then says means nothing.
         std::mem::forget(self.database.clone());
@@ -83,7 +94,10 @@ fn background_failure() -> String {
 /// What the engine says, for people.
 fn in_words(error: &fjall::Error) -> String {
     if matches!(error, fjall::Error::Poisoned) {
-        return format!("an earlier write in the background failed: {}", background_failure());
+        return format!(
+            "an earlier write in the background failed: {}",
+            background_failure()
+        );
     }
     said_by_system(error).unwrap_or_else(|| error.to_string())
 }

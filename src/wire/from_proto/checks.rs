@@ -3,9 +3,9 @@
 use super::super::{
     proto::v3,
     requests::{
-        MAX_ADDRESS_CHARS, MAX_ANSWERS_PER_ITEM, MAX_EMAIL_CHARS, MAX_LANGUAGE_CHARS, MAX_NAME_CHARS,
-        MAX_PAYMENT_BYTES, MAX_RESPONSE_CHARS, MAX_RESPONSES_PER_ANSWER, MAX_TAG_CHARS, MAX_TELEPHONE_CHARS,
-        MAX_TICKETS_PER_ITEM, Path, RequestLimits, Violations,
+        MAX_ADDRESS_CHARS, MAX_ANSWERS_PER_ITEM, MAX_EMAIL_CHARS, MAX_LANGUAGE_CHARS,
+        MAX_NAME_CHARS, MAX_PAYMENT_BYTES, MAX_RESPONSE_CHARS, MAX_RESPONSES_PER_ANSWER,
+        MAX_TAG_CHARS, MAX_TELEPHONE_CHARS, MAX_TICKETS_PER_ITEM, Path, RequestLimits, Violations,
     },
 };
 use crate::domain::{
@@ -21,9 +21,22 @@ pub(super) fn check_slot(
     limits: &RequestLimits,
     violations: &mut Violations,
 ) {
-    violations.check_id(field.key("service_id"), &slot.service_id, limits.max_id_bytes);
-    violations.check_chars(field.key("availability_tag"), &slot.availability_tag, MAX_TAG_CHARS);
-    if let Some(Resources { staff_id, room_id, party_size: _ }) = &slot.resources {
+    violations.check_id(
+        field.key("service_id"),
+        &slot.service_id,
+        limits.max_id_bytes,
+    );
+    violations.check_chars(
+        field.key("availability_tag"),
+        &slot.availability_tag,
+        MAX_TAG_CHARS,
+    );
+    if let Some(Resources {
+        staff_id,
+        room_id,
+        party_size: _,
+    }) = &slot.resources
+    {
         let field = field.key(resources);
         violations.check_id(field.key("staff_id"), staff_id, limits.max_id_bytes);
         violations.check_id(field.key("room_id"), room_id, limits.max_id_bytes);
@@ -36,7 +49,15 @@ pub(super) fn check_customer(
     limits: &RequestLimits,
     violations: &mut Violations,
 ) {
-    let Customer { user_id, given_name, family_name, address, telephone, email, language_code } = who;
+    let Customer {
+        user_id,
+        given_name,
+        family_name,
+        address,
+        telephone,
+        email,
+        language_code,
+    } = who;
     violations.require_id(field.key("user_id"), user_id, limits.max_id_bytes);
     for (name, text, most) in [
         ("given_name", given_name, MAX_NAME_CHARS),
@@ -48,7 +69,13 @@ pub(super) fn check_customer(
         violations.check_chars(field.key(name), text, most);
     }
     let Some(address) = address else { return };
-    let PostalAddress { country, locality, region, postal_code, street_address } = address;
+    let PostalAddress {
+        country,
+        locality,
+        region,
+        postal_code,
+        street_address,
+    } = address;
     let field = field.key("address");
     for (name, text) in [
         ("country", country),
@@ -68,9 +95,14 @@ pub(super) fn check_payment(
     violations: &mut Violations,
 ) {
     use v3::payment_information::PaymentProcessedBy;
-    violations.check_enum::<v3::PrepaymentStatus>(field.key("prepayment_status"), payment.prepayment_status);
-    violations
-        .check_enum::<PaymentProcessedBy>(field.key("payment_processed_by"), payment.payment_processed_by);
+    violations.check_enum::<v3::PrepaymentStatus>(
+        field.key("prepayment_status"),
+        payment.prepayment_status,
+    );
+    violations.check_enum::<PaymentProcessedBy>(
+        field.key("payment_processed_by"),
+        payment.payment_processed_by,
+    );
     if let Some(deposit) = &payment.deposit {
         let field = field.key("deposit");
         violations.check_enum::<v3::PriceType>(field.key("deposit_type"), deposit.deposit_type);
@@ -100,7 +132,11 @@ fn check_payment_texts(
 ) {
     use v3::payment_information::PaymentId;
     let transaction_id = &payment.payment_transaction_id;
-    violations.check_id(field.key("payment_transaction_id"), transaction_id, limits.max_id_bytes);
+    violations.check_id(
+        field.key("payment_transaction_id"),
+        transaction_id,
+        limits.max_id_bytes,
+    );
     match &payment.payment_id {
         Some(PaymentId::PaymentOptionId(id)) => {
             violations.check_id(field.key("payment_option_id"), id, limits.max_id_bytes);
@@ -110,14 +146,33 @@ fn check_payment_texts(
         }
         None => {}
     }
-    violations.check_bytes(field.key("pa_response"), &payment.pa_response, MAX_PAYMENT_BYTES);
-    violations.check_bytes(field.key("md_merchant_data"), &payment.md_merchant_data, MAX_PAYMENT_BYTES);
+    violations.check_bytes(
+        field.key("pa_response"),
+        &payment.pa_response,
+        MAX_PAYMENT_BYTES,
+    );
+    violations.check_bytes(
+        field.key("md_merchant_data"),
+        &payment.md_merchant_data,
+        MAX_PAYMENT_BYTES,
+    );
 }
 
 fn check_price(field: Path<'_>, price: Option<&v3::Price>, violations: &mut Violations) {
-    let Some(v3::Price { price_micros: _, currency_code, pricing_option_tag }) = price else { return };
+    let Some(v3::Price {
+        price_micros: _,
+        currency_code,
+        pricing_option_tag,
+    }) = price
+    else {
+        return;
+    };
     violations.check_chars(field.key("currency_code"), currency_code, MAX_TAG_CHARS);
-    violations.check_chars(field.key("pricing_option_tag"), pricing_option_tag, MAX_TAG_CHARS);
+    violations.check_chars(
+        field.key("pricing_option_tag"),
+        pricing_option_tag,
+        MAX_TAG_CHARS,
+    );
 }
 
 pub(super) fn check_item(
@@ -126,11 +181,19 @@ pub(super) fn check_item(
     limits: &RequestLimits,
     violations: &mut Violations,
 ) {
-    violations.check_id(field.key("service_id"), &item.service_id, limits.max_id_bytes);
+    violations.check_id(
+        field.key("service_id"),
+        &item.service_id,
+        limits.max_id_bytes,
+    );
     let tickets = field.key("tickets");
     violations.check_count(tickets, item.tickets.len(), MAX_TICKETS_PER_ITEM);
     for (at, ticket) in item.tickets.iter().enumerate() {
-        violations.check_id(tickets.index(at).key("ticket_id"), &ticket.ticket_id, limits.max_id_bytes);
+        violations.check_id(
+            tickets.index(at).key("ticket_id"),
+            &ticket.ticket_id,
+            limits.max_id_bytes,
+        );
     }
     check_price(field.key("price"), item.price.as_ref(), violations);
     if item.status != 0 {

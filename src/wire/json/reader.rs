@@ -6,7 +6,9 @@
 //! is open: a number without a name is kept, and a name that is not known is left out, unless the field
 //! is one that is acted on.
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -40,7 +42,11 @@ pub(super) struct Read {
 pub(super) fn read(text: &str, message: &'static Message) -> Result<Read, serde_json::Error> {
     let mut read = Read::default();
     let mut json = serde_json::Deserializer::from_str(text);
-    let top = Object { read: &mut read, message, path: &Path::Top };
+    let top = Object {
+        read: &mut read,
+        message,
+        path: &Path::Top,
+    };
     if let Err(found) = top.deserialize(&mut json)? {
         read.no_object = Some(found);
     }
@@ -171,8 +177,16 @@ impl<'de, T: Takes<'de>> Visitor<'de> for Shaped<T> {
 
 impl<'de> Takes<'de> for Object<'_, '_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Result<(), String>, A::Error> {
-        let Self { read, message, path } = self;
-        let mut members = Members { message, given: 0, chosen: 0 };
+        let Self {
+            read,
+            message,
+            path,
+        } = self;
+        let mut members = Members {
+            message,
+            given: 0,
+            chosen: 0,
+        };
         while let Some(known) = object.next_key_seed(Name(message))? {
             let Some(at) = known else {
                 object.next_value::<IgnoredAny>()?;
@@ -185,7 +199,12 @@ impl<'de> Takes<'de> for Object<'_, '_> {
                 object.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let value = Value { read: &mut *read, message, field, path: &within };
+            let value = Value {
+                read: &mut *read,
+                message,
+                field,
+                path: &within,
+            };
             let is_there = object.next_value_seed(value)?;
             if let Some(choice) = members.second_choice(field, is_there) {
                 read.misfit(&Path::Key(path, choice), &members.one_of(field));
@@ -221,9 +240,16 @@ impl Members {
     }
 
     fn one_of(&self, field: &Field) -> String {
-        let fields = self.message.fields.iter().filter(|other| other.choice == field.choice);
+        let fields = self
+            .message
+            .fields
+            .iter()
+            .filter(|other| other.choice == field.choice);
         let names: Vec<_> = fields.map(|other| other.name).collect();
-        format!("is given as {}; only one of them may be", names.join(" and as "))
+        format!(
+            "is given as {}; only one of them may be",
+            names.join(" and as ")
+        )
     }
 }
 
@@ -246,7 +272,11 @@ impl Visitor<'_> for Name {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.fields.iter().position(|field| field.name == name || field.json_name == name))
+        Ok(self
+            .0
+            .fields
+            .iter()
+            .position(|field| field.name == name || field.json_name == name))
     }
 }
 
@@ -264,8 +294,18 @@ impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         if self.field.is_list {
-            let Self { read, message, field, path } = self;
-            let elements = Elements { read: &mut *read, message, field, path };
+            let Self {
+                read,
+                message,
+                field,
+                path,
+            } = self;
+            let elements = Elements {
+                read: &mut *read,
+                message,
+                field,
+                path,
+            };
             let taken = deserializer.deserialize_any(Shaped("a list", elements))?;
             return Ok(read.noted(path, "a list", taken));
         }
@@ -276,17 +316,33 @@ impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
 impl Value<'_, '_> {
     /// Reads the one value of a field, or one of its elements.
     fn one<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        let Self { read, message, field, path } = self;
+        let Self {
+            read,
+            message,
+            field,
+            path,
+        } = self;
         let number = field.number;
         match field.kind {
             Kind::Int32 => scalar(deserializer, |value| read.whole::<i32>(number, path, value)),
             Kind::Int64 => scalar(deserializer, |value| read.whole::<i64>(number, path, value)),
             Kind::Enum(known) => scalar(deserializer, |value| {
-                read.name(number, path, value, known, acts_on(message.name, field.name))
+                read.name(
+                    number,
+                    path,
+                    value,
+                    known,
+                    acts_on(message.name, field.name),
+                )
             }),
             Kind::Text => {
-                let taken =
-                    deserializer.deserialize_any(Shaped("a text", Text { read: &mut *read, number }))?;
+                let taken = deserializer.deserialize_any(Shaped(
+                    "a text",
+                    Text {
+                        read: &mut *read,
+                        number,
+                    },
+                ))?;
                 if taken.is_err() && path.is_element() {
                     // So that those after it keep their places.
                     read.text(number, "");
@@ -294,14 +350,23 @@ impl Value<'_, '_> {
                 Ok(read.noted(path, "a text", taken))
             }
             Kind::Boolean => {
-                let taken = Boolean { read: &mut *read, number };
+                let taken = Boolean {
+                    read: &mut *read,
+                    number,
+                };
                 let taken = deserializer.deserialize_any(Shaped("true or false", taken))?;
                 Ok(read.noted(path, "true or false", taken))
             }
             Kind::Message(message) => {
                 let start = read.bytes.len();
-                let taken =
-                    read.message(number, |read| Object { read, message, path }.deserialize(deserializer))?;
+                let taken = read.message(number, |read| {
+                    Object {
+                        read,
+                        message,
+                        path,
+                    }
+                    .deserialize(deserializer)
+                })?;
                 // An element stays, empty, so that those after it keep their places.
                 if taken.is_err() && !path.is_element() {
                     read.bytes.truncate(start);
@@ -309,7 +374,11 @@ impl Value<'_, '_> {
                 Ok(read.noted(path, "an object", taken))
             }
             Kind::Texts => {
-                let taken = Texts { read: &mut *read, number, path };
+                let taken = Texts {
+                    read: &mut *read,
+                    number,
+                    path,
+                };
                 let taken = deserializer.deserialize_any(Shaped("an object", taken))?;
                 Ok(read.noted(path, "an object", taken))
             }
@@ -333,19 +402,29 @@ impl Read {
             Ok(()) => true,
             Err(found) if found == "null" && !path.is_element() => false,
             Err(found) => {
-                self.misfit(path, &format!("does not fit: expected {expected}, found {found}"));
+                self.misfit(
+                    path,
+                    &format!("does not fit: expected {expected}, found {found}"),
+                );
                 true
             }
         }
     }
 
-    fn whole<T: Whole + Into<i64>>(&mut self, number: u32, path: &Path<'_>, value: &Scalar<'_>) -> bool {
+    fn whole<T: Whole + Into<i64>>(
+        &mut self,
+        number: u32,
+        path: &Path<'_>,
+        value: &Scalar<'_>,
+    ) -> bool {
         let read = match value {
             Scalar::Number(text) => whole::<T>(text),
             Scalar::Text(text) => whole::<T>(text),
             Scalar::Null | Scalar::Other(_) => None,
         };
-        let taken = read.map(|read| self.number(number, read.into())).ok_or_else(|| value.quoted());
+        let taken = read
+            .map(|read| self.number(number, read.into()))
+            .ok_or_else(|| value.quoted());
         self.noted(path, T::EXPECTED, taken)
     }
 
@@ -368,7 +447,10 @@ impl Read {
             (Some(Ok(read)), _) => self.number(number, read.into()),
             (None, Scalar::Text(_)) if !is_acted_on => {}
             (None, Scalar::Text(text)) => {
-                let rule = format!("has the name {}, which the contract does not know", quoted(text));
+                let rule = format!(
+                    "has the name {}, which the contract does not know",
+                    quoted(text)
+                );
                 self.misfit(path, &rule);
             }
             (None | Some(Err(_)), _) => {
@@ -389,10 +471,20 @@ struct Elements<'r, 'p> {
 
 impl<'de> Takes<'de> for Elements<'_, '_> {
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Result<(), String>, A::Error> {
-        let Self { read, message, field, path } = self;
+        let Self {
+            read,
+            message,
+            field,
+            path,
+        } = self;
         for index in 0.. {
             let path = Path::Index(path, index);
-            let value = Element(Value { read: &mut *read, message, field, path: &path });
+            let value = Element(Value {
+                read: &mut *read,
+                message,
+                field,
+                path: &path,
+            });
             if list.next_element_seed(value)?.is_none() {
                 break;
             }
@@ -452,7 +544,10 @@ impl<'de> Takes<'de> for Texts<'_, '_> {
                 object.next_value_seed(OneText { read, number: 2 })
             })?;
             if let Err(found) = is_text {
-                let rule = format!("does not fit: expected a text as {}, found {found}", quoted(&key));
+                let rule = format!(
+                    "does not fit: expected a text as {}, found {found}",
+                    quoted(&key)
+                );
                 read.misfit(path, &rule);
             }
             if keys.contains(&key) {

@@ -32,7 +32,11 @@ fn add(
     if field.is_list && wire_type == WireType::LengthDelimited && is_number(field.kind) {
         let mut packed = delimited(bytes)?;
         while packed.has_remaining() {
-            push(object, field, scalar(field.kind, decode_varint(&mut packed)?));
+            push(
+                object,
+                field,
+                scalar(field.kind, decode_varint(&mut packed)?),
+            );
         }
         return Ok(());
     }
@@ -53,18 +57,27 @@ fn add(
 }
 
 fn is_number(kind: Kind) -> bool {
-    matches!(kind, Kind::Boolean | Kind::Int32 | Kind::Int64 | Kind::Enum(_))
+    matches!(
+        kind,
+        Kind::Boolean | Kind::Int32 | Kind::Int64 | Kind::Enum(_)
+    )
 }
 
 fn push(object: &mut Map<String, Value>, field: &Field, value: Value) {
-    let list = object.entry(field.name).or_insert_with(|| Value::Array(Vec::new()));
+    let list = object
+        .entry(field.name)
+        .or_insert_with(|| Value::Array(Vec::new()));
     if let Value::Array(list) = list {
         list.push(value);
     }
 }
 
 /// Adds an entry of a map of texts, whose key and value are a message of their own.
-fn add_entry(object: &mut Map<String, Value>, field: &Field, mut entry: Bytes) -> Result<(), DecodeError> {
+fn add_entry(
+    object: &mut Map<String, Value>,
+    field: &Field,
+    mut entry: Bytes,
+) -> Result<(), DecodeError> {
     let mut pair = [Value::String(String::new()), Value::String(String::new())];
     while entry.has_remaining() {
         let (number, _) = decode_key(&mut entry)?;
@@ -74,7 +87,9 @@ fn add_entry(object: &mut Map<String, Value>, field: &Field, mut entry: Bytes) -
         }
     }
     let [key, value] = pair;
-    let entries = object.entry(field.name).or_insert_with(|| Value::Object(Map::new()));
+    let entries = object
+        .entry(field.name)
+        .or_insert_with(|| Value::Object(Map::new()));
     if let (Value::Object(entries), Value::String(key)) = (entries, key) {
         entries.insert(key, value);
     }
@@ -86,7 +101,10 @@ fn scalar(kind: Kind, value: u64) -> Value {
     match kind {
         Kind::Boolean => (value != 0).into(),
         Kind::Int64 => signed.to_string().into(),
-        Kind::Enum(known) => match i32::try_from(signed).ok().and_then(|number| known.name(number)) {
+        Kind::Enum(known) => match i32::try_from(signed)
+            .ok()
+            .and_then(|number| known.name(number))
+        {
             Some(name) => name.into(),
             None => signed.into(),
         },

@@ -36,7 +36,10 @@ impl Audit {
     /// become known by this: their tokens are sent again.
     pub(super) async fn of_last(&mut self, pools: &[Pool], journal: &mut Journal) -> Vec<Fault> {
         let mut faults = std::mem::take(&mut journal.faults);
-        faults.extend(journal.compare(&self.counter().list_by_users(journal.user_ids()).await, false));
+        faults.extend(journal.compare(
+            &self.counter().list_by_users(journal.user_ids()).await,
+            false,
+        ));
         let ids = journal.orders().map(|order| &order.order_id);
         faults.extend(journal.compare(&self.counter().list_by_ids(ids).await, false));
         faults.extend(self.send_again(&mut journal.entries, settle).await);
@@ -52,7 +55,10 @@ impl Audit {
     }
 
     async fn of_record(&self, pools: &[Pool], journal: &Journal) -> Vec<Fault> {
-        let mut faults = journal.compare(&self.counter().list_by_users(journal.user_ids()).await, true);
+        let mut faults = journal.compare(
+            &self.counter().list_by_users(journal.user_ids()).await,
+            true,
+        );
         faults.extend(journal.count(pools, &[], &self.counter().spots_open(pools).await));
         faults
     }
@@ -92,7 +98,9 @@ async fn settle(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
     }
     faults.extend(send_once(counter, entry).await);
     if entry.order.is_some() {
-        let heard = counter.create(Door::Grpc, &fair::otherwise(&entry.request)).await;
+        let heard = counter
+            .create(Door::Grpc, &fair::otherwise(&entry.request))
+            .await;
         faults.extend(unanswered(entry, &heard));
         faults.extend(entry.hear_of_another(&heard));
     }
@@ -101,11 +109,18 @@ async fn settle(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
 
 /// Sends a token that has led to an order once more.
 async fn send_once(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
-    let Some(door) = entry.door() else { return Vec::new() };
+    let Some(door) = entry.door() else {
+        return Vec::new();
+    };
     let heard = counter.create(door, &entry.request).await;
-    unanswered(entry, &heard).into_iter().chain(entry.hear(heard)).collect()
+    unanswered(entry, &heard)
+        .into_iter()
+        .chain(entry.hear(heard))
+        .collect()
 }
 
 fn unanswered(entry: &Entry, heard: &Heard) -> Option<Fault> {
-    (*heard == Heard::Nothing).then(|| Fault::Unanswered { token: entry.token() })
+    (*heard == Heard::Nothing).then(|| Fault::Unanswered {
+        token: entry.token(),
+    })
 }

@@ -23,8 +23,8 @@ use boxoffice::{
     payments::simulated::SimulatedGateway,
     server::{self, Server},
     store::{
-        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
-        TakeOrder, embedded::EmbeddedStore,
+        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
+        StoreState, TakeOrder, embedded::EmbeddedStore,
     },
     telemetry,
 };
@@ -32,7 +32,9 @@ use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Fault, Journal, Opened, Site, audit_last, hold_carts, must_be_none, open, trade_until_killed};
+use super::{
+    Fault, Journal, Opened, Site, audit_last, hold_carts, must_be_none, open, trade_until_killed,
+};
 use crate::{doubles::reads_of, process::Program, seeds::seeds, support};
 
 /// Rounds in every run of the tests, and where there is time.
@@ -43,7 +45,17 @@ const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
 /// By how much a clock is off that is put right. A week ahead, slots are not forgotten yet that are to come.
-const OFF: [i64; 9] = [0, HOUR, 3 * HOUR, DAY, 3 * DAY, 7 * DAY, -3 * HOUR, -3 * DAY, -30 * DAY];
+const OFF: [i64; 9] = [
+    0,
+    HOUR,
+    3 * HOUR,
+    DAY,
+    3 * DAY,
+    7 * DAY,
+    -3 * HOUR,
+    -3 * DAY,
+    -30 * DAY,
+];
 
 /// By how much it is off in a server that is killed meanwhile, and that does not run for long.
 const FAR_OFF: [i64; 5] = [3 * HOUR, 3 * DAY, 30 * DAY, 20_000 * DAY, -10_000 * DAY];
@@ -90,7 +102,10 @@ impl Plan {
         let plan = serde_json::to_string(self).unwrap();
         let name = "crash::clocks::a_server_with_a_clock_of_its_own";
         let mut opened = open(Program::this_test(name, PLAN, &plan)).await;
-        opened.server.line("a reload", |line| line["message"] == READY).await;
+        opened
+            .server
+            .line("a reload", |line| line["message"] == READY)
+            .await;
         opened
     }
 }
@@ -121,7 +136,9 @@ impl Store for ForgetfulStore {
 
     fn recover(&self) -> Result<Recovered, StoreError> {
         let mut recovered = self.inner.recover()?;
-        recovered.sold.retain(|claim| claim.start_sec + i64::from(claim.duration_sec) >= self.now);
+        recovered
+            .sold
+            .retain(|claim| claim.start_sec + i64::from(claim.duration_sec) >= self.now);
         Ok(recovered)
     }
 
@@ -135,14 +152,21 @@ impl Store for ForgetfulStore {
 async fn a_server_with_a_clock_of_its_own() {
     let Some(plan) = Plan::told() else { return };
     let json = [("BOXOFFICE_LOG_FORMAT".into(), "json".into())];
-    let logging = Config::from_layers(Flags::default(), json, |_| unreachable!("no file is named")).unwrap();
+    let logging =
+        Config::from_layers(Flags::default(), json, |_| unreachable!("no file is named")).unwrap();
     let mut config = support::config();
     config.logging = logging.logging;
     telemetry::init(&config).unwrap();
     let clock = Arc::new(OffClock(AtomicI64::new(plan.off)));
     let inner = EmbeddedStore::open(&plan.store, 64).unwrap();
-    let store: Arc<dyn Store> =
-        if plan.forgets { Arc::new(ForgetfulStore { inner, now: clock.now_sec() }) } else { Arc::new(inner) };
+    let store: Arc<dyn Store> = if plan.forgets {
+        Arc::new(ForgetfulStore {
+            inner,
+            now: clock.now_sec(),
+        })
+    } else {
+        Arc::new(inner)
+    };
     let parts = Parts {
         loaded: catalog_files::load(&plan.catalog).unwrap(),
         store,
@@ -168,7 +192,11 @@ async fn a_server_with_a_clock_of_its_own() {
 async fn visit_far_off(site: &Site, chance: &mut Rng) {
     let off = FAR_OFF[chance.usize(..FAR_OFF.len())];
     // Many looks at such a clock do have slots forgotten; that is shown elsewhere.
-    let plan = Plan { sweeps: off.abs() < 7 * DAY, is_put_right: false, ..Plan::of(site, off) };
+    let plan = Plan {
+        sweeps: off.abs() < 7 * DAY,
+        is_put_right: false,
+        ..Plan::of(site, off)
+    };
     plan.open().await.server.kill().await;
 }
 
@@ -181,7 +209,10 @@ async fn survive(seeds: std::ops::Range<u64>) {
         visit_far_off(&site, &mut chance).await;
         let off = OFF[chance.usize(..OFF.len())];
         let opened = Plan::of(&site, off).open().await;
-        eprintln!("seed {seed}: {} orders, the clock was off by {off} s", opened.orders);
+        eprintln!(
+            "seed {seed}: {} orders, the clock was off by {off} s",
+            opened.orders
+        );
         let mut faults = audit_last(&opened, &site.fair, &mut journals).await;
         let (journal, found) = hold_carts(&opened.server, &site.fair, round, seed).await;
         faults.extend(found);
@@ -193,7 +224,10 @@ async fn survive(seeds: std::ops::Range<u64>) {
     let opened = Plan::of(&site, 3 * DAY).open().await;
     let faults = audit_last(&opened, &site.fair, &mut journals).await;
     must_be_none(&faults, &mut site, &seeds, seeds.end);
-    let orders: usize = journals.iter().map(|journal| journal.orders().count()).sum();
+    let orders: usize = journals
+        .iter()
+        .map(|journal| journal.orders().count())
+        .sum();
     eprintln!("{orders} orders in {} rounds", journals.len());
     opened.server.kill().await;
 }
@@ -216,7 +250,10 @@ async fn a_server_that_forgets_by_its_clock_is_found_out() {
     let right = Plan::of(&site, 0);
     let server = right.open().await.server;
     let journal = trade_until_killed(server, &site.fair, 0, &mut Rng::with_seed(0)).await;
-    assert!(journal.orders().count() > 1, "there is something to be forgotten");
+    assert!(
+        journal.orders().count() > 1,
+        "there is something to be forgotten"
+    );
     let found = async |plan: Plan| {
         let opened = plan.open().await;
         let faults = audit_last(&opened, &site.fair, &mut [journal.clone()]).await;
@@ -224,7 +261,11 @@ async fn a_server_that_forgets_by_its_clock_is_found_out() {
         faults
     };
     assert_eq!(found(Plan::of(&site, 3 * DAY)).await, []);
-    let faults = found(Plan { forgets: true, ..Plan::of(&site, 3 * DAY) }).await;
+    let faults = found(Plan {
+        forgets: true,
+        ..Plan::of(&site, 3 * DAY)
+    })
+    .await;
     let oversold = |fault: &Fault| matches!(fault, Fault::Spots { sold, open, allotment, .. } if sold + open > *allotment);
     assert!(faults.iter().any(oversold), "{faults:?}");
 }

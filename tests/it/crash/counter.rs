@@ -57,8 +57,10 @@ impl Counter {
 
     /// Sends the same through both doors at once.
     pub(super) async fn create_twice(&mut self, request: &CreateOrderRequest) -> [Heard; 2] {
-        let (one, other) =
-            tokio::join!(create_by_grpc(&self.grpc, request), create_by_rest(&mut self.rest, request));
+        let (one, other) = tokio::join!(
+            create_by_grpc(&self.grpc, request),
+            create_by_rest(&mut self.rest, request)
+        );
         [one, other]
     }
 
@@ -73,8 +75,16 @@ impl Counter {
 
     /// The spots that are open in these pools.
     pub(super) async fn spots_open(&self, pools: &[Pool]) -> Vec<i32> {
-        let seen = self.check(&fair::look_at(pools)).await.unwrap().fulfillability.unwrap();
-        let open = seen.item_fulfillability.iter().map(|item| item.availability.as_ref().unwrap().spots_open);
+        let seen = self
+            .check(&fair::look_at(pools))
+            .await
+            .unwrap()
+            .fulfillability
+            .unwrap();
+        let open = seen
+            .item_fulfillability
+            .iter()
+            .map(|item| item.availability.as_ref().unwrap().spots_open);
         open.collect()
     }
 
@@ -82,12 +92,20 @@ impl Counter {
         let ids: Vec<String> = ids.into_iter().cloned().collect();
         let mut orders = Vec::new();
         for order_id in ids.chunks(LIST) {
-            orders.extend(self.list(Ids::OrderIds(OrderIds { order_id: order_id.into() })).await);
+            orders.extend(
+                self.list(Ids::OrderIds(OrderIds {
+                    order_id: order_id.into(),
+                }))
+                .await,
+            );
         }
         orders
     }
 
-    pub(super) async fn list_by_users(&self, user_ids: impl IntoIterator<Item = String>) -> Vec<Order> {
+    pub(super) async fn list_by_users(
+        &self,
+        user_ids: impl IntoIterator<Item = String>,
+    ) -> Vec<Order> {
         let mut orders = Vec::new();
         for user_id in user_ids {
             orders.extend(self.list(Ids::UserId(user_id)).await);
@@ -96,15 +114,28 @@ impl Counter {
     }
 
     async fn list(&self, ids: Ids) -> Vec<Order> {
-        let answer = ask(&self.grpc, "ListOrders", &ListOrdersRequest { ids: Some(ids) }).await.unwrap();
+        let answer = ask(
+            &self.grpc,
+            "ListOrders",
+            &ListOrdersRequest { ids: Some(ids) },
+        )
+        .await
+        .unwrap();
         ListOrdersResponse::decode(answer.unwrap()).unwrap().order
     }
 }
 
 /// The message that answers, or the refusal; nothing if the connection is lost.
-async fn ask(grpc: &ByteClient, method: &str, request: &impl Message) -> Option<Result<Bytes, Status>> {
+async fn ask(
+    grpc: &ByteClient,
+    method: &str,
+    request: &impl Message,
+) -> Option<Result<Bytes, Status>> {
     let body = whole(framed(&request.encode_to_vec()));
-    let answer = grpc.send(grpc.request(method).body(body).unwrap()).await.ok()?;
+    let answer = grpc
+        .send(grpc.request(method).body(body).unwrap())
+        .await
+        .ok()?;
     match answer.status() {
         status if status.code() == tonic::Code::Ok => Some(Ok(answer.bytes())),
         status => Some(Err(status)),
@@ -115,14 +146,23 @@ async fn create_by_grpc(grpc: &ByteClient, request: &CreateOrderRequest) -> Hear
     match ask(grpc, "CreateOrder", request).await {
         None => Heard::Nothing,
         Some(Err(refusal)) => Heard::Refusal(reason(&refusal)),
-        Some(Ok(bytes)) => heard(CreateOrderResponse::decode(bytes.clone()).unwrap(), Door::Grpc, bytes),
+        Some(Ok(bytes)) => heard(
+            CreateOrderResponse::decode(bytes.clone()).unwrap(),
+            Door::Grpc,
+            bytes,
+        ),
     }
 }
 
-async fn create_by_rest(rest: &mut http1::SendRequest<Body>, request: &CreateOrderRequest) -> Heard {
+async fn create_by_rest(
+    rest: &mut http1::SendRequest<Body>,
+    request: &CreateOrderRequest,
+) -> Heard {
     let post = rest_client::post("/v3/CreateOrder", serde_json::to_vec(request).unwrap());
     let answer = async { rest_client::read(rest.send_request(post).await?).await };
-    let Ok(answer) = answer.await else { return Heard::Nothing };
+    let Ok(answer) = answer.await else {
+        return Heard::Nothing;
+    };
     match answer.message() {
         Ok(response) => heard(response, Door::Rest, answer.body),
         Err(refusal) => Heard::Refusal(reason(&refusal)),

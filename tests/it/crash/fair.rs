@@ -4,7 +4,9 @@ use std::{fs, path::Path};
 
 use boxoffice::{
     clock::{Clock, SystemClock},
-    wire::proto::v3::{CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, PostalAddress},
+    wire::proto::v3::{
+        CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, PostalAddress,
+    },
 };
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -50,9 +52,14 @@ pub(super) struct Pool {
 impl Pool {
     /// The spots that lines take from it.
     pub(super) fn drawn<'a>(&self, lines: impl IntoIterator<Item = &'a LineItem>) -> i32 {
-        let of_slot = lines.into_iter().filter(|line| line.start_sec == self.start_sec);
+        let of_slot = lines
+            .into_iter()
+            .filter(|line| line.start_sec == self.start_sec);
         let tickets = of_slot.flat_map(|line| &line.tickets);
-        tickets.filter(|ticket| self.tickets.contains(&ticket.ticket_id.as_str())).map(|it| it.count).sum()
+        tickets
+            .filter(|ticket| self.tickets.contains(&ticket.ticket_id.as_str()))
+            .map(|it| it.count)
+            .sum()
     }
 
     /// A line of one ticket that this pool serves.
@@ -80,7 +87,11 @@ pub(super) struct Fair {
 impl Fair {
     /// It begins the day after tomorrow.
     pub(super) fn of(rounds: u64) -> Self {
-        Self { first_sec: (SystemClock.now_sec() / HOUR + 48) * HOUR, rounds, weight: 0 }
+        Self {
+            first_sec: (SystemClock.now_sec() / HOUR + 48) * HOUR,
+            rounds,
+            weight: 0,
+        }
     }
 
     /// One whose visitors give addresses with so many characters in each field.
@@ -91,31 +102,47 @@ impl Fair {
     /// What is sold in a round.
     pub(super) fn pools(&self, round: u64) -> Vec<Pool> {
         let first_sec = self.first_sec + i64::try_from(round).unwrap() * SLOTS * HOUR;
-        let pool =
-            |(hour, tickets, allotment)| Pool { start_sec: first_sec + hour * HOUR, tickets, allotment };
+        let pool = |(hour, tickets, allotment)| Pool {
+            start_sec: first_sec + hour * HOUR,
+            tickets,
+            allotment,
+        };
         POOLS.map(pool).into()
     }
 
     /// Writes its files, with so many spots more than it has in the first pool of all.
     pub(super) fn write(&self, dir: &Path, more: i32) {
         let price = |micros: i64| json!({"price_micros": micros, "currency_code": "USD"});
-        let ticket = |(id, micros): (&str, i64)| json!({"ticket_type_id": id, "price": price(micros)});
+        let ticket =
+            |(id, micros): (&str, i64)| json!({"ticket_type_id": id, "price": price(micros)});
         let service = json!({
             "merchant_id": MERCHANT, "service_id": SERVICE, "ticket_type": TICKETS.map(ticket),
         });
-        let entry = |Pool { start_sec, tickets, allotment }: Pool| {
+        let entry = |Pool {
+                         start_sec,
+                         tickets,
+                         allotment,
+                     }: Pool| {
             json!({
                 "merchant_id": MERCHANT, "service_id": SERVICE, "start_sec": start_sec, "duration_sec": HOUR,
                 "spots_open": allotment, "ticket_type_id": tickets,
             })
         };
-        let mut pools: Vec<Pool> = (0..self.rounds).flat_map(|round| self.pools(round)).collect();
+        let mut pools: Vec<Pool> = (0..self.rounds)
+            .flat_map(|round| self.pools(round))
+            .collect();
         pools[0].allotment += more;
         let entries: Vec<Value> = pools.into_iter().map(entry).collect();
         let write = |file: &str, content: &str| fs::write(dir.join(file), content).unwrap();
-        write("merchants.json", &json!({"merchant": [{"merchant_id": MERCHANT}]}).to_string());
+        write(
+            "merchants.json",
+            &json!({"merchant": [{"merchant_id": MERCHANT}]}).to_string(),
+        );
         write("services.json", &json!({"service": [service]}).to_string());
-        write("availability.json", &json!({"service_availability": [{"availability": entries}]}).to_string());
+        write(
+            "availability.json",
+            &json!({"service_availability": [{"availability": entries}]}).to_string(),
+        );
         write("rules.toml", RULES);
     }
 }
@@ -137,15 +164,28 @@ impl Visitor {
     pub(super) fn new(fair: &Fair, round: u64, number: u64, seed: u64) -> Self {
         let chance = Rng::with_seed(seed << 8 | number);
         let address = (fair.weight > 0).then(|| address_of(&LONG_LETTER.repeat(fair.weight)));
-        Self { chance, user_id: format!("{round}-{number}"), address, pools: fair.pools(round), asked: 0 }
+        Self {
+            chance,
+            user_id: format!("{round}-{number}"),
+            address,
+            pools: fair.pools(round),
+            asked: 0,
+        }
     }
 
     /// A request under a new token, for which nothing is paid.
     pub(super) fn order(&mut self) -> CreateOrderRequest {
         self.asked += 1;
         let items: Vec<Item> = self.lines().into_iter().map(Item).collect();
-        let mut request = order_request(&format!("{}-{}", self.user_id, self.asked), MERCHANT, items);
-        let user = request.order.as_mut().unwrap().user_information.as_mut().unwrap();
+        let mut request =
+            order_request(&format!("{}-{}", self.user_id, self.asked), MERCHANT, items);
+        let user = request
+            .order
+            .as_mut()
+            .unwrap()
+            .user_information
+            .as_mut()
+            .unwrap();
         user.user_id.clone_from(&self.user_id);
         user.address.clone_from(&self.address);
         request
@@ -177,18 +217,34 @@ impl Visitor {
 pub(super) fn cart_of(request: &CreateOrderRequest) -> CheckOrderFulfillabilityRequest {
     let item = request.order.as_ref().unwrap().item.clone();
     let cart_id = request.idempotency_token.clone();
-    CheckOrderFulfillabilityRequest { merchant_id: MERCHANT.into(), item, cart_id }
+    CheckOrderFulfillabilityRequest {
+        merchant_id: MERCHANT.into(),
+        item,
+        cart_id,
+    }
 }
 
 /// The same cart as nobody's, in which every pool is looked at.
 pub(super) fn look_at(pools: &[Pool]) -> CheckOrderFulfillabilityRequest {
     let item = pools.iter().map(Pool::single).collect();
-    CheckOrderFulfillabilityRequest { merchant_id: MERCHANT.into(), item, cart_id: String::new() }
+    CheckOrderFulfillabilityRequest {
+        merchant_id: MERCHANT.into(),
+        item,
+        cart_id: String::new(),
+    }
 }
 
 /// Another request under the same token.
 pub(super) fn otherwise(request: &CreateOrderRequest) -> CreateOrderRequest {
     let mut other = request.clone();
-    other.order.as_mut().unwrap().user_information.as_mut().unwrap().telephone.push('0');
+    other
+        .order
+        .as_mut()
+        .unwrap()
+        .user_information
+        .as_mut()
+        .unwrap()
+        .telephone
+        .push('0');
     other
 }

@@ -17,10 +17,12 @@ use std::{
 use boxoffice::{
     config::Config,
     domain::order::OrderId,
-    payments::{Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone},
+    payments::{
+        Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone,
+    },
     store::{
-        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures, StoreState,
-        TakeOrder, embedded::EmbeddedStore,
+        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
+        StoreState, TakeOrder, embedded::EmbeddedStore,
     },
     telemetry,
     wire::proto::v3,
@@ -115,7 +117,11 @@ impl Plan {
 
     fn program(&self) -> Program {
         let plan = serde_json::to_string(self).unwrap();
-        Program::this_test("crash::gateway::a_server_that_dies_as_it_is_told", PLAN, &plan)
+        Program::this_test(
+            "crash::gateway::a_server_that_dies_as_it_is_told",
+            PLAN,
+            &plan,
+        )
     }
 
     /// Ends the process as a crash would, if this is where.
@@ -128,18 +134,32 @@ impl Plan {
     /// The last word on a charge by the gateway's books.
     fn entry(&self, key: &ChargeKey) -> Option<&'static str> {
         let books = fs::read_to_string(&self.books).unwrap_or_default();
-        let last = books.lines().rfind(|line| line.split(' ').nth(1) == Some(&*key.0))?;
-        Some(if last.starts_with("charge ") { "charge" } else { "undo" })
+        let last = books
+            .lines()
+            .rfind(|line| line.split(' ').nth(1) == Some(&*key.0))?;
+        Some(if last.starts_with("charge ") {
+            "charge"
+        } else {
+            "undo"
+        })
     }
 
     fn note(&self, line: &str) {
-        let mut books = OpenOptions::new().create(true).append(true).open(&self.books).unwrap();
+        let mut books = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.books)
+            .unwrap();
         books.write_all(line.as_bytes()).unwrap();
     }
 
     fn capture(&self, charge: &Charge) {
         if self.entry(&charge.key).is_none() {
-            self.note(&format!("charge {} {}\n", charge.key.0, charge.amount.to_micros().unwrap()));
+            self.note(&format!(
+                "charge {} {}\n",
+                charge.key.0,
+                charge.amount.to_micros().unwrap()
+            ));
         }
     }
 }
@@ -171,7 +191,11 @@ impl Payments for BookedGateway {
     fn undo<'a>(&'a self, key: &'a ChargeKey) -> Answer<'a, Result<Undone, GatewayError>> {
         let plan = &self.0;
         plan.pass(Point::BeforeUndo);
-        let undone = if plan.entry(key) == Some("charge") { Undone::Refunded } else { Undone::Voided };
+        let undone = if plan.entry(key) == Some("charge") {
+            Undone::Refunded
+        } else {
+            Undone::Voided
+        };
         plan.note(&format!("undo {}\n", key.0));
         plan.pass(Point::AfterUndo);
         Box::pin(std::future::ready(Ok(undone)))
@@ -197,7 +221,9 @@ impl Store for DyingStore {
         }
         let (before, after) = match &change {
             Change::PaymentIntent(_) => (Point::BeforeIntent, Point::AfterIntent),
-            Change::Order(placed) if placed.payment.is_some() => (Point::BeforeOrder, Point::AfterOrder),
+            Change::Order(placed) if placed.payment.is_some() => {
+                (Point::BeforeOrder, Point::AfterOrder)
+            }
             Change::PaymentEnded(_) => (Point::BeforeEnd, Point::AfterEnd),
             Change::Order(_) | Change::Prices(_) | Change::SlotsForgotten(_) => {
                 return self.inner.commit(change);
@@ -232,7 +258,10 @@ async fn a_server_that_dies_as_it_is_told() {
     .unwrap()
     .logging;
     telemetry::init(&config).unwrap();
-    let store = DyingStore { inner: EmbeddedStore::open(&plan.store, 64).unwrap(), plan: plan.clone() };
+    let store = DyingStore {
+        inner: EmbeddedStore::open(&plan.store, 64).unwrap(),
+        plan: plan.clone(),
+    };
     let setup = Setup {
         config,
         catalog: plan.catalog.clone(),
@@ -269,8 +298,14 @@ fn owed(books: &str, orders: &[v3::Order]) -> Vec<Owed> {
         }
     }
     for order in orders {
-        let Some(payment) = &order.payment_information else { continue };
-        let due: i64 = order.item.iter().map(|item| item.price.as_ref().unwrap().price_micros).sum();
+        let Some(payment) = &order.payment_information else {
+            continue;
+        };
+        let due: i64 = order
+            .item
+            .iter()
+            .map(|item| item.price.as_ref().unwrap().price_micros)
+            .sum();
         let key = payment.payment_transaction_id.as_str();
         if standing.get(key) == Some(&due) {
             standing.remove(key);
@@ -298,14 +333,27 @@ struct Crash {
 async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Fault>) {
     let mut scene = Scene::new();
     let right = Plan::of(&scene);
-    let dying = Plan { outcome: crash.outcome, dies: Some(crash.first), wrong: crash.wrong, ..right.clone() };
+    let dying = Plan {
+        outcome: crash.outcome,
+        dies: Some(crash.first),
+        wrong: crash.wrong,
+        ..right.clone()
+    };
     let server = dying.program().start().await;
     let mut counter = Counter::at(&server).await;
     scene.order(&mut counter, 1, "").await;
     scene.order(&mut counter, 2, "card").await;
     must_have_died(&server.ended().await);
     if let Some(second) = crash.second {
-        must_have_died(&Plan { dies: Some(second), ..right.clone() }.program().run().await);
+        must_have_died(
+            &Plan {
+                dies: Some(second),
+                ..right.clone()
+            }
+            .program()
+            .run()
+            .await,
+        );
     }
     let opened = open(right.program()).await;
     let is_left_open = crash.leaves_open && crash.second != Some(Point::AfterEnd);
@@ -317,8 +365,17 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Fault>) {
         owed(&books, &counter.list_by_users(users.clone()).await)
     };
     let mut wrong = money().await;
-    let faults = audit_last(&opened, &scene.site.fair, std::slice::from_mut(&mut scene.journal)).await;
-    assert_eq!(scene.journal.orders().count(), scene.journal.entries.len(), "each token leads to an order");
+    let faults = audit_last(
+        &opened,
+        &scene.site.fair,
+        std::slice::from_mut(&mut scene.journal),
+    )
+    .await;
+    assert_eq!(
+        scene.journal.orders().count(),
+        scene.journal.entries.len(),
+        "each token leads to an order"
+    );
     wrong.extend(money().await);
     opened.server.kill().await;
     assert_eq!(open(right.program()).await.open_payments, 0);
@@ -333,11 +390,17 @@ fn must_have_died(ended: &Ended) {
 fn crashes() -> Vec<Crash> {
     use Outcome::{Captured, Declined, Lost, Silent};
     use Point::{
-        AfterCharge, AfterEnd, AfterIntent, AfterOrder, AfterUndo, BeforeCharge, BeforeEnd, BeforeIntent,
-        BeforeOrder, BeforeUndo,
+        AfterCharge, AfterEnd, AfterIntent, AfterOrder, AfterUndo, BeforeCharge, BeforeEnd,
+        BeforeIntent, BeforeOrder, BeforeUndo,
     };
     let once = |outcome| {
-        move |(first, leaves_open)| Crash { outcome, first, leaves_open, second: None, wrong: None }
+        move |(first, leaves_open)| Crash {
+            outcome,
+            first,
+            leaves_open,
+            second: None,
+            wrong: None,
+        }
     };
     let paid = [
         (BeforeIntent, false),
@@ -348,16 +411,27 @@ fn crashes() -> Vec<Crash> {
         (AfterOrder, false),
     ];
     let declined = [(AfterCharge, true), (BeforeEnd, true), (AfterEnd, false)];
-    let unknown =
-        [(AfterCharge, true), (BeforeUndo, true), (AfterUndo, true), (BeforeEnd, true), (AfterEnd, false)];
+    let unknown = [
+        (AfterCharge, true),
+        (BeforeUndo, true),
+        (AfterUndo, true),
+        (BeforeEnd, true),
+        (AfterEnd, false),
+    ];
     let mut crashes: Vec<Crash> = paid.map(once(Captured)).into();
     crashes.extend(declined.map(once(Declined)));
     crashes.extend(unknown.map(once(Lost)));
     crashes.extend(unknown.map(once(Silent)));
     // Nothing taken, money taken, money taken and given back: and then a crash while that is undone.
-    for (outcome, first) in [(Captured, BeforeCharge), (Captured, BeforeOrder), (Lost, AfterUndo)] {
-        let again = [BeforeUndo, AfterUndo, BeforeEnd, AfterEnd]
-            .map(|second| Crash { second: Some(second), ..once(outcome)((first, true)) });
+    for (outcome, first) in [
+        (Captured, BeforeCharge),
+        (Captured, BeforeOrder),
+        (Lost, AfterUndo),
+    ] {
+        let again = [BeforeUndo, AfterUndo, BeforeEnd, AfterEnd].map(|second| Crash {
+            second: Some(second),
+            ..once(outcome)((first, true))
+        });
         crashes.extend(again);
     }
     crashes
@@ -384,9 +458,15 @@ async fn a_store_that_says_too_much_is_found_out() {
         wrong: Some(wrong),
     };
     let (money, faults) = found_after(&crash(Wrong::Intents)).await;
-    assert!(matches!(money[..], [Owed::Unearned(_)]) && faults.is_empty(), "{money:?}, {faults:?}");
+    assert!(
+        matches!(money[..], [Owed::Unearned(_)]) && faults.is_empty(),
+        "{money:?}, {faults:?}"
+    );
     let (money, faults) = found_after(&crash(Wrong::Orders)).await;
-    assert!(matches!(faults[..], [Fault::Lost { .. }]) && money.is_empty(), "{money:?}, {faults:?}");
+    assert!(
+        matches!(faults[..], [Fault::Lost { .. }]) && money.is_empty(),
+        "{money:?}, {faults:?}"
+    );
 }
 
 #[test]
@@ -406,13 +486,29 @@ fn books_that_do_not_fit_the_orders_are_found_out() {
     for (books, payment, expected) in [
         ("", None, vec![]),
         ("charge a-1 5\n", Some("a-1"), vec![]),
-        ("charge a-1 5\nundo a-1\ncharge a-2 5\n", Some("a-2"), vec![]),
-        ("charge a-1 5\ncharge a-2 5\n", Some("a-2"), vec![unearned("a-1")]),
+        (
+            "charge a-1 5\nundo a-1\ncharge a-2 5\n",
+            Some("a-2"),
+            vec![],
+        ),
+        (
+            "charge a-1 5\ncharge a-2 5\n",
+            Some("a-2"),
+            vec![unearned("a-1")],
+        ),
         ("charge a-1 5\n", None, vec![unearned("a-1")]),
-        ("charge a-1 6\n", Some("a-1"), vec![unpaid(), unearned("a-1")]),
+        (
+            "charge a-1 6\n",
+            Some("a-1"),
+            vec![unpaid(), unearned("a-1")],
+        ),
         ("charge a-1 5\nundo a-1\n", Some("a-1"), vec![unpaid()]),
         ("", Some("a-1"), vec![unpaid()]),
     ] {
-        assert_eq!(owed(books, &[*order(payment)]), expected, "{books:?}, {payment:?}");
+        assert_eq!(
+            owed(books, &[*order(payment)]),
+            expected,
+            "{books:?}, {payment:?}"
+        );
     }
 }

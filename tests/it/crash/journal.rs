@@ -50,7 +50,13 @@ pub(super) enum Fault {
     /// Nothing was answered by a server that nobody killed.
     Unanswered { token: String },
     /// Spots of a pool are missing, or there are too many.
-    Spots { start_sec: i64, sold: i32, held: i32, open: i32, allotment: i32 },
+    Spots {
+        start_sec: i64,
+        sold: i32,
+        held: i32,
+        open: i32,
+        allotment: i32,
+    },
     /// The server says that it found another number of orders.
     Count { said: usize, listed: usize },
 }
@@ -69,7 +75,12 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(request: CreateOrderRequest) -> Self {
-        Self { request, order: None, answers: Vec::new(), is_open: false }
+        Self {
+            request,
+            order: None,
+            answers: Vec::new(),
+            is_open: false,
+        }
     }
 
     pub(super) fn token(&self) -> String {
@@ -101,7 +112,9 @@ impl Entry {
 
     fn hear_bytes(&mut self, door: Door, bytes: Bytes) -> Option<Fault> {
         if let Some((_, known)) = self.answers.iter().find(|(known, _)| *known == door) {
-            return (*known != bytes).then(|| Fault::OtherBytes { token: self.token() });
+            return (*known != bytes).then(|| Fault::OtherBytes {
+                token: self.token(),
+            });
         }
         self.answers.push((door, bytes));
         None
@@ -110,13 +123,18 @@ impl Entry {
     /// What is wrong with the answer to another request under this token, which has led to an order.
     pub(super) fn hear_of_another(&self, heard: &Heard) -> Option<Fault> {
         let is_right = *heard == Heard::Nothing || *heard == Heard::Refusal(TOKEN_REUSED.into());
-        (!is_right).then(|| Fault::TokenShared { token: self.token() })
+        (!is_right).then(|| Fault::TokenShared {
+            token: self.token(),
+        })
     }
 
     /// Notes what two who sent the same at once heard. A copy that failed may have come first.
     pub(super) fn hear_both(&mut self, mut heard: [Heard; 2]) -> Vec<Fault> {
         heard.sort_by_key(|heard| matches!(heard, Heard::Order(_)));
-        heard.into_iter().filter_map(|heard| self.hear(heard)).collect()
+        heard
+            .into_iter()
+            .filter_map(|heard| self.hear(heard))
+            .collect()
     }
 
     /// The door through which it was first answered with an order.
@@ -126,7 +144,15 @@ impl Entry {
 
     /// Who orders.
     pub(super) fn user_id(&self) -> &str {
-        &self.request.order.as_ref().unwrap().user_information.as_ref().unwrap().user_id
+        &self
+            .request
+            .order
+            .as_ref()
+            .unwrap()
+            .user_information
+            .as_ref()
+            .unwrap()
+            .user_id
     }
 }
 
@@ -149,7 +175,10 @@ impl Journal {
     }
 
     pub(super) fn user_ids(&self) -> BTreeSet<String> {
-        self.entries.iter().map(|entry| entry.user_id().to_owned()).collect()
+        self.entries
+            .iter()
+            .map(|entry| entry.user_id().to_owned())
+            .collect()
     }
 
     /// How the orders on record, as they are listed, disagree with those acknowledged. What is on
@@ -165,7 +194,11 @@ impl Journal {
         }
         let mut unasked = on_record.clone();
         let mut seen = BTreeSet::new();
-        for (entry, order) in self.entries.iter().filter_map(|entry| Some((entry, entry.order.as_ref()?))) {
+        for (entry, order) in self
+            .entries
+            .iter()
+            .filter_map(|entry| Some((entry, entry.order.as_ref()?)))
+        {
             let (token, order_id) = (entry.token(), order.order_id.clone());
             unasked.remove(&order_id);
             match on_record.get(&order_id) {
@@ -179,7 +212,11 @@ impl Journal {
         }
         let open = self.entries.iter().filter(|entry| entry.is_open).count();
         if settled || unasked.len() > open {
-            faults.extend(unasked.into_keys().map(|order_id| Fault::Unasked { order_id }));
+            faults.extend(
+                unasked
+                    .into_keys()
+                    .map(|order_id| Fault::Unasked { order_id }),
+            );
         }
         faults
     }
@@ -205,28 +242,54 @@ impl Journal {
 }
 
 fn ordered(token: &str, order_id: &str) -> (Entry, Order) {
-    let request = order_request(token, "museum", [Item::museum_entry().tickets(&[("adult", 1)])]);
-    let order = Order { order_id: order_id.into(), ..*request.order.clone().unwrap() };
+    let request = order_request(
+        token,
+        "museum",
+        [Item::museum_entry().tickets(&[("adult", 1)])],
+    );
+    let order = Order {
+        order_id: order_id.into(),
+        ..*request.order.clone().unwrap()
+    };
     let mut entry = Entry::new(request);
     assert_eq!(entry.hear(answer(&order, b"answer")), None);
     (entry, order)
 }
 
 fn answer(order: &Order, bytes: &'static [u8]) -> Heard {
-    Heard::Order(Box::new((order.clone(), Door::Grpc, Bytes::from_static(bytes))))
+    Heard::Order(Box::new((
+        order.clone(),
+        Door::Grpc,
+        Bytes::from_static(bytes),
+    )))
 }
 
 #[test]
 fn each_way_to_answer_a_token_otherwise_is_a_fault() {
     let (entry, order) = ordered("t", "a");
-    let other = Order { order_id: "b".into(), ..order.clone() };
+    let other = Order {
+        order_id: "b".into(),
+        ..order.clone()
+    };
     let token = || "t".to_owned();
     for (heard, fault) in [
         (answer(&order, b"answer"), None),
-        (answer(&order, b"other"), Some(Fault::OtherBytes { token: token() })),
-        (answer(&other, b"answer"), Some(Fault::OtherOrder { token: token() })),
+        (
+            answer(&order, b"other"),
+            Some(Fault::OtherBytes { token: token() }),
+        ),
+        (
+            answer(&other, b"answer"),
+            Some(Fault::OtherOrder { token: token() }),
+        ),
         (Heard::Failure, Some(Fault::Forgotten { token: token() })),
-        (Heard::Refusal("X".into()), Some(Fault::Refused { token: token(), reason: "X".into() })),
+        (
+            Heard::Refusal("X".into()),
+            Some(Fault::Refused {
+                token: token(),
+                reason: "X".into(),
+            }),
+        ),
         (Heard::Nothing, None),
     ] {
         assert_eq!(entry.clone().hear(heard.clone()), fault, "{heard:?}");
@@ -235,8 +298,14 @@ fn each_way_to_answer_a_token_otherwise_is_a_fault() {
     assert_eq!(Entry::new(entry.request.clone()).hear_both(both), []);
     for (heard, fault) in [
         (Heard::Refusal("TOKEN_REUSED".into()), None),
-        (Heard::Refusal("X".into()), Some(Fault::TokenShared { token: token() })),
-        (answer(&other, b"answer"), Some(Fault::TokenShared { token: token() })),
+        (
+            Heard::Refusal("X".into()),
+            Some(Fault::TokenShared { token: token() }),
+        ),
+        (
+            answer(&other, b"answer"),
+            Some(Fault::TokenShared { token: token() }),
+        ),
         (Heard::Failure, Some(Fault::TokenShared { token: token() })),
     ] {
         assert_eq!(entry.hear_of_another(&heard), fault, "{heard:?}");
@@ -247,20 +316,42 @@ fn each_way_to_answer_a_token_otherwise_is_a_fault() {
 fn each_way_to_list_otherwise_is_a_fault() {
     let ((one, a), (two, b)) = (ordered("one", "a"), ordered("two", "b"));
     let (same, _) = ordered("three", "b");
-    let altered = Order { merchant_id: "other".into(), ..a.clone() };
+    let altered = Order {
+        merchant_id: "other".into(),
+        ..a.clone()
+    };
     let all = vec![one, two];
     let (a_id, b_id) = (|| "a".to_owned(), || "b".to_owned());
     let token = || "one".to_owned();
     for (entries, listed, faults) in [
         (all.clone(), vec![&a, &b], vec![]),
         (all.clone(), vec![&b], vec![Fault::Lost { token: token() }]),
-        (all.clone(), vec![&altered, &b], vec![Fault::Altered { token: token() }]),
-        (all.clone(), vec![&a, &a, &b], vec![Fault::ListedTwice { order_id: a_id() }]),
-        (all[..1].to_vec(), vec![&a, &b], vec![Fault::Unasked { order_id: b_id() }]),
-        ([&all[..], &[same]].concat(), vec![&a, &b], vec![Fault::Shared { order_id: b_id() }]),
+        (
+            all.clone(),
+            vec![&altered, &b],
+            vec![Fault::Altered { token: token() }],
+        ),
+        (
+            all.clone(),
+            vec![&a, &a, &b],
+            vec![Fault::ListedTwice { order_id: a_id() }],
+        ),
+        (
+            all[..1].to_vec(),
+            vec![&a, &b],
+            vec![Fault::Unasked { order_id: b_id() }],
+        ),
+        (
+            [&all[..], &[same]].concat(),
+            vec![&a, &b],
+            vec![Fault::Shared { order_id: b_id() }],
+        ),
     ] {
         let listed: Vec<Order> = listed.into_iter().cloned().collect();
-        let journal = Journal { entries, faults: Vec::new() };
+        let journal = Journal {
+            entries,
+            faults: Vec::new(),
+        };
         assert_eq!(journal.compare(&listed, true), faults);
     }
 }

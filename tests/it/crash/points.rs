@@ -40,8 +40,11 @@ const OPENING: [Kind; 9] = [
 ];
 
 /// What the thread that writes does for each batch.
-const COMMIT: [Kind; 3] =
-    [("write", Some("orders/0.jnl")), ("fdatasync", None), ("pwrite64", Some("acknowledged"))];
+const COMMIT: [Kind; 3] = [
+    ("write", Some("orders/0.jnl")),
+    ("fdatasync", None),
+    ("pwrite64", Some("acknowledged")),
+];
 
 /// Kinds that are gone through at once.
 const AT_ONCE: usize = 3;
@@ -67,7 +70,10 @@ impl Scene {
         let before = counter.spots_open(&pools).await;
         let hanging = scene.request(3, "hang");
         let call = tokio::spawn(async move { other.create(Door::Grpc, &hanging).await });
-        until("a reservation", async || counter.spots_open(&pools).await != before).await;
+        until("a reservation", async || {
+            counter.spots_open(&pools).await != before
+        })
+        .await;
         // Changes are written in turn, so that with this order the intent to charge is on record.
         scene.order(&mut counter, 4, "").await;
         server.kill().await;
@@ -97,7 +103,10 @@ async fn start_and_stop(program: Program) -> bool {
 /// Whether it was killed; it has no other reason to end than being told to.
 fn was_killed(ended: &Ended) -> bool {
     assert!(
-        matches!((ended.status.code(), ended.status.signal()), (Some(0), _) | (_, Some(9))),
+        matches!(
+            (ended.status.code(), ended.status.signal()),
+            (Some(0), _) | (_, Some(9))
+        ),
         "{}",
         ended.text()
     );
@@ -112,7 +121,8 @@ async fn crash_everywhere(
     kinds: &[Kind],
     play: impl AsyncFn(&mut Scene, Kind, usize) -> bool,
 ) -> BTreeMap<&'static str, usize> {
-    let crashes = stream::iter(kinds).map(async |&kind| (kind.0, crash_at_each(before, kind, &play).await));
+    let crashes =
+        stream::iter(kinds).map(async |&kind| (kind.0, crash_at_each(before, kind, &play).await));
     let crashes = crashes.buffer_unordered(AT_ONCE).collect().await;
     eprintln!("{crashes:?}");
     crashes
@@ -129,9 +139,17 @@ async fn crash_at_each(
             return nth - 1;
         }
         let opened = scene.site.open().await;
-        let faults = audit_last(&opened, &scene.site.fair, std::slice::from_mut(&mut scene.journal)).await;
+        let faults = audit_last(
+            &opened,
+            &scene.site.fair,
+            std::slice::from_mut(&mut scene.journal),
+        )
+        .await;
         opened.server.kill().await;
-        assert!(faults.is_empty(), "killed at {kind:?}, number {nth}: {faults:#?}");
+        assert!(
+            faults.is_empty(),
+            "killed at {kind:?}, number {nth}: {faults:#?}"
+        );
     }
     unreachable!("the numbers do not end")
 }
@@ -149,21 +167,31 @@ async fn open_twice(scene: &mut Scene, kind: Kind, nth: usize) -> bool {
 #[ignore = "needs strace, which scripts/test brings"]
 async fn a_store_that_is_only_being_begun_can_be_begun_again_after_a_crash() {
     let crashes = crash_everywhere(&Scene::new(), &OPENING, open_twice).await;
-    assert!(crashes["fsync"] > 10 && crashes["write"] > 10, "it is not begun without these");
+    assert!(
+        crashes["fsync"] > 10 && crashes["write"] > 10,
+        "it is not begun without these"
+    );
 }
 
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
 async fn a_store_that_is_only_being_opened_loses_nothing_by_a_crash() {
     let crashes = crash_everywhere(&Scene::after_some_orders().await, &OPENING, open_twice).await;
-    assert!(crashes["fsync"] > 2 && crashes["unlinkat"] > 1, "it is not opened without these");
+    assert!(
+        crashes["fsync"] > 2 && crashes["unlinkat"] > 1,
+        "it is not opened without these"
+    );
 }
 
 /// One order, one that is paid, one that is declined, one that is sent twice at once, and some that share a write.
 async fn sell(scene: &mut Scene, kind: Kind, nth: usize) -> bool {
     let server = scene.killed_at(kind, nth).start().await;
     let mut counter = Counter::at(&server).await;
-    let mut others = [Counter::at(&server).await, Counter::at(&server).await, Counter::at(&server).await];
+    let mut others = [
+        Counter::at(&server).await,
+        Counter::at(&server).await,
+        Counter::at(&server).await,
+    ];
     scene.order(&mut counter, 11, "").await;
     scene.order(&mut counter, 12, "approve").await;
     scene.order(&mut counter, 13, "decline").await;
@@ -172,8 +200,10 @@ async fn sell(scene: &mut Scene, kind: Kind, nth: usize) -> bool {
     scene.journal.faults.extend(twice.hear_both(heard));
     scene.journal.entries.push(twice);
     let mut entries = [15, 16, 17].map(|visitor| Entry::new(scene.request(visitor, "")));
-    let asked =
-        others.iter_mut().zip(&entries).map(|(counter, entry)| counter.create(Door::Grpc, &entry.request));
+    let asked = others
+        .iter_mut()
+        .zip(&entries)
+        .map(|(counter, entry)| counter.create(Door::Grpc, &entry.request));
     let heard = join_all(asked).await;
     for (entry, heard) in entries.iter_mut().zip(heard) {
         scene.journal.faults.extend(entry.hear(heard));
@@ -187,5 +217,8 @@ async fn sell(scene: &mut Scene, kind: Kind, nth: usize) -> bool {
 async fn a_crash_anywhere_within_a_write_leaves_every_order_whole_or_not_at_all() {
     let crashes = crash_everywhere(&Scene::closed().await, &COMMIT, sell).await;
     // Those that came at once may share a batch, and a batch without an order moves no mark.
-    assert!(crashes["write"] >= 8 && crashes["fdatasync"] >= 8 && crashes["pwrite64"] >= 4, "a write each");
+    assert!(
+        crashes["write"] >= 8 && crashes["fdatasync"] >= 8 && crashes["pwrite64"] >= 4,
+        "a write each"
+    );
 }

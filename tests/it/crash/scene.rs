@@ -21,20 +21,33 @@ impl Scene {
         let site = Site::of(1);
         let mut first = Entry::new(Visitor::new(&site.fair, 0, 0, 0).order());
         first.is_open = true;
-        Self { site, journal: Journal { entries: vec![first], faults: Vec::new() } }
+        Self {
+            site,
+            journal: Journal {
+                entries: vec![first],
+                faults: Vec::new(),
+            },
+        }
     }
 
     /// The same in another place.
     pub(super) fn copy(&self) -> Self {
         let site = Site::selling(self.site.fair.clone());
         copy_dir(self.site.store.path(), site.store.path());
-        Self { site, journal: self.journal.clone() }
+        Self {
+            site,
+            journal: self.journal.clone(),
+        }
     }
 
     /// A request of somebody; what it is paid with, if it is.
     pub(super) fn request(&self, visitor: u64, payment_token: &str) -> CreateOrderRequest {
         let request = Visitor::new(&self.site.fair, 0, visitor, visitor).order();
-        if payment_token.is_empty() { request } else { paid_with(request, payment_token) }
+        if payment_token.is_empty() {
+            request
+        } else {
+            paid_with(request, payment_token)
+        }
     }
 
     /// Sends it and notes what is heard.

@@ -17,15 +17,27 @@ pub(super) async fn visit(
     tell: mpsc::UnboundedSender<()>,
 ) -> Journal {
     let mut journal = Journal::default();
-    let door = if visitor.chance.u8(..4) == 0 { Door::Rest } else { Door::Grpc };
-    while step(&mut visitor, door, &mut counter, &mut journal).await.is_some() {
+    let door = if visitor.chance.u8(..4) == 0 {
+        Door::Rest
+    } else {
+        Door::Grpc
+    };
+    while step(&mut visitor, door, &mut counter, &mut journal)
+        .await
+        .is_some()
+    {
         let _ = tell.send(());
     }
     journal
 }
 
 /// Does one thing; nothing comes of it if the connection breaks.
-async fn step(visitor: &mut Visitor, door: Door, counter: &mut Counter, journal: &mut Journal) -> Option<()> {
+async fn step(
+    visitor: &mut Visitor,
+    door: Door,
+    counter: &mut Counter,
+    journal: &mut Journal,
+) -> Option<()> {
     match visitor.chance.u8(..20) {
         0 | 1 => again(visitor, door, counter, journal).await,
         2 => otherwise(visitor, door, counter, journal).await,
@@ -46,14 +58,23 @@ async fn step(visitor: &mut Visitor, door: Door, counter: &mut Counter, journal:
     }
 }
 
-async fn send(counter: &mut Counter, door: Door, entry: &mut Entry, faults: &mut Vec<Fault>) -> Option<()> {
+async fn send(
+    counter: &mut Counter,
+    door: Door,
+    entry: &mut Entry,
+    faults: &mut Vec<Fault>,
+) -> Option<()> {
     let heard = counter.create(door, &entry.request).await;
     let is_answered = heard != Heard::Nothing;
     faults.extend(entry.hear(heard));
     is_answered.then_some(())
 }
 
-async fn send_twice(counter: &mut Counter, entry: &mut Entry, faults: &mut Vec<Fault>) -> Option<()> {
+async fn send_twice(
+    counter: &mut Counter,
+    entry: &mut Entry,
+    faults: &mut Vec<Fault>,
+) -> Option<()> {
     let heard = counter.create_twice(&entry.request).await;
     let is_answered = !heard.contains(&Heard::Nothing);
     faults.extend(entry.hear_both(heard));
@@ -67,7 +88,9 @@ async fn again(
     counter: &mut Counter,
     journal: &mut Journal,
 ) -> Option<()> {
-    let Some(entry) = visitor.chance.choice(&mut journal.entries) else { return Some(()) };
+    let Some(entry) = visitor.chance.choice(&mut journal.entries) else {
+        return Some(());
+    };
     send(counter, door, entry, &mut journal.faults).await
 }
 
@@ -78,8 +101,14 @@ async fn otherwise(
     counter: &mut Counter,
     journal: &mut Journal,
 ) -> Option<()> {
-    let used: Vec<&Entry> = journal.entries.iter().filter(|entry| entry.order.is_some()).collect();
-    let Some(entry) = visitor.chance.choice(used) else { return Some(()) };
+    let used: Vec<&Entry> = journal
+        .entries
+        .iter()
+        .filter(|entry| entry.order.is_some())
+        .collect();
+    let Some(entry) = visitor.chance.choice(used) else {
+        return Some(());
+    };
     let heard = counter.create(door, &fair::otherwise(&entry.request)).await;
     journal.faults.extend(entry.hear_of_another(&heard));
     (heard != Heard::Nothing).then_some(())
@@ -87,5 +116,8 @@ async fn otherwise(
 
 /// Holds a cart and forgets about it.
 async fn hold(visitor: &mut Visitor, counter: &Counter) -> Option<()> {
-    counter.check(&fair::cart_of(&visitor.order())).await.map(|_| ())
+    counter
+        .check(&fair::cart_of(&visitor.order()))
+        .await
+        .map(|_| ())
 }

@@ -2,9 +2,9 @@
 //! for people, ids, and what the gateway makes up.
 
 use boxoffice::wire::proto::v3::{
-    BookingStatus, CreateOrderRequest, CreditCardType, Fees, LineItem, LineItemFulfillability, Order,
-    OrderFailure, OrderFulfillability, PaymentInformation, PrepaymentStatus, SpecificPerOrderFee,
-    SpecificPerTicketFee, TicketType,
+    BookingStatus, CreateOrderRequest, CreditCardType, Fees, LineItem, LineItemFulfillability,
+    Order, OrderFailure, OrderFulfillability, PaymentInformation, PrepaymentStatus,
+    SpecificPerOrderFee, SpecificPerTicketFee, TicketType,
     line_item_fulfillability::{
         UpdatedAvailability, ViolatedTicketConstraint, violated_ticket_constraint::Value,
     },
@@ -47,7 +47,10 @@ impl Judged {
                     fee_name,
                     fee_amount,
                 }),
-                None => fees.per_order_fee.push(SpecificPerOrderFee { fee_name, fee_amount }),
+                None => fees.per_order_fee.push(SpecificPerOrderFee {
+                    fee_name,
+                    fee_amount,
+                }),
             }
         }
         fees
@@ -56,11 +59,16 @@ impl Judged {
 
 impl JudgedLine {
     fn said_of(&self, asked: &LineItem) -> LineItemFulfillability {
-        let mut item = LineItem { warning_reason: self.warning.into(), ..asked.clone() };
+        let mut item = LineItem {
+            warning_reason: self.warning.into(),
+            ..asked.clone()
+        };
         if let Some(total) = self.total {
             item.price = Some(price("USD", total));
         }
-        let open = |open| UpdatedAvailability { spots_open: i32::try_from(open).unwrap() };
+        let open = |open| UpdatedAvailability {
+            spots_open: i32::try_from(open).unwrap(),
+        };
         let bound = |&(value, id): &(Value, &str)| ViolatedTicketConstraint {
             value: Some(value),
             ticket_id: id.into(),
@@ -118,23 +126,51 @@ pub(super) struct NotCreated {
 pub(super) const BY_GATEWAY: &str = "the gateway's word";
 
 /// Why there is no order, by the contract and by what the simulated gateway's means of payment say.
-pub(super) fn failure(house: &House, request: &CreateOrderRequest, judged: &Judged) -> Option<NotCreated> {
-    let because = |cause: Cause| OrderFailure { cause: cause.into(), ..OrderFailure::default() };
+pub(super) fn failure(
+    house: &House,
+    request: &CreateOrderRequest,
+    judged: &Judged,
+) -> Option<NotCreated> {
+    let because = |cause: Cause| OrderFailure {
+        cause: cause.into(),
+        ..OrderFailure::default()
+    };
     let order = request.order.as_ref().unwrap();
     if judged.result != Verdict::CanFulfill {
         let mut verdict = judged.verdict(&order.item);
-        for item in verdict.item_fulfillability.iter_mut().filter_map(|item| item.item.as_mut()) {
+        for item in verdict
+            .item_fulfillability
+            .iter_mut()
+            .filter_map(|item| item.item.as_mut())
+        {
             item.status = BookingStatus::Failed.into();
         }
-        let failure = OrderFailure { fulfillability: Some(verdict), ..because(Cause::OrderUnfulfillable) };
-        return Some(NotCreated { failure, why: "cannot be fulfilled" });
+        let failure = OrderFailure {
+            fulfillability: Some(verdict),
+            ..because(Cause::OrderUnfulfillable)
+        };
+        return Some(NotCreated {
+            failure,
+            why: "cannot be fulfilled",
+        });
     }
     let payment = order.payment_information.clone().unwrap_or_default();
-    if payment.fees_and_taxes.as_ref().map_or(0, |stated| stated.price_micros) != judged.fee_total {
-        return Some(NotCreated { failure: because(Cause::IncorrectFeeTotal), why: "other fees" });
+    if payment
+        .fees_and_taxes
+        .as_ref()
+        .map_or(0, |stated| stated.price_micros)
+        != judged.fee_total
+    {
+        return Some(NotCreated {
+            failure: because(Cause::IncorrectFeeTotal),
+            why: "other fees",
+        });
     }
     if let Some(why) = payment_fault(house, order, &payment, judged) {
-        return Some(NotCreated { failure: because(Cause::PaymentError), why });
+        return Some(NotCreated {
+            failure: because(Cause::PaymentError),
+            why,
+        });
     }
     let means = request.payment_processing_parameters.as_ref()?;
     let failure = match &*means.unparsed_payment_method_token {
@@ -150,7 +186,10 @@ pub(super) fn failure(house: &House, request: &CreateOrderRequest, judged: &Judg
         "error" | "hang" => because(Cause::PaymentError),
         _ => return None,
     };
-    Some(NotCreated { failure, why: BY_GATEWAY })
+    Some(NotCreated {
+        failure,
+        why: BY_GATEWAY,
+    })
 }
 
 /// What is wrong with a payment before any gateway is asked.
@@ -166,7 +205,10 @@ fn payment_fault(
         let missing = has(PREPAID) && !is_provided && house.keeps(Rule::PrepaymentIsRequired);
         return missing.then_some("no prepayment");
     }
-    let other_tax = payment.tax_amount.as_ref().is_some_and(|stated| stated.price_micros != judged.tax);
+    let other_tax = payment
+        .tax_amount
+        .as_ref()
+        .is_some_and(|stated| stated.price_micros != judged.tax);
     match () {
         () if !house.charging && house.keeps(Rule::NoChargeWithoutAGateway) => Some("no gateway"),
         () if has(NEVER_PREPAID) && house.keeps(Rule::UnsupportedPrepaymentIsNotCharged) => {
@@ -180,17 +222,25 @@ fn payment_fault(
 /// The order that is to be made of what was asked. Its id and the name of its transaction are known
 /// from the answer only.
 pub(super) fn placed(asked: &Order, answered: &Order) -> Order {
-    let mut order = Order { order_id: answered.order_id.clone(), ..asked.clone() };
+    let mut order = Order {
+        order_id: answered.order_id.clone(),
+        ..asked.clone()
+    };
     for item in &mut order.item {
         item.status = BookingStatus::Confirmed.into();
     }
-    order.payment_information =
-        order.payment_information.map(|payment| PaymentInformation { pa_response: String::new(), ..payment });
+    order.payment_information = order.payment_information.map(|payment| PaymentInformation {
+        pa_response: String::new(),
+        ..payment
+    });
     if let Some(payment) = &mut order.payment_information
         && payment.payment_processed_by() == PaymentProcessedBy::ProcessedByPartner
     {
         payment.prepayment_status = PrepaymentStatus::PrepaymentProvided.into();
-        let transaction = answered.payment_information.as_ref().map(|it| it.payment_transaction_id.clone());
+        let transaction = answered
+            .payment_information
+            .as_ref()
+            .map(|it| it.payment_transaction_id.clone());
         payment.payment_transaction_id = transaction.unwrap_or_default();
     }
     order

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use boxoffice::wire::proto::v3::{Order, order_fulfillability::OrderFulfillabilityResult as Verdict};
+use boxoffice::wire::proto::v3::{
+    Order, order_fulfillability::OrderFulfillabilityResult as Verdict,
+};
 
 use super::{
     rules::Rule,
@@ -61,19 +63,35 @@ impl House {
     }
 
     pub(super) fn replace(&mut self, catalogue: Catalogue) {
-        let moved = self.catalogue.prices.iter().filter(|(id, old)| catalogue.prices[*id] != **old);
+        let moved = self
+            .catalogue
+            .prices
+            .iter()
+            .filter(|(id, old)| catalogue.prices[*id] != **old);
         self.former.extend(moved);
         self.catalogue = catalogue;
     }
 
     pub(super) fn ordered(&self, token: &str) -> Option<&Order> {
-        self.orders.iter().find(|(known, _)| known == token).map(|(_, order)| order)
+        self.orders
+            .iter()
+            .find(|(known, _)| known == token)
+            .map(|(_, order)| order)
     }
 
     pub(super) fn orders_of(&self, user_id: &str) -> Vec<Order> {
         let is_of = |order: &&Order| order.user_information.as_ref().unwrap().user_id == user_id;
-        let orders = self.orders.iter().map(|(_, order)| order).filter(is_of).cloned();
-        if self.keeps(Rule::NewestFirst) { orders.rev().collect() } else { orders.collect() }
+        let orders = self
+            .orders
+            .iter()
+            .map(|(_, order)| order)
+            .filter(is_of)
+            .cloned();
+        if self.keeps(Rule::NewestFirst) {
+            orders.rev().collect()
+        } else {
+            orders.collect()
+        }
     }
 
     /// Whole cents, halves to the even one.
@@ -89,11 +107,16 @@ impl House {
     }
 
     pub(super) fn pools(&self, slot: &SlotName) -> Vec<&Pool> {
-        self.catalogue.pools.iter().filter(|pool| pool.slot() == *slot).collect()
+        self.catalogue
+            .pools
+            .iter()
+            .filter(|pool| pool.slot() == *slot)
+            .collect()
     }
 
     fn is_on(&self, hold: &Hold) -> bool {
-        hold.is_on(self.now) || self.now < hold.until && !self.keeps(Rule::HoldsEndWhenTheClockIsSetBack)
+        hold.is_on(self.now)
+            || self.now < hold.until && !self.keeps(Rule::HoldsEndWhenTheClockIsSetBack)
     }
 
     /// What is left of a pool for a cart, whose own hold is free for it.
@@ -105,13 +128,18 @@ impl House {
         let pools = self.pools(&slot);
         let draws = |spots: &&Spots| {
             spots.slot == slot
-                && (pool.serves(&spots.ticket) || !pools.iter().any(|pool| pool.serves(&spots.ticket)))
+                && (pool.serves(&spots.ticket)
+                    || !pools.iter().any(|pool| pool.serves(&spots.ticket)))
         };
         let others = self.holds.iter().filter(|(other, hold)| {
             (*other != cart || !self.keeps(Rule::OwnHoldIsFree))
                 && (self.is_on(hold) || !self.keeps(Rule::HoldsEnd))
         });
-        let taken = self.sold.iter().chain(others.flat_map(|(_, hold)| &hold.spots)).filter(draws);
+        let taken = self
+            .sold
+            .iter()
+            .chain(others.flat_map(|(_, hold)| &hold.spots))
+            .filter(draws);
         let spots = match &pool.parties[..] {
             parties if !parties.is_empty() && !self.keeps(Rule::PartiesShareASpot) => {
                 parties.iter().map(|(_, spots)| spots).sum()
@@ -126,9 +154,13 @@ impl House {
         if !self.is_bookable(slot) {
             return 0;
         }
-        let mut left: Vec<(&Pool, i64)> =
-            self.pools(slot).into_iter().map(|pool| (pool, self.left(pool, cart))).collect();
-        if !self.keeps(Rule::EveryPoolBinds) && left.iter().any(|(pool, _)| pool.tickets.is_empty()) {
+        let mut left: Vec<(&Pool, i64)> = self
+            .pools(slot)
+            .into_iter()
+            .map(|pool| (pool, self.left(pool, cart)))
+            .collect();
+        if !self.keeps(Rule::EveryPoolBinds) && left.iter().any(|(pool, _)| pool.tickets.is_empty())
+        {
             left.retain(|(pool, _)| pool.tickets.is_empty());
         }
         self.most(&left, types)
@@ -136,13 +168,20 @@ impl House {
 
     /// The most tickets of these types that fit into pools, by trying every number of each type.
     fn most(&self, left: &[(&Pool, i64)], types: &[&str]) -> i64 {
-        let Some((first, others)) = types.split_first() else { return 0 };
+        let Some((first, others)) = types.split_first() else {
+            return 0;
+        };
         let serving = left.iter().filter(|(pool, _)| pool.serves(first));
         let fits = serving.map(|(_, left)| *left).min().unwrap_or(0);
-        let least = if others.is_empty() || !self.keeps(Rule::MostOfPoolsThatCross) { fits } else { 0 };
+        let least = if others.is_empty() || !self.keeps(Rule::MostOfPoolsThatCross) {
+            fits
+        } else {
+            0
+        };
         let with = |count: i64| {
-            let rest =
-                left.iter().map(|&(pool, left)| (pool, left - if pool.serves(first) { count } else { 0 }));
+            let rest = left
+                .iter()
+                .map(|&(pool, left)| (pool, left - if pool.serves(first) { count } else { 0 }));
             count + self.most(&rest.collect::<Vec<_>>(), others)
         };
         (least..=fits).map(with).max().unwrap_or(0)
@@ -152,11 +191,15 @@ impl House {
     pub(super) fn has_place(&self, slot: &SlotName, party: i64) -> bool {
         let open = self.spots_open(slot, "");
         let listed = self.pools(slot).into_iter().flat_map(|pool| &pool.parties);
-        let listed: Vec<&(i64, i64)> = listed.filter(|_| self.keeps(Rule::PartiesAreListed)).collect();
+        let listed: Vec<&(i64, i64)> = listed
+            .filter(|_| self.keeps(Rule::PartiesAreListed))
+            .collect();
         if party <= 0 || listed.is_empty() {
             return open >= party.max(1);
         }
-        listed.into_iter().any(|(size, spots)| *size == party && open.min(*spots) > 0)
+        listed
+            .into_iter()
+            .any(|(size, spots)| *size == party && open.min(*spots) > 0)
     }
 
     pub(super) fn is_bookable(&self, slot: &SlotName) -> bool {
@@ -185,26 +228,68 @@ impl House {
             return 0;
         }
         let known = self.holdings.get(cart).copied();
-        let Holding { used, counted, until } =
-            known.unwrap_or(Holding { used: 0, counted: self.now, until: 0 });
+        let Holding {
+            used,
+            counted,
+            until,
+        } = known.unwrap_or(Holding {
+            used: 0,
+            counted: self.now,
+            until: 0,
+        });
         let used = used + (self.now - counted).max(0);
-        let most = if self.keeps(Rule::HoldsAreRenewedForSoLong) { HOLD_MAX_SEC - used } else { i64::MAX };
+        let most = if self.keeps(Rule::HoldsAreRenewedForSoLong) {
+            HOLD_MAX_SEC - used
+        } else {
+            i64::MAX
+        };
         let (since, counted) = (self.now, self.now);
         if most <= 0 {
-            self.holdings.insert(cart.into(), Holding { used, counted, until: until.min(pause) });
+            self.holdings.insert(
+                cart.into(),
+                Holding {
+                    used,
+                    counted,
+                    until: until.min(pause),
+                },
+            );
             return 0;
         }
         let until = since + most.min(HOLD_SEC);
-        self.holdings.insert(cart.into(), Holding { used, counted, until: until + HOLD_SEC });
-        self.holds.insert(cart.into(), Hold { since, until, spots: judged.spots.clone() });
+        self.holdings.insert(
+            cart.into(),
+            Holding {
+                used,
+                counted,
+                until: until + HOLD_SEC,
+            },
+        );
+        self.holds.insert(
+            cart.into(),
+            Hold {
+                since,
+                until,
+                spots: judged.spots.clone(),
+            },
+        );
         until
     }
 
     /// An order's payment has failed: what its cart held is what the order asked for.
     pub(super) fn not_paid(&mut self, token: &str, judged: &Judged) {
         let keeps = self.keeps(Rule::FailedPaymentKeepsTheHold);
-        if let Some(hold) = self.holds.remove(token).filter(|hold| keeps && hold.is_on(self.now)) {
-            self.holds.insert(token.into(), Hold { spots: judged.spots.clone(), ..hold });
+        if let Some(hold) = self
+            .holds
+            .remove(token)
+            .filter(|hold| keeps && hold.is_on(self.now))
+        {
+            self.holds.insert(
+                token.into(),
+                Hold {
+                    spots: judged.spots.clone(),
+                    ..hold
+                },
+            );
         }
     }
 

@@ -35,7 +35,10 @@ pub(super) enum Rule {
 impl Rule {
     /// Whether only a clock that is wrong for a while can tell.
     pub(super) fn is_about_clocks(self) -> bool {
-        matches!(self, Self::SalesOutliveTheClock | Self::HoldsEndWhenTheClockIsSetBack)
+        matches!(
+            self,
+            Self::SalesOutliveTheClock | Self::HoldsEndWhenTheClockIsSetBack
+        )
     }
 
     pub(super) const ALL: [Self; 27] = [

@@ -106,22 +106,37 @@ fn one_of<T: Copy>(chance: &mut Rng, all: &[T]) -> T {
 }
 
 fn line(chance: &mut Rng) -> Line {
-    let slot = one_of(chance, &[0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6]);
+    let slot = one_of(
+        chance,
+        &[0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6],
+    );
     let tickets = match slot {
         3 => one_of(chance, &[&[][..], &[], &[], &[], &[("adult", 1)]]).to_vec(),
-        4 => one_of(chance, &[&[("seat", 1)][..], &[("seat", 2)], &[("seat", 3)], &[]]).to_vec(),
+        4 => one_of(
+            chance,
+            &[&[("seat", 1)][..], &[("seat", 2)], &[("seat", 3)], &[]],
+        )
+        .to_vec(),
         _ if chance.u8(..4) == 0 => (0..chance.usize(..4)).map(|_| ticket(chance)).collect(),
         _ => one_of(chance, PARTIES).to_vec(),
     };
     let price = match chance.u8(..30) {
-        0 => one_of(chance, &[Priced::Missing, Priced::Negative, Priced::Foreign]),
+        0 => one_of(
+            chance,
+            &[Priced::Missing, Priced::Negative, Priced::Foreign],
+        ),
         1 => Priced::Off(10_000),
         2 => Priced::Off(-10_000),
         3 => Priced::WithoutDeals,
         4 | 5 => Priced::Former,
         _ => Priced::Right,
     };
-    Line { slot, tickets, price, answered: chance.u8(..6) > 0 }
+    Line {
+        slot,
+        tickets,
+        price,
+        answered: chance.u8(..6) > 0,
+    }
 }
 
 /// Parties as they mostly come.
@@ -140,7 +155,10 @@ const PARTIES: &[&[(&str, i32)]] = &[
 
 /// Some tickets, sensible or not.
 fn ticket(chance: &mut Rng) -> (&'static str, i32) {
-    let id = one_of(chance, &["adult", "adult", "adult", "child", "child", "vip"]);
+    let id = one_of(
+        chance,
+        &["adult", "adult", "adult", "child", "child", "vip"],
+    );
     match chance.u8(..20) {
         0 => (id, 0),
         1 => (id, -1),
@@ -150,7 +168,10 @@ fn ticket(chance: &mut Rng) -> (&'static str, i32) {
 }
 
 fn lines(chance: &mut Rng) -> Vec<Line> {
-    let count = one_of(chance, &[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]);
+    let count = one_of(
+        chance,
+        &[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3],
+    );
     let mut lines: Vec<Line> = (0..count).map(|_| line(chance)).collect();
     // Two lines of one slot have to fit it together, and a night does not go with a tour.
     if let [first, second, ..] = &mut lines[..]
@@ -159,7 +180,12 @@ fn lines(chance: &mut Rng) -> Vec<Line> {
         if second.slot < 3 {
             second.slot = first.slot;
         } else if second.slot > 3 {
-            *second = Line { slot: 4, tickets: vec![("seat", 1)], price: Priced::Right, answered: true };
+            *second = Line {
+                slot: 4,
+                tickets: vec![("seat", 1)],
+                price: Priced::Right,
+                answered: true,
+            };
         }
     }
     lines
@@ -183,13 +209,37 @@ fn payment(chance: &mut Rng) -> Payment {
 /// A clock that is wrong for a while.
 pub(super) fn clock(chance: &mut Rng, durable: bool) -> Step {
     let then = one_of(chance, &[Then::Nothing, Then::Reload, Then::Restart]);
-    let then = if then == Then::Restart && !durable { Then::Reload } else { then };
+    let then = if then == Then::Restart && !durable {
+        Then::Reload
+    } else {
+        then
+    };
     // Rarely, because nothing is sold any more once the clock was ahead for so many looks.
     if chance.u8(..20) == 0 {
-        return Step::Clock { off: 30 * DAY, then, sweeps: 12 };
+        return Step::Clock {
+            off: 30 * DAY,
+            then,
+            sweeps: 12,
+        };
     }
-    let off = [-900, 900, -3 * HOUR, 3 * HOUR, -DAY, DAY, -3 * DAY, 3 * DAY, 30 * DAY, -NOW, 20_000 * DAY];
-    Step::Clock { off: one_of(chance, &off), then, sweeps: 1 }
+    let off = [
+        -900,
+        900,
+        -3 * HOUR,
+        3 * HOUR,
+        -DAY,
+        DAY,
+        -3 * DAY,
+        3 * DAY,
+        30 * DAY,
+        -NOW,
+        20_000 * DAY,
+    ];
+    Step::Clock {
+        off: one_of(chance, &off),
+        then,
+        sweeps: 1,
+    }
 }
 
 const HOUR: i64 = 3600;
@@ -200,14 +250,25 @@ const TOKENS: usize = 80;
 
 /// A step; restarts only where what was ordered outlives them.
 pub(super) fn step(chance: &mut Rng, durable: bool) -> Step {
-    let merchant = if chance.u8(..40) == 0 { Merchant::Unknown } else { Merchant::Known };
+    let merchant = if chance.u8(..40) == 0 {
+        Merchant::Unknown
+    } else {
+        Merchant::Known
+    };
     match chance.u8(..100) {
         0..=22 => {
             let cart = (chance.u8(..3) > 0).then(|| chance.usize(..TOKENS));
-            Step::Check { cart, merchant, lines: lines(chance) }
+            Step::Check {
+                cart,
+                merchant,
+                lines: lines(chance),
+            }
         }
         23..=27 => Step::Renew(chance.usize(..2)),
-        28..=37 => Step::Order { cart: chance.usize(..), payment: payment(chance) },
+        28..=37 => Step::Order {
+            cart: chance.usize(..),
+            payment: payment(chance),
+        },
         38..=61 => Step::Create {
             token: chance.usize(..TOKENS),
             user: chance.usize(..2),
@@ -215,16 +276,30 @@ pub(super) fn step(chance: &mut Rng, durable: bool) -> Step {
             lines: lines(chance),
             fees: one_of(
                 chance,
-                &[Fees::Right, Fees::Right, Fees::Right, Fees::Right, Fees::Off, Fees::Absent],
+                &[
+                    Fees::Right,
+                    Fees::Right,
+                    Fees::Right,
+                    Fees::Right,
+                    Fees::Off,
+                    Fees::Absent,
+                ],
             ),
-            tax: one_of(chance, &[Fees::Right, Fees::Off, Fees::Absent, Fees::Absent]),
+            tax: one_of(
+                chance,
+                &[Fees::Right, Fees::Off, Fees::Absent, Fees::Absent],
+            ),
             payment: payment(chance),
         },
         62..=66 => Step::Again(chance.usize(..)),
         67..=69 => Step::Otherwise(chance.usize(..)),
         70..=73 => Step::ListUser(chance.usize(..3)),
         74..=76 => Step::ListIds((0..4).map(|_| chance.usize(..)).collect()),
-        77..=80 => Step::LookUp((0..3).map(|_| (chance.usize(..7), chance.i32(-1..8))).collect()),
+        77..=80 => Step::LookUp(
+            (0..3)
+                .map(|_| (chance.usize(..7), chance.i32(-1..8)))
+                .collect(),
+        ),
         81..=83 => Step::Count(chance.usize(..7)),
         84..=88 => Step::Replace(chance.u64(..)),
         89..=97 => Step::Sleep(one_of(chance, &[1, 60, 60, 299, 301, 599, 600, 601, 1800])),

@@ -47,7 +47,10 @@ impl House {
         let next = (now - KEPT).min(reached + DAY).max(reached);
         // Before the first order there is nothing to forget.
         if next > reached && self.newest.is_some() {
-            self.forgotten = Forgotten { recorded: Some(next), reached: next };
+            self.forgotten = Forgotten {
+                recorded: Some(next),
+                reached: next,
+            };
         }
         if !self.keeps(Rule::SalesOutliveTheClock) {
             self.sold.retain(|spots| end(&spots.slot) >= now);
@@ -56,7 +59,9 @@ impl House {
 
     /// Whether a slot is closed for good.
     pub(super) fn is_forgotten(&self, slot: &SlotName) -> bool {
-        self.forgotten.recorded.is_some_and(|until| end(slot) < until)
+        self.forgotten
+            .recorded
+            .is_some_and(|until| end(slot) < until)
     }
 }
 

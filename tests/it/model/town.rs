@@ -158,7 +158,8 @@ impl Catalogue {
     /// The one of a number; 0 is the one to begin with, in which everything is on sale.
     pub(super) fn of(number: u64) -> Self {
         let mut chance = fastrand::Rng::with_seed(number);
-        let mut price = |id, few: [i64; 3]| (id, few[if number == 0 { 0 } else { chance.usize(..3) }]);
+        let mut price =
+            |id, few: [i64; 3]| (id, few[if number == 0 { 0 } else { chance.usize(..3) }]);
         let prices = HashMap::from([
             price("adult", [10_130_000, 10_130_000, 12_000_000]),
             price("child", [7_125_000, 6_005_000, 7_125_000]),
@@ -167,29 +168,51 @@ impl Catalogue {
             price("chat", [15_005_000, 15_005_000, 14_000_000]),
         ]);
         let mut pools = Vec::new();
-        let all: &[&[&str]] =
-            &[&[], &[], &["adult"], &["adult", "child"], &["child", "vip"], &["vip", "adult"], &[], &[]];
+        let all: &[&[&str]] = &[
+            &[],
+            &[],
+            &["adult"],
+            &["adult", "child"],
+            &["child", "vip"],
+            &["vip", "adult"],
+            &[],
+            &[],
+        ];
         let slots = slots();
-        for ((at, tag), (tickets, few)) in
-            [(0, ""), (1, "late"), (1, "small"), (2, ""), (2, ""), (2, ""), (3, ""), (4, "")].into_iter().zip(
-                all.iter().zip([
-                    [40, 25, 9],
-                    [24, 30, 0],
-                    [12, 16, 6],
-                    [24, 30, 12],
-                    [13, 30, 12],
-                    [18, 9, 12],
-                    [6, 9, 3],
-                    [20, 26, 0],
-                ]),
-            )
-        {
+        for ((at, tag), (tickets, few)) in [
+            (0, ""),
+            (1, "late"),
+            (1, "small"),
+            (2, ""),
+            (2, ""),
+            (2, ""),
+            (3, ""),
+            (4, ""),
+        ]
+        .into_iter()
+        .zip(all.iter().zip([
+            [40, 25, 9],
+            [24, 30, 0],
+            [12, 16, 6],
+            [24, 30, 12],
+            [13, 30, 12],
+            [18, 9, 12],
+            [6, 9, 3],
+            [20, 26, 0],
+        ])) {
             let (service, start, duration) = &slots[at];
-            let service = ["tour", "chat", "night"].into_iter().find(|known| known == service).unwrap();
+            let service = ["tour", "chat", "night"]
+                .into_iter()
+                .find(|known| known == service)
+                .unwrap();
             let spots = few[if number == 0 { 0 } else { chance.usize(..3) }];
             // Some entry has to have the tag that the rules name.
             if number == 0 || tickets.contains(&"adult") || chance.u8(..6) > 0 {
-                let parties = if service == "chat" { vec![(1, spots - 2), (3, spots)] } else { Vec::new() };
+                let parties = if service == "chat" {
+                    vec![(1, spots - 2), (3, spots)]
+                } else {
+                    Vec::new()
+                };
                 pools.push(Pool {
                     service,
                     start: *start,
@@ -202,7 +225,11 @@ impl Catalogue {
             }
         }
         let holds = number == 0 || chance.u8(..6) > 0;
-        Self { prices, pools, holds }
+        Self {
+            prices,
+            pools,
+            holds,
+        }
     }
 
     fn price(&self, id: &str) -> Value {
@@ -212,7 +239,8 @@ impl Catalogue {
     pub(super) fn write(&self, dir: &Path) {
         let ticket = |id: &&str| json!({"ticket_type_id": id, "price": self.price(id)});
         let types = |service: &str| menu(service).iter().map(ticket).collect::<Vec<_>>();
-        let question = json!({"id": "first", "type": "BOOLEAN", "label": "First?", "is_required": true});
+        let question =
+            json!({"id": "first", "type": "BOOLEAN", "label": "First?", "is_required": true});
         let services = json!({"service": [
             {"merchant_id": MERCHANT, "service_id": "tour", "ticket_type": types("tour"), "rules": {"min_advance_booking": 3600}},
             {"merchant_id": MERCHANT, "service_id": "night", "ticket_type": types("night"),
@@ -237,19 +265,31 @@ impl Catalogue {
         };
         let entries = self.pools.iter().flat_map(|pool| {
             let one = pool.parties.is_empty().then_some((pool, 0, pool.spots));
-            one.into_iter().chain(pool.parties.iter().map(move |&(party, spots)| (pool, party, spots)))
+            one.into_iter().chain(
+                pool.parties
+                    .iter()
+                    .map(move |&(party, spots)| (pool, party, spots)),
+            )
         });
         let entries: Vec<Value> = entries.map(entry).collect();
         let write = |file: &str, content: &str| fs::write(dir.join(file), content).unwrap();
         write(
             "merchants.json",
-            &json!({"merchant": [{"merchant_id": MERCHANT, "tax_rate": {"micro_percent": TAX}}]}).to_string(),
+            &json!({"merchant": [{"merchant_id": MERCHANT, "tax_rate": {"micro_percent": TAX}}]})
+                .to_string(),
         );
         write("services.json", &services.to_string());
-        write("availability.json", &json!({"service_availability": [{"availability": entries}]}).to_string());
+        write(
+            "availability.json",
+            &json!({"service_availability": [{"availability": entries}]}).to_string(),
+        );
         write(
             "rules.toml",
-            &if self.holds { RULES.into() } else { RULES.replace("cart_hold", "# cart_hold") },
+            &if self.holds {
+                RULES.into()
+            } else {
+                RULES.replace("cart_hold", "# cart_hold")
+            },
         );
     }
 }

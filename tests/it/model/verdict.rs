@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use boxoffice::wire::proto::v3::{
     LineItem,
     line_item::WarningReason,
-    line_item_fulfillability::{ItemFulfillabilityResult as Result, violated_ticket_constraint::Value},
+    line_item_fulfillability::{
+        ItemFulfillabilityResult as Result, violated_ticket_constraint::Value,
+    },
     order_fulfillability::OrderFulfillabilityResult as Verdict,
 };
 
@@ -62,11 +64,19 @@ fn tickets(line: &LineItem) -> Vec<(&str, i64)> {
             None => counts.push((&ordered.ticket_id, ordered.count.into())),
         }
     }
-    if counts.is_empty() { vec![("", 1)] } else { counts }
+    if counts.is_empty() {
+        vec![("", 1)]
+    } else {
+        counts
+    }
 }
 
 fn spots_of(line: &LineItem) -> Vec<Spots> {
-    let spots = |(ticket, count): (&str, i64)| Spots { slot: line_slot(line), ticket: ticket.into(), count };
+    let spots = |(ticket, count): (&str, i64)| Spots {
+        slot: line_slot(line),
+        ticket: ticket.into(),
+        count,
+    };
     tickets(line).into_iter().map(spots).collect()
 }
 
@@ -75,8 +85,15 @@ impl House {
     pub(super) fn quote(&self, line: &LineItem, prices: &HashMap<&'static str, i64>) -> (i64, i64) {
         let (mut total, mut plain) = (0, 0);
         for (id, count) in tickets(line) {
-            let unit = prices.get(if id.is_empty() { "chat" } else { id }).copied().unwrap_or(0);
-            let deal = if id == "adult" && count >= 4 { unit / 8 } else { 0 };
+            let unit = prices
+                .get(if id.is_empty() { "chat" } else { id })
+                .copied()
+                .unwrap_or(0);
+            let deal = if id == "adult" && count >= 4 {
+                unit / 8
+            } else {
+                0
+            };
             total += (unit - deal) * count;
             plain += unit * count;
         }
@@ -92,7 +109,9 @@ impl House {
         };
         match &line.tickets[..] {
             [] => is_sold(""),
-            all => all.iter().all(|it| it.count > 0 && !it.ticket_id.is_empty() && is_sold(&it.ticket_id)),
+            all => all
+                .iter()
+                .all(|it| it.count > 0 && !it.ticket_id.is_empty() && is_sold(&it.ticket_id)),
         }
     }
 
@@ -102,7 +121,9 @@ impl House {
             let is_counted = line_slot(other) == line_slot(line) && self.is_readable(other);
             is_counted && (self.keeps(Rule::AllLinesOfASlot) || *other == line)
         });
-        let ordered = lines.flat_map(|line| &line.tickets).filter(|ordered| ordered.ticket_id == id);
+        let ordered = lines
+            .flat_map(|line| &line.tickets)
+            .filter(|ordered| ordered.ticket_id == id);
         ordered.map(|ordered| i64::from(ordered.count)).sum()
     }
 
@@ -113,7 +134,12 @@ impl House {
         all: &[LineItem],
     ) -> Option<(Result, Vec<(Value, &'static str)>)> {
         let counts = tickets(line);
-        let count = |wanted: &str| counts.iter().find(|(id, _)| *id == wanted).map_or(0, |(_, count)| *count);
+        let count = |wanted: &str| {
+            counts
+                .iter()
+                .find(|(id, _)| *id == wanted)
+                .map_or(0, |(_, count)| *count)
+        };
         if !self.is_readable(line) || count("vip") > 0 && count("child") > 0 {
             return Some((Result::UnfulfillableTicketCombination, Vec::new()));
         }
@@ -123,19 +149,45 @@ impl House {
         let sum: i64 = counts.iter().map(|(_, count)| count).sum();
         let is_tour = line.service_id == "tour";
         let of_slot: i64 = ["adult", "child", "vip"].into_iter().map(in_slot).sum();
-        let tags: Vec<&str> = self.pools(&line_slot(line)).iter().map(|pool| pool.tag).collect();
-        let tags = if self.keeps(Rule::AllTagsOfASlot) { &tags[..] } else { &tags[..tags.len().min(1)] };
+        let tags: Vec<&str> = self
+            .pools(&line_slot(line))
+            .iter()
+            .map(|pool| pool.tag)
+            .collect();
+        let tags = if self.keeps(Rule::AllTagsOfASlot) {
+            &tags[..]
+        } else {
+            &tags[..tags.len().min(1)]
+        };
         let most = if tags.contains(&"small") { 5 } else { 6 };
         let bounds = [
-            (is_tour && tags.contains(&"late") && sum < 2, Value::MinTicketCount(2), ""),
-            (is_tour && sum > most.into(), Value::MaxTicketCount(most), ""),
-            (is_tour && sum <= most.into() && of_slot > 8, Value::MaxTicketCount(8), ""),
+            (
+                is_tour && tags.contains(&"late") && sum < 2,
+                Value::MinTicketCount(2),
+                "",
+            ),
+            (
+                is_tour && sum > most.into(),
+                Value::MaxTicketCount(most),
+                "",
+            ),
+            (
+                is_tour && sum <= most.into() && of_slot > 8,
+                Value::MaxTicketCount(8),
+                "",
+            ),
             (count("vip") > 2, Value::MaxTicketCount(2), "vip"),
         ];
-        let violated = bounds.into_iter().filter_map(|(is, bound, id)| is.then_some((bound, id)));
+        let violated = bounds
+            .into_iter()
+            .filter_map(|(is, bound, id)| is.then_some((bound, id)));
         let violated: Vec<_> = violated.collect();
         let bounds = (!violated.is_empty()).then_some((Result::TicketConstraintViolated, violated));
-        if self.keeps(Rule::ChildrenBeforeBounds) { children.or(bounds) } else { bounds.or(children) }
+        if self.keeps(Rule::ChildrenBeforeBounds) {
+            children.or(bounds)
+        } else {
+            bounds.or(children)
+        }
     }
 
     /// The spots that a slot has where it does not have what is asked of it.
@@ -146,13 +198,24 @@ impl House {
             return Some(0);
         }
         let own = spots_of(line);
-        let demand = if self.keeps(Rule::SumDemand) { demand } else { &own };
+        let demand = if self.keeps(Rule::SumDemand) {
+            demand
+        } else {
+            &own
+        };
         let drawn = |pool: &Pool, of: &[Spots]| -> i64 {
-            let draws = of.iter().filter(|spots| spots.slot == slot && pool.serves(&spots.ticket));
+            let draws = of
+                .iter()
+                .filter(|spots| spots.slot == slot && pool.serves(&spots.ticket));
             draws.map(|spots| spots.count).sum()
         };
-        let short = |pool: &&&Pool| drawn(pool, &own) > 0 && drawn(pool, demand) > self.left(pool, cart);
-        pools.iter().filter(short).map(|pool| self.left(pool, cart)).min()
+        let short =
+            |pool: &&&Pool| drawn(pool, &own) > 0 && drawn(pool, demand) > self.left(pool, cart);
+        pools
+            .iter()
+            .filter(short)
+            .map(|pool| self.left(pool, cart))
+            .min()
     }
 
     fn judge_line(
@@ -167,13 +230,24 @@ impl House {
         let asked: Vec<&str> = tickets(line).into_iter().map(|(id, _)| id).collect();
         let types = if self.is_readable(line) { &asked } else { menu };
         let open = (!self.pools(&slot).is_empty()).then(|| self.open(&slot, types, cart));
-        let judged = JudgedLine { result: Result::SlotUnavailable, open, ..JudgedLine::default() };
+        let judged = JudgedLine {
+            result: Result::SlotUnavailable,
+            open,
+            ..JudgedLine::default()
+        };
         if menu.is_empty() {
             judged
         } else if let Some((result, violated)) = self.ticket_fault(line, all) {
-            JudgedLine { result, violated, ..judged }
+            JudgedLine {
+                result,
+                violated,
+                ..judged
+            }
         } else if let Some(left) = self.slot_fault(line, demand, cart) {
-            JudgedLine { open: open.map(|open| open.min(left)), ..judged }
+            JudgedLine {
+                open: open.map(|open| open.min(left)),
+                ..judged
+            }
         } else {
             self.judge_price(line, create, judged)
         }
@@ -181,7 +255,10 @@ impl House {
 
     fn judge_price(&self, line: &LineItem, create: bool, mut judged: JudgedLine) -> JudgedLine {
         let (total, plain) = self.quote(line, &self.catalogue.prices);
-        let asked = line.price.as_ref().filter(|it| it.price_micros >= 0 && it.currency_code == "USD");
+        let asked = line
+            .price
+            .as_ref()
+            .filter(|it| it.price_micros >= 0 && it.currency_code == "USD");
         let asked = asked.map(|price| self.cents(price.price_micros));
         let answered = line.service_id != "chat" || line.intake_form_answers.is_some();
         judged.total = Some(total);
@@ -191,13 +268,19 @@ impl House {
             Some(_) if create && !answered => Result::ItemUnfulfillableOtherReason,
             Some(_) => Result::CanFulfill,
         };
-        let Some(asked) = asked.filter(|asked| *asked != total) else { return judged };
-        judged.warning =
-            if total > asked { WarningReason::PriceIncrease } else { WarningReason::PriceDecrease };
+        let Some(asked) = asked.filter(|asked| *asked != total) else {
+            return judged;
+        };
+        judged.warning = if total > asked {
+            WarningReason::PriceIncrease
+        } else {
+            WarningReason::PriceDecrease
+        };
         let types = tickets(line);
         let moved = types.iter().any(|(id, _)| self.former.contains_key(id));
         if moved && (asked != plain || !self.keeps(Rule::TicketTypesWhereTheirPriceMoved)) {
-            let present = |(id, _): (&str, i64)| (id.to_owned(), self.cents(self.catalogue.prices[id]));
+            let present =
+                |(id, _): (&str, i64)| (id.to_owned(), self.cents(self.catalogue.prices[id]));
             judged.prices = types.into_iter().map(present).collect();
         }
         judged
@@ -207,8 +290,10 @@ impl House {
     pub(super) fn judge(&self, lines: &[LineItem], cart: &str, create: bool) -> Judged {
         let sound = |line: &&LineItem| self.ticket_fault(line, lines).is_none();
         let demand: Vec<Spots> = lines.iter().filter(sound).flat_map(spots_of).collect();
-        let judged: Vec<_> =
-            lines.iter().map(|line| self.judge_line(line, lines, &demand, cart, create)).collect();
+        let judged: Vec<_> = lines
+            .iter()
+            .map(|line| self.judge_line(line, lines, &demand, cart, create))
+            .collect();
         let can = |line: &JudgedLine| line.result == Result::CanFulfill;
         let has = |service: &str| lines.iter().any(|line| line.service_id == service);
         let result = match () {
@@ -219,7 +304,9 @@ impl House {
         };
         let sellable = |at: &usize| can(&judged[*at]) || !self.keeps(Rule::FeesOfSellableItemsOnly);
         let sold: Vec<usize> = (0..lines.len()).filter(sellable).collect();
-        let totals = sold.iter().map(|&at| (&*lines[at].service_id, judged[at].total.unwrap_or(0)));
+        let totals = sold
+            .iter()
+            .map(|&at| (&*lines[at].service_id, judged[at].total.unwrap_or(0)));
         let taxes = self.taxes(&totals.collect::<Vec<_>>());
         let sold: Vec<&LineItem> = sold.into_iter().map(|at| &lines[at]).collect();
         let (mut fees, mut fee_total) = self.fees(&sold);
@@ -227,7 +314,14 @@ impl House {
         fee_total += tax;
         fees.extend(taxes);
         let spots = lines.iter().flat_map(spots_of).collect();
-        Judged { result, lines: judged, fees, fee_total, tax, spots }
+        Judged {
+            result,
+            lines: judged,
+            fees,
+            fee_total,
+            tax,
+            spots,
+        }
     }
 
     /// The fees of lines, each once, and what they come to.
@@ -235,9 +329,15 @@ impl House {
         let (mut fees, mut total) = (Vec::new(), 0);
         for line in lines {
             for (id, count) in tickets(line) {
-                let Some((_, amount)) = FEES.into_iter().find(|(known, _)| *known == id) else { continue };
+                let Some((_, amount)) = FEES.into_iter().find(|(known, _)| *known == id) else {
+                    continue;
+                };
                 total += amount * count;
-                let fee = Fee { name: "Levy".into(), amount, of: Some((line.service_id.clone(), id.into())) };
+                let fee = Fee {
+                    name: "Levy".into(),
+                    amount,
+                    of: Some((line.service_id.clone(), id.into())),
+                };
                 if !fees.contains(&fee) {
                     fees.push(fee);
                 }
@@ -252,7 +352,11 @@ impl House {
         ];
         for (_, name, amount) in of_order.into_iter().filter(|(is_due, ..)| *is_due) {
             total += amount;
-            fees.push(Fee { name: name.into(), amount, of: None });
+            fees.push(Fee {
+                name: name.into(),
+                amount,
+                of: None,
+            });
         }
         (fees, total)
     }
@@ -266,11 +370,17 @@ impl House {
         };
         let by_line = self.keeps(Rule::TaxIsRoundedByLine);
         for &(service, total) in lines {
-            let own = town::OTHER_TAXES.into_iter().find(|(known, _)| *known == service);
+            let own = town::OTHER_TAXES
+                .into_iter()
+                .find(|(known, _)| *known == service);
             let own = own.filter(|_| self.keeps(Rule::TaxOfTheServiceFirst));
             let rate = own.map_or(town::TAX, |(_, rate)| rate);
             // A cent is 10,000 micro-units, and the whole 100,000,000 millionths of a per cent.
-            let tax = if by_line { self.cents_of(total * rate, CENT_BY_RATE) } else { total * rate };
+            let tax = if by_line {
+                self.cents_of(total * rate, CENT_BY_RATE)
+            } else {
+                total * rate
+            };
             add(rate, tax);
         }
         if !by_line {
@@ -285,7 +395,14 @@ impl House {
             10_000_000 => format!("{} 10%", town::TAX_NAME),
             _ => format!("{} 7.25%", town::TAX_NAME),
         };
-        taxes.iter().map(|&(rate, amount)| Fee { name: name(rate), amount, of: None }).collect()
+        taxes
+            .iter()
+            .map(|&(rate, amount)| Fee {
+                name: name(rate),
+                amount,
+                of: None,
+            })
+            .collect()
     }
 }
 

@@ -32,7 +32,10 @@ pub(super) fn files(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
 /// The program without the rights that let root write where it may not.
 fn without_privilege() -> Program {
     if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        Program::under("setpriv", &["--bounding-set=-dac_override,-dac_read_search".to_owned()])
+        Program::under(
+            "setpriv",
+            &["--bounding-set=-dac_override,-dac_read_search".to_owned()],
+        )
     } else {
         Program::new()
     }
@@ -61,10 +64,21 @@ async fn refuses(program: Program, data_dir: &Path, around: &Path, words: &[&str
     let before = files(around);
     let refused = program.keeping(data_dir).run().await;
     assert_eq!(refused.code(), 74, "{}", refused.text());
-    let line = refused.log().filter(|line| line["level"] == "ERROR").last().expect("a line in the log");
+    let line = refused
+        .log()
+        .filter(|line| line["level"] == "ERROR")
+        .last()
+        .expect("a line in the log");
     let told = line["error"].as_str().unwrap();
-    assert!(words.iter().all(|word| told.contains(word)), "{words:?} in {told}");
-    assert!(files(around) == before, "something has changed in {}", around.display());
+    assert!(
+        words.iter().all(|word| told.contains(word)),
+        "{words:?} in {told}"
+    );
+    assert!(
+        files(around) == before,
+        "something has changed in {}",
+        around.display()
+    );
 }
 
 #[tokio::test]
@@ -73,7 +87,13 @@ async fn a_directory_that_is_read_only_is_refused() {
     set_writable(empty.path(), false);
     let words = [empty.path().to_str().unwrap(), "Permission denied"];
     refuses(without_privilege(), empty.path(), empty.path(), &words).await;
-    refuses(without_privilege(), &empty.path().join("new"), empty.path(), &words).await;
+    refuses(
+        without_privilege(),
+        &empty.path().join("new"),
+        empty.path(),
+        &words,
+    )
+    .await;
     set_writable(empty.path(), true);
 
     let (dir, told) = store().await;
@@ -90,7 +110,13 @@ async fn a_file_is_no_directory() {
     let file = dir.path().join("file");
     fs::write(&file, "a letter").unwrap();
     for data_dir in [file.clone(), file.join("below")] {
-        refuses(Program::new(), &data_dir, dir.path(), &[data_dir.to_str().unwrap()]).await;
+        refuses(
+            Program::new(),
+            &data_dir,
+            dir.path(),
+            &[data_dir.to_str().unwrap()],
+        )
+        .await;
     }
 }
 
@@ -101,14 +127,29 @@ async fn what_is_not_a_store_is_not_made_one() {
     fs::create_dir(&orders).unwrap();
     fs::write(orders.join("0.jnl"), "a diary").unwrap();
     fs::write(dir.path().join("acknowledged"), "").unwrap();
-    refuses(Program::new(), dir.path(), dir.path(), &[orders.to_str().unwrap(), "not a store"]).await;
+    refuses(
+        Program::new(),
+        dir.path(),
+        dir.path(),
+        &[orders.to_str().unwrap(), "not a store"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_path_that_is_not_there_yet_is_made() {
     let dir = TempDir::new().unwrap();
     let data_dir = dir.path().join("not/there/yet");
-    assert_eq!(Program::new().keeping(&data_dir).start().await.stop().await.code(), 0);
+    assert_eq!(
+        Program::new()
+            .keeping(&data_dir)
+            .start()
+            .await
+            .stop()
+            .await
+            .code(),
+        0
+    );
     goes_on(&data_dir, &Told::default()).await;
 }
 
@@ -120,9 +161,17 @@ async fn a_directory_from_which_any_file_is_taken_is_refused() {
     let mark = dir.path().join("acknowledged");
     let mut refusals = 0;
     for (path, bytes) in files(dir.path()) {
-        let Some(bytes) = bytes.filter(|_| path != mark) else { continue };
+        let Some(bytes) = bytes.filter(|_| path != mark) else {
+            continue;
+        };
         fs::remove_file(&path).unwrap();
-        refuses(Program::new(), dir.path(), dir.path(), &["the store cannot be opened"]).await;
+        refuses(
+            Program::new(),
+            dir.path(),
+            dir.path(),
+            &["the store cannot be opened"],
+        )
+        .await;
         fs::write(&path, bytes).unwrap();
         refusals += 1;
     }
@@ -140,7 +189,11 @@ async fn a_data_directory_belongs_to_one_program_only() {
     let mut told = Told::of(&caller, 0..1).await;
     let second = Program::new().keeping(dir.path()).run().await;
     assert_eq!(second.code(), 74, "{}", second.text());
-    assert!(second.text().contains("another process has it open"), "{}", second.text());
+    assert!(
+        second.text().contains("another process has it open"),
+        "{}",
+        second.text()
+    );
     let more = Told::of(&caller, 1..4).await;
     assert!(more.refused.is_empty(), "{more:?}");
     told.acknowledged.extend(more.acknowledged);
@@ -153,7 +206,12 @@ fn modes(dir: &Path) -> (BTreeSet<u32>, BTreeSet<u32>) {
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
     let (mut dirs, mut regular) = (BTreeSet::from([mode(dir)]), BTreeSet::new());
     for (path, bytes) in files(dir) {
-        if bytes.is_some() { &mut regular } else { &mut dirs }.insert(mode(&path));
+        if bytes.is_some() {
+            &mut regular
+        } else {
+            &mut dirs
+        }
+        .insert(mode(&path));
     }
     (dirs, regular)
 }
@@ -175,7 +233,10 @@ async fn nobody_else_may_read_a_store_whatever_the_umask_is() {
         assert_eq!(modes(&data_dir), owner_only(), "{umask}");
 
         // One of earlier days, in a directory that somebody made for it.
-        for (path, bytes) in files(&data_dir).into_iter().chain([(data_dir.clone(), None)]) {
+        for (path, bytes) in files(&data_dir)
+            .into_iter()
+            .chain([(data_dir.clone(), None)])
+        {
             let mode = if bytes.is_some() { 0o644 } else { 0o755 };
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         }
@@ -195,18 +256,40 @@ async fn beginning_a_store_is_said_once_and_can_be_forbidden() {
     let dir = TempDir::new().unwrap();
     let must_exist = || Program::new().args(["--store-must-exist=true"]);
     for data_dir in [dir.path().to_owned(), dir.path().join("not/there")] {
-        let words = [data_dir.to_str().unwrap(), "there is none", "--store-must-exist=false"];
+        let words = [
+            data_dir.to_str().unwrap(),
+            "there is none",
+            "--store-must-exist=false",
+        ];
         refuses(must_exist(), &data_dir, dir.path(), &words).await;
     }
-    let begun = program(Program::new(), dir.path()).start().await.stop().await;
+    let begun = program(Program::new(), dir.path())
+        .start()
+        .await
+        .stop()
+        .await;
     assert_eq!(begun.log().filter(is_begun).count(), 1, "{}", begun.text());
     for program in [Program::new(), must_exist()] {
         let opened = program.keeping(dir.path()).start().await.stop().await;
-        assert_eq!(opened.log().filter(is_begun).count(), 0, "{}", opened.text());
+        assert_eq!(
+            opened.log().filter(is_begun).count(),
+            0,
+            "{}",
+            opened.text()
+        );
     }
     // Without its mark it is still a store.
     fs::remove_file(dir.path().join("acknowledged")).unwrap();
-    assert_eq!(must_exist().keeping(dir.path()).start().await.stop().await.code(), 0);
+    assert_eq!(
+        must_exist()
+            .keeping(dir.path())
+            .start()
+            .await
+            .stop()
+            .await
+            .code(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -247,7 +330,13 @@ async fn a_program_without_its_mark_still_has_the_store_to_itself() {
     let caller = Caller::of(&first).await;
     let told = Told::of(&caller, 0..2).await;
     fs::remove_file(dir.path().join("acknowledged")).unwrap();
-    refuses(Program::new(), dir.path(), &dir.path().join("orders"), &["another process has it open"]).await;
+    refuses(
+        Program::new(),
+        dir.path(),
+        &dir.path().join("orders"),
+        &["another process has it open"],
+    )
+    .await;
     first.line("the reason", is_the_reason).await;
     assert!(!dir.path().join("acknowledged").exists());
     stop(first).await;

@@ -12,7 +12,16 @@ use crate::process::{Program, Running, surely};
 async fn begun() -> TempDir {
     let dir = TempDir::new().unwrap();
     for _ in 0..2 {
-        assert_eq!(Program::new().keeping(dir.path()).start().await.stop().await.code(), 0);
+        assert_eq!(
+            Program::new()
+                .keeping(dir.path())
+                .start()
+                .await
+                .stop()
+                .await
+                .code(),
+            0
+        );
     }
     dir
 }

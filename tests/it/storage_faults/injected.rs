@@ -33,37 +33,79 @@ struct Fault {
     reason: &'static str,
 }
 
-const SYNC_FAILS: Fault =
-    Fault { file: JOURNAL, call: "fdatasync", instead: "error=EIO", reason: "Input/output error" };
+const SYNC_FAILS: Fault = Fault {
+    file: JOURNAL,
+    call: "fdatasync",
+    instead: "error=EIO",
+    reason: "Input/output error",
+};
 
-const DISK_IS_FULL: Fault =
-    Fault { file: JOURNAL, call: "write", instead: "error=ENOSPC", reason: "No space left on device" };
+const DISK_IS_FULL: Fault = Fault {
+    file: JOURNAL,
+    call: "write",
+    instead: "error=ENOSPC",
+    reason: "No space left on device",
+};
 
-const MARK_CANNOT_BE_MOVED: Fault =
-    Fault { file: MARK, call: "pwrite64", instead: "error=ENOSPC", reason: "No space left on device" };
+const MARK_CANNOT_BE_MOVED: Fault = Fault {
+    file: MARK,
+    call: "pwrite64",
+    instead: "error=ENOSPC",
+    reason: "No space left on device",
+};
 
-const WRITE_FAILS: Fault =
-    Fault { file: JOURNAL, call: "write", instead: "error=EIO", reason: "Input/output error" };
+const WRITE_FAILS: Fault = Fault {
+    file: JOURNAL,
+    call: "write",
+    instead: "error=EIO",
+    reason: "Input/output error",
+};
 
-const READ_ONLY_FROM_HERE: Fault =
-    Fault { file: JOURNAL, call: "write", instead: "error=EROFS", reason: "Read-only file system" };
+const READ_ONLY_FROM_HERE: Fault = Fault {
+    file: JOURNAL,
+    call: "write",
+    instead: "error=EROFS",
+    reason: "Read-only file system",
+};
 
-const QUOTA_IS_USED_UP: Fault =
-    Fault { file: JOURNAL, call: "write", instead: "error=EDQUOT", reason: "quota exceeded" };
+const QUOTA_IS_USED_UP: Fault = Fault {
+    file: JOURNAL,
+    call: "write",
+    instead: "error=EDQUOT",
+    reason: "quota exceeded",
+};
 
-const NO_DESCRIPTOR_IS_LEFT: Fault =
-    Fault { file: JOURNAL, call: "write", instead: "error=EMFILE", reason: "the disk is not at fault" };
+const NO_DESCRIPTOR_IS_LEFT: Fault = Fault {
+    file: JOURNAL,
+    call: "write",
+    instead: "error=EMFILE",
+    reason: "the disk is not at fault",
+};
 
-const NOTHING_IS_WRITTEN: Fault =
-    Fault { file: JOURNAL, call: "write", instead: "retval=0", reason: "failed to write" };
+const NOTHING_IS_WRITTEN: Fault = Fault {
+    file: JOURNAL,
+    call: "write",
+    instead: "retval=0",
+    reason: "failed to write",
+};
 
 /// A disk that says yes to the first hundred bytes of a write and has none of them.
-const DISK_LIES: Fault = Fault { file: JOURNAL, call: "write", instead: "retval=100", reason: "" };
+const DISK_LIES: Fault = Fault {
+    file: JOURNAL,
+    call: "write",
+    instead: "retval=100",
+    reason: "",
+};
 
 impl Fault {
     /// The program with this fault from its so manieth such call in one of its threads.
     fn at(self, when: usize, dir: &Path, log: &Path) -> Program {
-        let Self { file, call, instead, reason: _ } = self;
+        let Self {
+            file,
+            call,
+            instead,
+            reason: _,
+        } = self;
         let path = dir.join(file);
         let words = [
             "--daemonize".to_owned(),
@@ -80,7 +122,16 @@ impl Fault {
 /// A store that has been opened before and has taken no order yet.
 async fn begun() -> TempDir {
     let dir = TempDir::new().unwrap();
-    assert_eq!(Program::new().keeping(dir.path()).start().await.stop().await.code(), 0);
+    assert_eq!(
+        Program::new()
+            .keeping(dir.path())
+            .start()
+            .await
+            .stop()
+            .await
+            .code(),
+        0
+    );
     dir
 }
 
@@ -95,20 +146,38 @@ async fn sell(fault: Fault, when: usize, dir: &Path, log: &Path) -> (Running, Ca
 /// Calls after the one that was made to fail.
 fn calls_after_the_fault(log: &Path) -> Vec<String> {
     let log = fs::read_to_string(log).unwrap();
-    let after = log.lines().skip_while(|line| !line.contains("(INJECTED)")).skip(1);
-    after.filter(|line| line.contains('(')).map(str::to_owned).collect()
+    let after = log
+        .lines()
+        .skip_while(|line| !line.contains("(INJECTED)"))
+        .skip(1);
+    after
+        .filter(|line| line.contains('('))
+        .map(str::to_owned)
+        .collect()
 }
 
 async fn is_final(fault: Fault, when: usize) {
     let (dir, logs) = (begun().await, TempDir::new().unwrap());
     let log = logs.path().join("strace");
     let (mut server, caller, told) = sell(fault, when, dir.path(), &log).await;
-    assert_eq!(told.acknowledged.len(), ACKNOWLEDGED[when - 1], "{fault:?} {when}");
+    assert_eq!(
+        told.acknowledged.len(),
+        ACKNOWLEDGED[when - 1],
+        "{fault:?} {when}"
+    );
     told.refused_for_the_store();
     has_failed(&mut server, &caller, fault.reason).await;
-    assert_eq!(told.missed_in(&caller.list().await), [""; 0], "{fault:?} {when}");
+    assert_eq!(
+        told.missed_in(&caller.list().await),
+        [""; 0],
+        "{fault:?} {when}"
+    );
     stop(server).await;
-    assert_eq!(calls_after_the_fault(&log), [""; 0], "{fault:?} {when}: nothing is tried again");
+    assert_eq!(
+        calls_after_the_fault(&log),
+        [""; 0],
+        "{fault:?} {when}: nothing is tried again"
+    );
     goes_on(dir.path(), &told).await;
 }
 
@@ -139,9 +208,13 @@ async fn a_mark_that_cannot_be_moved_is_the_last() {
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
 async fn a_write_that_fails_for_whatever_reason_is_the_last() {
-    for fault in
-        [WRITE_FAILS, READ_ONLY_FROM_HERE, QUOTA_IS_USED_UP, NO_DESCRIPTOR_IS_LEFT, NOTHING_IS_WRITTEN]
-    {
+    for fault in [
+        WRITE_FAILS,
+        READ_ONLY_FROM_HERE,
+        QUOTA_IS_USED_UP,
+        NO_DESCRIPTOR_IS_LEFT,
+        NOTHING_IS_WRITTEN,
+    ] {
         is_final(fault, 3).await;
     }
 }
@@ -156,7 +229,13 @@ async fn what_is_acknowledged_and_lost_is_found_out() {
     assert_eq!(server.stop().await.code(), 0);
     let refused = Program::new().keeping(dir.path()).run().await;
     assert_eq!(refused.code(), 74, "{}", refused.text());
-    assert!(refused.text().contains("were acknowledged and only 3 are on record"), "{}", refused.text());
+    assert!(
+        refused
+            .text()
+            .contains("were acknowledged and only 3 are on record"),
+        "{}",
+        refused.text()
+    );
 
     // Who goes on without them goes on without them.
     fs::remove_file(dir.path().join(MARK)).unwrap();
@@ -176,7 +255,11 @@ async fn a_store_that_cannot_be_kept_while_it_is_opened_is_left_as_it_was() {
     assert_eq!(server.stop().await.code(), 0);
     let before = super::directories::files(dir.path());
     for (calls, error, reason) in [
-        ("write,copy_file_range,sendfile,ftruncate", "ENOSPC", "No space left on device"),
+        (
+            "write,copy_file_range,sendfile,ftruncate",
+            "ENOSPC",
+            "No space left on device",
+        ),
         ("fsync", "EIO", "Input/output error"),
     ] {
         let log = TempDir::new().unwrap();
@@ -187,7 +270,9 @@ async fn a_store_that_cannot_be_kept_while_it_is_opened_is_left_as_it_was() {
             format!("--trace-path={}", dir.path().join(COPY).display()),
             format!("--inject={calls}:error={error}"),
         ];
-        let refused = program(Program::under("strace", &words), dir.path()).run().await;
+        let refused = program(Program::under("strace", &words), dir.path())
+            .run()
+            .await;
         assert_eq!(refused.code(), 74, "{}", refused.text());
         assert!(refused.text().contains(reason), "{}", refused.text());
         assert_eq!(super::directories::files(dir.path()), before);
@@ -208,10 +293,20 @@ async fn the_way_to_a_new_store_is_synced() {
         format!("--output={}", log.display()),
         "--trace=fsync".to_owned(),
     ];
-    let server = program(Program::under("strace", &words), &data_dir).start().await;
+    let server = program(Program::under("strace", &words), &data_dir)
+        .start()
+        .await;
     assert_eq!(server.stop().await.code(), 0);
     let log = fs::read_to_string(&log).unwrap();
-    for dir in [around.path().to_owned(), around.path().join("new"), data_dir] {
-        assert!(log.contains(&format!("<{}>)", dir.display())), "{} is not synced", dir.display());
+    for dir in [
+        around.path().to_owned(),
+        around.path().join("new"),
+        data_dir,
+    ] {
+        assert!(
+            log.contains(&format!("<{}>)", dir.display())),
+            "{} is not synced",
+            dir.display()
+        );
     }
 }

@@ -36,7 +36,10 @@ pub(super) fn report_for(
 ) {
     let mut told = BTreeSet::new();
     for (start_sec, tags) in situations {
-        let in_force = InForce { service, bounds: bounds_in_force(general, slots, *start_sec, tags) };
+        let in_force = InForce {
+            service,
+            bounds: bounds_in_force(general, slots, *start_sec, tags),
+        };
         for (bound, text) in in_force.contradictions() {
             if told.insert((bound.at.to_string(), text.clone())) {
                 bound.at.mistake(text);
@@ -47,14 +50,20 @@ pub(super) fn report_for(
 
 /// Starts and tags of slots of which no two have the same limits for certain.
 fn situations(slots: &[Stated<'_>]) -> Situations {
-    let tags: BTreeSet<Option<TagIx>> = slots.iter().map(|slot| slot.limits.tag).chain([None]).collect();
+    let tags: BTreeSet<Option<TagIx>> = slots
+        .iter()
+        .map(|slot| slot.limits.tag)
+        .chain([None])
+        .collect();
     let mut situations = Situations::new();
     for tag in tags {
         let of_tag = slots
             .iter()
             .map(|slot| &slot.limits)
             .filter(|limits| limits.tag.is_none_or(|it| Some(it) == tag));
-        let moments = of_tag.flat_map(|limits| [limits.from_sec, limits.until_sec]).flatten();
+        let moments = of_tag
+            .flat_map(|limits| [limits.from_sec, limits.until_sec])
+            .flatten();
         for start_sec in moments.chain([EpochSeconds::MIN]) {
             situations.insert((start_sec, Vec::from_iter(tag)));
         }
@@ -70,9 +79,14 @@ fn bounds_in_force<'a, 't>(
     tags: &[TagIx],
 ) -> Vec<&'a Bound<'t>> {
     let mut in_force: Vec<&Bound<'_>> = Vec::new();
-    let of_slot = slots.iter().filter(|slot| slot.limits.applies_to(start_sec, tags));
+    let of_slot = slots
+        .iter()
+        .filter(|slot| slot.limits.applies_to(start_sec, tags));
     for bound in of_slot.flat_map(|slot| &slot.bounds) {
-        match in_force.iter_mut().find(|known| known.counts_the_same_as(bound)) {
+        match in_force
+            .iter_mut()
+            .find(|known| known.counts_the_same_as(bound))
+        {
             Some(known) if bound.is_stricter_than(known) => *known = bound,
             Some(_) => {}
             None => in_force.push(bound),
@@ -109,16 +123,33 @@ impl<'a, 't> InForce<'a, 't> {
     fn contradictions(&self) -> Vec<(&'a Bound<'t>, String)> {
         let mins = self.bounds.iter().filter(|bound| bound.side == Side::Min);
         let found: Vec<_> = mins.clone().flat_map(|min| self.against_one(min)).collect();
-        if found.is_empty() { mins.filter_map(|min| self.against_all(min)).collect() } else { found }
+        if found.is_empty() {
+            mins.filter_map(|min| self.against_all(min)).collect()
+        } else {
+            found
+        }
     }
 
     /// The maxima that a minimum exceeds.
     fn against_one(&self, min: &'a Bound<'t>) -> impl Iterator<Item = (&'a Bound<'t>, String)> {
-        let exceeded = self.bounds.iter().filter(|max| max.side == Side::Max && binds(max, min));
+        let exceeded = self
+            .bounds
+            .iter()
+            .filter(|max| max.side == Side::Max && binds(max, min));
         exceeded.filter(|max| min.count > max.count).map(|max| {
-            let whom = if min.ticket.is_some() { "no line with such a ticket" } else { "no line" };
+            let whom = if min.ticket.is_some() {
+                "no line with such a ticket"
+            } else {
+                "no line"
+            };
             let (max_name, min_name) = (self.name(max), self.name(min));
-            (*max, format!("{max_name} contradicts {min_name} at {}: {whom} can keep both", min.at))
+            (
+                *max,
+                format!(
+                    "{max_name} contradicts {min_name} at {}: {whom} can keep both",
+                    min.at
+                ),
+            )
         })
     }
 
@@ -127,11 +158,19 @@ impl<'a, 't> InForce<'a, 't> {
         if min.ticket.is_some() || self.service.tickets.is_empty() || self.can_be_reached(min) {
             return None;
         }
-        let maxima = self.bounds.iter().filter(|max| max.side == Side::Max && max.scope_binds(min));
-        let named: Vec<String> =
-            maxima.take(MAX_NAMED).map(|max| format!("{} at {}", self.name(max), max.at)).collect();
-        let text =
-            format!("{} contradicts {}: no line can keep all of them", self.name(min), named.join(", "));
+        let maxima = self
+            .bounds
+            .iter()
+            .filter(|max| max.side == Side::Max && max.scope_binds(min));
+        let named: Vec<String> = maxima
+            .take(MAX_NAMED)
+            .map(|max| format!("{} at {}", self.name(max), max.at))
+            .collect();
+        let text = format!(
+            "{} contradicts {}: no line can keep all of them",
+            self.name(min),
+            named.join(", ")
+        );
         Some((min, text))
     }
 
@@ -148,13 +187,28 @@ impl<'a, 't> InForce<'a, 't> {
         let most = strictest(Side::Max, None).min().unwrap_or(u64::MAX);
         let range = |ticket: TicketIx| {
             let fewest = strictest(Side::Min, Some(ticket)).max().unwrap_or(0).max(1);
-            (fewest, strictest(Side::Max, Some(ticket)).min().unwrap_or(u64::from(u32::MAX)))
+            (
+                fewest,
+                strictest(Side::Max, Some(ticket))
+                    .min()
+                    .unwrap_or(u64::from(u32::MAX)),
+            )
         };
-        let ranges = self.service.tickets.iter().map(|ticket| (ticket.ix, range(ticket.ix)));
-        let mut ranges: Vec<_> = ranges.filter(|(_, (fewest, most))| fewest <= most).collect();
+        let ranges = self
+            .service
+            .tickets
+            .iter()
+            .map(|ticket| (ticket.ix, range(ticket.ix)));
+        let mut ranges: Vec<_> = ranges
+            .filter(|(_, (fewest, most))| fewest <= most)
+            .collect();
         // With the most of one type, as a rule, the first try will do.
         ranges.sort_by_key(|(_, (_, most))| std::cmp::Reverse(*most));
-        let mut search = Search { ranges, wanted: (min.count.into(), most), tries: MAX_TRIES };
+        let mut search = Search {
+            ranges,
+            wanted: (min.count.into(), most),
+            tries: MAX_TRIES,
+        };
         min.count == 0 || search.finds(0, (0, 0))
     }
 
@@ -165,7 +219,11 @@ impl<'a, 't> InForce<'a, 't> {
         };
         match bound.ticket {
             None => format!("`{side}` of {}", bound.count),
-            Some(ticket) => format!("`ticket.{}.{side}` of {}", self.service.ticket(ticket).id, bound.count),
+            Some(ticket) => format!(
+                "`ticket.{}.{side}` of {}",
+                self.service.ticket(ticket).id,
+                bound.count
+            ),
         }
     }
 }
@@ -206,7 +264,9 @@ impl Search {
         if fewest > 0 && most >= self.wanted.0 {
             return true;
         }
-        let Some((_, (more, up_to))) = self.ranges.get(at).copied() else { return false };
+        let Some((_, (more, up_to))) = self.ranges.get(at).copied() else {
+            return false;
+        };
         self.finds(at + 1, (fewest + more, most + up_to)) || self.finds(at + 1, (fewest, most))
     }
 }

@@ -24,7 +24,10 @@ pub(super) struct Optimum {
 impl Program {
     /// One of so many unknowns, without bounds.
     pub(super) fn of(unknowns: usize) -> Self {
-        Self { unknowns, rows: Vec::new() }
+        Self {
+            unknowns,
+            rows: Vec::new(),
+        }
     }
 
     /// The sum of these unknowns is at most this; `None` if that is below zero, which cannot be kept.
@@ -52,7 +55,9 @@ impl Optimum {
 
     /// An unknown that is no whole number, if there is one.
     pub(super) fn fractional(&self) -> Option<usize> {
-        self.values.iter().position(|value| value % self.denominator != 0)
+        self.values
+            .iter()
+            .position(|value| value % self.denominator != 0)
     }
 }
 
@@ -74,7 +79,12 @@ pub(super) fn maximum(program: Program, steps: &mut usize) -> Option<Optimum> {
     let mut sum = vec![-1; unknowns + 1];
     sum[unknowns] = 0;
     rows.push(sum);
-    let mut table = Table { denominator: 1, rows, basic, free: (0..unknowns).collect() };
+    let mut table = Table {
+        denominator: 1,
+        rows,
+        basic,
+        free: (0..unknowns).collect(),
+    };
     while let Some(column) = table.entering() {
         *steps = steps.checked_sub(1)?;
         let row = table.leaving(column)?;
@@ -88,21 +98,28 @@ impl Table {
     /// in [`Table::leaving`], never goes in circles (Bland).
     fn entering(&self) -> Option<usize> {
         let sum = self.rows.last()?;
-        (0..self.free.len()).filter(|&column| sum[column] < 0).min_by_key(|&column| self.free[column])
+        (0..self.free.len())
+            .filter(|&column| sum[column] < 0)
+            .min_by_key(|&column| self.free[column])
     }
 
     /// The row whose variable is the first at zero when that of the column grows.
     fn leaving(&self, column: usize) -> Option<usize> {
         let bound = self.free.len();
         let mut tightest: Option<usize> = None;
-        for (at, row) in self.rows[..self.basic.len()].iter().enumerate().filter(|(_, row)| row[column] > 0) {
+        for (at, row) in self.rows[..self.basic.len()]
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| row[column] > 0)
+        {
             tightest = match tightest {
                 None => Some(at),
                 Some(known) => {
                     let before = &self.rows[known];
                     // row[bound] / row[column] against before[bound] / before[column]
                     let (this, that) = (row[bound] * before[column], before[bound] * row[column]);
-                    let is_tighter = this < that || this == that && self.basic[at] < self.basic[known];
+                    let is_tighter =
+                        this < that || this == that && self.basic[at] < self.basic[known];
                     Some(if is_tighter { at } else { known })
                 }
             };
@@ -114,7 +131,12 @@ impl Table {
     fn pivot(&mut self, row: usize, column: usize) {
         let pivot_row = self.rows[row].clone();
         let pivot = pivot_row[column];
-        for (_, entries) in self.rows.iter_mut().enumerate().filter(|(at, _)| *at != row) {
+        for (_, entries) in self
+            .rows
+            .iter_mut()
+            .enumerate()
+            .filter(|(at, _)| *at != row)
+        {
             let factor = entries[column];
             for (entry, &of_pivot) in entries.iter_mut().zip(&pivot_row) {
                 *entry = (*entry * pivot - factor * of_pivot) / self.denominator;
@@ -135,6 +157,10 @@ impl Table {
             }
         }
         let sum = self.rows.last().map_or(0, |row| row[bound]);
-        Optimum { denominator: self.denominator, sum, values }
+        Optimum {
+            denominator: self.denominator,
+            sum,
+            values,
+        }
     }
 }

@@ -45,14 +45,18 @@ impl Disk {
             }
             return Err(StoreError::Failed("no room".into()));
         }
-        let Disk { written, synced, .. } = &mut *disk;
+        let Disk {
+            written, synced, ..
+        } = &mut *disk;
         synced.clone_from(written);
         Ok(())
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// A way to serve, which may be wrong.
@@ -65,9 +69,13 @@ fn scene(stage: &Stage, fault: Fault, serve: Serve) {
     let intake = Arc::new(intake);
     let (disk, answers) = (&disk, &answers);
     let mut actors: Vec<Box<dyn FnOnce() + Send + '_>> = vec![Box::new(move || {
-        let served = AssertUnwindSafe(|| serve(&batches, &mut |changes| Disk::write(disk, changes, fault)));
+        let served =
+            AssertUnwindSafe(|| serve(&batches, &mut |changes| Disk::write(disk, changes, fault)));
         let panicked = catch_unwind(served).is_err();
-        assert!(!panicked || lock(disk).failed && fault == Fault::Panics, "written after a failure");
+        assert!(
+            !panicked || lock(disk).failed && fault == Fault::Panics,
+            "written after a failure"
+        );
     })];
     for change in CALLERS {
         let intake = Arc::clone(&intake);
@@ -78,7 +86,10 @@ fn scene(stage: &Stage, fault: Fault, serve: Serve) {
             }
             let answer = wait_for(intake.hand_in(change));
             let synced = lock(disk).synced.contains(&change);
-            assert!(answer.is_err() || synced, "acknowledged before it was synced");
+            assert!(
+                answer.is_err() || synced,
+                "acknowledged before it was synced"
+            );
             lock(answers).push((change, answer.is_ok()));
         }));
     }
@@ -86,16 +97,27 @@ fn scene(stage: &Stage, fault: Fault, serve: Serve) {
     stage.play(actors);
     let (disk, answers) = (lock(disk), lock(answers));
     assert_eq!(answers.len(), CALLERS.len());
-    assert!(answers.iter().all(|&(change, done)| done == disk.synced.contains(&change)), "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|&(change, done)| done == disk.synced.contains(&change)),
+        "{answers:?}"
+    );
     let whole = disk.synced.len() == CALLERS.len() + 1;
-    assert!(whole || disk.failed, "lost without a failure: {:?}", disk.synced);
+    assert!(
+        whole || disk.failed,
+        "lost without a failure: {:?}",
+        disk.synced
+    );
 }
 
 #[test]
 fn what_is_acknowledged_is_synced_and_everyone_is_answered_under_every_schedule() {
     for fault in [Fault::None, Fault::Fails, Fault::Panics] {
         let schedules = every_schedule(2, |stage| {
-            scene(stage, fault, |batches, write| batches.serve(|changes| write(&changes)));
+            scene(stage, fault, |batches, write| {
+                batches.serve(|changes| write(&changes))
+            });
         });
         eprintln!("{fault:?}: {} schedules", schedules.unwrap());
     }
@@ -129,13 +151,17 @@ fn forgetfully(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome)
 
 /// Ends when nothing is waiting.
 fn lazily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
-    let Some((changes, callers)) = batches.next(0) else { return };
+    let Some((changes, callers)) = batches.next(0) else {
+        return;
+    };
     let outcome = write(&changes);
     tell(callers, &outcome);
     point();
     let rest: Vec<_> = batches.waiting.try_iter().collect();
-    let (changes, callers): (Vec<u32>, Vec<Caller>) =
-        rest.into_iter().map(|waiting| (waiting.change, waiting.caller)).unzip();
+    let (changes, callers): (Vec<u32>, Vec<Caller>) = rest
+        .into_iter()
+        .map(|waiting| (waiting.change, waiting.caller))
+        .unzip();
     let outcome = write(&changes);
     tell(callers, &outcome);
 }
@@ -160,7 +186,11 @@ fn a_writer_who_does_it_otherwise_is_found_out() {
 #[test]
 fn everyone_is_told_and_each_runtime_is_woken_once() {
     let (intake, batches) = handoff(5);
-    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
     let runtimes = [runtime(), runtime()];
     let waiting = runtimes.each_ref().map(|runtime| {
         let _inside = runtime.enter();

@@ -28,13 +28,17 @@ struct Contents {
 impl Contents {
     fn of(store: &dyn Store) -> Result<Self, StoreError> {
         let recovered = store.recover()?;
-        let user = |user_id: &&str| all_orders(store, &Selection::User((*user_id).to_owned()), &|_| true);
+        let user =
+            |user_id: &&str| all_orders(store, &Selection::User((*user_id).to_owned()), &|_| true);
         Ok(Self {
             orders: recovered.orders,
             pending: recovered.pending,
             prices: recovered.prices,
             sold: recovered.sold,
-            replays: TOKENS.iter().map(|token| store.by_token(token)).collect::<Result<_, _>>()?,
+            replays: TOKENS
+                .iter()
+                .map(|token| store.by_token(token))
+                .collect::<Result<_, _>>()?,
             failed_attempts: TOKENS
                 .iter()
                 .map(|token| store.failed_attempts(token))
@@ -68,13 +72,25 @@ impl Scene {
         store.commit(prices(1)).await.unwrap();
         order(&store, "early", "ada").await;
         for token in ["paid", "declined", "open"] {
-            store.commit(Change::PaymentIntent(intent(token))).await.unwrap();
+            store
+                .commit(Change::PaymentIntent(intent(token)))
+                .await
+                .unwrap();
         }
         store.records.rotate_memtable_and_wait().unwrap();
-        store.commit(Change::PaymentEnded(ended("declined", PaymentOutcome::Declined))).await.unwrap();
+        store
+            .commit(Change::PaymentEnded(ended(
+                "declined",
+                PaymentOutcome::Declined,
+            )))
+            .await
+            .unwrap();
         store.commit(prices(2)).await.unwrap();
         let payment = Some(ended("paid", PaymentOutcome::Captured));
-        let paid = PlacedOrder { payment, ..placed(&store, "paid", "ada") };
+        let paid = PlacedOrder {
+            payment,
+            ..placed(&store, "paid", "ada")
+        };
         store.commit(Change::Order(Arc::new(paid))).await.unwrap();
         order(&store, "late", "bob").await;
         let journal_before = content(&dir.path().join(JOURNAL));
@@ -86,7 +102,13 @@ impl Scene {
         // Opening it cuts off the room that the engine had made ahead in its journal.
         drop(open(&dir));
         let files = files(dir.path());
-        Self { files, contents, journal_before, mark_before, contents_before }
+        Self {
+            files,
+            contents,
+            journal_before,
+            mark_before,
+            contents_before,
+        }
     }
 
     /// What comes of opening the store with another journal and another mark.
@@ -121,14 +143,20 @@ fn judge(dir: &TempDir, expected: &Contents) -> Verdict {
             Ok(contents) if contents == *expected => Verdict::Right,
             otherwise => Verdict::Wrong(format!("{otherwise:?}")),
         },
-        Err(StoreError::CannotOpen(reason)) if files(dir.path()) == before => Verdict::Refused(reason),
+        Err(StoreError::CannotOpen(reason)) if files(dir.path()) == before => {
+            Verdict::Refused(reason)
+        }
         Err(refusal) => Verdict::Wrong(format!("{refusal}, and the files are not what they were")),
     }
 }
 
 /// The length of what is in a file, without the room that was made ahead.
 fn content(path: &Path) -> usize {
-    fs::read(path).unwrap().iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1)
+    fs::read(path)
+        .unwrap()
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |at| at + 1)
 }
 
 fn files(dir: &Path) -> Files {
@@ -140,7 +168,10 @@ fn files(dir: &Path) -> Files {
             if path.is_dir() {
                 dirs.push(path);
             } else {
-                all.insert(path.strip_prefix(dir).unwrap().to_owned(), fs::read(&path).unwrap());
+                all.insert(
+                    path.strip_prefix(dir).unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                );
             }
         }
     }
@@ -161,25 +192,37 @@ fn written(files: &Files) -> TempDir {
 /// Bytes that mean nothing, the same every time.
 fn garbage(count: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(count.try_into().unwrap());
-    std::iter::repeat_with(|| random.u8(..)).take(count).collect()
+    std::iter::repeat_with(|| random.u8(..))
+        .take(count)
+        .collect()
 }
 
 #[tokio::test]
 async fn a_journal_that_ends_anywhere_in_its_last_batch_has_lost_that_batch_or_is_refused() {
     let scene = Scene::play().await;
-    let (journal, mark) = (&scene.files[Path::new(JOURNAL)], &scene.files[Path::new(MARK)]);
+    let (journal, mark) = (
+        &scene.files[Path::new(JOURNAL)],
+        &scene.files[Path::new(MARK)],
+    );
     eprintln!("torn at {} places", journal.len() - scene.journal_before);
     assert!(journal.len() - scene.journal_before > 100);
     for end in scene.journal_before..journal.len() {
         let rest = journal.len() - end;
-        for (tail, what) in [(vec![], "nothing"), (vec![0; rest], "zeros"), (garbage(rest), "garbage")] {
+        for (tail, what) in [
+            (vec![], "nothing"),
+            (vec![0; rest], "zeros"),
+            (garbage(rest), "garbage"),
+        ] {
             let torn = [&journal[..end], &tail].concat();
             let verdict = scene.judge_journal(torn.clone(), mark, &scene.contents);
-            assert!(matches!(verdict, Verdict::Refused(_)), "acknowledged, {what} from {end}: {verdict:?}");
+            assert!(
+                matches!(verdict, Verdict::Refused(_)),
+                "acknowledged, {what} from {end}: {verdict:?}"
+            );
             let verdict = scene.judge_journal(torn, &scene.mark_before, &scene.contents_before);
             // What the disk was never given it does not make up; but if it does, it may be refused.
-            let is_good =
-                verdict == Verdict::Right || what == "garbage" && matches!(verdict, Verdict::Refused(_));
+            let is_good = verdict == Verdict::Right
+                || what == "garbage" && matches!(verdict, Verdict::Refused(_));
             assert!(is_good, "not acknowledged, {what} from {end}: {verdict:?}");
         }
     }
@@ -187,14 +230,21 @@ async fn a_journal_that_ends_anywhere_in_its_last_batch_has_lost_that_batch_or_i
     assert_eq!(verdict, Verdict::Right, "whole and not acknowledged");
     let cut = journal[..scene.journal_before].to_vec();
     let verdict = scene.judge_journal(cut, mark, &scene.contents);
-    assert!(verdict.is_refused_for("were acknowledged and only"), "{verdict:?}");
+    assert!(
+        verdict.is_refused_for("were acknowledged and only"),
+        "{verdict:?}"
+    );
 }
 
 /// Turns a bit of every byte of these files round, and as many of each as there are rounds.
 async fn every_byte(is_meant: impl Fn(&str) -> bool) {
     let scene = Scene::play().await;
     let (mut right, mut refused) = (0, 0);
-    for (path, bytes) in scene.files.iter().filter(|(path, _)| is_meant(path.to_str().unwrap())) {
+    for (path, bytes) in scene
+        .files
+        .iter()
+        .filter(|(path, _)| is_meant(path.to_str().unwrap()))
+    {
         for (at, round) in (0..bytes.len()).flat_map(|at| seeds(1).map(move |round| (at, round))) {
             let mut damaged = scene.files.clone();
             let bit = (at * 5 + usize::try_from(round).unwrap()) % 8;
@@ -202,7 +252,9 @@ async fn every_byte(is_meant: impl Fn(&str) -> bool) {
             match judge(&written(&damaged), &scene.contents) {
                 Verdict::Right => right += 1,
                 Verdict::Refused(_) => refused += 1,
-                Verdict::Wrong(what) => panic!("bit {bit} of byte {at} in {}: {what}", path.display()),
+                Verdict::Wrong(what) => {
+                    panic!("bit {bit} of byte {at} in {}: {what}", path.display())
+                }
             }
         }
     }
@@ -237,9 +289,14 @@ type Tampering = fn(&Keyspace, &Names);
 fn tampered(scene: &Scene, tamper: Tampering) -> TempDir {
     let dir = written(&scene.files);
     let database = Database::builder(dir.path().join("orders")).open().unwrap();
-    let records = database.keyspace("records", KeyspaceCreateOptions::default).unwrap();
+    let records = database
+        .keyspace("records", KeyspaceCreateOptions::default)
+        .unwrap();
     let secret = records.get(keys::SECRET).unwrap().unwrap();
-    tamper(&records, &Names::new(<[u8; 32]>::try_from(&*secret).unwrap()));
+    tamper(
+        &records,
+        &Names::new(<[u8; 32]>::try_from(&*secret).unwrap()),
+    );
     database.persist(fjall::PersistMode::SyncAll).unwrap();
     dir
 }
@@ -249,7 +306,9 @@ fn place_of_late(names: &Names) -> Vec<u8> {
 }
 
 fn take_an_order_out(records: &Keyspace, names: &Names) {
-    records.remove(keys::order(&names.of_token("late"))).unwrap();
+    records
+        .remove(keys::order(&names.of_token("late")))
+        .unwrap();
     records.remove(place_of_late(names)).unwrap();
 }
 
@@ -268,7 +327,8 @@ fn take_an_order_out_of_the_tally_too(records: &Keyspace, names: &Names) {
 }
 
 #[tokio::test]
-async fn records_that_are_not_those_that_were_written_are_noticed_though_the_engine_finds_them_sound() {
+async fn records_that_are_not_those_that_were_written_are_noticed_though_the_engine_finds_them_sound()
+ {
     let scene = Scene::play().await;
     let tamperings: [Tampering; 6] = [
         take_an_order_out,
@@ -278,17 +338,30 @@ async fn records_that_are_not_those_that_were_written_are_noticed_though_the_eng
             records.insert(key, place_of_late(names)).unwrap();
         },
         |records, names| {
-            let intent = record::encode_intent(&intent("paid"), &names::order_id(&names.of_token("paid")));
-            records.insert(keys::intent(&names.of_token("paid")), intent).unwrap();
+            let intent =
+                record::encode_intent(&intent("paid"), &names::order_id(&names.of_token("paid")));
+            records
+                .insert(keys::intent(&names.of_token("paid")), intent)
+                .unwrap();
         },
-        |records, names| records.remove(keys::intent(&names.of_token("open"))).unwrap(),
+        |records, names| {
+            records
+                .remove(keys::intent(&names.of_token("open")))
+                .unwrap()
+        },
         |records, _| records.remove(keys::TALLY).unwrap(),
     ];
     for (number, tamper) in tamperings.into_iter().enumerate() {
         let verdict = judge(&tampered(&scene, tamper), &scene.contents);
-        assert!(verdict.is_refused_for("records are missing"), "{number}: {verdict:?}");
+        assert!(
+            verdict.is_refused_for("records are missing"),
+            "{number}: {verdict:?}"
+        );
     }
-    assert_eq!(judge(&tampered(&scene, |_, _| {}), &scene.contents), Verdict::Right);
+    assert_eq!(
+        judge(&tampered(&scene, |_, _| {}), &scene.contents),
+        Verdict::Right
+    );
 }
 
 /// The negative control: what nobody notices in opening it, the judge does.
@@ -312,12 +385,19 @@ async fn an_opening_that_did_not_come_to_its_end_is_undone_by_the_next() {
     ];
     for interrupt in interruptions {
         let dir = written(&scene.files);
-        KeptFiles::keep(&home(&dir)).unwrap().copy_journals().unwrap();
+        KeptFiles::keep(&home(&dir))
+            .unwrap()
+            .copy_journals()
+            .unwrap();
         interrupt(&home(&dir));
         // Half of what an opening before that had kept is still to be removed.
         fs::create_dir_all(dir.path().join("orders.unfinished/keyspaces")).unwrap();
         assert_eq!(judge(&dir, &scene.contents), Verdict::Right);
-        assert!(files(dir.path()).keys().all(|path| !path.to_str().unwrap().contains("orders.")));
+        assert!(
+            files(dir.path())
+                .keys()
+                .all(|path| !path.to_str().unwrap().contains("orders."))
+        );
     }
 }
 
@@ -325,18 +405,30 @@ async fn an_opening_that_did_not_come_to_its_end_is_undone_by_the_next() {
 async fn a_writer_that_panics_has_failed() {
     let dir = scratch();
     let mark = AcknowledgedMark::open(&dir.path().join(MARK)).unwrap();
-    let Opened { database, records, names, contents } =
-        opening::open(&dir.path().join("orders"), &mark).unwrap();
+    let Opened {
+        database,
+        records,
+        names,
+        contents,
+    } = opening::open(&dir.path().join("orders"), &mark).unwrap();
     let (sender, state) = watch::channel(StoreState::Open);
     let figures = Arc::new(WriterFigures::new(0));
     // One more order, and it cannot count them.
     let last_sequence = u64::MAX;
-    let writer =
-        Writer { database, records, tally: contents.tally, last_sequence, mark, state: sender, figures };
+    let writer = Writer {
+        database,
+        records,
+        tally: contents.tally,
+        last_sequence,
+        mark,
+        state: sender,
+        figures,
+    };
     let (intake, batches) = handoff(1);
     let store = MemoryStore::default();
     let order = Change::Order(Arc::new(placed(&store, "token", "ada")));
-    let [committed, later] = [order, prices(1)].map(|change| intake.hand_in(Entry::new(&change, &names)));
+    let [committed, later] =
+        [order, prices(1)].map(|change| intake.hand_in(Entry::new(&change, &names)));
     drop(intake);
     writer.run(&batches);
     for refused in [committed.await, later.await] {

@@ -7,11 +7,32 @@ use crate::tests::seeds::seeds;
 
 /// Contents, with what comes in no particular order by its key.
 fn by_key(contents: Contents) -> impl PartialEq + std::fmt::Debug {
-    let Contents { tally, last_sequence, recovered } = contents;
-    let Recovered { orders, sold, pending, prices, newest_order_sec, slots_forgotten_until } = recovered;
+    let Contents {
+        tally,
+        last_sequence,
+        recovered,
+    } = contents;
+    let Recovered {
+        orders,
+        sold,
+        pending,
+        prices,
+        newest_order_sec,
+        slots_forgotten_until,
+    } = recovered;
     let claims = sold.len();
-    let sold: HashMap<_, _> =
-        sold.into_iter().map(|claim| (NamedClaim { count: 0, ..claim.clone() }, claim.count)).collect();
+    let sold: HashMap<_, _> = sold
+        .into_iter()
+        .map(|claim| {
+            (
+                NamedClaim {
+                    count: 0,
+                    ..claim.clone()
+                },
+                claim.count,
+            )
+        })
+        .collect();
     assert_eq!(sold.len(), claims, "added up");
     let times = (newest_order_sec, slots_forgotten_until);
     (tally, last_sequence, orders, sold, pending, prices, times)
@@ -22,14 +43,24 @@ fn any_change(random: &mut fastrand::Rng, store: &EmbeddedStore, number: u32) ->
     let token = format!("token-{number}");
     match random.u8(..10) {
         0 => (Change::PaymentIntent(intent(&token)), false),
-        1 => (Change::PaymentEnded(ended(&token, PaymentOutcome::Declined)), false),
+        1 => (
+            Change::PaymentEnded(ended(&token, PaymentOutcome::Declined)),
+            false,
+        ),
         2 => (prices(number.into()), false),
         3 => (Change::SlotsForgotten(number.into()), false),
         _ => {
             let user = format!("user-{}", random.u8(..4));
-            let claims = vec![NamedClaim { start_sec: random.i64(..3), ..claim(random.u32(1..9)) }];
+            let claims = vec![NamedClaim {
+                start_sec: random.i64(..3),
+                ..claim(random.u32(1..9))
+            }];
             let created_sec = random.i64(..1_000);
-            let order = PlacedOrder { created_sec, claims, ..placed(store, &token, &user) };
+            let order = PlacedOrder {
+                created_sec,
+                claims,
+                ..placed(store, &token, &user)
+            };
             (Change::Order(Arc::new(order)), true)
         }
     }
@@ -50,8 +81,16 @@ async fn a_store_read_by_several_threads_is_the_same_as_read_by_one() {
         }
         let read = |threads| Contents::read_by(threads, &store.records).unwrap();
         let alone = read(1);
-        assert_eq!((alone.last_sequence, alone.recovered.orders), (orders, orders), "seed {seed}");
+        assert_eq!(
+            (alone.last_sequence, alone.recovered.orders),
+            (orders, orders),
+            "seed {seed}"
+        );
         let (threads, alone) = (random.usize(2..9), by_key(alone));
-        assert_eq!(by_key(read(threads)), alone, "seed {seed}, {threads} threads");
+        assert_eq!(
+            by_key(read(threads)),
+            alone,
+            "seed {seed}, {threads} threads"
+        );
     }
 }
