@@ -63,7 +63,7 @@ pub type Created = Result<Box<Order>, OrderFailure>;
 
 /// Why a use case has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum OrderError {
     /// The merchant is not in the catalogue.
     #[error("merchant_id is not a merchant of this booking partner")]
     UnknownMerchant,
@@ -92,7 +92,7 @@ pub enum Refusal {
     Bug,
 }
 
-impl Refusal {
+impl OrderError {
     /// What it is called in the audit log.
     fn name(&self) -> &'static str {
         match self {
@@ -107,7 +107,7 @@ impl Refusal {
     }
 }
 
-impl From<BlockingError> for Refusal {
+impl From<BlockingError> for OrderError {
     fn from(error: BlockingError) -> Self {
         match error {
             BlockingError::NoThread => Self::NoThread,
@@ -179,7 +179,7 @@ enum Undecided {
     /// Something else is on sale by now.
     Outdated,
     /// There is nothing to decide.
-    Refused(Refusal),
+    Refused(OrderError),
 }
 
 impl From<Outdated> for Undecided {
@@ -188,8 +188,8 @@ impl From<Outdated> for Undecided {
     }
 }
 
-impl From<Refusal> for Undecided {
-    fn from(refusal: Refusal) -> Self {
+impl From<OrderError> for Undecided {
+    fn from(refusal: OrderError) -> Self {
         Self::Refused(refusal)
     }
 }
@@ -202,7 +202,7 @@ impl App {
     }
 
     /// Decides by what is on sale; anew where that has been replaced before anything was decided.
-    fn decide<R>(&self, decide: impl Fn(&Sale) -> Result<R, Undecided>) -> Result<R, Refusal> {
+    fn decide<R>(&self, decide: impl Fn(&Sale) -> Result<R, Undecided>) -> Result<R, OrderError> {
         loop {
             match decide(&self.sale.load()) {
                 Ok(decided) => return Ok(decided),
@@ -285,15 +285,15 @@ impl App {
 
     /// What comes of an error of the store for a call. It is logged, because the caller is told little of
     /// it: once a second, with how often it happened.
-    fn refusal(&self, error: &StoreError) -> Refusal {
+    fn refusal(&self, error: &StoreError) -> OrderError {
         let (refusal, logged, what) = match error {
             StoreError::Unreadable(_) | StoreError::CannotOpen(_) | StoreError::InUse => (
-                Refusal::Unreadable,
+                OrderError::Unreadable,
                 &self.read_errors,
                 "the store could not be read",
             ),
             StoreError::Failed(_) => (
-                Refusal::StoreFailed,
+                OrderError::StoreFailed,
                 &self.write_errors,
                 "an order could not be recorded",
             ),

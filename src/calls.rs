@@ -16,7 +16,7 @@ use tokio::{
 pub use crate::rpc::Method;
 use crate::{
     access::User,
-    app::{App, Refusal},
+    app::{App, OrderError},
     audit::Event,
     domain::order::Order,
     request::{Origin, Served},
@@ -317,7 +317,7 @@ impl Calls {
         };
         permit
             .map(|permit| InFlight { _permit: permit })
-            .ok_or(Problem::Refused(Refusal::Busy))
+            .ok_or(Problem::Refused(OrderError::Busy))
     }
 }
 

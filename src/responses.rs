@@ -20,7 +20,7 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use serde::Serialize;
 
 use crate::{
-    app::{Refusal, TakeOrders},
+    app::{OrderError, TakeOrders},
     blocking::{self, LONG_BYTES},
     budgets::{Budget, Reservation},
     domain::order::Order,
@@ -181,7 +181,7 @@ impl Responses {
             return writer.write(&response, bytes);
         }
         let written = blocking::run(move || writer.write(&response, bytes)).await;
-        written.map_err(Refusal::from)?
+        written.map_err(OrderError::from)?
     }
 
     fn writer(self: &Arc<Self>, Form { encoding, room }: Form) -> Writer {

@@ -1,6 +1,6 @@
 //! Looking at a cart.
 
-use super::{App, Refusal, Sale, Undecided, cart_key};
+use super::{App, OrderError, Sale, Undecided, cart_key};
 use crate::{
     access::User,
     domain::{
@@ -37,8 +37,8 @@ impl App {
     /// Looks at a user's cart and, where its merchant holds carts, keeps its spots.
     ///
     /// # Errors
-    /// [`Refusal::UnknownMerchant`], [`Refusal::Unreadable`].
-    pub fn check(&self, cart: &Cart, user: Option<&User>) -> Result<Checked, Refusal> {
+    /// [`OrderError::UnknownMerchant`], [`OrderError::Unreadable`].
+    pub fn check(&self, cart: &Cart, user: Option<&User>) -> Result<Checked, OrderError> {
         let decide = || self.decide(|sale| self.check_by(sale, cart, user));
         let checked = tracing::info_span!("decide").in_scope(decide)?;
         self.figures.count_check(&checked);
@@ -56,7 +56,7 @@ impl App {
         } = sale;
         let merchant = catalog
             .merchant_ix(&cart.merchant_id)
-            .ok_or(Refusal::UnknownMerchant)?;
+            .ok_or(OrderError::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &cart.items);
         let cart_key = cart
             .cart_id
@@ -108,7 +108,7 @@ impl App {
     /// them as well would take them twice. Asked after the hold has been placed, because an order
     /// that begins later uses the hold up. The token may be another user's: it is used up then, and
     /// no order can come of the cart.
-    fn is_ordered(&self, cart: &Cart) -> Result<bool, Refusal> {
+    fn is_ordered(&self, cart: &Cart) -> Result<bool, OrderError> {
         let Some(token) = &cart.cart_id else {
             return Ok(false);
         };

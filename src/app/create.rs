@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, info_span};
 
 use super::{
-    App, Created, Refusal, Sale, Undecided, cart_key, named,
+    App, Created, OrderError, Sale, Undecided, cart_key, named,
     payment::{Bill, NotPaid},
     seen_through::SeenThrough,
     tokens::{TokenClaim, TokenGuard, let_go},
@@ -57,18 +57,18 @@ impl App {
     /// same token. A call that finds its token at work waits for the outcome until `deadline`.
     ///
     /// # Errors
-    /// [`Refusal::TokenReused`], [`Refusal::InProgress`], [`Refusal::UnknownMerchant`],
-    /// [`Refusal::Busy`], or that the store has failed.
+    /// [`OrderError::TokenReused`], [`OrderError::InProgress`], [`OrderError::UnknownMerchant`],
+    /// [`OrderError::Busy`], or that the store has failed.
     pub async fn create(
         self: &Arc<Self>,
         command: Box<CreateOrder>,
         user: Option<Arc<User>>,
         deadline: Instant,
-    ) -> Result<Created, Refusal> {
+    ) -> Result<Created, OrderError> {
         loop {
             match self.tokens.claim(&command.token) {
                 TokenClaim::First(_) if self.commands.len() >= self.limits.max_commands => {
-                    return Err(Refusal::Busy);
+                    return Err(OrderError::Busy);
                 }
                 TokenClaim::First(guard) => {
                     let app = Arc::clone(self);
@@ -82,7 +82,7 @@ impl App {
                 TokenClaim::Behind(waiting) => {
                     timeout_at(deadline, let_go(waiting))
                         .await
-                        .map_err(|_| Refusal::InProgress)?;
+                        .map_err(|_| OrderError::InProgress)?;
                 }
             }
         }
@@ -91,13 +91,13 @@ impl App {
     /// The order that this very request has led to, if it has and `user` may know.
     ///
     /// # Errors
-    /// [`Refusal::Unreadable`].
+    /// [`OrderError::Unreadable`].
     pub fn answered_before(
         &self,
         token: &str,
         fingerprint: Fingerprint,
         user: Option<&User>,
-    ) -> Result<Option<Box<Order>>, Refusal> {
+    ) -> Result<Option<Box<Order>>, OrderError> {
         let replay = self
             .by_token(token)?
             .filter(|replay| is_repeated(replay, fingerprint, user));
@@ -109,7 +109,7 @@ impl App {
         _token: TokenGuard,
         command: Box<CreateOrder>,
         user: Option<Arc<User>>,
-    ) -> Result<Created, Refusal> {
+    ) -> Result<Created, OrderError> {
         // Taken before the command is used up, and only where it is wanted.
         let audited = self
             .audit
@@ -126,7 +126,7 @@ impl App {
     }
 
     /// Leaves a line if there is no order; orders leave theirs when they are on record.
-    fn record_failure(&self, merchant_id: &str, outcome: &Result<Created, Refusal>) {
+    fn record_failure(&self, merchant_id: &str, outcome: &Result<Created, OrderError>) {
         let cause = match outcome {
             Ok(Ok(_)) => return,
             Ok(Err(failure)) => failure.cause.name(),
@@ -139,13 +139,13 @@ impl App {
         &self,
         command: Box<CreateOrder>,
         user: Option<&User>,
-    ) -> Result<Created, Refusal> {
+    ) -> Result<Created, OrderError> {
         if let Some(replay) = self.by_token(&command.token)? {
             let is_same = is_repeated(&replay, command.fingerprint, user);
             return if is_same {
                 Ok(Ok(self.answer_again(replay)))
             } else {
-                Err(Refusal::TokenReused)
+                Err(OrderError::TokenReused)
             };
         }
         let decide = || self.decide(|sale| self.plan(sale, &command, user));
@@ -155,7 +155,7 @@ impl App {
         }
     }
 
-    pub(super) fn by_token(&self, token: &str) -> Result<Option<Replay>, Refusal> {
+    pub(super) fn by_token(&self, token: &str) -> Result<Option<Replay>, OrderError> {
         self.store
             .by_token(token)
             .map_err(|error| self.refusal(&error))
@@ -185,7 +185,7 @@ impl App {
         } = sale;
         let merchant = catalog
             .merchant_ix(&order.merchant_id)
-            .ok_or(Refusal::UnknownMerchant)?;
+            .ok_or(OrderError::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &order.items);
         let cart = cart_key(token, user);
         let viewer = self.viewer(Some(cart));
@@ -230,7 +230,7 @@ impl App {
         command: Box<CreateOrder>,
         plan: Plan,
         user: Option<&User>,
-    ) -> Result<Created, Refusal> {
+    ) -> Result<Created, OrderError> {
         let id = self.store.order_id(&command.token);
         let payment = match self.pay_if_due(&command, &id, &plan).await {
             Ok(payment) => payment,

@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use super::{App, Refusal};
+use super::{App, OrderError};
 use crate::{
     access::User,
     audit::Event,
@@ -23,13 +23,13 @@ impl App {
     /// where that holds up no other call.
     ///
     /// # Errors
-    /// [`Refusal::Unreadable`], [`Refusal::NoThread`].
+    /// [`OrderError::Unreadable`], [`OrderError::NoThread`].
     pub async fn list<T: TakeOrders>(
         self: &Arc<Self>,
         selection: Selection,
         user: Option<Arc<User>>,
         mut taker: T,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, OrderError> {
         let app = Arc::clone(self);
         let read = move || {
             let may_see = |order: Provenance<'_>| {

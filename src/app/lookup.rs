@@ -1,6 +1,6 @@
 //! Looking at slots, without a cart.
 
-use super::{App, Refusal, Sale};
+use super::{App, OrderError, Sale};
 use crate::domain::{
     availability::{self, AskedSlot, PartyView, SeenSlot},
     slot::{Outdated, Viewer},
@@ -35,12 +35,12 @@ impl App {
     /// was answered before the call is seen in all of them.
     ///
     /// # Errors
-    /// [`Refusal::UnknownMerchant`].
-    pub async fn look_up(&self, lookup: Lookup) -> Result<Vec<SeenSlot>, Refusal> {
+    /// [`OrderError::UnknownMerchant`].
+    pub async fn look_up(&self, lookup: Lookup) -> Result<Vec<SeenSlot>, OrderError> {
         let Lookup { merchant_id, slots } = lookup;
         self.catalog()
             .merchant_ix(&merchant_id)
-            .ok_or(Refusal::UnknownMerchant)?;
+            .ok_or(OrderError::UnknownMerchant)?;
         let viewer = self.viewer(None);
         let mut seen = Vec::with_capacity(slots.len());
         for (at, asked) in slots.into_iter().enumerate() {
@@ -59,12 +59,12 @@ impl App {
     /// Looks at one slot and gives the spots that can be sold to the party that it is asked for.
     ///
     /// # Errors
-    /// [`Refusal::UnknownMerchant`].
-    pub fn look_at(&self, lookup: &SlotLookup) -> Result<u32, Refusal> {
+    /// [`OrderError::UnknownMerchant`].
+    pub fn look_at(&self, lookup: &SlotLookup) -> Result<u32, OrderError> {
         let SlotLookup { merchant_id, slot } = lookup;
         self.catalog()
             .merchant_ix(merchant_id)
-            .ok_or(Refusal::UnknownMerchant)?;
+            .ok_or(OrderError::UnknownMerchant)?;
         let viewer = self.viewer(None);
         let view = self.decide(|sale| Ok(self.view(sale, merchant_id, slot, viewer)?))?;
         Ok(view.spots_open)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use tokio::time::timeout;
 
-use super::{App, Refusal, tokens::TokenGuard};
+use super::{App, OrderError, tokens::TokenGuard};
 use crate::{
     audit::Event,
     domain::{
@@ -39,7 +39,7 @@ pub(super) enum NotPaid {
     /// The customer's means of payment did not do.
     Failure(OrderFailure),
     /// We could not do our part.
-    Refused(Refusal),
+    Refused(OrderError),
 }
 
 /// A payment that the last run of the process left open, with the token that nobody may act under

@@ -138,13 +138,13 @@ fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened()
             clock.advance(seconds);
             for _ in 0..calls {
                 let refusal = app.refusal(&StoreError::Failed("no room".into()));
-                assert_eq!(refusal, Refusal::StoreFailed);
+                assert_eq!(refusal, OrderError::StoreFailed);
             }
         }
         // Another kind of error is told beside it.
         assert_eq!(
             app.refusal(&StoreError::Unreadable("a bit".into())),
-            Refusal::Unreadable
+            OrderError::Unreadable
         );
     });
     let failed = |times: u64| format!("ERROR an order could not be recorded {times}");

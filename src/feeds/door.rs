@@ -11,7 +11,7 @@ use tonic::body::Body;
 
 use super::{DAYS, Line, export};
 use crate::{
-    app::{App, Export, Refusal},
+    app::{App, Export, OrderError},
     blocking, rest,
     wire::{codes::Problem, requests::Violations},
 };
@@ -67,7 +67,7 @@ impl FeedsDoor {
         let days = days(uri)?;
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
-            .map_err(|_| Refusal::Busy)?;
+            .map_err(|_| OrderError::Busy)?;
         self.app
             .export(days)
             .map_err(|error| wrong_days(&format!("is too many: {error}")))?;
@@ -80,7 +80,7 @@ impl FeedsDoor {
                 run(&export, sender);
             }
         };
-        blocking::start(work).map_err(Refusal::from)?;
+        blocking::start(work).map_err(OrderError::from)?;
         Ok(poll_fn(move |context| chunks.poll_recv(context)).map(|chunk| Ok(Frame::data(chunk))))
     }
 }

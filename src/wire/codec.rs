@@ -18,7 +18,7 @@ use super::{
     schema::Described,
 };
 use crate::{
-    app::Refusal,
+    app::OrderError,
     blocking::{self, LONG_BYTES},
     request_bodies::Message as Received,
 };
@@ -71,7 +71,7 @@ async fn read<M: Send + 'static>(
         return Ok((read(received.bytes(), &limits)?, received));
     }
     let work = move || read(received.bytes(), &limits).map(|message| (message, received));
-    blocking::run(work).await.map_err(Refusal::from)?
+    blocking::run(work).await.map_err(OrderError::from)?
 }
 
 /// Bytes that are set aside for a message, and bytes of an answer that are sent before more of it is

@@ -10,7 +10,7 @@ use tonic::{
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::requests::{UNKNOWN_MERCHANT, Violations};
-use crate::{access::Denied, app::Refusal, files::mistakes::quoted};
+use crate::{access::Denied, app::OrderError, files::mistakes::quoted};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
@@ -81,7 +81,7 @@ pub enum Problem {
     /// The user's scope does not have this merchant, whether or not there is one.
     MerchantOutOfScope(String),
     /// The application refuses.
-    Refused(Refusal),
+    Refused(OrderError),
     /// A bug. The text is for the log and not for the caller.
     Bug(String),
 }
@@ -120,13 +120,13 @@ impl Problem {
                 row(Code::InvalidArgument, 400, "MALFORMED_MESSAGE", false)
             }
             Self::Invalid(_) => row(Code::InvalidArgument, 400, "INVALID_REQUEST", false),
-            Self::Refused(Refusal::UnknownMerchant) => {
+            Self::Refused(OrderError::UnknownMerchant) => {
                 row(Code::InvalidArgument, 400, "INVALID_REQUEST", false)
             }
-            Self::Refused(Refusal::TokenReused) => {
+            Self::Refused(OrderError::TokenReused) => {
                 row(Code::InvalidArgument, 400, "TOKEN_REUSED", false)
             }
-            Self::Refused(Refusal::InProgress) => {
+            Self::Refused(OrderError::InProgress) => {
                 row(Code::Aborted, 409, "ORDER_IN_PROGRESS", true)
             }
             Self::RequestTooLarge => row(Code::ResourceExhausted, 413, "REQUEST_TOO_LARGE", false),
@@ -159,16 +159,16 @@ impl Problem {
                 row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
             }
             Self::TooManyBytes => row(Code::ResourceExhausted, 429, "TOO_MANY_BYTES", true),
-            Self::Refused(Refusal::Busy) => {
+            Self::Refused(OrderError::Busy) => {
                 row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true)
             }
-            Self::Refused(Refusal::NoThread) => NO_THREAD,
-            Self::Refused(Refusal::StoreFailed) => {
+            Self::Refused(OrderError::NoThread) => NO_THREAD,
+            Self::Refused(OrderError::StoreFailed) => {
                 row(Code::Unavailable, 503, "STORE_UNAVAILABLE", true)
             }
             Self::NotServing => row(Code::Unavailable, 503, "NOT_SERVING", true),
             Self::DeadlineExceeded => row(Code::DeadlineExceeded, 504, "DEADLINE_EXCEEDED", true),
-            Self::Refused(Refusal::Unreadable | Refusal::Bug) | Self::Bug(_) => {
+            Self::Refused(OrderError::Unreadable | OrderError::Bug) | Self::Bug(_) => {
                 row(Code::Internal, 500, "INTERNAL", false)
             }
         }
@@ -258,10 +258,10 @@ impl Problem {
                 .iter()
                 .map(|found| FieldViolation::new(&found.field, &found.rule))
                 .collect(),
-            Self::Refused(Refusal::UnknownMerchant) => {
+            Self::Refused(OrderError::UnknownMerchant) => {
                 vec![FieldViolation::new("merchant_id", UNKNOWN_MERCHANT)]
             }
-            Self::Refused(Refusal::TokenReused) => {
+            Self::Refused(OrderError::TokenReused) => {
                 vec![FieldViolation::new(
                     "idempotency_token",
                     "was used for another request",
@@ -290,12 +290,12 @@ impl Problem {
             | Self::Denied(_)
             | Self::MerchantOutOfScope(_)
             | Self::Refused(
-                Refusal::InProgress
-                | Refusal::Busy
-                | Refusal::NoThread
-                | Refusal::StoreFailed
-                | Refusal::Unreadable
-                | Refusal::Bug,
+                OrderError::InProgress
+                | OrderError::Busy
+                | OrderError::NoThread
+                | OrderError::StoreFailed
+                | OrderError::Unreadable
+                | OrderError::Bug,
             )
             | Self::Bug(_) => Vec::new(),
         }
@@ -353,8 +353,8 @@ impl From<Violations> for Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<OrderError> for Problem {
+    fn from(refusal: OrderError) -> Self {
         Self::Refused(refusal)
     }
 }
