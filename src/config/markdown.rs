@@ -22,17 +22,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readme_has_this_table() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-        let readme = std::fs::read_to_string(readme).unwrap_or_default();
-        let between = readme
+    fn the_table_of_the_documents_is_this_one() {
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let between = document
             .split_once("<!-- settings -->\n")
             .and_then(|(_, rest)| rest.split_once("<!-- /settings -->"))
             .map_or("", |(table, _)| table);
         let expected = table();
         assert!(
             between.trim() == expected.trim(),
-            "between `<!-- settings -->` and `<!-- /settings -->`, README.md should have:\n\n{expected}"
+            "between `<!-- settings -->` and `<!-- /settings -->`, docs/configuration.md should have:\n\n{expected}"
         );
     }
 }
