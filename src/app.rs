@@ -16,10 +16,10 @@ use crate::{
     access::User,
     audit::Audit,
     blocking::BlockingError,
-    catalog_files::Originals,
+    catalog_files::SourceFeeds,
     clock::{Clock, OncePerSecond},
     domain::{
-        catalog::{Catalog, Register},
+        catalog::{Catalog, IdInterner},
         failure::OrderFailure,
         openings::Openings,
         order::{EpochSeconds, Order},
@@ -161,7 +161,7 @@ struct Sale {
     since_sec: EpochSeconds,
     catalog: Arc<Catalog>,
     openings: Arc<Openings>,
-    originals: Arc<Originals>,
+    source_feeds: Arc<SourceFeeds>,
 }
 
 /// What the next catalogue follows on.
@@ -359,7 +359,7 @@ fn named(catalog: &Catalog, claims: &[Claim]) -> Vec<NamedClaim> {
 }
 
 /// Recorded claims by their indexes. What is not sold at present may be again, so it is counted too.
-fn indexed(register: &mut Register, claims: &[NamedClaim]) -> Vec<Claim> {
+fn indexed(register: &mut IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
     let claim = |named: &NamedClaim| {
         let service = register.service(&named.merchant_id, &named.service_id);
         let ticket = match &named.ticket_id {

@@ -7,13 +7,13 @@
 
 mod json;
 
+mod ignored;
 mod prices;
 mod texts;
-mod unheeded;
 
-mod draft;
-mod originals;
-mod particulars;
+mod builder;
+mod pass_through;
+mod source_feeds;
 mod tags;
 
 mod feed;
@@ -26,26 +26,26 @@ mod services;
 
 mod rules;
 
-mod survey;
+mod summary;
 mod writer;
 
 use std::path::Path;
 
 use crate::{
     domain::{
-        catalog::{Catalog, Register},
+        catalog::{Catalog, IdInterner},
         slot::Opening,
     },
     files::mistakes::{self, Report},
 };
 
-use draft::Draft;
+use builder::CatalogBuilder;
 use folder::Folder;
 
 pub use crate::files::{Mistake, Mistakes, Snapshot, Warning, Warnings};
-pub use originals::{Kind, Originals, Piece};
-pub use survey::{ServiceSurvey, Survey};
-pub use writer::{FileShape, FolderWriter, WriteError, Written};
+pub use source_feeds::{FeedRecord, RecordKind, SourceFeeds};
+pub use summary::{CatalogSummary, ServiceSummary};
+pub use writer::{FeedFileOptions, FolderWriter, WriteError, Written};
 
 /// Name of the rules file in the catalogue folder.
 const RULES_FILE: &str = "rules.toml";
@@ -60,7 +60,7 @@ pub struct Loaded {
     /// When, and how many spots there are.
     pub openings: Vec<Opening>,
     /// What else the files say.
-    pub originals: Originals,
+    pub source_feeds: SourceFeeds,
     /// What is no mistake, and perhaps not meant.
     pub warnings: Warnings,
     /// What is in the folder and was not read; names of directories end in a slash.
@@ -83,14 +83,14 @@ pub struct Examined {
 /// # Errors
 /// Everything that is wrong with its files.
 pub fn load(dir: &Path) -> Result<Loaded, Mistakes> {
-    load_after(dir, Register::default())
+    load_after(dir, IdInterner::default())
 }
 
 /// Reads a catalogue folder that is to take the place of another, whose register this is.
 ///
 /// # Errors
 /// Everything that is wrong with its files.
-pub fn load_after(dir: &Path, register: Register) -> Result<Loaded, Mistakes> {
+pub fn load_after(dir: &Path, register: IdInterner) -> Result<Loaded, Mistakes> {
     let Examined {
         outcome,
         warnings,
@@ -106,20 +106,20 @@ pub fn load_after(dir: &Path, register: Register) -> Result<Loaded, Mistakes> {
 /// Reads a catalogue folder to tell all there is to say of it.
 #[must_use]
 pub fn examine(dir: &Path) -> Examined {
-    examine_after(dir, Register::default())
+    examine_after(dir, IdInterner::default())
 }
 
-fn examine_after(dir: &Path, register: Register) -> Examined {
+fn examine_after(dir: &Path, register: IdInterner) -> Examined {
     let files = Snapshot::of(dir);
     let report = Report::default();
-    let mut draft = Draft::after(register);
+    let mut builder = CatalogBuilder::after(register);
     let folder = Folder::open(dir, &report);
     if let Some(folder) = &folder {
-        read(folder, &mut draft, &report);
+        read(folder, &mut builder, &report);
     }
     let unread = folder.map(|folder| folder.unread()).unwrap_or_default();
     let (mistakes, mut warnings) = report.into_parts();
-    let loaded = loaded(files, draft, &mut warnings);
+    let loaded = loaded(files, builder, &mut warnings);
     Examined {
         outcome: mistakes.map_or(Ok(loaded), Err),
         warnings,
@@ -127,16 +127,16 @@ fn examine_after(dir: &Path, register: Register) -> Examined {
     }
 }
 
-fn loaded(files: Snapshot, draft: Draft, warnings: &mut Warnings) -> Loaded {
-    let Draft {
+fn loaded(files: Snapshot, builder: CatalogBuilder, warnings: &mut Warnings) -> Loaded {
+    let CatalogBuilder {
         catalog,
         openings,
-        mut originals,
-        gathered,
+        mut source_feeds,
+        pass_through,
         tags,
         ..
-    } = draft;
-    originals.particulars = gathered.into_list();
+    } = builder;
+    source_feeds.pass_through = pass_through.into_list();
     for Mistake {
         file,
         at,
@@ -150,32 +150,32 @@ fn loaded(files: Snapshot, draft: Draft, warnings: &mut Warnings) -> Loaded {
         files,
         catalog,
         openings,
-        originals,
+        source_feeds,
         warnings: Warnings::default(),
         unread: Vec::new(),
     }
 }
 
-fn read(folder: &Folder<'_>, draft: &mut Draft, report: &Report) {
-    draft.complete = folder.read(&feed::MERCHANTS, |at, merchant| {
-        merchants::add(draft, at, merchant)
+fn read(folder: &Folder<'_>, builder: &mut CatalogBuilder, report: &Report) {
+    builder.complete = folder.read(&feed::MERCHANTS, |at, merchant| {
+        merchants::add(builder, at, merchant)
     });
     let all_services = folder.read(&feed::SERVICES, |at, service| {
-        services::add(draft, at, service)
+        services::add(builder, at, service)
     });
-    draft.complete &= all_services;
+    builder.complete &= all_services;
     let rules = folder.text(RULES_FILE);
     if let Some(text) = &rules {
-        rules::read(draft, text, &report.file(RULES_FILE));
+        rules::read(builder, text, &report.file(RULES_FILE));
     }
     folder.read(&feed::AVAILABILITY, |at, entry| {
-        availability::add(draft, at, entry)
+        availability::add(builder, at, entry)
     });
-    std::mem::take(&mut draft.origins).settle(&mut draft.openings, report);
-    draft.openings.shrink_to_fit();
+    std::mem::take(&mut builder.origins).settle(&mut builder.openings, report);
+    builder.openings.shrink_to_fit();
     if let Some(text) = rules {
-        rules::check_tags_together(draft, &text, &report.file(RULES_FILE));
-        draft.originals.rules = Some(text.into());
+        rules::check_tags_together(builder, &text, &report.file(RULES_FILE));
+        builder.source_feeds.rules = Some(text.into());
     }
 }
 

@@ -31,6 +31,6 @@ pub fn export<E>(
     mut put: impl FnMut(Line<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     put(Line::Begin(Beginning::of(export)))?;
-    export.write(|piece| put(Line::Piece(piece)))?;
+    export.write(|piece| put(Line::Record(piece)))?;
     put(Line::End)
 }

@@ -13,7 +13,7 @@ use crate::{
     blocking,
     budgets::Budget,
     calls::{CallLimits, Calls},
-    catalog_files::{self, Loaded, Mistakes, Survey},
+    catalog_files::{self, CatalogSummary, Loaded, Mistakes},
     clock::{Clock, SystemClock},
     config::{AuditLog, Config, InForce, PaymentsChoice, Shutdown, StoreChoice},
     descriptors,
@@ -139,12 +139,12 @@ pub fn run(config: &Config, in_force: &[InForce]) -> Result<(), ServeError> {
     let control = workers::control_runtime().map_err(ServeError::Start)?;
     control.block_on(async {
         // A file system that does not answer must not keep the process from ending.
-        let (loaded, survey) = tokio::select! {
+        let (loaded, summary) = tokio::select! {
             loaded = load_catalog(config) => loaded?,
             () = signals.end() => return Ok(()),
         };
         let server = Server::start(config, assemble(config, loaded)?).await?;
-        summary::log(config, in_force, &server, &survey);
+        summary::log(config, in_force, &server, &summary);
         while signals.next().await == Asked::ToReload {
             server.ask_to_reload();
         }
@@ -154,11 +154,15 @@ pub fn run(config: &Config, in_force: &[InForce]) -> Result<(), ServeError> {
 }
 
 /// Reads the catalogue on a thread of its own, and tells what it comes to.
-async fn load_catalog(config: &Config) -> Result<(Loaded, Survey), ServeError> {
+async fn load_catalog(config: &Config) -> Result<(Loaded, CatalogSummary), ServeError> {
     let (dir, horizon_sec) = (config.sales.catalog.clone(), limits(config).horizon_sec);
     let load = move || {
         let loaded = catalog_files::load(&dir)?;
-        Ok(reload::surveyed(loaded, SystemClock.now_sec(), horizon_sec))
+        Ok(reload::summarized(
+            loaded,
+            SystemClock.now_sec(),
+            horizon_sec,
+        ))
     };
     let loaded = blocking::run(load).await;
     let loaded = loaded.map_err(|error| ServeError::Start(io::Error::other(error)))?;
@@ -185,7 +189,7 @@ fn assemble(config: &Config, loaded: Loaded) -> Result<Parts, ServeError> {
 ///
 /// # Errors
 /// Everything that is wrong with certificates and credentials.
-pub fn security_in_words(config: &Config) -> Result<Vec<(&'static str, String)>, ServeError> {
+pub fn describe_security(config: &Config) -> Result<Vec<(&'static str, String)>, ServeError> {
     let clock = Arc::new(SystemClock);
     // Nobody calls while settings are checked, so there is nothing to note.
     let audit = Audit::open(&AuditLog::Off, clock.clone()).map_err(ServeError::Audit)?;

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use boxoffice::{
     app::Stock,
-    catalog_files::{self, FileShape, FolderWriter, Loaded, Mistake, Mistakes},
+    catalog_files::{self, FeedFileOptions, FolderWriter, Loaded, Mistake, Mistakes},
     clock::ManualClock,
     domain::{
         catalog::{Catalog, Service},
@@ -111,7 +111,7 @@ fn judge(dir: &Path, loaded: Loaded) {
         .openings
         .iter()
         .for_each(|opening| judge_opening(&loaded.catalog, opening));
-    let keeps_its_indexes = catalog_files::load_after(dir, loaded.catalog.register().clone());
+    let keeps_its_indexes = catalog_files::load_after(dir, loaded.catalog.ids().clone());
     let again = keeps_its_indexes.expect("what has been read can be read");
     assert_eq!(
         openings,
@@ -253,7 +253,7 @@ fn export(loaded: Loaded) {
     }
     let out = scratch::path("export");
     scratch::remove(&out);
-    let shape = FileShape {
+    let shape = FeedFileOptions {
         gzip: false,
         max_bytes: 1_000_000,
     };

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{App, Sale, opening::Stock};
 use crate::{
-    catalog_files::Piece,
+    catalog_files::FeedRecord,
     clock::Clock,
     domain::{
         catalog::Service,
@@ -126,18 +126,18 @@ impl Export<'_> {
     ///
     /// # Errors
     /// The first of `put`, which ends it.
-    pub fn write<E>(&self, mut put: impl FnMut(Piece<'_>) -> Result<(), E>) -> Result<(), E> {
+    pub fn write<E>(&self, mut put: impl FnMut(FeedRecord<'_>) -> Result<(), E>) -> Result<(), E> {
         let Sale {
             catalog,
             openings,
-            originals,
+            source_feeds,
             ..
         } = &*self.sale;
-        originals.pieces().try_for_each(&mut put)?;
+        source_feeds.pieces().try_for_each(&mut put)?;
         for (key, openings) in openings.slots(self.span) {
             let shares = self.shares(catalog.service(key.service), key, &openings);
             for (opening, spots_open) in openings.into_iter().zip(shares) {
-                put(originals.availability(catalog, &opening, key.start_sec, spots_open))?;
+                put(source_feeds.availability(catalog, &opening, key.start_sec, spots_open))?;
             }
         }
         Ok(())

@@ -19,7 +19,7 @@ use crate::{
     catalog_files::Loaded,
     clock::{Clock, OncePerSecond},
     domain::{
-        catalog::{Catalog, Register},
+        catalog::{Catalog, IdInterner},
         openings::{Openings, Span},
         order::EpochSeconds,
         slot::{Claim, Edition, SlotKey},
@@ -72,13 +72,13 @@ impl Stock {
         let Loaded {
             mut catalog,
             openings,
-            originals,
+            source_feeds,
             files: _,
             warnings: _,
             unread: _,
         } = loaded;
         let inventory = Inventory::default();
-        let register = catalog.register_mut();
+        let register = catalog.ids_mut();
         let (recovered, _) = recover(store, register, &inventory)?;
         for intent in recovered.pending {
             inventory.restore(&indexed(register, &intent.claims));
@@ -88,7 +88,7 @@ impl Stock {
             since_sec: clock.now_sec(),
             catalog: Arc::new(catalog),
             openings: Arc::new(Openings::new(openings)),
-            originals: Arc::new(originals),
+            source_feeds: Arc::new(source_feeds),
         });
         Ok(Self {
             sale,
@@ -117,7 +117,7 @@ impl App {
         let Loaded {
             mut catalog,
             openings,
-            originals,
+            source_feeds,
             files: _,
             warnings: _,
             unread: _,
@@ -125,7 +125,7 @@ impl App {
         let openings = Arc::new(Openings::new(openings));
         let now = clock.now_sec();
         let inventory = Inventory::with_capacity(openings.single_slots());
-        let (recovered, sold) = recover(&*store, catalog.register_mut(), &inventory)?;
+        let (recovered, sold) = recover(&*store, catalog.ids_mut(), &inventory)?;
         let Recovered {
             orders,
             sold: _,
@@ -143,20 +143,20 @@ impl App {
         let pending: Vec<(PaymentIntent, Vec<Claim>)> = pending
             .into_iter()
             .map(|intent| {
-                let claims = indexed(catalog.register_mut(), &intent.claims);
+                let claims = indexed(catalog.ids_mut(), &intent.claims);
                 (intent, claims)
             })
             .collect();
         warn_of_what_was_sold(&catalog, &openings, &inventory, sold, now);
         let edition = Edition::default();
-        let (catalog, originals) = (Arc::new(catalog), Arc::new(originals));
+        let (catalog, source_feeds) = (Arc::new(catalog), Arc::new(source_feeds));
         let app = Arc::new(Self {
             sale: ArcSwap::from_pointee(Sale {
                 edition,
                 since_sec: now,
                 catalog,
                 openings,
-                originals,
+                source_feeds,
             }),
             inventory,
             calendar: Mutex::new(calendar),
@@ -266,7 +266,7 @@ fn warn_of_what_was_sold(
 /// left out, because its slots are not opened either.
 fn recover(
     store: &dyn Store,
-    register: &mut Register,
+    register: &mut IdInterner,
     inventory: &Inventory,
 ) -> Result<(Recovered, Vec<Claim>), StoreError> {
     let mut recovered = store.recover()?;

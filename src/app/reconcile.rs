@@ -113,7 +113,7 @@ impl<'a> Reconciler<'a> {
             .chain(&self.oversold)
             .map(|key| key.service)
             .collect();
-        let services = self.catalog.register().services();
+        let services = self.catalog.ids().services();
         let named = services.filter(|(ix, ..)| reported.contains(ix));
         named
             .map(|(ix, merchant_id, service_id)| (ix, (merchant_id, service_id)))

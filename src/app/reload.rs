@@ -9,7 +9,7 @@ use super::{
 use crate::{
     blocking::{self, BlockingError},
     catalog_files::{Loaded, Mistakes},
-    domain::{catalog::Register, openings::Openings},
+    domain::{catalog::IdInterner, openings::Openings},
     store::{Change, StoreError},
 };
 
@@ -35,20 +35,20 @@ impl App {
     /// [`ReloadError`]; then nothing has changed.
     pub async fn reload(
         self: &Arc<Self>,
-        load: impl FnOnce(Register) -> Result<Loaded, Mistakes> + Send + 'static,
+        load: impl FnOnce(IdInterner) -> Result<Loaded, Mistakes> + Send + 'static,
     ) -> Result<Reloaded, ReloadError> {
         // Goes along with the work, which goes on when nobody waits for it any more.
         let mut latest = Arc::clone(&self.latest).lock_owned().await;
         latest.edition = latest.edition.next();
         let edition = latest.edition;
-        let register = self.catalog().register().clone();
+        let register = self.catalog().ids().clone();
         let loaded = blocking::run(move || load(register))
             .await?
             .map_err(ReloadError::Mistakes)?;
         let Loaded {
             mut catalog,
             openings,
-            originals,
+            source_feeds,
             files: _,
             warnings: _,
             unread: _,
@@ -68,7 +68,7 @@ impl App {
                 since_sec,
                 catalog,
                 openings,
-                originals: Arc::new(originals),
+                source_feeds: Arc::new(source_feeds),
             })
         };
         Ok(blocking::run(replace).await?)

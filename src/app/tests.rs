@@ -11,7 +11,7 @@ use crate::{
         catalog::CartHold,
         fixtures::{HOUR, House, NOW, START, line},
         order::{Customer, LineItem, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
-        slot::{Opening, ParticularsIx, Pool, PoolTickets},
+        slot::{Opening, PassThroughIx, Pool, PoolTickets},
     },
     payments::simulated::SimulatedGateway,
     store::memory::MemoryStore,
@@ -41,13 +41,13 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
         },
         terms: None,
         recurrence: None,
-        particulars: ParticularsIx::default(),
+        pass_through: PassThroughIx::default(),
     };
     let loaded = Loaded {
         files: Snapshot::default(),
         catalog: house.catalog,
         openings: vec![opening],
-        originals: Originals::default(),
+        source_feeds: SourceFeeds::default(),
         warnings: Warnings::default(),
         unread: Vec::new(),
     };

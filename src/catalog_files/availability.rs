@@ -7,32 +7,32 @@ use crate::domain::{
 };
 
 use super::{
-    draft::{Draft, cause_of_ticket},
+    builder::{CatalogBuilder, cause_of_ticket},
+    ignored,
     json::{Field, elements},
     mistakes::Place,
-    particulars::Particulars,
-    unheeded,
+    pass_through::PassThrough,
 };
 
-mod alike;
+mod collisions;
+mod duplicates;
 pub(super) mod element;
 mod entry;
-mod meetings;
 mod warnings;
 
-use alike::Resource;
+use duplicates::Resource;
 use entry::{
     AvailabilityEntry, ConfirmationMode, Overrides, RecurrenceEntry, ResourcesEntry,
     ScheduleException, TimeRange,
 };
 
-pub(super) use alike::Origins;
+pub(super) use duplicates::EntrySources;
 
 /// The last second of the year 9999. What lies beyond is no date but, likely, milliseconds.
 const LAST_SECOND: EpochSeconds = 253_402_300_799;
 
-/// Adds an element of the feed to the draft.
-pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEntry>) {
+/// Adds an element of the feed to the builder.
+pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, entry: Field<AvailabilityEntry>) {
     let found_before = at.found_so_far();
     let Some(entry) = entry.required(at) else {
         return;
@@ -69,7 +69,7 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
         .is_some_and(ConfirmationMode::is_asynchronous)
     {
         at.key("confirmation_mode")
-            .warning("confirmation_mode", unheeded::CONFIRMED_AT_ONCE);
+            .warning("confirmation_mode", ignored::CONFIRMED_AT_ONCE);
     }
     if confirmation_mode
         .as_ref()
@@ -79,17 +79,17 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
         at.key("confirmation_mode")
             .warning("unknown_confirmation_mode", text);
     }
-    unheeded::warn(&others, at);
+    ignored::warn(&others, at);
     let ticket_ids = elements(ticket_type_id, &at.key("ticket_type_id"));
-    let Some(service) = read_service(draft, merchant_id, service_id, at) else {
+    let Some(service) = read_service(builder, merchant_id, service_id, at) else {
         return;
     };
     terms.tags.extend(
         tag.as_ref()
-            .and_then(|tag| draft.tags.of_entry(service, tag)),
+            .and_then(|tag| builder.tags.of_entry(service, tag)),
     );
     let start_sec = start_sec.unwrap_or_default();
-    let particulars = draft.gathered.index(Particulars {
+    let pass_through = builder.pass_through.index(PassThrough {
         members: element::members(&AvailabilityEntry {
             spots_total: Field::Given(total),
             availability_tag: tag.into(),
@@ -100,7 +100,7 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
         }),
         cancellable_sec: cancellable.map(|last| start_sec.saturating_sub(last)),
     });
-    let tickets = read_tickets(draft, service, &ticket_ids, &at.key("ticket_type_id"));
+    let tickets = read_tickets(builder, service, &ticket_ids, &at.key("ticket_type_id"));
     let opening = Opening {
         first: SlotKey {
             service,
@@ -110,17 +110,17 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, entry: Field<AvailabilityEn
         pool: Pool { tickets, allotment },
         terms: terms.boxed(),
         recurrence: recurrence.map(Box::new),
-        particulars,
+        pass_through,
     };
-    warnings::warn(draft.catalog.service(service), &opening, at);
-    draft.openings.push(opening);
-    draft
+    warnings::warn(builder.catalog.service(service), &opening, at);
+    builder.openings.push(opening);
+    builder
         .origins
         .add(at, resource, party_size, at.found_so_far() == found_before);
 }
 
 fn read_service(
-    draft: &Draft,
+    builder: &CatalogBuilder,
     merchant_id: Field<String>,
     service_id: Field<String>,
     at: &Place<'_>,
@@ -128,7 +128,7 @@ fn read_service(
     let (merchant_at, service_at) = (at.key("merchant_id"), at.key("service_id"));
     let merchant_id = merchant_id.id(&merchant_at);
     let service_id = service_id.id(&service_at);
-    draft.service(&merchant_id?, &service_id?, &merchant_at, &service_at)
+    builder.service(&merchant_id?, &service_id?, &merchant_at, &service_at)
 }
 
 /// A moment that must be given.
@@ -341,14 +341,14 @@ fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> (SlotTerms, Option
 
 /// Who draws on the spots: all ticket types where none is named.
 fn read_tickets(
-    draft: &mut Draft,
+    builder: &mut CatalogBuilder,
     service: ServiceIx,
     ids: &[(usize, String)],
     at: &Place<'_>,
 ) -> PoolTickets {
     let mut set: Vec<TicketIx> = Vec::with_capacity(ids.len());
     for (index, id) in ids {
-        let of = draft.catalog.service(service);
+        let of = builder.catalog.service(service);
         match of.ticket_ix(id) {
             Some(ticket) if set.contains(&ticket) => at.index(*index).mistake("is named twice"),
             Some(ticket) => set.push(ticket),
@@ -363,7 +363,7 @@ fn read_tickets(
         return PoolTickets::All;
     }
     set.sort_unstable();
-    draft.ticket_set(service, &set).map_or_else(
+    builder.ticket_set(service, &set).map_or_else(
         || {
             at.mistake("is a set of ticket types beyond the 65536 that one service can have");
             PoolTickets::All

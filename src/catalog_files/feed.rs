@@ -91,7 +91,7 @@ impl Folder<'_> {
             }
         };
         let shards = names.into_iter().map(&mut read).collect();
-        shards::are_whole(shards, self.report) && whole
+        shards::are_complete(shards, self.report) && whole
     }
 
     /// Reads a file as far as its JSON is sound; the answer is its metadata and whether it was
@@ -118,7 +118,7 @@ impl Folder<'_> {
             lists,
             each,
             metadata: Some(&mut metadata),
-            shape: std::marker::PhantomData,
+            element: std::marker::PhantomData,
         };
         let outcome = AnyValue(top)
             .deserialize(&mut json)
@@ -176,7 +176,7 @@ struct Object<'a, T, F> {
     lists: Lists,
     each: &'a mut F,
     metadata: Option<&'a mut Field<Metadata>>,
-    shape: std::marker::PhantomData<T>,
+    element: std::marker::PhantomData<T>,
 }
 
 impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<'_, T, F> {
@@ -204,7 +204,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<
                     at,
                     inner: self.lists.inner,
                     each: self.each,
-                    shape: self.shape,
+                    element: self.element,
                 };
                 object.next_value_seed(AnyValue(list))?;
             } else if let (Some(_), Some(metadata)) = (key, &mut self.metadata) {
@@ -230,7 +230,7 @@ struct List<'a, T, F> {
     at: Place<'a>,
     inner: Option<&'static str>,
     each: &'a mut F,
-    shape: std::marker::PhantomData<T>,
+    element: std::marker::PhantomData<T>,
 }
 
 impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for List<'_, T, F> {
@@ -245,7 +245,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for List<'_
             at,
             inner,
             each,
-            shape,
+            element,
         } = self;
         for index in 0.. {
             let at = at.index(index);
@@ -261,7 +261,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for List<'_
                         lists,
                         each: &mut *each,
                         metadata: None,
-                        shape,
+                        element,
                     };
                     list.next_element_seed(AnyValue(object))?
                 }

@@ -105,7 +105,7 @@ pub(super) fn elements<T>(list: Field<Vec<Field<T>>>, at: &Place<'_>) -> Vec<(us
 }
 
 /// A value that a field can have.
-pub(super) trait Shape: Sized {
+pub(super) trait FromJson: Sized {
     /// What is expected, as it stands after "expected".
     const EXPECTED: &'static str;
 
@@ -138,7 +138,7 @@ pub(super) trait Shape: Sized {
     }
 }
 
-impl Shape for String {
+impl FromJson for String {
     const EXPECTED: &'static str = "a text";
 
     fn from_text(text: &str) -> Option<Self> {
@@ -146,7 +146,7 @@ impl Shape for String {
     }
 }
 
-impl Shape for i64 {
+impl FromJson for i64 {
     const EXPECTED: &'static str = <Self as Whole>::EXPECTED;
     const IS_NUMBER: bool = true;
 
@@ -159,7 +159,7 @@ impl Shape for i64 {
     }
 }
 
-impl Shape for u64 {
+impl FromJson for u64 {
     const EXPECTED: &'static str = <Self as Whole>::EXPECTED;
     const IS_NUMBER: bool = true;
 
@@ -172,7 +172,7 @@ impl Shape for u64 {
     }
 }
 
-impl Shape for bool {
+impl FromJson for bool {
     const EXPECTED: &'static str = "true or false";
 
     fn from_boolean(boolean: bool) -> Option<Self> {
@@ -180,7 +180,7 @@ impl Shape for bool {
     }
 }
 
-impl<T: Shape> Shape for Vec<Field<T>> {
+impl<T: FromJson> FromJson for Vec<Field<T>> {
     const EXPECTED: &'static str = "a list";
 
     fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
@@ -219,7 +219,7 @@ macro_rules! message {
             $(pub(in crate::catalog_files) $others: $crate::catalog_files::json::Others,)?
         }
 
-        impl $crate::catalog_files::json::Shape for $message {
+        impl $crate::catalog_files::json::FromJson for $message {
             const EXPECTED: &'static str = "an object";
 
             fn from_object<'de, A: serde::de::MapAccess<'de>>(
@@ -400,7 +400,7 @@ impl<'de, R: Receive<'de>> Visitor<'de> for AnyValue<R> {
 /// Makes a [`Field`] of whatever stands there.
 struct ToField<T>(PhantomData<T>);
 
-impl<T: Shape> ToField<T> {
+impl<T: FromJson> ToField<T> {
     fn field(value: Option<T>, found: impl FnOnce() -> String) -> Field<T> {
         match value {
             Some(value) => Field::Given(value),
@@ -409,7 +409,7 @@ impl<T: Shape> ToField<T> {
     }
 }
 
-impl<'de, T: Shape> Receive<'de> for ToField<T> {
+impl<'de, T: FromJson> Receive<'de> for ToField<T> {
     type Output = Field<T>;
 
     fn unexpected(self, found: &str) -> Field<T> {
@@ -439,7 +439,7 @@ impl<'de, T: Shape> Receive<'de> for ToField<T> {
     }
 }
 
-impl<'de, T: Shape> Deserialize<'de> for Field<T> {
+impl<'de, T: FromJson> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if !T::IS_NUMBER {
             return AnyValue(ToField(PhantomData)).deserialize(deserializer);
@@ -465,7 +465,7 @@ pub(super) struct Quoted<T> {
     pub(super) text: Box<RawValue>,
 }
 
-impl<'de, T: Shape> Deserialize<'de> for Quoted<T> {
+impl<'de, T: FromJson> Deserialize<'de> for Quoted<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let read = serde_json::from_str(text.get()).map_err(D::Error::custom)?;

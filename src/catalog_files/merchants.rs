@@ -1,12 +1,12 @@
 //! The merchant feed: of all it says of a merchant, this server needs its id, its name and its tax.
 
 use super::{
-    draft::Draft,
+    builder::CatalogBuilder,
+    ignored,
     json::{Quoted, message},
     mistakes::Place,
-    originals::on_one_line,
     prices::{self, TaxRateEntry},
-    unheeded,
+    source_feeds::on_one_line,
 };
 
 message! {
@@ -18,8 +18,8 @@ message! {
     }
 }
 
-/// Adds an element of the feed to the draft.
-pub(super) fn add(draft: &mut Draft, at: &Place<'_>, merchant: Quoted<MerchantEntry>) {
+/// Adds an element of the feed to the builder.
+pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, merchant: Quoted<MerchantEntry>) {
     let Quoted { read, text } = merchant;
     let Some(MerchantEntry {
         merchant_id,
@@ -30,13 +30,13 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, merchant: Quoted<MerchantEn
     else {
         return;
     };
-    draft.originals.merchants.push(on_one_line(text.get()));
+    builder.source_feeds.merchants.push(on_one_line(text.get()));
     let id_at = at.key("merchant_id");
     let name = name.optional(&at.key("name"));
     let tax_rate = prices::tax_rate(tax_rate, None, &at.key("tax_rate"));
-    unheeded::warn(&others, at);
+    ignored::warn(&others, at);
     if let Some(id) = merchant_id.id(&id_at) {
         let name = name.unwrap_or_else(|| id.clone());
-        draft.add_merchant(id, name, tax_rate, &id_at);
+        builder.add_merchant(id, name, tax_rate, &id_at);
     }
 }

@@ -6,10 +6,10 @@ use crate::domain::{
 };
 
 use super::{
-    draft::stand_in_currency,
+    builder::stand_in_currency,
+    ignored,
     json::{Field, message},
     mistakes::{Place, quoted},
-    unheeded,
 };
 
 message! {
@@ -40,7 +40,7 @@ pub(super) fn tax_rate(
     else {
         return otherwise;
     };
-    unheeded::warn_of_rates(&others, at);
+    ignored::warn_of_rates(&others, at);
     let rate_at = at.key("micro_percent");
     let rate = micro_percent.optional(&rate_at).unwrap_or_default();
     let most = TaxRate::MAX_MICRO_PERCENT;
@@ -55,7 +55,7 @@ pub(super) fn tax_rate(
 
 /// Checks that a merchant's prices are all in one currency: the first one's.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Till {
+pub(super) struct PriceReader {
     pub(super) currency: Option<Currency>,
     /// Whose prices they are, where that is known.
     pub(super) merchant: Option<MerchantIx>,
@@ -63,7 +63,7 @@ pub(super) struct Till {
     pub(super) tax_rate: Option<TaxRate>,
 }
 
-impl Till {
+impl PriceReader {
     /// The price that stands there, if one does.
     pub(super) fn optional(&mut self, price: Field<Price>, at: &Place<'_>) -> Option<Money> {
         let Price {

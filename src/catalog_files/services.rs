@@ -4,17 +4,17 @@ mod forms;
 mod tickets;
 
 use crate::domain::catalog::{
-    BookingWindow, Fee, MerchantIx, Prepayment, Register, Service, TicketRules,
+    BookingWindow, Fee, IdInterner, MerchantIx, Prepayment, Service, TicketRules,
 };
 
 use super::{
-    draft::Draft,
-    json::{Field, Quoted, Shape, message},
+    builder::CatalogBuilder,
+    ignored,
+    json::{Field, FromJson, Quoted, message},
     mistakes::Place,
-    originals::on_one_line,
-    prices::{self, Price, TaxRateEntry, Till},
+    prices::{self, Price, PriceReader, TaxRateEntry},
+    source_feeds::on_one_line,
     texts::{self, Text},
-    unheeded,
 };
 use forms::Form;
 use tickets::{Numbering, TicketEntry};
@@ -62,7 +62,7 @@ const PREPAYMENT_TYPES: [(&str, Prepayment); 4] = [
     ("NOT_SUPPORTED", Prepayment::NotSupported),
 ];
 
-impl Shape for Prepayment {
+impl FromJson for Prepayment {
     const EXPECTED: &'static str = "REQUIRED, OPTIONAL or NOT_SUPPORTED";
     const IS_NUMBER: bool = true;
 
@@ -80,8 +80,8 @@ impl Shape for Prepayment {
     }
 }
 
-/// Adds an element of the feed to the draft.
-pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Quoted<ServiceEntry>) {
+/// Adds an element of the feed to the builder.
+pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<ServiceEntry>) {
     let Quoted {
         read: service,
         text,
@@ -89,20 +89,20 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Quoted<ServiceEntr
     let Some(mut service) = service.required(at) else {
         return;
     };
-    draft.originals.services.push(on_one_line(text.get()));
+    builder.source_feeds.services.push(on_one_line(text.get()));
     let merchant_id = std::mem::take(&mut service.merchant_id).id(&at.key("merchant_id"));
     let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
     let merchant = merchant_id
         .as_ref()
-        .and_then(|id| draft.merchant(id, &at.key("merchant_id")));
-    let mut till = Till {
-        currency: merchant.and_then(|merchant| draft.currency_of(merchant)),
+        .and_then(|id| builder.merchant(id, &at.key("merchant_id")));
+    let mut prices = PriceReader {
+        currency: merchant.and_then(|merchant| builder.currency_of(merchant)),
         merchant,
-        tax_rate: merchant.and_then(|merchant| draft.catalog.merchant(merchant).tax_rate),
+        tax_rate: merchant.and_then(|merchant| builder.catalog.merchant(merchant).tax_rate),
     };
     match (merchant, merchant_id, service_id) {
         (Some(merchant), Some(merchant_id), Some(id)) => {
-            let register = draft.catalog.register_mut();
+            let register = builder.catalog.ids_mut();
             let ix = register.service(&merchant_id, &id);
             let service = read(
                 merchant,
@@ -112,13 +112,13 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Quoted<ServiceEntr
                     register,
                     service: ix,
                 },
-                &mut till,
+                &mut prices,
                 at,
             );
-            draft.add_service(service, &at.key("service_id"));
+            builder.add_service(service, &at.key("service_id"));
         }
         (_, merchant_id, service_id) => {
-            let register = &mut Register::default();
+            let register = &mut IdInterner::default();
             let ix = register.service("", "");
             let numbering = Numbering {
                 register,
@@ -129,17 +129,17 @@ pub(super) fn add(draft: &mut Draft, at: &Place<'_>, service: Quoted<ServiceEntr
                 String::new(),
                 service,
                 numbering,
-                &mut till,
+                &mut prices,
                 at,
             );
-            draft.refuse_service(
+            builder.reject_service(
                 merchant_id.unwrap_or_default(),
                 service_id.unwrap_or_default(),
             );
         }
     }
-    if let (Some(merchant), Some(currency)) = (merchant, till.currency) {
-        draft.set_currency(merchant, currency);
+    if let (Some(merchant), Some(currency)) = (merchant, prices.currency) {
+        builder.set_currency(merchant, currency);
     }
 }
 
@@ -148,7 +148,7 @@ fn read(
     id: String,
     feed: ServiceEntry,
     numbering: Numbering<'_>,
-    till: &mut Till,
+    prices: &mut PriceReader,
     at: &Place<'_>,
 ) -> Service {
     let ServiceEntry {
@@ -167,7 +167,7 @@ fn read(
         per_ticket_intake_form,
         others,
     } = feed;
-    unheeded::warn(&others, at);
+    ignored::warn(&others, at);
     if price.is_absent() && ticket_type.is_empty() {
         at.mistake("has neither `ticket_type` nor `price`, so that there is nothing to sell");
     }
@@ -184,13 +184,13 @@ fn read(
         merchant,
         id,
         name,
-        price: till.optional(price, &at.key("price")),
-        tax_rate: prices::tax_rate(tax_rate, till.tax_rate, &at.key("tax_rate")),
+        price: prices.optional(price, &at.key("price")),
+        tax_rate: prices::tax_rate(tax_rate, prices.tax_rate, &at.key("tax_rate")),
         prepayment: prepayment_type
             .optional(&at.key("prepayment_type"))
             .unwrap_or_default(),
-        tickets: tickets::read(ticket_type, numbering, till, &at.key("ticket_type")),
-        per_order_fees: per_order_fees(per_order_fee, till, &at.key("per_order_fee")),
+        tickets: tickets::read(ticket_type, numbering, prices, &at.key("ticket_type")),
+        per_order_fees: per_order_fees(per_order_fee, prices, &at.key("per_order_fee")),
         booking_window: booking_window(rules, &at.key("rules")),
         questions: Vec::new(),
         rules: TicketRules::default(),
@@ -207,7 +207,7 @@ fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
         min_booking_buffer_before_end_time: buffer,
         others,
     } = rules.optional(at).unwrap_or_default();
-    unheeded::warn(&others, at);
+    ignored::warn(&others, at);
     let window = BookingWindow {
         min_advance_sec: seconds(min_advance_booking, &at.key("min_advance_booking")),
         min_buffer_before_end_sec: seconds(buffer, &at.key("min_booking_buffer_before_end_time")),
@@ -231,14 +231,14 @@ fn seconds(field: Field<i64>, at: &Place<'_>) -> Option<i64> {
     (seconds > 0).then_some(seconds)
 }
 
-fn per_order_fees(fees: Field<PerOrderFee>, till: &mut Till, at: &Place<'_>) -> Vec<Fee> {
+fn per_order_fees(fees: Field<PerOrderFee>, prices: &mut PriceReader, at: &Place<'_>) -> Vec<Fee> {
     let PerOrderFee {
         delivery_fee,
         processing_fee,
         others,
     } = fees.optional(at).unwrap_or_default();
-    unheeded::warn_of_fees(&others, at);
-    let delivery = till.fee("Delivery fee", delivery_fee, &at.key("delivery_fee"));
-    let processing = till.fee("Processing fee", processing_fee, &at.key("processing_fee"));
+    ignored::warn_of_fees(&others, at);
+    let delivery = prices.fee("Delivery fee", delivery_fee, &at.key("delivery_fee"));
+    let processing = prices.fee("Processing fee", processing_fee, &at.key("processing_fee"));
     delivery.into_iter().chain(processing).collect()
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 
 use super::{
-    json::{Field, Shape, message},
+    json::{Field, FromJson, message},
     mistakes::{Place, Report},
 };
 
@@ -37,7 +37,7 @@ pub(super) enum ProcessingInstruction {
 /// because to take a part for the whole would withdraw everything else.
 const INCREMENTAL: (&str, i128) = ("PROCESS_AS_INCREMENTAL", 2);
 
-impl Shape for ProcessingInstruction {
+impl FromJson for ProcessingInstruction {
     const EXPECTED: &'static str = "\"PROCESS_AS_COMPLETE\"";
     const IS_NUMBER: bool = true;
 
@@ -75,7 +75,7 @@ struct Labelled {
 
 /// Whether these files are all of one feed; what is not so is reported. A single file needs no
 /// metadata.
-pub(super) fn are_whole(shards: Vec<Shard>, report: &Report) -> bool {
+pub(super) fn are_complete(shards: Vec<Shard>, report: &Report) -> bool {
     let files = shards.len();
     let alone = files == 1;
     let labelled: Vec<Labelled> = shards
@@ -85,7 +85,7 @@ pub(super) fn are_whole(shards: Vec<Shard>, report: &Report) -> bool {
     let Some((first, others)) = labelled.split_first() else {
         return alone;
     };
-    let alike = others.iter().all(|other| are_alike(first, other, report));
+    let alike = others.iter().all(|other| agree(first, other, report));
     labelled.len() == files && alike && none_is_missing(&labelled, report)
 }
 
@@ -148,7 +148,7 @@ fn within(
     None
 }
 
-fn are_alike(first: &Labelled, other: &Labelled, report: &Report) -> bool {
+fn agree(first: &Labelled, other: &Labelled, report: &Report) -> bool {
     let file = report.file(&other.file);
     let at = file.key("metadata");
     let mut alike = true;

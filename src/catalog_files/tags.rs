@@ -16,10 +16,13 @@ const MAX_STARTS: usize = 1_000_000;
 
 /// Starts and tags of slots that have different limits. A start stands for all up to the next moment at
 /// which other limits come into force.
-pub(super) type Situations = BTreeSet<(EpochSeconds, Vec<TagIx>)>;
+pub(super) type SlotConditions = BTreeSet<(EpochSeconds, Vec<TagIx>)>;
 
 /// The slots that have several of the tags by which the limits of their service differ.
-pub(super) fn together(catalog: &Catalog, openings: &[Opening]) -> BTreeMap<ServiceIx, Situations> {
+pub(super) fn together(
+    catalog: &Catalog,
+    openings: &[Opening],
+) -> BTreeMap<ServiceIx, SlotConditions> {
     let mut tags_of: HashMap<SlotKey, Vec<TagIx>> = HashMap::new();
     let limits_of = |service| &catalog.service(service).rules.slot_limits;
     let differ = |limits: &[SlotLimits]| {
@@ -56,7 +59,7 @@ pub(super) fn together(catalog: &Catalog, openings: &[Opening]) -> BTreeMap<Serv
     for (slot, tags) in slots.take(MAX_STARTS) {
         tags_of.entry(slot).or_default().extend(tags);
     }
-    let mut found: BTreeMap<ServiceIx, Situations> = BTreeMap::new();
+    let mut found: BTreeMap<ServiceIx, SlotConditions> = BTreeMap::new();
     for (slot, mut tags) in tags_of {
         tags.sort_unstable();
         tags.dedup();

@@ -5,7 +5,7 @@ use serde::de::MapAccess;
 use crate::domain::catalog::LocalizedText;
 
 use super::{
-    json::{Field, Shape, elements, message},
+    json::{Field, FromJson, elements, message},
     mistakes::Place,
 };
 
@@ -29,7 +29,7 @@ message! {
 #[derive(Debug, Default)]
 pub(super) struct Text(TextObject);
 
-impl Shape for Text {
+impl FromJson for Text {
     const EXPECTED: &'static str = "a text, or an object with `value` and `localized_value`";
 
     fn from_text(text: &str) -> Option<Self> {

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{
     RULES_FILE,
     feed::{AVAILABILITY, Feed, MERCHANTS, SERVICES},
-    originals::{Kind, Piece},
+    source_feeds::{FeedRecord, RecordKind},
 };
 use shards::FeedWriter;
 
@@ -26,14 +26,14 @@ pub(super) const MANIFEST: &str = "export.json";
 
 /// What the files of a feed have to be like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileShape {
+pub struct FeedFileOptions {
     /// Whether they are zipped.
     pub gzip: bool,
     /// Most bytes of a file, before it is zipped.
     pub max_bytes: u64,
 }
 
-impl FileShape {
+impl FeedFileOptions {
     /// Files as Google takes them: no larger than 200 MB.
     #[must_use]
     pub fn for_google(gzip: bool) -> Self {
@@ -114,7 +114,7 @@ pub struct FolderWriter {
     out: PathBuf,
     /// Where it is until then, in the same folder.
     dir: TempDir,
-    shape: FileShape,
+    shape: FeedFileOptions,
     merchants: FeedWriter,
     services: FeedWriter,
     availability: FeedWriter,
@@ -125,7 +125,7 @@ impl FolderWriter {
     ///
     /// # Errors
     /// [`WriteError`]; also where it can be seen beforehand that it could not be put there.
-    pub fn begin(out: &Path, shape: FileShape) -> Result<Self, WriteError> {
+    pub fn begin(out: &Path, shape: FeedFileOptions) -> Result<Self, WriteError> {
         let out = place_of(out)?;
         refuse_foreign(&out)?;
         let parent = out.parent().unwrap_or(Path::new("/"));
@@ -152,12 +152,12 @@ impl FolderWriter {
     ///
     /// # Errors
     /// [`WriteError`]; then nothing can come of it.
-    pub fn put(&mut self, piece: &Piece<'_>) -> Result<(), WriteError> {
+    pub fn put(&mut self, piece: &FeedRecord<'_>) -> Result<(), WriteError> {
         match piece.kind {
-            Kind::Merchant => self.merchants.put(&piece.text),
-            Kind::Service => self.services.put(&piece.text),
-            Kind::Availability => self.availability.put(&piece.text),
-            Kind::Rules => self.write(RULES_FILE, piece.text.as_bytes()),
+            RecordKind::Merchant => self.merchants.put(&piece.text),
+            RecordKind::Service => self.services.put(&piece.text),
+            RecordKind::Availability => self.availability.put(&piece.text),
+            RecordKind::Rules => self.write(RULES_FILE, piece.text.as_bytes()),
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
     commands::{DATA, DIR, FORMAT, FROM, SHOW, STRICT, ZONE},
 };
 use crate::{
-    catalog_files::{self, Examined, Survey},
+    catalog_files::{self, CatalogSummary, Examined},
     config::{Config, Flags, Mistake, Mistakes, Place, Problem},
     domain::order::EpochSeconds,
     feeds, server,
@@ -168,17 +168,17 @@ impl CheckCatalog {
         stderr: &mut dyn Write,
     ) -> io::Result<(Examined, bool)> {
         let mut read = catalog_files::examine(dir);
-        let mut survey = None;
+        let mut summary = None;
         if let Ok(loaded) = &read.outcome {
             let horizon_sec = server::limits(&Config::default()).horizon_sec;
-            let numbers = Survey::of(&loaded.catalog, &loaded.openings, now, horizon_sec);
+            let numbers = CatalogSummary::of(&loaded.catalog, &loaded.openings, now, horizon_sec);
             numbers.warn(&loaded.catalog, now, &mut read.warnings);
-            survey = Some(numbers);
+            summary = Some(numbers);
         }
         let findings = Findings {
             dir,
             read: &read,
-            survey: survey.as_ref(),
+            summary: summary.as_ref(),
             strict: self.strict,
         };
         match self.format {

@@ -71,7 +71,7 @@ impl CheckConfig {
             )?;
         }
         let mut problems = self.directories();
-        match server::security_in_words(&self.config) {
+        match server::describe_security(&self.config) {
             Ok(facts) => {
                 writeln!(stdout)?;
                 for (what, how) in facts {

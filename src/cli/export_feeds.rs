@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::TooFar,
-    catalog_files::{FileShape, FolderWriter, Kind, WriteError, Written},
+    catalog_files::{FeedFileOptions, FolderWriter, RecordKind, WriteError, Written},
     config::{Config, Flags, Mistake, Mistakes, Place, Problem},
     feeds::{self, Beginning, FetchError, Line},
     server::{self, ServeError},
@@ -145,7 +145,7 @@ impl ExportFeeds {
     }
 
     fn write(&self) -> Result<(Beginning, Written), ExportError> {
-        let mut folder = Folder::begin(&self.out, FileShape::for_google(self.gzip))?;
+        let mut folder = Folder::begin(&self.out, FeedFileOptions::for_google(self.gzip))?;
         match &self.source {
             Source::AtRest(config) => {
                 let stock = server::at_rest(config)?;
@@ -202,7 +202,7 @@ struct Folder {
 }
 
 impl Folder {
-    fn begin(out: &Path, shape: FileShape) -> Result<Self, WriteError> {
+    fn begin(out: &Path, shape: FeedFileOptions) -> Result<Self, WriteError> {
         let writer = FolderWriter::begin(out, shape)?;
         // Where standard error is no terminal, nothing is drawn.
         let progress = ProgressBar::new(0);
@@ -225,9 +225,9 @@ impl Folder {
                 self.progress.set_length(beginning.availability);
                 Ok(())
             }
-            Line::Piece(piece) => {
+            Line::Record(piece) => {
                 self.progress
-                    .inc(u64::from(piece.kind == Kind::Availability));
+                    .inc(u64::from(piece.kind == RecordKind::Availability));
                 self.writer.put(piece)
             }
             Line::End => Ok(()),

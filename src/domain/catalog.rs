@@ -3,7 +3,7 @@
 //! A [`Catalog`] is immutable and has been checked as a whole when it was built; code that holds
 //! one need not doubt it. Ids are interned: inside, a service is a [`ServiceIx`] and a ticket type
 //! a [`TicketIx`] of its service. A catalogue that takes the place of another keeps the other's
-//! [`Register`], so that what is counted under an index stays true.
+//! [`IdInterner`], so that what is counted under an index stays true.
 
 use std::collections::HashMap;
 
@@ -42,13 +42,13 @@ pub struct Catalog {
     services_by_id: HashMap<MerchantIx, HashMap<String, ServiceIx>>,
     /// Where in `services` the service of an index is, if it is sold.
     places: Vec<Option<usize>>,
-    register: Register,
+    register: IdInterner,
 }
 
 impl Catalog {
     /// An empty catalogue that gives every service and ticket type the index it has in `register`.
     #[must_use]
-    pub fn with_register(register: Register) -> Self {
+    pub fn with_ids(register: IdInterner) -> Self {
         Self {
             register,
             ..Self::default()
@@ -57,12 +57,12 @@ impl Catalog {
 
     /// Every index given so far.
     #[must_use]
-    pub fn register(&self) -> &Register {
+    pub fn ids(&self) -> &IdInterner {
         &self.register
     }
 
     /// Every index given so far, to give further ones.
-    pub fn register_mut(&mut self) -> &mut Register {
+    pub fn ids_mut(&mut self) -> &mut IdInterner {
         &mut self.register
     }
 
@@ -167,14 +167,14 @@ fn index(len: usize) -> u32 {
 /// The indexes of services and ticket types. One that has been given stays with its id, whether or
 /// not a catalogue still has that, and is never given for anything else.
 #[derive(Debug, Clone, Default)]
-pub struct Register {
+pub struct IdInterner {
     /// By merchant id, then by service id.
     services: HashMap<String, HashMap<String, ServiceIx>>,
     /// By service, the ids of its ticket types in the order of their indexes.
     tickets: Vec<Vec<String>>,
 }
 
-impl Register {
+impl IdInterner {
     /// The index of a service; a new one gets the next.
     pub fn service(&mut self, merchant_id: &str, service_id: &str) -> ServiceIx {
         if let Some(ix) = self
@@ -373,7 +373,7 @@ impl Service {
 /// A kind of ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketType {
-    /// Index within its service, given by the [`Register`].
+    /// Index within its service, given by the [`IdInterner`].
     pub ix: TicketIx,
     /// Id, unique within the service.
     pub id: String,

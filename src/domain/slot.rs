@@ -68,12 +68,12 @@ pub struct Opening {
     /// Repetition.
     pub recurrence: Option<Box<Recurrence>>,
     /// What else the feed says of it, which is no business of the rules.
-    pub particulars: ParticularsIx,
+    pub pass_through: PassThroughIx,
 }
 
-/// Where further particulars of an opening are kept.
+/// Where the pass-through members of an opening are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct ParticularsIx(pub u32);
+pub struct PassThroughIx(pub u32);
 
 /// How an opening repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]

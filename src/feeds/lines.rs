@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     app::Export,
-    catalog_files::{Kind, Piece},
+    catalog_files::{FeedRecord, RecordKind},
 };
 
 /// What an export says before its first piece.
@@ -37,7 +37,7 @@ pub enum Line<'a> {
     /// The first one.
     Begin(Beginning),
     /// One of those between.
-    Piece(Piece<'a>),
+    Record(FeedRecord<'a>),
     /// The last one: without it, an export is not whole.
     End,
 }
@@ -51,11 +51,11 @@ const BEGIN: &str = "begin";
 const END: &str = "end";
 
 /// The word for each kind of piece.
-const KINDS: [(Kind, &str); 4] = [
-    (Kind::Merchant, "merchant"),
-    (Kind::Service, "service"),
-    (Kind::Availability, "availability"),
-    (Kind::Rules, "rules"),
+const KINDS: [(RecordKind, &str); 4] = [
+    (RecordKind::Merchant, "merchant"),
+    (RecordKind::Service, "service"),
+    (RecordKind::Availability, "availability"),
+    (RecordKind::Rules, "rules"),
 ];
 
 impl Line<'_> {
@@ -65,18 +65,18 @@ impl Line<'_> {
             Self::Begin(beginning) => {
                 writeln!(out, "{BEGIN} {}", serde_json::to_string(beginning)?)
             }
-            Self::Piece(Piece {
-                kind: Kind::Rules,
+            Self::Record(FeedRecord {
+                kind: RecordKind::Rules,
                 text,
             }) => {
                 writeln!(
                     out,
                     "{} {}",
-                    word(Kind::Rules),
+                    word(RecordKind::Rules),
                     serde_json::to_string(text)?
                 )
             }
-            Self::Piece(Piece { kind, text }) => writeln!(out, "{} {text}", word(*kind)),
+            Self::Record(FeedRecord { kind, text }) => writeln!(out, "{} {text}", word(*kind)),
             Self::End => writeln!(out, "{END} {{}}"),
         }
     }
@@ -96,14 +96,14 @@ impl<'a> Line<'a> {
                 serde_json::from_str(text).map_err(|_| NotALine)?,
             )),
             (END, _) => Ok(Self::End),
-            (_, Some(kind @ Kind::Rules)) => {
+            (_, Some(kind @ RecordKind::Rules)) => {
                 let text: String = serde_json::from_str(text).map_err(|_| NotALine)?;
-                Ok(Self::Piece(Piece {
+                Ok(Self::Record(FeedRecord {
                     kind,
                     text: text.into(),
                 }))
             }
-            (_, Some(kind)) => Ok(Self::Piece(Piece {
+            (_, Some(kind)) => Ok(Self::Record(FeedRecord {
                 kind,
                 text: text.into(),
             })),
@@ -112,7 +112,7 @@ impl<'a> Line<'a> {
     }
 }
 
-fn word(kind: Kind) -> &'static str {
+fn word(kind: RecordKind) -> &'static str {
     KINDS
         .iter()
         .find(|(known, _)| *known == kind)
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let piece = |kind, text: &'static str| {
-            Line::Piece(Piece {
+            Line::Record(FeedRecord {
                 kind,
                 text: text.into(),
             })
@@ -137,11 +137,11 @@ mod tests {
                 availability: u64::MAX,
                 days: 3,
             }),
-            piece(Kind::Merchant, r#"{"merchant_id":"a b"}"#),
-            piece(Kind::Service, r#"{"service_id":"é\n"}"#),
-            piece(Kind::Availability, "{}"),
-            piece(Kind::Rules, "[[merchant]]\nid = \"a\"\n\n"),
-            piece(Kind::Rules, ""),
+            piece(RecordKind::Merchant, r#"{"merchant_id":"a b"}"#),
+            piece(RecordKind::Service, r#"{"service_id":"é\n"}"#),
+            piece(RecordKind::Availability, "{}"),
+            piece(RecordKind::Rules, "[[merchant]]\nid = \"a\"\n\n"),
+            piece(RecordKind::Rules, ""),
             Line::End,
         ] {
             let mut bytes = Vec::new();

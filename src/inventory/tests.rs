@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::{
     catalog::{CartHold, Service},
     fixtures::{HOUR, House, NOW, START},
-    slot::{Claimed, ParticularsIx, Pool, PoolTickets, SlotTerms, Viewer},
+    slot::{Claimed, PassThroughIx, Pool, PoolTickets, SlotTerms, Viewer},
 };
 
 mod editions;
@@ -50,7 +50,7 @@ impl River {
                 },
                 terms: None,
                 recurrence: None,
-                particulars: ParticularsIx::default(),
+                pass_through: PassThroughIx::default(),
             })
             .collect();
         assert_eq!(
@@ -350,7 +350,7 @@ fn what_is_on_record_is_counted_even_where_the_slot_opens_later() {
         pool,
         terms: None,
         recurrence: None,
-        particulars: ParticularsIx::default(),
+        pass_through: PassThroughIx::default(),
     };
     river
         .inventory

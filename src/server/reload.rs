@@ -15,7 +15,7 @@ use super::{
 use crate::{
     app::{App, ReloadError, Reloaded},
     audit::Event,
-    catalog_files::{self, Loaded, Mistake, Snapshot, Survey, Warning},
+    catalog_files::{self, CatalogSummary, Loaded, Mistake, Snapshot, Warning},
     clock::Clock,
     config::Config,
     domain::order::EpochSeconds,
@@ -92,7 +92,7 @@ impl Reloader {
             (self.dir.clone(), Arc::clone(&self.clock), self.horizon_sec);
         let load = move |register| {
             let loaded = catalog_files::load_after(&dir, register);
-            loaded.map(|loaded| surveyed(loaded, clock.now_sec(), horizon_sec).0)
+            loaded.map(|loaded| summarized(loaded, clock.now_sec(), horizon_sec).0)
         };
         let outcome = self.app.reload(load).await;
         self.figures.count(&outcome);
@@ -129,15 +129,15 @@ impl FromFiles for Reloader {
 }
 
 /// A catalogue that has been read, in numbers; what may not be meant is logged.
-pub(super) fn surveyed(
+pub(super) fn summarized(
     mut loaded: Loaded,
     now: EpochSeconds,
     horizon_sec: i64,
-) -> (Loaded, Survey) {
-    let survey = Survey::of(&loaded.catalog, &loaded.openings, now, horizon_sec);
-    survey.warn(&loaded.catalog, now, &mut loaded.warnings);
+) -> (Loaded, CatalogSummary) {
+    let summary = CatalogSummary::of(&loaded.catalog, &loaded.openings, now, horizon_sec);
+    summary.warn(&loaded.catalog, now, &mut loaded.warnings);
     log_warnings(&loaded);
-    (loaded, survey)
+    (loaded, summary)
 }
 
 /// Logs what may not be meant, and which files were not read.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Server, security::Security};
 use crate::{
-    catalog_files::Survey,
+    catalog_files::CatalogSummary,
     config::{Config, InForce, StoreChoice},
     domain::order::EpochSeconds,
 };
@@ -49,7 +49,12 @@ pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, 
 }
 
 /// Logs what has come up.
-pub(super) fn log(config: &Config, in_force: &[InForce], server: &Server, survey: &Survey) {
+pub(super) fn log(
+    config: &Config,
+    in_force: &[InForce],
+    server: &Server,
+    summary: &CatalogSummary,
+) {
     let security = facts(config, server.security.watched());
     let fact = |name: &str| {
         security
@@ -61,7 +66,7 @@ pub(super) fn log(config: &Config, in_force: &[InForce], server: &Server, survey
     let settings: Vec<String> = differing
         .map(|it| format!("{}={}", it.name, it.value))
         .collect();
-    let starts = || survey.services.iter().filter_map(|it| it.starts);
+    let starts = || summary.services.iter().filter_map(|it| it.starts);
     tracing::info!(
         version = crate::VERSION,
         tls = fact("tls"),
@@ -74,8 +79,8 @@ pub(super) fn log(config: &Config, in_force: &[InForce], server: &Server, survey
     );
     tracing::info!(
         directory = %config.sales.catalog.display(),
-        services = survey.services.len(),
-        slots = survey.slots,
+        services = summary.services.len(),
+        slots = summary.slots,
         first_day = starts().map(|(first, _)| first).min().and_then(day),
         last_day = starts().map(|(_, last)| last).max().and_then(day),
         "the catalogue is on sale"

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     app::{Cart, Limits, Parts},
     audit::Audit,
-    catalog_files::{self, FileShape, FolderWriter, Kind},
+    catalog_files::{self, FeedFileOptions, FolderWriter, RecordKind},
     clock::ManualClock,
     config::AuditLog,
     domain::{
@@ -54,7 +54,7 @@ async fn open(dir: &Path) -> Arc<App> {
 fn write(export: &Export<'_>, out: &Path) {
     let mut writer = FolderWriter::begin(
         out,
-        FileShape {
+        FeedFileOptions {
             gzip: false,
             max_bytes: 2_000,
         },
@@ -321,8 +321,8 @@ fn entry(hour: i64, spots: i64) -> Value {
 /// What an export says: in how many hours, and how many spots.
 fn spots_open(export: &Export<'_>) -> Vec<(i64, i64)> {
     let mut found = Vec::new();
-    let note = |piece: Piece<'_>| {
-        if piece.kind == Kind::Availability {
+    let note = |piece: FeedRecord<'_>| {
+        if piece.kind == RecordKind::Availability {
             let element: Value = serde_json::from_str(&piece.text).unwrap();
             let number = |name: &str| element[name].as_i64().unwrap();
             found.push(((number("start_sec") - NOW) / HOUR, number("spots_open")));

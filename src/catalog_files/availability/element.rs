@@ -2,7 +2,7 @@
 
 use super::entry::{AvailabilityEntry, Overrides};
 use crate::{
-    catalog_files::{json::Field, particulars::Particulars},
+    catalog_files::{json::Field, pass_through::PassThrough},
     domain::{
         catalog::{Catalog, ServiceIx},
         order::EpochSeconds,
@@ -20,7 +20,7 @@ pub(super) fn members(entry: &AvailabilityEntry) -> Box<str> {
 /// What an opening brings to a slot, of which so many spots can still be sold.
 pub(in crate::catalog_files) fn write(
     catalog: &Catalog,
-    particulars: &Particulars,
+    pass_through: &PassThrough,
     opening: &Opening,
     start_sec: EpochSeconds,
     spots_open: u32,
@@ -34,7 +34,7 @@ pub(in crate::catalog_files) fn write(
         terms,
     ) = opening.occurrence(start_sec);
     let sold = catalog.service(service);
-    let cancellable = particulars
+    let cancellable = pass_through
         .cancellable_sec
         .map(|before| start_sec.saturating_sub(before));
     let slot = members(&AvailabilityEntry {
@@ -47,7 +47,7 @@ pub(in crate::catalog_files) fn write(
         scheduling_rule_overrides: overrides(&terms, cancellable).into(),
         ..AvailabilityEntry::default()
     });
-    join(&slot, &particulars.members)
+    join(&slot, &pass_through.members)
 }
 
 /// One object of the members of two, neither of which is empty.

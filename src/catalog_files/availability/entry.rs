@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::catalog_files::json::{Field, Shape, message};
+use crate::catalog_files::json::{Field, FromJson, message};
 
 message! {
     /// An element of the availability feed.
@@ -97,7 +97,7 @@ impl ConfirmationMode {
     }
 }
 
-impl Shape for ConfirmationMode {
+impl FromJson for ConfirmationMode {
     const EXPECTED: &'static str =
         "CONFIRMATION_MODE_SYNCHRONOUS or CONFIRMATION_MODE_ASYNCHRONOUS";
     const IS_NUMBER: bool = true;

@@ -1,7 +1,7 @@
 //! Fees with names of the partner's own.
 
 use crate::{
-    catalog_files::{draft::Draft, prices::report_unpayable},
+    catalog_files::{builder::CatalogBuilder, prices::report_unpayable},
     domain::{
         catalog::{Fee, Merchant, MerchantIx},
         money::{Currency, Money},
@@ -32,11 +32,11 @@ pub(super) fn price(table: &Table<'_>, currency: Currency) -> Option<Money> {
 }
 
 /// The tax of a merchant as a fee that others may not be called like, if there is one.
-pub(super) fn tax(draft: &Draft, merchant: MerchantIx) -> Option<Fee> {
+pub(super) fn tax(builder: &CatalogBuilder, merchant: MerchantIx) -> Option<Fee> {
     let Merchant {
         tax_name, currency, ..
-    } = draft.catalog.merchant(merchant);
-    draft.is_taxed(merchant).then(|| Fee {
+    } = builder.catalog.merchant(merchant);
+    builder.is_taxed(merchant).then(|| Fee {
         name: tax_name.clone(),
         amount: Money::zero(*currency),
     })

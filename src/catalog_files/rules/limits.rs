@@ -1,7 +1,7 @@
 //! Fewest and most tickets.
 
 use crate::{
-    catalog_files::{mistakes::Place, tags::Situations},
+    catalog_files::{mistakes::Place, tags::SlotConditions},
     domain::catalog::{CountBounds, RuleScope, SlotLimits, TagIx, TicketIx, TicketLimits},
 };
 
@@ -74,11 +74,11 @@ pub(super) fn check_for(
     service: &Table<'_>,
     names: TicketNames<'_>,
     tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
-    situations: &Situations,
+    conditions: &SlotConditions,
 ) {
     let (general, slots) = stated(service, names, tag);
     if let Some(service) = names.service {
-        contradictions::report_for(service, general.as_ref(), &slots, situations);
+        contradictions::report_for(service, general.as_ref(), &slots, conditions);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    catalog_files::draft::{Draft, stand_in_currency},
+    catalog_files::builder::{CatalogBuilder, stand_in_currency},
     domain::catalog::{CartHold, Fee, MerchantIx, ServiceIx, ServiceRule},
 };
 
@@ -34,11 +34,11 @@ const KEYS: &[&str] = &[
 ];
 
 /// Reads all `[[merchant]]` tables.
-pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
+pub(super) fn read(builder: &mut CatalogBuilder, top: &Table<'_>) {
     let mut seen = HashSet::new();
     for table in top.tables("merchant", KEYS) {
         let merchant = table.required("id").and_then(|entry| {
-            let merchant = draft.merchant(entry.text()?, &entry.at)?;
+            let merchant = builder.merchant(entry.text()?, &entry.at)?;
             if !seen.insert(merchant) {
                 entry
                     .at
@@ -46,17 +46,17 @@ pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
             }
             Some(merchant)
         });
-        read_one(draft, merchant, &table);
+        read_one(builder, merchant, &table);
     }
 }
 
-fn read_one(draft: &mut Draft, merchant: Option<MerchantIx>, table: &Table<'_>) {
+fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &Table<'_>) {
     let hold = read_hold(table);
-    read_tax_name(draft, merchant, table);
-    let fees = read_fees(draft, merchant, table);
-    let combinations = read_combinations(draft, merchant, table);
+    read_tax_name(builder, merchant, table);
+    let fees = read_fees(builder, merchant, table);
+    let combinations = read_combinations(builder, merchant, table);
     if let Some(merchant) = merchant {
-        let merchant = draft.catalog.merchant_mut(merchant);
+        let merchant = builder.catalog.merchant_mut(merchant);
         merchant.cart_hold = hold;
         merchant.per_order_fees = fees;
         merchant.combinations = combinations;
@@ -89,14 +89,14 @@ fn read_hold(table: &Table<'_>) -> Option<CartHold> {
 }
 
 /// What the customer reads for the tax; not the name of a fee of the feed.
-fn read_tax_name(draft: &mut Draft, merchant: Option<MerchantIx>, table: &Table<'_>) {
+fn read_tax_name(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &Table<'_>) {
     let Some(entry) = table.get("tax_name") else {
         return;
     };
     let (Some(name), Some(merchant)) = (entry.text(), merchant) else {
         return;
     };
-    if fees_of_services(draft, merchant)
+    if fees_of_services(builder, merchant)
         .iter()
         .any(|fee| fee.name == name)
     {
@@ -104,17 +104,17 @@ fn read_tax_name(draft: &mut Draft, merchant: Option<MerchantIx>, table: &Table<
             .at
             .mistake(format!("a fee {name:?} is charged already"));
     }
-    if !draft.is_taxed(merchant) {
+    if !builder.is_taxed(merchant) {
         entry.at.warning(
             "idle_tax_name",
             "names a tax, but no service of the merchant has a `tax_rate`",
         );
     }
-    name.clone_into(&mut draft.catalog.merchant_mut(merchant).tax_name);
+    name.clone_into(&mut builder.catalog.merchant_mut(merchant).tax_name);
 }
 
-fn fees_of_services(draft: &Draft, merchant: MerchantIx) -> Vec<Fee> {
-    let services = draft
+fn fees_of_services(builder: &CatalogBuilder, merchant: MerchantIx) -> Vec<Fee> {
+    let services = builder
         .catalog
         .services()
         .filter(|(_, service)| service.merchant == merchant);
@@ -123,13 +123,18 @@ fn fees_of_services(draft: &Draft, merchant: MerchantIx) -> Vec<Fee> {
         .collect()
 }
 
-fn read_fees(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> Vec<Fee> {
-    let currency =
-        merchant.map_or_else(stand_in_currency, |ix| draft.catalog.merchant(ix).currency);
+fn read_fees(
+    builder: &CatalogBuilder,
+    merchant: Option<MerchantIx>,
+    table: &Table<'_>,
+) -> Vec<Fee> {
+    let currency = merchant.map_or_else(stand_in_currency, |ix| {
+        builder.catalog.merchant(ix).currency
+    });
     let mut of_services = merchant
-        .map(|merchant| fees_of_services(draft, merchant))
+        .map(|merchant| fees_of_services(builder, merchant))
         .unwrap_or_default();
-    of_services.extend(merchant.and_then(|merchant| fees::tax(draft, merchant)));
+    of_services.extend(merchant.and_then(|merchant| fees::tax(builder, merchant)));
     let mut all = Vec::new();
     for table in table.tables("fee", fees::KEYS) {
         if let Some(fee) = fees::read(&table, currency) {
@@ -140,11 +145,11 @@ fn read_fees(draft: &Draft, merchant: Option<MerchantIx>, table: &Table<'_>) -> 
 }
 
 fn read_combinations(
-    draft: &Draft,
+    builder: &CatalogBuilder,
     merchant: Option<MerchantIx>,
     table: &Table<'_>,
 ) -> Vec<ServiceRule> {
-    let service = |id: &str, entry: &Entry<'_>| draft.service_of(merchant?, id, &entry.at);
+    let service = |id: &str, entry: &Entry<'_>| builder.service_of(merchant?, id, &entry.at);
     let services = |table: &Table<'_>, key: &str, at_least| -> Vec<ServiceIx> {
         let ids = names::ids(table, key, at_least).unwrap_or_default();
         ids.into_iter()

@@ -2,7 +2,7 @@
 
 use crate::{
     catalog_files::{
-        draft::cause_of_ticket,
+        builder::cause_of_ticket,
         mistakes::{Place, quoted},
     },
     domain::catalog::{RuleScope, Service, TicketIx},

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     catalog_files::{
-        draft::{Draft, stand_in_currency},
+        builder::{CatalogBuilder, stand_in_currency},
         mistakes::Place,
-        tags::Situations,
+        tags::SlotConditions,
     },
     domain::{
         catalog::{
@@ -38,42 +38,42 @@ const KEYS: &[&str] = &[
 ];
 
 /// Reads all `[[service]]` tables.
-pub(super) fn read(draft: &mut Draft, top: &Table<'_>) {
+pub(super) fn read(builder: &mut CatalogBuilder, top: &Table<'_>) {
     let mut seen = HashSet::new();
     for table in top.tables("service", KEYS) {
-        let service = named(draft, &table);
+        let service = named(builder, &table);
         if service.is_some_and(|service| !seen.insert(service)) {
             table.at.mistake(
                 "this service has another [[service]] table already; write all its rules in one",
             );
         }
-        read_one(draft, service, &table);
+        read_one(builder, service, &table);
     }
 }
 
 /// Reports limits of all `[[service]]` tables that nobody can keep in these slots of their services.
 pub(super) fn check_for(
-    draft: &mut Draft,
+    builder: &mut CatalogBuilder,
     top: &Table<'_>,
-    slots: &BTreeMap<ServiceIx, Situations>,
+    slots: &BTreeMap<ServiceIx, SlotConditions>,
 ) {
     for table in top.tables("service", KEYS) {
-        let Some(ix) = named(draft, &table) else {
+        let Some(ix) = named(builder, &table) else {
             continue;
         };
-        let Some(situations) = slots.get(&ix) else {
+        let Some(conditions) = slots.get(&ix) else {
             continue;
         };
-        let Draft { catalog, tags, .. } = draft;
+        let CatalogBuilder { catalog, tags, .. } = builder;
         let names = TicketNames {
             service: Some(catalog.service(ix)),
         };
         let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix, name, at);
-        limits::check_for(&table, names, &mut tag, situations);
+        limits::check_for(&table, names, &mut tag, conditions);
     }
 }
 
-fn named(draft: &Draft, table: &Table<'_>) -> Option<ServiceIx> {
+fn named(builder: &CatalogBuilder, table: &Table<'_>) -> Option<ServiceIx> {
     let merchant = table
         .required("merchant")
         .and_then(|entry| Some((entry.text()?, entry.at)));
@@ -81,12 +81,12 @@ fn named(draft: &Draft, table: &Table<'_>) -> Option<ServiceIx> {
         .required("id")
         .and_then(|entry| Some((entry.text()?, entry.at)));
     let ((merchant, merchant_at), (id, at)) = (merchant?, id?);
-    draft.service(merchant, id, &merchant_at, &at)
+    builder.service(merchant, id, &merchant_at, &at)
 }
 
-fn read_one(draft: &mut Draft, ix: Option<ServiceIx>, table: &Table<'_>) {
-    let tax = ix.and_then(|ix| fees::tax(draft, draft.catalog.service(ix).merchant));
-    let Draft { catalog, tags, .. } = draft;
+fn read_one(builder: &mut CatalogBuilder, ix: Option<ServiceIx>, table: &Table<'_>) {
+    let tax = ix.and_then(|ix| fees::tax(builder, builder.catalog.service(ix).merchant));
+    let CatalogBuilder { catalog, tags, .. } = builder;
     let names = TicketNames {
         service: ix.map(|ix| catalog.service(ix)),
     };

@@ -2,7 +2,7 @@
 
 use crate::{
     catalog_files::{
-        json::{Field, Shape, elements, message},
+        json::{Field, FromJson, elements, message},
         mistakes::Place,
         texts::{self, Text},
     },
@@ -60,7 +60,7 @@ const FIELD_TYPES: [(&str, FieldType); 7] = [
 /// The type that is none.
 const UNSPECIFIED: &str = "FIELD_TYPE_UNSPECIFIED";
 
-impl Shape for FieldType {
+impl FromJson for FieldType {
     const EXPECTED: &'static str = "SHORT_ANSWER, PARAGRAPH, MULTIPLE_CHOICE, CHECKBOXES, DROPDOWN, BOOLEAN or LOCATION_SEARCH";
     const IS_NUMBER: bool = true;
 

@@ -1,13 +1,13 @@
 //! Ticket types of a service.
 
-use crate::domain::catalog::{Fee, FeedFees, Register, ServiceIx, TicketIx, TicketType};
+use crate::domain::catalog::{Fee, FeedFees, IdInterner, ServiceIx, TicketIx, TicketType};
 
 use crate::catalog_files::{
+    ignored,
     json::{Field, elements, message},
     mistakes::Place,
-    prices::{Price, Till},
+    prices::{Price, PriceReader},
     texts::{self, Text},
-    unheeded,
 };
 
 /// Most ticket types of one service.
@@ -37,7 +37,7 @@ message! {
 
 /// Who gives the ticket types of a service their indexes.
 pub(super) struct Numbering<'a> {
-    pub(super) register: &'a mut Register,
+    pub(super) register: &'a mut IdInterner,
     pub(super) service: ServiceIx,
 }
 
@@ -56,7 +56,7 @@ impl Numbering<'_> {
 pub(super) fn read(
     list: Field<Vec<Field<TicketEntry>>>,
     mut numbering: Numbering<'_>,
-    till: &mut Till,
+    prices: &mut PriceReader,
     at: &Place<'_>,
 ) -> Vec<TicketType> {
     let list = elements(list, at);
@@ -69,7 +69,7 @@ pub(super) fn read(
     let mut tickets: Vec<TicketType> = Vec::with_capacity(list.len());
     for (index, ticket) in list {
         let at = at.index(index);
-        let mut ticket = read_ticket(ticket, till, &at);
+        let mut ticket = read_ticket(ticket, prices, &at);
         if tickets.iter().any(|known| known.id == ticket.id) && !ticket.id.is_empty() {
             at.key("ticket_type_id")
                 .mistake(format!("ticket type {:?} is there twice", ticket.id));
@@ -81,7 +81,7 @@ pub(super) fn read(
     tickets
 }
 
-fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketType {
+fn read_ticket(ticket: TicketEntry, prices: &mut PriceReader, at: &Place<'_>) -> TicketType {
     let TicketEntry {
         ticket_type_id,
         localized_short_description,
@@ -92,7 +92,7 @@ fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketTy
         per_ticket_fee,
         others,
     } = ticket;
-    unheeded::warn(&others, at);
+    ignored::warn(&others, at);
     let short = [
         ("localized_short_description", localized_short_description),
         ("short_description", short_description),
@@ -101,7 +101,7 @@ fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketTy
         ("localized_option_description", localized_option_description),
         ("option_description", option_description),
     ];
-    let (feed_fees, fees) = read_fees(per_ticket_fee, till, &at.key("per_ticket_fee"));
+    let (feed_fees, fees) = read_fees(per_ticket_fee, prices, &at.key("per_ticket_fee"));
     TicketType {
         ix: TicketIx(u16::MAX),
         id: ticket_type_id
@@ -109,24 +109,28 @@ fn read_ticket(ticket: TicketEntry, till: &mut Till, at: &Place<'_>) -> TicketTy
             .unwrap_or_default(),
         short_description: texts::first_of(short, at).unwrap_or_default(),
         option_description: texts::first_of(option, at).unwrap_or_default(),
-        price: till.required(price, &at.key("price")),
+        price: prices.required(price, &at.key("price")),
         previous_price: None,
         feed_fees,
         fees,
     }
 }
 
-fn read_fees(fees: Field<PerTicketFee>, till: &mut Till, at: &Place<'_>) -> (FeedFees, Vec<Fee>) {
+fn read_fees(
+    fees: Field<PerTicketFee>,
+    prices: &mut PriceReader,
+    at: &Place<'_>,
+) -> (FeedFees, Vec<Fee>) {
     let PerTicketFee {
         service_charge,
         facility_fee,
         taxes,
         others,
     } = fees.optional(at).unwrap_or_default();
-    unheeded::warn_of_fees(&others, at);
-    let service_charge = till.fee("Service charge", service_charge, &at.key("service_charge"));
-    let facility_fee = till.fee("Facility fee", facility_fee, &at.key("facility_fee"));
-    let taxes = till.fee("Taxes", taxes, &at.key("taxes"));
+    ignored::warn_of_fees(&others, at);
+    let service_charge = prices.fee("Service charge", service_charge, &at.key("service_charge"));
+    let facility_fee = prices.fee("Facility fee", facility_fee, &at.key("facility_fee"));
+    let taxes = prices.fee("Taxes", taxes, &at.key("taxes"));
     // A fee of nothing is none: a ticket type is answered with what is charged for it.
     let amount = |fee: &Option<Fee>| {
         fee.as_ref()

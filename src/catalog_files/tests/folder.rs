@@ -44,7 +44,7 @@ fn digest(loaded: &Loaded) -> Vec<String> {
              pool,
              terms,
              recurrence,
-             particulars: _,
+             pass_through: _,
          }| {
             let tickets = match pool.tickets {
                 PoolTickets::All => None,
@@ -536,7 +536,7 @@ fn a_catalogue_in_place_of_another_keeps_its_indexes() {
         }
     }
     folder.write("services.json", feed.to_string());
-    let register = before.catalog.register().clone();
+    let register = before.catalog.ids().clone();
     let after = load_after(folder.0.path(), register).unwrap();
     for (after, before) in digest(&after).iter().zip(&digest(&before)) {
         assert_eq!(after, before);

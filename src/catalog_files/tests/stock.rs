@@ -74,7 +74,7 @@ fn entries_alike_are_a_mistake_that_names_both() {
             {"time_range": {"begin_sec": START + except * DAY, "end_sec": START + except * DAY + 1}},
         ]})
     };
-    for (one, other, are_alike) in [
+    for (one, other, agree) in [
         (json!({}), json!({}), true),
         (json!({}), json!({"spots_open": 7}), true),
         (json!({}), json!({"availability_tag": "late"}), true),
@@ -153,7 +153,7 @@ fn entries_alike_are_a_mistake_that_names_both() {
     ] {
         for pair in [[&one, &other], [&other, &one]] {
             let folder = folder(&pair.map(Value::clone));
-            if !are_alike {
+            if !agree {
                 folder.loaded();
                 continue;
             }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use serde_json::{Value, json};
 
 use super::Folder;
-use crate::catalog_files::{Survey, Warnings};
+use crate::catalog_files::{CatalogSummary, Warnings};
 
 /// The first start of everything here: 12:00 on 1 June 2026 UTC.
 const START: i64 = 1_780_315_200;
@@ -203,11 +203,11 @@ fn both_rules_of_when_booking_closes() {
 }
 
 /// The kinds of warnings about a catalogue as a whole.
-fn surveyed(folder: &Folder) -> Vec<&'static str> {
+fn summarized(folder: &Folder) -> Vec<&'static str> {
     let loaded = folder.loaded();
     let mut warnings = loaded.warnings;
-    let survey = Survey::of(&loaded.catalog, &loaded.openings, START, 400 * 24 * HOUR);
-    survey.warn(&loaded.catalog, START, &mut warnings);
+    let summary = CatalogSummary::of(&loaded.catalog, &loaded.openings, START, 400 * 24 * HOUR);
+    summary.warn(&loaded.catalog, START, &mut warnings);
     warnings.list.iter().map(|warning| warning.kind).collect()
 }
 
@@ -221,11 +221,11 @@ fn an_empty_catalogue_is_told_to_sell_nothing() {
         folder.write(file, feed.to_string());
     }
     assert_eq!(
-        surveyed(&folder),
+        summarized(&folder),
         ["merchant_without_services", "no_services"]
     );
     folder.write("merchants.json", json!({"merchant": []}).to_string());
-    assert_eq!(surveyed(&folder), ["no_services"]);
+    assert_eq!(summarized(&folder), ["no_services"]);
 }
 
 #[test]
@@ -235,11 +235,11 @@ fn a_service_whose_slots_may_be_beyond_those_that_are_counted_is_not_said_to_hav
         "recurrence": {"repeat_every_sec": HOUR, "repeat_until_sec": START + 501 * 24 * HOUR},
     });
     let loaded = folder(&json!({}), &late).loaded();
-    let mut survey = Survey::of(&loaded.catalog, &loaded.openings, START, 400 * 24 * HOUR);
+    let mut summary = CatalogSummary::of(&loaded.catalog, &loaded.openings, START, 400 * 24 * HOUR);
     for (has_more_slots, expected) in [(false, &["no_slot_in_horizon"][..]), (true, &[])] {
-        survey.has_more_slots = has_more_slots;
+        summary.has_more_slots = has_more_slots;
         let mut warnings = Warnings::default();
-        survey.warn(&loaded.catalog, START, &mut warnings);
+        summary.warn(&loaded.catalog, START, &mut warnings);
         let kinds: Vec<_> = warnings.list.iter().map(|warning| warning.kind).collect();
         assert_eq!(kinds, expected, "{has_more_slots}");
     }

@@ -7,8 +7,8 @@ use crate::catalog_files::{load, tests::sample_dir};
 
 const STAMP: i64 = 1_700_000_000;
 
-fn piece(kind: Kind, text: &str) -> Piece<'_> {
-    Piece {
+fn piece(kind: RecordKind, text: &str) -> FeedRecord<'_> {
+    FeedRecord {
         kind,
         text: text.into(),
     }
@@ -19,16 +19,16 @@ fn merchant(at: usize) -> String {
 }
 
 /// Writes a folder with so many merchants in files of so many bytes.
-fn written(out: &Path, merchants: usize, shape: FileShape) -> Result<Written, WriteError> {
+fn written(out: &Path, merchants: usize, shape: FeedFileOptions) -> Result<Written, WriteError> {
     let mut writer = FolderWriter::begin(out, shape)?;
     for at in 0..merchants {
-        writer.put(&piece(Kind::Merchant, &merchant(at)))?;
+        writer.put(&piece(RecordKind::Merchant, &merchant(at)))?;
     }
     writer.finish(STAMP)
 }
 
-fn plain(max_bytes: u64) -> FileShape {
-    FileShape {
+fn plain(max_bytes: u64) -> FeedFileOptions {
+    FeedFileOptions {
         gzip: false,
         max_bytes,
     }
@@ -65,7 +65,7 @@ fn files_say_what_they_are() {
     for gzip in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
-        let shape = FileShape {
+        let shape = FeedFileOptions {
             gzip,
             max_bytes: length_with(2),
         };
@@ -165,7 +165,7 @@ fn an_export_is_replaced_as_a_whole() {
     written(&out, 5, plain(length_with(2))).unwrap();
     let before = names(&out);
     let mut begun = FolderWriter::begin(&out, plain(u64::MAX)).unwrap();
-    begun.put(&piece(Kind::Rules, "# rules")).unwrap();
+    begun.put(&piece(RecordKind::Rules, "# rules")).unwrap();
     assert_eq!(names(&out), before, "while it is written");
     drop(begun);
     assert_eq!(names(&out), before, "and if it is not finished");
@@ -173,7 +173,7 @@ fn an_export_is_replaced_as_a_whole() {
     written(
         &out,
         1,
-        FileShape {
+        FeedFileOptions {
             gzip: true,
             max_bytes: u64::MAX,
         },
@@ -241,9 +241,9 @@ fn the_sample_is_written_as_it_was_read() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let loaded = load(&sample_dir()).unwrap();
-    let mut writer = FolderWriter::begin(&out, FileShape::for_google(false)).unwrap();
+    let mut writer = FolderWriter::begin(&out, FeedFileOptions::for_google(false)).unwrap();
     loaded
-        .originals
+        .source_feeds
         .pieces()
         .try_for_each(|piece| writer.put(&piece))
         .unwrap();

@@ -9,7 +9,7 @@ use super::{
     zone::Day,
 };
 use crate::{
-    catalog_files::{Loaded, Originals},
+    catalog_files::{Loaded, SourceFeeds},
     domain::{
         availability::{WindowFault, window_fault},
         catalog::{Catalog, Service, ServiceIx},
@@ -58,7 +58,7 @@ impl Calendar {
         let Loaded {
             catalog,
             openings,
-            originals,
+            source_feeds,
             ..
         } = loaded;
         let mut slots: BTreeMap<SlotKey, Vec<&Opening>> = BTreeMap::new();
@@ -79,7 +79,7 @@ impl Calendar {
                 catalog.service(key.service),
                 key,
                 &openings,
-                &originals,
+                &source_feeds,
                 now,
             );
             services.entry(key.service).or_default().push(slot);
@@ -227,7 +227,7 @@ impl SlotOfDay {
         service: &Service,
         key: SlotKey,
         openings: &[&Opening],
-        originals: &Originals,
+        source_feeds: &SourceFeeds,
         now: EpochSeconds,
     ) -> Self {
         let viewer = Viewer { now, cart: None };
@@ -236,7 +236,7 @@ impl SlotOfDay {
         for opening in openings {
             let (_, terms) = opening.occurrence(key.start_sec);
             slot.open(opening.pool, &terms);
-            let allotment = originals
+            let allotment = source_feeds
                 .spots_total(opening)
                 .unwrap_or(opening.pool.allotment);
             untouched.open(

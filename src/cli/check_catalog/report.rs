@@ -13,7 +13,7 @@ use super::{
     calendar::price_json,
 };
 use crate::{
-    catalog_files::{Examined, Mistake, Mistakes, ServiceSurvey, Survey, Warning},
+    catalog_files::{CatalogSummary, Examined, Mistake, Mistakes, ServiceSummary, Warning},
     domain::{
         catalog::{Catalog, Service},
         order::EpochSeconds,
@@ -50,7 +50,7 @@ impl Format {
 pub(super) struct Findings<'a> {
     pub(super) dir: &'a Path,
     pub(super) read: &'a Examined,
-    pub(super) survey: Option<&'a Survey>,
+    pub(super) summary: Option<&'a CatalogSummary>,
     /// Whether warnings are errors.
     pub(super) strict: bool,
 }
@@ -72,9 +72,9 @@ impl Findings<'_> {
         if !total.is_empty() {
             writeln!(stderr, "{total}")?;
         }
-        match (self.read.outcome.as_ref(), self.survey) {
-            (Ok(loaded), Some(survey)) if !self.are_bad() => {
-                print_summary(&loaded.catalog, survey, stdout)
+        match (self.read.outcome.as_ref(), self.summary) {
+            (Ok(loaded), Some(summary)) if !self.are_bad() => {
+                print_summary(&loaded.catalog, summary, stdout)
             }
             _ => Ok(()),
         }
@@ -157,19 +157,19 @@ impl Findings<'_> {
     }
 
     fn summary_json(&self) -> Option<Value> {
-        let (loaded, survey) = (self.read.outcome.as_ref().ok()?, self.survey?);
+        let (loaded, summary) = (self.read.outcome.as_ref().ok()?, self.summary?);
         let catalog = &loaded.catalog;
-        let span = span_of(survey);
-        let services: Vec<Value> = survey
+        let span = span_of(summary);
+        let services: Vec<Value> = summary
             .services
             .iter()
             .map(|it| service_json(catalog, it))
             .collect();
         Some(json!({
             "merchants": catalog.merchants().len(),
-            "entries": survey.entries,
-            "slots": survey.slots,
-            "has_more_slots": survey.has_more_slots,
+            "entries": summary.entries,
+            "slots": summary.slots,
+            "has_more_slots": summary.has_more_slots,
             "first_start_sec": span.map(|(first, _)| first),
             "last_start_sec": span.map(|(_, last)| last),
             "services": services,
@@ -186,7 +186,11 @@ const COLUMNS: &[(&str, Align)] = &[
     ("prices", Align::Left),
 ];
 
-fn print_summary(catalog: &Catalog, survey: &Survey, out: &mut dyn Write) -> io::Result<()> {
+fn print_summary(
+    catalog: &Catalog,
+    summary: &CatalogSummary,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let tickets: usize = catalog
         .services()
         .map(|(_, service)| service.tickets.len())
@@ -195,46 +199,46 @@ fn print_summary(catalog: &Catalog, survey: &Survey, out: &mut dyn Write) -> io:
         out,
         "{}, {}, {}, {} of availability",
         count(catalog.merchants().len(), "merchant"),
-        count(survey.services.len(), "service"),
+        count(summary.services.len(), "service"),
         count(tickets, "ticket type"),
-        count(survey.entries, "entry"),
+        count(summary.entries, "entry"),
     )?;
-    let slots = count(survey.slots, "slot");
-    let slots = if survey.has_more_slots {
+    let slots = count(summary.slots, "slot");
+    let slots = if summary.has_more_slots {
         format!("more than {slots}")
     } else {
         slots
     };
-    let span = span_of(survey)
+    let span = span_of(summary)
         .map(|(first, last)| format!(" from {} to {} (UTC)", date(first), date(last)));
     writeln!(
         out,
         "{slots}{}, past ones not counted\n",
         span.unwrap_or_default()
     )?;
-    let rows: Vec<Vec<String>> = survey
+    let rows: Vec<Vec<String>> = summary
         .services
         .iter()
         .take(MAX_SERVICES)
         .map(|it| row(catalog, it))
         .collect();
     write!(out, "{}", table("", COLUMNS, &rows))?;
-    match survey.services.len().saturating_sub(MAX_SERVICES) {
+    match summary.services.len().saturating_sub(MAX_SERVICES) {
         0 => Ok(()),
         more => writeln!(out, "and {}", count(more, "more service")),
     }
 }
 
-fn row(catalog: &Catalog, survey: &ServiceSurvey) -> Vec<String> {
-    let service = catalog.service(survey.service);
-    let (first, last) = survey
+fn row(catalog: &Catalog, summary: &ServiceSummary) -> Vec<String> {
+    let service = catalog.service(summary.service);
+    let (first, last) = summary
         .starts
         .map(|(first, last)| (date(first), date(last)))
         .unwrap_or_default();
     vec![
         catalog.merchant(service.merchant).id.clone(),
         service.id.clone(),
-        grouped(u64::try_from(survey.slots).unwrap_or(u64::MAX)),
+        grouped(u64::try_from(summary.slots).unwrap_or(u64::MAX)),
         first,
         last,
         price_list(service),
@@ -264,8 +268,8 @@ fn price_list(service: &Service) -> String {
     }
 }
 
-fn span_of(survey: &Survey) -> Option<(EpochSeconds, EpochSeconds)> {
-    let starts = || survey.services.iter().filter_map(|it| it.starts);
+fn span_of(summary: &CatalogSummary) -> Option<(EpochSeconds, EpochSeconds)> {
+    let starts = || summary.services.iter().filter_map(|it| it.starts);
     Some((
         starts().map(|(first, _)| first).min()?,
         starts().map(|(_, last)| last).max()?,
@@ -305,8 +309,8 @@ fn warning_json(
     json!({"kind": kind, "file": file, "at": at, "text": text, "more_places": more_places})
 }
 
-fn service_json(catalog: &Catalog, survey: &ServiceSurvey) -> Value {
-    let service = catalog.service(survey.service);
+fn service_json(catalog: &Catalog, summary: &ServiceSummary) -> Value {
+    let service = catalog.service(summary.service);
     let tickets = service.tickets.iter().map(|ticket| {
         json!({
             "ticket_type_id": ticket.id,
@@ -318,9 +322,9 @@ fn service_json(catalog: &Catalog, survey: &ServiceSurvey) -> Value {
         "merchant_id": catalog.merchant(service.merchant).id,
         "service_id": service.id,
         "name": service.name.value,
-        "slots": survey.slots,
-        "first_start_sec": survey.starts.map(|(first, _)| first),
-        "last_start_sec": survey.starts.map(|(_, last)| last),
+        "slots": summary.slots,
+        "first_start_sec": summary.starts.map(|(first, _)| first),
+        "last_start_sec": summary.starts.map(|(_, last)| last),
         "price": service.price.map(price_json),
         "ticket_types": tickets.collect::<Vec<_>>(),
     })

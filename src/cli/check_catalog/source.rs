@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     app::TooFar,
-    catalog_files::{self, Examined, FileShape, FolderWriter, Kind, Mistakes, WriteError},
+    catalog_files::{
+        self, Examined, FeedFileOptions, FolderWriter, Mistakes, RecordKind, WriteError,
+    },
     config::Config,
     domain::order::EpochSeconds,
     feeds::{self, FetchError, Line},
@@ -111,12 +113,14 @@ impl Source {
         }
         let temporary = TempDir::new().map_err(SourceError::Temporary)?;
         let folder = temporary.path().join("export");
-        let mut writer = FolderWriter::begin(&folder, FileShape::for_google(false))?;
+        let mut writer = FolderWriter::begin(&folder, FeedFileOptions::for_google(false))?;
         let mut take = |line: Line<'_>| match line {
-            Line::Piece(piece) if piece.kind != Kind::Availability || is_of(day, &piece.text) => {
+            Line::Record(piece)
+                if piece.kind != RecordKind::Availability || is_of(day, &piece.text) =>
+            {
                 writer.put(&piece)
             }
-            Line::Begin(_) | Line::Piece(_) | Line::End => Ok(()),
+            Line::Begin(_) | Line::Record(_) | Line::End => Ok(()),
         };
         match self {
             Self::Files => {}

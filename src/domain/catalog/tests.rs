@@ -49,11 +49,8 @@ fn an_index_stays_with_its_id_in_every_later_catalogue() {
         },
     );
     museum.id = "gallery".into();
-    assert_eq!(
-        first.register_mut().service("town", "promised"),
-        ServiceIx(5)
-    );
-    let mut second = Catalog::with_register(first.register().clone());
+    assert_eq!(first.ids_mut().service("town", "promised"), ServiceIx(5));
+    let mut second = Catalog::with_ids(first.register().clone());
     assert_eq!(
         second.add_merchant(first.merchant(merchant).clone()),
         MerchantIx(0)
@@ -74,7 +71,7 @@ fn an_index_stays_with_its_id_in_every_later_catalogue() {
 
 #[test]
 fn an_index_stays_with_its_id_and_goes_to_no_other() {
-    let mut register = Register::default();
+    let mut register = IdInterner::default();
     let services = [("a", "x"), ("a", "y"), ("b", "x"), ("a", "x"), ("b", "x")];
     let given = services.map(|(merchant, service)| register.service(merchant, service));
     assert_eq!(given, [0, 1, 2, 0, 2].map(ServiceIx));
@@ -85,7 +82,7 @@ fn an_index_stays_with_its_id_and_goes_to_no_other() {
 
 #[test]
 fn ticket_types_are_given_indexes_as_long_as_there_are_any() {
-    let mut register = Register::default();
+    let mut register = IdInterner::default();
     let service = register.service("a", "x");
     register.tickets[0] = vec![String::new(); usize::from(u16::MAX)];
     assert_eq!(register.ticket(service, "last"), Some(TicketIx(u16::MAX)));

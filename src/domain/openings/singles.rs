@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 
 use crate::domain::{
     order::EpochSeconds,
-    slot::{Opening, ParticularsIx, Pool, SlotKey, SlotTerms},
+    slot::{Opening, PassThroughIx, Pool, SlotKey, SlotTerms},
 };
 
 /// Openings without repetition, in the order of their slots.
@@ -37,7 +37,7 @@ struct Row {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Kind {
     pool: Pool,
-    particulars: ParticularsIx,
+    pass_through: PassThroughIx,
     /// As if the slot started in the second 0.
     terms: Option<Box<SlotTerms>>,
 }
@@ -162,7 +162,7 @@ impl Kind {
             pool,
             terms,
             recurrence: _,
-            particulars,
+            pass_through,
         } = opening;
         // Wrapping and not saturating, so that every moment comes back as it was.
         let from_start = |at: EpochSeconds| at.wrapping_sub(slot.start_sec);
@@ -171,7 +171,7 @@ impl Kind {
             slot,
             Self {
                 pool,
-                particulars,
+                pass_through,
                 terms,
             },
         )
@@ -186,7 +186,7 @@ impl Single<'_> {
             kind:
                 Kind {
                     pool,
-                    particulars,
+                    pass_through,
                     terms,
                 },
         } = self;
@@ -197,7 +197,7 @@ impl Single<'_> {
             pool: *pool,
             terms,
             recurrence: None,
-            particulars: *particulars,
+            pass_through: *pass_through,
         }
     }
 }
@@ -244,14 +244,14 @@ mod tests {
             set: Option<u16>,
             allotment in prop_oneof![0..2_u32, any::<u32>()],
             terms in any_terms(),
-            particulars in prop_oneof![0..2_u32, any::<u32>()],
+            pass_through in prop_oneof![0..2_u32, any::<u32>()],
         ) -> Opening {
             Opening {
                 first: SlotKey { service: ServiceIx(service), duration_sec, start_sec },
                 pool: Pool { tickets: set.map_or(PoolTickets::All, PoolTickets::Set), allotment },
                 terms: terms.boxed(),
                 recurrence: None,
-                particulars: ParticularsIx(particulars),
+                pass_through: PassThroughIx(pass_through),
             }
         }
     }
@@ -301,7 +301,7 @@ mod tests {
             }
             .boxed(),
             recurrence: None,
-            particulars: ParticularsIx(3),
+            pass_through: PassThroughIx(3),
         }
     }
 

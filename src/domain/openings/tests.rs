@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::{
     catalog::ServiceIx,
     fixtures::{BALCONY, BALCONY_ONLY, House, NOW, STALLS, STALLS_ONLY},
-    slot::{Claimed, ParticularsIx, PoolTickets, Recurrence, ResourceIx},
+    slot::{Claimed, PassThroughIx, PoolTickets, Recurrence, ResourceIx},
 };
 
 const STRANGER: Viewer = Viewer {
@@ -28,7 +28,7 @@ prop_compose! {
                 let except = except.into_iter().map(|(begin, length)| (begin, begin + length)).collect();
                 Box::new(Recurrence { every_sec, until_sec, except })
             }),
-            particulars: ParticularsIx::default(),
+            pass_through: PassThroughIx::default(),
         }
     }
 }
@@ -37,7 +37,7 @@ prop_compose! {
     fn any_openings()(mut openings in vec(any_opening(), 0..12)) -> Vec<Opening> {
         // Each can be told from the others.
         for (at, opening) in (0..).zip(&mut openings) {
-            opening.particulars = ParticularsIx(at);
+            opening.pass_through = PassThroughIx(at);
         }
         openings
     }
@@ -50,13 +50,13 @@ proptest! {
         feed in any_openings(), now in 0..50_i64, until in 0..70_i64, repeated_until in 0..70_i64,
     ) {
         let span = Span { now, until, repeated_until };
-        let mut expected: Vec<(SlotKey, bool, ParticularsIx)> = Vec::new();
+        let mut expected: Vec<(SlotKey, bool, PassThroughIx)> = Vec::new();
         for opening in &feed {
             let repeated = opening.recurrence.is_some();
             for start_sec in opening.starts(0, until.min(if repeated { repeated_until } else { until })) {
                 let key = SlotKey { start_sec, ..opening.first };
                 if key.end_sec() > now {
-                    expected.push((key, repeated, opening.particulars));
+                    expected.push((key, repeated, opening.pass_through));
                 }
             }
         }
@@ -65,7 +65,7 @@ proptest! {
         let slots: Vec<MadeOf<'_>> = openings.slots(span).collect();
         let of_slot = |(key, openings): &MadeOf<'_>| {
             let key = *key;
-            openings.iter().map(move |it| (key, it.recurrence.is_some(), it.particulars)).collect::<Vec<_>>()
+            openings.iter().map(move |it| (key, it.recurrence.is_some(), it.pass_through)).collect::<Vec<_>>()
         };
         let found: Vec<_> = slots.iter().flat_map(of_slot).collect();
         prop_assert_eq!(openings.count(span), found.len());
@@ -83,7 +83,7 @@ fn what_is_left_is_dealt_to_the_openings_of_its_pool() {
         pool: Pool { tickets, allotment },
         terms: None,
         recurrence: None,
-        particulars: ParticularsIx::default(),
+        pass_through: PassThroughIx::default(),
     };
     let openings = [
         opening(STALLS_ONLY, 2),
@@ -132,7 +132,7 @@ fn openings_for_different_parties_share_what_is_left_of_their_stock() {
             }
             .boxed(),
             recurrence: None,
-            particulars: ParticularsIx::default(),
+            pass_through: PassThroughIx::default(),
         }
     };
     let openings = [

@@ -37,7 +37,7 @@ fn opening(
         pool: pool(PoolTickets::All, 1),
         terms: None,
         recurrence: recurrence.into().map(Box::new),
-        particulars: ParticularsIx::default(),
+        pass_through: PassThroughIx::default(),
     }
 }
 

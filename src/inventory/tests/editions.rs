@@ -12,7 +12,7 @@ pub(super) fn opening(first: SlotKey, allotment: u32) -> Opening {
         pool,
         terms: None,
         recurrence: None,
-        particulars: ParticularsIx::default(),
+        pass_through: PassThroughIx::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 
 use super::{Bound, Side, Stated};
 use crate::{
-    catalog_files::tags::Situations,
+    catalog_files::tags::SlotConditions,
     domain::{
         catalog::{RuleScope, Service, TagIx, TicketIx},
         order::EpochSeconds,
@@ -24,7 +24,7 @@ const MAX_NAMED: usize = 5;
 
 /// Reports the contradictions for slots without tags and with each single one.
 pub(super) fn report(service: &Service, general: Option<&Stated<'_>>, slots: &[Stated<'_>]) {
-    report_for(service, general, slots, &situations(slots));
+    report_for(service, general, slots, &conditions(slots));
 }
 
 /// Reports every contradiction for slots of these starts and tags once, at one of its bounds.
@@ -32,10 +32,10 @@ pub(super) fn report_for(
     service: &Service,
     general: Option<&Stated<'_>>,
     slots: &[Stated<'_>],
-    situations: &Situations,
+    conditions: &SlotConditions,
 ) {
     let mut told = BTreeSet::new();
-    for (start_sec, tags) in situations {
+    for (start_sec, tags) in conditions {
         let in_force = InForce {
             service,
             bounds: bounds_in_force(general, slots, *start_sec, tags),
@@ -49,13 +49,13 @@ pub(super) fn report_for(
 }
 
 /// Starts and tags of slots of which no two have the same limits for certain.
-fn situations(slots: &[Stated<'_>]) -> Situations {
+fn conditions(slots: &[Stated<'_>]) -> SlotConditions {
     let tags: BTreeSet<Option<TagIx>> = slots
         .iter()
         .map(|slot| slot.limits.tag)
         .chain([None])
         .collect();
-    let mut situations = Situations::new();
+    let mut conditions = SlotConditions::new();
     for tag in tags {
         let of_tag = slots
             .iter()
@@ -65,10 +65,10 @@ fn situations(slots: &[Stated<'_>]) -> Situations {
             .flat_map(|limits| [limits.from_sec, limits.until_sec])
             .flatten();
         for start_sec in moments.chain([EpochSeconds::MIN]) {
-            situations.insert((start_sec, Vec::from_iter(tag)));
+            conditions.insert((start_sec, Vec::from_iter(tag)));
         }
     }
-    situations
+    conditions
 }
 
 /// The bounds in force for a slot: the strictest of those for some slots, or else the general one.

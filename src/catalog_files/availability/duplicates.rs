@@ -7,7 +7,7 @@ use std::{cmp::Ordering, collections::HashSet};
 
 use indexmap::IndexSet;
 
-use super::meetings::{self, Starts, TooMany};
+use super::collisions::{self, Starts, TooMany};
 use crate::{
     catalog_files::mistakes::{Place, Report},
     domain::{
@@ -19,12 +19,12 @@ use crate::{
 
 /// What the entries of a feed are told apart by, and where they stand.
 #[derive(Debug, Default)]
-pub(in crate::catalog_files) struct Origins {
+pub(in crate::catalog_files) struct EntrySources {
     files: Vec<String>,
     /// Whom and what entries are of; the first one is nobody and nothing.
     resources: IndexSet<Resource>,
     /// As many as openings, in the same order.
-    list: Vec<Origin>,
+    list: Vec<EntrySource>,
 }
 
 /// Whom and where an entry is of: by id, or by name where there is no id.
@@ -35,7 +35,7 @@ pub(super) struct Resource {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Origin {
+struct EntrySource {
     file: u32,
     list: u32,
     element: u32,
@@ -46,7 +46,7 @@ struct Origin {
     is_sound: bool,
 }
 
-impl Origins {
+impl EntrySources {
     /// Notes the entry that stands at a place.
     pub(super) fn add(
         &mut self,
@@ -66,7 +66,7 @@ impl Origins {
         self.resources.insert_full(Resource::default());
         let (resource, _) = self.resources.insert_full(resource);
         let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        self.list.push(Origin {
+        self.list.push(EntrySource {
             file: index(self.files.len() - 1),
             list,
             element,
@@ -96,7 +96,7 @@ impl Origins {
             compare(one, other).then_with(|| start(openings, *one).cmp(&start(openings, *other)))
         });
         for alike in order.chunk_by(|one, other| compare(one, other).is_eq()) {
-            self.report_meetings(openings, alike, report);
+            self.report_collisions(openings, alike, report);
         }
     }
 
@@ -113,7 +113,7 @@ impl Origins {
                     tickets,
                     allotment: spots,
                 } = opening.pool;
-                let Origin {
+                let EntrySource {
                     resource,
                     party_size,
                     ..
@@ -147,7 +147,7 @@ impl Origins {
         one.cmp(&other)
     }
 
-    fn report_meetings(&self, openings: &[Opening], alike: &[usize], report: &Report) {
+    fn report_collisions(&self, openings: &[Opening], alike: &[usize], report: &Report) {
         let starts: Vec<EpochSeconds> = alike.iter().map(|&at| start(openings, at)).collect();
         let are_single = alike.iter().all(|&at| openings[at].recurrence.is_none());
         // They are in the order of their starts: single ones that meet stand side by side.
@@ -159,7 +159,7 @@ impl Origins {
             .map(|&at| Starts::of(at, &openings[at]))
             .collect();
         let (mut told, mut warned) = (HashSet::new(), HashSet::new());
-        let outcome = meetings::each(&mut entries, &mut |one, other, start_sec| {
+        let outcome = collisions::each(&mut entries, &mut |one, other, start_sec| {
             let (before, after) = (one.at.min(other.at), one.at.max(other.at));
             if self.list[before].party_size != self.list[after].party_size {
                 if warned.insert(after) {

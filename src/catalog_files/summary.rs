@@ -26,7 +26,7 @@ const AVAILABILITY: &str = "availability.json";
 
 /// A catalogue in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Survey {
+pub struct CatalogSummary {
     /// Entries of the availability feed.
     pub entries: usize,
     /// Slots that are not over, each once.
@@ -34,14 +34,14 @@ pub struct Survey {
     /// Whether there are more slots than were counted.
     pub has_more_slots: bool,
     /// The services of the catalogue, in file order.
-    pub services: Vec<ServiceSurvey>,
+    pub services: Vec<ServiceSummary>,
     /// When the slot that ends last ends, and with it all availability.
     pub ends_sec: Option<EpochSeconds>,
 }
 
 /// A service in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceSurvey {
+pub struct ServiceSummary {
     /// Which one.
     pub service: ServiceIx,
     /// Its slots that are not over, each once.
@@ -62,7 +62,7 @@ pub struct ServiceSurvey {
     serves: HashSet<TicketIx>,
 }
 
-impl ServiceSurvey {
+impl ServiceSummary {
     fn of(service: ServiceIx) -> Self {
         Self {
             service,
@@ -105,7 +105,7 @@ impl ServiceSurvey {
     }
 }
 
-impl Survey {
+impl CatalogSummary {
     /// Counts what is not over at `now`: what is repeated, as far as `horizon_sec` from then.
     #[must_use]
     pub fn of(
@@ -114,16 +114,16 @@ impl Survey {
         now: EpochSeconds,
         horizon_sec: i64,
     ) -> Self {
-        let mut services: BTreeMap<ServiceIx, ServiceSurvey> = BTreeMap::new();
+        let mut services: BTreeMap<ServiceIx, ServiceSummary> = BTreeMap::new();
         let mut slots: Vec<(SlotKey, u32)> = Vec::new();
         let mut has_more_slots = false;
         for opening in openings {
             let ix = opening.first.service;
             let service = catalog.service(ix);
-            let survey = services.entry(ix).or_insert_with(|| ServiceSurvey::of(ix));
-            survey.entries += 1;
-            survey.ends_sec = survey.ends_sec.max(end_of(opening));
-            survey.add_pool(service, opening.pool);
+            let summary = services.entry(ix).or_insert_with(|| ServiceSummary::of(ix));
+            summary.entries += 1;
+            summary.ends_sec = summary.ends_sec.max(end_of(opening));
+            summary.add_pool(service, opening.pool);
             for start_sec in starts(opening, now, horizon_sec) {
                 if slots.len() == MAX_COUNTED {
                     has_more_slots = true;
@@ -136,8 +136,8 @@ impl Survey {
                     },
                     opening.pool.allotment,
                 ));
-                survey.can_be_booked =
-                    survey.can_be_booked || can_be_booked(service, opening, start_sec, now);
+                summary.can_be_booked =
+                    summary.can_be_booked || can_be_booked(service, opening, start_sec, now);
             }
         }
         slots.sort_unstable();
@@ -146,23 +146,23 @@ impl Survey {
             let spots = slot.iter().map(|(_, spots)| u64::from(*spots)).sum();
             services
                 .entry(key.service)
-                .or_insert_with(|| ServiceSurvey::of(key.service))
+                .or_insert_with(|| ServiceSummary::of(key.service))
                 .add_slot(key.start_sec, spots);
         }
         let in_order = catalog.services().map(|(ix, _)| {
             services
                 .remove(&ix)
-                .unwrap_or_else(|| ServiceSurvey::of(ix))
+                .unwrap_or_else(|| ServiceSummary::of(ix))
         });
-        let services: Vec<ServiceSurvey> = in_order.collect();
+        let services: Vec<ServiceSummary> = in_order.collect();
         Self {
             entries: openings.len(),
-            slots: services.iter().map(|survey| survey.slots).sum(),
+            slots: services.iter().map(|summary| summary.slots).sum(),
             has_more_slots,
             ends_sec: services
                 .iter()
-                .filter(|survey| survey.entries > 0)
-                .map(|survey| survey.ends_sec)
+                .filter(|summary| summary.entries > 0)
+                .map(|summary| summary.ends_sec)
                 .max(),
             services,
         }
@@ -186,14 +186,14 @@ impl Survey {
             warnings.add_of_file("availability_past", AVAILABILITY, text);
             return;
         }
-        for survey in &self.services {
-            let service = catalog.service(survey.service);
+        for summary in &self.services {
+            let service = catalog.service(summary.service);
             let name = format!(
                 "service {:?} of merchant {:?}",
                 service.id,
                 catalog.merchant(service.merchant).id
             );
-            survey.warn(service, &name, now, !self.has_more_slots, warnings);
+            summary.warn(service, &name, now, !self.has_more_slots, warnings);
         }
         self.warn_of_required(catalog, warnings);
     }
@@ -223,7 +223,7 @@ impl Survey {
     }
 }
 
-impl ServiceSurvey {
+impl ServiceSummary {
     fn warn(
         &self,
         service: &Service,

@@ -3,25 +3,25 @@
 
 use std::borrow::Cow;
 
-use super::{availability::element, particulars::Particulars};
+use super::{availability::element, pass_through::PassThrough};
 use crate::domain::{catalog::Catalog, order::EpochSeconds, slot::Opening};
 
 /// The files of a catalogue, as far as the catalogue itself does not keep what they say.
 #[derive(Debug, Default)]
-pub struct Originals {
+pub struct SourceFeeds {
     /// Elements of the merchant feed, as they were written, each on one line.
     pub(super) merchants: Vec<Box<str>>,
     /// Elements of the service feed, the same.
     pub(super) services: Vec<Box<str>>,
     /// What openings have besides their slots and spots; openings that have the same share it.
-    pub(super) particulars: Vec<Particulars>,
+    pub(super) pass_through: Vec<PassThrough>,
     /// The rules file.
     pub(super) rules: Option<Box<str>>,
 }
 
 /// A kind of piece that a catalogue folder is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum RecordKind {
     /// An element of the merchant feed.
     Merchant,
     /// An element of the service feed.
@@ -34,21 +34,21 @@ pub enum Kind {
 
 /// A piece of a catalogue folder: an object of JSON on one line, or the text of the rules file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece<'a> {
+pub struct FeedRecord<'a> {
     /// What it is.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// Its text.
     pub text: Cow<'a, str>,
 }
 
-impl Originals {
+impl SourceFeeds {
     /// All pieces but the availability.
-    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
-        let merchants = pieces(Kind::Merchant, &self.merchants);
-        let services = pieces(Kind::Service, &self.services);
+    pub fn pieces(&self) -> impl Iterator<Item = FeedRecord<'_>> {
+        let merchants = pieces(RecordKind::Merchant, &self.merchants);
+        let services = pieces(RecordKind::Service, &self.services);
         merchants
             .chain(services)
-            .chain(pieces(Kind::Rules, self.rules.as_slice()))
+            .chain(pieces(RecordKind::Rules, self.rules.as_slice()))
     }
 
     /// The spots in all of an opening of this catalogue, as its feed has them.
@@ -58,8 +58,8 @@ impl Originals {
         struct Members {
             spots_total: u32,
         }
-        let particulars = self.particulars.get(opening.particulars.0 as usize)?;
-        let members: Members = serde_json::from_str(&particulars.members).ok()?;
+        let pass_through = self.pass_through.get(opening.pass_through.0 as usize)?;
+        let members: Members = serde_json::from_str(&pass_through.members).ok()?;
         Some(members.spots_total)
     }
 
@@ -71,18 +71,18 @@ impl Originals {
         opening: &Opening,
         start_sec: EpochSeconds,
         spots_open: u32,
-    ) -> Piece<'static> {
-        let particulars = &self.particulars[opening.particulars.0 as usize];
-        let text = element::write(catalog, particulars, opening, start_sec, spots_open);
-        Piece {
-            kind: Kind::Availability,
+    ) -> FeedRecord<'static> {
+        let pass_through = &self.pass_through[opening.pass_through.0 as usize];
+        let text = element::write(catalog, pass_through, opening, start_sec, spots_open);
+        FeedRecord {
+            kind: RecordKind::Availability,
             text: text.into(),
         }
     }
 }
 
-fn pieces(kind: Kind, texts: &[Box<str>]) -> impl Iterator<Item = Piece<'_>> {
-    texts.iter().map(move |text| Piece {
+fn pieces(kind: RecordKind, texts: &[Box<str>]) -> impl Iterator<Item = FeedRecord<'_>> {
+    texts.iter().map(move |text| FeedRecord {
         kind,
         text: text.as_ref().into(),
     })

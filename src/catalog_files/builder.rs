@@ -1,29 +1,30 @@
 //! The catalogue while it is read.
 //!
 //! A value that is wrong is reported and a stand-in takes its place, so that reading goes on and
-//! what refers to the entry finds it. A draft with mistakes never becomes a catalogue.
+//! what refers to the entry finds it. A builder with mistakes never becomes a catalogue.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::domain::{
-    catalog::{Catalog, Merchant, MerchantIx, Register, Service, ServiceIx, TicketIx},
+    catalog::{Catalog, IdInterner, Merchant, MerchantIx, Service, ServiceIx, TicketIx},
     money::{Currency, TaxRate},
     slot::Opening,
 };
 
 use super::{
-    availability::Origins, mistakes::Place, originals::Originals, particulars::Gathered, tags::Tags,
+    availability::EntrySources, mistakes::Place, pass_through::PassThroughInterner,
+    source_feeds::SourceFeeds, tags::Tags,
 };
 
 /// What the customer reads for a tax where the rules give it no other name.
 const DEFAULT_TAX_NAME: &str = "Tax";
 
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct CatalogBuilder {
     pub(super) catalog: Catalog,
     pub(super) openings: Vec<Opening>,
     /// Where the openings come from, in the same order.
-    pub(super) origins: Origins,
+    pub(super) origins: EntrySources,
     /// Whether merchant and service feeds could be read to their ends: only then is an id that is
     /// not in the catalogue an unknown one.
     pub(super) complete: bool,
@@ -35,8 +36,8 @@ pub(super) struct Draft {
     /// Merchants that have services with a tax.
     taxed: HashSet<MerchantIx>,
     pub(super) tags: Tags,
-    pub(super) originals: Originals,
-    pub(super) gathered: Gathered,
+    pub(super) source_feeds: SourceFeeds,
+    pub(super) pass_through: PassThroughInterner,
 }
 
 /// The currency of merchants that sell nothing yet, and of stand-ins.
@@ -57,11 +58,11 @@ pub(super) fn cause_of_ticket(service: &Service, ticket_id: &str) -> String {
     )
 }
 
-impl Draft {
-    /// An empty draft of a catalogue that keeps the indexes in `register`.
-    pub(super) fn after(register: Register) -> Self {
+impl CatalogBuilder {
+    /// An empty builder of a catalogue that keeps the indexes in `register`.
+    pub(super) fn after(register: IdInterner) -> Self {
         Self {
-            catalog: Catalog::with_register(register),
+            catalog: Catalog::with_ids(register),
             ..Self::default()
         }
     }
@@ -114,7 +115,7 @@ impl Draft {
     }
 
     /// Remembers a service that has no merchant.
-    pub(super) fn refuse_service(&mut self, merchant_id: String, service_id: String) {
+    pub(super) fn reject_service(&mut self, merchant_id: String, service_id: String) {
         let cause = cause_of_merchant(&merchant_id);
         self.refused.insert((merchant_id, service_id), cause);
     }

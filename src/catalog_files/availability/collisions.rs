@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         catalog::ServiceIx,
-        slot::{ParticularsIx, Pool, PoolTickets, Recurrence, SlotKey},
+        slot::{PassThroughIx, Pool, PoolTickets, Recurrence, SlotKey},
     };
 
     /// Period, last start and exceptions.
@@ -206,7 +206,7 @@ mod tests {
                     except,
                 })
             }),
-            particulars: ParticularsIx::default(),
+            pass_through: PassThroughIx::default(),
         }
     }
 
