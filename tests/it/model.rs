@@ -26,12 +26,9 @@ use boxoffice::{
 use tempfile::TempDir;
 use tonic::Status;
 
-use crate::{
-    seeds::seeds,
-    support::{
-        Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
-        reason, stating_fees,
-    },
+use crate::support::{
+    Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
+    reason, seeds::seeds, stating_fees,
 };
 
 mod answers;

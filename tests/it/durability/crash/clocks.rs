@@ -1,0 +1,271 @@
+//! Killed again and again while the clock is wrong, jumps, and is put right: nothing that was acknowledged
+//! is missing, and no spot is sold twice or not at all.
+//!
+//! The server is this very test in a process of its own, with a clock that it is told to show at first. Each
+//! round opens it with a clock that is far off and kills it; opens it with another wrong clock, puts that
+//! right while it runs, and audits; and then trades until it kills it.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use boxoffice::{
+    app::Parts,
+    audit::Audit,
+    catalog_files,
+    clock::{Clock, SystemClock},
+    config::{Config, Flags},
+    domain::order::OrderId,
+    payments::simulated::SimulatedGateway,
+    server::{self, Server},
+    store::{
+        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
+        StoreState, TakeOrder, embedded::EmbeddedStore,
+    },
+    telemetry,
+};
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::{
+    Fault, Journal, Opened, Site, audit_last, hold_carts, must_be_none, open, trade_until_killed,
+};
+use crate::support::{self, doubles::reads_of, process::Program, seeds::seeds};
+
+/// Rounds in every run of the tests, and where there is time.
+const USUAL_ROUNDS: u64 = 3;
+const MANY_ROUNDS: u64 = 40;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+/// By how much a clock is off that is put right. A week ahead, slots are not forgotten yet that are to come.
+const OFF: [i64; 9] = [
+    0,
+    HOUR,
+    3 * HOUR,
+    DAY,
+    3 * DAY,
+    7 * DAY,
+    -3 * HOUR,
+    -3 * DAY,
+    -30 * DAY,
+];
+
+/// By how much it is off in a server that is killed meanwhile, and that does not run for long.
+const FAR_OFF: [i64; 5] = [3 * HOUR, 3 * DAY, 30 * DAY, 20_000 * DAY, -10_000 * DAY];
+
+/// What such a server is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Plan {
+    catalog: PathBuf,
+    store: PathBuf,
+    /// By how much its clock is off at first.
+    off: i64,
+    /// Whether it looks at the clock then.
+    sweeps: bool,
+    /// Whether the clock is put right before it says that it is ready.
+    is_put_right: bool,
+    /// Whether its store forgets what is over by the clock of the start.
+    forgets: bool,
+}
+
+const PLAN: &str = "BOXOFFICE_TEST_PLAN";
+
+/// The line of the log that is written by a reload, which is the last thing that such a server does.
+const READY: &str = "another catalogue is on sale";
+
+impl Plan {
+    fn of(site: &Site, off: i64) -> Self {
+        Self {
+            catalog: site.catalog.path().into(),
+            store: site.store.path().into(),
+            off,
+            sweeps: true,
+            is_put_right: true,
+            forgets: false,
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "it is no setting of the server")]
+    fn told() -> Option<Self> {
+        let text = std::env::var(PLAN).ok()?;
+        Some(serde_json::from_str(&text).unwrap())
+    }
+
+    async fn open(&self) -> Opened {
+        let plan = serde_json::to_string(self).unwrap();
+        let name = "durability::crash::clocks::a_server_with_a_clock_of_its_own";
+        let mut opened = open(Program::this_test(name, PLAN, &plan)).await;
+        opened
+            .server
+            .line("a reload", |line| line["message"] == READY)
+            .await;
+        opened
+    }
+}
+
+/// The clock of this machine, off by so many seconds.
+#[derive(Debug)]
+struct OffClock(AtomicI64);
+
+impl Clock for OffClock {
+    fn now_sec(&self) -> i64 {
+        SystemClock.now_sec() + self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A store that forgets, at a start, what is over by the clock.
+#[derive(Debug)]
+struct ForgetfulStore {
+    inner: EmbeddedStore,
+    now: i64,
+}
+
+impl Store for ForgetfulStore {
+    fn commit(&self, change: Change) -> Committed {
+        self.inner.commit(change)
+    }
+
+    reads_of!(inner but recover);
+
+    fn recover(&self) -> Result<Recovered, StoreError> {
+        let mut recovered = self.inner.recover()?;
+        recovered
+            .sold
+            .retain(|claim| claim.start_sec + i64::from(claim.duration_sec) >= self.now);
+        Ok(recovered)
+    }
+
+    fn state(&self) -> watch::Receiver<StoreState> {
+        self.inner.state()
+    }
+}
+
+#[tokio::test]
+#[ignore = "it is the server of the tests beside it"]
+async fn a_server_with_a_clock_of_its_own() {
+    let Some(plan) = Plan::told() else { return };
+    let json = [("BOXOFFICE_LOG_FORMAT".into(), "json".into())];
+    let logging =
+        Config::from_layers(Flags::default(), json, |_| unreachable!("no file is named")).unwrap();
+    let mut config = support::config();
+    config.logging = logging.logging;
+    telemetry::init(&config).unwrap();
+    let clock = Arc::new(OffClock(AtomicI64::new(plan.off)));
+    let inner = EmbeddedStore::open(&plan.store, 64).unwrap();
+    let store: Arc<dyn Store> = if plan.forgets {
+        Arc::new(ForgetfulStore {
+            inner,
+            now: clock.now_sec(),
+        })
+    } else {
+        Arc::new(inner)
+    };
+    let parts = Parts {
+        loaded: catalog_files::load(&plan.catalog).unwrap(),
+        store,
+        payments: Some(Arc::new(SimulatedGateway::default())),
+        clock: clock.clone(),
+        limits: server::limits(&config),
+        audit: Audit::open(&config.logging.audit_log, clock.clone()).unwrap(),
+    };
+    config.sales.catalog = plan.catalog;
+    let server = Server::start(&config, parts).await.unwrap();
+    if plan.sweeps {
+        server.sweep().await;
+    }
+    if plan.is_put_right {
+        clock.0.store(0, Ordering::SeqCst);
+        server.sweep().await;
+    }
+    server.reload().await.unwrap();
+    std::future::pending::<()>().await;
+}
+
+/// A server that is killed while its clock is far off.
+async fn visit_far_off(site: &Site, chance: &mut Rng) {
+    let off = FAR_OFF[chance.usize(..FAR_OFF.len())];
+    // Many looks at such a clock do have slots forgotten; that is shown elsewhere.
+    let plan = Plan {
+        sweeps: off.abs() < 7 * DAY,
+        is_put_right: false,
+        ..Plan::of(site, off)
+    };
+    plan.open().await.server.kill().await;
+}
+
+/// A round for each seed, each with two crashes.
+async fn survive(seeds: std::ops::Range<u64>) {
+    let mut site = Site::of(seeds.end - seeds.start);
+    let mut journals: Vec<Journal> = Vec::new();
+    for (round, seed) in (0..).zip(seeds.clone()) {
+        let mut chance = Rng::with_seed(seed);
+        visit_far_off(&site, &mut chance).await;
+        let off = OFF[chance.usize(..OFF.len())];
+        let opened = Plan::of(&site, off).open().await;
+        eprintln!(
+            "seed {seed}: {} orders, the clock was off by {off} s",
+            opened.orders
+        );
+        let mut faults = audit_last(&opened, &site.fair, &mut journals).await;
+        let (journal, found) = hold_carts(&opened.server, &site.fair, round, seed).await;
+        faults.extend(found);
+        must_be_none(&faults, &mut site, &seeds, seed);
+        journals.push(journal);
+        let journal = trade_until_killed(opened.server, &site.fair, round, &mut chance).await;
+        journals.last_mut().unwrap().extend(journal);
+    }
+    let opened = Plan::of(&site, 3 * DAY).open().await;
+    let faults = audit_last(&opened, &site.fair, &mut journals).await;
+    must_be_none(&faults, &mut site, &seeds, seeds.end);
+    let orders: usize = journals
+        .iter()
+        .map(|journal| journal.orders().count())
+        .sum();
+    eprintln!("{orders} orders in {} rounds", journals.len());
+    opened.server.kill().await;
+}
+
+#[tokio::test]
+async fn crashes_with_a_clock_that_jumps_lose_nothing_and_sell_nothing_twice() {
+    survive(seeds(USUAL_ROUNDS)).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn many_crashes_with_a_clock_that_jumps_lose_nothing_and_sell_nothing_twice() {
+    survive(seeds(MANY_ROUNDS)).await;
+}
+
+/// The negative control: what forgets sales by the clock of its start is found out once the clock is right.
+#[tokio::test]
+async fn a_server_that_forgets_by_its_clock_is_found_out() {
+    let site = Site::of(1);
+    let right = Plan::of(&site, 0);
+    let server = right.open().await.server;
+    let journal = trade_until_killed(server, &site.fair, 0, &mut Rng::with_seed(0)).await;
+    assert!(
+        journal.orders().count() > 1,
+        "there is something to be forgotten"
+    );
+    let found = async |plan: Plan| {
+        let opened = plan.open().await;
+        let faults = audit_last(&opened, &site.fair, &mut [journal.clone()]).await;
+        opened.server.kill().await;
+        faults
+    };
+    assert_eq!(found(Plan::of(&site, 3 * DAY)).await, []);
+    let faults = found(Plan {
+        forgets: true,
+        ..Plan::of(&site, 3 * DAY)
+    })
+    .await;
+    let oversold = |fault: &Fault| matches!(fault, Fault::Spots { sold, open, allotment, .. } if sold + open > *allotment);
+    assert!(faults.iter().any(oversold), "{faults:?}");
+}

@@ -1,0 +1,10 @@
+//! Everything an operator sees: commands, start and shutdown, probes, logs, metrics, traces, deployment.
+
+mod admin;
+mod command_line;
+mod deploy;
+mod lifecycle;
+mod load_balancers;
+mod logs;
+mod metrics;
+mod traces;

@@ -1,0 +1,265 @@
+//! A payment gateway and a store that wait until a test lets them go on, and a store that breaks.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use boxoffice::{
+    domain::order::OrderId,
+    payments::{
+        Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone,
+    },
+    store::{
+        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
+        StoreState, TakeOrder, memory::MemoryStore,
+    },
+};
+use tokio::sync::watch;
+
+use crate::support::process::surely;
+
+/// Something that a gateway was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Charge { key: String, micros: i64 },
+    Undo { key: String },
+}
+
+impl Asked {
+    pub(crate) fn charge(key: impl Into<String>, micros: i64) -> Self {
+        Self::Charge {
+            key: key.into(),
+            micros,
+        }
+    }
+
+    pub(crate) fn undo(key: impl Into<String>) -> Self {
+        Self::Undo { key: key.into() }
+    }
+}
+
+/// A gateway that answers as it is told, waits while it is not, and remembers what it was asked.
+#[derive(Debug)]
+pub(crate) struct GatewayDouble {
+    asked: watch::Sender<Vec<Asked>>,
+    charges: watch::Sender<Option<ChargeAnswer>>,
+    undos: watch::Sender<Option<Result<Undone, GatewayError>>>,
+}
+
+impl GatewayDouble {
+    /// A gateway that does not answer yet.
+    pub(crate) fn silent() -> Arc<Self> {
+        Arc::new(Self {
+            asked: watch::Sender::default(),
+            charges: watch::Sender::default(),
+            undos: watch::Sender::default(),
+        })
+    }
+
+    /// Captures every charge, those that wait and those to come.
+    pub(crate) fn capture(&self) {
+        self.answer_charges(ChargeAnswer::Captured("transaction".into()));
+    }
+
+    /// Declines every charge, those that wait and those to come.
+    pub(crate) fn decline(&self) {
+        self.answer_charges(ChargeAnswer::Refused(ChargeRefusal::CardDeclined));
+    }
+
+    pub(crate) fn answer_charges(&self, answer: ChargeAnswer) {
+        self.charges.send_replace(Some(answer));
+    }
+
+    pub(crate) fn answer_undos(&self, answer: Result<Undone, GatewayError>) {
+        self.undos.send_replace(Some(answer));
+    }
+
+    /// Answers no further charge.
+    pub(crate) fn fall_silent(&self) {
+        self.charges.send_replace(None);
+    }
+
+    /// Everything it was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.borrow().clone()
+    }
+
+    /// Waits until it has been asked so many times.
+    pub(crate) async fn asked_times(&self, times: usize) {
+        let mut asked = self.asked.subscribe();
+        surely(
+            "the gateway is asked",
+            asked.wait_for(|asked| asked.len() >= times),
+        )
+        .await
+        .unwrap();
+    }
+
+    fn note(&self, asked: Asked) {
+        self.asked.send_modify(|all| all.push(asked));
+    }
+}
+
+/// What a test has told, as soon as it has.
+async fn told<T: Clone>(mut answers: watch::Receiver<Option<T>>) -> T {
+    answers
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap()
+}
+
+impl Payments for GatewayDouble {
+    fn charge<'a>(&'a self, charge: &'a Charge) -> Answer<'a, ChargeAnswer> {
+        self.note(Asked::charge(
+            &charge.key.0,
+            charge.amount.to_micros().unwrap(),
+        ));
+        Box::pin(told(self.charges.subscribe()))
+    }
+
+    fn undo<'a>(&'a self, key: &'a ChargeKey) -> Answer<'a, Result<Undone, GatewayError>> {
+        self.note(Asked::undo(&key.0));
+        Box::pin(told(self.undos.subscribe()))
+    }
+}
+
+/// What a store that stands before another one leaves to it, by the name of its field.
+macro_rules! reads_of {
+    ($store:ident) => {
+        crate::support::doubles::reads_of!($store but recover);
+
+        fn recover(&self) -> Result<Recovered, StoreError> {
+            self.$store.recover()
+        }
+    };
+    ($store:ident but recover) => {
+        fn order_id(&self, token: &str) -> OrderId {
+            self.$store.order_id(token)
+        }
+
+        fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
+            self.$store.by_token(token)
+        }
+
+        fn list(
+            &self,
+            selection: &Selection,
+            may_see: MaySee<'_>,
+            take: TakeOrder<'_>,
+        ) -> Result<(), StoreError> {
+            self.$store.list(selection, may_see, take)
+        }
+
+        fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
+            self.$store.failed_attempts(token)
+        }
+
+        fn figures(&self) -> StoreFigures {
+            self.$store.figures()
+        }
+    };
+}
+pub(crate) use reads_of;
+
+/// A store in memory that keeps some changes waiting.
+#[derive(Debug)]
+pub(crate) struct SlowStore {
+    inner: Arc<MemoryStore>,
+    is_slow: fn(&Change) -> bool,
+    waiting: watch::Sender<usize>,
+    open: watch::Sender<bool>,
+}
+
+impl SlowStore {
+    /// A store that begins to keep changes of this kind waiting.
+    pub(crate) fn keeping(is_slow: fn(&Change) -> bool) -> Arc<Self> {
+        let (waiting, open) = (watch::Sender::default(), watch::Sender::default());
+        Arc::new(Self {
+            inner: Arc::default(),
+            is_slow,
+            waiting,
+            open,
+        })
+    }
+
+    /// Waits until a change is kept waiting.
+    pub(crate) async fn keeps_one(&self) {
+        let mut waiting = self.waiting.subscribe();
+        surely(
+            "a change is kept waiting",
+            waiting.wait_for(|waiting| *waiting > 0),
+        )
+        .await
+        .unwrap();
+    }
+
+    /// Keeps nothing waiting any more.
+    pub(crate) fn go_on(&self) {
+        self.open.send_replace(true);
+    }
+}
+
+impl Store for SlowStore {
+    fn commit(&self, change: Change) -> Committed {
+        if !(self.is_slow)(&change) {
+            return self.inner.commit(change);
+        }
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let (mut open, inner) = (self.open.subscribe(), Arc::clone(&self.inner));
+        Box::pin(async move {
+            open.wait_for(|open| *open).await.unwrap();
+            inner.commit(change).await
+        })
+    }
+
+    reads_of!(inner);
+
+    fn state(&self) -> watch::Receiver<StoreState> {
+        self.inner.state()
+    }
+}
+
+/// A store whose writes fail from a moment of the test's choosing.
+#[derive(Debug)]
+pub(crate) struct BreakableStore {
+    orders: MemoryStore,
+    broken: AtomicBool,
+    state: watch::Sender<StoreState>,
+}
+
+impl BreakableStore {
+    pub(crate) fn new() -> Self {
+        let state = watch::Sender::new(StoreState::Open);
+        Self {
+            orders: MemoryStore::default(),
+            broken: AtomicBool::new(false),
+            state,
+        }
+    }
+
+    pub(crate) fn break_down(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Store for BreakableStore {
+    fn commit(&self, change: Change) -> Committed {
+        if !self.broken.load(Ordering::SeqCst) {
+            return self.orders.commit(change);
+        }
+        self.state
+            .send_replace(StoreState::Failed("no room".into()));
+        Box::pin(std::future::ready(Err(StoreError::Failed(
+            "no room".into(),
+        ))))
+    }
+
+    reads_of!(orders);
+
+    fn state(&self) -> watch::Receiver<StoreState> {
+        self.state.subscribe()
+    }
+}
