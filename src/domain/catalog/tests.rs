@@ -50,7 +50,7 @@ fn an_index_stays_with_its_id_in_every_later_catalogue() {
     );
     museum.id = "gallery".into();
     assert_eq!(first.ids_mut().service("town", "promised"), ServiceIx(5));
-    let mut second = Catalog::with_ids(first.register().clone());
+    let mut second = Catalog::with_ids(first.ids().clone());
     assert_eq!(
         second.add_merchant(first.merchant(merchant).clone()),
         MerchantIx(0)
