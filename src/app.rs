@@ -23,7 +23,7 @@ use crate::{
         failure::OrderFailure,
         openings::Openings,
         order::{EpochSeconds, Order},
-        slot::{CartKey, Claim, Claimed, Edition, Outdated, Slot, SlotKey, Viewer},
+        slot::{CartKey, Claim, Claimed, Revision, Slot, SlotKey, Stale, Viewer},
     },
     inventory::Inventory,
     payments::Payments,
@@ -51,7 +51,7 @@ pub use create::CreateOrder;
 pub use export::{Export, TooFar};
 pub use list::TakeOrders;
 pub use lookup::{Lookup, SlotLookup};
-pub use opening::{OpenError, Parts, Stock};
+pub use opening::{OfflineCatalog, OpenError, Parts};
 pub use reconcile::Reloaded;
 pub use reload::ReloadError;
 
@@ -130,7 +130,7 @@ pub struct Limits {
 /// Everything the use cases work with.
 #[derive(Debug)]
 pub struct App {
-    sale: ArcSwap<Sale>,
+    active: ArcSwap<ActiveCatalog>,
     inventory: Inventory,
     calendar: Mutex<calendar::Calendar>,
     /// Who has this in hand may forget slots.
@@ -156,8 +156,8 @@ pub struct App {
 
 /// What is on sale: replaced as a whole, and the one thing that a decision goes by.
 #[derive(Debug)]
-struct Sale {
-    edition: Edition,
+struct ActiveCatalog {
+    revision: Revision,
     since_sec: EpochSeconds,
     catalog: Arc<Catalog>,
     openings: Arc<Openings>,
@@ -167,8 +167,8 @@ struct Sale {
 /// What the next catalogue follows on.
 #[derive(Debug)]
 struct Latest {
-    /// The last edition that was tried.
-    edition: Edition,
+    /// The last revision that was tried.
+    revision: Revision,
     /// The prices on record.
     prices: PriceBook,
 }
@@ -177,14 +177,14 @@ struct Latest {
 #[derive(Debug)]
 enum Undecided {
     /// Something else is on sale by now.
-    Outdated,
+    Stale,
     /// There is nothing to decide.
     Refused(OrderError),
 }
 
-impl From<Outdated> for Undecided {
-    fn from(Outdated: Outdated) -> Self {
-        Self::Outdated
+impl From<Stale> for Undecided {
+    fn from(Stale: Stale) -> Self {
+        Self::Stale
     }
 }
 
@@ -198,16 +198,19 @@ impl App {
     /// What is on sale at this moment.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.sale.load().catalog)
+        Arc::clone(&self.active.load().catalog)
     }
 
     /// Decides by what is on sale; anew where that has been replaced before anything was decided.
-    fn decide<R>(&self, decide: impl Fn(&Sale) -> Result<R, Undecided>) -> Result<R, OrderError> {
+    fn decide<R>(
+        &self,
+        decide: impl Fn(&ActiveCatalog) -> Result<R, Undecided>,
+    ) -> Result<R, OrderError> {
         loop {
-            match decide(&self.sale.load()) {
+            match decide(&self.active.load()) {
                 Ok(decided) => return Ok(decided),
                 Err(Undecided::Refused(refusal)) => return Err(refusal),
-                Err(Undecided::Outdated) => {}
+                Err(Undecided::Stale) => {}
             }
         }
     }
@@ -216,7 +219,7 @@ impl App {
     /// more is known, and has nothing left.
     fn with_past<R>(
         &self,
-        sale: &Sale,
+        active: &ActiveCatalog,
         keys: &[Option<SlotKey>],
         open: &[Option<&Slot>],
         act: impl FnOnce(&[Option<&Slot>]) -> R,
@@ -224,13 +227,13 @@ impl App {
         if open.iter().all(Option::is_some) {
             return act(open);
         }
-        let horizon = sale.since_sec.saturating_add(self.limits.horizon_sec);
+        let horizon = active.since_sec.saturating_add(self.limits.horizon_sec);
         // Forgotten slots may lie beyond the horizon of a clock that was set back.
         let repeated_until = horizon.max(self.inventory.forgotten_until());
         let mut past: Vec<Option<Slot>> = Vec::with_capacity(keys.len());
         for (key, open) in keys.iter().zip(open) {
             let missing = key.filter(|_| open.is_none());
-            past.push(missing.and_then(|key| sale.openings.nothing_left(key, repeated_until)));
+            past.push(missing.and_then(|key| active.openings.nothing_left(key, repeated_until)));
         }
         let all: Vec<_> = open
             .iter()
@@ -266,9 +269,9 @@ impl App {
 
     /// Which catalogue is on sale, counted from the start of the process, and since when.
     #[must_use]
-    pub fn on_sale(&self) -> (Edition, EpochSeconds) {
-        let sale = self.sale.load();
-        (sale.edition, sale.since_sec)
+    pub fn active_revision(&self) -> (Revision, EpochSeconds) {
+        let active = self.active.load();
+        (active.revision, active.since_sec)
     }
 
     /// Slots that are on sale, or of which something is sold or held.

@@ -12,7 +12,7 @@
 //! to it, and whoever still goes by the one before and finds a slot that has turned is told to
 //! decide anew, before it has changed anything. So a decision sees all its slots by one catalogue,
 //! and of two decisions about one slot the one by the older catalogue came first. What is taken
-//! stays where it is. [`Inventory::turn`] then turns the slots that nobody has asked for.
+//! stays where it is. [`Inventory::advance_all`] then turns the slots that nobody has asked for.
 
 use std::{
     borrow::Borrow,
@@ -26,7 +26,7 @@ use std::{
 use crate::domain::{
     catalog::CartHold,
     order::EpochSeconds,
-    slot::{CartKey, Claim, Edition, HoldSpan, Opening, Outdated, Pool, Slot, SlotKey, SlotTerms},
+    slot::{CartKey, Claim, HoldSpan, Opening, Pool, Revision, Slot, SlotKey, SlotTerms, Stale},
 };
 
 mod carts;
@@ -103,17 +103,17 @@ impl Inventory {
     /// their number. Opening the same range twice would count its spots twice.
     ///
     /// # Errors
-    /// [`Outdated`] if `edition` is no longer the latest.
+    /// [`Stale`] if `revision` is no longer the latest.
     pub fn open(
         &self,
-        edition: Edition,
+        revision: Revision,
         openings: impl IntoIterator<Item: Borrow<Opening>>,
         from: EpochSeconds,
         until: EpochSeconds,
-    ) -> Result<usize, Outdated> {
+    ) -> Result<usize, Stale> {
         let mut opened = 0;
         self.for_each_occurrence(openings, from, until, |slot, pool, terms| {
-            slot.turn_to(edition)?;
+            slot.advance_to(revision)?;
             slot.open(pool, terms);
             opened += 1;
             Ok(())
@@ -148,19 +148,19 @@ impl Inventory {
         Ok(())
     }
 
-    /// Lays ready what `next` opens in `[from, until)`, beside `on_sale`. An edition whose laying
+    /// Lays ready what `next` opens in `[from, until)`, beside `on_sale`. A revision whose laying
     /// ready was broken off must not be used again.
     pub fn stage(
         &self,
-        on_sale: Edition,
-        next: Edition,
+        on_sale: Revision,
+        next: Revision,
         openings: impl IntoIterator<Item: Borrow<Opening>>,
         from: EpochSeconds,
         until: EpochSeconds,
     ) {
         let staged = self.for_each_occurrence(openings, from, until, |slot, pool, terms| {
             // What was laid ready for it must not be lost.
-            if slot.turn_to(on_sale).is_ok() {
+            if slot.advance_to(on_sale).is_ok() {
                 slot.stage(next, pool, terms);
             }
             Ok::<(), Infallible>(())
@@ -168,13 +168,13 @@ impl Inventory {
         staged.unwrap_or_else(|never| match never {});
     }
 
-    /// Turns all slots to the edition that is on sale, shows each to `see`, and forgets those that
+    /// Turns all slots to the revision that is on sale, shows each to `see`, and forgets those that
     /// it has no use for.
-    pub fn turn(&self, edition: Edition, mut see: impl FnMut(SlotKey, &Slot)) {
+    pub fn advance_all(&self, revision: Revision, mut see: impl FnMut(SlotKey, &Slot)) {
         let mut blank = Vec::new();
         for known in self.slots.all() {
             let mut slot = known.lock();
-            if slot.turn_to(edition).is_ok() {
+            if slot.advance_to(revision).is_ok() {
                 see(known.key(), &slot);
             }
             if slot.is_blank() {
@@ -237,41 +237,41 @@ impl Inventory {
         }
     }
 
-    /// Looks at the slots of `keys` as `edition` has them, all at one moment.
+    /// Looks at the slots of `keys` as `revision` has them, all at one moment.
     ///
     /// # Errors
-    /// [`Outdated`] if one of them has turned to a later edition.
+    /// [`Stale`] if one of them has turned to a later revision.
     pub fn examine<R>(
         &self,
-        edition: Edition,
+        revision: Revision,
         keys: &[Option<SlotKey>],
         look: impl FnOnce(&[Option<&Slot>]) -> R,
-    ) -> Result<R, Outdated> {
+    ) -> Result<R, Stale> {
         self.with_slots(keys, &[], |slots| {
-            slots.turn_to(edition)?;
+            slots.advance_to(revision)?;
             Ok(look(&slots.seen(keys)))
         })
     }
 
-    /// Looks at one slot that is open as `edition` has it; `None` where there is none of that key.
+    /// Looks at one slot that is open as `revision` has it; `None` where there is none of that key.
     ///
     /// # Errors
-    /// [`Outdated`] if it has turned to a later edition.
+    /// [`Stale`] if it has turned to a later revision.
     pub fn look_at<R>(
         &self,
-        edition: Edition,
+        revision: Revision,
         key: SlotKey,
         look: impl FnOnce(&Slot) -> R,
-    ) -> Result<Option<R>, Outdated> {
+    ) -> Result<Option<R>, Stale> {
         let Some(slot) = self.slots.find(key) else {
             return Ok(None);
         };
         let mut slot = slot.lock();
-        slot.turn_to(edition)?;
+        slot.advance_to(revision)?;
         Ok(slot.is_open().then(|| look(&slot)))
     }
 
-    /// `slot` with what is taken of the one of that key here, whichever edition that shows.
+    /// `slot` with what is taken of the one of that key here, whichever revision that shows.
     #[must_use]
     pub fn with_taken(&self, key: SlotKey, slot: Slot) -> Slot {
         match self.slots.find(key) {
@@ -280,21 +280,21 @@ impl Inventory {
         }
     }
 
-    /// Decides with the slots of `keys` in hand as `edition` has them and takes what `decide`
+    /// Decides with the slots of `keys` in hand as `revision` has them and takes what `decide`
     /// claims, in one step. The cart's hold is used up where something is taken.
     ///
     /// # Errors
-    /// [`Outdated`] if one of them has turned to a later edition; then nothing has changed.
+    /// [`Stale`] if one of them has turned to a later revision; then nothing has changed.
     pub fn reserve<R>(
         &self,
-        edition: Edition,
+        revision: Revision,
         keys: &[Option<SlotKey>],
         cart: CartKey,
         now: EpochSeconds,
         decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
-    ) -> Result<(R, Reservation), Outdated> {
+    ) -> Result<(R, Reservation), Stale> {
         self.with_cart_and_slots(cart, keys, |held, slots| {
-            slots.turn_to(edition)?;
+            slots.advance_to(revision)?;
             let (answer, claims) = decide(&slots.seen(keys));
             if claims.is_empty() {
                 return Ok((
@@ -323,26 +323,26 @@ impl Inventory {
         })
     }
 
-    /// Decides with the slots of `keys` in hand as `edition` has them and keeps what `decide` claims
+    /// Decides with the slots of `keys` in hand as `revision` has them and keeps what `decide` claims
     /// for the cart, as long as `time` allows. Whatever the cart held before is released. The second
     /// until which the spots are kept is given; `None` where none are.
     ///
     /// # Errors
-    /// [`Outdated`] if one of them has turned to a later edition; then nothing has changed.
+    /// [`Stale`] if one of them has turned to a later revision; then nothing has changed.
     pub fn hold<R>(
         &self,
-        edition: Edition,
+        revision: Revision,
         keys: &[Option<SlotKey>],
         cart: CartKey,
         now: EpochSeconds,
         time: CartHold,
         decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
-    ) -> Result<(R, Option<EpochSeconds>), Outdated> {
+    ) -> Result<(R, Option<EpochSeconds>), Stale> {
         let held = self.carts.find_or_new(cart, now);
         let mut held = lock(&held);
         let held_slots = held.slots.clone();
         self.with_slots(keys, &held_slots, |slots| {
-            slots.turn_to(edition)?;
+            slots.advance_to(revision)?;
             let (answer, claims) = decide(&slots.seen(keys));
             slots.release_holds(cart, now);
             let expires_sec = if claims.is_empty() {
@@ -519,12 +519,12 @@ impl<'a> LockedSlots<'a> {
     }
 
     /// Turns all of them, or none if one has turned further.
-    fn turn_to(&mut self, edition: Edition) -> Result<(), Outdated> {
+    fn advance_to(&mut self, revision: Revision) -> Result<(), Stale> {
         // One that has turned further may come after one that has not turned at all. That one may
-        // as well turn: this edition is on sale, or was.
+        // as well turn: this revision is on sale, or was.
         self.guards
             .iter_mut()
-            .try_for_each(|(_, slot)| slot.turn_to(edition))
+            .try_for_each(|(_, slot)| slot.advance_to(revision))
     }
 
     /// The open slots of `keys`, in that order.

@@ -8,7 +8,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    app::{App, Limits, Parts, ReloadError, Reloaded, Stock},
+    app::{App, Limits, OfflineCatalog, Parts, ReloadError, Reloaded},
     audit::{Audit, Event},
     blocking,
     budgets::Budget,
@@ -207,14 +207,14 @@ pub fn now_sec() -> i64 {
 ///
 /// # Errors
 /// [`ServeError`]; in particular where it runs, or never has.
-pub fn at_rest(config: &Config) -> Result<Stock, ServeError> {
+pub fn offline_catalog(config: &Config) -> Result<OfflineCatalog, ServeError> {
     let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
     let dir = &config.storage.data_dir;
     if config.storage.store == StoreChoice::Embedded && !EmbeddedStore::is_in(dir) {
         return Err(no_store(dir, "").into());
     }
     let store = open_store(config)?;
-    Ok(Stock::open(
+    Ok(OfflineCatalog::open(
         loaded,
         &*store,
         Arc::new(SystemClock),

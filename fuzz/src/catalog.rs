@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use boxoffice::{
-    app::Stock,
+    app::OfflineCatalog,
     catalog_files::{self, FeedFileOptions, FolderWriter, Loaded, Mistake, Mistakes},
     clock::ManualClock,
     domain::{
@@ -246,7 +246,7 @@ fn export(loaded: Loaded) {
         .map_or(0, |opening| opening.first.start_sec);
     let clock = Arc::new(ManualClock::at(now));
     let stock =
-        Stock::open(loaded, &MemoryStore::default(), clock, HOUR).expect("an empty store opens");
+        OfflineCatalog::open(loaded, &MemoryStore::default(), clock, HOUR).expect("an empty store opens");
     let export = stock.export(None).expect("everything may be exported");
     if export.availability() > MAX_OPENINGS {
         return;

@@ -13,7 +13,7 @@ use crate::{
     domain::{
         openings::Openings,
         order::EpochSeconds,
-        slot::{Edition, MAX_DURATION_SEC, Opening},
+        slot::{MAX_DURATION_SEC, Opening, Revision},
     },
     inventory::Inventory,
     store::Change,
@@ -30,11 +30,11 @@ const KEPT_SEC: i64 = 7 * DAY_SEC;
 /// is, it takes some sweeps, each with a warning, until a slot that is still to come is forgotten.
 const MAX_STEP_SEC: i64 = DAY_SEC;
 
-/// Availability of the edition on sale, and between which seconds it has been opened: all of it from the
+/// Availability of the revision on sale, and between which seconds it has been opened: all of it from the
 /// first one on, and what is repeated before the second one.
 #[derive(Debug)]
 pub(super) struct Calendar {
-    edition: Edition,
+    revision: Revision,
     openings: Arc<Openings>,
     opened_from: EpochSeconds,
     pub(super) opened_until: EpochSeconds,
@@ -135,35 +135,35 @@ impl Calendar {
         now: EpochSeconds,
         horizon_sec: i64,
     ) -> Self {
-        let edition = Edition::default();
+        let revision = Revision::default();
         Self::begin(
-            edition,
+            revision,
             openings,
             now,
             horizon_sec,
             |openings, from, until| {
-                // A new inventory is of the first edition.
-                let _ = inventory.open(edition, openings, from, until);
+                // A new inventory is of the first revision.
+                let _ = inventory.open(revision, openings, from, until);
             },
         )
     }
 
-    /// Lays the same ready for an edition to come.
+    /// Lays the same ready for a revision to come.
     pub(super) fn stage(
         &self,
-        next: Edition,
+        next: Revision,
         openings: Arc<Openings>,
         inventory: &Inventory,
         now: EpochSeconds,
         horizon_sec: i64,
     ) -> Self {
         Self::begin(next, openings, now, horizon_sec, |openings, from, until| {
-            inventory.stage(self.edition, next, openings, from, until);
+            inventory.stage(self.revision, next, openings, from, until);
         })
     }
 
     fn begin(
-        edition: Edition,
+        revision: Revision,
         openings: Arc<Openings>,
         now: EpochSeconds,
         horizon_sec: i64,
@@ -181,7 +181,7 @@ impl Calendar {
             opened_until,
         );
         Self {
-            edition,
+            revision,
             openings,
             opened_from,
             opened_until,
@@ -199,13 +199,13 @@ impl Calendar {
         // This is the calendar on sale for as long as it is in hand, so no slot is further.
         let open = |from, until| {
             inventory
-                .open(self.edition, self.openings.repeated(), from, until)
+                .open(self.revision, self.openings.repeated(), from, until)
                 .unwrap_or_default()
         };
         let repeated = open(from, opened_from) + open(opened_until, until);
         let single = if from < opened_from {
             inventory
-                .open(self.edition, self.openings.single(), from, opened_from)
+                .open(self.revision, self.openings.single(), from, opened_from)
                 .unwrap_or_default()
         } else {
             0

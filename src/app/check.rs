@@ -1,6 +1,6 @@
 //! Looking at a cart.
 
-use super::{App, OrderError, Sale, Undecided, cart_key};
+use super::{ActiveCatalog, App, OrderError, Undecided, cart_key};
 use crate::{
     access::User,
     domain::{
@@ -39,7 +39,7 @@ impl App {
     /// # Errors
     /// [`OrderError::UnknownMerchant`], [`OrderError::Unreadable`].
     pub fn check(&self, cart: &Cart, user: Option<&User>) -> Result<Checked, OrderError> {
-        let decide = || self.decide(|sale| self.check_by(sale, cart, user));
+        let decide = || self.decide(|active| self.check_by(active, cart, user));
         let checked = tracing::info_span!("decide").in_scope(decide)?;
         self.figures.count_check(&checked);
         Ok(checked)
@@ -47,13 +47,13 @@ impl App {
 
     fn check_by(
         &self,
-        sale: &Sale,
+        active: &ActiveCatalog,
         cart: &Cart,
         user: Option<&User>,
     ) -> Result<Checked, Undecided> {
-        let Sale {
-            edition, catalog, ..
-        } = sale;
+        let ActiveCatalog {
+            revision, catalog, ..
+        } = active;
         let merchant = catalog
             .merchant_ix(&cart.merchant_id)
             .ok_or(OrderError::UnknownMerchant)?;
@@ -65,7 +65,7 @@ impl App {
         let viewer = self.viewer(cart_key);
         let assess = |slots: &[Option<&Slot>]| {
             let (items, purpose) = (&cart.items, Purpose::Check);
-            self.with_past(sale, &keys, slots, |slots| {
+            self.with_past(active, &keys, slots, |slots| {
                 fulfillability::assess(&Inquiry {
                     catalog,
                     merchant,
@@ -77,7 +77,7 @@ impl App {
             })
         };
         let (Some(key), Some(time)) = (cart_key, catalog.merchant(merchant).cart_hold) else {
-            let assessment = self.inventory.examine(*edition, &keys, assess)?;
+            let assessment = self.inventory.examine(*revision, &keys, assess)?;
             // A check replaces what its cart held, also where the merchant does not hold carts: the
             // hold may be another merchant's, or from before holds were switched off.
             if let Some(key) = cart_key {
@@ -87,7 +87,7 @@ impl App {
         };
         let (assessment, expires_sec) =
             self.inventory
-                .hold(*edition, &keys, key, viewer.now, time, |slots| {
+                .hold(*revision, &keys, key, viewer.now, time, |slots| {
                     let mut assessment = assess(slots);
                     let claims = std::mem::take(&mut assessment.claims);
                     let held = if can_be_held(&assessment) {

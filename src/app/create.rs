@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, info_span};
 
 use super::{
-    App, Created, OrderError, Sale, Undecided, cart_key, named,
+    ActiveCatalog, App, Created, OrderError, Undecided, cart_key, named,
     payment::{Bill, NotPaid},
     seen_through::SeenThrough,
     tokens::{TokenClaim, TokenGuard, let_go},
@@ -148,7 +148,7 @@ impl App {
                 Err(OrderError::TokenReused)
             };
         }
-        let decide = || self.decide(|sale| self.plan(sale, &command, user));
+        let decide = || self.decide(|active| self.plan(active, &command, user));
         match info_span!("decide").in_scope(decide)? {
             Ok(plan) => self.carry_out(command, plan, user).await,
             Err(failure) => Ok(Err(failure)),
@@ -171,7 +171,7 @@ impl App {
     /// Decides and, if the order can be created, takes its spots in the same step.
     fn plan(
         &self,
-        sale: &Sale,
+        active: &ActiveCatalog,
         command: &CreateOrder,
         user: Option<&User>,
     ) -> Result<Result<Plan, OrderFailure>, Undecided> {
@@ -180,9 +180,9 @@ impl App {
             order,
             fingerprint: _,
         } = command;
-        let Sale {
-            edition, catalog, ..
-        } = sale;
+        let ActiveCatalog {
+            revision, catalog, ..
+        } = active;
         let merchant = catalog
             .merchant_ix(&order.merchant_id)
             .ok_or(OrderError::UnknownMerchant)?;
@@ -190,13 +190,13 @@ impl App {
         let cart = cart_key(token, user);
         let viewer = self.viewer(Some(cart));
         let (verdict, reservation) = self.inventory.reserve(
-            *edition,
+            *revision,
             &keys,
             cart,
             viewer.now,
             |slots: &[Option<&Slot>]| {
                 let (items, purpose) = (&order.items, Purpose::Create);
-                let mut assessment = self.with_past(sale, &keys, slots, |slots| {
+                let mut assessment = self.with_past(active, &keys, slots, |slots| {
                     fulfillability::assess(&Inquiry {
                         catalog,
                         merchant,

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use smallvec::SmallVec;
 
-use super::{App, Sale, opening::Stock};
+use super::{ActiveCatalog, App, opening::OfflineCatalog};
 use crate::{
     catalog_files::FeedRecord,
     clock::Clock,
@@ -31,7 +31,7 @@ pub struct TooFar {
 /// place meanwhile: what is taken of a slot is the same by any of them.
 #[derive(Debug)]
 pub struct Export<'a> {
-    sale: Arc<Sale>,
+    active: Arc<ActiveCatalog>,
     inventory: &'a Inventory,
     clock: &'a dyn Clock,
     span: Span,
@@ -43,10 +43,10 @@ impl App {
     /// # Errors
     /// [`TooFar`].
     pub fn export(&self, days: Option<u32>) -> Result<Export<'_>, TooFar> {
-        let (sale, repeated_until) = self.opened();
+        let (active, repeated_until) = self.opened();
         let span = span(self.now(), repeated_until, self.limits.horizon_sec, days)?;
         Ok(Export {
-            sale,
+            active,
             inventory: &self.inventory,
             clock: &*self.clock,
             span,
@@ -54,7 +54,7 @@ impl App {
     }
 }
 
-impl Stock {
+impl OfflineCatalog {
     /// The same of a server that does not run.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Stock {
             days,
         )?;
         Ok(Export {
-            sale: Arc::clone(&self.sale),
+            sale: Arc::clone(&self.active),
             inventory: &self.inventory,
             clock: &*self.clock,
             span,
@@ -118,7 +118,7 @@ impl Export<'_> {
     /// How many elements of the availability feed it has.
     #[must_use]
     pub fn availability(&self) -> usize {
-        self.sale.openings.count(self.span)
+        self.active.openings.count(self.span)
     }
 
     /// Hands every piece to `put`. Each slot is locked for the moment in which it is looked at: the
@@ -127,12 +127,12 @@ impl Export<'_> {
     /// # Errors
     /// The first of `put`, which ends it.
     pub fn write<E>(&self, mut put: impl FnMut(FeedRecord<'_>) -> Result<(), E>) -> Result<(), E> {
-        let Sale {
+        let ActiveCatalog {
             catalog,
             openings,
             source_feeds,
             ..
-        } = &*self.sale;
+        } = &*self.active;
         source_feeds.pieces().try_for_each(&mut put)?;
         for (key, openings) in openings.slots(self.span) {
             let shares = self.shares(catalog.service(key.service), key, &openings);

@@ -1,9 +1,9 @@
 //! Looking at slots, without a cart.
 
-use super::{App, OrderError, Sale};
+use super::{ActiveCatalog, App, OrderError};
 use crate::domain::{
     availability::{self, AskedSlot, PartyView, SeenSlot},
-    slot::{Outdated, Viewer},
+    slot::{Stale, Viewer},
 };
 
 /// How many slots are looked at before other calls of the thread get their turn.
@@ -47,7 +47,8 @@ impl App {
             if (at + 1).is_multiple_of(SLOTS_PER_TURN) {
                 tokio::task::yield_now().await;
             }
-            let view = self.decide(|sale| Ok(self.view(sale, &merchant_id, &asked, viewer)?))?;
+            let view =
+                self.decide(|active| Ok(self.view(active, &merchant_id, &asked, viewer)?))?;
             seen.push(SeenSlot {
                 asked,
                 is_available: view.is_enough(),
@@ -66,21 +67,21 @@ impl App {
             .merchant_ix(merchant_id)
             .ok_or(OrderError::UnknownMerchant)?;
         let viewer = self.viewer(None);
-        let view = self.decide(|sale| Ok(self.view(sale, merchant_id, slot, viewer)?))?;
+        let view = self.decide(|active| Ok(self.view(active, merchant_id, slot, viewer)?))?;
         Ok(view.spots_open)
     }
 
     /// What of a slot can be sold; nothing of one that is not known.
     fn view(
         &self,
-        sale: &Sale,
+        active: &ActiveCatalog,
         merchant_id: &str,
         asked: &AskedSlot,
         viewer: Viewer,
-    ) -> Result<PartyView, Outdated> {
-        let Sale {
-            edition, catalog, ..
-        } = sale;
+    ) -> Result<PartyView, Stale> {
+        let ActiveCatalog {
+            revision, catalog, ..
+        } = active;
         let key = catalog
             .merchant_ix(merchant_id)
             .and_then(|merchant| asked.key(catalog, merchant));
@@ -91,7 +92,7 @@ impl App {
         let look = |slot: &_| availability::view_for(service, key, slot, asked, viewer);
         Ok(self
             .inventory
-            .look_at(*edition, key, look)?
+            .look_at(*revision, key, look)?
             .unwrap_or(PartyView::NOTHING))
     }
 }

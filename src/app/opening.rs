@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    App, Figures, Latest, Limits, Sale, Tokens,
+    ActiveCatalog, App, Figures, Latest, Limits, Tokens,
     calendar::{Calendar, Sweeps},
     clock_check, indexed,
     payment::Unsettled,
@@ -22,7 +22,7 @@ use crate::{
         catalog::{Catalog, IdInterner},
         openings::{Openings, Span},
         order::EpochSeconds,
-        slot::{Claim, Edition, SlotKey},
+        slot::{Claim, Revision, SlotKey},
     },
     inventory::Inventory,
     payments::Payments,
@@ -51,14 +51,14 @@ pub struct Parts {
 
 /// What a server that does not run has on sale, and what it has sold of it.
 #[derive(Debug)]
-pub struct Stock {
-    pub(super) sale: Arc<Sale>,
+pub struct OfflineCatalog {
+    pub(super) active: Arc<ActiveCatalog>,
     pub(super) inventory: Inventory,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) horizon_sec: i64,
 }
 
-impl Stock {
+impl OfflineCatalog {
     /// Reads the store, and changes nothing in it: what is being paid for counts as sold.
     ///
     /// # Errors
@@ -83,15 +83,15 @@ impl Stock {
         for intent in recovered.pending {
             inventory.restore(&indexed(register, &intent.claims));
         }
-        let sale = Arc::new(Sale {
-            edition: Edition::default(),
+        let active = Arc::new(ActiveCatalog {
+            revision: Revision::default(),
             since_sec: clock.now_sec(),
             catalog: Arc::new(catalog),
             openings: Arc::new(Openings::new(openings)),
             source_feeds: Arc::new(source_feeds),
         });
         Ok(Self {
-            sale,
+            active,
             inventory,
             clock,
             horizon_sec,
@@ -148,11 +148,11 @@ impl App {
             })
             .collect();
         warn_of_what_was_sold(&catalog, &openings, &inventory, sold, now);
-        let edition = Edition::default();
+        let revision = Revision::default();
         let (catalog, source_feeds) = (Arc::new(catalog), Arc::new(source_feeds));
         let app = Arc::new(Self {
-            sale: ArcSwap::from_pointee(Sale {
-                edition,
+            active: ArcSwap::from_pointee(ActiveCatalog {
+                revision,
                 since_sec: now,
                 catalog,
                 openings,
@@ -165,7 +165,7 @@ impl App {
                 slots_forgotten_until,
                 newest_order_sec,
             )),
-            latest: Arc::new(tokio::sync::Mutex::new(Latest { edition, prices })),
+            latest: Arc::new(tokio::sync::Mutex::new(Latest { revision, prices })),
             store,
             payments,
             clock,
@@ -190,10 +190,10 @@ impl App {
     }
 
     /// What is on sale, and until when what of it is repeated has been opened.
-    pub(super) fn opened(&self) -> (Arc<Sale>, EpochSeconds) {
+    pub(super) fn opened(&self) -> (Arc<ActiveCatalog>, EpochSeconds) {
         // With the calendar in hand, nothing else can go on sale.
         let calendar = self.calendar();
-        (self.sale.load_full(), calendar.opened_until)
+        (self.active.load_full(), calendar.opened_until)
     }
 
     pub(super) fn calendar(&self) -> MutexGuard<'_, Calendar> {

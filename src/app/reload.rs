@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    App, Sale, prices,
+    ActiveCatalog, App, prices,
     reconcile::{Reconciler, Reloaded},
 };
 use crate::{
@@ -39,8 +39,8 @@ impl App {
     ) -> Result<Reloaded, ReloadError> {
         // Goes along with the work, which goes on when nobody waits for it any more.
         let mut latest = Arc::clone(&self.latest).lock_owned().await;
-        latest.edition = latest.edition.next();
-        let edition = latest.edition;
+        latest.revision = latest.revision.next();
+        let revision = latest.revision;
         let register = self.catalog().ids().clone();
         let loaded = blocking::run(move || load(register))
             .await?
@@ -63,8 +63,8 @@ impl App {
             let _latest = latest;
             let (catalog, openings) = (Arc::new(catalog), Arc::new(Openings::new(openings)));
             let since_sec = app.now();
-            app.replace(Sale {
-                edition,
+            app.replace(ActiveCatalog {
+                revision,
                 since_sec,
                 catalog,
                 openings,
@@ -74,19 +74,19 @@ impl App {
         Ok(blocking::run(replace).await?)
     }
 
-    fn replace(&self, next: Sale) -> Reloaded {
-        let (edition, catalog) = (next.edition, Arc::clone(&next.catalog));
+    fn replace(&self, next: ActiveCatalog) -> Reloaded {
+        let (revision, catalog) = (next.revision, Arc::clone(&next.catalog));
         let (now, horizon_sec) = (self.now(), self.limits.horizon_sec);
         {
-            // In hand until the edition is on sale, so that nothing else is opened meanwhile.
+            // In hand until the revision is on sale, so that nothing else is opened meanwhile.
             let mut calendar = self.calendar();
             let openings = Arc::clone(&next.openings);
-            *calendar = calendar.stage(edition, openings, &self.inventory, now, horizon_sec);
-            self.sale.store(Arc::new(next));
+            *calendar = calendar.stage(revision, openings, &self.inventory, now, horizon_sec);
+            self.active.store(Arc::new(next));
         }
         let mut reconciler = Reconciler::new(&catalog, now);
         self.inventory
-            .turn(edition, |key, slot| reconciler.see(key, slot));
+            .advance_all(revision, |key, slot| reconciler.see(key, slot));
         let reloaded = reconciler.finish();
         reloaded.warn();
         reloaded

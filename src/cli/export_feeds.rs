@@ -148,7 +148,7 @@ impl ExportFeeds {
         let mut folder = Folder::begin(&self.out, FeedFileOptions::for_google(self.gzip))?;
         match &self.source {
             Source::AtRest(config) => {
-                let stock = server::at_rest(config)?;
+                let stock = server::offline_catalog(config)?;
                 feeds::export(&stock.export(self.days)?, |line| folder.take(&line))?;
             }
             Source::Server(address) => {

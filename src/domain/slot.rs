@@ -5,9 +5,9 @@
 //! together. What is taken is counted by ticket type and not by pool: the pools of a slot may be
 //! cut anew by another catalogue and the count stays true.
 //!
-//! Catalogues follow one another as [`Edition`]s. What the next one opens is laid ready beside what
-//! is on sale, and a slot turns to it as a whole when it is first needed by the next edition's
-//! rules. It never turns back: whoever decides by an older edition must decide anew.
+//! Catalogues follow one another as [`Revision`]s. What the next one opens is laid ready beside what
+//! is on sale, and a slot turns to it as a whole when it is first needed by the next revision's
+//! rules. It never turns back: whoever decides by an older revision must decide anew.
 
 use smallvec::SmallVec;
 
@@ -322,9 +322,9 @@ struct Hold {
 
 /// The number of a catalogue; a later one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Edition(pub u32);
+pub struct Revision(pub u32);
 
-impl Edition {
+impl Revision {
     /// The one after.
     #[must_use]
     pub fn next(self) -> Self {
@@ -335,7 +335,7 @@ impl Edition {
 /// The catalogue that a decision goes by is no longer the one on sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a later catalogue is on sale")]
-pub struct Outdated;
+pub struct Stale;
 
 /// What a catalogue opens in a slot.
 #[derive(Debug, Default)]
@@ -379,8 +379,8 @@ struct Ledger {
 struct Rarities {
     ledger: Ledger,
     terms: Option<Box<SlotTerms>>,
-    /// What a later edition opens.
-    staged: Option<Box<(Edition, Offer)>>,
+    /// What a later revision opens.
+    staged: Option<Box<(Revision, Offer)>>,
 }
 
 impl Rarities {
@@ -399,7 +399,7 @@ impl Rarities {
 #[derive(Debug, Default)]
 pub struct Slot {
     pools: Pools,
-    edition: Edition,
+    revision: Revision,
     rarities: Option<Box<Rarities>>,
 }
 
@@ -414,35 +414,35 @@ impl Slot {
         self.show(offer);
     }
 
-    /// Lays an opening of a later edition ready.
-    pub fn stage(&mut self, edition: Edition, pool: Pool, terms: &SlotTerms) {
+    /// Lays an opening of a later revision ready.
+    pub fn stage(&mut self, revision: Revision, pool: Pool, terms: &SlotTerms) {
         self.change_rarities(|rarities| {
-            let staged = rarities.staged.take().filter(|staged| staged.0 == edition);
+            let staged = rarities.staged.take().filter(|staged| staged.0 == revision);
             let staged = rarities
                 .staged
-                .insert(staged.unwrap_or_else(|| Box::new((edition, Offer::default()))));
+                .insert(staged.unwrap_or_else(|| Box::new((revision, Offer::default()))));
             staged.1.add(pool, terms);
         });
     }
 
-    /// Makes the slot one of `edition`: what was laid ready for it is open from now on, and nothing
+    /// Makes the slot one of `revision`: what was laid ready for it is open from now on, and nothing
     /// else. What is taken stays.
     ///
     /// # Errors
-    /// [`Outdated`] if it is already one of a later edition.
-    pub fn turn_to(&mut self, edition: Edition) -> Result<(), Outdated> {
-        if self.edition > edition {
-            return Err(Outdated);
+    /// [`Stale`] if it is already one of a later revision.
+    pub fn advance_to(&mut self, revision: Revision) -> Result<(), Stale> {
+        if self.revision > revision {
+            return Err(Stale);
         }
-        if self.edition < edition {
-            self.edition = edition;
+        if self.revision < revision {
+            self.revision = revision;
             let staged = self
                 .rarities
                 .as_mut()
-                .and_then(|rarities| rarities.staged.take_if(|staged| staged.0 <= edition));
+                .and_then(|rarities| rarities.staged.take_if(|staged| staged.0 <= revision));
             self.show(
                 staged
-                    .filter(|staged| staged.0 == edition)
+                    .filter(|staged| staged.0 == revision)
                     .map_or_else(Offer::default, |it| it.1),
             );
         }

@@ -13,12 +13,12 @@ use crate::domain::{
     slot::{Claimed, PassThroughIx, Pool, PoolTickets, SlotTerms, Viewer},
 };
 
-mod editions;
 mod histories;
+mod revisions;
 
 const THREADS: u32 = 4;
-/// The edition that is on sale from the beginning.
-const FIRST: Edition = Edition(0);
+/// The revision that is on sale from the beginning.
+const FIRST: Revision = Revision(0);
 
 const CART: CartKey = CartKey([1; 16]);
 const OTHER_CART: CartKey = CartKey([2; 16]);
@@ -396,7 +396,7 @@ fn a_slot_that_is_forgotten_is_never_opened_again() {
     let all: Vec<Opening> = river
         .keys
         .iter()
-        .map(|&key| editions::opening(key, 5))
+        .map(|&key| revisions::opening(key, 5))
         .collect();
     assert_eq!(
         river.inventory.open(FIRST, &all[..1], 0, EpochSeconds::MAX),
@@ -406,7 +406,7 @@ fn a_slot_that_is_forgotten_is_never_opened_again() {
         .inventory
         .stage(FIRST, next, &all, 0, EpochSeconds::MAX);
     river.inventory.restore(&[sold(gone)]);
-    river.inventory.turn(next, |_, _| {});
+    river.inventory.advance_all(next, |_, _| {});
     assert_eq!(river.inventory.look_at(next, gone, Slot::sold), Ok(None));
     assert_eq!(
         river.inventory.look_at(next, river.keys[1], Slot::sold),

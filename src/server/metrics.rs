@@ -121,12 +121,12 @@ impl Metrics {
     }
 
     fn add_catalog(&self, page: &mut Page) {
-        let (edition, since_sec) = self.app.on_sale();
+        let (revision, since_sec) = self.app.active_revision();
         one_gauge(
             page,
-            "boxoffice_catalog_edition",
+            "boxoffice_catalog_revision",
             "Number of the catalogue on sale, from 0 at the start of the process.",
-            u64::from(edition.0),
+            u64::from(revision.0),
         );
         one_gauge(
             page,

@@ -98,7 +98,7 @@ impl Reloader {
         self.figures.count(&outcome);
         self.app.audit().record(match &outcome {
             Ok(_) => Event::CatalogReloaded {
-                revision: self.app.on_sale().0.0,
+                revision: self.app.active_revision().0.0,
             },
             Err(_) => Event::CatalogRejected,
         });

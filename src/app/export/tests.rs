@@ -112,9 +112,9 @@ fn answers(app: &App, asked: &[Cart]) -> Vec<String> {
 
 fn everything(app: &App) -> Vec<Cart> {
     let export = app.export(None).unwrap();
-    let slots = export.sale.openings.slots(export.span);
+    let slots = export.active.openings.slots(export.span);
     slots
-        .flat_map(|(key, _)| carts(&export.sale.catalog, key))
+        .flat_map(|(key, _)| carts(&export.active.catalog, key))
         .collect()
 }
 
@@ -134,12 +134,12 @@ fn take(app: &App, taken: &[Taken]) {
         let Some(key) = slots.get(slot % slots.len().max(1)) else {
             return;
         };
-        let service = export.sale.catalog.service(key.service);
+        let service = export.active.catalog.service(key.service);
         let ticket = ticket.and_then(|at| service.tickets.get(at));
         if is_held {
             let line = ticket.map(|ticket| (ticket.id.clone(), i32::try_from(count).unwrap()));
             let line: Vec<_> = line.into_iter().collect();
-            let merchant_id = export.sale.catalog.merchant(service.merchant).id.clone();
+            let merchant_id = export.active.catalog.merchant(service.merchant).id.clone();
             let items = vec![item(service, *key, &line)];
             app.check(
                 &Cart {
@@ -374,7 +374,7 @@ async fn what_is_being_paid_for_counts_as_sold_and_stays_to_be_settled() {
     store().commit(Change::PaymentIntent(intent)).await.unwrap();
     for _ in 0..2 {
         let loaded = catalog_files::load(dir.path()).unwrap();
-        let stock = Stock::open(
+        let stock = OfflineCatalog::open(
             loaded,
             &store(),
             Arc::new(ManualClock::at(NOW)),

@@ -129,7 +129,7 @@ impl Source {
                 dir.unwrap_or(Path::new(""))
                     .clone_into(&mut config.sales.catalog);
                 config.storage.data_dir.clone_from(data_dir);
-                feeds::export(&server::at_rest(&config)?.export(None)?, take)?;
+                feeds::export(&server::offline_catalog(&config)?.export(None)?, take)?;
             }
             Self::Server(address) => {
                 let runtime = runtime::Builder::new_current_thread().enable_all().build();

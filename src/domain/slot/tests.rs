@@ -560,7 +560,7 @@ fn a_slot_is_open_once_an_opening_brought_spots() {
 
 #[test]
 fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
-    let (first, second, third) = (Edition(0), Edition(1), Edition(2));
+    let (first, second, third) = (Revision(0), Revision(1), Revision(2));
     let house = House::new();
     let terms = SlotTerms {
         first_bookable_sec: Some(7),
@@ -576,26 +576,32 @@ fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
             .map(|(_, left)| left)
     };
     assert_eq!(
-        (slot.turn_to(first), left(&slot), slot.terms()),
+        (slot.advance_to(first), left(&slot), slot.terms()),
         (Ok(()), Some(3), &SlotTerms::default())
     );
     assert_eq!(
-        (slot.turn_to(second), left(&slot), slot.terms()),
+        (slot.advance_to(second), left(&slot), slot.terms()),
         (Ok(()), Some(2), &terms)
     );
-    assert_eq!((slot.turn_to(first), left(&slot)), (Err(Outdated), Some(2)));
-    assert_eq!((slot.turn_to(second), left(&slot)), (Ok(()), Some(2)));
+    assert_eq!((slot.advance_to(first), left(&slot)), (Err(Stale), Some(2)));
+    assert_eq!((slot.advance_to(second), left(&slot)), (Ok(()), Some(2)));
     assert_eq!(
-        (slot.turn_to(third), slot.is_open(), slot.sold()),
+        (slot.advance_to(third), slot.is_open(), slot.sold()),
         (Ok(()), false, 2)
     );
     assert!(!slot.is_blank());
     slot.give_back(Claimed::Ticket(ADULT), 2);
     assert!(slot.is_blank());
-    slot.stage(Edition(9), pool(PoolTickets::All, 1), &terms);
+    slot.stage(Revision(9), pool(PoolTickets::All, 1), &terms);
     assert!(!slot.is_blank());
-    assert_eq!((slot.turn_to(Edition(8)), slot.is_open()), (Ok(()), false));
-    assert_eq!((slot.turn_to(Edition(9)), slot.is_open()), (Ok(()), true));
+    assert_eq!(
+        (slot.advance_to(Revision(8)), slot.is_open()),
+        (Ok(()), false)
+    );
+    assert_eq!(
+        (slot.advance_to(Revision(9)), slot.is_open()),
+        (Ok(()), true)
+    );
 }
 
 #[test]

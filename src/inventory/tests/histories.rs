@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use super::{editions::opening, *};
+use super::{revisions::opening, *};
 use crate::tests::{
     histories::{History, Sequential},
     schedules::{Caught, Stage, every_schedule, point, random_schedules},
@@ -44,7 +44,7 @@ enum Call {
     },
     /// Gives up what a cart holds.
     LetGo(u8),
-    /// Puts another edition on sale, with these allotments.
+    /// Puts another revision on sale, with these allotments.
     Replace([u32; SLOTS]),
 }
 
@@ -202,11 +202,11 @@ impl Shop {
     }
 
     /// Decides as the application does: by what is on sale, and anew where that has been replaced.
-    fn decide<R>(&self, decide: impl Fn(Edition) -> Result<R, Outdated>) -> R {
+    fn decide<R>(&self, decide: impl Fn(Revision) -> Result<R, Stale>) -> R {
         loop {
-            let edition = Edition(self.on_sale.load(Ordering::SeqCst));
+            let revision = Revision(self.on_sale.load(Ordering::SeqCst));
             point();
-            if let Ok(decided) = decide(edition) {
+            if let Ok(decided) = decide(revision) {
                 return decided;
             }
         }
@@ -221,10 +221,10 @@ impl Shop {
 
     fn look(&self, cart: Option<u8>) -> Answer {
         let all: Vec<usize> = (0..SLOTS).collect();
-        let look = |edition| {
+        let look = |revision| {
             self.river
                 .inventory
-                .examine(edition, &self.river.asked(&all), |seen| {
+                .examine(revision, &self.river.asked(&all), |seen| {
                     self.left(seen, cart)
                 })
         };
@@ -255,11 +255,11 @@ impl Shop {
 
     fn hold(&self, cart: u8, slots: &[usize], count: u32) -> Answer {
         let (river, key) = (&self.river, cart_key(cart));
-        Answer::Fits(self.decide(|edition| {
+        Answer::Fits(self.decide(|revision| {
             let claim = |seen: &[Option<&Slot>]| self.claim(seen, cart, slots, count);
             let held = river
                 .inventory
-                .hold(edition, &river.asked(slots), key, NOW, TIME, claim);
+                .hold(revision, &river.asked(slots), key, NOW, TIME, claim);
             held.map(|(fits, expires_sec)| {
                 assert_eq!(fits, expires_sec.is_some());
                 fits
@@ -269,10 +269,10 @@ impl Shop {
 
     fn reserve(&self, by: usize, cart: u8, slots: &[usize], count: u32) -> Answer {
         let (river, key) = (&self.river, cart_key(cart));
-        let (fits, reservation) = self.decide(|edition| {
+        let (fits, reservation) = self.decide(|revision| {
             river
                 .inventory
-                .reserve(edition, &river.asked(slots), key, NOW, |seen| {
+                .reserve(revision, &river.asked(slots), key, NOW, |seen| {
                     self.claim(seen, cart, slots, count)
                 })
         });
@@ -284,7 +284,7 @@ impl Shop {
 
     fn replace(&self, allotments: [u32; SLOTS]) {
         let river = &self.river;
-        let on_sale = Edition(self.on_sale.load(Ordering::SeqCst));
+        let on_sale = Revision(self.on_sale.load(Ordering::SeqCst));
         let open = |(&key, allotment)| opening(key, allotment);
         let openings: Vec<Opening> = river.keys.iter().zip(allotments).map(open).collect();
         river
@@ -293,7 +293,7 @@ impl Shop {
         point();
         self.on_sale.store(on_sale.next().0, Ordering::SeqCst);
         point();
-        river.inventory.turn(on_sale.next(), |_, _| {});
+        river.inventory.advance_all(on_sale.next(), |_, _| {});
     }
 
     fn end(&self, by: usize, end: impl FnOnce(Reservation)) {

@@ -345,7 +345,7 @@ async fn sales_are_counted_by_what_came_of_them() {
         ("boxoffice_store_orders", 2),
         ("boxoffice_store_open", 1),
         ("boxoffice_store_changes_waiting", 0),
-        ("boxoffice_catalog_edition", 1),
+        ("boxoffice_catalog_revision", 1),
         ("boxoffice_catalog_last_reload_successful", 1),
         ("boxoffice_orders_in_progress", 0),
     ] {
@@ -443,7 +443,7 @@ async fn a_store_that_failed_and_a_catalogue_that_was_refused_are_seen() {
         page.value("boxoffice_catalog_last_reload_successful", &[]),
         0
     );
-    assert_eq!(page.value("boxoffice_catalog_edition", &[]), 0);
+    assert_eq!(page.value("boxoffice_catalog_revision", &[]), 0);
     server.stop().await;
 }
 

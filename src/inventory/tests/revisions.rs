@@ -17,8 +17,8 @@ pub(super) fn opening(first: SlotKey, allotment: u32) -> Opening {
 }
 
 impl River {
-    /// Puts another edition on sale, in which the slots have these allotments; `None`: are gone.
-    fn replace(&self, on_sale: Edition, allotments: &[Option<u32>]) -> Edition {
+    /// Puts another revision on sale, in which the slots have these allotments; `None`: are gone.
+    fn replace(&self, on_sale: Revision, allotments: &[Option<u32>]) -> Revision {
         let next = on_sale.next();
         let open = |(&key, allotment): (&SlotKey, &Option<u32>)| Some(opening(key, (*allotment)?));
         let openings: Vec<Opening> = self.keys.iter().zip(allotments).filter_map(open).collect();
@@ -27,21 +27,21 @@ impl River {
         next
     }
 
-    /// What is left of a slot by an edition; `None` where it is not open.
-    fn left_by(&self, edition: Edition, at: usize) -> Result<Option<u32>, Outdated> {
+    /// What is left of a slot by a revision; `None` where it is not open.
+    fn left_by(&self, revision: Revision, at: usize) -> Result<Option<u32>, Stale> {
         let left = |slots: &[Option<&Slot>]| slots[0].map(|slot| self.left(slot, NOW, None));
-        self.inventory.examine(edition, &self.asked(&[at]), left)
+        self.inventory.examine(revision, &self.asked(&[at]), left)
     }
 
     fn take_by(
         &self,
-        edition: Edition,
+        revision: Revision,
         slots: &[usize],
         count: u32,
-    ) -> Result<Option<Reservation>, Outdated> {
+    ) -> Result<Option<Reservation>, Stale> {
         let (fits, reservation) =
             self.inventory
-                .reserve(edition, &self.asked(slots), CART, NOW, |seen| {
+                .reserve(revision, &self.asked(slots), CART, NOW, |seen| {
                     let fits = seen
                         .iter()
                         .all(|slot| slot.is_some_and(|slot| self.left(slot, NOW, None) >= count));
@@ -59,7 +59,7 @@ impl River {
 }
 
 #[test]
-fn the_next_edition_keeps_what_is_taken_and_nothing_of_it_shows_before() {
+fn the_next_revision_keeps_what_is_taken_and_nothing_of_it_shows_before() {
     let river = River::with(&[5, 5, 5]);
     river
         .inventory
@@ -78,7 +78,7 @@ fn the_next_edition_keeps_what_is_taken_and_nothing_of_it_shows_before() {
         [Ok(Some(7)), Ok(None), Ok(Some(0))]
     );
     let third = river.replace(second, &[None, Some(1), Some(3)]);
-    river.inventory.turn(second, |_, _| {});
+    river.inventory.advance_all(second, |_, _| {});
     assert_eq!(
         [0, 1, 2].map(|at| river.left_by(third, at)),
         [Ok(None), Ok(Some(1)), Ok(Some(2))]
@@ -96,7 +96,7 @@ fn a_slot_that_opens_while_all_are_turned_is_not_forgotten() {
     let river = River::with(&[5, 5, 5]);
     let second = river.replace(FIRST, &[None, None, None]);
     let mut turned = Vec::new();
-    river.inventory.turn(second, |key, _| {
+    river.inventory.advance_all(second, |key, _| {
         turned.push(key);
         if let [one, other, _] = turned[..] {
             let opened = [one, other].map(|key| opening(key, 4));
@@ -116,7 +116,7 @@ fn a_slot_that_opens_while_all_are_turned_is_not_forgotten() {
 }
 
 #[test]
-fn who_goes_by_an_earlier_edition_decides_anew_and_has_changed_nothing() {
+fn who_goes_by_an_earlier_revision_decides_anew_and_has_changed_nothing() {
     let river = River::with(&[5, 5]);
     river.hold(&[0], 1, CART, NOW + 600);
     let second = river.replace(FIRST, &[Some(5), Some(5)]);
@@ -126,7 +126,7 @@ fn who_goes_by_an_earlier_edition_decides_anew_and_has_changed_nothing() {
         Ok(Some(4)),
         "nobody has asked for it by the second"
     );
-    assert_eq!(river.take_by(FIRST, &[0, 1], 1).unwrap_err(), Outdated);
+    assert_eq!(river.take_by(FIRST, &[0, 1], 1).unwrap_err(), Stale);
     let asked = river.asked(&[0, 1]);
     let hold = |_: &[Option<&Slot>]| panic!("it must not come to that");
     let time = until(NOW, NOW + 900);
@@ -134,13 +134,13 @@ fn who_goes_by_an_earlier_edition_decides_anew_and_has_changed_nothing() {
         river
             .inventory
             .hold::<()>(FIRST, &asked, CART, NOW, time, hold),
-        Err(Outdated)
+        Err(Stale)
     );
     assert_eq!(
         [0, 1].map(|at| river.left_by(second, at)),
         [Ok(Some(4)), Ok(Some(5))]
     );
-    assert_eq!(river.left_by(FIRST, 0), Err(Outdated));
+    assert_eq!(river.left_by(FIRST, 0), Err(Stale));
     let taken = river
         .take_by(second, &[0, 1], 4)
         .unwrap()
@@ -161,7 +161,7 @@ fn spots_go_back_to_slots_that_are_gone_and_slots_that_say_nothing_are_forgotten
     let mut seen = Vec::new();
     river
         .inventory
-        .turn(second, |key, slot| seen.push((key, slot.sold())));
+        .advance_all(second, |key, slot| seen.push((key, slot.sold())));
     seen.sort_unstable();
     assert_eq!(seen, [(river.keys[0], 2), (river.keys[1], 0)]);
     assert_eq!(river.inventory.len(), 1, "the one that is taken of");
@@ -171,9 +171,9 @@ fn spots_go_back_to_slots_that_are_gone_and_slots_that_say_nothing_are_forgotten
         [0, 1].map(|at| river.left_by(third, at)),
         [Ok(Some(5)), Ok(Some(5))]
     );
-    river.inventory.turn(third, |_, _| {});
+    river.inventory.advance_all(third, |_, _| {});
     let fourth = river.replace(third, &[None, None]);
-    river.inventory.turn(fourth, |_, _| {});
+    river.inventory.advance_all(fourth, |_, _| {});
     assert!(river.inventory.is_empty());
 }
 
@@ -200,14 +200,14 @@ fn what_was_laid_ready_and_given_up_leaves_no_trace() {
 }
 
 #[test]
-fn the_calendar_opens_for_the_latest_edition_only() {
+fn the_calendar_opens_for_the_latest_revision_only() {
     let river = River::with(&[5]);
     let second = river.replace(FIRST, &[Some(5)]);
     assert_eq!(river.left_by(second, 0), Ok(Some(5)));
     let more = [opening(river.keys[0], 2)];
     assert_eq!(
         river.inventory.open(FIRST, &more, NOW, EpochSeconds::MAX),
-        Err(Outdated)
+        Err(Stale)
     );
     assert_eq!(
         river.inventory.open(second, &more, NOW, EpochSeconds::MAX),
@@ -216,10 +216,10 @@ fn the_calendar_opens_for_the_latest_edition_only() {
     assert_eq!(river.left_by(second, 0), Ok(Some(7)));
 }
 
-/// Lets threads take single spots while editions follow one another without a pause, each with
-/// other allotments, and gives how many they got and whether anyone got one that the edition he
+/// Lets threads take single spots while revisions follow one another without a pause, each with
+/// other allotments, and gives how many they got and whether anyone got one that the revision he
 /// went by did not have.
-fn fight_through_editions(river: &River, last: u32) -> (u32, bool) {
+fn fight_through_revisions(river: &River, last: u32) -> (u32, bool) {
     use std::sync::atomic::AtomicBool;
     let on_sale = AtomicU32::new(FIRST.0);
     let (got, beyond, over) = (
@@ -227,21 +227,21 @@ fn fight_through_editions(river: &River, last: u32) -> (u32, bool) {
         AtomicBool::new(false),
         AtomicBool::new(false),
     );
-    let allotment = |edition: Edition| {
-        if edition.0.is_multiple_of(2) {
+    let allotment = |revision: Revision| {
+        if revision.0.is_multiple_of(2) {
             600
         } else {
             300
         }
     };
     let take_one = || {
-        let edition = Edition(on_sale.load(Ordering::SeqCst));
+        let revision = Revision(on_sale.load(Ordering::SeqCst));
         let taken = river
             .inventory
-            .reserve(edition, &river.asked(&[0]), CART, NOW, |seen| {
-                let slot = seen[0].expect("every edition has it");
+            .reserve(revision, &river.asked(&[0]), CART, NOW, |seen| {
+                let slot = seen[0].expect("every revision has it");
                 let fits = river.left(slot, NOW, None) > 0;
-                if fits && slot.sold() >= u64::from(allotment(edition)) {
+                if fits && slot.sold() >= u64::from(allotment(revision)) {
                     beyond.store(true, Ordering::SeqCst);
                 }
                 (
@@ -271,11 +271,11 @@ fn fight_through_editions(river: &River, last: u32) -> (u32, bool) {
                 }
             });
         }
-        let mut edition = FIRST;
+        let mut revision = FIRST;
         for _ in 0..last {
-            edition = river.replace(edition, &[Some(allotment(edition.next()))]);
-            on_sale.store(edition.0, Ordering::SeqCst);
-            river.inventory.turn(edition, |_, _| {});
+            revision = river.replace(revision, &[Some(allotment(revision.next()))]);
+            on_sale.store(revision.0, Ordering::SeqCst);
+            river.inventory.advance_all(revision, |_, _| {});
         }
         over.store(true, Ordering::SeqCst);
     });
@@ -283,17 +283,17 @@ fn fight_through_editions(river: &River, last: u32) -> (u32, bool) {
 }
 
 #[test]
-fn no_edition_sells_more_than_it_has_however_fast_they_follow_one_another() {
+fn no_revision_sells_more_than_it_has_however_fast_they_follow_one_another() {
     let river = River::with(&[600]);
-    let (got, beyond) = fight_through_editions(&river, 3_000);
+    let (got, beyond) = fight_through_revisions(&river, 3_000);
     assert!(!beyond);
     assert!(got <= 600, "{got} of 600");
-    let left = river.left_by(Edition(3_000), 0).unwrap().unwrap();
+    let left = river.left_by(Revision(3_000), 0).unwrap().unwrap();
     assert_eq!(got + left, 600);
 }
 
-/// The negative control: the next edition is a new inventory, into which what was taken is carried
-/// over while it is being taken. If this never loses a sale, the test above shows nothing.
+/// The negative control: the next revision is a new inventory, into which what was taken is carried
+/// over while it is being taken. If this never loses a active, the test above shows nothing.
 #[test]
 fn the_same_loses_sales_where_what_is_taken_is_carried_over() {
     let loses = || {
