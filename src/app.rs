@@ -38,12 +38,12 @@ mod export;
 pub mod figures;
 mod list;
 mod lookup;
-mod opening;
 mod payment;
 mod prices;
 mod reconcile;
 mod reload;
 mod seen_through;
+mod startup;
 mod tokens;
 
 pub use check::{Cart, Checked};
@@ -51,9 +51,9 @@ pub use create::CreateOrder;
 pub use export::{Export, TooFar};
 pub use list::TakeOrders;
 pub use lookup::{Lookup, SlotLookup};
-pub use opening::{OfflineCatalog, OpenError, Parts};
 pub use reconcile::Reloaded;
 pub use reload::ReloadError;
+pub use startup::{OfflineCatalog, OpenError, Parts};
 
 use figures::Figures;
 use tokens::{TokenGuard, Tokens};
@@ -133,9 +133,9 @@ pub struct App {
     active: ArcSwap<ActiveCatalog>,
     inventory: Inventory,
     calendar: Mutex<calendar::Calendar>,
-    /// Who has this in hand may forget slots.
+    /// Locked by a sweep from beginning to end, so that sweeps run one after another.
     sweeps: tokio::sync::Mutex<calendar::Sweeps>,
-    /// Who has this in hand may replace what is on sale.
+    /// Locked by a reload from beginning to end, so that reloads run one after another.
     latest: Arc<tokio::sync::Mutex<Latest>>,
     store: Arc<dyn Store>,
     /// Who takes money, if anybody does.
@@ -154,7 +154,7 @@ pub struct App {
     write_errors: OncePerSecond,
 }
 
-/// What is on sale: replaced as a whole, and the one thing that a decision goes by.
+/// The catalogue that is on sale, with its revision. A reload replaces it as a whole; every decision reads one of them.
 #[derive(Debug)]
 struct ActiveCatalog {
     revision: Revision,
@@ -164,10 +164,10 @@ struct ActiveCatalog {
     source_feeds: Arc<SourceFeeds>,
 }
 
-/// What the next catalogue follows on.
+/// State that a reload builds on.
 #[derive(Debug)]
 struct Latest {
-    /// The last revision that was tried.
+    /// The revision of the latest reload, successful or not.
     revision: Revision,
     /// The prices on record.
     prices: PriceBook,
@@ -195,7 +195,7 @@ impl From<OrderError> for Undecided {
 }
 
 impl App {
-    /// What is on sale at this moment.
+    /// The active catalogue.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
         Arc::clone(&self.active.load().catalog)
@@ -267,7 +267,7 @@ impl App {
         &self.audit
     }
 
-    /// Which catalogue is on sale, counted from the start of the process, and since when.
+    /// The revision of the active catalogue, 0 at the start of the process, and when it was activated.
     #[must_use]
     pub fn active_revision(&self) -> (Revision, EpochSeconds) {
         let active = self.active.load();

@@ -203,7 +203,7 @@ pub fn now_sec() -> i64 {
     SystemClock.now_sec()
 }
 
-/// What a server of these settings has on sale while it does not run.
+/// The catalogue and the sales of a server of these settings that does not run.
 ///
 /// # Errors
 /// [`ServeError`]; in particular where it runs, or never has.

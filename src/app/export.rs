@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use smallvec::SmallVec;
 
-use super::{ActiveCatalog, App, opening::OfflineCatalog};
+use super::{ActiveCatalog, App, startup::OfflineCatalog};
 use crate::{
     catalog_files::FeedRecord,
     clock::Clock,
@@ -68,7 +68,7 @@ impl OfflineCatalog {
             days,
         )?;
         Ok(Export {
-            sale: Arc::clone(&self.active),
+            active: Arc::clone(&self.active),
             inventory: &self.inventory,
             clock: &*self.clock,
             span,

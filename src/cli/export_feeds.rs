@@ -148,8 +148,8 @@ impl ExportFeeds {
         let mut folder = Folder::begin(&self.out, FeedFileOptions::for_google(self.gzip))?;
         match &self.source {
             Source::AtRest(config) => {
-                let stock = server::offline_catalog(config)?;
-                feeds::export(&stock.export(self.days)?, |line| folder.take(&line))?;
+                let offline = server::offline_catalog(config)?;
+                feeds::export(&offline.export(self.days)?, |line| folder.take(&line))?;
             }
             Source::Server(address) => {
                 let runtime = runtime::Builder::new_current_thread().enable_all().build();

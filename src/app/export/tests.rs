@@ -125,7 +125,7 @@ type Taken = (usize, Option<usize>, u32, bool);
 fn take(app: &App, taken: &[Taken]) {
     let export = app.export(None).unwrap();
     let slots: Vec<SlotKey> = export
-        .sale
+        .active
         .openings
         .slots(export.span)
         .map(|(key, _)| key)
@@ -374,13 +374,13 @@ async fn what_is_being_paid_for_counts_as_sold_and_stays_to_be_settled() {
     store().commit(Change::PaymentIntent(intent)).await.unwrap();
     for _ in 0..2 {
         let loaded = catalog_files::load(dir.path()).unwrap();
-        let stock = OfflineCatalog::open(
+        let offline = OfflineCatalog::open(
             loaded,
             &store(),
             Arc::new(ManualClock::at(NOW)),
             HORIZON_SEC,
         )
         .unwrap();
-        assert_eq!(spots_open(&stock.export(None).unwrap()), [(1, 3)]);
+        assert_eq!(spots_open(&offline.export(None).unwrap()), [(1, 3)]);
     }
 }

@@ -1,4 +1,4 @@
-//! Opening for business: what is on record is brought back before anything is sold.
+//! Startup: recovery of the orders on record, before anything is sold.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,7 +29,7 @@ use crate::{
     store::{Change, PaymentIntent, Recovered, Store, StoreError},
 };
 
-/// Why the doors cannot be opened.
+/// Why the use cases cannot start.
 pub type OpenError = StoreError;
 
 /// What an [`App`] is put together from.
@@ -49,7 +49,7 @@ pub struct Parts {
     pub audit: Arc<Audit>,
 }
 
-/// What a server that does not run has on sale, and what it has sold of it.
+/// The catalogue and the sales of a server that does not run.
 #[derive(Debug)]
 pub struct OfflineCatalog {
     pub(super) active: Arc<ActiveCatalog>,
