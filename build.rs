@@ -44,7 +44,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         schema(&protos.descriptor_pool())?,
     )?;
 
-    protos.open_file(STORE)?;
     tonic_prost_build::configure()
         .build_transport(false)
         .codec_path("crate::wire::codec::ContractCodec")
@@ -57,6 +56,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         ))
         .boxed(format!("{PACKAGE}.CreateOrderResponse.result.order"))
         .compile_fds(protos.file_descriptor_set())?;
+    compile_records()
+}
+
+/// The records of the store know nothing of the contract, nor of a transport.
+fn compile_records() -> Result<(), Box<dyn Error>> {
+    let mut protos = protox::Compiler::new(["proto"])?;
+    protos.include_source_info(true).open_file(STORE)?;
+    prost_build::Config::new().compile_fds(protos.file_descriptor_set())?;
     Ok(())
 }
 

@@ -3,13 +3,13 @@
 use boxoffice::{
     domain::order::{Order, OrderId},
     store::{
-        NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, StoreError,
+        NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
         record::{
-            decode_claims, decode_intent, decode_order_if, decode_prices, decode_replay,
+            RecordError, decode_claims, decode_intent, decode_order_if, decode_prices, decode_replay,
             encode_attempt, encode_intent, encode_order, encode_prices, number_order,
+            proto::{OrderRecord, PaymentAttempt as AttemptRecord},
         },
     },
-    wire::proto::store::{OrderRecord, PaymentAttempt as AttemptRecord},
 };
 use prost::Message;
 
@@ -25,13 +25,11 @@ pub fn records(bytes: &[u8]) {
     }
 }
 
-/// What was read, unless it could not be.
-fn read<T>(record: Result<T, StoreError>) -> Option<T> {
-    match record {
-        Ok(read) => Some(read),
-        Err(StoreError::Unreadable(why)) if !why.is_empty() => None,
-        Err(error) => panic!("{error:?}"),
-    }
+/// What was read, unless it could not be; then the error says why.
+fn read<T>(record: Result<T, RecordError>) -> Option<T> {
+    record
+        .inspect_err(|error| assert!(!error.to_string().is_empty()))
+        .ok()
 }
 
 fn order(bytes: &[u8]) {

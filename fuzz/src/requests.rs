@@ -1,7 +1,11 @@
 //! Requests from either door, up to where the application takes over.
 
 use boxoffice::{
-    store::Selection,
+    domain::order::{BookedItem, BookingStatus, NewOrder, Order, OrderId},
+    store::{
+        PlacedOrder, Selection,
+        record::{decode_order_if, encode_order, proto::OrderRecord},
+    },
     wire::{
         codes::Problem,
         fingerprint, from_proto, json as door,
@@ -17,6 +21,7 @@ use boxoffice::{
         to_proto,
     },
 };
+use prost::Message;
 use serde::Serialize;
 
 use crate::contract;
@@ -184,7 +189,6 @@ impl Request for CreateOrderRequest {
     const NAME: &'static str = "CreateOrderRequest";
 
     fn take_in(self) -> Result<(), Violations> {
-        stands_on_record(&self);
         let digest = fingerprint(&self);
         match from_proto::create_request(self.clone().into(), &LIMITS, &is_merchant) {
             Ok(command) => {
@@ -195,6 +199,7 @@ impl Request for CreateOrderRequest {
                 let asked = self.order.expect("an order without an order is refused");
                 assert!(asked.order_id.is_empty() && is_merchant(&command.order.merchant_id));
                 assert_items(&asked.item, command.order.items.len());
+                stands_on_record(&command.order);
                 let customer = &command.order.customer;
                 for id in [&command.token, &customer.user_id] {
                     assert!(!id.is_empty());
@@ -229,16 +234,40 @@ impl Request for CreateOrderRequest {
     }
 }
 
-/// An order that was taken from the wire and put back is taken from there as the same.
-fn stands_on_record(request: &CreateOrderRequest) {
-    let Some(order) = request.order.clone() else {
-        return;
+/// An order reads back from its record as it was, and stands there as the contract writes it.
+fn stands_on_record(new: &NewOrder) {
+    let items = new.items.iter().cloned().map(|line| BookedItem {
+        line,
+        status: BookingStatus::Confirmed,
+    });
+    let order = Order {
+        id: OrderId("order".to_owned()),
+        merchant_id: new.merchant_id.clone(),
+        customer: new.customer.clone(),
+        payment: new.payment.clone(),
+        items: items.collect(),
     };
-    let order = from_proto::order(*order);
-    let written = to_proto::order(order.clone());
-    let read = from_proto::order(written.clone());
-    assert_eq!(read, order);
-    assert_eq!(to_proto::order(read), written);
+    let record = encode_order(&PlacedOrder {
+        token: "token".to_owned(),
+        fingerprint: [7; 32],
+        created_sec: 7,
+        created_by: None,
+        order: Box::new(order.clone()),
+        claims: Vec::new(),
+        payment: None,
+    });
+    assert_eq!(
+        decode_order_if(&record, &|_| true),
+        Ok(Some(order.clone()))
+    );
+    let on_record = OrderRecord::decode(&*record)
+        .expect("what is encoded can be decoded")
+        .order
+        .expect("the record of an order has the order");
+    assert_eq!(
+        on_record.encode_to_vec(),
+        to_proto::order(order).encode_to_vec()
+    );
 }
 
 impl Request for ListOrdersRequest {

@@ -208,7 +208,9 @@ impl Store for EmbeddedStore {
 
     fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
         let found = self.record_of(&self.names.of_token(token))?;
-        found.map(|bytes| record::decode_replay(&bytes)).transpose()
+        found
+            .map(|bytes| record::decode_replay(&bytes).map_err(unreadable))
+            .transpose()
     }
 
     fn list(
@@ -299,7 +301,7 @@ fn hand_over(
     take: TakeOrder<'_>,
 ) -> Result<(), StoreError> {
     for record in records {
-        let order = record::decode_order_if(&record?, may_see)?;
+        let order = record::decode_order_if(&record?, may_see).map_err(unreadable)?;
         if order.is_some_and(|order| take(order).is_break()) {
             break;
         }

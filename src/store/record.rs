@@ -3,17 +3,45 @@
 
 use std::sync::Arc;
 
-use prost::Message;
+use prost::{DecodeError, Message};
 
 use super::{
     Fingerprint, MaySee, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
-    PriceBook, PriceEntry, Provenance, Replay, StoreError,
+    PriceBook, PriceEntry, Provenance, Replay,
 };
-use crate::{
-    domain::money::{Currency, Money},
-    domain::order::{EpochSeconds, Order, OrderId},
-    wire::{from_proto, proto::store as wire, to_proto},
+use crate::domain::{
+    money::{Currency, Money},
+    order::{EpochSeconds, Order, OrderId},
 };
+
+pub mod proto;
+
+mod order;
+
+/// Why bytes are not a record that this program could have written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// They are not the message.
+    #[error("a record is not a message of its kind")]
+    Malformed(#[from] DecodeError),
+    /// A field that every record of the kind has is absent.
+    #[error("a record has no {0}")]
+    Missing(&'static str),
+    /// A field has a value that no version of this program writes.
+    #[error("a record has the {field} {value}, which no version of this program writes")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: i64,
+    },
+    /// A fingerprint has another length.
+    #[error("a record has a fingerprint of {0} bytes")]
+    FingerprintLength(usize),
+    /// The currency of an amount is unknown.
+    #[error("a record has an amount in {0:?}, which is not a currency")]
+    UnknownCurrency(String),
+}
 
 /// Bytes that the number of an order takes at most.
 const NUMBER_BYTES: usize = 11;
@@ -30,13 +58,13 @@ pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
         claims,
         payment,
     } = placed;
-    let record = wire::OrderRecord {
+    let record = proto::OrderRecord {
         token: token.clone(),
         fingerprint: fingerprint.to_vec(),
         sequence: 0,
         created_sec: *created_sec,
         created_by: created_by.as_deref().unwrap_or_default().to_owned(),
-        order: Some(to_proto::order(Order::clone(order))),
+        order: Some(order::encode(order)),
         claim: claims.iter().map(encode_claim).collect(),
         payment: payment
             .as_ref()
@@ -50,7 +78,7 @@ pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
 /// Makes the record that of the `sequence`-th order of its store: fields of a message may come in any
 /// order, and those that are not set take no room.
 pub fn number_order(record: &mut Vec<u8>, sequence: u64) {
-    wire::OrderRecord {
+    proto::OrderRecord {
         sequence,
         ..Default::default()
     }
@@ -60,30 +88,38 @@ pub fn number_order(record: &mut Vec<u8>, sequence: u64) {
 /// What a token has led to.
 ///
 /// # Errors
-/// [`StoreError::Unreadable`].
-pub fn decode_replay(bytes: &[u8]) -> Result<Replay, StoreError> {
-    let record = decode::<wire::OrderRecord>(bytes)?;
-    let fingerprint: Fingerprint = record
-        .fingerprint
-        .try_into()
-        .map_err(|_| unreadable("an order's fingerprint has the wrong length"))?;
-    let created_by = creator(&record.created_by).map(Arc::from);
-    Ok(Replay {
+/// [`RecordError`].
+pub fn decode_replay(bytes: &[u8]) -> Result<Replay, RecordError> {
+    let proto::OrderRecord {
         fingerprint,
         created_by,
-        order: Box::new(known_order(record.order)?),
+        order,
+        payment,
+        ..
+    } = decode(bytes)?;
+    check_attempt(payment.as_ref())?;
+    let fingerprint = Fingerprint::try_from(fingerprint)
+        .map_err(|bytes| RecordError::FingerprintLength(bytes.len()))?;
+    Ok(Replay {
+        fingerprint,
+        created_by: creator(&created_by).map(Arc::from),
+        order: Box::new(decode_order(order)?),
     })
 }
 
 /// The order in a record, unless it may not be seen.
 ///
 /// # Errors
-/// [`StoreError::Unreadable`].
-pub fn decode_order_if(bytes: &[u8], may_see: MaySee<'_>) -> Result<Option<Order>, StoreError> {
-    let wire::OrderRecord {
-        created_by, order, ..
+/// [`RecordError`].
+pub fn decode_order_if(bytes: &[u8], may_see: MaySee<'_>) -> Result<Option<Order>, RecordError> {
+    let proto::OrderRecord {
+        created_by,
+        order,
+        payment,
+        ..
     } = decode(bytes)?;
-    let order = known_order(order)?;
+    check_attempt(payment.as_ref())?;
+    let order = decode_order(order)?;
     let provenance = Provenance {
         created_by: creator(&created_by),
         merchant_id: &order.merchant_id,
@@ -94,9 +130,9 @@ pub fn decode_order_if(bytes: &[u8], may_see: MaySee<'_>) -> Result<Option<Order
 /// When an order was created, and the spots that it takes.
 ///
 /// # Errors
-/// [`StoreError::Unreadable`].
-pub fn decode_claims(bytes: &[u8]) -> Result<(EpochSeconds, Vec<NamedClaim>), StoreError> {
-    let wire::OrderClaims { created_sec, claim } = decode(bytes)?;
+/// [`RecordError`].
+pub fn decode_claims(bytes: &[u8]) -> Result<(EpochSeconds, Vec<NamedClaim>), RecordError> {
+    let proto::OrderClaims { created_sec, claim } = decode(bytes)?;
     Ok((
         created_sec,
         claim
@@ -115,9 +151,9 @@ pub fn encode_intent(intent: &PaymentIntent, order: &OrderId) -> Vec<u8> {
 /// A payment that is about to be asked for.
 ///
 /// # Errors
-/// [`StoreError::Unreadable`].
-pub fn decode_intent(bytes: &[u8]) -> Result<PaymentIntent, StoreError> {
-    let wire::PaymentIntent {
+/// [`RecordError`].
+pub fn decode_intent(bytes: &[u8]) -> Result<PaymentIntent, RecordError> {
+    let proto::PaymentIntent {
         token,
         order_id: _,
         attempt,
@@ -148,7 +184,7 @@ pub fn encode_attempt(attempt: &PaymentAttempt, order: &OrderId) -> Vec<u8> {
 /// The record of the prices last served.
 #[must_use]
 pub fn encode_prices(book: &PriceBook) -> Vec<u8> {
-    wire::PriceBook {
+    proto::PriceBook {
         entry: book.entries.iter().map(encode_price).collect(),
     }
     .encode_to_vec()
@@ -157,9 +193,9 @@ pub fn encode_prices(book: &PriceBook) -> Vec<u8> {
 /// The prices last served.
 ///
 /// # Errors
-/// [`StoreError::Unreadable`].
-pub fn decode_prices(bytes: &[u8]) -> Result<PriceBook, StoreError> {
-    let book = decode::<wire::PriceBook>(bytes)?;
+/// [`RecordError`].
+pub fn decode_prices(bytes: &[u8]) -> Result<PriceBook, RecordError> {
+    let book = decode::<proto::PriceBook>(bytes)?;
     let entries = book
         .entry
         .into_iter()
@@ -171,23 +207,19 @@ pub fn decode_prices(bytes: &[u8]) -> Result<PriceBook, StoreError> {
 /// The record of the second up to which slots are forgotten.
 #[must_use]
 pub fn encode_slots_forgotten(until_sec: EpochSeconds) -> Vec<u8> {
-    wire::SlotsForgotten { until_sec }.encode_to_vec()
+    proto::SlotsForgotten { until_sec }.encode_to_vec()
 }
 
 /// The second up to which slots are forgotten.
 ///
 /// # Errors
-/// [`StoreError::Unreadable`].
-pub fn decode_slots_forgotten(bytes: &[u8]) -> Result<EpochSeconds, StoreError> {
-    Ok(decode::<wire::SlotsForgotten>(bytes)?.until_sec)
+/// [`RecordError`].
+pub fn decode_slots_forgotten(bytes: &[u8]) -> Result<EpochSeconds, RecordError> {
+    Ok(decode::<proto::SlotsForgotten>(bytes)?.until_sec)
 }
 
-fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, StoreError> {
-    M::decode(bytes).map_err(|error| unreadable(&error.to_string()))
-}
-
-fn unreadable(what: &str) -> StoreError {
-    StoreError::Unreadable(what.to_owned())
+fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, RecordError> {
+    Ok(M::decode(bytes)?)
 }
 
 /// Nobody has an empty name.
@@ -195,15 +227,33 @@ fn creator(created_by: &str) -> Option<&str> {
     Some(created_by).filter(|name| !name.is_empty())
 }
 
-fn known_order(order: Option<crate::wire::proto::v3::Order>) -> Result<Order, StoreError> {
-    order
-        .map(from_proto::order)
-        .ok_or_else(|| unreadable("a record holds no order"))
+fn decode_order(order: Option<proto::Order>) -> Result<Order, RecordError> {
+    order::decode(order.ok_or(RecordError::Missing("order"))?)
 }
 
-fn money(micros: i64, currency_code: &str) -> Result<Money, StoreError> {
+/// Fails if the payment of an order came out in a way that is not known. Nobody asks for the outcome when
+/// an order is read, but a record that is wrong in one place is not to be trusted in another.
+fn check_attempt(attempt: Option<&proto::PaymentAttempt>) -> Result<(), RecordError> {
+    use proto::PaymentOutcome as Outcome;
+    let Some(attempt) = attempt else {
+        return Ok(());
+    };
+    match Outcome::try_from(attempt.outcome) {
+        Ok(Outcome::Captured | Outcome::Declined | Outcome::Voided | Outcome::Refunded) => Ok(()),
+        Ok(Outcome::Unspecified) | Err(_) => Err(out_of_range("payment outcome", attempt.outcome)),
+    }
+}
+
+fn out_of_range(field: &'static str, value: impl Into<i64>) -> RecordError {
+    RecordError::OutOfRange {
+        field,
+        value: value.into(),
+    }
+}
+
+fn money(micros: i64, currency_code: &str) -> Result<Money, RecordError> {
     let currency = Currency::from_code(currency_code)
-        .ok_or_else(|| unreadable(&format!("{currency_code:?} is not a currency")))?;
+        .ok_or_else(|| RecordError::UnknownCurrency(currency_code.to_owned()))?;
     Ok(Money::from_micros(micros, currency))
 }
 
@@ -212,7 +262,7 @@ fn micros(money: Money) -> i64 {
     money.to_micros().unwrap_or(i64::MAX)
 }
 
-fn encode_claim(claim: &NamedClaim) -> wire::SlotClaim {
+fn encode_claim(claim: &NamedClaim) -> proto::SlotClaim {
     let NamedClaim {
         merchant_id,
         service_id,
@@ -221,7 +271,7 @@ fn encode_claim(claim: &NamedClaim) -> wire::SlotClaim {
         ticket_id,
         count,
     } = claim;
-    wire::SlotClaim {
+    proto::SlotClaim {
         merchant_id: merchant_id.clone(),
         service_id: service_id.clone(),
         start_sec: *start_sec,
@@ -231,8 +281,8 @@ fn encode_claim(claim: &NamedClaim) -> wire::SlotClaim {
     }
 }
 
-fn decode_claim(claim: wire::SlotClaim) -> Result<NamedClaim, StoreError> {
-    let wire::SlotClaim {
+fn decode_claim(claim: proto::SlotClaim) -> Result<NamedClaim, RecordError> {
+    let proto::SlotClaim {
         merchant_id,
         service_id,
         start_sec,
@@ -241,7 +291,7 @@ fn decode_claim(claim: wire::SlotClaim) -> Result<NamedClaim, StoreError> {
         count,
     } = claim;
     let duration_sec =
-        u32::try_from(duration_sec).map_err(|_| unreadable("a slot has no such length"))?;
+        u32::try_from(duration_sec).map_err(|_| out_of_range("slot length", duration_sec))?;
     let ticket_id = Some(ticket_id).filter(|id| !id.is_empty());
     Ok(NamedClaim {
         merchant_id,
@@ -253,7 +303,7 @@ fn decode_claim(claim: wire::SlotClaim) -> Result<NamedClaim, StoreError> {
     })
 }
 
-fn intent_record(intent: &PaymentIntent, order: &OrderId) -> wire::PaymentIntent {
+fn intent_record(intent: &PaymentIntent, order: &OrderId) -> proto::PaymentIntent {
     let PaymentIntent {
         token,
         attempt,
@@ -261,7 +311,7 @@ fn intent_record(intent: &PaymentIntent, order: &OrderId) -> wire::PaymentIntent
         started_sec,
         claims,
     } = intent;
-    wire::PaymentIntent {
+    proto::PaymentIntent {
         token: token.clone(),
         order_id: order.0.clone(),
         attempt: *attempt,
@@ -272,7 +322,7 @@ fn intent_record(intent: &PaymentIntent, order: &OrderId) -> wire::PaymentIntent
     }
 }
 
-fn attempt_record(attempt: &PaymentAttempt, order: &OrderId) -> wire::PaymentAttempt {
+fn attempt_record(attempt: &PaymentAttempt, order: &OrderId) -> proto::PaymentAttempt {
     let PaymentAttempt {
         intent,
         outcome,
@@ -280,12 +330,12 @@ fn attempt_record(attempt: &PaymentAttempt, order: &OrderId) -> wire::PaymentAtt
         finished_sec,
     } = attempt;
     let outcome = match outcome {
-        PaymentOutcome::Captured => wire::PaymentOutcome::Captured,
-        PaymentOutcome::Declined => wire::PaymentOutcome::Declined,
-        PaymentOutcome::Voided => wire::PaymentOutcome::Voided,
-        PaymentOutcome::Refunded => wire::PaymentOutcome::Refunded,
+        PaymentOutcome::Captured => proto::PaymentOutcome::Captured,
+        PaymentOutcome::Declined => proto::PaymentOutcome::Declined,
+        PaymentOutcome::Voided => proto::PaymentOutcome::Voided,
+        PaymentOutcome::Refunded => proto::PaymentOutcome::Refunded,
     };
-    wire::PaymentAttempt {
+    proto::PaymentAttempt {
         intent: Some(intent_record(intent, order)),
         outcome: outcome.into(),
         transaction_id: transaction_id.clone(),
@@ -293,7 +343,7 @@ fn attempt_record(attempt: &PaymentAttempt, order: &OrderId) -> wire::PaymentAtt
     }
 }
 
-fn encode_price(entry: &PriceEntry) -> wire::PriceEntry {
+fn encode_price(entry: &PriceEntry) -> proto::PriceEntry {
     let PriceEntry {
         merchant_id,
         service_id,
@@ -301,7 +351,7 @@ fn encode_price(entry: &PriceEntry) -> wire::PriceEntry {
         current,
         previous,
     } = entry;
-    wire::PriceEntry {
+    proto::PriceEntry {
         merchant_id: merchant_id.clone(),
         service_id: service_id.clone(),
         ticket_id: ticket_id.clone(),
@@ -311,8 +361,8 @@ fn encode_price(entry: &PriceEntry) -> wire::PriceEntry {
     }
 }
 
-fn decode_price(entry: wire::PriceEntry) -> Result<PriceEntry, StoreError> {
-    let wire::PriceEntry {
+fn decode_price(entry: proto::PriceEntry) -> Result<PriceEntry, RecordError> {
+    let proto::PriceEntry {
         merchant_id,
         service_id,
         ticket_id,
@@ -332,75 +382,4 @@ fn decode_price(entry: wire::PriceEntry) -> Result<PriceEntry, StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::proto::v3;
-
-    /// Both messages describe the same bytes.
-    #[test]
-    fn claims_are_read_without_the_rest_of_an_order() {
-        let claim = NamedClaim {
-            merchant_id: "museum".into(),
-            service_id: "entry".into(),
-            start_sec: 1_800_000_000,
-            duration_sec: 3600,
-            ticket_id: Some("adult".into()),
-            count: 2,
-        };
-        let placed = PlacedOrder {
-            token: "token".into(),
-            fingerprint: [7; 32],
-            created_sec: 1_700_000_000,
-            created_by: Some("google".into()),
-            order: Box::new(known_order(Some(v3::Order::default())).unwrap()),
-            claims: vec![
-                claim.clone(),
-                NamedClaim {
-                    ticket_id: None,
-                    ..claim
-                },
-            ],
-            payment: None,
-        };
-        let mut bytes = encode_order(&placed);
-        number_order(&mut bytes, u64::MAX);
-        assert_eq!(
-            decode_claims(&bytes),
-            Ok((placed.created_sec, placed.claims))
-        );
-        assert_eq!(decode_order_if(&bytes, &|_| true), Ok(Some(*placed.order)));
-    }
-
-    #[test]
-    fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
-        let order = Order {
-            merchant_id: "museum".into(),
-            ..known_order(Some(v3::Order::default())).unwrap()
-        };
-        for created_by in [None, Some("google")] {
-            let placed = PlacedOrder {
-                token: "token".into(),
-                fingerprint: [7; 32],
-                created_sec: 1_700_000_000,
-                created_by: created_by.map(Arc::from),
-                order: Box::new(order.clone()),
-                claims: Vec::new(),
-                payment: None,
-            };
-            let bytes = encode_order(&placed);
-            assert_eq!(
-                decode_replay(&bytes).unwrap().created_by.as_deref(),
-                created_by
-            );
-            let expected = Provenance {
-                created_by,
-                merchant_id: "museum",
-            };
-            let seen = decode_order_if(&bytes, &|provenance| {
-                assert_eq!(provenance, expected);
-                created_by.is_some()
-            });
-            assert_eq!(seen.unwrap().is_some(), created_by.is_some());
-        }
-    }
-}
+mod tests;

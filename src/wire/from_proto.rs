@@ -12,10 +12,9 @@ use crate::{
     domain::{
         availability::{AskedSlot, Resources},
         order::{
-            BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NewOrder,
-            NoShowFee, Order, OrderId, OrderedTickets, PaymentChallenge, PaymentDetails,
-            PaymentMethod, PaymentOption, PaymentProcessor, PostalAddress, PrepaymentStatus,
-            PriceTag, PriceType,
+            Customer, Deposit, IntakeAnswer, LineItem, NewOrder, NoShowFee, OrderId,
+            OrderedTickets, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
+            PaymentProcessor, PostalAddress, PrepaymentStatus, PriceTag, PriceType,
         },
     },
     store::{Fingerprint, Selection},
@@ -409,57 +408,29 @@ fn line_items(
     for (at, item) in items.iter().enumerate() {
         check_item(field.index(at), item, limits, violations);
     }
-    items.into_iter().map(|item| line_item(item).0).collect()
+    items.into_iter().map(line_item).collect()
 }
 
-/// An order as it stands on record.
-#[must_use]
-pub fn order(order: v3::Order) -> Order {
-    let v3::Order {
-        order_id,
-        user_information,
-        payment_information,
-        merchant_id,
-        item,
-    } = order;
-    Order {
-        id: OrderId(order_id),
-        merchant_id,
-        customer: user_information.map(customer).unwrap_or_default(),
-        payment: payment_information.map(payment_details),
-        items: item.into_iter().map(booked_item).collect(),
-    }
-}
-
-fn booked_item(item: v3::LineItem) -> BookedItem {
-    let (line, status) = line_item(item);
-    BookedItem {
-        line,
-        status: status.unwrap_or(BookingStatus::Confirmed),
-    }
-}
-
-/// A line item and its state. A warning is for answers only and is not read.
-fn line_item(item: v3::LineItem) -> (LineItem, Option<BookingStatus>) {
+/// A line item. Its status and its warning belong to responses and are not read.
+fn line_item(item: v3::LineItem) -> LineItem {
     let v3::LineItem {
         service_id,
         start_sec,
         duration_sec,
         tickets,
         price,
-        status,
+        status: _,
         intake_form_answers,
         warning_reason: _,
     } = item;
-    let line = LineItem {
+    LineItem {
         service_id,
         start_sec,
         duration_sec,
         tickets: tickets.into_iter().map(ordered_tickets).collect(),
         price: price.map(price_tag),
         answers: intake_form_answers.map(intake_answers),
-    };
-    (line, booking_status(status))
+    }
 }
 
 fn ordered_tickets(tickets: v3::line_item::OrderedTickets) -> OrderedTickets {
@@ -488,20 +459,6 @@ fn price_tag(price: v3::Price) -> PriceTag {
         micros: price_micros,
         currency_code,
         pricing_option_tag,
-    }
-}
-
-fn booking_status(status: i32) -> Option<BookingStatus> {
-    use v3::BookingStatus as Wire;
-    match Wire::try_from(status).ok()? {
-        Wire::Unspecified => None,
-        Wire::Confirmed => Some(BookingStatus::Confirmed),
-        Wire::PendingMerchantConfirmation => Some(BookingStatus::PendingMerchantConfirmation),
-        Wire::Canceled => Some(BookingStatus::Canceled),
-        Wire::NoShow => Some(BookingStatus::NoShow),
-        Wire::NoShowPenalized => Some(BookingStatus::NoShowPenalized),
-        Wire::Failed => Some(BookingStatus::Failed),
-        Wire::DeclinedByMerchant => Some(BookingStatus::DeclinedByMerchant),
     }
 }
 

@@ -1,13 +1,11 @@
 //! The generated messages, client and server.
 //!
 //! Generated code names other packages relative to its own, so the modules are
-//! nested as the packages are. Use them as [`v3`] and [`store`].
+//! nested as the packages are. Use them as [`v3`].
 
-pub use boxoffice::store::v1 as store;
 pub use ext::maps::booking::partner::v3;
 
-/// The published files, with their comments, for server reflection. The records
-/// of the store are not among them.
+/// The published files, with their comments, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("booking_service");
 
 /// The schemas of the contract's messages, which belong to their types.
@@ -44,20 +42,6 @@ mod ext {
                     ));
                 }
             }
-        }
-    }
-}
-
-mod boxoffice {
-    pub(crate) mod store {
-        /// The records of the embedded store.
-        #[expect(
-            clippy::doc_markdown,
-            clippy::must_use_candidate,
-            reason = "generated code"
-        )]
-        pub mod v1 {
-            tonic::include_proto!("boxoffice.store.v1");
         }
     }
 }

@@ -2,4 +2,5 @@
 
 mod clock;
 mod crash;
+mod records;
 mod storage_faults;

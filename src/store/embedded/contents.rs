@@ -12,7 +12,10 @@ use fjall::{Keyspace, UserValue};
 
 use super::{Tally, keys, opening::damaged, opening::refused};
 use crate::domain::order::EpochSeconds;
-use crate::store::{PaymentIntent, PriceBook, Recovered, Sold, StoreError, record};
+use crate::store::{
+    PaymentIntent, PriceBook, Recovered, Sold, StoreError,
+    record::{self, RecordError},
+};
 
 /// All records, as far as they are needed to go on.
 #[derive(Debug)]
@@ -83,7 +86,7 @@ impl Part {
         Ok(part)
     }
 
-    fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
         if key.starts_with(&keys::USERS) {
             self.orders += 1;
             self.last_sequence = keys::sequence_of(key)

@@ -57,7 +57,7 @@ mod tests {
             ("lsm_tree", Level::Error, true),
             ("fjall::worker_pool", Level::Warn, false),
             ("fjall_other", Level::Error, false),
-            ("hyper::proto", Level::Error, false),
+            ("h2::proto", Level::Error, false),
         ] {
             let metadata = Metadata::builder().target(target).level(level).build();
             assert_eq!(EngineLog.enabled(&metadata), expected, "{target} {level}");

@@ -1,0 +1,9 @@
+//! The generated messages of `proto/boxoffice/store/v1/record.proto`.
+
+#![expect(
+    clippy::doc_markdown,
+    clippy::must_use_candidate,
+    reason = "generated code"
+)]
+
+include!(concat!(env!("OUT_DIR"), "/boxoffice.store.v1.rs"));
