@@ -23,7 +23,7 @@ pub use passwords::hash;
 pub use peer::{Caller, ClientCertificate, Peer, network};
 pub use user::User;
 
-use crate::rpc::Transport;
+use crate::{domain::ids::MerchantId, rpc::Transport};
 
 /// What is demanded of callers, and how much each may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,8 +182,8 @@ impl<C: Clock + Clone> Access<C> {
     #[must_use]
     pub fn scopes_without_merchant(
         &self,
-        exists: impl Fn(&str) -> bool,
-    ) -> Vec<(Arc<User>, Vec<String>)> {
+        exists: impl Fn(&MerchantId) -> bool,
+    ) -> Vec<(Arc<User>, Vec<MerchantId>)> {
         let users = self
             .passwords
             .as_ref()
@@ -191,7 +191,7 @@ impl<C: Clock + Clone> Access<C> {
             .unwrap_or_default();
         let missing = |user: Arc<User>| {
             let missing = user.merchants().filter(|merchant_id| !exists(merchant_id));
-            let missing: Vec<_> = missing.map(str::to_owned).collect();
+            let missing: Vec<_> = missing.cloned().collect();
             (!missing.is_empty()).then_some((user, missing))
         };
         users.into_iter().filter_map(missing).collect()

@@ -245,7 +245,7 @@ impl Calls {
         if merchant_id.is_empty() || user.acts_for(merchant_id) {
             return Ok(());
         }
-        let problem = Problem::MerchantOutOfScope(merchant_id.to_owned());
+        let problem = Problem::MerchantOutOfScope(merchant_id.into());
         if let Some(Origin {
             transport, address, ..
         }) = Served::current().as_ref().and_then(Served::origin)

@@ -1,5 +1,6 @@
 //! The rules of the trade, pure: no clock, no randomness, no input or output, no wire format.
 
+pub mod ids;
 pub mod money;
 
 pub mod catalog;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::{
     domain::{
+        ids::MerchantId,
         money::Money,
         order::{EpochSeconds, Order, OrderId},
     },
@@ -63,7 +64,7 @@ pub struct PlacedOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NamedClaim {
     /// Merchant.
-    pub merchant_id: String,
+    pub merchant_id: MerchantId,
     /// Service.
     pub service_id: String,
     /// Start of the slot.
@@ -129,7 +130,7 @@ pub struct PriceBook {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PriceEntry {
     /// Merchant.
-    pub merchant_id: String,
+    pub merchant_id: MerchantId,
     /// Service.
     pub service_id: String,
     /// Ticket type; empty for an appointment.
@@ -157,7 +158,7 @@ pub struct Provenance<'o> {
     /// The name of the user who created it, where that is on record.
     pub created_by: Option<&'o str>,
     /// The merchant who sells it.
-    pub merchant_id: &'o str,
+    pub merchant_id: &'o MerchantId,
 }
 
 /// Whether an order may be seen by whoever lists.

@@ -6,6 +6,7 @@ use argon2::{Params, PasswordHash, Version};
 
 use super::user::{Scope, User};
 use crate::{
+    domain::ids::MerchantId,
     files::{
         mistakes::{Mistakes, Place, Report, quoted},
         regular,
@@ -158,8 +159,13 @@ fn read_scope(user: &Table<'_>) -> Scope {
         .get("all_orders")
         .and_then(|entry| entry.secret().boolean());
     Scope {
-        merchants: read_set(user, "merchants", |text| Some(Box::from(text)), String::new)
-            .map(|ids| ids.into_iter().collect()),
+        merchants: read_set(
+            user,
+            "merchants",
+            |text| Some(MerchantId::from(text)),
+            String::new,
+        )
+        .map(|ids| ids.into_iter().collect()),
         methods: read_set(user, "methods", method, || {
             names(Method::ALL.map(Method::name))
         }),
@@ -378,7 +384,9 @@ mod tests {
         let users = users.unwrap();
         let (ada, eve) = (users.user("ada").unwrap(), users.user("eve").unwrap());
         assert!(
-            ada.acts_for("salon") && !ada.acts_for("rafting") && ada.may_see(Some("eve"), "museum")
+            ada.acts_for("salon")
+                && !ada.acts_for("rafting")
+                && ada.may_see(Some("eve"), &"museum".into())
         );
         assert_eq!(
             ada.check_call(Transport::Rest, || Some(Method::ListOrders)),

@@ -145,7 +145,7 @@ async fn a_known_password_stands_for_the_user_as_the_credentials_have_it_now() {
     assert_eq!(unknown.len(), 1);
     assert_eq!(
         (&**unknown[0].0.name(), &unknown[0].1[..]),
-        ("ada", &["salon".to_owned()][..])
+        ("ada", &["salon".into()][..])
     );
     assert_eq!(access.scopes_without_merchant(|_| true), []);
 }

@@ -1,9 +1,12 @@
 //! Users, and what each of them may do.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
 use super::Denied;
-use crate::rpc::{Method, Transport};
+use crate::{
+    domain::ids::MerchantId,
+    rpc::{Method, Transport},
+};
 
 /// A user of the credentials file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub struct User {
 /// What a user may do. `None` stands for everything there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Scope {
-    pub(super) merchants: Option<BTreeSet<Box<str>>>,
+    pub(super) merchants: Option<BTreeSet<MerchantId>>,
     pub(super) methods: Option<Vec<Method>>,
     pub(super) transports: Option<Vec<Transport>>,
     pub(super) all_orders: bool,
@@ -70,7 +73,11 @@ impl User {
 
     /// Whether it may check, order and look up what this merchant sells.
     #[must_use]
-    pub fn acts_for(&self, merchant_id: &str) -> bool {
+    pub fn acts_for<Q>(&self, merchant_id: &Q) -> bool
+    where
+        MerchantId: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
         self.scope
             .merchants
             .as_ref()
@@ -80,7 +87,7 @@ impl User {
     /// Whether it may see an order of this merchant that the user of that name has created; of an
     /// order created by nobody who is known there is no name.
     #[must_use]
-    pub fn may_see(&self, created_by: Option<&str>, merchant_id: &str) -> bool {
+    pub fn may_see(&self, created_by: Option<&str>, merchant_id: &MerchantId) -> bool {
         let is_own = || created_by == Some(&*self.name);
         (self.scope.all_orders || is_own()) && self.acts_for(merchant_id)
     }
@@ -93,12 +100,8 @@ impl User {
     }
 
     /// The merchants that its scope names; none where it has all.
-    pub(super) fn merchants(&self) -> impl Iterator<Item = &str> {
-        self.scope
-            .merchants
-            .iter()
-            .flatten()
-            .map(|merchant_id| &**merchant_id)
+    pub(super) fn merchants(&self) -> impl Iterator<Item = &MerchantId> {
+        self.scope.merchants.iter().flatten()
     }
 }
 
@@ -197,7 +200,8 @@ mod tests {
             (None, "salon", [false, true, false, false]),
         ] {
             let scopes = [&own, &all, &own_of_museum, &all_of_museum];
-            let seen = scopes.map(|scope| user(scope.clone()).may_see(created_by, merchant));
+            let seen =
+                scopes.map(|scope| user(scope.clone()).may_see(created_by, &merchant.into()));
             assert_eq!(seen, seen_by, "{created_by:?} {merchant}");
         }
     }

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         fees::FeeTable,
         fulfillability::{self, Assessment, Fulfillability, Inquiry, OrderResult, Purpose},
+        ids::MerchantId,
         order::{EpochSeconds, LineItem},
         slot::Slot,
     },
@@ -15,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cart {
     /// The merchant.
-    pub merchant_id: String,
+    pub merchant_id: MerchantId,
     /// What is in it.
     pub items: Vec<LineItem>,
     /// The cart's id, which is the token of its later order; `None` where nothing is to be held.

@@ -18,6 +18,7 @@ use crate::{
         catalog::{Catalog, MerchantIx},
         failure::{FailureCause, OrderFailure},
         fulfillability::{self, Assessment, Inquiry, ItemFulfillability, OrderResult, Purpose},
+        ids::MerchantId,
         order::{
             BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PrepaymentStatus,
         },
@@ -126,7 +127,7 @@ impl App {
     }
 
     /// Leaves a line if there is no order; orders leave theirs when they are on record.
-    fn record_failure(&self, merchant_id: &str, outcome: &Result<Created, OrderError>) {
+    fn record_failure(&self, merchant_id: &MerchantId, outcome: &Result<Created, OrderError>) {
         let cause = match outcome {
             Ok(Ok(_)) => return,
             Ok(Err(failure)) => failure.cause.name(),
@@ -277,7 +278,7 @@ impl App {
         self.audit.record(Event::OrderCreated(&order));
         tracing::debug!(
             order_id = order.id.0,
-            merchant_id = order.merchant_id,
+            merchant_id = order.merchant_id.as_str(),
             "order created"
         );
         Ok(Ok(order))

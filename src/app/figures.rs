@@ -9,6 +9,7 @@ use crate::{
     domain::{
         failure::{FailureCause, OrderFailure},
         fulfillability::OrderResult,
+        ids::MerchantId,
     },
     figures::Count,
     store::PaymentOutcome,
@@ -35,7 +36,7 @@ pub struct Figures {
 
 /// What each merchant has sold.
 #[derive(Debug, Default)]
-pub struct SalesByMerchant(DashMap<Box<str>, MerchantSales>);
+pub struct SalesByMerchant(DashMap<MerchantId, MerchantSales>);
 
 #[derive(Debug, Default)]
 struct MerchantSales {
@@ -87,7 +88,7 @@ pub struct Payments {
 }
 
 impl SalesByMerchant {
-    fn count(&self, merchant_id: &str, spots: u64) {
+    fn count(&self, merchant_id: &MerchantId, spots: u64) {
         let count = |sales: &MerchantSales| {
             sales.orders.one();
             sales.spots.add(spots);
@@ -96,13 +97,13 @@ impl SalesByMerchant {
         if let Some(sales) = self.0.get(merchant_id) {
             return count(&sales);
         }
-        count(&self.0.entry(merchant_id.into()).or_default());
+        count(&self.0.entry(merchant_id.clone()).or_default());
     }
 
     /// The orders and the spots that each merchant has sold, by id.
     #[must_use]
-    pub fn read(&self) -> BTreeMap<Box<str>, (u64, u64)> {
-        let sales = |entry: RefMulti<'_, Box<str>, MerchantSales>| {
+    pub fn read(&self) -> BTreeMap<MerchantId, (u64, u64)> {
+        let sales = |entry: RefMulti<'_, MerchantId, MerchantSales>| {
             (entry.key().clone(), (entry.orders.get(), entry.spots.get()))
         };
         self.0.iter().map(sales).collect()
@@ -121,7 +122,7 @@ impl Figures {
         .one();
     }
 
-    pub(super) fn count_order(&self, merchant_id: &str, spots: u64) {
+    pub(super) fn count_order(&self, merchant_id: &MerchantId, spots: u64) {
         self.orders_created.one();
         self.spots_sold.add(spots);
         self.merchants.count(merchant_id, spots);

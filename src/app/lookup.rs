@@ -3,6 +3,7 @@
 use super::{ActiveCatalog, App, OrderError};
 use crate::domain::{
     availability::{self, AskedSlot, PartyView, SeenSlot},
+    ids::MerchantId,
     slot::{Stale, Viewer},
 };
 
@@ -13,7 +14,7 @@ const SLOTS_PER_TURN: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
     /// The merchant of all of them.
-    pub merchant_id: String,
+    pub merchant_id: MerchantId,
     /// The slots.
     pub slots: Vec<AskedSlot>,
 }
@@ -22,7 +23,7 @@ pub struct Lookup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotLookup {
     /// The merchant.
-    pub merchant_id: String,
+    pub merchant_id: MerchantId,
     /// The slot.
     pub slot: AskedSlot,
 }
@@ -75,7 +76,7 @@ impl App {
     fn view(
         &self,
         active: &ActiveCatalog,
-        merchant_id: &str,
+        merchant_id: &MerchantId,
         asked: &AskedSlot,
         viewer: Viewer,
     ) -> Result<PartyView, Stale> {

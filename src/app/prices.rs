@@ -37,7 +37,11 @@ pub(super) fn remember(catalog: &mut Catalog, book: &PriceBook) -> PriceBook {
 
 /// What an entry is about: merchant, service, and ticket type unless it is about an appointment.
 fn names(entry: &PriceEntry) -> [&str; 3] {
-    [&entry.merchant_id, &entry.service_id, &entry.ticket_id].map(String::as_str)
+    [
+        entry.merchant_id.as_str(),
+        &entry.service_id,
+        &entry.ticket_id,
+    ]
 }
 
 /// The price before this one. One in another currency compares with nothing.

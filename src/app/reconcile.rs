@@ -85,7 +85,7 @@ impl<'a> Reconciler<'a> {
             .collect();
         let unknown: Vec<&str> = merchants
             .into_iter()
-            .filter(|id| self.catalog.merchant_ix(id).is_none())
+            .filter(|id| self.catalog.merchant_ix(*id).is_none())
             .collect();
         Reloaded {
             services: self.catalog.services().count(),
@@ -116,7 +116,7 @@ impl<'a> Reconciler<'a> {
         let services = self.catalog.ids().services();
         let named = services.filter(|(ix, ..)| reported.contains(ix));
         named
-            .map(|(ix, merchant_id, service_id)| (ix, (merchant_id, service_id)))
+            .map(|(ix, merchant_id, service_id)| (ix, (merchant_id.as_str(), service_id)))
             .collect()
     }
 }

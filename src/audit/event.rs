@@ -9,7 +9,10 @@ use serde::Serialize;
 
 use crate::{
     access::User,
-    domain::order::{EpochSeconds, Order, OrderId},
+    domain::{
+        ids::MerchantId,
+        order::{EpochSeconds, Order, OrderId},
+    },
     request::{Origin, Served},
     rpc::Transport,
     store::PaymentOutcome,
@@ -61,7 +64,7 @@ pub enum Event<'e> {
     /// An order was not created.
     OrderFailed {
         /// The merchant.
-        merchant_id: &'e str,
+        merchant_id: &'e MerchantId,
         /// The cause in the answer, or the reason of the error.
         cause: &'static str,
     },
@@ -186,11 +189,11 @@ impl<'e> Event<'e> {
                 record.transport = transport.map(Transport::name);
             }
             Self::OrderCreated(order) | Self::OrderReplayed(order) => {
-                record.merchant_id = Some(&order.merchant_id);
+                record.merchant_id = Some(order.merchant_id.as_str());
                 record.order_id = Some(&order.id.0);
             }
             Self::OrderFailed { merchant_id, cause } => {
-                record.merchant_id = Some(merchant_id);
+                record.merchant_id = Some(merchant_id.as_str());
                 record.cause = Some(cause);
             }
             Self::PaymentReversed { order_id, outcome } => {
@@ -283,7 +286,7 @@ mod tests {
             ),
             (
                 Event::OrderFailed {
-                    merchant_id: "a\"b",
+                    merchant_id: &"a\"b".into(),
                     cause: "PAYMENT_ERROR",
                 },
                 r#""event":"order_failed","merchant_id":"a\"b","cause":"PAYMENT_ERROR""#,

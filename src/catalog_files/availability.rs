@@ -2,6 +2,7 @@
 
 use crate::domain::{
     catalog::{ServiceIx, TicketIx},
+    ids::MerchantId,
     order::EpochSeconds,
     slot::{MAX_DURATION_SEC, Opening, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms},
 };
@@ -126,7 +127,7 @@ fn read_service(
     at: &Place<'_>,
 ) -> Option<ServiceIx> {
     let (merchant_at, service_at) = (at.key("merchant_id"), at.key("service_id"));
-    let merchant_id = merchant_id.id(&merchant_at);
+    let merchant_id = merchant_id.id(&merchant_at).map(MerchantId::from);
     let service_id = service_id.id(&service_at);
     builder.service(&merchant_id?, &service_id?, &merchant_at, &service_at)
 }

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::domain::{
     catalog::{Catalog, IdInterner, Merchant, MerchantIx, Service, ServiceIx, TicketIx},
+    ids::MerchantId,
     money::{Currency, TaxRate},
     slot::Opening,
 };
@@ -30,7 +31,7 @@ pub(super) struct CatalogBuilder {
     pub(super) complete: bool,
     /// Merchant and service ids of services that could not become part of the catalogue, with the
     /// cause under which that has been reported; they need not be reported again.
-    refused: HashMap<(String, String), String>,
+    refused: HashMap<(MerchantId, String), String>,
     /// Merchants whose currency has shown itself in a price.
     priced: HashSet<MerchantIx>,
     /// Merchants that have services with a tax.
@@ -46,7 +47,7 @@ pub(super) fn stand_in_currency() -> Currency {
 }
 
 /// The cause of all that a merchant which is not in the feed makes wrong.
-fn cause_of_merchant(merchant_id: &str) -> String {
+fn cause_of_merchant(merchant_id: &MerchantId) -> String {
     format!("merchant {merchant_id:?}")
 }
 
@@ -70,7 +71,7 @@ impl CatalogBuilder {
     /// Adds a merchant; a second one of its id is reported.
     pub(super) fn add_merchant(
         &mut self,
-        id: String,
+        id: MerchantId,
         name: String,
         tax_rate: Option<TaxRate>,
         at: &Place<'_>,
@@ -115,13 +116,13 @@ impl CatalogBuilder {
     }
 
     /// Remembers a service that has no merchant.
-    pub(super) fn reject_service(&mut self, merchant_id: String, service_id: String) {
+    pub(super) fn reject_service(&mut self, merchant_id: MerchantId, service_id: String) {
         let cause = cause_of_merchant(&merchant_id);
         self.refused.insert((merchant_id, service_id), cause);
     }
 
     /// The merchant of that id; that there is none is reported.
-    pub(super) fn merchant(&self, id: &str, at: &Place<'_>) -> Option<MerchantIx> {
+    pub(super) fn merchant(&self, id: &MerchantId, at: &Place<'_>) -> Option<MerchantIx> {
         let ix = self.catalog.merchant_ix(id);
         if ix.is_none() && self.complete {
             let text = format!("merchant {id:?} is not in the merchant feed");
@@ -134,7 +135,7 @@ impl CatalogBuilder {
     /// `at`.
     pub(super) fn service(
         &self,
-        merchant_id: &str,
+        merchant_id: &MerchantId,
         service_id: &str,
         merchant_at: &Place<'_>,
         service_at: &Place<'_>,
@@ -146,7 +147,7 @@ impl CatalogBuilder {
         }
         if let Some(cause) = self
             .refused
-            .get(&(merchant_id.to_owned(), service_id.to_owned()))
+            .get(&(merchant_id.clone(), service_id.to_owned()))
         {
             service_at.follows_from(cause);
         } else if self.merchant(merchant_id, merchant_at).is_some() {
@@ -169,7 +170,7 @@ impl CatalogBuilder {
         service
     }
 
-    fn report_unknown_service(&self, merchant_id: &str, service_id: &str, at: &Place<'_>) {
+    fn report_unknown_service(&self, merchant_id: &MerchantId, service_id: &str, at: &Place<'_>) {
         if self.complete {
             let cause = format!("service {service_id:?} of {merchant_id:?}");
             let text = format!(

@@ -37,6 +37,6 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, merchant: Quoted
     ignored::warn(&others, at);
     if let Some(id) = merchant_id.id(&id_at) {
         let name = name.unwrap_or_else(|| id.clone());
-        builder.add_merchant(id, name, tax_rate, &id_at);
+        builder.add_merchant(id.into(), name, tax_rate, &id_at);
     }
 }

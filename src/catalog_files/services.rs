@@ -3,8 +3,9 @@
 mod forms;
 mod tickets;
 
-use crate::domain::catalog::{
-    BookingWindow, Fee, IdInterner, MerchantIx, Prepayment, Service, TicketRules,
+use crate::domain::{
+    catalog::{BookingWindow, Fee, IdInterner, MerchantIx, Prepayment, Service, TicketRules},
+    ids::MerchantId,
 };
 
 use super::{
@@ -90,7 +91,9 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<
         return;
     };
     builder.source_feeds.services.push(on_one_line(text.get()));
-    let merchant_id = std::mem::take(&mut service.merchant_id).id(&at.key("merchant_id"));
+    let merchant_id = std::mem::take(&mut service.merchant_id)
+        .id(&at.key("merchant_id"))
+        .map(MerchantId::from);
     let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
     let merchant = merchant_id
         .as_ref()
@@ -119,7 +122,7 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<
         }
         (_, merchant_id, service_id) => {
             let register = &mut IdInterner::default();
-            let ix = register.service("", "");
+            let ix = register.service(&MerchantId::from(""), "");
             let numbering = Numbering {
                 register,
                 service: ix,
@@ -133,7 +136,7 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<
                 at,
             );
             builder.reject_service(
-                merchant_id.unwrap_or_default(),
+                merchant_id.unwrap_or_else(|| MerchantId::from("")),
                 service_id.unwrap_or_default(),
             );
         }

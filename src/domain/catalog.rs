@@ -5,11 +5,12 @@
 //! a [`TicketIx`] of its service. A catalogue that takes the place of another keeps the other's
 //! [`IdInterner`], so that what is counted under an index stays true.
 
-use std::collections::HashMap;
+use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
 use rust_decimal::Decimal;
 
 use super::{
+    ids::MerchantId,
     money::{Currency, Money, TaxRate},
     order::EpochSeconds,
 };
@@ -38,7 +39,7 @@ pub struct TicketIx(pub u16);
 pub struct Catalog {
     merchants: Vec<Merchant>,
     services: Vec<(ServiceIx, Service)>,
-    merchants_by_id: HashMap<String, MerchantIx>,
+    merchants_by_id: HashMap<MerchantId, MerchantIx>,
     services_by_id: HashMap<MerchantIx, HashMap<String, ServiceIx>>,
     /// Where in `services` the service of an index is, if it is sold.
     places: Vec<Option<usize>>,
@@ -96,7 +97,11 @@ impl Catalog {
 
     /// The merchant of that id.
     #[must_use]
-    pub fn merchant_ix(&self, merchant_id: &str) -> Option<MerchantIx> {
+    pub fn merchant_ix<Q>(&self, merchant_id: &Q) -> Option<MerchantIx>
+    where
+        MerchantId: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         self.merchants_by_id.get(merchant_id).copied()
     }
 
@@ -169,14 +174,14 @@ fn index(len: usize) -> u32 {
 #[derive(Debug, Clone, Default)]
 pub struct IdInterner {
     /// By merchant id, then by service id.
-    services: HashMap<String, HashMap<String, ServiceIx>>,
+    services: HashMap<MerchantId, HashMap<String, ServiceIx>>,
     /// By service, the ids of its ticket types in the order of their indexes.
     tickets: Vec<Vec<String>>,
 }
 
 impl IdInterner {
     /// The index of a service; a new one gets the next.
-    pub fn service(&mut self, merchant_id: &str, service_id: &str) -> ServiceIx {
+    pub fn service(&mut self, merchant_id: &MerchantId, service_id: &str) -> ServiceIx {
         if let Some(ix) = self
             .services
             .get(merchant_id)
@@ -187,18 +192,18 @@ impl IdInterner {
         let ix = ServiceIx(index(self.tickets.len()));
         self.tickets.push(Vec::new());
         self.services
-            .entry(merchant_id.to_owned())
+            .entry(merchant_id.clone())
             .or_default()
             .insert(service_id.to_owned(), ix);
         ix
     }
 
     /// Every service that has an index, with the ids of its merchant and its own, in no order.
-    pub fn services(&self) -> impl Iterator<Item = (ServiceIx, &str, &str)> {
+    pub fn services(&self) -> impl Iterator<Item = (ServiceIx, &MerchantId, &str)> {
         self.services.iter().flat_map(|(merchant_id, services)| {
             services
                 .iter()
-                .map(move |(service_id, ix)| (*ix, merchant_id.as_str(), service_id.as_str()))
+                .map(move |(service_id, ix)| (*ix, merchant_id, service_id.as_str()))
         })
     }
 
@@ -221,7 +226,7 @@ impl IdInterner {
 #[derive(Debug, Clone)]
 pub struct Merchant {
     /// The partner's id.
-    pub id: String,
+    pub id: MerchantId,
     /// Name for humans.
     pub name: String,
     /// The one currency it sells in.

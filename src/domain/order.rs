@@ -3,7 +3,7 @@
 //! These are the published messages without their wire clothes. A [`LineItem`] is kept as asked,
 //! right or wrong, because every answer echoes it.
 
-use super::money::Currency;
+use super::{ids::MerchantId, money::Currency};
 
 /// Seconds of UTC since the Unix epoch.
 pub type EpochSeconds = i64;
@@ -101,7 +101,7 @@ pub struct Order {
     /// Our name for it.
     pub id: OrderId,
     /// The merchant all items belong to.
-    pub merchant_id: String,
+    pub merchant_id: MerchantId,
     /// Who ordered.
     pub customer: Customer,
     /// Payment details, if the caller sent any.
@@ -267,7 +267,7 @@ impl std::fmt::Debug for PaymentMethod {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOrder {
     /// The merchant; known to the catalogue when the request was read.
-    pub merchant_id: String,
+    pub merchant_id: MerchantId,
     /// Who orders.
     pub customer: Customer,
     /// At least one.

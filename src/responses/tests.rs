@@ -25,7 +25,7 @@ fn responses(budget: usize) -> Arc<Responses> {
 fn order(name_bytes: usize) -> Order {
     Order {
         id: OrderId("an id".to_owned()),
-        merchant_id: "museum".to_owned(),
+        merchant_id: "museum".into(),
         customer: Customer {
             given_name: "é".repeat(name_bytes / 2),
             ..Customer::default()

@@ -202,7 +202,7 @@ impl Metrics {
         sales.retain(|merchant_id, _| catalog.merchant_ix(merchant_id).is_some());
         let labels: Vec<_> = sales
             .keys()
-            .map(|merchant_id| [("merchant_id", &**merchant_id)])
+            .map(|merchant_id| [("merchant_id", merchant_id.as_str())])
             .collect();
         let counts = |count: fn(&(u64, u64)) -> u64| {
             labels

@@ -272,7 +272,7 @@ fn encode_claim(claim: &NamedClaim) -> proto::SlotClaim {
         count,
     } = claim;
     proto::SlotClaim {
-        merchant_id: merchant_id.clone(),
+        merchant_id: merchant_id.clone().into(),
         service_id: service_id.clone(),
         start_sec: *start_sec,
         duration_sec: i64::from(*duration_sec),
@@ -294,7 +294,7 @@ fn decode_claim(claim: proto::SlotClaim) -> Result<NamedClaim, RecordError> {
         u32::try_from(duration_sec).map_err(|_| out_of_range("slot length", duration_sec))?;
     let ticket_id = Some(ticket_id).filter(|id| !id.is_empty());
     Ok(NamedClaim {
-        merchant_id,
+        merchant_id: merchant_id.into(),
         service_id,
         start_sec,
         duration_sec,
@@ -352,7 +352,7 @@ fn encode_price(entry: &PriceEntry) -> proto::PriceEntry {
         previous,
     } = entry;
     proto::PriceEntry {
-        merchant_id: merchant_id.clone(),
+        merchant_id: merchant_id.clone().into(),
         service_id: service_id.clone(),
         ticket_id: ticket_id.clone(),
         current_micros: micros(*current),
@@ -373,7 +373,7 @@ fn decode_price(entry: proto::PriceEntry) -> Result<PriceEntry, RecordError> {
     let current = money(current_micros, &currency_code)?;
     let previous = previous_micros.map(|micros| Money::from_micros(micros, current.currency()));
     Ok(PriceEntry {
-        merchant_id,
+        merchant_id: merchant_id.into(),
         service_id,
         ticket_id,
         current,

@@ -10,7 +10,7 @@ use tonic::{
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::requests::{UNKNOWN_MERCHANT, Violations};
-use crate::{access::Denied, app::OrderError, files::mistakes::quoted};
+use crate::{access::Denied, app::OrderError, domain::ids::MerchantId, files::mistakes::quoted};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
@@ -79,7 +79,7 @@ pub enum Problem {
     /// The caller may not make the call, or not now.
     Denied(Denied),
     /// The user's scope does not have this merchant, whether or not there is one.
-    MerchantOutOfScope(String),
+    MerchantOutOfScope(MerchantId),
     /// The application refuses.
     Refused(OrderError),
     /// A bug. The text is for the log and not for the caller.
@@ -218,7 +218,7 @@ impl Problem {
             Self::TooManyHeaders => "the request has more headers than this server takes".to_owned(),
             Self::Denied(denied) => denied.to_string(),
             Self::MerchantOutOfScope(merchant_id) => {
-                format!("this user may not act for the merchant {}", quoted(merchant_id))
+                format!("this user may not act for the merchant {}", quoted(merchant_id.as_str()))
             }
             Self::Refused(refusal) => refusal.to_string(),
             Self::Bug(_) => "an internal error; it has been logged".to_owned(),

@@ -47,7 +47,7 @@ pub fn check_request(
     let items = line_items(Path::field("item"), item, limits, &mut violations);
     violations.into_result()?;
     Ok(Cart {
-        merchant_id,
+        merchant_id: merchant_id.into(),
         items,
         cart_id: Some(cart_id).filter(|id| !id.is_empty()),
     })
@@ -197,9 +197,10 @@ pub fn lookup_request(
             &mut violations,
         );
     }
-    violations
-        .into_result()
-        .map(|()| Lookup { merchant_id, slots })
+    violations.into_result().map(|()| Lookup {
+        merchant_id: merchant_id.into(),
+        slots,
+    })
 }
 
 /// A request to look up one slot.
@@ -219,7 +220,7 @@ pub fn availability_request(
         violations.require("slot");
         return Err(violations);
     };
-    violations.check_merchant("slot.merchant_id", &lookup.merchant_id, is_merchant);
+    violations.check_merchant("slot.merchant_id", lookup.merchant_id.as_str(), is_merchant);
     check_slot(
         Path::field("slot"),
         "resources",
@@ -267,7 +268,10 @@ fn slot_lookup(slot: v3::Slot) -> SlotLookup {
         resources: about.map(resources),
         confirmation_mode,
     };
-    SlotLookup { merchant_id, slot }
+    SlotLookup {
+        merchant_id: merchant_id.into(),
+        slot,
+    }
 }
 
 fn resources(ids: v3::ResourceIds) -> Resources {
@@ -327,7 +331,7 @@ fn new_order(
         .then(|| payment_method(processing, challenge, violations))
         .flatten();
     Some(NewOrder {
-        merchant_id,
+        merchant_id: merchant_id.into(),
         customer: customer?,
         items,
         payment,

@@ -124,7 +124,7 @@ fn slot(lookup: SlotLookup) -> v3::Slot {
         confirmation_mode,
     } = slot;
     v3::Slot {
-        merchant_id,
+        merchant_id: merchant_id.into(),
         service_id,
         start_sec,
         duration_sec,
@@ -161,7 +161,7 @@ pub fn order(order: Order) -> v3::Order {
         order_id: id.0,
         user_information: Some(customer(who)),
         payment_information: payment.map(payment_information),
-        merchant_id,
+        merchant_id: merchant_id.into(),
         item: items.into_iter().map(booked_item).collect(),
     }
 }

@@ -38,7 +38,7 @@ pub(in crate::catalog_files) fn write(
         .cancellable_sec
         .map(|before| start_sec.saturating_sub(before));
     let slot = members(&AvailabilityEntry {
-        merchant_id: Field::Given(catalog.merchant(sold.merchant).id.clone()),
+        merchant_id: Field::Given(catalog.merchant(sold.merchant).id.clone().into()),
         service_id: Field::Given(sold.id.clone()),
         start_sec: Field::Given(start_sec),
         duration_sec: Field::Given(duration_sec.into()),

@@ -38,7 +38,7 @@ pub(super) fn read(builder: &mut CatalogBuilder, top: &Table<'_>) {
     let mut seen = HashSet::new();
     for table in top.tables("merchant", KEYS) {
         let merchant = table.required("id").and_then(|entry| {
-            let merchant = builder.merchant(entry.text()?, &entry.at)?;
+            let merchant = builder.merchant(&entry.text()?.into(), &entry.at)?;
             if !seen.insert(merchant) {
                 entry
                     .at

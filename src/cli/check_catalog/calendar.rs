@@ -167,7 +167,7 @@ impl Calendar {
             let service = self.catalog.service(*ix);
             let slots: Vec<Value> = slots.iter().map(|slot| self.slot_json(slot)).collect();
             json!({
-                "merchant_id": self.catalog.merchant(service.merchant).id,
+                "merchant_id": self.catalog.merchant(service.merchant).id.as_str(),
                 "service_id": service.id,
                 "name": service.name.value,
                 "slots": slots,

@@ -236,7 +236,7 @@ fn row(catalog: &Catalog, summary: &ServiceSummary) -> Vec<String> {
         .map(|(first, last)| (date(first), date(last)))
         .unwrap_or_default();
     vec![
-        catalog.merchant(service.merchant).id.clone(),
+        catalog.merchant(service.merchant).id.to_string(),
         service.id.clone(),
         grouped(u64::try_from(summary.slots).unwrap_or(u64::MAX)),
         first,
@@ -319,7 +319,7 @@ fn service_json(catalog: &Catalog, summary: &ServiceSummary) -> Value {
         })
     });
     json!({
-        "merchant_id": catalog.merchant(service.merchant).id,
+        "merchant_id": catalog.merchant(service.merchant).id.as_str(),
         "service_id": service.id,
         "name": service.name.value,
         "slots": summary.slots,

@@ -15,7 +15,7 @@ fn what_was_added_is_there_in_its_order() {
     let merchants: Vec<_> = catalog
         .merchants()
         .iter()
-        .map(|merchant| &*merchant.id)
+        .map(|merchant| merchant.id.as_str())
         .collect();
     assert_eq!(merchants, ["town", "tokyo"]);
     let expected = [
@@ -49,7 +49,10 @@ fn an_index_stays_with_its_id_in_every_later_catalogue() {
         },
     );
     museum.id = "gallery".into();
-    assert_eq!(first.ids_mut().service("town", "promised"), ServiceIx(5));
+    assert_eq!(
+        first.ids_mut().service(&"town".into(), "promised"),
+        ServiceIx(5)
+    );
     let mut second = Catalog::with_ids(first.ids().clone());
     assert_eq!(
         second.add_merchant(first.merchant(merchant).clone()),
@@ -73,7 +76,7 @@ fn an_index_stays_with_its_id_in_every_later_catalogue() {
 fn an_index_stays_with_its_id_and_goes_to_no_other() {
     let mut register = IdInterner::default();
     let services = [("a", "x"), ("a", "y"), ("b", "x"), ("a", "x"), ("b", "x")];
-    let given = services.map(|(merchant, service)| register.service(merchant, service));
+    let given = services.map(|(merchant, service)| register.service(&merchant.into(), service));
     assert_eq!(given, [0, 1, 2, 0, 2].map(ServiceIx));
     let tickets = [(0, "t"), (0, "u"), (1, "u"), (0, "u"), (1, "t"), (0, "t")];
     let given = tickets.map(|(service, ticket)| register.ticket(ServiceIx(service), ticket));
@@ -83,7 +86,7 @@ fn an_index_stays_with_its_id_and_goes_to_no_other() {
 #[test]
 fn ticket_types_are_given_indexes_as_long_as_there_are_any() {
     let mut register = IdInterner::default();
-    let service = register.service("a", "x");
+    let service = register.service(&"a".into(), "x");
     register.tickets[0] = vec![String::new(); usize::from(u16::MAX)];
     assert_eq!(register.ticket(service, "last"), Some(TicketIx(u16::MAX)));
     assert_eq!(register.ticket(service, "one more"), None);

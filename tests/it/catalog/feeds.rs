@@ -179,7 +179,7 @@ fn slots(days: i64) -> Vec<(String, String, SlotKey)> {
     let named = |key: SlotKey| {
         let service = loaded.catalog.service(key.service);
         (
-            loaded.catalog.merchant(service.merchant).id.clone(),
+            loaded.catalog.merchant(service.merchant).id.to_string(),
             service.id.clone(),
             key,
         )

@@ -179,7 +179,7 @@ async fn it_also_survives_while_the_engine_puts_its_journal_into_tables() {
 async fn fill(store: &Path) {
     let nothing = Money::zero(Currency::from_code("USD").unwrap());
     let entry = PriceEntry {
-        merchant_id: "x".repeat(1 << 20),
+        merchant_id: "x".repeat(1 << 20).into(),
         service_id: String::new(),
         ticket_id: String::new(),
         current: nothing,
