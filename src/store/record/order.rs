@@ -22,7 +22,7 @@ pub(super) fn encode(order: &Order) -> proto::Order {
         order_id: id.0.clone(),
         customer: Some(encode_customer(customer)),
         payment: payment.as_ref().map(encode_payment),
-        merchant_id: merchant_id.clone(),
+        merchant_id: merchant_id.clone().into(),
         item: items.iter().map(encode_item).collect(),
     }
 }
@@ -37,7 +37,7 @@ pub(super) fn decode(order: proto::Order) -> Result<Order, RecordError> {
     } = order;
     Ok(Order {
         id: OrderId(order_id),
-        merchant_id,
+        merchant_id: merchant_id.into(),
         customer: customer.map(decode_customer).unwrap_or_default(),
         payment: payment.map(decode_payment).transpose()?,
         items: item

@@ -65,7 +65,7 @@ fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
         );
         let expected = Provenance {
             created_by,
-            merchant_id: "museum",
+            merchant_id: &"museum".into(),
         };
         let seen = decode_order_if(&bytes, &|provenance| {
             assert_eq!(provenance, expected);
