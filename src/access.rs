@@ -18,7 +18,7 @@ use limits::Limits;
 use passwords::Passwords;
 
 pub use credentials::Credentials;
-pub use limits::Pass;
+pub use limits::Permit;
 pub use passwords::hash;
 pub use peer::{Caller, ClientCertificate, Peer, network};
 pub use user::User;
@@ -43,50 +43,52 @@ pub struct Terms {
     pub max_in_flight: Option<usize>,
 }
 
-/// A call that has been let in.
+/// An authorized call.
 #[derive(Debug)]
 pub struct Admitted {
     /// Counts the call for as long as it goes on.
-    pub pass: Pass,
+    pub permit: Permit,
     /// Whose password it carries; nobody's where no passwords are demanded.
     pub user: Option<Arc<User>>,
 }
 
-/// Why a call is not let in.
+/// Why a call is not authorized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum AuthError {
     /// There is no `authorization`.
-    #[error("a user name and a password are needed, as HTTP Basic writes them in `authorization`")]
-    NoPassword,
+    #[error(
+        "credentials are missing: `authorization` must be `Basic` and the base64 of `name:password`"
+    )]
+    MissingCredentials,
     /// There is one, but not of the kind that is taken.
     #[error(
-        "`authorization` cannot be read: it takes `Basic` and the base64 of `name:password`, once"
+        "credentials are malformed: `authorization` must be `Basic` and the base64 of `name:password`, once"
     )]
-    NotBasic,
+    MalformedCredentials,
     /// Nobody has this name and this password, whichever of them is wrong.
-    #[error("the user name or the password is wrong")]
-    WrongPassword,
-    /// More passwords than are looked at at once.
-    #[error("too many passwords that have not been seen before come at once; try again shortly")]
-    ManyPasswords,
+    #[error("invalid user name or password")]
+    InvalidCredentials,
+    /// The queue of passwords to verify is full.
+    #[error("too many passwords wait for verification")]
+    VerificationLimit,
     /// There is no thread to verify a password.
-    #[error("the server has no thread to verify a password at present; try again shortly")]
+    #[error("the server has no thread available to verify the password")]
     NoThread,
     /// The connection has no client certificate.
-    #[error("the call has to come over a connection with a client certificate")]
-    NoCertificate,
+    #[error("the connection must have a client certificate")]
+    MissingCertificate,
     /// It has one, of a name that is not among the accepted ones.
-    #[error("the client certificate has no name that is accepted here")]
-    OtherName,
+    #[error("the client certificate carries no allowed name")]
+    CertificateNotAllowed,
     /// More calls a second than one caller may make.
-    #[error("this caller makes more calls a second than it may")]
-    TooFast {
+    #[error("this caller exceeds its rate limit")]
+    RateLimited {
         /// The time after which one more may be made.
         wait: Duration,
     },
     /// More calls at once than one caller may make.
-    #[error("this caller makes more calls at once than it may")]
-    ManyCalls,
+    #[error("this caller exceeds its limit of concurrent calls")]
+    ConcurrencyLimit,
     /// The user's scope does not have the transport.
     #[error("this user may not call over this transport")]
     TransportOutOfScope,
@@ -126,27 +128,27 @@ impl<C: Clock + Clone> Access<C> {
     }
 
     /// Lets a call in, given the values of its `authorization`, or says why not. It counts as going
-    /// on until the pass is dropped. What its user may do is not looked at.
+    /// on until the permit is dropped. What its user may do is not looked at.
     ///
     /// # Errors
-    /// [`Denied`].
+    /// [`AuthError`].
     pub async fn admit(
         &self,
         transport: Transport,
         authorization: impl Iterator<Item = &[u8]>,
         peer: &Peer,
-    ) -> Result<Admitted, Denied> {
+    ) -> Result<Admitted, AuthError> {
         self.check_certificate(transport, peer)?;
         let Some(passwords) = &self.passwords else {
             return Ok(Admitted {
-                pass: self.limits.admit(peer.caller())?,
+                permit: self.limits.admit(peer.caller())?,
                 user: None,
             });
         };
         let basic = Basic::of(authorization)?;
         let admit = |caller: &Caller, user: &Arc<User>| {
             Ok(Admitted {
-                pass: self.limits.admit(caller)?,
+                permit: self.limits.admit(caller)?,
                 user: Some(Arc::clone(user)),
             })
         };
@@ -157,7 +159,7 @@ impl<C: Clock + Clone> Access<C> {
         passwords.look_at(basic, peer).await?;
         passwords
             .if_known(basic, admit)
-            .unwrap_or(Err(Denied::WrongPassword))
+            .unwrap_or(Err(AuthError::InvalidCredentials))
     }
 
     /// Lets these users in and no others from here on. Without passwords nothing changes.
@@ -202,15 +204,15 @@ impl<C: Clock + Clone> Access<C> {
         self.limits.forget_the_absent();
     }
 
-    fn check_certificate(&self, transport: Transport, peer: &Peer) -> Result<(), Denied> {
+    fn check_certificate(&self, transport: Transport, peer: &Peer) -> Result<(), AuthError> {
         let demanded = self.demands_certificates
             && match transport {
                 Transport::Grpc | Transport::GrpcWeb => true,
                 Transport::Rest => self.passwords.is_none(),
             };
         match peer.certificate() {
-            ClientCertificate::None if demanded => Err(Denied::NoCertificate),
-            ClientCertificate::Other if demanded => Err(Denied::OtherName),
+            ClientCertificate::None if demanded => Err(AuthError::MissingCertificate),
+            ClientCertificate::Other if demanded => Err(AuthError::CertificateNotAllowed),
             ClientCertificate::None | ClientCertificate::Other | ClientCertificate::Accepted(_) => {
                 Ok(())
             }

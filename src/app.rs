@@ -68,27 +68,27 @@ pub enum OrderError {
     #[error("merchant_id is not a merchant of this booking partner")]
     UnknownMerchant,
     /// The token has created an order from another request.
-    #[error("idempotency_token was used for another request; the order of that one stands")]
+    #[error(
+        "idempotency_token was used for a different request, and the order of that request stands"
+    )]
     TokenReused,
     /// Another call with this token is still at work.
-    #[error(
-        "an order with this idempotency_token is being created; repeat the request for its answer"
-    )]
+    #[error("another request with this idempotency_token is in progress")]
     InProgress,
-    /// As much is at work as the server takes.
-    #[error("as much is at work as this server takes; try again shortly")]
+    /// The limit of concurrent calls is reached.
+    #[error("too many concurrent calls")]
     Busy,
     /// There is no thread to do it.
-    #[error("the server has no thread for this at present; try again shortly")]
+    #[error("the server has no thread available")]
     NoThread,
     /// Nothing can be written.
     #[error("orders cannot be recorded at present")]
     StoreFailed,
     /// Something on record cannot be read.
-    #[error("an internal error; it has been logged")]
+    #[error("internal error; details are in the server log")]
     Unreadable,
     /// A bug.
-    #[error("an internal error; it has been logged")]
+    #[error("internal error; details are in the server log")]
     Bug,
 }
 
@@ -99,7 +99,7 @@ impl OrderError {
             Self::UnknownMerchant => "UNKNOWN_MERCHANT",
             Self::TokenReused => "TOKEN_REUSED",
             Self::InProgress => "ORDER_IN_PROGRESS",
-            Self::Busy => "TOO_MANY_CALLS",
+            Self::Busy => "CONCURRENCY_LIMIT",
             Self::NoThread => "THREADS_EXHAUSTED",
             Self::StoreFailed => "STORE_UNAVAILABLE",
             Self::Unreadable | Self::Bug => "INTERNAL",

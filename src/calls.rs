@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use crate::rpc::Method;
+pub use crate::rpc::Rpc;
 use crate::{
     access::User,
     app::{App, OrderError},
@@ -22,7 +22,7 @@ use crate::{
     request::{Origin, Served},
     responses::{Encoded, Form, Responses},
     wire::{
-        codes::Problem,
+        error::ApiError,
         from_proto::{self, RefusedOrder},
         proto::v3::{
             BatchAvailabilityLookupRequest, CheckAvailabilityRequest,
@@ -109,13 +109,13 @@ impl Calls {
     /// Says whether a cart could be ordered now.
     ///
     /// # Errors
-    /// [`Problem`], where the question itself cannot be answered.
+    /// [`ApiError`], where the question itself cannot be answered.
     pub async fn check(
         &self,
         request: Decoded<CheckOrderFulfillabilityRequest>,
         form: Form,
         deadline: Instant,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<Answered, ApiError> {
         let work = pin!(async {
             let user = user()?;
             self.check_scope(user.as_deref(), &request.message.merchant_id)?;
@@ -126,20 +126,20 @@ impl Calls {
                 .write(to_proto::check_response(checked), form)
                 .await
         });
-        self.answer(Method::CheckOrderFulfillability, deadline, work)
+        self.answer(Rpc::CheckOrderFulfillability, deadline, work)
             .await
     }
 
     /// Creates an order.
     ///
     /// # Errors
-    /// [`Problem`], where the question itself cannot be answered.
+    /// [`ApiError`], where the question itself cannot be answered.
     pub async fn create(
         &self,
         request: Decoded<CreateOrderRequest>,
         form: Form,
         deadline: Instant,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<Answered, ApiError> {
         let work = pin!(async {
             let user = user()?;
             let merchant_id = request
@@ -160,19 +160,19 @@ impl Calls {
                 .write_receipt(to_proto::create_response(created), form)
                 .await
         });
-        self.answer(Method::CreateOrder, deadline, work).await
+        self.answer(Rpc::CreateOrder, deadline, work).await
     }
 
     /// Lists orders.
     ///
     /// # Errors
-    /// [`Problem`], where the question itself cannot be answered.
+    /// [`ApiError`], where the question itself cannot be answered.
     pub async fn list(
         &self,
         request: Decoded<ListOrdersRequest>,
         form: Form,
         deadline: Instant,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<Answered, ApiError> {
         let work = pin!(async {
             let user = user()?;
             let selection = from_proto::list_request(request, &self.limits.request)?;
@@ -181,19 +181,19 @@ impl Calls {
                 .await?
                 .finish()
         });
-        self.answer(Method::ListOrders, deadline, work).await
+        self.answer(Rpc::ListOrders, deadline, work).await
     }
 
     /// Says which slots are available.
     ///
     /// # Errors
-    /// [`Problem`], where the question itself cannot be answered.
+    /// [`ApiError`], where the question itself cannot be answered.
     pub async fn look_up(
         &self,
         request: Decoded<BatchAvailabilityLookupRequest>,
         form: Form,
         deadline: Instant,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<Answered, ApiError> {
         let work = pin!(async {
             self.check_scope(user()?.as_deref(), &request.message.merchant_id)?;
             let lookup =
@@ -203,20 +203,20 @@ impl Calls {
                 .write(to_proto::lookup_response(seen), form)
                 .await
         });
-        self.answer(Method::BatchAvailabilityLookup, deadline, work)
+        self.answer(Rpc::BatchAvailabilityLookup, deadline, work)
             .await
     }
 
     /// Says how much of a slot is available.
     ///
     /// # Errors
-    /// [`Problem`], where the question itself cannot be answered.
+    /// [`ApiError`], where the question itself cannot be answered.
     pub async fn look_at(
         &self,
         request: Decoded<CheckAvailabilityRequest>,
         form: Form,
         deadline: Instant,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<Answered, ApiError> {
         let work = pin!(async {
             let merchant_id = request
                 .message
@@ -234,23 +234,23 @@ impl Calls {
                 .write(to_proto::availability_response(lookup, spots_open), form)
                 .await
         });
-        self.answer(Method::CheckAvailability, deadline, work).await
+        self.answer(Rpc::CheckAvailability, deadline, work).await
     }
 
     /// Whether the user may act for the merchant. This comes before the request is looked at, so that
     /// nothing is told of a merchant outside of the scope, not even whether it exists.
-    fn check_scope(&self, user: Option<&User>, merchant_id: &str) -> Result<(), Problem> {
+    fn check_scope(&self, user: Option<&User>, merchant_id: &str) -> Result<(), ApiError> {
         let Some(user) = user else { return Ok(()) };
         // That a merchant is named at all is a rule of requests.
         if merchant_id.is_empty() || user.acts_for(merchant_id) {
             return Ok(());
         }
-        let problem = Problem::MerchantOutOfScope(merchant_id.into());
+        let error = ApiError::MerchantOutOfScope(merchant_id.into());
         if let Some(Origin {
             transport, address, ..
         }) = Served::current().as_ref().and_then(Served::origin)
         {
-            let (reason, transport, address) = (problem.row().reason, Some(*transport), *address);
+            let (reason, transport, address) = (error.mapping().reason, Some(*transport), *address);
             self.app.audit().record(Event::AccessRejected {
                 reason,
                 user: Some(user),
@@ -258,7 +258,7 @@ impl Calls {
                 transport,
             });
         }
-        Err(problem)
+        Err(error)
     }
 
     /// The order that a refused request has led to when it was not refused yet.
@@ -266,7 +266,7 @@ impl Calls {
         &self,
         refused: RefusedOrder,
         user: Option<&User>,
-    ) -> Result<Box<Order>, Problem> {
+    ) -> Result<Box<Order>, ApiError> {
         let RefusedOrder {
             answered,
             violations,
@@ -275,7 +275,7 @@ impl Calls {
             Some((token, fingerprint)) => self.app.answered_before(&token, fingerprint, user)?,
             None => None,
         };
-        order.ok_or(Problem::Invalid(violations))
+        order.ok_or(ApiError::Invalid(violations))
     }
 
     fn is_merchant(&self) -> impl Fn(&str) -> bool + use<> {
@@ -283,29 +283,29 @@ impl Calls {
         move |merchant_id| catalog.merchant_ix(merchant_id).is_some()
     }
 
-    /// Lets a call in, keeps it within its time, and makes a bug in it its own problem only. The work
+    /// Lets a call in, keeps it within its time, and makes a bug in it its own error only. The work
     /// is large, so it stays where it is.
     async fn answer(
         &self,
-        method: Method,
+        method: Rpc,
         deadline: Instant,
-        work: Pin<&mut (impl Future<Output = Result<Encoded, Problem>> + Send)>,
-    ) -> Result<Answered, Problem> {
+        work: Pin<&mut (impl Future<Output = Result<Encoded, ApiError>> + Send)>,
+    ) -> Result<Answered, ApiError> {
         let place = self.let_in(deadline).await?;
         let method = method.name();
         let outcome = match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
-            Err(_) => Err(Problem::DeadlineExceeded),
-            Ok(Err(_panic)) => Err(Problem::Bug(format!("a panic in {method}"))),
+            Err(_) => Err(ApiError::DeadlineExceeded),
+            Ok(Err(_panic)) => Err(ApiError::Internal(format!("a panic in {method}"))),
             Ok(Ok(outcome)) => outcome,
         };
-        if let Err(Problem::Bug(what)) = &outcome {
+        if let Err(ApiError::Internal(what)) = &outcome {
             tracing::error!(method, what, "a bug");
         }
         outcome.map(|response| Answered { response, place })
     }
 
     /// Gives a call a place: a free one, or that of a response that its reader does not take.
-    async fn let_in(&self, deadline: Instant) -> Result<InFlight, Problem> {
+    async fn let_in(&self, deadline: Instant) -> Result<InFlight, ApiError> {
         let permit = match Arc::clone(&self.in_flight).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) if self.responses.stalled().make_room() => {
@@ -317,15 +317,15 @@ impl Calls {
         };
         permit
             .map(|permit| InFlight { _permit: permit })
-            .ok_or(Problem::Refused(OrderError::Busy))
+            .ok_or(ApiError::Order(OrderError::Busy))
     }
 }
 
 /// The user on whose behalf the present call is made; nobody where no passwords are demanded. A call
 /// that nobody has let in is a bug, and is not taken for one that may do everything.
-fn user() -> Result<Option<Arc<User>>, Problem> {
+fn user() -> Result<Option<Arc<User>>, ApiError> {
     let served = Served::current();
     let origin = served.as_ref().and_then(Served::origin);
-    let origin = origin.ok_or_else(|| Problem::Bug("a call has not been let in".to_owned()))?;
+    let origin = origin.ok_or_else(|| ApiError::Internal("a call has not been let in".to_owned()))?;
     Ok(origin.user.clone())
 }

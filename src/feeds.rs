@@ -8,10 +8,10 @@
 mod lines;
 
 mod client;
-mod door;
+mod handler;
 
 pub use client::{FetchError, can_ask, fetch};
-pub(crate) use door::FeedsDoor;
+pub(crate) use handler::FeedsHandler;
 pub use lines::{Beginning, Line, NotALine};
 
 use crate::app::Export;

@@ -9,10 +9,13 @@ use hyper::body::{Body as HttpBody, Bytes};
 use tonic::{Status, body::Body};
 
 use crate::{
-    calls::{Answered, Calls, Method},
+    calls::{Answered, Calls},
     request_bodies::{Message, Reading, RequestBodies},
     responses::{Encoding, ResponseBody},
-    wire::{codec::read_protobuf, codes::Problem, proto::v3::booking_service_server::SERVICE_NAME},
+    Rpc,
+    wire::{
+        codec::read_protobuf, error::ApiError, proto::v3::booking_service_server::SERVICE_NAME,
+    },
 };
 
 /// The header that names how messages are compressed.
@@ -23,13 +26,13 @@ const PREFIX_BYTES: usize = 5;
 
 /// The methods of the service as gRPC callers see them.
 #[derive(Debug, Clone)]
-pub struct GrpcDoor {
+pub struct GrpcService {
     calls: Calls,
     bodies: Arc<RequestBodies>,
     max_request_bytes: usize,
 }
 
-impl GrpcDoor {
+impl GrpcService {
     /// A door to these calls. Messages may have `max_request_bytes`.
     #[must_use]
     pub fn new(calls: Calls, bodies: Arc<RequestBodies>, max_request_bytes: usize) -> Self {
@@ -43,13 +46,13 @@ impl GrpcDoor {
     /// Answers a call of one of the methods.
     ///
     /// # Errors
-    /// [`Problem`], where there is no message to answer with.
-    pub async fn answer<B>(&self, request: Request<B>) -> Result<Response<Body>, Problem>
+    /// [`ApiError`], where there is no message to answer with.
+    pub async fn answer<B>(&self, request: Request<B>) -> Result<Response<Body>, ApiError>
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let (Parts { uri, headers, .. }, body) = request.into_parts();
-        let method = method_at(uri.path()).ok_or(Problem::UnknownMethod)?;
+        let method = rpc_at(uri.path()).ok_or(ApiError::UnknownMethod)?;
         check_encoding(&headers)?;
         let asked = asked_timeout(&headers)?;
         let max_bytes = self.max_request_bytes.saturating_add(PREFIX_BYTES);
@@ -70,10 +73,10 @@ impl GrpcDoor {
 
     async fn outcome(
         &self,
-        method: Method,
+        method: Rpc,
         message: Message,
         asked: Option<Duration>,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<Answered, ApiError> {
         let Self { calls, .. } = self;
         let (limits, deadline) = (calls.request_limits(), calls.deadline(asked));
         let form = calls
@@ -81,24 +84,24 @@ impl GrpcDoor {
             .form(Encoding::Grpc, message.bytes().len())?;
         match method {
             // Over gRPC a service of its own answers that.
-            Method::HealthCheck => Err(Problem::UnknownMethod),
-            Method::CheckOrderFulfillability => {
+            Rpc::HealthCheck => Err(ApiError::UnknownMethod),
+            Rpc::CheckOrderFulfillability => {
                 let (request, _held) = read_protobuf(message, limits).await?;
                 calls.check(request, form, deadline).await
             }
-            Method::CreateOrder => {
+            Rpc::CreateOrder => {
                 let (request, _held) = read_protobuf(message, limits).await?;
                 calls.create(request, form, deadline).await
             }
-            Method::ListOrders => {
+            Rpc::ListOrders => {
                 let (request, _held) = read_protobuf(message, limits).await?;
                 calls.list(request, form, deadline).await
             }
-            Method::BatchAvailabilityLookup => {
+            Rpc::BatchAvailabilityLookup => {
                 let (request, _held) = read_protobuf(message, limits).await?;
                 calls.look_up(request, form, deadline).await
             }
-            Method::CheckAvailability => {
+            Rpc::CheckAvailability => {
                 let (request, _held) = read_protobuf(message, limits).await?;
                 calls.look_at(request, form, deadline).await
             }
@@ -108,21 +111,21 @@ impl GrpcDoor {
 
 /// The method that a path stands for.
 #[must_use]
-pub fn method_at(path: &str) -> Option<Method> {
+pub fn rpc_at(path: &str) -> Option<Rpc> {
     let name = path
         .strip_prefix('/')?
         .strip_prefix(SERVICE_NAME)?
         .strip_prefix('/')?;
-    Method::ALL.into_iter().find(|method| method.name() == name)
+    Rpc::ALL.into_iter().find(|method| method.name() == name)
 }
 
 /// Messages have to come as they are.
-fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     let is_plain = |encoding: &HeaderValue| encoding.as_bytes() == b"identity";
     if headers.get_all(ENCODING).iter().all(is_plain) {
         Ok(())
     } else {
-        Err(Problem::UnknownEncoding)
+        Err(ApiError::UnsupportedEncoding)
     }
 }
 
@@ -130,8 +133,8 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
 /// it.
 ///
 /// # Errors
-/// [`Problem::Malformed`], [`Problem::RequestTooLarge`].
-pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), Problem> {
+/// [`ApiError::Malformed`], [`ApiError::RequestTooLarge`].
+pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), ApiError> {
     match so_far.first() {
         None | Some(0) => {}
         Some(1) => {
@@ -149,16 +152,16 @@ pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), Problem> {
         return Ok(());
     };
     if end > max_bytes {
-        Err(Problem::RequestTooLarge)
+        Err(ApiError::RequestTooLarge)
     } else if so_far.len() > end {
-        Err(Problem::SecondMessage)
+        Err(ApiError::SecondMessage)
     } else {
         Ok(())
     }
 }
 
 /// The one message of a body.
-fn unframed(body: Message) -> Result<Message, Problem> {
+fn unframed(body: Message) -> Result<Message, ApiError> {
     match announced_end(body.bytes()) {
         Some(end) if body.bytes().len() == end => Ok(body.without(PREFIX_BYTES)),
         Some(_) => Err(malformed(
@@ -176,8 +179,8 @@ fn announced_end(body: &[u8]) -> Option<usize> {
         .checked_add(PREFIX_BYTES)
 }
 
-fn malformed(what: &str) -> Problem {
-    Problem::Malformed(what.to_owned())
+fn malformed(what: &str) -> ApiError {
+    ApiError::Malformed(what.to_owned())
 }
 
 fn respond(answered: Answered) -> Response<Body> {
@@ -193,7 +196,7 @@ fn respond(answered: Answered) -> Response<Body> {
 }
 
 /// The time that the caller gives the call, if it says so.
-fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     let Some(value) = headers.get("grpc-timeout") else {
         return Ok(None);
     };
@@ -242,7 +245,7 @@ mod tests {
             (&[0, 0, 0, 0, 1, 7], Ok(())),
             (&[0, 0, 0, 0, 1, 7, 0], Err("MALFORMED_MESSAGE")),
         ] {
-            let found = check_frame(so_far, MAX).map_err(|problem| problem.row().reason);
+            let found = check_frame(so_far, MAX).map_err(|error| error.mapping().reason);
             assert_eq!(found, expected, "{so_far:?}");
         }
     }
@@ -250,7 +253,7 @@ mod tests {
     #[test]
     fn a_path_is_a_method_to_the_letter() {
         for (path, expected) in [
-            ("/CreateOrder", Some(Method::CreateOrder)),
+            ("/CreateOrder", Some(Rpc::CreateOrder)),
             ("/createorder", None),
             ("//CreateOrder", None),
             ("/CreateOrder/", None),
@@ -258,11 +261,11 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(
-                method_at(&format!("/{SERVICE_NAME}{path}")),
+                rpc_at(&format!("/{SERVICE_NAME}{path}")),
                 expected,
                 "{path}"
             );
-            assert_eq!(method_at(path), None);
+            assert_eq!(rpc_at(path), None);
         }
     }
 

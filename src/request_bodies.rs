@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::wire::codes::Problem;
+use crate::wire::error::ApiError;
 
 /// Bytes that a message may have without counting, if it comes whole.
 pub const SMALL_BYTES: usize = 16 * 1024;
@@ -98,7 +98,7 @@ pub struct Reading {
     /// Bytes that a body may have.
     pub max_bytes: usize,
     /// Looks at what has come so far, and says what is wrong with it.
-    pub check: fn(&[u8], usize) -> Result<(), Problem>,
+    pub check: fn(&[u8], usize) -> Result<(), ApiError>,
 }
 
 impl Message {
@@ -141,16 +141,16 @@ impl RequestBodies {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// [`Problem::RequestTooLarge`], [`Problem::Malformed`] if it breaks off, what the check finds, and
-    /// [`Problem::TooManyBytes`] if there is no room for it, [`Problem::DeadlineExceeded`]. Nothing more is
+    /// [`ApiError::RequestTooLarge`], [`ApiError::Malformed`] if it breaks off, what the check finds, and
+    /// [`ApiError::BytesInFlightLimit`] if there is no room for it, [`ApiError::DeadlineExceeded`]. Nothing more is
     /// read of it then.
-    pub async fn read<B>(self: &Arc<Self>, body: B, reading: Reading) -> Result<Message, Problem>
+    pub async fn read<B>(self: &Arc<Self>, body: B, reading: Reading) -> Result<Message, ApiError>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let mut body = std::pin::pin!(body);
         if body.size_hint().lower() > u64::try_from(reading.max_bytes).unwrap_or(u64::MAX) {
-            return Err(Problem::RequestTooLarge);
+            return Err(ApiError::RequestTooLarge);
         }
         let mut read = Read::default();
         let mut place = None;
@@ -160,7 +160,7 @@ impl RequestBodies {
                 None => self.wait(body.as_mut(), &mut place, &mut read).await?,
             };
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|error| Problem::Malformed(error.into().to_string()))?;
+            let frame = frame.map_err(|error| ApiError::Malformed(error.into().to_string()))?;
             // Trailers say nothing that is asked for.
             if let Ok(data) = frame.into_data() {
                 read.add(data, reading)?;
@@ -180,7 +180,7 @@ impl RequestBodies {
         mut body: B,
         place: &mut Option<Place>,
         read: &mut Read,
-    ) -> Result<Option<Result<Frame<B::Data>, B::Error>>, Problem> {
+    ) -> Result<Option<Result<Frame<B::Data>, B::Error>>, ApiError> {
         read.copy();
         // The place before is left first: what has come since makes it the latest of all.
         drop(place.take());
@@ -191,12 +191,12 @@ impl RequestBodies {
         tokio::select! {
             biased;
             frame = body.frame() => Ok(frame),
-            _ = &mut place.told => Err(Problem::TooManyBytes),
-            () = sleep_until(deadline) => Err(Problem::DeadlineExceeded),
+            _ = &mut place.told => Err(ApiError::BytesInFlightLimit),
+            () = sleep_until(deadline) => Err(ApiError::DeadlineExceeded),
         }
     }
 
-    fn enter(self: &Arc<Self>, bytes: usize) -> Result<Place, Problem> {
+    fn enter(self: &Arc<Self>, bytes: usize) -> Result<Place, ApiError> {
         let (reject, told) = oneshot::channel();
         let mut state = self.state();
         while state.incomplete.len() >= self.limits.max_incomplete && state.reject_one() {}
@@ -217,7 +217,7 @@ impl RequestBodies {
         })
     }
 
-    fn hold(self: &Arc<Self>, bytes: usize) -> Result<Held, Problem> {
+    fn hold(self: &Arc<Self>, bytes: usize) -> Result<Held, ApiError> {
         self.make_room(&mut self.state(), bytes)?;
         Ok(Held {
             bodies: Arc::clone(self),
@@ -226,11 +226,11 @@ impl RequestBodies {
     }
 
     /// Counts bytes, for which others are rejected if need be.
-    fn make_room(&self, state: &mut State, bytes: usize) -> Result<(), Problem> {
+    fn make_room(&self, state: &mut State, bytes: usize) -> Result<(), ApiError> {
         let limit = self.limits.max_bytes_in_flight;
         while state.bytes.saturating_add(bytes) > limit {
             if !state.reject_one() {
-                return Err(Problem::TooManyBytes);
+                return Err(ApiError::BytesInFlightLimit);
             }
         }
         state.bytes += bytes;
@@ -280,9 +280,9 @@ struct Read {
 }
 
 impl Read {
-    fn add(&mut self, data: Bytes, reading: Reading) -> Result<(), Problem> {
+    fn add(&mut self, data: Bytes, reading: Reading) -> Result<(), ApiError> {
         if self.len() + data.len() > reading.max_bytes {
-            return Err(Problem::RequestTooLarge);
+            return Err(ApiError::RequestTooLarge);
         }
         if self.len() == 0 {
             self.one = data;

@@ -25,7 +25,7 @@ use crate::{
     budgets::{Budget, Reservation},
     domain::order::Order,
     stalled::Stalled,
-    wire::{codes::Problem, json, schema::Described, to_proto},
+    wire::{error::ApiError, json, schema::Described, to_proto},
 };
 
 /// Bytes of a chunk. A response that is no longer does not count.
@@ -120,8 +120,8 @@ impl Responses {
     /// as much room is reserved for it.
     ///
     /// # Errors
-    /// [`Problem::TooManyBytes`].
-    pub fn form(&self, encoding: Encoding, request_bytes: usize) -> Result<Form, Problem> {
+    /// [`ApiError::BytesInFlightLimit`].
+    pub fn form(&self, encoding: Encoding, request_bytes: usize) -> Result<Form, ApiError> {
         let room = (request_bytes > CHUNK_BYTES)
             .then(|| self.reserve(request_bytes))
             .transpose()?;
@@ -131,8 +131,8 @@ impl Responses {
     /// Writes a response, in the background if it is long.
     ///
     /// # Errors
-    /// [`Problem::ResponseTooLarge`], [`Problem::TooManyBytes`], [`Problem::Bug`] if it cannot be written.
-    pub async fn write<M>(self: &Arc<Self>, response: M, form: Form) -> Result<Encoded, Problem>
+    /// [`ApiError::ResponseTooLarge`], [`ApiError::BytesInFlightLimit`], [`ApiError::Internal`] if it cannot be written.
+    pub async fn write<M>(self: &Arc<Self>, response: M, form: Form) -> Result<Encoded, ApiError>
     where
         M: Described + Serialize + 'static,
     {
@@ -142,12 +142,12 @@ impl Responses {
     /// Writes a response to something that has been done, which is therefore given in any case.
     ///
     /// # Errors
-    /// [`Problem::Bug`] if it cannot be written.
+    /// [`ApiError::Internal`] if it cannot be written.
     pub async fn write_receipt<M>(
         self: &Arc<Self>,
         response: M,
         form: Form,
-    ) -> Result<Encoded, Problem>
+    ) -> Result<Encoded, ApiError>
     where
         M: Described + Serialize + 'static,
     {
@@ -172,7 +172,7 @@ impl Responses {
         }
     }
 
-    async fn write_with<M>(&self, response: M, writer: Writer) -> Result<Encoded, Problem>
+    async fn write_with<M>(&self, response: M, writer: Writer) -> Result<Encoded, ApiError>
     where
         M: Described + Serialize + 'static,
     {
@@ -193,14 +193,14 @@ impl Responses {
             chunk: Vec::new(),
             full: Vec::new(),
             len: 0,
-            problem: None,
+            error: None,
         }
     }
 
-    fn reserve(&self, bytes: usize) -> Result<Reservation, Problem> {
+    fn reserve(&self, bytes: usize) -> Result<Reservation, ApiError> {
         self.budget.reserve(bytes).map_err(|_| {
             self.stalled.make_room();
-            Problem::TooManyBytes
+            ApiError::BytesInFlightLimit
         })
     }
 }
@@ -216,7 +216,7 @@ struct Writer {
     /// Bytes so far, without the prefix.
     len: usize,
     /// Why it goes no further.
-    problem: Option<Problem>,
+    error: Option<ApiError>,
 }
 
 impl Writer {
@@ -224,7 +224,7 @@ impl Writer {
         mut self,
         response: &M,
         bytes: usize,
-    ) -> Result<Encoded, Problem> {
+    ) -> Result<Encoded, ApiError> {
         match self.encoding {
             Encoding::Grpc if bytes + GRPC_PREFIX.len() <= CHUNK_BYTES => {
                 self.chunk.reserve_exact(GRPC_PREFIX.len() + bytes);
@@ -238,7 +238,7 @@ impl Writer {
             }
             Encoding::Json => match self.put_json(response) {
                 // Only an enum's number without a name cannot be written; begin anew, with the number.
-                Err(Problem::Bug(_)) => {
+                Err(ApiError::Internal(_)) => {
                     self.full.clear();
                     self.chunk.clear();
                     self.len = 0;
@@ -256,11 +256,11 @@ impl Writer {
         }
     }
 
-    fn put(&mut self, mut bytes: &[u8]) -> Result<(), Problem> {
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), ApiError> {
         self.len += bytes.len();
         let limit_bytes = self.responses.max_bytes;
         if self.len > limit_bytes && !self.is_receipt {
-            return Err(Problem::ResponseTooLarge { limit_bytes });
+            return Err(ApiError::ResponseTooLarge { limit_bytes });
         }
         loop {
             let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - self.chunk.len()));
@@ -275,17 +275,17 @@ impl Writer {
         }
     }
 
-    fn put_json(&mut self, value: &impl Serialize) -> Result<(), Problem> {
+    fn put_json(&mut self, value: &impl Serialize) -> Result<(), ApiError> {
         let written = serde_json::to_writer(&mut *self, value);
         written.map_err(|error| {
-            self.problem
+            self.error
                 .take()
-                .unwrap_or_else(|| Problem::Bug(error.to_string()))
+                .unwrap_or_else(|| ApiError::Internal(error.to_string()))
         })
     }
 
     /// Puts the present chunk among those that are full.
-    fn fill(&mut self, bytes: usize) -> Result<(), Problem> {
+    fn fill(&mut self, bytes: usize) -> Result<(), ApiError> {
         let reservation = self.reserve(bytes)?;
         self.full.push(Chunk {
             bytes: mem::take(&mut self.chunk),
@@ -294,7 +294,7 @@ impl Writer {
         Ok(())
     }
 
-    fn reserve(&mut self, bytes: usize) -> Result<Reservation, Problem> {
+    fn reserve(&mut self, bytes: usize) -> Result<Reservation, ApiError> {
         match &mut self.room {
             Some(room) if room.bytes() >= bytes => Ok(room.split(bytes)),
             Some(_) | None if self.is_receipt => Ok(self.responses.budget.take(bytes)),
@@ -302,7 +302,7 @@ impl Writer {
         }
     }
 
-    fn finish(mut self) -> Result<Encoded, Problem> {
+    fn finish(mut self) -> Result<Encoded, ApiError> {
         if !self.full.is_empty() {
             self.fill(self.chunk.len())?;
         }
@@ -312,7 +312,7 @@ impl Writer {
             reservation: None,
         });
         if self.encoding == Encoding::Grpc {
-            let len = u32::try_from(self.len).map_err(|_| Problem::ResponseTooLarge {
+            let len = u32::try_from(self.len).map_err(|_| ApiError::ResponseTooLarge {
                 limit_bytes: self.responses.max_bytes,
             })?;
             first.bytes[1..GRPC_PREFIX.len()].copy_from_slice(&len.to_be_bytes());
@@ -327,8 +327,8 @@ impl Writer {
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.put(bytes).map_err(|problem| {
-            self.problem = Some(problem);
+        self.put(bytes).map_err(|error| {
+            self.error = Some(error);
             io::Error::other("the response goes no further")
         })?;
         Ok(bytes.len())
@@ -345,7 +345,7 @@ pub struct ListWriter {
     /// An order on its way into the list.
     scratch: Vec<u8>,
     is_empty: bool,
-    outcome: Result<(), Problem>,
+    outcome: Result<(), ApiError>,
 }
 
 impl std::fmt::Debug for ListWriter {
@@ -366,7 +366,7 @@ impl TakeOrders for ListWriter {
 }
 
 impl ListWriter {
-    fn add(&mut self, order: Order) -> Result<(), Problem> {
+    fn add(&mut self, order: Order) -> Result<(), ApiError> {
         let Self {
             writer, scratch, ..
         } = self;
@@ -391,8 +391,8 @@ impl ListWriter {
     /// The list, once it has all its orders.
     ///
     /// # Errors
-    /// [`Problem::ResponseTooLarge`], [`Problem::TooManyBytes`].
-    pub fn finish(mut self) -> Result<Encoded, Problem> {
+    /// [`ApiError::ResponseTooLarge`], [`ApiError::BytesInFlightLimit`].
+    pub fn finish(mut self) -> Result<Encoded, ApiError> {
         self.outcome?;
         match (self.writer.encoding, self.is_empty) {
             (Encoding::Grpc, true) => self.writer.begin(),

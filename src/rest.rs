@@ -12,14 +12,18 @@ use hyper::body::{Body as HttpBody, Bytes};
 use tonic::body::Body;
 
 use crate::{
-    calls::{Answered, Calls, Method},
+    calls::{Answered, Calls},
     request_bodies::{Message, Reading, RequestBodies},
     responses::{Encoded, Encoding, ResponseBody},
-    wire::{codec::read_json, codes::Problem, json},
+    Rpc,
+    wire::{codec::read_json, error::ApiError, json},
 };
 
 /// Where the methods are, under the base path.
 const VERSION: &str = "v3";
+
+/// What is said of a message whose content type is not JSON.
+const UNSUPPORTED_MEDIA_TYPE: &str = "the message must be JSON, with the header `content-type: application/json`";
 
 /// What a caller without the right password is asked for.
 const CHALLENGE: HeaderValue =
@@ -27,7 +31,7 @@ const CHALLENGE: HeaderValue =
 
 /// The methods of the service as REST callers see them.
 #[derive(Clone)]
-pub struct RestDoor {
+pub struct RestHandler {
     calls: Calls,
     bodies: Arc<RequestBodies>,
     base_path: Arc<str>,
@@ -35,15 +39,15 @@ pub struct RestDoor {
     takes_orders: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-impl fmt::Debug for RestDoor {
+impl fmt::Debug for RestHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RestDoor")
+        f.debug_struct("RestHandler")
             .field("base_path", &self.base_path)
             .finish_non_exhaustive()
     }
 }
 
-impl RestDoor {
+impl RestHandler {
     /// A door to these calls, under a path that begins with a slash and does not end with one, or
     /// is empty. Messages may have `max_request_bytes`; `takes_orders` says how it is at a moment.
     #[must_use]
@@ -69,26 +73,26 @@ impl RestDoor {
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let verb = request.method().clone();
+        let method = request.method().clone();
         let answer = self
             .outcome(request)
             .await
-            .unwrap_or_else(|problem| refuse(&problem));
-        answer_to(&verb, answer)
+            .unwrap_or_else(|error| error_response(&error));
+        answer_to(&method, answer)
     }
 
-    async fn outcome<B>(&self, request: Request<B>) -> Result<Response<Body>, Problem>
+    async fn outcome<B>(&self, request: Request<B>) -> Result<Response<Body>, ApiError>
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let method = method_at(&self.base_path, request.uri().path()).ok_or(Problem::UnknownUrl)?;
-        check_verb(method, request.method())?;
-        if method == Method::HealthCheck {
+        let rpc = rpc_at(&self.base_path, request.uri().path()).ok_or(ApiError::NotFound)?;
+        check_http_method(rpc, request.method())?;
+        if rpc == Rpc::HealthCheck {
             let is_well = (self.takes_orders)();
             return if is_well {
                 Ok(respond(StatusCode::OK, b"{}".into()))
             } else {
-                Err(Problem::NotServing)
+                Err(ApiError::NotServing)
             };
         }
         check_headers(request.headers())?;
@@ -97,38 +101,38 @@ impl RestDoor {
             check: |_, _| Ok(()),
         };
         let message = self.bodies.read(request.into_body(), reading).await?;
-        let Answered { response, place } = self.answered(method, message).await?;
+        let Answered { response, place } = self.answered(rpc, message).await?;
         Ok(respond_with(
             StatusCode::OK,
             ResponseBody::new(response, place),
         ))
     }
 
-    async fn answered(&self, method: Method, message: Message) -> Result<Answered, Problem> {
+    async fn answered(&self, rpc: Rpc, message: Message) -> Result<Answered, ApiError> {
         let Self { calls, .. } = self;
         let (limits, deadline) = (calls.request_limits(), calls.deadline(None));
         let form = calls
             .responses()
             .form(Encoding::Json, message.bytes().len())?;
-        match method {
-            Method::HealthCheck => Err(Problem::UnknownUrl),
-            Method::CheckOrderFulfillability => {
+        match rpc {
+            Rpc::HealthCheck => Err(ApiError::NotFound),
+            Rpc::CheckOrderFulfillability => {
                 let (request, _held) = read_json(message, limits).await?;
                 calls.check(request, form, deadline).await
             }
-            Method::CreateOrder => {
+            Rpc::CreateOrder => {
                 let (request, _held) = read_json(message, limits).await?;
                 calls.create(request, form, deadline).await
             }
-            Method::ListOrders => {
+            Rpc::ListOrders => {
                 let (request, _held) = read_json(message, limits).await?;
                 calls.list(request, form, deadline).await
             }
-            Method::BatchAvailabilityLookup => {
+            Rpc::BatchAvailabilityLookup => {
                 let (request, _held) = read_json(message, limits).await?;
                 calls.look_up(request, form, deadline).await
             }
-            Method::CheckAvailability => {
+            Rpc::CheckAvailability => {
                 let (request, _held) = read_json(message, limits).await?;
                 calls.look_at(request, form, deadline).await
             }
@@ -137,8 +141,8 @@ impl RestDoor {
 
     /// The method that a path stands for.
     #[must_use]
-    pub fn method_at(&self, path: &str) -> Option<Method> {
-        method_at(&self.base_path, path)
+    pub fn rpc_at(&self, path: &str) -> Option<Rpc> {
+        rpc_at(&self.base_path, path)
     }
 }
 
@@ -146,13 +150,13 @@ impl RestDoor {
 /// stand at the end, as they do where an address and a path are put together; nothing is decoded. Who may
 /// call is decided by the same reading of the path.
 #[must_use]
-pub fn method_at(base_path: &str, path: &str) -> Option<Method> {
+pub fn rpc_at(base_path: &str, path: &str) -> Option<Rpc> {
     let mut asked = steps(path);
     for step in steps(base_path).chain([VERSION]) {
         asked.next().filter(|asked| *asked == step)?;
     }
     let name = asked.next()?;
-    let method = Method::ALL
+    let method = Rpc::ALL
         .into_iter()
         .find(|method| method.name().eq_ignore_ascii_case(name));
     method.filter(|_| asked.next().is_none() && path.starts_with('/'))
@@ -163,50 +167,50 @@ pub fn steps(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|step| !step.is_empty())
 }
 
-fn check_verb(method: Method, verb: &http::Method) -> Result<(), Problem> {
-    let (taken, allowed): (&[http::Method], _) = match method {
-        Method::HealthCheck => (&[http::Method::GET, http::Method::HEAD], "GET, HEAD"),
-        Method::CheckOrderFulfillability
-        | Method::CreateOrder
-        | Method::ListOrders
-        | Method::BatchAvailabilityLookup
-        | Method::CheckAvailability => (&[http::Method::POST], "POST"),
+fn check_http_method(rpc: Rpc, method: &http::Method) -> Result<(), ApiError> {
+    let (taken, allowed): (&[http::Method], _) = match rpc {
+        Rpc::HealthCheck => (&[http::Method::GET, http::Method::HEAD], "GET, HEAD"),
+        Rpc::CheckOrderFulfillability
+        | Rpc::CreateOrder
+        | Rpc::ListOrders
+        | Rpc::BatchAvailabilityLookup
+        | Rpc::CheckAvailability => (&[http::Method::POST], "POST"),
     };
-    if taken.contains(verb) {
+    if taken.contains(method) {
         Ok(())
     } else {
-        Err(Problem::WrongVerb { allowed })
+        Err(ApiError::MethodNotAllowed { allowed })
     }
 }
 
-/// The answer to a request of this verb, of which some want no body.
+/// The answer to a request of this method, of which some want no body.
 #[must_use]
-pub fn answer_to(verb: &http::Method, answer: Response<Body>) -> Response<Body> {
-    if verb == http::Method::HEAD {
+pub fn answer_to(method: &http::Method, answer: Response<Body>) -> Response<Body> {
+    if method == http::Method::HEAD {
         answer.map(|_| Body::empty())
     } else {
         answer
     }
 }
 
-/// The answer that refuses a request. It says in its extensions which row of the table it is.
+/// The answer that reports an error. Its extensions have its row of the table.
 #[must_use]
-pub fn refuse(problem: &Problem) -> Response<Body> {
-    let row = problem.row();
-    let status = StatusCode::from_u16(row.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = respond(status, json::refusal(problem).to_string().into_bytes());
-    answer.extensions_mut().insert(row);
+pub fn error_response(error: &ApiError) -> Response<Body> {
+    let mapping = error.mapping();
+    let status = StatusCode::from_u16(mapping.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = respond(status, json::error_body(error).to_string().into_bytes());
+    answer.extensions_mut().insert(mapping);
     let headers = answer.headers_mut();
-    if let Problem::WrongVerb { allowed } = problem {
+    if let ApiError::MethodNotAllowed { allowed } = error {
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
     }
-    if *problem == Problem::UnknownEncoding {
+    if *error == ApiError::UnsupportedEncoding {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, CHALLENGE);
     }
-    if let Some(delay) = problem.retry_delay() {
+    if let Some(delay) = error.retry_delay() {
         headers.insert(RETRY_AFTER, whole_seconds(delay).into());
     }
     answer
@@ -234,14 +238,14 @@ fn respond_with<K: Send + Unpin + 'static>(
 }
 
 /// A message has to say that it is JSON, and must not be compressed.
-fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let is_one_json = types.next().is_some_and(is_json) && types.next().is_none();
     if !is_one_json {
-        return Err(Problem::NotJson);
+        return Err(ApiError::UnsupportedMediaType(UNSUPPORTED_MEDIA_TYPE));
     }
     if headers.get_all(CONTENT_ENCODING).iter().any(is_compressed) {
-        Err(Problem::UnknownEncoding)
+        Err(ApiError::UnsupportedEncoding)
     } else {
         Ok(())
     }

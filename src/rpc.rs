@@ -2,7 +2,7 @@
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum Rpc {
     /// Whether orders are taken. Over gRPC a service of its own answers that.
     HealthCheck,
     /// Whether a cart can be sold.
@@ -17,7 +17,7 @@ pub enum Method {
     CheckAvailability,
 }
 
-impl Method {
+impl Rpc {
     /// All of them.
     pub const ALL: [Self; 6] = [
         Self::HealthCheck,

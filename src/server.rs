@@ -17,12 +17,12 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{AuditLog, Config, InForce, PaymentsChoice, Shutdown, StoreChoice},
     descriptors,
-    feeds::FeedsDoor,
-    grpc::GrpcDoor,
+    feeds::FeedsHandler,
+    grpc::GrpcService,
     payments::{Payments, simulated::SimulatedGateway},
     request_bodies::{BodyLimits, RequestBodies},
     responses::Responses,
-    rest::RestDoor,
+    rest::RestHandler,
     stalled::Stalled,
     store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore},
     wire::requests::RequestLimits,
@@ -47,7 +47,7 @@ mod tls;
 mod watcher;
 mod workers;
 
-use admin::{Admin, AdminDoor};
+use admin::{Admin, AdminService};
 use admission::Hosts;
 use connection::{Http, Reception};
 use connection_table::{ConnectionTable, Limits as ConnectionLimits};
@@ -56,7 +56,7 @@ use listener::{Entry, Listener};
 use metrics::Metrics;
 use observed::{CallFigures, Observed};
 use reload::Reloader;
-use routes::{Doors, Gate};
+use routes::{Admission, Router};
 use security::Security;
 use signals::{Asked, Signals};
 use watcher::Watcher;
@@ -289,7 +289,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the application, then the doors. What belongs to no connection goes on in the
+    /// Opens the application, then the router. What belongs to no connection goes on in the
     /// runtime that this is called from.
     ///
     /// # Errors
@@ -327,9 +327,9 @@ impl Server {
             connections: Arc::clone(&table),
             started_sec,
         });
-        let feeds = FeedsDoor::new(Arc::clone(&app));
+        let feeds = FeedsHandler::new(Arc::clone(&app));
         let hosts = Hosts::new(config.serving.allowed_hosts.as_deref());
-        let admin_door = AdminDoor::new(
+        let admin_service = AdminService::new(
             standing.clone(),
             Arc::clone(&table),
             &health,
@@ -337,7 +337,7 @@ impl Server {
             feeds,
             hosts.clone(),
         );
-        let doors = doors(
+        let router = router(
             config,
             &app,
             security.watched(),
@@ -346,8 +346,8 @@ impl Server {
             &traffic,
         )?;
         let reception = Reception {
-            door: Arc::new(Observed::new(
-                doors,
+            handler: Arc::new(Observed::new(
+                router,
                 &config.serving.rest_base_path,
                 traffic.calls,
             )),
@@ -362,7 +362,7 @@ impl Server {
             phase: watching.clone(),
         };
         let admin_http = Arc::new(Http::for_admin(config, traffic.stalled));
-        let admin = admin_listener.map(|listener| Admin::open(listener, admin_door, admin_http));
+        let admin = admin_listener.map(|listener| Admin::open(listener, admin_service, admin_http));
         let watched = ((&security, security_files), (&catalog, catalog_files));
         let mut attendants = background::spawn(config, &app, &health, watched, &watching);
         attendants.spawn(entry.receive(listener, move |arrival| workers.assign(arrival)));
@@ -510,14 +510,14 @@ impl Traffic {
     }
 }
 
-fn doors(
+fn router(
     config: &Config,
     app: &Arc<App>,
     security: &Security,
     (health, standing): (&HealthReporter, Standing),
     hosts: Hosts,
     traffic: &Traffic,
-) -> Result<Doors, ServeError> {
+) -> Result<Router, ServeError> {
     let bodies = || Arc::clone(&traffic.bodies);
     let calls = Calls::new(
         Arc::clone(app),
@@ -525,13 +525,13 @@ fn doors(
         call_limits(config),
     );
     let max_request_bytes = config.calls.max_request_bytes;
-    let booking = GrpcDoor::new(calls.clone(), bodies(), max_request_bytes);
+    let booking = GrpcService::new(calls.clone(), bodies(), max_request_bytes);
     let takes_orders = move || standing.takes_orders();
-    Ok(Doors {
+    Ok(Router {
         booking,
         others: routes::others(health.service())
             .map_err(|error| ServeError::Start(io::Error::other(error)))?,
-        rest: RestDoor::new(
+        rest: RestHandler::new(
             calls,
             bodies(),
             &config.serving.rest_base_path,
@@ -539,7 +539,7 @@ fn doors(
             takes_orders,
         ),
         bodies: bodies(),
-        gate: Gate {
+        admission: Admission {
             access: Arc::clone(security.access()),
             hosts,
             audit: Arc::clone(app.audit()),

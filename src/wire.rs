@@ -10,7 +10,7 @@ pub mod to_proto;
 pub mod schema;
 
 pub mod codec;
-pub mod codes;
+pub mod error;
 pub mod json;
 
 /// A digest of a message: the same for every encoding of it, because fields stand in the order of

@@ -1,4 +1,4 @@
-//! Requests from either door, up to where the application takes over.
+//! Requests from either transport, up to where the application takes over.
 
 use boxoffice::{
     domain::order::{BookedItem, BookingStatus, NewOrder, Order, OrderId},
@@ -7,8 +7,8 @@ use boxoffice::{
         record::{decode_order_if, encode_order, proto::OrderRecord},
     },
     wire::{
-        codes::Problem,
-        fingerprint, from_proto, json as door,
+        error::ApiError,
+        fingerprint, from_proto, json,
         proto::v3::{
             BatchAvailabilityLookupRequest, CheckAvailabilityRequest,
             CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, ListOrdersRequest,
@@ -78,9 +78,9 @@ fn decode<R: Request>(bytes: &[u8]) {
         Ok(request) => {
             let json = written(&request);
             assert_eq!(
-                door::read::<R>(&json),
+                json::read::<R>(&json),
                 Ok(request.clone()),
-                "the other door reads the same"
+                "the other transport reads the same"
             );
             judge(request);
         }
@@ -89,51 +89,51 @@ fn decode<R: Request>(bytes: &[u8]) {
 }
 
 fn read<R: Request>(bytes: &[u8]) {
-    match door::read::<R>(bytes) {
+    match json::read::<R>(bytes) {
         Ok(request) => {
             let json = written(&request);
             assert_eq!(
-                door::read::<R>(&json),
+                json::read::<R>(&json),
                 Ok(request.clone()),
                 "{}",
                 String::from_utf8_lossy(&json)
             );
             judge(request);
         }
-        Err(problem) => judge_refusal::<R>(&problem),
+        Err(error) => judge_refusal::<R>(&error),
     }
 }
 
 /// The request as JSON.
 fn written<R: Request>(request: &R) -> Vec<u8> {
-    door::write(request).expect("every message can be written as JSON")
+    json::write(request).expect("every message can be written as JSON")
 }
 
-fn judge_refusal<R: Request>(problem: &Problem) {
-    assert_eq!(problem.row().http, 400);
-    let said = problem.message().chars().count();
+fn judge_refusal<R: Request>(error: &ApiError) {
+    assert_eq!(error.mapping().http, 400);
+    let said = error.message().chars().count();
     assert!(
         (1..MAX_LISTED * MAX_RULE_CHARS).contains(&said),
-        "{problem:?}"
+        "{error:?}"
     );
     assert_eq!(
-        door::refusal(problem)["error"]["status"],
+        json::error_body(error)["error"]["status"],
         "INVALID_ARGUMENT"
     );
-    match problem {
-        Problem::Invalid(violations) => {
+    match error {
+        ApiError::Invalid(violations) => {
             assert!(
                 (1..=MAX_LISTED).contains(&violations.iter().count()),
-                "{problem:?}"
+                "{error:?}"
             );
             for violation in violations.iter() {
                 assert!(
                     contract::has_field(R::NAME, &violation.field),
-                    "{problem:?}"
+                    "{error:?}"
                 );
             }
         }
-        problem => assert!(matches!(problem, Problem::Malformed(_)), "{problem:?}"),
+        error => assert!(matches!(error, ApiError::Malformed(_)), "{error:?}"),
     }
 }
 

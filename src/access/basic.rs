@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 
-use super::Denied;
+use super::AuthError;
 
 /// What stands behind the scheme, not yet decoded.
 ///
@@ -18,13 +18,13 @@ pub(super) struct Login {
 
 impl<'h> Basic<'h> {
     /// Finds it in the values of `authorization`, of which there has to be one.
-    pub(super) fn of(mut authorization: impl Iterator<Item = &'h [u8]>) -> Result<Self, Denied> {
-        let value = authorization.next().ok_or(Denied::NoPassword)?;
+    pub(super) fn of(mut authorization: impl Iterator<Item = &'h [u8]>) -> Result<Self, AuthError> {
+        let value = authorization.next().ok_or(AuthError::MissingCredentials)?;
         let (scheme, rest) = value
             .split_at_checked(b"Basic ".len())
-            .ok_or(Denied::NotBasic)?;
+            .ok_or(AuthError::MalformedCredentials)?;
         if !scheme.eq_ignore_ascii_case(b"Basic ") || authorization.next().is_some() {
-            return Err(Denied::NotBasic);
+            return Err(AuthError::MalformedCredentials);
         }
         Ok(Self(rest.trim_ascii()))
     }
@@ -33,12 +33,14 @@ impl<'h> Basic<'h> {
         self.0
     }
 
-    pub(super) fn decode(self) -> Result<Login, Denied> {
-        let name_and_password = BASE64.decode(self.0).map_err(|_| Denied::NotBasic)?;
+    pub(super) fn decode(self) -> Result<Login, AuthError> {
+        let name_and_password = BASE64
+            .decode(self.0)
+            .map_err(|_| AuthError::MalformedCredentials)?;
         let colon = name_and_password
             .iter()
             .position(|&byte| byte == b':')
-            .ok_or(Denied::NotBasic)?;
+            .ok_or(AuthError::MalformedCredentials)?;
         Ok(Login {
             name_and_password,
             colon,
@@ -60,7 +62,7 @@ impl Login {
 mod tests {
     use super::*;
 
-    fn read(values: &[&str]) -> Result<(String, String), Denied> {
+    fn read(values: &[&str]) -> Result<(String, String), AuthError> {
         let login = Basic::of(values.iter().map(|value| value.as_bytes()))?.decode()?;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Ok((text(login.name()), text(login.password())))
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        assert_eq!(read(&[]), Err(Denied::NoPassword));
+        assert_eq!(read(&[]), Err(AuthError::MissingCredentials));
         for values in [
             &[""][..],
             &["Basic"],
@@ -102,7 +104,11 @@ mod tests {
             &["Basic YWRh"],
             &["Basic YWRhOnNlY3JldA==", "Basic YWRhOnNlY3JldA=="],
         ] {
-            assert_eq!(read(values), Err(Denied::NotBasic), "{values:?}");
+            assert_eq!(
+                read(values),
+                Err(AuthError::MalformedCredentials),
+                "{values:?}"
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         regular,
         toml::{self, Entry, Table},
     },
-    rpc::{Method, Transport},
+    rpc::{Rpc, Transport},
 };
 
 /// Passwords that a user may have at once: the one in use and the next.
@@ -167,7 +167,7 @@ fn read_scope(user: &Table<'_>) -> Scope {
         )
         .map(|ids| ids.into_iter().collect()),
         methods: read_set(user, "methods", method, || {
-            names(Method::ALL.map(Method::name))
+            names(Rpc::ALL.map(Rpc::name))
         }),
         transports: read_set(user, "transports", transport, || {
             names(Transport::ALL.map(Transport::name))
@@ -210,8 +210,8 @@ fn read_set<T: PartialEq>(
     Some(values)
 }
 
-fn method(name: &str) -> Option<Method> {
-    Method::ALL.into_iter().find(|method| method.name() == name)
+fn method(name: &str) -> Option<Rpc> {
+    Rpc::ALL.into_iter().find(|method| method.name() == name)
 }
 
 fn transport(name: &str) -> Option<Transport> {
@@ -389,15 +389,15 @@ mod tests {
                 && ada.may_see(Some("eve"), &"museum".into())
         );
         assert_eq!(
-            ada.check_call(Transport::Rest, || Some(Method::ListOrders)),
+            ada.check_call(Transport::Rest, || Some(Rpc::ListOrders)),
             Ok(())
         );
         assert!(
-            ada.check_call(Transport::Grpc, || Some(Method::ListOrders))
+            ada.check_call(Transport::Grpc, || Some(Rpc::ListOrders))
                 .is_err()
         );
         assert!(
-            ada.check_call(Transport::Rest, || Some(Method::CreateOrder))
+            ada.check_call(Transport::Rest, || Some(Rpc::CreateOrder))
                 .is_err()
         );
         assert_eq!(**eve, User::new("eve".into(), Scope::default()));

@@ -8,7 +8,7 @@ use governor::{
 };
 use std::time::Duration;
 
-use super::{Caller, Denied, Terms};
+use super::{AuthError, Caller, Terms};
 
 /// Rates by caller, in memory for as long as they are of use.
 type Rates<C> =
@@ -29,7 +29,7 @@ pub(super) struct Limits<C: Clock> {
 
 /// That a call goes on.
 #[derive(Debug)]
-pub struct Pass {
+pub struct Permit {
     counted: Option<(Arc<InFlight>, Caller)>,
 }
 
@@ -47,31 +47,31 @@ impl<C: Clock + Clone> Limits<C> {
     }
 
     /// Lets one more call of a caller in.
-    pub(super) fn admit(&self, caller: &Caller) -> Result<Pass, Denied> {
+    pub(super) fn admit(&self, caller: &Caller) -> Result<Permit, AuthError> {
         self.count(caller)?;
         let Some(in_flight) = &self.in_flight else {
-            return Ok(Pass { counted: None });
+            return Ok(Permit { counted: None });
         };
         let mut calls = in_flight.entry(caller.clone()).or_default();
         if *calls >= self.max_in_flight {
-            return Err(Denied::ManyCalls);
+            return Err(AuthError::ConcurrencyLimit);
         }
         *calls += 1;
         drop(calls);
-        Ok(Pass {
+        Ok(Permit {
             counted: Some((Arc::clone(in_flight), caller.clone())),
         })
     }
 
     /// Counts one more attempt of a caller.
-    pub(super) fn count(&self, caller: &Caller) -> Result<(), Denied> {
+    pub(super) fn count(&self, caller: &Caller) -> Result<(), AuthError> {
         let Some(rates) = &self.rates else {
             return Ok(());
         };
         rates.check_key(caller).map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
             // Waiting times are told in milliseconds, and after them it has to be time.
-            Denied::TooFast {
+            AuthError::RateLimited {
                 wait: Duration::from_millis(millis(wait) + 1),
             }
         })
@@ -90,7 +90,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
 }
 
-impl Pass {
+impl Permit {
     /// Whether anything depends on when it is dropped.
     #[must_use]
     pub fn is_counted(&self) -> bool {
@@ -98,7 +98,7 @@ impl Pass {
     }
 }
 
-impl Drop for Pass {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((in_flight, caller)) = &self.counted {
             in_flight.remove_if_mut(caller, |_, calls| {
@@ -169,7 +169,7 @@ mod tests {
         let ada = user("ada");
         assert!(limits.admit(&ada).is_ok());
         clock.advance(Duration::from_millis(100));
-        let Err(Denied::TooFast { wait }) = limits.admit(&ada) else {
+        let Err(AuthError::RateLimited { wait }) = limits.admit(&ada) else {
             panic!()
         };
         assert!((150..=152).contains(&wait.as_millis()), "{wait:?}");
@@ -198,10 +198,10 @@ mod tests {
         let (limits, _) = limits(0, 1, 2);
         let (ada, grace) = (user("ada"), user("grace"));
         let (first, _second) = (limits.admit(&ada).unwrap(), limits.admit(&ada).unwrap());
-        assert_eq!(limits.admit(&ada).unwrap_err(), Denied::ManyCalls);
+        assert_eq!(limits.admit(&ada).unwrap_err(), AuthError::ConcurrencyLimit);
         assert!(limits.admit(&grace).unwrap().is_counted());
         drop(first);
         let _third = limits.admit(&ada).unwrap();
-        assert_eq!(limits.admit(&ada).unwrap_err(), Denied::ManyCalls);
+        assert_eq!(limits.admit(&ada).unwrap_err(), AuthError::ConcurrencyLimit);
     }
 }

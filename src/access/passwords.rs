@@ -6,7 +6,9 @@ use arc_swap::ArcSwap;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use blake3::Hash;
 
-use super::{Caller, Credentials, Denied, Peer, User, basic::Basic, verifications::Verifications};
+use super::{
+    AuthError, Caller, Credentials, Peer, User, basic::Basic, verifications::Verifications,
+};
 use crate::blocking::{self, BlockingError};
 
 /// The hash of a password, for the credentials file.
@@ -20,7 +22,7 @@ pub fn hash(password: &[u8]) -> Result<String, argon2::password_hash::Error> {
 /// The users and their passwords that have been seen.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    roll: ArcSwap<Roll>,
+    credentials: ArcSwap<CredentialSet>,
     /// Nobody else has it, so nobody can tell what another password's digest is.
     key: [u8; blake3::KEY_LEN],
     verifications: Verifications,
@@ -28,7 +30,7 @@ pub(super) struct Passwords {
 
 /// What is believed at one moment. It is replaced as a whole.
 #[derive(Debug, Clone)]
-struct Roll {
+struct CredentialSet {
     users: Arc<Credentials>,
     /// By the digest of how a name and a password are sent. A password that is live has one, so
     /// there are no more than the credentials have passwords.
@@ -47,12 +49,12 @@ impl Passwords {
     pub(super) fn new(users: Credentials, max_checks: usize) -> io::Result<Self> {
         let mut key = [0; blake3::KEY_LEN];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-        let roll = Roll {
+        let credentials = CredentialSet {
             users: Arc::new(users),
             known: HashMap::new(),
         };
         Ok(Self {
-            roll: ArcSwap::from_pointee(roll),
+            credentials: ArcSwap::from_pointee(credentials),
             key,
             verifications: Verifications::new(max_checks),
         })
@@ -65,7 +67,7 @@ impl Passwords {
         then: impl FnOnce(&Caller, &Arc<User>) -> R,
     ) -> Option<R> {
         let digest = self.digest(basic.as_bytes());
-        self.roll
+        self.credentials
             .load()
             .known
             .get(&digest)
@@ -74,29 +76,29 @@ impl Passwords {
 
     /// Finds out whether it is right, and from then on knows it if so. When that is done depends on where
     /// it comes from.
-    pub(super) async fn look_at(&self, basic: Basic<'_>, peer: &Peer) -> Result<(), Denied> {
+    pub(super) async fn look_at(&self, basic: Basic<'_>, peer: &Peer) -> Result<(), AuthError> {
         let verified = self.verify(basic, peer).await;
         match &verified {
             Ok(()) => peer.has_succeeded(),
-            Err(Denied::WrongPassword | Denied::ManyPasswords) => peer.has_failed(),
+            Err(AuthError::InvalidCredentials | AuthError::VerificationLimit) => peer.has_failed(),
             // Nothing has been tried.
             Err(_) => {}
         }
         verified
     }
 
-    async fn verify(&self, basic: Basic<'_>, peer: &Peer) -> Result<(), Denied> {
+    async fn verify(&self, basic: Basic<'_>, peer: &Peer) -> Result<(), AuthError> {
         let login = basic.decode()?;
         let turn = self
             .verifications
             .turn(peer.network(), peer.failures())
             .await;
-        let turn = turn.ok_or(Denied::ManyPasswords)?;
+        let turn = turn.ok_or(AuthError::VerificationLimit)?;
         // Somebody else may have waited for the same.
         if self.if_known(basic, |_, _| ()).is_some() {
             return Ok(());
         }
-        let users = Arc::clone(&self.roll.load().users);
+        let users = Arc::clone(&self.credentials.load().users);
         let stand_in = self.number(login.name());
         let work = blocking::run(move || {
             let fits = |hash: &&PasswordHash| is_password(login.password(), hash);
@@ -106,9 +108,9 @@ impl Passwords {
             known
         });
         let known = match work.await {
-            Ok(known) => known.ok_or(Denied::WrongPassword)?,
-            Err(BlockingError::NoThread) => return Err(Denied::NoThread),
-            Err(BlockingError::Panicked) => return Err(Denied::WrongPassword),
+            Ok(known) => known.ok_or(AuthError::InvalidCredentials)?,
+            Err(BlockingError::NoThread) => return Err(AuthError::NoThread),
+            Err(BlockingError::Panicked) => return Err(AuthError::InvalidCredentials),
         };
         self.remember(self.digest(basic.as_bytes()), &known);
         Ok(())
@@ -116,7 +118,7 @@ impl Passwords {
 
     /// The user of that name.
     pub(super) fn user(&self, name: &[u8]) -> Option<Arc<User>> {
-        self.roll
+        self.credentials
             .load()
             .users
             .user(std::str::from_utf8(name).ok()?)
@@ -125,16 +127,16 @@ impl Passwords {
 
     /// All users.
     pub(super) fn users(&self) -> Vec<Arc<User>> {
-        self.roll.load().users.all().cloned().collect()
+        self.credentials.load().users.all().cloned().collect()
     }
 
     /// Believes these users from here on; of what is known only what they still have.
     pub(super) fn replace(&self, users: Credentials) {
         let users = Arc::new(users);
-        self.roll.rcu(|roll| {
+        self.credentials.rcu(|credentials| {
             let still = |(digest, known): (&Hash, &Known)| Some((*digest, known.as_of(&users)?));
-            let known = roll.known.iter().filter_map(still).collect();
-            Roll {
+            let known = credentials.known.iter().filter_map(still).collect();
+            CredentialSet {
                 users: Arc::clone(&users),
                 known,
             }
@@ -143,12 +145,12 @@ impl Passwords {
 
     /// Unless the users were replaced in the meantime and no longer have it.
     fn remember(&self, digest: Hash, known: &Known) {
-        self.roll.rcu(|roll| {
-            let mut roll = Roll::clone(roll);
-            if let Some(known) = known.as_of(&roll.users) {
-                roll.known.insert(digest, known);
+        self.credentials.rcu(|credentials| {
+            let mut credentials = CredentialSet::clone(credentials);
+            if let Some(known) = known.as_of(&credentials.users) {
+                credentials.known.insert(digest, known);
             }
-            roll
+            credentials
         });
     }
 

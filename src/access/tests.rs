@@ -61,7 +61,7 @@ fn open(terms: &Terms, credentials: Option<Credentials>) -> Access<FakeRelativeC
 async fn admit(
     access: &Access<FakeRelativeClock>,
     authorization: Option<&str>,
-) -> Result<Admitted, Denied> {
+) -> Result<Admitted, AuthError> {
     let values = authorization.iter().map(|value| value.as_bytes());
     access
         .admit(Transport::Rest, values, &peer(ClientCertificate::None))
@@ -88,20 +88,23 @@ async fn a_password_opens_again_and_again_and_no_other_does() {
             ("ada", "old", None),
             ("ada", "new", None),
             ("grace", "hopper", None),
-            ("ada", "hopper", Some(Denied::WrongPassword)),
-            ("ada", "", Some(Denied::WrongPassword)),
-            ("ada", "Old", Some(Denied::WrongPassword)),
-            ("nobody", "old", Some(Denied::WrongPassword)),
-            ("nobody", "hopper", Some(Denied::WrongPassword)),
-            ("", "", Some(Denied::WrongPassword)),
+            ("ada", "hopper", Some(AuthError::InvalidCredentials)),
+            ("ada", "", Some(AuthError::InvalidCredentials)),
+            ("ada", "Old", Some(AuthError::InvalidCredentials)),
+            ("nobody", "old", Some(AuthError::InvalidCredentials)),
+            ("nobody", "hopper", Some(AuthError::InvalidCredentials)),
+            ("", "", Some(AuthError::InvalidCredentials)),
         ] {
             let admitted = admit(&access, Some(&basic(name, password))).await;
             assert_eq!(admitted.err(), expected, "{name} {password}");
         }
-        assert_eq!(admit(&access, None).await.unwrap_err(), Denied::NoPassword);
+        assert_eq!(
+            admit(&access, None).await.unwrap_err(),
+            AuthError::MissingCredentials
+        );
         assert_eq!(
             admit(&access, Some("Basic !")).await.unwrap_err(),
-            Denied::NotBasic
+            AuthError::MalformedCredentials
         );
     }
 }
@@ -198,8 +201,8 @@ async fn more_unknown_passwords_than_may_wait_are_refused() {
             .count()
     };
     let (wrong, many) = (
-        of_kind(Denied::WrongPassword),
-        of_kind(Denied::ManyPasswords),
+        of_kind(AuthError::InvalidCredentials),
+        of_kind(AuthError::VerificationLimit),
     );
     // Some may have been verified before the last of them came.
     assert!(
@@ -224,11 +227,14 @@ async fn guesses_count_for_the_address_and_calls_for_the_user() {
             admit(&access, Some(&basic("ada", guess)))
                 .await
                 .unwrap_err(),
-            Denied::WrongPassword
+            AuthError::InvalidCredentials
         );
     }
     let refused = admit(&access, Some(&basic("ada", "3"))).await.unwrap_err();
-    assert!(matches!(refused, Denied::TooFast { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, AuthError::RateLimited { .. }),
+        "{refused:?}"
+    );
     assert!(
         admit(&access, Some(&basic("ada", "x"))).await.is_ok(),
         "known passwords are no guesses"
@@ -246,16 +252,22 @@ async fn certificates_are_demanded_over_grpc_and_where_nothing_else_is() {
             Transport::Grpc,
             Without,
             None,
-            Some(Denied::NoCertificate),
+            Some(AuthError::MissingCertificate),
         ),
-        (false, Transport::Grpc, Other, None, Some(Denied::OtherName)),
+        (
+            false,
+            Transport::Grpc,
+            Other,
+            None,
+            Some(AuthError::CertificateNotAllowed),
+        ),
         (false, Transport::Grpc, accepted(), None, None),
         (
             false,
             Transport::Rest,
             Without,
             None,
-            Some(Denied::NoCertificate),
+            Some(AuthError::MissingCertificate),
         ),
         (false, Transport::Rest, accepted(), None, None),
         (
@@ -263,21 +275,21 @@ async fn certificates_are_demanded_over_grpc_and_where_nothing_else_is() {
             Transport::Grpc,
             Without,
             Some(&password),
-            Some(Denied::NoCertificate),
+            Some(AuthError::MissingCertificate),
         ),
         (
             true,
             Transport::Grpc,
             Other,
             Some(&password),
-            Some(Denied::OtherName),
+            Some(AuthError::CertificateNotAllowed),
         ),
         (
             true,
             Transport::Grpc,
             accepted(),
             None,
-            Some(Denied::NoPassword),
+            Some(AuthError::MissingCredentials),
         ),
         (true, Transport::Grpc, accepted(), Some(&password), None),
         (true, Transport::Rest, Without, Some(&password), None),
@@ -287,7 +299,7 @@ async fn certificates_are_demanded_over_grpc_and_where_nothing_else_is() {
             Transport::Rest,
             accepted(),
             None,
-            Some(Denied::NoPassword),
+            Some(AuthError::MissingCredentials),
         ),
     ] {
         let users = with_users.then(|| users(&[("ada", &["x"])]));

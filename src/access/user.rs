@@ -2,10 +2,10 @@
 
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
-use super::Denied;
+use super::AuthError;
 use crate::{
     domain::ids::MerchantId,
-    rpc::{Method, Transport},
+    rpc::{Rpc, Transport},
 };
 
 /// A user of the credentials file.
@@ -19,7 +19,7 @@ pub struct User {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Scope {
     pub(super) merchants: Option<BTreeSet<MerchantId>>,
-    pub(super) methods: Option<Vec<Method>>,
+    pub(super) methods: Option<Vec<Rpc>>,
     pub(super) transports: Option<Vec<Transport>>,
     pub(super) all_orders: bool,
 }
@@ -39,12 +39,12 @@ impl User {
     /// such as reflection, is in everybody's scope. `method` is asked only where it matters.
     ///
     /// # Errors
-    /// [`Denied::TransportOutOfScope`], [`Denied::MethodOutOfScope`].
+    /// [`AuthError::TransportOutOfScope`], [`AuthError::MethodOutOfScope`].
     pub fn check_call(
         &self,
         transport: Transport,
-        method: impl FnOnce() -> Option<Method>,
-    ) -> Result<(), Denied> {
+        method: impl FnOnce() -> Option<Rpc>,
+    ) -> Result<(), AuthError> {
         let Scope {
             methods,
             transports,
@@ -53,20 +53,20 @@ impl User {
         if methods.is_none() && transports.is_none() {
             return Ok(());
         }
-        let Some(method) = method().filter(|method| *method != Method::HealthCheck) else {
+        let Some(method) = method().filter(|method| *method != Rpc::HealthCheck) else {
             return Ok(());
         };
         if transports
             .as_ref()
             .is_some_and(|taken| !taken.contains(&transport))
         {
-            return Err(Denied::TransportOutOfScope);
+            return Err(AuthError::TransportOutOfScope);
         }
         if methods
             .as_ref()
             .is_some_and(|taken| !taken.contains(&method))
         {
-            return Err(Denied::MethodOutOfScope);
+            return Err(AuthError::MethodOutOfScope);
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ mod tests {
     fn without_a_scope_everything_may_be_called_for_every_merchant() {
         let user = user(Scope::default());
         for transport in Transport::ALL {
-            for method in Method::ALL.map(Some).into_iter().chain([None]) {
+            for method in Rpc::ALL.map(Some).into_iter().chain([None]) {
                 assert_eq!(
                     user.check_call(transport, || method),
                     Ok(()),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_scope_bounds_the_methods_of_the_contract_and_neither_health_nor_reflection() {
-        let methods = Some(vec![Method::CreateOrder, Method::ListOrders]);
+        let methods = Some(vec![Rpc::CreateOrder, Rpc::ListOrders]);
         let transports = Some(vec![Transport::Rest]);
         let bound = user(Scope {
             methods,
@@ -145,28 +145,28 @@ mod tests {
             ..Scope::default()
         });
         let (transport, method) = (
-            Err(Denied::TransportOutOfScope),
-            Err(Denied::MethodOutOfScope),
+            Err(AuthError::TransportOutOfScope),
+            Err(AuthError::MethodOutOfScope),
         );
         for (over, asked, expected) in [
-            (Transport::Rest, Some(Method::CreateOrder), Ok(())),
-            (Transport::Rest, Some(Method::ListOrders), Ok(())),
+            (Transport::Rest, Some(Rpc::CreateOrder), Ok(())),
+            (Transport::Rest, Some(Rpc::ListOrders), Ok(())),
             (
                 Transport::Rest,
-                Some(Method::CheckOrderFulfillability),
+                Some(Rpc::CheckOrderFulfillability),
                 method,
             ),
             (
                 Transport::Rest,
-                Some(Method::BatchAvailabilityLookup),
+                Some(Rpc::BatchAvailabilityLookup),
                 method,
             ),
-            (Transport::Rest, Some(Method::CheckAvailability), method),
-            (Transport::Grpc, Some(Method::CreateOrder), transport),
-            (Transport::GrpcWeb, Some(Method::CreateOrder), transport),
-            (Transport::Grpc, Some(Method::CheckAvailability), transport),
-            (Transport::Grpc, Some(Method::HealthCheck), Ok(())),
-            (Transport::Rest, Some(Method::HealthCheck), Ok(())),
+            (Transport::Rest, Some(Rpc::CheckAvailability), method),
+            (Transport::Grpc, Some(Rpc::CreateOrder), transport),
+            (Transport::GrpcWeb, Some(Rpc::CreateOrder), transport),
+            (Transport::Grpc, Some(Rpc::CheckAvailability), transport),
+            (Transport::Grpc, Some(Rpc::HealthCheck), Ok(())),
+            (Transport::Rest, Some(Rpc::HealthCheck), Ok(())),
             (Transport::Grpc, None, Ok(())),
         ] {
             assert_eq!(

@@ -277,12 +277,12 @@ mod tests {
             ),
             (
                 Event::AccessRejected {
-                    reason: "WRONG_PASSWORD",
+                    reason: "CREDENTIALS_INVALID",
                     user: None,
                     address,
                     transport,
                 },
-                r#""event":"access_rejected","transport":"rest","address":"192.0.2.7","reason":"WRONG_PASSWORD""#,
+                r#""event":"access_rejected","transport":"rest","address":"192.0.2.7","reason":"CREDENTIALS_INVALID""#,
             ),
             (
                 Event::OrderFailed {

@@ -40,7 +40,7 @@ fn list(
     encoding: Encoding,
     count: usize,
     name_bytes: usize,
-) -> Result<Encoded, Problem> {
+) -> Result<Encoded, ApiError> {
     let mut writer = responses.list(responses.form(encoding, 10).unwrap());
     for _ in 0..count {
         if writer.take(order(name_bytes)).is_break() {
@@ -158,7 +158,7 @@ async fn a_long_response_counts_until_its_chunks_are_let_go() {
 #[tokio::test]
 async fn what_counts_is_what_is_sent() {
     let responses = responses(10 * MAX);
-    let too_large = Problem::ResponseTooLarge { limit_bytes: MAX };
+    let too_large = ApiError::ResponseTooLarge { limit_bytes: MAX };
     // As JSON an order has the names of its fields beside its values.
     let count = MAX / 40;
     assert!(list(&responses, Encoding::Grpc, count, 2).is_ok());
@@ -179,11 +179,11 @@ async fn nothing_is_made_for_which_there_is_no_room() {
     let first = list(&responses, Encoding::Grpc, 3, 20_000).unwrap();
     assert_eq!(
         list(&responses, Encoding::Json, 3, 20_000).unwrap_err(),
-        Problem::TooManyBytes
+        ApiError::BytesInFlightLimit
     );
     assert_eq!(
         responses.form(Encoding::Grpc, 50_000).unwrap_err(),
-        Problem::TooManyBytes
+        ApiError::BytesInFlightLimit
     );
     assert!(
         list(&responses, Encoding::Json, 3, 1000).is_ok(),

@@ -1,10 +1,10 @@
-//! The operator's door: plain HTTP/1.1 and HTTP/2 on an address of its own, for probes, monitoring and
+//! The operator's handler: plain HTTP/1.1 and HTTP/2 on an address of its own, for probes, monitoring and
 //! tools that run beside the server. It is served by the control thread, so it answers while the workers
-//! are busy, and it is the last door to close.
+//! are busy, and it is the last handler to close.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::{Router, response::IntoResponse, routing::get};
+use axum::{response::IntoResponse, routing::get};
 use http::{Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use tokio::{sync::watch, task::JoinSet};
@@ -14,8 +14,8 @@ use tower::ServiceExt;
 
 use super::{
     Phase,
-    admission::{self, Hosts, Spoken},
-    connection::{Door, Http, Reception},
+    admission::{self, Hosts},
+    connection::{Http, HttpHandler, Reception},
     connection_table::{ConnectionTable, Limits},
     health::{HealthReporter, Standing},
     listener::{Entry, Listener},
@@ -25,15 +25,17 @@ use super::{
 use crate::{
     access::Peer,
     blocking,
-    feeds::{self, FeedsDoor},
+    feeds::{self, FeedsHandler},
     request_bodies::RequestBodies,
-    rest, telemetry,
-    wire::codes::{ADMIN_URLS, Problem},
+    rest,
+    rpc::Transport,
+    telemetry,
+    wire::error::{ADMIN_URLS, ApiError},
 };
 
 /// Browsers have no business here.
-const NO_GRPC_WEB: Problem =
-    Problem::NotGrpc("gRPC-Web is for callers, at the address for callers");
+const NO_GRPC_WEB: ApiError =
+    ApiError::UnsupportedMediaType("gRPC-Web is for callers, at the address for callers");
 
 /// Connections that it may have at once. Probes and scrapers are few; beyond that, those that say nothing
 /// make room for newcomers.
@@ -41,26 +43,26 @@ pub(super) const MAX_CONNECTIONS: usize = 128;
 
 /// What answers on the operator's address.
 #[derive(Debug, Clone)]
-pub(super) struct AdminDoor {
-    routes: Router,
+pub(super) struct AdminService {
+    routes: axum::Router,
     /// What answers over gRPC.
     grpc: Routes,
     bodies: Arc<RequestBodies>,
     hosts: Hosts,
 }
 
-impl AdminDoor {
+impl AdminService {
     pub(super) fn new(
         standing: Standing,
         table: Arc<ConnectionTable>,
         health: &HealthReporter,
         metrics: Arc<Metrics>,
-        feeds: FeedsDoor,
+        feeds: FeedsHandler,
         hosts: Hosts,
     ) -> Self {
         let bodies = Arc::clone(&metrics.traffic.bodies);
         let (alive, ready) = (standing.clone(), standing);
-        let routes = Router::new()
+        let routes = axum::Router::new()
             .route("/", get(async || format!("{ADMIN_URLS}\n")))
             .route("/livez", get(async move || say(alive.is_alive())))
             .route("/readyz", get(async move || say_ready(&ready, &table)))
@@ -69,9 +71,9 @@ impl AdminDoor {
                 get(async move || show(Arc::clone(&metrics)).await),
             )
             .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
-            .fallback(async || rest::refuse(&Problem::UnknownAdminUrl))
+            .fallback(async || rest::error_response(&ApiError::AdminNotFound))
             .method_not_allowed_fallback(async || {
-                rest::refuse(&Problem::WrongVerb {
+                rest::error_response(&ApiError::MethodNotAllowed {
                     allowed: "GET, HEAD",
                 })
             });
@@ -84,19 +86,19 @@ impl AdminDoor {
     }
 }
 
-impl Door for AdminDoor {
+impl HttpHandler for AdminService {
     async fn answer(&self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
-        let spoken = Spoken::by(&request);
-        if let Err(problem) = admission::check(&request, spoken, &self.hosts) {
-            return admission::reject(request.method(), spoken, problem);
+        let transport = admission::transport_of(&request);
+        if let Err(error) = admission::check(&request, transport, &self.hosts) {
+            return admission::reject(request.method(), transport, error);
         }
-        match spoken {
-            Spoken::Grpc => {
+        match transport {
+            Transport::Grpc => {
                 let answered = routes::answer_other(&self.grpc, &self.bodies, request).await;
-                answered.unwrap_or_else(|problem| Status::from(problem).into_http())
+                answered.unwrap_or_else(|error| Status::from(error).into_http())
             }
-            Spoken::GrpcWeb => admission::reject(request.method(), spoken, NO_GRPC_WEB),
-            Spoken::Rest => {
+            Transport::GrpcWeb => admission::reject(request.method(), transport, NO_GRPC_WEB),
+            Transport::Rest => {
                 // Nothing takes a message here; a body is not read.
                 let Ok(answer) = self
                     .routes
@@ -164,12 +166,12 @@ async fn show(metrics: Arc<Metrics>) -> impl IntoResponse {
         Ok(page) => ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], page).into_response(),
         Err(error) => {
             tracing::error!(error, "the metrics could not be written");
-            rest::refuse(&Problem::Bug(error)).into_response()
+            rest::error_response(&ApiError::Internal(error)).into_response()
         }
     }
 }
 
-/// The door while it is open.
+/// The handler while it is open.
 #[derive(Debug)]
 pub(super) struct Admin {
     address: SocketAddr,
@@ -180,12 +182,12 @@ pub(super) struct Admin {
 
 impl Admin {
     /// Receives connections in the runtime that this is called from.
-    pub(super) fn open(listener: Listener, door: AdminDoor, http: Arc<Http>) -> Self {
+    pub(super) fn open(listener: Listener, handler: AdminService, http: Arc<Http>) -> Self {
         let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
         let reception = Reception {
-            door: Arc::new(door),
+            handler: Arc::new(handler),
             http,
             tls: None,
             phase: watching.clone(),

@@ -15,7 +15,8 @@ use tonic::{Status, body::Body};
 
 use crate::{
     rest,
-    wire::{codes::Problem, proto::v3::booking_service_server::SERVICE_NAME as BOOKING},
+    rpc::Transport,
+    wire::{error::ApiError, proto::v3::booking_service_server::SERVICE_NAME as BOOKING},
 };
 
 /// The services that are called over gRPC, whatever the content type.
@@ -40,19 +41,14 @@ const WEB: [&str; 4] = [
     "application/grpc-web-text+proto",
 ];
 
-/// What a caller speaks.
-pub(super) use crate::rpc::Transport as Spoken;
-
-impl Spoken {
-    /// What a request says that it is. A path to a gRPC service makes it gRPC, whatever it says; then
-    /// [`check`] rejects it.
-    pub(super) fn by<B>(request: &Request<B>) -> Self {
-        match content_type(request.headers()).map(Media::of) {
-            Some(Media::Grpc | Media::OtherGrpc) => Self::Grpc,
-            Some(Media::GrpcWeb(_)) => Self::GrpcWeb,
-            Some(Media::Other) | None if is_grpc_path(request.uri().path()) => Self::Grpc,
-            Some(Media::Other) | None => Self::Rest,
-        }
+/// The transport of a request by its content type. A path to a gRPC service makes it gRPC whatever the
+/// content type; then [`check`] rejects it.
+pub(super) fn transport_of<B>(request: &Request<B>) -> Transport {
+    match content_type(request.headers()).map(Media::of) {
+        Some(Media::Grpc | Media::OtherGrpc) => Transport::Grpc,
+        Some(Media::GrpcWeb(_)) => Transport::GrpcWeb,
+        Some(Media::Other) | None if is_grpc_path(request.uri().path()) => Transport::Grpc,
+        Some(Media::Other) | None => Transport::Rest,
     }
 }
 
@@ -151,32 +147,36 @@ fn bare(authority: &str) -> &str {
 /// # Errors
 /// The first of: host, framing, expectation, host name, and for gRPC the method, the protocol and the
 /// content type.
-pub(super) fn check<B>(request: &Request<B>, spoken: Spoken, hosts: &Hosts) -> Result<(), Problem> {
+pub(super) fn check<B>(
+    request: &Request<B>,
+    transport: Transport,
+    hosts: &Hosts,
+) -> Result<(), ApiError> {
     let authority = authority(request)?;
     check_framing(request)?;
     if !hosts.serve(authority) {
-        return Err(Problem::Misdirected);
+        return Err(ApiError::Misdirected);
     }
-    match spoken {
-        Spoken::Rest => Ok(()),
-        Spoken::Grpc | Spoken::GrpcWeb => check_grpc(request),
+    match transport {
+        Transport::Rest => Ok(()),
+        Transport::Grpc | Transport::GrpcWeb => check_grpc(request),
     }
 }
 
-fn check_grpc<B>(request: &Request<B>) -> Result<(), Problem> {
+fn check_grpc<B>(request: &Request<B>) -> Result<(), ApiError> {
     if request.method() != Method::POST {
-        return Err(Problem::WrongVerb { allowed: "POST" });
+        return Err(ApiError::MethodNotAllowed { allowed: "POST" });
     }
     match content_type(request.headers()).map(Media::of) {
         Some(Media::Grpc) if request.version() >= Version::HTTP_2 => {}
         Some(Media::Grpc) => {
-            return Err(Problem::NotGrpc(
+            return Err(ApiError::UnsupportedMediaType(
                 "gRPC needs HTTP/2; over HTTP/1.1 it is gRPC-Web",
             ));
         }
         Some(Media::GrpcWeb(_)) => {}
         Some(Media::OtherGrpc | Media::Other) | None => {
-            return Err(Problem::NotGrpc(
+            return Err(ApiError::UnsupportedMediaType(
                 "a call over gRPC needs the header `content-type: application/grpc`",
             ));
         }
@@ -184,28 +184,28 @@ fn check_grpc<B>(request: &Request<B>) -> Result<(), Problem> {
     // gRPC compresses messages one by one, and says so in headers of its own.
     let mut encodings = request.headers().get_all(CONTENT_ENCODING).iter();
     if encodings.any(rest::is_compressed) {
-        Err(Problem::UnknownEncoding)
+        Err(ApiError::UnsupportedEncoding)
     } else {
         Ok(())
     }
 }
 
 /// The host and port that a request is for, by RFC 9112, section 3.2, and RFC 9113, section 8.3.1.
-fn authority<B>(request: &Request<B>) -> Result<Option<&str>, Problem> {
+fn authority<B>(request: &Request<B>) -> Result<Option<&str>, ApiError> {
     let mut named = request.headers().get_all(HOST).iter();
     let host = named.next();
     if named.next().is_some() {
-        return Err(Problem::InvalidHost(
+        return Err(ApiError::InvalidHost(
             "a request has one `host` header at most",
         ));
     }
     let is_http2 = request.version() >= Version::HTTP_2;
     if host.is_none() && request.version() == Version::HTTP_11 {
-        return Err(Problem::InvalidHost(
+        return Err(ApiError::InvalidHost(
             "a request over HTTP/1.1 needs a `host` header",
         ));
     }
-    let invalid = Problem::InvalidHost("`host` is not a host name with a port or without one");
+    let invalid = ApiError::InvalidHost("`host` is not a host name with a port or without one");
     let host = host.map(|host| {
         host.to_str()
             .ok()
@@ -216,7 +216,7 @@ fn authority<B>(request: &Request<B>) -> Result<Option<&str>, Problem> {
     let target = request.uri().authority().map(http::uri::Authority::as_str);
     match (target, host) {
         (Some(target), Some(host)) if is_http2 && !target.eq_ignore_ascii_case(host) => {
-            Err(Problem::InvalidHost("`host` and `:authority` differ"))
+            Err(ApiError::InvalidHost("`host` and `:authority` differ"))
         }
         (Some(target), _) => Ok(Some(target)),
         (None, host) => Ok(host),
@@ -243,7 +243,7 @@ fn port_at(authority: &str) -> usize {
 
 /// What HTTP/1.1 says of a body and of what it waits for. A request with both a length and chunks has
 /// been read by its chunks, and its connection ends with the answer: hyper sees to that.
-fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
+fn check_framing<B>(request: &Request<B>) -> Result<(), ApiError> {
     let headers = request.headers();
     for codings in headers.get_all(TRANSFER_ENCODING) {
         if !codings
@@ -251,7 +251,7 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
             .trim_ascii()
             .eq_ignore_ascii_case(b"chunked")
         {
-            return Err(Problem::UnknownTransferEncoding);
+            return Err(ApiError::UnsupportedTransferEncoding);
         }
     }
     // HTTP/1.0 has no expectations, and RFC 9110, section 10.1.1, has them ignored there.
@@ -266,16 +266,16 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
     }) {
         Ok(())
     } else {
-        Err(Problem::UnknownExpectation)
+        Err(ApiError::ExpectationFailed)
     }
 }
 
 /// The answer to a request that is not served, by its head: an HTTP status with our error as JSON. Callers
 /// over gRPC find the same in the headers where they look for a status.
-pub(super) fn reject(method: &Method, spoken: Spoken, problem: Problem) -> Response<Body> {
-    let mut answer = rest::answer_to(method, rest::refuse(&problem));
-    if spoken != Spoken::Rest {
-        let status: Response<()> = Status::from(problem).into_http();
+pub(super) fn reject(method: &Method, transport: Transport, error: ApiError) -> Response<Body> {
+    let mut answer = rest::answer_to(method, rest::error_response(&error));
+    if transport != Transport::Rest {
+        let status: Response<()> = Status::from(error).into_http();
         for (name, value) in status.headers() {
             if name != CONTENT_TYPE {
                 answer.headers_mut().insert(name, value.clone());

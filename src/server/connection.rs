@@ -60,7 +60,7 @@ const MIN_BUFFER_BYTES: usize = 8192;
 const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What answers the requests of a connection.
-pub(super) trait Door: Send + Sync + 'static {
+pub(super) trait HttpHandler: Send + Sync + 'static {
     /// Answers one of them, whatever it is.
     fn answer(
         &self,
@@ -71,7 +71,7 @@ pub(super) trait Door: Send + Sync + 'static {
 
 /// What is needed to serve connections.
 pub(super) struct Reception<D> {
-    pub(super) door: Arc<D>,
+    pub(super) handler: Arc<D>,
     pub(super) http: Arc<Http>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) phase: watch::Receiver<Phase>,
@@ -80,13 +80,13 @@ pub(super) struct Reception<D> {
 impl<D> Clone for Reception<D> {
     fn clone(&self) -> Self {
         let Self {
-            door,
+            handler,
             http,
             tls,
             phase,
         } = self;
         Self {
-            door: Arc::clone(door),
+            handler: Arc::clone(handler),
             http: Arc::clone(http),
             tls: tls.clone(),
             phase: phase.clone(),
@@ -182,7 +182,7 @@ impl Http {
 
 /// Serves a connection until its peer closes it, it is idle or too old, it has to go in favour of another,
 /// or the server goes down.
-pub(super) async fn serve<D: Door>(
+pub(super) async fn serve<D: HttpHandler>(
     stream: TcpStream,
     open: OpenConnection,
     reception: Reception<D>,
@@ -196,7 +196,7 @@ pub(super) async fn serve<D: Door>(
     }
 }
 
-async fn serve_tls<D: Door>(
+async fn serve_tls<D: HttpHandler>(
     stream: TcpStream,
     open: OpenConnection,
     reception: Reception<D>,
@@ -217,7 +217,7 @@ async fn serve_tls<D: Door>(
     }
 }
 
-async fn serve_stream<S, D: Door>(
+async fn serve_stream<S, D: HttpHandler>(
     stream: S,
     peer: Peer,
     open: OpenConnection,
@@ -226,7 +226,7 @@ async fn serve_stream<S, D: Door>(
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let Reception {
-        door,
+        handler,
         http,
         tls: _,
         phase,
@@ -248,7 +248,7 @@ async fn serve_stream<S, D: Door>(
         let call = calls.begin();
         // Boxed, because the protocol moves it several times.
         let answer = Box::pin(answer(
-            Arc::clone(&door),
+            Arc::clone(&handler),
             request,
             Arc::clone(&peer),
             leaving.clone(),
@@ -335,13 +335,13 @@ async fn last_calls(activity: &Activity) {
 /// Answers a request. Over HTTP/1.1, an answer from a server that goes ends the connection: were it
 /// ended later, that might cross with the next request, which would be lost. HTTP/2 knows better.
 async fn answer(
-    door: Arc<impl Door>,
+    handler: Arc<impl HttpHandler>,
     request: Request<Incoming>,
     peer: Arc<Peer>,
     phase: watch::Receiver<Phase>,
 ) -> Response<Body> {
     let is_http1 = request.version() < Version::HTTP_2;
-    let mut answer = door.answer(request, peer).await;
+    let mut answer = handler.answer(request, peer).await;
     if is_http1 && *phase.borrow() > Phase::Serving {
         answer
             .headers_mut()

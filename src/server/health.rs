@@ -14,7 +14,7 @@ use tonic_health::pb::{
 use super::Phase;
 use crate::{
     store::StoreState,
-    wire::{codes::Problem, proto::v3::booking_service_server::SERVICE_NAME},
+    wire::{error::ApiError, proto::v3::booking_service_server::SERVICE_NAME},
 };
 
 /// The server as a whole, and the service.
@@ -125,7 +125,7 @@ impl Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         if !is_service(&request) {
-            return Err(Problem::UnknownService.into());
+            return Err(ApiError::UnknownService.into());
         }
         let told = self.told.borrow().unwrap_or(ServingStatus::NotServing);
         Ok(Response::new(response(told)))

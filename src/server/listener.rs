@@ -13,7 +13,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     Phase,
-    connection::{self, Door, Reception},
+    connection::{self, HttpHandler, Reception},
     connection_table::{ConnectionTable, OpenConnection},
 };
 use crate::descriptors;
@@ -72,7 +72,7 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// Serves the connection in the runtime that this is called from, and drops `kept` at its end.
-    pub(super) fn serve(self, reception: Reception<impl Door>, kept: impl Send + 'static) {
+    pub(super) fn serve(self, reception: Reception<impl HttpHandler>, kept: impl Send + 'static) {
         tokio::spawn(async move {
             let Self {
                 stream,

@@ -352,17 +352,22 @@ fn add_calls(page: &mut Page, traffic: &Traffic) {
         "Calls begun and not ended, and responses whose callers take nothing at present.",
         calls.in_flight() + whole(traffic.stalled.len()),
     );
-    let refusals = calls.refusals();
-    let refusals: Vec<_> = refusals
+    let rejections = calls.rejections();
+    let rejections: Vec<_> = rejections
         .iter()
-        .map(|((door, reason), count)| {
-            ([("door", door.name()), ("reason", reason.as_str())], *count)
+        .map(|((transport, reason), count)| {
+            (
+                [("transport", transport.name()), ("reason", reason.as_str())],
+                *count,
+            )
         })
         .collect();
     page.counter(
-        "boxoffice_refusals_total",
-        "Calls refused, by the reason in the table of refusals.",
-        refusals.iter().map(|(labels, count)| (&labels[..], *count)),
+        "boxoffice_rejected_total",
+        "Calls rejected, by reason.",
+        rejections
+            .iter()
+            .map(|(labels, count)| (&labels[..], *count)),
     );
 }
 
@@ -531,8 +536,8 @@ fn by(page: &mut Page, name: &str, help: &str, label: &str, counts: &[(&str, &Co
 }
 
 fn with<'a>(labels: [(&'a str, &'a str); 4], more: (&'a str, &'a str)) -> [(&'a str, &'a str); 5] {
-    let [door, kind, service, method] = labels;
-    [door, kind, service, method, more]
+    let [transport, kind, service, method] = labels;
+    [transport, kind, service, method, more]
 }
 
 fn whole(number: usize) -> u64 {

@@ -1,4 +1,4 @@
-//! The first to see a request and the last to see its answer, whichever door it goes to and whoever
+//! The first to see a request and the last to see its answer, whichever transport it uses and whoever
 //! answers it: here it gets its id and its place in a trace, and is counted and logged.
 
 use std::sync::Arc;
@@ -9,8 +9,11 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{admission::Spoken, connection::Door};
-use crate::{access::Peer, request::Served, rest, telemetry::traces, wire::codes::Row};
+use super::{admission, connection::HttpHandler};
+use crate::{
+    access::Peer, request::Served, rest, rpc::Transport, telemetry::traces,
+    wire::error::StatusMapping,
+};
 
 mod calls;
 
@@ -20,28 +23,28 @@ use calls::{Asked, Call, Outcome};
 /// The header with the id of a request, on the request and on its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A door that is observed.
+/// A handler that is observed.
 #[derive(Debug)]
 pub(super) struct Observed<D> {
-    door: D,
+    handler: D,
     rest_base_path: Box<str>,
     figures: Arc<CallFigures>,
 }
 
 impl<D> Observed<D> {
-    pub(super) fn new(door: D, rest_base_path: &str, figures: Arc<CallFigures>) -> Self {
+    pub(super) fn new(handler: D, rest_base_path: &str, figures: Arc<CallFigures>) -> Self {
         Self {
-            door,
+            handler,
             rest_base_path: rest_base_path.into(),
             figures,
         }
     }
 }
 
-impl<D: Door> Door for Observed<D> {
+impl<D: HttpHandler> HttpHandler for Observed<D> {
     async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         let Self {
-            door,
+            handler,
             rest_base_path,
             figures,
         } = self;
@@ -54,8 +57,8 @@ impl<D: Door> Door for Observed<D> {
         span.record("request_id", served.id());
         let work = async {
             let sighting = Sighting::begin(figures, asked, span.clone());
-            let mut answer = door.answer(request, peer).await;
-            sighting.end(outcome(asked.door, &answer));
+            let mut answer = handler.answer(request, peer).await;
+            sighting.end(outcome(asked.transport, &answer));
             if let Some(id) = id {
                 answer.headers_mut().insert(REQUEST_ID, id);
             }
@@ -67,12 +70,12 @@ impl<D: Door> Door for Observed<D> {
 
 fn asked(request: &Request<Incoming>, rest_base_path: &str) -> Asked {
     let path = request.uri().path();
-    match Spoken::by(request) {
-        door @ Spoken::Rest => Asked {
-            door,
-            method: rest::method_at(rest_base_path, path),
+    match admission::transport_of(request) {
+        transport @ Transport::Rest => Asked {
+            transport,
+            method: rest::rpc_at(rest_base_path, path),
         },
-        door @ (Spoken::Grpc | Spoken::GrpcWeb) => Asked::over_grpc(door, path),
+        transport @ (Transport::Grpc | Transport::GrpcWeb) => Asked::over_grpc(transport, path),
     }
 }
 
@@ -114,14 +117,14 @@ impl Drop for Sighting<'_> {
         } = self;
         let time = call.end(outcome);
         let elapsed_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let (door, (_, method)) = (asked.door.name(), asked.names());
+        let (transport, (_, method)) = (asked.transport.name(), asked.names());
         let (code, reason) = (outcome.code_name(), outcome.reason.as_deref());
         if outcome.code == Code::Ok {
-            tracing::debug!(door, method, elapsed_us, "call answered");
+            tracing::debug!(transport, method, elapsed_us, "call answered");
         } else if outcome.code == Code::Cancelled {
-            tracing::debug!(door, method, elapsed_us, "call left by its caller");
+            tracing::debug!(transport, method, elapsed_us, "call cancelled by client");
         } else {
-            tracing::debug!(door, method, elapsed_us, code, reason, "call refused");
+            tracing::debug!(transport, method, elapsed_us, code, reason, "call rejected");
             span.record("otel.status_code", "ERROR");
         }
         span.record("grpc_code", code);
@@ -130,16 +133,18 @@ impl Drop for Sighting<'_> {
 }
 
 /// What an answer says.
-fn outcome(door: Spoken, answer: &Response<Body>) -> Outcome {
-    match door {
-        Spoken::Grpc | Spoken::GrpcWeb => outcome_over_grpc(answer.headers()),
-        Spoken::Rest => answer
-            .extensions()
-            .get::<Row>()
-            .map_or(Outcome::ANSWERED, |row| Outcome {
-                code: row.grpc,
-                reason: Some(row.reason.to_owned()),
-            }),
+fn outcome(transport: Transport, answer: &Response<Body>) -> Outcome {
+    match transport {
+        Transport::Grpc | Transport::GrpcWeb => outcome_over_grpc(answer.headers()),
+        Transport::Rest => {
+            answer
+                .extensions()
+                .get::<StatusMapping>()
+                .map_or(Outcome::ANSWERED, |row| Outcome {
+                    code: row.grpc,
+                    reason: Some(row.reason.to_owned()),
+                })
+        }
     }
 }
 
@@ -167,7 +172,7 @@ fn span(asked: Asked) -> Span {
         otel.status_code = Empty,
         rpc.service = service,
         rpc.method = method,
-        door = asked.door.name(),
+        transport = asked.transport.name(),
         request_id = Empty,
         grpc_code = Empty,
         reason = Empty,

@@ -18,21 +18,21 @@ use tonic_web::GrpcWebLayer;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 
 use super::{
-    admission::{self, HEALTH, Hosts, Spoken},
-    connection::{Door, Keeping, Lasting},
+    admission::{self, HEALTH, Hosts},
+    connection::{HttpHandler, Keeping, Lasting},
     health::HealthService,
     security::Access,
 };
 use crate::{
-    access::{Admitted, Denied, Pass, Peer},
+    access::{Admitted, AuthError, Peer, Permit},
     audit::{Audit, Event},
-    grpc::{self, GrpcDoor},
+    grpc::{self, GrpcService},
     request::{Origin, Served},
     request_bodies::{Reading, RequestBodies},
-    rest::{self, RestDoor},
-    rpc::{self, Transport},
+    rest::{self, RestHandler},
+    rpc::{Rpc, Transport},
     wire::{
-        codes::{Problem, Row},
+        error::{ApiError, StatusMapping},
         proto::{FILE_DESCRIPTOR_SET, v3::booking_service_server::SERVICE_NAME},
     },
 };
@@ -43,20 +43,20 @@ const ENCODINGS: &str = "grpc-accept-encoding";
 /// The longest message to a service beside the contract: names, and little else.
 const MAX_OTHER_BYTES: usize = 4096;
 
-/// Both doors. They share their connections; a request says which of them it wants.
+/// Both router. They share their connections; a request says which of them it wants.
 #[derive(Debug, Clone)]
-pub(super) struct Doors {
-    pub(super) booking: GrpcDoor,
+pub(super) struct Router {
+    pub(super) booking: GrpcService,
     /// What else answers over gRPC.
     pub(super) others: Routes,
-    pub(super) rest: RestDoor,
+    pub(super) rest: RestHandler,
     pub(super) bodies: Arc<RequestBodies>,
-    pub(super) gate: Gate,
+    pub(super) admission: Admission,
 }
 
-/// What is in front of both doors.
+/// What is in front of both router.
 #[derive(Debug, Clone)]
-pub(super) struct Gate {
+pub(super) struct Admission {
     pub(super) access: Arc<Access>,
     /// Names under which the server is called.
     pub(super) hosts: Hosts,
@@ -68,57 +68,57 @@ pub(super) struct Gate {
     pub(super) max_call: Duration,
 }
 
-impl Door for Doors {
+impl HttpHandler for Router {
     async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
-        let spoken = Spoken::by(&request);
-        if let Err(problem) = admission::check(&request, spoken, &self.gate.hosts) {
-            self.gate
-                .note_rejection(&problem, spoken, request.headers(), &peer);
-            return admission::reject(request.method(), spoken, problem);
+        let transport = admission::transport_of(&request);
+        if let Err(error) = admission::check(&request, transport, &self.admission.hosts) {
+            self.admission
+                .note_rejection(&error, transport, request.headers(), &peer);
+            return admission::reject(request.method(), transport, error);
         }
-        match spoken {
-            Spoken::Grpc => self.answer_grpc(request, spoken, &peer).await,
+        match transport {
+            Transport::Grpc => self.answer_grpc(request, transport, &peer).await,
             // Boxed, because room for them would have to be made and moved for every call over gRPC.
-            Spoken::GrpcWeb => Box::pin(self.clone().answer_grpc_web(request, peer)).await,
-            Spoken::Rest => Box::pin(self.answer_rest(request, &peer)).await,
+            Transport::GrpcWeb => Box::pin(self.clone().answer_grpc_web(request, peer)).await,
+            Transport::Rest => Box::pin(self.answer_rest(request, &peer)).await,
         }
     }
 }
 
-impl Doors {
+impl Router {
     async fn answer_grpc<B>(
         &self,
         request: Request<B>,
-        spoken: Spoken,
+        transport: Transport,
         peer: &Peer,
     ) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
     {
-        let Self { gate, .. } = self;
-        let answered = gate.in_time(async {
+        let Self { admission, .. } = self;
+        let answered = admission.in_time(async {
             let path = request.uri().path();
             let service = admission::service(path);
             let (is_booking, is_health) = (service == Some(SERVICE_NAME), service == Some(HEALTH));
-            let method = || grpc::method_at(path);
-            let pass = gate
-                .let_in(spoken, method, request.headers(), is_health, peer)
+            let method = || grpc::rpc_at(path);
+            let permit = admission
+                .let_in(transport, method, request.headers(), is_health, peer)
                 .await?;
             if is_booking {
-                return Ok(keeping(pass, self.booking.answer(request).await?));
+                return Ok(keeping(permit, self.booking.answer(request).await?));
             }
             let answer = answer_other(&self.others, &self.bodies, request).await?;
             // Health may be watched for as long as its caller likes, and nothing else.
             let answer = if is_health {
                 answer
             } else {
-                answer.map(|body| Body::new(Lasting::new(body, gate.max_call)))
+                answer.map(|body| Body::new(Lasting::new(body, admission.max_call)))
             };
-            Ok(keeping(pass, answer))
+            Ok(keeping(permit, answer))
         });
         answered
             .await
-            .unwrap_or_else(|problem| Status::from(problem).into_http())
+            .unwrap_or_else(|error| Status::from(error).into_http())
     }
 
     /// Answers a browser: the same call, with what it cannot read at the end of a stream inside it.
@@ -134,51 +134,55 @@ impl Doors {
                 .insert(CONTENT_TYPE, HeaderValue::from_static(web));
         }
         let calls = service_fn(move |request: Request<Body>| {
-            let (doors, peer) = (self.clone(), Arc::clone(&peer));
-            async move { Ok::<_, Infallible>(doors.answer_grpc(request, Spoken::GrpcWeb, &peer).await) }
+            let (router, peer) = (self.clone(), Arc::clone(&peer));
+            async move {
+                Ok::<_, Infallible>(router.answer_grpc(request, Transport::GrpcWeb, &peer).await)
+            }
         });
         let Ok(answer) = GrpcWebLayer::new().layer(calls).oneshot(request).await;
         answer
     }
 
     async fn answer_rest(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
-        let Self { rest, gate, .. } = self;
-        let verb = request.method().clone();
-        let answered = gate.in_time(async {
+        let Self {
+            rest, admission, ..
+        } = self;
+        let http_method = request.method().clone();
+        let answered = admission.in_time(async {
             let path = request.uri().path();
-            let method = || rest.method_at(path);
-            let is_health = method() == Some(rpc::Method::HealthCheck);
-            let pass = gate
-                .let_in(Spoken::Rest, method, request.headers(), is_health, peer)
+            let method = || rest.rpc_at(path);
+            let is_health = method() == Some(Rpc::HealthCheck);
+            let permit = admission
+                .let_in(Transport::Rest, method, request.headers(), is_health, peer)
                 .await?;
-            Ok(keeping(pass, rest.answer(request).await))
+            Ok(keeping(permit, rest.answer(request).await))
         });
         answered
             .await
-            .unwrap_or_else(|problem| rest::answer_to(&verb, rest::refuse(&problem)))
+            .unwrap_or_else(|error| rest::answer_to(&http_method, rest::error_response(&error)))
     }
 }
 
-impl Gate {
-    /// Lets a call in. This comes before anything of its message is read; open health needs no pass.
+impl Admission {
+    /// Lets a call in. This comes before anything of its message is read; open health needs no permit.
     async fn let_in(
         &self,
         transport: Transport,
-        method: impl FnOnce() -> Option<rpc::Method>,
+        method: impl FnOnce() -> Option<Rpc>,
         headers: &HeaderMap,
         is_health: bool,
         peer: &Peer,
-    ) -> Result<Option<Pass>, Problem> {
+    ) -> Result<Option<Permit>, ApiError> {
         if headers.len() > self.max_headers {
-            return Err(Problem::TooManyHeaders);
+            return Err(ApiError::TooManyHeaders);
         }
         if is_health && self.access.is_health_open() {
             return Ok(None);
         }
         let admitted = self.admit(transport, method, headers, peer).await;
-        let admitted = admitted.map_err(Problem::from);
-        let Admitted { pass, user } = admitted
-            .inspect_err(|problem| self.note_rejection(problem, transport, headers, peer))?;
+        let admitted = admitted.map_err(ApiError::from);
+        let Admitted { permit, user } =
+            admitted.inspect_err(|error| self.note_rejection(error, transport, headers, peer))?;
         if let Some(served) = Served::current() {
             let (certificate, address) = (peer.accepted_name().cloned(), peer.address());
             served.let_in(Origin {
@@ -188,17 +192,17 @@ impl Gate {
                 address,
             });
         }
-        Ok(Some(pass))
+        Ok(Some(permit))
     }
 
     /// Finds out who makes a call, and whether they may.
     async fn admit(
         &self,
         transport: Transport,
-        method: impl FnOnce() -> Option<rpc::Method>,
+        method: impl FnOnce() -> Option<Rpc>,
         headers: &HeaderMap,
         peer: &Peer,
-    ) -> Result<Admitted, Denied> {
+    ) -> Result<Admitted, AuthError> {
         let admitted = self
             .access
             .admit(transport, authorization(headers), peer)
@@ -213,12 +217,12 @@ impl Gate {
     /// this form, leaves none.
     fn note_rejection(
         &self,
-        problem: &Problem,
+        error: &ApiError,
         transport: Transport,
         headers: &HeaderMap,
         peer: &Peer,
     ) {
-        let Row { grpc, reason, .. } = problem.row();
+        let StatusMapping { grpc, reason, .. } = error.mapping();
         if self.audit.is_on() && matches!(grpc, Code::Unauthenticated | Code::PermissionDenied) {
             let user = self.access.named_user(authorization(headers));
             let (user, address, transport) = (user.as_deref(), peer.address(), Some(transport));
@@ -235,10 +239,10 @@ impl Gate {
     /// end. Only the beginning of an answer counts: a stream may go on.
     fn in_time(
         &self,
-        call: impl Future<Output = Result<Response<Body>, Problem>>,
-    ) -> impl Future<Output = Result<Response<Body>, Problem>> {
+        call: impl Future<Output = Result<Response<Body>, ApiError>>,
+    ) -> impl Future<Output = Result<Response<Body>, ApiError>> {
         timeout(self.max_call, call)
-            .map(|answered| answered.unwrap_or(Err(Problem::DeadlineExceeded)))
+            .map(|answered| answered.unwrap_or(Err(ApiError::DeadlineExceeded)))
     }
 }
 
@@ -250,10 +254,10 @@ fn authorization(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .map(HeaderValue::as_bytes)
 }
 
-/// The answer, which keeps a pass that counts until it has been sent.
-fn keeping(pass: Option<Pass>, answer: Response<Body>) -> Response<Body> {
-    match pass.filter(Pass::is_counted) {
-        Some(pass) => answer.map(|body| Body::new(Keeping::new(body, pass))),
+/// The answer, which keeps a permit that counts until it has been sent.
+fn keeping(permit: Option<Permit>, answer: Response<Body>) -> Response<Body> {
+    match permit.filter(Permit::is_counted) {
+        Some(permit) => answer.map(|body| Body::new(Keeping::new(body, permit))),
         None => answer,
     }
 }
@@ -267,7 +271,7 @@ pub(super) async fn answer_other<B>(
     routes: &Routes,
     bodies: &Arc<RequestBodies>,
     request: Request<B>,
-) -> Result<Response<Body>, Problem>
+) -> Result<Response<Body>, ApiError>
 where
     B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
@@ -285,7 +289,7 @@ where
 async fn whole<B>(
     bodies: &Arc<RequestBodies>,
     request: Request<B>,
-) -> Result<Request<Body>, Problem>
+) -> Result<Request<Body>, ApiError>
 where
     B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
@@ -336,25 +340,25 @@ fn name_refusal(response: Response<Body>) -> Response<Body> {
         return response;
     }
     let refusal = Status::from_header_map(headers);
-    let Some(problem) = refusal.and_then(|refusal| problem(&refusal, headers)) else {
+    let Some(error) = refusal.and_then(|refusal| error(&refusal, headers)) else {
         return response;
     };
-    Status::from(problem).into_http()
+    Status::from(error).into_http()
 }
 
 /// What the transport means. It calls too large a message out of range, which no answer of ours is,
 /// and a broken frame an internal error, though it is the caller's mistake.
-fn problem(refusal: &Status, headers: &HeaderMap) -> Option<Problem> {
+fn error(refusal: &Status, headers: &HeaderMap) -> Option<ApiError> {
     let code = refusal.code();
     if code == Code::OutOfRange {
-        Some(Problem::RequestTooLarge)
+        Some(ApiError::RequestTooLarge)
     } else if code == Code::Internal {
-        Some(Problem::Malformed(
+        Some(ApiError::Malformed(
             refusal.message().trim_end_matches('.').to_owned(),
         ))
     } else if code == Code::Unimplemented && headers.contains_key(ENCODINGS) {
-        Some(Problem::UnknownEncoding)
+        Some(ApiError::UnsupportedEncoding)
     } else {
-        (code == Code::Unimplemented).then_some(Problem::UnknownMethod)
+        (code == Code::Unimplemented).then_some(ApiError::UnknownMethod)
     }
 }

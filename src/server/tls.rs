@@ -33,10 +33,10 @@ use crate::{
     },
 };
 
-/// What is spoken above TLS, in the order of preference.
+/// What is transport above TLS, in the order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// TLS as it is spoken with whoever connects.
+/// TLS as it is transport with whoever connects.
 #[derive(Debug)]
 pub(super) struct Tls {
     files: Files,

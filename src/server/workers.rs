@@ -13,7 +13,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     Phase,
-    connection::{Door, Reception},
+    connection::{HttpHandler, Reception},
     listener::Arrival,
 };
 use crate::{
@@ -51,7 +51,7 @@ impl Workers {
     /// Starts them. They serve until the server is over.
     pub(super) fn start(
         config: &Config,
-        reception: &Reception<impl Door>,
+        reception: &Reception<impl HttpHandler>,
     ) -> io::Result<(Self, Vec<thread::JoinHandle<()>>)> {
         let (workers, assignments): (_, Vec<_>) =
             (0..runtimes(config)).map(|_| Worker::new()).unzip();
@@ -97,7 +97,7 @@ impl Worker {
     }
 }
 
-async fn serve(mut assignments: Assignments, reception: Reception<impl Door>) {
+async fn serve(mut assignments: Assignments, reception: Reception<impl HttpHandler>) {
     let mut phase = reception.phase.clone();
     while let Some((arrival, counted)) = assignments.recv().await {
         arrival.serve(reception.clone(), counted);

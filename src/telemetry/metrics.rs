@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_page_has_its_families_in_order_and_leaves_out_what_has_no_sample() {
         let mut page = Page::default();
-        page.counter("calls_total", "Calls.", [(&[("door", "a\"b")][..], 3)]);
+        page.counter("calls_total", "Calls.", [(&[("transport", "a\"b")][..], 3)]);
         page.gauge("nothing", "Nothing.", []);
         page.gauge("open", "Open.", [(&[][..], 7)]);
         let values = Distribution {
@@ -204,7 +204,7 @@ mod tests {
         let expected = "\
             # HELP calls_total Calls.\n\
             # TYPE calls_total counter\n\
-            calls_total{door=\"a\\\"b\"} 3\n\
+            calls_total{transport=\"a\\\"b\"} 3\n\
             # HELP open Open.\n\
             # TYPE open gauge\n\
             open 7\n\

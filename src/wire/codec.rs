@@ -11,8 +11,8 @@ use tonic::{
 use tonic_prost::ProstEncoder;
 
 use super::{
-    codes::Problem,
     counts::{self, Counted},
+    error::ApiError,
     json,
     requests::{Decoded, RequestLimits},
     schema::Described,
@@ -27,11 +27,11 @@ use crate::{
 /// which count until they are dropped.
 ///
 /// # Errors
-/// [`Problem::Malformed`], [`Problem::Invalid`].
+/// [`ApiError::Malformed`], [`ApiError::Invalid`].
 pub async fn read_protobuf<M>(
     received: Received,
     limits: &RequestLimits,
-) -> Result<(Decoded<M>, Received), Problem>
+) -> Result<(Decoded<M>, Received), ApiError>
 where
     M: Counted + Message + Default + 'static,
 {
@@ -39,7 +39,7 @@ where
         counts::check_protobuf::<M>(bytes, limits)?;
         M::decode(bytes)
             .map(Decoded::from)
-            .map_err(|error| Problem::Malformed(error.to_string()))
+            .map_err(|error| ApiError::Malformed(error.to_string()))
     })
     .await
 }
@@ -47,11 +47,11 @@ where
 /// The same in JSON.
 ///
 /// # Errors
-/// [`Problem::Malformed`], [`Problem::Invalid`].
+/// [`ApiError::Malformed`], [`ApiError::Invalid`].
 pub async fn read_json<M>(
     received: Received,
     limits: &RequestLimits,
-) -> Result<(Decoded<M>, Received), Problem>
+) -> Result<(Decoded<M>, Received), ApiError>
 where
     M: Counted + Described + 'static,
 {
@@ -65,8 +65,8 @@ where
 async fn read<M: Send + 'static>(
     received: Received,
     limits: RequestLimits,
-    read: fn(&[u8], &RequestLimits) -> Result<M, Problem>,
-) -> Result<(M, Received), Problem> {
+    read: fn(&[u8], &RequestLimits) -> Result<M, ApiError>,
+) -> Result<(M, Received), ApiError> {
     if received.bytes().len() <= LONG_BYTES {
         return Ok((read(received.bytes(), &limits)?, received));
     }
@@ -128,11 +128,11 @@ impl<U: Message + Default> Decoder for ContractDecoder<U> {
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         if std::mem::replace(&mut self.is_done, true) {
-            return Err(Problem::SecondMessage.into());
+            return Err(ApiError::SecondMessage.into());
         }
         U::decode(buf.copy_to_bytes(buf.remaining()))
             .map(Some)
-            .map_err(|error| Problem::Malformed(error.to_string()).into())
+            .map_err(|error| ApiError::Malformed(error.to_string()).into())
     }
 
     fn buffer_settings(&self) -> BufferSettings {

@@ -1,4 +1,4 @@
-//! The one table of refusals: what a kind of problem is called, over every door, and whether
+//! The one table of refusals: what a kind of error is called, over every door, and whether
 //! asking again can help.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tonic::{
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::requests::{UNKNOWN_MERCHANT, Violations};
-use crate::{access::Denied, app::OrderError, domain::ids::MerchantId, files::mistakes::quoted};
+use crate::{access::AuthError, app::OrderError, domain::ids::MerchantId, files::mistakes::quoted};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
@@ -27,7 +27,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Why a call has no answer of the contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
+pub enum ApiError {
     /// The bytes are not the message they should be.
     Malformed(String),
     /// The message breaks rules of requests.
@@ -40,24 +40,24 @@ pub enum Problem {
         limit_bytes: usize,
     },
     /// As many bytes are under way as the server takes.
-    TooManyBytes,
+    BytesInFlightLimit,
     /// The message is compressed in a way that the server does not know.
-    UnknownEncoding,
+    UnsupportedEncoding,
     /// There is no such method.
     UnknownMethod,
     /// There is nothing at this URL.
-    UnknownUrl,
+    NotFound,
     /// There is nothing at this URL of the operator's address.
-    UnknownAdminUrl,
+    AdminNotFound,
     /// The URL is called with other verbs than this.
-    WrongVerb {
+    MethodNotAllowed {
         /// The verbs that it takes, with commas between.
         allowed: &'static str,
     },
     /// The message says that it is something else than JSON, or does not say what it is.
     NotJson,
     /// The request is for a gRPC method and is no call over gRPC; the text says what it lacks.
-    NotGrpc(&'static str),
+    UnsupportedMediaType(&'static str),
     /// A method that takes one message is sent another.
     SecondMessage,
     /// There is no such service to ask the health of.
@@ -67,9 +67,9 @@ pub enum Problem {
     /// The request is for a host name that is not served.
     Misdirected,
     /// The body has a transfer coding other than chunked.
-    UnknownTransferEncoding,
+    UnsupportedTransferEncoding,
     /// The header `expect` has something else than `100-continue`.
-    UnknownExpectation,
+    ExpectationFailed,
     /// No orders are taken: the store has failed, or the server goes down.
     NotServing,
     /// The call's time is up. What it began may yet be done.
@@ -77,7 +77,7 @@ pub enum Problem {
     /// The request has more headers than the server takes.
     TooManyHeaders,
     /// The caller may not make the call, or not now.
-    Denied(Denied),
+    AuthError(AuthError),
     /// The user's scope does not have this merchant, whether or not there is one.
     MerchantOutOfScope(MerchantId),
     /// The application refuses.
@@ -86,9 +86,9 @@ pub enum Problem {
     Bug(String),
 }
 
-/// What a kind of problem is called.
+/// What a kind of error is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub struct StatusMapping {
     /// The gRPC status.
     pub grpc: Code,
     /// The HTTP status of the same.
@@ -99,8 +99,8 @@ pub struct Row {
     pub retryable: bool,
 }
 
-const fn row(grpc: Code, http: u16, reason: &'static str, retryable: bool) -> Row {
-    Row {
+const fn mapping(grpc: Code, http: u16, reason: &'static str, retryable: bool) -> StatusMapping {
+    StatusMapping {
         grpc,
         http,
         reason,
@@ -109,67 +109,67 @@ const fn row(grpc: Code, http: u16, reason: &'static str, retryable: bool) -> Ro
 }
 
 /// A thread is missing, whoever needed it.
-const NO_THREAD: Row = row(Code::Unavailable, 503, "THREADS_EXHAUSTED", true);
+const NO_THREAD: StatusMapping = mapping(Code::Unavailable, 503, "THREADS_EXHAUSTED", true);
 
-impl Problem {
+impl ApiError {
     /// The table.
     #[must_use]
-    pub fn row(&self) -> Row {
+    pub fn mapping(&self) -> StatusMapping {
         match self {
             Self::Malformed(_) | Self::SecondMessage => {
-                row(Code::InvalidArgument, 400, "MALFORMED_MESSAGE", false)
+                mapping(Code::InvalidArgument, 400, "MALFORMED_MESSAGE", false)
             }
-            Self::Invalid(_) => row(Code::InvalidArgument, 400, "INVALID_REQUEST", false),
+            Self::Invalid(_) => mapping(Code::InvalidArgument, 400, "INVALID_REQUEST", false),
             Self::Refused(OrderError::UnknownMerchant) => {
-                row(Code::InvalidArgument, 400, "INVALID_REQUEST", false)
+                mapping(Code::InvalidArgument, 400, "INVALID_REQUEST", false)
             }
             Self::Refused(OrderError::TokenReused) => {
-                row(Code::InvalidArgument, 400, "TOKEN_REUSED", false)
+                mapping(Code::InvalidArgument, 400, "TOKEN_REUSED", false)
             }
             Self::Refused(OrderError::InProgress) => {
-                row(Code::Aborted, 409, "ORDER_IN_PROGRESS", true)
+                mapping(Code::Aborted, 409, "ORDER_IN_PROGRESS", true)
             }
-            Self::RequestTooLarge => row(Code::ResourceExhausted, 413, "REQUEST_TOO_LARGE", false),
-            Self::UnknownEncoding => row(Code::Unimplemented, 415, "UNKNOWN_ENCODING", false),
-            Self::UnknownMethod => row(Code::Unimplemented, 501, "UNKNOWN_METHOD", false),
-            Self::UnknownUrl | Self::UnknownAdminUrl => {
-                row(Code::NotFound, 404, "UNKNOWN_URL", false)
+            Self::RequestTooLarge => mapping(Code::ResourceExhausted, 413, "REQUEST_TOO_LARGE", false),
+            Self::UnsupportedEncoding => mapping(Code::Unimplemented, 415, "UNSUPPORTED_ENCODING", false),
+            Self::UnknownMethod => mapping(Code::Unimplemented, 501, "UNKNOWN_METHOD", false),
+            Self::NotFound | Self::AdminNotFound => {
+                mapping(Code::NotFound, 404, "NOT_FOUND", false)
             }
-            Self::WrongVerb { .. } => row(Code::Unimplemented, 405, "WRONG_VERB", false),
-            Self::NotJson => row(Code::InvalidArgument, 415, "NOT_JSON", false),
-            Self::NotGrpc(_) => row(Code::InvalidArgument, 415, "UNSUPPORTED_MEDIA_TYPE", false),
-            Self::UnknownService => row(Code::NotFound, 404, "UNKNOWN_SERVICE", false),
-            Self::InvalidHost(_) => row(Code::InvalidArgument, 400, "INVALID_HOST", false),
-            Self::Misdirected => row(Code::PermissionDenied, 421, "MISDIRECTED_REQUEST", false),
-            Self::UnknownTransferEncoding => row(
+            Self::MethodNotAllowed { .. } => mapping(Code::Unimplemented, 405, "METHOD_NOT_ALLOWED", false),
+            Self::NotJson => mapping(Code::InvalidArgument, 415, "UNSUPPORTED_MEDIA_TYPE", false),
+            Self::UnsupportedMediaType(_) => mapping(Code::InvalidArgument, 415, "UNSUPPORTED_MEDIA_TYPE", false),
+            Self::UnknownService => mapping(Code::NotFound, 404, "UNKNOWN_SERVICE", false),
+            Self::InvalidHost(_) => mapping(Code::InvalidArgument, 400, "INVALID_HOST", false),
+            Self::Misdirected => mapping(Code::PermissionDenied, 421, "MISDIRECTED_REQUEST", false),
+            Self::UnsupportedTransferEncoding => row(
                 Code::Unimplemented,
                 501,
                 "UNSUPPORTED_TRANSFER_ENCODING",
                 false,
             ),
-            Self::UnknownExpectation => {
-                row(Code::InvalidArgument, 417, "EXPECTATION_FAILED", false)
+            Self::ExpectationFailed => {
+                mapping(Code::InvalidArgument, 417, "EXPECTATION_FAILED", false)
             }
-            Self::TooManyHeaders => row(Code::ResourceExhausted, 431, "TOO_MANY_HEADERS", false),
-            Self::Denied(denied) => denied_row(*denied),
+            Self::TooManyHeaders => mapping(Code::ResourceExhausted, 431, "TOO_MANY_HEADERS", false),
+            Self::AuthError(denied) => denied_row(*denied),
             Self::MerchantOutOfScope(_) => {
-                row(Code::PermissionDenied, 403, "MERCHANT_OUT_OF_SCOPE", false)
+                mapping(Code::PermissionDenied, 403, "MERCHANT_OUT_OF_SCOPE", false)
             }
             Self::ResponseTooLarge { .. } => {
-                row(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
+                mapping(Code::ResourceExhausted, 429, "RESPONSE_TOO_LARGE", false)
             }
-            Self::TooManyBytes => row(Code::ResourceExhausted, 429, "TOO_MANY_BYTES", true),
+            Self::BytesInFlightLimit => mapping(Code::ResourceExhausted, 429, "BYTES_IN_FLIGHT_LIMIT", true),
             Self::Refused(OrderError::Busy) => {
-                row(Code::ResourceExhausted, 429, "TOO_MANY_CALLS", true)
+                mapping(Code::ResourceExhausted, 429, "CONCURRENCY_LIMIT", true)
             }
             Self::Refused(OrderError::NoThread) => NO_THREAD,
             Self::Refused(OrderError::StoreFailed) => {
-                row(Code::Unavailable, 503, "STORE_UNAVAILABLE", true)
+                mapping(Code::Unavailable, 503, "STORE_UNAVAILABLE", true)
             }
-            Self::NotServing => row(Code::Unavailable, 503, "NOT_SERVING", true),
-            Self::DeadlineExceeded => row(Code::DeadlineExceeded, 504, "DEADLINE_EXCEEDED", true),
+            Self::NotServing => mapping(Code::Unavailable, 503, "NOT_SERVING", true),
+            Self::DeadlineExceeded => mapping(Code::DeadlineExceeded, 504, "DEADLINE_EXCEEDED", true),
             Self::Refused(OrderError::Unreadable | OrderError::Bug) | Self::Bug(_) => {
-                row(Code::Internal, 500, "INTERNAL", false)
+                mapping(Code::Internal, 500, "INTERNAL", false)
             }
         }
     }
@@ -181,7 +181,7 @@ impl Problem {
             Self::Malformed(text) => format!("the message cannot be decoded: {text}"),
             Self::Invalid(violations) => format!("the request breaks rules of the contract: {violations}"),
             Self::RequestTooLarge => "the message is larger than this server takes".to_owned(),
-            Self::UnknownEncoding => {
+            Self::UnsupportedEncoding => {
                 "this server takes messages uncompressed only: send them with the encoding `identity` or \
                  without any"
                     .to_owned()
@@ -189,16 +189,16 @@ impl Problem {
             Self::ResponseTooLarge { limit_bytes } => {
                 format!("the response would have more than {limit_bytes} bytes; ask for fewer orders, by order_ids, or slots at a time")
             }
-            Self::TooManyBytes => {
+            Self::BytesInFlightLimit => {
                 "as many bytes are under way as this server takes; try again shortly".to_owned()
             }
             Self::UnknownMethod => "this server has no such method; gRPC reflection lists those it has".to_owned(),
-            Self::UnknownUrl => "there is nothing at this URL; callers find the methods at /v3/ and their names, such as /v3/CreateOrder"
+            Self::NotFound => "there is nothing at this URL; callers find the methods at /v3/ and their names, such as /v3/CreateOrder"
                 .to_owned(),
-            Self::UnknownAdminUrl => format!("there is nothing at this URL; {ADMIN_URLS}"),
-            Self::WrongVerb { allowed } => format!("this URL takes {allowed} only"),
+            Self::AdminNotFound => format!("there is nothing at this URL; {ADMIN_URLS}"),
+            Self::MethodNotAllowed { allowed } => format!("this URL takes {allowed} only"),
             Self::NotJson => "the message has to be JSON, with the header `content-type: application/json`".to_owned(),
-            Self::NotGrpc(lacks) => (*lacks).to_owned(),
+            Self::UnsupportedMediaType(lacks) => (*lacks).to_owned(),
             Self::SecondMessage => "the call takes one message, and another one came".to_owned(),
             Self::UnknownService => {
                 "this server has no service of that name; its health as a whole goes by the empty name"
@@ -206,17 +206,17 @@ impl Problem {
             }
             Self::InvalidHost(why) => (*why).to_owned(),
             Self::Misdirected => "this server is not called by that host name".to_owned(),
-            Self::UnknownTransferEncoding => {
+            Self::UnsupportedTransferEncoding => {
                 "this server takes no transfer coding but `chunked`, and that once".to_owned()
             }
-            Self::UnknownExpectation => "the header `expect` may only be `100-continue`".to_owned(),
+            Self::ExpectationFailed => "the header `expect` may only be `100-continue`".to_owned(),
             Self::NotServing => "no orders are taken at present".to_owned(),
             Self::DeadlineExceeded => {
                 "the call's time is up; an order may have been created, so repeat it under the same token"
                     .to_owned()
             }
             Self::TooManyHeaders => "the request has more headers than this server takes".to_owned(),
-            Self::Denied(denied) => denied.to_string(),
+            Self::AuthError(denied) => denied.to_string(),
             Self::MerchantOutOfScope(merchant_id) => {
                 format!("this user may not act for the merchant {}", quoted(merchant_id.as_str()))
             }
@@ -227,7 +227,7 @@ impl Problem {
 
     /// What a program reads: the reason, the fields at fault, when to ask again.
     pub(super) fn details(&self) -> ErrorDetails {
-        let row = self.row();
+        let row = self.mapping();
         let mut details = ErrorDetails::with_error_info(
             row.reason,
             ERROR_DOMAIN,
@@ -246,10 +246,10 @@ impl Problem {
     /// When the same request may succeed if it is sent again.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
-        if let Self::Denied(Denied::TooFast { wait }) = self {
+        if let Self::AuthError(AuthError::RateLimited { wait }) = self {
             return Some(*wait);
         }
-        self.row().retryable.then_some(RETRY_DELAY)
+        self.mapping().retryable.then_some(RETRY_DELAY)
     }
 
     fn violated_fields(&self) -> Vec<FieldViolation> {
@@ -270,24 +270,24 @@ impl Problem {
             Self::Malformed(_)
             | Self::RequestTooLarge
             | Self::ResponseTooLarge { .. }
-            | Self::TooManyBytes
-            | Self::UnknownEncoding
+            | Self::BytesInFlightLimit
+            | Self::UnsupportedEncoding
             | Self::UnknownMethod
-            | Self::UnknownUrl
-            | Self::UnknownAdminUrl
-            | Self::WrongVerb { .. }
+            | Self::NotFound
+            | Self::AdminNotFound
+            | Self::MethodNotAllowed { .. }
             | Self::NotJson
-            | Self::NotGrpc(_)
+            | Self::UnsupportedMediaType(_)
             | Self::SecondMessage
             | Self::UnknownService
             | Self::InvalidHost(_)
             | Self::Misdirected
-            | Self::UnknownTransferEncoding
-            | Self::UnknownExpectation
+            | Self::UnsupportedTransferEncoding
+            | Self::ExpectationFailed
             | Self::NotServing
             | Self::DeadlineExceeded
             | Self::TooManyHeaders
-            | Self::Denied(_)
+            | Self::AuthError(_)
             | Self::MerchantOutOfScope(_)
             | Self::Refused(
                 OrderError::InProgress
@@ -302,58 +302,58 @@ impl Problem {
     }
 }
 
-const fn denied_row(denied: Denied) -> Row {
+const fn denied_row(denied: AuthError) -> StatusMapping {
     match denied {
-        Denied::NoPassword => row(Code::Unauthenticated, 401, "NO_PASSWORD", false),
-        Denied::NotBasic => row(Code::Unauthenticated, 401, "NOT_HTTP_BASIC", false),
-        Denied::WrongPassword => row(Code::Unauthenticated, 401, "WRONG_PASSWORD", false),
-        Denied::NoCertificate => row(Code::Unauthenticated, 401, "NO_CLIENT_CERTIFICATE", false),
-        Denied::TransportOutOfScope => {
-            row(Code::PermissionDenied, 403, "TRANSPORT_OUT_OF_SCOPE", false)
+        AuthError::MissingCredentials => mapping(Code::Unauthenticated, 401, "CREDENTIALS_MISSING", false),
+        AuthError::MalformedCredentials => mapping(Code::Unauthenticated, 401, "CREDENTIALS_MALFORMED", false),
+        AuthError::InvalidCredentials => mapping(Code::Unauthenticated, 401, "CREDENTIALS_INVALID", false),
+        AuthError::MissingCertificate => mapping(Code::Unauthenticated, 401, "CLIENT_CERTIFICATE_MISSING", false),
+        AuthError::TransportOutOfScope => {
+            mapping(Code::PermissionDenied, 403, "TRANSPORT_OUT_OF_SCOPE", false)
         }
-        Denied::MethodOutOfScope => row(Code::PermissionDenied, 403, "METHOD_OUT_OF_SCOPE", false),
-        Denied::OtherName => row(
+        AuthError::MethodOutOfScope => mapping(Code::PermissionDenied, 403, "METHOD_OUT_OF_SCOPE", false),
+        AuthError::CertificateNotAllowed => row(
             Code::PermissionDenied,
             403,
-            "CLIENT_NAME_NOT_ACCEPTED",
+            "CLIENT_CERTIFICATE_NOT_ALLOWED",
             false,
         ),
-        Denied::ManyPasswords => row(Code::ResourceExhausted, 429, "TOO_MANY_NEW_PASSWORDS", true),
-        Denied::NoThread => NO_THREAD,
-        Denied::TooFast { .. } => row(Code::ResourceExhausted, 429, "TOO_FAST", true),
-        Denied::ManyCalls => row(
+        AuthError::VerificationLimit => mapping(Code::ResourceExhausted, 429, "PASSWORD_VERIFICATION_LIMIT", true),
+        AuthError::NoThread => NO_THREAD,
+        AuthError::RateLimited { .. } => mapping(Code::ResourceExhausted, 429, "RATE_LIMITED", true),
+        AuthError::ConcurrencyLimit => row(
             Code::ResourceExhausted,
             429,
-            "TOO_MANY_CALLS_OF_CALLER",
+            "CALLER_CONCURRENCY_LIMIT",
             true,
         ),
     }
 }
 
-impl From<Denied> for Problem {
-    fn from(denied: Denied) -> Self {
-        Self::Denied(denied)
+impl From<AuthError> for ApiError {
+    fn from(denied: AuthError) -> Self {
+        Self::AuthError(denied)
     }
 }
 
-impl From<Problem> for Status {
-    fn from(problem: Problem) -> Self {
+impl From<ApiError> for Status {
+    fn from(error: ApiError) -> Self {
         let mut metadata = MetadataMap::new();
-        if problem == Problem::UnknownEncoding {
+        if error == ApiError::UnsupportedEncoding {
             metadata.insert(ACCEPTED_ENCODINGS, MetadataValue::from_static("identity"));
         }
-        let (code, message) = (problem.row().grpc, problem.message());
-        Self::with_error_details_and_metadata(code, message, problem.details(), metadata)
+        let (code, message) = (error.mapping().grpc, error.message());
+        Self::with_error_details_and_metadata(code, message, error.details(), metadata)
     }
 }
 
-impl From<Violations> for Problem {
+impl From<Violations> for ApiError {
     fn from(violations: Violations) -> Self {
         Self::Invalid(violations)
     }
 }
 
-impl From<OrderError> for Problem {
+impl From<OrderError> for ApiError {
     fn from(refusal: OrderError) -> Self {
         Self::Refused(refusal)
     }

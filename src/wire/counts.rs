@@ -12,7 +12,7 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    codes::Problem,
+    error::ApiError,
     proto::v3,
     requests::{
         MAX_ANSWERS_PER_ITEM, MAX_ORDER_IDS, MAX_RESPONSES_PER_ANSWER, MAX_TICKETS_PER_ITEM,
@@ -245,7 +245,7 @@ pub fn check_protobuf<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Resul
 ///
 /// # Errors
 /// See [`check_protobuf`]; also that a message which may hold very many elements is no JSON.
-pub fn check_json<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Result<(), Problem> {
+pub fn check_json<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Result<(), ApiError> {
     // Where there are few commas there are few elements.
     if bytes.len() <= FEW_ELEMENTS || bytes.split(|byte| *byte == b',').count() <= FEW_ELEMENTS {
         return Ok(());
@@ -258,7 +258,7 @@ pub fn check_json<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Result<()
     };
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     seed.deserialize(&mut serde_json::Deserializer::from_slice(text))
-        .map_err(|error| Problem::Malformed(error.to_string()))?;
+        .map_err(|error| ApiError::Malformed(error.to_string()))?;
     Ok(tally.into_result()?)
 }
 

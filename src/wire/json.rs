@@ -1,11 +1,14 @@
-//! Messages as JSON, by the names of their fields, and refusals in the form of `google.rpc.Status`.
+//! Messages as JSON, by the names of their fields, and errors in the form of `google.rpc.Status`.
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tonic::Code;
 use tonic_types::ErrorDetails;
 
-use super::{codes::Problem, requests::Decoded, schema::Described};
+use super::{
+    error::{self, ApiError},
+    requests::Decoded,
+    schema::Described,
+};
 use crate::{files::text, proto_json};
 
 mod reader;
@@ -15,19 +18,19 @@ mod writer;
 /// Values that do not fit their fields are left out of the message and named beside it.
 ///
 /// # Errors
-/// [`Problem::Malformed`] for what is not JSON, with line and column, or not an object.
-pub fn decode<M: Described>(bytes: &[u8]) -> Result<Decoded<M>, Problem> {
-    let text = text::read(bytes).map_err(|why| Problem::Malformed(why.to_string()))?;
+/// [`ApiError::Malformed`] for what is not JSON, with line and column, or not an object.
+pub fn decode<M: Described>(bytes: &[u8]) -> Result<Decoded<M>, ApiError> {
+    let text = text::read(bytes).map_err(|why| ApiError::Malformed(why.to_string()))?;
     let read = reader::read(text, M::SCHEMA).map_err(|error| {
         let (what, line, column) = (proto_json::broken(&error), error.line(), error.column());
-        Problem::Malformed(format!("{what} at line {line} column {column}"))
+        ApiError::Malformed(format!("{what} at line {line} column {column}"))
     })?;
     if let Some(found) = read.no_object {
-        return Err(Problem::Malformed(format!(
+        return Err(ApiError::Malformed(format!(
             "expected an object, found {found}"
         )));
     }
-    let message = M::decode(&*read.bytes).map_err(|error| Problem::Bug(error.to_string()))?;
+    let message = M::decode(&*read.bytes).map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(Decoded {
         message,
         misfits: read.misfits,
@@ -37,8 +40,8 @@ pub fn decode<M: Described>(bytes: &[u8]) -> Result<Decoded<M>, Problem> {
 /// Reads a message in which every value fits.
 ///
 /// # Errors
-/// As [`decode`], and [`Problem::Invalid`] with all values that do not fit.
-pub fn read<M: Described>(bytes: &[u8]) -> Result<M, Problem> {
+/// As [`decode`], and [`ApiError::Invalid`] with all values that do not fit.
+pub fn read<M: Described>(bytes: &[u8]) -> Result<M, ApiError> {
     let Decoded { message, misfits } = decode(bytes)?;
     misfits.into_result()?;
     Ok(message)
@@ -48,27 +51,27 @@ pub fn read<M: Described>(bytes: &[u8]) -> Result<M, Problem> {
 /// contract has no name for stay numbers.
 ///
 /// # Errors
-/// [`Problem::Bug`], which no message leads to.
-pub fn write<M: Described + Serialize>(message: &M) -> Result<Vec<u8>, Problem> {
+/// [`ApiError::Internal`], which no message leads to.
+pub fn write<M: Described + Serialize>(message: &M) -> Result<Vec<u8>, ApiError> {
     if let Ok(json) = serde_json::to_vec(message) {
         return Ok(json);
     }
-    let bug = |error: &dyn std::error::Error| Problem::Bug(error.to_string());
+    let bug = |error: &dyn std::error::Error| ApiError::Internal(error.to_string());
     let value =
         writer::write(message.encode_to_vec().into(), M::SCHEMA).map_err(|error| bug(&error))?;
     serde_json::to_vec(&value).map_err(|error| bug(&error))
 }
 
-/// The refusal that belongs to a problem.
+/// The body of an answer that reports an error, in the form of `google.rpc.Status`.
 #[must_use]
-pub fn refusal(problem: &Problem) -> Value {
-    let row = problem.row();
+pub fn error_body(error: &ApiError) -> Value {
+    let mapping = error.mapping();
     json!({
         "error": {
-            "code": row.http,
-            "message": problem.message(),
-            "status": code_name(row.grpc),
-            "details": details(&problem.details()),
+            "code": mapping.http,
+            "message": error.message(),
+            "status": error::code_name(mapping.grpc),
+            "details": details(&error.details()),
         }
     })
 }
@@ -96,29 +99,6 @@ fn details(details: &ErrorDetails) -> Vec<Value> {
 
 fn detail_type(name: &str) -> String {
     format!("type.googleapis.com/google.rpc.{name}")
-}
-
-/// The published name of a status.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]

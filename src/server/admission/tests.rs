@@ -21,11 +21,11 @@ fn request(
     request
 }
 
-fn decide(request: &Request<()>, hosts: &Hosts) -> Result<Spoken, u16> {
-    let spoken = Spoken::by(request);
-    check(request, spoken, hosts)
-        .map(|()| spoken)
-        .map_err(|problem| problem.row().http)
+fn decide(request: &Request<()>, hosts: &Hosts) -> Result<Transport, u16> {
+    let transport = transport_of(request);
+    check(request, transport, hosts)
+        .map(|()| transport)
+        .map_err(|error| error.mapping().http)
 }
 
 #[test]
@@ -37,28 +37,28 @@ fn grpc_is_a_post_of_its_own_content_types_over_http_2() {
             http2,
             "POST",
             Some("application/grpc"),
-            Ok(Spoken::Grpc),
+            Ok(Transport::Grpc),
         ),
         (
             CREATE,
             http2,
             "POST",
             Some("application/grpc+proto"),
-            Ok(Spoken::Grpc),
+            Ok(Transport::Grpc),
         ),
         (
             CREATE,
             http2,
             "POST",
             Some("Application/gRPC+Proto; charset=utf-8"),
-            Ok(Spoken::Grpc),
+            Ok(Transport::Grpc),
         ),
         (
             CREATE,
             http2,
             "POST",
             Some("application/grpc ;x=y"),
-            Ok(Spoken::Grpc),
+            Ok(Transport::Grpc),
         ),
         (CREATE, http1, "POST", Some("application/grpc"), Err(415)),
         (
@@ -66,14 +66,14 @@ fn grpc_is_a_post_of_its_own_content_types_over_http_2() {
             http1,
             "POST",
             Some("application/grpc-web"),
-            Ok(Spoken::GrpcWeb),
+            Ok(Transport::GrpcWeb),
         ),
         (
             CREATE,
             http2,
             "POST",
             Some("application/grpc-web-text+proto; charset=utf-8"),
-            Ok(Spoken::GrpcWeb),
+            Ok(Transport::GrpcWeb),
         ),
         (
             CREATE,
@@ -146,7 +146,7 @@ fn grpc_is_a_post_of_its_own_content_types_over_http_2() {
             http2,
             "POST",
             Some("application/grpc"),
-            Ok(Spoken::Grpc),
+            Ok(Transport::Grpc),
         ),
         (
             "/v3/CreateOrder",
@@ -160,16 +160,22 @@ fn grpc_is_a_post_of_its_own_content_types_over_http_2() {
             http1,
             "POST",
             Some("application/json"),
-            Ok(Spoken::Rest),
+            Ok(Transport::Rest),
         ),
         (
             "/v3/CreateOrder",
             http1,
             "POST",
             Some("text/plain"),
-            Ok(Spoken::Rest),
+            Ok(Transport::Rest),
         ),
-        ("/v3/CreateOrder", http1, "DELETE", None, Ok(Spoken::Rest)),
+        (
+            "/v3/CreateOrder",
+            http1,
+            "DELETE",
+            None,
+            Ok(Transport::Rest),
+        ),
     ] {
         let mut headers = vec![("host", "boxoffice")];
         headers.extend(content_type.map(|what| ("content-type", what)));
@@ -203,11 +209,11 @@ fn a_request_is_for_one_host() {
     let (http10, http11, http2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
     for (version, uri, headers, expected) in [
         (http11, "/", &[][..], Err(400)),
-        (http10, "/", &[], Ok(Spoken::Rest)),
-        (http2, "/", &[], Ok(Spoken::Rest)),
-        (http11, "/", &["a"], Ok(Spoken::Rest)),
-        (http11, "/", &["a.example:8080"], Ok(Spoken::Rest)),
-        (http11, "/", &["[::1]:8080"], Ok(Spoken::Rest)),
+        (http10, "/", &[], Ok(Transport::Rest)),
+        (http2, "/", &[], Ok(Transport::Rest)),
+        (http11, "/", &["a"], Ok(Transport::Rest)),
+        (http11, "/", &["a.example:8080"], Ok(Transport::Rest)),
+        (http11, "/", &["[::1]:8080"], Ok(Transport::Rest)),
         (http11, "/", &["a", "a"], Err(400)),
         (http10, "/", &["a", "b"], Err(400)),
         (http11, "/", &[""], Err(400)),
@@ -217,9 +223,9 @@ fn a_request_is_for_one_host() {
         (http11, "/", &[":80"], Err(400)),
         (http11, "/", &["a:b"], Err(400)),
         (http11, "/", &["ä"], Err(400)),
-        (http11, "http://a/", &["b"], Ok(Spoken::Rest)),
+        (http11, "http://a/", &["b"], Ok(Transport::Rest)),
         (http11, "http://a/", &[], Err(400)),
-        (http2, "http://a/", &["A"], Ok(Spoken::Rest)),
+        (http2, "http://a/", &["A"], Ok(Transport::Rest)),
         (http2, "http://a/", &["b"], Err(400)),
     ] {
         let headers: Vec<_> = headers.iter().map(|host| ("host", *host)).collect();
@@ -257,7 +263,7 @@ fn hosts_may_be_restricted_to_names() {
         ] {
             let request = request("GET", &uri, Version::HTTP_11, &headers);
             let expected = if is_served {
-                Ok(Spoken::Rest)
+                Ok(Transport::Rest)
             } else {
                 Err(421)
             };
@@ -271,12 +277,12 @@ fn hosts_may_be_restricted_to_names() {
 #[test]
 fn framing_and_expectations_that_are_not_known_are_rejected() {
     for (header, value, expected) in [
-        ("transfer-encoding", "chunked", Ok(Spoken::Rest)),
-        ("transfer-encoding", "Chunked", Ok(Spoken::Rest)),
+        ("transfer-encoding", "chunked", Ok(Transport::Rest)),
+        ("transfer-encoding", "Chunked", Ok(Transport::Rest)),
         ("transfer-encoding", "gzip, chunked", Err(501)),
         ("transfer-encoding", "identity, chunked", Err(501)),
-        ("expect", "100-continue", Ok(Spoken::Rest)),
-        ("expect", "100-Continue", Ok(Spoken::Rest)),
+        ("expect", "100-continue", Ok(Transport::Rest)),
+        ("expect", "100-Continue", Ok(Transport::Rest)),
         ("expect", "200-ok", Err(417)),
         ("expect", "", Err(417)),
     ] {
@@ -293,5 +299,5 @@ fn framing_and_expectations_that_are_not_known_are_rejected() {
         );
     }
     let old = request("GET", "/", Version::HTTP_10, &[("expect", "200-ok")]);
-    assert_eq!(decide(&old, &Hosts::default()), Ok(Spoken::Rest));
+    assert_eq!(decide(&old, &Hosts::default()), Ok(Transport::Rest));
 }

@@ -1,4 +1,4 @@
-//! The first bytes of a connection, which tell the protocol that is spoken on it.
+//! The first bytes of a connection, which tell the protocol that is transport on it.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use super::sending;
 /// What every HTTP/2 connection begins with, and no other.
 const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What is spoken.
+/// What is transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
@@ -135,14 +135,14 @@ mod tests {
                 drop(writer);
             };
             let read = async {
-                let (spoken, mut begun) = read(reader).await.unwrap();
+                let (transport, mut begun) = read(reader).await.unwrap();
                 let mut all = Vec::new();
                 begun.read_to_end(&mut all).await.unwrap();
-                (spoken, all)
+                (transport, all)
             };
-            let ((), (spoken, all)) = tokio::join!(write, read);
+            let ((), (transport, all)) = tokio::join!(write, read);
             assert_eq!(
-                (spoken, all),
+                (transport, all),
                 (protocol, [&pieces.concat(), &b" and more"[..]].concat())
             );
         }

@@ -11,7 +11,7 @@ use hyper::body::{Body, Bytes, Frame};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
-use crate::wire::codes::Problem;
+use crate::wire::error::ApiError;
 
 /// The body of an answer over gRPC that ends when its time is up, if not before.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Lasting<B> {
 fn time_is_up() -> HeaderMap {
     let mut trailers = HeaderMap::new();
     // Only a text that is no header could fail, and this is one.
-    let _ = Status::from(Problem::DeadlineExceeded).add_header(&mut trailers);
+    let _ = Status::from(ApiError::DeadlineExceeded).add_header(&mut trailers);
     trailers
 }
 

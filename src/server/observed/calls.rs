@@ -1,4 +1,4 @@
-//! Calls, counted: by door and method, begun and ended, by status, by how long they took, and refusals
+//! Calls, counted: by transport and method, begun and ended, by status, by how long they took, and rejections
 //! by reason.
 
 use std::{
@@ -11,9 +11,8 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use crate::{
-    calls::Method,
     figures::{Count, Distribution, Histogram},
-    server::admission::Spoken,
+    rpc::{Rpc, Transport},
     wire::proto::v3::booking_service_server::SERVICE_NAME,
 };
 
@@ -70,26 +69,26 @@ const OTHER: &str = "other";
 /// What a call asks for, as far as calls are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
-    pub(super) door: Spoken,
+    pub(super) transport: Transport,
     /// None for whatever is not one of the methods: reflection, streams of health, what does not exist.
-    pub(super) method: Option<Method>,
+    pub(super) method: Option<Rpc>,
 }
 
 impl Asked {
     /// What the path of a gRPC request asks for.
-    pub(super) fn over_grpc(door: Spoken, path: &str) -> Self {
+    pub(super) fn over_grpc(transport: Transport, path: &str) -> Self {
         let named = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        let asked = |method: &Method| named == Some(names(door, *method));
+        let asked = |method: &Rpc| named == Some(names(transport, *method));
         Self {
-            door,
-            method: Method::ALL.into_iter().find(asked),
+            transport,
+            method: Rpc::ALL.into_iter().find(asked),
         }
     }
 
     /// Its service and its method.
     pub(super) fn names(self) -> (&'static str, &'static str) {
         self.method
-            .map_or((OTHER, OTHER), |method| names(self.door, method))
+            .map_or((OTHER, OTHER), |method| names(self.transport, method))
     }
 
     /// Its labels.
@@ -101,7 +100,7 @@ impl Asked {
             OTHER
         };
         [
-            ("door", self.door.name()),
+            ("transport", self.transport.name()),
             ("grpc_type", kind),
             ("grpc_service", service),
             ("grpc_method", method),
@@ -109,22 +108,24 @@ impl Asked {
     }
 }
 
-fn names(door: Spoken, method: Method) -> (&'static str, &'static str) {
-    match (door, method) {
-        (Spoken::Grpc | Spoken::GrpcWeb, Method::HealthCheck) => HEALTH,
-        (Spoken::Grpc | Spoken::GrpcWeb | Spoken::Rest, _) => (SERVICE_NAME, method.name()),
+fn names(transport: Transport, method: Rpc) -> (&'static str, &'static str) {
+    match (transport, method) {
+        (Transport::Grpc | Transport::GrpcWeb, Rpc::HealthCheck) => HEALTH,
+        (Transport::Grpc | Transport::GrpcWeb | Transport::Rest, _) => {
+            (SERVICE_NAME, method.name())
+        }
     }
 }
 
 /// What is counted of calls.
 #[derive(Debug)]
 pub(in crate::server) struct CallFigures {
-    /// For each door one line a method, and one for the rest.
-    lines: [[Line; Method::ALL.len() + 1]; Spoken::ALL.len()],
-    refusals: Mutex<BTreeMap<(Spoken, String), u64>>,
+    /// For each transport one line a method, and one for the rest.
+    lines: [[Line; Rpc::ALL.len() + 1]; Transport::ALL.len()],
+    rejections: Mutex<BTreeMap<(Transport, String), u64>>,
 }
 
-/// What is counted of one method over one door.
+/// What is counted of one method over one transport.
 #[derive(Debug)]
 pub(in crate::server) struct Line {
     asked: Asked,
@@ -137,7 +138,7 @@ pub(in crate::server) struct Line {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) code: Code,
-    /// The reason in the table of refusals, if it was refused by that.
+    /// The reason in the table of errors, if it was rejected by that.
     pub(super) reason: Option<String>,
 }
 
@@ -155,17 +156,17 @@ impl Outcome {
 
 impl Default for CallFigures {
     fn default() -> Self {
-        let lines = Spoken::ALL.map(|door| {
+        let lines = Transport::ALL.map(|transport| {
             std::array::from_fn(|at| {
                 Line::new(Asked {
-                    door,
-                    method: Method::ALL.get(at).copied(),
+                    transport,
+                    method: Rpc::ALL.get(at).copied(),
                 })
             })
         });
         Self {
             lines,
-            refusals: Mutex::default(),
+            rejections: Mutex::default(),
         }
     }
 }
@@ -175,8 +176,8 @@ impl CallFigures {
     pub(super) fn begin(&self, asked: Asked) -> Call<'_> {
         let at = asked
             .method
-            .map_or(Method::ALL.len(), |method| method as usize);
-        let line = &self.lines[asked.door as usize][at];
+            .map_or(Rpc::ALL.len(), |method| method as usize);
+        let line = &self.lines[asked.transport as usize][at];
         line.begun.one();
         Call {
             line,
@@ -185,14 +186,14 @@ impl CallFigures {
         }
     }
 
-    /// What is counted of every method over every door.
+    /// What is counted of every method over every transport.
     pub(in crate::server) fn lines(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().flatten()
     }
 
-    /// Refusals by door and reason.
-    pub(in crate::server) fn refusals(&self) -> BTreeMap<(Spoken, String), u64> {
-        self.refusals_so_far().clone()
+    /// Rejections by transport and reason.
+    pub(in crate::server) fn rejections(&self) -> BTreeMap<(Transport, String), u64> {
+        self.rejections_so_far().clone()
     }
 
     /// Calls that have begun and not ended.
@@ -207,8 +208,10 @@ impl CallFigures {
         begun.saturating_sub(ended)
     }
 
-    fn refusals_so_far(&self) -> MutexGuard<'_, BTreeMap<(Spoken, String), u64>> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rejections_so_far(&self) -> MutexGuard<'_, BTreeMap<(Transport, String), u64>> {
+        self.rejections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -260,8 +263,8 @@ impl Call<'_> {
         self.line.ended[outcome.code as usize].one();
         self.line.times.add_time(time);
         if let Some(reason) = &outcome.reason {
-            let counted = (self.line.asked.door, reason.clone());
-            *self.figures.refusals_so_far().entry(counted).or_default() += 1;
+            let counted = (self.line.asked.transport, reason.clone());
+            *self.figures.rejections_so_far().entry(counted).or_default() += 1;
         }
         time
     }
@@ -276,7 +279,7 @@ mod tests {
         for (path, expected) in [
             (
                 "/ext.maps.booking.partner.v3.BookingService/CreateOrder",
-                Some(Method::CreateOrder),
+                Some(Rpc::CreateOrder),
             ),
             (
                 "/ext.maps.booking.partner.v3.BookingService/createorder",
@@ -286,13 +289,13 @@ mod tests {
                 "/ext.maps.booking.partner.v3.BookingService/HealthCheck",
                 None,
             ),
-            ("/grpc.health.v1.Health/Check", Some(Method::HealthCheck)),
+            ("/grpc.health.v1.Health/Check", Some(Rpc::HealthCheck)),
             ("/grpc.health.v1.Health/Watch", None),
             ("/CreateOrder", None),
             ("*", None),
         ] {
             assert_eq!(
-                Asked::over_grpc(Spoken::Grpc, path).method,
+                Asked::over_grpc(Transport::Grpc, path).method,
                 expected,
                 "{path}"
             );
@@ -302,9 +305,9 @@ mod tests {
     #[test]
     fn every_method_has_its_own_line() {
         let figures = CallFigures::default();
-        for door in Spoken::ALL {
-            for method in Method::ALL.into_iter().map(Some).chain([None]) {
-                let asked = Asked { door, method };
+        for transport in Transport::ALL {
+            for method in Rpc::ALL.into_iter().map(Some).chain([None]) {
+                let asked = Asked { transport, method };
                 assert_eq!(figures.begin(asked).line.asked, asked);
             }
         }

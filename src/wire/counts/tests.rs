@@ -27,7 +27,7 @@ fn told<M: Counted + crate::wire::schema::Described + serde::Serialize>(
 ) -> Vec<(String, String)> {
     let by_wire = check_protobuf::<M>(&message.encode_to_vec(), &LIMITS);
     let by_json = check_json::<M>(&json::write(message).unwrap(), &LIMITS);
-    assert_eq!(by_wire.clone().map_err(Problem::from), by_json);
+    assert_eq!(by_wire.clone().map_err(ApiError::from), by_json);
     let violations = by_wire.err().unwrap_or_default();
     violations
         .iter()
@@ -232,7 +232,7 @@ fn json_goes_by_either_name_and_by_what_is_there() {
     let slots = format!(r#"{{"slotTime": [{}{{}}]}}"#, "{},".repeat(VERY_MANY - 1));
     for text in [slots.clone(), format!("\u{feff}{slots}")] {
         let found = check_json::<BatchAvailabilityLookupRequest>(text.as_bytes(), &LIMITS);
-        assert!(matches!(found, Err(Problem::Invalid(_))), "{found:?}");
+        assert!(matches!(found, Err(ApiError::Invalid(_))), "{found:?}");
     }
     let elsewhere = format!(
         r#"{{"stranger": [{}{{}}], "item": 7, "cart_id": null}}"#,
@@ -256,5 +256,5 @@ fn what_cannot_be_read_is_left_to_its_reader() {
     }
     let broken = format!(r#"{{"item": [{}"#, "{},".repeat(VERY_MANY));
     let found = check_json::<CheckOrderFulfillabilityRequest>(broken.as_bytes(), &LIMITS);
-    assert!(matches!(found, Err(Problem::Malformed(_))), "{found:?}");
+    assert!(matches!(found, Err(ApiError::Malformed(_))), "{found:?}");
 }

@@ -12,7 +12,7 @@ use crate::wire::{
 };
 
 fn item(json: &str) -> Result<LineItem, String> {
-    read(json.as_bytes()).map_err(|problem: Problem| problem.message())
+    read(json.as_bytes()).map_err(|error: ApiError| error.message())
 }
 
 #[test]
@@ -109,21 +109,21 @@ fn a_value_that_does_not_fit_is_named_by_the_path_of_its_field() {
         (r#"{"order": "museum"}"#, "order"),
         (r#"{"idempotency_token": 7}"#, "idempotency_token"),
     ] {
-        let problem = read::<CreateOrderRequest>(json.as_bytes()).unwrap_err();
-        let Problem::Invalid(violations) = &problem else {
-            panic!("{json}: {problem:?}")
+        let error = read::<CreateOrderRequest>(json.as_bytes()).unwrap_err();
+        let ApiError::Invalid(violations) = &error else {
+            panic!("{json}: {error:?}")
         };
         let fields: Vec<_> = violations.iter().map(|found| &*found.field).collect();
         assert_eq!(fields, [path], "{json}");
-        is_for_people(&problem.message());
+        is_for_people(&error.message());
     }
 }
 
 #[test]
 fn a_callers_text_is_not_sent_back_at_any_length() {
     let json = format!(r#"{{"item": "{}"}}"#, "é".repeat(100_000));
-    let problem = read::<CheckOrderFulfillabilityRequest>(json.as_bytes()).unwrap_err();
-    assert!(problem.message().len() < 1000, "{problem:?}");
+    let error = read::<CheckOrderFulfillabilityRequest>(json.as_bytes()).unwrap_err();
+    assert!(error.message().len() < 1000, "{error:?}");
 }
 
 #[test]
@@ -135,16 +135,16 @@ fn what_is_no_json_is_named_by_line_and_column() {
         ("{} {}", "line 1 column 4"),
         ("{\"cart_id\": \"\u{7}\"}", "line 1 column 14"),
     ] {
-        let problem = read::<CheckOrderFulfillabilityRequest>(json.as_bytes()).unwrap_err();
-        let Problem::Malformed(text) = &problem else {
-            panic!("{json:?}: {problem:?}")
+        let error = read::<CheckOrderFulfillabilityRequest>(json.as_bytes()).unwrap_err();
+        let ApiError::Malformed(text) = &error else {
+            panic!("{json:?}: {error:?}")
         };
         assert!(text.contains(place), "{json:?}: {text}");
     }
     let deep = "[".repeat(100_000);
     assert!(matches!(
         read::<CheckOrderFulfillabilityRequest>(format!(r#"{{"stranger": {deep}"#).as_bytes()),
-        Err(Problem::Malformed(_))
+        Err(ApiError::Malformed(_))
     ));
 }
 
@@ -490,10 +490,10 @@ fn a_byte_order_mark_is_skipped_and_other_encodings_are_named() {
         (&[0x1f, 0x8b, 8], "gzip"),
         (b"{\n\"\xff\"}", "line 2 column 2"),
     ] {
-        let problem = read::<CheckOrderFulfillabilityRequest>(bytes).unwrap_err();
+        let error = read::<CheckOrderFulfillabilityRequest>(bytes).unwrap_err();
         assert!(
-            matches!(problem, Problem::Malformed(_)) && problem.message().contains(what),
-            "{problem:?}"
+            matches!(error, ApiError::Malformed(_)) && error.message().contains(what),
+            "{error:?}"
         );
     }
 }

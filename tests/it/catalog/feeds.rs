@@ -547,7 +547,7 @@ async fn readers_who_stand_still_stop_nobody_but_each_other() {
         (
             429,
             "RESOURCE_EXHAUSTED".to_owned(),
-            "TOO_MANY_CALLS".to_owned()
+            "CONCURRENCY_LIMIT".to_owned()
         )
     );
     buys(

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::support::{
-    Door,
+    Transport,
     byte_client::ByteClient,
     process::{Program, Running, surely},
     seeds::seeds,
@@ -285,7 +285,7 @@ async fn hold_carts(server: &Running, fair: &Fair, round: u64, seed: u64) -> (Jo
     }
     let mut faults = journal.count(&pools, &carts.concat(), &counter.spots_open(&pools).await);
     for (at, entry) in journal.entries.iter_mut().enumerate().step_by(2) {
-        let heard = counter.create(Door::Grpc, &entry.request).await;
+        let heard = counter.create(Transport::Grpc, &entry.request).await;
         faults.extend(entry.hear(heard));
         if entry.order.is_some() {
             carts[at].clear();

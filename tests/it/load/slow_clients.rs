@@ -79,7 +79,7 @@ async fn a_call_is_in_flight_until_its_response_is_taken_and_no_longer_than_it_m
     let other = client.call(CHECK, &cart()).await;
     assert_eq!(
         (other.code(), &*other.reason()),
-        (Code::ResourceExhausted, "TOO_MANY_CALLS")
+        (Code::ResourceExhausted, "CONCURRENCY_LIMIT")
     );
     // The place is given to another after a while, and the response that held it is reset.
     until("the place is free", async || {
@@ -110,7 +110,7 @@ async fn messages_that_never_end_make_room_for_each_other_and_whole_ones_pass_by
             .unwrap();
         assert_eq!(
             (rejected.code(), &*rejected.reason()),
-            (Code::ResourceExhausted, "TOO_MANY_BYTES")
+            (Code::ResourceExhausted, "BYTES_IN_FLIGHT_LIMIT")
         );
         assert!(rejected.details().retry_info().is_some());
         assert_eq!(client.call(CHECK, &cart()).await.code(), Code::Ok);
@@ -120,7 +120,7 @@ async fn messages_that_never_end_make_room_for_each_other_and_whole_ones_pass_by
         let late = late.unwrap();
         // A whole message that came in two pieces has had the place of one of them for a moment.
         let made_room =
-            (late.code(), &*late.reason()) == (Code::ResourceExhausted, "TOO_MANY_BYTES");
+            (late.code(), &*late.reason()) == (Code::ResourceExhausted, "BYTES_IN_FLIGHT_LIMIT");
         assert!(
             made_room || late.code() == Code::DeadlineExceeded,
             "{:?}",

@@ -1,4 +1,4 @@
-//! The operator's door.
+//! The operator's transport.
 
 use std::{net::TcpListener, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::support::{
     rest_client::{Answer, bare, send, send_http2},
 };
 
-/// A server whose operator's door is open, too.
+/// A server whose operator's transport is open, too.
 async fn start(setup: Setup) -> TestServer {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
@@ -127,7 +127,7 @@ async fn a_server_that_goes_down_is_alive_and_not_ready_until_the_end() {
 #[tokio::test]
 async fn what_is_wrong_is_told_as_on_the_main_address() {
     let server = start(Setup::default()).await;
-    let outcome = (404, "NOT_FOUND".to_owned(), "UNKNOWN_URL".to_owned());
+    let outcome = (404, "NOT_FOUND".to_owned(), "NOT_FOUND".to_owned());
     assert_eq!(get(&server, "/v3/HealthCheck").await.outcome(), outcome);
     let posted = send(
         server.server.admin_address().unwrap(),
@@ -136,7 +136,11 @@ async fn what_is_wrong_is_told_as_on_the_main_address() {
     .await;
     assert_eq!(
         posted.outcome(),
-        (405, "UNIMPLEMENTED".to_owned(), "WRONG_VERB".to_owned())
+        (
+            405,
+            "UNIMPLEMENTED".to_owned(),
+            "METHOD_NOT_ALLOWED".to_owned()
+        )
     );
     assert_eq!(posted.headers["allow"], "GET, HEAD");
     server.stop().await;

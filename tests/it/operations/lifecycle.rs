@@ -401,7 +401,7 @@ async fn calls_beyond_the_limit_are_refused_until_others_have_ended() {
         let refused = check(client).await;
         assert_eq!(
             (refused.code(), refused.reason().as_str()),
-            (Code::ResourceExhausted, "TOO_MANY_CALLS")
+            (Code::ResourceExhausted, "CONCURRENCY_LIMIT")
         );
         assert!(refused.details().retry_info().is_some());
     }

@@ -39,18 +39,18 @@ const MAX_ROUNDS: usize = 20_000;
 /// Orders that show that a server has its part of the load.
 const A_PART: i32 = 20;
 
-/// Who asks, by which door, and what they pay with. One of them always has a payment under way.
-const CLIENTS: [(&str, Door, Option<&str>); 6] = [
-    ("grpc-1", Door::Grpc, None),
-    ("grpc-2", Door::Grpc, Some("approve")),
-    ("grpc-slow", Door::Grpc, Some("slow")),
-    ("rest-1", Door::Rest, None),
-    ("rest-2", Door::Rest, Some("approve")),
-    ("rest-slow", Door::Rest, Some("slow")),
+/// Who asks, by which transport, and what they pay with. One of them always has a payment under way.
+const CLIENTS: [(&str, Transport, Option<&str>); 6] = [
+    ("grpc-1", Transport::Grpc, None),
+    ("grpc-2", Transport::Grpc, Some("approve")),
+    ("grpc-slow", Transport::Grpc, Some("slow")),
+    ("rest-1", Transport::Rest, None),
+    ("rest-2", Transport::Rest, Some("approve")),
+    ("rest-slow", Transport::Rest, Some("slow")),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+enum Transport {
     Grpc,
     Rest,
 }
@@ -137,9 +137,9 @@ enum Caller {
 }
 
 impl Caller {
-    async fn connect(door: Door, address: SocketAddr) -> Self {
-        match door {
-            Door::Grpc => {
+    async fn connect(transport: Transport, address: SocketAddr) -> Self {
+        match transport {
+            Transport::Grpc => {
                 let channel = Channel::from_shared(format!("http://{address}"))
                     .unwrap()
                     .connect()
@@ -149,7 +149,7 @@ impl Caller {
                         .max_decoding_message_size(usize::MAX),
                 )
             }
-            Door::Rest => {
+            Transport::Rest => {
                 let (sender, connection) = http1::handshake(rest_client::connect(address).await)
                     .await
                     .unwrap();
@@ -288,9 +288,17 @@ struct Load {
 impl Load {
     fn begin(address: SocketAddr) -> Self {
         let stop = watch::Sender::new(false);
-        let clients = CLIENTS.into_iter().map(|(user, door, payment)| {
+        let clients = CLIENTS.into_iter().map(|(user, transport, payment)| {
             let stop = stop.subscribe();
-            async move { buy(Caller::connect(door, address).await, user, payment, stop).await }
+            async move {
+                buy(
+                    Caller::connect(transport, address).await,
+                    user,
+                    payment,
+                    stop,
+                )
+                .await
+            }
         });
         Self {
             clients: clients.collect(),
@@ -367,7 +375,7 @@ async fn sells(server: &Running) {
 async fn orders_are_those_acknowledged(servers: [&Running; 2], mut acknowledged: Vec<String>) {
     let mut on_record = Vec::new();
     for server in servers {
-        let mut caller = Caller::connect(Door::Grpc, server.address()).await;
+        let mut caller = Caller::connect(Transport::Grpc, server.address()).await;
         for (user, ..) in CLIENTS {
             let listed = caller.list(Ids::UserId(user.into())).await.unwrap();
             on_record.extend(listed.order.into_iter().map(|order| order.order_id));
@@ -416,8 +424,8 @@ async fn what_only_asks_is_asked_again(kind: Kind) {
     let (server, other) = (site.open().await, other_site.open().await);
     let balancer = Balancer::start(kind, [server.address(), other.address()]).await;
     let mut callers = Vec::new();
-    for (_, door, _) in CLIENTS {
-        callers.push(Caller::connect(door, balancer.address()).await);
+    for (_, transport, _) in CLIENTS {
+        callers.push(Caller::connect(transport, balancer.address()).await);
     }
 
     // It takes what is sent to it and does nothing with it.
@@ -442,12 +450,12 @@ async fn what_only_asks_is_asked_again(kind: Kind) {
 
 /// A server is killed while it creates an order: the call is lost, and the balancer begins it
 /// nowhere else. So what counts the calls that are lost does count.
-async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind, door: Door) {
+async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind, transport: Transport) {
     let [mut site, mut other_site] = Site::pair(&["--max-in-flight=1"]);
     let mut servers = vec![site.open().await, other_site.open().await];
     let balancer = Balancer::start(kind, [servers[0].address(), servers[1].address()]).await;
     let order = tokio::spawn(knock(
-        door,
+        transport,
         balancer.address(),
         create_request("grpc-1", "token", Some("hang")),
     ));
@@ -467,7 +475,7 @@ async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind, door: Door) 
     tally.create(lost);
     assert_eq!(tally.lost.len(), 1, "{tally:#?}");
     assert_eq!((busy(&servers).await, sold(&servers[0]).await), (None, 0));
-    let mut caller = Caller::connect(Door::Grpc, balancer.address()).await;
+    let mut caller = Caller::connect(Transport::Grpc, balancer.address()).await;
     let asked_again = caller
         .create(create_request("grpc-1", "token", Some("approve")))
         .await;
@@ -485,11 +493,11 @@ async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind, door: Door) 
 
 /// Asks for an order until a server has room for the call.
 async fn knock(
-    door: Door,
+    transport: Transport,
     address: SocketAddr,
     request: CreateOrderRequest,
 ) -> Result<CreateOrderResponse, Status> {
-    let mut caller = Caller::connect(door, address).await;
+    let mut caller = Caller::connect(transport, address).await;
     loop {
         match caller.create(request.clone()).await {
             Err(refusal) if refusal.code() == Code::ResourceExhausted => {}
@@ -501,7 +509,7 @@ async fn knock(
 /// Which of these servers, each of which takes one call, has one.
 async fn busy(servers: &[Running]) -> Option<usize> {
     for (at, server) in servers.iter().enumerate() {
-        let answer = Caller::connect(Door::Grpc, server.address())
+        let answer = Caller::connect(Transport::Grpc, server.address())
             .await
             .check()
             .await;
@@ -533,8 +541,8 @@ async fn what_only_asks_is_asked_again_by_envoy() {
 #[tokio::test]
 #[ignore = "needs Envoy, which scripts/test brings"]
 async fn an_order_that_was_begun_is_not_begun_elsewhere_by_envoy() {
-    for door in [Door::Grpc, Door::Rest] {
-        an_order_that_was_begun_is_not_begun_elsewhere(Kind::Envoy, door).await;
+    for transport in [Transport::Grpc, Transport::Rest] {
+        an_order_that_was_begun_is_not_begun_elsewhere(Kind::Envoy, transport).await;
     }
 }
 
@@ -559,7 +567,7 @@ async fn what_only_asks_is_asked_again_by_haproxy() {
 #[tokio::test]
 #[ignore = "needs HAProxy, which scripts/test brings"]
 async fn an_order_that_was_begun_is_not_begun_elsewhere_by_haproxy() {
-    for door in [Door::Grpc, Door::Rest] {
-        an_order_that_was_begun_is_not_begun_elsewhere(Kind::HaProxy, door).await;
+    for transport in [Transport::Grpc, Transport::Rest] {
+        an_order_that_was_begun_is_not_begun_elsewhere(Kind::HaProxy, transport).await;
     }
 }

@@ -266,7 +266,7 @@ async fn a_call_leaves_a_line_with_its_method_and_its_refusal() {
     };
     let (answered, refused, created) = (
         lines("call answered"),
-        lines("call refused"),
+        lines("call rejected"),
         lines("order created"),
     );
     assert_eq!(

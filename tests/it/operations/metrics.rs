@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
-    Door, Item, Setup, TestServer,
+    Transport, Item, Setup, TestServer,
     byte_client::{Body, ByteClient, framed, whole},
     config,
     doubles::{BreakableStore, GatewayDouble},
@@ -83,9 +83,9 @@ impl Page {
         found.iter().sum()
     }
 
-    /// Calls of a method over a door that ended with a status.
-    fn handled(&self, door: &str, method: &str, code: &str) -> u64 {
-        let labels = [("door", door), ("grpc_method", method), ("grpc_code", code)];
+    /// Calls of a method over a transport that ended with a status.
+    fn handled(&self, transport: &str, method: &str, code: &str) -> u64 {
+        let labels = [("transport", transport), ("grpc_method", method), ("grpc_code", code)];
         self.value("grpc_server_handled_total", &labels)
     }
 
@@ -167,7 +167,7 @@ fn order(token: &str) -> CreateOrderRequest {
 
 /// Creates an order through gRPC. Whatever comes of it is counted.
 async fn create(server: &TestServer, request: CreateOrderRequest) {
-    let _ = server.send_through(Door::Grpc, &request).await;
+    let _ = server.send_over(Transport::Grpc, &request).await;
 }
 
 /// A request of a browser that says nothing.
@@ -180,7 +180,7 @@ fn over_grpc_web(method: &str) -> Request<Body> {
         .unwrap()
 }
 
-/// Has a server do all that is counted, through both doors.
+/// Has a server do all that is counted, over both transports.
 async fn keep_busy(server: &TestServer) {
     let address = server.server.address();
     server.check("museum", [visit()]).await.unwrap();
@@ -235,11 +235,11 @@ async fn busy(dir: &TempDir) -> TestServer {
 }
 
 #[tokio::test]
-async fn calls_are_counted_by_door_method_and_outcome() {
+async fn calls_are_counted_by_transport_method_and_outcome() {
     let dir = TempDir::new().unwrap();
     let server = busy(&dir).await;
     let page = page(&server).await;
-    for (door, method, code, count) in [
+    for (transport, method, code, count) in [
         ("grpc", "CheckOrderFulfillability", "OK", 2),
         ("rest", "CheckOrderFulfillability", "OK", 2),
         ("rest", "CheckOrderFulfillability", "InvalidArgument", 1),
@@ -256,11 +256,11 @@ async fn calls_are_counted_by_door_method_and_outcome() {
         ("rest", "other", "NotFound", 1),
     ] {
         assert_eq!(
-            page.handled(door, method, code),
+            page.handled(transport, method, code),
             count,
-            "{door} {method} {code}"
+            "{transport} {method} {code}"
         );
-        let labels = [("door", door), ("grpc_method", method)];
+        let labels = [("transport", transport), ("grpc_method", method)];
         let ended = page.value("grpc_server_handled_total", &labels);
         assert_eq!(page.value("grpc_server_started_total", &labels), ended);
         assert_eq!(
@@ -268,18 +268,18 @@ async fn calls_are_counted_by_door_method_and_outcome() {
             ended
         );
     }
-    for (door, reason, count) in [
+    for (transport, reason, count) in [
         ("grpc", "MALFORMED_MESSAGE", 1),
         ("rest", "MALFORMED_MESSAGE", 1),
         ("grpc", "UNKNOWN_METHOD", 1),
-        ("rest", "UNKNOWN_URL", 1),
+        ("rest", "NOT_FOUND", 1),
         ("grpc", "INVALID_REQUEST", 1),
         ("grpc-web", "INVALID_REQUEST", 1),
     ] {
         assert_eq!(
             page.value(
-                "boxoffice_refusals_total",
-                &[("door", door), ("reason", reason)]
+                "boxoffice_rejected_total",
+                &[("transport", transport), ("reason", reason)]
             ),
             count,
             "{reason}"
@@ -429,7 +429,7 @@ async fn a_store_that_failed_and_a_catalogue_that_was_refused_are_seen() {
     assert_eq!(page.value("boxoffice_store_open", &[]), 0);
     assert_eq!(
         page.value(
-            "boxoffice_refusals_total",
+            "boxoffice_rejected_total",
             &[("reason", "STORE_UNAVAILABLE")]
         ),
         1

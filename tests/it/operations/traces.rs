@@ -173,7 +173,7 @@ async fn a_paid_order_is_traced_from_the_call_to_the_disk_within_its_callers_tra
 }
 
 #[tokio::test]
-async fn a_call_without_a_trace_begins_one_over_either_door_and_a_refusal_is_an_error() {
+async fn a_call_without_a_trace_begins_one_over_either_transport_and_a_refusal_is_an_error() {
     let (collector, address) = Collector::open().await;
     let server = tracing(address).start().await;
     assert_eq!(
@@ -199,12 +199,13 @@ async fn a_call_without_a_trace_begins_one_over_either_door_and_a_refusal_is_an_
             .find(|root| root.name == format!("{SERVICE}/{method}"))
             .unwrap();
         (
-            attribute(root, "door"),
+            attribute(root, "transport"),
             attribute(root, "grpc_code"),
             root.status.clone().unwrap_or_default().code(),
         )
     };
-    let line = |door: &str, code: &str, status| (door.to_owned(), code.to_owned(), status);
+    let line =
+        |transport: &str, code: &str, status| (transport.to_owned(), code.to_owned(), status);
     assert_eq!(
         told("CreateOrder"),
         line("grpc", "InvalidArgument", StatusCode::Error)

@@ -101,7 +101,7 @@ async fn check_with(client: &ByteClient, headers: &[(&'static str, &str)]) -> by
     client.send(with(request.unwrap(), headers)).await.unwrap()
 }
 
-/// What both doors say to a check with these headers, which is the same.
+/// What both transports say to a check with these headers, which is the same.
 async fn refusal(server: &Server, headers: &[(&'static str, &str)]) -> Status {
     let by_grpc = by_grpc(server, headers).await;
     let by_rest = by_rest(server, headers).await;
@@ -164,37 +164,37 @@ async fn ten_wrong_requests_are_refused_in_words_that_help() {
         basic("ada", "hopper"),
     );
     let missing =
-        "a user name and a password are needed, as HTTP Basic writes them in `authorization`";
+        "credentials are missing: `authorization` must be `Basic` and the base64 of `name:password`";
     let unreadable =
-        "`authorization` cannot be read: it takes `Basic` and the base64 of `name:password`, once";
-    let denied = "the user name or the password is wrong";
+        "credentials are malformed: `authorization` must be `Basic` and the base64 of `name:password`, once";
+    let denied = "invalid user name or password";
     for (headers, reason_expected, message) in [
-        (&[][..], "NO_PASSWORD", missing),
-        (&[("x-authorization", &*wrong)], "NO_PASSWORD", missing),
-        (&[("authorization", "")], "NOT_HTTP_BASIC", unreadable),
+        (&[][..], "CREDENTIALS_MISSING", missing),
+        (&[("x-authorization", &*wrong)], "CREDENTIALS_MISSING", missing),
+        (&[("authorization", "")], "CREDENTIALS_MALFORMED", unreadable),
         (
             &[("authorization", "Bearer abc")],
-            "NOT_HTTP_BASIC",
+            "CREDENTIALS_MALFORMED",
             unreadable,
         ),
         (
             &[("authorization", "Basic ada:old")],
-            "NOT_HTTP_BASIC",
+            "CREDENTIALS_MALFORMED",
             unreadable,
         ),
         (
             &[("authorization", "Basic YWRh")],
-            "NOT_HTTP_BASIC",
+            "CREDENTIALS_MALFORMED",
             unreadable,
         ),
         (
             &[("authorization", &wrong), ("authorization", &wrong)],
-            "NOT_HTTP_BASIC",
+            "CREDENTIALS_MALFORMED",
             unreadable,
         ),
-        (&[("authorization", &wrong)], "WRONG_PASSWORD", denied),
-        (&[("authorization", &nobody)], "WRONG_PASSWORD", denied),
-        (&[("authorization", &other)], "WRONG_PASSWORD", denied),
+        (&[("authorization", &wrong)], "CREDENTIALS_INVALID", denied),
+        (&[("authorization", &nobody)], "CREDENTIALS_INVALID", denied),
+        (&[("authorization", &other)], "CREDENTIALS_INVALID", denied),
     ] {
         let refused = refusal(&server, headers).await;
         assert_eq!(refused.code(), Code::Unauthenticated, "{headers:?}");
@@ -250,7 +250,7 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
         let refused = surely("a refusal", call).await.unwrap();
         assert_eq!(
             (refused.code(), &*refused.reason()),
-            (Code::Unauthenticated, "NO_PASSWORD"),
+            (Code::Unauthenticated, "CREDENTIALS_MISSING"),
             "{path}"
         );
     }
@@ -266,7 +266,7 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
     let told = Status::from_header_map(&refused.headers).unwrap();
     assert_eq!(
         (told.code(), &*reason(&told)),
-        (Code::Unauthenticated, "NO_PASSWORD")
+        (Code::Unauthenticated, "CREDENTIALS_MISSING")
     );
 }
 
@@ -535,7 +535,7 @@ fn leaf(stream: &TlsStream<TcpStream>) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn both_doors_are_open_over_tls_and_only_over_tls() {
+async fn both_transports_are_open_over_tls_and_only_over_tls() {
     let keys = Keys::new();
     let server = over_tls(&keys, |_| {}).await;
     let authorization = basic("ada", "new");
@@ -717,18 +717,18 @@ async fn grpc_callers_show_a_certificate_of_an_accepted_name_where_that_is_deman
     let authorization = basic("ada", "new");
     let headers = [("authorization", &*authorization)];
     for (names, expected) in [
-        (None, (Code::Unauthenticated, "NO_CLIENT_CERTIFICATE")),
+        (None, (Code::Unauthenticated, "CLIENT_CERTIFICATE_MISSING")),
         (
             Some(&["other.example"][..]),
-            (Code::PermissionDenied, "CLIENT_NAME_NOT_ACCEPTED"),
+            (Code::PermissionDenied, "CLIENT_CERTIFICATE_NOT_ALLOWED"),
         ),
         (
             Some(&["ads.example.org", "spiffe://ads/One"]),
-            (Code::PermissionDenied, "CLIENT_NAME_NOT_ACCEPTED"),
+            (Code::PermissionDenied, "CLIENT_CERTIFICATE_NOT_ALLOWED"),
         ),
         (
             Some(&[]),
-            (Code::PermissionDenied, "CLIENT_NAME_NOT_ACCEPTED"),
+            (Code::PermissionDenied, "CLIENT_CERTIFICATE_NOT_ALLOWED"),
         ),
         (Some(&["other.example", "ADS.example"]), (Code::Ok, "")),
         (Some(&["spiffe://ads/one"]), (Code::Ok, "")),
@@ -834,7 +834,7 @@ async fn who_calls_too_fast_is_told_when_to_go_on() {
         (refused.http.as_u16(), &refused.headers["retry-after"]),
         (429, &"1".parse().unwrap())
     );
-    assert_eq!(refused.outcome().2, "TOO_FAST");
+    assert_eq!(refused.outcome().2, "RATE_LIMITED");
     let refused_by_grpc = async {
         loop {
             let answer = by_grpc(&server, &headers).await;
@@ -846,7 +846,7 @@ async fn who_calls_too_fast_is_told_when_to_go_on() {
     let refused = surely("a refusal", refused_by_grpc).await;
     assert_eq!(
         (refused.code(), &*refused.reason()),
-        (Code::ResourceExhausted, "TOO_FAST")
+        (Code::ResourceExhausted, "RATE_LIMITED")
     );
     let delay = refused.details().retry_info().unwrap().retry_delay.unwrap();
     assert!(
@@ -887,7 +887,7 @@ async fn a_caller_has_so_many_calls_at_once_whichever_way_they_come() {
     let refused = refusal(&server, &headers).await;
     assert_eq!(
         (refused.code(), &*reason(&refused)),
-        (Code::ResourceExhausted, "TOO_MANY_CALLS_OF_CALLER")
+        (Code::ResourceExhausted, "CALLER_CONCURRENCY_LIMIT")
     );
     assert!(refused.get_details_retry_info().is_some());
     assert!(opens(&server, "grace", "hopper").await);

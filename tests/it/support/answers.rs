@@ -7,7 +7,7 @@ use boxoffice::wire::proto::v3::{
 use tonic::Status;
 use tonic_types::StatusExt;
 
-/// Fails unless both doors have given the same answer.
+/// Fails unless both transports have given the same answer.
 pub(crate) fn agree<M: PartialEq + std::fmt::Debug>(
     one: &Result<M, Status>,
     other: &Result<M, Status>,

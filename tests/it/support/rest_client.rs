@@ -1,4 +1,4 @@
-//! A client of the REST door, below any library that would know the contract.
+//! A client of the REST transport, below any library that would know the contract.
 
 use std::net::SocketAddr;
 

@@ -130,12 +130,12 @@ async fn connect(server: &Server) -> Channel {
 
 /// Which way a request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Transport {
     Grpc,
     Rest,
 }
 
-impl Door {
+impl Transport {
     fn other(self) -> Self {
         match self {
             Self::Grpc => Self::Rest,
@@ -144,13 +144,13 @@ impl Door {
     }
 }
 
-/// A running server and a connection to it. What is asked here is asked through both doors wherever
+/// A running server and a connection to it. What is asked here is asked over both transports wherever
 /// asking twice changes nothing, and the answers have to agree.
 pub(crate) struct TestServer {
     pub(crate) server: Server,
     pub(crate) channel: Channel,
     pub(crate) clock: Arc<ManualClock>,
-    /// Orders are created through one door and the other by turns.
+    /// Orders are created over one transport and the other by turns.
     next: AtomicBool,
 }
 
@@ -226,35 +226,35 @@ impl TestServer {
     }
 
     pub(crate) async fn send(&self, request: CreateOrderRequest) -> Result<Created, Status> {
-        let door = if self.next.fetch_xor(true, Ordering::Relaxed) {
-            Door::Rest
+        let transport = if self.next.fetch_xor(true, Ordering::Relaxed) {
+            Transport::Rest
         } else {
-            Door::Grpc
+            Transport::Grpc
         };
-        let answer = self.send_through(door, &request).await;
+        let answer = self.send_over(transport, &request).await;
         let harmless = match &answer {
             Ok(created) => created.is_order() || request.payment_processing_parameters.is_none(),
             Err(refusal) => refusal.code() == Code::InvalidArgument,
         };
         if harmless {
-            agree(&answer, &self.send_through(door.other(), &request).await);
+            agree(&answer, &self.send_over(transport.other(), &request).await);
         }
         answer
     }
 
-    /// Sends it through one door only.
-    pub(crate) async fn send_through(
+    /// Sends it over one transport only.
+    pub(crate) async fn send_over(
         &self,
-        door: Door,
+        transport: Transport,
         request: &CreateOrderRequest,
     ) -> Result<Created, Status> {
-        let answer: Result<CreateOrderResponse, Status> = match door {
-            Door::Grpc => self
+        let answer: Result<CreateOrderResponse, Status> = match transport {
+            Transport::Grpc => self
                 .client()
                 .create_order(request.clone())
                 .await
                 .map(tonic::Response::into_inner),
-            Door::Rest => rest_client::call(self.server.address(), "CreateOrder", request).await,
+            Transport::Rest => rest_client::call(self.server.address(), "CreateOrder", request).await,
         };
         if let Ok(response) = &answer {
             invariants::hold_for_create(request, response);

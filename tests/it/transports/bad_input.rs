@@ -65,12 +65,12 @@ const DAY_OF_THE_GOOD_CALL: i64 = 300;
 const MAX_COMPARED_BYTES: usize = 200_000;
 
 /// A real server, and a connection to it.
-struct Door {
+struct Transport {
     server: Running,
     client: ByteClient,
 }
 
-impl Door {
+impl Transport {
     async fn open() -> Self {
         let server = Program::new().start().await;
         let client = ByteClient::connect(server.address()).await;
@@ -448,7 +448,8 @@ fn judge_refusal(answer: &Answer, what: &str) {
         (Code::InvalidArgument, "INVALID_REQUEST" | "TOKEN_REUSED") => assert!(violated, "{what}"),
         (Code::InvalidArgument, "MALFORMED_MESSAGE" | "UNSUPPORTED_MEDIA_TYPE")
         | (Code::ResourceExhausted, "REQUEST_TOO_LARGE")
-        | (Code::Unimplemented, "UNKNOWN_METHOD" | "UNKNOWN_ENCODING" | "WRONG_VERB") => {
+        | (Code::Unimplemented, "UNKNOWN_METHOD" | "UNSUPPORTED_ENCODING" | "METHOD_NOT_ALLOWED") =>
+        {
             assert!(!violated, "{what}");
         }
         other => panic!("{what}: {other:?}: {}", answer.status().message()),
@@ -528,13 +529,13 @@ fn judge_failure(failure: &OrderFailure, items: usize, what: &str) {
 #[tokio::test]
 async fn every_field_can_be_spoilt_in_every_way() {
     let schema = Schema::published();
-    let door = Door::open().await;
+    let transport = Transport::open().await;
     let mut kinds = HashSet::new();
     let mut sold = BTreeMap::new();
     let mut number = 0;
     for good in &GOOD {
         let sound = (good.make)(number);
-        let answer = door.client.call(good.method, &sound).await;
+        let answer = transport.client.call(good.method, &sound).await;
         assert_eq!(
             answer.code(),
             Code::Ok,
@@ -550,23 +551,25 @@ async fn every_field_can_be_spoilt_in_every_way() {
             number += 1;
             let spoilt = mutation.apply(good.read(&schema, number));
             let what = format!("{} {}", good.method, mutation.what);
-            let answer = surely(&what, door.client.call(good.method, &spoilt)).await;
+            let answer = surely(&what, transport.client.call(good.method, &spoilt)).await;
             note_sold(&mut sold, judge(&schema, good, &spoilt, &answer, &what));
             judge_text(&mutation, &answer);
-            door.agrees_over_rest(good, &spoilt, &answer, &what).await;
-            door.still_works(&what).await;
+            transport
+                .agrees_over_rest(good, &spoilt, &answer, &what)
+                .await;
+            transport.still_works(&what).await;
             kinds.insert(what);
         }
     }
     assert!(kinds.len() >= 500, "only {} kinds", kinds.len());
     for (start_sec, tickets) in sold {
         assert_eq!(
-            spots_open(&door.client, start_sec).await,
+            spots_open(&transport.client, start_sec).await,
             SPOTS - tickets,
             "at {start_sec}"
         );
     }
-    door.close().await;
+    transport.close().await;
 }
 
 /// What should be text and is none is refused with the name of its field.
@@ -613,23 +616,23 @@ async fn spots_open(client: &ByteClient, start_sec: i64) -> i32 {
 #[tokio::test]
 async fn a_message_may_end_anywhere() {
     let schema = Schema::published();
-    let door = Door::open().await;
+    let transport = Transport::open().await;
     for good in &GOOD {
         let whole = (good.make)(0);
         for length in 0..whole.len() {
             let what = format!("the first {length} bytes of {}", good.message);
-            let answer = surely(&what, door.client.call(good.method, &whole[..length])).await;
+            let answer = surely(&what, transport.client.call(good.method, &whole[..length])).await;
             judge(&schema, good, &whole[..length], &answer, &what);
         }
-        door.still_works(good.message).await;
+        transport.still_works(good.message).await;
     }
-    door.close().await;
+    transport.close().await;
 }
 
 #[tokio::test]
 async fn a_message_may_hold_what_the_schema_does_not_know() {
     let schema = Schema::published();
-    let door = Door::open().await;
+    let transport = Transport::open().await;
     let unknown: [(&str, Vec<u8>); 8] = [
         ("a field of a later edition", delimited(1000, b"later")),
         (
@@ -652,18 +655,18 @@ async fn a_message_may_hold_what_the_schema_does_not_know() {
                 [(good.make)(number), extra.clone()].concat(),
                 [extra.clone(), (good.make)(number)].concat(),
             ] {
-                let answer = surely(what, door.client.call(good.method, &spoilt)).await;
+                let answer = surely(what, transport.client.call(good.method, &spoilt)).await;
                 judge(&schema, good, &spoilt, &answer, what);
             }
         }
-        door.still_works(good.message).await;
+        transport.still_works(good.message).await;
     }
-    door.close().await;
+    transport.close().await;
 }
 
 #[tokio::test]
 async fn frames_may_be_broken_in_every_way() {
-    let door = Door::open().await;
+    let transport = Transport::open().await;
     let good = framed(&by_user().encode_to_vec());
     let with = |at: usize, byte: u8| {
         let mut bytes = good.to_vec();
@@ -731,19 +734,19 @@ async fn frames_may_be_broken_in_every_way() {
     ];
     for (what, bytes, reason) in refused {
         for method in [CHECK, CREATE, LIST, LOOK_UP, LOOK_AT] {
-            let request = door
+            let request = transport
                 .client
                 .request(method)
                 .body(whole(bytes.clone()))
                 .unwrap();
-            let answer = surely(what, door.client.send(request)).await.unwrap();
+            let answer = surely(what, transport.client.send(request)).await.unwrap();
             judge_refusal(&answer, what);
             assert_eq!(answer.reason(), reason, "{what}");
         }
-        door.still_works(what).await;
+        transport.still_works(what).await;
     }
     for length in 0..good.len() {
-        let request = door
+        let request = transport
             .client
             .request(LIST)
             .body(broken_off(good.slice(..length)))
@@ -751,19 +754,19 @@ async fn frames_may_be_broken_in_every_way() {
         assert!(
             surely(
                 "the end of a call that broke off",
-                door.client.send(request)
+                transport.client.send(request)
             )
             .await
             .is_err()
         );
     }
-    door.still_works("calls that broke off").await;
-    door.close().await;
+    transport.still_works("calls that broke off").await;
+    transport.close().await;
 }
 
 #[tokio::test]
 async fn requests_may_be_odd_in_every_other_way() {
-    let door = Door::open().await;
+    let transport = Transport::open().await;
     let frame = framed(&by_user().encode_to_vec());
     let service = "/ext.maps.booking.partner.v3.BookingService";
     let long = format!("{service}/{}", "x".repeat(8000));
@@ -782,22 +785,27 @@ async fn requests_may_be_odd_in_every_other_way() {
         "//",
     ];
     for path in unknown {
-        let request = door
+        let request = transport
             .client
             .request_to(path)
             .body(whole(frame.clone()))
             .unwrap();
-        let answer = surely(path, door.client.send(request)).await.unwrap();
+        let answer = surely(path, transport.client.send(request)).await.unwrap();
         judge_refusal(&answer, path);
         assert_eq!(answer.reason(), "UNKNOWN_METHOD", "{path}");
-        door.still_works(path).await;
+        transport.still_works(path).await;
     }
     for encoding in ["gzip", "deflate", "snappy", "no such thing"] {
-        let request = door.client.request(LIST).header("grpc-encoding", encoding);
+        let request = transport
+            .client
+            .request(LIST)
+            .header("grpc-encoding", encoding);
         let request = request.body(whole(frame.clone())).unwrap();
-        let answer = surely(encoding, door.client.send(request)).await.unwrap();
+        let answer = surely(encoding, transport.client.send(request))
+            .await
+            .unwrap();
         judge_refusal(&answer, encoding);
-        assert_eq!(answer.reason(), "UNKNOWN_ENCODING", "{encoding}");
+        assert_eq!(answer.reason(), "UNSUPPORTED_ENCODING", "{encoding}");
         assert_eq!(
             answer.header("grpc-accept-encoding"),
             "identity",
@@ -812,13 +820,13 @@ async fn requests_may_be_odd_in_every_other_way() {
         Method::HEAD,
         Method::TRACE,
     ] {
-        let request = door
+        let request = transport
             .client
             .request(LIST)
             .method(&method)
             .body(whole(Bytes::new()))
             .unwrap();
-        let answer = surely("an answer", door.client.send(request))
+        let answer = surely("an answer", transport.client.send(request))
             .await
             .unwrap();
         judge_refusal(&answer, method.as_str());
@@ -827,7 +835,7 @@ async fn requests_may_be_odd_in_every_other_way() {
             (405, "POST"),
             "{method}"
         );
-        door.still_works(method.as_str()).await;
+        transport.still_works(method.as_str()).await;
     }
     for content_type in [
         "text/plain",
@@ -835,7 +843,7 @@ async fn requests_may_be_odd_in_every_other_way() {
         "application/grpc+thrift",
         "",
     ] {
-        let mut request = door
+        let mut request = transport
             .client
             .request(LIST)
             .body(whole(frame.clone()))
@@ -843,7 +851,7 @@ async fn requests_may_be_odd_in_every_other_way() {
         request
             .headers_mut()
             .insert("content-type", content_type.parse().unwrap());
-        let answer = surely(content_type, door.client.send(request))
+        let answer = surely(content_type, transport.client.send(request))
             .await
             .unwrap();
         judge_refusal(&answer, content_type);
@@ -852,7 +860,7 @@ async fn requests_may_be_odd_in_every_other_way() {
             (415, "UNSUPPORTED_MEDIA_TYPE"),
             "{content_type}"
         );
-        door.still_works(content_type).await;
+        transport.still_works(content_type).await;
     }
     for (header, value) in [
         ("content-type", "application/grpc+proto; charset=utf-8"),
@@ -862,7 +870,7 @@ async fn requests_may_be_odd_in_every_other_way() {
         ("authorization", "\u{fc}"),
         ("x-long", &"x".repeat(10_000)),
     ] {
-        let mut request = door
+        let mut request = transport
             .client
             .request(LIST)
             .body(whole(frame.clone()))
@@ -871,22 +879,24 @@ async fn requests_may_be_odd_in_every_other_way() {
         request
             .headers_mut()
             .insert(HeaderName::from_static(header), value);
-        let answer = surely(header, door.client.send(request)).await.unwrap();
+        let answer = surely(header, transport.client.send(request))
+            .await
+            .unwrap();
         assert_eq!(
             answer.code(),
             Code::Ok,
             "{header}: what needs no header is served without"
         );
     }
-    door.still_works("odd requests").await;
-    door.close().await;
+    transport.still_works("odd requests").await;
+    transport.close().await;
 }
 
 #[tokio::test]
 async fn connections_may_say_anything() {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let door = Door::open().await;
+    let transport = Transport::open().await;
     let begun = |frame: &[u8]| [PREFACE, SETTINGS, frame].concat();
     let talks: [(&str, Vec<u8>); 16] = [
         ("nothing", Vec::new()),
@@ -937,13 +947,15 @@ async fn connections_may_say_anything() {
         ),
     ];
     for (what, bytes) in talks {
-        let mut stream = TcpStream::connect(door.server.address()).await.unwrap();
+        let mut stream = TcpStream::connect(transport.server.address())
+            .await
+            .unwrap();
         stream.write_all(&bytes).await.unwrap();
         stream.shutdown().await.unwrap();
         // It may be closed or reset, but not kept.
         let _ = surely(what, stream.read_to_end(&mut Vec::new())).await;
-        door.still_works(what).await;
-        let another = ByteClient::connect(door.server.address()).await;
+        transport.still_works(what).await;
+        let another = ByteClient::connect(transport.server.address()).await;
         assert_eq!(
             surely(what, another.call(LIST, &by_user().encode_to_vec()))
                 .await
@@ -951,5 +963,5 @@ async fn connections_may_say_anything() {
             Code::Ok
         );
     }
-    door.close().await;
+    transport.close().await;
 }

@@ -22,7 +22,7 @@ fn called(mut request: Request<Body>, id: &str) -> Request<Body> {
     request
 }
 
-/// Requests of both doors that are answered, and such that are refused by everything that refuses.
+/// Requests of both transports that are answered, and such that are refused by everything that refuses.
 fn requests(client: &ByteClient) -> Vec<(Request<Body>, Code)> {
     let frame = framed(b"");
     let compressed = client.request("ListOrders").header("grpc-encoding", "br");
@@ -220,15 +220,15 @@ async fn lines_about_a_request_carry_its_id_wherever_they_are_written() {
     );
     assert_eq!(
         told("r-late"),
-        [line("call refused", "CreateOrder", "MALFORMED_MESSAGE")]
+        [line("call rejected", "CreateOrder", "MALFORMED_MESSAGE")]
     );
     assert_eq!(
         told("r-unheard"),
-        [line("call refused", "other", "UNKNOWN_METHOD")]
+        [line("call rejected", "other", "UNKNOWN_METHOD")]
     );
     assert_eq!(
         told("r-nowhere"),
-        [line("call refused", "other", "UNKNOWN_URL")]
+        [line("call rejected", "other", "NOT_FOUND")]
     );
     assert!(
         ended

@@ -1,4 +1,4 @@
-//! The REST door: its URLs, its JSON, its refusals; and that both doors say the same.
+//! The REST transport: its URLs, its JSON, its refusals; and that both transports say the same.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Door, Item, Setup, TestServer,
+    Transport, Item, Setup, TestServer,
     byte_client::{ByteClient, beginning},
     config,
     doubles::{BreakableStore, GatewayDouble},
@@ -176,7 +176,7 @@ async fn a_method_is_found_in_any_letter_case_with_or_without_a_slash_at_its_end
         let answered = ask(&server, post(path, order("t"))).await;
         assert_eq!(
             answered.outcome(),
-            outcome(404, "NOT_FOUND", "UNKNOWN_URL"),
+            outcome(404, "NOT_FOUND", "NOT_FOUND"),
             "{path}"
         );
     }
@@ -246,7 +246,7 @@ async fn another_verb_is_refused_with_those_that_are_taken() {
             if verb != "HEAD" {
                 assert_eq!(
                     answered.outcome(),
-                    outcome(405, "UNIMPLEMENTED", "WRONG_VERB"),
+                    outcome(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
                     "{verb} {path}"
                 );
             }
@@ -262,30 +262,30 @@ async fn a_message_has_to_say_that_it_is_json_and_must_not_be_compressed() {
         (Some("application/json"), Some("Identity"), None),
         (Some("application/json; charset=utf-8"), None, None),
         (Some("Application/JSON"), Some("identity"), None),
-        (None, None, Some("NOT_JSON")),
-        (Some(""), None, Some("NOT_JSON")),
-        (Some("text/plain"), None, Some("NOT_JSON")),
-        (Some("application/jsonp"), None, Some("NOT_JSON")),
+        (None, None, Some("UNSUPPORTED_MEDIA_TYPE")),
+        (Some(""), None, Some("UNSUPPORTED_MEDIA_TYPE")),
+        (Some("text/plain"), None, Some("UNSUPPORTED_MEDIA_TYPE")),
+        (Some("application/jsonp"), None, Some("UNSUPPORTED_MEDIA_TYPE")),
         (
             Some("application/x-www-form-urlencoded"),
             None,
-            Some("NOT_JSON"),
+            Some("UNSUPPORTED_MEDIA_TYPE"),
         ),
         (
             Some("multipart/form-data; boundary=x"),
             None,
-            Some("NOT_JSON"),
+            Some("UNSUPPORTED_MEDIA_TYPE"),
         ),
-        (Some("text/plain, application/json"), None, Some("NOT_JSON")),
+        (Some("text/plain, application/json"), None, Some("UNSUPPORTED_MEDIA_TYPE")),
         (
             Some("application/json"),
             Some("gzip"),
-            Some("UNKNOWN_ENCODING"),
+            Some("UNSUPPORTED_ENCODING"),
         ),
         (
             Some("application/json"),
             Some("identity, br"),
-            Some("UNKNOWN_ENCODING"),
+            Some("UNSUPPORTED_ENCODING"),
         ),
     ] {
         let mut request = post(CHECK, cart());
@@ -306,7 +306,7 @@ async fn a_message_has_to_say_that_it_is_json_and_must_not_be_compressed() {
             .headers
             .get("accept-encoding")
             .map(|what| what.to_str().unwrap());
-        assert_eq!(taken, (reason == "UNKNOWN_ENCODING").then_some("identity"));
+        assert_eq!(taken, (reason == "UNSUPPORTED_ENCODING").then_some("identity"));
     }
 }
 
@@ -577,7 +577,7 @@ async fn both_doors_share_one_limit_of_calls() {
     let refused = send(address, post(CHECK, cart())).await;
     assert_eq!(
         refused.outcome(),
-        outcome(429, "RESOURCE_EXHAUSTED", "TOO_MANY_CALLS")
+        outcome(429, "RESOURCE_EXHAUSTED", "CONCURRENCY_LIMIT")
     );
     let retry = &refused.json()["error"]["details"][1];
     assert_eq!(retry["retryDelay"], "0.200s", "{retry}");
@@ -595,7 +595,7 @@ async fn both_doors_share_one_limit_of_calls() {
     payments.asked_times(2).await;
     assert_eq!(
         client.call("ListOrders", b"\x0a\x06user-1").await.reason(),
-        "TOO_MANY_CALLS"
+        "CONCURRENCY_LIMIT"
     );
     payments.capture();
     assert_eq!(by_rest.await.unwrap().http, StatusCode::OK);
@@ -662,13 +662,13 @@ async fn a_token_that_is_at_work_in_another_call_is_in_conflict() {
 }
 
 /// What came of an order that was to be created, in a line.
-async fn create(server: &TestServer, door: Door, request: &CreateOrderRequest) -> String {
+async fn create(server: &TestServer, transport: Transport, request: &CreateOrderRequest) -> String {
     let asked: Vec<LineItem> = request
         .order
         .iter()
         .flat_map(|order| order.item.clone())
         .collect();
-    match server.send_through(door, request).await {
+    match server.send_over(transport, request).await {
         Ok(created) if created.is_order() => {
             format!("created {} items", created.order().item.len())
         }
@@ -799,14 +799,14 @@ fn other_rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn every_outcome_of_a_creation_is_the_same_through_both_doors() {
-    for door in [Door::Grpc, Door::Rest] {
+    for transport in [Transport::Grpc, Transport::Rest] {
         let server = TestServer::start().await;
         for (rule, request, expected) in item_rows().into_iter().chain(other_rows()) {
-            let outcome = create(&server, door, &request).await;
+            let outcome = create(&server, transport, &request).await;
             let outcome = outcome
                 .strip_prefix("ORDER_UNFULFILLABLE: ")
                 .unwrap_or(&outcome);
-            assert_eq!(outcome, expected, "{rule}, {door:?}");
+            assert_eq!(outcome, expected, "{rule}, {transport:?}");
         }
         server.stop().await;
     }
@@ -989,9 +989,9 @@ async fn what_is_in_flight_is_finished_and_its_connection_then_closed() {
 async fn demand_through_one_door_is_seen_through_the_other() {
     let server = TestServer::start().await;
     let trip = |token, count| order_request(token, "rafting", [seats(count)]);
-    for (door, token, left) in [(Door::Rest, "a", 7), (Door::Grpc, "b", 2)] {
+    for (transport, token, left) in [(Transport::Rest, "a", 7), (Transport::Grpc, "b", 2)] {
         assert_eq!(
-            create(&server, door, &trip(token, 5)).await,
+            create(&server, transport, &trip(token, 5)).await,
             "created 1 items"
         );
         assert_eq!(server.spots_open("rafting", seats(2)).await, left);

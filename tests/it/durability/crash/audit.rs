@@ -7,7 +7,7 @@ use super::{
     fair::{self, Pool},
     journal::{Entry, Fault, Heard, Journal},
 };
-use crate::support::{Door, byte_client::ByteClient, process::Running};
+use crate::support::{Transport, byte_client::ByteClient, process::Running};
 
 /// Those who send tokens again.
 const AUDITORS: usize = 16;
@@ -99,7 +99,7 @@ async fn settle(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
     faults.extend(send_once(counter, entry).await);
     if entry.order.is_some() {
         let heard = counter
-            .create(Door::Grpc, &fair::otherwise(&entry.request))
+            .create(Transport::Grpc, &fair::otherwise(&entry.request))
             .await;
         faults.extend(unanswered(entry, &heard));
         faults.extend(entry.hear_of_another(&heard));
@@ -109,10 +109,10 @@ async fn settle(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
 
 /// Sends a token that has led to an order once more.
 async fn send_once(counter: &mut Counter, entry: &mut Entry) -> Vec<Fault> {
-    let Some(door) = entry.door() else {
+    let Some(transport) = entry.transport() else {
         return Vec::new();
     };
-    let heard = counter.create(door, &entry.request).await;
+    let heard = counter.create(transport, &entry.request).await;
     unanswered(entry, &heard)
         .into_iter()
         .chain(entry.hear(heard))

@@ -14,7 +14,7 @@ use super::{
     journal::{Entry, Fault, Heard, Journal},
     trade_until_killed,
 };
-use crate::support::Door;
+use crate::support::Transport;
 
 /// A site after a crash, and the journal of what came before it.
 async fn after_a_crash(site: &Site) -> (Opened, Journal) {
@@ -120,7 +120,11 @@ async fn a_journal_that_differs_by_one_order_is_found_out() {
         ..*invented.request.order.clone().unwrap()
     };
     assert_eq!(
-        invented.hear(Heard::Order(Box::new((order, Door::Grpc, Bytes::new())))),
+        invented.hear(Heard::Order(Box::new((
+            order,
+            Transport::Grpc,
+            Bytes::new()
+        )))),
         None
     );
     let token = invented.token();

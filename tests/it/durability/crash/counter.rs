@@ -1,4 +1,4 @@
-//! Where clients ask, through both doors, on connections that may be lost at any moment.
+//! Where clients ask, over both transports, on connections that may be lost at any moment.
 
 use boxoffice::wire::proto::v3::{
     CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
@@ -18,7 +18,7 @@ use super::{
     journal::Heard,
 };
 use crate::support::{
-    Door,
+    Transport,
     byte_client::{Body, ByteClient, framed, whole},
     process::Running,
     reason, rest_client,
@@ -27,7 +27,7 @@ use crate::support::{
 /// Orders that are asked for by their ids at once; also with long addresses they fit into an answer.
 const LIST: usize = 250;
 
-/// A connection to each of the doors.
+/// A connection to each of the transports.
 pub(super) struct Counter {
     grpc: ByteClient,
     rest: http1::SendRequest<Body>,
@@ -38,7 +38,7 @@ impl Counter {
         Self::beside(ByteClient::connect(server.address()).await, server).await
     }
 
-    /// Shares a connection to one of the doors.
+    /// Shares a connection to one of the transports.
     pub(super) async fn beside(grpc: ByteClient, server: &Running) -> Self {
         let stream = TcpStream::connect(server.address()).await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -48,14 +48,14 @@ impl Counter {
         Self { grpc, rest }
     }
 
-    pub(super) async fn create(&mut self, door: Door, request: &CreateOrderRequest) -> Heard {
-        match door {
-            Door::Grpc => create_by_grpc(&self.grpc, request).await,
-            Door::Rest => create_by_rest(&mut self.rest, request).await,
+    pub(super) async fn create(&mut self, transport: Transport, request: &CreateOrderRequest) -> Heard {
+        match transport {
+            Transport::Grpc => create_by_grpc(&self.grpc, request).await,
+            Transport::Rest => create_by_rest(&mut self.rest, request).await,
         }
     }
 
-    /// Sends the same through both doors at once.
+    /// Sends the same over both transports at once.
     pub(super) async fn create_twice(&mut self, request: &CreateOrderRequest) -> [Heard; 2] {
         let (one, other) = tokio::join!(
             create_by_grpc(&self.grpc, request),
@@ -148,7 +148,7 @@ async fn create_by_grpc(grpc: &ByteClient, request: &CreateOrderRequest) -> Hear
         Some(Err(refusal)) => Heard::Refusal(reason(&refusal)),
         Some(Ok(bytes)) => heard(
             CreateOrderResponse::decode(bytes.clone()).unwrap(),
-            Door::Grpc,
+            Transport::Grpc,
             bytes,
         ),
     }
@@ -164,14 +164,14 @@ async fn create_by_rest(
         return Heard::Nothing;
     };
     match answer.message() {
-        Ok(response) => heard(response, Door::Rest, answer.body),
+        Ok(response) => heard(response, Transport::Rest, answer.body),
         Err(refusal) => Heard::Refusal(reason(&refusal)),
     }
 }
 
-fn heard(response: CreateOrderResponse, door: Door, bytes: Bytes) -> Heard {
+fn heard(response: CreateOrderResponse, transport: Transport, bytes: Bytes) -> Heard {
     match response.result.unwrap() {
-        Outcome::Order(order) => Heard::Order(Box::new((*order, door, bytes))),
+        Outcome::Order(order) => Heard::Order(Box::new((*order, transport, bytes))),
         Outcome::OrderFailure(_) => Heard::Failure,
     }
 }

@@ -6,7 +6,7 @@ use boxoffice::wire::proto::v3::{CreateOrderRequest, LineItem, Order};
 use bytes::Bytes;
 
 use super::fair::Pool;
-use crate::support::{Door, Item, order_request};
+use crate::support::{Item, Transport, order_request};
 
 /// The refusal of another request under a used token.
 const TOKEN_REUSED: &str = "TOKEN_REUSED";
@@ -14,8 +14,8 @@ const TOKEN_REUSED: &str = "TOKEN_REUSED";
 /// What came of sending an order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Heard {
-    /// An order, and the answer as it came through this door.
-    Order(Box<(Order, Door, Bytes)>),
+    /// An order, and the answer as it came through this transport.
+    Order(Box<(Order, Transport, Bytes)>),
     /// It failed; nothing was created.
     Failure,
     /// It was refused for this reason.
@@ -67,8 +67,8 @@ pub(super) struct Entry {
     pub(super) request: CreateOrderRequest,
     /// The order that answered it, if one did.
     pub(super) order: Option<Order>,
-    /// That answer, by the doors that it came through.
-    answers: Vec<(Door, Bytes)>,
+    /// That answer, by the transports that it came through.
+    answers: Vec<(Transport, Bytes)>,
     /// Whether an outcome is unknown.
     pub(super) is_open: bool,
 }
@@ -92,13 +92,13 @@ impl Entry {
         let token = self.token();
         match heard {
             Heard::Order(answer) => {
-                let (order, door, bytes) = *answer;
+                let (order, transport, bytes) = *answer;
                 let known = self.order.get_or_insert_with(|| order.clone());
                 if *known != order {
                     return Some(Fault::OtherOrder { token });
                 }
                 self.is_open = false;
-                self.hear_bytes(door, bytes)
+                self.hear_bytes(transport, bytes)
             }
             Heard::Failure if self.order.is_some() => Some(Fault::Forgotten { token }),
             Heard::Failure => None,
@@ -110,13 +110,13 @@ impl Entry {
         }
     }
 
-    fn hear_bytes(&mut self, door: Door, bytes: Bytes) -> Option<Fault> {
-        if let Some((_, known)) = self.answers.iter().find(|(known, _)| *known == door) {
+    fn hear_bytes(&mut self, transport: Transport, bytes: Bytes) -> Option<Fault> {
+        if let Some((_, known)) = self.answers.iter().find(|(known, _)| *known == transport) {
             return (*known != bytes).then(|| Fault::OtherBytes {
                 token: self.token(),
             });
         }
-        self.answers.push((door, bytes));
+        self.answers.push((transport, bytes));
         None
     }
 
@@ -137,9 +137,9 @@ impl Entry {
             .collect()
     }
 
-    /// The door through which it was first answered with an order.
-    pub(super) fn door(&self) -> Option<Door> {
-        self.answers.first().map(|(door, _)| *door)
+    /// The transport through which it was first answered with an order.
+    pub(super) fn transport(&self) -> Option<Transport> {
+        self.answers.first().map(|(transport, _)| *transport)
     }
 
     /// Who orders.
@@ -259,7 +259,7 @@ fn ordered(token: &str, order_id: &str) -> (Entry, Order) {
 fn answer(order: &Order, bytes: &'static [u8]) -> Heard {
     Heard::Order(Box::new((
         order.clone(),
-        Door::Grpc,
+        Transport::Grpc,
         Bytes::from_static(bytes),
     )))
 }

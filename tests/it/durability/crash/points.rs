@@ -18,7 +18,7 @@ use super::{
     scene::Scene,
 };
 use crate::support::{
-    Door,
+    Transport,
     process::{Ended, Program, until},
 };
 
@@ -69,7 +69,7 @@ impl Scene {
         scene.order(&mut counter, 2, "decline").await;
         let before = counter.spots_open(&pools).await;
         let hanging = scene.request(3, "hang");
-        let call = tokio::spawn(async move { other.create(Door::Grpc, &hanging).await });
+        let call = tokio::spawn(async move { other.create(Transport::Grpc, &hanging).await });
         until("a reservation", async || {
             counter.spots_open(&pools).await != before
         })
@@ -203,7 +203,7 @@ async fn sell(scene: &mut Scene, kind: Kind, nth: usize) -> bool {
     let asked = others
         .iter_mut()
         .zip(&entries)
-        .map(|(counter, entry)| counter.create(Door::Grpc, &entry.request));
+        .map(|(counter, entry)| counter.create(Transport::Grpc, &entry.request));
     let heard = join_all(asked).await;
     for (entry, heard) in entries.iter_mut().zip(heard) {
         scene.journal.faults.extend(entry.hear(heard));

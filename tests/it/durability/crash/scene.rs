@@ -8,7 +8,7 @@ use super::{
     fair::Visitor,
     journal::{Entry, Journal},
 };
-use crate::support::{Door, copy_dir, paid_with};
+use crate::support::{Transport, copy_dir, paid_with};
 
 pub(super) struct Scene {
     pub(super) site: Site,
@@ -53,7 +53,7 @@ impl Scene {
     /// Sends it and notes what is heard.
     pub(super) async fn order(&mut self, counter: &mut Counter, visitor: u64, payment_token: &str) {
         let mut entry = Entry::new(self.request(visitor, payment_token));
-        let heard = counter.create(Door::Grpc, &entry.request).await;
+        let heard = counter.create(Transport::Grpc, &entry.request).await;
         self.journal.faults.extend(entry.hear(heard));
         self.journal.entries.push(entry);
     }

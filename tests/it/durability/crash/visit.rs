@@ -7,22 +7,22 @@ use super::{
     fair::{self, Visitor},
     journal::{Entry, Fault, Heard, Journal},
 };
-use crate::support::Door;
+use crate::support::Transport;
 
 /// Does one thing after the other and tells of each, until the connection breaks. One in four visitors
-/// comes through the door for REST.
+/// comes through the transport for REST.
 pub(super) async fn visit(
     mut visitor: Visitor,
     mut counter: Counter,
     tell: mpsc::UnboundedSender<()>,
 ) -> Journal {
     let mut journal = Journal::default();
-    let door = if visitor.chance.u8(..4) == 0 {
-        Door::Rest
+    let transport = if visitor.chance.u8(..4) == 0 {
+        Transport::Rest
     } else {
-        Door::Grpc
+        Transport::Grpc
     };
-    while step(&mut visitor, door, &mut counter, &mut journal)
+    while step(&mut visitor, transport, &mut counter, &mut journal)
         .await
         .is_some()
     {
@@ -34,13 +34,13 @@ pub(super) async fn visit(
 /// Does one thing; nothing comes of it if the connection breaks.
 async fn step(
     visitor: &mut Visitor,
-    door: Door,
+    transport: Transport,
     counter: &mut Counter,
     journal: &mut Journal,
 ) -> Option<()> {
     match visitor.chance.u8(..20) {
-        0 | 1 => again(visitor, door, counter, journal).await,
-        2 => otherwise(visitor, door, counter, journal).await,
+        0 | 1 => again(visitor, transport, counter, journal).await,
+        2 => otherwise(visitor, transport, counter, journal).await,
         3 => hold(visitor, counter).await,
         kind => {
             let mut entry = Entry::new(visitor.purchase());
@@ -50,7 +50,7 @@ async fn step(
             let faults = &mut journal.faults;
             let sent = match kind {
                 ..10 => send_twice(counter, &mut entry, faults).await,
-                10.. => send(counter, door, &mut entry, faults).await,
+                10.. => send(counter, transport, &mut entry, faults).await,
             };
             journal.entries.push(entry);
             sent
@@ -60,11 +60,11 @@ async fn step(
 
 async fn send(
     counter: &mut Counter,
-    door: Door,
+    transport: Transport,
     entry: &mut Entry,
     faults: &mut Vec<Fault>,
 ) -> Option<()> {
-    let heard = counter.create(door, &entry.request).await;
+    let heard = counter.create(transport, &entry.request).await;
     let is_answered = heard != Heard::Nothing;
     faults.extend(entry.hear(heard));
     is_answered.then_some(())
@@ -84,20 +84,20 @@ async fn send_twice(
 /// Sends once more what was sent before.
 async fn again(
     visitor: &mut Visitor,
-    door: Door,
+    transport: Transport,
     counter: &mut Counter,
     journal: &mut Journal,
 ) -> Option<()> {
     let Some(entry) = visitor.chance.choice(&mut journal.entries) else {
         return Some(());
     };
-    send(counter, door, entry, &mut journal.faults).await
+    send(counter, transport, entry, &mut journal.faults).await
 }
 
 /// Sends something else under a token that has led to an order.
 async fn otherwise(
     visitor: &mut Visitor,
-    door: Door,
+    transport: Transport,
     counter: &mut Counter,
     journal: &mut Journal,
 ) -> Option<()> {
@@ -109,7 +109,9 @@ async fn otherwise(
     let Some(entry) = visitor.chance.choice(used) else {
         return Some(());
     };
-    let heard = counter.create(door, &fair::otherwise(&entry.request)).await;
+    let heard = counter
+        .create(transport, &fair::otherwise(&entry.request))
+        .await;
     journal.faults.extend(entry.hear_of_another(&heard));
     (heard != Heard::Nothing).then_some(())
 }

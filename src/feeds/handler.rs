@@ -13,7 +13,7 @@ use super::{DAYS, Line, export};
 use crate::{
     app::{App, Export, OrderError},
     blocking, rest,
-    wire::{codes::Problem, requests::Violations},
+    wire::{error::ApiError, requests::Violations},
 };
 
 /// Exports at once: each has a thread of its own.
@@ -30,7 +30,7 @@ const CHUNKS_WAITING: usize = 4;
 
 /// Gives what is on sale to those who run the server.
 #[derive(Debug, Clone)]
-pub(crate) struct FeedsDoor {
+pub(crate) struct FeedsHandler {
     app: Arc<App>,
     places: Arc<Semaphore>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct FeedsDoor {
 /// Whoever reads the export has gone.
 struct Gone;
 
-impl FeedsDoor {
+impl FeedsHandler {
     pub(crate) fn new(app: Arc<App>) -> Self {
         Self {
             app,
@@ -56,14 +56,14 @@ impl FeedsDoor {
                     .insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
                 answer
             }
-            Err(problem) => rest::refuse(&problem),
+            Err(error) => rest::error_response(&error),
         }
     }
 
     fn begin(
         &self,
         uri: &Uri,
-    ) -> Result<impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<>, Problem> {
+    ) -> Result<impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<>, ApiError> {
         let days = days(uri)?;
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
@@ -85,7 +85,7 @@ impl FeedsDoor {
     }
 }
 
-fn days(uri: &Uri) -> Result<Option<u32>, Problem> {
+fn days(uri: &Uri) -> Result<Option<u32>, ApiError> {
     let Some(query) = uri.query() else {
         return Ok(None);
     };
@@ -97,7 +97,7 @@ fn days(uri: &Uri) -> Result<Option<u32>, Problem> {
         .ok_or_else(|| wrong_days("must be a number, and nothing else can be asked for"))
 }
 
-fn wrong_days(rule: &str) -> Problem {
+fn wrong_days(rule: &str) -> ApiError {
     Violations::one(DAYS, rule).into()
 }
 
