@@ -13,7 +13,6 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use crate::rpc::Rpc;
 use crate::{
     access::User,
     app::{App, OrderError},
@@ -21,6 +20,7 @@ use crate::{
     domain::order::Order,
     request::{Origin, Served},
     responses::{Encoded, Form, Responses},
+    rpc::Rpc,
     wire::{
         error::ApiError,
         from_proto::{self, RefusedOrder},

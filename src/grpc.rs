@@ -12,7 +12,7 @@ use crate::{
     calls::{Answered, Calls},
     request_bodies::{Message, Reading, RequestBodies},
     responses::{Encoding, ResponseBody},
-    Rpc,
+    rpc::Rpc,
     wire::{
         codec::read_protobuf, error::ApiError, proto::v3::booking_service_server::SERVICE_NAME,
     },

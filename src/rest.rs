@@ -15,7 +15,7 @@ use crate::{
     calls::{Answered, Calls},
     request_bodies::{Message, Reading, RequestBodies},
     responses::{Encoded, Encoding, ResponseBody},
-    Rpc,
+    rpc::Rpc,
     wire::{codec::read_json, error::ApiError, json},
 };
 
@@ -23,7 +23,8 @@ use crate::{
 const VERSION: &str = "v3";
 
 /// What is said of a message whose content type is not JSON.
-const UNSUPPORTED_MEDIA_TYPE: &str = "the message must be JSON, with the header `content-type: application/json`";
+const UNSUPPORTED_MEDIA_TYPE: &str =
+    "the message must be JSON, with the header `content-type: application/json`";
 
 /// What a caller without the right password is asked for.
 const CHALLENGE: HeaderValue =

@@ -10,7 +10,7 @@ use tonic::{
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::requests::{UNKNOWN_MERCHANT, Violations};
-use crate::{access::AuthError, app::OrderError, files::mistakes::quoted};
+use crate::{access::AuthError, app::OrderError, domain::ids::MerchantId, files::mistakes::quoted};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
@@ -190,7 +190,7 @@ pub enum ApiError {
     /// The caller may not make the call, or not now.
     Auth(AuthError),
     /// The user's scope does not have this merchant, whether or not there is one.
-    MerchantOutOfScope(String),
+    MerchantOutOfScope(MerchantId),
     /// The application rejects the request.
     Order(OrderError),
     /// A bug. The text is for the log and not for the caller.
@@ -251,7 +251,7 @@ impl ApiError {
             Self::MerchantOutOfScope(merchant_id) => {
                 return format!(
                     "this user may not act for the merchant {}",
-                    quoted(merchant_id)
+                    quoted(merchant_id.as_str())
                 );
             }
             Self::Auth(error) => return error.to_string(),

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
-    Transport, Item, Setup, TestServer,
+    Item, Setup, TestServer, Transport,
     byte_client::{Body, ByteClient, framed, whole},
     config,
     doubles::{BreakableStore, GatewayDouble},
@@ -85,7 +85,11 @@ impl Page {
 
     /// Calls of a method over a transport that ended with a status.
     fn handled(&self, transport: &str, method: &str, code: &str) -> u64 {
-        let labels = [("transport", transport), ("grpc_method", method), ("grpc_code", code)];
+        let labels = [
+            ("transport", transport),
+            ("grpc_method", method),
+            ("grpc_code", code),
+        ];
         self.value("grpc_server_handled_total", &labels)
     }
 

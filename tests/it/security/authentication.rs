@@ -163,15 +163,21 @@ async fn ten_wrong_requests_are_refused_in_words_that_help() {
         basic("eve", "old"),
         basic("ada", "hopper"),
     );
-    let missing =
-        "credentials are missing: `authorization` must be `Basic` and the base64 of `name:password`";
-    let unreadable =
-        "credentials are malformed: `authorization` must be `Basic` and the base64 of `name:password`, once";
+    let missing = "credentials are missing: `authorization` must be `Basic` and the base64 of `name:password`";
+    let unreadable = "credentials are malformed: `authorization` must be `Basic` and the base64 of `name:password`, once";
     let denied = "invalid user name or password";
     for (headers, reason_expected, message) in [
         (&[][..], "CREDENTIALS_MISSING", missing),
-        (&[("x-authorization", &*wrong)], "CREDENTIALS_MISSING", missing),
-        (&[("authorization", "")], "CREDENTIALS_MALFORMED", unreadable),
+        (
+            &[("x-authorization", &*wrong)],
+            "CREDENTIALS_MISSING",
+            missing,
+        ),
+        (
+            &[("authorization", "")],
+            "CREDENTIALS_MALFORMED",
+            unreadable,
+        ),
         (
             &[("authorization", "Bearer abc")],
             "CREDENTIALS_MALFORMED",

@@ -254,7 +254,9 @@ impl TestServer {
                 .create_order(request.clone())
                 .await
                 .map(tonic::Response::into_inner),
-            Transport::Rest => rest_client::call(self.server.address(), "CreateOrder", request).await,
+            Transport::Rest => {
+                rest_client::call(self.server.address(), "CreateOrder", request).await
+            }
         };
         if let Ok(response) = &answer {
             invariants::hold_for_create(request, response);

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Transport, Item, Setup, TestServer,
+    Item, Setup, TestServer, Transport,
     byte_client::{ByteClient, beginning},
     config,
     doubles::{BreakableStore, GatewayDouble},
@@ -265,7 +265,11 @@ async fn a_message_has_to_say_that_it_is_json_and_must_not_be_compressed() {
         (None, None, Some("UNSUPPORTED_MEDIA_TYPE")),
         (Some(""), None, Some("UNSUPPORTED_MEDIA_TYPE")),
         (Some("text/plain"), None, Some("UNSUPPORTED_MEDIA_TYPE")),
-        (Some("application/jsonp"), None, Some("UNSUPPORTED_MEDIA_TYPE")),
+        (
+            Some("application/jsonp"),
+            None,
+            Some("UNSUPPORTED_MEDIA_TYPE"),
+        ),
         (
             Some("application/x-www-form-urlencoded"),
             None,
@@ -276,7 +280,11 @@ async fn a_message_has_to_say_that_it_is_json_and_must_not_be_compressed() {
             None,
             Some("UNSUPPORTED_MEDIA_TYPE"),
         ),
-        (Some("text/plain, application/json"), None, Some("UNSUPPORTED_MEDIA_TYPE")),
+        (
+            Some("text/plain, application/json"),
+            None,
+            Some("UNSUPPORTED_MEDIA_TYPE"),
+        ),
         (
             Some("application/json"),
             Some("gzip"),
@@ -306,7 +314,10 @@ async fn a_message_has_to_say_that_it_is_json_and_must_not_be_compressed() {
             .headers
             .get("accept-encoding")
             .map(|what| what.to_str().unwrap());
-        assert_eq!(taken, (reason == "UNSUPPORTED_ENCODING").then_some("identity"));
+        assert_eq!(
+            taken,
+            (reason == "UNSUPPORTED_ENCODING").then_some("identity")
+        );
     }
 }
 

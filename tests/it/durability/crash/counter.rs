@@ -48,7 +48,11 @@ impl Counter {
         Self { grpc, rest }
     }
 
-    pub(super) async fn create(&mut self, transport: Transport, request: &CreateOrderRequest) -> Heard {
+    pub(super) async fn create(
+        &mut self,
+        transport: Transport,
+        request: &CreateOrderRequest,
+    ) -> Heard {
         match transport {
             Transport::Grpc => create_by_grpc(&self.grpc, request).await,
             Transport::Rest => create_by_rest(&mut self.rest, request).await,
