@@ -326,6 +326,7 @@ impl Calls {
 fn user() -> Result<Option<Arc<User>>, ApiError> {
     let served = Served::current();
     let origin = served.as_ref().and_then(Served::origin);
-    let origin = origin.ok_or_else(|| ApiError::Internal("a call has not been let in".to_owned()))?;
+    let origin =
+        origin.ok_or_else(|| ApiError::Internal("a call has not been let in".to_owned()))?;
     Ok(origin.user.clone())
 }

@@ -166,9 +166,7 @@ fn read_scope(user: &Table<'_>) -> Scope {
             String::new,
         )
         .map(|ids| ids.into_iter().collect()),
-        methods: read_set(user, "methods", method, || {
-            names(Rpc::ALL.map(Rpc::name))
-        }),
+        methods: read_set(user, "methods", method, || names(Rpc::ALL.map(Rpc::name))),
         transports: read_set(user, "transports", transport, || {
             names(Transport::ALL.map(Transport::name))
         }),

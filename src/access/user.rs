@@ -151,16 +151,8 @@ mod tests {
         for (over, asked, expected) in [
             (Transport::Rest, Some(Rpc::CreateOrder), Ok(())),
             (Transport::Rest, Some(Rpc::ListOrders), Ok(())),
-            (
-                Transport::Rest,
-                Some(Rpc::CheckOrderFulfillability),
-                method,
-            ),
-            (
-                Transport::Rest,
-                Some(Rpc::BatchAvailabilityLookup),
-                method,
-            ),
+            (Transport::Rest, Some(Rpc::CheckOrderFulfillability), method),
+            (Transport::Rest, Some(Rpc::BatchAvailabilityLookup), method),
             (Transport::Rest, Some(Rpc::CheckAvailability), method),
             (Transport::Grpc, Some(Rpc::CreateOrder), transport),
             (Transport::GrpcWeb, Some(Rpc::CreateOrder), transport),
