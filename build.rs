@@ -46,7 +46,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     tonic_prost_build::configure()
         .build_transport(false)
-        .codec_path("crate::wire::codec::ContractCodec")
         // Equal messages must have equal bytes, so maps need an order.
         .btree_map(".")
         // Messages that are moved from hand to hand; an order takes 832 bytes before its texts.

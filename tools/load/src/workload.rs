@@ -1,11 +1,11 @@
-//! What is asked, and what a good answer says. A call follows from its number alone, so that a run
-//! can be made again.
+//! The calls and the check of their answers. A call follows from its number alone, so a run can be
+//! repeated.
 
-use boxoffice::wire::proto::v3::{
+use crate::proto::{
     CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
     CreateOrderResponse, LineItem, ListOrdersRequest, ListOrdersResponse, Order, Price,
     UserInformation, booking_service_client::BookingServiceClient,
-    create_order_response::Result as Outcome, line_item::OrderedTickets, list_orders_request::Ids,
+    create_order_response::Result as Created, line_item::OrderedTickets, list_orders_request::Ids,
     order_fulfillability::OrderFulfillabilityResult as Verdict,
 };
 use tonic::{
@@ -14,19 +14,19 @@ use tonic::{
     transport::Channel,
 };
 
-use super::catalog::{DURATION_SEC, PRICE_MICROS, start_sec};
+use crate::catalog::{DURATION_SEC, PRICE_MICROS, start_sec};
 
-/// What is called.
+/// Which method is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
+pub(crate) enum CallKind {
     Check,
     Create,
     List,
-    /// As callers do: carts change often, some become orders, a few orders are looked up.
+    /// 80 % checks, 15 % creations, 5 % lists.
     Mixed,
 }
 
-impl Call {
+impl CallKind {
     const NAMES: [(&str, Self); 4] = [
         ("check", Self::Check),
         ("create", Self::Create),
@@ -34,14 +34,14 @@ impl Call {
         ("mixed", Self::Mixed),
     ];
 
-    pub(super) fn named(name: &str) -> Result<Self, String> {
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
         let found = Self::NAMES.iter().find(|(known, _)| *known == name);
         found
             .map(|&(_, call)| call)
             .ok_or_else(|| "expected check, create, list or mixed".to_owned())
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::NAMES
             .iter()
             .find(|&&(_, call)| call == self)
@@ -49,44 +49,44 @@ impl Call {
     }
 }
 
-/// What came of a call.
+/// The result of a call, by the text of its answer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Answer {
-    Good(&'static str),
-    Bad(String),
+pub(crate) enum Outcome {
+    Success(&'static str),
+    Rejected(String),
 }
 
 /// Calls by their numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Workload {
-    pub(super) call: Call,
+pub(crate) struct Workload {
+    pub(crate) call: CallKind,
     /// The slots that calls are spread over.
-    pub(super) slots: u64,
+    pub(crate) slots: u64,
     /// How many calls of a hundred are for the first of them.
-    pub(super) hot_percent: u64,
-    pub(super) orders_per_user: u64,
+    pub(crate) hot_percent: u64,
+    pub(crate) orders_per_user: u64,
     /// The number of the first call.
-    pub(super) first: u64,
+    pub(crate) first: u64,
     /// Tells the tokens and users of one run from those of another.
-    pub(super) run: String,
+    pub(crate) run: String,
     /// Who calls, if that is said.
-    pub(super) authorization: Option<Authorization>,
+    pub(crate) authorization: Option<Authorization>,
 }
 
 /// A value of `authorization`.
-pub(super) type Authorization = MetadataValue<Ascii>;
+pub(crate) type Authorization = MetadataValue<Ascii>;
 
 impl Workload {
     /// Makes a call and reads its answer.
-    pub(super) async fn make(
+    pub(crate) async fn make(
         &self,
         number: u64,
         client: &mut BookingServiceClient<Channel>,
-    ) -> Answer {
+    ) -> Outcome {
         let number = self.first + number;
         let mut chance = fastrand::Rng::with_seed(number);
         let answer = match self.kind(&mut chance) {
-            Call::Check => {
+            CallKind::Check => {
                 let request = self.request(cart(self.slot(&mut chance)));
                 client
                     .check_order_fulfillability(request)
@@ -94,14 +94,14 @@ impl Workload {
                     .map(Response::into_inner)
                     .map(checked)
             }
-            Call::List => {
+            CallKind::List => {
                 let request = self.request(self.orders_of(number));
                 client
                     .list_orders(request)
                     .await
                     .map(|response| listed(response.get_ref()))
             }
-            Call::Create | Call::Mixed => {
+            CallKind::Create | CallKind::Mixed => {
                 let request = self.request(self.order(number, self.slot(&mut chance)));
                 client
                     .create_order(request)
@@ -123,14 +123,14 @@ impl Workload {
         request
     }
 
-    fn kind(&self, chance: &mut fastrand::Rng) -> Call {
+    fn kind(&self, chance: &mut fastrand::Rng) -> CallKind {
         match self.call {
-            Call::Mixed => match chance.u64(0..100) {
-                0..80 => Call::Check,
-                80..95 => Call::Create,
-                _ => Call::List,
+            CallKind::Mixed => match chance.u64(0..100) {
+                0..80 => CallKind::Check,
+                80..95 => CallKind::Create,
+                _ => CallKind::List,
             },
-            call @ (Call::Check | Call::Create | Call::List) => call,
+            call @ (CallKind::Check | CallKind::Create | CallKind::List) => call,
         }
     }
 
@@ -201,38 +201,38 @@ fn item(slot: u64) -> LineItem {
     }
 }
 
-fn checked(response: CheckOrderFulfillabilityResponse) -> Answer {
+fn checked(response: CheckOrderFulfillabilityResponse) -> Outcome {
     match response.fulfillability {
-        None => Answer::Bad("no verdict".to_owned()),
+        None => Outcome::Rejected("no verdict".to_owned()),
         Some(verdict)
             if verdict.result() == Verdict::CanFulfill
                 && verdict.item_fulfillability.len() == 1 =>
         {
-            Answer::Good("can be fulfilled")
+            Outcome::Success("can be fulfilled")
         }
-        Some(verdict) => Answer::Bad(verdict.result().as_str_name().to_owned()),
+        Some(verdict) => Outcome::Rejected(verdict.result().as_str_name().to_owned()),
     }
 }
 
-fn created(response: CreateOrderResponse) -> Answer {
+fn created(response: CreateOrderResponse) -> Outcome {
     match response.result {
-        Some(Outcome::Order(order)) if !order.order_id.is_empty() => Answer::Good("created"),
-        Some(Outcome::OrderFailure(failure)) => {
-            Answer::Bad(failure.cause().as_str_name().to_owned())
+        Some(Created::Order(order)) if !order.order_id.is_empty() => Outcome::Success("created"),
+        Some(Created::OrderFailure(failure)) => {
+            Outcome::Rejected(failure.cause().as_str_name().to_owned())
         }
-        Some(Outcome::Order(_)) | None => Answer::Bad("no order".to_owned()),
+        Some(Created::Order(_)) | None => Outcome::Rejected("no order".to_owned()),
     }
 }
 
 /// A user without orders is no mistake: the order may come later in the run.
-fn listed(response: &ListOrdersResponse) -> Answer {
-    Answer::Good(if response.order.is_empty() {
+fn listed(response: &ListOrdersResponse) -> Outcome {
+    Outcome::Success(if response.order.is_empty() {
         "listed none"
     } else {
         "listed orders"
     })
 }
 
-fn refused(refusal: &Status) -> Answer {
-    Answer::Bad(format!("{:?}: {}", refusal.code(), refusal.message()))
+fn refused(refusal: &Status) -> Outcome {
+    Outcome::Rejected(format!("{:?}: {}", refusal.code(), refusal.message()))
 }

@@ -1,6 +1,6 @@
-//! The limit: a server that answers the same messages without doing anything about them. It reads
-//! the request, builds an answer of the form and size that Box Office gives, and writes it, with
-//! the transport as it comes and a runtime for each core.
+//! The limit: a server of the same messages without any work. It decodes the request, builds an
+//! answer of the form and size of Box Office's, and encodes it, over tonic's own transport with a
+//! runtime for each core.
 
 use std::{
     io::{self, Write},
@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use boxoffice::wire::proto::v3::{
+use crate::proto::{
     BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, BookingStatus,
     CheckAvailabilityRequest, CheckAvailabilityResponse, CheckOrderFulfillabilityRequest,
     CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse, Fees,
@@ -25,13 +25,13 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use super::Failure;
+use crate::Error;
 
 /// As long as the ids that Box Office gives.
 const ORDER_ID: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/// Serves until it is ended, saying where.
-pub(super) fn serve() -> Result<(), Failure> {
+/// Prints the address and serves until it is killed.
+pub(crate) fn serve() -> Result<(), Error> {
     let first = listen(([127, 0, 0, 1], 0).into())?;
     let address = first.local_addr()?;
     let cores = thread::available_parallelism()?.get();
@@ -63,7 +63,7 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-fn work(listener: std::net::TcpListener) -> Result<(), Failure> {
+fn work(listener: std::net::TcpListener) -> Result<(), Error> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -132,13 +132,13 @@ impl BookingService for Echo {
         &self,
         _: Request<BatchAvailabilityLookupRequest>,
     ) -> Result<Response<BatchAvailabilityLookupResponse>, Status> {
-        Err(Status::unimplemented("there is nothing to look up"))
+        Err(Status::unimplemented("there is nothing to sample up"))
     }
 
     async fn check_availability(
         &self,
         _: Request<CheckAvailabilityRequest>,
     ) -> Result<Response<CheckAvailabilityResponse>, Status> {
-        Err(Status::unimplemented("there is nothing to look at"))
+        Err(Status::unimplemented("there is nothing to sample at"))
     }
 }

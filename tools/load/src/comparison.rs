@@ -1,10 +1,10 @@
-//! What the rounds of a comparison gave, and how one thing compares with another.
+//! Results of the rounds of a comparison, and ratios between subjects.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
-/// What is measured in one thing, round by round.
+/// One measured subject, a value per round.
 #[derive(Debug)]
 struct Series {
     name: String,
@@ -12,7 +12,7 @@ struct Series {
     values: Vec<u64>,
 }
 
-/// One thing by another, round by round, in thousandths.
+/// The ratio of two subjects, per round, in thousandths.
 #[derive(Debug)]
 struct Ratio {
     what: String,
@@ -20,16 +20,16 @@ struct Ratio {
     thousandths: Vec<u64>,
 }
 
-/// All of it, in the order in which it was first measured.
+/// All series and ratios, in the order of their first measurement.
 #[derive(Debug, Default)]
-pub(super) struct Results {
+pub(crate) struct Comparison {
     series: Vec<Series>,
     ratios: Vec<Ratio>,
 }
 
-impl Results {
-    /// Notes what one round gave.
-    pub(super) fn note(&mut self, name: &str, unit: &'static str, value: u64) {
+impl Comparison {
+    /// Adds the value of one round.
+    pub(crate) fn note(&mut self, name: &str, unit: &'static str, value: u64) {
         eprintln!("  {name}: {value} {unit}");
         match self.series.iter_mut().find(|series| series.name == name) {
             Some(series) => series.values.push(value),
@@ -41,8 +41,8 @@ impl Results {
         }
     }
 
-    /// Adds two things up, round by round.
-    pub(super) fn sum(&mut self, name: &str, unit: &'static str, [one, other]: [&str; 2]) {
+    /// Adds a series that is the sum of two others, per round.
+    pub(crate) fn sum(&mut self, name: &str, unit: &'static str, [one, other]: [&str; 2]) {
         let pairs = self.values(one).iter().zip(self.values(other));
         let values = pairs
             .map(|(one, other)| one.saturating_add(*other))
@@ -54,8 +54,8 @@ impl Results {
         });
     }
 
-    /// Compares two things round by round, against a goal in words.
-    pub(super) fn compare(&mut self, what: &str, goal: &'static str, one: &str, other: &str) {
+    /// Adds the ratio of two series; `goal` is shown beside it.
+    pub(crate) fn compare(&mut self, what: &str, goal: &'static str, one: &str, other: &str) {
         let pairs = self.values(one).iter().zip(self.values(other));
         let thousandths = pairs
             .map(|(one, other)| one.saturating_mul(1000) / (*other).max(1))
@@ -74,7 +74,7 @@ impl Results {
             .map_or(&[], |series| &series.values)
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let series = self
             .series
             .iter()
@@ -87,7 +87,7 @@ impl Results {
     }
 }
 
-impl fmt::Display for Results {
+impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -119,7 +119,7 @@ impl fmt::Display for Results {
     }
 }
 
-pub(super) fn median(values: &[u64]) -> u64 {
+pub(crate) fn median(values: &[u64]) -> u64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     sorted.get(sorted.len() / 2).copied().unwrap_or(0)

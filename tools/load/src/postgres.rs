@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::Failure;
+use crate::Error;
 
 /// Where Debian keeps the programs of each version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
@@ -17,7 +17,7 @@ const PROGRAMS: &str = "/usr/lib/postgresql";
 /// Where other systems keep them.
 const ELSEWHERE: [&str; 2] = ["/usr/local/bin", "/usr/bin"];
 
-/// Who runs it where we are root, whom it does not take.
+/// The account that runs it where we are root, which PostgreSQL does not accept.
 const USER: &str = "postgres";
 
 const SECONDS: &str = "5";
@@ -41,15 +41,15 @@ INSERT INTO orders VALUES (:token, :first, :second);
 COMMIT;
 ";
 
-/// A database of its own, which goes when this is dropped.
-pub(super) struct Postgres {
+/// A temporary database, removed when this is dropped.
+pub(crate) struct Postgres {
     programs: PathBuf,
     dir: TempDir,
 }
 
 impl Postgres {
-    /// Starts one, if there is PostgreSQL on this machine.
-    pub(super) fn start() -> Result<Option<Self>, Failure> {
+    /// Starts one; none if PostgreSQL is not installed.
+    pub(crate) fn start() -> Result<Option<Self>, Error> {
         let Some(programs) = programs() else {
             return Ok(None);
         };
@@ -58,7 +58,7 @@ impl Postgres {
             dir: TempDir::new()?,
         };
         let dir = postgres.dir.path().display().to_string();
-        quietly(Command::new("chmod").args(["777", &dir]))?;
+        output_of(Command::new("chmod").args(["777", &dir]))?;
         fs::write(postgres.dir.path().join("order.sql"), ORDER)?;
         let data = format!("{dir}/data");
         postgres.run(
@@ -95,8 +95,8 @@ impl Postgres {
         Ok(Some(postgres))
     }
 
-    /// How many orders it takes a second, over so many slots.
-    pub(super) fn orders_per_second(&self, slots: u32) -> Result<u64, Failure> {
+    /// Orders per second, over so many slots.
+    pub(crate) fn orders_per_second(&self, slots: u32) -> Result<u64, Error> {
         let dir = self.dir.path().display().to_string();
         let out = self.run(
             "pgbench",
@@ -124,7 +124,7 @@ impl Postgres {
         Ok(whole.parse()?)
     }
 
-    fn run(&self, program: &str, args: &[&str]) -> Result<String, Failure> {
+    fn run(&self, program: &str, args: &[&str]) -> Result<String, Error> {
         let program = self.programs.join(program);
         let mut command = if is_root() {
             let mut command = Command::new("runuser");
@@ -133,7 +133,7 @@ impl Postgres {
         } else {
             Command::new(program)
         };
-        quietly(command.args(args).current_dir(self.dir.path()))
+        output_of(command.args(args).current_dir(self.dir.path()))
     }
 }
 
@@ -141,7 +141,7 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         let data = self.dir.path().join("data").display().to_string();
         if let Err(error) = self.run("pg_ctl", &["stop", "--mode=immediate", "--pgdata", &data]) {
-            eprintln!("PostgreSQL goes on: {error}");
+            eprintln!("PostgreSQL is still running: {error}");
         }
     }
 }
@@ -164,8 +164,9 @@ fn is_root() -> bool {
     fs::metadata(Path::new("/proc/self")).is_ok_and(|process| process.uid() == 0)
 }
 
-/// What a program says, or why it failed. A database that it starts must not keep its outputs.
-fn quietly(command: &mut Command) -> Result<String, Failure> {
+/// The output of a program. It goes to a file: a database that outlives the program would keep a
+/// pipe open, and reading it would never end.
+fn output_of(command: &mut Command) -> Result<String, Error> {
     let out = tempfile::tempfile()?;
     let status = command
         .stdin(Stdio::null())

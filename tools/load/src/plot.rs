@@ -1,19 +1,18 @@
-//! Pictures: of a run, how long calls took and how many were answered from moment to moment; of a long
-//! one, what must not grow.
+//! Charts as SVG: latency and rate of a run; memory, descriptors and latency of a soak.
 
 use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::{
-    Failure,
-    soak::{Course, Look},
-    tally::Run,
+use crate::{
+    Error,
+    outcomes::Run,
+    soak::{SoakReport, SoakSample},
 };
 
 const SIZE: (u32, u32) = (900, 760);
 
-/// The places on the axis of quantiles: of how many calls one took longer.
+/// Labels on the axis of quantiles: one of so many calls took longer.
 const ONE_IN: [(u32, &str); 6] = [
     (1, "0"),
     (10, "90 %"),
@@ -23,8 +22,8 @@ const ONE_IN: [(u32, &str); 6] = [
     (100_000, "99.999 %"),
 ];
 
-/// Draws it as SVG.
-pub(super) fn draw(path: &Path, run: &Run) -> Result<(), Failure> {
+/// Draws a run.
+pub(crate) fn draw(path: &Path, run: &Run) -> Result<(), Error> {
     let picture = SVGBackend::new(path, SIZE).into_drawing_area();
     picture.fill(&WHITE)?;
     let (above, below) = picture
@@ -37,7 +36,7 @@ pub(super) fn draw(path: &Path, run: &Run) -> Result<(), Failure> {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-fn draw_latency(area: &Area<'_>, run: &Run) -> Result<(), Failure> {
+fn draw_latency(area: &Area<'_>, run: &Run) -> Result<(), Error> {
     let points: Vec<(u32, u64)> = quantiles()
         .map(|(one_in, quantile)| (one_in, run.quantile(quantile).max(1)))
         .collect();
@@ -77,7 +76,7 @@ fn quantiles() -> impl Iterator<Item = (u32, f64)> {
     steps.map(|one_in| (one_in, 1.0 - 1.0 / f64::from(one_in)))
 }
 
-fn draw_rate(area: &Area<'_>, run: &Run) -> Result<(), Failure> {
+fn draw_rate(area: &Area<'_>, run: &Run) -> Result<(), Error> {
     draw_lines(
         area,
         ["milliseconds since the start", "answers a second"],
@@ -85,23 +84,29 @@ fn draw_rate(area: &Area<'_>, run: &Run) -> Result<(), Failure> {
     )
 }
 
-/// Draws a long run as SVG.
-pub(super) fn draw_course(path: &Path, course: &Course) -> Result<(), Failure> {
+/// Draws a soak.
+pub(crate) fn draw_course(path: &Path, report: &SoakReport) -> Result<(), Error> {
     let picture = SVGBackend::new(path, SIZE).into_drawing_area();
     picture.fill(&WHITE)?;
-    let line = |of: fn(&Look) -> u64| {
-        course
-            .looks
+    let line = |of: fn(&SoakSample) -> u64| {
+        report
+            .samples
             .iter()
-            .map(|look| (look.at, of(look)))
+            .map(|sample| (sample.at, of(sample)))
             .collect()
     };
     let panels = [
-        ("memory, MiB", vec![line(|look| look.resident_kib / 1024)]),
-        ("files and sockets", vec![line(|look| look.descriptors)]),
+        (
+            "memory, MiB",
+            vec![line(|sample| sample.resident_kib / 1024)],
+        ),
+        ("files and sockets", vec![line(|sample| sample.descriptors)]),
         (
             "median and p99, µs",
-            vec![line(|look| look.median_us), line(|look| look.p99_us)],
+            vec![
+                line(|sample| sample.median_us),
+                line(|sample| sample.p99_us),
+            ],
         ),
     ];
     for (area, (what, lines)) in picture.split_evenly((panels.len(), 1)).iter().zip(panels) {
@@ -111,11 +116,7 @@ pub(super) fn draw_course(path: &Path, course: &Course) -> Result<(), Failure> {
 }
 
 /// Draws lines from zero.
-fn draw_lines(
-    area: &Area<'_>,
-    [x, y]: [&str; 2],
-    lines: &[Vec<(u64, u64)>],
-) -> Result<(), Failure> {
+fn draw_lines(area: &Area<'_>, [x, y]: [&str; 2], lines: &[Vec<(u64, u64)>]) -> Result<(), Error> {
     let ends = |(end, most): (u64, u64), &(at, value): &(u64, u64)| (end.max(at), most.max(value));
     let (end, most) = lines.iter().flatten().fold((1, 1), ends);
     let mut chart = ChartBuilder::on(area)

@@ -1,17 +1,17 @@
-//! What the disk asks for: the time of one small write that is on it when it returns.
+//! The limit of the disk: one small write with its sync.
 
 use std::{fs::File, io::Write, path::Path, time::Instant};
 
-use super::Failure;
+use crate::Error;
 
-/// Writes that the median is of.
+/// Writes per measurement.
 const WRITES: usize = 500;
 
 /// About what one order takes in the journal.
 const BYTES: usize = 512;
 
-/// The median of writes that are appended to a file and synced one by one, in nanoseconds.
-pub(super) fn sync_nanos(path: &Path) -> Result<u64, Failure> {
+/// The median time of one append with its sync, in nanoseconds.
+pub(crate) fn sync_nanos(path: &Path) -> Result<u64, Error> {
     let mut file = File::create(path)?;
     let mut nanos = Vec::with_capacity(WRITES);
     for _ in 0..WRITES {

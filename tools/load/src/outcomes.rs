@@ -1,16 +1,16 @@
-//! What came of the calls, and how long they took.
+//! Outcomes and latency of the calls of a run.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     target::{Pace, Target},
-    workload::{Answer, Workload},
+    workload::{Outcome, Workload},
 };
 
-/// The quantiles that are told.
+/// The reported quantiles.
 const QUANTILES: [(&str, f64); 5] = [
     ("p50", 0.5),
     ("p90", 0.9),
@@ -19,14 +19,14 @@ const QUANTILES: [(&str, f64); 5] = [
     ("p99.99", 0.9999),
 ];
 
-/// What came of the calls of one caller.
+/// Records the calls of one caller.
 #[derive(Debug)]
-pub(super) struct Tally {
-    answers: BTreeMap<Answer, u64>,
+pub(crate) struct Recorder {
+    answers: BTreeMap<Outcome, u64>,
     nanos: Histogram<u64>,
 }
 
-impl Default for Tally {
+impl Default for Recorder {
     fn default() -> Self {
         let mut nanos = Histogram::new(3).expect("three digits are allowed");
         nanos.auto(true);
@@ -37,8 +37,8 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
-    pub(super) fn note(&mut self, answer: Answer, took: Duration) {
+impl Recorder {
+    pub(crate) fn note(&mut self, answer: Outcome, took: Duration) {
         *self.answers.entry(answer).or_default() += 1;
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanos
@@ -56,66 +56,66 @@ impl Tally {
     }
 }
 
-/// How many calls had been answered at a moment.
+/// Calls answered up to a moment.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sample {
-    pub(super) at: Duration,
-    pub(super) done: u64,
+pub(crate) struct Sample {
+    pub(crate) at: Duration,
+    pub(crate) done: u64,
 }
 
-/// What was measured.
+/// The result of a run.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(crate) struct Run {
     target: Target,
     workload: Workload,
     elapsed: Duration,
-    tally: Tally,
+    recorder: Recorder,
     samples: Vec<Sample>,
 }
 
 impl Run {
-    pub(super) fn new(
+    pub(crate) fn new(
         target: Target,
         workload: Workload,
         elapsed: Duration,
-        tallies: Vec<Tally>,
+        recorders: Vec<Recorder>,
         samples: Vec<Sample>,
     ) -> Self {
-        let mut tally = Tally::default();
-        for other in tallies {
-            tally.add(other);
+        let mut recorder = Recorder::default();
+        for other in recorders {
+            recorder.add(other);
         }
         Self {
             target,
             workload,
             elapsed,
-            tally,
+            recorder,
             samples,
         }
     }
 
-    /// Answers that were no success.
-    pub(super) fn bad(&self) -> u64 {
-        let bad = self
-            .tally
+    /// Calls that were not successful.
+    pub(crate) fn rejected(&self) -> u64 {
+        let rejected = self
+            .recorder
             .answers
             .iter()
-            .filter(|(answer, _)| matches!(answer, Answer::Bad(_)));
-        bad.map(|(_, count)| count).sum()
+            .filter(|(answer, _)| matches!(answer, Outcome::Rejected(_)));
+        rejected.map(|(_, count)| count).sum()
     }
 
     /// Answers a second.
-    pub(super) fn rate(&self) -> u64 {
-        per_second(self.tally.nanos.len(), self.elapsed)
+    pub(crate) fn rate(&self) -> u64 {
+        per_second(self.recorder.nanos.len(), self.elapsed)
     }
 
-    /// The time within which that part of the calls was answered, in nanoseconds.
-    pub(super) fn quantile(&self, part: f64) -> u64 {
-        self.tally.nanos.value_at_quantile(part)
+    /// Latency at a quantile, in nanoseconds.
+    pub(crate) fn quantile(&self, part: f64) -> u64 {
+        self.recorder.nanos.value_at_quantile(part)
     }
 
-    /// Answers a second from one sample to the next: the moment in milliseconds, and the rate.
-    pub(super) fn rates(&self) -> impl Iterator<Item = (u64, u64)> {
+    /// Answers per second from one sample to the next: the moment in milliseconds, and the rate.
+    pub(crate) fn rates(&self) -> impl Iterator<Item = (u64, u64)> {
         self.samples.windows(2).map(|pair| {
             let [from, to] = pair else { return (0, 0) };
             let rate = per_second(to.done - from.done, to.at.saturating_sub(from.at));
@@ -123,8 +123,8 @@ impl Run {
         })
     }
 
-    /// What was asked, in a few words.
-    pub(super) fn title(&self) -> String {
+    /// The scenario in one line.
+    pub(crate) fn title(&self) -> String {
         let Target {
             connections, pace, ..
         } = &self.target;
@@ -150,9 +150,9 @@ impl Run {
         format!("{}, {pace}, {slots} slots{hot}", call.name())
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let answers: BTreeMap<&str, u64> = self
-            .tally
+            .recorder
             .answers
             .iter()
             .map(|(answer, count)| (text(answer), *count))
@@ -163,13 +163,13 @@ impl Run {
             .collect();
         json!({
             "what": self.title(),
-            "calls": self.tally.nanos.len(),
-            "bad": self.bad(),
+            "calls": self.recorder.nanos.len(),
+            "rejected": self.rejected(),
             "elapsed_ms": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
             "calls_per_second": self.rate(),
             "answers": answers,
             "latency_ns": nanos,
-            "max_ns": self.tally.nanos.max(),
+            "max_ns": self.recorder.nanos.max(),
         })
     }
 }
@@ -177,18 +177,18 @@ impl Run {
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title())?;
-        let (calls, elapsed) = (self.tally.nanos.len(), self.elapsed);
+        let (calls, elapsed) = (self.recorder.nanos.len(), self.elapsed);
         writeln!(
             f,
             "  {calls} calls in {elapsed:.2?}: {} a second",
             self.rate()
         )?;
-        for (answer, count) in &self.tally.answers {
+        for (answer, count) in &self.recorder.answers {
             writeln!(
                 f,
                 "  {count:>10} {}{}",
-                if matches!(answer, Answer::Bad(_)) {
-                    "NOT GOOD: "
+                if matches!(answer, Outcome::Rejected(_)) {
+                    "REJECTED: "
                 } else {
                     ""
                 },
@@ -206,15 +206,15 @@ impl fmt::Display for Run {
             f,
             "  {:>10} {:.1?}",
             "slowest",
-            Duration::from_nanos(self.tally.nanos.max())
+            Duration::from_nanos(self.recorder.nanos.max())
         )
     }
 }
 
-fn text(answer: &Answer) -> &str {
+fn text(answer: &Outcome) -> &str {
     match answer {
-        Answer::Good(text) => text,
-        Answer::Bad(text) => text,
+        Outcome::Success(text) => text,
+        Outcome::Rejected(text) => text,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Making calls at a pace.
+//! Makes calls at a pace.
 
 use std::{
     sync::{
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use boxoffice::wire::proto::v3::booking_service_client::BookingServiceClient;
+use crate::proto::booking_service_client::BookingServiceClient;
 use tokio::{
     sync::{
         mpsc::{self, UnboundedReceiver, UnboundedSender},
@@ -19,68 +19,72 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-use super::{
-    Failure,
-    tally::{Run, Sample, Tally},
+use crate::{
+    Error,
+    outcomes::{Recorder, Run, Sample},
     target::{Pace, Target},
-    workload::{Answer, Workload},
+    workload::{Outcome, Workload},
 };
 
-/// How often progress is noted.
+/// Interval of samples of the progress.
 const SAMPLE: Duration = Duration::from_millis(250);
 
-/// How often progress is told.
+/// Samples from one line of progress to the next.
 const SAMPLES_TOLD: usize = 8;
 
-/// How exactly calls of an open loop are made at their moments.
+/// Precision of the moments of an open loop.
 const TICK: Duration = Duration::from_micros(250);
 
 type Client = BookingServiceClient<Channel>;
 
-/// What is known while calls are made.
+/// Progress of a run.
 #[derive(Debug, Default)]
 struct Progress {
     done: AtomicU64,
-    bad: AtomicU64,
+    rejected: AtomicU64,
 }
 
 impl Progress {
-    fn note(&self, answer: &Answer) {
+    fn note(&self, answer: &Outcome) {
         self.done.fetch_add(1, Ordering::Relaxed);
-        if matches!(answer, Answer::Bad(_)) {
-            self.bad.fetch_add(1, Ordering::Relaxed);
+        if matches!(answer, Outcome::Rejected(_)) {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 /// Makes all calls.
-pub(super) async fn run(target: &Target, workload: &Arc<Workload>) -> Result<Run, Failure> {
+pub(crate) async fn run(target: &Target, workload: &Arc<Workload>) -> Result<Run, Error> {
     let clients = connect(target).await?;
-    let callers = Callers {
+    let callers = LoadDriver {
         workload: Arc::clone(workload),
         progress: Arc::default(),
         calls: target.calls,
     };
     let (stop, stopped) = oneshot::channel();
     let begun = Instant::now();
-    let watching = tokio::spawn(watch(Arc::clone(&callers.progress), begun, stopped));
-    let tallies = match target.pace {
+    let watching = tokio::spawn(sample_progress(
+        Arc::clone(&callers.progress),
+        begun,
+        stopped,
+    ));
+    let recorders = match target.pace {
         Pace::Closed { in_flight } => callers.closed(&clients, in_flight).join_all().await,
         Pace::Open { per_second } => callers.open(&clients, per_second, begun).join_all().await,
     };
     let elapsed = begun.elapsed();
-    // It may be waiting for nothing else.
+    // Best effort: the sampler may have ended with its runtime.
     let _ = stop.send(());
     Ok(Run::new(
         target.clone(),
         Workload::clone(workload),
         elapsed,
-        tallies,
+        recorders,
         watching.await?,
     ))
 }
 
-async fn connect(target: &Target) -> Result<Vec<Client>, Failure> {
+async fn connect(target: &Target) -> Result<Vec<Client>, Error> {
     let mut clients = Vec::new();
     for _ in 0..target.connections {
         let channel = Endpoint::from_shared(target.address.clone())?
@@ -91,15 +95,15 @@ async fn connect(target: &Target) -> Result<Vec<Client>, Failure> {
     Ok(clients)
 }
 
-/// Those who call, all at once.
-struct Callers {
+/// Spawns the callers of a run.
+struct LoadDriver {
     workload: Arc<Workload>,
     progress: Arc<Progress>,
     calls: u64,
 }
 
-impl Callers {
-    fn closed(&self, clients: &[Client], in_flight: u64) -> JoinSet<Tally> {
+impl LoadDriver {
+    fn closed(&self, clients: &[Client], in_flight: u64) -> JoinSet<Recorder> {
         let next = Arc::new(AtomicU64::new(0));
         let mut callers = JoinSet::new();
         for client in clients
@@ -109,23 +113,23 @@ impl Callers {
             let (workload, progress) = (Arc::clone(&self.workload), Arc::clone(&self.progress));
             let (next, calls) = (Arc::clone(&next), self.calls);
             callers.spawn(async move {
-                let mut tally = Tally::default();
+                let mut recorder = Recorder::default();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= calls {
-                        return tally;
+                        return recorder;
                     }
                     let begun = Instant::now();
                     let answer = workload.make(number, &mut client.clone()).await;
                     progress.note(&answer);
-                    tally.note(answer, begun.elapsed());
+                    recorder.note(answer, begun.elapsed());
                 }
             });
         }
         callers
     }
 
-    fn open(&self, clients: &[Client], per_second: u64, begun: Instant) -> JoinSet<Tally> {
+    fn open(&self, clients: &[Client], per_second: u64, begun: Instant) -> JoinSet<Recorder> {
         let mut callers = JoinSet::new();
         let mut queues = Vec::new();
         for client in clients {
@@ -139,17 +143,22 @@ impl Callers {
             ));
         }
         let calls = self.calls;
-        thread::spawn(move || set_the_pace(&queues, calls, per_second, begun));
+        thread::spawn(move || announce_due_calls(&queues, calls, per_second, begun));
         callers
     }
 }
 
-/// A call that was due at a moment.
+/// A call and the moment at which it is due.
 type Due = (u64, Instant);
 
-/// Makes calls due, one connection after the other. It sleeps in a thread of its own, for a
-/// runtime's timer is too coarse for many calls a millisecond.
-fn set_the_pace(queues: &[UnboundedSender<Due>], calls: u64, per_second: u64, begun: Instant) {
+/// Announces due calls to the connections in turn. A thread of its own sleeps between them: the
+/// timer of the runtime has a resolution of a millisecond, and many calls are due within one.
+fn announce_due_calls(
+    queues: &[UnboundedSender<Due>],
+    calls: u64,
+    per_second: u64,
+    begun: Instant,
+) {
     for (number, queue) in (0..calls).zip(queues.iter().cycle()) {
         let due = begun + Duration::from_nanos(number.saturating_mul(1_000_000_000) / per_second);
         while let Some(early) = due
@@ -170,9 +179,9 @@ async fn call_when_due(
     workload: Arc<Workload>,
     progress: Arc<Progress>,
     mut due: UnboundedReceiver<Due>,
-) -> Tally {
+) -> Recorder {
     let mut under_way = JoinSet::new();
-    let mut tally = Tally::default();
+    let mut recorder = Recorder::default();
     loop {
         tokio::select! {
             Some((number, due)) = due.recv() => {
@@ -180,27 +189,27 @@ async fn call_when_due(
                 under_way.spawn(async move { (workload.make(number, &mut client).await, due.elapsed()) });
             }
             Some(made) = under_way.join_next() => {
-                let (answer, took) = made.unwrap_or_else(|bug| (Answer::Bad(bug.to_string()), Duration::ZERO));
+                let (answer, took) = made.unwrap_or_else(|bug| (Outcome::Rejected(bug.to_string()), Duration::ZERO));
                 progress.note(&answer);
-                tally.note(answer, took);
+                recorder.note(answer, took);
             }
-            else => return tally,
+            else => return recorder,
         }
     }
 }
 
-/// Notes how far it has come, and tells it now and then.
-async fn watch(
+/// Samples the progress, and prints it now and then.
+async fn sample_progress(
     progress: Arc<Progress>,
     begun: Instant,
     mut stopped: oneshot::Receiver<()>,
 ) -> Vec<Sample> {
     let mut samples = vec![Sample::default()];
-    let mut looks = tokio::time::interval(SAMPLE);
-    looks.tick().await;
+    let mut ticks = tokio::time::interval(SAMPLE);
+    ticks.tick().await;
     loop {
         tokio::select! {
-            _ = looks.tick() => {}
+            _ = ticks.tick() => {}
             _ = &mut stopped => return samples,
         }
         let sample = Sample {
@@ -209,9 +218,9 @@ async fn watch(
         };
         samples.push(sample);
         if samples.len() % SAMPLES_TOLD == 0 {
-            let (done, bad) = (sample.done, progress.bad.load(Ordering::Relaxed));
+            let (done, rejected) = (sample.done, progress.rejected.load(Ordering::Relaxed));
             eprintln!(
-                "{:>6} s {done:>10} answers, {bad} of them not good",
+                "{:>6} s {done:>10} answers, {rejected} of them rejected",
                 sample.at.as_secs()
             );
         }

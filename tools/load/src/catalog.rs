@@ -1,4 +1,4 @@
-//! A catalogue to load a server with: one service, one ticket type, as many slots as are wanted.
+//! The catalogue under load: one service, one ticket type, any number of slots.
 
 use std::{
     fs::{self, File},
@@ -10,10 +10,10 @@ use std::{
 const FIRST_START: i64 = 2_208_988_800;
 
 /// How long a slot is.
-pub(super) const DURATION_SEC: i64 = 900;
+pub(crate) const DURATION_SEC: i64 = 900;
 
 /// What a ticket costs: 10 dollars.
-pub(super) const PRICE_MICROS: i64 = 10_000_000;
+pub(crate) const PRICE_MICROS: i64 = 10_000_000;
 
 const MERCHANTS: &str = r#"{"merchant":[{"merchant_id":"m","name":"Load"}]}"#;
 
@@ -22,12 +22,12 @@ const SERVICES: &str = r#"{"service":[{"merchant_id":"m","service_id":"s",
     "ticket_type":[{"ticket_type_id":"t","price":{"price_micros":"10000000","currency_code":"USD"}}]}]}"#;
 
 /// When a slot starts.
-pub(super) fn start_sec(slot: u64) -> i64 {
+pub(crate) fn start_sec(slot: u64) -> i64 {
     FIRST_START + i64::try_from(slot).expect("few slots") * DURATION_SEC
 }
 
-/// Writes it.
-pub(super) fn write(dir: &Path, slots: u64, spots: u64) -> io::Result<()> {
+/// Writes the three feeds.
+pub(crate) fn write(dir: &Path, slots: u64, spots: u64) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     fs::write(dir.join("merchants.json"), MERCHANTS)?;
     fs::write(dir.join("services.json"), SERVICES)?;

@@ -2,56 +2,64 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
-    path::Path,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use super::Failure;
+use crate::Error;
 
-/// The program that Cargo has built beside this one.
-pub(super) const PRESENT: &str = env!("CARGO_BIN_EXE_boxoffice");
+/// The program that Cargo builds into the same directory as this one.
+pub(crate) fn built_beside_this() -> Result<PathBuf, Error> {
+    Ok(std::env::current_exe()?.with_file_name("boxoffice"))
+}
+
+/// The hash of a password for a file of credentials, as the program makes it.
+pub(crate) fn hash_password(program: &Path, password: &str) -> Result<String, Error> {
+    let mut child = Command::new(program)
+        .arg("hash-password")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    // The pipe is closed by dropping it, which is the end of the program's input.
+    child
+        .stdin
+        .take()
+        .expect("it is piped")
+        .write_all(password.as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        return Err(format!("hash-password: {}", output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
 
 /// Where a server keeps its orders.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Keeping<'a> {
-    Nowhere,
-    In(&'a Path),
+pub(crate) enum Storage<'a> {
+    Memory,
+    Disk(&'a Path),
 }
 
-/// A server that runs until this is dropped.
-pub(super) struct Server {
+/// A server process, killed when this is dropped.
+pub(crate) struct Server {
     child: Child,
-    pub(super) address: String,
+    pub(crate) address: String,
     /// From its start until it listened.
-    pub(super) opened_in: Duration,
+    pub(crate) opened_in: Duration,
 }
 
 impl Server {
-    /// Box Office with this catalogue.
-    pub(super) fn box_office(catalog: &Path, keeping: Keeping<'_>) -> Result<Self, Failure> {
-        Self::box_office_with(&[], catalog, keeping)
-    }
-
-    /// The same with further settings.
-    pub(super) fn box_office_with(
-        settings: &[&str],
-        catalog: &Path,
-        keeping: Keeping<'_>,
-    ) -> Result<Self, Failure> {
-        Self::program(Path::new(PRESENT), settings, catalog, keeping)
-    }
-
-    /// A build of Box Office with settings that every build has.
-    pub(super) fn program(
+    /// Starts a build of Box Office on a free port. The fixed settings exist in every build.
+    pub(crate) fn program(
         program: &Path,
         settings: &[&str],
         catalog: &Path,
-        keeping: Keeping<'_>,
-    ) -> Result<Self, Failure> {
+        storage: Storage<'_>,
+    ) -> Result<Self, Error> {
         let mut command = Command::new(program);
         command
             .args([
@@ -62,9 +70,9 @@ impl Server {
             ])
             .arg(catalog)
             .args(settings);
-        match keeping {
-            Keeping::Nowhere => command.arg("--store=memory"),
-            Keeping::In(dir) => command.args(["--store=embedded", "--data-dir"]).arg(dir),
+        match storage {
+            Storage::Memory => command.arg("--store=memory"),
+            Storage::Disk(dir) => command.args(["--store=embedded", "--data-dir"]).arg(dir),
         };
         command.stderr(Stdio::piped());
         Self::start(command, |child| {
@@ -72,8 +80,8 @@ impl Server {
         })
     }
 
-    /// The server that does nothing.
-    pub(super) fn echo() -> Result<Self, Failure> {
+    /// Starts the echo.
+    pub(crate) fn echo() -> Result<Self, Error> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("echo").stdout(Stdio::piped());
         Self::start(command, |child| {
@@ -84,7 +92,7 @@ impl Server {
     fn start(
         mut command: Command,
         log: fn(&mut Child) -> Box<dyn Read + Send>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let begun = Instant::now();
         let mut child = command.spawn()?;
         let mut lines = BufReader::new(log(&mut child)).lines();
@@ -109,7 +117,7 @@ impl Server {
     }
 
     /// Sends it a signal.
-    pub(super) fn signal(&self, name: &str) -> Result<(), Failure> {
+    pub(crate) fn signal(&self, name: &str) -> Result<(), Error> {
         let sent = Command::new("kill")
             .args(["-s", name, &self.child.id().to_string()])
             .status()?;
@@ -120,8 +128,8 @@ impl Server {
         }
     }
 
-    /// Ends it in good order, and tells how long that took.
-    pub(super) fn drain(mut self) -> Result<Duration, Failure> {
+    /// Stops it by SIGTERM; the time until it has ended.
+    pub(crate) fn drain(mut self) -> Result<Duration, Error> {
         let begun = Instant::now();
         self.signal("TERM")?;
         let ended = self.child.wait()?;
@@ -132,15 +140,15 @@ impl Server {
         }
     }
 
-    /// Files and sockets that it has open.
-    pub(super) fn descriptors(&self) -> Result<u64, Failure> {
+    /// Open file descriptors.
+    pub(crate) fn descriptors(&self) -> Result<u64, Error> {
         Ok(u64::try_from(
             fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count(),
         )?)
     }
 
-    /// Memory that it has, in KiB.
-    pub(super) fn resident_kib(&self) -> Result<u64, Failure> {
+    /// Resident memory in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64, Error> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line
@@ -149,8 +157,8 @@ impl Server {
         Ok(number.parse()?)
     }
 
-    /// Time of processors that it has used, in hundredths of a second.
-    pub(super) fn cpu_ticks(&self) -> Result<u64, Failure> {
+    /// Processor time used, in hundredths of a second.
+    pub(crate) fn cpu_ticks(&self) -> Result<u64, Error> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(") ").ok_or("no name in stat")?;
         let ticks = |at: usize| {
@@ -168,7 +176,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // One that has ended by itself has shown that in its answers.
+        // Best effort: the process may have ended by itself, which the rejected calls have shown.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

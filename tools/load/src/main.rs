@@ -1,57 +1,60 @@
-//! A load generator that looks at every answer.
+//! A load generator that checks every answer.
 //!
 //! ```text
-//! cargo bench --bench load -- catalog DIR --slots 1000      # writes a catalogue to sell from
-//! cargo bench --bench load -- closed --call create          # as fast as the server answers
-//! cargo bench --bench load -- open --call check --rate 5000 # at a rate, however slow it answers
-//! cargo bench --bench load -- compare                       # Box Office beside its limits
-//! cargo bench --bench load -- soak --minutes 30             # half of what it can, for long
+//! cargo build --release -p boxoffice -p boxoffice-load
+//! target/release/boxoffice-load catalog DIR --slots 1000      # writes a catalogue
+//! target/release/boxoffice-load closed --call create          # as fast as the server answers
+//! target/release/boxoffice-load open --call check --rate 5000 # at a rate, however slow it answers
+//! target/release/boxoffice-load compare                       # Box Office beside its limits
+//! target/release/boxoffice-load soak --minutes 30             # half of the maximum rate, for long
 //! ```
 //!
-//! In a closed loop a caller waits for its answer before it asks again, so the load follows the
-//! server: that measures throughput. In an open loop calls are due at fixed moments and a call's
-//! time counts from that moment, so a server that stands still is seen to: that measures waiting.
+//! In a closed loop a caller waits for its answer before the next call, so the load follows the
+//! server: that measures throughput. In an open loop calls are due at fixed moments and latency
+//! counts from that moment, so a stall of the server is part of it.
 //!
-//! Every answer is read and counted by what it says. A refusal is never taken for a success.
+//! Every answer is decoded and counted by its content. A rejected call never counts as a success.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "what was measured goes to standard output"
-)]
+#![expect(clippy::print_stdout, reason = "results go to standard output")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
+mod bench;
 mod catalog;
+mod codec;
 mod compare;
+mod comparison;
 mod disk;
-mod drive;
+mod driver;
 mod echo;
-mod lab;
+mod outcomes;
 mod plot;
 mod postgres;
-mod results;
+mod proto;
 mod server;
 mod soak;
-mod tally;
 mod target;
 mod workload;
 
 use std::{path::PathBuf, sync::Arc};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 
+use bench::Bench;
 use compare::GROUPS;
-use lab::Lab;
-use soak::Plan;
+use soak::SoakPlan;
 use target::{Pace, Target};
-use workload::{Call, Workload};
+use workload::{CallKind, Workload};
 
-/// Calls take small pieces of memory; the system's allocator would be what is measured.
+/// Many small allocations per call: the allocator of the system would distort the results.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
-fn main() -> Result<(), Failure> {
+/// The help of `--program`.
+const PROGRAM_HELP: &str = "the build of Box Office to measure; else the one beside this program";
+
+fn main() -> Result<(), Error> {
     match command().get_matches().subcommand() {
         Some(("catalog", args)) => {
             let dir = args.get_one::<PathBuf>("dir").expect("required");
@@ -65,12 +68,11 @@ fn main() -> Result<(), Failure> {
         Some(("compare", args)) => compare(args),
         Some(("soak", args)) => soak(args),
         Some((loop_, args)) => run(loop_, args),
-        // Cargo runs every bench target when none is named; without words this one does nothing.
-        None => Ok(()),
+        None => unreachable!("a subcommand is required"),
     }
 }
 
-fn run(loop_: &str, args: &ArgMatches) -> Result<(), Failure> {
+fn run(loop_: &str, args: &ArgMatches) -> Result<(), Error> {
     let pace = match loop_ {
         "open" => Pace::Open {
             per_second: number(args, "rate").max(1),
@@ -87,63 +89,72 @@ fn run(loop_: &str, args: &ArgMatches) -> Result<(), Failure> {
     };
     let workload = Arc::new(workload(args)?);
     let runtime = tokio::runtime::Runtime::new()?;
-    let run = runtime.block_on(drive::run(&target, &workload))?;
+    let run = runtime.block_on(driver::run(&target, &workload))?;
     print!("{run}");
     write_json(args, &run.json())?;
     if let Some(path) = args.get_one::<PathBuf>("plot") {
         plot::draw(path, &run)?;
     }
-    if run.bad() > 0 {
-        Err(format!("{} answers were not good", run.bad()).into())
+    if run.rejected() > 0 {
+        Err(format!("{} calls were rejected", run.rejected()).into())
     } else {
         Ok(())
     }
 }
 
-fn compare(args: &ArgMatches) -> Result<(), Failure> {
+fn compare(args: &ArgMatches) -> Result<(), Error> {
     let groups = args
         .get_many::<String>("group")
         .unwrap_or_default()
         .cloned()
         .collect();
-    let mut lab = Lab::new(
+    let mut bench = Bench::new(
+        program(args)?,
         number(args, "rounds").max(1),
         number(args, "calls").max(1000),
     )?;
-    lab.earlier = args.get_one("earlier").cloned();
-    compare::compare(&groups, &mut lab)?;
-    print!("{}", lab.results);
-    write_json(args, &lab.results.json())
+    bench.baseline = args.get_one("baseline").cloned();
+    compare::compare(&groups, &mut bench)?;
+    print!("{}", bench.comparison);
+    write_json(args, &bench.comparison.json())
 }
 
-fn soak(args: &ArgMatches) -> Result<(), Failure> {
-    let plan = Plan {
+fn soak(args: &ArgMatches) -> Result<(), Error> {
+    let plan = SoakPlan {
         minutes: number(args, "minutes").max(1),
         slots: number(args, "slots").max(1),
         reload_every: number(args, "reload-every").max(1),
         drain_every: number(args, "drain-every").max(1),
     };
-    let mut lab = Lab::new(1, number(args, "calls").max(1000))?;
-    let course = soak::soak(&mut lab, &plan)?;
-    print!("{course}");
-    write_json(args, &course.json())?;
+    let mut bench = Bench::new(program(args)?, 1, number(args, "calls").max(1000))?;
+    let report = soak::soak(&mut bench, &plan)?;
+    print!("{report}");
+    write_json(args, &report.json())?;
     if let Some(path) = args.get_one::<PathBuf>("plot") {
-        plot::draw_course(path, &course)?;
+        plot::draw_course(path, &report)?;
     }
     Ok(())
 }
 
-/// Writes what was measured, if that is asked for.
-fn write_json(args: &ArgMatches, measured: &serde_json::Value) -> Result<(), Failure> {
+/// The build to measure.
+fn program(args: &ArgMatches) -> Result<PathBuf, Error> {
+    match args.get_one::<PathBuf>("program") {
+        Some(program) => Ok(program.clone()),
+        None => server::built_beside_this(),
+    }
+}
+
+/// Writes the results to the file that `--json` names.
+fn write_json(args: &ArgMatches, measured: &serde_json::Value) -> Result<(), Error> {
     if let Some(path) = args.get_one::<PathBuf>("json") {
         std::fs::write(path, serde_json::to_vec_pretty(measured)?)?;
     }
     Ok(())
 }
 
-fn workload(args: &ArgMatches) -> Result<Workload, Failure> {
+fn workload(args: &ArgMatches) -> Result<Workload, Error> {
     Ok(Workload {
-        call: *args.get_one::<Call>("call").expect("it has a default"),
+        call: *args.get_one::<CallKind>("call").expect("it has a default"),
         slots: number(args, "slots").max(1),
         hot_percent: number(args, "hot"),
         orders_per_user: number(args, "orders-per-user").max(1),
@@ -185,10 +196,11 @@ fn command() -> Command {
         .arg(count("rounds", "5", "rounds"))
         .arg(count("calls", "100000", "calls of each measurement"))
         .arg(path(
-            "earlier",
-            "an earlier build of the program, for the group of that name",
+            "baseline",
+            "an earlier build of the program, for the group baseline",
         ))
-        .arg(path("json", "writes what was measured"));
+        .arg(path("program", PROGRAM_HELP))
+        .arg(path("json", "writes the results"));
     let soak = Command::new("soak")
         .about("Half of what a server can take, for long, with reloads and drains.")
         .arg(count("minutes", "30", "minutes"))
@@ -196,29 +208,25 @@ fn command() -> Command {
         .arg(count(
             "reload-every",
             "3",
-            "looks from one reload of the catalogue to the next",
+            "samples from one reload of the catalogue to the next",
         ))
         .arg(count(
             "drain-every",
             "45",
-            "looks from one drain to the next; a look takes ten seconds",
+            "samples from one drain to the next; a sample takes ten seconds",
         ))
         .arg(count(
             "calls",
             "300000",
             "calls to find out what it can take",
         ))
-        .arg(path("json", "writes what was measured"))
-        .arg(path("plot", "draws it as SVG"));
-    Command::new("load")
-        .about("Loads a server and looks at every answer.")
-        .arg(
-            Arg::new("bench")
-                .long("bench")
-                .action(ArgAction::SetTrue)
-                .global(true)
-                .hide(true),
-        )
+        .arg(path("program", PROGRAM_HELP))
+        .arg(path("json", "writes the results"))
+        .arg(path("plot", "draws a chart as SVG"));
+    Command::new("boxoffice-load")
+        .about("Loads a server and checks every answer.")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
         .subcommands([catalog, closed, open, echo, compare, soak])
 }
 
@@ -230,7 +238,7 @@ fn path(name: &'static str, help: &'static str) -> Arg {
         .help(help)
 }
 
-/// What both loops have in common.
+/// Options of both loops.
 fn loop_command(name: &'static str) -> Command {
     Command::new(name)
         .arg(
@@ -242,7 +250,7 @@ fn loop_command(name: &'static str) -> Command {
             Arg::new("call")
                 .long("call")
                 .default_value("check")
-                .value_parser(Call::named)
+                .value_parser(CallKind::named)
                 .help("check, create, list, or mixed: 80 % checks, 15 % creations, 5 % lists"),
         )
         .arg(count("calls", "100000", "calls in all"))
@@ -275,8 +283,8 @@ fn loop_command(name: &'static str) -> Command {
                 .long("authorization")
                 .help("such as 'Basic YWRhOnNlY3JldA=='"),
         )
-        .arg(path("json", "writes what was measured"))
-        .arg(path("plot", "draws it as SVG"))
+        .arg(path("json", "writes the results"))
+        .arg(path("plot", "draws a chart as SVG"))
 }
 
 fn count(name: &'static str, default: &'static str, help: &'static str) -> Arg {
