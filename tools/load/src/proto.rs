@@ -4,12 +4,8 @@
     unreachable_pub,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
-    clippy::default_trait_access,
-    clippy::doc_markdown,
-    clippy::missing_errors_doc,
-    clippy::must_use_candidate,
-    clippy::too_many_lines,
-    clippy::uninlined_format_args,
+    clippy::enum_variant_names,
+    clippy::pedantic,
     reason = "generated code"
 )]
 
