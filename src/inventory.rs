@@ -51,20 +51,20 @@ impl Default for Inventory {
     }
 }
 
-/// Spots taken for an order that is not on record yet. It must end in [`Inventory::settle`] or in
+/// Spots taken for an order that is not on record yet. It must end in [`Inventory::confirm`] or in
 /// [`Inventory::release`]; forgotten, it leaves the spots taken, which sells too little and never
 /// too much.
 #[derive(Debug)]
 #[must_use]
 pub struct Reservation {
     claims: Vec<Claim>,
-    used_up: Option<UsedUp>,
+    consumed: Option<ConsumedHold>,
 }
 
 /// A hold that a reservation has used up, to be given back with the spots unless the cart has been
 /// looked at or let go meanwhile. As long as this is there, the cart is not forgotten.
 #[derive(Debug)]
-struct UsedUp {
+struct ConsumedHold {
     key: CartKey,
     cart: Arc<Mutex<Cart>>,
     changes: u64,
@@ -171,18 +171,18 @@ impl Inventory {
     /// Turns all slots to the revision that is on sale, shows each to `see`, and forgets those that
     /// it has no use for.
     pub fn advance_all(&self, revision: Revision, mut see: impl FnMut(SlotKey, &Slot)) {
-        let mut blank = Vec::new();
+        let mut vacant = Vec::new();
         for known in self.slots.all() {
             let mut slot = known.lock();
             if slot.advance_to(revision).is_ok() {
                 see(known.key(), &slot);
             }
-            if slot.is_blank() {
-                blank.push(known.key());
+            if slot.is_vacant() {
+                vacant.push(known.key());
             }
         }
-        for key in blank {
-            self.slots.forget_if_blank(key);
+        for key in vacant {
+            self.slots.forget_if_vacant(key);
         }
     }
 
@@ -233,7 +233,7 @@ impl Inventory {
             self.slots
                 .find_or_new(claim.slot)
                 .lock()
-                .take(claim.ticket, claim.count);
+                .sell(claim.ticket, claim.count);
         }
     }
 
@@ -301,25 +301,25 @@ impl Inventory {
                     answer,
                     Reservation {
                         claims,
-                        used_up: None,
+                        consumed: None,
                     },
                 ));
             }
             slots.release_holds(cart, now);
             for claim in &claims {
-                slots.change(claim.slot, |slot| slot.take(claim.ticket, claim.count));
+                slots.change(claim.slot, |slot| slot.sell(claim.ticket, claim.count));
             }
-            let used_up = held
+            let consumed = held
                 .filter(|(_, held)| held.holds_at(now))
                 .map(|(known, held)| {
                     held.slots.clear();
-                    UsedUp {
+                    ConsumedHold {
                         key: cart,
                         cart: Arc::clone(known),
                         changes: held.changes,
                     }
                 });
-            Ok((answer, Reservation { claims, used_up }))
+            Ok((answer, Reservation { claims, consumed }))
         })
     }
 
@@ -366,7 +366,7 @@ impl Inventory {
     }
 
     /// Releases whatever a cart holds.
-    pub fn let_go(&self, cart: CartKey, now: EpochSeconds) {
+    pub fn release_hold(&self, cart: CartKey, now: EpochSeconds) {
         let Some(held) = self.carts.find(cart) else {
             return;
         };
@@ -396,12 +396,12 @@ impl Inventory {
     }
 
     /// Ends a reservation whose order is on record: the spots stay taken.
-    pub fn settle(&self, reservation: Reservation) {
-        if let Some(UsedUp {
+    pub fn confirm(&self, reservation: Reservation) {
+        if let Some(ConsumedHold {
             key,
             cart,
             changes: _,
-        }) = reservation.used_up
+        }) = reservation.consumed
         {
             drop(cart);
             self.carts.forget(key);
@@ -411,21 +411,21 @@ impl Inventory {
     /// Ends a reservation without an order: its spots are free again, or back in the hold of its
     /// cart where that has not expired and nothing has been said of the cart meanwhile.
     pub fn release(&self, reservation: Reservation, now: EpochSeconds) {
-        let Reservation { claims, used_up } = reservation;
+        let Reservation { claims, consumed } = reservation;
         let keys: Vec<Option<SlotKey>> = claims.iter().map(|claim| Some(claim.slot)).collect();
         {
-            let cart = used_up
+            let cart = consumed
                 .as_ref()
-                .map(|used_up| (used_up, lock(&used_up.cart)));
+                .map(|consumed| (consumed, lock(&consumed.cart)));
             let mut cart = cart
-                .filter(|(used_up, cart)| cart.changes == used_up.changes && cart.span.is_on(now));
+                .filter(|(consumed, cart)| cart.changes == consumed.changes && cart.span.is_on(now));
             let hold = cart
                 .as_ref()
-                .map(|(used_up, cart)| (used_up.key, cart.span));
+                .map(|(consumed, cart)| (consumed.key, cart.span));
             self.with_slots(&keys, &[], |slots| {
                 for claim in &claims {
                     slots.change(claim.slot, |slot| {
-                        slot.give_back(claim.ticket, claim.count);
+                        slot.unsell(claim.ticket, claim.count);
                         if let Some((cart, span)) = hold {
                             slot.hold(cart, claim.ticket, claim.count, span);
                         }
@@ -436,11 +436,11 @@ impl Inventory {
                 }
             });
         }
-        if let Some(UsedUp {
+        if let Some(ConsumedHold {
             key,
             cart,
             changes: _,
-        }) = used_up
+        }) = consumed
         {
             drop(cart);
             self.carts.forget_if_over(key, now);
@@ -448,11 +448,11 @@ impl Inventory {
     }
 
     /// Counts spots as free again that [`Inventory::restore`] had counted as sold.
-    pub fn give_back(&self, claims: Vec<Claim>, now: EpochSeconds) {
+    pub fn unsell(&self, claims: Vec<Claim>, now: EpochSeconds) {
         self.release(
             Reservation {
                 claims,
-                used_up: None,
+                consumed: None,
             },
             now,
         );

@@ -82,7 +82,7 @@ impl App {
             // A check replaces what its cart held, also where the merchant does not hold carts: the
             // hold may be another merchant's, or from before holds were switched off.
             if let Some(key) = cart_key {
-                self.inventory.let_go(key, viewer.now);
+                self.inventory.release_hold(key, viewer.now);
             }
             return Ok(checked(assessment, None));
         };
@@ -99,7 +99,7 @@ impl App {
                     (assessment, held)
                 })?;
         if self.is_ordered(cart)? {
-            self.inventory.let_go(key, viewer.now);
+            self.inventory.release_hold(key, viewer.now);
             return Ok(checked(assessment, None));
         }
         Ok(checked(assessment, expires_sec))

@@ -274,7 +274,7 @@ impl App {
         recorded.map_err(|error| self.refusal(&error))?;
         let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
         self.figures.count_order(&order.merchant_id, spots);
-        self.inventory.settle(reservation);
+        self.inventory.confirm(reservation);
         self.audit.record(Event::OrderCreated(&order));
         tracing::debug!(
             order_id = order.id.0,

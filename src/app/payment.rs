@@ -153,7 +153,7 @@ impl App {
         let outcome = undo(gateway, &ChargeKey::new(&order, intent.attempt)).await;
         match self.record_end(intent, outcome).await {
             Ok(()) => {
-                self.inventory.give_back(claims, self.now());
+                self.inventory.unsell(claims, self.now());
                 self.audit.record(Event::PaymentReversed {
                     order_id: &order,
                     outcome,

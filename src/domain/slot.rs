@@ -376,14 +376,14 @@ struct Ledger {
 
 /// What most slots do not have. They are many, so it takes one place in them, which is then empty.
 #[derive(Debug, Default)]
-struct Rarities {
+struct SlotExtras {
     ledger: Ledger,
     terms: Option<Box<SlotTerms>>,
     /// What a later revision opens.
     staged: Option<Box<(Revision, Offer)>>,
 }
 
-impl Rarities {
+impl SlotExtras {
     fn is_empty(&self) -> bool {
         let Self {
             ledger: Ledger { sold, holds },
@@ -400,7 +400,7 @@ impl Rarities {
 pub struct Slot {
     pools: Pools,
     revision: Revision,
-    rarities: Option<Box<Rarities>>,
+    extras: Option<Box<SlotExtras>>,
 }
 
 impl Slot {
@@ -416,9 +416,9 @@ impl Slot {
 
     /// Lays an opening of a later revision ready.
     pub fn stage(&mut self, revision: Revision, pool: Pool, terms: &SlotTerms) {
-        self.change_rarities(|rarities| {
-            let staged = rarities.staged.take().filter(|staged| staged.0 == revision);
-            let staged = rarities
+        self.change_extras(|extras| {
+            let staged = extras.staged.take().filter(|staged| staged.0 == revision);
+            let staged = extras
                 .staged
                 .insert(staged.unwrap_or_else(|| Box::new((revision, Offer::default()))));
             staged.1.add(pool, terms);
@@ -437,9 +437,9 @@ impl Slot {
         if self.revision < revision {
             self.revision = revision;
             let staged = self
-                .rarities
+                .extras
                 .as_mut()
-                .and_then(|rarities| rarities.staged.take_if(|staged| staged.0 <= revision));
+                .and_then(|extras| extras.staged.take_if(|staged| staged.0 <= revision));
             self.show(
                 staged
                     .filter(|staged| staged.0 == revision)
@@ -452,8 +452,8 @@ impl Slot {
     /// Opens this and nothing else.
     fn show(&mut self, Offer { pools, terms }: Offer) {
         self.pools = pools;
-        if self.rarities.is_some() || terms.is_some() {
-            self.change_rarities(|rarities| rarities.terms = terms);
+        if self.extras.is_some() || terms.is_some() {
+            self.change_extras(|extras| extras.terms = terms);
         }
     }
 
@@ -465,16 +465,16 @@ impl Slot {
 
     /// Whether the slot says nothing: it is not open, will not be, and nothing is taken of it.
     #[must_use]
-    pub fn is_blank(&self) -> bool {
-        !self.is_open() && self.rarities.is_none()
+    pub fn is_vacant(&self) -> bool {
+        !self.is_open() && self.extras.is_none()
     }
 
     /// Terms that differ from the service's.
     #[must_use]
     pub fn terms(&self) -> &SlotTerms {
-        self.rarities
+        self.extras
             .as_ref()
-            .and_then(|rarities| rarities.terms.as_deref())
+            .and_then(|extras| extras.terms.as_deref())
             .unwrap_or(&PLAIN)
     }
 
@@ -547,7 +547,7 @@ impl Slot {
     }
 
     /// Counts spots as sold. The caller has seen that they fit.
-    pub fn take(&mut self, ticket: Claimed, count: u32) {
+    pub fn sell(&mut self, ticket: Claimed, count: u32) {
         self.change_ledger(|Ledger { sold, .. }| {
             match sold.iter_mut().find(|(known, _)| *known == ticket) {
                 Some((_, sold)) => *sold = sold.saturating_add(count),
@@ -557,7 +557,7 @@ impl Slot {
     }
 
     /// Counts spots as free again.
-    pub fn give_back(&mut self, ticket: Claimed, count: u32) {
+    pub fn unsell(&mut self, ticket: Claimed, count: u32) {
         self.change_ledger(|Ledger { sold, .. }| {
             if let Some((_, known)) = sold.iter_mut().find(|(known, _)| *known == ticket) {
                 *known = known.saturating_sub(count);
@@ -606,14 +606,14 @@ impl Slot {
         taken: impl Iterator<Item = (Claimed, u32)>,
     ) -> u64 {
         taken
-            .filter(|&(ticket, _)| pool.serves(service, ticket) || self.is_astray(service, ticket))
+            .filter(|&(ticket, _)| pool.serves(service, ticket) || self.is_orphaned(service, ticket))
             .map(|(_, count)| u64::from(count))
             .sum()
     }
 
     /// Whether the catalogue no longer says which pools something draws on. Then it counts in all of
     /// them, so that too little is sold rather than too much.
-    fn is_astray(&self, service: &Service, ticket: Claimed) -> bool {
+    fn is_orphaned(&self, service: &Service, ticket: Claimed) -> bool {
         let known = match ticket {
             Claimed::Appointment => true,
             Claimed::Ticket(ticket) => service.has_ticket(ticket),
@@ -626,17 +626,17 @@ impl Slot {
     }
 
     fn ledger(&self) -> Option<&Ledger> {
-        self.rarities.as_ref().map(|rarities| &rarities.ledger)
+        self.extras.as_ref().map(|extras| &extras.ledger)
     }
 
     fn change_ledger(&mut self, change: impl FnOnce(&mut Ledger)) {
-        self.change_rarities(|rarities| change(&mut rarities.ledger));
+        self.change_extras(|extras| change(&mut extras.ledger));
     }
 
     /// Makes room for them where there is none, and gives it up where nothing is left.
-    fn change_rarities(&mut self, change: impl FnOnce(&mut Rarities)) {
-        change(self.rarities.get_or_insert_default());
-        self.rarities.take_if(|rarities| rarities.is_empty());
+    fn change_extras(&mut self, change: impl FnOnce(&mut SlotExtras)) {
+        change(self.extras.get_or_insert_default());
+        self.extras.take_if(|extras| extras.is_empty());
     }
 }
 

@@ -70,9 +70,9 @@ impl Slots {
 
     /// Forgets a slot that has nothing to be remembered, unless somebody has it in hand and may open it or
     /// take something of it.
-    pub(super) fn forget_if_blank(&self, key: SlotKey) {
+    pub(super) fn forget_if_vacant(&self, key: SlotKey) {
         self.0.remove_if(&key, |SharedSlot(known), ()| {
-            known.is_unique() && known.slot.try_lock().is_ok_and(|slot| slot.is_blank())
+            known.is_unique() && known.slot.try_lock().is_ok_and(|slot| slot.is_vacant())
         });
     }
 

@@ -205,7 +205,7 @@ fn an_order_uses_up_the_hold_of_its_cart_and_is_not_counted_twice() {
         .reserve(&[0], 5, CART, NOW)
         .expect("the cart's own hold is free for it");
     assert_eq!(river.open_at(0, NOW, None), 0);
-    river.inventory.settle(taken);
+    river.inventory.confirm(taken);
     assert_eq!(river.open_at(0, NOW + 600, None), 0);
     assert_eq!(river.inventory.carts.len(), 0, "the cart is done with");
 }
@@ -230,7 +230,7 @@ fn an_order_that_fails_gives_the_cart_its_hold_back() {
         1,
         "how long its cart has held is not forgotten yet"
     );
-    river.inventory.let_go(CART, NOW + 1_200);
+    river.inventory.release_hold(CART, NOW + 1_200);
     assert_eq!(river.inventory.carts.len(), 0);
 }
 
@@ -249,7 +249,7 @@ fn a_cart_holds_until_its_hold_expires_or_is_let_go() {
     ] {
         assert_eq!(river.inventory.holding(now), holding, "{now}");
     }
-    river.inventory.let_go(OTHER_CART, NOW);
+    river.inventory.release_hold(OTHER_CART, NOW);
     assert_eq!(river.inventory.holding(NOW), 1);
 }
 
@@ -258,7 +258,7 @@ fn what_is_taken_of_a_slot_can_be_seen_by_another_catalogue() {
     let river = River::with(&[5]);
     river
         .inventory
-        .settle(river.reserve(&[0], 2, CART, NOW).unwrap());
+        .confirm(river.reserve(&[0], 2, CART, NOW).unwrap());
     let other = |allotment| {
         let mut slot = Slot::default();
         slot.open(
@@ -313,9 +313,9 @@ fn what_a_cart_holds_while_its_order_is_made_can_be_let_go_when_that_is_done() {
     river.hold(&[0], 1, CART, NOW + 600);
     let taken = river.reserve(&[0], 1, CART, NOW).unwrap();
     river.hold(&[0], 1, CART, NOW + 600);
-    river.inventory.settle(taken);
+    river.inventory.confirm(taken);
     assert_eq!(river.open_at(0, NOW, None), 3);
-    river.inventory.let_go(CART, NOW);
+    river.inventory.release_hold(CART, NOW);
     assert_eq!(river.open_at(0, NOW, None), 4);
 }
 
@@ -573,11 +573,11 @@ fn a_cart_cannot_win_time_by_releases_and_failed_orders() {
         );
         let order = river.reserve(&[0], 1, CART, now).unwrap();
         river.inventory.release(order, now + 1);
-        river.inventory.let_go(CART, now + 1);
+        river.inventory.release_hold(CART, now + 1);
     }
     assert_eq!(granted, [Some(10), Some(19), Some(25), Some(25), None]);
     let order = river.reserve(&[0], 1, CART, NOW + 25).unwrap();
-    river.inventory.settle(order);
+    river.inventory.confirm(order);
     assert_eq!(river.open_at(0, NOW + 25, None), 8);
 }
 
@@ -605,7 +605,7 @@ fn a_slot_is_never_sold_beyond_its_allotment_however_many_want_it() {
     let river = River::with(&[1_000]);
     let got = fight(8_000, || match river.reserve(&[0], 1, CART, NOW) {
         Some(reservation) => {
-            river.inventory.settle(reservation);
+            river.inventory.confirm(reservation);
             true
         }
         None => false,

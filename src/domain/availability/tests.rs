@@ -42,7 +42,7 @@ fn what_is_sold_and_what_carts_hold_is_gone() {
     let mut house = House::new();
     house
         .slot("concert", START)
-        .take(Claimed::Ticket(STALLS), 3);
+        .sell(Claimed::Ticket(STALLS), 3);
     assert_eq!(open(&house, "concert"), 5, "of the hall");
     house.slot("concert", START).hold(
         cart(1),
@@ -55,7 +55,7 @@ fn what_is_sold_and_what_carts_hold_is_gone() {
     assert_eq!(open(&house, "concert"), 5, "the hold has expired");
     house
         .slot("concert", START)
-        .take(Claimed::Ticket(BALCONY), 5);
+        .sell(Claimed::Ticket(BALCONY), 5);
     assert_eq!(
         open(&house, "concert"),
         0,
@@ -130,7 +130,7 @@ fn a_look_at_a_slot_and_a_look_at_a_cart_agree() {
                 "{sold} {now}"
             );
         }
-        house.slot("raft", START).take(Claimed::Ticket(SEAT), 1);
+        house.slot("raft", START).sell(Claimed::Ticket(SEAT), 1);
     }
     let key = house.key("museum", START);
     let (museum, slot) = (house.service("museum"), &house.slots[&key]);
@@ -203,7 +203,7 @@ fn where_parties_are_listed_a_spot_is_for_one_of_them_and_others_find_none() {
                 &terms,
             );
         }
-        slot.take(Claimed::Ticket(ADULT), sold);
+        slot.sell(Claimed::Ticket(ADULT), sold);
         slot
     };
     let tables = &[(0, 2, 10), (0, 4, 6), (0, 8, 0)][..];

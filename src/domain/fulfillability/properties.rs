@@ -99,7 +99,7 @@ impl Town {
             };
             let slot = house.slot(gone.service, gone.start_sec);
             match gone.held_by {
-                None => slot.take(claimed, gone.count),
+                None => slot.sell(claimed, gone.count),
                 Some(owner) => slot.hold(
                     cart(owner),
                     claimed,
@@ -453,7 +453,7 @@ proptest! {
         let (before, mut after) = (town.house(), town.house());
         let claims = before.check(&lines).claims;
         for claim in &claims {
-            after.slots.get_mut(&claim.slot).unwrap().take(claim.ticket, claim.count);
+            after.slots.get_mut(&claim.slot).unwrap().sell(claim.ticket, claim.count);
         }
         for (key, slot) in &before.slots {
             let service = before.catalog.service(key.service);

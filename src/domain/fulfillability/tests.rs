@@ -428,7 +428,7 @@ fn an_unknown_service_or_slot_is_unavailable_with_a_reason() {
     }
     house
         .slot("museum", START + HOUR)
-        .take(Claimed::Ticket(ADULT), 1);
+        .sell(Claimed::Ticket(ADULT), 1);
     check_unavailable(&house, at(START + HOUR, HOUR), None, "no slot");
 }
 
@@ -560,7 +560,7 @@ fn the_pools_of_single_types_and_of_all_types_bind_together() {
 #[test]
 fn what_was_sold_before_is_gone() {
     let mut house = House::new();
-    house.slot("raft", START).take(Claimed::Ticket(SEAT), 3);
+    house.slot("raft", START).sell(Claimed::Ticket(SEAT), 3);
     check_accepted(
         &house,
         Purpose::Create,
@@ -626,7 +626,7 @@ fn a_line_without_tickets_is_an_appointment_and_takes_one_spot() {
         OrderResult::UnfulfillableLineItem,
         &[unavailable.clone(), unavailable],
     );
-    house.slot("salon", START).take(Claimed::Appointment, 1);
+    house.slot("salon", START).sell(Claimed::Appointment, 1);
     check_unavailable(&house, cut, Some(0), "sold out");
 }
 

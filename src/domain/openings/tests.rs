@@ -101,7 +101,7 @@ fn what_is_left_is_dealt_to_the_openings_of_its_pool() {
     ] {
         let mut taken = Slot::default();
         for &(ticket, count) in sold {
-            taken.take(Claimed::Ticket(ticket), count);
+            taken.sell(Claimed::Ticket(ticket), count);
         }
         let slot = untouched(&openings).with_taken_of(&taken);
         assert_eq!(
@@ -148,7 +148,7 @@ fn openings_for_different_parties_share_what_is_left_of_their_stock() {
         (10, [1, 0, 1, 0]),
     ] {
         let mut taken = Slot::default();
-        taken.take(Claimed::Appointment, sold);
+        taken.sell(Claimed::Appointment, sold);
         let slot = untouched(&openings).with_taken_of(&taken);
         assert_eq!(
             *deal(&slot, house.service("concert"), &openings, STRANGER),

@@ -286,8 +286,8 @@ fn a_ticket_draws_on_every_pool_that_serves_it() {
     let house = House::new();
     let concert = house.service("concert");
     let mut slot = slot(&[(STALLS_ONLY, 4), (BALCONY_ONLY, 6), (PoolTickets::All, 8)]);
-    slot.take(Claimed::Ticket(STALLS), 3);
-    slot.take(Claimed::Appointment, 1);
+    slot.sell(Claimed::Ticket(STALLS), 3);
+    slot.sell(Claimed::Appointment, 1);
     let left: Vec<u32> = slot.left(concert, STRANGER).map(|(_, left)| left).collect();
     assert_eq!(left, [1, 6, 4]);
     assert_eq!(slot.sold(), 4);
@@ -420,11 +420,11 @@ fn what_is_given_back_is_free_again_and_never_more_than_that() {
     let house = House::new();
     let museum = house.service("museum");
     let mut slot = slot(&[(PoolTickets::All, 5)]);
-    slot.take(Claimed::Ticket(ADULT), 4);
-    slot.give_back(Claimed::Ticket(ADULT), 1);
-    slot.give_back(Claimed::Ticket(CHILD), 1);
+    slot.sell(Claimed::Ticket(ADULT), 4);
+    slot.unsell(Claimed::Ticket(ADULT), 1);
+    slot.unsell(Claimed::Ticket(CHILD), 1);
     assert_eq!(slot.sold(), 3);
-    slot.give_back(Claimed::Ticket(ADULT), 9);
+    slot.unsell(Claimed::Ticket(ADULT), 9);
     assert_eq!(slot.sold(), 0);
     assert_eq!(
         slot.left(museum, STRANGER).next(),
@@ -436,9 +436,9 @@ fn what_is_given_back_is_free_again_and_never_more_than_that() {
 fn an_oversold_pool_has_nothing_left_and_does_not_underflow() {
     let house = House::new();
     let mut slot = slot(&[(PoolTickets::All, 1)]);
-    slot.take(Claimed::Ticket(ADULT), u32::MAX);
-    slot.take(Claimed::Ticket(ADULT), u32::MAX);
-    slot.take(Claimed::Ticket(CHILD), u32::MAX);
+    slot.sell(Claimed::Ticket(ADULT), u32::MAX);
+    slot.sell(Claimed::Ticket(ADULT), u32::MAX);
+    slot.sell(Claimed::Ticket(CHILD), u32::MAX);
     slot.hold(
         cart(1),
         Claimed::Appointment,
@@ -540,7 +540,7 @@ proptest! {
 #[test]
 fn a_slot_is_open_once_an_opening_brought_spots() {
     let mut slot = Slot::default();
-    slot.take(Claimed::Ticket(ADULT), 1);
+    slot.sell(Claimed::Ticket(ADULT), 1);
     assert!(!slot.is_open());
     slot.open(pool(PoolTickets::All, 0), &SlotTerms::default());
     assert!(slot.is_open());
@@ -567,7 +567,7 @@ fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
         ..SlotTerms::default()
     };
     let mut slot = slot(&[(PoolTickets::All, 5)]);
-    slot.take(Claimed::Ticket(ADULT), 2);
+    slot.sell(Claimed::Ticket(ADULT), 2);
     slot.stage(second, pool(PoolTickets::All, 3), &terms);
     slot.stage(second, pool(PoolTickets::All, 1), &SlotTerms::default());
     let left = |slot: &Slot| {
@@ -589,11 +589,11 @@ fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
         (slot.advance_to(third), slot.is_open(), slot.sold()),
         (Ok(()), false, 2)
     );
-    assert!(!slot.is_blank());
-    slot.give_back(Claimed::Ticket(ADULT), 2);
-    assert!(slot.is_blank());
+    assert!(!slot.is_vacant());
+    slot.unsell(Claimed::Ticket(ADULT), 2);
+    assert!(slot.is_vacant());
     slot.stage(Revision(9), pool(PoolTickets::All, 1), &terms);
-    assert!(!slot.is_blank());
+    assert!(!slot.is_vacant());
     assert_eq!(
         (slot.advance_to(Revision(8)), slot.is_open()),
         (Ok(()), false)
@@ -619,7 +619,7 @@ fn what_the_catalogue_no_longer_places_counts_in_every_pool() {
         (&pools[1..], Claimed::Ticket(STALLS), &[6, 6]),
     ] {
         let mut slot = slot(pools);
-        slot.take(sold, 3);
+        slot.sell(sold, 3);
         let left: Vec<u32> = slot.left(concert, STRANGER).map(|(_, left)| left).collect();
         assert_eq!(left, expected, "{sold:?} of {pools:?}");
     }
@@ -642,7 +642,7 @@ fn a_slot_is_oversold_where_more_is_sold_than_a_pool_has() {
         (STALLS, false),
         (STALLS, true),
     ] {
-        slot.take(Claimed::Ticket(sold), if sold == STALLS { 2 } else { 1 });
+        slot.sell(Claimed::Ticket(sold), if sold == STALLS { 2 } else { 1 });
         assert_eq!(slot.is_oversold(concert), expected, "{slot:?}");
     }
     assert!(!Slot::default().is_oversold(concert));

@@ -36,14 +36,14 @@ enum Call {
         count: u32,
     },
     /// Ends somebody's order, placed or given up.
-    Settle {
+    Confirm {
         by: usize,
     },
     Release {
         by: usize,
     },
     /// Gives up what a cart holds.
-    LetGo(u8),
+    ReleaseHold(u8),
     /// Puts another revision on sale, with these allotments.
     Replace([u32; SLOTS]),
 }
@@ -60,13 +60,13 @@ enum Answer {
 struct InTheMaking {
     slots: Vec<usize>,
     count: u32,
-    used_up: Option<u8>,
+    consumed: Option<u8>,
 }
 
 impl InTheMaking {
     /// Gives nothing back to a cart of which something else has been said meanwhile.
     fn forgets(&mut self, cart: u8) {
-        self.used_up.take_if(|used_up| *used_up == cart);
+        self.consumed.take_if(|consumed| *consumed == cart);
     }
 }
 
@@ -89,7 +89,7 @@ impl Plain {
         }
     }
 
-    fn let_go(&mut self, cart: u8) {
+    fn release_hold(&mut self, cart: u8) {
         self.holds.remove(&cart);
         for order in self.making.values_mut() {
             order.forgets(cart);
@@ -122,7 +122,7 @@ impl Sequential for Plain {
             Call::Look(viewer) => return Answer::Left(self.left(*viewer)),
             Call::Hold { cart, slots, count } => {
                 let fits = self.fits(*cart, slots, *count);
-                self.let_go(*cart);
+                self.release_hold(*cart);
                 if fits {
                     self.holds
                         .insert(*cart, slots.iter().map(|&slot| (slot, *count)).collect());
@@ -138,7 +138,7 @@ impl Sequential for Plain {
                 if !self.fits(*cart, slots, *count) {
                     return Answer::Fits(false);
                 }
-                let used_up = self.holds.remove(cart).map(|_| *cart);
+                let consumed = self.holds.remove(cart).map(|_| *cart);
                 for &slot in slots {
                     self.sold[slot] += count;
                 }
@@ -147,19 +147,19 @@ impl Sequential for Plain {
                     InTheMaking {
                         slots: slots.clone(),
                         count: *count,
-                        used_up,
+                        consumed,
                     },
                 );
                 return Answer::Fits(true);
             }
-            Call::Settle { by } => {
+            Call::Confirm { by } => {
                 self.making.remove(by);
             }
             Call::Release { by } => {
                 let Some(InTheMaking {
                     slots,
                     count,
-                    used_up,
+                    consumed,
                 }) = self.making.remove(by)
                 else {
                     return Answer::Done;
@@ -167,13 +167,13 @@ impl Sequential for Plain {
                 for &slot in &slots {
                     self.sold[slot] -= count;
                 }
-                if let Some(cart) = used_up {
+                if let Some(cart) = consumed {
                     self.holds
                         .insert(cart, slots.iter().map(|&slot| (slot, count)).collect());
                 }
             }
-            Call::LetGo(cart) => {
-                self.let_go(*cart);
+            Call::ReleaseHold(cart) => {
+                self.release_hold(*cart);
             }
             Call::Replace(allotments) => self.allotments = *allotments,
         }
@@ -312,11 +312,11 @@ impl Shop {
                 slots,
                 count,
             } => return self.reserve(*by, *cart, slots, *count),
-            Call::Settle { by } => self.end(*by, |reservation| inventory.settle(reservation)),
+            Call::Confirm { by } => self.end(*by, |reservation| inventory.confirm(reservation)),
             Call::Release { by } => {
                 self.end(*by, |reservation| inventory.release(reservation, NOW))
             }
-            Call::LetGo(cart) => inventory.let_go(cart_key(*cart), NOW),
+            Call::ReleaseHold(cart) => inventory.release_hold(cart_key(*cart), NOW),
             Call::Replace(allotments) => self.replace(*allotments),
         }
         Answer::Done
@@ -332,11 +332,11 @@ fn calls_of(by: usize, chance: &mut fastrand::Rng) -> Vec<Call> {
         match chance.u8(..10) {
             0 => Call::Look(Some(cart).filter(|_| chance.bool())),
             1 | 2 => Call::Hold { cart, slots, count },
-            3 => Call::LetGo(cart),
+            3 => Call::ReleaseHold(cart),
             _ if making => {
                 making = false;
                 if chance.bool() {
-                    Call::Settle { by }
+                    Call::Confirm { by }
                 } else {
                     Call::Release { by }
                 }
@@ -418,7 +418,7 @@ fn a_cart_and_its_order_follow_one_another_under_every_schedule() {
                     slots: both(),
                     count: 1,
                 },
-                Call::LetGo(0),
+                Call::ReleaseHold(0),
             ],
             vec![
                 Call::Reserve {
@@ -451,7 +451,7 @@ fn look_then_take(shop: &Shop, by: usize, slots: &[usize], count: u32) -> Answer
             by,
             Reservation {
                 claims,
-                used_up: None,
+                consumed: None,
             },
         );
     }
@@ -463,7 +463,7 @@ fn one_by_one(shop: &Shop, by: usize, slots: &[usize], count: u32) -> Answer {
     let mut claims = Vec::new();
     for slot in slots {
         if shop.reserve(by, 0, &[*slot], count) == Answer::Fits(false) {
-            shop.river.inventory.give_back(claims, NOW);
+            shop.river.inventory.unsell(claims, NOW);
             return Answer::Fits(false);
         }
         shop.end(by, |reservation| claims.extend(reservation.claims));
@@ -472,7 +472,7 @@ fn one_by_one(shop: &Shop, by: usize, slots: &[usize], count: u32) -> Answer {
         by,
         Reservation {
             claims,
-            used_up: None,
+            consumed: None,
         },
     );
     Answer::Fits(true)
@@ -498,7 +498,7 @@ fn broken_inventories_are_found_out() {
         };
         let without_holds = |seed| {
             let mut parts = parts(&mut fastrand::Rng::with_seed(seed));
-            let is_of_carts = |call: &Call| matches!(call, Call::Hold { .. } | Call::LetGo(_));
+            let is_of_carts = |call: &Call| matches!(call, Call::Hold { .. } | Call::ReleaseHold(_));
             for calls in &mut parts {
                 calls.retain(|call| !is_of_carts(call));
             }

@@ -63,10 +63,10 @@ fn the_next_revision_keeps_what_is_taken_and_nothing_of_it_shows_before() {
     let river = River::with(&[5, 5, 5]);
     river
         .inventory
-        .settle(river.reserve(&[0], 2, CART, NOW).unwrap());
+        .confirm(river.reserve(&[0], 2, CART, NOW).unwrap());
     river
         .inventory
-        .settle(river.reserve(&[2], 1, CART, NOW).unwrap());
+        .confirm(river.reserve(&[2], 1, CART, NOW).unwrap());
     let second = river.replace(FIRST, &[Some(9), None, Some(0)]);
     assert_eq!(
         [0, 1, 2].map(|at| river.open_at(at, NOW, None)),
@@ -259,7 +259,7 @@ fn fight_through_revisions(river: &River, last: u32) -> (u32, bool) {
                 got.fetch_sub(1, Ordering::SeqCst);
                 river.inventory.release(reservation, NOW);
             } else {
-                river.inventory.settle(reservation);
+                river.inventory.confirm(reservation);
             }
         }
     };
@@ -311,7 +311,7 @@ fn the_same_loses_sales_where_what_is_taken_is_carried_over() {
                 let sold = 1_000 - old.open_at(0, NOW, None);
                 new.inventory.restore(&new.claims(&[0], sold));
             }
-            taken.map(|taken| river.inventory.settle(taken)).is_some()
+            taken.map(|taken| river.inventory.confirm(taken)).is_some()
         });
         got + new.open_at(0, NOW, None) > 1_000
     };
