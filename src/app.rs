@@ -42,7 +42,7 @@ mod payment;
 mod prices;
 mod reconcile;
 mod reload;
-mod seen_through;
+mod run_to_completion;
 mod startup;
 mod tokens;
 

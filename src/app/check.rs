@@ -113,7 +113,7 @@ impl App {
         let Some(token) = &cart.cart_id else {
             return Ok(false);
         };
-        if self.tokens.at_work(token) {
+        if self.tokens.is_in_flight(token) {
             return Ok(true);
         }
         Ok(self.by_token(token)?.is_some())

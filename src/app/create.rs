@@ -8,8 +8,8 @@ use tracing::{Instrument, info_span};
 use super::{
     ActiveCatalog, App, Created, OrderError, Undecided, cart_key, named,
     payment::{Bill, NotPaid},
-    seen_through::SeenThrough,
-    tokens::{TokenClaim, TokenGuard, let_go},
+    run_to_completion::RunToCompletion,
+    tokens::{TokenLock, TokenGuard, released},
 };
 use crate::{
     access::User,
@@ -67,21 +67,21 @@ impl App {
         deadline: Instant,
     ) -> Result<Created, OrderError> {
         loop {
-            match self.tokens.claim(&command.token) {
-                TokenClaim::First(_) if self.commands.len() >= self.limits.max_commands => {
+            match self.tokens.try_lock(&command.token) {
+                TokenLock::Acquired(_) if self.commands.len() >= self.limits.max_commands => {
                     return Err(OrderError::Busy);
                 }
-                TokenClaim::First(guard) => {
+                TokenLock::Acquired(guard) => {
                     let app = Arc::clone(self);
                     let work =
                         request::carried(
                             async move { app.create_under(guard, command, user).await },
                         );
-                    return SeenThrough::new(self.commands.track_future(work.in_current_span()))
+                    return RunToCompletion::new(self.commands.track_future(work.in_current_span()))
                         .await;
                 }
-                TokenClaim::Behind(waiting) => {
-                    timeout_at(deadline, let_go(waiting))
+                TokenLock::Held(waiting) => {
+                    timeout_at(deadline, released(waiting))
                         .await
                         .map_err(|_| OrderError::InProgress)?;
                 }

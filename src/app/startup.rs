@@ -12,7 +12,7 @@ use super::{
     payment::Unsettled,
     prices,
     reconcile::{Reconciler, Reloaded},
-    tokens::{TokenClaim, TokenGuard},
+    tokens::{TokenLock, TokenGuard},
 };
 use crate::{
     audit::Audit,
@@ -202,7 +202,7 @@ impl App {
 
     fn settle_all(self: &Arc<Self>, pending: Vec<(PaymentIntent, Vec<Claim>)>) {
         for (intent, claims) in pending {
-            let TokenClaim::First(token) = self.tokens.claim(&intent.token) else {
+            let TokenLock::Acquired(token) = self.tokens.try_lock(&intent.token) else {
                 continue;
             };
             self.inventory.restore(&claims);

@@ -1,6 +1,6 @@
 use futures_util::FutureExt;
 
-use super::{tokens::TokenClaim, *};
+use super::{tokens::TokenLock, *};
 use crate::{
     audit::Audit,
     catalog_files::{Loaded, Snapshot, Warnings},
@@ -99,7 +99,7 @@ fn create(app: &App, payment_token: Option<&str>) -> Created {
             challenge: None,
         }),
     };
-    let TokenClaim::First(guard) = app.tokens.claim("cart") else {
+    let TokenLock::Acquired(guard) = app.tokens.try_lock("cart") else {
         panic!("nobody else has it")
     };
     let command = CreateOrder {

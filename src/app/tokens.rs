@@ -14,12 +14,12 @@ type Token = Box<str>;
 /// finish an order between the look-up and the act.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tokens {
-    at_work: Arc<DashMap<Token, watch::Receiver<()>>>,
+    in_flight: Arc<DashMap<Token, watch::Receiver<()>>>,
 }
 
 /// The answer to a claim.
 #[derive(Debug)]
-pub(super) enum TokenClaim {
+pub(super) enum TokenLock {
     /// The token is the claimant's until it drops this.
     First(TokenGuard),
     /// Somebody else has it; the receiver ends when they let go.
@@ -37,17 +37,17 @@ pub(super) struct TokenGuard {
 
 impl Tokens {
     /// Whether somebody acts under a token at this moment.
-    pub(super) fn at_work(&self, token: &str) -> bool {
-        self.at_work.contains_key(token)
+    pub(super) fn is_in_flight(&self, token: &str) -> bool {
+        self.in_flight.contains_key(token)
     }
 
-    pub(super) fn claim(&self, token: &str) -> TokenClaim {
-        match self.at_work.entry(token.into()) {
-            Entry::Occupied(first) => TokenClaim::Behind(first.get().clone()),
+    pub(super) fn try_lock(&self, token: &str) -> TokenLock {
+        match self.in_flight.entry(token.into()) {
+            Entry::Occupied(first) => TokenLock::Held(first.get().clone()),
             Entry::Vacant(free) => {
                 let (done, waiting) = watch::channel(());
                 free.insert(waiting);
-                TokenClaim::First(TokenGuard {
+                TokenLock::Acquired(TokenGuard {
                     tokens: self.clone(),
                     token: token.into(),
                     _done: done,
@@ -59,14 +59,14 @@ impl Tokens {
 
 impl Drop for TokenGuard {
     fn drop(&mut self) {
-        self.tokens.at_work.remove(&self.token);
+        self.tokens.in_flight.remove(&self.token);
         #[cfg(test)]
         crate::tests::schedules::point();
     }
 }
 
 /// Waits until whoever has the token lets go.
-pub(super) async fn let_go(mut waiting: watch::Receiver<()>) {
+pub(super) async fn released(mut waiting: watch::Receiver<()>) {
     while waiting.changed().await.is_ok() {}
 }
 

@@ -6,27 +6,27 @@ use crate::tests::schedules::{Stage, every_schedule, point, wait_for};
 #[tokio::test]
 async fn the_second_waits_until_the_first_lets_go() {
     let tokens = Tokens::default();
-    let TokenClaim::First(guard) = tokens.claim("t") else {
+    let TokenLock::Acquired(guard) = tokens.try_lock("t") else {
         panic!("the token was free")
     };
-    let TokenClaim::Behind(waiting) = tokens.claim("t") else {
+    let TokenLock::Held(waiting) = tokens.try_lock("t") else {
         panic!("the token was taken")
     };
-    let waiter = tokio::spawn(let_go(waiting));
+    let waiter = tokio::spawn(released(waiting));
     tokio::task::yield_now().await;
     assert!(!waiter.is_finished());
     drop(guard);
     waiter.await.unwrap();
-    assert!(matches!(tokens.claim("t"), TokenClaim::First(_)));
+    assert!(matches!(tokens.try_lock("t"), TokenLock::Acquired(_)));
 }
 
 #[test]
 fn tokens_do_not_stand_in_each_others_way() {
     let tokens = Tokens::default();
-    let first = tokens.claim("a");
-    assert!(matches!(tokens.claim("b"), TokenClaim::First(_)));
+    let first = tokens.try_lock("a");
+    assert!(matches!(tokens.try_lock("b"), TokenLock::Acquired(_)));
     drop(first);
-    assert!(tokens.at_work.is_empty(), "nothing is left behind");
+    assert!(tokens.in_flight.is_empty(), "nothing is left behind");
 }
 
 /// Orders being created under one token, as the application does it: claim, look, act, let go.
@@ -40,13 +40,13 @@ struct Desk {
 /// What callers do, so that it can be done wrong.
 #[derive(Clone, Copy)]
 struct Manner {
-    claim: fn(&Desk) -> TokenClaim,
+    claim: fn(&Desk) -> TokenLock,
     /// What becomes of the token where there is no order.
     give_up: fn(TokenGuard),
 }
 
 const RIGHT: Manner = Manner {
-    claim: |desk| desk.tokens.claim("t"),
+    claim: |desk| desk.tokens.try_lock("t"),
     give_up: drop,
 };
 
@@ -56,8 +56,8 @@ impl Desk {
         loop {
             point();
             match (manner.claim)(self) {
-                TokenClaim::First(guard) => return self.act(guard, manner, in_vain),
-                TokenClaim::Behind(waiting) => wait_for(let_go(waiting)),
+                TokenLock::Acquired(guard) => return self.act(guard, manner, in_vain),
+                TokenLock::Held(waiting) => wait_for(released(waiting)),
             }
         }
     }
@@ -88,7 +88,7 @@ fn three_callers(stage: &Stage, manner: Manner) {
     let caller = |in_vain| Box::new(move || at.create(manner, in_vain)) as _;
     stage.play([true, false, false].map(caller).into());
     assert_eq!(desk.orders.into_inner(), 1);
-    assert!(desk.tokens.at_work.is_empty(), "nothing is left behind");
+    assert!(desk.tokens.in_flight.is_empty(), "nothing is left behind");
 }
 
 #[test]
@@ -97,15 +97,15 @@ fn one_acts_at_a_time_and_nobody_waits_for_ever_under_every_schedule() {
     eprintln!("{schedules} schedules");
 }
 
-fn looked_at_and_then_claimed(desk: &Desk) -> TokenClaim {
-    let taken = desk.tokens.at_work.get("t").map(|waiting| waiting.clone());
+fn looked_at_and_then_claimed(desk: &Desk) -> TokenLock {
+    let taken = desk.tokens.in_flight.get("t").map(|waiting| waiting.clone());
     point();
     if let Some(waiting) = taken {
-        return TokenClaim::Behind(waiting);
+        return TokenLock::Held(waiting);
     }
     let (done, waiting) = watch::channel(());
-    desk.tokens.at_work.insert("t".into(), waiting);
-    TokenClaim::First(TokenGuard {
+    desk.tokens.in_flight.insert("t".into(), waiting);
+    TokenLock::Acquired(TokenGuard {
         tokens: desk.tokens.clone(),
         token: "t".into(),
         _done: done,

@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 
 /// Work that its caller does, and that goes on in a task of its own if the caller leaves: nearly all
 /// stay, and need no task.
-pub(super) struct SeenThrough<T: Send + 'static> {
+pub(super) struct RunToCompletion<T: Send + 'static> {
     /// What is left to be done; nothing once it has ended.
     rest: Option<BoxFuture<'static, T>>,
 }
 
-impl<T: Send + 'static> SeenThrough<T> {
+impl<T: Send + 'static> RunToCompletion<T> {
     pub(super) fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self {
             rest: Some(Box::pin(work)),
@@ -23,7 +23,7 @@ impl<T: Send + 'static> SeenThrough<T> {
     }
 }
 
-impl<T: Send + 'static> Future for SeenThrough<T> {
+impl<T: Send + 'static> Future for RunToCompletion<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
@@ -39,7 +39,7 @@ impl<T: Send + 'static> Future for SeenThrough<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for SeenThrough<T> {
+impl<T: Send + 'static> Drop for RunToCompletion<T> {
     fn drop(&mut self) {
         if let (Some(rest), Ok(runtime)) = (self.rest.take(), Handle::try_current()) {
             runtime.spawn(rest);
@@ -60,7 +60,7 @@ mod tests {
     #[tokio::test]
     async fn who_stays_gets_what_comes_of_it() {
         let (begin, begun) = oneshot::channel();
-        let mut work = SeenThrough::new(begun);
+        let mut work = RunToCompletion::new(begun);
         assert_eq!((&mut work).now_or_never(), None);
         begin.send(7).unwrap();
         assert_eq!((&mut work).await, Ok(7));
@@ -73,7 +73,7 @@ mod tests {
             let tasks = TaskTracker::new();
             tasks.close();
             let ((begin, begun), (end, ended)) = (oneshot::channel(), oneshot::channel());
-            let mut work = SeenThrough::new(tasks.track_future(async move {
+            let mut work = RunToCompletion::new(tasks.track_future(async move {
                 let value: u32 = begun.await.unwrap();
                 end.send(value).unwrap();
             }));
@@ -91,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn work_that_panics_has_ended() {
         let tasks = TaskTracker::new();
-        let mut work = SeenThrough::new(tasks.track_future(async { panic!("a bug") }));
+        let mut work = RunToCompletion::new(tasks.track_future(async { panic!("a bug") }));
         let polled = catch_unwind(AssertUnwindSafe(|| (&mut work).now_or_never()));
         assert!(polled.is_err());
         assert_eq!((&mut work).now_or_never(), None::<()>);
