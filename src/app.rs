@@ -26,7 +26,7 @@ use crate::{
         slot::{CartKey, Claim, Claimed, Revision, Slot, SlotKey, Stale, Viewer},
     },
     inventory::Inventory,
-    payments::Payments,
+    payments::PaymentGateway,
     store::{Change, NamedClaim, PriceBook, Store, StoreError},
 };
 
@@ -139,7 +139,7 @@ pub struct App {
     latest: Arc<tokio::sync::Mutex<Latest>>,
     store: Arc<dyn Store>,
     /// Who takes money, if anybody does.
-    payments: Option<Arc<dyn Payments>>,
+    payments: Option<Arc<dyn PaymentGateway>>,
     clock: Arc<dyn Clock>,
     tokens: Tokens,
     /// The tokens of payments that cannot be settled: they stay locked until a gateway is there again.

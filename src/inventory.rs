@@ -417,8 +417,9 @@ impl Inventory {
             let cart = consumed
                 .as_ref()
                 .map(|consumed| (consumed, lock(&consumed.cart)));
-            let mut cart = cart
-                .filter(|(consumed, cart)| cart.changes == consumed.changes && cart.span.is_on(now));
+            let mut cart = cart.filter(|(consumed, cart)| {
+                cart.changes == consumed.changes && cart.span.is_on(now)
+            });
             let hold = cart
                 .as_ref()
                 .map(|(consumed, cart)| (consumed.key, cart.span));

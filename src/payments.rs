@@ -1,8 +1,8 @@
-//! Taking money through a gateway.
+//! Charges through a payment gateway.
 //!
-//! A charge is named by a key that follows from the order and the attempt, so that a gateway can
-//! tell a repeated question from a new one. The intent to charge is on record before the gateway
-//! is asked, and the outcome before anybody is told.
+//! A charge has a key that is derived from the order and the attempt, so a gateway can tell a repeated
+//! request from a new one. The intent to charge is on record before the request to the gateway, and its
+//! outcome before the response to the client.
 
 use std::{future::Future, pin::Pin};
 
@@ -14,7 +14,7 @@ use crate::domain::{
 
 pub mod simulated;
 
-/// The name of one attempt to charge for one order.
+/// The idempotency key of one attempt to charge for one order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChargeKey(pub String);
 
@@ -26,65 +26,67 @@ impl ChargeKey {
     }
 }
 
-/// Money to be taken.
+/// A charge to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Charge {
-    /// Its name.
+    /// The idempotency key.
     pub key: ChargeKey,
-    /// How much.
+    /// The amount.
     pub amount: Money,
-    /// From what.
+    /// The means of payment.
     pub method: PaymentMethod,
 }
 
-/// A gateway's answer to a charge.
+/// A gateway's response to a charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChargeAnswer {
-    /// The money is taken, under this transaction id.
+pub enum ChargeOutcome {
+    /// The money is taken; the gateway's transaction id.
     Captured(String),
-    /// Nothing is taken, for sure.
-    Refused(ChargeRefusal),
-    /// The gateway does not know or could not be understood: money may have been taken.
+    /// Nothing is taken.
+    Declined(DeclineReason),
+    /// The gateway gave no clear response: money may have been taken.
     Unknown(String),
 }
 
-/// Why nothing was taken.
+/// Why a charge was declined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChargeRefusal {
-    /// The merchant does not take this kind of card.
+pub enum DeclineReason {
+    /// The merchant does not accept this type of card.
     CardTypeRejected(CardType),
     /// The card was declined.
     CardDeclined,
-    /// The bank wants to see the customer first.
+    /// The bank requires a 3-D Secure challenge.
     Requires3ds1(ThreeDs1Parameters),
-    /// Anything else, in words for the caller's engineers.
+    /// Any other reason, as text for the client's engineers.
     Other(String),
 }
 
-/// What undoing a charge came to.
+/// The outcome of a reversal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Undone {
-    /// Nothing had been taken, and nothing will be under this key.
+pub enum Reversal {
+    /// Nothing was taken, and nothing will be under this key.
     Voided,
-    /// Money had been taken and has been given back.
+    /// Money was taken and has been refunded.
     Refunded,
 }
 
-/// The gateway could not be asked, or did not answer.
+/// The gateway could not be reached, or did not respond.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the payment gateway did not answer: {0}")]
 pub struct GatewayError(pub String);
 
-/// A future that a gateway gives.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// The future of a request to a gateway.
+pub type GatewayFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A payment gateway. It is asked within the span of the payment, so one that is asked over a network can
-/// pass on the trace with [`crate::telemetry::traces::traceparent`].
-pub trait Payments: Send + Sync + std::fmt::Debug {
-    /// Takes money. Asked twice under one key, it takes it once.
-    fn charge<'a>(&'a self, charge: &'a Charge) -> Answer<'a, ChargeAnswer>;
+/// A payment gateway. Its methods are called within the span of the payment, so one that sends requests
+/// over a network can propagate the trace with [`crate::telemetry::traces::traceparent`].
+pub trait PaymentGateway: Send + Sync + std::fmt::Debug {
+    /// Takes money. Repeated requests with one key take it once.
+    fn charge<'a>(&'a self, charge: &'a Charge) -> GatewayFuture<'a, ChargeOutcome>;
 
-    /// Makes sure that nothing is taken under a key, now or later, and gives back what was. May be
-    /// asked again after an error.
-    fn undo<'a>(&'a self, key: &'a ChargeKey) -> Answer<'a, Result<Undone, GatewayError>>;
+    /// Voids or refunds the charge of a key, and prevents a later one. May be repeated after an error.
+    fn reverse<'a>(
+        &'a self,
+        key: &'a ChargeKey,
+    ) -> GatewayFuture<'a, Result<Reversal, GatewayError>>;
 }

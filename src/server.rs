@@ -19,7 +19,7 @@ use crate::{
     descriptors,
     feeds::FeedsHandler,
     grpc::GrpcService,
-    payments::{Payments, simulated::SimulatedGateway},
+    payments::{PaymentGateway, simulated::SimulatedGateway},
     request_bodies::{BodyLimits, RequestBodies},
     responses::Responses,
     rest::RestHandler,
@@ -222,7 +222,7 @@ pub fn offline_catalog(config: &Config) -> Result<OfflineCatalog, ServeError> {
     )?)
 }
 
-fn gateway(config: &Config) -> Option<Arc<dyn Payments>> {
+fn gateway(config: &Config) -> Option<Arc<dyn PaymentGateway>> {
     match config.sales.payments {
         PaymentsChoice::Off => None,
         PaymentsChoice::Simulated => {

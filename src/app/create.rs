@@ -7,9 +7,9 @@ use tracing::{Instrument, info_span};
 
 use super::{
     ActiveCatalog, App, Created, OrderError, Undecided, cart_key, named,
-    payment::{Bill, NotPaid},
+    payment::{ChargeRequest, PaymentError},
     run_to_completion::RunToCompletion,
-    tokens::{TokenLock, TokenGuard, released},
+    tokens::{TokenGuard, TokenLock, released},
 };
 use crate::{
     access::User,
@@ -77,8 +77,10 @@ impl App {
                         request::carried(
                             async move { app.create_under(guard, command, user).await },
                         );
-                    return RunToCompletion::new(self.commands.track_future(work.in_current_span()))
-                        .await;
+                    return RunToCompletion::new(
+                        self.commands.track_future(work.in_current_span()),
+                    )
+                    .await;
                 }
                 TokenLock::Held(waiting) => {
                     timeout_at(deadline, released(waiting))
@@ -235,12 +237,12 @@ impl App {
         let id = self.store.order_id(&command.token);
         let payment = match self.pay_if_due(&command, &id, &plan).await {
             Ok(payment) => payment,
-            Err(NotPaid::Failure(failure)) => {
+            Err(PaymentError::Failure(failure)) => {
                 self.inventory.release(plan.reservation, self.now());
                 return Ok(Err(failure));
             }
             // What is on disk is unknown, so the spots stay taken until a restart has looked.
-            Err(NotPaid::Refused(refusal)) => return Err(refusal),
+            Err(PaymentError::Refused(refusal)) => return Err(refusal),
         };
         let CreateOrder {
             token,
@@ -290,7 +292,7 @@ impl App {
         command: &CreateOrder,
         order: &OrderId,
         plan: &Plan,
-    ) -> Result<Option<PaymentAttempt>, NotPaid> {
+    ) -> Result<Option<PaymentAttempt>, PaymentError> {
         let amount = plan.assessment.amount_due;
         let due = command.order.charged_by_us() && !amount.is_zero();
         // An order that asks for a charge is not planned where there is no gateway.
@@ -299,7 +301,7 @@ impl App {
         else {
             return Ok(None);
         };
-        let bill = Bill {
+        let bill = ChargeRequest {
             token: command.token.clone(),
             order: order.clone(),
             amount,

@@ -16,16 +16,16 @@ use crate::{
         payment::Charging,
         slot::Claim,
     },
-    payments::{Charge, ChargeAnswer, ChargeKey, ChargeRefusal, Payments, Undone},
+    payments::{Charge, ChargeKey, ChargeOutcome, DeclineReason, PaymentGateway, Reversal},
     store::{Change, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, StoreError},
 };
 
-/// Pauses between attempts to undo a charge at a gateway that does not answer.
-const UNDO_PAUSE_MIN: Duration = Duration::from_millis(100);
-const UNDO_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Pauses between attempts to reverse a charge at a gateway that does not answer.
+const REVERSAL_PAUSE_MIN: Duration = Duration::from_millis(100);
+const REVERSAL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What is to be charged for an order.
-pub(super) struct Bill {
+pub(super) struct ChargeRequest {
     pub(super) token: String,
     pub(super) order: OrderId,
     pub(super) amount: Money,
@@ -35,7 +35,7 @@ pub(super) struct Bill {
 }
 
 /// Why an order was not paid for.
-pub(super) enum NotPaid {
+pub(super) enum PaymentError {
     /// The customer's means of payment did not do.
     Failure(OrderFailure),
     /// We could not do our part.
@@ -45,7 +45,7 @@ pub(super) enum NotPaid {
 /// A payment that the last run of the process left open, with the token that nobody may act under
 /// before it is settled.
 #[derive(Debug)]
-pub(super) struct Unsettled {
+pub(super) struct PendingPayment {
     pub(super) intent: PaymentIntent,
     /// The spots that it has.
     pub(super) claims: Vec<Claim>,
@@ -82,10 +82,10 @@ impl App {
     /// is captured goes on record with its order.
     pub(super) async fn pay(
         &self,
-        gateway: &dyn Payments,
-        bill: Bill,
-    ) -> Result<PaymentAttempt, NotPaid> {
-        let Bill {
+        gateway: &dyn PaymentGateway,
+        bill: ChargeRequest,
+    ) -> Result<PaymentAttempt, PaymentError> {
+        let ChargeRequest {
             token,
             order,
             amount,
@@ -95,7 +95,7 @@ impl App {
         let failed = self
             .store
             .failed_attempts(&token)
-            .map_err(|error| self.not_paid(&error))?;
+            .map_err(|error| self.payment_error(&error))?;
         let attempt = failed.saturating_add(1);
         let charge = Charge {
             key: ChargeKey::new(&order, attempt),
@@ -110,47 +110,47 @@ impl App {
             claims,
         };
         let recorded = self.commit(Change::PaymentIntent(intent.clone())).await;
-        recorded.map_err(|error| self.not_paid(&error))?;
+        recorded.map_err(|error| self.payment_error(&error))?;
         self.charge(gateway, intent, charge).await
     }
 
     async fn charge(
         &self,
-        gateway: &dyn Payments,
+        gateway: &dyn PaymentGateway,
         intent: PaymentIntent,
         charge: Charge,
-    ) -> Result<PaymentAttempt, NotPaid> {
+    ) -> Result<PaymentAttempt, PaymentError> {
         match timeout(self.limits.payment_timeout, gateway.charge(&charge)).await {
-            Ok(ChargeAnswer::Captured(transaction_id)) => {
+            Ok(ChargeOutcome::Captured(transaction_id)) => {
                 Ok(self.ended(intent, PaymentOutcome::Captured, transaction_id))
             }
-            Ok(ChargeAnswer::Refused(refusal)) => {
+            Ok(ChargeOutcome::Declined(refusal)) => {
                 let recorded = self.record_end(intent, PaymentOutcome::Declined).await;
-                recorded.map_err(|error| self.not_paid(&error))?;
-                Err(NotPaid::Failure(failure(refusal)))
+                recorded.map_err(|error| self.payment_error(&error))?;
+                Err(PaymentError::Failure(failure(refusal)))
             }
-            Ok(ChargeAnswer::Unknown(_)) | Err(_) => {
-                let outcome = undo(gateway, &charge.key).await;
+            Ok(ChargeOutcome::Unknown(_)) | Err(_) => {
+                let outcome = reverse(gateway, &charge.key).await;
                 let recorded = self.record_end(intent, outcome).await;
-                recorded.map_err(|error| self.not_paid(&error))?;
-                Err(NotPaid::Failure(unanswered()))
+                recorded.map_err(|error| self.payment_error(&error))?;
+                Err(PaymentError::Failure(unanswered()))
             }
         }
     }
 
-    fn not_paid(&self, error: &StoreError) -> NotPaid {
-        NotPaid::Refused(self.refusal(error))
+    fn payment_error(&self, error: &StoreError) -> PaymentError {
+        PaymentError::Refused(self.refusal(error))
     }
 
     /// Undoes a payment that the last run left open, then gives its spots and its token free.
-    pub(super) async fn settle(&self, gateway: &dyn Payments, unsettled: Unsettled) {
-        let Unsettled {
+    pub(super) async fn settle(&self, gateway: &dyn PaymentGateway, unsettled: PendingPayment) {
+        let PendingPayment {
             intent,
             claims,
             token,
         } = unsettled;
         let order = self.store.order_id(&intent.token);
-        let outcome = undo(gateway, &ChargeKey::new(&order, intent.attempt)).await;
+        let outcome = reverse(gateway, &ChargeKey::new(&order, intent.attempt)).await;
         match self.record_end(intent, outcome).await {
             Ok(()) => {
                 self.inventory.unsell(claims, self.now());
@@ -161,10 +161,10 @@ impl App {
                 tracing::info!(
                     order_id = order.0,
                     ?outcome,
-                    "a payment left open by the last run is undone"
+                    "a pending payment of the last run is reversed"
                 );
             }
-            Err(error) => tracing::error!(%error, order_id = order.0, "a payment stays open"),
+            Err(error) => tracing::error!(%error, order_id = order.0, "the reversal of a pending payment could not be recorded"),
         }
         drop(token);
     }
@@ -200,39 +200,39 @@ impl App {
 
 /// Makes sure that nothing is taken under a key. Asks until the gateway answers: as long as it
 /// does not, the order's spots stay taken and its token stays at work.
-async fn undo(gateway: &dyn Payments, key: &ChargeKey) -> PaymentOutcome {
+async fn reverse(gateway: &dyn PaymentGateway, key: &ChargeKey) -> PaymentOutcome {
     let pauses = ExponentialBuilder::default()
-        .with_min_delay(UNDO_PAUSE_MIN)
-        .with_max_delay(UNDO_PAUSE_MAX)
+        .with_min_delay(REVERSAL_PAUSE_MIN)
+        .with_max_delay(REVERSAL_PAUSE_MAX)
         .without_max_times()
         .with_jitter();
-    let undone = (|| gateway.undo(key))
+    let reversed = (|| gateway.reverse(key))
         .retry(pauses)
         .notify(
-            |error, pause| tracing::warn!(%error, ?pause, charge = key.0, "undoing a charge is tried again"),
+            |error, pause| tracing::warn!(%error, ?pause, charge = key.0, "retrying the reversal of a charge"),
         )
         .await;
-    match undone {
-        Ok(Undone::Refunded) => PaymentOutcome::Refunded,
-        Ok(Undone::Voided) | Err(_) => PaymentOutcome::Voided,
+    match reversed {
+        Ok(Reversal::Refunded) => PaymentOutcome::Refunded,
+        Ok(Reversal::Voided) | Err(_) => PaymentOutcome::Voided,
     }
 }
 
-fn failure(refusal: ChargeRefusal) -> OrderFailure {
+fn failure(refusal: DeclineReason) -> OrderFailure {
     let (cause, description) = match refusal {
-        ChargeRefusal::CardTypeRejected(card) => (
+        DeclineReason::CardTypeRejected(card) => (
             FailureCause::CardTypeRejected(card),
             "this kind of card is not taken".to_owned(),
         ),
-        ChargeRefusal::CardDeclined => (
+        DeclineReason::CardDeclined => (
             FailureCause::CardDeclined,
             "the card was declined".to_owned(),
         ),
-        ChargeRefusal::Requires3ds1(parameters) => (
+        DeclineReason::Requires3ds1(parameters) => (
             FailureCause::Requires3ds1(parameters),
             "the customer must pass the bank's challenge".to_owned(),
         ),
-        ChargeRefusal::Other(text) => (FailureCause::Payment, text),
+        DeclineReason::Other(text) => (FailureCause::Payment, text),
     };
     OrderFailure { cause, description }
 }
@@ -240,7 +240,7 @@ fn failure(refusal: ChargeRefusal) -> OrderFailure {
 fn unanswered() -> OrderFailure {
     OrderFailure {
         cause: FailureCause::Payment,
-        description: "the payment gateway gave no clear answer; the charge has been undone"
+        description: "the payment gateway gave no clear answer; the charge has been reversed"
             .to_owned(),
     }
 }

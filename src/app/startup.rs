@@ -9,10 +9,10 @@ use super::{
     ActiveCatalog, App, Figures, Latest, Limits, Tokens,
     calendar::{Calendar, Sweeps},
     clock_check, indexed,
-    payment::Unsettled,
+    payment::PendingPayment,
     prices,
     reconcile::{Reconciler, Reloaded},
-    tokens::{TokenLock, TokenGuard},
+    tokens::{TokenGuard, TokenLock},
 };
 use crate::{
     audit::Audit,
@@ -25,7 +25,7 @@ use crate::{
         slot::{Claim, Revision, SlotKey},
     },
     inventory::Inventory,
-    payments::Payments,
+    payments::PaymentGateway,
     store::{Change, PaymentIntent, Recovered, Store, StoreError},
 };
 
@@ -40,7 +40,7 @@ pub struct Parts {
     /// Where orders are kept.
     pub store: Arc<dyn Store>,
     /// Who takes the money; without anybody, orders that ask us to charge are not created.
-    pub payments: Option<Arc<dyn Payments>>,
+    pub payments: Option<Arc<dyn PaymentGateway>>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Limits.
@@ -100,7 +100,7 @@ impl OfflineCatalog {
 }
 
 impl App {
-    /// Reads the store and opens the slots. Payments that the last run left open are undone in the
+    /// Reads the store and opens the slots. Payments that the last run left open are reversed in the
     /// background; until then their spots count as taken and their tokens as at work.
     ///
     /// # Errors
@@ -181,8 +181,8 @@ impl App {
         tracing::info!(
             slots = app.inventory.len(),
             orders,
-            open_payments = pending.len(),
-            "open for business"
+            pending_payments = pending.len(),
+            "recovery complete"
         );
         app.warn_of_prepayment();
         app.settle_all(pending);
@@ -211,7 +211,7 @@ impl App {
                 continue;
             };
             let app = Arc::clone(self);
-            let unsettled = Unsettled {
+            let unsettled = PendingPayment {
                 intent,
                 claims,
                 token,
@@ -227,7 +227,7 @@ impl App {
         let order = self.store.order_id(&intent.token);
         tracing::error!(
             order_id = order.0,
-            "a payment left open by the last run cannot be undone while payments are off; its spots stay taken"
+            "a pending payment of the last run cannot be reversed while payments are off; its spots stay sold"
         );
         self.stuck
             .lock()

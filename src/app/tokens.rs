@@ -1,4 +1,4 @@
-//! Idempotency tokens at work: one call at a time may act under a token, others wait for it.
+//! Locks of idempotency tokens: one request at a time acts under a token, others wait for it.
 
 use std::sync::Arc;
 
@@ -7,43 +7,43 @@ use tokio::sync::watch;
 
 type Token = Box<str>;
 
-/// The tokens under which somebody is at work.
+/// The idempotency tokens that are locked, in this process.
 ///
-/// A token's way: it is claimed, then looked up in the store (where it may have been done long
-/// ago), then acted under, then let go. Because the look-up comes after the claim, nobody can
-/// finish an order between the look-up and the act.
+/// A request locks its token, looks it up in the store, creates the order and releases the lock. The
+/// look-up follows the lock, so no other request can record an order between the look-up and the creation.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tokens {
     in_flight: Arc<DashMap<Token, watch::Receiver<()>>>,
 }
 
-/// The answer to a claim.
+/// The outcome of an attempt to lock a token.
 #[derive(Debug)]
 pub(super) enum TokenLock {
-    /// The token is the claimant's until it drops this.
-    First(TokenGuard),
-    /// Somebody else has it; the receiver ends when they let go.
-    Behind(watch::Receiver<()>),
+    /// The caller has the lock until it drops the guard.
+    Acquired(TokenGuard),
+    /// Another request has the lock; [`released`] waits for the end of it.
+    Held(watch::Receiver<()>),
 }
 
-/// The right to act under a token.
+/// The lock of a token, released on drop.
 #[derive(Debug)]
 pub(super) struct TokenGuard {
     tokens: Tokens,
     token: Token,
-    /// Dropped last, which wakes those who wait.
+    /// Closes when the guard is dropped, which wakes the waiting requests. Fields are dropped after
+    /// `Drop::drop` has removed the token, so a request that wakes finds the token free.
     _done: watch::Sender<()>,
 }
 
 impl Tokens {
-    /// Whether somebody acts under a token at this moment.
+    /// Whether a request acts under a token at this moment.
     pub(super) fn is_in_flight(&self, token: &str) -> bool {
         self.in_flight.contains_key(token)
     }
 
     pub(super) fn try_lock(&self, token: &str) -> TokenLock {
         match self.in_flight.entry(token.into()) {
-            Entry::Occupied(first) => TokenLock::Held(first.get().clone()),
+            Entry::Occupied(holder) => TokenLock::Held(holder.get().clone()),
             Entry::Vacant(free) => {
                 let (done, waiting) = watch::channel(());
                 free.insert(waiting);
@@ -65,8 +65,9 @@ impl Drop for TokenGuard {
     }
 }
 
-/// Waits until whoever has the token lets go.
+/// Waits until the holder of a token releases it.
 pub(super) async fn released(mut waiting: watch::Receiver<()>) {
+    // Nothing is ever sent: the only event is the end of the sender.
     while waiting.changed().await.is_ok() {}
 }
 

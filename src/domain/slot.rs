@@ -606,7 +606,9 @@ impl Slot {
         taken: impl Iterator<Item = (Claimed, u32)>,
     ) -> u64 {
         taken
-            .filter(|&(ticket, _)| pool.serves(service, ticket) || self.is_orphaned(service, ticket))
+            .filter(|&(ticket, _)| {
+                pool.serves(service, ticket) || self.is_orphaned(service, ticket)
+            })
             .map(|(_, count)| u64::from(count))
             .sum()
     }

@@ -7,19 +7,20 @@
 //! | `3ds1` | a 3-D Secure challenge; the same token with any `pa_response` is approved |
 //! | `error` | a general payment error |
 //! | `slow` | approved after half a second |
-//! | `hang` | never answers; the charge is undone when the payment's time is up |
+//! | `hang` | never answers; the charge is reversed when the payment's time is up |
 //! | anything else, e.g. `approve` | approved |
 //!
 //! It takes no money and forgets everything when the process ends.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use super::{
-    Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone,
+    Charge, ChargeKey, ChargeOutcome, DeclineReason, GatewayError, GatewayFuture, PaymentGateway,
+    Reversal,
 };
 use crate::domain::failure::{CardType, ThreeDs1Parameters};
 
@@ -29,46 +30,49 @@ const SLOW: Duration = Duration::from_millis(500);
 /// The simulated gateway.
 #[derive(Debug, Default)]
 pub struct SimulatedGateway {
-    ledger: Mutex<HashMap<ChargeKey, Entry>>,
+    charges: Mutex<HashMap<ChargeKey, ChargeState>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
+enum ChargeState {
     Captured,
-    Undone,
+    Reversed,
 }
 
 impl SimulatedGateway {
-    /// How many charges stand, captured and not undone.
+    /// The number of charges that are captured and not reversed.
     #[must_use]
     pub fn captured(&self) -> usize {
-        self.ledger()
+        self.charges()
             .values()
-            .filter(|entry| **entry == Entry::Captured)
+            .filter(|state| **state == ChargeState::Captured)
             .count()
     }
 
-    fn ledger(&self) -> std::sync::MutexGuard<'_, HashMap<ChargeKey, Entry>> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn charges(&self) -> MutexGuard<'_, HashMap<ChargeKey, ChargeState>> {
+        self.charges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn capture(&self, key: &ChargeKey) -> ChargeAnswer {
-        match *self.ledger().entry(key.clone()).or_insert(Entry::Captured) {
-            Entry::Captured => ChargeAnswer::Captured(format!("simulated-{}", key.0)),
-            Entry::Undone => {
-                ChargeAnswer::Refused(ChargeRefusal::Other("this charge has been undone".into()))
-            }
+    fn capture(&self, key: &ChargeKey) -> ChargeOutcome {
+        match *self
+            .charges()
+            .entry(key.clone())
+            .or_insert(ChargeState::Captured)
+        {
+            ChargeState::Captured => ChargeOutcome::Captured(format!("simulated-{}", key.0)),
+            ChargeState::Reversed => ChargeOutcome::Declined(DeclineReason::Other(
+                "this charge has been reversed".into(),
+            )),
         }
     }
 
-    async fn decide(&self, charge: &Charge) -> ChargeAnswer {
-        let refused = ChargeAnswer::Refused;
+    async fn decide(&self, charge: &Charge) -> ChargeOutcome {
         match charge.method.token.as_str() {
-            "decline" => refused(ChargeRefusal::CardDeclined),
+            "decline" => ChargeOutcome::Declined(DeclineReason::CardDeclined),
             "3ds1" if charge.method.challenge.is_none() => {
-                refused(ChargeRefusal::Requires3ds1(challenge(charge)))
+                ChargeOutcome::Declined(DeclineReason::Requires3ds1(challenge(charge)))
             }
-            "error" => refused(ChargeRefusal::Other(
+            "error" => ChargeOutcome::Declined(DeclineReason::Other(
                 "the simulated gateway reports an error".into(),
             )),
             "hang" => std::future::pending().await,
@@ -77,26 +81,29 @@ impl SimulatedGateway {
                 self.capture(&charge.key)
             }
             token => match rejected_card(token) {
-                Some(card) => refused(ChargeRefusal::CardTypeRejected(card)),
+                Some(card) => ChargeOutcome::Declined(DeclineReason::CardTypeRejected(card)),
                 None => self.capture(&charge.key),
             },
         }
     }
 }
 
-impl Payments for SimulatedGateway {
-    fn charge<'a>(&'a self, charge: &'a Charge) -> Answer<'a, ChargeAnswer> {
+impl PaymentGateway for SimulatedGateway {
+    fn charge<'a>(&'a self, charge: &'a Charge) -> GatewayFuture<'a, ChargeOutcome> {
         Box::pin(self.decide(charge))
     }
 
-    fn undo<'a>(&'a self, key: &'a ChargeKey) -> Answer<'a, Result<Undone, GatewayError>> {
-        let before = self.ledger().insert(key.clone(), Entry::Undone);
-        let undone = if before == Some(Entry::Captured) {
-            Undone::Refunded
+    fn reverse<'a>(
+        &'a self,
+        key: &'a ChargeKey,
+    ) -> GatewayFuture<'a, Result<Reversal, GatewayError>> {
+        let before = self.charges().insert(key.clone(), ChargeState::Reversed);
+        let reversal = if before == Some(ChargeState::Captured) {
+            Reversal::Refunded
         } else {
-            Undone::Voided
+            Reversal::Voided
         };
-        Box::pin(std::future::ready(Ok(undone)))
+        Box::pin(std::future::ready(Ok(reversal)))
     }
 }
 

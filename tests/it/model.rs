@@ -522,7 +522,7 @@ impl Town {
             self.note(why);
             self.note_verdict(&judged.verdict(&asked.item));
             if why == answers::BY_GATEWAY {
-                self.house.not_paid(token, &judged);
+                self.house.payment_error(token, &judged);
             }
             return same(&answers::plain_failure(created)?, &failure);
         }

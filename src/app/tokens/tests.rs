@@ -98,7 +98,11 @@ fn one_acts_at_a_time_and_nobody_waits_for_ever_under_every_schedule() {
 }
 
 fn looked_at_and_then_claimed(desk: &Desk) -> TokenLock {
-    let taken = desk.tokens.in_flight.get("t").map(|waiting| waiting.clone());
+    let taken = desk
+        .tokens
+        .in_flight
+        .get("t")
+        .map(|waiting| waiting.clone());
     point();
     if let Some(waiting) = taken {
         return TokenLock::Held(waiting);

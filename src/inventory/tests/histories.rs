@@ -498,7 +498,8 @@ fn broken_inventories_are_found_out() {
         };
         let without_holds = |seed| {
             let mut parts = parts(&mut fastrand::Rng::with_seed(seed));
-            let is_of_carts = |call: &Call| matches!(call, Call::Hold { .. } | Call::ReleaseHold(_));
+            let is_of_carts =
+                |call: &Call| matches!(call, Call::Hold { .. } | Call::ReleaseHold(_));
             for calls in &mut parts {
                 calls.retain(|call| !is_of_carts(call));
             }

@@ -69,12 +69,12 @@ struct Site {
     is_kept: bool,
 }
 
-/// A program that is open for business, with nothing left of its last run.
+/// A program whose recovery is complete, with nothing left of its last run.
 struct Opened {
     server: Running,
     /// Orders and open payments that it found.
     orders: usize,
-    open_payments: usize,
+    pending_payments: usize,
 }
 
 impl Site {
@@ -123,30 +123,30 @@ impl Site {
     }
 }
 
-/// Starts a program, and waits until the payments that its last run left open are undone.
+/// Starts a program, and waits until the payments that its last run left open are reversed.
 async fn open(program: Program) -> Opened {
     let mut server = program.start().await;
     let line = server
-        .line("open for business", |line| {
-            line["message"] == "open for business"
+        .line("recovery complete", |line| {
+            line["message"] == "recovery complete"
         })
         .await;
     let number = |name: &str| usize::try_from(line[name].as_u64().unwrap()).unwrap();
-    let (orders, open_payments) = (number("orders"), number("open_payments"));
-    if open_payments > 0 {
+    let (orders, pending_payments) = (number("orders"), number("pending_payments"));
+    if pending_payments > 0 {
         let is_it = |line: &serde_json::Value| {
             line["message"]
                 .as_str()
-                .is_some_and(|text| text.contains("left open by the last run is undone"))
+                .is_some_and(|text| text.contains("of the last run is reversed"))
         };
         server
-            .nth_line("the end of open payments", open_payments, is_it)
+            .nth_line("the reversal of pending payments", pending_payments, is_it)
             .await;
     }
     Opened {
         server,
         orders,
-        open_payments,
+        pending_payments,
     }
 }
 
@@ -154,10 +154,10 @@ async fn open(program: Program) -> Opened {
 async fn whatever_was_acknowledged_survives_any_number_of_crashes() {
     let seeds = seeds(USUAL_ROUNDS);
     let mut site = Site::of(seeds.end - seeds.start);
-    let undone = survive(&mut site, seeds.clone()).await;
+    let reversed = survive(&mut site, seeds.clone()).await;
     let is_short = seeds.end - seeds.start < USUAL_ROUNDS;
     assert!(
-        undone > 0 || is_short,
+        reversed > 0 || is_short,
         "no payment was under way at any of the crashes"
     );
 }
@@ -194,17 +194,17 @@ async fn fill(store: &Path) {
     }
 }
 
-/// A round for each seed, each with a crash at its end. Gives how many payments had to be undone.
+/// A round for each seed, each with a crash at its end. Gives how many payments had to be reversed.
 async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
     let mut journals: Vec<Journal> = Vec::new();
-    let mut undone = 0;
+    let mut reversed = 0;
     for (round, seed) in (0..).zip(seeds.clone()) {
         let mut chance = Rng::with_seed(seed);
         let opened = site.open_at_last(&mut chance).await;
-        undone += opened.open_payments;
+        reversed += opened.pending_payments;
         eprintln!(
             "seed {seed}: {} orders, {} open payments",
-            opened.orders, opened.open_payments
+            opened.orders, opened.pending_payments
         );
         let mut faults = audit_last(&opened, &site.fair, &mut journals).await;
         let (journal, found) = hold_carts(&opened.server, &site.fair, round, seed).await;
@@ -215,7 +215,7 @@ async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
         journals.last_mut().unwrap().extend(journal);
     }
     let opened = site.open().await;
-    undone += opened.open_payments;
+    reversed += opened.pending_payments;
     let mut faults = audit_last(&opened, &site.fair, &mut journals).await;
     let mut audit = Audit::of(&opened.server).await;
     for (round, journal) in (0..).zip(&mut journals) {
@@ -227,11 +227,11 @@ async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
         .map(|journal| journal.orders().count())
         .sum();
     eprintln!(
-        "{orders} orders in {} rounds, {undone} payments undone",
+        "{orders} orders in {} rounds, {reversed} payments reversed",
         journals.len()
     );
     assert_eq!(opened.server.stop().await.code(), 0);
-    undone
+    reversed
 }
 
 /// Fails with what it takes to look into it.

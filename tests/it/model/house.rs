@@ -276,7 +276,7 @@ impl House {
     }
 
     /// An order's payment has failed: what its cart held is what the order asked for.
-    pub(super) fn not_paid(&mut self, token: &str, judged: &Judged) {
+    pub(super) fn payment_error(&mut self, token: &str, judged: &Judged) {
         let keeps = self.keeps(Rule::FailedPaymentKeepsTheHold);
         if let Some(hold) = self
             .holds

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use boxoffice::{
-    payments::{ChargeAnswer, Undone},
+    payments::{ChargeOutcome, Reversal},
     store::{Change, Store},
     wire::proto::v3::{
         CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem,
@@ -392,7 +392,7 @@ async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
 enum Moment {
     WritingTheIntent,
     Charging,
-    Undoing,
+    Reversing,
     WritingTheEnd,
     WritingTheOrder,
 }
@@ -408,7 +408,7 @@ impl Moment {
     const ALL: [Self; 5] = [
         Self::WritingTheIntent,
         Self::Charging,
-        Self::Undoing,
+        Self::Reversing,
         Self::WritingTheEnd,
         Self::WritingTheOrder,
     ];
@@ -418,7 +418,7 @@ impl Moment {
             Self::WritingTheIntent => |change| matches!(change, Change::PaymentIntent(_)),
             Self::WritingTheEnd => |change| matches!(change, Change::PaymentEnded(_)),
             Self::WritingTheOrder => |change| matches!(change, Change::Order(_)),
-            Self::Charging | Self::Undoing => |_| false,
+            Self::Charging | Self::Reversing => |_| false,
         })
     }
 
@@ -427,7 +427,9 @@ impl Moment {
         match self {
             Self::WritingTheOrder => gateway.capture(),
             Self::WritingTheEnd => gateway.decline(),
-            Self::Undoing => gateway.answer_charges(ChargeAnswer::Unknown("the line broke".into())),
+            Self::Reversing => {
+                gateway.answer_charges(ChargeOutcome::Unknown("the line broke".into()))
+            }
             Self::WritingTheIntent | Self::Charging => {}
         }
     }
@@ -438,7 +440,7 @@ impl Moment {
                 store.keeps_one().await
             }
             Self::Charging => gateway.asked_times(1).await,
-            Self::Undoing => gateway.asked_times(2).await,
+            Self::Reversing => gateway.asked_times(2).await,
         }
     }
 
@@ -447,7 +449,11 @@ impl Moment {
         let charge = |attempt| Asked::charge(format!("{order_id}-{attempt}"), 612_000_000);
         match self {
             Self::WritingTheIntent | Self::Charging | Self::WritingTheOrder => vec![charge(1)],
-            Self::Undoing => vec![charge(1), Asked::undo(format!("{order_id}-1")), charge(2)],
+            Self::Reversing => vec![
+                charge(1),
+                Asked::reverse(format!("{order_id}-1")),
+                charge(2),
+            ],
             Self::WritingTheEnd => vec![charge(1), charge(2)],
         }
     }
@@ -510,7 +516,7 @@ async fn a_caller_leaves(moment: Moment, exit: Exit) {
     );
     store.go_on();
     gateway.capture();
-    gateway.answer_undos(Ok(Undone::Voided));
+    gateway.answer_reversals(Ok(Reversal::Voided));
     let order = server.send(paid_trip("t")).await.unwrap().order();
     assert_eq!(gateway.asked(), moment.asked(&order.order_id));
     assert_eq!(server.spots_open("rafting", whole_trip()).await, 0);

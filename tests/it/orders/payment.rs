@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use boxoffice::{
     config::PaymentsChoice,
     domain::money::{Currency, Money},
-    payments::{ChargeAnswer, ChargeRefusal, GatewayError, Undone, simulated::SimulatedGateway},
+    payments::{ChargeOutcome, DeclineReason, GatewayError, Reversal, simulated::SimulatedGateway},
     store::{NamedClaim, PaymentIntent, Recovered, Store, embedded::EmbeddedStore},
     wire::proto::v3::{
         CreateOrderRequest, PrepaymentStatus, Price,
@@ -355,11 +355,11 @@ async fn a_declined_request_is_tried_again_for_real() {
 
 #[tokio::test]
 async fn a_charge_whose_outcome_is_unknown_is_undone() {
-    for undone in [Undone::Voided, Undone::Refunded] {
+    for reversed in [Reversal::Voided, Reversal::Refunded] {
         let gateway = GatewayDouble::silent();
         let server = with_gateway(&gateway).await;
-        gateway.answer_charges(ChargeAnswer::Unknown("the line broke".into()));
-        gateway.answer_undos(Ok(undone));
+        gateway.answer_charges(ChargeOutcome::Unknown("the line broke".into()));
+        gateway.answer_reversals(Ok(reversed));
         assert_eq!(
             failure(server.send(paid_trip("t", "card")).await.unwrap()),
             ("PAYMENT_ERROR", "", None)
@@ -376,8 +376,8 @@ async fn a_charge_whose_outcome_is_unknown_is_undone() {
         let charge = |key: &str| Asked::charge(key, 612_000_000);
         assert_eq!(
             gateway.asked(),
-            [charge(&first), Asked::undo(&first), charge(&second)],
-            "{undone:?}"
+            [charge(&first), Asked::reverse(&first), charge(&second)],
+            "{reversed:?}"
         );
     }
 }
@@ -385,7 +385,7 @@ async fn a_charge_whose_outcome_is_unknown_is_undone() {
 #[tokio::test]
 async fn a_charge_that_has_no_outcome_in_time_is_undone() {
     let gateway = GatewayDouble::silent();
-    gateway.answer_undos(Ok(Undone::Voided));
+    gateway.answer_reversals(Ok(Reversal::Voided));
     let mut config = config();
     config.sales.payment_timeout = Duration::from_millis(20);
     let server = Setup {
@@ -400,7 +400,7 @@ async fn a_charge_that_has_no_outcome_in_time_is_undone() {
         ("PAYMENT_ERROR", "", None)
     );
     assert!(
-        matches!(&gateway.asked()[..], [Asked::Charge { key, .. }, Asked::Undo { key: undone }] if key == undone)
+        matches!(&gateway.asked()[..], [Asked::Charge { key, .. }, Asked::Reverse { key: reversed }] if key == reversed)
     );
     assert_eq!(seats_open(&server).await, 12);
 }
@@ -409,15 +409,15 @@ async fn a_charge_that_has_no_outcome_in_time_is_undone() {
 async fn spots_stay_taken_until_the_gateway_has_undone_an_unknown_charge() {
     let gateway = GatewayDouble::silent();
     let server = with_gateway(&gateway).await;
-    gateway.answer_charges(ChargeAnswer::Unknown("the line broke".into()));
-    gateway.answer_undos(Err(GatewayError("busy".into())));
+    gateway.answer_charges(ChargeOutcome::Unknown("the line broke".into()));
+    gateway.answer_reversals(Err(GatewayError("busy".into())));
     let mut client = server.client();
     let call = tokio::spawn(async move { client.create_order(paid_trip("t", "card")).await });
     gateway.asked_times(3).await;
     assert_eq!(
         seats_open(&server).await,
         0,
-        "asked once more, and not undone yet"
+        "asked once more, and not reversed yet"
     );
     assert!(
         !server
@@ -426,7 +426,7 @@ async fn spots_stay_taken_until_the_gateway_has_undone_an_unknown_charge() {
             .unwrap()
             .is_order()
     );
-    gateway.answer_undos(Ok(Undone::Refunded));
+    gateway.answer_reversals(Ok(Reversal::Refunded));
     let answer = Created(call.await.unwrap().unwrap().into_inner());
     assert_eq!(failure(answer), ("PAYMENT_ERROR", "", None));
     assert_eq!(seats_open(&server).await, 12);
@@ -455,8 +455,8 @@ async fn the_intent_is_durable_before_the_gateway_is_asked_and_the_outcome_befor
     }
     .start()
     .await;
-    let declined = ChargeAnswer::Refused(ChargeRefusal::CardDeclined);
-    let captured = ChargeAnswer::Captured("transaction".into());
+    let declined = ChargeOutcome::Declined(DeclineReason::CardDeclined);
+    let captured = ChargeOutcome::Captured("transaction".into());
     for (attempt, answer, orders) in [(1, declined, 0), (2, captured, 1)] {
         let mut client = server.client();
         let call = tokio::spawn(async move { client.create_order(paid_trip("t", "card")).await });
@@ -523,7 +523,7 @@ async fn a_payment_that_a_crash_left_open_is_undone_before_its_spots_are_sold_ag
     .start()
     .await;
     gateway.asked_times(1).await;
-    assert_eq!(seats_open(&server).await, 0, "taken until it is undone");
+    assert_eq!(seats_open(&server).await, 0, "taken until it is reversed");
     let failure = server
         .create("somebody", "rafting", [whole_trip()])
         .await
@@ -538,15 +538,15 @@ async fn a_payment_that_a_crash_left_open_is_undone_before_its_spots_are_sold_ag
     assert_eq!(
         recovered(&crash_image(image.path())).pending,
         [intent(1)],
-        "open until it is undone"
+        "open until it is reversed"
     );
-    gateway.answer_undos(Ok(Undone::Refunded));
+    gateway.answer_reversals(Ok(Reversal::Refunded));
     gateway.capture();
     let order = server.send(paid_trip("t", "card")).await.unwrap().order();
     let key = |attempt| format!("{}-{attempt}", order.order_id);
     assert_eq!(
         gateway.asked(),
-        [Asked::undo(key(1)), Asked::charge(key(2), 612_000_000)]
+        [Asked::reverse(key(1)), Asked::charge(key(2), 612_000_000)]
     );
     server.stop().await;
     let after = recovered(&image);
@@ -655,7 +655,7 @@ async fn a_payment_left_open_keeps_its_spots_and_its_token_while_payments_are_of
         (vec![], vec![intent(1)])
     );
     server.stop().await;
-    gateway.answer_undos(Ok(Undone::Refunded));
+    gateway.answer_reversals(Ok(Reversal::Refunded));
     let server = Setup {
         payments: gateway.clone(),
         ..Setup::embedded(image.path())

@@ -8,7 +8,8 @@ use std::sync::{
 use boxoffice::{
     domain::order::OrderId,
     payments::{
-        Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone,
+        Charge, ChargeKey, ChargeOutcome, DeclineReason, GatewayError, GatewayFuture,
+        PaymentGateway, Reversal,
     },
     store::{
         Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
@@ -23,7 +24,7 @@ use crate::support::process::surely;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     Charge { key: String, micros: i64 },
-    Undo { key: String },
+    Reverse { key: String },
 }
 
 impl Asked {
@@ -34,8 +35,8 @@ impl Asked {
         }
     }
 
-    pub(crate) fn undo(key: impl Into<String>) -> Self {
-        Self::Undo { key: key.into() }
+    pub(crate) fn reverse(key: impl Into<String>) -> Self {
+        Self::Reverse { key: key.into() }
     }
 }
 
@@ -43,8 +44,8 @@ impl Asked {
 #[derive(Debug)]
 pub(crate) struct GatewayDouble {
     asked: watch::Sender<Vec<Asked>>,
-    charges: watch::Sender<Option<ChargeAnswer>>,
-    undos: watch::Sender<Option<Result<Undone, GatewayError>>>,
+    charges: watch::Sender<Option<ChargeOutcome>>,
+    reversals: watch::Sender<Option<Result<Reversal, GatewayError>>>,
 }
 
 impl GatewayDouble {
@@ -53,26 +54,26 @@ impl GatewayDouble {
         Arc::new(Self {
             asked: watch::Sender::default(),
             charges: watch::Sender::default(),
-            undos: watch::Sender::default(),
+            reversals: watch::Sender::default(),
         })
     }
 
     /// Captures every charge, those that wait and those to come.
     pub(crate) fn capture(&self) {
-        self.answer_charges(ChargeAnswer::Captured("transaction".into()));
+        self.answer_charges(ChargeOutcome::Captured("transaction".into()));
     }
 
     /// Declines every charge, those that wait and those to come.
     pub(crate) fn decline(&self) {
-        self.answer_charges(ChargeAnswer::Refused(ChargeRefusal::CardDeclined));
+        self.answer_charges(ChargeOutcome::Declined(DeclineReason::CardDeclined));
     }
 
-    pub(crate) fn answer_charges(&self, answer: ChargeAnswer) {
+    pub(crate) fn answer_charges(&self, answer: ChargeOutcome) {
         self.charges.send_replace(Some(answer));
     }
 
-    pub(crate) fn answer_undos(&self, answer: Result<Undone, GatewayError>) {
-        self.undos.send_replace(Some(answer));
+    pub(crate) fn answer_reversals(&self, answer: Result<Reversal, GatewayError>) {
+        self.reversals.send_replace(Some(answer));
     }
 
     /// Answers no further charge.
@@ -111,8 +112,8 @@ async fn told<T: Clone>(mut answers: watch::Receiver<Option<T>>) -> T {
         .unwrap()
 }
 
-impl Payments for GatewayDouble {
-    fn charge<'a>(&'a self, charge: &'a Charge) -> Answer<'a, ChargeAnswer> {
+impl PaymentGateway for GatewayDouble {
+    fn charge<'a>(&'a self, charge: &'a Charge) -> GatewayFuture<'a, ChargeOutcome> {
         self.note(Asked::charge(
             &charge.key.0,
             charge.amount.to_micros().unwrap(),
@@ -120,9 +121,12 @@ impl Payments for GatewayDouble {
         Box::pin(told(self.charges.subscribe()))
     }
 
-    fn undo<'a>(&'a self, key: &'a ChargeKey) -> Answer<'a, Result<Undone, GatewayError>> {
-        self.note(Asked::undo(&key.0));
-        Box::pin(told(self.undos.subscribe()))
+    fn reverse<'a>(
+        &'a self,
+        key: &'a ChargeKey,
+    ) -> GatewayFuture<'a, Result<Reversal, GatewayError>> {
+        self.note(Asked::reverse(&key.0));
+        Box::pin(told(self.reversals.subscribe()))
     }
 }
 

@@ -15,7 +15,7 @@ use boxoffice::{
     catalog_files,
     clock::ManualClock,
     config::{Config, PaymentsChoice},
-    payments::{Payments, simulated::SimulatedGateway},
+    payments::{PaymentGateway, simulated::SimulatedGateway},
     server::{self, ServeError, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
     wire::proto::v3::{
@@ -44,7 +44,7 @@ pub(crate) struct Setup {
     pub(crate) catalog: PathBuf,
     pub(crate) clock: Arc<ManualClock>,
     /// Asked unless the settings have payments off.
-    pub(crate) payments: Arc<dyn Payments>,
+    pub(crate) payments: Arc<dyn PaymentGateway>,
     pub(crate) store: Arc<dyn Store>,
 }
 

@@ -1,5 +1,5 @@
 //! Killed around the gateway: before it is asked, while it acts, after it has answered, and again while
-//! what is left of that is undone. Whatever was taken in the end is for an order, and taken once.
+//! what is left of that is reversed. Whatever was taken in the end is for an order, and taken once.
 //!
 //! The server is this very test in a process of its own. Its gateway keeps its books in a file, because a
 //! gateway survives the crash of those who ask it; the process dies at a point that it is told.
@@ -18,7 +18,8 @@ use boxoffice::{
     config::Config,
     domain::order::OrderId,
     payments::{
-        Answer, Charge, ChargeAnswer, ChargeKey, ChargeRefusal, GatewayError, Payments, Undone,
+        Charge, ChargeKey, ChargeOutcome, DeclineReason, GatewayError, GatewayFuture,
+        PaymentGateway, Reversal,
     },
     store::{
         Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
@@ -60,8 +61,8 @@ enum Point {
     /// A payment without an order is to be ended.
     BeforeEnd,
     AfterEnd,
-    BeforeUndo,
-    AfterUndo,
+    BeforeReversal,
+    AfterReversal,
 }
 
 /// What the gateway does with a charge.
@@ -141,7 +142,7 @@ impl Plan {
         Some(if last.starts_with("charge ") {
             "charge"
         } else {
-            "undo"
+            "reverse"
         })
     }
 
@@ -169,37 +170,40 @@ impl Plan {
 #[derive(Debug)]
 struct BookedGateway(Plan);
 
-impl Payments for BookedGateway {
-    fn charge<'a>(&'a self, charge: &'a Charge) -> Answer<'a, ChargeAnswer> {
+impl PaymentGateway for BookedGateway {
+    fn charge<'a>(&'a self, charge: &'a Charge) -> GatewayFuture<'a, ChargeOutcome> {
         let plan = &self.0;
         plan.pass(Point::BeforeCharge);
         let answer = match plan.outcome {
-            Outcome::Declined => ChargeAnswer::Refused(ChargeRefusal::CardDeclined),
-            Outcome::Silent => ChargeAnswer::Unknown("no answer".into()),
+            Outcome::Declined => ChargeOutcome::Declined(DeclineReason::CardDeclined),
+            Outcome::Silent => ChargeOutcome::Unknown("no answer".into()),
             Outcome::Lost => {
                 plan.capture(charge);
-                ChargeAnswer::Unknown("no answer".into())
+                ChargeOutcome::Unknown("no answer".into())
             }
             Outcome::Captured => {
                 plan.capture(charge);
-                ChargeAnswer::Captured(charge.key.0.clone())
+                ChargeOutcome::Captured(charge.key.0.clone())
             }
         };
         plan.pass(Point::AfterCharge);
         Box::pin(std::future::ready(answer))
     }
 
-    fn undo<'a>(&'a self, key: &'a ChargeKey) -> Answer<'a, Result<Undone, GatewayError>> {
+    fn reverse<'a>(
+        &'a self,
+        key: &'a ChargeKey,
+    ) -> GatewayFuture<'a, Result<Reversal, GatewayError>> {
         let plan = &self.0;
-        plan.pass(Point::BeforeUndo);
-        let undone = if plan.entry(key) == Some("charge") {
-            Undone::Refunded
+        plan.pass(Point::BeforeReversal);
+        let reversed = if plan.entry(key) == Some("charge") {
+            Reversal::Refunded
         } else {
-            Undone::Voided
+            Reversal::Voided
         };
-        plan.note(&format!("undo {}\n", key.0));
-        plan.pass(Point::AfterUndo);
-        Box::pin(std::future::ready(Ok(undone)))
+        plan.note(&format!("reverse {}\n", key.0));
+        plan.pass(Point::AfterReversal);
+        Box::pin(std::future::ready(Ok(reversed)))
     }
 }
 
@@ -292,7 +296,7 @@ fn owed(books: &str, orders: &[v3::Order]) -> Vec<Owed> {
             ["charge", key, micros] => {
                 standing.insert(key, micros.parse::<i64>().unwrap());
             }
-            ["undo", key] => {
+            ["reverse", key] => {
                 standing.remove(key);
             }
             _ => panic!("{line:?} in the books"),
@@ -318,7 +322,7 @@ fn owed(books: &str, orders: &[v3::Order]) -> Vec<Owed> {
     owed
 }
 
-/// A crash at one point, and perhaps a second one while what it left is undone.
+/// A crash at one point, and perhaps a second one while what it left is reversed.
 #[derive(Debug)]
 struct Crash {
     outcome: Outcome,
@@ -329,7 +333,7 @@ struct Crash {
     wrong: Option<Wrong>,
 }
 
-/// What is wrong after a crash with the money, as soon as everything is undone and once more when the
+/// What is wrong after a crash with the money, as soon as everything is reversed and once more when the
 /// tokens have been sent again; and what else is wrong.
 async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Fault>) {
     let mut scene = Scene::new();
@@ -358,7 +362,11 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Fault>) {
     }
     let opened = open(right.program()).await;
     let is_left_open = crash.leaves_open && crash.second != Some(Point::AfterEnd);
-    assert_eq!(opened.open_payments, usize::from(is_left_open), "{crash:?}");
+    assert_eq!(
+        opened.pending_payments,
+        usize::from(is_left_open),
+        "{crash:?}"
+    );
     let counter = Counter::at(&opened.server).await;
     let users = scene.journal.user_ids();
     let money = async || {
@@ -379,7 +387,7 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Fault>) {
     );
     wrong.extend(money().await);
     opened.server.kill().await;
-    assert_eq!(open(right.program()).await.open_payments, 0);
+    assert_eq!(open(right.program()).await.pending_payments, 0);
     (wrong, faults)
 }
 
@@ -391,8 +399,8 @@ fn must_have_died(ended: &Ended) {
 fn crashes() -> Vec<Crash> {
     use Outcome::{Captured, Declined, Lost, Silent};
     use Point::{
-        AfterCharge, AfterEnd, AfterIntent, AfterOrder, AfterUndo, BeforeCharge, BeforeEnd,
-        BeforeIntent, BeforeOrder, BeforeUndo,
+        AfterCharge, AfterEnd, AfterIntent, AfterOrder, AfterReversal, BeforeCharge, BeforeEnd,
+        BeforeIntent, BeforeOrder, BeforeReversal,
     };
     let once = |outcome| {
         move |(first, leaves_open)| Crash {
@@ -414,8 +422,8 @@ fn crashes() -> Vec<Crash> {
     let declined = [(AfterCharge, true), (BeforeEnd, true), (AfterEnd, false)];
     let unknown = [
         (AfterCharge, true),
-        (BeforeUndo, true),
-        (AfterUndo, true),
+        (BeforeReversal, true),
+        (AfterReversal, true),
         (BeforeEnd, true),
         (AfterEnd, false),
     ];
@@ -423,13 +431,13 @@ fn crashes() -> Vec<Crash> {
     crashes.extend(declined.map(once(Declined)));
     crashes.extend(unknown.map(once(Lost)));
     crashes.extend(unknown.map(once(Silent)));
-    // Nothing taken, money taken, money taken and given back: and then a crash while that is undone.
+    // Nothing taken, money taken, money taken and given back: and then a crash while that is reversed.
     for (outcome, first) in [
         (Captured, BeforeCharge),
         (Captured, BeforeOrder),
-        (Lost, AfterUndo),
+        (Lost, AfterReversal),
     ] {
-        let again = [BeforeUndo, AfterUndo, BeforeEnd, AfterEnd].map(|second| Crash {
+        let again = [BeforeReversal, AfterReversal, BeforeEnd, AfterEnd].map(|second| Crash {
             second: Some(second),
             ..once(outcome)((first, true))
         });
@@ -488,7 +496,7 @@ fn books_that_do_not_fit_the_orders_are_found_out() {
         ("", None, vec![]),
         ("charge a-1 5\n", Some("a-1"), vec![]),
         (
-            "charge a-1 5\nundo a-1\ncharge a-2 5\n",
+            "charge a-1 5\nreverse a-1\ncharge a-2 5\n",
             Some("a-2"),
             vec![],
         ),
@@ -503,7 +511,7 @@ fn books_that_do_not_fit_the_orders_are_found_out() {
             Some("a-1"),
             vec![unpaid(), unearned("a-1")],
         ),
-        ("charge a-1 5\nundo a-1\n", Some("a-1"), vec![unpaid()]),
+        ("charge a-1 5\nreverse a-1\n", Some("a-1"), vec![unpaid()]),
         ("", Some("a-1"), vec![unpaid()]),
     ] {
         assert_eq!(
