@@ -93,7 +93,7 @@ impl Balancer {
     pub(crate) async fn calls_at(&self, server: usize) -> usize {
         let begin = match self.kind {
             Kind::Envoy => format!("boxoffice::{}::rq_active::", self.servers[server]),
-            Kind::HaProxy => ["asking,a,0,0,", "asking,b,0,0,"][server].to_owned(),
+            Kind::HaProxy => ["read_only,a,0,0,", "read_only,b,0,0,"][server].to_owned(),
         };
         let all = self.statistics().await;
         let line = all.lines().find_map(|line| line.strip_prefix(&begin));
