@@ -147,7 +147,7 @@ fn cart(service: i64, slot: i64) -> Cart {
         pricing_option_tag: String::new(),
     };
     let item = LineItem {
-        service_id: format!("s{service}"),
+        service_id: format!("s{service}").into(),
         start_sec: NOW + (slot + 1) * HOUR,
         duration_sec: HOUR,
         tickets: vec![OrderedTickets {

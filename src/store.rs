@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::{
     domain::{
-        ids::MerchantId,
+        ids::{MerchantId, ServiceId, TicketId},
         money::Money,
         order::{EpochSeconds, Order, OrderId},
     },
@@ -66,13 +66,13 @@ pub struct NamedClaim {
     /// Merchant.
     pub merchant_id: MerchantId,
     /// Service.
-    pub service_id: String,
+    pub service_id: ServiceId,
     /// Start of the slot.
     pub start_sec: EpochSeconds,
     /// Length of the slot in seconds.
     pub duration_sec: u32,
     /// Ticket type; `None` for an appointment.
-    pub ticket_id: Option<String>,
+    pub ticket_id: Option<TicketId>,
     /// How many spots.
     pub count: u32,
 }
@@ -132,9 +132,9 @@ pub struct PriceEntry {
     /// Merchant.
     pub merchant_id: MerchantId,
     /// Service.
-    pub service_id: String,
-    /// Ticket type; empty for an appointment.
-    pub ticket_id: String,
+    pub service_id: ServiceId,
+    /// Ticket type; `None` for an appointment.
+    pub ticket_id: Option<TicketId>,
     /// The price last served.
     pub current: Money,
     /// The price before that, where there was another.

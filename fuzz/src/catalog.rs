@@ -9,6 +9,7 @@ use boxoffice::{
     domain::{
         catalog::{Catalog, Service},
         fulfillability::{Assessment, Inquiry, ItemResult, OrderResult, Purpose, assess},
+        ids::TicketId,
         openings::untouched,
         order::{LineItem, OrderedTickets, PriceTag},
         slot::{Opening, Slot, Viewer},
@@ -210,12 +211,12 @@ fn look(catalog: &Catalog, service: &Service, slot: &Slot, line: &LineItem) -> A
 /// No ticket, some of each type alone, and a few of all.
 fn carts(service: &Service) -> Vec<Vec<OrderedTickets>> {
     let some = |count| {
-        move |id: &String| OrderedTickets {
+        move |id: &TicketId| OrderedTickets {
             ticket_id: id.clone(),
             count,
         }
     };
-    let ids: Vec<String> = service
+    let ids: Vec<TicketId> = service
         .tickets
         .iter()
         .take(4)
@@ -245,8 +246,8 @@ fn export(loaded: Loaded) {
         .first()
         .map_or(0, |opening| opening.first.start_sec);
     let clock = Arc::new(ManualClock::at(now));
-    let stock =
-        OfflineCatalog::open(loaded, &MemoryStore::default(), clock, HOUR).expect("an empty store opens");
+    let stock = OfflineCatalog::open(loaded, &MemoryStore::default(), clock, HOUR)
+        .expect("an empty store opens");
     let export = stock.export(None).expect("everything may be exported");
     if export.availability() > MAX_OPENINGS {
         return;

@@ -5,8 +5,9 @@ use boxoffice::{
     store::{
         NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
         record::{
-            RecordError, decode_claims, decode_intent, decode_order_if, decode_prices, decode_replay,
-            encode_attempt, encode_intent, encode_order, encode_prices, number_order,
+            RecordError, decode_claims, decode_intent, decode_order_if, decode_prices,
+            decode_replay, encode_attempt, encode_intent, encode_order, encode_prices,
+            number_order,
             proto::{OrderRecord, PaymentAttempt as AttemptRecord},
         },
     },
@@ -93,7 +94,10 @@ fn counted(bytes: &[u8], claims: Option<&Vec<NamedClaim>>) {
         .claim
         .iter()
         .map(|claim| (&*claim.service_id, claim.count));
-    assert!(counts.eq(claims.iter().map(|claim| (&*claim.service_id, claim.count))));
+    let expected = claims
+        .iter()
+        .map(|claim| (claim.service_id.as_str(), claim.count));
+    assert!(counts.eq(expected));
 }
 
 fn intent(bytes: &[u8]) {

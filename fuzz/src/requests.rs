@@ -256,10 +256,7 @@ fn stands_on_record(new: &NewOrder) {
         claims: Vec::new(),
         payment: None,
     });
-    assert_eq!(
-        decode_order_if(&record, &|_| true),
-        Ok(Some(order.clone()))
-    );
+    assert_eq!(decode_order_if(&record, &|_| true), Ok(Some(order.clone())));
     let on_record = OrderRecord::decode(&*record)
         .expect("what is encoded can be decoded")
         .order

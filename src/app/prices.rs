@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::{
     domain::{
         catalog::{Catalog, Service, ServiceIx, TicketIx},
+        ids::{MerchantId, ServiceId, TicketId},
         money::Money,
     },
     store::{PriceBook, PriceEntry},
@@ -36,12 +37,12 @@ pub(super) fn remember(catalog: &mut Catalog, book: &PriceBook) -> PriceBook {
 }
 
 /// What an entry is about: merchant, service, and ticket type unless it is about an appointment.
-fn names(entry: &PriceEntry) -> [&str; 3] {
-    [
-        entry.merchant_id.as_str(),
+fn names(entry: &PriceEntry) -> (&MerchantId, &ServiceId, Option<&TicketId>) {
+    (
+        &entry.merchant_id,
         &entry.service_id,
-        &entry.ticket_id,
-    ]
+        entry.ticket_id.as_ref(),
+    )
 }
 
 /// The price before this one. One in another currency compares with nothing.
@@ -56,10 +57,10 @@ fn previous(known: &PriceEntry, price: Money) -> Option<Money> {
 
 /// The prices of a catalogue, each with the service and the ticket type that it is of.
 fn in_force(catalog: &Catalog) -> Vec<(ServiceIx, Option<TicketIx>, PriceEntry)> {
-    let entry = |service: &Service, ticket_id: &str, current: Money| PriceEntry {
+    let entry = |service: &Service, ticket_id: Option<&TicketId>, current: Money| PriceEntry {
         merchant_id: catalog.merchant(service.merchant).id.clone(),
         service_id: service.id.clone(),
-        ticket_id: ticket_id.to_owned(),
+        ticket_id: ticket_id.cloned(),
         current,
         previous: None,
     };
@@ -68,13 +69,13 @@ fn in_force(catalog: &Catalog) -> Vec<(ServiceIx, Option<TicketIx>, PriceEntry)>
         prices.extend(
             service
                 .price
-                .map(|price| (ix, None, entry(service, "", price))),
+                .map(|price| (ix, None, entry(service, None, price))),
         );
         for ticket in &service.tickets {
             prices.push((
                 ix,
                 Some(ticket.ix),
-                entry(service, &ticket.id, ticket.price),
+                entry(service, Some(&ticket.id), ticket.price),
             ));
         }
     }
@@ -101,10 +102,10 @@ mod tests {
         house
     }
 
-    fn entry<'a>(book: &'a PriceBook, ticket_id: &str) -> &'a PriceEntry {
+    fn entry<'a>(book: &'a PriceBook, ticket_id: Option<&TicketId>) -> &'a PriceEntry {
         let mut entries = book.entries.iter();
         entries
-            .find(|entry| entry.service_id == "museum" && entry.ticket_id == ticket_id)
+            .find(|entry| entry.service_id == "museum" && entry.ticket_id.as_ref() == ticket_id)
             .unwrap()
     }
 
@@ -126,12 +127,12 @@ mod tests {
             let mut house = catalogue(price);
             book = remember(&mut house.catalog, &book);
             assert_eq!(
-                entry(&book, &ticket_id).previous,
+                entry(&book, Some(&ticket_id)).previous,
                 previous.map(cents),
                 "{price:?}"
             );
             assert_eq!(
-                entry(&book, "").previous,
+                entry(&book, None).previous,
                 previous.map(|price| cents(10 * price)),
                 "{price:?}"
             );
@@ -142,7 +143,7 @@ mod tests {
             let again = remember(&mut catalogue(price).catalog, &book);
             assert_eq!(again, book, "nothing has changed");
         }
-        assert_eq!(entry(&book, &ticket_id).current, cents(900));
+        assert_eq!(entry(&book, Some(&ticket_id)).current, cents(900));
     }
 
     #[test]
@@ -154,7 +155,7 @@ mod tests {
         house.service_mut("museum").price = Some(euros);
         let book = remember(&mut house.catalog, &book);
         assert_eq!(
-            (entry(&book, "").current, entry(&book, "").previous),
+            (entry(&book, None).current, entry(&book, None).previous),
             (euros, None)
         );
     }

@@ -116,7 +116,7 @@ impl<'a> Reconciler<'a> {
         let services = self.catalog.ids().services();
         let named = services.filter(|(ix, ..)| reported.contains(ix));
         named
-            .map(|(ix, merchant_id, service_id)| (ix, (merchant_id.as_str(), service_id)))
+            .map(|(ix, merchant_id, service_id)| (ix, (merchant_id.as_str(), service_id.as_str())))
             .collect()
     }
 }

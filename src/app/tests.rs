@@ -119,7 +119,9 @@ fn open_for_others(app: &App) -> u32 {
         service_id,
         start_sec,
         duration_sec,
-        ..AskedSlot::default()
+        availability_tag: String::new(),
+        resources: None,
+        confirmation_mode: 0,
     };
     app.look_at(&SlotLookup {
         merchant_id: "town".into(),

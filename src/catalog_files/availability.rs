@@ -2,7 +2,7 @@
 
 use crate::domain::{
     catalog::{ServiceIx, TicketIx},
-    ids::MerchantId,
+    ids::{MerchantId, ServiceId},
     order::EpochSeconds,
     slot::{MAX_DURATION_SEC, Opening, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms},
 };
@@ -128,7 +128,7 @@ fn read_service(
 ) -> Option<ServiceIx> {
     let (merchant_at, service_at) = (at.key("merchant_id"), at.key("service_id"));
     let merchant_id = merchant_id.id(&merchant_at).map(MerchantId::from);
-    let service_id = service_id.id(&service_at);
+    let service_id = service_id.id(&service_at).map(ServiceId::from);
     builder.service(&merchant_id?, &service_id?, &merchant_at, &service_at)
 }
 
@@ -350,7 +350,7 @@ fn read_tickets(
     let mut set: Vec<TicketIx> = Vec::with_capacity(ids.len());
     for (index, id) in ids {
         let of = builder.catalog.service(service);
-        match of.ticket_ix(id) {
+        match of.ticket_ix(id.as_str()) {
             Some(ticket) if set.contains(&ticket) => at.index(*index).mistake("is named twice"),
             Some(ticket) => set.push(ticket),
             None => {

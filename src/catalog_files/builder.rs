@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::domain::{
     catalog::{Catalog, IdInterner, Merchant, MerchantIx, Service, ServiceIx, TicketIx},
-    ids::MerchantId,
+    ids::{MerchantId, ServiceId},
     money::{Currency, TaxRate},
     slot::Opening,
 };
@@ -31,7 +31,7 @@ pub(super) struct CatalogBuilder {
     pub(super) complete: bool,
     /// Merchant and service ids of services that could not become part of the catalogue, with the
     /// cause under which that has been reported; they need not be reported again.
-    refused: HashMap<(MerchantId, String), String>,
+    refused: HashMap<(MerchantId, ServiceId), String>,
     /// Merchants whose currency has shown itself in a price.
     priced: HashSet<MerchantIx>,
     /// Merchants that have services with a tax.
@@ -116,7 +116,7 @@ impl CatalogBuilder {
     }
 
     /// Remembers a service that has no merchant.
-    pub(super) fn reject_service(&mut self, merchant_id: MerchantId, service_id: String) {
+    pub(super) fn reject_service(&mut self, merchant_id: MerchantId, service_id: ServiceId) {
         let cause = cause_of_merchant(&merchant_id);
         self.refused.insert((merchant_id, service_id), cause);
     }
@@ -136,7 +136,7 @@ impl CatalogBuilder {
     pub(super) fn service(
         &self,
         merchant_id: &MerchantId,
-        service_id: &str,
+        service_id: &ServiceId,
         merchant_at: &Place<'_>,
         service_at: &Place<'_>,
     ) -> Option<ServiceIx> {
@@ -145,10 +145,7 @@ impl CatalogBuilder {
         if service.is_some() {
             return service;
         }
-        if let Some(cause) = self
-            .refused
-            .get(&(merchant_id.clone(), service_id.to_owned()))
-        {
+        if let Some(cause) = self.refused.get(&(merchant_id.clone(), service_id.clone())) {
             service_at.follows_from(cause);
         } else if self.merchant(merchant_id, merchant_at).is_some() {
             self.report_unknown_service(merchant_id, service_id, service_at);
@@ -160,7 +157,7 @@ impl CatalogBuilder {
     pub(super) fn service_of(
         &self,
         merchant: MerchantIx,
-        service_id: &str,
+        service_id: &ServiceId,
         at: &Place<'_>,
     ) -> Option<ServiceIx> {
         let service = self.catalog.service_ix(merchant, service_id);
@@ -170,7 +167,12 @@ impl CatalogBuilder {
         service
     }
 
-    fn report_unknown_service(&self, merchant_id: &MerchantId, service_id: &str, at: &Place<'_>) {
+    fn report_unknown_service(
+        &self,
+        merchant_id: &MerchantId,
+        service_id: &ServiceId,
+        at: &Place<'_>,
+    ) {
         if self.complete {
             let cause = format!("service {service_id:?} of {merchant_id:?}");
             let text = format!(

@@ -5,7 +5,7 @@ mod tickets;
 
 use crate::domain::{
     catalog::{BookingWindow, Fee, IdInterner, MerchantIx, Prepayment, Service, TicketRules},
-    ids::MerchantId,
+    ids::{MerchantId, ServiceId},
 };
 
 use super::{
@@ -94,7 +94,9 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<
     let merchant_id = std::mem::take(&mut service.merchant_id)
         .id(&at.key("merchant_id"))
         .map(MerchantId::from);
-    let service_id = std::mem::take(&mut service.service_id).id(&at.key("service_id"));
+    let service_id = std::mem::take(&mut service.service_id)
+        .id(&at.key("service_id"))
+        .map(ServiceId::from);
     let merchant = merchant_id
         .as_ref()
         .and_then(|id| builder.merchant(id, &at.key("merchant_id")));
@@ -122,14 +124,14 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<
         }
         (_, merchant_id, service_id) => {
             let register = &mut IdInterner::default();
-            let ix = register.service(&MerchantId::from(""), "");
+            let ix = register.service(&MerchantId::from(""), &ServiceId::from(""));
             let numbering = Numbering {
                 register,
                 service: ix,
             };
             read(
                 MerchantIx(0),
-                String::new(),
+                ServiceId::from(""),
                 service,
                 numbering,
                 &mut prices,
@@ -137,7 +139,7 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<
             );
             builder.reject_service(
                 merchant_id.unwrap_or_else(|| MerchantId::from("")),
-                service_id.unwrap_or_default(),
+                service_id.unwrap_or_else(|| ServiceId::from("")),
             );
         }
     }
@@ -148,7 +150,7 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<
 
 fn read(
     merchant: MerchantIx,
-    id: String,
+    id: ServiceId,
     feed: ServiceEntry,
     numbering: Numbering<'_>,
     prices: &mut PriceReader,
@@ -181,7 +183,7 @@ fn read(
     ];
     let mut name = texts::first_of(names, at).unwrap_or_default();
     if name.value.is_empty() {
-        name.value.clone_from(&id);
+        name.value = id.to_string();
     }
     let mut service = Service {
         merchant,

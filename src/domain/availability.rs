@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{
     catalog::{Catalog, MerchantIx, Service},
+    ids::ServiceId,
     order::EpochSeconds,
     slot::{Claimed, Slot, SlotKey, SlotTerms, Viewer},
     wording::moment,
@@ -12,10 +13,10 @@ use super::{
 
 /// A slot as a caller names it. As in a line item, service, start and duration say which one it is;
 /// the rest is handed back as it came.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedSlot {
     /// The service.
-    pub service_id: String,
+    pub service_id: ServiceId,
     /// Start.
     pub start_sec: EpochSeconds,
     /// Length in seconds.
@@ -144,7 +145,7 @@ pub fn view_for(
 pub fn slot_key(
     catalog: &Catalog,
     merchant: MerchantIx,
-    service_id: &str,
+    service_id: &ServiceId,
     start_sec: EpochSeconds,
     duration_sec: i64,
 ) -> Option<SlotKey> {

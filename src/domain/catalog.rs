@@ -10,7 +10,7 @@ use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 use rust_decimal::Decimal;
 
 use super::{
-    ids::MerchantId,
+    ids::{MerchantId, ServiceId, TicketId},
     money::{Currency, Money, TaxRate},
     order::EpochSeconds,
 };
@@ -40,7 +40,7 @@ pub struct Catalog {
     merchants: Vec<Merchant>,
     services: Vec<(ServiceIx, Service)>,
     merchants_by_id: HashMap<MerchantId, MerchantIx>,
-    services_by_id: HashMap<MerchantIx, HashMap<String, ServiceIx>>,
+    services_by_id: HashMap<MerchantIx, HashMap<ServiceId, ServiceIx>>,
     /// Where in `services` the service of an index is, if it is sold.
     places: Vec<Option<usize>>,
     register: IdInterner,
@@ -107,7 +107,11 @@ impl Catalog {
 
     /// The service of that id under that merchant.
     #[must_use]
-    pub fn service_ix(&self, merchant: MerchantIx, service_id: &str) -> Option<ServiceIx> {
+    pub fn service_ix<Q>(&self, merchant: MerchantIx, service_id: &Q) -> Option<ServiceIx>
+    where
+        ServiceId: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         self.services_by_id.get(&merchant)?.get(service_id).copied()
     }
 
@@ -174,14 +178,14 @@ fn index(len: usize) -> u32 {
 #[derive(Debug, Clone, Default)]
 pub struct IdInterner {
     /// By merchant id, then by service id.
-    services: HashMap<MerchantId, HashMap<String, ServiceIx>>,
+    services: HashMap<MerchantId, HashMap<ServiceId, ServiceIx>>,
     /// By service, the ids of its ticket types in the order of their indexes.
-    tickets: Vec<Vec<String>>,
+    tickets: Vec<Vec<TicketId>>,
 }
 
 impl IdInterner {
     /// The index of a service; a new one gets the next.
-    pub fn service(&mut self, merchant_id: &MerchantId, service_id: &str) -> ServiceIx {
+    pub fn service(&mut self, merchant_id: &MerchantId, service_id: &ServiceId) -> ServiceIx {
         if let Some(ix) = self
             .services
             .get(merchant_id)
@@ -194,21 +198,21 @@ impl IdInterner {
         self.services
             .entry(merchant_id.clone())
             .or_default()
-            .insert(service_id.to_owned(), ix);
+            .insert(service_id.clone(), ix);
         ix
     }
 
     /// Every service that has an index, with the ids of its merchant and its own, in no order.
-    pub fn services(&self) -> impl Iterator<Item = (ServiceIx, &MerchantId, &str)> {
+    pub fn services(&self) -> impl Iterator<Item = (ServiceIx, &MerchantId, &ServiceId)> {
         self.services.iter().flat_map(|(merchant_id, services)| {
             services
                 .iter()
-                .map(move |(service_id, ix)| (*ix, merchant_id, service_id.as_str()))
+                .map(move |(service_id, ix)| (*ix, merchant_id, service_id))
         })
     }
 
     /// The index of a ticket type; a new one gets the next, as long as there is one.
-    pub fn ticket(&mut self, service: ServiceIx, ticket_id: &str) -> Option<TicketIx> {
+    pub fn ticket(&mut self, service: ServiceIx, ticket_id: &TicketId) -> Option<TicketIx> {
         let known = &mut self.tickets[service.0 as usize];
         let at = known
             .iter()
@@ -216,7 +220,7 @@ impl IdInterner {
             .unwrap_or(known.len());
         let ix = u16::try_from(at).ok().map(TicketIx)?;
         if at == known.len() {
-            known.push(ticket_id.to_owned());
+            known.push(ticket_id.clone());
         }
         Some(ix)
     }
@@ -292,7 +296,7 @@ pub struct Service {
     /// Who sells it.
     pub merchant: MerchantIx,
     /// Id, unique within the merchant.
-    pub id: String,
+    pub id: ServiceId,
     /// Name for humans.
     pub name: LocalizedText,
     /// The price of a line without tickets; without one, the service sells by ticket only.
@@ -332,10 +336,14 @@ pub enum Prepayment {
 impl Service {
     /// The ticket type of that id.
     #[must_use]
-    pub fn ticket_ix(&self, ticket_id: &str) -> Option<TicketIx> {
+    pub fn ticket_ix<Q>(&self, ticket_id: &Q) -> Option<TicketIx>
+    where
+        TicketId: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         self.tickets
             .iter()
-            .find(|ticket| ticket.id == ticket_id)
+            .find(|ticket| ticket.id.borrow() == ticket_id)
             .map(|ticket| ticket.ix)
     }
 
@@ -381,7 +389,7 @@ pub struct TicketType {
     /// Index within its service, given by the [`IdInterner`].
     pub ix: TicketIx,
     /// Id, unique within the service.
-    pub id: String,
+    pub id: TicketId,
     /// What it is, e.g. "Adult".
     pub short_description: LocalizedText,
     /// Further words, e.g. "Front row".

@@ -5,6 +5,7 @@ use super::{
         ChildRule, CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx,
         TicketIx,
     },
+    ids::TicketId,
     order::{EpochSeconds, OrderedTickets},
     slot::{Claimed, Slot},
     wording::{listed, quoted},
@@ -19,7 +20,7 @@ pub struct ViolatedConstraint {
     /// The bound.
     pub bound: Bound,
     /// The ticket type it is for; `None` for the whole line.
-    pub ticket_id: Option<String>,
+    pub ticket_id: Option<TicketId>,
 }
 
 /// The side of a bound that was crossed.

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use super::{
     catalog::{Catalog, Fee, Merchant, Service, ServiceIx, TicketIx},
     constraints::TicketCounts,
+    ids::{ServiceId, TicketId},
     money::{Money, MoneyError, TaxRate},
 };
 
@@ -15,9 +16,9 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketFee {
     /// The service of the ticket type.
-    pub service_id: String,
+    pub service_id: ServiceId,
     /// The ticket type.
-    pub ticket_id: String,
+    pub ticket_id: TicketId,
     /// Name and amount for one ticket.
     pub fee: Fee,
 }

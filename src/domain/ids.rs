@@ -91,6 +91,10 @@ macro_rules! text_ids {
 text_ids! {
     /// A merchant, unique within the catalogue.
     MerchantId,
+    /// A service, unique within its merchant.
+    ServiceId,
+    /// A ticket type, unique within its service.
+    TicketId,
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 //! These are the published messages without their wire clothes. A [`LineItem`] is kept as asked,
 //! right or wrong, because every answer echoes it.
 
-use super::{ids::MerchantId, money::Currency};
+use super::{
+    ids::{MerchantId, ServiceId, TicketId},
+    money::Currency,
+};
 
 /// Seconds of UTC since the Unix epoch.
 pub type EpochSeconds = i64;
@@ -13,10 +16,10 @@ pub type EpochSeconds = i64;
 pub struct OrderId(pub String);
 
 /// One service in one time slot, as asked.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineItem {
     /// The merchant's id of the service.
-    pub service_id: String,
+    pub service_id: ServiceId,
     /// Start of the slot.
     pub start_sec: EpochSeconds,
     /// Length of the slot in seconds.
@@ -33,7 +36,7 @@ pub struct LineItem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderedTickets {
     /// Ticket type, unique within the service.
-    pub ticket_id: String,
+    pub ticket_id: TicketId,
     /// How many; sellable only above zero.
     pub count: i32,
 }

@@ -10,7 +10,8 @@ const MAX_QUOTED_CHARS: usize = 80;
 pub(super) const MAX_FAULTS: usize = 10;
 
 /// A caller's text in quotation marks, escaped, and cut where it is long.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: impl AsRef<str>) -> String {
+    let text = text.as_ref();
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
         None => format!("{text:?}"),

@@ -10,6 +10,7 @@ use super::{
     PriceBook, PriceEntry, Provenance, Replay,
 };
 use crate::domain::{
+    ids::TicketId,
     money::{Currency, Money},
     order::{EpochSeconds, Order, OrderId},
 };
@@ -262,6 +263,17 @@ fn micros(money: Money) -> i64 {
     money.to_micros().unwrap_or(i64::MAX)
 }
 
+/// On record, an appointment is the empty ticket type: the catalogue has no ticket type of that id.
+fn encode_ticket(ticket_id: Option<&TicketId>) -> String {
+    ticket_id
+        .map(|id| id.as_str().to_owned())
+        .unwrap_or_default()
+}
+
+fn decode_ticket(ticket_id: String) -> Option<TicketId> {
+    (!ticket_id.is_empty()).then(|| ticket_id.into())
+}
+
 fn encode_claim(claim: &NamedClaim) -> proto::SlotClaim {
     let NamedClaim {
         merchant_id,
@@ -272,11 +284,11 @@ fn encode_claim(claim: &NamedClaim) -> proto::SlotClaim {
         count,
     } = claim;
     proto::SlotClaim {
-        merchant_id: merchant_id.clone().into(),
-        service_id: service_id.clone(),
+        merchant_id: merchant_id.as_str().to_owned(),
+        service_id: service_id.as_str().to_owned(),
         start_sec: *start_sec,
         duration_sec: i64::from(*duration_sec),
-        ticket_id: ticket_id.clone().unwrap_or_default(),
+        ticket_id: encode_ticket(ticket_id.as_ref()),
         count: *count,
     }
 }
@@ -292,13 +304,12 @@ fn decode_claim(claim: proto::SlotClaim) -> Result<NamedClaim, RecordError> {
     } = claim;
     let duration_sec =
         u32::try_from(duration_sec).map_err(|_| out_of_range("slot length", duration_sec))?;
-    let ticket_id = Some(ticket_id).filter(|id| !id.is_empty());
     Ok(NamedClaim {
         merchant_id: merchant_id.into(),
-        service_id,
+        service_id: service_id.into(),
         start_sec,
         duration_sec,
-        ticket_id,
+        ticket_id: decode_ticket(ticket_id),
         count,
     })
 }
@@ -352,9 +363,9 @@ fn encode_price(entry: &PriceEntry) -> proto::PriceEntry {
         previous,
     } = entry;
     proto::PriceEntry {
-        merchant_id: merchant_id.clone().into(),
-        service_id: service_id.clone(),
-        ticket_id: ticket_id.clone(),
+        merchant_id: merchant_id.as_str().to_owned(),
+        service_id: service_id.as_str().to_owned(),
+        ticket_id: encode_ticket(ticket_id.as_ref()),
         current_micros: micros(*current),
         currency_code: current.currency().code().to_owned(),
         previous_micros: previous.map(micros),
@@ -374,8 +385,8 @@ fn decode_price(entry: proto::PriceEntry) -> Result<PriceEntry, RecordError> {
     let previous = previous_micros.map(|micros| Money::from_micros(micros, current.currency()));
     Ok(PriceEntry {
         merchant_id: merchant_id.into(),
-        service_id,
-        ticket_id,
+        service_id: service_id.into(),
+        ticket_id: decode_ticket(ticket_id),
         current,
         previous,
     })

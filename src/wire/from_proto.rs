@@ -241,7 +241,7 @@ fn asked_slot_time(slot_time: v3::SlotTime) -> AskedSlot {
         confirmation_mode,
     } = slot_time;
     AskedSlot {
-        service_id,
+        service_id: service_id.into(),
         start_sec,
         duration_sec,
         availability_tag,
@@ -261,7 +261,7 @@ fn slot_lookup(slot: v3::Slot) -> SlotLookup {
         confirmation_mode,
     } = slot;
     let slot = AskedSlot {
-        service_id,
+        service_id: service_id.into(),
         start_sec,
         duration_sec,
         availability_tag,
@@ -428,7 +428,7 @@ fn line_item(item: v3::LineItem) -> LineItem {
         warning_reason: _,
     } = item;
     LineItem {
-        service_id,
+        service_id: service_id.into(),
         start_sec,
         duration_sec,
         tickets: tickets.into_iter().map(ordered_tickets).collect(),
@@ -439,7 +439,10 @@ fn line_item(item: v3::LineItem) -> LineItem {
 
 fn ordered_tickets(tickets: v3::line_item::OrderedTickets) -> OrderedTickets {
     let v3::line_item::OrderedTickets { ticket_id, count } = tickets;
-    OrderedTickets { ticket_id, count }
+    OrderedTickets {
+        ticket_id: ticket_id.into(),
+        count,
+    }
 }
 
 fn intake_answers(answers: v3::IntakeFormAnswers) -> Vec<IntakeAnswer> {

@@ -104,7 +104,7 @@ fn slot_time(asked: AskedSlot) -> v3::SlotTime {
         confirmation_mode,
     } = asked;
     v3::SlotTime {
-        service_id,
+        service_id: service_id.into(),
         start_sec,
         duration_sec,
         availability_tag,
@@ -125,7 +125,7 @@ fn slot(lookup: SlotLookup) -> v3::Slot {
     } = slot;
     v3::Slot {
         merchant_id: merchant_id.into(),
-        service_id,
+        service_id: service_id.into(),
         start_sec,
         duration_sec,
         availability_tag,
@@ -317,7 +317,7 @@ fn violated_constraint(
     };
     ViolatedTicketConstraint {
         value: Some(value),
-        ticket_id: ticket_id.unwrap_or_default(),
+        ticket_id: ticket_id.map(String::from).unwrap_or_default(),
     }
 }
 
@@ -354,8 +354,8 @@ fn ticket_fee(fee: TicketFee) -> v3::SpecificPerTicketFee {
         fee: Fee { name, amount },
     } = fee;
     v3::SpecificPerTicketFee {
-        ticket_id,
-        service_id,
+        ticket_id: ticket_id.into(),
+        service_id: service_id.into(),
         fee_name: name,
         fee_amount: Some(price(amount)),
     }
@@ -386,7 +386,7 @@ fn ticket_type(ticket: &TicketType) -> v3::TicketType {
         reason = "the message is written out whole, old fields included"
     )]
     v3::TicketType {
-        ticket_type_id: id.clone(),
+        ticket_type_id: id.to_string(),
         short_description: String::new(),
         localized_short_description: text(short_description),
         price: Some(price(unit.rounded())),
@@ -464,7 +464,7 @@ fn line_item(line: LineItem) -> v3::LineItem {
         answers,
     } = line;
     v3::LineItem {
-        service_id,
+        service_id: service_id.into(),
         start_sec,
         duration_sec,
         tickets: tickets.into_iter().map(ordered_tickets).collect(),
@@ -477,7 +477,10 @@ fn line_item(line: LineItem) -> v3::LineItem {
 
 fn ordered_tickets(tickets: OrderedTickets) -> v3::line_item::OrderedTickets {
     let OrderedTickets { ticket_id, count } = tickets;
-    v3::line_item::OrderedTickets { ticket_id, count }
+    v3::line_item::OrderedTickets {
+        ticket_id: ticket_id.into(),
+        count,
+    }
 }
 
 fn intake_form_answers(answers: Vec<IntakeAnswer>) -> v3::IntakeFormAnswers {

@@ -14,6 +14,7 @@ use crate::{
     config::AuditLog,
     domain::{
         catalog::{Catalog, Service},
+        ids::TicketId,
         money::{Currency, Money},
         order::{LineItem, OrderedTickets, PriceTag},
         slot::{Claim, Claimed, SlotKey},
@@ -68,11 +69,11 @@ fn write(export: &Export<'_>, out: &Path) {
 fn carts(catalog: &Catalog, key: SlotKey) -> Vec<Cart> {
     let service = catalog.service(key.service);
     let ids = || service.tickets.iter().map(|ticket| ticket.id.clone());
-    let single = |id: String| (1..4).map(move |count| vec![(id.clone(), count)]);
+    let single = |id: TicketId| (1..4).map(move |count| vec![(id.clone(), count)]);
     let lines = ids()
         .flat_map(single)
         .chain([Vec::new(), ids().map(|id| (id, 1)).collect()]);
-    let cart = |line: Vec<(String, i32)>| Cart {
+    let cart = |line: Vec<(TicketId, i32)>| Cart {
         merchant_id: catalog.merchant(service.merchant).id.clone(),
         items: vec![item(service, key, &line)],
         cart_id: None,
@@ -80,7 +81,7 @@ fn carts(catalog: &Catalog, key: SlotKey) -> Vec<Cart> {
     lines.map(cart).collect()
 }
 
-fn item(service: &Service, key: SlotKey, line: &[(String, i32)]) -> LineItem {
+fn item(service: &Service, key: SlotKey, line: &[(TicketId, i32)]) -> LineItem {
     let micros = 1_000_000 * line.iter().map(|(_, count)| i64::from(*count)).sum::<i64>();
     LineItem {
         service_id: service.id.clone(),

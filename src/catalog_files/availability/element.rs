@@ -39,7 +39,7 @@ pub(in crate::catalog_files) fn write(
         .map(|before| start_sec.saturating_sub(before));
     let slot = members(&AvailabilityEntry {
         merchant_id: Field::Given(catalog.merchant(sold.merchant).id.clone().into()),
-        service_id: Field::Given(sold.id.clone()),
+        service_id: Field::Given(sold.id.clone().into()),
         start_sec: Field::Given(start_sec),
         duration_sec: Field::Given(duration_sec.into()),
         spots_open: Field::Given(spots_open.into()),
@@ -69,7 +69,7 @@ fn ticket_type_ids(
     let tickets = service.ticket_sets[usize::from(set)].iter();
     Some(
         tickets
-            .map(|ticket| Field::Given(service.ticket(*ticket).id.clone()))
+            .map(|ticket| Field::Given(service.ticket(*ticket).id.clone().into()))
             .collect(),
     )
 }

@@ -149,7 +149,8 @@ fn read_combinations(
     merchant: Option<MerchantIx>,
     table: &Table<'_>,
 ) -> Vec<ServiceRule> {
-    let service = |id: &str, entry: &Entry<'_>| builder.service_of(merchant?, id, &entry.at);
+    let service =
+        |id: &str, entry: &Entry<'_>| builder.service_of(merchant?, &id.into(), &entry.at);
     let services = |table: &Table<'_>, key: &str, at_least| -> Vec<ServiceIx> {
         let ids = names::ids(table, key, at_least).unwrap_or_default();
         ids.into_iter()

@@ -81,7 +81,7 @@ fn named(builder: &CatalogBuilder, table: &Table<'_>) -> Option<ServiceIx> {
         .required("id")
         .and_then(|entry| Some((entry.text()?, entry.at)));
     let ((merchant, merchant_at), (id, at)) = (merchant?, id?);
-    builder.service(&merchant.into(), id, &merchant_at, &at)
+    builder.service(&merchant.into(), &id.into(), &merchant_at, &at)
 }
 
 fn read_one(builder: &mut CatalogBuilder, ix: Option<ServiceIx>, table: &Table<'_>) {

@@ -269,7 +269,7 @@ fn read_restriction(
     at: &Place<'_>,
 ) -> Vec<TicketIx> {
     let known = |(index, id): (usize, String)| {
-        let ticket = service.ticket_ix(&id);
+        let ticket = service.ticket_ix(id.as_str());
         if ticket.is_none() {
             at.index(index)
                 .mistake(format!("ticket type {id:?} is not one of the service"));

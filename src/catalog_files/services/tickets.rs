@@ -70,7 +70,7 @@ pub(super) fn read(
     for (index, ticket) in list {
         let at = at.index(index);
         let mut ticket = read_ticket(ticket, prices, &at);
-        if tickets.iter().any(|known| known.id == ticket.id) && !ticket.id.is_empty() {
+        if tickets.iter().any(|known| known.id == ticket.id) && ticket.id != "" {
             at.key("ticket_type_id")
                 .mistake(format!("ticket type {:?} is there twice", ticket.id));
         } else {
@@ -106,7 +106,8 @@ fn read_ticket(ticket: TicketEntry, prices: &mut PriceReader, at: &Place<'_>) ->
         ix: TicketIx(u16::MAX),
         id: ticket_type_id
             .id(&at.key("ticket_type_id"))
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into(),
         short_description: texts::first_of(short, at).unwrap_or_default(),
         option_description: texts::first_of(option, at).unwrap_or_default(),
         price: prices.required(price, &at.key("price")),

@@ -13,6 +13,7 @@ use crate::{
     domain::{
         availability::{WindowFault, window_fault},
         catalog::{Catalog, Service, ServiceIx},
+        ids::TicketId,
         money::Money,
         order::EpochSeconds,
         slot::{Claimed, Opening, Pool, Slot, SlotKey, Viewer},
@@ -48,7 +49,7 @@ struct Spots {
 /// What can be bought of a slot: a ticket type, or an appointment.
 #[derive(Debug)]
 struct Offer {
-    ticket_id: Option<String>,
+    ticket_id: Option<TicketId>,
     price: Money,
     left: u32,
 }
@@ -168,7 +169,7 @@ impl Calendar {
             let slots: Vec<Value> = slots.iter().map(|slot| self.slot_json(slot)).collect();
             json!({
                 "merchant_id": self.catalog.merchant(service.merchant).id.as_str(),
-                "service_id": service.id,
+                "service_id": service.id.as_str(),
                 "name": service.name.value,
                 "slots": slots,
             })
@@ -191,7 +192,7 @@ impl Calendar {
                  left,
              }| {
                 json!({
-                    "ticket_type_id": ticket_id,
+                    "ticket_type_id": ticket_id.as_ref().map(TicketId::as_str),
                     "price": price_json(*price),
                     "spots_left": left,
                 })
@@ -295,7 +296,7 @@ impl Offer {
     fn text(&self, left: u32) -> String {
         let name = self
             .ticket_id
-            .as_deref()
+            .as_ref()
             .map(|id| format!("{id} "))
             .unwrap_or_default();
         let left = if self.left == left {

@@ -237,7 +237,7 @@ fn row(catalog: &Catalog, summary: &ServiceSummary) -> Vec<String> {
         .unwrap_or_default();
     vec![
         catalog.merchant(service.merchant).id.to_string(),
-        service.id.clone(),
+        service.id.to_string(),
         grouped(u64::try_from(summary.slots).unwrap_or(u64::MAX)),
         first,
         last,
@@ -313,14 +313,14 @@ fn service_json(catalog: &Catalog, summary: &ServiceSummary) -> Value {
     let service = catalog.service(summary.service);
     let tickets = service.tickets.iter().map(|ticket| {
         json!({
-            "ticket_type_id": ticket.id,
+            "ticket_type_id": ticket.id.as_str(),
             "name": ticket.short_description.value,
             "price": price_json(ticket.price),
         })
     });
     json!({
         "merchant_id": catalog.merchant(service.merchant).id.as_str(),
-        "service_id": service.id,
+        "service_id": service.id.as_str(),
         "name": service.name.value,
         "slots": summary.slots,
         "first_start_sec": summary.starts.map(|(first, _)| first),

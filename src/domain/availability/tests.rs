@@ -23,8 +23,12 @@ fn asked(party_size: impl Into<Option<i32>>) -> AskedSlot {
         ..Resources::default()
     });
     AskedSlot {
+        service_id: "museum".into(),
+        start_sec: START,
+        duration_sec: HOUR,
+        availability_tag: String::new(),
         resources,
-        ..AskedSlot::default()
+        confirmation_mode: 0,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::domain::fixtures::House;
 fn services(catalog: &Catalog) -> Vec<(&str, u32)> {
     catalog
         .services()
-        .map(|(ix, service)| (&*service.id, ix.0))
+        .map(|(ix, service)| (service.id.as_str(), ix.0))
         .collect()
 }
 
@@ -50,7 +50,7 @@ fn an_index_stays_with_its_id_in_every_later_catalogue() {
     );
     museum.id = "gallery".into();
     assert_eq!(
-        first.ids_mut().service(&"town".into(), "promised"),
+        first.ids_mut().service(&"town".into(), &"promised".into()),
         ServiceIx(5)
     );
     let mut second = Catalog::with_ids(first.ids().clone());
@@ -76,19 +76,27 @@ fn an_index_stays_with_its_id_in_every_later_catalogue() {
 fn an_index_stays_with_its_id_and_goes_to_no_other() {
     let mut register = IdInterner::default();
     let services = [("a", "x"), ("a", "y"), ("b", "x"), ("a", "x"), ("b", "x")];
-    let given = services.map(|(merchant, service)| register.service(&merchant.into(), service));
+    let given =
+        services.map(|(merchant, service)| register.service(&merchant.into(), &service.into()));
     assert_eq!(given, [0, 1, 2, 0, 2].map(ServiceIx));
     let tickets = [(0, "t"), (0, "u"), (1, "u"), (0, "u"), (1, "t"), (0, "t")];
-    let given = tickets.map(|(service, ticket)| register.ticket(ServiceIx(service), ticket));
+    let given =
+        tickets.map(|(service, ticket)| register.ticket(ServiceIx(service), &ticket.into()));
     assert_eq!(given, [0, 1, 0, 1, 1, 0].map(|ix| Some(TicketIx(ix))));
 }
 
 #[test]
 fn ticket_types_are_given_indexes_as_long_as_there_are_any() {
     let mut register = IdInterner::default();
-    let service = register.service(&"a".into(), "x");
-    register.tickets[0] = vec![String::new(); usize::from(u16::MAX)];
-    assert_eq!(register.ticket(service, "last"), Some(TicketIx(u16::MAX)));
-    assert_eq!(register.ticket(service, "one more"), None);
-    assert_eq!(register.ticket(service, "last"), Some(TicketIx(u16::MAX)));
+    let service = register.service(&"a".into(), &"x".into());
+    register.tickets[0] = vec!["".into(); usize::from(u16::MAX)];
+    assert_eq!(
+        register.ticket(service, &"last".into()),
+        Some(TicketIx(u16::MAX))
+    );
+    assert_eq!(register.ticket(service, &"one more".into()), None);
+    assert_eq!(
+        register.ticket(service, &"last".into()),
+        Some(TicketIx(u16::MAX))
+    );
 }

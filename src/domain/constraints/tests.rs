@@ -152,7 +152,7 @@ fn violated_in(
     rules: &TicketRules,
     tags: &[TagIx],
     party: Party<'_>,
-) -> Vec<(Bound, Option<String>)> {
+) -> Vec<(Bound, Option<TicketId>)> {
     let mut service = museum();
     service.rules = rules.clone();
     let violated = violated_limits(&service, START, tags, party);
@@ -171,7 +171,7 @@ fn check_rules(
     let violated = violated_in(rules, tags, Party::alone(&counts.to_vec()));
     let violated: Vec<_> = violated
         .iter()
-        .map(|(bound, id)| (*bound, id.as_deref()))
+        .map(|(bound, id)| (*bound, id.as_ref().map(TicketId::as_str)))
         .collect();
     assert_eq!(violated, expected, "{rules:?} {tags:?} {counts:?}");
 }
@@ -426,7 +426,7 @@ fn rules_on_a_slot_look_at_all_of_its_lines() {
         );
         let violated: Vec<_> = violated
             .iter()
-            .map(|(bound, id)| (*bound, id.as_deref()))
+            .map(|(bound, id)| (*bound, id.as_ref().map(TicketId::as_str)))
             .collect();
         assert_eq!(violated, expected, "{line:?} of {slot:?}");
     }

@@ -11,6 +11,7 @@ use crate::domain::{
         ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents,
         dollars, tax_rate,
     },
+    ids::{ServiceId, TicketId},
     order::{EpochSeconds, OrderedTickets},
     slot::{HoldSpan, Pool, PoolTickets, SlotTerms},
 };
@@ -131,7 +132,7 @@ impl Town {
             [] => 1,
             tickets => tickets
                 .iter()
-                .filter(|ticket| pool.members.is_none_or(|id| id == ticket.ticket_id))
+                .filter(|ticket| pool.members.is_none_or(|id| ticket.ticket_id == id))
                 .map(|ticket| u64::try_from(ticket.count).unwrap())
                 .sum(),
         })
@@ -367,13 +368,13 @@ fn sellable_lines(assessment: &Assessment) -> Vec<&LineItem> {
 
 /// The fee total of these lines, from the breakdown alone.
 fn recomputed_fees(assessment: &Assessment) -> i64 {
-    let counts = |service_id: &str, ticket_id: &str| -> i64 {
+    let counts = |service_id: &ServiceId, ticket_id: &TicketId| -> i64 {
         let lines = sellable_lines(assessment)
             .into_iter()
-            .filter(|line| line.service_id == service_id);
+            .filter(|line| line.service_id == *service_id);
         let entries = lines
             .flat_map(|line| &line.tickets)
-            .filter(|entry| entry.ticket_id == ticket_id);
+            .filter(|entry| entry.ticket_id == *ticket_id);
         entries.map(|entry| i64::from(entry.count)).sum()
     };
     let per_ticket = assessment.fees.per_ticket.iter().map(|entry| {

@@ -9,6 +9,7 @@ use crate::domain::{
         ADULT, BALCONY, CHILD, HOUR, House, NOW, SEAT, SENIOR, STALLS, STALLS_ONLY, START, cart,
         cents, dollars, line, price_tag, ticket_type, tickets,
     },
+    ids::TicketId,
     order::{EpochSeconds, IntakeAnswer},
     slot::{HoldSpan, Pool, PoolTickets, SlotTerms},
 };
@@ -136,7 +137,7 @@ fn check_unavailable(house: &House, item: LineItem, spots_open: Option<u32>, rea
 fn violated(bounds: &[(Bound, Option<&str>)]) -> ItemResult {
     let violated = bounds.iter().map(|&(bound, id)| ViolatedConstraint {
         bound,
-        ticket_id: id.map(str::to_owned),
+        ticket_id: id.map(TicketId::from),
     });
     ItemResult::TicketConstraintViolated(violated.collect())
 }

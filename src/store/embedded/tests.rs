@@ -92,7 +92,7 @@ fn prices(micros: i64) -> Change {
     let entry = PriceEntry {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
-        ticket_id: "adult".into(),
+        ticket_id: Some("adult".into()),
         current: dollars(micros),
         previous: None,
     };
@@ -344,7 +344,7 @@ async fn the_prices_last_served_are_remembered() {
     let entry = PriceEntry {
         merchant_id: "m".into(),
         service_id: "s".into(),
-        ticket_id: "t".into(),
+        ticket_id: Some("t".into()),
         current: dollars(2),
         previous: Some(dollars(1)),
     };

@@ -22,7 +22,7 @@ pub(super) fn encode(order: &Order) -> proto::Order {
         order_id: id.0.clone(),
         customer: Some(encode_customer(customer)),
         payment: payment.as_ref().map(encode_payment),
-        merchant_id: merchant_id.clone().into(),
+        merchant_id: merchant_id.as_str().to_owned(),
         item: items.iter().map(encode_item).collect(),
     }
 }
@@ -58,7 +58,7 @@ fn encode_item(item: &BookedItem) -> proto::LineItem {
         answers,
     } = line;
     proto::LineItem {
-        service_id: service_id.clone(),
+        service_id: service_id.as_str().to_owned(),
         start_sec: *start_sec,
         duration_sec: *duration_sec,
         tickets: tickets.iter().map(encode_tickets).collect(),
@@ -79,7 +79,7 @@ fn decode_item(item: proto::LineItem) -> Result<BookedItem, RecordError> {
         intake_form,
     } = item;
     let line = LineItem {
-        service_id,
+        service_id: service_id.into(),
         start_sec,
         duration_sec,
         tickets: tickets.into_iter().map(decode_tickets).collect(),
@@ -92,7 +92,7 @@ fn decode_item(item: proto::LineItem) -> Result<BookedItem, RecordError> {
 
 fn encode_tickets(OrderedTickets { ticket_id, count }: &OrderedTickets) -> proto::OrderedTickets {
     proto::OrderedTickets {
-        ticket_id: ticket_id.clone(),
+        ticket_id: ticket_id.as_str().to_owned(),
         count: *count,
     }
 }
@@ -100,7 +100,10 @@ fn encode_tickets(OrderedTickets { ticket_id, count }: &OrderedTickets) -> proto
 fn decode_tickets(
     proto::OrderedTickets { ticket_id, count }: proto::OrderedTickets,
 ) -> OrderedTickets {
-    OrderedTickets { ticket_id, count }
+    OrderedTickets {
+        ticket_id: ticket_id.into(),
+        count,
+    }
 }
 
 fn encode_status(status: BookingStatus) -> proto::BookingStatus {

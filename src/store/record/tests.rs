@@ -3,7 +3,14 @@ use crate::domain::order::{BookedItem, BookingStatus, Customer, LineItem, Paymen
 
 fn order() -> Order {
     let item = BookedItem {
-        line: LineItem::default(),
+        line: LineItem {
+            service_id: "entry".into(),
+            start_sec: 1_800_000_000,
+            duration_sec: 3600,
+            tickets: Vec::new(),
+            price: None,
+            answers: None,
+        },
         status: BookingStatus::Confirmed,
     };
     Order {

@@ -23,7 +23,7 @@ pub(super) fn check_slot(
 ) {
     violations.check_id(
         field.key("service_id"),
-        &slot.service_id,
+        slot.service_id.as_str(),
         limits.max_id_bytes,
     );
     violations.check_chars(

@@ -180,7 +180,7 @@ fn slots(days: i64) -> Vec<(String, String, SlotKey)> {
         let service = loaded.catalog.service(key.service);
         (
             loaded.catalog.merchant(service.merchant).id.to_string(),
-            service.id.clone(),
+            service.id.to_string(),
             key,
         )
     };

@@ -180,8 +180,8 @@ async fn fill(store: &Path) {
     let nothing = Money::zero(Currency::from_code("USD").unwrap());
     let entry = PriceEntry {
         merchant_id: "x".repeat(1 << 20).into(),
-        service_id: String::new(),
-        ticket_id: String::new(),
+        service_id: "y".into(),
+        ticket_id: None,
         current: nothing,
         previous: None,
     };

@@ -134,7 +134,14 @@ fn orders() -> Vec<Order> {
         Some(PrepaymentStatus::Credited),
     ];
     let appointment = BookedItem {
-        line: LineItem::default(),
+        line: LineItem {
+            service_id: "salon".into(),
+            start_sec: 0,
+            duration_sec: 0,
+            tickets: Vec::new(),
+            price: None,
+            answers: None,
+        },
         status: BookingStatus::Confirmed,
     };
     for prepayment in prepayments {
