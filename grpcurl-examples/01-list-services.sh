@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# The services that the server offers. It describes itself, so no proto file is needed here or in
-# any other script.
+# Lists the services of the server. Reflection describes them, so no script needs a proto file.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext "$ADDRESS" list

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whether the server as a whole can take orders.
+# Health of the server as a whole.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext "$ADDRESS" grpc.health.v1.Health/Check

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A cart that can be sold as it is: CAN_FULFILL, with every fee by its name and all of them in one
-# sum. The same call, made with buf curl.
+# A cart that can be sold as it is: CAN_FULFILL, with every fee by name and the sum of all fees.
+# The same call with buf curl.
 . "$(dirname "$0")/env.sh"
 
 buf curl --protocol grpc --http2-prior-knowledge -d @- "http://$ADDRESS/ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability" <<JSON

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# A cart that can be sold as it is: CAN_FULFILL, with every fee by its name and all of them in one
-# sum.
+# A cart that can be sold as it is: CAN_FULFILL, with every fee by name and the sum of all fees.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A slot that is sold out: SLOT_UNAVAILABLE. An empty availability means that 0 spots are open.
+# A sold-out slot: SLOT_UNAVAILABLE. An empty availability means that 0 spots are open.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

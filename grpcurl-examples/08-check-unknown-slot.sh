@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A slot and a service that do not exist, as a caller with an old feed may ask for them:
-# SLOT_UNAVAILABLE, and no word on how many spots are open.
+# An unknown slot and an unknown service, as a caller with an old feed may request:
+# SLOT_UNAVAILABLE without a number of open spots.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Children alone: CHILD_TICKETS_WITHOUT_ADULT.
+# Children without an adult: CHILD_TICKETS_WITHOUT_ADULT.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ticket types that do not go together, here a private raft and a seat in a shared one:
+# A forbidden combination of ticket types, a private raft and a seat in a shared one:
 # UNFULFILLABLE_TICKET_COMBINATION.
 . "$(dirname "$0")/env.sh"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Too few and too many tickets: TICKET_CONSTRAINT_VIOLATED with every limit that is broken. A
-# limit without a ticket_id is on the whole line. The first item breaks one of the line, the
+# Too few and too many tickets: TICKET_CONSTRAINT_VIOLATED with every violated limit. A limit
+# without a ticket_id applies to the whole line. The first item violates a limit of the line, the
 # second one of a ticket type, the third both.
 . "$(dirname "$0")/env.sh"
 

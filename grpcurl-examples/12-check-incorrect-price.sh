@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A price in another currency, and none at all: INCORRECT_PRICE, because no correction would make
-# it the same offer. The answer carries the price in force.
+# A price in another currency, and no price: INCORRECT_PRICE, because no correction would make it
+# the same offer. The answer carries the current price.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prices that are no longer those in force: CAN_FULFILL at the corrected total, with a warning
-# that says which way it went.
+# Outdated prices: CAN_FULFILL at the corrected total, with a warning about the direction of the
+# change.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A family of four pays 180.00 instead of 200.00. The first caller knows of the deal. The second
-# added up the ticket prices: its total is corrected, and ticket_type stays empty, because the
-# price of a single ticket is the same as ever.
+# A family of four pays 180.00 instead of 200.00. The first caller knows the deal. The second
+# added up the ticket prices: its total is corrected, and ticket_type stays empty, because no
+# ticket price has changed.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Five adults with an eighth off cost 6562.5 yen. The yen has no smaller unit, so half a yen goes
-# to the even neighbour: 6562 yen is the price of both the caller and the server.
+# Five adults with an eighth off cost 6562.5 yen. The yen has no smaller unit, and half a yen
+# rounds to even: caller and server agree on 6562 yen.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Two items of 16 seats each in a room of 30. Either would fit, both together do not, so neither
-# can be sold: SLOT_UNAVAILABLE.
+# Two items of 16 seats each in a room of 30. Each item fits alone, both together do not:
+# SLOT_UNAVAILABLE for both.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

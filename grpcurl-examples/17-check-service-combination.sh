@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Services that are not sold in one order, though each item alone could be:
+# Services that must not share an order, though each item alone could be sold:
 # UNFULFILLABLE_SERVICE_COMBINATION.
 . "$(dirname "$0")/env.sh"
 

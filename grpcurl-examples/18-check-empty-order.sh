@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A cart with nothing in it: ORDER_UNFULFILLABLE_OTHER_REASON.
+# An empty cart: ORDER_UNFULFILLABLE_OTHER_REASON.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

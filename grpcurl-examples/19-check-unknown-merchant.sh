@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# A merchant that nobody knows is a mistake in the request, not an answer about a cart. The
-# details name the field.
+# An unknown merchant is an invalid request, not a verdict on a cart. The details name the field.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

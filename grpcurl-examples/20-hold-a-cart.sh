@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# This merchant keeps the spots of a cart that has a cart_id. Six of twelve seats are held;
-# another cart finds six left; a new check of the first cart takes the place of the old one and
-# lets two go, which the other cart finds. Run by hand, the hold lasts ten minutes.
+# This merchant holds the spots of carts with a cart_id. Six of twelve seats are held, and another
+# cart finds six left. A new check of the first cart replaces its hold and releases two seats,
+# which the other cart finds. Run by hand, the hold lasts ten minutes.
 . "$(dirname "$0")/env.sh"
 
 check() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The order takes over the spots of its cart: its idempotency_token is the cart_id of the check.
-# Of twelve seats two are then gone, not four.
+# The order consumes the hold of its cart: its idempotency_token is the cart_id of the check. Of
+# twelve seats two are then sold, not four.
 . "$(dirname "$0")/env.sh"
 
 cart="cart-$RUN"

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# An order that is paid at the door. It gets an id, and its item is CONFIRMED. The same call, made
-# with buf curl.
+# An order paid on site. It gets an id, and its item is CONFIRMED. The same call with buf curl.
 . "$(dirname "$0")/env.sh"
 
 buf curl --protocol grpc --http2-prior-knowledge -d @- "http://$ADDRESS/ext.maps.booking.partner.v3.BookingService/CreateOrder" <<JSON

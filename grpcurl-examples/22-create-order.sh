@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# An order that is paid at the door. It gets an id, and its item is CONFIRMED.
+# An order paid on site. It gets an id, and its item is CONFIRMED.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The same request under the same token: the same order, and no second one.
+# A repeated request under the same token: the same order, and no second one.
 . "$(dirname "$0")/env.sh"
 
 create() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Another request under a token that has created an order: refused, and nothing is created.
+# Another request under a used token: an error, and nothing is created.
 . "$(dirname "$0")/env.sh"
 
 create() {

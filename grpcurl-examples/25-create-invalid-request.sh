@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A request with many mistakes: all of them are reported at once, each with its field.
+# A request with many violations: all are reported together, each with its field.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

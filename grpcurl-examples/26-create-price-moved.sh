@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A price that is no longer the one in force stops the order: nothing is sold at a price that the
-# request does not carry. The same item can be fulfilled with a warning when a cart is checked.
+# An outdated price stops the order: nothing is sold at a price that the request does not carry. A
+# check of the same item is fulfilled with a warning.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

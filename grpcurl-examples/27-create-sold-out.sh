@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A slot that is sold out: ORDER_UNFULFILLABLE, with the verdict on every item.
+# A sold-out slot: ORDER_UNFULFILLABLE, with the verdict on every item.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fees that are not those of the order: INCORRECT_FEE_TOTAL. Fees that are left out count as none.
+# Fees that differ from those of the order: INCORRECT_FEE_TOTAL. Absent fees count as zero.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

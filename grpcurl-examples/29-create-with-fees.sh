@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The fees that a check of the same cart answers.
+# An order with the fees that a check of the same cart returns.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The partner charges the card while it creates the order. The simulated payments read the outcome
+# The partner charges the card while it creates the order. The simulated gateway reads the outcome
 # from the payment token; this one is approved.
 . "$(dirname "$0")/env.sh"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The card is declined: PAYMENT_ERROR_CARD_DECLINED, and no order.
+# A declined card: PAYMENT_ERROR_CARD_DECLINED, and no order.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

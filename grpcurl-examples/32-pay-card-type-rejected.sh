@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The merchant does not take Visa: PAYMENT_ERROR_CARD_TYPE_REJECTED with the kind of card. The
-# others are reject-mastercard, reject-american-express, reject-discover and reject-jcb.
+# A rejected card type, Visa: PAYMENT_ERROR_CARD_TYPE_REJECTED with the type. Other tokens are
+# reject-mastercard, reject-american-express, reject-discover and reject-jcb.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The payment fails in another way: PAYMENT_ERROR.
+# Any other payment failure: PAYMENT_ERROR.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The bank wants to be sure who pays: PAYMENT_REQUIRES_3DS1 with what the user's browser takes to
-# the bank. A second request brings the bank's answer and the merchant data of the failure, and is
+# The bank requires authentication: PAYMENT_REQUIRES_3DS1 with the values for the user's browser.
+# A second request carries the bank's answer and the merchant data of the failure, and is
 # approved.
 . "$(dirname "$0")/env.sh"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Google has charged the user already: nothing is charged, and what the request says of the
-# payment stands in the order.
+# Google has charged the user: nothing is charged, and the order echoes the payment information of
+# the request.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

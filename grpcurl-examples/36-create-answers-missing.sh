@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The salon asks questions. One answer is none of those offered and one is missing:
+# The salon has intake questions. One answer is not among the choices and one is missing:
 # ITEM_UNFULFILLABLE_OTHER_REASON, with a reason that names the questions.
 . "$(dirname "$0")/env.sh"
 

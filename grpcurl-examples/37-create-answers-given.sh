@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# The same appointment with answers that will do. A question with check boxes takes any number of
-# them.
+# The same appointment with valid answers. A question with check boxes takes any number of them.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

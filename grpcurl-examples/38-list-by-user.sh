@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All orders of one user, the newest first. Two are created beforehand.
+# All orders of one user, newest first. Two are created beforehand.
 . "$(dirname "$0")/env.sh"
 
 create() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Orders by their ids, in the sequence asked. One that is unknown is left out, one that is
-# repeated comes once. Two are created beforehand.
+# Orders by id, in the requested sequence. An unknown id is left out, a repeated one comes once.
+# Two orders are created beforehand.
 . "$(dirname "$0")/env.sh"
 
 create() {

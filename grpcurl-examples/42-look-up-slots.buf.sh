@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Five slots at once, each answered in its place. Only the first is available: the second is sold
-# out, the third and the fourth do not exist, and the last is the first again, for a party of more
-# than its fifty spots. The same call, made with buf curl.
+# Five slots in one request, each answered in its place. Only the first is available: the second
+# is sold out, the third and the fourth do not exist, and the last is the first again, for a party
+# larger than its fifty spots. The same call with buf curl.
 . "$(dirname "$0")/env.sh"
 
 buf curl --protocol grpc --http2-prior-knowledge -d @- "http://$ADDRESS/ext.maps.booking.partner.v3.BookingService/BatchAvailabilityLookup" <<JSON

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Five slots at once, each answered in its place. Only the first is available: the second is sold
-# out, the third and the fourth do not exist, and the last is the first again, for a party of more
-# than its fifty spots.
+# Five slots in one request, each answered in its place. Only the first is available: the second
+# is sold out, the third and the fourth do not exist, and the last is the first again, for a party
+# larger than its fifty spots.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/BatchAvailabilityLookup <<JSON

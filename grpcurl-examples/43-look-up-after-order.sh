@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Forty spots; an order of two; thirty-eight spots, and not available for a party of forty any more.
-# An order has taken its spots when it is answered.
+# Forty spots, an order of two, then thirty-eight spots, too few for a party of forty. An answered
+# order has taken its spots.
 . "$(dirname "$0")/env.sh"
 
 count() {

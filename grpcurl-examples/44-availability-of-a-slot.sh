@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How many spots a slot has: an open one, one that is sold out and one that does not exist.
+# Open spots of an open slot, a sold-out slot and an unknown slot.
 . "$(dirname "$0")/env.sh"
 
 count() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Spots that are held for a cart are not for sale to others: of twelve seats, five are held and seven
-# left. Run by hand, the hold lasts ten minutes.
+# Held spots are not for sale to others: of twelve seats, five are held and seven left. Run by
+# hand, the hold lasts ten minutes.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

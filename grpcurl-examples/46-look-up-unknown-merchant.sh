@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A slot or a service that nobody knows is not available; a merchant that nobody knows is a mistake
-# in the request: INVALID_ARGUMENT.
+# An unknown slot or service is unavailable; an unknown merchant is an invalid request:
+# INVALID_ARGUMENT.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/BatchAvailabilityLookup <<JSON

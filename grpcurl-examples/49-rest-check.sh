@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Over REST: a cart of two items, one of which is sold out. That is an answer like any other, with
-# the status 200.
+# REST: a cart of two items, one of them sold out. That is a normal answer with status 200.
 . "$(dirname "$0")/env.sh"
 
 curl -sS -w '\n%{http_code}\n' -H 'content-type: application/json' -d @- "http://$ADDRESS/v3/CheckOrderFulfillability" <<JSON

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Over REST: an order, and the same request again. Both answers are the same order.
+# REST: an order, and the same request again. Both answers are the same order.
 . "$(dirname "$0")/env.sh"
 
 create() {

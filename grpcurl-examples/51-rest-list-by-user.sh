@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Over REST: the orders of a user. One is created beforehand.
+# REST: the orders of a user. One is created beforehand.
 . "$(dirname "$0")/env.sh"
 
 curl -sS -H 'content-type: application/json' -d @- "http://$ADDRESS/v3/CreateOrder" <<JSON

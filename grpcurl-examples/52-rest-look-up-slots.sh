@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Over REST: two slots, one of which is available. The name of a method is taken in any letter case,
-# with or without a slash at its end.
+# REST: two slots, one of them available. Method names are case-insensitive, with an optional
+# trailing slash.
 . "$(dirname "$0")/env.sh"
 
 curl -sS -H 'content-type: application/json' -d @- "http://$ADDRESS/v3/batchavailabilitylookup/" <<JSON

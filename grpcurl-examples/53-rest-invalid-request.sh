@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Over REST: a request with several mistakes. The status is 400, and every field at fault is named.
+# REST: a request with several violations. The status is 400, and every invalid field is named.
 . "$(dirname "$0")/env.sh"
 
 curl -sS -w '\n%{http_code}\n' -H 'content-type: application/json' -d @- "http://$ADDRESS/v3/CreateOrder" <<JSON

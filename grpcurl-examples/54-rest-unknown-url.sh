@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Over REST: a URL at which there is nothing.
+# REST: an unknown URL.
 . "$(dirname "$0")/env.sh"
 
 curl -sS -w '\n%{http_code}\n' -H 'content-type: application/json' "http://$ADDRESS/v3/CancelOrder" -d '{}'

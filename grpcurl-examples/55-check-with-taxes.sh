@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Two services with a tax each: one fee for each rate, on the totals of the lines. The cruise has the
-# merchant's rate, 8.875 %, and the supper one of its own, 10 %.
+# Two services with a tax each: one fee per rate, on the totals of the lines. The cruise has the
+# merchant's rate, 8.875 %, and the supper its own, 10 %.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CheckOrderFulfillability <<JSON

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The cruise has to be paid for when it is booked. Nobody is to charge for this order and it is not
-# said to be paid: PAYMENT_ERROR, and nothing is booked.
+# The cruise requires prepayment. The order neither asks for a charge nor states a payment:
+# PAYMENT_ERROR, and nothing is booked.
 . "$(dirname "$0")/env.sh"
 
 grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON

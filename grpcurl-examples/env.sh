@@ -1,18 +1,18 @@
-# What the scripts have in common. Each of them reads it; to copy a call from one of them into a
-# terminal, read it there first: `. ./env.sh`.
+# Shared by all scripts. Before a call of a script is copied into a terminal, source this file there:
+# `. ./env.sh`.
 
-# Where the server listens.
+# Address of the server.
 : "${ADDRESS:=127.0.0.1:50051}"
 
-# Makes the tokens and users of one run differ from those of any other.
+# Name of the run, part of its tokens and users.
 : "${RUN:=$(date +%s)}"
 
-# The day that is booked, as the second it begins: tomorrow.
+# The booked day, as its first second: tomorrow.
 : "${DAY:=$((($(date +%s) / 86400 + 1) * 86400))}"
 
 # A time of that day, in UTC: at 19:30
 at() { echo $((DAY + 10#${1%:*} * 3600 + 10#${1#*:} * 60)); }
 
-# The tools, from GRPCURL and BUF where these are set.
+# The tools; GRPCURL and BUF replace them.
 grpcurl() { command "${GRPCURL:-grpcurl}" "$@"; }
 buf() { command "${BUF:-buf}" "$@"; }
