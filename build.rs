@@ -104,7 +104,7 @@ fn write_enum(schema: &mut String, found: &EnumDescriptor) -> std::fmt::Result {
     let name = static_name(found.full_name());
     writeln!(
         schema,
-        "static {name}: Enum = Enum {{ values: &{values:?} }};"
+        "static {name}: EnumSchema = EnumSchema {{ values: &{values:?} }};"
     )
 }
 
@@ -116,7 +116,7 @@ fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(),
     let (name, short) = (static_name(message.full_name()), message.name());
     writeln!(
         schema,
-        "static {name}: Message = Message {{ name: {short:?}, choices: &{choices:?}, fields: &["
+        "static {name}: MessageSchema = MessageSchema {{ name: {short:?}, choices: &{choices:?}, fields: &["
     )?;
     for field in message.fields() {
         let (name, json_name, number) = (field.name(), field.json_name(), field.number());
@@ -126,7 +126,7 @@ fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(),
             choice.and_then(|choice| choices.iter().position(|known| known == choice.name()));
         writeln!(
             schema,
-            "Field {{ name: {name:?}, json_name: {json_name:?}, number: {number}, kind: {kind}, \
+            "FieldSchema {{ name: {name:?}, json_name: {json_name:?}, number: {number}, kind: {kind}, \
              is_list: {is_list}, choice: {choice:?} }},"
         )?;
     }
@@ -136,7 +136,7 @@ fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(),
     {
         writeln!(
             schema,
-            "impl Described for v3::{short} {{ const SCHEMA: &'static Message = &{name}; }}"
+            "impl Described for v3::{short} {{ const SCHEMA: &'static MessageSchema = &{name}; }}"
         )?;
     }
     Ok(())
@@ -145,15 +145,18 @@ fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(),
 /// What a field has, as the reader calls it.
 fn kind(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
     match field.kind() {
-        Kind::String => Ok("Kind::Text".to_owned()),
-        Kind::Bool => Ok("Kind::Boolean".to_owned()),
-        Kind::Int32 => Ok("Kind::Int32".to_owned()),
-        Kind::Int64 => Ok("Kind::Int64".to_owned()),
-        Kind::Enum(found) => Ok(format!("Kind::Enum(&{})", static_name(found.full_name()))),
+        Kind::String => Ok("FieldKind::Text".to_owned()),
+        Kind::Bool => Ok("FieldKind::Boolean".to_owned()),
+        Kind::Int32 => Ok("FieldKind::Int32".to_owned()),
+        Kind::Int64 => Ok("FieldKind::Int64".to_owned()),
+        Kind::Enum(found) => Ok(format!(
+            "FieldKind::Enum(&{})",
+            static_name(found.full_name())
+        )),
         Kind::Message(entry) if entry.is_map_entry() => {
             let is_text = |field: FieldDescriptor| field.kind() == Kind::String;
             if is_text(entry.map_entry_key_field()) && is_text(entry.map_entry_value_field()) {
-                return Ok("Kind::Texts".to_owned());
+                return Ok("FieldKind::Texts".to_owned());
             }
             Err(format!(
                 "the reader of JSON does not know maps like {}",
@@ -162,7 +165,7 @@ fn kind(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
             .into())
         }
         Kind::Message(message) => Ok(format!(
-            "Kind::Message(&{})",
+            "FieldKind::Message(&{})",
             static_name(message.full_name())
         )),
         other @ (Kind::Double

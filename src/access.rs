@@ -13,8 +13,8 @@ use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::clock::Clock;
 
-use basic::Basic;
-use limits::Limits;
+use basic::BasicCredentials;
+use limits::CallerLimits;
 use passwords::Passwords;
 
 pub use credentials::Credentials;
@@ -27,7 +27,7 @@ use crate::{domain::ids::MerchantId, rpc::Transport};
 
 /// What is demanded of callers, and how much each may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub struct AccessPolicy {
     /// Whether callers show a certificate: those over gRPC, and if there are no passwords all.
     pub certificates: bool,
     /// Whether health is told to everyone.
@@ -99,25 +99,29 @@ pub enum AuthError {
 
 /// Decides on every call before anything of its message is read.
 #[derive(Debug)]
-pub struct Access<C: Clock> {
+pub struct Authenticator<C: Clock> {
     passwords: Option<Passwords>,
     demands_certificates: bool,
     health_open: bool,
-    limits: Limits<C>,
+    limits: CallerLimits<C>,
 }
 
-impl<C: Clock + Clone> Access<C> {
-    /// Access by these terms, for these users only if there are any; `clock` measures rates.
+impl<C: Clock + Clone> Authenticator<C> {
+    /// An authenticator of this policy, of these users only if there are any; `clock` measures rates.
     ///
     /// # Errors
     /// If the machine has no random numbers to give.
-    pub fn new(terms: &Terms, credentials: Option<Credentials>, clock: C) -> io::Result<Self> {
-        let passwords = credentials.map(|users| Passwords::new(users, terms.max_password_checks));
+    pub fn new(
+        policy: &AccessPolicy,
+        credentials: Option<Credentials>,
+        clock: C,
+    ) -> io::Result<Self> {
+        let passwords = credentials.map(|users| Passwords::new(users, policy.max_password_checks));
         Ok(Self {
             passwords: passwords.transpose()?,
-            demands_certificates: terms.certificates,
-            health_open: terms.health_open,
-            limits: Limits::new(terms, clock),
+            demands_certificates: policy.certificates,
+            health_open: policy.health_open,
+            limits: CallerLimits::new(policy, clock),
         })
     }
 
@@ -145,20 +149,20 @@ impl<C: Clock + Clone> Access<C> {
                 user: None,
             });
         };
-        let basic = Basic::of(authorization)?;
+        let basic = BasicCredentials::from_headers(authorization)?;
         let admit = |caller: &Caller, user: &Arc<User>| {
             Ok(Admitted {
                 permit: self.limits.admit(caller)?,
                 user: Some(Arc::clone(user)),
             })
         };
-        if let Some(admitted) = passwords.if_known(basic, admit) {
+        if let Some(admitted) = passwords.with_verified(basic, admit) {
             return admitted;
         }
         self.limits.count(peer.caller())?;
         passwords.look_at(basic, peer).await?;
         passwords
-            .if_known(basic, admit)
+            .with_verified(basic, admit)
             .unwrap_or(Err(AuthError::InvalidCredentials))
     }
 
@@ -176,7 +180,9 @@ impl<C: Clock + Clone> Access<C> {
         &self,
         authorization: impl Iterator<Item = &'h [u8]>,
     ) -> Option<Arc<User>> {
-        let login = Basic::of(authorization).and_then(Basic::decode).ok()?;
+        let login = BasicCredentials::from_headers(authorization)
+            .and_then(BasicCredentials::decode)
+            .ok()?;
         self.passwords.as_ref()?.user(login.name())
     }
 

@@ -9,10 +9,10 @@ mod file;
 
 use std::{io, sync::Arc, time::Duration};
 
-pub use event::Event;
+pub use event::AuditEvent;
 
 use crate::{clock::Clock, config::AuditLog};
-use event::Record;
+use event::AuditRecord;
 use file::AuditFile;
 
 /// The target of the lines that go to the ordinary log.
@@ -21,12 +21,12 @@ pub const TARGET: &str = "boxoffice::audit";
 /// Keeps the audit log. Whoever does something worth a line never waits for it.
 #[derive(Debug)]
 pub struct Audit {
-    sink: Sink,
+    sink: AuditSink,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
-enum Sink {
+enum AuditSink {
     Off,
     /// Events of the ordinary log.
     Log,
@@ -41,9 +41,9 @@ impl Audit {
     /// If its file cannot be opened.
     pub fn open(setting: &AuditLog, clock: Arc<dyn Clock>) -> io::Result<Arc<Self>> {
         let sink = match setting {
-            AuditLog::Off => Sink::Off,
-            AuditLog::Stderr => Sink::Log,
-            AuditLog::File(path) => Sink::File(AuditFile::open(path, Arc::clone(&clock))?),
+            AuditLog::Off => AuditSink::Off,
+            AuditLog::Stderr => AuditSink::Log,
+            AuditLog::File(path) => AuditSink::File(AuditFile::open(path, Arc::clone(&clock))?),
         };
         Ok(Arc::new(Self { sink, clock }))
     }
@@ -51,15 +51,15 @@ impl Audit {
     /// Whether events leave lines. What is made for the audit log alone need not be made if not.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        !matches!(self.sink, Sink::Off)
+        !matches!(self.sink, AuditSink::Off)
     }
 
     /// Takes note of an event, on behalf of the request that is served here and now, if one is.
-    pub fn record(&self, event: Event<'_>) {
+    pub fn record(&self, event: AuditEvent<'_>) {
         match &self.sink {
-            Sink::Off => {}
-            Sink::Log => event.lines(None, |record| log(&record)),
-            Sink::File(file) => {
+            AuditSink::Off => {}
+            AuditSink::Log => event.lines(None, |record| log(&record)),
+            AuditSink::File(file) => {
                 event.lines(Some(self.clock.now_sec()), |record| file.write(&record))
             }
         }
@@ -67,14 +67,14 @@ impl Audit {
 
     /// Opens the file anew before its next line, for whoever has moved it away.
     pub fn reopen(&self) {
-        if let Sink::File(file) = &self.sink {
+        if let AuditSink::File(file) = &self.sink {
             file.reopen();
         }
     }
 
     /// Waits until all lines have been written, but for no longer than `limit`.
     pub fn flush(&self, limit: Duration) {
-        if let Sink::File(file) = &self.sink {
+        if let AuditSink::File(file) = &self.sink {
             file.flush(limit);
         }
     }
@@ -83,14 +83,14 @@ impl Audit {
     #[must_use]
     pub fn lost(&self) -> u64 {
         match &self.sink {
-            Sink::Off | Sink::Log => 0,
-            Sink::File(file) => file.lost(),
+            AuditSink::Off | AuditSink::Log => 0,
+            AuditSink::File(file) => file.lost(),
         }
     }
 }
 
 /// Fields without a value are left out. The log itself adds time and request.
-fn log(record: &Record<'_>) {
+fn log(record: &AuditRecord<'_>) {
     let ids = (!record.order_ids.is_empty()).then(|| record.order_ids.join(" "));
     tracing::info!(
         target: TARGET,

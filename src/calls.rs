@@ -16,14 +16,14 @@ use tokio::{
 use crate::{
     access::User,
     app::{App, OrderError},
-    audit::Event,
+    audit::AuditEvent,
     domain::order::Order,
     request::{Origin, Served},
-    responses::{Encoded, Form, Responses},
+    responses::{EncodedResponse, ResponseFormat, Responses},
     rpc::Rpc,
     wire::{
         error::ApiError,
-        from_proto::{self, RefusedOrder},
+        from_proto::{self, RejectedOrder},
         proto::v3::{
             BatchAvailabilityLookupRequest, CheckAvailabilityRequest,
             CheckOrderFulfillabilityRequest, CreateOrderRequest, ListOrdersRequest,
@@ -36,8 +36,8 @@ use crate::{
 /// Limits of calls.
 #[derive(Debug, Clone, Copy)]
 pub struct CallLimits {
-    /// Calls served at once, over all doors and connections, each until its response has been sent;
-    /// more are refused.
+    /// Calls served at once, over all transports and connections, each until its response has been sent;
+    /// more are rejected.
     pub max_in_flight: usize,
     /// Time within which a call is answered, even if its caller would wait longer.
     pub call_timeout: Duration,
@@ -47,7 +47,7 @@ pub struct CallLimits {
 
 /// The way from a door to the application. Its clones share one limit.
 #[derive(Debug, Clone)]
-pub struct Calls {
+pub struct Dispatcher {
     app: Arc<App>,
     in_flight: Arc<Semaphore>,
     responses: Arc<Responses>,
@@ -56,24 +56,24 @@ pub struct Calls {
 
 /// A response and the call's place among those in flight, which it has until the response is sent.
 #[derive(Debug)]
-pub struct Answered {
+pub struct Reply {
     /// The response.
-    pub response: Encoded,
+    pub response: EncodedResponse,
     /// The place.
-    pub place: InFlight,
+    pub place: CallPermit,
 }
 
 /// A call's place among those in flight, until this is dropped.
 #[derive(Debug)]
-pub struct InFlight {
+pub struct CallPermit {
     _permit: OwnedSemaphorePermit,
 }
 
 /// How long a call may wait for the place of one whose response was stalled.
 const PLACE_TIMEOUT: Duration = Duration::from_millis(100);
 
-impl Calls {
-    /// Calls to the application, within these limits.
+impl Dispatcher {
+    /// A dispatcher to the application, within these limits.
     #[must_use]
     pub fn new(app: Arc<App>, responses: Arc<Responses>, limits: CallLimits) -> Self {
         let in_flight = Arc::new(Semaphore::new(
@@ -113,9 +113,9 @@ impl Calls {
     pub async fn check(
         &self,
         request: Decoded<CheckOrderFulfillabilityRequest>,
-        form: Form,
+        form: ResponseFormat,
         deadline: Instant,
-    ) -> Result<Answered, ApiError> {
+    ) -> Result<Reply, ApiError> {
         let work = pin!(async {
             let user = user()?;
             self.check_scope(user.as_deref(), &request.message.merchant_id)?;
@@ -137,9 +137,9 @@ impl Calls {
     pub async fn create(
         &self,
         request: Decoded<CreateOrderRequest>,
-        form: Form,
+        form: ResponseFormat,
         deadline: Instant,
-    ) -> Result<Answered, ApiError> {
+    ) -> Result<Reply, ApiError> {
         let work = pin!(async {
             let user = user()?;
             let merchant_id = request
@@ -170,9 +170,9 @@ impl Calls {
     pub async fn list(
         &self,
         request: Decoded<ListOrdersRequest>,
-        form: Form,
+        form: ResponseFormat,
         deadline: Instant,
-    ) -> Result<Answered, ApiError> {
+    ) -> Result<Reply, ApiError> {
         let work = pin!(async {
             let user = user()?;
             let selection = from_proto::list_request(request, &self.limits.request)?;
@@ -191,9 +191,9 @@ impl Calls {
     pub async fn look_up(
         &self,
         request: Decoded<BatchAvailabilityLookupRequest>,
-        form: Form,
+        form: ResponseFormat,
         deadline: Instant,
-    ) -> Result<Answered, ApiError> {
+    ) -> Result<Reply, ApiError> {
         let work = pin!(async {
             self.check_scope(user()?.as_deref(), &request.message.merchant_id)?;
             let lookup =
@@ -214,9 +214,9 @@ impl Calls {
     pub async fn look_at(
         &self,
         request: Decoded<CheckAvailabilityRequest>,
-        form: Form,
+        form: ResponseFormat,
         deadline: Instant,
-    ) -> Result<Answered, ApiError> {
+    ) -> Result<Reply, ApiError> {
         let work = pin!(async {
             let merchant_id = request
                 .message
@@ -251,7 +251,7 @@ impl Calls {
         }) = Served::current().as_ref().and_then(Served::origin)
         {
             let (reason, transport, address) = (error.mapping().reason, Some(*transport), *address);
-            self.app.audit().record(Event::AccessRejected {
+            self.app.audit().record(AuditEvent::AccessRejected {
                 reason,
                 user: Some(user),
                 address,
@@ -264,10 +264,10 @@ impl Calls {
     /// The order that a refused request has led to when it was not refused yet.
     fn answered_before(
         &self,
-        refused: RefusedOrder,
+        refused: RejectedOrder,
         user: Option<&User>,
     ) -> Result<Box<Order>, ApiError> {
-        let RefusedOrder {
+        let RejectedOrder {
             answered,
             violations,
         } = refused;
@@ -289,8 +289,8 @@ impl Calls {
         &self,
         method: Rpc,
         deadline: Instant,
-        work: Pin<&mut (impl Future<Output = Result<Encoded, ApiError>> + Send)>,
-    ) -> Result<Answered, ApiError> {
+        work: Pin<&mut (impl Future<Output = Result<EncodedResponse, ApiError>> + Send)>,
+    ) -> Result<Reply, ApiError> {
         let place = self.let_in(deadline).await?;
         let method = method.name();
         let outcome = match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
@@ -301,11 +301,11 @@ impl Calls {
         if let Err(ApiError::Internal(what)) = &outcome {
             tracing::error!(method, what, "a bug");
         }
-        outcome.map(|response| Answered { response, place })
+        outcome.map(|response| Reply { response, place })
     }
 
     /// Gives a call a place: a free one, or that of a response that its reader does not take.
-    async fn let_in(&self, deadline: Instant) -> Result<InFlight, ApiError> {
+    async fn let_in(&self, deadline: Instant) -> Result<CallPermit, ApiError> {
         let permit = match Arc::clone(&self.in_flight).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) if self.responses.stalled().make_room() => {
@@ -316,7 +316,7 @@ impl Calls {
             Err(_) => None,
         };
         permit
-            .map(|permit| InFlight { _permit: permit })
+            .map(|permit| CallPermit { _permit: permit })
             .ok_or(ApiError::Order(OrderError::Busy))
     }
 }

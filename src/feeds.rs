@@ -12,7 +12,7 @@ mod handler;
 
 pub use client::{FetchError, can_ask, fetch};
 pub(crate) use handler::FeedsHandler;
-pub use lines::{Beginning, Line, NotALine};
+pub use lines::{ExportHeader, ExportLine, MalformedLine};
 
 use crate::app::Export;
 
@@ -28,9 +28,9 @@ const DAYS: &str = "days";
 /// The first of `put`, which ends it.
 pub fn export<E>(
     export: &Export<'_>,
-    mut put: impl FnMut(Line<'_>) -> Result<(), E>,
+    mut put: impl FnMut(ExportLine<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    put(Line::Begin(Beginning::of(export)))?;
-    export.write(|piece| put(Line::Record(piece)))?;
-    put(Line::End)
+    put(ExportLine::Begin(ExportHeader::of(export)))?;
+    export.write(|piece| put(ExportLine::Record(piece)))?;
+    put(ExportLine::End)
 }

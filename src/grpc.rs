@@ -9,8 +9,8 @@ use hyper::body::{Body as HttpBody, Bytes};
 use tonic::{Status, body::Body};
 
 use crate::{
-    calls::{Answered, Calls},
-    request_bodies::{Message, Reading, RequestBodies},
+    calls::{Dispatcher, Reply},
+    request_bodies::{ReadOptions, ReceivedMessage, RequestBodies},
     responses::{Encoding, ResponseBody},
     rpc::Rpc,
     wire::{
@@ -27,7 +27,7 @@ const PREFIX_BYTES: usize = 5;
 /// The methods of the service as gRPC callers see them.
 #[derive(Debug, Clone)]
 pub struct GrpcService {
-    calls: Calls,
+    calls: Dispatcher,
     bodies: Arc<RequestBodies>,
     max_request_bytes: usize,
 }
@@ -35,7 +35,7 @@ pub struct GrpcService {
 impl GrpcService {
     /// A door to these calls. Messages may have `max_request_bytes`.
     #[must_use]
-    pub fn new(calls: Calls, bodies: Arc<RequestBodies>, max_request_bytes: usize) -> Self {
+    pub fn new(calls: Dispatcher, bodies: Arc<RequestBodies>, max_request_bytes: usize) -> Self {
         Self {
             calls,
             bodies,
@@ -60,7 +60,7 @@ impl GrpcService {
             .bodies
             .read(
                 body,
-                Reading {
+                ReadOptions {
                     max_bytes,
                     check: check_frame,
                 },
@@ -74,9 +74,9 @@ impl GrpcService {
     async fn outcome(
         &self,
         method: Rpc,
-        message: Message,
+        message: ReceivedMessage,
         asked: Option<Duration>,
-    ) -> Result<Answered, ApiError> {
+    ) -> Result<Reply, ApiError> {
         let Self { calls, .. } = self;
         let (limits, deadline) = (calls.request_limits(), calls.deadline(asked));
         let form = calls
@@ -161,7 +161,7 @@ pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), ApiError> {
 }
 
 /// The one message of a body.
-fn unframed(body: Message) -> Result<Message, ApiError> {
+fn unframed(body: ReceivedMessage) -> Result<ReceivedMessage, ApiError> {
     match announced_end(body.bytes()) {
         Some(end) if body.bytes().len() == end => Ok(body.without(PREFIX_BYTES)),
         Some(_) => Err(malformed(
@@ -183,8 +183,8 @@ fn malformed(what: &str) -> ApiError {
     ApiError::Malformed(what.to_owned())
 }
 
-fn respond(answered: Answered) -> Response<Body> {
-    let Answered { response, place } = answered;
+fn respond(answered: Reply) -> Response<Body> {
+    let Reply { response, place } = answered;
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
     let body = ResponseBody::with_trailers(response, trailers, place);

@@ -42,11 +42,11 @@ pub struct BodyLimits {
 #[derive(Debug)]
 pub struct RequestBodies {
     limits: BodyLimits,
-    state: Mutex<State>,
+    state: Mutex<BodiesInFlight>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BodiesInFlight {
     bytes: usize,
     next: u64,
     /// Those that are incomplete, the one that has gone longest without a byte first.
@@ -60,7 +60,7 @@ struct Incomplete {
     _reject: oneshot::Sender<()>,
 }
 
-impl State {
+impl BodiesInFlight {
     /// Rejects the message that has gone longest without a byte, if there is one.
     fn reject_one(&mut self) -> bool {
         let Some((_, longest)) = self.incomplete.pop_first() else {
@@ -73,20 +73,20 @@ impl State {
 
 /// A message that has come whole. Its bytes count until it is dropped.
 #[derive(Debug)]
-pub struct Message {
+pub struct ReceivedMessage {
     bytes: Bytes,
-    _held: Option<Held>,
+    _held: Option<HeldBytes>,
 }
 
 /// Bytes that count.
 #[derive(Debug)]
-struct Held {
+struct HeldBytes {
     bodies: Arc<RequestBodies>,
     bytes: usize,
 }
 
 /// A place among the incomplete messages.
-struct Place {
+struct IncompleteGuard {
     bodies: Arc<RequestBodies>,
     number: u64,
     told: oneshot::Receiver<()>,
@@ -94,14 +94,14 @@ struct Place {
 
 /// What is read of a body.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading {
+pub struct ReadOptions {
     /// Bytes that a body may have.
     pub max_bytes: usize,
     /// Looks at what has come so far, and says what is wrong with it.
     pub check: fn(&[u8], usize) -> Result<(), ApiError>,
 }
 
-impl Message {
+impl ReceivedMessage {
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
@@ -144,15 +144,19 @@ impl RequestBodies {
     /// [`ApiError::RequestTooLarge`], [`ApiError::Malformed`] if it breaks off, what the check finds, and
     /// [`ApiError::BytesInFlightLimit`] if there is no room for it, [`ApiError::DeadlineExceeded`]. Nothing more is
     /// read of it then.
-    pub async fn read<B>(self: &Arc<Self>, body: B, reading: Reading) -> Result<Message, ApiError>
+    pub async fn read<B>(
+        self: &Arc<Self>,
+        body: B,
+        options: ReadOptions,
+    ) -> Result<ReceivedMessage, ApiError>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let mut body = std::pin::pin!(body);
-        if body.size_hint().lower() > u64::try_from(reading.max_bytes).unwrap_or(u64::MAX) {
+        if body.size_hint().lower() > u64::try_from(options.max_bytes).unwrap_or(u64::MAX) {
             return Err(ApiError::RequestTooLarge);
         }
-        let mut read = Read::default();
+        let mut read = BodyBuffer::default();
         let mut place = None;
         loop {
             let frame = match at_once(body.as_mut()).await {
@@ -163,7 +167,7 @@ impl RequestBodies {
             let frame = frame.map_err(|error| ApiError::Malformed(error.into().to_string()))?;
             // Trailers say nothing that is asked for.
             if let Ok(data) = frame.into_data() {
-                read.add(data, reading)?;
+                read.add(data, options)?;
             }
         }
         drop(place);
@@ -171,15 +175,15 @@ impl RequestBodies {
         let held = (bytes.len() > SMALL_BYTES)
             .then(|| self.hold(bytes.len()))
             .transpose()?;
-        Ok(Message { bytes, _held: held })
+        Ok(ReceivedMessage { bytes, _held: held })
     }
 
     /// Waits for more of a body among the incomplete ones.
     async fn wait<B: Body + Unpin>(
         self: &Arc<Self>,
         mut body: B,
-        place: &mut Option<Place>,
-        read: &mut Read,
+        place: &mut Option<IncompleteGuard>,
+        read: &mut BodyBuffer,
     ) -> Result<Option<Result<Frame<B::Data>, B::Error>>, ApiError> {
         read.copy();
         // The place before is left first: what has come since makes it the latest of all.
@@ -196,7 +200,7 @@ impl RequestBodies {
         }
     }
 
-    fn enter(self: &Arc<Self>, bytes: usize) -> Result<Place, ApiError> {
+    fn enter(self: &Arc<Self>, bytes: usize) -> Result<IncompleteGuard, ApiError> {
         let (reject, told) = oneshot::channel();
         let mut state = self.state();
         while state.incomplete.len() >= self.limits.max_incomplete && state.reject_one() {}
@@ -210,23 +214,23 @@ impl RequestBodies {
                 _reject: reject,
             },
         );
-        Ok(Place {
+        Ok(IncompleteGuard {
             bodies: Arc::clone(self),
             number,
             told,
         })
     }
 
-    fn hold(self: &Arc<Self>, bytes: usize) -> Result<Held, ApiError> {
+    fn hold(self: &Arc<Self>, bytes: usize) -> Result<HeldBytes, ApiError> {
         self.make_room(&mut self.state(), bytes)?;
-        Ok(Held {
+        Ok(HeldBytes {
             bodies: Arc::clone(self),
             bytes,
         })
     }
 
     /// Counts bytes, for which others are rejected if need be.
-    fn make_room(&self, state: &mut State, bytes: usize) -> Result<(), ApiError> {
+    fn make_room(&self, state: &mut BodiesInFlight, bytes: usize) -> Result<(), ApiError> {
         let limit = self.limits.max_bytes_in_flight;
         while state.bytes.saturating_add(bytes) > limit {
             if !state.reject_one() {
@@ -237,12 +241,12 @@ impl RequestBodies {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BodiesInFlight> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for IncompleteGuard {
     fn drop(&mut self) {
         let mut state = self.bodies.state();
         // Who has been rejected has been taken out already.
@@ -252,7 +256,7 @@ impl Drop for Place {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.bodies.state().bytes -= self.bytes;
     }
@@ -272,16 +276,16 @@ async fn at_once<B: Body>(
 /// What has been read so far: as it came if that was one piece, otherwise copied together, because each
 /// piece keeps as much memory as it was received with.
 #[derive(Default)]
-struct Read {
+struct BodyBuffer {
     one: Bytes,
     more: Vec<u8>,
     /// When it has to be whole, once it has been waited for.
     deadline: Option<Instant>,
 }
 
-impl Read {
-    fn add(&mut self, data: Bytes, reading: Reading) -> Result<(), ApiError> {
-        if self.len() + data.len() > reading.max_bytes {
+impl BodyBuffer {
+    fn add(&mut self, data: Bytes, options: ReadOptions) -> Result<(), ApiError> {
+        if self.len() + data.len() > options.max_bytes {
             return Err(ApiError::RequestTooLarge);
         }
         if self.len() == 0 {
@@ -290,7 +294,7 @@ impl Read {
             self.copy();
             self.more.extend_from_slice(&data);
         }
-        (reading.check)(self.bytes(), reading.max_bytes)
+        (options.check)(self.bytes(), options.max_bytes)
     }
 
     fn copy(&mut self) {

@@ -48,7 +48,7 @@ pub enum Encoding {
 
 /// What a response is to be: how it is written, and room that has been reserved for it.
 #[derive(Debug)]
-pub struct Form {
+pub struct ResponseFormat {
     encoding: Encoding,
     room: Option<Reservation>,
 }
@@ -63,7 +63,7 @@ pub struct Responses {
 
 /// A response as bytes.
 #[derive(Debug)]
-pub struct Encoded {
+pub struct EncodedResponse {
     first: Option<Chunk>,
     rest: vec::IntoIter<Chunk>,
     len: usize,
@@ -121,18 +121,26 @@ impl Responses {
     ///
     /// # Errors
     /// [`ApiError::BytesInFlightLimit`].
-    pub fn form(&self, encoding: Encoding, request_bytes: usize) -> Result<Form, ApiError> {
+    pub fn form(
+        &self,
+        encoding: Encoding,
+        request_bytes: usize,
+    ) -> Result<ResponseFormat, ApiError> {
         let room = (request_bytes > CHUNK_BYTES)
             .then(|| self.reserve(request_bytes))
             .transpose()?;
-        Ok(Form { encoding, room })
+        Ok(ResponseFormat { encoding, room })
     }
 
     /// Writes a response, in the background if it is long.
     ///
     /// # Errors
     /// [`ApiError::ResponseTooLarge`], [`ApiError::BytesInFlightLimit`], [`ApiError::Internal`] if it cannot be written.
-    pub async fn write<M>(self: &Arc<Self>, response: M, form: Form) -> Result<Encoded, ApiError>
+    pub async fn write<M>(
+        self: &Arc<Self>,
+        response: M,
+        form: ResponseFormat,
+    ) -> Result<EncodedResponse, ApiError>
     where
         M: Described + Serialize + 'static,
     {
@@ -146,14 +154,14 @@ impl Responses {
     pub async fn write_receipt<M>(
         self: &Arc<Self>,
         response: M,
-        form: Form,
-    ) -> Result<Encoded, ApiError>
+        form: ResponseFormat,
+    ) -> Result<EncodedResponse, ApiError>
     where
         M: Described + Serialize + 'static,
     {
         self.write_with(
             response,
-            Writer {
+            ResponseWriter {
                 is_receipt: true,
                 ..self.writer(form)
             },
@@ -163,7 +171,7 @@ impl Responses {
 
     /// Writes a list, order by order.
     #[must_use]
-    pub fn list(self: &Arc<Self>, form: Form) -> ListWriter {
+    pub fn list(self: &Arc<Self>, form: ResponseFormat) -> ListWriter {
         ListWriter {
             writer: self.writer(form),
             scratch: Vec::new(),
@@ -172,7 +180,11 @@ impl Responses {
         }
     }
 
-    async fn write_with<M>(&self, response: M, writer: Writer) -> Result<Encoded, ApiError>
+    async fn write_with<M>(
+        &self,
+        response: M,
+        writer: ResponseWriter,
+    ) -> Result<EncodedResponse, ApiError>
     where
         M: Described + Serialize + 'static,
     {
@@ -184,8 +196,11 @@ impl Responses {
         written.map_err(OrderError::from)?
     }
 
-    fn writer(self: &Arc<Self>, Form { encoding, room }: Form) -> Writer {
-        Writer {
+    fn writer(
+        self: &Arc<Self>,
+        ResponseFormat { encoding, room }: ResponseFormat,
+    ) -> ResponseWriter {
+        ResponseWriter {
             responses: Arc::clone(self),
             encoding,
             room,
@@ -206,7 +221,7 @@ impl Responses {
 }
 
 /// Gathers the chunks of a response.
-struct Writer {
+struct ResponseWriter {
     responses: Arc<Responses>,
     encoding: Encoding,
     room: Option<Reservation>,
@@ -219,12 +234,12 @@ struct Writer {
     error: Option<ApiError>,
 }
 
-impl Writer {
+impl ResponseWriter {
     fn write<M: Described + Serialize>(
         mut self,
         response: &M,
         bytes: usize,
-    ) -> Result<Encoded, ApiError> {
+    ) -> Result<EncodedResponse, ApiError> {
         match self.encoding {
             Encoding::Grpc if bytes + GRPC_PREFIX.len() <= CHUNK_BYTES => {
                 self.chunk.reserve_exact(GRPC_PREFIX.len() + bytes);
@@ -302,7 +317,7 @@ impl Writer {
         }
     }
 
-    fn finish(mut self) -> Result<Encoded, ApiError> {
+    fn finish(mut self) -> Result<EncodedResponse, ApiError> {
         if !self.full.is_empty() {
             self.fill(self.chunk.len())?;
         }
@@ -317,7 +332,7 @@ impl Writer {
             })?;
             first.bytes[1..GRPC_PREFIX.len()].copy_from_slice(&len.to_be_bytes());
         }
-        Ok(Encoded {
+        Ok(EncodedResponse {
             first: Some(first),
             rest: chunks,
             len: self.len,
@@ -325,7 +340,7 @@ impl Writer {
     }
 }
 
-impl Write for Writer {
+impl Write for ResponseWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.put(bytes).map_err(|error| {
             self.error = Some(error);
@@ -341,7 +356,7 @@ impl Write for Writer {
 
 /// Writes a list, order by order.
 pub struct ListWriter {
-    writer: Writer,
+    writer: ResponseWriter,
     /// An order on its way into the list.
     scratch: Vec<u8>,
     is_empty: bool,
@@ -392,7 +407,7 @@ impl ListWriter {
     ///
     /// # Errors
     /// [`ApiError::ResponseTooLarge`], [`ApiError::BytesInFlightLimit`].
-    pub fn finish(mut self) -> Result<Encoded, ApiError> {
+    pub fn finish(mut self) -> Result<EncodedResponse, ApiError> {
         self.outcome?;
         match (self.writer.encoding, self.is_empty) {
             (Encoding::Grpc, true) => self.writer.begin(),
@@ -404,7 +419,7 @@ impl ListWriter {
     }
 }
 
-impl Encoded {
+impl EncodedResponse {
     /// These bytes.
     #[must_use]
     pub fn of(bytes: Vec<u8>) -> Self {
@@ -434,7 +449,7 @@ impl Encoded {
 /// A response on its way, which keeps something until it has been sent or given up.
 #[derive(Debug)]
 pub struct ResponseBody<K> {
-    encoded: Encoded,
+    encoded: EncodedResponse,
     trailers: Option<HeaderMap>,
     /// What is left to send, if that is to be told.
     left: Option<u64>,
@@ -443,7 +458,7 @@ pub struct ResponseBody<K> {
 
 impl<K> ResponseBody<K> {
     /// A body that tells its length.
-    pub fn new(encoded: Encoded, kept: K) -> Self {
+    pub fn new(encoded: EncodedResponse, kept: K) -> Self {
         let left = u64::try_from(encoded.len).ok();
         Self {
             encoded,
@@ -454,7 +469,7 @@ impl<K> ResponseBody<K> {
     }
 
     /// A body with trailers after it.
-    pub fn with_trailers(encoded: Encoded, trailers: HeaderMap, kept: K) -> Self {
+    pub fn with_trailers(encoded: EncodedResponse, trailers: HeaderMap, kept: K) -> Self {
         Self {
             encoded,
             trailers: Some(trailers),

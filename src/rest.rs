@@ -12,9 +12,9 @@ use hyper::body::{Body as HttpBody, Bytes};
 use tonic::body::Body;
 
 use crate::{
-    calls::{Answered, Calls},
-    request_bodies::{Message, Reading, RequestBodies},
-    responses::{Encoded, Encoding, ResponseBody},
+    calls::{Dispatcher, Reply},
+    request_bodies::{ReadOptions, ReceivedMessage, RequestBodies},
+    responses::{EncodedResponse, Encoding, ResponseBody},
     rpc::Rpc,
     wire::{codec::read_json, error::ApiError, json},
 };
@@ -33,7 +33,7 @@ const CHALLENGE: HeaderValue =
 /// The methods of the service as REST callers see them.
 #[derive(Clone)]
 pub struct RestHandler {
-    calls: Calls,
+    calls: Dispatcher,
     bodies: Arc<RequestBodies>,
     base_path: Arc<str>,
     max_request_bytes: usize,
@@ -53,7 +53,7 @@ impl RestHandler {
     /// is empty. Messages may have `max_request_bytes`; `takes_orders` says how it is at a moment.
     #[must_use]
     pub fn new(
-        calls: Calls,
+        calls: Dispatcher,
         bodies: Arc<RequestBodies>,
         base_path: &str,
         max_request_bytes: usize,
@@ -97,19 +97,19 @@ impl RestHandler {
             };
         }
         check_headers(request.headers())?;
-        let reading = Reading {
+        let reading = ReadOptions {
             max_bytes: self.max_request_bytes,
             check: |_, _| Ok(()),
         };
         let message = self.bodies.read(request.into_body(), reading).await?;
-        let Answered { response, place } = self.answered(rpc, message).await?;
+        let Reply { response, place } = self.answered(rpc, message).await?;
         Ok(respond_with(
             StatusCode::OK,
             ResponseBody::new(response, place),
         ))
     }
 
-    async fn answered(&self, rpc: Rpc, message: Message) -> Result<Answered, ApiError> {
+    async fn answered(&self, rpc: Rpc, message: ReceivedMessage) -> Result<Reply, ApiError> {
         let Self { calls, .. } = self;
         let (limits, deadline) = (calls.request_limits(), calls.deadline(None));
         let form = calls
@@ -223,7 +223,7 @@ fn whole_seconds(delay: Duration) -> u64 {
 }
 
 fn respond(status: StatusCode, message: Vec<u8>) -> Response<Body> {
-    respond_with(status, ResponseBody::new(Encoded::of(message), ()))
+    respond_with(status, ResponseBody::new(EncodedResponse::of(message), ()))
 }
 
 fn respond_with<K: Send + Unpin + 'static>(

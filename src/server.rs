@@ -9,10 +9,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     app::{App, Limits, OfflineCatalog, Parts, ReloadError, Reloaded},
-    audit::{Audit, Event},
+    audit::{Audit, AuditEvent},
     blocking,
     budgets::Budget,
-    calls::{CallLimits, Calls},
+    calls::{CallLimits, Dispatcher},
     catalog_files::{self, CatalogSummary, Loaded, Mistakes},
     clock::{Clock, SystemClock},
     config::{AuditLog, Config, InForce, PaymentsChoice, Shutdown, StoreChoice},
@@ -370,7 +370,7 @@ impl Server {
             .as_ref()
             .map(|admin| tracing::field::display(admin.address()));
         tracing::info!(%address, admin_address, workers = workers::threads(config), "listening");
-        app.audit().record(Event::ServerStarted);
+        app.audit().record(AuditEvent::ServerStarted);
         let Shutdown {
             drain_delay,
             drain_timeout,
@@ -472,7 +472,7 @@ impl Server {
         if let Some(admin) = self.admin {
             admin.close().await;
         }
-        self.app.audit().record(Event::ServerStopped);
+        self.app.audit().record(AuditEvent::ServerStopped);
         self.app.audit().flush(AUDIT_FLUSH);
         tracing::info!("down");
     }
@@ -519,7 +519,7 @@ fn router(
     traffic: &Traffic,
 ) -> Result<Router, ServeError> {
     let bodies = || Arc::clone(&traffic.bodies);
-    let calls = Calls::new(
+    let calls = Dispatcher::new(
         Arc::clone(app),
         Arc::clone(&traffic.responses),
         call_limits(config),

@@ -8,7 +8,7 @@ use super::AuthError;
 ///
 /// A name and a password have one such form only, so it can stand for the two.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Basic<'h>(&'h [u8]);
+pub(super) struct BasicCredentials<'h>(&'h [u8]);
 
 /// A name and a password.
 pub(super) struct Login {
@@ -16,9 +16,11 @@ pub(super) struct Login {
     colon: usize,
 }
 
-impl<'h> Basic<'h> {
+impl<'h> BasicCredentials<'h> {
     /// Finds it in the values of `authorization`, of which there has to be one.
-    pub(super) fn of(mut authorization: impl Iterator<Item = &'h [u8]>) -> Result<Self, AuthError> {
+    pub(super) fn from_headers(
+        mut authorization: impl Iterator<Item = &'h [u8]>,
+    ) -> Result<Self, AuthError> {
         let value = authorization.next().ok_or(AuthError::MissingCredentials)?;
         let (scheme, rest) = value
             .split_at_checked(b"Basic ".len())
@@ -63,7 +65,8 @@ mod tests {
     use super::*;
 
     fn read(values: &[&str]) -> Result<(String, String), AuthError> {
-        let login = Basic::of(values.iter().map(|value| value.as_bytes()))?.decode()?;
+        let login = BasicCredentials::from_headers(values.iter().map(|value| value.as_bytes()))?
+            .decode()?;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Ok((text(login.name()), text(login.password())))
     }

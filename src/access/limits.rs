@@ -8,41 +8,41 @@ use governor::{
 };
 use std::time::Duration;
 
-use super::{AuthError, Caller, Terms};
+use super::{AccessPolicy, AuthError, Caller};
 
 /// Rates by caller, in memory for as long as they are of use.
 type Rates<C> =
     RateLimiter<Caller, DashMapStateStore<Caller>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// Calls by caller that are going on. A caller with none is not among them.
-type InFlight = DashMap<Caller, usize>;
+type CallCounts = DashMap<Caller, usize>;
 
 /// What each caller has had.
 #[derive(Debug)]
-pub(super) struct Limits<C: Clock> {
+pub(super) struct CallerLimits<C: Clock> {
     rates: Option<Rates<C>>,
     clock: C,
     max_in_flight: usize,
     /// Counted only where there is a limit.
-    in_flight: Option<Arc<InFlight>>,
+    in_flight: Option<Arc<CallCounts>>,
 }
 
 /// That a call goes on.
 #[derive(Debug)]
 pub struct Permit {
-    counted: Option<(Arc<InFlight>, Caller)>,
+    counted: Option<(Arc<CallCounts>, Caller)>,
 }
 
-impl<C: Clock + Clone> Limits<C> {
-    pub(super) fn new(terms: &Terms, clock: C) -> Self {
-        let quota = terms
+impl<C: Clock + Clone> CallerLimits<C> {
+    pub(super) fn new(policy: &AccessPolicy, clock: C) -> Self {
+        let quota = policy
             .rate
-            .map(|rate| Quota::per_second(rate).allow_burst(terms.burst));
+            .map(|rate| Quota::per_second(rate).allow_burst(policy.burst));
         Self {
             rates: quota.map(|quota| RateLimiter::dashmap_with_clock(quota, clock.clone())),
             clock,
-            max_in_flight: terms.max_in_flight.unwrap_or(usize::MAX),
-            in_flight: terms.max_in_flight.map(|_| Arc::default()),
+            max_in_flight: policy.max_in_flight.unwrap_or(usize::MAX),
+            in_flight: policy.max_in_flight.map(|_| Arc::default()),
         }
     }
 
@@ -121,9 +121,9 @@ mod tests {
         rate: u32,
         burst: u32,
         max_in_flight: usize,
-    ) -> (Limits<FakeRelativeClock>, FakeRelativeClock) {
+    ) -> (CallerLimits<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        let terms = Terms {
+        let policy = AccessPolicy {
             certificates: false,
             health_open: false,
             max_password_checks: 1,
@@ -131,7 +131,7 @@ mod tests {
             burst: NonZeroU32::new(burst).unwrap(),
             max_in_flight: (max_in_flight > 0).then_some(max_in_flight),
         };
-        (Limits::new(&terms, clock.clone()), clock)
+        (CallerLimits::new(&policy, clock.clone()), clock)
     }
 
     fn user(name: &str) -> Caller {

@@ -7,7 +7,8 @@ use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use blake3::Hash;
 
 use super::{
-    AuthError, Caller, Credentials, Peer, User, basic::Basic, verifications::Verifications,
+    AuthError, Caller, Credentials, Peer, User, basic::BasicCredentials,
+    verifications::VerificationQueue,
 };
 use crate::blocking::{self, BlockingError};
 
@@ -25,7 +26,7 @@ pub(super) struct Passwords {
     credentials: ArcSwap<CredentialSet>,
     /// Nobody else has it, so nobody can tell what another password's digest is.
     key: [u8; blake3::KEY_LEN],
-    verifications: Verifications,
+    verifications: VerificationQueue,
 }
 
 /// What is believed at one moment. It is replaced as a whole.
@@ -34,11 +35,11 @@ struct CredentialSet {
     users: Arc<Credentials>,
     /// By the digest of how a name and a password are sent. A password that is live has one, so
     /// there are no more than the credentials have passwords.
-    known: HashMap<Hash, Known>,
+    known: HashMap<Hash, VerifiedUser>,
 }
 
 #[derive(Debug, Clone)]
-struct Known {
+struct VerifiedUser {
     caller: Caller,
     user: Arc<User>,
     hash: PasswordHash,
@@ -56,14 +57,14 @@ impl Passwords {
         Ok(Self {
             credentials: ArcSwap::from_pointee(credentials),
             key,
-            verifications: Verifications::new(max_checks),
+            verifications: VerificationQueue::new(max_checks),
         })
     }
 
     /// What comes of `then` for the caller who has shown this, if it is known to be right.
-    pub(super) fn if_known<R>(
+    pub(super) fn with_verified<R>(
         &self,
-        basic: Basic<'_>,
+        basic: BasicCredentials<'_>,
         then: impl FnOnce(&Caller, &Arc<User>) -> R,
     ) -> Option<R> {
         let digest = self.digest(basic.as_bytes());
@@ -76,7 +77,11 @@ impl Passwords {
 
     /// Finds out whether it is right, and from then on knows it if so. When that is done depends on where
     /// it comes from.
-    pub(super) async fn look_at(&self, basic: Basic<'_>, peer: &Peer) -> Result<(), AuthError> {
+    pub(super) async fn look_at(
+        &self,
+        basic: BasicCredentials<'_>,
+        peer: &Peer,
+    ) -> Result<(), AuthError> {
         let verified = self.verify(basic, peer).await;
         match &verified {
             Ok(()) => peer.has_succeeded(),
@@ -87,7 +92,7 @@ impl Passwords {
         verified
     }
 
-    async fn verify(&self, basic: Basic<'_>, peer: &Peer) -> Result<(), AuthError> {
+    async fn verify(&self, basic: BasicCredentials<'_>, peer: &Peer) -> Result<(), AuthError> {
         let login = basic.decode()?;
         let turn = self
             .verifications
@@ -95,14 +100,16 @@ impl Passwords {
             .await;
         let turn = turn.ok_or(AuthError::VerificationLimit)?;
         // Somebody else may have waited for the same.
-        if self.if_known(basic, |_, _| ()).is_some() {
+        if self.with_verified(basic, |_, _| ()).is_some() {
             return Ok(());
         }
         let users = Arc::clone(&self.credentials.load().users);
         let stand_in = self.number(login.name());
         let work = blocking::run(move || {
             let fits = |hash: &&PasswordHash| is_password(login.password(), hash);
-            let known = users.find(login.name(), stand_in, fits).map(Known::from);
+            let known = users
+                .find(login.name(), stand_in, fits)
+                .map(VerifiedUser::from);
             // A caller who hangs up does not make room for more work while this goes on.
             drop(turn);
             known
@@ -134,7 +141,8 @@ impl Passwords {
     pub(super) fn replace(&self, users: Credentials) {
         let users = Arc::new(users);
         self.credentials.rcu(|credentials| {
-            let still = |(digest, known): (&Hash, &Known)| Some((*digest, known.as_of(&users)?));
+            let still =
+                |(digest, known): (&Hash, &VerifiedUser)| Some((*digest, known.as_of(&users)?));
             let known = credentials.known.iter().filter_map(still).collect();
             CredentialSet {
                 users: Arc::clone(&users),
@@ -144,7 +152,7 @@ impl Passwords {
     }
 
     /// Unless the users were replaced in the meantime and no longer have it.
-    fn remember(&self, digest: Hash, known: &Known) {
+    fn remember(&self, digest: Hash, known: &VerifiedUser) {
         self.credentials.rcu(|credentials| {
             let mut credentials = CredentialSet::clone(credentials);
             if let Some(known) = known.as_of(&credentials.users) {
@@ -169,7 +177,7 @@ impl Passwords {
     }
 }
 
-impl Known {
+impl VerifiedUser {
     /// The same by other credentials, if they have the password: its user may do other things then.
     fn as_of(&self, users: &Credentials) -> Option<Self> {
         users
@@ -178,7 +186,7 @@ impl Known {
     }
 }
 
-impl From<(&Arc<User>, &PasswordHash)> for Known {
+impl From<(&Arc<User>, &PasswordHash)> for VerifiedUser {
     fn from((user, hash): (&Arc<User>, &PasswordHash)) -> Self {
         Self {
             caller: Caller::User(Arc::clone(user.name())),

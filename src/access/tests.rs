@@ -6,8 +6,8 @@ use governor::clock::FakeRelativeClock;
 
 use super::{verifications::MAX_WAITING, *};
 
-fn terms() -> Terms {
-    Terms {
+fn policy() -> AccessPolicy {
+    AccessPolicy {
         certificates: false,
         health_open: true,
         max_password_checks: 2,
@@ -53,13 +53,16 @@ fn peer(certificate: ClientCertificate) -> Peer {
     Peer::new(Ipv4Addr::LOCALHOST.into(), certificate)
 }
 
-/// Access whose clock stands still.
-fn open(terms: &Terms, credentials: Option<Credentials>) -> Access<FakeRelativeClock> {
-    Access::new(terms, credentials, FakeRelativeClock::default()).unwrap()
+/// An authenticator whose clock stands still.
+fn open(
+    policy: &AccessPolicy,
+    credentials: Option<Credentials>,
+) -> Authenticator<FakeRelativeClock> {
+    Authenticator::new(policy, credentials, FakeRelativeClock::default()).unwrap()
 }
 
 async fn admit(
-    access: &Access<FakeRelativeClock>,
+    access: &Authenticator<FakeRelativeClock>,
     authorization: Option<&str>,
 ) -> Result<Admitted, AuthError> {
     let values = authorization.iter().map(|value| value.as_bytes());
@@ -70,7 +73,7 @@ async fn admit(
 
 #[tokio::test]
 async fn without_credentials_everyone_comes_in() {
-    let access = open(&terms(), None);
+    let access = open(&policy(), None);
     for authorization in [None, Some("Bearer x"), Some("nonsense")] {
         assert!(
             admit(&access, authorization).await.is_ok(),
@@ -82,7 +85,7 @@ async fn without_credentials_everyone_comes_in() {
 #[tokio::test]
 async fn a_password_opens_again_and_again_and_no_other_does() {
     let credentials = users(&[("ada", &["old", "new"]), ("grace", &["hopper"])]);
-    let access = open(&terms(), Some(credentials));
+    let access = open(&policy(), Some(credentials));
     for _ in 0..3 {
         for (name, password, expected) in [
             ("ada", "old", None),
@@ -112,7 +115,7 @@ async fn a_password_opens_again_and_again_and_no_other_does() {
 #[tokio::test]
 async fn a_password_that_is_taken_away_stops_at_once_and_the_others_go_on() {
     let both = users(&[("ada", &["old", "new"]), ("grace", &["hopper"])]);
-    let access = open(&terms(), Some(both.clone()));
+    let access = open(&policy(), Some(both.clone()));
     let opens = async |name, password| admit(&access, Some(&basic(name, password))).await.is_ok();
     assert!(
         opens("ada", "old").await && opens("ada", "new").await && opens("grace", "hopper").await
@@ -127,7 +130,7 @@ async fn a_password_that_is_taken_away_stops_at_once_and_the_others_go_on() {
 
 #[tokio::test]
 async fn a_known_password_stands_for_the_user_as_the_credentials_have_it_now() {
-    let access = open(&terms(), Some(users(&[("ada", &["x"])])));
+    let access = open(&policy(), Some(users(&[("ada", &["x"])])));
     let acts_for_museum = async || {
         let admitted = admit(&access, Some(&basic("ada", "x"))).await.unwrap();
         admitted.user.unwrap().acts_for("museum")
@@ -155,7 +158,7 @@ async fn a_known_password_stands_for_the_user_as_the_credentials_have_it_now() {
 
 #[tokio::test]
 async fn a_user_is_named_by_a_wrong_password_and_nobody_by_a_name_that_nobody_has() {
-    let access = open(&terms(), Some(users(&[("ada", &["x"])])));
+    let access = open(&policy(), Some(users(&[("ada", &["x"])])));
     let named = |authorization: &str| {
         let named = access.named_user([authorization.as_bytes()].into_iter());
         named.map(|user| user.name().to_string())
@@ -168,9 +171,9 @@ async fn a_user_is_named_by_a_wrong_password_and_nobody_by_a_name_that_nobody_ha
 #[tokio::test]
 async fn many_calls_with_a_new_password_wait_for_one_look_at_it() {
     let access = open(
-        &Terms {
+        &AccessPolicy {
             max_password_checks: 1,
-            ..terms()
+            ..policy()
         },
         Some(users(&[("ada", &["x"])])),
     );
@@ -183,9 +186,9 @@ async fn many_calls_with_a_new_password_wait_for_one_look_at_it() {
 #[tokio::test]
 async fn more_unknown_passwords_than_may_wait_are_refused() {
     let access = open(
-        &Terms {
+        &AccessPolicy {
             max_password_checks: 1,
-            ..terms()
+            ..policy()
         },
         Some(users(&[("ada", &["x"])])),
     );
@@ -214,12 +217,12 @@ async fn more_unknown_passwords_than_may_wait_are_refused() {
 
 #[tokio::test]
 async fn guesses_count_for_the_address_and_calls_for_the_user() {
-    let terms = Terms {
+    let policy = AccessPolicy {
         rate: Some(NonZeroU32::MIN),
         burst: NonZeroU32::new(3).unwrap(),
-        ..terms()
+        ..policy()
     };
-    let access = open(&terms, Some(users(&[("ada", &["x"])])));
+    let access = open(&policy, Some(users(&[("ada", &["x"])])));
     // The first call is a guess, too.
     assert!(admit(&access, Some(&basic("ada", "x"))).await.is_ok());
     for guess in ["1", "2"] {
@@ -304,9 +307,9 @@ async fn certificates_are_demanded_over_grpc_and_where_nothing_else_is() {
     ] {
         let users = with_users.then(|| users(&[("ada", &["x"])]));
         let access = open(
-            &Terms {
+            &AccessPolicy {
                 certificates: true,
-                ..terms()
+                ..policy()
             },
             users,
         );

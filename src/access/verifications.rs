@@ -24,30 +24,30 @@ pub(super) const MAX_WAITING: usize = 512;
 
 /// Turns at verifying passwords. Clones share them.
 #[derive(Debug, Clone)]
-pub(super) struct Verifications(Arc<Mutex<State>>);
+pub(super) struct VerificationQueue(Arc<Mutex<QueueState>>);
 
 #[derive(Debug)]
-struct State {
+struct QueueState {
     /// Turns that nobody has.
     free: usize,
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingCall>,
     /// Addresses that wait or have a turn, so that there are never more than those.
-    addresses: HashMap<IpAddr, Address>,
+    addresses: HashMap<IpAddr, AddressLoad>,
     arrivals: u64,
     turns: u64,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingCall {
     address: IpAddr,
     /// Wrong passwords of its connection.
     failures: u32,
     arrival: u64,
-    sender: oneshot::Sender<Turn>,
+    sender: oneshot::Sender<VerificationPermit>,
 }
 
 #[derive(Debug, Default)]
-struct Address {
+struct AddressLoad {
     waiting: usize,
     running: usize,
     /// The number of its last turn; 0 is none.
@@ -56,15 +56,15 @@ struct Address {
 
 /// Leave to verify a password, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
-    verifications: Verifications,
+pub(super) struct VerificationPermit {
+    verifications: VerificationQueue,
     address: IpAddr,
 }
 
-impl Verifications {
+impl VerificationQueue {
     /// So many turns at a time.
     pub(super) fn new(turns: usize) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(QueueState {
             free: turns,
             waiting: Vec::new(),
             addresses: HashMap::new(),
@@ -75,7 +75,7 @@ impl Verifications {
 
     /// Waits for a turn, for a connection from `address` that has brought so many wrong passwords. There
     /// comes none if the queue is full and others go first.
-    pub(super) async fn turn(&self, address: IpAddr, failures: u32) -> Option<Turn> {
+    pub(super) async fn turn(&self, address: IpAddr, failures: u32) -> Option<VerificationPermit> {
         let (sender, turn) = oneshot::channel();
         let displaced = self.state().add(address, failures, sender);
         // Its caller is told by the end of its channel.
@@ -88,7 +88,7 @@ impl Verifications {
     fn grant(&self) {
         // The lock is not held while a turn is sent: one that comes back takes it when it is dropped.
         while let Some(next) = self.next() {
-            let turn = Turn {
+            let turn = VerificationPermit {
                 verifications: self.clone(),
                 address: next.address,
             };
@@ -96,27 +96,27 @@ impl Verifications {
         }
     }
 
-    fn next(&self) -> Option<Waiting> {
+    fn next(&self) -> Option<WaitingCall> {
         self.state().take_next()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl QueueState {
     /// Adds a call to the queue, and gives the one that has to leave it if it is full.
     fn add(
         &mut self,
         address: IpAddr,
         failures: u32,
-        sender: oneshot::Sender<Turn>,
-    ) -> Option<Waiting> {
+        sender: oneshot::Sender<VerificationPermit>,
+    ) -> Option<WaitingCall> {
         self.forget_the_gone();
         self.arrivals += 1;
         self.addresses.entry(address).or_default().waiting += 1;
-        self.waiting.push(Waiting {
+        self.waiting.push(WaitingCall {
             address,
             failures,
             arrival: self.arrivals,
@@ -137,7 +137,7 @@ impl State {
     }
 
     /// The call that is next, which has a turn from here on.
-    fn take_next(&mut self) -> Option<Waiting> {
+    fn take_next(&mut self) -> Option<WaitingCall> {
         if self.free == 0 {
             return None;
         }
@@ -160,7 +160,7 @@ impl State {
         Some(self.remove(at))
     }
 
-    fn remove(&mut self, at: usize) -> Waiting {
+    fn remove(&mut self, at: usize) -> WaitingCall {
         let waiting = self.waiting.swap_remove(at);
         self.leave(waiting.address, |address| address.waiting -= 1);
         waiting
@@ -172,7 +172,7 @@ impl State {
     }
 
     /// Changes what is known of an address, and forgets it if nothing of it is left.
-    fn leave(&mut self, of: IpAddr, change: impl FnOnce(&mut Address)) {
+    fn leave(&mut self, of: IpAddr, change: impl FnOnce(&mut AddressLoad)) {
         if let Some(address) = self.addresses.get_mut(&of) {
             change(address);
             if address.waiting + address.running == 0 {
@@ -194,7 +194,7 @@ impl State {
     }
 }
 
-impl Drop for Turn {
+impl Drop for VerificationPermit {
     fn drop(&mut self) {
         self.verifications.state().end_turn(self.address);
         self.verifications.grant();
@@ -216,10 +216,10 @@ mod tests {
 
     /// A call that waits.
     fn call(
-        verifications: &Verifications,
+        verifications: &VerificationQueue,
         of: u8,
         failures: u32,
-    ) -> BoxFuture<'static, Option<Turn>> {
+    ) -> BoxFuture<'static, Option<VerificationPermit>> {
         let verifications = verifications.clone();
         let mut call = async move { verifications.turn(address(of), failures).await }.boxed();
         poll(&mut call).map_or(call, |turn| async { turn }.boxed())
@@ -229,13 +229,15 @@ mod tests {
         clippy::option_option,
         reason = "a call waits, is refused, or has its turn"
     )]
-    fn poll(call: &mut BoxFuture<'static, Option<Turn>>) -> Option<Option<Turn>> {
+    fn poll(
+        call: &mut BoxFuture<'static, Option<VerificationPermit>>,
+    ) -> Option<Option<VerificationPermit>> {
         Pin::new(call).now_or_never()
     }
 
     /// In which order these calls have their turns, while somebody else has the only one.
     fn order(calls: &[(u8, u32)]) -> Vec<usize> {
-        let verifications = Verifications::new(1);
+        let verifications = VerificationQueue::new(1);
         let mut turn = poll(&mut call(&verifications, 0, 0)).unwrap();
         let mut waiting: Vec<_> = calls
             .iter()
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_the_oldest_and_worst_of_the_largest_flood() {
-        let verifications = Verifications::new(1);
+        let verifications = VerificationQueue::new(1);
         let _turn = poll(&mut call(&verifications, 0, 0)).unwrap();
         let mut other = call(&verifications, 2, 9);
         let mut flood: Vec<_> = (1..MAX_WAITING)
@@ -299,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_caller_who_hangs_up_leaves_the_queue_and_gives_its_turn_back() {
-        let verifications = Verifications::new(1);
+        let verifications = VerificationQueue::new(1);
         let turn = poll(&mut call(&verifications, 0, 0)).unwrap();
         let (gone, mut next) = (call(&verifications, 1, 0), call(&verifications, 2, 0));
         drop(gone);
@@ -319,7 +321,7 @@ mod tests {
             turns in 1_usize..4,
             steps in vec((0_u8..4, 0_u32..3, 0_u8..4), 0..60),
         ) {
-            let verifications = Verifications::new(turns);
+            let verifications = VerificationQueue::new(turns);
             let (mut calls, mut held) = (Vec::new(), Vec::new());
             for (of, failures, step) in steps {
                 match step {

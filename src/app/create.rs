@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     access::User,
-    audit::Event,
+    audit::AuditEvent,
     domain::{
         catalog::{Catalog, MerchantIx},
         failure::{FailureCause, OrderFailure},
@@ -135,7 +135,7 @@ impl App {
             Ok(Err(failure)) => failure.cause.name(),
             Err(refusal) => refusal.name(),
         };
-        self.audit.record(Event::OrderFailed { merchant_id, cause });
+        self.audit.record(AuditEvent::OrderFailed { merchant_id, cause });
     }
 
     async fn create_once(
@@ -166,7 +166,7 @@ impl App {
 
     fn answer_again(&self, replay: Replay) -> Box<Order> {
         self.figures.orders_replayed.one();
-        self.audit.record(Event::OrderReplayed(&replay.order));
+        self.audit.record(AuditEvent::OrderReplayed(&replay.order));
         tracing::debug!(order_id = replay.order.id.0, "order answered again");
         replay.order
     }
@@ -277,7 +277,7 @@ impl App {
         let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
         self.figures.count_order(&order.merchant_id, spots);
         self.inventory.confirm(reservation);
-        self.audit.record(Event::OrderCreated(&order));
+        self.audit.record(AuditEvent::OrderCreated(&order));
         tracing::debug!(
             order_id = order.id.0,
             merchant_id = order.merchant_id.as_str(),

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc};
 use super::{App, OrderError};
 use crate::{
     access::User,
-    audit::Event,
+    audit::AuditEvent,
     blocking,
     domain::order::Order,
     store::{Provenance, Selection},
@@ -52,7 +52,7 @@ impl App {
         if let Some(ids) = listed.map_err(|error| self.refusal(&error))?
             && self.audit.is_on()
         {
-            self.audit.record(Event::OrdersListed(&ids));
+            self.audit.record(AuditEvent::OrdersListed(&ids));
         }
         Ok(taker)
     }

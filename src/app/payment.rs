@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{App, OrderError, tokens::TokenGuard};
 use crate::{
-    audit::Event,
+    audit::AuditEvent,
     domain::{
         catalog::Prepayment,
         failure::{FailureCause, OrderFailure},
@@ -154,7 +154,7 @@ impl App {
         match self.record_end(intent, outcome).await {
             Ok(()) => {
                 self.inventory.unsell(claims, self.now());
-                self.audit.record(Event::PaymentReversed {
+                self.audit.record(AuditEvent::PaymentReversed {
                     order_id: &order,
                     outcome,
                 });

@@ -23,7 +23,7 @@ const MAX_IDS_PER_LINE: usize = 1_000;
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy)]
-pub enum Event<'e> {
+pub enum AuditEvent<'e> {
     /// The server listens.
     ServerStarted,
     /// The server has stopped.
@@ -81,7 +81,7 @@ pub enum Event<'e> {
 
 /// One line, with all that any event says. What it does not say is left out.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct Record<'r> {
+pub(super) struct AuditRecord<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) time: Option<String>,
     pub(super) event: &'static str,
@@ -118,15 +118,15 @@ pub(super) struct Record<'r> {
     pub(super) version: Option<&'static str>,
 }
 
-impl Event<'_> {
+impl AuditEvent<'_> {
     /// Gives its lines, of which there is one, or one for each thousand orders of a list. They name the
     /// request that is served here and now, and who makes it.
-    pub(super) fn lines(self, now: Option<EpochSeconds>, mut give: impl FnMut(Record<'_>)) {
+    pub(super) fn lines(self, now: Option<EpochSeconds>, mut give: impl FnMut(AuditRecord<'_>)) {
         let served = Served::current();
-        let mut record = Record {
+        let mut record = AuditRecord {
             time: now.map(utc),
             event: self.name(),
-            ..Record::default()
+            ..AuditRecord::default()
         };
         if let Some(served) = &served {
             record.name_request(served);
@@ -141,7 +141,7 @@ impl Event<'_> {
             .chain(ids.is_empty().then_some(ids))
         {
             let order_ids = ids.iter().map(|id| id.0.as_str()).collect();
-            give(Record {
+            give(AuditRecord {
                 order_ids,
                 ..record.clone()
             });
@@ -168,8 +168,8 @@ impl Event<'_> {
     }
 }
 
-impl<'e> Event<'e> {
-    fn fill<'r>(self, mut record: Record<'r>) -> Record<'r>
+impl<'e> AuditEvent<'e> {
+    fn fill<'r>(self, mut record: AuditRecord<'r>) -> AuditRecord<'r>
     where
         'e: 'r,
     {
@@ -211,7 +211,7 @@ impl<'e> Event<'e> {
     }
 }
 
-impl<'r> Record<'r> {
+impl<'r> AuditRecord<'r> {
     fn name_request(&mut self, served: &'r Served) {
         self.request_id = Some(served.id());
         if let Some(Origin {
@@ -257,7 +257,7 @@ const LAST_SECOND: EpochSeconds = 253_402_300_799;
 mod tests {
     use super::*;
 
-    fn lines(event: Event<'_>) -> Vec<String> {
+    fn lines(event: AuditEvent<'_>) -> Vec<String> {
         let mut lines = Vec::new();
         event.lines(Some(1_768_456_800), |record| {
             lines.push(serde_json::to_string(&record).unwrap())
@@ -270,13 +270,13 @@ mod tests {
         let (address, transport) = ("::ffff:192.0.2.7".parse().unwrap(), Some(Transport::Rest));
         let order_id = OrderId("ID".into());
         for (event, expected) in [
-            (Event::ServerStopped, r#""event":"server_stopped""#),
+            (AuditEvent::ServerStopped, r#""event":"server_stopped""#),
             (
-                Event::CatalogReloaded { revision: 3 },
+                AuditEvent::CatalogReloaded { revision: 3 },
                 r#""event":"catalog_reloaded","revision":3"#,
             ),
             (
-                Event::AccessRejected {
+                AuditEvent::AccessRejected {
                     reason: "CREDENTIALS_INVALID",
                     user: None,
                     address,
@@ -285,25 +285,25 @@ mod tests {
                 r#""event":"access_rejected","transport":"rest","address":"192.0.2.7","reason":"CREDENTIALS_INVALID""#,
             ),
             (
-                Event::OrderFailed {
+                AuditEvent::OrderFailed {
                     merchant_id: &"a\"b".into(),
                     cause: "PAYMENT_ERROR",
                 },
                 r#""event":"order_failed","merchant_id":"a\"b","cause":"PAYMENT_ERROR""#,
             ),
             (
-                Event::PaymentReversed {
+                AuditEvent::PaymentReversed {
                     order_id: &order_id,
                     outcome: PaymentOutcome::Refunded,
                 },
                 r#""event":"payment_reversed","order_id":"ID","outcome":"refunded""#,
             ),
             (
-                Event::OrdersListed(&[]),
+                AuditEvent::OrdersListed(&[]),
                 r#""event":"orders_listed","orders":0"#,
             ),
             (
-                Event::OrdersListed(std::slice::from_ref(&order_id)),
+                AuditEvent::OrdersListed(std::slice::from_ref(&order_id)),
                 r#""event":"orders_listed","orders":1,"order_ids":["ID"]"#,
             ),
         ] {
@@ -319,7 +319,7 @@ mod tests {
         let ids: Vec<_> = (0..=2 * MAX_IDS_PER_LINE)
             .map(|number| OrderId(format!("<{number}>")))
             .collect();
-        let lines = lines(Event::OrdersListed(&ids));
+        let lines = lines(AuditEvent::OrdersListed(&ids));
         assert_eq!(lines.len(), 3);
         assert!(
             lines.iter().all(|line| line.contains(r#""orders":2001"#)),
@@ -343,7 +343,7 @@ mod tests {
             certificate: Some("shop.example".into()),
             address: [192, 0, 2, 7].into(),
         });
-        let told = served.scope(async { lines(Event::ServerStopped) });
+        let told = served.scope(async { lines(AuditEvent::ServerStopped) });
         let told = futures_util::FutureExt::now_or_never(told).unwrap();
         let expected = r#"{"time":"2026-01-15T06:00:00Z","event":"server_stopped","certificate":"shop.example","transport":"grpc-web","request_id":"r-1"}"#;
         assert_eq!(told, [expected]);

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::event::Record;
+use super::event::AuditRecord;
 use crate::{
     clock::{Clock, OncePerSecond},
     files::regular,
@@ -41,7 +41,7 @@ impl AuditFile {
     }
 
     /// Takes a line in, or drops and counts it where they come faster than they are written.
-    pub(super) fn write(&self, record: &Record<'_>) {
+    pub(super) fn write(&self, record: &AuditRecord<'_>) {
         let Ok(mut line) = serde_json::to_vec(record) else {
             return;
         };
@@ -170,9 +170,9 @@ mod tests {
     }
 
     fn write(file: &AuditFile, event: &'static str) {
-        file.write(&Record {
+        file.write(&AuditRecord {
             event,
-            ..Record::default()
+            ..AuditRecord::default()
         });
         file.flush(SOON);
     }

@@ -19,7 +19,7 @@ use crate::{
     app::TooFar,
     catalog_files::{FeedFileOptions, FolderWriter, RecordKind, WriteError, Written},
     config::{Config, Flags, Mistake, Mistakes, Place, Problem},
-    feeds::{self, Beginning, FetchError, Line},
+    feeds::{self, ExportHeader, ExportLine, FetchError},
     server::{self, ServeError},
     store::StoreError,
 };
@@ -144,7 +144,7 @@ impl ExportFeeds {
         }
     }
 
-    fn write(&self) -> Result<(Beginning, Written), ExportError> {
+    fn write(&self) -> Result<(ExportHeader, Written), ExportError> {
         let mut folder = Folder::begin(&self.out, FeedFileOptions::for_google(self.gzip))?;
         match &self.source {
             Source::AtRest(config) => {
@@ -197,7 +197,7 @@ impl ExportFeeds {
 /// The folder that an export becomes.
 struct Folder {
     writer: FolderWriter,
-    beginning: Beginning,
+    beginning: ExportHeader,
     progress: ProgressBar,
 }
 
@@ -213,28 +213,28 @@ impl Folder {
         }
         Ok(Self {
             writer,
-            beginning: Beginning::default(),
+            beginning: ExportHeader::default(),
             progress,
         })
     }
 
-    fn take(&mut self, line: &Line<'_>) -> Result<(), WriteError> {
+    fn take(&mut self, line: &ExportLine<'_>) -> Result<(), WriteError> {
         match line {
-            Line::Begin(beginning) => {
+            ExportLine::Begin(beginning) => {
                 self.beginning = *beginning;
                 self.progress.set_length(beginning.availability);
                 Ok(())
             }
-            Line::Record(piece) => {
+            ExportLine::Record(piece) => {
                 self.progress
                     .inc(u64::from(piece.kind == RecordKind::Availability));
                 self.writer.put(piece)
             }
-            Line::End => Ok(()),
+            ExportLine::End => Ok(()),
         }
     }
 
-    fn finish(self) -> Result<(Beginning, Written), ExportError> {
+    fn finish(self) -> Result<(ExportHeader, Written), ExportError> {
         let Self {
             writer,
             beginning,

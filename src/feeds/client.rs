@@ -13,7 +13,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     DAYS, PATH,
-    lines::{Line, NotALine},
+    lines::{ExportLine, MalformedLine},
 };
 
 /// How long the server may say nothing.
@@ -47,7 +47,7 @@ pub enum FetchError<E> {
     },
     /// It gives something else.
     #[error(transparent)]
-    NotALine(#[from] NotALine),
+    MalformedLine(#[from] MalformedLine),
     /// Whoever takes the lines takes no more.
     #[error(transparent)]
     Taker(E),
@@ -67,7 +67,7 @@ pub fn can_ask(server: &Uri) -> bool {
 pub async fn fetch<E>(
     server: &Uri,
     days: Option<u32>,
-    take: impl FnMut(Line<'_>) -> Result<(), E>,
+    take: impl FnMut(ExportLine<'_>) -> Result<(), E>,
 ) -> Result<(), FetchError<E>> {
     let answer = ask(server, days);
     let answer = timeout(MAX_SILENCE, answer)
@@ -120,7 +120,7 @@ fn message(refusal: &[u8]) -> String {
 
 async fn read<E>(
     mut body: Incoming,
-    mut take: impl FnMut(Line<'_>) -> Result<(), E>,
+    mut take: impl FnMut(ExportLine<'_>) -> Result<(), E>,
 ) -> Result<(), FetchError<E>> {
     // The beginning of a line whose end is still to come.
     let mut begun = Vec::new();
@@ -139,11 +139,11 @@ async fn read<E>(
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
         for line in begun[..whole].split_inclusive(|byte| *byte == b'\n') {
-            let line = Line::read(&line[..line.len() - 1])?;
-            if matches!(line, Line::Begin(_)) != std::mem::take(&mut is_first) {
-                return Err(NotALine.into());
+            let line = ExportLine::read(&line[..line.len() - 1])?;
+            if matches!(line, ExportLine::Begin(_)) != std::mem::take(&mut is_first) {
+                return Err(MalformedLine.into());
             }
-            let is_end = line == Line::End;
+            let is_end = line == ExportLine::End;
             take(line).map_err(FetchError::Taker)?;
             if is_end {
                 return Ok(());

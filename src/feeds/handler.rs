@@ -9,7 +9,7 @@ use hyper::body::{Bytes, Frame};
 use tokio::sync::{Semaphore, mpsc};
 use tonic::body::Body;
 
-use super::{DAYS, Line, export};
+use super::{DAYS, ExportLine, export};
 use crate::{
     app::{App, Export, OrderError},
     blocking, rest,
@@ -36,7 +36,7 @@ pub(crate) struct FeedsHandler {
 }
 
 /// Whoever reads the export has gone.
-struct Gone;
+struct ReaderGone;
 
 impl FeedsHandler {
     pub(crate) fn new(app: Arc<App>) -> Self {
@@ -102,7 +102,7 @@ fn wrong_days(rule: &str) -> ApiError {
 }
 
 fn run(exported: &Export<'_>, sender: mpsc::Sender<Bytes>) {
-    let mut chunks = Chunks {
+    let mut chunks = ChunkSender {
         buffer: Vec::with_capacity(CHUNK_BYTES),
         sender,
     };
@@ -117,13 +117,13 @@ fn run(exported: &Export<'_>, sender: mpsc::Sender<Bytes>) {
 }
 
 /// Lines on their way to whoever reads them.
-struct Chunks {
+struct ChunkSender {
     buffer: Vec<u8>,
     sender: mpsc::Sender<Bytes>,
 }
 
-impl Chunks {
-    fn put(&mut self, line: &Line<'_>) -> Result<(), Gone> {
+impl ChunkSender {
+    fn put(&mut self, line: &ExportLine<'_>) -> Result<(), ReaderGone> {
         // Memory takes whatever is written to it.
         let _ = line.write_to(&mut self.buffer);
         if self.buffer.len() < CHUNK_BYTES {
@@ -133,8 +133,10 @@ impl Chunks {
         }
     }
 
-    fn send(&mut self) -> Result<(), Gone> {
+    fn send(&mut self) -> Result<(), ReaderGone> {
         let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_BYTES));
-        self.sender.blocking_send(chunk.into()).map_err(|_| Gone)
+        self.sender
+            .blocking_send(chunk.into())
+            .map_err(|_| ReaderGone)
     }
 }

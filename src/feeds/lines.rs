@@ -11,7 +11,7 @@ use crate::{
 
 /// What an export says before its first piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Beginning {
+pub struct ExportHeader {
     /// The moment at which it began, in seconds since 1970.
     pub generation_timestamp: i64,
     /// How many elements of the availability feed are to come.
@@ -20,7 +20,7 @@ pub struct Beginning {
     pub days: i64,
 }
 
-impl Beginning {
+impl ExportHeader {
     pub(super) fn of(export: &Export<'_>) -> Self {
         let availability = u64::try_from(export.availability()).unwrap_or(u64::MAX);
         Self {
@@ -33,9 +33,9 @@ impl Beginning {
 
 /// A line of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line<'a> {
+pub enum ExportLine<'a> {
     /// The first one.
-    Begin(Beginning),
+    Begin(ExportHeader),
     /// One of those between.
     Record(FeedRecord<'a>),
     /// The last one: without it, an export is not whole.
@@ -45,7 +45,7 @@ pub enum Line<'a> {
 /// A line that no server of this version writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the server does not speak of its feeds as this program does; are they of one version?")]
-pub struct NotALine;
+pub struct MalformedLine;
 
 const BEGIN: &str = "begin";
 const END: &str = "end";
@@ -58,7 +58,7 @@ const KINDS: [(RecordKind, &str); 4] = [
     (RecordKind::Rules, "rules"),
 ];
 
-impl Line<'_> {
+impl ExportLine<'_> {
     /// Writes the line with the break after it.
     pub(super) fn write_to(&self, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
@@ -82,22 +82,22 @@ impl Line<'_> {
     }
 }
 
-impl<'a> Line<'a> {
+impl<'a> ExportLine<'a> {
     /// Reads a line without its break.
-    pub(super) fn read(line: &'a [u8]) -> Result<Self, NotALine> {
-        let line = str::from_utf8(line).map_err(|_| NotALine)?;
-        let (word, text) = line.split_once(' ').ok_or(NotALine)?;
+    pub(super) fn read(line: &'a [u8]) -> Result<Self, MalformedLine> {
+        let line = str::from_utf8(line).map_err(|_| MalformedLine)?;
+        let (word, text) = line.split_once(' ').ok_or(MalformedLine)?;
         let kind = KINDS
             .iter()
             .find(|(_, known)| *known == word)
             .map(|&(kind, _)| kind);
         match (word, kind) {
             (BEGIN, _) => Ok(Self::Begin(
-                serde_json::from_str(text).map_err(|_| NotALine)?,
+                serde_json::from_str(text).map_err(|_| MalformedLine)?,
             )),
             (END, _) => Ok(Self::End),
             (_, Some(kind @ RecordKind::Rules)) => {
-                let text: String = serde_json::from_str(text).map_err(|_| NotALine)?;
+                let text: String = serde_json::from_str(text).map_err(|_| MalformedLine)?;
                 Ok(Self::Record(FeedRecord {
                     kind,
                     text: text.into(),
@@ -107,7 +107,7 @@ impl<'a> Line<'a> {
                 kind,
                 text: text.into(),
             })),
-            (_, None) => Err(NotALine),
+            (_, None) => Err(MalformedLine),
         }
     }
 }
@@ -126,13 +126,13 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let piece = |kind, text: &'static str| {
-            Line::Record(FeedRecord {
+            ExportLine::Record(FeedRecord {
                 kind,
                 text: text.into(),
             })
         };
         for line in [
-            Line::Begin(Beginning {
+            ExportLine::Begin(ExportHeader {
                 generation_timestamp: -7,
                 availability: u64::MAX,
                 days: 3,
@@ -142,13 +142,13 @@ mod tests {
             piece(RecordKind::Availability, "{}"),
             piece(RecordKind::Rules, "[[merchant]]\nid = \"a\"\n\n"),
             piece(RecordKind::Rules, ""),
-            Line::End,
+            ExportLine::End,
         ] {
             let mut bytes = Vec::new();
             line.write_to(&mut bytes).unwrap();
             let written = bytes.strip_suffix(b"\n").unwrap();
             assert!(!written.contains(&b'\n'), "{line:?} takes one line");
-            assert_eq!(Line::read(written), Ok(line));
+            assert_eq!(ExportLine::read(written), Ok(line));
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
             b"order {}",
             b"\xff {}",
         ] {
-            assert_eq!(Line::read(line), Err(NotALine), "{line:?}");
+            assert_eq!(ExportLine::read(line), Err(MalformedLine), "{line:?}");
         }
     }
 }

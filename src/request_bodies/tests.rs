@@ -17,8 +17,8 @@ fn bodies(max_bytes_in_flight: usize, max_incomplete: usize) -> Arc<RequestBodie
     }))
 }
 
-fn anything(max_bytes: usize) -> Reading {
-    Reading {
+fn anything(max_bytes: usize) -> ReadOptions {
+    ReadOptions {
         max_bytes,
         check: |_, _| Ok(()),
     }
@@ -66,14 +66,14 @@ async fn a_message_that_comes_whole_is_read_without_counting_unless_it_is_long()
 async fn pieces_are_put_together_and_count_while_more_is_awaited() {
     let bodies = bodies(MAX, 1);
     let (sender, pieces) = mpsc::unbounded_channel();
-    let mut reading = pin!(bodies.read(body(pieces), anything(MAX)));
+    let mut options = pin!(bodies.read(body(pieces), anything(MAX)));
     for piece in [&b"one "[..], b"two ", b"three"] {
         sender.send(piece).unwrap();
-        assert!(reading.as_mut().now_or_never().is_none());
+        assert!(options.as_mut().now_or_never().is_none());
         assert!(bodies.bytes() >= 4 && bodies.incomplete() == 1);
     }
     drop(sender);
-    assert_eq!(reading.await.unwrap().bytes(), "one two three");
+    assert_eq!(options.await.unwrap().bytes(), "one two three");
     assert_eq!((bodies.bytes(), bodies.incomplete()), (0, 0));
 }
 
@@ -92,7 +92,7 @@ async fn too_long_a_message_is_read_no_further() {
 #[tokio::test]
 async fn what_is_wrong_with_a_beginning_is_said_before_the_end() {
     let bodies = bodies(MAX, 1);
-    let reading = Reading {
+    let options = ReadOptions {
         max_bytes: MAX,
         check: |so_far, _| {
             if so_far.contains(&b'!') {
@@ -106,7 +106,7 @@ async fn what_is_wrong_with_a_beginning_is_said_before_the_end() {
     sender.send(&b"good"[..]).unwrap();
     sender.send(b"bad!").unwrap();
     assert_eq!(
-        bodies.read(body(pieces), reading).await.unwrap_err(),
+        bodies.read(body(pieces), options).await.unwrap_err(),
         ApiError::UnknownMethod
     );
 }
@@ -145,9 +145,9 @@ async fn so_many_messages_may_be_incomplete_and_whole_ones_pass_by_them() {
         let (sender, pieces) = mpsc::unbounded_channel();
         sender.send(&ZEROS[..1]).unwrap();
         senders.push(sender);
-        let mut reading = Box::pin(bodies.read(body(pieces), anything(MAX)));
-        assert!(reading.as_mut().now_or_never().is_none());
-        readings.push(reading);
+        let mut options = Box::pin(bodies.read(body(pieces), anything(MAX)));
+        assert!(options.as_mut().now_or_never().is_none());
+        readings.push(options);
         bodies
             .read(Full::from(&ZEROS[..100]), anything(MAX))
             .await

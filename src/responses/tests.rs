@@ -40,7 +40,7 @@ fn list(
     encoding: Encoding,
     count: usize,
     name_bytes: usize,
-) -> Result<Encoded, ApiError> {
+) -> Result<EncodedResponse, ApiError> {
     let mut writer = responses.list(responses.form(encoding, 10).unwrap());
     for _ in 0..count {
         if writer.take(order(name_bytes)).is_break() {
@@ -51,7 +51,7 @@ fn list(
 }
 
 /// The bytes of a response, read to its end.
-async fn sent(encoded: Encoded) -> Bytes {
+async fn sent(encoded: EncodedResponse) -> Bytes {
     ResponseBody::new(encoded, ())
         .collect()
         .await

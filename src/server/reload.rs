@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::{App, ReloadError, Reloaded},
-    audit::Event,
+    audit::AuditEvent,
     catalog_files::{self, CatalogSummary, Loaded, Mistake, Snapshot, Warning},
     clock::Clock,
     config::Config,
@@ -97,10 +97,10 @@ impl Reloader {
         let outcome = self.app.reload(load).await;
         self.figures.count(&outcome);
         self.app.audit().record(match &outcome {
-            Ok(_) => Event::CatalogReloaded {
+            Ok(_) => AuditEvent::CatalogReloaded {
                 revision: self.app.active_revision().0.0,
             },
-            Err(_) => Event::CatalogRejected,
+            Err(_) => AuditEvent::CatalogRejected,
         });
         match &outcome {
             Ok(reloaded) => {

@@ -25,10 +25,10 @@ use super::{
 };
 use crate::{
     access::{Admitted, AuthError, Peer, Permit},
-    audit::{Audit, Event},
+    audit::{Audit, AuditEvent},
     grpc::{self, GrpcService},
     request::{Origin, Served},
-    request_bodies::{Reading, RequestBodies},
+    request_bodies::{ReadOptions, RequestBodies},
     rest::{self, RestHandler},
     rpc::{Rpc, Transport},
     wire::{
@@ -226,7 +226,7 @@ impl Admission {
         if self.audit.is_on() && matches!(grpc, Code::Unauthenticated | Code::PermissionDenied) {
             let user = self.access.named_user(authorization(headers));
             let (user, address, transport) = (user.as_deref(), peer.address(), Some(transport));
-            self.audit.record(Event::AccessRejected {
+            self.audit.record(AuditEvent::AccessRejected {
                 reason,
                 user,
                 address,
@@ -297,7 +297,7 @@ where
     let message = bodies
         .read(
             body,
-            Reading {
+            ReadOptions {
                 max_bytes: MAX_OTHER_BYTES,
                 check: grpc::check_frame,
             },

@@ -10,9 +10,9 @@ use super::{
     watcher::{FromFiles, log_refused},
 };
 use crate::{
-    access::{self, Credentials, Terms},
+    access::{self, AccessPolicy, Credentials},
     app::App,
-    audit::{Audit, Event},
+    audit::{Audit, AuditEvent},
     blocking,
     clock::Clock,
     config::{self, Config},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Access as it is measured by the machine's clock.
-pub(super) type Access = access::Access<MonotonicClock>;
+pub(super) type Access = access::Authenticator<MonotonicClock>;
 
 /// What comes of files that are refused.
 const STAY: &str = "were refused; those before stay in use";
@@ -163,8 +163,8 @@ impl Security {
         }
         self.record(
             &tls,
-            Event::CertificatesReloaded,
-            Event::CertificatesRejected,
+            AuditEvent::CertificatesReloaded,
+            AuditEvent::CertificatesRejected,
         );
         let reloaded = users
             .as_ref()
@@ -173,8 +173,8 @@ impl Security {
             .map_or(0, Credentials::users);
         self.record(
             &users,
-            Event::CredentialsReloaded { users: reloaded },
-            Event::CredentialsRejected,
+            AuditEvent::CredentialsReloaded { users: reloaded },
+            AuditEvent::CredentialsRejected,
         );
         both(tls, users).map(|_| ())
     }
@@ -182,7 +182,12 @@ impl Security {
 
 impl Security {
     /// Leaves a line of what came of reading, if there was anything to be read.
-    fn record<T>(&self, read: &Result<Option<T>, Mistakes>, good: Event<'_>, bad: Event<'_>) {
+    fn record<T>(
+        &self,
+        read: &Result<Option<T>, Mistakes>,
+        good: AuditEvent<'_>,
+        bad: AuditEvent<'_>,
+    ) {
         let Some(app) = &self.app else { return };
         match read {
             Ok(None) => {}
@@ -227,9 +232,9 @@ fn both<A, B>(one: Result<A, Mistakes>, other: Result<B, Mistakes>) -> Result<(A
     }
 }
 
-fn terms(config: &Config) -> Terms {
+fn terms(config: &Config) -> AccessPolicy {
     let (security, callers) = (&config.security, &config.callers);
-    Terms {
+    AccessPolicy {
         certificates: security.client_ca.is_some(),
         health_open: security.health_open,
         max_password_checks: security.max_password_checks,

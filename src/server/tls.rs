@@ -24,7 +24,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::{
     access::{ClientCertificate, Peer},
-    audit::{Audit, Event},
+    audit::{Audit, AuditEvent},
     clock::Clock,
     config,
     files::{
@@ -154,7 +154,7 @@ impl Tls {
             .and_then(|error| error.downcast_ref::<rustls::Error>());
         if matches!(error, Some(rustls::Error::InvalidCertificate(_))) {
             let reason = "CLIENT_CERTIFICATE_NOT_TRUSTED";
-            self.audit.record(Event::AccessRejected {
+            self.audit.record(AuditEvent::AccessRejected {
                 reason,
                 user: None,
                 address,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     app::OrderError,
     blocking::{self, LONG_BYTES},
-    request_bodies::Message as Received,
+    request_bodies::ReceivedMessage as Received,
 };
 
 /// Reads a message in protocol buffers, unless there are too many elements in it. It comes with its bytes,

@@ -36,36 +36,36 @@ const MAX_TOLD: usize = 20;
 pub trait Counted {
     /// The repeated fields in it.
     #[doc(hidden)]
-    const SHAPE: &'static Shape;
+    const SHAPE: &'static RepeatedFields;
 }
 
 /// The repeated fields of a kind of message.
 #[derive(Debug)]
-pub struct Shape(&'static [Member]);
+pub struct RepeatedFields(&'static [CountedField]);
 
 #[derive(Debug)]
-struct Member {
+struct CountedField {
     tag: u32,
     name: &'static str,
     /// Its other name in JSON, if that differs.
     json_name: &'static str,
-    of: Of,
+    of: FieldContent,
 }
 
 #[derive(Debug)]
-enum Of {
+enum FieldContent {
     /// One message.
-    One(&'static Shape),
+    One(&'static RepeatedFields),
     /// As many as the limit says.
-    Many(Most, Elements),
+    Many(ElementLimit, ElementKind),
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Elements {
+enum ElementKind {
     /// Texts or messages without repeated fields.
     Plain,
     /// Messages.
-    Shaped(&'static Shape),
+    Shaped(&'static RepeatedFields),
     /// Numbers, which stand together on the wire.
     Packed,
     /// Entries, which are members in JSON.
@@ -73,13 +73,13 @@ enum Elements {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Most {
+enum ElementLimit {
     Items,
     Slots,
     Fixed(usize),
 }
 
-impl Most {
+impl ElementLimit {
     fn of(self, limits: &RequestLimits) -> usize {
         match self {
             Self::Items => limits.max_items_per_order,
@@ -93,13 +93,13 @@ const fn one(
     tag: u32,
     name: &'static str,
     json_name: &'static str,
-    shape: &'static Shape,
-) -> Member {
-    Member {
+    shape: &'static RepeatedFields,
+) -> CountedField {
+    CountedField {
         tag,
         name,
         json_name,
-        of: Of::One(shape),
+        of: FieldContent::One(shape),
     }
 }
 
@@ -107,97 +107,97 @@ const fn many(
     tag: u32,
     name: &'static str,
     json_name: &'static str,
-    most: Most,
-    elements: Elements,
-) -> Member {
-    Member {
+    most: ElementLimit,
+    elements: ElementKind,
+) -> CountedField {
+    CountedField {
         tag,
         name,
         json_name,
-        of: Of::Many(most, elements),
+        of: FieldContent::Many(most, elements),
     }
 }
 
-const ANSWER: Shape = Shape(&[many(
+const ANSWER: RepeatedFields = RepeatedFields(&[many(
     2,
     "response",
     "response",
-    Most::Fixed(MAX_RESPONSES_PER_ANSWER),
-    Elements::Plain,
+    ElementLimit::Fixed(MAX_RESPONSES_PER_ANSWER),
+    ElementKind::Plain,
 )]);
-const ANSWERS: Shape = Shape(&[many(
+const ANSWERS: RepeatedFields = RepeatedFields(&[many(
     1,
     "answer",
     "answer",
-    Most::Fixed(MAX_ANSWERS_PER_ITEM),
-    Elements::Shaped(&ANSWER),
+    ElementLimit::Fixed(MAX_ANSWERS_PER_ITEM),
+    ElementKind::Shaped(&ANSWER),
 )]);
-const ITEM: Shape = Shape(&[
+const ITEM: RepeatedFields = RepeatedFields(&[
     many(
         4,
         "tickets",
         "tickets",
-        Most::Fixed(MAX_TICKETS_PER_ITEM),
-        Elements::Plain,
+        ElementLimit::Fixed(MAX_TICKETS_PER_ITEM),
+        ElementKind::Plain,
     ),
     one(7, "intake_form_answers", "intakeFormAnswers", &ANSWERS),
 ]);
-const ORDER: Shape = Shape(&[many(
+const ORDER: RepeatedFields = RepeatedFields(&[many(
     5,
     "item",
     "item",
-    Most::Items,
-    Elements::Shaped(&ITEM),
+    ElementLimit::Items,
+    ElementKind::Shaped(&ITEM),
 )]);
-const TOKENIZATION: Shape = Shape(&[
+const TOKENIZATION: RepeatedFields = RepeatedFields(&[
     many(
         1,
         "tokenization_parameter",
         "tokenizationParameter",
-        Most::Fixed(MAX_TOKENIZATION_ENTRIES),
-        Elements::Map,
+        ElementLimit::Fixed(MAX_TOKENIZATION_ENTRIES),
+        ElementKind::Map,
     ),
     many(
         5,
         "card_network_parameters",
         "cardNetworkParameters",
-        Most::Fixed(MAX_TOKENIZATION_ENTRIES),
-        Elements::Plain,
+        ElementLimit::Fixed(MAX_TOKENIZATION_ENTRIES),
+        ElementKind::Plain,
     ),
     many(
         6,
         "allowed_auth_methods",
         "allowedAuthMethods",
-        Most::Fixed(MAX_TOKENIZATION_ENTRIES),
-        Elements::Packed,
+        ElementLimit::Fixed(MAX_TOKENIZATION_ENTRIES),
+        ElementKind::Packed,
     ),
 ]);
-const PROCESSING: Shape = Shape(&[one(
+const PROCESSING: RepeatedFields = RepeatedFields(&[one(
     6,
     "tokenization_config",
     "tokenizationConfig",
     &TOKENIZATION,
 )]);
-const ORDER_IDS: Shape = Shape(&[many(
+const ORDER_IDS: RepeatedFields = RepeatedFields(&[many(
     1,
     "order_id",
     "orderId",
-    Most::Fixed(MAX_ORDER_IDS),
-    Elements::Plain,
+    ElementLimit::Fixed(MAX_ORDER_IDS),
+    ElementKind::Plain,
 )]);
 
 impl Counted for v3::CheckOrderFulfillabilityRequest {
-    const SHAPE: &'static Shape = &Shape(&[many(
+    const SHAPE: &'static RepeatedFields = &RepeatedFields(&[many(
         2,
         "item",
         "item",
-        Most::Items,
-        Elements::Shaped(&ITEM),
+        ElementLimit::Items,
+        ElementKind::Shaped(&ITEM),
     )]);
 }
 
 impl Counted for v3::CreateOrderRequest {
-    const SHAPE: &'static Shape = &Shape(&[
+    const SHAPE: &'static RepeatedFields = &RepeatedFields(&[
         one(1, "order", "order", &ORDER),
         one(
             2,
@@ -209,21 +209,22 @@ impl Counted for v3::CreateOrderRequest {
 }
 
 impl Counted for v3::ListOrdersRequest {
-    const SHAPE: &'static Shape = &Shape(&[one(2, "order_ids", "orderIds", &ORDER_IDS)]);
+    const SHAPE: &'static RepeatedFields =
+        &RepeatedFields(&[one(2, "order_ids", "orderIds", &ORDER_IDS)]);
 }
 
 impl Counted for v3::BatchAvailabilityLookupRequest {
-    const SHAPE: &'static Shape = &Shape(&[many(
+    const SHAPE: &'static RepeatedFields = &RepeatedFields(&[many(
         3,
         "slot_time",
         "slotTime",
-        Most::Slots,
-        Elements::Plain,
+        ElementLimit::Slots,
+        ElementKind::Plain,
     )]);
 }
 
 impl Counted for v3::CheckAvailabilityRequest {
-    const SHAPE: &'static Shape = &Shape(&[]);
+    const SHAPE: &'static RepeatedFields = &RepeatedFields(&[]);
 }
 
 /// Counts the elements of a message in protocol buffers. What cannot be read counts as far as it can.
@@ -234,10 +235,10 @@ pub fn check_protobuf<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Resul
     if bytes.len() <= FEW_ELEMENTS * ELEMENT_BYTES {
         return Ok(());
     }
-    let mut tally = Tally::new(limits);
-    let mut scope = Scope::default();
-    walk(M::SHAPE, bytes, &mut scope, &Path::ROOT, &mut tally);
-    tally.close(&scope, &Path::ROOT);
+    let mut tally = ElementCount::new(limits);
+    let mut scope = FieldCounts::default();
+    walk(M::SHAPE, bytes, &mut scope, &FieldPath::ROOT, &mut tally);
+    tally.close(&scope, &FieldPath::ROOT);
     tally.into_result()
 }
 
@@ -250,10 +251,10 @@ pub fn check_json<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Result<()
     if bytes.len() <= FEW_ELEMENTS || bytes.split(|byte| *byte == b',').count() <= FEW_ELEMENTS {
         return Ok(());
     }
-    let mut tally = Tally::new(limits);
+    let mut tally = ElementCount::new(limits);
     let seed = JsonMessage {
         shape: M::SHAPE,
-        path: &Path::ROOT,
+        path: &FieldPath::ROOT,
         tally: &mut tally,
     };
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
@@ -263,21 +264,21 @@ pub fn check_json<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Result<()
 }
 
 /// Where in a message something is.
-struct Path<'p> {
-    up: Option<&'p Path<'p>>,
+struct FieldPath<'p> {
+    up: Option<&'p FieldPath<'p>>,
     name: &'static str,
     at: Option<usize>,
 }
 
-impl Path<'_> {
-    const ROOT: Self = Path {
+impl FieldPath<'_> {
+    const ROOT: Self = FieldPath {
         up: None,
         name: "",
         at: None,
     };
 }
 
-impl fmt::Display for Path<'_> {
+impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(up) = self.up else { return Ok(()) };
         up.fmt(f)?;
@@ -288,14 +289,14 @@ impl fmt::Display for Path<'_> {
 }
 
 /// What has been counted of a whole message, and what was too much.
-struct Tally<'l> {
+struct ElementCount<'l> {
     limits: &'l RequestLimits,
     elements: usize,
     violations: Violations,
     told: usize,
 }
 
-impl<'l> Tally<'l> {
+impl<'l> ElementCount<'l> {
     fn new(limits: &'l RequestLimits) -> Self {
         Self {
             limits,
@@ -306,7 +307,7 @@ impl<'l> Tally<'l> {
     }
 
     /// Looks at what one field has come to.
-    fn look_at(&mut self, path: &Path<'_>, most: Most, count: usize) {
+    fn check_limit(&mut self, path: &FieldPath<'_>, most: ElementLimit, count: usize) {
         let most = most.of(self.limits);
         if count > most && self.told < MAX_TOLD {
             self.told += 1;
@@ -315,9 +316,9 @@ impl<'l> Tally<'l> {
     }
 
     /// Looks at what the fields of one message have come to.
-    fn close(&mut self, scope: &Scope, up: &Path<'_>) {
+    fn close(&mut self, scope: &FieldCounts, up: &FieldPath<'_>) {
         for (trail, count) in scope.counted() {
-            trail.with_path(up, &mut |path| self.look_at(path, trail.most, count));
+            trail.with_path(up, &mut |path| self.check_limit(path, trail.most, count));
         }
     }
 
@@ -333,22 +334,22 @@ impl<'l> Tally<'l> {
 /// What has been counted of the repeated fields of one message, of those in its single messages, too: on
 /// the wire a single message may come in parts, which are put together.
 #[derive(Default)]
-struct Scope([Option<(Trail, usize)>; 4]);
+struct FieldCounts([Option<(FieldRoute, usize)>; 4]);
 
 /// The way from a message to a repeated field in it.
 #[derive(Clone, Copy)]
-struct Trail {
+struct FieldRoute {
     /// Names of single messages on the way.
     through: [Option<&'static str>; 2],
-    member: &'static Member,
-    most: Most,
+    member: &'static CountedField,
+    most: ElementLimit,
 }
 
-impl Trail {
-    fn with_path(&self, up: &Path<'_>, see: &mut dyn FnMut(&Path<'_>)) {
+impl FieldRoute {
+    fn with_path(&self, up: &FieldPath<'_>, see: &mut dyn FnMut(&FieldPath<'_>)) {
         match self.through {
             [Some(first), second] => {
-                let path = Path {
+                let path = FieldPath {
                     up: Some(up),
                     name: first,
                     at: None,
@@ -359,7 +360,7 @@ impl Trail {
                 }
                 .with_path(&path, see);
             }
-            [None, _] => see(&Path {
+            [None, _] => see(&FieldPath {
                 up: Some(up),
                 name: self.member.name,
                 at: None,
@@ -368,10 +369,10 @@ impl Trail {
     }
 }
 
-impl Scope {
+impl FieldCounts {
     /// Counts more elements of a field, and gives how many there were before.
-    fn count(&mut self, trail: Trail, more: usize) -> usize {
-        let is_it = |entry: &&mut Option<(Trail, usize)>| {
+    fn count(&mut self, trail: FieldRoute, more: usize) -> usize {
+        let is_it = |entry: &&mut Option<(FieldRoute, usize)>| {
             entry
                 .as_ref()
                 .is_none_or(|(counted, _)| std::ptr::eq(counted.member, trail.member))
@@ -386,7 +387,7 @@ impl Scope {
         before
     }
 
-    fn counted(&self) -> impl Iterator<Item = (&Trail, usize)> {
+    fn counted(&self) -> impl Iterator<Item = (&FieldRoute, usize)> {
         self.0
             .iter()
             .flatten()
@@ -395,24 +396,30 @@ impl Scope {
 }
 
 /// Walks over a message on the wire, as far as it can be read.
-fn walk(shape: &Shape, bytes: &[u8], scope: &mut Scope, path: &Path<'_>, tally: &mut Tally<'_>) {
+fn walk(
+    shape: &RepeatedFields,
+    bytes: &[u8],
+    scope: &mut FieldCounts,
+    path: &FieldPath<'_>,
+    tally: &mut ElementCount<'_>,
+) {
     walk_part(shape, bytes, scope, [None, None], path, tally);
 }
 
 fn walk_part(
-    shape: &Shape,
+    shape: &RepeatedFields,
     mut bytes: &[u8],
-    scope: &mut Scope,
+    scope: &mut FieldCounts,
     through: [Option<&'static str>; 2],
-    path: &Path<'_>,
-    tally: &mut Tally<'_>,
+    path: &FieldPath<'_>,
+    tally: &mut ElementCount<'_>,
 ) {
     while let Some((tag, value)) = next_field(&mut bytes) {
         let Some(member) = shape.0.iter().find(|member| member.tag == tag) else {
             continue;
         };
         match &member.of {
-            Of::One(shape) => {
+            FieldContent::One(shape) => {
                 let through = [
                     through[0].or(Some(member.name)),
                     through[0].and(Some(member.name)),
@@ -426,16 +433,16 @@ fn walk_part(
                     tally,
                 );
             }
-            Of::Many(most, elements) => {
+            FieldContent::Many(most, elements) => {
                 let more = match elements {
                     // The last byte of each number has its high bit clear.
-                    Elements::Packed => value.map_or(1, |packed| {
+                    ElementKind::Packed => value.map_or(1, |packed| {
                         packed.iter().filter(|byte| **byte < 0x80).count()
                     }),
-                    Elements::Plain | Elements::Shaped(_) | Elements::Map => 1,
+                    ElementKind::Plain | ElementKind::Shaped(_) | ElementKind::Map => 1,
                 };
                 let at = scope.count(
-                    Trail {
+                    FieldRoute {
                         through,
                         member,
                         most: *most,
@@ -444,17 +451,17 @@ fn walk_part(
                 );
                 tally.elements += more;
                 // What is beyond the limit is only counted.
-                if let Elements::Shaped(shape) = elements
+                if let ElementKind::Shaped(shape) = elements
                     && at < most.of(tally.limits)
                 {
-                    let mut inner = Scope::default();
-                    let trail = Trail {
+                    let mut inner = FieldCounts::default();
+                    let trail = FieldRoute {
                         through,
                         member,
                         most: *most,
                     };
                     trail.with_path(path, &mut |path| {
-                        let path = Path {
+                        let path = FieldPath {
                             up: path.up,
                             name: path.name,
                             at: Some(at),
@@ -492,9 +499,9 @@ fn next_field<'b>(bytes: &mut &'b [u8]) -> Option<(u32, Option<&'b [u8]>)> {
 
 /// A message in JSON.
 struct JsonMessage<'w, 'l> {
-    shape: &'static Shape,
-    path: &'w Path<'w>,
-    tally: &'w mut Tally<'l>,
+    shape: &'static RepeatedFields,
+    path: &'w FieldPath<'w>,
+    tally: &'w mut ElementCount<'l>,
 }
 
 impl<'de> DeserializeSeed<'de> for JsonMessage<'_, '_> {
@@ -530,25 +537,25 @@ impl<'de> Visitor<'de> for JsonMessage<'_, '_> {
     nothing_to_count!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        while let Some(member) = fields.next_key_seed(MemberOf(self.shape))? {
+        while let Some(member) = fields.next_key_seed(FieldName(self.shape))? {
             let Some(member) = member else {
                 fields.next_value::<IgnoredAny>()?;
                 continue;
             };
-            let path = Path {
+            let path = FieldPath {
                 up: Some(self.path),
                 name: member.name,
                 at: None,
             };
             match &member.of {
-                Of::One(shape) => {
+                FieldContent::One(shape) => {
                     fields.next_value_seed(JsonMessage {
                         shape,
                         path: &path,
                         tally: self.tally,
                     })?;
                 }
-                Of::Many(most, elements) => fields.next_value_seed(JsonElements {
+                FieldContent::Many(most, elements) => fields.next_value_seed(JsonElements {
                     most: *most,
                     elements: *elements,
                     path: &path,
@@ -566,18 +573,18 @@ impl<'de> Visitor<'de> for JsonMessage<'_, '_> {
 }
 
 /// The name of a field.
-struct MemberOf(&'static Shape);
+struct FieldName(&'static RepeatedFields);
 
-impl<'de> DeserializeSeed<'de> for MemberOf {
-    type Value = Option<&'static Member>;
+impl<'de> DeserializeSeed<'de> for FieldName {
+    type Value = Option<&'static CountedField>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for MemberOf {
-    type Value = Option<&'static Member>;
+impl Visitor<'_> for FieldName {
+    type Value = Option<&'static CountedField>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a field")
@@ -594,10 +601,10 @@ impl Visitor<'_> for MemberOf {
 
 /// A repeated field in JSON.
 struct JsonElements<'w, 'l> {
-    most: Most,
-    elements: Elements,
-    path: &'w Path<'w>,
-    tally: &'w mut Tally<'l>,
+    most: ElementLimit,
+    elements: ElementKind,
+    path: &'w FieldPath<'w>,
+    tally: &'w mut ElementCount<'l>,
 }
 
 impl<'de> DeserializeSeed<'de> for JsonElements<'_, '_> {
@@ -611,7 +618,7 @@ impl<'de> DeserializeSeed<'de> for JsonElements<'_, '_> {
 impl JsonElements<'_, '_> {
     fn close(self, count: usize) {
         self.tally.elements += count;
-        self.tally.look_at(self.path, self.most, count);
+        self.tally.check_limit(self.path, self.most, count);
     }
 }
 
@@ -624,8 +631,8 @@ impl<'de> Visitor<'de> for JsonElements<'_, '_> {
         let mut count = 0;
         loop {
             let is_one = match self.elements {
-                Elements::Shaped(shape) if count < self.most.of(self.tally.limits) => {
-                    let path = Path {
+                ElementKind::Shaped(shape) if count < self.most.of(self.tally.limits) => {
+                    let path = FieldPath {
                         up: self.path.up,
                         name: self.path.name,
                         at: Some(count),
@@ -638,9 +645,10 @@ impl<'de> Visitor<'de> for JsonElements<'_, '_> {
                         })?
                         .is_some()
                 }
-                Elements::Shaped(_) | Elements::Plain | Elements::Packed | Elements::Map => {
-                    elements.next_element::<IgnoredAny>()?.is_some()
-                }
+                ElementKind::Shaped(_)
+                | ElementKind::Plain
+                | ElementKind::Packed
+                | ElementKind::Map => elements.next_element::<IgnoredAny>()?.is_some(),
             };
             if !is_one {
                 break;
@@ -657,7 +665,7 @@ impl<'de> Visitor<'de> for JsonElements<'_, '_> {
             count += 1;
         }
         // What is no map in the contract is for the reader to say.
-        if matches!(self.elements, Elements::Map) {
+        if matches!(self.elements, ElementKind::Map) {
             self.close(count);
         }
         Ok(())

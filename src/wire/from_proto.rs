@@ -55,7 +55,7 @@ pub fn check_request(
 
 /// A request to create an order that breaks rules of requests.
 #[derive(Debug)]
-pub struct RefusedOrder {
+pub struct RejectedOrder {
     /// Its token and its digest: it may have been answered when the rules or the catalogue were
     /// others, and then that answer stands. None where a value could not be read: what is left of the
     /// request might be another one.
@@ -72,7 +72,7 @@ pub fn create_request(
     request: Decoded<v3::CreateOrderRequest>,
     limits: &RequestLimits,
     is_merchant: &dyn Fn(&str) -> bool,
-) -> Result<Box<CreateOrder>, RefusedOrder> {
+) -> Result<Box<CreateOrder>, RejectedOrder> {
     let Decoded {
         message,
         misfits: mut violations,
@@ -110,7 +110,7 @@ pub fn create_request(
             let violations = broken
                 .err()
                 .unwrap_or_else(|| Violations::one("order", "is required"));
-            Err(RefusedOrder {
+            Err(RejectedOrder {
                 answered: is_whole.then_some((token, fingerprint)),
                 violations,
             })

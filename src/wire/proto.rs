@@ -11,7 +11,7 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("book
 /// The schemas of the contract's messages, which belong to their types.
 mod schemas {
     use super::v3;
-    use crate::wire::schema::{Described, Enum, Field, Kind, Message};
+    use crate::wire::schema::{Described, EnumSchema, FieldKind, FieldSchema, MessageSchema};
 
     include!(concat!(env!("OUT_DIR"), "/schema.rs"));
 }

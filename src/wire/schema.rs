@@ -3,24 +3,24 @@
 
 /// A message.
 #[derive(Debug)]
-pub struct Message {
+pub struct MessageSchema {
     /// Its name, without its package.
     pub(super) name: &'static str,
     /// Its fields; 64 at most.
-    pub(super) fields: &'static [Field],
+    pub(super) fields: &'static [FieldSchema],
     /// Names of sets of fields of which only one may be there.
     pub(super) choices: &'static [&'static str],
 }
 
 /// A field of a message.
 #[derive(Debug)]
-pub(super) struct Field {
+pub(super) struct FieldSchema {
     /// Its name in the published file.
     pub(super) name: &'static str,
     /// The same as `lowerCamelCase`.
     pub(super) json_name: &'static str,
     pub(super) number: u32,
-    pub(super) kind: Kind,
+    pub(super) kind: FieldKind,
     /// Whether there may be any number of values.
     pub(super) is_list: bool,
     /// The set of choices that it belongs to.
@@ -29,24 +29,24 @@ pub(super) struct Field {
 
 /// What a field has.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum FieldKind {
     Text,
     Boolean,
     Int32,
     Int64,
-    Enum(&'static Enum),
-    Message(&'static Message),
+    Enum(&'static EnumSchema),
+    Message(&'static MessageSchema),
     /// Texts by texts.
     Texts,
 }
 
 /// The values of an enum by name and number.
 #[derive(Debug)]
-pub(super) struct Enum {
+pub(super) struct EnumSchema {
     pub(super) values: &'static [(&'static str, i32)],
 }
 
-impl Enum {
+impl EnumSchema {
     pub(super) fn number(&self, name: &str) -> Option<i32> {
         self.values
             .iter()
@@ -65,5 +65,5 @@ impl Enum {
 /// A message of the contract with its schema.
 pub trait Described: prost::Message + Default + std::fmt::Debug {
     /// Its fields.
-    const SCHEMA: &'static Message;
+    const SCHEMA: &'static MessageSchema;
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     config::Config,
     domain::order::EpochSeconds,
-    feeds::{self, FetchError, Line},
+    feeds::{self, ExportLine, FetchError},
     server::{self, ServeError},
     store::StoreError,
 };
@@ -114,13 +114,13 @@ impl Source {
         let temporary = TempDir::new().map_err(SourceError::Temporary)?;
         let folder = temporary.path().join("export");
         let mut writer = FolderWriter::begin(&folder, FeedFileOptions::for_google(false))?;
-        let mut take = |line: Line<'_>| match line {
-            Line::Record(piece)
+        let mut take = |line: ExportLine<'_>| match line {
+            ExportLine::Record(piece)
                 if piece.kind != RecordKind::Availability || is_of(day, &piece.text) =>
             {
                 writer.put(&piece)
             }
-            Line::Begin(_) | Line::Record(_) | Line::End => Ok(()),
+            ExportLine::Begin(_) | ExportLine::Record(_) | ExportLine::End => Ok(()),
         };
         match self {
             Self::Files => {}

@@ -16,7 +16,7 @@ use crate::{
     proto_json::{Scalar, Whole, integer, whole},
     wire::{
         requests::{Path, Violations, acts_on},
-        schema::{Enum, Field, Kind, Message},
+        schema::{EnumSchema, FieldKind, FieldSchema, MessageSchema},
     },
 };
 
@@ -29,7 +29,7 @@ const LENGTH_BYTES: usize = 5;
 
 /// What has been read.
 #[derive(Debug, Default)]
-pub(super) struct Read {
+pub(super) struct WireBuffer {
     /// The message.
     pub(super) bytes: Vec<u8>,
     /// What did not fit its field.
@@ -39,10 +39,13 @@ pub(super) struct Read {
 }
 
 /// Reads a text as a message.
-pub(super) fn read(text: &str, message: &'static Message) -> Result<Read, serde_json::Error> {
-    let mut read = Read::default();
+pub(super) fn read(
+    text: &str,
+    message: &'static MessageSchema,
+) -> Result<WireBuffer, serde_json::Error> {
+    let mut read = WireBuffer::default();
     let mut json = serde_json::Deserializer::from_str(text);
-    let top = Object {
+    let top = ObjectReader {
         read: &mut read,
         message,
         path: &Path::Top,
@@ -54,7 +57,7 @@ pub(super) fn read(text: &str, message: &'static Message) -> Result<Read, serde_
     Ok(read)
 }
 
-impl Read {
+impl WireBuffer {
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push(value.to_le_bytes()[0] | 0x80);
@@ -99,22 +102,22 @@ impl Read {
 }
 
 /// Reads an object; the error is what stands in its place.
-struct Object<'r, 'p> {
-    read: &'r mut Read,
-    message: &'static Message,
+struct ObjectReader<'r, 'p> {
+    read: &'r mut WireBuffer,
+    message: &'static MessageSchema,
     path: &'p Path<'p>,
 }
 
-impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
+impl<'de> DeserializeSeed<'de> for ObjectReader<'_, '_> {
     type Value = Result<(), String>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(Shaped("an object", self))
+        deserializer.deserialize_any(Expecting("an object", self))
     }
 }
 
 /// Something that takes one form of JSON.
-trait Takes<'de>: Sized {
+trait AcceptsJson<'de>: Sized {
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Result<(), String>, A::Error> {
         skip_object(object).map(|()| Err("an object".to_owned()))
     }
@@ -133,9 +136,9 @@ trait Takes<'de>: Sized {
 }
 
 /// A value of any form, and what is expected of it.
-struct Shaped<T>(&'static str, T);
+struct Expecting<T>(&'static str, T);
 
-impl<'de, T: Takes<'de>> Visitor<'de> for Shaped<T> {
+impl<'de, T: AcceptsJson<'de>> Visitor<'de> for Expecting<T> {
     type Value = Result<(), String>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -175,19 +178,19 @@ impl<'de, T: Takes<'de>> Visitor<'de> for Shaped<T> {
     }
 }
 
-impl<'de> Takes<'de> for Object<'_, '_> {
+impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Result<(), String>, A::Error> {
         let Self {
             read,
             message,
             path,
         } = self;
-        let mut members = Members {
+        let mut members = MembersSeen {
             message,
             given: 0,
             chosen: 0,
         };
-        while let Some(known) = object.next_key_seed(Name(message))? {
+        while let Some(known) = object.next_key_seed(MemberName(message))? {
             let Some(at) = known else {
                 object.next_value::<IgnoredAny>()?;
                 continue;
@@ -199,7 +202,7 @@ impl<'de> Takes<'de> for Object<'_, '_> {
                 object.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let value = Value {
+            let value = FieldReader {
                 read: &mut *read,
                 message,
                 field,
@@ -215,13 +218,13 @@ impl<'de> Takes<'de> for Object<'_, '_> {
 }
 
 /// The members that an object has had, by bits.
-struct Members {
-    message: &'static Message,
+struct MembersSeen {
+    message: &'static MessageSchema,
     given: u64,
     chosen: u64,
 }
 
-impl Members {
+impl MembersSeen {
     /// Notes a field by its place; whether it is the first time.
     fn note(&mut self, at: usize) -> bool {
         let bit = 1 << at;
@@ -231,7 +234,7 @@ impl Members {
     }
 
     /// The set of choices of which another field had been chosen before.
-    fn second_choice(&mut self, field: &Field, is_there: bool) -> Option<&'static str> {
+    fn second_choice(&mut self, field: &FieldSchema, is_there: bool) -> Option<&'static str> {
         let choice = field.choice.filter(|_| is_there)?;
         let bit = 1 << choice;
         let is_second = self.chosen & bit != 0;
@@ -239,7 +242,7 @@ impl Members {
         is_second.then_some(self.message.choices[choice])
     }
 
-    fn one_of(&self, field: &Field) -> String {
+    fn one_of(&self, field: &FieldSchema) -> String {
         let fields = self
             .message
             .fields
@@ -254,9 +257,9 @@ impl Members {
 }
 
 /// Reads a member's name as the place of its field.
-struct Name(&'static Message);
+struct MemberName(&'static MessageSchema);
 
-impl<'de> DeserializeSeed<'de> for Name {
+impl<'de> DeserializeSeed<'de> for MemberName {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -264,7 +267,7 @@ impl<'de> DeserializeSeed<'de> for Name {
     }
 }
 
-impl Visitor<'_> for Name {
+impl Visitor<'_> for MemberName {
     type Value = Option<usize>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -281,15 +284,15 @@ impl Visitor<'_> for Name {
 }
 
 /// Reads the value of a field; whether there is one.
-struct Value<'r, 'p> {
-    read: &'r mut Read,
+struct FieldReader<'r, 'p> {
+    read: &'r mut WireBuffer,
     /// The message that the field belongs to.
-    message: &'static Message,
-    field: &'static Field,
+    message: &'static MessageSchema,
+    field: &'static FieldSchema,
     path: &'p Path<'p>,
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
+impl<'de> DeserializeSeed<'de> for FieldReader<'_, '_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -300,20 +303,20 @@ impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
                 field,
                 path,
             } = self;
-            let elements = Elements {
+            let elements = ListReader {
                 read: &mut *read,
                 message,
                 field,
                 path,
             };
-            let taken = deserializer.deserialize_any(Shaped("a list", elements))?;
+            let taken = deserializer.deserialize_any(Expecting("a list", elements))?;
             return Ok(read.noted(path, "a list", taken));
         }
         self.one(deserializer)
     }
 }
 
-impl Value<'_, '_> {
+impl FieldReader<'_, '_> {
     /// Reads the one value of a field, or one of its elements.
     fn one<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         let Self {
@@ -324,9 +327,13 @@ impl Value<'_, '_> {
         } = self;
         let number = field.number;
         match field.kind {
-            Kind::Int32 => scalar(deserializer, |value| read.whole::<i32>(number, path, value)),
-            Kind::Int64 => scalar(deserializer, |value| read.whole::<i64>(number, path, value)),
-            Kind::Enum(known) => scalar(deserializer, |value| {
+            FieldKind::Int32 => {
+                scalar(deserializer, |value| read.whole::<i32>(number, path, value))
+            }
+            FieldKind::Int64 => {
+                scalar(deserializer, |value| read.whole::<i64>(number, path, value))
+            }
+            FieldKind::Enum(known) => scalar(deserializer, |value| {
                 read.name(
                     number,
                     path,
@@ -335,10 +342,10 @@ impl Value<'_, '_> {
                     acts_on(message.name, field.name),
                 )
             }),
-            Kind::Text => {
-                let taken = deserializer.deserialize_any(Shaped(
+            FieldKind::Text => {
+                let taken = deserializer.deserialize_any(Expecting(
                     "a text",
-                    Text {
+                    TextReader {
                         read: &mut *read,
                         number,
                     },
@@ -349,18 +356,18 @@ impl Value<'_, '_> {
                 }
                 Ok(read.noted(path, "a text", taken))
             }
-            Kind::Boolean => {
-                let taken = Boolean {
+            FieldKind::Boolean => {
+                let taken = BooleanReader {
                     read: &mut *read,
                     number,
                 };
-                let taken = deserializer.deserialize_any(Shaped("true or false", taken))?;
+                let taken = deserializer.deserialize_any(Expecting("true or false", taken))?;
                 Ok(read.noted(path, "true or false", taken))
             }
-            Kind::Message(message) => {
+            FieldKind::Message(message) => {
                 let start = read.bytes.len();
                 let taken = read.message(number, |read| {
-                    Object {
+                    ObjectReader {
                         read,
                         message,
                         path,
@@ -373,13 +380,13 @@ impl Value<'_, '_> {
                 }
                 Ok(read.noted(path, "an object", taken))
             }
-            Kind::Texts => {
-                let taken = Texts {
+            FieldKind::Texts => {
+                let taken = TextMapReader {
                     read: &mut *read,
                     number,
                     path,
                 };
-                let taken = deserializer.deserialize_any(Shaped("an object", taken))?;
+                let taken = deserializer.deserialize_any(Expecting("an object", taken))?;
                 Ok(read.noted(path, "an object", taken))
             }
         }
@@ -395,7 +402,7 @@ fn scalar<'de, D: Deserializer<'de>>(
     Ok(take(&Scalar::of(json.get())))
 }
 
-impl Read {
+impl WireBuffer {
     /// Notes what was found in the place of what is expected; `null` is no value.
     fn noted(&mut self, path: &Path<'_>, expected: &str, taken: Result<(), String>) -> bool {
         match taken {
@@ -434,7 +441,7 @@ impl Read {
         number: u32,
         path: &Path<'_>,
         value: &Scalar<'_>,
-        known: &Enum,
+        known: &EnumSchema,
         is_acted_on: bool,
     ) -> bool {
         let numbered = |text: &str| integer(text).map(i32::try_from);
@@ -462,14 +469,14 @@ impl Read {
 }
 
 /// Reads the elements of a list.
-struct Elements<'r, 'p> {
-    read: &'r mut Read,
-    message: &'static Message,
-    field: &'static Field,
+struct ListReader<'r, 'p> {
+    read: &'r mut WireBuffer,
+    message: &'static MessageSchema,
+    field: &'static FieldSchema,
     path: &'p Path<'p>,
 }
 
-impl<'de> Takes<'de> for Elements<'_, '_> {
+impl<'de> AcceptsJson<'de> for ListReader<'_, '_> {
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Result<(), String>, A::Error> {
         let Self {
             read,
@@ -479,7 +486,7 @@ impl<'de> Takes<'de> for Elements<'_, '_> {
         } = self;
         for index in 0.. {
             let path = Path::Index(path, index);
-            let value = Element(Value {
+            let value = ElementReader(FieldReader {
                 read: &mut *read,
                 message,
                 field,
@@ -493,9 +500,9 @@ impl<'de> Takes<'de> for Elements<'_, '_> {
     }
 }
 
-struct Element<'r, 'p>(Value<'r, 'p>);
+struct ElementReader<'r, 'p>(FieldReader<'r, 'p>);
 
-impl<'de> DeserializeSeed<'de> for Element<'_, '_> {
+impl<'de> DeserializeSeed<'de> for ElementReader<'_, '_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -503,24 +510,24 @@ impl<'de> DeserializeSeed<'de> for Element<'_, '_> {
     }
 }
 
-struct Text<'r> {
-    read: &'r mut Read,
+struct TextReader<'r> {
+    read: &'r mut WireBuffer,
     number: u32,
 }
 
-impl Takes<'_> for Text<'_> {
+impl AcceptsJson<'_> for TextReader<'_> {
     fn text(self, text: &str) -> Result<(), String> {
         self.read.text(self.number, text);
         Ok(())
     }
 }
 
-struct Boolean<'r> {
-    read: &'r mut Read,
+struct BooleanReader<'r> {
+    read: &'r mut WireBuffer,
     number: u32,
 }
 
-impl Takes<'_> for Boolean<'_> {
+impl AcceptsJson<'_> for BooleanReader<'_> {
     fn boolean(self, boolean: bool) -> Result<(), String> {
         self.read.number(self.number, boolean.into());
         Ok(())
@@ -528,20 +535,20 @@ impl Takes<'_> for Boolean<'_> {
 }
 
 /// Reads a map of texts.
-struct Texts<'r, 'p> {
-    read: &'r mut Read,
+struct TextMapReader<'r, 'p> {
+    read: &'r mut WireBuffer,
     number: u32,
     path: &'p Path<'p>,
 }
 
-impl<'de> Takes<'de> for Texts<'_, '_> {
+impl<'de> AcceptsJson<'de> for TextMapReader<'_, '_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Result<(), String>, A::Error> {
         let Self { read, number, path } = self;
         let mut keys = std::collections::BTreeSet::new();
         while let Some(key) = object.next_key::<String>()? {
             let is_text = read.message(number, |read| {
                 read.text(1, &key);
-                object.next_value_seed(OneText { read, number: 2 })
+                object.next_value_seed(MapValueReader { read, number: 2 })
             })?;
             if let Err(found) = is_text {
                 let rule = format!(
@@ -559,17 +566,17 @@ impl<'de> Takes<'de> for Texts<'_, '_> {
     }
 }
 
-struct OneText<'r> {
-    read: &'r mut Read,
+struct MapValueReader<'r> {
+    read: &'r mut WireBuffer,
     number: u32,
 }
 
-impl<'de> DeserializeSeed<'de> for OneText<'_> {
+impl<'de> DeserializeSeed<'de> for MapValueReader<'_> {
     type Value = Result<(), String>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         let Self { read, number } = self;
-        deserializer.deserialize_any(Shaped("a text", Text { read, number }))
+        deserializer.deserialize_any(Expecting("a text", TextReader { read, number }))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::wire::{
         list_orders_request::Ids,
     },
     requests::acts_on,
-    schema::{Kind, Message},
+    schema::{FieldKind, MessageSchema},
 };
 
 fn item(json: &str) -> Result<LineItem, String> {
@@ -403,12 +403,16 @@ fn enums_that_are_acted_on_exist() {
 }
 
 /// Every field with an enum within a message.
-fn add_enums(message: &'static Message, found: &mut Vec<(&'static str, &'static str)>) {
+fn add_enums(message: &'static MessageSchema, found: &mut Vec<(&'static str, &'static str)>) {
     for field in message.fields {
         match field.kind {
-            Kind::Enum(_) => found.push((message.name, field.name)),
-            Kind::Message(within) => add_enums(within, found),
-            Kind::Text | Kind::Boolean | Kind::Int32 | Kind::Int64 | Kind::Texts => {}
+            FieldKind::Enum(_) => found.push((message.name, field.name)),
+            FieldKind::Message(within) => add_enums(within, found),
+            FieldKind::Text
+            | FieldKind::Boolean
+            | FieldKind::Int32
+            | FieldKind::Int64
+            | FieldKind::Texts => {}
         }
     }
 }

@@ -8,10 +8,10 @@ use prost::{
 };
 use serde_json::{Map, Value};
 
-use crate::wire::schema::{Field, Kind, Message};
+use crate::wire::schema::{FieldKind, FieldSchema, MessageSchema};
 
 /// Writes the bytes of a message as an object, an enum's number without a name as that number.
-pub(super) fn write(mut bytes: Bytes, message: &Message) -> Result<Value, DecodeError> {
+pub(super) fn write(mut bytes: Bytes, message: &MessageSchema) -> Result<Value, DecodeError> {
     let mut object = Map::new();
     while bytes.has_remaining() {
         let (number, wire_type) = decode_key(&mut bytes)?;
@@ -25,7 +25,7 @@ pub(super) fn write(mut bytes: Bytes, message: &Message) -> Result<Value, Decode
 
 fn add(
     object: &mut Map<String, Value>,
-    field: &Field,
+    field: &FieldSchema,
     bytes: &mut Bytes,
     wire_type: WireType,
 ) -> Result<(), DecodeError> {
@@ -41,10 +41,10 @@ fn add(
         return Ok(());
     }
     let value = match field.kind {
-        Kind::Text => text(&delimited(bytes)?),
-        Kind::Message(message) => write(delimited(bytes)?, message)?,
-        Kind::Texts => return add_entry(object, field, delimited(bytes)?),
-        Kind::Boolean | Kind::Int32 | Kind::Int64 | Kind::Enum(_) => {
+        FieldKind::Text => text(&delimited(bytes)?),
+        FieldKind::Message(message) => write(delimited(bytes)?, message)?,
+        FieldKind::Texts => return add_entry(object, field, delimited(bytes)?),
+        FieldKind::Boolean | FieldKind::Int32 | FieldKind::Int64 | FieldKind::Enum(_) => {
             scalar(field.kind, decode_varint(bytes)?)
         }
     };
@@ -56,14 +56,14 @@ fn add(
     Ok(())
 }
 
-fn is_number(kind: Kind) -> bool {
+fn is_number(kind: FieldKind) -> bool {
     matches!(
         kind,
-        Kind::Boolean | Kind::Int32 | Kind::Int64 | Kind::Enum(_)
+        FieldKind::Boolean | FieldKind::Int32 | FieldKind::Int64 | FieldKind::Enum(_)
     )
 }
 
-fn push(object: &mut Map<String, Value>, field: &Field, value: Value) {
+fn push(object: &mut Map<String, Value>, field: &FieldSchema, value: Value) {
     let list = object
         .entry(field.name)
         .or_insert_with(|| Value::Array(Vec::new()));
@@ -75,7 +75,7 @@ fn push(object: &mut Map<String, Value>, field: &Field, value: Value) {
 /// Adds an entry of a map of texts, whose key and value are a message of their own.
 fn add_entry(
     object: &mut Map<String, Value>,
-    field: &Field,
+    field: &FieldSchema,
     mut entry: Bytes,
 ) -> Result<(), DecodeError> {
     let mut pair = [Value::String(String::new()), Value::String(String::new())];
@@ -96,19 +96,21 @@ fn add_entry(
     Ok(())
 }
 
-fn scalar(kind: Kind, value: u64) -> Value {
+fn scalar(kind: FieldKind, value: u64) -> Value {
     let signed = value.cast_signed();
     match kind {
-        Kind::Boolean => (value != 0).into(),
-        Kind::Int64 => signed.to_string().into(),
-        Kind::Enum(known) => match i32::try_from(signed)
+        FieldKind::Boolean => (value != 0).into(),
+        FieldKind::Int64 => signed.to_string().into(),
+        FieldKind::Enum(known) => match i32::try_from(signed)
             .ok()
             .and_then(|number| known.name(number))
         {
             Some(name) => name.into(),
             None => signed.into(),
         },
-        Kind::Int32 | Kind::Text | Kind::Message(_) | Kind::Texts => signed.into(),
+        FieldKind::Int32 | FieldKind::Text | FieldKind::Message(_) | FieldKind::Texts => {
+            signed.into()
+        }
     }
 }
 
