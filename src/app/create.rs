@@ -135,7 +135,8 @@ impl App {
             Ok(Err(failure)) => failure.cause.name(),
             Err(refusal) => refusal.name(),
         };
-        self.audit.record(AuditEvent::OrderFailed { merchant_id, cause });
+        self.audit
+            .record(AuditEvent::OrderFailed { merchant_id, cause });
     }
 
     async fn create_once(

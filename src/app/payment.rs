@@ -164,7 +164,9 @@ impl App {
                     "a pending payment of the last run is reversed"
                 );
             }
-            Err(error) => tracing::error!(%error, order_id = order.0, "the reversal of a pending payment could not be recorded"),
+            Err(error) => {
+                tracing::error!(%error, order_id = order.0, "the reversal of a pending payment could not be recorded")
+            }
         }
         drop(token);
     }
