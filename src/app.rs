@@ -35,9 +35,9 @@ mod check;
 mod clock_check;
 mod create;
 mod export;
-pub mod figures;
 mod list;
 mod lookup;
+pub mod metrics;
 mod payment;
 mod prices;
 mod reconcile;
@@ -55,7 +55,7 @@ pub use reconcile::Reloaded;
 pub use reload::ReloadError;
 pub use startup::{OfflineCatalog, OpenError, Parts};
 
-use figures::Figures;
+use metrics::OrderMetrics;
 use tokens::{TokenGuard, Tokens};
 
 /// What came of an order to be created: the order, or why there is none.
@@ -147,7 +147,7 @@ pub struct App {
     /// Commands that are at work, with or without somebody who waits for them.
     commands: TaskTracker,
     limits: Limits,
-    figures: Figures,
+    metrics: OrderMetrics,
     audit: Arc<Audit>,
     /// A store that fails does so for every call.
     read_errors: OncePerSecond,
@@ -257,8 +257,8 @@ impl App {
 
     /// What has come of the work so far.
     #[must_use]
-    pub fn figures(&self) -> &Figures {
-        &self.figures
+    pub fn metrics(&self) -> &OrderMetrics {
+        &self.metrics
     }
 
     /// Where it is recorded who does what.

@@ -18,7 +18,7 @@ use crate::{
     app::{App, OrderError},
     audit::AuditEvent,
     domain::order::Order,
-    request::{Origin, Served},
+    request::{Origin, RequestContext},
     responses::{EncodedResponse, ResponseFormat, Responses},
     rpc::Rpc,
     wire::{
@@ -248,7 +248,9 @@ impl Dispatcher {
         let error = ApiError::MerchantOutOfScope(merchant_id.into());
         if let Some(Origin {
             transport, address, ..
-        }) = Served::current().as_ref().and_then(Served::origin)
+        }) = RequestContext::current()
+            .as_ref()
+            .and_then(RequestContext::origin)
         {
             let (reason, transport, address) = (error.mapping().reason, Some(*transport), *address);
             self.app.audit().record(AuditEvent::AccessRejected {
@@ -324,8 +326,8 @@ impl Dispatcher {
 /// The user on whose behalf the present call is made; nobody where no passwords are demanded. A call
 /// that nobody has let in is a bug, and is not taken for one that may do everything.
 fn user() -> Result<Option<Arc<User>>, ApiError> {
-    let served = Served::current();
-    let origin = served.as_ref().and_then(Served::origin);
+    let served = RequestContext::current();
+    let origin = served.as_ref().and_then(RequestContext::origin);
     let origin =
         origin.ok_or_else(|| ApiError::Internal("a call has not been let in".to_owned()))?;
     Ok(origin.user.clone())

@@ -27,7 +27,7 @@
 //! | [`request_bodies`], [`responses`] | requests read and responses written within budgets of bytes |
 //! | [`budgets`], [`stalled`] | bytes in use; responses that nobody takes |
 //! | [`server`] | puts it together, brings it up and takes it down |
-//! | [`figures`], [`request`] | what is counted where it happens; which request is served |
+//! | [`metrics`], [`request`] | counters and histograms, incremented where things happen; the context of a request |
 //! | [`rpc`] | the methods of the contract and the transports they are called over |
 //! | [`blocking`], [`descriptors`] | work on threads beside those that serve calls; file descriptors |
 //! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs and metrics and traces, time |
@@ -66,7 +66,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod descriptors;
-pub mod figures;
+pub mod metrics;
 pub mod request;
 pub mod rpc;
 pub mod server;

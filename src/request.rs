@@ -1,7 +1,7 @@
 //! The request that is being served: what it is called, for every line of the log that is about it
 //! and for whoever is asked on its behalf.
 //!
-//! It goes along with the work: whatever runs within [`Served::scope`] finds it, also in a panic,
+//! It goes along with the work: whatever runs within [`RequestContext::scope`] finds it, also in a panic,
 //! and a task that goes on by itself takes it along with [`carried`].
 
 use std::{
@@ -18,7 +18,7 @@ const MAX_ID_BYTES: usize = 128;
 
 /// A request that is being served.
 #[derive(Debug, Clone)]
-pub struct Served(Arc<Names>);
+pub struct RequestContext(Arc<Names>);
 
 #[derive(Debug)]
 struct Names {
@@ -41,10 +41,10 @@ pub struct Origin {
 }
 
 tokio::task_local! {
-    static CURRENT: Option<Served>;
+    static CURRENT: Option<RequestContext>;
 }
 
-impl Served {
+impl RequestContext {
     /// A request by the id that its caller has given it, if that can be used, or by one made here; and
     /// by the id of its trace, if it is traced.
     #[must_use]
@@ -94,8 +94,8 @@ impl Served {
 }
 
 /// The same work, for the request that is served here and now, wherever it is done.
-pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(Served::current(), work)
+pub fn propagate_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(RequestContext::current(), work)
 }
 
 /// An id that can stand in a header and in a log as it is.
@@ -117,31 +117,34 @@ mod tests {
     fn ids_of_callers_are_taken_if_they_are_plain_and_short() {
         let longest = "x".repeat(MAX_ID_BYTES);
         for id in ["a", "4bf92f35-77b3/4da6.a3ce=:~", &longest] {
-            assert_eq!(Served::new(Some(id.as_bytes()), None).id(), id);
+            assert_eq!(RequestContext::new(Some(id.as_bytes()), None).id(), id);
         }
         let too_long = "x".repeat(MAX_ID_BYTES + 1);
         for id in [
             "", " ", "a b", "a\"", "a\\", "a\u{7f}", "é", "a\n", &too_long,
         ] {
-            assert_ne!(Served::new(Some(id.as_bytes()), None).id(), id);
+            assert_ne!(RequestContext::new(Some(id.as_bytes()), None).id(), id);
         }
     }
 
     #[test]
     fn ids_are_made_where_none_is_given() {
-        let (one, other) = (Served::new(None, None), Served::new(None, None));
+        let (one, other) = (
+            RequestContext::new(None, None),
+            RequestContext::new(None, None),
+        );
         assert_eq!(one.id().len(), 32);
         assert_ne!(one.id(), other.id());
     }
 
     #[tokio::test]
     async fn a_request_goes_along_with_its_work_and_with_what_it_leaves_behind() {
-        let current = || Served::current().map(|served| served.id().to_owned());
+        let current = || RequestContext::current().map(|served| served.id().to_owned());
         assert_eq!(current(), None);
-        let served = Served::new(Some(b"r-1"), None);
+        let served = RequestContext::new(Some(b"r-1"), None);
         let (seen, left) = served
             .scope(async move {
-                let left = tokio::spawn(carried(async move {
+                let left = tokio::spawn(propagate_context(async move {
                     tokio::task::yield_now().await;
                     current()
                 }));
@@ -151,7 +154,7 @@ mod tests {
         assert_eq!(seen.as_deref(), Some("r-1"));
         assert_eq!(left.await.unwrap().as_deref(), Some("r-1"));
         assert_eq!(
-            tokio::spawn(carried(async move { current() }))
+            tokio::spawn(propagate_context(async move { current() }))
                 .await
                 .unwrap(),
             None

@@ -24,7 +24,7 @@ use crate::{
     blocking::{self, LONG_BYTES},
     budgets::{Budget, Reservation},
     domain::order::Order,
-    stalled::Stalled,
+    stalled::StalledResponses,
     wire::{error::ApiError, json, schema::Described, to_proto},
 };
 
@@ -58,7 +58,7 @@ pub struct ResponseFormat {
 pub struct Responses {
     budget: Arc<Budget>,
     max_bytes: usize,
-    stalled: Arc<Stalled>,
+    stalled: Arc<StalledResponses>,
 }
 
 /// A response as bytes.
@@ -96,7 +96,7 @@ impl Responses {
     /// Responses of `max_bytes` each at most, within a budget. Where it is used up, room is made among
     /// those that are stalled.
     #[must_use]
-    pub fn new(budget: Arc<Budget>, max_bytes: usize, stalled: Arc<Stalled>) -> Self {
+    pub fn new(budget: Arc<Budget>, max_bytes: usize, stalled: Arc<StalledResponses>) -> Self {
         Self {
             budget,
             max_bytes,
@@ -112,7 +112,7 @@ impl Responses {
 
     /// Those that are stalled.
     #[must_use]
-    pub fn stalled(&self) -> &Stalled {
+    pub fn stalled(&self) -> &StalledResponses {
         &self.stalled
     }
 

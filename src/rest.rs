@@ -37,7 +37,7 @@ pub struct RestHandler {
     bodies: Arc<RequestBodies>,
     base_path: Arc<str>,
     max_request_bytes: usize,
-    takes_orders: Arc<dyn Fn() -> bool + Send + Sync>,
+    is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl fmt::Debug for RestHandler {
@@ -50,22 +50,22 @@ impl fmt::Debug for RestHandler {
 
 impl RestHandler {
     /// A door to these calls, under a path that begins with a slash and does not end with one, or
-    /// is empty. Messages may have `max_request_bytes`; `takes_orders` says how it is at a moment.
+    /// is empty. Messages may have `max_request_bytes`; `is_ready` says how it is at a moment.
     #[must_use]
     pub fn new(
         calls: Dispatcher,
         bodies: Arc<RequestBodies>,
         base_path: &str,
         max_request_bytes: usize,
-        takes_orders: impl Fn() -> bool + Send + Sync + 'static,
+        is_ready: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
-        let takes_orders = Arc::new(takes_orders);
+        let is_ready = Arc::new(is_ready);
         Self {
             calls,
             bodies,
             base_path: base_path.into(),
             max_request_bytes,
-            takes_orders,
+            is_ready,
         }
     }
 
@@ -89,7 +89,7 @@ impl RestHandler {
         let rpc = rpc_at(&self.base_path, request.uri().path()).ok_or(ApiError::NotFound)?;
         check_http_method(rpc, request.method())?;
         if rpc == Rpc::HealthCheck {
-            let is_well = (self.takes_orders)();
+            let is_well = (self.is_ready)();
             return if is_well {
                 Ok(respond(StatusCode::OK, b"{}".into()))
             } else {

@@ -23,7 +23,7 @@ use crate::{
     request_bodies::{BodyLimits, RequestBodies},
     responses::Responses,
     rest::RestHandler,
-    stalled::Stalled,
+    stalled::StalledResponses,
     store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore},
     wire::requests::RequestLimits,
 };
@@ -36,7 +36,7 @@ mod connection_table;
 mod health;
 mod listener;
 mod metrics;
-mod observed;
+mod observability;
 mod process;
 mod reload;
 mod routes;
@@ -48,17 +48,17 @@ mod watcher;
 mod workers;
 
 use admin::{Admin, AdminService};
-use admission::Hosts;
-use connection::{Http, Reception};
-use connection_table::{ConnectionTable, Limits as ConnectionLimits};
-use health::{HealthReporter, Standing};
-use listener::{Entry, Listener};
+use admission::AllowedHosts;
+use connection::{ConnectionContext, HttpServer};
+use connection_table::{ConnectionLimits, ConnectionTable};
+use health::{HealthReporter, Readiness};
+use listener::{Acceptor, Listener};
 use metrics::Metrics;
-use observed::{CallFigures, Observed};
+use observability::{CallMetrics, ObservabilityLayer};
 use reload::Reloader;
 use routes::{Admission, Router};
 use security::Security;
-use signals::{Asked, Signals};
+use signals::{SignalAction, Signals};
 use watcher::Watcher;
 use workers::Workers;
 
@@ -118,11 +118,11 @@ enum Phase {
     /// It takes connections.
     Serving,
     /// It takes connections, and asks not to be given any.
-    Leaving,
+    NotReady,
     /// It takes no more connections and asks those it has to end.
     Draining,
     /// It is over, whatever is still going on.
-    Over,
+    Stopped,
 }
 
 /// Serves until a signal ends it.
@@ -145,7 +145,7 @@ pub fn run(config: &Config, in_force: &[InForce]) -> Result<(), ServeError> {
         };
         let server = Server::start(config, assemble(config, loaded)?).await?;
         summary::log(config, in_force, &server, &summary);
-        while signals.next().await == Asked::ToReload {
+        while signals.next().await == SignalAction::Reload {
             server.ask_to_reload();
         }
         server.stop(signals.end()).await;
@@ -283,7 +283,7 @@ pub struct Server {
     threads: Vec<thread::JoinHandle<()>>,
     admin: Option<Admin>,
     /// What goes on beside the calls.
-    attendants: JoinSet<()>,
+    background_tasks: JoinSet<()>,
     drain_delay: Duration,
     drain_timeout: Duration,
 }
@@ -310,11 +310,11 @@ impl Server {
             .transpose()?;
         let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
-        let standing = Standing::new(watching.clone(), app.store().state());
+        let readiness = Readiness::new(watching.clone(), app.store().state());
         let health = HealthReporter::new();
-        health.announce(&standing);
+        health.announce(&readiness);
         let traffic = Traffic::new(config);
-        let http = Arc::new(Http::new(config, Arc::clone(&traffic.stalled)));
+        let http = Arc::new(HttpServer::new(config, Arc::clone(&traffic.stalled)));
         let connections = TaskTracker::new();
         let table = Arc::new(ConnectionTable::new(connection_limits(config)));
         let reloader = Reloader::new(&app, security.watched().access(), config, clock);
@@ -328,9 +328,9 @@ impl Server {
             started_sec,
         });
         let feeds = FeedsHandler::new(Arc::clone(&app));
-        let hosts = Hosts::new(config.serving.allowed_hosts.as_deref());
+        let hosts = AllowedHosts::new(config.serving.allowed_hosts.as_deref());
         let admin_service = AdminService::new(
-            standing.clone(),
+            readiness.clone(),
             Arc::clone(&table),
             &health,
             metrics,
@@ -341,12 +341,12 @@ impl Server {
             config,
             &app,
             security.watched(),
-            (&health, standing),
+            (&health, readiness),
             hosts,
             &traffic,
         )?;
-        let reception = Reception {
-            handler: Arc::new(Observed::new(
+        let context = ConnectionContext {
+            handler: Arc::new(ObservabilityLayer::new(
                 router,
                 &config.serving.rest_base_path,
                 traffic.calls,
@@ -355,17 +355,17 @@ impl Server {
             tls: security.watched().tls().cloned(),
             phase: watching.clone(),
         };
-        let (workers, threads) = Workers::start(config, &reception).map_err(ServeError::Start)?;
-        let entry = Entry {
+        let (workers, threads) = Workers::start(config, &context).map_err(ServeError::Start)?;
+        let acceptor = Acceptor {
             table,
             connections: connections.clone(),
             phase: watching.clone(),
         };
-        let admin_http = Arc::new(Http::for_admin(config, traffic.stalled));
+        let admin_http = Arc::new(HttpServer::for_admin(config, traffic.stalled));
         let admin = admin_listener.map(|listener| Admin::open(listener, admin_service, admin_http));
         let watched = ((&security, security_files), (&catalog, catalog_files));
-        let mut attendants = background::spawn(config, &app, &health, watched, &watching);
-        attendants.spawn(entry.receive(listener, move |arrival| workers.assign(arrival)));
+        let mut background_tasks = background::spawn(config, &app, &health, watched, &watching);
+        background_tasks.spawn(acceptor.run(listener, move |accepted| workers.assign(accepted)));
         let admin_address = admin
             .as_ref()
             .map(|admin| tracing::field::display(admin.address()));
@@ -385,7 +385,7 @@ impl Server {
             connections,
             threads,
             admin,
-            attendants,
+            background_tasks,
             drain_delay,
             drain_timeout,
         })
@@ -437,16 +437,16 @@ impl Server {
     /// more connections, finishes what is in flight, writes what is to be written. Whatever is not
     /// done when `cut_short` is ready is left.
     pub async fn stop(self, cut_short: impl Future<Output = ()>) {
-        tracing::info!(delay = ?self.drain_delay, limit = ?self.drain_timeout, "going down");
+        tracing::info!(delay = ?self.drain_delay, limit = ?self.drain_timeout, "shutdown started");
         tokio::select! {
             () = self.drain() => {}
-            () = cut_short => tracing::warn!("cut short"),
+            () = cut_short => tracing::warn!("shutdown forced by second signal"),
         }
         self.end().await;
     }
 
     async fn drain(&self) {
-        self.phase.send_replace(Phase::Leaving);
+        self.phase.send_replace(Phase::NotReady);
         self.health.withdraw();
         tokio::time::sleep(self.drain_delay).await;
         self.phase.send_replace(Phase::Draining);
@@ -464,8 +464,8 @@ impl Server {
     }
 
     async fn end(self) {
-        self.phase.send_replace(Phase::Over);
-        self.attendants.join_all().await;
+        self.phase.send_replace(Phase::Stopped);
+        self.background_tasks.join_all().await;
         for thread in self.threads {
             let _ = thread.join();
         }
@@ -474,23 +474,23 @@ impl Server {
         }
         self.app.audit().record(AuditEvent::ServerStopped);
         self.app.audit().flush(AUDIT_FLUSH);
-        tracing::info!("down");
+        tracing::info!("shutdown complete");
     }
 }
 
 /// What is on its way between callers and server.
 #[derive(Debug, Clone)]
 struct Traffic {
-    calls: Arc<CallFigures>,
+    calls: Arc<CallMetrics>,
     bodies: Arc<RequestBodies>,
     responses: Arc<Responses>,
-    stalled: Arc<Stalled>,
+    stalled: Arc<StalledResponses>,
 }
 
 impl Traffic {
     fn new(config: &Config) -> Self {
         let settings = &config.calls;
-        let stalled = Arc::new(Stalled::default());
+        let stalled = Arc::new(StalledResponses::default());
         let budget = Arc::new(Budget::new(settings.max_response_bytes_in_flight));
         let limits = BodyLimits {
             max_bytes_in_flight: settings.max_request_bytes_in_flight,
@@ -514,8 +514,8 @@ fn router(
     config: &Config,
     app: &Arc<App>,
     security: &Security,
-    (health, standing): (&HealthReporter, Standing),
-    hosts: Hosts,
+    (health, readiness): (&HealthReporter, Readiness),
+    hosts: AllowedHosts,
     traffic: &Traffic,
 ) -> Result<Router, ServeError> {
     let bodies = || Arc::clone(&traffic.bodies);
@@ -526,7 +526,7 @@ fn router(
     );
     let max_request_bytes = config.calls.max_request_bytes;
     let booking = GrpcService::new(calls.clone(), bodies(), max_request_bytes);
-    let takes_orders = move || standing.takes_orders();
+    let is_ready = move || readiness.is_ready();
     Ok(Router {
         booking,
         others: routes::others(health.service())
@@ -536,7 +536,7 @@ fn router(
             bodies(),
             &config.serving.rest_base_path,
             max_request_bytes,
-            takes_orders,
+            is_ready,
         ),
         bodies: bodies(),
         admission: Admission {

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::figures::Count;
+use crate::metrics::Counter;
 
 /// How long a reader has to have taken nothing before its answer may be reset for the sake of others.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,14 +22,14 @@ const RESET_AT_ONCE: usize = 32;
 
 /// All answers that wait for their readers.
 #[derive(Debug, Default)]
-pub struct Stalled {
+pub struct StalledResponses {
     next: AtomicU64,
-    answers: Mutex<BTreeMap<u64, Stall>>,
-    resets: Count,
+    answers: Mutex<BTreeMap<u64, StalledResponse>>,
+    resets: Counter,
 }
 
 #[derive(Debug)]
-struct Stall {
+struct StalledResponse {
     since: Instant,
     /// Dropped to have the answer reset.
     _reset: oneshot::Sender<()>,
@@ -37,26 +37,26 @@ struct Stall {
 
 /// A place among them, until it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    stalled: Arc<Stalled>,
+pub struct StalledGuard {
+    stalled: Arc<StalledResponses>,
     number: u64,
 }
 
-impl Stalled {
+impl StalledResponses {
     /// A place for an answer that waits from now on, and what is ready when it is to be reset.
     #[must_use]
-    pub fn enter(self: &Arc<Self>) -> (Place, oneshot::Receiver<()>) {
+    pub fn enter(self: &Arc<Self>) -> (StalledGuard, oneshot::Receiver<()>) {
         let (reset, told) = oneshot::channel();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.answers().insert(
             number,
-            Stall {
+            StalledResponse {
                 since: Instant::now(),
                 _reset: reset,
             },
         );
         (
-            Place {
+            StalledGuard {
                 stalled: Arc::clone(self),
                 number,
             },
@@ -92,7 +92,7 @@ impl Stalled {
 
     /// Notes that an answer was reset because its reader took nothing of it.
     pub fn note_reset(&self) {
-        self.resets.one();
+        self.resets.inc();
     }
 
     /// Answers that were reset so far.
@@ -101,12 +101,12 @@ impl Stalled {
         self.resets.get()
     }
 
-    fn answers(&self) -> MutexGuard<'_, BTreeMap<u64, Stall>> {
+    fn answers(&self) -> MutexGuard<'_, BTreeMap<u64, StalledResponse>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for StalledGuard {
     fn drop(&mut self) {
         self.stalled.answers().remove(&self.number);
     }
@@ -118,7 +118,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_who_have_waited_longest_are_reset_first_and_nobody_at_once() {
-        let stalled = Arc::new(Stalled::default());
+        let stalled = Arc::new(StalledResponses::default());
         let (_first, mut first_told) = stalled.enter();
         assert!(!stalled.make_room(), "it has only just begun to wait");
         tokio::time::advance(PATIENCE).await;
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn some_are_reset_at_a_time_and_places_are_left() {
-        let stalled = Arc::new(Stalled::default());
+        let stalled = Arc::new(StalledResponses::default());
         let places: Vec<_> = (0..RESET_AT_ONCE + 5).map(|_| stalled.enter()).collect();
         tokio::time::advance(PATIENCE).await;
         assert!(stalled.make_room());

@@ -14,7 +14,7 @@ use crate::{
         money::Money,
         order::{EpochSeconds, Order, OrderId},
     },
-    figures::Distribution,
+    metrics::HistogramSnapshot,
 };
 
 mod names;
@@ -228,9 +228,9 @@ pub struct Disk {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Writes {
     /// Changes that shared one write.
-    pub batch_sizes: Distribution,
+    pub batch_sizes: HistogramSnapshot,
     /// Nanoseconds to write and sync a batch.
-    pub times: Distribution,
+    pub times: HistogramSnapshot,
 }
 
 /// What can go wrong with a store.

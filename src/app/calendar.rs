@@ -112,7 +112,7 @@ impl App {
     async fn forget_slots(&self, sweeps: &mut Sweeps, now: EpochSeconds) -> usize {
         // Before the first order there are no sales to forget, and no order says that the clock, maybe of a
         // new machine, has ever been right: what it closed would stay closed.
-        let has_orders = sweeps.began_with_orders || self.figures.orders_created.get() > 0;
+        let has_orders = sweeps.began_with_orders || self.metrics.orders_created.get() > 0;
         let until = sweeps.next(now);
         if !has_orders || until == sweeps.forgotten_until {
             return 0;

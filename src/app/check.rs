@@ -42,7 +42,7 @@ impl App {
     pub fn check(&self, cart: &Cart, user: Option<&User>) -> Result<Checked, OrderError> {
         let decide = || self.decide(|active| self.check_by(active, cart, user));
         let checked = tracing::info_span!("decide").in_scope(decide)?;
-        self.figures.count_check(&checked);
+        self.metrics.count_check(&checked);
         Ok(checked)
     }
 

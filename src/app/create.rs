@@ -73,10 +73,9 @@ impl App {
                 }
                 TokenLock::Acquired(guard) => {
                     let app = Arc::clone(self);
-                    let work =
-                        request::carried(
-                            async move { app.create_under(guard, command, user).await },
-                        );
+                    let work = request::propagate_context(async move {
+                        app.create_under(guard, command, user).await
+                    });
                     return RunToCompletion::new(
                         self.commands.track_future(work.in_current_span()),
                     )
@@ -120,7 +119,7 @@ impl App {
             .then(|| command.order.merchant_id.clone());
         let outcome = self.create_once(command, user.as_deref()).await;
         if let Ok(created) = &outcome {
-            self.figures.count_failure(created);
+            self.metrics.count_failure(created);
         }
         if let Some(merchant_id) = audited {
             self.record_failure(&merchant_id, &outcome);
@@ -166,7 +165,7 @@ impl App {
     }
 
     fn answer_again(&self, replay: Replay) -> Box<Order> {
-        self.figures.orders_replayed.one();
+        self.metrics.orders_replayed.inc();
         self.audit.record(AuditEvent::OrderReplayed(&replay.order));
         tracing::debug!(order_id = replay.order.id.0, "order answered again");
         replay.order
@@ -276,7 +275,7 @@ impl App {
         let recorded = self.commit(Change::Order(Arc::clone(&placed))).await;
         recorded.map_err(|error| self.refusal(&error))?;
         let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
-        self.figures.count_order(&order.merchant_id, spots);
+        self.metrics.count_order(&order.merchant_id, spots);
         self.inventory.confirm(reservation);
         self.audit.record(AuditEvent::OrderCreated(&order));
         tracing::debug!(

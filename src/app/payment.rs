@@ -190,7 +190,7 @@ impl App {
         outcome: PaymentOutcome,
         transaction_id: String,
     ) -> PaymentAttempt {
-        self.figures.count_payment(outcome);
+        self.metrics.count_payment(outcome);
         PaymentAttempt {
             intent,
             outcome,

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    ActiveCatalog, App, Figures, Latest, Limits, Tokens,
+    ActiveCatalog, App, Latest, Limits, OrderMetrics, Tokens,
     calendar::{Calendar, Sweeps},
     clock_check, indexed,
     payment::PendingPayment,
@@ -173,7 +173,7 @@ impl App {
             stuck: Mutex::default(),
             commands: TaskTracker::new(),
             limits,
-            figures: Figures::default(),
+            metrics: OrderMetrics::default(),
             audit,
             read_errors: OncePerSecond::default(),
             write_errors: OncePerSecond::default(),

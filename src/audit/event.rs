@@ -13,7 +13,7 @@ use crate::{
         ids::MerchantId,
         order::{EpochSeconds, Order, OrderId},
     },
-    request::{Origin, Served},
+    request::{Origin, RequestContext},
     rpc::Transport,
     store::PaymentOutcome,
 };
@@ -122,7 +122,7 @@ impl AuditEvent<'_> {
     /// Gives its lines, of which there is one, or one for each thousand orders of a list. They name the
     /// request that is served here and now, and who makes it.
     pub(super) fn lines(self, now: Option<EpochSeconds>, mut give: impl FnMut(AuditRecord<'_>)) {
-        let served = Served::current();
+        let served = RequestContext::current();
         let mut record = AuditRecord {
             time: now.map(utc),
             event: self.name(),
@@ -212,7 +212,7 @@ impl<'e> AuditEvent<'e> {
 }
 
 impl<'r> AuditRecord<'r> {
-    fn name_request(&mut self, served: &'r Served) {
+    fn name_request(&mut self, served: &'r RequestContext) {
         self.request_id = Some(served.id());
         if let Some(Origin {
             transport,
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_line_names_the_request_that_it_is_about() {
-        let served = Served::new(Some(b"r-1"), None);
+        let served = RequestContext::new(Some(b"r-1"), None);
         served.let_in(Origin {
             transport: Transport::GrpcWeb,
             user: None,

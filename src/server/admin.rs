@@ -14,11 +14,11 @@ use tower::ServiceExt;
 
 use super::{
     Phase,
-    admission::{self, Hosts},
-    connection::{Http, HttpHandler, Reception},
-    connection_table::{ConnectionTable, Limits},
-    health::{HealthReporter, Standing},
-    listener::{Entry, Listener},
+    admission::{self, AllowedHosts},
+    connection::{ConnectionContext, HttpHandler, HttpServer},
+    connection_table::{ConnectionLimits, ConnectionTable},
+    health::{HealthReporter, Readiness},
+    listener::{Acceptor, Listener},
     metrics::Metrics,
     routes,
 };
@@ -48,24 +48,24 @@ pub(super) struct AdminService {
     /// What answers over gRPC.
     grpc: Routes,
     bodies: Arc<RequestBodies>,
-    hosts: Hosts,
+    hosts: AllowedHosts,
 }
 
 impl AdminService {
     pub(super) fn new(
-        standing: Standing,
+        readiness: Readiness,
         table: Arc<ConnectionTable>,
         health: &HealthReporter,
         metrics: Arc<Metrics>,
         feeds: FeedsHandler,
-        hosts: Hosts,
+        hosts: AllowedHosts,
     ) -> Self {
         let bodies = Arc::clone(&metrics.traffic.bodies);
-        let (alive, ready) = (standing.clone(), standing);
+        let (alive, ready) = (readiness.clone(), readiness);
         let routes = axum::Router::new()
             .route("/", get(async || format!("{ADMIN_URLS}\n")))
-            .route("/livez", get(async move || say(alive.is_alive())))
-            .route("/readyz", get(async move || say_ready(&ready, &table)))
+            .route("/livez", get(async move || liveness(&alive)))
+            .route("/readyz", get(async move || readiness_text(&ready, &table)))
             .route(
                 "/metrics",
                 get(async move || show(Arc::clone(&metrics)).await),
@@ -130,29 +130,37 @@ fn with_single_slashes(mut request: Request<Incoming>) -> Request<Incoming> {
     request
 }
 
-/// One word for people; programs read the status.
-fn say(is_so: bool) -> impl IntoResponse {
-    if is_so {
+/// Probes read the status; the text is for people.
+fn liveness(readiness: &Readiness) -> impl IntoResponse + use<> {
+    if readiness.is_alive() {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not now\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not live: the store has failed\n",
+        )
     }
 }
 
-/// A server that cannot take newcomers is not ready either. One that closes idle connections for them is,
-/// and says so.
-fn say_ready(standing: &Standing, table: &ConnectionTable) -> impl IntoResponse + use<> {
-    if !standing.takes_orders() {
-        (StatusCode::SERVICE_UNAVAILABLE, "not now\n")
+/// A server that cannot take new connections is not ready either. One that closes idle connections for them
+/// is, and says so.
+fn readiness_text(readiness: &Readiness, table: &ConnectionTable) -> (StatusCode, &'static str) {
+    if !readiness.is_alive() {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the store has failed\n",
+        )
+    } else if !readiness.is_ready() {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n")
     } else if table.is_full() {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "not now: all connections are taken, and none is idle\n",
+            "not ready: all connections are in use and none is idle\n",
         )
     } else if table.open() >= table.limits().max {
         (
             StatusCode::OK,
-            "ok, but all connections are taken: idle ones are closed for newcomers\n",
+            "ok, but all connections are in use: idle ones are closed for new ones\n",
         )
     } else {
         (StatusCode::OK, "ok\n")
@@ -182,29 +190,29 @@ pub(super) struct Admin {
 
 impl Admin {
     /// Receives connections in the runtime that this is called from.
-    pub(super) fn open(listener: Listener, handler: AdminService, http: Arc<Http>) -> Self {
+    pub(super) fn open(listener: Listener, handler: AdminService, http: Arc<HttpServer>) -> Self {
         let address = listener.address();
         let (phase, watching) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
-        let reception = Reception {
+        let context = ConnectionContext {
             handler: Arc::new(handler),
             http,
             tls: None,
             phase: watching.clone(),
         };
-        let limits = Limits {
+        let limits = ConnectionLimits {
             max: MAX_CONNECTIONS,
             max_per_address: MAX_CONNECTIONS,
         };
         let table = Arc::new(ConnectionTable::new(limits));
-        let entry = Entry {
+        let acceptor = Acceptor {
             table,
             connections: connections.clone(),
             phase: watching,
         };
         let mut receiving = JoinSet::new();
-        receiving.spawn(entry.receive(listener, move |arrival| {
-            arrival.serve(reception.clone(), ())
+        receiving.spawn(acceptor.run(listener, move |accepted| {
+            accepted.serve(context.clone(), ())
         }));
         Self {
             address,
@@ -222,7 +230,7 @@ impl Admin {
     /// Takes no more connections and ends those it has, at once: nothing is kept for what is told
     /// here.
     pub(super) async fn close(self) {
-        self.phase.send_replace(Phase::Over);
+        self.phase.send_replace(Phase::Stopped);
         self.connections.close();
         self.connections.wait().await;
         self.receiving.join_all().await;

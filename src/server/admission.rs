@@ -115,9 +115,9 @@ fn is_grpc_path(path: &str) -> bool {
 
 /// The host names under which the server is called; none given, any name does.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Hosts(Option<Box<[Box<str>]>>);
+pub(super) struct AllowedHosts(Option<Box<[Box<str>]>>);
 
-impl Hosts {
+impl AllowedHosts {
     pub(super) fn new(names: Option<&[String]>) -> Self {
         Self(names.map(|names| names.iter().map(|name| bare(name).into()).collect()))
     }
@@ -150,7 +150,7 @@ fn bare(authority: &str) -> &str {
 pub(super) fn check<B>(
     request: &Request<B>,
     transport: Transport,
-    hosts: &Hosts,
+    hosts: &AllowedHosts,
 ) -> Result<(), ApiError> {
     let authority = authority(request)?;
     check_framing(request)?;

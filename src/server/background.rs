@@ -78,7 +78,7 @@ async fn every<F: Future<Output = ()>>(
     loop {
         tokio::select! {
             _ = times.tick() => {}
-            _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
+            _ = phase.wait_for(|phase| *phase == Phase::Stopped) => return,
         }
         act().await;
     }

@@ -1,8 +1,8 @@
 //! One connection, from its first byte to its good end.
 
 mod activity;
-mod beginning;
-mod lasting;
+mod deadline_body;
+mod protocol;
 mod sending;
 
 use std::{
@@ -37,13 +37,13 @@ use super::{Phase, connection_table::OpenConnection, tls::Tls};
 use crate::{
     access::{ClientCertificate, Peer},
     config::{self, Config},
-    stalled::Stalled,
+    stalled::StalledResponses,
 };
-use beginning::Protocol;
-use sending::{Patience, Reset, Sent, Streams, Watch};
+use protocol::Protocol;
+use sending::{Reset, SendTimeout, StallDetector, StreamExecutor, TrackedBody};
 
-pub(super) use activity::{Activity, Keeping};
-pub(super) use lasting::Lasting;
+pub(super) use activity::{Activity, GuardedBody};
+pub(super) use deadline_body::DeadlineBody;
 
 /// The time that a new connection has for its first words once the server goes down, and that a used one
 /// has to end well once it has to go in favour of another.
@@ -70,14 +70,14 @@ pub(super) trait HttpHandler: Send + Sync + 'static {
 }
 
 /// What is needed to serve connections.
-pub(super) struct Reception<D> {
+pub(super) struct ConnectionContext<D> {
     pub(super) handler: Arc<D>,
-    pub(super) http: Arc<Http>,
+    pub(super) http: Arc<HttpServer>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
-impl<D> Clone for Reception<D> {
+impl<D> Clone for ConnectionContext<D> {
     fn clone(&self) -> Self {
         let Self {
             handler,
@@ -95,18 +95,18 @@ impl<D> Clone for Reception<D> {
 }
 
 /// How connections are served.
-pub(super) struct Http {
+pub(super) struct HttpServer {
     http1: http1::Builder,
-    http2: http2::Builder<Streams>,
-    patience: Patience,
+    http2: http2::Builder<StreamExecutor>,
+    send_timeout: SendTimeout,
     idle_timeout: Duration,
     max_silence: Duration,
     max_age: Option<Duration>,
     grace: Duration,
 }
 
-impl Http {
-    pub(super) fn new(config: &Config, stalled: Arc<Stalled>) -> Self {
+impl HttpServer {
+    pub(super) fn new(config: &Config, stalled: Arc<StalledResponses>) -> Self {
         let settings = &config.connections;
         let max_silence = settings
             .keepalive_interval
@@ -114,7 +114,7 @@ impl Http {
         Self::with_silence(
             settings,
             max_silence,
-            Patience {
+            SendTimeout {
                 limit: config.calls.call_timeout,
                 stalled,
             },
@@ -122,22 +122,22 @@ impl Http {
     }
 
     /// The same for those who run the server: who asks there asks at once.
-    pub(super) fn for_admin(config: &Config, stalled: Arc<Stalled>) -> Self {
+    pub(super) fn for_admin(config: &Config, stalled: Arc<StalledResponses>) -> Self {
         let settings = &config.connections;
         let max_silence = settings
             .keepalive_interval
             .saturating_add(settings.keepalive_timeout);
-        let patience = Patience {
+        let send_timeout = SendTimeout {
             limit: config.calls.call_timeout,
             stalled,
         };
-        Self::with_silence(settings, max_silence.min(ADMIN_SILENCE), patience)
+        Self::with_silence(settings, max_silence.min(ADMIN_SILENCE), send_timeout)
     }
 
     fn with_silence(
         settings: &config::Connections,
         max_silence: Duration,
-        patience: Patience,
+        send_timeout: SendTimeout,
     ) -> Self {
         let mut http1 = http1::Builder::new();
         http1
@@ -148,7 +148,7 @@ impl Http {
             .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER_BYTES))
             // The time for a request's head runs while there is no request, too.
             .header_read_timeout(max_silence);
-        let mut http2 = http2::Builder::new(Streams(patience.clone()));
+        let mut http2 = http2::Builder::new(StreamExecutor(send_timeout.clone()));
         http2
             .timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
@@ -159,7 +159,7 @@ impl Http {
         Self {
             http1,
             http2,
-            patience,
+            send_timeout,
             idle_timeout: settings.idle_timeout,
             max_silence,
             max_age: settings.max_connection_age,
@@ -185,33 +185,26 @@ impl Http {
 pub(super) async fn serve<D: HttpHandler>(
     stream: TcpStream,
     open: OpenConnection,
-    reception: Reception<D>,
+    context: ConnectionContext<D>,
 ) {
-    if let Some(tls) = reception.tls.clone() {
+    if let Some(tls) = context.tls.clone() {
         // Boxed, because room for it would have to be made for every connection without TLS.
-        Box::pin(serve_tls(stream, open, reception, tls)).await;
+        Box::pin(serve_tls(stream, open, context, tls)).await;
     } else {
         let peer = Peer::new(open.address(), ClientCertificate::None);
-        serve_stream(stream, peer, open, reception).await;
+        serve_stream(stream, peer, open, context).await;
     }
 }
 
 async fn serve_tls<D: HttpHandler>(
     stream: TcpStream,
     open: OpenConnection,
-    reception: Reception<D>,
+    context: ConnectionContext<D>,
     tls: Arc<Tls>,
 ) {
     let agreed = tls.agree(stream, open.address());
-    match in_time(
-        tls.handshake_timeout,
-        &open,
-        reception.phase.clone(),
-        agreed,
-    )
-    .await
-    {
-        Some(Ok((stream, peer))) => serve_stream(stream, peer, open, reception).await,
+    match in_time(tls.handshake_timeout, &open, context.phase.clone(), agreed).await {
+        Some(Ok((stream, peer))) => serve_stream(stream, peer, open, context).await,
         Some(Err(error)) => tracing::debug!(%error, "TLS was not agreed on"),
         None => tracing::debug!("TLS was not agreed on in time"),
     }
@@ -221,23 +214,23 @@ async fn serve_stream<S, D: HttpHandler>(
     stream: S,
     peer: Peer,
     open: OpenConnection,
-    reception: Reception<D>,
+    context: ConnectionContext<D>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Reception {
+    let ConnectionContext {
         handler,
         http,
         tls: _,
         phase,
-    } = reception;
+    } = context;
     // Where nothing is said there is nothing to finish, and the protocol, once begun, would wait for
     // its first word for ever.
     let begun = in_time(
         http.max_silence,
         &open,
         phase.clone(),
-        beginning::read(stream),
+        protocol::detect(stream),
     )
     .await;
     let Some(Ok((protocol, stream))) = begun else {
@@ -253,7 +246,7 @@ async fn serve_stream<S, D: HttpHandler>(
             Arc::clone(&peer),
             leaving.clone(),
         ));
-        answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| Sent::new(body, call))))
+        answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| TrackedBody::new(body, call))))
     });
     let stream = TokioIo::new(stream);
     match protocol {
@@ -281,14 +274,14 @@ async fn serve_stream<S, D: HttpHandler>(
 async fn drive<C>(
     connection: C,
     open: &OpenConnection,
-    http: &Http,
+    http: &HttpServer,
     mut phase: watch::Receiver<Phase>,
 ) where
     C: GracefulConnection<Error: std::error::Error>,
 {
     let activity = open.activity();
     let mut connection = pin!(connection);
-    let mut watch = Watch::new(http.patience.clone());
+    let mut watch = StallDetector::new(http.send_timeout.clone());
     let mut poll_watched = |connection: Pin<&mut C>, context: &mut Context<'_>| {
         let polled = watch.poll(connection, context);
         activity.note_sending(watch.is_blocked());
@@ -318,7 +311,7 @@ async fn drive<C>(
         ended = poll_fn(|context| poll_watched(connection.as_mut(), context)) => log_end(ended),
         () = grace.as_mut() => {}
         () = place_is_needed => {}
-        _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
+        _ = phase.wait_for(|phase| *phase == Phase::Stopped) => {}
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::connection::Activity;
-use crate::{access::network, figures::Count};
+use crate::{access::network, metrics::Counter};
 
 /// Connections that may be closing beyond those that may be open, so that newcomers need not wait until
 /// the other end has said good-bye, too.
@@ -26,8 +26,8 @@ pub(super) const CLOSING: usize = 64;
 /// Open connections within their limits.
 #[derive(Debug)]
 pub(super) struct ConnectionTable {
-    limits: Limits,
-    state: Mutex<State>,
+    limits: ConnectionLimits,
+    state: Mutex<TableState>,
     /// Notified when a connection has ended.
     ended: Notify,
     /// Whether a newcomer waits because nobody can go in its favour.
@@ -37,7 +37,7 @@ pub(super) struct ConnectionTable {
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct ConnectionLimits {
     /// In all.
     pub(super) max: usize,
     /// From one address; of IPv6, from one network of 64 bits.
@@ -48,11 +48,11 @@ pub(super) struct Limits {
 #[derive(Debug, Default)]
 pub(super) struct ConnectionStats {
     /// Closed because all places were taken.
-    pub(super) closed_for_others: Count,
+    pub(super) closed_for_others: Counter,
     /// Closed because their address had all of its share.
-    pub(super) closed_for_address: Count,
+    pub(super) closed_for_address: Counter,
     /// Turned away, because their address had all of its share and none of it was idle.
-    pub(super) turned_away: Count,
+    pub(super) turned_away: Counter,
 }
 
 /// Idle connections as they were last looked at, those first that had been idle for longest. Whoever
@@ -61,17 +61,17 @@ type Idle = VecDeque<(u64, Instant)>;
 
 /// Why a newcomer has no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoPlace {
+pub(super) enum NoRoom {
     /// All are taken by connections with calls.
     Full,
     /// All that its address may have are.
-    OfAddress,
+    AddressFull,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TableState {
     open: HashMap<u64, Arc<Tracked>>,
-    by_address: HashMap<IpAddr, Address>,
+    by_address: HashMap<IpAddr, AddressConnections>,
     /// Those of `open` that have been told to go.
     closing: usize,
     next_id: u64,
@@ -80,7 +80,7 @@ struct State {
 
 /// The connections of an address that have not been told to go.
 #[derive(Debug, Default)]
-struct Address {
+struct AddressConnections {
     open: usize,
     idle: Idle,
 }
@@ -104,7 +104,7 @@ pub(super) struct OpenConnection {
 }
 
 impl ConnectionTable {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
         Self {
             limits,
             state: Mutex::default(),
@@ -114,7 +114,7 @@ impl ConnectionTable {
         }
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> ConnectionLimits {
         self.limits
     }
 
@@ -140,17 +140,17 @@ impl ConnectionTable {
             let ended = self.ended.notified();
             let placed = self.try_place(address);
             self.is_full
-                .store(matches!(placed, Err(NoPlace::Full)), Ordering::Relaxed);
+                .store(matches!(placed, Err(NoRoom::Full)), Ordering::Relaxed);
             match placed {
                 Ok(place) => return Some(place),
-                Err(NoPlace::OfAddress) => return None,
-                Err(NoPlace::Full) => ended.await,
+                Err(NoRoom::AddressFull) => return None,
+                Err(NoRoom::Full) => ended.await,
             }
         }
     }
 
     /// Gives a newcomer a place if there is one, or if another connection can go in its favour.
-    pub(super) fn try_place(self: &Arc<Self>, address: IpAddr) -> Result<OpenConnection, NoPlace> {
+    pub(super) fn try_place(self: &Arc<Self>, address: IpAddr) -> Result<OpenConnection, NoRoom> {
         let of_network = network(address);
         let mut state = self.state();
         self.make_room(&mut state, of_network)?;
@@ -177,14 +177,14 @@ impl ConnectionTable {
     /// no descriptor left for a newcomer.
     pub(super) fn close_one(&self) {
         if self.state().evict_idlest() {
-            self.stats.closed_for_others.one();
+            self.stats.closed_for_others.inc();
         }
     }
 
     /// Sees to it that there is room for one more from an address.
-    fn make_room(&self, state: &mut State, address: IpAddr) -> Result<(), NoPlace> {
+    fn make_room(&self, state: &mut TableState, address: IpAddr) -> Result<(), NoRoom> {
         if state.open.len() >= self.limits.max + CLOSING {
-            return Err(NoPlace::Full);
+            return Err(NoRoom::Full);
         }
         let of_address = state
             .by_address
@@ -199,23 +199,23 @@ impl ConnectionTable {
             } else {
                 &self.stats.turned_away
             };
-            count.one();
-            return is_made.then_some(()).ok_or(NoPlace::OfAddress);
+            count.inc();
+            return is_made.then_some(()).ok_or(NoRoom::AddressFull);
         }
         if state.open.len() - state.closing < self.limits.max {
             return Ok(());
         }
         let is_made = state.evict_idlest();
         self.stats.closed_for_others.add(u64::from(is_made));
-        is_made.then_some(()).ok_or(NoPlace::Full)
+        is_made.then_some(()).ok_or(NoRoom::Full)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TableState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TableState {
     /// Tells the connection that has been idle for longest to go, if any is idle.
     fn evict_idlest(&mut self) -> bool {
         let next = next_idle(&mut self.idle, &self.open).or_else(|| {
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     fn table(max: usize, max_per_address: usize) -> Arc<ConnectionTable> {
-        Arc::new(ConnectionTable::new(Limits {
+        Arc::new(ConnectionTable::new(ConnectionLimits {
             max,
             max_per_address,
         }))
@@ -345,7 +345,7 @@ mod tests {
     }
 
     /// A newcomer from that address, a moment after whatever came before.
-    async fn newcomer(table: &Arc<ConnectionTable>, from: u8) -> Result<OpenConnection, NoPlace> {
+    async fn newcomer(table: &Arc<ConnectionTable>, from: u8) -> Result<OpenConnection, NoRoom> {
         advance(Duration::from_millis(10)).await;
         table.try_place(address(from))
     }
@@ -387,7 +387,7 @@ mod tests {
         let third = newcomer(&table, 2).await.unwrap();
         assert!(is_evicted(&first) && !is_evicted(&second) && !is_evicted(&other));
         let _calls = [second.activity().begin(), third.activity().begin()];
-        assert_eq!(newcomer(&table, 2).await.unwrap_err(), NoPlace::OfAddress);
+        assert_eq!(newcomer(&table, 2).await.unwrap_err(), NoRoom::AddressFull);
         assert!(
             newcomer(&table, 1).await.is_ok(),
             "others are not concerned"
@@ -427,7 +427,7 @@ mod tests {
             all.push(newcomer(&table, 1).await.unwrap());
         }
         assert_eq!(table.open(), 1);
-        assert_eq!(newcomer(&table, 1).await.unwrap_err(), NoPlace::Full);
+        assert_eq!(newcomer(&table, 1).await.unwrap_err(), NoRoom::Full);
         drop(all.remove(0));
         assert!(newcomer(&table, 1).await.is_ok());
     }

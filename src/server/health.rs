@@ -22,12 +22,12 @@ const SERVICES: [&str; 2] = ["", SERVICE_NAME];
 
 /// How the server stands at any moment.
 #[derive(Debug, Clone)]
-pub(super) struct Standing {
+pub(super) struct Readiness {
     phase: watch::Receiver<Phase>,
     store: watch::Receiver<StoreState>,
 }
 
-impl Standing {
+impl Readiness {
     pub(super) fn new(phase: watch::Receiver<Phase>, store: watch::Receiver<StoreState>) -> Self {
         Self { phase, store }
     }
@@ -38,7 +38,7 @@ impl Standing {
     }
 
     /// Whether it wants to be given orders.
-    pub(super) fn takes_orders(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.is_alive() && *self.phase.borrow() == Phase::Serving
     }
 }
@@ -65,8 +65,8 @@ impl HealthReporter {
     }
 
     /// Says how the server stands, as a whole and for the service.
-    pub(super) fn announce(&self, standing: &Standing) {
-        let status = if standing.takes_orders() {
+    pub(super) fn announce(&self, readiness: &Readiness) {
+        let status = if readiness.is_ready() {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing
@@ -101,7 +101,7 @@ pub(super) async fn follow(
 ) {
     let failed = tokio::select! {
         failed = state.wait_for(|state| *state != StoreState::Open) => failed.is_ok(),
-        _ = phase.wait_for(|phase| *phase == Phase::Over) => false,
+        _ = phase.wait_for(|phase| *phase == Phase::Stopped) => false,
     };
     if failed {
         health.withdraw();
@@ -116,7 +116,7 @@ pub(super) struct HealthService {
 }
 
 /// What is told to those who watch.
-type Watch = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+type HealthUpdates = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Health for HealthService {
@@ -131,11 +131,14 @@ impl Health for HealthService {
         Ok(Response::new(response(told)))
     }
 
-    type WatchStream = Watch;
+    type WatchStream = HealthUpdates;
 
-    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Watch>, Status> {
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthUpdates>, Status> {
         let told = self.told.clone();
-        let watch: Watch = if is_service(&request) {
+        let watch: HealthUpdates = if is_service(&request) {
             Box::pin(changes(told))
         } else {
             Box::pin(unknown(told))

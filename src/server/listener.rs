@@ -13,7 +13,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     Phase,
-    connection::{self, HttpHandler, Reception},
+    connection::{self, ConnectionContext, HttpHandler},
     connection_table::{ConnectionTable, OpenConnection},
 };
 use crate::descriptors;
@@ -64,15 +64,19 @@ impl Listener {
 
 /// A connection that has been received and is to be served.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct AcceptedConnection {
     stream: std::net::TcpStream,
     open: OpenConnection,
     counted: TaskTrackerToken,
 }
 
-impl Arrival {
+impl AcceptedConnection {
     /// Serves the connection in the runtime that this is called from, and drops `kept` at its end.
-    pub(super) fn serve(self, reception: Reception<impl HttpHandler>, kept: impl Send + 'static) {
+    pub(super) fn serve(
+        self,
+        context: ConnectionContext<impl HttpHandler>,
+        kept: impl Send + 'static,
+    ) {
         tokio::spawn(async move {
             let Self {
                 stream,
@@ -80,7 +84,7 @@ impl Arrival {
                 counted,
             } = self;
             match TcpStream::from_std(stream) {
-                Ok(stream) => connection::serve(stream, open, reception).await,
+                Ok(stream) => connection::serve(stream, open, context).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be served"),
             }
             drop((counted, kept));
@@ -90,7 +94,7 @@ impl Arrival {
 
 /// Where connections come in.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct Acceptor {
     /// Those that are open, within their limits.
     pub(super) table: Arc<ConnectionTable>,
     /// The same, to wait for their end.
@@ -98,26 +102,26 @@ pub(super) struct Entry {
     pub(super) phase: watch::Receiver<Phase>,
 }
 
-impl Entry {
+impl Acceptor {
     /// Receives connections while the server is serving, and hands each of them on.
-    pub(super) async fn receive(self, listener: Listener, hand_on: impl Fn(Arrival)) {
+    pub(super) async fn run(self, listener: Listener, hand_on: impl Fn(AcceptedConnection)) {
         let mut phase = self.phase.clone();
         // Whoever waits for the last connection to end waits for the last one to be received, too.
         let _receiving = self.connections.token();
         match TcpListener::from_std(listener.socket) {
             Ok(listener) => {
                 tokio::select! {
-                    () = self.receive_all(&listener, &hand_on) => {}
+                    () = self.accept_all(&listener, &hand_on) => {}
                     _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
                 }
-                self.receive_waiting(&listener, &hand_on);
+                self.accept_backlog(&listener, &hand_on);
             }
             Err(error) => tracing::error!(%error, "a socket cannot be listened on"),
         }
     }
 
     /// A connection takes a place when it is there, so none is kept for one that never comes.
-    async fn receive_all(&self, listener: &TcpListener, hand_on: &impl Fn(Arrival)) {
+    async fn accept_all(&self, listener: &TcpListener, hand_on: &impl Fn(AcceptedConnection)) {
         let mut failures = Failures::default();
         loop {
             match listener.accept().await {
@@ -127,7 +131,7 @@ impl Entry {
                     let Some(open) = self.table.place(address.ip()).await else {
                         continue;
                     };
-                    self.welcome(stream, open, hand_on);
+                    self.accept(stream, open, hand_on);
                 }
                 Err(error) => {
                     self.after_failure(&error, &mut failures).await;
@@ -153,20 +157,25 @@ impl Entry {
 
     /// Receives the connections that the system had already made for us: closing the socket would
     /// break them.
-    fn receive_waiting(&self, listener: &TcpListener, hand_on: &impl Fn(Arrival)) {
+    fn accept_backlog(&self, listener: &TcpListener, hand_on: &impl Fn(AcceptedConnection)) {
         while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
             let Ok(open) = self.table.try_place(address.ip()) else {
                 return;
             };
-            self.welcome(stream, open, hand_on);
+            self.accept(stream, open, hand_on);
         }
     }
 
-    fn welcome(&self, stream: TcpStream, open: OpenConnection, hand_on: &impl Fn(Arrival)) {
+    fn accept(
+        &self,
+        stream: TcpStream,
+        open: OpenConnection,
+        hand_on: &impl Fn(AcceptedConnection),
+    ) {
         // Without it a small answer may wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         match stream.into_std() {
-            Ok(stream) => hand_on(Arrival {
+            Ok(stream) => hand_on(AcceptedConnection {
                 stream,
                 open,
                 counted: self.connections.token(),

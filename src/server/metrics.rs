@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use super::{
     Traffic,
-    connection_table::{ConnectionStats, ConnectionTable, Limits},
-    process::Process,
-    reload::{ReloadFigures, Reloader},
+    connection_table::{ConnectionLimits, ConnectionStats, ConnectionTable},
+    process::ProcessStats,
+    reload::{ReloadMetrics, Reloader},
     security::Security,
     watcher::Watcher,
 };
 use crate::{
     app::{
         App,
-        figures::{Causes, Figures, Payments, Verdicts},
+        metrics::{CheckMetrics, FailureMetrics, OrderMetrics, PaymentMetrics},
     },
     domain::order::EpochSeconds,
-    figures::Count,
+    metrics::Counter,
     store::{Disk, StoreFigures, StoreState, Writes},
     telemetry::{
         self,
@@ -46,7 +46,7 @@ impl Metrics {
         add_calls(&mut page, &self.traffic);
         add_traffic(&mut page, &self.traffic);
         self.add_connections(&mut page);
-        add_sales(&mut page, self.app.figures());
+        add_sales(&mut page, self.app.metrics());
         self.add_merchants(&mut page);
         self.add_stock(&mut page);
         add_store(
@@ -62,7 +62,7 @@ impl Metrics {
     }
 
     fn add_connections(&self, page: &mut Page) {
-        let Limits { max, .. } = self.connections.limits();
+        let ConnectionLimits { max, .. } = self.connections.limits();
         one_gauge(
             page,
             "boxoffice_connections_open",
@@ -134,8 +134,8 @@ impl Metrics {
             "When the catalogue on sale was put there.",
             seconds(since_sec),
         );
-        let reloads = self.catalog.watched().figures();
-        let ReloadFigures {
+        let reloads = self.catalog.watched().metrics();
+        let ReloadMetrics {
             replaced,
             refused,
             failed,
@@ -166,7 +166,7 @@ impl Metrics {
             "Times that files were read again and rejected for errors in them, so that those before stay in use.",
             "kind",
             &[
-                ("catalog", &self.catalog.watched().figures().refused),
+                ("catalog", &self.catalog.watched().metrics().refused),
                 ("certificates", &rejected.certificates),
                 ("credentials", &rejected.credentials),
             ],
@@ -198,7 +198,7 @@ impl Metrics {
     /// Merchants who have left the catalogue are left out, so that its size bounds the labels.
     fn add_merchants(&self, page: &mut Page) {
         let catalog = self.app.catalog();
-        let mut sales = self.app.figures().merchants.read();
+        let mut sales = self.app.metrics().merchants.read();
         sales.retain(|merchant_id, _| catalog.merchant_ix(merchant_id).is_some());
         let labels: Vec<_> = sales
             .keys()
@@ -248,12 +248,12 @@ impl Metrics {
             "When the server was started.",
             seconds(self.started_sec),
         );
-        let Process {
+        let ProcessStats {
             resident_bytes,
             cpu_nanos,
             open_files,
             max_open_files,
-        } = Process::read();
+        } = ProcessStats::read();
         let known = |value: Option<u64>| value.map(|value| (&[][..], value));
         page.gauge(
             "process_resident_memory_bytes",
@@ -371,8 +371,8 @@ fn add_calls(page: &mut Page, traffic: &Traffic) {
     );
 }
 
-fn add_sales(page: &mut Page, figures: &Figures) {
-    let Figures {
+fn add_sales(page: &mut Page, metrics: &OrderMetrics) {
+    let OrderMetrics {
         checks,
         orders_created,
         orders_replayed,
@@ -380,8 +380,8 @@ fn add_sales(page: &mut Page, figures: &Figures) {
         spots_sold,
         merchants: _,
         payments,
-    } = figures;
-    let Verdicts {
+    } = metrics;
+    let CheckMetrics {
         can_fulfill,
         line_item,
         service_combination,
@@ -411,7 +411,7 @@ fn add_sales(page: &mut Page, figures: &Figures) {
         "Requests answered with the order that their token had led to before.",
         orders_replayed,
     );
-    let Causes {
+    let FailureMetrics {
         unfulfillable,
         card_type_rejected,
         card_declined,
@@ -439,7 +439,7 @@ fn add_sales(page: &mut Page, figures: &Figures) {
         "Spots of the orders created.",
         spots_sold,
     );
-    let Payments {
+    let PaymentMetrics {
         captured,
         declined,
         voided,
@@ -516,12 +516,12 @@ fn one_gauge(page: &mut Page, name: &str, help: &str, value: u64) {
     page.gauge(name, help, [(&[][..], value)]);
 }
 
-fn one_counter(page: &mut Page, name: &str, help: &str, count: &Count) {
+fn one_counter(page: &mut Page, name: &str, help: &str, count: &Counter) {
     page.counter(name, help, [(&[][..], count.get())]);
 }
 
 /// A counter with one label.
-fn by(page: &mut Page, name: &str, help: &str, label: &str, counts: &[(&str, &Count)]) {
+fn by(page: &mut Page, name: &str, help: &str, label: &str, counts: &[(&str, &Counter)]) {
     let samples: Vec<_> = counts
         .iter()
         .map(|(value, count)| ([(label, *value)], count.get()))

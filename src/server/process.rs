@@ -7,7 +7,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// What is known.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Process {
+pub(super) struct ProcessStats {
     /// Bytes of memory that it has of its own or shares.
     pub(super) resident_bytes: Option<u64>,
     /// Processor time that it has had, in nanoseconds.
@@ -18,7 +18,7 @@ pub(super) struct Process {
     pub(super) max_open_files: Option<u64>,
 }
 
-impl Process {
+impl ProcessStats {
     /// What is known now.
     pub(super) fn read() -> Self {
         let text = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).ok();
@@ -83,7 +83,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_has_memory_and_files() {
-        let process = Process::read();
+        let process = ProcessStats::read();
         assert!(
             process.resident_bytes.is_some_and(|bytes| bytes > 100_000),
             "{process:?}"

@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config::Config,
     domain::order::EpochSeconds,
-    figures::Count,
+    metrics::Counter,
 };
 
 /// What comes of a catalogue that is refused.
@@ -35,19 +35,19 @@ pub(super) struct Reloader {
     clock: Arc<dyn Clock>,
     /// How far ahead repeated availability is opened.
     horizon_sec: i64,
-    figures: ReloadFigures,
+    metrics: ReloadMetrics,
 }
 
 /// What has come of reading the catalogue again.
 #[derive(Debug, Default)]
-pub(super) struct ReloadFigures {
-    pub(super) replaced: Count,
-    pub(super) refused: Count,
-    pub(super) failed: Count,
+pub(super) struct ReloadMetrics {
+    pub(super) replaced: Counter,
+    pub(super) refused: Counter,
+    pub(super) failed: Counter,
     last_was_bad: AtomicBool,
 }
 
-impl ReloadFigures {
+impl ReloadMetrics {
     /// Whether what was last read is on sale.
     pub(super) fn last_was_good(&self) -> bool {
         !self.last_was_bad.load(Ordering::Relaxed)
@@ -59,7 +59,7 @@ impl ReloadFigures {
             Err(ReloadError::Mistakes(_)) => &self.refused,
             Err(ReloadError::Store(_) | ReloadError::Blocking(_)) => &self.failed,
         }
-        .one();
+        .inc();
         self.last_was_bad.store(outcome.is_err(), Ordering::Relaxed);
     }
 }
@@ -77,13 +77,13 @@ impl Reloader {
             dir: config.sales.catalog.clone(),
             clock,
             horizon_sec: super::limits(config).horizon_sec,
-            figures: ReloadFigures::default(),
+            metrics: ReloadMetrics::default(),
         }
     }
 
     /// What has come of it so far.
-    pub(super) fn figures(&self) -> &ReloadFigures {
-        &self.figures
+    pub(super) fn metrics(&self) -> &ReloadMetrics {
+        &self.metrics
     }
 
     /// Reads it again and logs what came of it.
@@ -95,7 +95,7 @@ impl Reloader {
             loaded.map(|loaded| summarized(loaded, clock.now_sec(), horizon_sec).0)
         };
         let outcome = self.app.reload(load).await;
-        self.figures.count(&outcome);
+        self.metrics.count(&outcome);
         self.app.audit().record(match &outcome {
             Ok(_) => AuditEvent::CatalogReloaded {
                 revision: self.app.active_revision().0.0,

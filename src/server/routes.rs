@@ -18,8 +18,8 @@ use tonic_web::GrpcWebLayer;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 
 use super::{
-    admission::{self, HEALTH, Hosts},
-    connection::{HttpHandler, Keeping, Lasting},
+    admission::{self, AllowedHosts, HEALTH},
+    connection::{DeadlineBody, GuardedBody, HttpHandler},
     health::HealthService,
     security::Access,
 };
@@ -27,7 +27,7 @@ use crate::{
     access::{Admitted, AuthError, Peer, Permit},
     audit::{Audit, AuditEvent},
     grpc::{self, GrpcService},
-    request::{Origin, Served},
+    request::{Origin, RequestContext},
     request_bodies::{ReadOptions, RequestBodies},
     rest::{self, RestHandler},
     rpc::{Rpc, Transport},
@@ -59,7 +59,7 @@ pub(super) struct Router {
 pub(super) struct Admission {
     pub(super) access: Arc<Access>,
     /// Names under which the server is called.
-    pub(super) hosts: Hosts,
+    pub(super) hosts: AllowedHosts,
     /// Where it is recorded who is kept out.
     pub(super) audit: Arc<Audit>,
     /// Headers that a request may have.
@@ -112,7 +112,7 @@ impl Router {
             let answer = if is_health {
                 answer
             } else {
-                answer.map(|body| Body::new(Lasting::new(body, admission.max_call)))
+                answer.map(|body| Body::new(DeadlineBody::new(body, admission.max_call)))
             };
             Ok(keeping(permit, answer))
         });
@@ -183,7 +183,7 @@ impl Admission {
         let admitted = admitted.map_err(ApiError::from);
         let Admitted { permit, user } =
             admitted.inspect_err(|error| self.note_rejection(error, transport, headers, peer))?;
-        if let Some(served) = Served::current() {
+        if let Some(served) = RequestContext::current() {
             let (certificate, address) = (peer.accepted_name().cloned(), peer.address());
             served.let_in(Origin {
                 transport,
@@ -257,7 +257,7 @@ fn authorization(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 /// The answer, which keeps a permit that counts until it has been sent.
 fn keeping(permit: Option<Permit>, answer: Response<Body>) -> Response<Body> {
     match permit.filter(Permit::is_counted) {
-        Some(permit) => answer.map(|body| Body::new(Keeping::new(body, permit))),
+        Some(permit) => answer.map(|body| Body::new(GuardedBody::new(body, permit))),
         None => answer,
     }
 }

@@ -16,8 +16,8 @@ use crate::{
     blocking,
     clock::Clock,
     config::{self, Config},
-    figures::Count,
     files::{Mistakes, Snapshot},
+    metrics::Counter,
 };
 
 /// Access as it is measured by the machine's clock.
@@ -44,8 +44,8 @@ pub(super) struct Security {
 /// How often files were read again and rejected.
 #[derive(Debug, Default)]
 pub(super) struct Rejected {
-    pub(super) credentials: Count,
-    pub(super) certificates: Count,
+    pub(super) credentials: Counter,
+    pub(super) certificates: Counter,
 }
 
 impl Security {
@@ -158,7 +158,7 @@ impl Security {
             (users.is_err(), &self.rejected.credentials),
         ] {
             if is_bad {
-                rejected.one();
+                rejected.inc();
             }
         }
         self.record(

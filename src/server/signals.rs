@@ -19,7 +19,7 @@ use tokio::{
 use crate::telemetry;
 
 /// How long an orderly end may take once a second signal has asked for it.
-const CUT_SHORT: Duration = Duration::from_secs(1);
+const FORCED_STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long the last line of the log may take then.
 const LAST_LINE: Duration = Duration::from_millis(100);
@@ -29,16 +29,16 @@ const FORCED: u8 = 75;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum SignalAction {
     /// SIGTERM or SIGINT, or SIGHUP from a terminal that has closed.
-    ToEnd,
+    Stop,
     /// SIGHUP.
-    ToReload,
+    Reload,
 }
 
-/// The signals that are heeded, in the order in which they come.
+/// The signals that are handlers, in the order in which they come.
 #[derive(Debug)]
-pub(super) struct Signals(mpsc::UnboundedReceiver<Asked>);
+pub(super) struct Signals(mpsc::UnboundedReceiver<SignalAction>);
 
 impl Signals {
     /// Listens for them instead of being ended by them.
@@ -46,20 +46,20 @@ impl Signals {
     /// # Errors
     /// If the system gives no thread or no handler.
     pub(super) fn listen() -> io::Result<Self> {
-        // Asked at once: a terminal that has closed is none any more.
+        // SignalAction at once: a terminal that has closed is none any more.
         let hang_up = if io::stdin().is_terminal() {
-            Asked::ToEnd
+            SignalAction::Stop
         } else {
-            Asked::ToReload
+            SignalAction::Reload
         };
         let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
-        let mut heeded = {
+        let mut handlers = {
             let _within = runtime.enter();
-            Heeded::new(hang_up)?
+            Handlers::new(hang_up)?
         };
         let (sender, receiver) = mpsc::unbounded_channel();
         let heed = move || {
-            runtime.block_on(pass_on(async || heeded.next().await, &sender));
+            runtime.block_on(pass_on(async || handlers.next().await, &sender));
             end_by_force();
         };
         thread::Builder::new()
@@ -69,7 +69,7 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> SignalAction {
         match self.0.recv().await {
             Some(asked) => asked,
             // The thread has begun to end the process.
@@ -79,21 +79,21 @@ impl Signals {
 
     /// Waits for the next one that asks to end.
     pub(super) async fn end(&mut self) {
-        while self.next().await != Asked::ToEnd {}
+        while self.next().await != SignalAction::Stop {}
     }
 }
 
 #[derive(Debug)]
-struct Heeded {
+struct Handlers {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
     /// What a hang-up asks for.
-    on_hang_up: Asked,
+    on_hang_up: SignalAction,
 }
 
-impl Heeded {
-    fn new(on_hang_up: Asked) -> io::Result<Self> {
+impl Handlers {
+    fn new(on_hang_up: SignalAction) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -102,29 +102,32 @@ impl Heeded {
         })
     }
 
-    async fn next(&mut self) -> Asked {
+    async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.terminate.recv() => Asked::ToEnd,
-            _ = self.interrupt.recv() => Asked::ToEnd,
+            _ = self.terminate.recv() => SignalAction::Stop,
+            _ = self.interrupt.recv() => SignalAction::Stop,
             _ = self.hang_up.recv() => self.on_hang_up,
         }
     }
 }
 
 /// Passes on what is asked, up to and including the second time that it is the end.
-async fn pass_on(mut next: impl AsyncFnMut() -> Asked, sender: &mpsc::UnboundedSender<Asked>) {
+async fn pass_on(
+    mut next: impl AsyncFnMut() -> SignalAction,
+    sender: &mpsc::UnboundedSender<SignalAction>,
+) {
     let mut ends = 0;
     while ends < 2 {
         let asked = next().await;
         // Nobody receives it once the server has stopped and only its last traces are being sent.
         let _ = sender.send(asked);
-        ends += usize::from(asked == Asked::ToEnd);
+        ends += usize::from(asked == SignalAction::Stop);
     }
 }
 
 /// Ends the process unless it ends by itself within a moment.
 fn end_by_force() {
-    thread::sleep(CUT_SHORT);
+    thread::sleep(FORCED_STOP_LIMIT);
     tracing::error!("the server did not end in good order, so a second signal ends it by force");
     telemetry::flush_log(LAST_LINE);
     process::exit(i32::from(FORCED));
@@ -138,13 +141,13 @@ mod tests {
 
     #[tokio::test]
     async fn signals_are_passed_on_until_the_second_that_asks_to_end() {
-        use Asked::{ToEnd, ToReload};
-        let mut asked = VecDeque::from([ToReload, ToEnd, ToReload, ToReload, ToEnd, ToReload]);
+        use SignalAction::{Reload, Stop};
+        let mut asked = VecDeque::from([Reload, Stop, Reload, Reload, Stop, Reload]);
         let (sender, receiver) = mpsc::unbounded_channel();
         pass_on(async || asked.pop_front().unwrap(), &sender).await;
-        assert_eq!(asked, [ToReload], "the last is nobody's business any more");
+        assert_eq!(asked, [Reload], "the last is nobody's business any more");
         let mut signals = Signals(receiver);
-        for expected in [ToReload, ToEnd, ToReload, ToReload, ToEnd] {
+        for expected in [Reload, Stop, Reload, Reload, Stop] {
             assert_eq!(signals.next().await, expected);
         }
     }
@@ -153,6 +156,6 @@ mod tests {
     async fn a_server_that_has_stopped_can_still_be_ended_by_force() {
         let (sender, receiver) = mpsc::unbounded_channel();
         drop(receiver);
-        pass_on(async || Asked::ToEnd, &sender).await;
+        pass_on(async || SignalAction::Stop, &sender).await;
     }
 }

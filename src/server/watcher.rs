@@ -42,14 +42,14 @@ pub(super) fn log_refused(what: &str, outcome: &str, mistakes: &Mistakes) {
 #[derive(Debug)]
 pub(super) struct Watcher<F> {
     watched: Arc<F>,
-    asked: Notify,
+    target: Notify,
 }
 
 impl<F: FromFiles> Watcher<F> {
     pub(super) fn new(watched: F) -> Self {
         Self {
             watched: Arc::new(watched),
-            asked: Notify::new(),
+            target: Notify::new(),
         }
     }
 
@@ -59,7 +59,7 @@ impl<F: FromFiles> Watcher<F> {
 
     /// Asks for the files to be read again; asking more often before that is done is no more.
     pub(super) fn ask(&self) {
-        self.asked.notify_one();
+        self.target.notify_one();
     }
 
     /// Reads them whenever that is asked for or, if they are to be watched, they have changed since
@@ -75,18 +75,18 @@ impl<F: FromFiles> Watcher<F> {
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             looks
         });
-        let mut watch = Watch {
+        let mut detector = ChangeDetector {
             read: read.clone(),
             seen: read,
         };
         let reading = async {
             loop {
                 tokio::select! {
-                    () = self.asked.notified() => {
-                        watch.read = self.look().await.unwrap_or_default();
+                    () = self.target.notified() => {
+                        detector.read = self.look().await.unwrap_or_default();
                     }
                     () = tick(&mut looks) => {
-                        if !self.look().await.is_some_and(|now| watch.calls_for_reading(now)) {
+                        if !self.look().await.is_some_and(|now| detector.has_settled_change(now)) {
                             continue;
                         }
                     }
@@ -119,16 +119,16 @@ async fn tick(looks: &mut Option<Interval>) {
 
 /// Files that change from time to time.
 #[derive(Debug)]
-struct Watch {
+struct ChangeDetector {
     /// What was last read, whether or not it was any good.
     read: Snapshot,
     /// What was last seen.
     seen: Snapshot,
 }
 
-impl Watch {
+impl ChangeDetector {
     /// Whether the files have changed and nobody is changing them: two looks saw the same.
-    fn calls_for_reading(&mut self, now: Snapshot) -> bool {
+    fn has_settled_change(&mut self, now: Snapshot) -> bool {
         let is_quiet = now == self.seen;
         self.seen = now;
         let calls = is_quiet && self.seen != self.read;
@@ -153,7 +153,7 @@ mod tests {
             Snapshot::of(dir.path())
         };
         let (first, second, third) = (write("1"), write("22"), write("333"));
-        let mut watch = Watch {
+        let mut detector = ChangeDetector {
             read: first.clone(),
             seen: first.clone(),
         };
@@ -169,7 +169,7 @@ mod tests {
             (&first, false),
             (&first, true),
         ] {
-            assert_eq!(watch.calls_for_reading(seen.clone()), calls, "{seen:?}");
+            assert_eq!(detector.has_settled_change(seen.clone()), calls, "{seen:?}");
         }
     }
 }

@@ -13,8 +13,8 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     Phase,
-    connection::{HttpHandler, Reception},
-    listener::Arrival,
+    connection::{ConnectionContext, HttpHandler},
+    listener::AcceptedConnection,
 };
 use crate::{
     blocking::{self, BlockingError},
@@ -37,7 +37,7 @@ pub(super) struct Workers(Vec<Worker>);
 /// A thread with a runtime of its own, or several that share one.
 #[derive(Debug)]
 struct Worker {
-    arrivals: mpsc::UnboundedSender<Assigned>,
+    accepted: mpsc::UnboundedSender<Assigned>,
     connections: TaskTracker,
 }
 
@@ -45,20 +45,20 @@ struct Worker {
 type Assignments = mpsc::UnboundedReceiver<Assigned>;
 
 /// A connection, and its mark in the worker's count.
-type Assigned = (Arrival, TaskTrackerToken);
+type Assigned = (AcceptedConnection, TaskTrackerToken);
 
 impl Workers {
     /// Starts them. They serve until the server is over.
     pub(super) fn start(
         config: &Config,
-        reception: &Reception<impl HttpHandler>,
+        context: &ConnectionContext<impl HttpHandler>,
     ) -> io::Result<(Self, Vec<thread::JoinHandle<()>>)> {
         let (workers, assignments): (_, Vec<_>) =
             (0..runtimes(config)).map(|_| Worker::new()).unzip();
         let start = |(at, assignments): (usize, Assignments)| {
             let runtime = runtime(config)?;
-            let reception = reception.clone();
-            let work = move || runtime.block_on(serve(assignments, reception));
+            let context = context.clone();
+            let work = move || runtime.block_on(serve(assignments, context));
             thread::Builder::new()
                 .name(format!("worker-{at}"))
                 .spawn(work)
@@ -72,10 +72,10 @@ impl Workers {
     }
 
     /// Has a connection served.
-    pub(super) fn assign(&self, arrival: Arrival) {
+    pub(super) fn assign(&self, accepted: AcceptedConnection) {
         if let Some(worker) = self.idlest() {
             // Nobody takes it where a worker has died; dropped, the connection is closed.
-            let _ = worker.arrivals.send((arrival, worker.connections.token()));
+            let _ = worker.accepted.send((accepted, worker.connections.token()));
         }
     }
 
@@ -86,10 +86,10 @@ impl Workers {
 
 impl Worker {
     fn new() -> (Self, Assignments) {
-        let (arrivals, assignments) = mpsc::unbounded_channel();
+        let (accepted, assignments) = mpsc::unbounded_channel();
         (
             Self {
-                arrivals,
+                accepted,
                 connections: TaskTracker::new(),
             },
             assignments,
@@ -97,12 +97,12 @@ impl Worker {
     }
 }
 
-async fn serve(mut assignments: Assignments, reception: Reception<impl HttpHandler>) {
-    let mut phase = reception.phase.clone();
-    while let Some((arrival, counted)) = assignments.recv().await {
-        arrival.serve(reception.clone(), counted);
+async fn serve(mut assignments: Assignments, context: ConnectionContext<impl HttpHandler>) {
+    let mut phase = context.phase.clone();
+    while let Some((accepted, counted)) = assignments.recv().await {
+        accepted.serve(context.clone(), counted);
     }
-    let _ = phase.wait_for(|phase| *phase == Phase::Over).await;
+    let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
 }
 
 /// Threads that serve connections.

@@ -27,7 +27,7 @@ use tracing_subscriber::{
 use super::{AnyLayer, log_queue::LogQueue};
 use crate::{
     config::{LogFormat, Logging},
-    request::Served,
+    request::RequestContext,
 };
 
 /// How long a panic waits for the log: it may be the last thing that the process does.
@@ -108,7 +108,7 @@ struct NamedFields;
 impl<'w> FormatFields<'w> for NamedFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         DefaultFields::new().format_fields(writer.by_ref(), fields)?;
-        let Some(served) = Served::current() else {
+        let Some(served) = RequestContext::current() else {
             return Ok(());
         };
         served
@@ -131,7 +131,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(served) = Served::current() else {
+        let Some(served) = RequestContext::current() else {
             return self.0.format_event(context, writer, event);
         };
         let mut line = String::new();
@@ -201,7 +201,7 @@ mod tests {
                 tracing::info!(order_id = "o-1", "order stored");
                 tracing::debug!("details");
             };
-            let served = Served::new(Some(b"r-1"), Some("t-1".to_owned()));
+            let served = RequestContext::new(Some(b"r-1"), Some("t-1".to_owned()));
             assert!(served.scope(events).now_or_never().is_some());
             tracing::error!("no request");
         });

@@ -5,7 +5,7 @@ use prometheus::{
     proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use crate::figures::Distribution;
+use crate::metrics::HistogramSnapshot;
 
 /// What the page is called in a `Content-Type`.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -108,9 +108,9 @@ impl Page {
         name: &str,
         help: &str,
         unit: Unit,
-        samples: impl IntoIterator<Item = (Labels<'a>, Distribution)>,
+        samples: impl IntoIterator<Item = (Labels<'a>, HistogramSnapshot)>,
     ) {
-        let metric = |(labels, values): (Labels<'a>, Distribution)| {
+        let metric = |(labels, values): (Labels<'a>, HistogramSnapshot)| {
             let mut histogram = Histogram::default();
             histogram.set_sample_count(values.count);
             histogram.set_sample_sum(unit.told(values.sum));
@@ -189,7 +189,7 @@ mod tests {
         page.counter("calls_total", "Calls.", [(&[("transport", "a\"b")][..], 3)]);
         page.gauge("nothing", "Nothing.", []);
         page.gauge("open", "Open.", [(&[][..], 7)]);
-        let values = Distribution {
+        let values = HistogramSnapshot {
             up_to: vec![(1_500_000_000, 2)],
             count: 3,
             sum: 4_250_000_000,

@@ -21,7 +21,7 @@ fn request(
     request
 }
 
-fn decide(request: &Request<()>, hosts: &Hosts) -> Result<Transport, u16> {
+fn decide(request: &Request<()>, hosts: &AllowedHosts) -> Result<Transport, u16> {
     let transport = transport_of(request);
     check(request, transport, hosts)
         .map(|()| transport)
@@ -181,7 +181,7 @@ fn grpc_is_a_post_of_its_own_content_types_over_http_2() {
         headers.extend(content_type.map(|what| ("content-type", what)));
         let request = request(method, path, version, &headers);
         assert_eq!(
-            decide(&request, &Hosts::default()),
+            decide(&request, &AllowedHosts::default()),
             expected,
             "{method} {path} {content_type:?}"
         );
@@ -191,7 +191,10 @@ fn grpc_is_a_post_of_its_own_content_types_over_http_2() {
         ("content-type", "text/plain"),
     ];
     assert_eq!(
-        decide(&request("POST", CREATE, http2, &twice), &Hosts::default()),
+        decide(
+            &request("POST", CREATE, http2, &twice),
+            &AllowedHosts::default()
+        ),
         Err(415)
     );
     let encoded = [
@@ -199,7 +202,10 @@ fn grpc_is_a_post_of_its_own_content_types_over_http_2() {
         ("content-encoding", "gzip"),
     ];
     assert_eq!(
-        decide(&request("POST", CREATE, http2, &encoded), &Hosts::default()),
+        decide(
+            &request("POST", CREATE, http2, &encoded),
+            &AllowedHosts::default()
+        ),
         Err(415)
     );
 }
@@ -231,7 +237,7 @@ fn a_request_is_for_one_host() {
         let headers: Vec<_> = headers.iter().map(|host| ("host", *host)).collect();
         let request = request("GET", uri, version, &headers);
         assert_eq!(
-            decide(&request, &Hosts::default()),
+            decide(&request, &AllowedHosts::default()),
             expected,
             "{version:?} {uri} {headers:?}"
         );
@@ -241,7 +247,7 @@ fn a_request_is_for_one_host() {
 #[test]
 fn hosts_may_be_restricted_to_names() {
     let names = ["shop.example".to_owned(), "Tickets.example.".to_owned()];
-    let hosts = Hosts::new(Some(&names));
+    let hosts = AllowedHosts::new(Some(&names));
     for (authority, is_served) in [
         ("shop.example", true),
         ("SHOP.example:443", true),
@@ -293,11 +299,11 @@ fn framing_and_expectations_that_are_not_known_are_rejected() {
             &[("host", "a"), (header, value)],
         );
         assert_eq!(
-            decide(&request, &Hosts::default()),
+            decide(&request, &AllowedHosts::default()),
             expected,
             "{header}: {value}"
         );
     }
     let old = request("GET", "/", Version::HTTP_10, &[("expect", "200-ok")]);
-    assert_eq!(decide(&old, &Hosts::default()), Ok(Transport::Rest));
+    assert_eq!(decide(&old, &AllowedHosts::default()), Ok(Transport::Rest));
 }

@@ -26,7 +26,7 @@ pub(in crate::server) struct Activity {
 
 /// A call that goes on.
 #[derive(Debug)]
-pub(in crate::server) struct Call(Arc<Activity>);
+pub(in crate::server) struct ActiveCall(Arc<Activity>);
 
 impl Activity {
     pub(in crate::server) fn new() -> Self {
@@ -39,9 +39,9 @@ impl Activity {
     }
 
     /// Begins a call, which goes on until what comes back is dropped.
-    pub(in crate::server) fn begin(self: &Arc<Self>) -> Call {
+    pub(in crate::server) fn begin(self: &Arc<Self>) -> ActiveCall {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        Call(Arc::clone(self))
+        ActiveCall(Arc::clone(self))
     }
 
     /// Notes whether bytes of a response wait to be taken, which may be so after the end of its call.
@@ -79,7 +79,7 @@ impl Activity {
     }
 }
 
-impl Drop for Call {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         let Self(activity) = self;
         // Never 0, which stands for no call.
@@ -93,18 +93,18 @@ impl Drop for Call {
 
 /// A body that keeps something until it has been sent or given up.
 #[derive(Debug)]
-pub(in crate::server) struct Keeping<B, T> {
+pub(in crate::server) struct GuardedBody<B, T> {
     body: B,
     _kept: T,
 }
 
-impl<B, T> Keeping<B, T> {
+impl<B, T> GuardedBody<B, T> {
     pub(in crate::server) fn new(body: B, kept: T) -> Self {
         Self { body, _kept: kept }
     }
 }
 
-impl<B: Body + Unpin, T: Unpin> Body for Keeping<B, T> {
+impl<B: Body + Unpin, T: Unpin> Body for GuardedBody<B, T> {
     type Data = B::Data;
     type Error = B::Error;
 

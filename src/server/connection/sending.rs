@@ -18,14 +18,14 @@ use futures_util::future::BoxFuture;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::sleep;
 
-use super::activity::Call;
-use crate::stalled::Stalled;
+use super::activity::ActiveCall;
+use crate::stalled::StalledResponses;
 
 /// How long a reader may take nothing.
 #[derive(Debug, Clone)]
-pub(super) struct Patience {
+pub(super) struct SendTimeout {
     pub(super) limit: Duration,
-    pub(super) stalled: Arc<Stalled>,
+    pub(super) stalled: Arc<StalledResponses>,
 }
 
 /// What a task has come to with sending.
@@ -80,14 +80,14 @@ pub(super) fn note_write(written: &Poll<io::Result<usize>>) {
 }
 
 /// Watches whether what a connection or a stream sends is taken.
-pub(super) struct Watch {
-    patience: Patience,
+pub(super) struct StallDetector {
+    send_timeout: SendTimeout,
     progress: Progress,
-    stall: Option<Stall>,
+    stall: Option<StallTimer>,
 }
 
-/// That nothing is taken. Its end is the end of patience.
-struct Stall {
+/// That nothing is taken. Its end is the end of send_timeout.
+struct StallTimer {
     at_step: u64,
     end: BoxFuture<'static, ()>,
 }
@@ -96,10 +96,10 @@ struct Stall {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reset;
 
-impl Watch {
-    pub(super) fn new(patience: Patience) -> Self {
+impl StallDetector {
+    pub(super) fn new(send_timeout: SendTimeout) -> Self {
         Self {
-            patience,
+            send_timeout,
             progress: Progress::default(),
             stall: None,
         }
@@ -136,18 +136,18 @@ impl Watch {
     fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<Reset> {
         let at_step = self.progress.steps;
         let stall = self.stall.take().filter(|stall| stall.at_step == at_step);
-        let stall = self.stall.insert(stall.unwrap_or_else(|| Stall {
+        let stall = self.stall.insert(stall.unwrap_or_else(|| StallTimer {
             at_step,
-            end: self.patience.clone().end(),
+            end: self.send_timeout.clone().end(),
         }));
         stall.end.as_mut().poll(context).map(|()| {
-            self.patience.stalled.note_reset();
+            self.send_timeout.stalled.note_reset();
             Reset
         })
     }
 }
 
-impl Patience {
+impl SendTimeout {
     /// Waits until it is at an end, or until others need the room.
     fn end(self) -> BoxFuture<'static, ()> {
         let (place, mut told) = self.stalled.enter();
@@ -163,13 +163,13 @@ impl Patience {
 
 /// Spawns the streams of HTTP/2 connections and resets those whose readers take nothing.
 #[derive(Debug, Clone)]
-pub(super) struct Streams(pub(super) Patience);
+pub(super) struct StreamExecutor(pub(super) SendTimeout);
 
-impl<S: Future<Output = ()> + Send + 'static> hyper::rt::Executor<S> for Streams {
+impl<S: Future<Output = ()> + Send + 'static> hyper::rt::Executor<S> for StreamExecutor {
     fn execute(&self, stream: S) {
-        let patience = self.0.clone();
+        let send_timeout = self.0.clone();
         tokio::spawn(async move {
-            let (mut stream, mut watch) = (pin!(stream), Watch::new(patience));
+            let (mut stream, mut watch) = (pin!(stream), StallDetector::new(send_timeout));
             // A stream that is dropped before its end is reset.
             if poll_fn(|context| watch.poll(stream.as_mut(), context)).await == Err(Reset) {
                 tracing::debug!("an answer was reset because its reader took nothing of it");
@@ -180,16 +180,16 @@ impl<S: Future<Output = ()> + Send + 'static> hyper::rt::Executor<S> for Streams
 
 /// The body of an answer, by which it is known how its sending goes. Its call goes on until it is at an end.
 #[derive(Debug)]
-pub(super) struct Sent<B> {
+pub(super) struct TrackedBody<B> {
     body: B,
-    _call: Call,
+    _call: ActiveCall,
     /// Whether anything has been taken of it, and whether its end has.
     has_begun: bool,
     has_ended: bool,
 }
 
-impl<B> Sent<B> {
-    pub(super) fn new(body: B, call: Call) -> Self {
+impl<B> TrackedBody<B> {
+    pub(super) fn new(body: B, call: ActiveCall) -> Self {
         now(Sending::ForReader);
         Self {
             body,
@@ -200,13 +200,13 @@ impl<B> Sent<B> {
     }
 }
 
-impl<B> Drop for Sent<B> {
+impl<B> Drop for TrackedBody<B> {
     fn drop(&mut self) {
         now(Sending::Nothing);
     }
 }
 
-impl<B: Body + Unpin> Body for Sent<B> {
+impl<B: Body + Unpin> Body for TrackedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -252,10 +252,10 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    fn watch() -> (Watch, Arc<Stalled>) {
-        let stalled = Arc::new(Stalled::default());
+    fn watch() -> (StallDetector, Arc<StalledResponses>) {
+        let stalled = Arc::new(StalledResponses::default());
         (
-            Watch::new(Patience {
+            StallDetector::new(SendTimeout {
                 limit: LIMIT,
                 stalled: Arc::clone(&stalled),
             }),
@@ -263,8 +263,8 @@ mod tests {
         )
     }
 
-    fn answer(text: &'static str) -> Sent<Full<Bytes>> {
-        Sent::new(Full::from(text), Arc::new(Activity::new()).begin())
+    fn answer(text: &'static str) -> TrackedBody<Full<Bytes>> {
+        TrackedBody::new(Full::from(text), Arc::new(Activity::new()).begin())
     }
 
     /// What becomes of work under a watch, and how long that takes.
@@ -319,7 +319,7 @@ mod tests {
             let silent = http_body_util::StreamBody::new(futures_util::stream::pending::<
                 Result<Frame<Bytes>, std::convert::Infallible>,
             >());
-            let mut answer = Sent::new(silent, Arc::new(Activity::new()).begin());
+            let mut answer = TrackedBody::new(silent, Arc::new(Activity::new()).begin());
             tokio::select! {
                 _ = answer.frame() => {}
                 () = sleep(100 * LIMIT) => {}

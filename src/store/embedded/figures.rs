@@ -1,7 +1,7 @@
 //! How the writer does.
 
 use crate::{
-    figures::{Count, Histogram},
+    metrics::{Counter, Histogram},
     store::{StoreFigures, Writes},
 };
 
@@ -31,14 +31,14 @@ const TIMES: [u64; 16] = [
 #[derive(Debug)]
 pub(super) struct WriterFigures {
     /// Orders on record.
-    pub(super) orders: Count,
+    pub(super) orders: Counter,
     pub(super) batch_sizes: Histogram<11>,
     pub(super) times: Histogram<16>,
 }
 
 impl WriterFigures {
     pub(super) fn new(orders: u64) -> Self {
-        let on_record = Count::default();
+        let on_record = Counter::default();
         on_record.add(orders);
         Self {
             orders: on_record,

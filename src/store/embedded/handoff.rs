@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-use crate::{figures::Count, store::StoreError};
+use crate::{metrics::Counter, store::StoreError};
 
 /// What came of a batch.
 type Outcome = Result<(), StoreError>;
@@ -43,8 +43,8 @@ pub(super) struct Intake<C> {
 /// How many changes have come and gone.
 #[derive(Default)]
 struct Traffic {
-    handed_in: Count,
-    answered: Count,
+    handed_in: Counter,
+    answered: Counter,
 }
 
 /// Where they come out.
@@ -73,7 +73,7 @@ impl<C> Intake<C> {
             done,
             home: Handle::try_current().ok(),
         };
-        self.traffic.handed_in.one();
+        self.traffic.handed_in.inc();
         let sent = self.sender.send(Waiting { change, caller }).is_ok();
         async move {
             let stopped = || StoreError::Failed("the writer has stopped".to_owned());

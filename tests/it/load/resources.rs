@@ -238,7 +238,7 @@ async fn where_all_places_are_taken_the_idlest_connection_makes_room() {
     .await;
     let page = get(admin, "/readyz").await;
     assert!(
-        page.http == 200 && page.body.starts_with(b"ok, but all connections are taken"),
+        page.http == 200 && page.body.starts_with(b"ok, but all connections are in use"),
         "{page:?}"
     );
     is_served(&client).await;
@@ -420,7 +420,9 @@ async fn a_second_signal_ends_the_program_whatever_it_waits_for() {
     is_served(&ByteClient::connect(server.address()).await).await;
     server.signal("TERM").await;
     server
-        .line("the end of the server", |line| line["message"] == "down")
+        .line("the end of the server", |line| {
+            line["message"] == "shutdown complete"
+        })
         .await;
     server.signal("TERM").await;
     let ended = server.ended().await;
@@ -623,7 +625,7 @@ async fn a_hang_up_ends_a_server_on_a_terminal_and_has_others_reload() {
     server.signal("HUP").await;
     let ended = server.ended().await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
-    assert_eq!(ended.log().last().unwrap()["message"], "down");
+    assert_eq!(ended.log().last().unwrap()["message"], "shutdown complete");
 
     let mut server = Program::new().start().await;
     server.signal("HUP").await;

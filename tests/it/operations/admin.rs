@@ -114,7 +114,7 @@ async fn a_server_that_goes_down_is_alive_and_not_ready_until_the_end() {
         .unwrap();
     running.signal("TERM").await;
     running
-        .line("the signal", |line| line["message"] == "going down")
+        .line("the signal", |line| line["message"] == "shutdown started")
         .await;
     let not_ready =
         async { while send(address, bare(Method::GET, "/readyz")).await.http != 503 {} };

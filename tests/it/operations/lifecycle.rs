@@ -815,7 +815,7 @@ async fn the_program_says_once_where_it_listens_and_ends_well_on_either_signal()
                 .count(),
             1
         );
-        assert_eq!(ended.log().last().unwrap()["message"], "down");
+        assert_eq!(ended.log().last().unwrap()["message"], "shutdown complete");
     }
 }
 
@@ -825,13 +825,17 @@ async fn a_second_signal_cuts_the_program_short() {
         let mut running = Program::new().args(["--drain-delay=1h"]).start().await;
         running.signal(first).await;
         running
-            .line("the first signal", |line| line["message"] == "going down")
+            .line("the first signal", |line| {
+                line["message"] == "shutdown started"
+            })
             .await;
         running.signal(second).await;
         let ended = running.ended().await;
         assert_eq!(ended.code(), 0, "{first} {second}: {}", ended.text());
         assert!(
-            ended.log().any(|line| line["message"] == "cut short"),
+            ended
+                .log()
+                .any(|line| line["message"] == "shutdown forced by second signal"),
             "{first} {second}"
         );
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use crate::{
-    figures::{Count, Distribution, Histogram},
+    metrics::{Counter, Histogram, HistogramSnapshot},
     rpc::{Rpc, Transport},
     wire::proto::v3::booking_service_server::SERVICE_NAME,
 };
@@ -68,20 +68,20 @@ const OTHER: &str = "other";
 
 /// What a call asks for, as far as calls are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct CallTarget {
     pub(super) transport: Transport,
     /// None for whatever is not one of the methods: reflection, streams of health, what does not exist.
     pub(super) method: Option<Rpc>,
 }
 
-impl Asked {
+impl CallTarget {
     /// What the path of a gRPC request asks for.
     pub(super) fn over_grpc(transport: Transport, path: &str) -> Self {
         let named = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        let asked = |method: &Rpc| named == Some(names(transport, *method));
+        let target = |method: &Rpc| named == Some(names(transport, *method));
         Self {
             transport,
-            method: Rpc::ALL.into_iter().find(asked),
+            method: Rpc::ALL.into_iter().find(target),
         }
     }
 
@@ -119,7 +119,7 @@ fn names(transport: Transport, method: Rpc) -> (&'static str, &'static str) {
 
 /// What is counted of calls.
 #[derive(Debug)]
-pub(in crate::server) struct CallFigures {
+pub(in crate::server) struct CallMetrics {
     /// For each transport one line a method, and one for the rest.
     lines: [[Line; Rpc::ALL.len() + 1]; Transport::ALL.len()],
     rejections: Mutex<BTreeMap<(Transport, String), u64>>,
@@ -128,9 +128,9 @@ pub(in crate::server) struct CallFigures {
 /// What is counted of one method over one transport.
 #[derive(Debug)]
 pub(in crate::server) struct Line {
-    asked: Asked,
-    begun: Count,
-    ended: [Count; CODES.len()],
+    target: CallTarget,
+    begun: Counter,
+    ended: [Counter; CODES.len()],
     times: Histogram<19>,
 }
 
@@ -154,11 +154,11 @@ impl Outcome {
     }
 }
 
-impl Default for CallFigures {
+impl Default for CallMetrics {
     fn default() -> Self {
         let lines = Transport::ALL.map(|transport| {
             std::array::from_fn(|at| {
-                Line::new(Asked {
+                Line::new(CallTarget {
                     transport,
                     method: Rpc::ALL.get(at).copied(),
                 })
@@ -171,17 +171,17 @@ impl Default for CallFigures {
     }
 }
 
-impl CallFigures {
+impl CallMetrics {
     /// Counts a call that begins. It ends when it is dropped.
-    pub(super) fn begin(&self, asked: Asked) -> Call<'_> {
-        let at = asked
+    pub(super) fn begin(&self, target: CallTarget) -> CallTimer<'_> {
+        let at = target
             .method
             .map_or(Rpc::ALL.len(), |method| method as usize);
-        let line = &self.lines[asked.transport as usize][at];
-        line.begun.one();
-        Call {
+        let line = &self.lines[target.transport as usize][at];
+        line.begun.inc();
+        CallTimer {
             line,
-            figures: self,
+            metrics: self,
             begun: Instant::now(),
         }
     }
@@ -202,7 +202,7 @@ impl CallFigures {
         let ended: u64 = self
             .lines()
             .flat_map(|line| &line.ended)
-            .map(Count::get)
+            .map(Counter::get)
             .sum();
         let begun: u64 = self.lines().map(|line| line.begun.get()).sum();
         begun.saturating_sub(ended)
@@ -216,18 +216,18 @@ impl CallFigures {
 }
 
 impl Line {
-    fn new(asked: Asked) -> Self {
-        let ended = std::array::from_fn(|_| Count::default());
+    fn new(target: CallTarget) -> Self {
+        let ended = std::array::from_fn(|_| Counter::default());
         Self {
-            asked,
-            begun: Count::default(),
+            target,
+            begun: Counter::default(),
             ended,
             times: Histogram::new(&TIMES),
         }
     }
 
     pub(in crate::server) fn labels(&self) -> [(&'static str, &'static str); 4] {
-        self.asked.labels()
+        self.target.labels()
     }
 
     pub(in crate::server) fn begun(&self) -> u64 {
@@ -243,28 +243,28 @@ impl Line {
         counted.filter(|&(code, count)| code == CODES[0] || count > 0)
     }
 
-    pub(in crate::server) fn times(&self) -> Distribution {
+    pub(in crate::server) fn times(&self) -> HistogramSnapshot {
         self.times.read()
     }
 }
 
 /// A call at work.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
-    figures: &'a CallFigures,
+pub(super) struct CallTimer<'a> {
+    metrics: &'a CallMetrics,
     line: &'a Line,
     begun: Instant,
 }
 
-impl Call<'_> {
+impl CallTimer<'_> {
     /// Counts its end, and gives the time that it took.
     pub(super) fn end(&self, outcome: &Outcome) -> Duration {
         let time = self.begun.elapsed();
-        self.line.ended[outcome.code as usize].one();
+        self.line.ended[outcome.code as usize].inc();
         self.line.times.add_time(time);
         if let Some(reason) = &outcome.reason {
-            let counted = (self.line.asked.transport, reason.clone());
-            *self.figures.rejections_so_far().entry(counted).or_default() += 1;
+            let counted = (self.line.target.transport, reason.clone());
+            *self.metrics.rejections_so_far().entry(counted).or_default() += 1;
         }
         time
     }
@@ -295,7 +295,7 @@ mod tests {
             ("*", None),
         ] {
             assert_eq!(
-                Asked::over_grpc(Transport::Grpc, path).method,
+                CallTarget::over_grpc(Transport::Grpc, path).method,
                 expected,
                 "{path}"
             );
@@ -304,14 +304,14 @@ mod tests {
 
     #[test]
     fn every_method_has_its_own_line() {
-        let figures = CallFigures::default();
+        let metrics = CallMetrics::default();
         for transport in Transport::ALL {
             for method in Rpc::ALL.into_iter().map(Some).chain([None]) {
-                let asked = Asked { transport, method };
-                assert_eq!(figures.begin(asked).line.asked, asked);
+                let target = CallTarget { transport, method };
+                assert_eq!(metrics.begin(target).line.target, target);
             }
         }
-        assert_eq!(figures.in_flight(), 21);
+        assert_eq!(metrics.in_flight(), 21);
     }
 
     #[test]

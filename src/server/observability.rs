@@ -11,54 +11,54 @@ use tracing::{Instrument, Span, field::Empty};
 
 use super::{admission, connection::HttpHandler};
 use crate::{
-    access::Peer, request::Served, rest, rpc::Transport, telemetry::traces,
+    access::Peer, request::RequestContext, rest, rpc::Transport, telemetry::traces,
     wire::error::StatusMapping,
 };
 
 mod calls;
 
-pub(super) use calls::CallFigures;
-use calls::{Asked, Call, Outcome};
+pub(super) use calls::CallMetrics;
+use calls::{CallTarget, CallTimer, Outcome};
 
 /// The header with the id of a request, on the request and on its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A handler that is observed.
 #[derive(Debug)]
-pub(super) struct Observed<D> {
+pub(super) struct ObservabilityLayer<D> {
     handler: D,
     rest_base_path: Box<str>,
-    figures: Arc<CallFigures>,
+    metrics: Arc<CallMetrics>,
 }
 
-impl<D> Observed<D> {
-    pub(super) fn new(handler: D, rest_base_path: &str, figures: Arc<CallFigures>) -> Self {
+impl<D> ObservabilityLayer<D> {
+    pub(super) fn new(handler: D, rest_base_path: &str, metrics: Arc<CallMetrics>) -> Self {
         Self {
             handler,
             rest_base_path: rest_base_path.into(),
-            figures,
+            metrics,
         }
     }
 }
 
-impl<D: HttpHandler> HttpHandler for Observed<D> {
+impl<D: HttpHandler> HttpHandler for ObservabilityLayer<D> {
     async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         let Self {
             handler,
             rest_base_path,
-            figures,
+            metrics,
         } = self;
-        let asked = asked(&request, rest_base_path);
-        let span = span(asked);
+        let target = target(&request, rest_base_path);
+        let span = span(target);
         let trace_id = traces::join(&span, request.headers());
         let given_id = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
-        let served = Served::new(given_id, trace_id);
+        let served = RequestContext::new(given_id, trace_id);
         let id = header(served.id());
         span.record("request_id", served.id());
         let work = async {
-            let sighting = Sighting::begin(figures, asked, span.clone());
+            let guard = CallGuard::begin(metrics, target, span.clone());
             let mut answer = handler.answer(request, peer).await;
-            sighting.end(outcome(asked.transport, &answer));
+            guard.end(outcome(target.transport, &answer));
             if let Some(id) = id {
                 answer.headers_mut().insert(REQUEST_ID, id);
             }
@@ -68,35 +68,37 @@ impl<D: HttpHandler> HttpHandler for Observed<D> {
     }
 }
 
-fn asked(request: &Request<Incoming>, rest_base_path: &str) -> Asked {
+fn target(request: &Request<Incoming>, rest_base_path: &str) -> CallTarget {
     let path = request.uri().path();
     match admission::transport_of(request) {
-        transport @ Transport::Rest => Asked {
+        transport @ Transport::Rest => CallTarget {
             transport,
             method: rest::rpc_at(rest_base_path, path),
         },
-        transport @ (Transport::Grpc | Transport::GrpcWeb) => Asked::over_grpc(transport, path),
+        transport @ (Transport::Grpc | Transport::GrpcWeb) => {
+            CallTarget::over_grpc(transport, path)
+        }
     }
 }
 
 /// A call while it is observed. Dropped, it has ended one way or another.
-struct Sighting<'a> {
-    call: Call<'a>,
-    asked: Asked,
+struct CallGuard<'a> {
+    call: CallTimer<'a>,
+    target: CallTarget,
     span: Span,
     outcome: Outcome,
 }
 
-impl<'a> Sighting<'a> {
-    fn begin(figures: &'a CallFigures, asked: Asked, span: Span) -> Self {
+impl<'a> CallGuard<'a> {
+    fn begin(metrics: &'a CallMetrics, target: CallTarget, span: Span) -> Self {
         // Unless it is answered, its caller has gone.
         let outcome = Outcome {
             code: Code::Cancelled,
             reason: None,
         };
         Self {
-            call: figures.begin(asked),
-            asked,
+            call: metrics.begin(target),
+            target,
             span,
             outcome,
         }
@@ -107,17 +109,17 @@ impl<'a> Sighting<'a> {
     }
 }
 
-impl Drop for Sighting<'_> {
+impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
         let Self {
             call,
-            asked,
+            target,
             span,
             outcome,
         } = self;
         let time = call.end(outcome);
         let elapsed_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let (transport, (_, method)) = (asked.transport.name(), asked.names());
+        let (transport, (_, method)) = (target.transport.name(), target.names());
         let (code, reason) = (outcome.code_name(), outcome.reason.as_deref());
         if outcome.code == Code::Ok {
             tracing::debug!(transport, method, elapsed_us, "call answered");
@@ -163,8 +165,8 @@ fn outcome_over_grpc(headers: &HeaderMap) -> Outcome {
 }
 
 /// The span of a call, if calls are traced.
-fn span(asked: Asked) -> Span {
-    let (service, method) = asked.names();
+fn span(target: CallTarget) -> Span {
+    let (service, method) = target.names();
     tracing::info_span!(
         "call",
         otel.name = format_args!("{service}/{method}"),
@@ -172,7 +174,7 @@ fn span(asked: Asked) -> Span {
         otel.status_code = Empty,
         rpc.service = service,
         rpc.method = method,
-        transport = asked.transport.name(),
+        transport = target.transport.name(),
         request_id = Empty,
         grpc_code = Empty,
         reason = Empty,

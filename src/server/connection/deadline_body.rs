@@ -15,13 +15,13 @@ use crate::wire::error::ApiError;
 
 /// The body of an answer over gRPC that ends when its time is up, if not before.
 #[derive(Debug)]
-pub(in crate::server) struct Lasting<B> {
+pub(in crate::server) struct DeadlineBody<B> {
     body: B,
     end: Pin<Box<Sleep>>,
     has_ended: bool,
 }
 
-impl<B> Lasting<B> {
+impl<B> DeadlineBody<B> {
     pub(in crate::server) fn new(body: B, time: Duration) -> Self {
         Self {
             body,
@@ -31,7 +31,7 @@ impl<B> Lasting<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Lasting<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for DeadlineBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -81,7 +81,7 @@ mod tests {
             stream::iter((0..count).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from("x")))))
         };
         let begun = Instant::now();
-        let endless = Lasting::new(StreamBody::new(frames(3).chain(stream::pending())), TIME);
+        let endless = DeadlineBody::new(StreamBody::new(frames(3).chain(stream::pending())), TIME);
         let ended = endless.collect().await.unwrap();
         assert_eq!(begun.elapsed(), TIME);
         let status = Status::from_header_map(ended.trailers().unwrap()).unwrap();
@@ -89,7 +89,7 @@ mod tests {
             (status.code(), ended.to_bytes()),
             (tonic::Code::DeadlineExceeded, Bytes::from("xxx"))
         );
-        let short = Lasting::new(StreamBody::new(frames(2)), TIME)
+        let short = DeadlineBody::new(StreamBody::new(frames(2)), TIME)
             .collect()
             .await
             .unwrap();

@@ -1,4 +1,4 @@
-//! The first bytes of a connection, which tell the protocol that is transport on it.
+//! The first bytes of a connection, which tell its protocol.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use super::sending;
 /// What every HTTP/2 connection begins with, and no other.
 const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What is transport.
+/// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
@@ -22,7 +22,7 @@ pub(super) enum Protocol {
 
 /// A stream whose beginning has been read and is read again.
 #[derive(Debug)]
-pub(super) struct Begun<S> {
+pub(super) struct Rewind<S> {
     stream: S,
     beginning: [u8; PREFACE.len()],
     /// Bytes of the beginning that there are, and bytes that have been read again.
@@ -31,7 +31,9 @@ pub(super) struct Begun<S> {
 }
 
 /// Reads as much as it takes to know the protocol.
-pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Protocol, Begun<S>)> {
+pub(super) async fn detect<S: AsyncRead + Unpin>(
+    mut stream: S,
+) -> io::Result<(Protocol, Rewind<S>)> {
     let mut beginning = [0; PREFACE.len()];
     let mut len = 0;
     while len < PREFACE.len() && PREFACE.starts_with(&beginning[..len]) {
@@ -47,7 +49,7 @@ pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Pro
     };
     Ok((
         protocol,
-        Begun {
+        Rewind {
             stream,
             beginning,
             len,
@@ -56,7 +58,7 @@ pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Pro
     ))
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -72,7 +74,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -135,20 +137,20 @@ mod tests {
                 drop(writer);
             };
             let read = async {
-                let (transport, mut begun) = read(reader).await.unwrap();
+                let (protocol_seen, mut begun) = detect(reader).await.unwrap();
                 let mut all = Vec::new();
                 begun.read_to_end(&mut all).await.unwrap();
-                (transport, all)
+                (protocol_seen, all)
             };
-            let ((), (transport, all)) = tokio::join!(write, read);
+            let ((), (protocol_seen, all)) = tokio::join!(write, read);
             assert_eq!(
-                (transport, all),
+                (protocol_seen, all),
                 (protocol, [&pieces.concat(), &b" and more"[..]].concat())
             );
         }
         let (_, mut begun) = {
             other_end.write_all(b"x").await.unwrap();
-            read(stream).await.unwrap()
+            detect(stream).await.unwrap()
         };
         begun.write_all(b"answer").await.unwrap();
         drop(begun);
@@ -164,7 +166,7 @@ mod tests {
             writer.write_all(said).await.unwrap();
             drop(writer);
             assert_eq!(
-                read(reader).await.unwrap_err().kind(),
+                detect(reader).await.unwrap_err().kind(),
                 io::ErrorKind::UnexpectedEof
             );
         }

@@ -1,18 +1,18 @@
-//! Figures that are kept where things happen and read by whoever wants to know. Keeping one costs an
-//! atomic addition and waits for nothing.
+//! Metrics: counters and histograms that are incremented where things happen and read on demand. An increment is one
+//! relaxed atomic addition and never waits.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// A number that only grows.
+/// A value that only grows.
 #[derive(Debug, Default)]
-pub struct Count(AtomicU64);
+pub struct Counter(AtomicU64);
 
-impl Count {
+impl Counter {
     /// One more.
-    pub fn one(&self) {
+    pub fn inc(&self) {
         self.add(1);
     }
 
@@ -32,15 +32,15 @@ impl Count {
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     bounds: &'static [u64; N],
-    within: [Count; N],
-    beyond: Count,
-    sum: Count,
+    within: [Counter; N],
+    beyond: Counter,
+    sum: Counter,
 }
 
 /// What a histogram says at a moment. Values may be added while it is read, so that the sum may be
 /// ahead of the counts or behind them by those.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Distribution {
+pub struct HistogramSnapshot {
     /// Each bound, and how many values did not exceed it.
     pub up_to: Vec<(u64, u64)>,
     /// How many values there were.
@@ -55,16 +55,16 @@ impl<const N: usize> Histogram<N> {
     pub fn new(bounds: &'static [u64; N]) -> Self {
         Self {
             bounds,
-            within: std::array::from_fn(|_| Count::default()),
-            beyond: Count::default(),
-            sum: Count::default(),
+            within: std::array::from_fn(|_| Counter::default()),
+            beyond: Counter::default(),
+            sum: Counter::default(),
         }
     }
 
     /// Adds a value.
     pub fn add(&self, value: u64) {
         let at = self.bounds.partition_point(|bound| *bound < value);
-        self.within.get(at).unwrap_or(&self.beyond).one();
+        self.within.get(at).unwrap_or(&self.beyond).inc();
         self.sum.add(value);
     }
 
@@ -75,14 +75,14 @@ impl<const N: usize> Histogram<N> {
 
     /// What it says now.
     #[must_use]
-    pub fn read(&self) -> Distribution {
+    pub fn read(&self) -> HistogramSnapshot {
         let mut count = 0;
         let up_to = self.bounds.iter().zip(&self.within).map(|(bound, within)| {
             count += within.get();
             (*bound, count)
         });
         let up_to = up_to.collect();
-        Distribution {
+        HistogramSnapshot {
             up_to,
             count: count + self.beyond.get(),
             sum: self.sum.get(),
@@ -100,7 +100,7 @@ mod tests {
         for value in [0, 10, 11, 20, 21, 1000] {
             histogram.add(value);
         }
-        let expected = Distribution {
+        let expected = HistogramSnapshot {
             up_to: vec![(10, 2), (20, 4)],
             count: 6,
             sum: 1062,
@@ -115,7 +115,7 @@ mod tests {
         histogram.add_time(Duration::from_nanos(1_001));
         assert_eq!(
             histogram.read(),
-            Distribution {
+            HistogramSnapshot {
                 up_to: vec![(1_000, 1)],
                 count: 2,
                 sum: 2_001

@@ -11,86 +11,86 @@ use crate::{
         fulfillability::OrderResult,
         ids::MerchantId,
     },
-    figures::Count,
+    metrics::Counter,
     store::PaymentOutcome,
 };
 
 /// What the use cases have come to.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct OrderMetrics {
     /// Carts that were looked at.
-    pub checks: Verdicts,
+    pub checks: CheckMetrics,
     /// Orders created, each counted when it is on record.
-    pub orders_created: Count,
+    pub orders_created: Counter,
     /// Requests answered with the order that the same request had created before.
-    pub orders_replayed: Count,
+    pub orders_replayed: Counter,
     /// Orders that were not created.
-    pub orders_failed: Causes,
+    pub orders_failed: FailureMetrics,
     /// Spots of the orders created.
-    pub spots_sold: Count,
+    pub spots_sold: Counter,
     /// Orders and spots of each merchant who has sold anything.
-    pub merchants: SalesByMerchant,
-    /// Payments that have ended.
-    pub payments: Payments,
+    pub merchants: MetricsByMerchant,
+    /// PaymentMetrics that have ended.
+    pub payments: PaymentMetrics,
 }
 
 /// What each merchant has sold.
 #[derive(Debug, Default)]
-pub struct SalesByMerchant(DashMap<MerchantId, MerchantSales>);
+pub struct MetricsByMerchant(DashMap<MerchantId, MerchantMetrics>);
 
 #[derive(Debug, Default)]
-struct MerchantSales {
-    orders: Count,
-    spots: Count,
+struct MerchantMetrics {
+    orders: Counter,
+    spots: Counter,
 }
 
 /// Carts by verdict.
 #[derive(Debug, Default)]
-pub struct Verdicts {
+pub struct CheckMetrics {
     /// All of it can be sold.
-    pub can_fulfill: Count,
+    pub can_fulfill: Counter,
     /// An item cannot.
-    pub line_item: Count,
+    pub line_item: Counter,
     /// The set of services cannot.
-    pub service_combination: Count,
+    pub service_combination: Counter,
     /// Anything else.
-    pub other: Count,
+    pub other: Counter,
 }
 
 /// Orders that were not created, by cause.
 #[derive(Debug, Default)]
-pub struct Causes {
+pub struct FailureMetrics {
     /// The order cannot be fulfilled.
-    pub unfulfillable: Count,
+    pub unfulfillable: Counter,
     /// The merchant does not take that kind of card.
-    pub card_type_rejected: Count,
+    pub card_type_rejected: Counter,
     /// The card was declined.
-    pub card_declined: Count,
+    pub card_declined: Counter,
     /// Another error of the payment.
-    pub payment: Count,
+    pub payment: Counter,
     /// The stated fee total is wrong.
-    pub incorrect_fee_total: Count,
+    pub incorrect_fee_total: Counter,
     /// The bank wants to see the customer first.
-    pub requires_3ds1: Count,
+    pub requires_3ds1: Counter,
 }
 
-/// Payments by how they ended.
+/// PaymentMetrics by how they ended.
 #[derive(Debug, Default)]
-pub struct Payments {
+pub struct PaymentMetrics {
     /// The money is ours.
-    pub captured: Count,
+    pub captured: Counter,
     /// Nothing was taken.
-    pub declined: Count,
+    pub declined: Counter,
     /// The outcome was unknown, and nothing is taken.
-    pub voided: Count,
+    pub voided: Counter,
     /// Money had been taken and is given back.
-    pub refunded: Count,
+    pub refunded: Counter,
 }
 
-impl SalesByMerchant {
+impl MetricsByMerchant {
     fn count(&self, merchant_id: &MerchantId, spots: u64) {
-        let count = |sales: &MerchantSales| {
-            sales.orders.one();
+        let count = |sales: &MerchantMetrics| {
+            sales.orders.inc();
             sales.spots.add(spots);
         };
         // Only the first order of a merchant has to make room for it.
@@ -103,14 +103,14 @@ impl SalesByMerchant {
     /// The orders and the spots that each merchant has sold, by id.
     #[must_use]
     pub fn read(&self) -> BTreeMap<MerchantId, (u64, u64)> {
-        let sales = |entry: RefMulti<'_, MerchantId, MerchantSales>| {
+        let sales = |entry: RefMulti<'_, MerchantId, MerchantMetrics>| {
             (entry.key().clone(), (entry.orders.get(), entry.spots.get()))
         };
         self.0.iter().map(sales).collect()
     }
 }
 
-impl Figures {
+impl OrderMetrics {
     pub(super) fn count_check(&self, checked: &Checked) {
         let verdicts = &self.checks;
         match checked.fulfillability.result {
@@ -119,11 +119,11 @@ impl Figures {
             OrderResult::UnfulfillableServiceCombination => &verdicts.service_combination,
             OrderResult::OtherReason => &verdicts.other,
         }
-        .one();
+        .inc();
     }
 
     pub(super) fn count_order(&self, merchant_id: &MerchantId, spots: u64) {
-        self.orders_created.one();
+        self.orders_created.inc();
         self.spots_sold.add(spots);
         self.merchants.count(merchant_id, spots);
     }
@@ -145,7 +145,7 @@ impl Figures {
             FailureCause::IncorrectFeeTotal => &causes.incorrect_fee_total,
             FailureCause::Requires3ds1(_) => &causes.requires_3ds1,
         }
-        .one();
+        .inc();
     }
 
     pub(super) fn count_payment(&self, outcome: PaymentOutcome) {
@@ -156,6 +156,6 @@ impl Figures {
             PaymentOutcome::Voided => &payments.voided,
             PaymentOutcome::Refunded => &payments.refunded,
         }
-        .one();
+        .inc();
     }
 }
