@@ -1,4 +1,4 @@
-//! The page of metrics, and what is made of it: the table in the README, the rules, the dashboard.
+//! The page of metrics, and what is made of it: the table in docs/metrics.md, the rules, the dashboard.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -608,7 +608,7 @@ fn file(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_readme_has_a_table_of_all_metrics() {
+async fn the_documents_have_a_table_of_all_metrics() {
     let dir = TempDir::new().unwrap();
     let server = busy(&dir).await;
     let page = all_metrics(&page(&server).await).await;
@@ -622,12 +622,12 @@ async fn the_readme_has_a_table_of_all_metrics() {
     };
     let rows: String = page.metrics.iter().map(row).collect();
     let table = format!("| Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n{rows}");
-    let readme = file("README.md");
-    let (_, rest) = readme.split_once("<!-- metrics -->\n").unwrap();
+    let document = file("docs/metrics.md");
+    let (_, rest) = document.split_once("<!-- metrics -->\n").unwrap();
     let (found, _) = rest.split_once("<!-- /metrics -->").unwrap();
     assert!(
         found == table,
-        "between `<!-- metrics -->` and `<!-- /metrics -->`, README.md should have:\n\n{table}"
+        "between `<!-- metrics -->` and `<!-- /metrics -->`, docs/metrics.md should have:\n\n{table}"
     );
     leave("metrics.txt", &page.text);
     server.stop().await;
