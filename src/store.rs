@@ -1,8 +1,8 @@
-//! What must outlive the process: orders, payments that are under way, prices last served.
+//! What outlives the process: orders, tokens, payment intents, prices last served.
 //!
-//! Everything is written through [`Store::commit`], one [`Change`] at a time, and a change is on
-//! disk as a whole or not at all. An order, its place in its user's list, its token and its
-//! payment are one change: there is no moment at which one of them is there without the others.
+//! Everything is written through [`Store::commit`], one [`Change`] at a time, and a change is
+//! durable as a whole or not at all. An order, its entry in its user's list, its token and its
+//! payment are one change: none of them is ever there without the others.
 
 use std::{collections::HashMap, future::Future, ops::ControlFlow, pin::Pin, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     metrics::HistogramSnapshot,
 };
 
-mod names;
+mod order_key;
 pub mod record;
 
 pub mod embedded;
@@ -161,8 +161,8 @@ pub struct Provenance<'o> {
     pub merchant_id: &'o MerchantId,
 }
 
-/// Whether an order may be seen by whoever lists.
-pub type MaySee<'a> = &'a (dyn Fn(Provenance<'_>) -> bool + 'a);
+/// Whether the caller may see an order.
+pub type OrderFilter<'a> = &'a (dyn Fn(Provenance<'_>) -> bool + 'a);
 
 /// Which orders to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,36 +200,36 @@ pub enum StoreState {
     Failed(String),
 }
 
-/// How a store does.
+/// Statistics of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StoreFigures {
+pub struct StoreStats {
     /// Orders on record.
     pub orders: u64,
-    /// Changes that wait to be written, or are being written.
+    /// Changes that are submitted and not durable yet.
     pub waiting: u64,
-    /// How it writes, where it writes to a disk.
-    pub writes: Option<Writes>,
-    /// What it has of that disk, as far as the system says.
-    pub disk: Option<Disk>,
+    /// Statistics of writing, where the store writes to a disk.
+    pub writes: Option<WriteStats>,
+    /// Disk space, where the system reports it.
+    pub disk: Option<DiskUsage>,
 }
 
-/// Room on the disk of a store, in bytes.
+/// Disk space of a store, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Disk {
-    /// What the store's own files take.
+pub struct DiskUsage {
+    /// Allocated to the files of the store.
     pub used: u64,
     /// What may still be written.
     pub free: u64,
-    /// What the file system has in all.
+    /// Size of the file system.
     pub size: u64,
 }
 
-/// What writing to disk has taken so far.
+/// Statistics of writing to disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Writes {
-    /// Changes that shared one write.
+pub struct WriteStats {
+    /// Changes per batch.
     pub batch_sizes: HistogramSnapshot,
-    /// Nanoseconds to write and sync a batch.
+    /// Nanoseconds to write and sync one batch.
     pub times: HistogramSnapshot,
 }
 
@@ -250,11 +250,11 @@ pub enum StoreError {
     Unreadable(String),
 }
 
-/// Takes an order of a list, or wants no more.
-pub type TakeOrder<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);
+/// Receives the orders of a list one by one, until it wants no more.
+pub type OrderSink<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);
 
-/// The answer to a commit, to be awaited.
-pub type Committed = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+/// The result of a commit.
+pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 /// A place where orders are kept.
 ///
@@ -264,9 +264,9 @@ pub type Committed = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Writes a change. Once the future is ready the change is durable, and only then is it
     /// visible to the look-ups below. The change is on its way even if the future is dropped.
-    fn commit(&self, change: Change) -> Committed;
+    fn commit(&self, change: Change) -> CommitFuture;
 
-    /// The name that the order of this token has, or will have.
+    /// The id that the order of this token has, or will have.
     fn order_id(&self, token: &str) -> OrderId;
 
     /// What the token has led to, if it has.
@@ -283,8 +283,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn list(
         &self,
         selection: &Selection,
-        may_see: MaySee<'_>,
-        take: TakeOrder<'_>,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
     ) -> Result<(), StoreError>;
 
     /// How many payments have ended without an order under this token.
@@ -302,15 +302,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Whether orders can be taken, now and at every change of that.
     fn state(&self) -> watch::Receiver<StoreState>;
 
-    /// How it does at this moment.
-    fn figures(&self) -> StoreFigures;
+    /// Statistics at this moment.
+    fn stats(&self) -> StoreStats;
 }
 
-/// Claims, added up: there are many more orders than slots and ticket types.
+/// Claims added up by slot and ticket type, of which there are far fewer than orders.
 #[derive(Debug, Default)]
-struct Sold(HashMap<NamedClaim, u32>);
+struct ClaimTotals(HashMap<NamedClaim, u32>);
 
-impl Sold {
+impl ClaimTotals {
     fn add(&mut self, claims: impl IntoIterator<Item = NamedClaim>) {
         for claim in claims {
             let count = claim.count;

@@ -18,7 +18,7 @@ use crate::{
     },
     domain::order::EpochSeconds,
     metrics::Counter,
-    store::{Disk, StoreFigures, StoreState, Writes},
+    store::{DiskUsage, StoreState, StoreStats, WriteStats},
     telemetry::{
         self,
         metrics::{Labels, Page, Unit},
@@ -51,7 +51,7 @@ impl Metrics {
         self.add_stock(&mut page);
         add_store(
             &mut page,
-            &self.app.store().figures(),
+            &self.app.store().stats(),
             &self.app.store().state().borrow(),
         );
         self.add_catalog(&mut page);
@@ -459,8 +459,8 @@ fn add_sales(page: &mut Page, metrics: &OrderMetrics) {
     );
 }
 
-fn add_store(page: &mut Page, figures: &StoreFigures, state: &StoreState) {
-    let StoreFigures {
+fn add_store(page: &mut Page, figures: &StoreStats, state: &StoreState) {
+    let StoreStats {
         orders,
         waiting,
         writes,
@@ -479,7 +479,8 @@ fn add_store(page: &mut Page, figures: &StoreFigures, state: &StoreState) {
         "Changes that wait to be written or are being written.",
         *waiting,
     );
-    let disk_bytes = |part: fn(&Disk) -> u64| disk.iter().map(move |disk| (&[][..], part(disk)));
+    let disk_bytes =
+        |part: fn(&DiskUsage) -> u64| disk.iter().map(move |disk| (&[][..], part(disk)));
     page.gauge(
         "boxoffice_store_disk_used_bytes",
         "Bytes that the files of the store take.",
@@ -495,7 +496,7 @@ fn add_store(page: &mut Page, figures: &StoreFigures, state: &StoreState) {
         "Bytes that the file system of the store has in all.",
         disk_bytes(|disk| disk.size),
     );
-    let Some(Writes { batch_sizes, times }) = writes else {
+    let Some(WriteStats { batch_sizes, times }) = writes else {
         return;
     };
     page.histogram(

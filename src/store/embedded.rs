@@ -1,29 +1,28 @@
-//! The embedded store: orders on the local disk, in one file tree, without a database server.
+//! The embedded store: orders on the local disk, in one directory, without a database server.
 //!
-//! The engine is `fjall`, a log-structured merge tree with a journal. All records stand in one
-//! keyspace, told apart by the first byte of their keys:
+//! The engine is `fjall`, a log-structured merge tree with a journal (write-ahead log). All records are in
+//! one keyspace, told apart by the first byte of their keys:
 //!
 //! | key | record |
 //! |---|---|
-//! | `u` user, inverted sequence | an order of that user, newest first |
-//! | `o` name | the key of the order of that name; the name follows from the token and is the order's id |
-//! | `i` name | a payment intent whose end is not on record |
-//! | `p` name, attempt | a payment that ended without an order |
-//! | `m` … | the store's secret, its format, the prices last served, up to when slots are forgotten, the tally |
+//! | `u` user key, inverted sequence number | an order of that user, newest first |
+//! | `o` order key | the key of the order in its user's list |
+//! | `i` order key | a payment intent whose end is not on record |
+//! | `p` order key, attempt | a payment that ended without an order |
+//! | `m` … | the format, the store's secret, the prices last served, up to when slots are forgotten, the state checksum |
 //!
-//! So a user's list stands together and is read from one end to the other, however many other orders
-//! there are. A token or an id takes two looks, a new token one. Spots sold are not stored: they are the
-//! sum of the orders' claims, read once when the store is opened, and cannot disagree with them. The tally
-//! says how many changes have been made and what all records come to, so that damage is found when the
-//! store is opened.
+//! A user's list is one range, read from end to end, however many other orders there are. A token or an
+//! order id takes two lookups, a new token one. Sold spots are not stored: they are the sum of the orders'
+//! claims, read once when the store is opened, and cannot disagree with them. The state checksum says how
+//! many changes have been made and what all records come to, so that opening the store finds damage.
 //!
-//! Writing is the business of one thread, which takes whatever is waiting into one batch, writes
-//! it to the journal, syncs it to disk, and only then makes it visible and answers. There is no
-//! timer: while one batch is being synced the next one gathers.
+//! One thread writes. It takes all pending changes as one batch, writes them to the journal, syncs it, and
+//! only then makes them visible and answers. There is no timer: the next batch gathers during the sync.
 
 use std::{
     error::Error,
     io, iter,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -33,66 +32,66 @@ use fjall::{Keyspace, UserValue};
 use tokio::sync::watch;
 
 use super::{
-    Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
-    StoreState, TakeOrder,
-    names::{self, NAME_BYTES, Name, Names},
+    Change, CommitFuture, OrderFilter, OrderSink, Recovered, Replay, Selection, Store, StoreError,
+    StoreState, StoreStats,
+    order_key::{KEY_BYTES, KeyDeriver, OrderKey, UserKey},
     record,
 };
 use crate::domain::order::OrderId;
 
-mod contents;
-mod disk;
+mod commit_queue;
+mod commit_writer;
+mod directory;
+mod disk_usage;
+mod encoded_change;
 mod engine;
+mod engine_files;
 mod engine_log;
-mod entry;
-mod figures;
-mod handoff;
-mod kept;
-mod keys;
-mod mark;
+mod full_scan;
 #[cfg(target_os = "linux")]
-mod merges;
-mod opening;
-mod place;
-mod tables;
-mod tally;
-mod writer;
+mod idle_compaction;
+mod keys;
+mod open_guard;
+mod recovery;
+mod state_checksum;
+mod stats;
+mod watermark;
 
-use contents::Contents;
-use entry::Entry;
-use figures::WriterFigures;
-use handoff::{Batches, Intake, handoff};
-use kept::KeptFiles;
-use mark::AcknowledgedMark;
-use opening::Opened;
-use place::{LinkWatch, Links};
-use tally::Tally;
-use writer::Writer;
+use commit_queue::{BatchReceiver, CommitQueue, commit_queue};
+use commit_writer::CommitWriter;
+use directory::{FileWatch, WatchedFiles};
+use encoded_change::EncodedChange;
+use full_scan::FullScan;
+use open_guard::OpenGuard;
+use recovery::RecoveredDatabase;
+use state_checksum::StateChecksum;
+use stats::WriterMetrics;
+use watermark::CommitWatermark;
 
-/// How the system says that there is no descriptor left, for the process (`EMFILE`) or at all (`ENFILE`).
+/// How the system reports that no descriptor is left, for the process (`EMFILE`) or at all (`ENFILE`).
 const NO_DESCRIPTOR: &str = "Too many open files";
 
-/// Name of the file with the mark of acknowledged changes.
-const MARK: &str = "acknowledged";
+/// Name of the file with the number of acknowledged changes.
+const WATERMARK: &str = "acknowledged";
 
 /// Name of the directory of the engine.
 const HOME: &str = "orders";
 
-/// The engine's ending of journal files.
+/// File extension of the engine's journals.
 const JOURNAL: &str = "jnl";
 
 /// Keeps orders on the local disk.
 pub struct EmbeddedStore {
     records: Keyspace,
-    names: Names,
-    intake: Intake<Entry>,
+    keys: KeyDeriver,
+    queue: CommitQueue<EncodedChange>,
     state: watch::Receiver<StoreState>,
     /// What was read when the store was opened, until it is asked for.
     recovered: Mutex<Option<Recovered>>,
-    figures: Arc<WriterFigures>,
+    metrics: Arc<WriterMetrics>,
     dir: PathBuf,
-    _links: LinkWatch,
-    /// Comes after the intake, so that it is waited for when nothing more can be handed in.
+    _watch: FileWatch,
+    /// Dropped after the queue: it waits for the writer, which ends when nothing more can be submitted.
     _writer: WriterThread,
 }
 
@@ -103,17 +102,17 @@ impl std::fmt::Debug for EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Whether a store has been begun in `dir`.
+    /// Whether there is a store in `dir`, or what is left of one.
     #[must_use]
     pub fn is_in(dir: &Path) -> bool {
         let home = dir.join(HOME);
-        dir.join(MARK).exists()
+        dir.join(WATERMARK).exists()
             || [home.with_extension("kept"), home]
                 .iter()
-                .any(|dir| place::is_filled(dir))
+                .any(|dir| directory::is_filled(dir))
     }
 
-    /// Opens the store in `dir`, or begins one there. At most `batch_max` changes share one write.
+    /// Opens the store in `dir`, or creates one. At most `batch_max` changes share one write.
     ///
     /// # Errors
     /// [`StoreError::InUse`], and [`StoreError::CannotOpen`] if it is of another format, if it cannot be
@@ -122,122 +121,133 @@ impl EmbeddedStore {
     pub fn open(dir: &Path, batch_max: usize) -> Result<Self, StoreError> {
         let home = dir.join(HOME);
         let in_dir = |error: io::Error| cannot_open(format_args!("{}: {error}", dir.display()));
-        place::make(dir).map_err(in_dir)?;
-        // Before anything is made or moved: the mark may be gone while its process goes on.
-        opening::refuse_if_in_use(&home)?;
+        directory::create(dir).map_err(in_dir)?;
+        // Before anything is created or moved: the watermark may be gone while its process goes on.
+        recovery::require_unused(&home)?;
         if !Self::is_in(dir) {
-            place::sync_way_to(dir);
+            directory::sync_parents(dir);
         }
-        let mark = AcknowledgedMark::open(&dir.join(MARK))?;
-        let Opened {
+        // Locked before recovery touches the files of the engine, so that two starts exclude each other.
+        let watermark = CommitWatermark::open(&dir.join(WATERMARK))?;
+        let recovered = recovery::open(&home, &watermark)?;
+        directory::restrict_to_owner(dir, &home).map_err(in_dir)?;
+        let files = WatchedFiles::of(dir, &home).map_err(in_dir)?;
+        Self::start(dir, batch_max, watermark, recovered, files).map_err(cannot_open)
+    }
+
+    /// Starts the threads of a store that has been opened.
+    fn start(
+        dir: &Path,
+        batch_max: usize,
+        watermark: CommitWatermark,
+        recovered: RecoveredDatabase,
+        files: WatchedFiles,
+    ) -> io::Result<Self> {
+        let RecoveredDatabase {
             database,
             records,
-            names,
-            contents,
-        } = opening::open(&home, &mark)?;
-        place::keep_from_others(dir, &home).map_err(in_dir)?;
-        let links = Links::of(dir, &home).map_err(in_dir)?;
-        let Contents {
-            tally,
+            keys,
+            scan,
+        } = recovered;
+        let FullScan {
+            checksum,
             last_sequence,
             recovered,
-        } = contents;
-        let (intake, batches) = handoff(batch_max);
+        } = scan;
+        let (queue, batches) = commit_queue(batch_max);
         let (state_sender, state) = watch::channel(StoreState::Open);
-        let links = LinkWatch::start(links, lost(dir.to_owned(), state_sender.clone()))
-            .map_err(cannot_open)?;
-        let figures = Arc::new(WriterFigures::new(last_sequence));
-        let writer = Writer {
+        let watch = FileWatch::start(files, on_lost(dir.to_owned(), state_sender.clone()))?;
+        let metrics = Arc::new(WriterMetrics::new(last_sequence));
+        let writer = CommitWriter {
             database,
             records: records.clone(),
-            tally,
+            checksum,
             last_sequence,
-            mark,
+            watermark,
             state: state_sender,
-            figures: Arc::clone(&figures),
+            metrics: Arc::clone(&metrics),
         };
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || writer.run(&batches))
-            .map_err(cannot_open)?;
-        let writer = WriterThread(Some(writer));
-        let recovered = Mutex::new(Some(recovered));
-        let dir = dir.to_owned();
+            .spawn(move || writer.run(&batches))?;
         Ok(Self {
             records,
-            names,
-            intake,
+            keys,
+            queue,
             state,
-            recovered,
-            figures,
-            dir,
-            _links: links,
-            _writer: writer,
+            recovered: Mutex::new(Some(recovered)),
+            metrics,
+            dir: dir.to_owned(),
+            _watch: watch,
+            _writer: WriterThread(Some(writer)),
         })
     }
 
-    fn records_of_user(
-        &self,
-        user_id: &str,
-    ) -> impl Iterator<Item = Result<UserValue, StoreError>> {
-        let list = self
-            .records
-            .prefix(keys::user(&self.names.of_user(user_id)));
-        list.map(|entry| entry.value().map_err(unreadable))
+    fn list_of_user(&self, user_id: &str) -> impl Iterator<Item = Result<UserValue, StoreError>> {
+        self.records
+            .prefix(keys::user(&self.keys.user_key(user_id)))
+            .map(|entry| entry.value().map_err(unreadable))
     }
 
-    fn record_of(&self, name: &Name) -> Result<Option<UserValue>, StoreError> {
-        let Some(place) = self.records.get(keys::order(name)).map_err(unreadable)? else {
+    fn find(&self, order: OrderKey) -> Result<Option<UserValue>, StoreError> {
+        let Some(listed) = self.records.get(keys::order(&order)).map_err(unreadable)? else {
             return Ok(None);
         };
-        let record = self.records.get(place).map_err(unreadable)?;
-        record
-            .map(Some)
-            .ok_or_else(|| unreadable("an order is missing from its user's list"))
+        match self.records.get(listed).map_err(unreadable)? {
+            Some(record) => Ok(Some(record)),
+            None => Err(unreadable("an order is missing from its user's list")),
+        }
     }
 }
 
 impl Store for EmbeddedStore {
-    fn commit(&self, change: Change) -> Committed {
-        Box::pin(self.intake.hand_in(Entry::new(&change, &self.names)))
+    fn commit(&self, change: Change) -> CommitFuture {
+        Box::pin(self.queue.submit(EncodedChange::new(&change, &self.keys)))
     }
 
     fn order_id(&self, token: &str) -> OrderId {
-        names::order_id(&self.names.of_token(token))
+        self.keys.order_key(token).order_id()
     }
 
     fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
-        let found = self.record_of(&self.names.of_token(token))?;
-        found
-            .map(|bytes| record::decode_replay(&bytes).map_err(unreadable))
-            .transpose()
+        match self.find(self.keys.order_key(token))? {
+            Some(record) => Ok(Some(record::decode_replay(&record).map_err(unreadable)?)),
+            None => Ok(None),
+        }
     }
 
     fn list(
         &self,
         selection: &Selection,
-        may_see: MaySee<'_>,
-        take: TakeOrder<'_>,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
     ) -> Result<(), StoreError> {
         match selection {
-            Selection::User(user_id) => hand_over(self.records_of_user(user_id), may_see, take),
+            Selection::User(user_id) => {
+                for record in self.list_of_user(user_id) {
+                    if hand_over(&record?, may_see, take)?.is_break() {
+                        break;
+                    }
+                }
+            }
             Selection::Ids(ids) => {
-                let names = names::each_once(ids).into_iter();
-                hand_over(
-                    names.filter_map(|name| self.record_of(&name).transpose()),
-                    may_see,
-                    take,
-                )
+                for order in OrderKey::of_each_id(ids) {
+                    let Some(record) = self.find(order)? else {
+                        continue;
+                    };
+                    if hand_over(&record, may_see, take)?.is_break() {
+                        break;
+                    }
+                }
             }
         }
+        Ok(())
     }
 
     fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
-        let ended = self
-            .records
-            .prefix(keys::ended_payments(&self.names.of_token(token)));
+        let prefix = keys::ended_payments(&self.keys.order_key(token));
         let mut count = 0;
-        for entry in ended {
+        for entry in self.records.prefix(prefix) {
             entry.key().map_err(unreadable)?;
             count += 1;
         }
@@ -245,31 +255,32 @@ impl Store for EmbeddedStore {
     }
 
     fn recover(&self) -> Result<Recovered, StoreError> {
-        let given =
-            || StoreError::Unreadable("what was read at the start has been given away".to_owned());
-        self.recovered
+        let mut recovered = self
+            .recovered
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner);
+        recovered
             .take()
-            .ok_or_else(given)
+            .ok_or_else(|| unreadable("what was read at the start has been given away"))
     }
 
     fn state(&self) -> watch::Receiver<StoreState> {
         self.state.clone()
     }
 
-    fn figures(&self) -> StoreFigures {
-        StoreFigures {
-            disk: disk::read(&self.dir),
-            ..self.figures.read(self.intake.waiting())
+    fn stats(&self) -> StoreStats {
+        StoreStats {
+            disk: disk_usage::read(&self.dir),
+            ..self.metrics.read(self.queue.pending())
         }
     }
 }
 
-/// What becomes of a store whose files are not where they were: a later start would begin another one.
-fn lost(dir: PathBuf, state: watch::Sender<StoreState>) -> impl FnOnce() {
+/// What becomes of a store whose files were moved or removed: a later start would create another one.
+fn on_lost(dir: PathBuf, state: watch::Sender<StoreState>) -> impl FnOnce() {
     move || {
         let error = StoreError::Failed(format!("its files are no longer in {}", dir.display()));
+        // The first failure stays: a write that failed before says more.
         let was_open = state.send_if_modified(|state| {
             let is_open = *state == StoreState::Open;
             if is_open {
@@ -283,54 +294,53 @@ fn lost(dir: PathBuf, state: watch::Sender<StoreState>) -> impl FnOnce() {
     }
 }
 
-/// Is waited for when it is dropped, until everything that was handed in is written.
+/// Waits for the writer when it is dropped, until all that was submitted is written.
 struct WriterThread(Option<thread::JoinHandle<()>>);
 
 impl Drop for WriterThread {
     fn drop(&mut self) {
         if let Some(writer) = self.0.take() {
+            // A panic of the writer has been logged and answered where it happened.
             let _ = writer.join();
         }
     }
 }
 
-/// Hands over those orders in these records that may be seen, until no more are wanted.
+/// Hands over the order in a record if it passes the filter.
 fn hand_over(
-    records: impl Iterator<Item = Result<UserValue, StoreError>>,
-    may_see: MaySee<'_>,
-    take: TakeOrder<'_>,
-) -> Result<(), StoreError> {
-    for record in records {
-        let order = record::decode_order_if(&record?, may_see).map_err(unreadable)?;
-        if order.is_some_and(|order| take(order).is_break()) {
-            break;
-        }
+    record: &[u8],
+    may_see: OrderFilter<'_>,
+    take: OrderSink<'_>,
+) -> Result<ControlFlow<()>, StoreError> {
+    match record::decode_order_if(record, may_see).map_err(unreadable)? {
+        Some(order) => Ok(take(order)),
+        None => Ok(ControlFlow::Continue(())),
     }
-    Ok(())
 }
 
 fn cannot_open(error: impl std::fmt::Display) -> StoreError {
     StoreError::CannotOpen(error.to_string())
 }
 
-/// What the system said, where that is behind what the engine says.
+/// The error of the operating system behind an error of the engine, if there is one.
 fn said_by_system(error: &fjall::Error) -> Option<String> {
     let causes = iter::successors(Some(error as &(dyn Error + 'static)), |error| {
         (*error).source()
     });
-    let mut said = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
-    said.find(|error| error.raw_os_error().is_some())
+    causes
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .find(|error| error.raw_os_error().is_some())
         .map(|error| with_advice(&error.to_string()))
 }
 
-/// What somebody has to know who reads this: a lack of descriptors is not a fault of the disk.
-fn with_advice(said: &str) -> String {
-    if said.contains(NO_DESCRIPTOR) {
+/// Adds what an operator has to know: a lack of descriptors is not a fault of the disk.
+fn with_advice(text: &str) -> String {
+    if text.contains(NO_DESCRIPTOR) {
         format!(
-            "{said}: no file descriptor was left (`ulimit -n`, `LimitNOFILE`); the disk is not at fault"
+            "{text}: no file descriptor was left (`ulimit -n`, `LimitNOFILE`); the disk is not at fault"
         )
     } else {
-        said.to_owned()
+        text.to_owned()
     }
 }
 

@@ -8,88 +8,109 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Change, Committed, MaySee, PlacedOrder, PriceBook, Provenance, Recovered, Replay, Selection,
-    Sold, Store, StoreError, StoreFigures, StoreState, TakeOrder,
-    names::{self, Name, Names},
+    Change, ClaimTotals, CommitFuture, OrderFilter, OrderSink, PlacedOrder, PriceBook, Provenance,
+    Recovered, Replay, Selection, Store, StoreError, StoreState, StoreStats,
+    order_key::{KeyDeriver, OrderKey},
 };
 use crate::domain::order::{EpochSeconds, Order, OrderId};
 
 /// Keeps orders in memory only.
 #[derive(Debug)]
 pub struct MemoryStore {
-    names: Names,
-    shelves: Mutex<Shelves>,
+    keys: KeyDeriver,
+    contents: Mutex<MemoryContents>,
     state: watch::Sender<StoreState>,
 }
 
 #[derive(Debug, Default)]
-struct Shelves {
-    orders: HashMap<Name, Arc<PlacedOrder>>,
-    by_user: HashMap<String, Vec<Name>>,
+struct MemoryContents {
+    orders: HashMap<OrderKey, Arc<PlacedOrder>>,
+    by_user: HashMap<String, Vec<OrderKey>>,
     failed_attempts: HashMap<String, u32>,
     prices: PriceBook,
     slots_forgotten_until: Option<EpochSeconds>,
 }
 
 impl Default for MemoryStore {
-    /// An empty store; its order ids are its own only for as long as it lives.
+    /// An empty store. Its secret is fixed, so order ids are the same in every process.
     fn default() -> Self {
         let state = watch::Sender::new(StoreState::Open);
         Self {
-            names: Names::new([0; 32]),
-            shelves: Mutex::default(),
+            keys: KeyDeriver::new([0; 32]),
+            contents: Mutex::default(),
             state,
         }
     }
 }
 
 impl MemoryStore {
-    fn shelves(&self) -> MutexGuard<'_, Shelves> {
+    fn lock(&self) -> MutexGuard<'_, MemoryContents> {
         #[cfg(test)]
-        crate::tests::schedules::before_lock(&self.shelves);
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+        crate::tests::schedules::before_lock(&self.contents);
+        // A panic elsewhere leaves the maps whole: every change below is one insertion or assignment each.
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn apply(&self, change: Change) {
-        let mut shelves = self.shelves();
+        let mut contents = self.lock();
         match change {
             Change::Order(placed) => {
-                let name = self.names.of_token(&placed.token);
-                shelves
-                    .by_user
-                    .entry(placed.order.customer.user_id.clone())
-                    .or_default()
-                    .push(name);
-                shelves.orders.insert(name, placed);
+                let key = self.keys.order_key(&placed.token);
+                let user_id = placed.order.customer.user_id.clone();
+                contents.by_user.entry(user_id).or_default().push(key);
+                contents.orders.insert(key, placed);
             }
+            // An intent matters only after a crash, which this store does not survive.
             Change::PaymentIntent(_) => {}
             Change::PaymentEnded(attempt) => {
-                *shelves
-                    .failed_attempts
-                    .entry(attempt.intent.token)
-                    .or_default() += 1;
+                let token = attempt.intent.token;
+                *contents.failed_attempts.entry(token).or_default() += 1;
             }
-            Change::Prices(prices) => shelves.prices = prices,
+            Change::Prices(prices) => contents.prices = prices,
             Change::SlotsForgotten(until) => {
-                shelves.slots_forgotten_until = shelves.slots_forgotten_until.max(Some(until));
+                contents.slots_forgotten_until = contents.slots_forgotten_until.max(Some(until));
             }
         }
+    }
+
+    /// The selected orders that pass the filter.
+    fn select(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<Arc<PlacedOrder>> {
+        let contents = self.lock();
+        let keys = match selection {
+            Selection::User(user_id) => {
+                let mut keys = contents.by_user.get(user_id).cloned().unwrap_or_default();
+                keys.reverse();
+                keys
+            }
+            Selection::Ids(ids) => OrderKey::of_each_id(ids),
+        };
+        let mut selected = Vec::new();
+        for placed in keys.iter().filter_map(|key| contents.orders.get(key)) {
+            let provenance = Provenance {
+                created_by: placed.created_by.as_deref(),
+                merchant_id: &placed.order.merchant_id,
+            };
+            if may_see(provenance) {
+                selected.push(Arc::clone(placed));
+            }
+        }
+        selected
     }
 }
 
 impl Store for MemoryStore {
-    fn commit(&self, change: Change) -> Committed {
+    fn commit(&self, change: Change) -> CommitFuture {
         self.apply(change);
         Box::pin(std::future::ready(Ok(())))
     }
 
     fn order_id(&self, token: &str) -> OrderId {
-        names::order_id(&self.names.of_token(token))
+        self.keys.order_key(token).order_id()
     }
 
     fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
-        let shelves = self.shelves();
-        let placed = shelves.orders.get(&self.names.of_token(token));
+        let contents = self.lock();
+        let placed = contents.orders.get(&self.keys.order_key(token));
         Ok(placed.map(|placed| Replay {
             fingerprint: placed.fingerprint,
             created_by: placed.created_by.clone(),
@@ -100,73 +121,38 @@ impl Store for MemoryStore {
     fn list(
         &self,
         selection: &Selection,
-        may_see: MaySee<'_>,
-        take: TakeOrder<'_>,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
     ) -> Result<(), StoreError> {
-        let may_see = |placed: &&Arc<PlacedOrder>| {
-            let merchant_id = &placed.order.merchant_id;
-            may_see(Provenance {
-                created_by: placed.created_by.as_deref(),
-                merchant_id,
-            })
-        };
-        let found: Vec<Arc<PlacedOrder>> = {
-            let shelves = self.shelves();
-            let names: Vec<Name> = match selection {
-                Selection::User(user_id) => shelves
-                    .by_user
-                    .get(user_id)
-                    .into_iter()
-                    .flatten()
-                    .rev()
-                    .copied()
-                    .collect(),
-                Selection::Ids(ids) => names::each_once(ids),
-            };
-            names
-                .iter()
-                .filter_map(|name| shelves.orders.get(name))
-                .filter(may_see)
-                .cloned()
-                .collect()
-        };
-        // Without the lock: what takes them may take its time.
-        let _ = found
-            .iter()
-            .try_for_each(|placed| take(Order::clone(&placed.order)));
+        // The lock is free again before the first order is handed over: the sink may take its time.
+        for placed in self.select(selection, may_see) {
+            if take(Order::clone(&placed.order)).is_break() {
+                break;
+            }
+        }
         Ok(())
     }
 
     fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
-        Ok(self
-            .shelves()
-            .failed_attempts
-            .get(token)
-            .copied()
-            .unwrap_or(0))
+        let contents = self.lock();
+        Ok(contents.failed_attempts.get(token).copied().unwrap_or(0))
     }
 
     fn recover(&self) -> Result<Recovered, StoreError> {
-        let shelves = self.shelves();
-        let orders = u64::try_from(shelves.orders.len()).unwrap_or(u64::MAX);
-        let mut sold = Sold::default();
-        sold.add(
-            shelves
-                .orders
-                .values()
-                .flat_map(|placed| placed.claims.iter().cloned()),
-        );
+        let contents = self.lock();
+        let mut sold = ClaimTotals::default();
+        let mut newest_order_sec = None;
+        for placed in contents.orders.values() {
+            sold.add(placed.claims.iter().cloned());
+            newest_order_sec = newest_order_sec.max(Some(placed.created_sec));
+        }
         Ok(Recovered {
-            orders,
+            orders: u64::try_from(contents.orders.len()).unwrap_or(u64::MAX),
             sold: sold.into_claims(),
             pending: Vec::new(),
-            prices: shelves.prices.clone(),
-            newest_order_sec: shelves
-                .orders
-                .values()
-                .map(|placed| placed.created_sec)
-                .max(),
-            slots_forgotten_until: shelves.slots_forgotten_until,
+            prices: contents.prices.clone(),
+            newest_order_sec,
+            slots_forgotten_until: contents.slots_forgotten_until,
         })
     }
 
@@ -174,11 +160,11 @@ impl Store for MemoryStore {
         self.state.subscribe()
     }
 
-    fn figures(&self) -> StoreFigures {
-        let orders = u64::try_from(self.shelves().orders.len()).unwrap_or(u64::MAX);
-        StoreFigures {
+    fn stats(&self) -> StoreStats {
+        let orders = u64::try_from(self.lock().orders.len()).unwrap_or(u64::MAX);
+        StoreStats {
             orders,
-            ..StoreFigures::default()
+            ..StoreStats::default()
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use prost::{DecodeError, Message};
 
 use super::{
-    Fingerprint, MaySee, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
-    PriceBook, PriceEntry, Provenance, Replay,
+    Fingerprint, NamedClaim, OrderFilter, PaymentAttempt, PaymentIntent, PaymentOutcome,
+    PlacedOrder, PriceBook, PriceEntry, Provenance, Replay,
 };
 use crate::domain::{
     ids::TicketId,
@@ -112,7 +112,10 @@ pub fn decode_replay(bytes: &[u8]) -> Result<Replay, RecordError> {
 ///
 /// # Errors
 /// [`RecordError`].
-pub fn decode_order_if(bytes: &[u8], may_see: MaySee<'_>) -> Result<Option<Order>, RecordError> {
+pub fn decode_order_if(
+    bytes: &[u8],
+    may_see: OrderFilter<'_>,
+) -> Result<Option<Order>, RecordError> {
     let proto::OrderRecord {
         created_by,
         order,

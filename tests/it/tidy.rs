@@ -329,7 +329,7 @@ fn time_and_chance_come_from_one_place_each() {
         (&["SystemTime"][..], &["src/clock.rs"][..]),
         (
             &["getrandom"],
-            &["src/access/passwords.rs", "src/store/embedded/opening.rs"],
+            &["src/access/passwords.rs", "src/store/embedded/recovery.rs"],
         ),
         (
             &["fastrand"],

@@ -1,4 +1,4 @@
-//! How the engine is set up: what it does by itself is not to be noticed by callers.
+//! Settings of the storage engine, chosen so that its background work does not delay calls.
 
 use std::{panic::resume_unwind, path::Path, sync::Arc, thread};
 
@@ -7,39 +7,41 @@ use fjall::{Database, KeyspaceCreateOptions, compaction::Leveled};
 use super::engine_log;
 use crate::descriptors;
 
-/// By how much the engine's own threads give way; they still get a tenth of a busy core.
-const GIVING_WAY: i32 = 10;
+/// Added to the nice value of the engine's own threads; they still get a tenth of a busy core.
+const NICENESS: i32 = 10;
 
-/// Threads that write and merge tables, on however many cores.
+/// Threads that flush memtables and compact SSTables, whatever the number of cores.
 ///
-/// The first of them never merges, and spins while merges are asked for and all others are merging: with
-/// two threads during every merge, with this many hardly ever. With only one the engine may come to wait
-/// for itself.
-const THREADS: usize = 8;
+/// The first of them never compacts. It spins while a compaction is requested and all others compact: with
+/// two threads during every compaction, with eight hardly ever. With a single thread the engine may
+/// deadlock.
+const WORKER_THREADS: usize = 8;
 
-/// Bytes of the table in memory, and of tables on disk.
+/// Size of a memtable and target size of an SSTable, in bytes.
 ///
-/// When the engine begins a table in memory, it frees an earlier one, and nobody reads or writes until that
-/// is done: 2 ms for each MiB.
-const TABLE: u64 = 8 << 20;
+/// When the engine starts a memtable it frees an earlier one, and blocks all reads and writes for 2 ms for
+/// each MiB of it.
+const TABLE_BYTES: u64 = 8 << 20;
 
-/// Tables that are written before they are merged with others. A list has to be looked for in all of them.
-const TABLES_TO_MERGE: u8 = 8;
+/// SSTables in level 0 from which they are compacted. A list of orders is looked for in all of them.
+const L0_THRESHOLD: u8 = 8;
 
-/// Opens the engine in a thread that gives way to others, which the engine's own threads take after.
+/// Opens the engine in a thread of lower priority, which the engine's own threads inherit.
 pub(super) fn open(home: &Path) -> fjall::Result<Database> {
-    engine_log::listen();
+    engine_log::install();
     let open = || {
-        // Where it may not be said, callers wait a little more.
-        let _ = rustix::process::nice(GIVING_WAY);
+        // Best effort: without it, calls wait a little longer beside compactions.
+        let _ = rustix::process::nice(NICENESS);
         let tables = descriptors::for_tables(descriptors::limit());
         let builder = Database::builder(home)
-            .worker_threads(THREADS)
+            .worker_threads(WORKER_THREADS)
             .max_cached_files(Some(tables));
         #[cfg(target_os = "linux")]
-        let builder = builder.with_compaction_filter_factories(super::merges::in_idle_time());
+        let builder =
+            builder.with_compaction_filter_factories(super::idle_compaction::filter_factories());
         builder.open()
     };
+    // A panic of the engine goes on in this thread, where opening catches it.
     thread::scope(|scope| {
         scope
             .spawn(open)
@@ -48,12 +50,12 @@ pub(super) fn open(home: &Path) -> fjall::Result<Database> {
     })
 }
 
-/// How a new store keeps its tables; one that is there already goes on as it was begun.
-pub(super) fn tables() -> KeyspaceCreateOptions {
-    let merging = Leveled::default()
-        .with_table_target_size(TABLE)
-        .with_l0_threshold(TABLES_TO_MERGE);
+/// Options of the keyspace of a new store; an existing one keeps those that it was created with.
+pub(super) fn keyspace_options() -> KeyspaceCreateOptions {
+    let compaction = Leveled::default()
+        .with_table_target_size(TABLE_BYTES)
+        .with_l0_threshold(L0_THRESHOLD);
     KeyspaceCreateOptions::default()
-        .max_memtable_size(TABLE)
-        .compaction_strategy(Arc::new(merging))
+        .max_memtable_size(TABLE_BYTES)
+        .compaction_strategy(Arc::new(compaction))
 }

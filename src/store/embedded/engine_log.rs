@@ -1,19 +1,20 @@
-//! What the engine logs of failures in its own threads. Whoever writes is told only that there was one.
+//! Errors that the engine logs in its own threads. A failed write in the foreground says only that there was
+//! one.
 
 use std::sync::{Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-/// The crates of the engine, whose names begin the targets of what it logs.
+/// The crates of the engine, which begin the targets of its log records.
 const ENGINE: [&str; 2] = ["fjall", "lsm_tree"];
 
-/// What it logged last.
+/// The last error of the engine in this process.
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
 struct EngineLog;
 
 impl Log for EngineLog {
-    /// Only the engine's errors: it logs every step that it takes, and other crates have their own ways.
+    /// Errors of the engine only: it logs its every step, and other crates log elsewhere.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let (crate_name, _) = metadata
             .target()
@@ -25,7 +26,7 @@ impl Log for EngineLog {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let error = record.args().to_string();
-            tracing::error!(error, "the store's engine reports an error");
+            tracing::error!(error, "storage engine error");
             *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     }
@@ -33,15 +34,14 @@ impl Log for EngineLog {
     fn flush(&self) {}
 }
 
-/// Has what the engine logs from here on kept, and put into our log. A program that has given `log`
-/// another place before goes on with that.
-pub(super) fn listen() {
+/// Forwards errors of the engine to `tracing` from here on, and remembers the last one.
+pub(super) fn install() {
+    // Fails where a program has set a logger of its own, or where this one is set already.
     if log::set_logger(&EngineLog).is_ok() {
         log::set_max_level(LevelFilter::Error);
     }
 }
 
-/// The last failure that it has logged in this process.
 pub(super) fn last_error() -> Option<String> {
     LAST.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 mod damage;
-mod parts;
+mod scan;
 
 /// A directory in memory, where the machine has such a place: thousands of stores are opened in some tests.
 fn scratch() -> TempDir {
@@ -140,7 +140,7 @@ fn listed(store: &dyn Store, selection: &Selection) -> Vec<OrderId> {
 fn all_orders(
     store: &dyn Store,
     selection: &Selection,
-    may_see: MaySee<'_>,
+    may_see: OrderFilter<'_>,
 ) -> Result<Vec<Order>, StoreError> {
     let mut orders = Vec::new();
     store.list(selection, may_see, &mut |order| {
@@ -157,7 +157,7 @@ fn recovered(store: &dyn Store) -> (Recovered, u32) {
 }
 
 #[tokio::test]
-async fn an_order_its_token_and_its_place_in_the_list_are_there_after_a_restart() {
+async fn an_order_its_token_and_its_entry_in_the_list_are_there_after_a_restart() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     for token in ["a", "b", "c"] {
@@ -480,7 +480,7 @@ fn what_the_engine_does_by_itself_gives_way_to_callers_and_to_the_writer() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn tables_are_merged_in_idle_time() {
+fn sstables_are_compacted_in_idle_time() {
     use preempt_rt::sched::{Pid, Scheduler, get_scheduler};
 
     let policy = || get_scheduler(Pid::current_thread()).unwrap();
@@ -493,17 +493,17 @@ fn tables_are_merged_in_idle_time() {
         store.records.rotate_memtable_and_wait().unwrap();
     }
     let records = store.records.clone();
-    let merge = move || records.major_compact().map(|()| policy());
-    let merging = thread::Builder::new()
-        .name("merging".into())
-        .spawn(merge)
+    let compact = move || records.major_compact().map(|()| policy());
+    let compacting = thread::Builder::new()
+        .name("compacting".into())
+        .spawn(compact)
         .unwrap();
     let seen_idle = || {
-        scheduling_of("merging")
+        scheduling_of("compacting")
             .iter()
             .any(|&(_, policy)| policy == Scheduler::SCHED_IDLE as u32)
     };
-    let mut looks = std::iter::repeat_with(seen_idle).take_while(|_| !merging.is_finished());
+    let mut looks = std::iter::repeat_with(seen_idle).take_while(|_| !compacting.is_finished());
     assert!(looks.any(|idle| idle));
-    assert_eq!(merging.join().unwrap().unwrap(), policy());
+    assert_eq!(compacting.join().unwrap().unwrap(), policy());
 }

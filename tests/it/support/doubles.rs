@@ -12,8 +12,8 @@ use boxoffice::{
         PaymentGateway, Reversal,
     },
     store::{
-        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
-        StoreState, TakeOrder, memory::MemoryStore,
+        Change, CommitFuture, OrderFilter, OrderSink, Recovered, Replay, Selection, Store,
+        StoreError, StoreState, StoreStats, memory::MemoryStore,
     },
 };
 use tokio::sync::watch;
@@ -151,8 +151,8 @@ macro_rules! reads_of {
         fn list(
             &self,
             selection: &Selection,
-            may_see: MaySee<'_>,
-            take: TakeOrder<'_>,
+            may_see: OrderFilter<'_>,
+            take: OrderSink<'_>,
         ) -> Result<(), StoreError> {
             self.$store.list(selection, may_see, take)
         }
@@ -161,8 +161,8 @@ macro_rules! reads_of {
             self.$store.failed_attempts(token)
         }
 
-        fn figures(&self) -> StoreFigures {
-            self.$store.figures()
+        fn stats(&self) -> StoreStats {
+            self.$store.stats()
         }
     };
 }
@@ -207,7 +207,7 @@ impl SlowStore {
 }
 
 impl Store for SlowStore {
-    fn commit(&self, change: Change) -> Committed {
+    fn commit(&self, change: Change) -> CommitFuture {
         if !(self.is_slow)(&change) {
             return self.inner.commit(change);
         }
@@ -250,7 +250,7 @@ impl BreakableStore {
 }
 
 impl Store for BreakableStore {
-    fn commit(&self, change: Change) -> Committed {
+    fn commit(&self, change: Change) -> CommitFuture {
         if !self.broken.load(Ordering::SeqCst) {
             return self.orders.commit(change);
         }

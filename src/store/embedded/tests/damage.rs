@@ -15,7 +15,7 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Everything that can be asked of a store.
 #[derive(Debug, PartialEq)]
-struct Contents {
+struct Snapshot {
     orders: u64,
     pending: Vec<PaymentIntent>,
     prices: PriceBook,
@@ -25,7 +25,7 @@ struct Contents {
     lists: Vec<Vec<Order>>,
 }
 
-impl Contents {
+impl Snapshot {
     fn of(store: &dyn Store) -> Result<Self, StoreError> {
         let recovered = store.recover()?;
         let user =
@@ -48,7 +48,7 @@ impl Contents {
     }
 }
 
-impl Contents {
+impl Snapshot {
     /// What a copy of a store that is in use has in it.
     fn of_copy(dir: &Path) -> Self {
         Self::of(&open(&written(&files(dir)))).unwrap()
@@ -58,11 +58,11 @@ impl Contents {
 /// A store of which half is in a table and all is in the journal, before and after its last change.
 struct Scene {
     files: Files,
-    contents: Contents,
-    /// How long the journal was before the last change, how the mark stood, and what there was.
+    contents: Snapshot,
+    /// How long the journal was before the last change, what the watermark was, and what there was.
     journal_before: usize,
-    mark_before: Vec<u8>,
-    contents_before: Contents,
+    watermark_before: Vec<u8>,
+    contents_before: Snapshot,
 }
 
 impl Scene {
@@ -94,10 +94,10 @@ impl Scene {
         store.commit(Change::Order(Arc::new(paid))).await.unwrap();
         order(&store, "late", "bob").await;
         let journal_before = content(&dir.path().join(JOURNAL));
-        let mark_before = fs::read(dir.path().join(MARK)).unwrap();
-        let contents_before = Contents::of_copy(dir.path());
+        let watermark_before = fs::read(dir.path().join(WATERMARK)).unwrap();
+        let contents_before = Snapshot::of_copy(dir.path());
         order(&store, "last", "ada").await;
-        let contents = Contents::of_copy(dir.path());
+        let contents = Snapshot::of_copy(dir.path());
         drop(store);
         // Opening it cuts off the room that the engine had made ahead in its journal.
         drop(open(&dir));
@@ -106,16 +106,16 @@ impl Scene {
             files,
             contents,
             journal_before,
-            mark_before,
+            watermark_before,
             contents_before,
         }
     }
 
-    /// What comes of opening the store with another journal and another mark.
-    fn judge_journal(&self, journal: Vec<u8>, mark: &[u8], expected: &Contents) -> Verdict {
+    /// What comes of opening the store with another journal and another watermark.
+    fn judge_journal(&self, journal: Vec<u8>, watermark: &[u8], expected: &Snapshot) -> Verdict {
         let mut files = self.files.clone();
         files.insert(JOURNAL.into(), journal);
-        files.insert(MARK.into(), mark.to_owned());
+        files.insert(WATERMARK.into(), watermark.to_owned());
         judge(&written(&files), expected)
     }
 }
@@ -136,10 +136,10 @@ impl Verdict {
     }
 }
 
-fn judge(dir: &TempDir, expected: &Contents) -> Verdict {
+fn judge(dir: &TempDir, expected: &Snapshot) -> Verdict {
     let before = files(dir.path());
     match EmbeddedStore::open(dir.path(), 64) {
-        Ok(store) => match Contents::of(&store) {
+        Ok(store) => match Snapshot::of(&store) {
             Ok(contents) if contents == *expected => Verdict::Right,
             otherwise => Verdict::Wrong(format!("{otherwise:?}")),
         },
@@ -200,9 +200,9 @@ fn garbage(count: usize) -> Vec<u8> {
 #[tokio::test]
 async fn a_journal_that_ends_anywhere_in_its_last_batch_has_lost_that_batch_or_is_refused() {
     let scene = Scene::play().await;
-    let (journal, mark) = (
+    let (journal, watermark) = (
         &scene.files[Path::new(JOURNAL)],
-        &scene.files[Path::new(MARK)],
+        &scene.files[Path::new(WATERMARK)],
     );
     eprintln!("torn at {} places", journal.len() - scene.journal_before);
     assert!(journal.len() - scene.journal_before > 100);
@@ -214,22 +214,23 @@ async fn a_journal_that_ends_anywhere_in_its_last_batch_has_lost_that_batch_or_i
             (garbage(rest), "garbage"),
         ] {
             let torn = [&journal[..end], &tail].concat();
-            let verdict = scene.judge_journal(torn.clone(), mark, &scene.contents);
+            let verdict = scene.judge_journal(torn.clone(), watermark, &scene.contents);
             assert!(
                 matches!(verdict, Verdict::Refused(_)),
                 "acknowledged, {what} from {end}: {verdict:?}"
             );
-            let verdict = scene.judge_journal(torn, &scene.mark_before, &scene.contents_before);
+            let verdict =
+                scene.judge_journal(torn, &scene.watermark_before, &scene.contents_before);
             // What the disk was never given it does not make up; but if it does, it may be refused.
             let is_good = verdict == Verdict::Right
                 || what == "garbage" && matches!(verdict, Verdict::Refused(_));
             assert!(is_good, "not acknowledged, {what} from {end}: {verdict:?}");
         }
     }
-    let verdict = scene.judge_journal(journal.clone(), &scene.mark_before, &scene.contents);
+    let verdict = scene.judge_journal(journal.clone(), &scene.watermark_before, &scene.contents);
     assert_eq!(verdict, Verdict::Right, "whole and not acknowledged");
     let cut = journal[..scene.journal_before].to_vec();
-    let verdict = scene.judge_journal(cut, mark, &scene.contents);
+    let verdict = scene.judge_journal(cut, watermark, &scene.contents);
     assert!(
         verdict.is_refused_for("were acknowledged and only"),
         "{verdict:?}"
@@ -283,7 +284,7 @@ async fn a_bit_that_turns_in_any_other_file_is_noticed_or_makes_no_difference() 
 }
 
 /// What somebody does to a store behind our back.
-type Tampering = fn(&Keyspace, &Names);
+type Tampering = fn(&Keyspace, &KeyDeriver);
 
 /// A store that somebody has tampered with, by means of the engine itself.
 fn tampered(scene: &Scene, tamper: Tampering) -> TempDir {
@@ -295,35 +296,37 @@ fn tampered(scene: &Scene, tamper: Tampering) -> TempDir {
     let secret = records.get(keys::SECRET).unwrap().unwrap();
     tamper(
         &records,
-        &Names::new(<[u8; 32]>::try_from(&*secret).unwrap()),
+        &KeyDeriver::new(<[u8; 32]>::try_from(&*secret).unwrap()),
     );
     database.persist(fjall::PersistMode::SyncAll).unwrap();
     dir
 }
 
-fn place_of_late(names: &Names) -> Vec<u8> {
-    keys::user_order(&names.of_user("bob"), 3)
+fn key_of_late(deriver: &KeyDeriver) -> Vec<u8> {
+    keys::user_order(&deriver.user_key("bob"), 3)
 }
 
-fn take_an_order_out(records: &Keyspace, names: &Names) {
+fn take_an_order_out(records: &Keyspace, deriver: &KeyDeriver) {
     records
-        .remove(keys::order(&names.of_token("late")))
+        .remove(keys::order(&deriver.order_key("late")))
         .unwrap();
-    records.remove(place_of_late(names)).unwrap();
+    records.remove(key_of_late(deriver)).unwrap();
 }
 
-fn take_an_order_out_of_the_tally_too(records: &Keyspace, names: &Names) {
-    take_an_order_out(records, names);
-    let before = records.get(keys::TALLY).unwrap().unwrap();
-    let mut tally = Tally::default();
-    tally.go_on_from(&before);
+fn take_an_order_out_of_the_checksum_too(records: &Keyspace, deriver: &KeyDeriver) {
+    take_an_order_out(records, deriver);
+    let before = records.get(keys::STATE_CHECKSUM).unwrap().unwrap();
+    let mut checksum = StateChecksum::default();
+    checksum.verify_and_resume(&before);
     for entry in records.iter() {
         let (key, value) = entry.into_inner().unwrap();
-        if &*key != keys::TALLY {
-            tally.enter(&key, &value);
+        if &*key != keys::STATE_CHECKSUM {
+            checksum.add(&key, &value);
         }
     }
-    records.insert(keys::TALLY, tally.record()).unwrap();
+    records
+        .insert(keys::STATE_CHECKSUM, checksum.to_record())
+        .unwrap();
 }
 
 #[tokio::test]
@@ -332,24 +335,24 @@ async fn records_that_are_not_those_that_were_written_are_noticed_though_the_eng
     let scene = Scene::play().await;
     let tamperings: [Tampering; 6] = [
         take_an_order_out,
-        |records, names| records.remove(place_of_late(names)).unwrap(),
-        |records, names| {
-            let key = keys::order(&names.of_token("early"));
-            records.insert(key, place_of_late(names)).unwrap();
+        |records, deriver| records.remove(key_of_late(deriver)).unwrap(),
+        |records, deriver| {
+            let key = keys::order(&deriver.order_key("early"));
+            records.insert(key, key_of_late(deriver)).unwrap();
         },
-        |records, names| {
+        |records, deriver| {
             let intent =
-                record::encode_intent(&intent("paid"), &names::order_id(&names.of_token("paid")));
+                record::encode_intent(&intent("paid"), &deriver.order_key("paid").order_id());
             records
-                .insert(keys::intent(&names.of_token("paid")), intent)
+                .insert(keys::intent(&deriver.order_key("paid")), intent)
                 .unwrap();
         },
-        |records, names| {
+        |records, deriver| {
             records
-                .remove(keys::intent(&names.of_token("open")))
+                .remove(keys::intent(&deriver.order_key("open")))
                 .unwrap()
         },
-        |records, _| records.remove(keys::TALLY).unwrap(),
+        |records, _| records.remove(keys::STATE_CHECKSUM).unwrap(),
     ];
     for (number, tamper) in tamperings.into_iter().enumerate() {
         let verdict = judge(&tampered(&scene, tamper), &scene.contents);
@@ -368,13 +371,13 @@ async fn records_that_are_not_those_that_were_written_are_noticed_though_the_eng
 #[tokio::test]
 async fn a_store_that_is_opened_without_an_order_is_found_out() {
     let scene = Scene::play().await;
-    let dir = tampered(&scene, take_an_order_out_of_the_tally_too);
+    let dir = tampered(&scene, take_an_order_out_of_the_checksum_too);
     let verdict = judge(&dir, &scene.contents);
     assert!(matches!(verdict, Verdict::Wrong(_)), "{verdict:?}");
 }
 
 #[tokio::test]
-async fn an_opening_that_did_not_come_to_its_end_is_undone_by_the_next() {
+async fn a_start_that_never_ended_is_rolled_back_by_the_next() {
     let scene = Scene::play().await;
     let home = |dir: &TempDir| dir.path().join("orders");
     let interruptions: [fn(&Path); 4] = [
@@ -385,7 +388,7 @@ async fn an_opening_that_did_not_come_to_its_end_is_undone_by_the_next() {
     ];
     for interrupt in interruptions {
         let dir = written(&scene.files);
-        KeptFiles::keep(&home(&dir))
+        OpenGuard::begin(&home(&dir))
             .unwrap()
             .copy_journals()
             .unwrap();
@@ -404,32 +407,32 @@ async fn an_opening_that_did_not_come_to_its_end_is_undone_by_the_next() {
 #[tokio::test]
 async fn a_writer_that_panics_has_failed() {
     let dir = scratch();
-    let mark = AcknowledgedMark::open(&dir.path().join(MARK)).unwrap();
-    let Opened {
+    let watermark = CommitWatermark::open(&dir.path().join(WATERMARK)).unwrap();
+    let RecoveredDatabase {
         database,
         records,
-        names,
-        contents,
-    } = opening::open(&dir.path().join("orders"), &mark).unwrap();
+        keys,
+        scan,
+    } = recovery::open(&dir.path().join("orders"), &watermark).unwrap();
     let (sender, state) = watch::channel(StoreState::Open);
-    let figures = Arc::new(WriterFigures::new(0));
+    let metrics = Arc::new(WriterMetrics::new(0));
     // One more order, and it cannot count them.
     let last_sequence = u64::MAX;
-    let writer = Writer {
+    let writer = CommitWriter {
         database,
         records,
-        tally: contents.tally,
+        checksum: scan.checksum,
         last_sequence,
-        mark,
+        watermark,
         state: sender,
-        figures,
+        metrics,
     };
-    let (intake, batches) = handoff(1);
+    let (queue, batches) = commit_queue(1);
     let store = MemoryStore::default();
     let order = Change::Order(Arc::new(placed(&store, "token", "ada")));
     let [committed, later] =
-        [order, prices(1)].map(|change| intake.hand_in(Entry::new(&change, &names)));
-    drop(intake);
+        [order, prices(1)].map(|change| queue.submit(EncodedChange::new(&change, &keys)));
+    drop(queue);
     writer.run(&batches);
     for refused in [committed.await, later.await] {
         assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");

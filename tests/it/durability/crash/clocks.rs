@@ -23,8 +23,8 @@ use boxoffice::{
     payments::simulated::SimulatedGateway,
     server::{self, Server},
     store::{
-        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
-        StoreState, TakeOrder, embedded::EmbeddedStore,
+        Change, CommitFuture, OrderFilter, OrderSink, Recovered, Replay, Selection, Store,
+        StoreError, StoreState, StoreStats, embedded::EmbeddedStore,
     },
     telemetry,
 };
@@ -128,7 +128,7 @@ struct ForgetfulStore {
 }
 
 impl Store for ForgetfulStore {
-    fn commit(&self, change: Change) -> Committed {
+    fn commit(&self, change: Change) -> CommitFuture {
         self.inner.commit(change)
     }
 

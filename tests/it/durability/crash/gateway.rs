@@ -22,8 +22,8 @@ use boxoffice::{
         PaymentGateway, Reversal,
     },
     store::{
-        Change, Committed, MaySee, Recovered, Replay, Selection, Store, StoreError, StoreFigures,
-        StoreState, TakeOrder, embedded::EmbeddedStore,
+        Change, CommitFuture, OrderFilter, OrderSink, Recovered, Replay, Selection, Store,
+        StoreError, StoreState, StoreStats, embedded::EmbeddedStore,
     },
     telemetry,
     wire::proto::v3,
@@ -215,7 +215,7 @@ struct DyingStore {
 }
 
 impl Store for DyingStore {
-    fn commit(&self, change: Change) -> Committed {
+    fn commit(&self, change: Change) -> CommitFuture {
         let lie = match &change {
             Change::PaymentIntent(_) => Some(Wrong::Intents),
             Change::Order(_) => Some(Wrong::Orders),

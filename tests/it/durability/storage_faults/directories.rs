@@ -251,7 +251,7 @@ async fn nobody_else_may_read_a_store_whatever_the_umask_is() {
 async fn beginning_a_store_is_said_once_and_can_be_forbidden() {
     let is_begun = |line: &Value| {
         let message = line["message"].as_str().unwrap_or_default();
-        line["level"] == "WARN" && message.starts_with("there was no store here")
+        line["level"] == "WARN" && message.starts_with("no store was found")
     };
     let dir = TempDir::new().unwrap();
     let must_exist = || Program::new().args(["--store-must-exist=true"]);

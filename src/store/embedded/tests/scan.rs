@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use super::*;
 use crate::tests::seeds::seeds;
 
-/// Contents, with what comes in no particular order by its key.
-fn by_key(contents: Contents) -> impl PartialEq + std::fmt::Debug {
-    let Contents {
-        tally,
+/// FullScan, with what comes in no particular order by its key.
+fn by_key(contents: FullScan) -> impl PartialEq + std::fmt::Debug {
+    let FullScan {
+        checksum,
         last_sequence,
         recovered,
     } = contents;
@@ -35,7 +35,15 @@ fn by_key(contents: Contents) -> impl PartialEq + std::fmt::Debug {
         .collect();
     assert_eq!(sold.len(), claims, "added up");
     let times = (newest_order_sec, slots_forgotten_until);
-    (tally, last_sequence, orders, sold, pending, prices, times)
+    (
+        checksum,
+        last_sequence,
+        orders,
+        sold,
+        pending,
+        prices,
+        times,
+    )
 }
 
 /// A change by chance, and whether it is an order.
@@ -79,7 +87,7 @@ async fn a_store_read_by_several_threads_is_the_same_as_read_by_one() {
                 store.records.rotate_memtable_and_wait().unwrap();
             }
         }
-        let read = |threads| Contents::read_by(threads, &store.records).unwrap();
+        let read = |threads| FullScan::read_by(threads, &store.records).unwrap();
         let alone = read(1);
         assert_eq!(
             (alone.last_sequence, alone.recovered.orders),

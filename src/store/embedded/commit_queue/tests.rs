@@ -8,7 +8,7 @@ use futures_util::{FutureExt, future::join_all};
 use super::*;
 use crate::tests::schedules::{Stage, every_schedule, point, wait_for};
 
-/// The changes of those who wait. The second of them has handed in another before, and hung up.
+/// The changes of callers who wait. The second of them has submitted another before, and hung up.
 const CALLERS: [u32; 2] = [1, 2];
 const HUNG_UP: u32 = 3;
 
@@ -30,7 +30,7 @@ struct Disk {
 }
 
 impl Disk {
-    fn write(disk: &Mutex<Self>, changes: &[u32], fault: Fault) -> Outcome {
+    fn write(disk: &Mutex<Self>, changes: &[u32], fault: Fault) -> CommitResult {
         point();
         assert!(!lock(disk).failed, "written after a failure");
         lock(disk).written.extend(changes);
@@ -59,32 +59,32 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A way to serve, which may be wrong.
-type Serve = fn(&Batches<u32>, &mut dyn FnMut(&[u32]) -> Outcome);
+/// A way to run the queue, which may be wrong.
+type Run = fn(&BatchReceiver<u32>, &mut dyn FnMut(&[u32]) -> CommitResult);
 
-fn scene(stage: &Stage, fault: Fault, serve: Serve) {
+fn scene(stage: &Stage, fault: Fault, run: Run) {
     let disk = Mutex::new(Disk::default());
     let answers = Mutex::new(Vec::new());
-    let (intake, batches) = handoff(2);
-    let intake = Arc::new(intake);
+    let (queue, batches) = commit_queue(2);
+    let queue = Arc::new(queue);
     let (disk, answers) = (&disk, &answers);
     let mut actors: Vec<Box<dyn FnOnce() + Send + '_>> = vec![Box::new(move || {
-        let served =
-            AssertUnwindSafe(|| serve(&batches, &mut |changes| Disk::write(disk, changes, fault)));
-        let panicked = catch_unwind(served).is_err();
+        let ran =
+            AssertUnwindSafe(|| run(&batches, &mut |changes| Disk::write(disk, changes, fault)));
+        let panicked = catch_unwind(ran).is_err();
         assert!(
             !panicked || lock(disk).failed && fault == Fault::Panics,
             "written after a failure"
         );
     })];
     for change in CALLERS {
-        let intake = Arc::clone(&intake);
+        let queue = Arc::clone(&queue);
         actors.push(Box::new(move || {
             if change == CALLERS[1] {
-                drop(intake.hand_in(HUNG_UP));
+                drop(queue.submit(HUNG_UP));
                 point();
             }
-            let answer = wait_for(intake.hand_in(change));
+            let answer = wait_for(queue.submit(change));
             let synced = lock(disk).synced.contains(&change);
             assert!(
                 answer.is_err() || synced,
@@ -93,7 +93,7 @@ fn scene(stage: &Stage, fault: Fault, serve: Serve) {
             lock(answers).push((change, answer.is_ok()));
         }));
     }
-    drop(intake);
+    drop(queue);
     stage.play(actors);
     let (disk, answers) = (lock(disk), lock(answers));
     assert_eq!(answers.len(), CALLERS.len());
@@ -116,7 +116,7 @@ fn what_is_acknowledged_is_synced_and_everyone_is_answered_under_every_schedule(
     for fault in [Fault::None, Fault::Fails, Fault::Panics] {
         let schedules = every_schedule(2, |stage| {
             scene(stage, fault, |batches, write| {
-                batches.serve(|changes| write(&changes))
+                batches.run(|changes| write(&changes))
             });
         });
         eprintln!("{fault:?}: {} schedules", schedules.unwrap());
@@ -124,59 +124,60 @@ fn what_is_acknowledged_is_synced_and_everyone_is_answered_under_every_schedule(
 }
 
 /// Answers a batch before it is written.
-fn hastily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
-    while let Some((changes, callers)) = batches.next(0) {
-        tell(callers, &Ok(()));
+fn hastily(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
+    while let Some(Batch { changes, waiters }) = batches.next(0) {
+        notify(waiters, &Ok(()));
         let _ = write(&changes);
     }
 }
 
 /// Tries again with the next batch after a failure.
-fn doggedly(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
-    while let Some((changes, callers)) = batches.next(0) {
-        let outcome = write(&changes);
-        tell(callers, &outcome);
+fn doggedly(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
+    while let Some(Batch { changes, waiters }) = batches.next(0) {
+        let result = write(&changes);
+        notify(waiters, &result);
     }
 }
 
 /// Answers the first of each batch only.
-fn forgetfully(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
-    while let Some((changes, callers)) = batches.next(0) {
-        let outcome = write(&changes);
-        let mut callers = callers.into_iter();
-        tell(callers.by_ref().take(1).collect(), &outcome);
-        std::mem::forget(callers);
+fn forgetfully(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
+    while let Some(Batch { changes, waiters }) = batches.next(0) {
+        let result = write(&changes);
+        let mut waiters = waiters.into_iter();
+        notify(waiters.by_ref().take(1).collect(), &result);
+        std::mem::forget(waiters);
     }
 }
 
-/// Ends when nothing is waiting.
-fn lazily(batches: &Batches<u32>, write: &mut dyn FnMut(&[u32]) -> Outcome) {
-    let Some((changes, callers)) = batches.next(0) else {
+/// Ends when nothing is pending.
+fn lazily(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
+    let Some(Batch { changes, waiters }) = batches.next(0) else {
         return;
     };
-    let outcome = write(&changes);
-    tell(callers, &outcome);
+    let result = write(&changes);
+    notify(waiters, &result);
     point();
-    let rest: Vec<_> = batches.waiting.try_iter().collect();
-    let (changes, callers): (Vec<u32>, Vec<Caller>) = rest
-        .into_iter()
-        .map(|waiting| (waiting.change, waiting.caller))
-        .unzip();
-    let outcome = write(&changes);
-    tell(callers, &outcome);
+    let mut rest = Batch::with_capacity(0);
+    batches
+        .receiver
+        .try_iter()
+        .for_each(|pending| rest.push(pending));
+    let Batch { changes, waiters } = rest;
+    let result = write(&changes);
+    notify(waiters, &result);
 }
 
 /// The negative control.
 #[test]
-fn a_writer_who_does_it_otherwise_is_found_out() {
-    let wrong: [(Serve, Fault, &str); 4] = [
+fn a_queue_that_is_run_in_another_way_is_found_out() {
+    let wrong: [(Run, Fault, &str); 4] = [
         (hastily, Fault::None, "acknowledged before it was synced"),
         (doggedly, Fault::Fails, "written after a failure"),
         (forgetfully, Fault::None, "nobody can go on"),
         (lazily, Fault::None, "lost without a failure"),
     ];
-    for (serve, fault, expected) in wrong {
-        let caught = every_schedule(2, |stage| scene(stage, fault, serve)).unwrap_err();
+    for (run, fault, expected) in wrong {
+        let caught = every_schedule(2, |stage| scene(stage, fault, run)).unwrap_err();
         assert!(caught.why.contains(expected), "{expected}: {}", caught.why);
         eprintln!("{expected}: found out after {} schedules", caught.schedules);
     }
@@ -184,8 +185,8 @@ fn a_writer_who_does_it_otherwise_is_found_out() {
 
 /// Callers in two runtimes and one in none, who all wait for the same batch.
 #[test]
-fn everyone_is_told_and_each_runtime_is_woken_once() {
-    let (intake, batches) = handoff(5);
+fn everyone_is_answered_and_each_runtime_is_woken_once() {
+    let (queue, batches) = commit_queue(5);
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .build()
@@ -194,11 +195,11 @@ fn everyone_is_told_and_each_runtime_is_woken_once() {
     let runtimes = [runtime(), runtime()];
     let waiting = runtimes.each_ref().map(|runtime| {
         let _inside = runtime.enter();
-        [intake.hand_in(1), intake.hand_in(2)]
+        [queue.submit(1), queue.submit(2)]
     });
-    let outside = intake.hand_in(3);
-    drop(intake);
-    batches.serve(|changes| {
+    let outside = queue.submit(3);
+    drop(queue);
+    batches.run(|changes| {
         assert_eq!(changes, [1, 2, 1, 2, 3]);
         Ok(())
     });

@@ -1,25 +1,24 @@
-//! Room on the disk of a store.
+//! Disk space of a store.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
-use crate::store::Disk;
+use crate::store::DiskUsage;
 
-/// The unit in which files tell what they take, whatever the blocks of their disk.
+/// The unit of `st_blocks`, whatever the block size of the file system.
 const BLOCK_BYTES: u64 = 512;
 
-/// What a store in `dir` has of its disk, unless the system does not say.
-pub(super) fn read(dir: &Path) -> Option<Disk> {
+/// Disk space of the store in `dir`; `None` where the system does not report it.
+pub(super) fn read(dir: &Path) -> Option<DiskUsage> {
     let system = rustix::fs::statvfs(dir).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
-    Some(Disk {
+    Some(DiskUsage {
         used: used(dir).ok()?,
         free: bytes(system.f_bavail),
         size: bytes(system.f_blocks),
     })
 }
 
-/// What the files below a folder take. The engine replaces files at any time, so that one may be gone
-/// before it is looked at.
+/// Bytes allocated to the files below a directory.
 fn used(dir: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {
@@ -31,6 +30,7 @@ fn used(dir: &Path) -> io::Result<u64> {
         };
         match below {
             Ok(below) => bytes += below,
+            // The engine replaces files at any time; this one has just been removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }

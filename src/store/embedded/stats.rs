@@ -1,8 +1,8 @@
-//! How the writer does.
+//! Metrics of the writer.
 
 use crate::{
     metrics::{Counter, Histogram},
-    store::{StoreFigures, Writes},
+    store::{StoreStats, WriteStats},
 };
 
 const BATCH_SIZES: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -27,16 +27,16 @@ const TIMES: [u64; 16] = [
     5_000_000_000,
 ];
 
-/// What is counted of the writer's work.
+/// Counted by the writer and read by scrapes.
 #[derive(Debug)]
-pub(super) struct WriterFigures {
+pub(super) struct WriterMetrics {
     /// Orders on record.
     pub(super) orders: Counter,
     pub(super) batch_sizes: Histogram<11>,
     pub(super) times: Histogram<16>,
 }
 
-impl WriterFigures {
+impl WriterMetrics {
     pub(super) fn new(orders: u64) -> Self {
         let on_record = Counter::default();
         on_record.add(orders);
@@ -47,15 +47,15 @@ impl WriterFigures {
         }
     }
 
-    /// How it does while so many changes wait for it.
-    pub(super) fn read(&self, waiting: u64) -> StoreFigures {
-        let writes = Writes {
+    /// The statistics of the store while so many changes are pending.
+    pub(super) fn read(&self, pending: u64) -> StoreStats {
+        let writes = WriteStats {
             batch_sizes: self.batch_sizes.read(),
             times: self.times.read(),
         };
-        StoreFigures {
+        StoreStats {
             orders: self.orders.get(),
-            waiting,
+            waiting: pending,
             writes: Some(writes),
             disk: None,
         }

@@ -1,0 +1,349 @@
+//! The directory of a store: created, restricted to its owner, and watched while the store is open.
+//!
+//! Orders contain names and addresses of people. Directories are therefore created with mode 0700, and
+//! group and others lose their permissions on every file of the store, whatever the umask was. A directory
+//! that holds other files keeps its mode, because they may be meant for other users.
+
+use std::{
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use super::{JOURNAL, WATERMARK, open_guard::entries};
+
+/// Mode of a directory that only its owner may use.
+const OWNER_ONLY: u32 = 0o700;
+
+/// Permission bits of group and others.
+const GROUP_AND_OTHERS: u32 = 0o077;
+
+/// A directory at the root of many file systems; beside a store it does not make the directory shared.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// How often the paths of the files are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Creates the directory of a store and its missing parents, for the owner only.
+pub(super) fn create(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = with_parents(dir).take_while(|dir| !dir.exists()).collect();
+    for dir in missing.into_iter().rev() {
+        match DirBuilder::new().mode(OWNER_ONLY).create(dir) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+    }
+    Ok(())
+}
+
+/// Syncs the parents of a directory in which a store is created: they may be new, and a store on disk is
+/// lost if the entry that leads to it is not.
+pub(super) fn sync_parents(dir: &Path) {
+    for dir in with_parents(dir).skip(1).chain([Path::new(".")]) {
+        // Best effort: who may not open a directory has not created it.
+        let _ = File::open(dir).and_then(|dir| dir.sync_all());
+    }
+}
+
+/// A directory and its parents, as far as its path names them.
+fn with_parents(dir: &Path) -> impl Iterator<Item = &Path> {
+    dir.ancestors().filter(|dir| !dir.as_os_str().is_empty())
+}
+
+/// Removes the permissions of group and others on the store, and on its directory unless that holds other
+/// files.
+pub(super) fn restrict_to_owner(dir: &Path, home: &Path) -> io::Result<()> {
+    restrict(&dir.join(WATERMARK))?;
+    restrict(home)?;
+    let ours = home
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let mut is_shared = false;
+    for entry in entries(dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        is_shared |= name != WATERMARK && name != LOST_AND_FOUND && !name.starts_with(&ours);
+    }
+    let mode = fs::metadata(dir)?.mode();
+    if is_shared && mode & GROUP_AND_OTHERS != 0 {
+        tracing::warn!(
+            directory = %dir.display(),
+            "the directory of the store holds other files and is accessible to other users: only the files \
+             of the store were restricted to their owner"
+        );
+        return Ok(());
+    }
+    set_owner_only(dir, mode)
+}
+
+/// Removes the permissions of group and others on a file, or on a directory and everything in it.
+fn restrict(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_dir() {
+        for entry in entries(path)? {
+            match restrict(&entry?.path()) {
+                // The engine removes files in the background.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                taken => taken?,
+            }
+        }
+    }
+    if metadata.is_symlink() {
+        Ok(())
+    } else {
+        set_owner_only(path, metadata.mode())
+    }
+}
+
+fn set_owner_only(path: &Path, mode: u32) -> io::Result<()> {
+    if mode & GROUP_AND_OTHERS == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(path, Permissions::from_mode(mode & !GROUP_AND_OTHERS)) {
+        // On a volume of another owner the operator has to do it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(path = %path.display(), "accessible to other users, and the mode cannot be changed");
+            Ok(())
+        }
+        set => set,
+    }
+}
+
+/// Whether a directory of this name exists and has entries.
+pub(super) fn is_filled(dir: &Path) -> bool {
+    entries(dir).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Identity of a file, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+/// The files of an open store, by path and identity.
+#[derive(Debug)]
+pub(super) struct WatchedFiles {
+    watermark: PathBuf,
+    home: PathBuf,
+    last: FileIds,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileIds {
+    watermark: FileId,
+    home: FileId,
+    /// Number and identity of the newest journal, which is the one that is written to.
+    journal: (u64, FileId),
+}
+
+impl WatchedFiles {
+    /// The files as they are now that the store is open.
+    pub(super) fn of(dir: &Path, home: &Path) -> io::Result<Self> {
+        let (watermark, home) = (dir.join(WATERMARK), home.to_owned());
+        let last = FileIds::read(&watermark, &home)?;
+        Ok(Self {
+            watermark,
+            home,
+            last,
+        })
+    }
+
+    /// Whether the paths still lead to the files. A newer journal is fine: the engine rotates them.
+    fn are_there(&mut self) -> bool {
+        let now = match FileIds::read(&self.watermark, &self.home) {
+            Ok(now) => now,
+            Err(error) => {
+                // Any other error, such as too many open files, says nothing about the files.
+                return !matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                );
+            }
+        };
+        let is_same = now.watermark == self.last.watermark && now.home == self.last.home;
+        let (number, _) = self.last.journal;
+        let continues = now.journal.0 > number || now.journal == self.last.journal;
+        if is_same && continues {
+            self.last = now;
+        }
+        is_same && continues
+    }
+}
+
+impl FileIds {
+    fn read(watermark: &Path, home: &Path) -> io::Result<Self> {
+        let mut newest = None;
+        for entry in fs::read_dir(home)? {
+            let path = entry?.path();
+            if let Some(number) = journal_number(&path) {
+                newest = newest.max(Some((number, path)));
+            }
+        }
+        let (number, journal) = newest.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self {
+            watermark: FileId::of(watermark)?,
+            home: FileId::of(home)?,
+            journal: (number, FileId::of(&journal)?),
+        })
+    }
+}
+
+/// The number of a journal; `None` for other files.
+fn journal_number(path: &Path) -> Option<u64> {
+    if path.extension()? != JOURNAL {
+        return None;
+    }
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// A thread that watches the files of a store until it is dropped.
+#[derive(Debug)]
+pub(super) struct FileWatch {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl FileWatch {
+    /// Calls `lost` once if the paths no longer lead to the files.
+    pub(super) fn start(
+        mut files: WatchedFiles,
+        lost: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let watch = move || {
+            let mut missed = 0;
+            while stopped.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                // Twice in a row, because the engine may rotate its journal during a check.
+                missed = if files.are_there() { 0 } else { missed + 1 };
+                if missed == 2 {
+                    return lost();
+                }
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("store-watch".to_owned())
+            .spawn(watch)?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for FileWatch {
+    fn drop(&mut self) {
+        // The thread ends once its channel is closed.
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    /// A watermark and two journals.
+    fn scene() -> (TempDir, WatchedFiles) {
+        let dir = TempDir::new().unwrap();
+        let home = dir.path().join("orders");
+        fs::create_dir(&home).unwrap();
+        for file in [
+            dir.path().join(WATERMARK),
+            home.join("9.jnl"),
+            home.join("10.jnl"),
+            home.join("lock"),
+        ] {
+            fs::write(file, "").unwrap();
+        }
+        let files = WatchedFiles::of(dir.path(), &home).unwrap();
+        (dir, files)
+    }
+
+    #[test]
+    fn files_are_missed_whatever_takes_their_place() {
+        let harmless: [fn(&Path); 3] = [
+            |_| {},
+            |dir| fs::remove_file(dir.join("orders/9.jnl")).unwrap(),
+            |dir| fs::write(dir.join("orders/11.jnl"), "").unwrap(),
+        ];
+        for change in harmless {
+            let (dir, mut files) = scene();
+            change(dir.path());
+            assert!(files.are_there() && files.are_there());
+        }
+        let harmful: [fn(&Path); 7] = [
+            |dir| fs::remove_file(dir.join(WATERMARK)).unwrap(),
+            |dir| {
+                fs::rename(dir.join(WATERMARK), dir.join("elsewhere")).unwrap();
+                fs::write(dir.join(WATERMARK), "").unwrap();
+            },
+            |dir| fs::remove_file(dir.join("orders/10.jnl")).unwrap(),
+            |dir| {
+                fs::rename(dir.join("orders/10.jnl"), dir.join("elsewhere")).unwrap();
+                fs::write(dir.join("orders/10.jnl"), "").unwrap();
+            },
+            |dir| fs::remove_dir_all(dir.join("orders")).unwrap(),
+            |dir| fs::rename(dir.join("orders"), dir.join("elsewhere")).unwrap(),
+            |dir| fs::remove_dir_all(dir).unwrap(),
+        ];
+        for change in harmful {
+            let (dir, mut files) = scene();
+            change(dir.path());
+            assert!(!files.are_there() && !files.are_there());
+        }
+    }
+
+    #[test]
+    fn a_directory_is_created_for_its_owner_and_a_shared_one_is_left_to_all() {
+        let dir = TempDir::new().unwrap();
+        let (above, deep) = (dir.path().join("a"), dir.path().join("a/b"));
+        create(&deep).unwrap();
+        create(&deep).unwrap();
+        assert_eq!((mode(&above), mode(&deep)), (0o700, 0o700));
+
+        let (dir, _) = scene();
+        let home = dir.path().join("orders");
+        for path in [dir.path(), &home] {
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        fs::set_permissions(home.join("9.jnl"), Permissions::from_mode(0o664)).unwrap();
+        fs::write(dir.path().join("a letter"), "").unwrap();
+        restrict_to_owner(dir.path(), &home).unwrap();
+        assert_eq!(
+            (mode(dir.path()), mode(&home), mode(&home.join("9.jnl"))),
+            (0o755, 0o700, 0o600)
+        );
+        fs::remove_file(dir.path().join("a letter")).unwrap();
+        fs::create_dir(dir.path().join(LOST_AND_FOUND)).unwrap();
+        restrict_to_owner(dir.path(), &home).unwrap();
+        assert_eq!(
+            (mode(dir.path()), mode(&dir.path().join(WATERMARK))),
+            (0o700, 0o600)
+        );
+    }
+}
