@@ -19,11 +19,8 @@ const SERVICE: &str = "ext/maps/booking/partner/v3/service.proto";
 /// The package of those messages; they have a JSON form too.
 const PACKAGE: &str = ".ext.maps.booking.partner.v3";
 
-/// The records of the embedded store, which are nobody else's business.
-const STORE: &str = "boxoffice/store/v1/record.proto";
-
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=proto");
+    println!("cargo::rerun-if-changed=proto/ext");
     println!("cargo::rustc-env=STAMPED_VERSION={}", stamp());
 
     let mut protos = protox::Compiler::new(["proto"])?;
@@ -55,14 +52,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         ))
         .boxed(format!("{PACKAGE}.CreateOrderResponse.result.order"))
         .compile_fds(protos.file_descriptor_set())?;
-    compile_records()
-}
-
-/// The records of the store know nothing of the contract, nor of a transport.
-fn compile_records() -> Result<(), Box<dyn Error>> {
-    let mut protos = protox::Compiler::new(["proto"])?;
-    protos.include_source_info(true).open_file(STORE)?;
-    prost_build::Config::new().compile_fds(protos.file_descriptor_set())?;
     Ok(())
 }
 
@@ -248,7 +237,7 @@ fn by_git() -> Option<(String, String)> {
             println!("cargo::rerun-if-changed={path}");
         }
     }
-    for sources in ["src", "build.rs", "Cargo.toml", "Cargo.lock"] {
+    for sources in ["src", "crates", "build.rs", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={sources}");
     }
     let format = format!("--abbrev={COMMIT_LETTERS}");

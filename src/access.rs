@@ -6,7 +6,6 @@ mod credentials;
 mod limits;
 mod passwords;
 mod peer;
-mod user;
 mod verifications;
 
 use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
@@ -18,10 +17,10 @@ use limits::CallerLimits;
 use passwords::Passwords;
 
 pub use credentials::Credentials;
+pub use kernel::user::{OutOfScope, User};
 pub use limits::Permit;
 pub use passwords::hash;
 pub use peer::{Caller, ClientCertificate, Peer, network};
-pub use user::User;
 
 use crate::{domain::ids::MerchantId, rpc::Transport};
 
@@ -95,6 +94,15 @@ pub enum AuthError {
     /// The user's scope does not have the method.
     #[error("this user may not call this method")]
     MethodOutOfScope,
+}
+
+impl From<OutOfScope> for AuthError {
+    fn from(error: OutOfScope) -> Self {
+        match error {
+            OutOfScope::Transport => Self::TransportOutOfScope,
+            OutOfScope::Method => Self::MethodOutOfScope,
+        }
+    }
 }
 
 /// Decides on every call before anything of its message is read.

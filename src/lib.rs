@@ -35,21 +35,13 @@
 /// The version with the commit that it was built from and the date of that, as far as they are known.
 pub const VERSION: &str = env!("STAMPED_VERSION");
 
-pub mod domain;
-
-pub mod files;
-
-pub mod catalog_files;
-pub mod inventory;
-pub mod payments;
-pub mod store;
-
-pub mod app;
+pub use ::{catalog as catalog_files, domain, inventory, orders as app, payments, store};
+pub use kernel::{blocking, clock, descriptors, files, metrics, proto_json, request, rpc};
+pub use orders::audit;
 
 pub mod feeds;
 
 pub mod access;
-pub mod audit;
 pub mod calls;
 pub mod grpc;
 pub mod request_bodies;
@@ -58,19 +50,9 @@ pub mod rest;
 pub mod stalled;
 pub mod wire;
 
-pub mod blocking;
 pub mod budgets;
-pub(crate) mod proto_json;
 
 pub mod cli;
-pub mod clock;
 pub mod config;
-pub mod descriptors;
-pub mod metrics;
-pub mod request;
-pub mod rpc;
 pub mod server;
 pub mod telemetry;
-
-#[cfg(test)]
-pub(crate) mod tests;

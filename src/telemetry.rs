@@ -6,12 +6,11 @@ use tracing_subscriber::{Layer, Registry, filter::ParseError, layer::SubscriberE
 
 use crate::config::Config;
 
-pub(crate) mod log_queue;
 mod logs;
 pub mod metrics;
 pub mod traces;
 
-use log_queue::LogQueue;
+use kernel::log_queue::{self, LogQueue};
 use traces::Traces;
 
 /// How long the last lines of the log may take to be written.

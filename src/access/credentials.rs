@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use argon2::{Params, PasswordHash, Version};
 
-use super::user::{Scope, User};
 use crate::{
     domain::ids::MerchantId,
     files::{
@@ -14,6 +13,7 @@ use crate::{
     },
     rpc::{Rpc, Transport},
 };
+use kernel::user::{Scope, User};
 
 /// Passwords that a user may have at once: the one in use and the next.
 const MAX_PASSWORDS: usize = 2;

@@ -79,16 +79,7 @@ impl<K: Kind> Kind for OrOff<K> {
     }
 }
 
-/// Where the audit log goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuditLog {
-    /// Nowhere.
-    Off,
-    /// To standard error, among the lines of the log.
-    Stderr,
-    /// To a file of its own.
-    File(PathBuf),
-}
+pub use orders::audit::AuditLog;
 
 /// `off`, `stderr` or a file.
 pub(super) struct AuditTarget;

@@ -24,11 +24,12 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{AnyLayer, log_queue::LogQueue};
+use super::AnyLayer;
 use crate::{
     config::{LogFormat, Logging},
     request::RequestContext,
 };
+use kernel::log_queue::LogQueue;
 
 /// How long a panic waits for the log: it may be the last thing that the process does.
 const PANIC_FLUSH: Duration = Duration::from_millis(100);

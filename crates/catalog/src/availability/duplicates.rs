@@ -1,0 +1,200 @@
+//! Entries of the availability feed that are of the same slots.
+//!
+//! Entries alike in service, duration, ticket types and resources must not meet in a slot: the same spots
+//! would be sold twice. Where they differ in the size of parties they describe one stock.
+
+use std::{cmp::Ordering, collections::HashSet};
+
+use indexmap::IndexSet;
+
+use super::collisions::{self, Starts, TooMany};
+use crate::mistakes::{Place, Report};
+use domain::{
+    catalog::ServiceIx,
+    order::EpochSeconds,
+    slot::{Opening, PartySpots, Pool, ResourceIx, SlotTerms},
+};
+
+/// What the entries of a feed are told apart by, and where they stand.
+#[derive(Debug, Default)]
+pub(crate) struct EntrySources {
+    files: Vec<String>,
+    /// Whom and what entries are of; the first one is nobody and nothing.
+    resources: IndexSet<Resource>,
+    /// As many as openings, in the same order.
+    list: Vec<EntrySource>,
+}
+
+/// Whom and where an entry is of: by id, or by name where there is no id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Resource {
+    pub(super) staff: String,
+    pub(super) room: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct EntrySource {
+    file: u32,
+    list: u32,
+    element: u32,
+    resource: ResourceIx,
+    /// 0 for any.
+    party_size: u32,
+    /// Whether nothing is wrong with the entry by itself.
+    is_sound: bool,
+}
+
+impl EntrySources {
+    /// Notes the entry that stands at a place.
+    pub(super) fn add(
+        &mut self,
+        at: &Place<'_>,
+        resource: Resource,
+        party_size: u32,
+        is_sound: bool,
+    ) {
+        if self.files.last().is_none_or(|file| file != at.file_name()) {
+            self.files.push(at.file_name().to_owned());
+        }
+        let mut indexes = at
+            .indexes()
+            .map(|index| u32::try_from(index).unwrap_or(u32::MAX));
+        let element = indexes.next().unwrap_or_default();
+        let list = indexes.next().unwrap_or_default();
+        self.resources.insert_full(Resource::default());
+        let (resource, _) = self.resources.insert_full(resource);
+        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.list.push(EntrySource {
+            file: index(self.files.len() - 1),
+            list,
+            element,
+            resource: ResourceIx(index(resource)),
+            party_size,
+            is_sound,
+        });
+    }
+
+    fn with_place<R>(&self, report: &Report, at: usize, act: impl FnOnce(&Place<'_>) -> R) -> R {
+        let origin = self.list[at];
+        let file = report.file(&self.files[origin.file as usize]);
+        let lists = file.key("service_availability");
+        let list = lists.index(origin.list as usize);
+        act(&list.key("availability").index(origin.element as usize))
+    }
+
+    /// Lets the openings know for which parties they are, where the entries of their service say so, and
+    /// reports entries that bring the same spots twice.
+    pub(crate) fn settle(&self, openings: &mut [Opening], report: &Report) {
+        self.tell_parties(openings);
+        let mut order: Vec<usize> = (0..openings.len())
+            .filter(|&at| self.list[at].is_sound)
+            .collect();
+        let compare = |one: &usize, other: &usize| self.compare(openings, *one, *other);
+        order.sort_by(|one, other| {
+            compare(one, other).then_with(|| start(openings, *one).cmp(&start(openings, *other)))
+        });
+        for alike in order.chunk_by(|one, other| compare(one, other).is_eq()) {
+            self.report_collisions(openings, alike, report);
+        }
+    }
+
+    fn tell_parties(&self, openings: &mut [Opening]) {
+        let sized = openings
+            .iter()
+            .zip(&self.list)
+            .filter(|(_, origin)| origin.party_size > 0);
+        let services: HashSet<ServiceIx> =
+            sized.map(|(opening, _)| opening.first.service).collect();
+        for (opening, origin) in openings.iter_mut().zip(&self.list) {
+            if services.contains(&opening.first.service) {
+                let Pool {
+                    tickets,
+                    allotment: spots,
+                } = opening.pool;
+                let EntrySource {
+                    resource,
+                    party_size,
+                    ..
+                } = *origin;
+                let terms = opening
+                    .terms
+                    .take()
+                    .map_or_else(SlotTerms::default, |terms| *terms);
+                let parties = vec![PartySpots {
+                    tickets,
+                    resource,
+                    party_size,
+                    spots,
+                }];
+                opening.terms = SlotTerms { parties, ..terms }.boxed();
+            }
+        }
+    }
+
+    /// Entries are alike if they differ in nothing but starts, terms, tags and parties.
+    fn compare(&self, openings: &[Opening], one: usize, other: usize) -> Ordering {
+        let [one, other] = [one, other].map(|at| {
+            let Opening { first, pool, .. } = &openings[at];
+            (
+                first.service,
+                first.duration_sec,
+                pool.tickets,
+                self.list[at].resource,
+            )
+        });
+        one.cmp(&other)
+    }
+
+    fn report_collisions(&self, openings: &[Opening], alike: &[usize], report: &Report) {
+        let starts: Vec<EpochSeconds> = alike.iter().map(|&at| start(openings, at)).collect();
+        let are_single = alike.iter().all(|&at| openings[at].recurrence.is_none());
+        // They are in the order of their starts: single ones that meet stand side by side.
+        if are_single && starts.windows(2).all(|pair| pair[0] != pair[1]) {
+            return;
+        }
+        let mut entries: Vec<Starts<'_>> = alike
+            .iter()
+            .map(|&at| Starts::of(at, &openings[at]))
+            .collect();
+        let (mut told, mut warned) = (HashSet::new(), HashSet::new());
+        let outcome = collisions::each(&mut entries, &mut |one, other, start_sec| {
+            let (before, after) = (one.at.min(other.at), one.at.max(other.at));
+            if self.list[before].party_size != self.list[after].party_size {
+                if warned.insert(after) {
+                    self.with_place(report, after, warn_of_parties);
+                }
+            } else if told.insert(after) {
+                let other =
+                    self.with_place(report, before, |at| format!("{}: {at}", at.file_name()));
+                self.with_place(report, after, |at| report_twin(at, &other, start_sec));
+            }
+        });
+        if outcome == Err(TooMany) {
+            self.with_place(report, alike[0], |at| {
+                at.mistake(
+                    "is one of too many entries that overlap in time and are alike in service, duration, ticket \
+                     types and resources; they cannot all be compared",
+                );
+            });
+        }
+    }
+}
+
+fn start(openings: &[Opening], at: usize) -> EpochSeconds {
+    openings[at].first.start_sec
+}
+
+fn warn_of_parties(at: &Place<'_>) {
+    at.warning(
+        "party_sizes_share_spots",
+        "describes the same spots as another entry that differs in `resources.party_size` only; the largest \
+         number of spots counts",
+    );
+}
+
+fn report_twin(at: &Place<'_>, other: &str, start_sec: EpochSeconds) {
+    at.mistake(format!(
+        "brings the slot of start {start_sec} again, as {other} does: both are alike in service, duration, \
+         ticket types and `resources`; put the spots into one entry, or tell them apart by `staff_id` or `room_id`"
+    ));
+}

@@ -1,0 +1,89 @@
+//! Elements of the availability feed as they are written: one slot each, never repeated.
+
+use super::entry::{AvailabilityEntry, Overrides};
+use crate::{json::Field, pass_through::PassThrough};
+use domain::{
+    catalog::{Catalog, ServiceIx},
+    order::EpochSeconds,
+    slot::{Opening, PoolTickets, SlotKey, SlotTerms},
+};
+
+/// Members of an element as an object.
+pub(super) fn members(entry: &AvailabilityEntry) -> Box<str> {
+    serde_json::to_string(entry)
+        .expect("members of an element can be written")
+        .into()
+}
+
+/// What an opening brings to a slot, of which so many spots can still be sold.
+pub(crate) fn write(
+    catalog: &Catalog,
+    pass_through: &PassThrough,
+    opening: &Opening,
+    start_sec: EpochSeconds,
+    spots_open: u32,
+) -> String {
+    let (
+        SlotKey {
+            service,
+            duration_sec,
+            start_sec,
+        },
+        terms,
+    ) = opening.occurrence(start_sec);
+    let sold = catalog.service(service);
+    let cancellable = pass_through
+        .cancellable_sec
+        .map(|before| start_sec.saturating_sub(before));
+    let slot = members(&AvailabilityEntry {
+        merchant_id: Field::Given(catalog.merchant(sold.merchant).id.clone().into()),
+        service_id: Field::Given(sold.id.clone().into()),
+        start_sec: Field::Given(start_sec),
+        duration_sec: Field::Given(duration_sec.into()),
+        spots_open: Field::Given(spots_open.into()),
+        ticket_type_id: ticket_type_ids(catalog, service, opening.pool.tickets).into(),
+        scheduling_rule_overrides: overrides(&terms, cancellable).into(),
+        ..AvailabilityEntry::default()
+    });
+    join(&slot, &pass_through.members)
+}
+
+/// One object of the members of two, neither of which is empty.
+fn join(one: &str, other: &str) -> String {
+    let one = one.strip_suffix('}').unwrap_or(one);
+    let other = other.strip_prefix('{').unwrap_or(other);
+    [one, other].join(",")
+}
+
+fn ticket_type_ids(
+    catalog: &Catalog,
+    service: ServiceIx,
+    tickets: PoolTickets,
+) -> Option<Vec<Field<String>>> {
+    let PoolTickets::Set(set) = tickets else {
+        return None;
+    };
+    let service = catalog.service(service);
+    let tickets = service.ticket_sets[usize::from(set)].iter();
+    Some(
+        tickets
+            .map(|ticket| Field::Given(service.ticket(*ticket).id.clone().into()))
+            .collect(),
+    )
+}
+
+fn overrides(terms: &SlotTerms, cancellable: Option<EpochSeconds>) -> Option<Overrides> {
+    let SlotTerms {
+        first_bookable_sec,
+        last_bookable_sec,
+        tags: _,
+        parties: _,
+    } = *terms;
+    first_bookable_sec.or(last_bookable_sec).or(cancellable)?;
+    Some(Overrides {
+        first_bookable_sec: first_bookable_sec.into(),
+        last_bookable_sec: last_bookable_sec.into(),
+        last_online_cancellable_sec: cancellable.into(),
+        ..Overrides::default()
+    })
+}

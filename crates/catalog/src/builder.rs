@@ -1,0 +1,210 @@
+//! The catalogue while it is read.
+//!
+//! A value that is wrong is reported and a stand-in takes its place, so that reading goes on and
+//! what refers to the entry finds it. A builder with mistakes never becomes a catalogue.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{
+    catalog::{Catalog, IdInterner, Merchant, MerchantIx, Service, ServiceIx, TicketIx},
+    ids::{MerchantId, ServiceId},
+    money::{Currency, TaxRate},
+    slot::Opening,
+};
+
+use super::{
+    availability::EntrySources, mistakes::Place, pass_through::PassThroughInterner,
+    source_feeds::SourceFeeds, tags::Tags,
+};
+
+/// What the customer reads for a tax where the rules give it no other name.
+const DEFAULT_TAX_NAME: &str = "Tax";
+
+#[derive(Debug, Default)]
+pub(super) struct CatalogBuilder {
+    pub(super) catalog: Catalog,
+    pub(super) openings: Vec<Opening>,
+    /// Where the openings come from, in the same order.
+    pub(super) origins: EntrySources,
+    /// Whether merchant and service feeds could be read to their ends: only then is an id that is
+    /// not in the catalogue an unknown one.
+    pub(super) complete: bool,
+    /// Merchant and service ids of services that could not become part of the catalogue, with the
+    /// cause under which that has been reported; they need not be reported again.
+    refused: HashMap<(MerchantId, ServiceId), String>,
+    /// Merchants whose currency has shown itself in a price.
+    priced: HashSet<MerchantIx>,
+    /// Merchants that have services with a tax.
+    taxed: HashSet<MerchantIx>,
+    pub(super) tags: Tags,
+    pub(super) source_feeds: SourceFeeds,
+    pub(super) pass_through: PassThroughInterner,
+}
+
+/// The currency of merchants that sell nothing yet, and of stand-ins.
+pub(super) fn stand_in_currency() -> Currency {
+    Currency::from_code("USD").expect("the US dollar is a currency")
+}
+
+/// The cause of all that a merchant which is not in the feed makes wrong.
+fn cause_of_merchant(merchant_id: &MerchantId) -> String {
+    format!("merchant {merchant_id:?}")
+}
+
+/// The cause of all that a ticket type which the service does not have makes wrong.
+pub(super) fn cause_of_ticket(service: &Service, ticket_id: &str) -> String {
+    format!(
+        "ticket {ticket_id:?} of {:?} of {:?}",
+        service.id, service.merchant
+    )
+}
+
+impl CatalogBuilder {
+    /// An empty builder of a catalogue that keeps the indexes in `register`.
+    pub(super) fn after(register: IdInterner) -> Self {
+        Self {
+            catalog: Catalog::with_ids(register),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a merchant; a second one of its id is reported.
+    pub(super) fn add_merchant(
+        &mut self,
+        id: MerchantId,
+        name: String,
+        tax_rate: Option<TaxRate>,
+        at: &Place<'_>,
+    ) {
+        if self.catalog.merchant_ix(&id).is_some() {
+            return at.mistake(format!("merchant {id:?} is there twice"));
+        }
+        self.catalog.add_merchant(Merchant {
+            id,
+            name,
+            currency: stand_in_currency(),
+            per_order_fees: Vec::new(),
+            combinations: Vec::new(),
+            cart_hold: None,
+            tax_rate,
+            tax_name: DEFAULT_TAX_NAME.to_owned(),
+        });
+    }
+
+    /// Adds a service; a second one of its id is reported.
+    pub(super) fn add_service(&mut self, service: Service, at: &Place<'_>) {
+        if self
+            .catalog
+            .service_ix(service.merchant, &service.id)
+            .is_some()
+        {
+            let merchant = &self.catalog.merchant(service.merchant).id;
+            return at.mistake(format!(
+                "service {:?} of merchant {merchant:?} is there twice",
+                service.id
+            ));
+        }
+        if service.tax_rate.is_some() {
+            self.taxed.insert(service.merchant);
+        }
+        self.catalog.add_service(service);
+    }
+
+    /// Whether a merchant has services with a tax.
+    pub(super) fn is_taxed(&self, merchant: MerchantIx) -> bool {
+        self.taxed.contains(&merchant)
+    }
+
+    /// Remembers a service that has no merchant.
+    pub(super) fn reject_service(&mut self, merchant_id: MerchantId, service_id: ServiceId) {
+        let cause = cause_of_merchant(&merchant_id);
+        self.refused.insert((merchant_id, service_id), cause);
+    }
+
+    /// The merchant of that id; that there is none is reported.
+    pub(super) fn merchant(&self, id: &MerchantId, at: &Place<'_>) -> Option<MerchantIx> {
+        let ix = self.catalog.merchant_ix(id);
+        if ix.is_none() && self.complete {
+            let text = format!("merchant {id:?} is not in the merchant feed");
+            at.mistake_with_cause(cause_of_merchant(id), text);
+        }
+        ix
+    }
+
+    /// The service of that id; that there is none is reported at `merchant_id` or `service_id` of
+    /// `at`.
+    pub(super) fn service(
+        &self,
+        merchant_id: &MerchantId,
+        service_id: &ServiceId,
+        merchant_at: &Place<'_>,
+        service_at: &Place<'_>,
+    ) -> Option<ServiceIx> {
+        let merchant = self.catalog.merchant_ix(merchant_id);
+        let service = merchant.and_then(|merchant| self.catalog.service_ix(merchant, service_id));
+        if service.is_some() {
+            return service;
+        }
+        if let Some(cause) = self.refused.get(&(merchant_id.clone(), service_id.clone())) {
+            service_at.follows_from(cause);
+        } else if self.merchant(merchant_id, merchant_at).is_some() {
+            self.report_unknown_service(merchant_id, service_id, service_at);
+        }
+        None
+    }
+
+    /// The service of that id of a known merchant; that there is none is reported.
+    pub(super) fn service_of(
+        &self,
+        merchant: MerchantIx,
+        service_id: &ServiceId,
+        at: &Place<'_>,
+    ) -> Option<ServiceIx> {
+        let service = self.catalog.service_ix(merchant, service_id);
+        if service.is_none() {
+            self.report_unknown_service(&self.catalog.merchant(merchant).id, service_id, at);
+        }
+        service
+    }
+
+    fn report_unknown_service(
+        &self,
+        merchant_id: &MerchantId,
+        service_id: &ServiceId,
+        at: &Place<'_>,
+    ) {
+        if self.complete {
+            let cause = format!("service {service_id:?} of {merchant_id:?}");
+            let text = format!(
+                "service {service_id:?} of merchant {merchant_id:?} is not in the service feed"
+            );
+            at.mistake_with_cause(cause, text);
+        }
+    }
+
+    /// The currency of a merchant, as far as a price has shown it.
+    pub(super) fn currency_of(&self, merchant: MerchantIx) -> Option<Currency> {
+        self.priced
+            .contains(&merchant)
+            .then(|| self.catalog.merchant(merchant).currency)
+    }
+
+    /// Settles the currency of a merchant.
+    pub(super) fn set_currency(&mut self, merchant: MerchantIx, currency: Currency) {
+        self.priced.insert(merchant);
+        self.catalog.merchant_mut(merchant).currency = currency;
+    }
+
+    /// The place of a set of ticket types among those of the service; the set is sorted.
+    pub(super) fn ticket_set(&mut self, service: ServiceIx, set: &[TicketIx]) -> Option<u16> {
+        let sets = &mut self.catalog.service_mut(service).ticket_sets;
+        let at = sets
+            .iter()
+            .position(|known| known == set)
+            .unwrap_or(sets.len());
+        if at == sets.len() {
+            sets.push(set.to_vec());
+        }
+        u16::try_from(at).ok()
+    }
+}

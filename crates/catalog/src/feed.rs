@@ -1,0 +1,275 @@
+//! Feed files: which there are and how they are read, element by element.
+
+use std::{
+    io::{BufReader, Read},
+    path::Path,
+};
+
+use flate2::read::MultiGzDecoder;
+use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess};
+
+use kernel::{
+    files::{
+        regular::{self, Bounded},
+        text,
+    },
+    proto_json,
+};
+
+use super::{
+    folder::{self, Folder},
+    json::{AnyValue, Field, KeyAmong, Receive},
+    mistakes::Place,
+    shards::{self, Metadata, Shard},
+};
+
+/// Bytes read from a file at once.
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// The longest text of a feed file, unzipped. Google takes 200 MB of it zipped.
+const MAX_FEED_BYTES: u64 = 8 << 30;
+
+/// A kind of feed.
+#[derive(Debug)]
+pub(super) struct Feed {
+    /// How its files' names begin.
+    pub(super) stem: &'static str,
+    /// Where its elements are.
+    pub(super) lists: Lists,
+}
+
+/// A list in the top object of a file or, with `inner`, the lists of that name in its elements.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lists {
+    pub(super) outer: &'static str,
+    pub(super) inner: Option<&'static str>,
+}
+
+pub(super) const MERCHANTS: Feed = Feed {
+    stem: "merchants",
+    lists: Lists {
+        outer: "merchant",
+        inner: None,
+    },
+};
+
+pub(super) const SERVICES: Feed = Feed {
+    stem: "services",
+    lists: Lists {
+        outer: "service",
+        inner: None,
+    },
+};
+
+pub(super) const AVAILABILITY: Feed = Feed {
+    stem: "availability",
+    lists: Lists {
+        outer: "service_availability",
+        inner: Some("availability"),
+    },
+};
+
+impl Folder<'_> {
+    /// Hands every element of a feed to `each`, and tells whether all of the feed could be read.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        feed: &Feed,
+        mut each: impl FnMut(&Place<'_>, T),
+    ) -> bool {
+        let names = self.files_of(feed);
+        if names.is_empty() {
+            return false;
+        }
+        let mut whole = true;
+        let mut read = |name: &'_ String| {
+            let (metadata, to_the_end) = self.read_file(name, feed.lists, &mut each);
+            whole &= to_the_end;
+            Shard {
+                file: name.clone(),
+                metadata,
+                to_the_end,
+            }
+        };
+        let shards = names.into_iter().map(&mut read).collect();
+        shards::are_complete(shards, self.report) && whole
+    }
+
+    /// Reads a file as far as its JSON is sound; the answer is its metadata and whether it was
+    /// read to the end.
+    fn read_file<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        lists: Lists,
+        each: &mut impl FnMut(&Place<'_>, T),
+    ) -> (Field<Metadata>, bool) {
+        let at = self.report.file(name);
+        let mut metadata = Field::Absent;
+        let source = match open(&self.dir.join(name)) {
+            Ok(source) => source,
+            Err(error) => {
+                at.mistake(format!("cannot be read: {error}"));
+                return (metadata, false);
+            }
+        };
+        let mut json =
+            serde_json::Deserializer::from_reader(BufReader::with_capacity(BUFFER_BYTES, source));
+        let top = Object {
+            at,
+            lists,
+            each,
+            metadata: Some(&mut metadata),
+            element: std::marker::PhantomData,
+        };
+        let outcome = AnyValue(top)
+            .deserialize(&mut json)
+            .and_then(|()| json.end());
+        if let Err(error) = &outcome {
+            report_broken(&at, error);
+        }
+        (metadata, outcome.is_ok())
+    }
+}
+
+impl Feed {
+    /// Whether a file of that name is one of this feed: the stem, alone or followed by a separator
+    /// and anything, and `.json` or `.json.gz`. Descriptors are none.
+    pub(super) fn has(&self, name: &str) -> bool {
+        if folder::is_descriptor(name) {
+            return false;
+        }
+        let bare = name
+            .strip_suffix(".gz")
+            .unwrap_or(name)
+            .strip_suffix(".json");
+        bare.and_then(|bare| bare.strip_prefix(self.stem))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<Bounded<Box<dyn Read>>> {
+    let file = regular::open(path)?;
+    let zipped = path.extension().is_some_and(|extension| extension == "gz");
+    let text: Box<dyn Read> = if zipped {
+        Box::new(text::skip_mark(MultiGzDecoder::new(BufReader::new(file)))?)
+    } else {
+        Box::new(text::skip_mark(file)?)
+    };
+    Ok(Bounded::new(text, MAX_FEED_BYTES))
+}
+
+fn report_broken(at: &Place<'_>, error: &serde_json::Error) {
+    let text = proto_json::broken(error);
+    if error.is_io() {
+        at.mistake(format!("cannot be read to the end: {text}"));
+    } else {
+        at.line_and_column(error.line(), error.column())
+            .mistake(format!(
+                "{text}; this is not JSON, and the rest of the file was not read"
+            ));
+    }
+}
+
+/// Reads an object with a list whose elements go to `each`, one by one: the list may be longer
+/// than memory.
+struct Object<'a, T, F> {
+    at: Place<'a>,
+    lists: Lists,
+    each: &'a mut F,
+    metadata: Option<&'a mut Field<Metadata>>,
+    element: std::marker::PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<'_, T, F> {
+    type Output = ();
+
+    fn unexpected(self, found: &str) {
+        self.at.mistake(format!(
+            "expected an object with the list {:?}, found {found}",
+            self.lists.outer
+        ));
+    }
+
+    fn object<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
+        let names = ["metadata", self.lists.outer];
+        let at = self.at.key(self.lists.outer);
+        let (mut listed, mut has_metadata) = (false, false);
+        let mut other = String::new();
+        while let Some(key) = object.next_key_seed(KeyAmong(&names, &mut other))? {
+            let key = key.map(|(_, name)| name);
+            if key == Some(self.lists.outer) {
+                if std::mem::replace(&mut listed, true) {
+                    at.mistake("is given twice");
+                }
+                let list = List {
+                    at,
+                    inner: self.lists.inner,
+                    each: self.each,
+                    element: self.element,
+                };
+                object.next_value_seed(AnyValue(list))?;
+            } else if let (Some(_), Some(metadata)) = (key, &mut self.metadata) {
+                let value = object.next_value()?;
+                if std::mem::replace(&mut has_metadata, true) {
+                    metadata.twice();
+                } else {
+                    **metadata = value;
+                }
+            } else {
+                object.next_value::<serde::de::IgnoredAny>()?;
+            }
+        }
+        if !listed {
+            at.mistake("is missing; where there is nothing, write an empty list");
+        }
+        Ok(())
+    }
+}
+
+/// Reads a list and hands its elements to `each`, or the elements of the lists in its elements.
+struct List<'a, T, F> {
+    at: Place<'a>,
+    inner: Option<&'static str>,
+    each: &'a mut F,
+    element: std::marker::PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for List<'_, T, F> {
+    type Output = ();
+
+    fn unexpected(self, found: &str) {
+        self.at.mistake(format!("expected a list, found {found}"));
+    }
+
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Self {
+            at,
+            inner,
+            each,
+            element,
+        } = self;
+        for index in 0.. {
+            let at = at.index(index);
+            let read = match inner {
+                None => list.next_element()?.map(|element| each(&at, element)),
+                Some(name) => {
+                    let lists = Lists {
+                        outer: name,
+                        inner: None,
+                    };
+                    let object = Object {
+                        at,
+                        lists,
+                        each: &mut *each,
+                        metadata: None,
+                        element,
+                    };
+                    list.next_element_seed(AnyValue(object))?
+                }
+            };
+            if read.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

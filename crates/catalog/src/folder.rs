@@ -1,0 +1,200 @@
+//! A catalogue folder: which files there are, which of them are read, and which are not.
+
+use std::{cell::RefCell, collections::HashSet, fs, path::Path};
+
+use kernel::files::{regular, similar::similar};
+
+use super::{
+    RULES_FILE,
+    feed::{AVAILABILITY, Feed, MERCHANTS, SERVICES},
+    mistakes::Report,
+    writer::MANIFEST,
+};
+
+/// How names of descriptors end, which go along with feeds and have nothing to say here.
+const DESCRIPTOR: &str = ".filesetdesc.json";
+
+/// Kind of the warnings on files that are not read and perhaps should have been.
+const UNREAD_FILE: &str = "unread_file";
+
+/// A catalogue folder.
+pub(super) struct Folder<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) report: &'a Report,
+    /// Names of what is in it, sorted.
+    names: Vec<String>,
+    read: RefCell<HashSet<String>>,
+}
+
+impl<'a> Folder<'a> {
+    /// Looks what files there are; `None` and a report if that is not possible.
+    pub(super) fn open(dir: &'a Path, report: &'a Report) -> Option<Self> {
+        let listed = fs::read_dir(dir).and_then(|entries| {
+            entries
+                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                .collect()
+        });
+        match listed {
+            Ok(names) => {
+                let mut names: Vec<String> = names;
+                names.sort();
+                Some(Self {
+                    dir,
+                    report,
+                    names,
+                    read: RefCell::default(),
+                })
+            }
+            Err(error) => {
+                report
+                    .file(&dir.to_string_lossy())
+                    .mistake(format!("cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The text of a file, if there is such a file.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        if !self.names.iter().any(|known| known == name) {
+            return None;
+        }
+        self.read.borrow_mut().insert(name.to_owned());
+        match regular::read_text(&self.dir.join(name)) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.report
+                    .file(name)
+                    .mistake(format!("cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The files of a feed, which count as read from here on. That there is none is reported.
+    pub(super) fn files_of(&self, feed: &Feed) -> Vec<&String> {
+        let names: Vec<&String> = self.names.iter().filter(|name| feed.has(name)).collect();
+        self.read
+            .borrow_mut()
+            .extend(names.iter().map(|name| (*name).clone()));
+        if names.is_empty() {
+            let name = format!("{}.json", feed.stem);
+            let near = self
+                .names
+                .iter()
+                .find(|near| meant(near).is_some_and(|meant| feed.has(&meant)));
+            let near =
+                near.map(|near| format!("; there is {near:?}, which is not read by that name"));
+            self.report
+                .file(&name)
+                .mistake(format!("is missing{}", near.unwrap_or_default()));
+        }
+        names
+    }
+
+    /// Everything in the folder that was not read and was not to be passed over: directories end in
+    /// a slash. Of what looks like a file of the catalogue, a warning says so.
+    pub(super) fn unread(&self) -> Vec<String> {
+        let read = self.read.borrow();
+        let unread = self
+            .names
+            .iter()
+            .filter(|name| !read.contains(*name) && !is_passed_over(name));
+        unread.filter_map(|name| self.unread_name(name)).collect()
+    }
+
+    fn unread_name(&self, name: &str) -> Option<String> {
+        // Of a link it is the file behind it that counts.
+        let is_dir = fs::metadata(self.dir.join(name)).is_ok_and(|seen| seen.is_dir());
+        if is_dir {
+            // Such as `.git`, and those in which Kubernetes keeps what links lead to.
+            return (!name.starts_with('.')).then(|| format!("{name}/"));
+        }
+        let looks_like = |ending| name.to_lowercase().ends_with(ending);
+        let at = self.report.file(name);
+        if let Some(meant) = meant(name) {
+            at.warning(UNREAD_FILE, format!("is not read; did you mean {meant:?}?"));
+        } else if [".json", ".gz", ".toml"].into_iter().any(looks_like) {
+            at.warning(
+                UNREAD_FILE,
+                "is not read; its name is that of no feed and not \"rules.toml\"",
+            );
+        }
+        Some(name.to_owned())
+    }
+}
+
+/// Whether a file is known and has nothing to say: a feed's descriptor, or what an export tells of
+/// itself.
+fn is_passed_over(name: &str) -> bool {
+    is_descriptor(name) || name == MANIFEST
+}
+
+/// Whether a file describes the files of a feed for those who upload them.
+pub(super) fn is_descriptor(name: &str) -> bool {
+    name.strip_suffix(".gz")
+        .unwrap_or(name)
+        .ends_with(DESCRIPTOR)
+}
+
+/// The name that a file should have had to be read, if it nearly has one.
+fn meant(name: &str) -> Option<String> {
+    let feeds = [&MERCHANTS, &SERVICES, &AVAILABILITY];
+    let lower = name.to_lowercase();
+    let is_one = |name: &str| name == RULES_FILE || feeds.iter().any(|feed| feed.has(name));
+    if is_one(&lower) {
+        return (lower != name).then_some(lower);
+    }
+    // A name with a misspelt stem, or without a separator after it.
+    let (stem, rest) = lower.split_at(lower.find(|letter: char| !letter.is_alphabetic())?);
+    let stems = feeds.map(|feed| feed.stem.to_owned());
+    let stem = if stems.iter().any(|known| known == stem) {
+        Some(stem.to_owned())
+    } else {
+        similar(stem, stems.into_iter())
+    };
+    let shard = stem.map(|stem| {
+        format!(
+            "{stem}{}{rest}",
+            if rest.starts_with('.') { "" } else { "-" }
+        )
+    });
+    let names = feeds
+        .iter()
+        .flat_map(|feed| ["json", "json.gz"].map(|end| format!("{}.{end}", feed.stem)));
+    shard
+        .map(|shard| shard.replace("--", "-").replace("-_", "_"))
+        .filter(|shard| feeds.iter().any(|feed| feed.has(shard)))
+        .or_else(|| similar(&lower, names.chain([RULES_FILE.to_owned()])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nearly_is_one_of_the_catalogue_is_told() {
+        for (name, expected) in [
+            ("rule.toml", Some("rules.toml")),
+            ("Rules.toml", Some("rules.toml")),
+            ("rules.tml", Some("rules.toml")),
+            ("Availability.json", Some("availability.json")),
+            ("AVAILABILITY-1.JSON.GZ", Some("availability-1.json.gz")),
+            ("availability12.json", Some("availability-12.json")),
+            ("availabilty_7.json.gz", Some("availability_7.json.gz")),
+            ("availabilities.json", Some("availability.json")),
+            ("merchant.json", Some("merchants.json")),
+            ("service.json.gz", Some("services.json.gz")),
+            ("services.jsn", Some("services.json")),
+            ("services.json.zip", Some("services.json.gz")),
+            ("merchants.json", None),
+            ("rules.toml", None),
+            ("README.md", None),
+            ("inventory.json", None),
+            ("é", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(name).as_deref(), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Prices and fees of the feeds.
+
+use domain::{
+    catalog::{Fee, MerchantIx},
+    money::{Currency, Money, TaxRate},
+};
+
+use super::{
+    builder::stand_in_currency,
+    ignored,
+    json::{Field, message},
+    mistakes::{Place, quoted},
+};
+
+message! {
+    /// An amount with its currency.
+    Price {
+        price_micros: i64,
+        currency_code: String,
+    }
+}
+
+message! {
+    /// A tax rate, in millionths of a per cent.
+    watched TaxRateEntry {
+        micro_percent: i64,
+    }
+}
+
+/// The tax rate that stands there, or else this one. One of 0 and one without a number are no tax.
+pub(super) fn tax_rate(
+    rate: Field<TaxRateEntry>,
+    otherwise: Option<TaxRate>,
+    at: &Place<'_>,
+) -> Option<TaxRate> {
+    let Some(TaxRateEntry {
+        micro_percent,
+        others,
+    }) = rate.optional(at)
+    else {
+        return otherwise;
+    };
+    ignored::warn_of_rates(&others, at);
+    let rate_at = at.key("micro_percent");
+    let rate = micro_percent.optional(&rate_at).unwrap_or_default();
+    let most = TaxRate::MAX_MICRO_PERCENT;
+    let within = u32::try_from(rate).ok().filter(|rate| *rate <= most);
+    if within.is_none() {
+        rate_at.mistake(format!(
+            "expected 0 to {most} millionths of a per cent, found {rate}"
+        ));
+    }
+    within.and_then(TaxRate::from_micro_percent)
+}
+
+/// Checks that a merchant's prices are all in one currency: the first one's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PriceReader {
+    pub(super) currency: Option<Currency>,
+    /// Whose prices they are, where that is known.
+    pub(super) merchant: Option<MerchantIx>,
+    /// The tax on services that say nothing of their own.
+    pub(super) tax_rate: Option<TaxRate>,
+}
+
+impl PriceReader {
+    /// The price that stands there, if one does.
+    pub(super) fn optional(&mut self, price: Field<Price>, at: &Place<'_>) -> Option<Money> {
+        let Price {
+            price_micros,
+            currency_code,
+        } = price.optional(at)?;
+        let micros_at = at.key("price_micros");
+        if price_micros.is_absent() {
+            micros_at.warning("amount_missing", "is missing, so that the amount is 0");
+        }
+        let micros = price_micros.optional(&micros_at).unwrap_or_default();
+        if micros < 0 {
+            micros_at.mistake(format!("is {micros}; a price is not below zero"));
+        }
+        let currency = self.currency(currency_code, &at.key("currency_code"))?;
+        let amount = Money::from_micros(micros, currency);
+        report_unpayable(amount, &micros_at);
+        Some(amount)
+    }
+
+    /// The price that must stand there, or a stand-in.
+    pub(super) fn required(&mut self, price: Field<Price>, at: &Place<'_>) -> Money {
+        if price.is_absent() {
+            at.mistake("is missing");
+        }
+        let stand_in = Money::zero(self.currency.unwrap_or_else(stand_in_currency));
+        self.optional(price, at).unwrap_or(stand_in)
+    }
+
+    /// A fee in whole smallest units under that name, if one stands there.
+    pub(super) fn fee(&mut self, name: &str, price: Field<Price>, at: &Place<'_>) -> Option<Fee> {
+        let amount = self.optional(price, at)?.rounded();
+        Some(Fee {
+            name: name.to_owned(),
+            amount,
+        })
+    }
+
+    fn currency(&mut self, code: Field<String>, at: &Place<'_>) -> Option<Currency> {
+        let code = code.required(at)?;
+        let Some(currency) = Currency::from_code(&code) else {
+            at.mistake(format!(
+                "{} is not an ISO 4217 code of a currency, like \"USD\"",
+                quoted(&code)
+            ));
+            return None;
+        };
+        let settled = *self.currency.get_or_insert(currency);
+        if settled != currency {
+            let (code, settled) = (currency.code(), settled.code());
+            let cause = format!("currency {code} of {:?}", self.merchant);
+            at.mistake_with_cause(
+                cause,
+                format!("is {code}, but other prices of the merchant are in {settled}"),
+            );
+            return None;
+        }
+        Some(currency)
+    }
+}
+
+/// Reports an amount that nobody can pay: above nothing and below the smallest unit of its currency.
+/// A fraction of the unit beside whole ones is a warning, because totals are rounded.
+pub(super) fn report_unpayable(amount: Money, at: &Place<'_>) {
+    let (code, unit) = (amount.currency().code(), amount.currency().smallest_unit());
+    if amount.is_below_smallest_unit() {
+        at.mistake(format!(
+            "is {amount}, less than the smallest unit, {unit}; amounts are in millionths, so that 1 {code} is 1000000"
+        ));
+    } else if amount.rounded() != amount {
+        at.warning("fraction_of_unit", format!(
+            "has a fraction of the smallest unit, {unit}; totals are rounded to it, halves to the even neighbour"
+        ));
+    }
+}

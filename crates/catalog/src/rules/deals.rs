@@ -1,0 +1,170 @@
+//! Deals: cheaper for groups, fixed sets at a price of their own.
+
+use std::cmp::Ordering;
+
+use rust_decimal::Decimal;
+
+use domain::{
+    catalog::{Deal, Reduction, Service, TicketIx},
+    money::{Currency, Money, MoneyError},
+};
+
+use super::{fees, names::TicketNames, toml::Table};
+
+/// Keys of a group deal.
+pub(super) const GROUP_KEYS: &[&str] = &["tickets", "min_count", "price_micros", "percent_off"];
+
+/// Keys of a bundle.
+pub(super) const BUNDLE_KEYS: &[&str] = &["contents", "price_micros"];
+
+/// From so many tickets on, each is cheaper.
+pub(super) fn read_group(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    currency: Currency,
+) -> Option<Deal> {
+    let tickets = names.tickets(table, "tickets", 1);
+    let min_count = table
+        .required("min_count")
+        .and_then(|entry| entry.integer(1..=u32::MAX));
+    let reduction = reduction(table, currency);
+    let (tickets, min_count, reduction) = (tickets?, min_count?, reduction?);
+    if let Some(service) = names.service {
+        warn_of_group(table, service, &tickets, min_count, reduction);
+    }
+    Some(Deal::Group {
+        tickets,
+        min_count,
+        reduction,
+    })
+}
+
+/// Warns of a group deal that gives away for nothing what has a price, or that changes nothing:
+/// which of the two it is may change with the prices of the feed.
+fn warn_of_group(
+    table: &Table<'_>,
+    service: &Service,
+    tickets: &[TicketIx],
+    min_count: u32,
+    reduction: Reduction,
+) {
+    let mut lowers_none = true;
+    for &ticket in tickets {
+        let full = service.ticket(ticket).price;
+        let reduced = match reduction {
+            Reduction::UnitPrice(price) => price,
+            Reduction::Percent(percent) => full.less_percent(percent).unwrap_or(full),
+        };
+        lowers_none &= !is_below(reduced, full);
+        if is_free(reduced, min_count) && !is_free(full, min_count) {
+            let id = &service.ticket(ticket).id;
+            table.at.warning(
+                "free_line",
+                format!("makes {min_count} tickets of type {id:?} cost nothing"),
+            );
+        }
+    }
+    if let (true, Reduction::UnitPrice(price)) = (lowers_none, reduction) {
+        table.at.warning(
+            "idle_deal",
+            format!("lowers no price and is not applied: each of these tickets costs {price} or less anyway"),
+        );
+    }
+}
+
+/// Whether so many at that price are a line of nothing, once it is rounded.
+fn is_free(price: Money, count: u32) -> bool {
+    price
+        .times(count)
+        .is_ok_and(|total| total.rounded().is_zero())
+}
+
+fn is_below(price: Money, other: Money) -> bool {
+    price.compare(other).is_some_and(Ordering::is_lt)
+}
+
+fn reduction(table: &Table<'_>, currency: Currency) -> Option<Reduction> {
+    match (table.get("price_micros"), table.get("percent_off")) {
+        (Some(_), None) => fees::price(table, currency).map(Reduction::UnitPrice),
+        (None, Some(entry)) => {
+            let percent: Decimal = entry.decimal()?;
+            if percent <= Decimal::ZERO || percent > Decimal::ONE_HUNDRED {
+                entry.at.mistake(format!(
+                    "is {percent} per cent; expected more than 0 and at most 100"
+                ));
+            }
+            Some(Reduction::Percent(percent))
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            table
+                .at
+                .mistake("expected either `price_micros` or `percent_off`");
+            None
+        }
+    }
+}
+
+/// A fixed set of tickets at a price of its own.
+pub(super) fn read_bundle(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    currency: Currency,
+) -> Option<Deal> {
+    let members = table.required("contents").and_then(|entry| entry.members());
+    let price = fees::price(table, currency);
+    if members.as_ref().is_some_and(Vec::is_empty) {
+        table.at.mistake("`contents` names no ticket type");
+    }
+    let contents: Vec<_> = members?
+        .into_iter()
+        .map(|(id, entry)| {
+            let ticket = names.ticket(id, &entry.at);
+            let count = entry.integer(1..=i32::MAX)?.unsigned_abs();
+            Some((ticket?, count))
+        })
+        .collect();
+    let (contents, price) = (contents.into_iter().collect::<Option<Vec<_>>>()?, price?);
+    compare_with_singles(table, names, &contents, price);
+    Some(Deal::Bundle { contents, price })
+}
+
+/// Warns of a bundle that costs more than its tickets one by one, which is not applied, and of one
+/// that gives them away for nothing.
+fn compare_with_singles(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    contents: &[(TicketIx, u32)],
+    price: Money,
+) {
+    let Some(service) = names.service.filter(|_| !contents.is_empty()) else {
+        return;
+    };
+    match singly(service, contents, Money::zero(price.currency())) {
+        Ok(sum) if is_below(sum, price) => {
+            table.at.warning(
+                "idle_deal",
+                format!("costs {price}, but its tickets one by one {sum}; it is not applied"),
+            );
+        }
+        Ok(sum) if price.is_zero() && !sum.is_zero() => {
+            table.at.warning(
+                "free_line",
+                format!("gives away for nothing what costs {sum} one by one"),
+            );
+        }
+        Ok(_) => {}
+        Err(error) => table
+            .at
+            .mistake(format!("its tickets one by one cannot be priced: {error}")),
+    }
+}
+
+fn singly(
+    service: &Service,
+    contents: &[(TicketIx, u32)],
+    nothing: Money,
+) -> Result<Money, MoneyError> {
+    contents.iter().try_fold(nothing, |sum, &(ticket, count)| {
+        sum.plus(service.ticket(ticket).price.times(count)?)
+    })
+}

@@ -1,0 +1,56 @@
+//! Fees with names of the partner's own.
+
+use crate::{builder::CatalogBuilder, prices::report_unpayable};
+use domain::{
+    catalog::{Fee, Merchant, MerchantIx},
+    money::{Currency, Money},
+};
+
+use super::toml::Table;
+
+/// Keys of a fee.
+pub(super) const KEYS: &[&str] = &["name", "price_micros"];
+
+/// A fee in whole smallest units.
+pub(super) fn read(table: &Table<'_>, currency: Currency) -> Option<Fee> {
+    let name = table.required("name").and_then(|entry| entry.text());
+    let amount = price(table, currency);
+    Some(Fee {
+        name: name?.to_owned(),
+        amount: amount?.rounded(),
+    })
+}
+
+/// The price that must stand in a table.
+pub(super) fn price(table: &Table<'_>, currency: Currency) -> Option<Money> {
+    let entry = table.required("price_micros")?;
+    let amount = Money::from_micros(entry.integer(0..=i64::MAX)?, currency);
+    report_unpayable(amount, &entry.at);
+    Some(amount)
+}
+
+/// The tax of a merchant as a fee that others may not be called like, if there is one.
+pub(super) fn tax(builder: &CatalogBuilder, merchant: MerchantIx) -> Option<Fee> {
+    let Merchant {
+        tax_name, currency, ..
+    } = builder.catalog.merchant(merchant);
+    builder.is_taxed(merchant).then(|| Fee {
+        name: tax_name.clone(),
+        amount: Money::zero(*currency),
+    })
+}
+
+/// Adds a fee unless one of its name is charged already, which is reported.
+pub(super) fn add(fees: &mut Vec<Fee>, fee: Fee, others: &[Fee], table: &Table<'_>) {
+    if fees
+        .iter()
+        .chain(others)
+        .any(|known| known.name == fee.name)
+    {
+        table
+            .at
+            .mistake(format!("a fee {:?} is charged already", fee.name));
+    } else {
+        fees.push(fee);
+    }
+}

@@ -1,0 +1,270 @@
+//! Limits that nobody can keep.
+//!
+//! Which bounds are in force depends on the start and the tags of a slot. They are looked at for slots
+//! without tags and with each single one, at every moment at which others come into force; and, once the
+//! availability is known, for the slots that have several tags.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::{Bound, Side, Stated};
+use crate::tags::SlotConditions;
+use domain::{
+    catalog::{RuleScope, Service, TagIx, TicketIx},
+    order::EpochSeconds,
+};
+
+/// As many sets of ticket types are tried to find one that can be bought; where that is not enough,
+/// limits are believed to be sound.
+const MAX_TRIES: usize = 10_000;
+
+/// As many bounds are named in one report.
+const MAX_NAMED: usize = 5;
+
+/// Reports the contradictions for slots without tags and with each single one.
+pub(super) fn report(service: &Service, general: Option<&Stated<'_>>, slots: &[Stated<'_>]) {
+    report_for(service, general, slots, &conditions(slots));
+}
+
+/// Reports every contradiction for slots of these starts and tags once, at one of its bounds.
+pub(super) fn report_for(
+    service: &Service,
+    general: Option<&Stated<'_>>,
+    slots: &[Stated<'_>],
+    conditions: &SlotConditions,
+) {
+    let mut told = BTreeSet::new();
+    for (start_sec, tags) in conditions {
+        let in_force = InForce {
+            service,
+            bounds: bounds_in_force(general, slots, *start_sec, tags),
+        };
+        for (bound, text) in in_force.contradictions() {
+            if told.insert((bound.at.to_string(), text.clone())) {
+                bound.at.mistake(text);
+            }
+        }
+    }
+}
+
+/// Starts and tags of slots of which no two have the same limits for certain.
+fn conditions(slots: &[Stated<'_>]) -> SlotConditions {
+    let tags: BTreeSet<Option<TagIx>> = slots
+        .iter()
+        .map(|slot| slot.limits.tag)
+        .chain([None])
+        .collect();
+    let mut conditions = SlotConditions::new();
+    for tag in tags {
+        let of_tag = slots
+            .iter()
+            .map(|slot| &slot.limits)
+            .filter(|limits| limits.tag.is_none_or(|it| Some(it) == tag));
+        let moments = of_tag
+            .flat_map(|limits| [limits.from_sec, limits.until_sec])
+            .flatten();
+        for start_sec in moments.chain([EpochSeconds::MIN]) {
+            conditions.insert((start_sec, Vec::from_iter(tag)));
+        }
+    }
+    conditions
+}
+
+/// The bounds in force for a slot: the strictest of those for some slots, or else the general one.
+fn bounds_in_force<'a, 't>(
+    general: Option<&'a Stated<'t>>,
+    slots: &'a [Stated<'t>],
+    start_sec: EpochSeconds,
+    tags: &[TagIx],
+) -> Vec<&'a Bound<'t>> {
+    let mut in_force: Vec<&Bound<'_>> = Vec::new();
+    let of_slot = slots
+        .iter()
+        .filter(|slot| slot.limits.applies_to(start_sec, tags));
+    for bound in of_slot.flat_map(|slot| &slot.bounds) {
+        match in_force
+            .iter_mut()
+            .find(|known| known.counts_the_same_as(bound))
+        {
+            Some(known) if bound.is_stricter_than(known) => *known = bound,
+            Some(_) => {}
+            None => in_force.push(bound),
+        }
+    }
+    for bound in general.into_iter().flat_map(|general| &general.bounds) {
+        if !in_force.iter().any(|known| known.counts_the_same_as(bound)) {
+            in_force.push(bound);
+        }
+    }
+    in_force
+}
+
+impl Bound<'_> {
+    fn counts_the_same_as(&self, other: &Self) -> bool {
+        (self.side, self.scope, self.ticket) == (other.side, other.scope, other.ticket)
+    }
+
+    fn is_stricter_than(&self, other: &Self) -> bool {
+        match self.side {
+            Side::Min => self.count > other.count,
+            Side::Max => self.count < other.count,
+        }
+    }
+}
+
+/// Bounds that are in force together.
+struct InForce<'a, 't> {
+    service: &'a Service,
+    bounds: Vec<&'a Bound<'t>>,
+}
+
+impl<'a, 't> InForce<'a, 't> {
+    fn contradictions(&self) -> Vec<(&'a Bound<'t>, String)> {
+        let mins = self.bounds.iter().filter(|bound| bound.side == Side::Min);
+        let found: Vec<_> = mins.clone().flat_map(|min| self.against_one(min)).collect();
+        if found.is_empty() {
+            mins.filter_map(|min| self.against_all(min)).collect()
+        } else {
+            found
+        }
+    }
+
+    /// The maxima that a minimum exceeds.
+    fn against_one(&self, min: &'a Bound<'t>) -> impl Iterator<Item = (&'a Bound<'t>, String)> {
+        let exceeded = self
+            .bounds
+            .iter()
+            .filter(|max| max.side == Side::Max && binds(max, min));
+        exceeded.filter(|max| min.count > max.count).map(|max| {
+            let whom = if min.ticket.is_some() {
+                "no line with such a ticket"
+            } else {
+                "no line"
+            };
+            let (max_name, min_name) = (self.name(max), self.name(min));
+            (
+                *max,
+                format!(
+                    "{max_name} contradicts {min_name} at {}: {whom} can keep both",
+                    min.at
+                ),
+            )
+        })
+    }
+
+    /// That a minimum of all tickets together cannot be reached with those that can be bought.
+    fn against_all(&self, min: &'a Bound<'t>) -> Option<(&'a Bound<'t>, String)> {
+        if min.ticket.is_some() || self.service.tickets.is_empty() || self.can_be_reached(min) {
+            return None;
+        }
+        let maxima = self
+            .bounds
+            .iter()
+            .filter(|max| max.side == Side::Max && max.scope_binds(min));
+        let named: Vec<String> = maxima
+            .take(MAX_NAMED)
+            .map(|max| format!("{} at {}", self.name(max), max.at))
+            .collect();
+        let text = format!(
+            "{} contradicts {}: no line can keep all of them",
+            self.name(min),
+            named.join(", ")
+        );
+        Some((min, text))
+    }
+
+    fn can_be_reached(&self, min: &Bound<'_>) -> bool {
+        let strictest = |side, ticket| {
+            let bounds = self.bounds.iter();
+            let bounds = bounds.filter(move |bound| bound.side == side && bound.ticket == ticket);
+            let bounds = bounds.filter(move |bound| match side {
+                Side::Min => bound.scope == min.scope,
+                Side::Max => bound.scope_binds(min),
+            });
+            bounds.map(|bound| u64::from(bound.count))
+        };
+        let most = strictest(Side::Max, None).min().unwrap_or(u64::MAX);
+        let range = |ticket: TicketIx| {
+            let fewest = strictest(Side::Min, Some(ticket)).max().unwrap_or(0).max(1);
+            (
+                fewest,
+                strictest(Side::Max, Some(ticket))
+                    .min()
+                    .unwrap_or(u64::from(u32::MAX)),
+            )
+        };
+        let ranges = self
+            .service
+            .tickets
+            .iter()
+            .map(|ticket| (ticket.ix, range(ticket.ix)));
+        let mut ranges: Vec<_> = ranges
+            .filter(|(_, (fewest, most))| fewest <= most)
+            .collect();
+        // With the most of one type, as a rule, the first try will do.
+        ranges.sort_by_key(|(_, (_, most))| std::cmp::Reverse(*most));
+        let mut search = Search {
+            ranges,
+            wanted: (min.count.into(), most),
+            tries: MAX_TRIES,
+        };
+        min.count == 0 || search.finds(0, (0, 0))
+    }
+
+    fn name(&self, bound: &Bound<'_>) -> impl fmt::Display {
+        let side = match bound.side {
+            Side::Min => "min",
+            Side::Max => "max",
+        };
+        match bound.ticket {
+            None => format!("`{side}` of {}", bound.count),
+            Some(ticket) => format!(
+                "`ticket.{}.{side}` of {}",
+                self.service.ticket(ticket).id,
+                bound.count
+            ),
+        }
+    }
+}
+
+/// Whether a maximum bounds what a minimum counts: the same tickets or more of them.
+fn binds(max: &Bound<'_>, min: &Bound<'_>) -> bool {
+    max.scope_binds(min) && (max.ticket.is_none() || max.ticket == min.ticket)
+}
+
+impl Bound<'_> {
+    /// Whether what a minimum counts is part of what this counts: all lines of a slot may have more
+    /// tickets than one of them.
+    fn scope_binds(&self, min: &Bound<'_>) -> bool {
+        min.scope == RuleScope::Line || self.scope == RuleScope::Slot
+    }
+}
+
+/// A search for ticket types that can be bought together so that their number is within bounds.
+struct Search {
+    /// Fewest and most of each type, if any.
+    ranges: Vec<(TicketIx, (u64, u64))>,
+    wanted: (u64, u64),
+    tries: usize,
+}
+
+impl Search {
+    /// Whether there are such types from a place on, beside others that come to so many at least and
+    /// so many at most.
+    fn finds(&mut self, at: usize, (fewest, most): (u64, u64)) -> bool {
+        if self.tries == 0 {
+            return true;
+        }
+        self.tries -= 1;
+        let rest: u64 = self.ranges[at..].iter().map(|(_, (_, most))| most).sum();
+        if fewest > self.wanted.1 || most + rest < self.wanted.0 {
+            return false;
+        }
+        if fewest > 0 && most >= self.wanted.0 {
+            return true;
+        }
+        let Some((_, (more, up_to))) = self.ranges.get(at).copied() else {
+            return false;
+        };
+        self.finds(at + 1, (fewest + more, most + up_to)) || self.finds(at + 1, (fewest, most))
+    }
+}

@@ -1,0 +1,190 @@
+//! Rules of a merchant: fees of its own, how long carts hold spots, which services go together.
+
+use std::collections::HashSet;
+
+use crate::builder::{CatalogBuilder, stand_in_currency};
+use domain::catalog::{CartHold, Fee, MerchantIx, ServiceIx, ServiceRule};
+
+use super::{
+    fees, names,
+    toml::{Entry, Table},
+};
+
+/// Longest time for which a cart holds spots: a day.
+const MAX_CART_HOLD_SEC: u32 = 86_400;
+
+/// How long checks can renew the hold of one cart where the rules do not say: an hour, or one whole
+/// hold where that is longer.
+const CART_HOLD_MAX_SEC: u32 = 3_600;
+
+/// The most that the rules can say of that: a week.
+const MAX_CART_HOLD_MAX_SEC: u32 = 604_800;
+
+const KEYS: &[&str] = &[
+    "id",
+    "cart_hold_sec",
+    "cart_hold_max",
+    "tax_name",
+    "fee",
+    "forbid_together",
+    "require",
+    "no_overlap",
+];
+
+/// Reads all `[[merchant]]` tables.
+pub(super) fn read(builder: &mut CatalogBuilder, top: &Table<'_>) {
+    let mut seen = HashSet::new();
+    for table in top.tables("merchant", KEYS) {
+        let merchant = table.required("id").and_then(|entry| {
+            let merchant = builder.merchant(&entry.text()?.into(), &entry.at)?;
+            if !seen.insert(merchant) {
+                entry
+                    .at
+                    .mistake("has another [[merchant]] table already; write all its rules in one");
+            }
+            Some(merchant)
+        });
+        read_one(builder, merchant, &table);
+    }
+}
+
+fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &Table<'_>) {
+    let hold = read_hold(table);
+    read_tax_name(builder, merchant, table);
+    let fees = read_fees(builder, merchant, table);
+    let combinations = read_combinations(builder, merchant, table);
+    if let Some(merchant) = merchant {
+        let merchant = builder.catalog.merchant_mut(merchant);
+        merchant.cart_hold = hold;
+        merchant.per_order_fees = fees;
+        merchant.combinations = combinations;
+    }
+}
+
+fn read_hold(table: &Table<'_>) -> Option<CartHold> {
+    let whole = table.get("cart_hold_max");
+    let whole_sec = whole.and_then(|entry| entry.integer(1..=MAX_CART_HOLD_MAX_SEC));
+    let Some(each) = table.get("cart_hold_sec") else {
+        if let Some(whole) = whole {
+            whole
+                .at
+                .mistake("is given without `cart_hold_sec`, without which carts hold nothing");
+        }
+        return None;
+    };
+    let each_sec = each.integer(1..=MAX_CART_HOLD_SEC)?;
+    if let (Some(whole), Some(whole_sec)) = (whole, whole_sec)
+        && whole_sec < each_sec
+    {
+        let text =
+            format!("is {whole_sec}, less than one hold of `cart_hold_sec`, which is {each_sec}");
+        whole.at.mistake(text);
+    }
+    Some(CartHold {
+        each_sec,
+        whole_sec: whole_sec.unwrap_or(CART_HOLD_MAX_SEC.max(each_sec)),
+    })
+}
+
+/// What the customer reads for the tax; not the name of a fee of the feed.
+fn read_tax_name(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &Table<'_>) {
+    let Some(entry) = table.get("tax_name") else {
+        return;
+    };
+    let (Some(name), Some(merchant)) = (entry.text(), merchant) else {
+        return;
+    };
+    if fees_of_services(builder, merchant)
+        .iter()
+        .any(|fee| fee.name == name)
+    {
+        entry
+            .at
+            .mistake(format!("a fee {name:?} is charged already"));
+    }
+    if !builder.is_taxed(merchant) {
+        entry.at.warning(
+            "idle_tax_name",
+            "names a tax, but no service of the merchant has a `tax_rate`",
+        );
+    }
+    name.clone_into(&mut builder.catalog.merchant_mut(merchant).tax_name);
+}
+
+fn fees_of_services(builder: &CatalogBuilder, merchant: MerchantIx) -> Vec<Fee> {
+    let services = builder
+        .catalog
+        .services()
+        .filter(|(_, service)| service.merchant == merchant);
+    services
+        .flat_map(|(_, service)| service.per_order_fees.clone())
+        .collect()
+}
+
+fn read_fees(
+    builder: &CatalogBuilder,
+    merchant: Option<MerchantIx>,
+    table: &Table<'_>,
+) -> Vec<Fee> {
+    let currency = merchant.map_or_else(stand_in_currency, |ix| {
+        builder.catalog.merchant(ix).currency
+    });
+    let mut of_services = merchant
+        .map(|merchant| fees_of_services(builder, merchant))
+        .unwrap_or_default();
+    of_services.extend(merchant.and_then(|merchant| fees::tax(builder, merchant)));
+    let mut all = Vec::new();
+    for table in table.tables("fee", fees::KEYS) {
+        if let Some(fee) = fees::read(&table, currency) {
+            fees::add(&mut all, fee, &of_services, &table);
+        }
+    }
+    all
+}
+
+fn read_combinations(
+    builder: &CatalogBuilder,
+    merchant: Option<MerchantIx>,
+    table: &Table<'_>,
+) -> Vec<ServiceRule> {
+    let service =
+        |id: &str, entry: &Entry<'_>| builder.service_of(merchant?, &id.into(), &entry.at);
+    let services = |table: &Table<'_>, key: &str, at_least| -> Vec<ServiceIx> {
+        let ids = names::ids(table, key, at_least).unwrap_or_default();
+        ids.into_iter()
+            .filter_map(|(id, entry)| service(id, &entry))
+            .collect()
+    };
+    let forbidden: Vec<Vec<ServiceIx>> = table
+        .tables("forbid_together", &["services"])
+        .iter()
+        .map(|rule| services(rule, "services", 2))
+        .collect();
+    let required = table
+        .tables("require", &["service", "any_of"])
+        .into_iter()
+        .filter_map(|rule| {
+            let needy = rule
+                .required("service")
+                .and_then(|entry| service(entry.text()?, &entry));
+            let any_of = services(&rule, "any_of", 1);
+            names::report_shared(&[needy?], &any_of, &rule.at);
+            names::report_hopeless(&needy?, &any_of, &forbidden, &rule.at);
+            Some(ServiceRule::RequiredWith {
+                service: needy?,
+                any_of,
+            })
+        });
+    let required: Vec<ServiceRule> = required.collect();
+    let apart = table.tables("no_overlap", &["services"]);
+    let apart = apart
+        .iter()
+        .map(|rule| ServiceRule::NoOverlap(services(rule, "services", 1)));
+    forbidden
+        .iter()
+        .cloned()
+        .map(ServiceRule::ForbiddenTogether)
+        .chain(required)
+        .chain(apart)
+        .collect()
+}

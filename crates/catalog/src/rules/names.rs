@@ -1,0 +1,119 @@
+//! Ids in the rules of a service or merchant.
+
+use crate::{
+    builder::cause_of_ticket,
+    mistakes::{Place, quoted},
+};
+use domain::catalog::{RuleScope, Service, TicketIx};
+
+use super::toml::{Entry, Table};
+
+/// The ticket types that rules of a service may name. Without a service, which then has been
+/// reported, any id will do and stands for none.
+#[derive(Clone, Copy)]
+pub(super) struct TicketNames<'a> {
+    pub(super) service: Option<&'a Service>,
+}
+
+impl TicketNames<'_> {
+    /// The ticket type of that id; that there is none is reported.
+    pub(super) fn ticket(self, id: &str, at: &Place<'_>) -> Option<TicketIx> {
+        let service = self.service?;
+        let ticket = service.ticket_ix(id);
+        if ticket.is_none() {
+            let text = format!("ticket type {id:?} is not one of service {:?}", service.id);
+            at.mistake_with_cause(cause_of_ticket(service, id), text);
+        }
+        ticket
+    }
+
+    /// Every ticket type of the service.
+    pub(super) fn all(self) -> Vec<TicketIx> {
+        self.service
+            .iter()
+            .flat_map(|service| &service.tickets)
+            .map(|ticket| ticket.ix)
+            .collect()
+    }
+
+    /// The ticket types of the list that must stand under a key, if all of them are known.
+    pub(super) fn tickets(
+        self,
+        table: &Table<'_>,
+        key: &str,
+        at_least: usize,
+    ) -> Option<Vec<TicketIx>> {
+        let ids = ids(table, key, at_least)?.into_iter();
+        let tickets: Vec<_> = ids.map(|(id, entry)| self.ticket(id, &entry.at)).collect();
+        tickets.into_iter().collect()
+    }
+}
+
+/// Which tickets a rule looks at together: those of a line, unless it says otherwise.
+pub(super) fn scope(rule: &Table<'_>) -> RuleScope {
+    let Some(entry) = rule.get("scope") else {
+        return RuleScope::Line;
+    };
+    match entry.text() {
+        Some("line") | None => RuleScope::Line,
+        Some("slot") => RuleScope::Slot,
+        Some(other) => {
+            entry.at.mistake(format!(
+                "expected \"line\" or \"slot\", found {}",
+                quoted(other)
+            ));
+            RuleScope::Line
+        }
+    }
+}
+
+/// The ids of the list that must stand under a key: at least so many, none twice.
+pub(super) fn ids<'t>(
+    table: &Table<'t>,
+    key: &str,
+    at_least: usize,
+) -> Option<Vec<(&'t str, Entry<'t>)>> {
+    let entry = table.required(key)?;
+    let list = entry.list()?;
+    if list.len() < at_least {
+        entry.at.mistake(format!(
+            "`{key}` has {} ids; expected {at_least} or more",
+            list.len()
+        ));
+    }
+    let mut ids: Vec<(&str, Entry<'_>)> = Vec::with_capacity(list.len());
+    for element in list {
+        match element.text() {
+            Some(id) if ids.iter().any(|(known, _)| *known == id) => {
+                element.at.mistake(format!("{id:?} is named twice"));
+            }
+            Some(id) => ids.push((id, element)),
+            None => {}
+        }
+    }
+    Some(ids)
+}
+
+/// Reports ids that a rule may not have on both of its sides.
+pub(super) fn report_shared<T: PartialEq>(one: &[T], other: &[T], at: &Place<'_>) {
+    if one.iter().any(|id| other.contains(id)) {
+        at.mistake("the same id stands on both sides of the rule");
+    }
+}
+
+/// Reports a rule that asks for company which another rule forbids.
+pub(super) fn report_hopeless<T: PartialEq>(
+    needy: &T,
+    any_of: &[T],
+    forbidden: &[Vec<T>],
+    at: &Place<'_>,
+) {
+    let barred = |company: &T| {
+        forbidden
+            .iter()
+            .any(|set| set.contains(needy) && set.contains(company))
+    };
+    if !any_of.is_empty() && any_of.iter().all(barred) {
+        at.mistake("what this rule requires is forbidden by another, so that it can never be sold");
+    }
+}

@@ -1,0 +1,246 @@
+//! Rules of a service: which tickets go together and how many of them, deals, fees of its own.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::{
+    builder::{CatalogBuilder, stand_in_currency},
+    mistakes::Place,
+    tags::SlotConditions,
+};
+use domain::{
+    catalog::{
+        ChildRule, Deal, Fee, ForbiddenTickets, RequiredTicket, RuleScope, ServiceIx, TagIx,
+        TicketIx, TicketRules,
+    },
+    money::Currency,
+};
+
+use super::{
+    deals, fees, limits,
+    names::{self, TicketNames},
+    toml::Table,
+};
+
+const KEYS: &[&str] = &[
+    "merchant",
+    "id",
+    "limits",
+    "slot_limits",
+    "child",
+    "forbid_tickets",
+    "require_ticket",
+    "bundle",
+    "group_deal",
+    "ticket_fee",
+    "order_fee",
+];
+
+/// Reads all `[[service]]` tables.
+pub(super) fn read(builder: &mut CatalogBuilder, top: &Table<'_>) {
+    let mut seen = HashSet::new();
+    for table in top.tables("service", KEYS) {
+        let service = named(builder, &table);
+        if service.is_some_and(|service| !seen.insert(service)) {
+            table.at.mistake(
+                "this service has another [[service]] table already; write all its rules in one",
+            );
+        }
+        read_one(builder, service, &table);
+    }
+}
+
+/// Reports limits of all `[[service]]` tables that nobody can keep in these slots of their services.
+pub(super) fn check_for(
+    builder: &mut CatalogBuilder,
+    top: &Table<'_>,
+    slots: &BTreeMap<ServiceIx, SlotConditions>,
+) {
+    for table in top.tables("service", KEYS) {
+        let Some(ix) = named(builder, &table) else {
+            continue;
+        };
+        let Some(conditions) = slots.get(&ix) else {
+            continue;
+        };
+        let CatalogBuilder { catalog, tags, .. } = builder;
+        let names = TicketNames {
+            service: Some(catalog.service(ix)),
+        };
+        let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix, name, at);
+        limits::check_for(&table, names, &mut tag, conditions);
+    }
+}
+
+fn named(builder: &CatalogBuilder, table: &Table<'_>) -> Option<ServiceIx> {
+    let merchant = table
+        .required("merchant")
+        .and_then(|entry| Some((entry.text()?, entry.at)));
+    let id = table
+        .required("id")
+        .and_then(|entry| Some((entry.text()?, entry.at)));
+    let ((merchant, merchant_at), (id, at)) = (merchant?, id?);
+    builder.service(&merchant.into(), &id.into(), &merchant_at, &at)
+}
+
+fn read_one(builder: &mut CatalogBuilder, ix: Option<ServiceIx>, table: &Table<'_>) {
+    let tax = ix.and_then(|ix| fees::tax(builder, builder.catalog.service(ix).merchant));
+    let CatalogBuilder { catalog, tags, .. } = builder;
+    let names = TicketNames {
+        service: ix.map(|ix| catalog.service(ix)),
+    };
+    let merchant = names
+        .service
+        .map(|service| catalog.merchant(service.merchant));
+    let currency = merchant.map_or_else(stand_in_currency, |merchant| merchant.currency);
+    let mut merchant_fees = merchant
+        .map(|merchant| merchant.per_order_fees.clone())
+        .unwrap_or_default();
+    merchant_fees.extend(tax);
+    let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix?, name, at);
+    let rules = read_ticket_rules(table, names, &mut tag);
+    let deals = read_deals(table, names, currency);
+    let ticket_fees = read_ticket_fees(table, names, currency);
+    let order_fees = read_order_fees(table, names, &merchant_fees, currency);
+    if let Some(ix) = ix {
+        let service = catalog.service_mut(ix);
+        service.rules = rules;
+        service.deals = deals;
+        service.per_order_fees = order_fees;
+        for (ticket, fees) in service.tickets.iter_mut().zip(ticket_fees) {
+            ticket.fees = fees;
+        }
+    }
+}
+
+fn read_ticket_rules(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
+) -> TicketRules {
+    let (limits, slot_limits) = limits::read(table, names, tag);
+    let children = table.tables("child", &["tickets", "adults", "per_adult", "scope"]);
+    let forbidden = table.tables("forbid_tickets", &["tickets", "scope"]);
+    let forbidden = forbidden.iter().filter_map(|rule| {
+        let (tickets, scope) = (names.tickets(rule, "tickets", 2), names::scope(rule));
+        Some(ForbiddenTickets {
+            tickets: tickets?,
+            scope,
+        })
+    });
+    let forbidden: Vec<ForbiddenTickets> = forbidden.collect();
+    let required = table.tables("require_ticket", &["ticket", "any_of", "scope"]);
+    TicketRules {
+        limits,
+        slot_limits,
+        children: children
+            .iter()
+            .filter_map(|rule| read_child(rule, names))
+            .collect(),
+        required: required
+            .iter()
+            .filter_map(|rule| read_required(rule, names, &forbidden))
+            .collect(),
+        forbidden,
+    }
+}
+
+fn read_child(rule: &Table<'_>, names: TicketNames<'_>) -> Option<ChildRule> {
+    let children = names.tickets(rule, "tickets", 1);
+    let adults = names.tickets(rule, "adults", 1);
+    let per_adult = rule
+        .get("per_adult")
+        .and_then(|entry| entry.integer(1..=u32::MAX));
+    let scope = names::scope(rule);
+    let (children, adults) = (children?, adults?);
+    names::report_shared(&children, &adults, &rule.at);
+    Some(ChildRule {
+        children,
+        adults,
+        per_adult,
+        scope,
+    })
+}
+
+fn read_required(
+    rule: &Table<'_>,
+    names: TicketNames<'_>,
+    forbidden: &[ForbiddenTickets],
+) -> Option<RequiredTicket> {
+    let ticket = rule
+        .required("ticket")
+        .and_then(|entry| names.ticket(entry.text()?, &entry.at));
+    let any_of = names.tickets(rule, "any_of", 1);
+    let scope = names::scope(rule);
+    let (ticket, any_of) = (ticket?, any_of?);
+    names::report_shared(&[ticket], &any_of, &rule.at);
+    // What may not be together in one line may still be in two lines of one slot.
+    let binding = forbidden
+        .iter()
+        .filter(|set| scope == RuleScope::Line || set.scope == scope);
+    let forbidden: Vec<Vec<TicketIx>> = binding.map(|set| set.tickets.clone()).collect();
+    names::report_hopeless(&ticket, &any_of, &forbidden, &rule.at);
+    Some(RequiredTicket {
+        ticket,
+        any_of,
+        scope,
+    })
+}
+
+fn read_deals(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Vec<Deal> {
+    let bundles = table.tables("bundle", deals::BUNDLE_KEYS);
+    let bundles = bundles
+        .iter()
+        .filter_map(|deal| deals::read_bundle(deal, names, currency));
+    let groups = table.tables("group_deal", deals::GROUP_KEYS);
+    let groups = groups
+        .iter()
+        .filter_map(|deal| deals::read_group(deal, names, currency));
+    bundles.chain(groups).collect()
+}
+
+/// The fees of every ticket type of the service: the feed's and then those of the rules.
+fn read_ticket_fees(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    currency: Currency,
+) -> Vec<Vec<Fee>> {
+    let tickets = names
+        .service
+        .map(|service| service.tickets.as_slice())
+        .unwrap_or_default();
+    let mut all: Vec<(TicketIx, Vec<Fee>)> = tickets
+        .iter()
+        .map(|ticket| (ticket.ix, ticket.fees.clone()))
+        .collect();
+    for table in table.tables("ticket_fee", &["tickets", "name", "price_micros"]) {
+        let chosen = match table.get("tickets") {
+            Some(_) => names.tickets(&table, "tickets", 1).unwrap_or_default(),
+            None => names.all(),
+        };
+        let Some(fee) = fees::read(&table, currency) else {
+            continue;
+        };
+        for (_, fees) in all.iter_mut().filter(|(ticket, _)| chosen.contains(ticket)) {
+            fees::add(fees, fee.clone(), &[], &table);
+        }
+    }
+    all.into_iter().map(|(_, fees)| fees).collect()
+}
+
+fn read_order_fees(
+    table: &Table<'_>,
+    names: TicketNames<'_>,
+    of_merchant: &[Fee],
+    currency: Currency,
+) -> Vec<Fee> {
+    let mut all = names
+        .service
+        .map(|service| service.per_order_fees.clone())
+        .unwrap_or_default();
+    for table in table.tables("order_fee", fees::KEYS) {
+        if let Some(fee) = fees::read(&table, currency) {
+            fees::add(&mut all, fee, of_merchant, &table);
+        }
+    }
+    all
+}

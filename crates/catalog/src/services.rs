@@ -1,0 +1,249 @@
+//! The service feed: what is sold, by which tickets, at which prices, with which questions.
+
+mod forms;
+mod tickets;
+
+use domain::{
+    catalog::{BookingWindow, Fee, IdInterner, MerchantIx, Prepayment, Service, TicketRules},
+    ids::{MerchantId, ServiceId},
+};
+
+use super::{
+    builder::CatalogBuilder,
+    ignored,
+    json::{Field, FromJson, Quoted, message},
+    mistakes::Place,
+    prices::{self, Price, PriceReader, TaxRateEntry},
+    source_feeds::on_one_line,
+    texts::{self, Text},
+};
+use forms::Form;
+use tickets::{Numbering, TicketEntry};
+
+message! {
+    /// An element of the service feed.
+    watched ServiceEntry {
+        merchant_id: String,
+        service_id: String,
+        localized_service_name: Text,
+        service_name: Text,
+        name: Text,
+        price: Price,
+        tax_rate: TaxRateEntry,
+        prepayment_type: Prepayment,
+        rules: BookingRules,
+        ticket_type: Vec<Field<TicketEntry>>,
+        per_order_fee: PerOrderFee,
+        intake_form: Form,
+        per_ticket_intake_form: Form,
+    }
+}
+
+message! {
+    /// When a service can be booked, in seconds.
+    watched BookingRules {
+        min_advance_booking: i64,
+        min_booking_buffer_before_end_time: i64,
+    }
+}
+
+message! {
+    /// Fees for an order as a whole.
+    watched PerOrderFee {
+        delivery_fee: Price,
+        processing_fee: Price,
+    }
+}
+
+/// The ways of prepayment in the order of their numbers.
+const PREPAYMENT_TYPES: [(&str, Prepayment); 4] = [
+    ("PREPAYMENT_TYPE_UNSPECIFIED", Prepayment::Optional),
+    ("REQUIRED", Prepayment::Required),
+    ("OPTIONAL", Prepayment::Optional),
+    ("NOT_SUPPORTED", Prepayment::NotSupported),
+];
+
+impl FromJson for Prepayment {
+    const EXPECTED: &'static str = "REQUIRED, OPTIONAL or NOT_SUPPORTED";
+    const IS_NUMBER: bool = true;
+
+    fn from_text(text: &str) -> Option<Self> {
+        PREPAYMENT_TYPES
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|&(_, prepayment)| prepayment)
+    }
+
+    fn from_integer(integer: i128) -> Option<Self> {
+        PREPAYMENT_TYPES
+            .get(usize::try_from(integer).ok()?)
+            .map(|&(_, prepayment)| prepayment)
+    }
+}
+
+/// Adds an element of the feed to the builder.
+pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<ServiceEntry>) {
+    let Quoted {
+        read: service,
+        text,
+    } = service;
+    let Some(mut service) = service.required(at) else {
+        return;
+    };
+    builder.source_feeds.services.push(on_one_line(text.get()));
+    let merchant_id = std::mem::take(&mut service.merchant_id)
+        .id(&at.key("merchant_id"))
+        .map(MerchantId::from);
+    let service_id = std::mem::take(&mut service.service_id)
+        .id(&at.key("service_id"))
+        .map(ServiceId::from);
+    let merchant = merchant_id
+        .as_ref()
+        .and_then(|id| builder.merchant(id, &at.key("merchant_id")));
+    let mut prices = PriceReader {
+        currency: merchant.and_then(|merchant| builder.currency_of(merchant)),
+        merchant,
+        tax_rate: merchant.and_then(|merchant| builder.catalog.merchant(merchant).tax_rate),
+    };
+    match (merchant, merchant_id, service_id) {
+        (Some(merchant), Some(merchant_id), Some(id)) => {
+            let register = builder.catalog.ids_mut();
+            let ix = register.service(&merchant_id, &id);
+            let service = read(
+                merchant,
+                id,
+                service,
+                Numbering {
+                    register,
+                    service: ix,
+                },
+                &mut prices,
+                at,
+            );
+            builder.add_service(service, &at.key("service_id"));
+        }
+        (_, merchant_id, service_id) => {
+            let register = &mut IdInterner::default();
+            let ix = register.service(&MerchantId::from(""), &ServiceId::from(""));
+            let numbering = Numbering {
+                register,
+                service: ix,
+            };
+            read(
+                MerchantIx(0),
+                ServiceId::from(""),
+                service,
+                numbering,
+                &mut prices,
+                at,
+            );
+            builder.reject_service(
+                merchant_id.unwrap_or_else(|| MerchantId::from("")),
+                service_id.unwrap_or_else(|| ServiceId::from("")),
+            );
+        }
+    }
+    if let (Some(merchant), Some(currency)) = (merchant, prices.currency) {
+        builder.set_currency(merchant, currency);
+    }
+}
+
+fn read(
+    merchant: MerchantIx,
+    id: ServiceId,
+    feed: ServiceEntry,
+    numbering: Numbering<'_>,
+    prices: &mut PriceReader,
+    at: &Place<'_>,
+) -> Service {
+    let ServiceEntry {
+        merchant_id: _,
+        service_id: _,
+        localized_service_name,
+        service_name,
+        name,
+        price,
+        tax_rate,
+        prepayment_type,
+        rules,
+        ticket_type,
+        per_order_fee,
+        intake_form,
+        per_ticket_intake_form,
+        others,
+    } = feed;
+    ignored::warn(&others, at);
+    if price.is_absent() && ticket_type.is_empty() {
+        at.mistake("has neither `ticket_type` nor `price`, so that there is nothing to sell");
+    }
+    let names = [
+        ("localized_service_name", localized_service_name),
+        ("service_name", service_name),
+        ("name", name),
+    ];
+    let mut name = texts::first_of(names, at).unwrap_or_default();
+    if name.value.is_empty() {
+        name.value = id.to_string();
+    }
+    let mut service = Service {
+        merchant,
+        id,
+        name,
+        price: prices.optional(price, &at.key("price")),
+        tax_rate: prices::tax_rate(tax_rate, prices.tax_rate, &at.key("tax_rate")),
+        prepayment: prepayment_type
+            .optional(&at.key("prepayment_type"))
+            .unwrap_or_default(),
+        tickets: tickets::read(ticket_type, numbering, prices, &at.key("ticket_type")),
+        per_order_fees: per_order_fees(per_order_fee, prices, &at.key("per_order_fee")),
+        booking_window: booking_window(rules, &at.key("rules")),
+        questions: Vec::new(),
+        rules: TicketRules::default(),
+        deals: Vec::new(),
+        ticket_sets: Vec::new(),
+    };
+    service.questions = forms::read(&service, intake_form, per_ticket_intake_form, at);
+    service
+}
+
+fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
+    let BookingRules {
+        min_advance_booking,
+        min_booking_buffer_before_end_time: buffer,
+        others,
+    } = rules.optional(at).unwrap_or_default();
+    ignored::warn(&others, at);
+    let window = BookingWindow {
+        min_advance_sec: seconds(min_advance_booking, &at.key("min_advance_booking")),
+        min_buffer_before_end_sec: seconds(buffer, &at.key("min_booking_buffer_before_end_time")),
+    };
+    if window.min_advance_sec.is_some() && window.min_buffer_before_end_sec.is_some() {
+        let text = "has both `min_advance_booking` and `min_booking_buffer_before_end_time`; only the latter \
+                    counts";
+        at.warning("both_advance_rules", text);
+    }
+    window
+}
+
+/// A span of time, if one is given; the feeds' 0 is none.
+fn seconds(field: Field<i64>, at: &Place<'_>) -> Option<i64> {
+    let seconds = field.optional(at)?;
+    if seconds < 0 {
+        at.mistake(format!(
+            "is {seconds}; expected a number of seconds, not below zero"
+        ));
+    }
+    (seconds > 0).then_some(seconds)
+}
+
+fn per_order_fees(fees: Field<PerOrderFee>, prices: &mut PriceReader, at: &Place<'_>) -> Vec<Fee> {
+    let PerOrderFee {
+        delivery_fee,
+        processing_fee,
+        others,
+    } = fees.optional(at).unwrap_or_default();
+    ignored::warn_of_fees(&others, at);
+    let delivery = prices.fee("Delivery fee", delivery_fee, &at.key("delivery_fee"));
+    let processing = prices.fee("Processing fee", processing_fee, &at.key("processing_fee"));
+    delivery.into_iter().chain(processing).collect()
+}

@@ -1,0 +1,153 @@
+//! Ticket types of a service.
+
+use domain::catalog::{Fee, FeedFees, IdInterner, ServiceIx, TicketIx, TicketType};
+
+use crate::{
+    ignored,
+    json::{Field, elements, message},
+    mistakes::Place,
+    prices::{Price, PriceReader},
+    texts::{self, Text},
+};
+
+/// Most ticket types of one service.
+const MAX_TICKET_TYPES: usize = 1_000;
+
+message! {
+    /// A ticket type of a service.
+    watched TicketEntry {
+        ticket_type_id: String,
+        localized_short_description: Text,
+        short_description: Text,
+        localized_option_description: Text,
+        option_description: Text,
+        price: Price,
+        per_ticket_fee: PerTicketFee,
+    }
+}
+
+message! {
+    /// Fees for every ticket of a type.
+    watched PerTicketFee {
+        service_charge: Price,
+        facility_fee: Price,
+        taxes: Price,
+    }
+}
+
+/// Who gives the ticket types of a service their indexes.
+pub(super) struct Numbering<'a> {
+    pub(super) register: &'a mut IdInterner,
+    pub(super) service: ServiceIx,
+}
+
+impl Numbering<'_> {
+    fn number(&mut self, ticket: &mut TicketType, at: &Place<'_>) {
+        match self.register.ticket(self.service, &ticket.id) {
+            Some(ix) => ticket.ix = ix,
+            None => at.mistake(
+                "is a ticket type beyond the 65536 that one service can have until a restart",
+            ),
+        }
+    }
+}
+
+/// The ticket types of a service. One of an id that is there already is reported and left out.
+pub(super) fn read(
+    list: Field<Vec<Field<TicketEntry>>>,
+    mut numbering: Numbering<'_>,
+    prices: &mut PriceReader,
+    at: &Place<'_>,
+) -> Vec<TicketType> {
+    let list = elements(list, at);
+    if list.len() > MAX_TICKET_TYPES {
+        at.mistake(format!(
+            "has {} ticket types; expected {MAX_TICKET_TYPES} at most",
+            list.len()
+        ));
+    }
+    let mut tickets: Vec<TicketType> = Vec::with_capacity(list.len());
+    for (index, ticket) in list {
+        let at = at.index(index);
+        let mut ticket = read_ticket(ticket, prices, &at);
+        if tickets.iter().any(|known| known.id == ticket.id) && ticket.id != "" {
+            at.key("ticket_type_id")
+                .mistake(format!("ticket type {:?} is there twice", ticket.id));
+        } else {
+            numbering.number(&mut ticket, &at);
+            tickets.push(ticket);
+        }
+    }
+    tickets
+}
+
+fn read_ticket(ticket: TicketEntry, prices: &mut PriceReader, at: &Place<'_>) -> TicketType {
+    let TicketEntry {
+        ticket_type_id,
+        localized_short_description,
+        short_description,
+        localized_option_description,
+        option_description,
+        price,
+        per_ticket_fee,
+        others,
+    } = ticket;
+    ignored::warn(&others, at);
+    let short = [
+        ("localized_short_description", localized_short_description),
+        ("short_description", short_description),
+    ];
+    let option = [
+        ("localized_option_description", localized_option_description),
+        ("option_description", option_description),
+    ];
+    let (feed_fees, fees) = read_fees(per_ticket_fee, prices, &at.key("per_ticket_fee"));
+    TicketType {
+        ix: TicketIx(u16::MAX),
+        id: ticket_type_id
+            .id(&at.key("ticket_type_id"))
+            .unwrap_or_default()
+            .into(),
+        short_description: texts::first_of(short, at).unwrap_or_default(),
+        option_description: texts::first_of(option, at).unwrap_or_default(),
+        price: prices.required(price, &at.key("price")),
+        previous_price: None,
+        feed_fees,
+        fees,
+    }
+}
+
+fn read_fees(
+    fees: Field<PerTicketFee>,
+    prices: &mut PriceReader,
+    at: &Place<'_>,
+) -> (FeedFees, Vec<Fee>) {
+    let PerTicketFee {
+        service_charge,
+        facility_fee,
+        taxes,
+        others,
+    } = fees.optional(at).unwrap_or_default();
+    ignored::warn_of_fees(&others, at);
+    let service_charge = prices.fee("Service charge", service_charge, &at.key("service_charge"));
+    let facility_fee = prices.fee("Facility fee", facility_fee, &at.key("facility_fee"));
+    let taxes = prices.fee("Taxes", taxes, &at.key("taxes"));
+    // A fee of nothing is none: a ticket type is answered with what is charged for it.
+    let amount = |fee: &Option<Fee>| {
+        fee.as_ref()
+            .map(|fee| fee.amount)
+            .filter(|amount| !amount.is_zero())
+    };
+    let feed_fees = FeedFees {
+        service_charge: amount(&service_charge),
+        facility_fee: amount(&facility_fee),
+        taxes: amount(&taxes),
+    };
+    (
+        feed_fees,
+        [service_charge, facility_fee, taxes]
+            .into_iter()
+            .flatten()
+            .collect(),
+    )
+}

@@ -1,0 +1,375 @@
+//! A catalogue in numbers, and what a shop would want to be told about its services as a whole.
+
+use std::collections::{BTreeMap, HashSet};
+
+use jiff::Timestamp;
+
+use domain::{
+    catalog::{Catalog, Service, ServiceIx, ServiceRule, TicketIx},
+    order::EpochSeconds,
+    slot::{Claimed, Opening, Pool, PoolTickets, SlotKey},
+};
+
+use super::Warnings;
+
+mod sellable;
+
+/// Slots that are counted; whether there are more is said, and how many is not.
+const MAX_COUNTED: usize = 10_000_000;
+
+/// Availability this far ahead is likely a slip: five years in seconds.
+const FAR_AHEAD_SEC: i64 = 5 * 365 * 86_400;
+
+/// Where the warnings on services belong.
+const SERVICES: &str = "services.json";
+const AVAILABILITY: &str = "availability.json";
+
+/// A catalogue in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CatalogSummary {
+    /// Entries of the availability feed.
+    pub entries: usize,
+    /// Slots that are not over, each once.
+    pub slots: usize,
+    /// Whether there are more slots than were counted.
+    pub has_more_slots: bool,
+    /// The services of the catalogue, in file order.
+    pub services: Vec<ServiceSummary>,
+    /// When the slot that ends last ends, and with it all availability.
+    pub ends_sec: Option<EpochSeconds>,
+}
+
+/// A service in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSummary {
+    /// Which one.
+    pub service: ServiceIx,
+    /// Its slots that are not over, each once.
+    pub slots: usize,
+    /// The starts of the first and of the last one.
+    pub starts: Option<(EpochSeconds, EpochSeconds)>,
+    /// Entries of the availability feed.
+    entries: usize,
+    /// The end of its last slot, be it over or not.
+    ends_sec: EpochSeconds,
+    /// Whether some slot that is not over can be booked, now or later.
+    can_be_booked: bool,
+    /// The most spots of one slot, pools that share their tickets counted each.
+    most_spots: u64,
+    /// Whether all ticket types and appointments can draw on some spots.
+    serves_all: bool,
+    /// Ticket types that can draw on some spots.
+    serves: HashSet<TicketIx>,
+}
+
+impl ServiceSummary {
+    fn of(service: ServiceIx) -> Self {
+        Self {
+            service,
+            slots: 0,
+            starts: None,
+            entries: 0,
+            ends_sec: EpochSeconds::MIN,
+            can_be_booked: false,
+            most_spots: 0,
+            serves_all: false,
+            serves: HashSet::new(),
+        }
+    }
+
+    fn serves(&self, ticket: TicketIx) -> bool {
+        self.serves_all || self.serves.contains(&ticket)
+    }
+
+    /// Takes note of spots and who draws on them.
+    fn add_pool(&mut self, service: &Service, pool: Pool) {
+        if pool.allotment == 0 || self.serves_all {
+            return;
+        }
+        match pool.tickets {
+            PoolTickets::All => self.serves_all = true,
+            PoolTickets::Set(_) => {
+                let tickets = service.tickets.iter().map(|ticket| ticket.ix);
+                self.serves
+                    .extend(tickets.filter(|ix| pool.serves(service, Claimed::Ticket(*ix))));
+            }
+        }
+    }
+
+    /// Takes note of a slot that is not over.
+    fn add_slot(&mut self, start_sec: EpochSeconds, spots: u64) {
+        self.slots += 1;
+        let (first, last) = self.starts.unwrap_or((start_sec, start_sec));
+        self.starts = Some((first.min(start_sec), last.max(start_sec)));
+        self.most_spots = self.most_spots.max(spots);
+    }
+}
+
+impl CatalogSummary {
+    /// Counts what is not over at `now`: what is repeated, as far as `horizon_sec` from then.
+    #[must_use]
+    pub fn of(
+        catalog: &Catalog,
+        openings: &[Opening],
+        now: EpochSeconds,
+        horizon_sec: i64,
+    ) -> Self {
+        let mut services: BTreeMap<ServiceIx, ServiceSummary> = BTreeMap::new();
+        let mut slots: Vec<(SlotKey, u32)> = Vec::new();
+        let mut has_more_slots = false;
+        for opening in openings {
+            let ix = opening.first.service;
+            let service = catalog.service(ix);
+            let summary = services.entry(ix).or_insert_with(|| ServiceSummary::of(ix));
+            summary.entries += 1;
+            summary.ends_sec = summary.ends_sec.max(end_of(opening));
+            summary.add_pool(service, opening.pool);
+            for start_sec in starts(opening, now, horizon_sec) {
+                if slots.len() == MAX_COUNTED {
+                    has_more_slots = true;
+                    break;
+                }
+                slots.push((
+                    SlotKey {
+                        start_sec,
+                        ..opening.first
+                    },
+                    opening.pool.allotment,
+                ));
+                summary.can_be_booked =
+                    summary.can_be_booked || can_be_booked(service, opening, start_sec, now);
+            }
+        }
+        slots.sort_unstable();
+        for slot in slots.chunk_by(|(one, _), (other, _)| one == other) {
+            let (key, _) = slot[0];
+            let spots = slot.iter().map(|(_, spots)| u64::from(*spots)).sum();
+            services
+                .entry(key.service)
+                .or_insert_with(|| ServiceSummary::of(key.service))
+                .add_slot(key.start_sec, spots);
+        }
+        let in_order = catalog.services().map(|(ix, _)| {
+            services
+                .remove(&ix)
+                .unwrap_or_else(|| ServiceSummary::of(ix))
+        });
+        let services: Vec<ServiceSummary> = in_order.collect();
+        Self {
+            entries: openings.len(),
+            slots: services.iter().map(|summary| summary.slots).sum(),
+            has_more_slots,
+            ends_sec: services
+                .iter()
+                .filter(|summary| summary.entries > 0)
+                .map(|summary| summary.ends_sec)
+                .max(),
+            services,
+        }
+    }
+
+    /// Warns of services that sell nothing, or not all that they seem to.
+    pub fn warn(&self, catalog: &Catalog, now: EpochSeconds, warnings: &mut Warnings) {
+        warn_of_merchants(catalog, warnings);
+        if self.services.is_empty() {
+            return warnings.add_of_file(
+                "no_services",
+                SERVICES,
+                "has no service, so that nothing can be sold",
+            );
+        }
+        if let Some(ends_sec) = self.ends_sec.filter(|ends_sec| *ends_sec <= now) {
+            let text = format!(
+                "all of it is over since {}, so that nothing can be sold",
+                utc(ends_sec)
+            );
+            warnings.add_of_file("availability_past", AVAILABILITY, text);
+            return;
+        }
+        for summary in &self.services {
+            let service = catalog.service(summary.service);
+            let name = format!(
+                "service {:?} of merchant {:?}",
+                service.id,
+                catalog.merchant(service.merchant).id
+            );
+            summary.warn(service, &name, now, !self.has_more_slots, warnings);
+        }
+        self.warn_of_required(catalog, warnings);
+    }
+
+    /// Warns of services that come only with others, none of which has a slot.
+    fn warn_of_required(&self, catalog: &Catalog, warnings: &mut Warnings) {
+        let has_slots = |ix: &ServiceIx| {
+            self.services
+                .iter()
+                .any(|it| it.service == *ix && it.slots > 0)
+        };
+        for merchant in catalog.merchants() {
+            for rule in &merchant.combinations {
+                let ServiceRule::RequiredWith { service, any_of } = rule else {
+                    continue;
+                };
+                if has_slots(service) && !any_of.iter().any(has_slots) {
+                    let id = &catalog.service(*service).id;
+                    let text = format!(
+                        "service {id:?} of merchant {:?} is sold only with others, none of which has a slot",
+                        merchant.id
+                    );
+                    warnings.add_of_file("unsellable_service", "rules.toml", text);
+                }
+            }
+        }
+    }
+}
+
+impl ServiceSummary {
+    fn warn(
+        &self,
+        service: &Service,
+        name: &str,
+        now: EpochSeconds,
+        all_counted: bool,
+        warnings: &mut Warnings,
+    ) {
+        let of_availability = |warnings: &mut Warnings, kind, text: String| {
+            warnings.add_of_file(kind, AVAILABILITY, text)
+        };
+        if self.entries == 0 {
+            return warnings.add_of_file(
+                "service_without_availability",
+                SERVICES,
+                format!("{name} has no availability"),
+            );
+        }
+        if self.slots == 0 && self.ends_sec <= now {
+            let text = format!("all slots of {name} are over since {}", utc(self.ends_sec));
+            return of_availability(warnings, "availability_past", text);
+        }
+        // Of a catalogue with more slots than are counted, this service's may be among the others.
+        if self.slots == 0 && !all_counted {
+            return;
+        }
+        if self.slots == 0 {
+            let text = format!("{name} has no slot that opens within the `availability_horizon`");
+            return of_availability(warnings, "no_slot_in_horizon", text);
+        }
+        if !self.serves_all && self.serves.is_empty() {
+            return of_availability(
+                warnings,
+                "no_spots",
+                format!("{name} has no spot in any of its slots"),
+            );
+        }
+        if !self.can_be_booked {
+            let text = format!(
+                "no slot of {name} can be booked any more: booking has closed for all of them"
+            );
+            return of_availability(warnings, "booking_closed", text);
+        }
+        if let Some((_, last)) = self
+            .starts
+            .filter(|(_, last)| *last > now.saturating_add(FAR_AHEAD_SEC))
+        {
+            let text = format!("{name} has a slot as late as {}", utc(last));
+            of_availability(warnings, "far_ahead", text);
+        }
+        self.warn_of_rules(service, name, warnings);
+    }
+
+    fn warn_of_rules(&self, service: &Service, name: &str, warnings: &mut Warnings) {
+        let tickets: Vec<TicketIx> = service.tickets.iter().map(|ticket| ticket.ix).collect();
+        for ticket in &service.tickets {
+            if !self.serves(ticket.ix) {
+                let text = format!(
+                    "ticket type {:?} of {name} has no spot in any slot",
+                    ticket.id
+                );
+                warnings.add_of_file("ticket_without_spots", AVAILABILITY, text);
+            } else if !sellable::is_sellable(service, ticket.ix, &tickets, |ix| self.serves(ix)) {
+                let text = format!(
+                    "ticket type {:?} of {name} can never be sold by these rules",
+                    ticket.id
+                );
+                warnings.add_of_file("unsellable_ticket", "rules.toml", text);
+            }
+        }
+        if let Some(min) = service
+            .rules
+            .limits
+            .line
+            .min
+            .filter(|min| u64::from(*min) > self.most_spots)
+            && service.rules.slot_limits.is_empty()
+        {
+            let text = format!(
+                "{name} is sold from {min} tickets on, and no slot has more than {} spots",
+                self.most_spots
+            );
+            warnings.add_of_file("min_above_spots", "rules.toml", text);
+        }
+    }
+}
+
+fn warn_of_merchants(catalog: &Catalog, warnings: &mut Warnings) {
+    let sellers: HashSet<_> = catalog
+        .services()
+        .map(|(_, service)| service.merchant)
+        .collect();
+    for merchant in catalog.merchants() {
+        if catalog
+            .merchant_ix(&merchant.id)
+            .is_some_and(|ix| !sellers.contains(&ix))
+        {
+            let text = format!("merchant {:?} has no service", merchant.id);
+            warnings.add_of_file("merchant_without_services", "merchants.json", text);
+        }
+    }
+}
+
+/// The starts of the slots of an opening that are not over.
+fn starts(
+    opening: &Opening,
+    now: EpochSeconds,
+    horizon_sec: i64,
+) -> impl Iterator<Item = EpochSeconds> {
+    let duration_sec = i64::from(opening.first.duration_sec);
+    let from = now.saturating_sub(duration_sec).saturating_add(1);
+    let horizon = now.saturating_add(horizon_sec);
+    opening.starts(
+        from,
+        if opening.recurrence.is_some() {
+            horizon
+        } else {
+            EpochSeconds::MAX
+        },
+    )
+}
+
+/// The end of the last slot of an opening, exceptions aside.
+fn end_of(opening: &Opening) -> EpochSeconds {
+    let first = opening.first.start_sec;
+    let last = opening.recurrence.as_ref().map_or(first, |recurrence| {
+        let every_sec = recurrence.every_sec.max(1);
+        let times = recurrence.until_sec.saturating_sub(first).max(0) / every_sec;
+        first.saturating_add(times.saturating_mul(every_sec))
+    });
+    last.saturating_add(i64::from(opening.first.duration_sec))
+}
+
+fn can_be_booked(
+    service: &Service,
+    opening: &Opening,
+    start_sec: EpochSeconds,
+    now: EpochSeconds,
+) -> bool {
+    let (key, terms) = opening.occurrence(start_sec);
+    let closes = service.closes_at(key, &terms);
+    closes >= now && terms.first_bookable_sec.is_none_or(|first| first <= closes)
+}
+
+/// A moment as people and programs read it.
+fn utc(second: EpochSeconds) -> String {
+    Timestamp::from_second(second)
+        .map_or_else(|_| format!("second {second}"), |moment| moment.to_string())
+}

@@ -1,0 +1,88 @@
+//! Whether rules leave any line in which a ticket type can be sold.
+
+use domain::{
+    catalog::{Service, TicketIx},
+    constraints::{Party, TicketCounts, child_fault, combination_faults},
+};
+
+/// More ticket types than these are not combined: nothing is said of their service then.
+const MAX_COMBINED: usize = 24;
+
+/// As many ticket types besides the first one are tried in a line.
+const MAX_COMPANY: usize = 2;
+
+/// Whether there is a line with this ticket type that no rule forbids. `has_spots` tells which types
+/// can be sold at all. It says so too where it cannot tell.
+pub(super) fn is_sellable(
+    service: &Service,
+    ticket: TicketIx,
+    all: &[TicketIx],
+    has_spots: impl Fn(TicketIx) -> bool,
+) -> bool {
+    let company: Vec<TicketIx> = all
+        .iter()
+        .copied()
+        .filter(|ix| *ix != ticket && has_spots(*ix))
+        .collect();
+    // Rules on all lines of a slot may be kept by several lines, which are not tried here.
+    company.len() > MAX_COMBINED
+        || service.rules.look_at_slots()
+        || finds_company(service, &mut vec![(ticket, 1)], &company)
+}
+
+fn finds_company(service: &Service, line: &mut TicketCounts, company: &[TicketIx]) -> bool {
+    if is_allowed(service, line) {
+        return true;
+    }
+    if line.len() > MAX_COMPANY {
+        return false;
+    }
+    company.iter().enumerate().any(|(at, ticket)| {
+        line.push((*ticket, 1));
+        let found = finds_company(service, line, &company[at + 1..]);
+        line.pop();
+        found
+    })
+}
+
+/// Whether no rule forbids these types in one line, whatever their counts.
+fn is_allowed(service: &Service, line: &TicketCounts) -> bool {
+    combination_faults(service, Party::alone(line)).is_empty()
+        && child_fault(service, Party::alone(line)).is_none()
+        && fits(service, line)
+}
+
+/// Whether counts of these types keep the limits of the service. Limits of slots may say otherwise,
+/// so where there are any, nothing is said.
+fn fits(service: &Service, line: &TicketCounts) -> bool {
+    let rules = &service.rules;
+    if !rules.slot_limits.is_empty() {
+        return true;
+    }
+    let bounds = |ticket: TicketIx| {
+        rules
+            .limits
+            .tickets
+            .iter()
+            .find(|(known, _)| *known == ticket)
+    };
+    let mut fewest = 0_u64;
+    let mut most = Some(0_u64);
+    for (ticket, _) in line {
+        let bounds = bounds(*ticket)
+            .map(|(_, bounds)| *bounds)
+            .unwrap_or_default();
+        fewest += u64::from(bounds.min.unwrap_or(1).max(1));
+        most = most
+            .zip(bounds.max)
+            .map(|(most, max)| most + u64::from(max));
+        if bounds.max == Some(0) {
+            return false;
+        }
+    }
+    let line = rules.limits.line;
+    line.max.is_none_or(|max| fewest <= u64::from(max))
+        && line
+            .min
+            .is_none_or(|min| most.is_none_or(|most| most >= u64::from(min)))
+}

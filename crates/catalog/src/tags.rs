@@ -1,0 +1,140 @@
+//! Availability tags: only those that rules speak of matter.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use domain::{
+    catalog::{Catalog, ServiceIx, SlotLimits, TagIx},
+    order::EpochSeconds,
+    slot::{Opening, SlotKey},
+};
+
+use super::mistakes::{Mistake, Place};
+
+/// As many starts of entries with tags are looked at to find slots with several of them; the limits of
+/// later ones are believed to be sound.
+const MAX_STARTS: usize = 1_000_000;
+
+/// Starts and tags of slots that have different limits. A start stands for all up to the next moment at
+/// which other limits come into force.
+pub(super) type SlotConditions = BTreeSet<(EpochSeconds, Vec<TagIx>)>;
+
+/// The slots that have several of the tags by which the limits of their service differ.
+pub(super) fn together(
+    catalog: &Catalog,
+    openings: &[Opening],
+) -> BTreeMap<ServiceIx, SlotConditions> {
+    let mut tags_of: HashMap<SlotKey, Vec<TagIx>> = HashMap::new();
+    let limits_of = |service| &catalog.service(service).rules.slot_limits;
+    let differ = |limits: &[SlotLimits]| {
+        limits
+            .iter()
+            .filter_map(|it| it.tag)
+            .collect::<BTreeSet<_>>()
+            .len()
+            > 1
+    };
+    let mut services: HashMap<ServiceIx, bool> = HashMap::new();
+    let tagged = openings
+        .iter()
+        .filter_map(|opening| Some((opening, &opening.terms.as_ref()?.tags)));
+    let tagged = tagged.filter(|(opening, tags)| {
+        let service = opening.first.service;
+        !tags.is_empty()
+            && *services
+                .entry(service)
+                .or_insert_with(|| differ(limits_of(service)))
+    });
+    let slots = tagged.flat_map(|(opening, tags)| {
+        let starts = opening.starts(1, EpochSeconds::MAX);
+        starts.map(move |start_sec| {
+            (
+                SlotKey {
+                    start_sec,
+                    ..opening.first
+                },
+                tags,
+            )
+        })
+    });
+    for (slot, tags) in slots.take(MAX_STARTS) {
+        tags_of.entry(slot).or_default().extend(tags);
+    }
+    let mut found: BTreeMap<ServiceIx, SlotConditions> = BTreeMap::new();
+    for (slot, mut tags) in tags_of {
+        tags.sort_unstable();
+        tags.dedup();
+        if tags.len() > 1 {
+            let moments = limits_of(slot.service)
+                .iter()
+                .flat_map(|it| [it.from_sec, it.until_sec])
+                .flatten();
+            let since = moments
+                .filter(|moment| *moment <= slot.start_sec)
+                .max()
+                .unwrap_or(EpochSeconds::MIN);
+            found.entry(slot.service).or_default().insert((since, tags));
+        }
+    }
+    found
+}
+
+/// The tags that rules speak of, by service.
+#[derive(Debug, Default)]
+pub(super) struct Tags(HashMap<ServiceIx, Vec<Tag>>);
+
+#[derive(Debug)]
+struct Tag {
+    name: String,
+    /// Whether an entry of the availability feed has it.
+    carried: bool,
+    /// What to remark if none has.
+    otherwise: Mistake,
+}
+
+impl Tags {
+    /// The index of a tag in rules; one beyond the most there can be is reported.
+    pub(super) fn of_rules(
+        &mut self,
+        service: ServiceIx,
+        name: &str,
+        at: &Place<'_>,
+    ) -> Option<TagIx> {
+        let tags = self.0.entry(service).or_default();
+        let known = tags.iter().position(|tag| tag.name == name);
+        let ix = known.unwrap_or_else(|| {
+            let otherwise = at.mistake_of(format!(
+                "no availability of the service has the tag {name:?}"
+            ));
+            tags.push(Tag {
+                name: name.to_owned(),
+                carried: false,
+                otherwise,
+            });
+            tags.len() - 1
+        });
+        let ix = u16::try_from(ix).ok().map(TagIx);
+        if ix.is_none() {
+            at.mistake("is a tag beyond the 65536 that rules of one service can speak of");
+        }
+        ix
+    }
+
+    /// The index of the tag of an entry of the availability feed, if rules speak of it.
+    pub(super) fn of_entry(&mut self, service: ServiceIx, name: &str) -> Option<TagIx> {
+        let tags = self.0.get_mut(&service)?;
+        let ix = tags.iter().position(|tag| tag.name == name)?;
+        tags[ix].carried = true;
+        u16::try_from(ix).ok().map(TagIx)
+    }
+
+    /// Remarks on the tags that no entry has, in the order of the services. They may be misspelt, but
+    /// the last slots that had them may also be over.
+    pub(super) fn idle(self) -> Vec<Mistake> {
+        let mut services: Vec<(ServiceIx, Vec<Tag>)> = self.0.into_iter().collect();
+        services.sort_by_key(|&(service, _)| service);
+        let tags = services.into_iter().flat_map(|(_, tags)| tags);
+        tags.filter(|tag| !tag.carried)
+            .map(|tag| tag.otherwise)
+            .collect()
+    }
+}

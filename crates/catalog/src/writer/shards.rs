@@ -1,0 +1,257 @@
+//! One feed in as many files as it takes.
+//!
+//! What a file says of itself stands at its beginning, and how many files there are is known at the
+//! end: room is left for it.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use flate2::{Compression, write::GzEncoder};
+
+use super::{WriteError, sync};
+use crate::{
+    feed::Feed,
+    json::{Field, Others},
+    shards::{Metadata, ProcessingInstruction},
+};
+
+/// Most files of a feed that Google takes.
+pub(super) const MAX_SHARDS: usize = 20;
+
+/// The largest nonce: every reader of JSON has whole numbers up to here.
+const MAX_NONCE: u64 = (1 << 53) - 1;
+
+/// What stands between two elements.
+const BETWEEN: &str = ",\n";
+
+/// A feed that is being written.
+#[derive(Debug)]
+pub(super) struct FeedWriter {
+    feed: &'static Feed,
+    dir: PathBuf,
+    max_bytes: u64,
+    elements: u64,
+    /// Of all elements: the nonce comes from it, so that another feed has another one.
+    digest: blake3::Hasher,
+    /// Files that are full.
+    full: Vec<Shard>,
+    /// The one that is not.
+    open: Shard,
+}
+
+/// A file of the feed that is being written.
+#[derive(Debug)]
+struct Shard {
+    path: PathBuf,
+    file: BufWriter<File>,
+    bytes: u64,
+    is_empty: bool,
+}
+
+impl FeedWriter {
+    pub(super) fn begin(
+        feed: &'static Feed,
+        dir: &Path,
+        max_bytes: u64,
+    ) -> Result<Self, WriteError> {
+        let open = Shard::begin(feed, dir, 0)?;
+        let (dir, digest) = (dir.to_owned(), blake3::Hasher::new());
+        Ok(Self {
+            feed,
+            dir,
+            max_bytes,
+            elements: 0,
+            digest,
+            full: Vec::new(),
+            open,
+        })
+    }
+
+    pub(super) fn elements(&self) -> u64 {
+        self.elements
+    }
+
+    pub(super) fn put(&mut self, element: &str) -> Result<(), WriteError> {
+        if !self.has_room(element) && !self.open.is_empty {
+            self.turn_over()?;
+        }
+        if !self.has_room(element) {
+            return Err(WriteError::TooLarge {
+                feed: self.feed.stem,
+                max_bytes: self.max_bytes,
+            });
+        }
+        self.elements += 1;
+        self.digest
+            .update(element.as_bytes())
+            .update(BETWEEN.as_bytes());
+        self.open.put(element)
+    }
+
+    fn has_room(&self, element: &str) -> bool {
+        let between = if self.open.is_empty { 0 } else { BETWEEN.len() };
+        self.open.bytes + length(between + element.len() + tail(self.feed).len()) <= self.max_bytes
+    }
+
+    fn turn_over(&mut self) -> Result<(), WriteError> {
+        let number = self.full.len() + 1;
+        if number == MAX_SHARDS {
+            let (feed, max_bytes) = (self.feed.stem, self.max_bytes);
+            return Err(WriteError::TooLong {
+                feed,
+                most: MAX_SHARDS,
+                max_bytes,
+            });
+        }
+        let next = Shard::begin(self.feed, &self.dir, number)?;
+        self.full.push(std::mem::replace(&mut self.open, next));
+        Ok(())
+    }
+
+    /// Completes the files and gives their names.
+    pub(super) fn finish(self, timestamp: i64, gzip: bool) -> Result<Vec<String>, WriteError> {
+        let Self {
+            feed,
+            dir,
+            digest,
+            full,
+            open,
+            ..
+        } = self;
+        let mut nonce = [0; 8];
+        digest.finalize_xof().fill(&mut nonce);
+        let nonce = u64::from_le_bytes(nonce) & MAX_NONCE;
+        let total = full.len() + 1;
+        let finish = |(number, shard): (usize, Shard)| {
+            let head = head(number, total, nonce, timestamp);
+            let name = name(feed, number, total);
+            shard.finish(&head, tail(feed), &dir.join(&name))?;
+            if gzip { zip(&dir, &name) } else { Ok(name) }
+        };
+        full.into_iter()
+            .chain([open])
+            .enumerate()
+            .map(finish)
+            .collect()
+    }
+}
+
+impl Shard {
+    fn begin(feed: &Feed, dir: &Path, number: usize) -> Result<Self, WriteError> {
+        let path = dir.join(format!("{}.{number}.part", feed.stem));
+        let file = File::create_new(&path).map_err(WriteError::at(&path))?;
+        let mut shard = Self {
+            path,
+            file: BufWriter::new(file),
+            bytes: 0,
+            is_empty: true,
+        };
+        let (room, list) = (
+            head(MAX_SHARDS, MAX_SHARDS, MAX_NONCE, i64::MAX),
+            list(feed),
+        );
+        shard.write(&[&room, &list])?;
+        Ok(shard)
+    }
+
+    fn put(&mut self, element: &str) -> Result<(), WriteError> {
+        let between = if self.is_empty { "" } else { BETWEEN };
+        self.is_empty = false;
+        self.write(&[between, element])
+    }
+
+    fn write(&mut self, texts: &[&str]) -> Result<(), WriteError> {
+        for text in texts {
+            self.file
+                .write_all(text.as_bytes())
+                .map_err(WriteError::at(&self.path))?;
+            self.bytes += length(text.len());
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, head: &str, tail: &str, place: &Path) -> Result<(), WriteError> {
+        self.write(&[tail])?;
+        let at = || WriteError::at(&self.path);
+        let file = self
+            .file
+            .into_inner()
+            .map_err(|error| at()(error.into_error()))?;
+        file.write_all_at(head.as_bytes(), 0)
+            .and_then(|()| file.sync_all())
+            .map_err(at())?;
+        fs::rename(&self.path, place).map_err(at())
+    }
+}
+
+fn length(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// What a file begins with, always of the same length.
+fn head(number: usize, total: usize, nonce: u64, timestamp: i64) -> String {
+    let count = |count: usize| Field::Given(i64::try_from(count).unwrap_or(i64::MAX));
+    let metadata = serde_json::to_string(&Metadata {
+        processing_instruction: Field::Given(ProcessingInstruction::Complete),
+        shard_number: count(number),
+        total_shards: count(total),
+        nonce: Field::Given(nonce),
+        generation_timestamp: Field::Given(timestamp),
+        others: Others::new(),
+    });
+    let metadata = metadata.expect("metadata can be written");
+    // Two counts, and numbers of 53 and 63 bits.
+    let longest = concat!(
+        r#"{"processing_instruction":"PROCESS_AS_COMPLETE","shard_number":20,"total_shards":20,"#,
+        r#""nonce":9007199254740991,"generation_timestamp":9223372036854775807}"#
+    );
+    format!("{{\"metadata\":{metadata:<width$},", width = longest.len())
+}
+
+fn list(feed: &Feed) -> String {
+    let inner = feed
+        .lists
+        .inner
+        .map(|inner| format!("{{\"{inner}\":["))
+        .unwrap_or_default();
+    format!("\"{}\":[{inner}\n", feed.lists.outer)
+}
+
+fn tail(feed: &Feed) -> &'static str {
+    if feed.lists.inner.is_some() {
+        "\n]}]}\n"
+    } else {
+        "\n]}\n"
+    }
+}
+
+fn name(feed: &Feed, number: usize, total: usize) -> String {
+    let stem = feed.stem;
+    if total == 1 {
+        format!("{stem}.json")
+    } else {
+        format!("{stem}-{number:05}-of-{total:05}.json")
+    }
+}
+
+/// Puts a zipped file in the place of a plain one.
+fn zip(dir: &Path, name: &str) -> Result<String, WriteError> {
+    let (plain, zipped) = (dir.join(name), format!("{name}.gz"));
+    let path = dir.join(&zipped);
+    let copy = || {
+        let mut encoder = GzEncoder::new(
+            BufWriter::new(File::create_new(&path)?),
+            Compression::default(),
+        );
+        io::copy(&mut File::open(&plain)?, &mut encoder)?;
+        encoder.finish()?.flush()?;
+        fs::remove_file(&plain)
+    };
+    copy().map_err(WriteError::at(&path))?;
+    sync(&path)?;
+    Ok(zipped)
+}

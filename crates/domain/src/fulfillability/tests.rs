@@ -1,0 +1,1254 @@
+use super::*;
+use crate::{
+    catalog::{
+        AnswerKind, BookingWindow, CountBounds, Deal, ForbiddenTickets, LocalizedText, Question,
+        QuestionScope, Reduction, RuleScope, SlotLimits, TagIx, TicketLimits,
+    },
+    constraints::Bound,
+    fixtures::{
+        ADULT, BALCONY, CHILD, HOUR, House, NOW, SEAT, SENIOR, STALLS, STALLS_ONLY, START, cart,
+        cents, dollars, line, price_tag, ticket_type, tickets,
+    },
+    ids::TicketId,
+    order::{EpochSeconds, IntakeAnswer},
+    slot::{HoldSpan, Pool, PoolTickets, SlotTerms},
+};
+
+/// What holds of every answer, whatever was asked.
+pub(super) fn assert_well_formed(items: &[LineItem], assessment: &Assessment) {
+    let Fulfillability {
+        result,
+        reason,
+        items: verdicts,
+    } = &assessment.fulfillability;
+    assert_eq!(verdicts.len(), items.len(), "one verdict for each item");
+    assert_eq!(
+        reason.is_none(),
+        *result == OrderResult::CanFulfill,
+        "{result:?} {reason:?}"
+    );
+    for (item, verdict) in items.iter().zip(verdicts) {
+        let echo = LineItem {
+            price: item.price.clone(),
+            ..verdict.line.clone()
+        };
+        assert_eq!(&echo, item, "each verdict echoes its item");
+        let can = verdict.result == ItemResult::CanFulfill;
+        assert_eq!(verdict.reason.is_none(), can, "{verdict:?}");
+        if can {
+            assert!(verdict.spots_open > Some(0), "{verdict:?}");
+            let asked: i64 = item
+                .tickets
+                .iter()
+                .map(|ticket| i64::from(ticket.count))
+                .sum();
+            assert!(
+                verdict.spots_open.map(i64::from) >= Some(asked),
+                "{verdict:?}"
+            );
+        }
+        if let ItemResult::TicketConstraintViolated(violated) = &verdict.result {
+            assert!(!violated.is_empty(), "{verdict:?}");
+        }
+        let micros = |tag: &Option<PriceTag>| tag.as_ref().map(|tag| tag.micros);
+        let change = match micros(&verdict.line.price).cmp(&micros(&item.price)) {
+            std::cmp::Ordering::Less => Some(PriceChange::Decrease),
+            std::cmp::Ordering::Equal => None,
+            std::cmp::Ordering::Greater => Some(PriceChange::Increase),
+        };
+        assert!(
+            verdict.price_change.is_none() || verdict.price_change == change,
+            "{verdict:?}"
+        );
+        assert!(
+            verdict.ticket_types.is_empty() || verdict.price_change.is_some(),
+            "{verdict:?}"
+        );
+    }
+}
+
+/// Asserts the verdicts on `items` and gives the whole answer.
+fn check(
+    assessment: Assessment,
+    items: &[LineItem],
+    order: OrderResult,
+    results: &[ItemResult],
+) -> Vec<ItemFulfillability> {
+    assert_well_formed(items, &assessment);
+    let found: Vec<&ItemResult> = assessment
+        .fulfillability
+        .items
+        .iter()
+        .map(|item| &item.result)
+        .collect();
+    assert_eq!(
+        found,
+        results.iter().collect::<Vec<_>>(),
+        "{:?}",
+        assessment.fulfillability
+    );
+    assert_eq!(
+        assessment.fulfillability.result, order,
+        "{:?}",
+        assessment.fulfillability
+    );
+    assessment.fulfillability.items
+}
+
+/// Asserts that the items can be fulfilled as they are, to the letter.
+fn check_accepted(house: &House, purpose: Purpose, items: &[LineItem]) {
+    let all = vec![ItemResult::CanFulfill; items.len()];
+    for item in check(
+        house.assess(purpose, items),
+        items,
+        OrderResult::CanFulfill,
+        &all,
+    ) {
+        assert_eq!((item.price_change, item.ticket_types), (None, Vec::new()));
+    }
+}
+
+/// Asserts the verdict on one item and gives it.
+fn check_one(
+    house: &House,
+    purpose: Purpose,
+    item: LineItem,
+    result: ItemResult,
+) -> ItemFulfillability {
+    let can = result == ItemResult::CanFulfill;
+    let order = if can {
+        OrderResult::CanFulfill
+    } else {
+        OrderResult::UnfulfillableLineItem
+    };
+    let items = [item];
+    check(house.assess(purpose, &items), &items, order, &[result]).remove(0)
+}
+
+fn check_unavailable(house: &House, item: LineItem, spots_open: Option<u32>, reason: &str) {
+    let verdict = check_one(house, Purpose::Check, item, ItemResult::SlotUnavailable);
+    assert_eq!(verdict.spots_open, spots_open, "{verdict:?}");
+    assert!(
+        verdict.reason.as_ref().unwrap().contains(reason),
+        "{verdict:?}"
+    );
+}
+
+fn violated(bounds: &[(Bound, Option<&str>)]) -> ItemResult {
+    let violated = bounds.iter().map(|&(bound, id)| ViolatedConstraint {
+        bound,
+        ticket_id: id.map(TicketId::from),
+    });
+    ItemResult::TicketConstraintViolated(violated.collect())
+}
+
+fn open(
+    house: &mut House,
+    service_id: &str,
+    start_sec: EpochSeconds,
+    allotment: u32,
+    terms: &SlotTerms,
+) {
+    house.slot(service_id, start_sec).open(
+        Pool {
+            tickets: PoolTickets::All,
+            allotment,
+        },
+        terms,
+    );
+}
+
+fn text_question(id: &str) -> Question {
+    Question {
+        id: id.into(),
+        kind: AnswerKind::Text,
+        label: LocalizedText::default(),
+        required: true,
+        only_for: Vec::new(),
+        scope: QuestionScope::Line,
+    }
+}
+
+fn answered(id: &str, item: LineItem) -> LineItem {
+    let answer = IntakeAnswer {
+        question_id: id.into(),
+        responses: vec!["yes".into()],
+    };
+    LineItem {
+        answers: Some(vec![answer]),
+        ..item
+    }
+}
+
+// Results and their precedence.
+
+#[test]
+fn every_item_result_has_a_cause_of_its_own() {
+    let mut house = House::new();
+    house.service_mut("raft").rules.limits.line.max = Some(4);
+    house.service_mut("salon").questions = vec![text_question("allergies")];
+    let items = [
+        line("museum", &[("adult", 2), ("child", 1)], 5_000),
+        LineItem {
+            start_sec: START + 1,
+            ..line("museum", &[("adult", 1)], 2_000)
+        },
+        line("museum", &[("child", 1)], 1_000),
+        line("museum", &[("ghost", 1)], 1_000),
+        LineItem {
+            price: None,
+            ..line("museum", &[("adult", 1)], 0)
+        },
+        line("raft", &[("seat", 5)], 37_500),
+        line("salon", &[], 3_500),
+    ];
+    let results = [
+        ItemResult::CanFulfill,
+        ItemResult::SlotUnavailable,
+        ItemResult::ChildTicketsWithoutAdult,
+        ItemResult::UnfulfillableTicketCombination,
+        ItemResult::IncorrectPrice,
+        violated(&[(Bound::Max(4), None)]),
+        ItemResult::OtherReason,
+    ];
+    let verdicts = check(
+        house.create(&items),
+        &items,
+        OrderResult::UnfulfillableLineItem,
+        &results,
+    );
+    assert!(verdicts[6].reason.as_ref().unwrap().contains("allergies"));
+    let assessment = house.create(&items);
+    assert_eq!(
+        assessment.fulfillability.reason.as_deref(),
+        Some(
+            "6 of 7 items cannot be fulfilled; item[1]: the service has no slot of that start and duration"
+        )
+    );
+}
+
+#[test]
+fn every_order_result_has_a_cause_of_its_own() {
+    let mut house = House::new();
+    let (museum, salon) = (house.ix("museum"), house.ix("salon"));
+    house.merchant_mut().combinations = vec![ServiceRule::ForbiddenTogether(vec![museum, salon])];
+    let adult = line("museum", &[("adult", 1)], 2_000);
+    let cut = line("salon", &[], 3_500);
+    let child = line("museum", &[("child", 1)], 1_000);
+    let can = ItemResult::CanFulfill;
+    for (items, order, results) in [
+        (
+            &[adult.clone()][..],
+            OrderResult::CanFulfill,
+            &[can.clone()][..],
+        ),
+        (
+            &[child, cut.clone()],
+            OrderResult::UnfulfillableLineItem,
+            &[ItemResult::ChildTicketsWithoutAdult, can.clone()],
+        ),
+        (
+            &[adult, cut],
+            OrderResult::UnfulfillableServiceCombination,
+            &[can.clone(), can],
+        ),
+        (&[], OrderResult::OtherReason, &[]),
+    ] {
+        check(house.check(items), items, order, results);
+        check(house.create(items), items, order, results);
+    }
+}
+
+#[test]
+fn an_amount_beyond_the_wire_stops_the_item_or_else_the_order() {
+    let mut house = House::new();
+    house.service_mut("museum").tickets[0].price = dollars(i64::MAX);
+    house.service_mut("salon").price = Some(dollars(i64::MAX));
+    house.service_mut("raft").tickets[0].price = dollars(9_000_000_000_000_000_000);
+    for item in [line("museum", &[("adult", 50)], 0), line("salon", &[], 0)] {
+        let verdict = check_one(&house, Purpose::Check, item, ItemResult::OtherReason);
+        assert_eq!(verdict.reason.as_deref(), Some("the amount is too large"));
+    }
+    let seat = line("raft", &[("seat", 1)], 900_000_000_000_000);
+    check_accepted(&house, Purpose::Check, std::slice::from_ref(&seat));
+    let items = [seat.clone(), seat];
+    let can = ItemResult::CanFulfill;
+    check(
+        house.check(&items),
+        &items,
+        OrderResult::OtherReason,
+        &[can.clone(), can],
+    );
+    assert_eq!(house.check(&items).claims, []);
+}
+
+#[test]
+fn where_several_rules_are_broken_the_first_in_order_speaks() {
+    let mut house = House::new();
+    let museum = house.service_mut("museum");
+    museum.rules.forbidden = vec![ForbiddenTickets {
+        tickets: vec![SENIOR, CHILD],
+        scope: RuleScope::Line,
+    }];
+    museum.rules.children[0].adults = vec![ADULT];
+    museum.rules.limits.line.min = Some(5);
+    museum.questions = vec![text_question("name")];
+    let later = START + HOUR;
+    let opens = SlotTerms {
+        first_bookable_sec: Some(NOW + 1),
+        ..SlotTerms::default()
+    };
+    open(&mut house, "museum", later, 4, &opens);
+
+    // The line breaks every rule; each step mends the one that spoke.
+    let mut item = LineItem {
+        start_sec: START + 1,
+        price: None,
+        ..line("museum", &[("ghost", 1), ("child", 2), ("senior", 1)], 0)
+    };
+    let speaks = |house: &House, item: &LineItem, result: ItemResult, reason: &str| {
+        let verdict = check_one(house, Purpose::Create, item.clone(), result);
+        let given = verdict.reason.unwrap_or_default();
+        assert!(given.contains(reason), "{given:?} speaks of {reason:?}");
+    };
+    speaks(
+        &house,
+        &item,
+        ItemResult::UnfulfillableTicketCombination,
+        "\"ghost\"",
+    );
+    item.tickets = tickets(&[("child", 2), ("senior", 1)]);
+    speaks(
+        &house,
+        &item,
+        ItemResult::UnfulfillableTicketCombination,
+        "cannot be combined",
+    );
+    item.tickets = tickets(&[("child", 2)]);
+    speaks(&house, &item, ItemResult::ChildTicketsWithoutAdult, "adult");
+    item.tickets = tickets(&[("child", 2), ("adult", 1)]);
+    speaks(
+        &house,
+        &item,
+        violated(&[(Bound::Min(5), None)]),
+        "at least 5 in all",
+    );
+    item.tickets = tickets(&[("child", 2), ("adult", 3)]);
+    speaks(&house, &item, ItemResult::SlotUnavailable, "no slot");
+    item.start_sec = later;
+    speaks(&house, &item, ItemResult::SlotUnavailable, "UTC (second");
+    house.viewer.now = NOW + 1;
+    speaks(
+        &house,
+        &item,
+        ItemResult::SlotUnavailable,
+        "than the 4 that are still open",
+    );
+    open(&mut house, "museum", later, 1, &SlotTerms::default());
+    speaks(&house, &item, ItemResult::IncorrectPrice, "missing");
+    item.price = Some(price_tag(80_000_000, "USD"));
+    speaks(&house, &item, ItemResult::OtherReason, "\"name\"");
+    check_accepted(&house, Purpose::Create, &[answered("name", item)]);
+}
+
+#[test]
+fn tickets_are_judged_even_where_the_slot_is_unknown() {
+    let house = House::new();
+    let child = line("museum", &[("child", 1)], 1_000);
+    let nowhere = LineItem {
+        duration_sec: HOUR + 1,
+        ..child
+    };
+    let verdict = check_one(
+        &house,
+        Purpose::Check,
+        nowhere,
+        ItemResult::ChildTicketsWithoutAdult,
+    );
+    assert_eq!(verdict.spots_open, None);
+}
+
+#[test]
+fn tickets_that_the_slot_does_not_sell_are_no_combination() {
+    let mut house = House::new();
+    let later = START + HOUR;
+    house.slot("concert", later).open(
+        Pool {
+            tickets: STALLS_ONLY,
+            allotment: 4,
+        },
+        &SlotTerms::default(),
+    );
+    let balcony = LineItem {
+        start_sec: later,
+        ..line("concert", &[("balcony", 1)], 6_000)
+    };
+    let verdict = check_one(
+        &house,
+        Purpose::Check,
+        balcony,
+        ItemResult::UnfulfillableTicketCombination,
+    );
+    assert_eq!(
+        verdict.spots_open,
+        Some(4),
+        "the spots of what is sold there"
+    );
+}
+
+// The slot.
+
+#[test]
+fn an_unknown_service_or_slot_is_unavailable_with_a_reason() {
+    let mut house = House::new();
+    let adult = line("museum", &[("adult", 1)], 2_000);
+    let at = |start_sec, duration_sec| LineItem {
+        start_sec,
+        duration_sec,
+        ..adult.clone()
+    };
+    for service_id in ["", "Museum", "onsen"] {
+        let stale = LineItem {
+            service_id: service_id.into(),
+            ..adult.clone()
+        };
+        check_unavailable(
+            &house,
+            stale,
+            None,
+            &format!("service {service_id:?} is not one"),
+        );
+    }
+    for (start_sec, duration_sec) in [
+        (START, HOUR + 1),
+        (START + 1, HOUR),
+        (START, -1),
+        (i64::MIN, i64::MAX),
+    ] {
+        check_unavailable(&house, at(start_sec, duration_sec), None, "no slot");
+    }
+    house
+        .slot("museum", START + HOUR)
+        .sell(Claimed::Ticket(ADULT), 1);
+    check_unavailable(&house, at(START + HOUR, HOUR), None, "no slot");
+}
+
+#[test]
+fn items_that_share_a_pool_must_fit_it_together() {
+    let house = House::new();
+    let three = line("raft", &[("seat", 3)], 22_500);
+    let two = line("raft", &[("seat", 2)], 15_000);
+    check_accepted(&house, Purpose::Check, std::slice::from_ref(&three));
+    check_accepted(&house, Purpose::Check, &[three.clone(), two]);
+    let items = [three.clone(), three];
+    let unavailable = ItemResult::SlotUnavailable;
+    let verdicts = check(
+        house.check(&items),
+        &items,
+        OrderResult::UnfulfillableLineItem,
+        &[unavailable.clone(), unavailable],
+    );
+    assert!(verdicts.iter().all(|item| item.spots_open == Some(5)));
+}
+
+#[test]
+fn an_item_that_its_tickets_stop_draws_on_no_pool() {
+    let mut house = House::new();
+    house.service_mut("raft").rules.limits.line.max = Some(4);
+    house.service_mut("museum").price = None;
+    let two = line("raft", &[("seat", 2)], 15_000);
+    let (can, other) = (ItemResult::CanFulfill, OrderResult::UnfulfillableLineItem);
+    let crowd = line("raft", &[("seat", i32::MAX)], 0);
+    let items = [two.clone(), crowd];
+    check(
+        house.check(&items),
+        &items,
+        other,
+        &[can.clone(), violated(&[(Bound::Max(4), None)])],
+    );
+
+    let unpriced = LineItem {
+        price: None,
+        ..line("raft", &[("seat", 4)], 0)
+    };
+    let items = [two, unpriced];
+    let unavailable = ItemResult::SlotUnavailable;
+    check(
+        house.check(&items),
+        &items,
+        other,
+        &[unavailable.clone(), unavailable],
+    );
+}
+
+#[test]
+fn slots_at_other_times_share_nothing() {
+    let mut house = House::new();
+    open(&mut house, "raft", START + HOUR, 5, &SlotTerms::default());
+    let five = line("raft", &[("seat", 5)], 37_500);
+    let later = LineItem {
+        start_sec: START + HOUR,
+        ..five.clone()
+    };
+    check_accepted(&house, Purpose::Check, &[five, later]);
+}
+
+#[test]
+fn the_pools_of_single_types_and_of_all_types_bind_together() {
+    let house = House::new();
+    let concert = |stalls: i32, balcony: i32| {
+        let asked = [("stalls", stalls), ("balcony", balcony)];
+        let asked: Vec<(&str, i32)> = asked.into_iter().filter(|(_, count)| *count > 0).collect();
+        line(
+            "concert",
+            &asked,
+            i64::from(stalls) * 12_000 + i64::from(balcony) * 6_000,
+        )
+    };
+    check_accepted(&house, Purpose::Check, &[concert(4, 4)]);
+    check_accepted(&house, Purpose::Check, &[concert(2, 6)]);
+    check_accepted(&house, Purpose::Check, &[concert(4, 0), concert(0, 4)]);
+    check_unavailable(
+        &house,
+        concert(5, 0),
+        Some(4),
+        "than the 4 that are still open",
+    );
+    check_unavailable(
+        &house,
+        concert(0, 7),
+        Some(6),
+        "than the 6 that are still open",
+    );
+    check_unavailable(
+        &house,
+        concert(3, 6),
+        Some(8),
+        "than the 8 that are still open",
+    );
+    check_unavailable(
+        &house,
+        concert(5, 1),
+        Some(4),
+        "than the 4 that are still open",
+    );
+
+    let items = [concert(5, 0), concert(0, 3)];
+    let results = [ItemResult::SlotUnavailable, ItemResult::CanFulfill];
+    check(
+        house.check(&items),
+        &items,
+        OrderResult::UnfulfillableLineItem,
+        &results,
+    );
+
+    let items = [concert(3, 0), concert(0, 6)];
+    let results = [ItemResult::SlotUnavailable, ItemResult::SlotUnavailable];
+    let verdicts = check(
+        house.check(&items),
+        &items,
+        OrderResult::UnfulfillableLineItem,
+        &results,
+    );
+    let open: Vec<Option<u32>> = verdicts.iter().map(|item| item.spots_open).collect();
+    assert_eq!(
+        open,
+        [Some(4), Some(6)],
+        "no more than the tickets could get, whichever pool is short"
+    );
+}
+
+#[test]
+fn what_was_sold_before_is_gone() {
+    let mut house = House::new();
+    house.slot("raft", START).sell(Claimed::Ticket(SEAT), 3);
+    check_accepted(
+        &house,
+        Purpose::Create,
+        &[line("raft", &[("seat", 2)], 15_000)],
+    );
+    check_unavailable(
+        &house,
+        line("raft", &[("seat", 3)], 22_500),
+        Some(2),
+        "than the 2 that are still open",
+    );
+}
+
+#[test]
+fn a_hold_is_free_to_its_cart_and_taken_to_others_until_it_expires() {
+    let seat = Claimed::Ticket(SEAT);
+    let mut house = House::new();
+    house
+        .slot("raft", START)
+        .hold(cart(1), seat, 4, HoldSpan::new(NOW, NOW + 600));
+    let two = line("raft", &[("seat", 2)], 15_000);
+    for (now, owner, spots_open) in [
+        (NOW, None, 1),
+        (NOW, Some(cart(2)), 1),
+        (NOW, Some(cart(1)), 5),
+        (NOW + 599, None, 1),
+        (NOW + 600, None, 5),
+    ] {
+        house.viewer = Viewer { now, cart: owner };
+        let result = if spots_open < 2 {
+            ItemResult::SlotUnavailable
+        } else {
+            ItemResult::CanFulfill
+        };
+        let verdict = check_one(&house, Purpose::Create, two.clone(), result);
+        assert_eq!(verdict.spots_open, Some(spots_open), "{:?}", house.viewer);
+    }
+}
+
+#[test]
+fn a_line_without_tickets_is_an_appointment_and_takes_one_spot() {
+    let mut house = House::new();
+    let cut = line("salon", &[], 3_500);
+    check_accepted(&house, Purpose::Create, std::slice::from_ref(&cut));
+    let assessment = house.create(std::slice::from_ref(&cut));
+    let claim = Claim {
+        slot: house.key("salon", START),
+        ticket: Claimed::Appointment,
+        count: 1,
+    };
+    assert_eq!(assessment.claims, [claim]);
+    assert_eq!(
+        assessment.amount_due,
+        cents(3_500 + 100),
+        "the service's price and the merchant's fee"
+    );
+
+    let items = [cut.clone(), cut.clone()];
+    let unavailable = ItemResult::SlotUnavailable;
+    check(
+        house.check(&items),
+        &items,
+        OrderResult::UnfulfillableLineItem,
+        &[unavailable.clone(), unavailable],
+    );
+    house.slot("salon", START).sell(Claimed::Appointment, 1);
+    check_unavailable(&house, cut, Some(0), "sold out");
+}
+
+#[test]
+fn a_line_without_tickets_is_nothing_where_only_tickets_are_sold() {
+    let mut house = House::new();
+    let nothing = line("museum", &[], 0);
+    let combination = ItemResult::UnfulfillableTicketCombination;
+    let verdict = check_one(&house, Purpose::Check, nothing, combination.clone());
+    assert_eq!(verdict.spots_open, Some(50));
+
+    house.service_mut("concert").price = Some(cents(1_000));
+    let visit = line("concert", &[], 1_000);
+    check_accepted(&house, Purpose::Check, std::slice::from_ref(&visit));
+    let later = START + HOUR;
+    house.slot("concert", later).open(
+        Pool {
+            tickets: STALLS_ONLY,
+            allotment: 4,
+        },
+        &SlotTerms::default(),
+    );
+    let verdict = check_one(
+        &house,
+        Purpose::Check,
+        LineItem {
+            start_sec: later,
+            ..visit
+        },
+        combination,
+    );
+    assert_eq!(verdict.spots_open, Some(4));
+}
+
+#[test]
+fn a_service_with_a_price_of_its_own_sells_its_tickets_at_theirs() {
+    let mut house = House::new();
+    house.service_mut("museum").price = Some(cents(500));
+    for item in [
+        line("museum", &[("adult", 2)], 4_000),
+        line("museum", &[], 500),
+    ] {
+        let verdict = check_one(&house, Purpose::Check, item, ItemResult::CanFulfill);
+        assert_eq!(verdict.price_change, None, "{verdict:?}");
+    }
+}
+
+#[test]
+fn spots_open_is_told_for_every_known_slot_whatever_the_result() {
+    let house = House::new();
+    for (item, expected) in [
+        (line("museum", &[("adult", 2)], 4_000), Some(50)),
+        (line("museum", &[("adult", 2)], 1), Some(50)),
+        (line("museum", &[("child", 2)], 2_000), Some(50)),
+        (line("museum", &[("ghost", 2)], 2_000), Some(50)),
+        (line("museum", &[("adult", 51)], 0), Some(50)),
+        (line("concert", &[("stalls", 1)], 12_000), Some(4)),
+        (line("concert", &[("balcony", 1)], 6_000), Some(6)),
+        (
+            line("concert", &[("stalls", 1), ("balcony", 1)], 18_000),
+            Some(8),
+        ),
+        (line("concert", &[("ghost", 1)], 0), Some(8)),
+        (line("concert", &[], 0), Some(8)),
+        (line("salon", &[], 3_500), Some(1)),
+        (
+            LineItem {
+                start_sec: 0,
+                ..line("museum", &[("adult", 1)], 2_000)
+            },
+            None,
+        ),
+        (line("zoo", &[("adult", 1)], 2_000), None),
+    ] {
+        for purpose in [Purpose::Check, Purpose::Create] {
+            let assessment = house.assess(purpose, std::slice::from_ref(&item));
+            assert_eq!(
+                assessment.fulfillability.items[0].spots_open, expected,
+                "{item:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_slot_is_sold_from_the_first_to_the_last_second_of_its_window() {
+    let window = |min_advance_sec, min_buffer_before_end_sec| BookingWindow {
+        min_advance_sec,
+        min_buffer_before_end_sec,
+    };
+    let quarter = HOUR / 4;
+    for (window, first_bookable_sec, last_bookable_sec, last) in [
+        (window(None, None), None, None, START),
+        (window(Some(0), None), None, None, START),
+        (window(Some(HOUR), None), None, None, START - HOUR),
+        (
+            window(None, Some(quarter)),
+            None,
+            None,
+            START + HOUR - quarter,
+        ),
+        (window(Some(HOUR), Some(0)), None, None, START + HOUR),
+        (window(None, Some(2 * HOUR)), None, None, START - HOUR),
+        (window(None, None), Some(NOW), None, START),
+        (
+            window(Some(HOUR), None),
+            Some(NOW),
+            Some(NOW + 60),
+            NOW + 60,
+        ),
+        (window(Some(HOUR), None), None, Some(START - 1), START - 1),
+        (window(Some(HOUR), None), None, Some(START), START - HOUR),
+        (window(None, Some(quarter)), None, Some(NOW), NOW),
+        (
+            window(None, Some(quarter)),
+            None,
+            Some(START + 1),
+            START + HOUR - quarter,
+        ),
+        (window(Some(i64::MAX), None), None, None, START - i64::MAX),
+        (window(Some(i64::MIN), None), None, None, i64::MAX),
+    ] {
+        let mut house = House::new();
+        house.service_mut("museum").booking_window = window;
+        *house.slot("museum", START) = Slot::default();
+        let terms = SlotTerms {
+            first_bookable_sec,
+            last_bookable_sec,
+            ..SlotTerms::default()
+        };
+        open(&mut house, "museum", START, 3, &terms);
+        let item = line("museum", &[("adult", 1)], 2_000);
+        let first = first_bookable_sec.unwrap_or(i64::MIN);
+        for (now, open) in [
+            (first.saturating_sub(1), first == i64::MIN),
+            (first, true),
+            (last, true),
+            (last.saturating_add(1), last == i64::MAX),
+        ] {
+            house.viewer.now = now;
+            let assessment = house.check(std::slice::from_ref(&item));
+            let verdict = &assessment.fulfillability.items[0];
+            let label = format!("{window:?} {terms:?} at {now}: {verdict:?}");
+            assert_eq!(verdict.result == ItemResult::CanFulfill, open, "{label}");
+            assert_eq!(
+                verdict.spots_open,
+                Some(if open { 3 } else { 0 }),
+                "{label}"
+            );
+        }
+    }
+}
+
+// Bounds on ticket counts.
+
+#[test]
+fn all_violated_bounds_are_told_in_each_of_their_four_forms() {
+    let each = |adult: Option<u32>, child: Option<u32>| {
+        let bounds = [(ADULT, adult), (CHILD, child)];
+        let bounds = bounds
+            .into_iter()
+            .filter_map(|(ticket, min)| Some((ticket, Some(min?))));
+        bounds
+            .map(|(ticket, min)| (ticket, CountBounds { min, max: None }))
+            .collect()
+    };
+    let line_bound = CountBounds {
+        min: Some(8),
+        max: None,
+    };
+    let limits = |line, tickets| TicketLimits {
+        line,
+        tickets,
+        ..TicketLimits::default()
+    };
+    let family = line("museum", &[("adult", 2), ("child", 3)], 7_000);
+    for (general, slots_own, expected) in [
+        (
+            limits(line_bound, vec![]),
+            limits(CountBounds::default(), vec![]),
+            &[(Bound::Min(8), None)][..],
+        ),
+        (
+            limits(CountBounds::default(), each(Some(3), None)),
+            limits(CountBounds::default(), vec![]),
+            &[(Bound::Min(3), Some("adult"))],
+        ),
+        (
+            limits(CountBounds::default(), each(Some(3), Some(4))),
+            limits(CountBounds::default(), vec![]),
+            &[
+                (Bound::Min(3), Some("adult")),
+                (Bound::Min(4), Some("child")),
+            ],
+        ),
+        (
+            limits(line_bound, each(Some(1), None)),
+            limits(CountBounds::default(), each(Some(3), Some(4))),
+            &[
+                (Bound::Min(8), None),
+                (Bound::Min(3), Some("adult")),
+                (Bound::Min(4), Some("child")),
+            ],
+        ),
+    ] {
+        let mut house = House::new();
+        let rules = &mut house.service_mut("museum").rules;
+        rules.limits = general;
+        rules.slot_limits = vec![SlotLimits {
+            limits: slots_own,
+            ..SlotLimits::default()
+        }];
+        check_one(&house, Purpose::Check, family.clone(), violated(expected));
+        check_one(&house, Purpose::Create, family.clone(), violated(expected));
+    }
+}
+
+#[test]
+fn bounds_for_a_tag_bind_in_slots_that_carry_it() {
+    let mut house = House::new();
+    let limits = TicketLimits {
+        line: CountBounds {
+            min: None,
+            max: Some(2),
+        },
+        ..TicketLimits::default()
+    };
+    house.service_mut("museum").rules.slot_limits = vec![SlotLimits {
+        tag: Some(TagIx(4)),
+        limits,
+        ..SlotLimits::default()
+    }];
+    let vernissage = SlotTerms {
+        tags: vec![TagIx(4)],
+        ..SlotTerms::default()
+    };
+    open(&mut house, "museum", START + HOUR, 9, &vernissage);
+    let three = line("museum", &[("adult", 3)], 6_000);
+    check_accepted(&house, Purpose::Check, std::slice::from_ref(&three));
+    let tagged = LineItem {
+        start_sec: START + HOUR,
+        ..three
+    };
+    check_one(
+        &house,
+        Purpose::Check,
+        tagged,
+        violated(&[(Bound::Max(2), None)]),
+    );
+}
+
+// Price.
+
+#[test]
+fn a_moved_price_is_corrected_with_a_warning_and_stops_only_an_order() {
+    let house = House::new();
+    for (asked_cents, change) in [
+        (4_999, PriceChange::Increase),
+        (0, PriceChange::Increase),
+        (5_001, PriceChange::Decrease),
+        (9_999_999, PriceChange::Decrease),
+    ] {
+        let item = line("museum", &[("adult", 2), ("child", 1)], asked_cents);
+        for (purpose, result) in [
+            (Purpose::Check, ItemResult::CanFulfill),
+            (Purpose::Create, ItemResult::IncorrectPrice),
+        ] {
+            let verdict = check_one(&house, purpose, item.clone(), result);
+            assert_eq!(verdict.price_change, Some(change), "{asked_cents} cents");
+            assert_eq!(
+                verdict.line.price,
+                Some(price_tag(50_000_000, "USD")),
+                "{asked_cents} cents"
+            );
+            assert_eq!(verdict.ticket_types, [], "no ticket's price has moved");
+            check_accepted(&house, Purpose::Create, &[verdict.line]);
+        }
+    }
+}
+
+#[test]
+fn a_price_that_no_correction_makes_the_same_offer_is_incorrect() {
+    let house = House::new();
+    let adult = line("museum", &[("adult", 1)], 2_000);
+    for (price, reason) in [
+        (None, "missing"),
+        (Some(price_tag(-20_000_000, "USD")), "negative"),
+        (Some(price_tag(i64::MIN, "USD")), "negative"),
+        (Some(price_tag(20_000_000, "EUR")), "another currency"),
+        (Some(price_tag(20_000_000, "dollars")), "another currency"),
+        (Some(price_tag(20_000_000, "")), "another currency"),
+    ] {
+        for purpose in [Purpose::Check, Purpose::Create] {
+            let item = LineItem {
+                price: price.clone(),
+                ..adult.clone()
+            };
+            let verdict = check_one(&house, purpose, item, ItemResult::IncorrectPrice);
+            assert!(
+                verdict.reason.as_ref().unwrap().contains(reason),
+                "{verdict:?}"
+            );
+            assert_eq!(verdict.price_change, None, "{verdict:?}");
+            assert_eq!(verdict.ticket_types, [], "{verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn line_totals_round_half_to_even() {
+    for (unit_micros, total_micros) in [
+        (25_000, 20_000),
+        (35_000, 40_000),
+        (5_000, 0),
+        (25_100, 30_000),
+    ] {
+        let mut house = House::new();
+        house.service_mut("raft").tickets = vec![ticket_type("seat", dollars(unit_micros))];
+        let seat = line("raft", &[("seat", 1)], 0);
+        let at = |micros| LineItem {
+            price: Some(price_tag(micros, "USD")),
+            ..seat.clone()
+        };
+        check_accepted(&house, Purpose::Create, &[at(total_micros)]);
+        let off_by_one = at(total_micros + 10_000);
+        let verdict = check_one(&house, Purpose::Check, off_by_one, ItemResult::CanFulfill);
+        assert_eq!(
+            verdict.line.price,
+            Some(price_tag(total_micros, "USD")),
+            "{unit_micros} micros"
+        );
+        assert_eq!(
+            verdict.price_change,
+            Some(PriceChange::Decrease),
+            "{unit_micros} micros"
+        );
+    }
+}
+
+#[test]
+fn a_price_in_yen_has_no_fractions() {
+    let house = House::in_tokyo();
+    let asked = |micros| LineItem {
+        price: Some(price_tag(micros, "JPY")),
+        ..line("onsen", &[("day", 2)], 0)
+    };
+    check_accepted(&house, Purpose::Create, &[asked(3_000_000_000)]);
+    let verdict = check_one(
+        &house,
+        Purpose::Check,
+        asked(3_000_500_000),
+        ItemResult::CanFulfill,
+    );
+    assert_eq!(verdict.line.price, Some(price_tag(3_000_000_000, "JPY")));
+    assert_eq!(
+        verdict.price_change, None,
+        "half a yen rounds to the even 3,000"
+    );
+    check_one(
+        &house,
+        Purpose::Check,
+        line("onsen", &[("day", 2)], 3_000),
+        ItemResult::IncorrectPrice,
+    );
+}
+
+#[test]
+fn every_distinct_ticket_type_is_told_where_the_price_of_one_moved() {
+    let mut house = House::new();
+    house.service_mut("museum").tickets[0].previous_price = Some(cents(1_800));
+    let asked = [("child", 1), ("adult", 1), ("senior", 1), ("adult", 1)];
+    let stale = line("museum", &asked, 1_000 + 2 * 1_800 + 1_500);
+    let verdict = check_one(
+        &house,
+        Purpose::Check,
+        stale.clone(),
+        ItemResult::CanFulfill,
+    );
+    assert_eq!(verdict.price_change, Some(PriceChange::Increase));
+    let told: Vec<(&str, Money)> = verdict
+        .ticket_types
+        .iter()
+        .map(|ticket| (ticket.id.as_str(), ticket.price))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("child", cents(1_000)),
+            ("adult", cents(2_000)),
+            ("senior", cents(1_500))
+        ]
+    );
+    check_accepted(&house, Purpose::Check, &[verdict.line]);
+
+    let verdict = check_one(&house, Purpose::Create, stale, ItemResult::IncorrectPrice);
+    assert_eq!(verdict.ticket_types.len(), 3);
+    let untouched = line("museum", &[("senior", 1)], 1_400);
+    let verdict = check_one(&house, Purpose::Check, untouched, ItemResult::CanFulfill);
+    assert_eq!(verdict.ticket_types, [], "the senior's price has not moved");
+}
+
+#[test]
+fn no_ticket_type_is_told_where_only_a_deal_lowered_the_total() {
+    let mut house = House::new();
+    let museum = house.service_mut("museum");
+    museum.tickets[0].previous_price = Some(cents(1_800));
+    museum.deals = vec![Deal::Group {
+        tickets: vec![ADULT],
+        min_count: 10,
+        reduction: Reduction::Percent(10.into()),
+    }];
+    let full_price = line("museum", &[("adult", 10)], 20_000);
+    let verdict = check_one(&house, Purpose::Check, full_price, ItemResult::CanFulfill);
+    assert_eq!(verdict.price_change, Some(PriceChange::Decrease));
+    assert_eq!(verdict.line.price, Some(price_tag(180_000_000, "USD")));
+    assert_eq!(verdict.ticket_types, []);
+}
+
+#[test]
+fn a_corrected_price_keeps_the_callers_tag() {
+    let tag = PriceTag {
+        pricing_option_tag: "early".into(),
+        ..price_tag(1, "USD")
+    };
+    let item = LineItem {
+        price: Some(tag.clone()),
+        ..line("museum", &[("adult", 1)], 0)
+    };
+    let verdict = check_one(&House::new(), Purpose::Check, item, ItemResult::CanFulfill);
+    assert_eq!(
+        verdict.line.price,
+        Some(PriceTag {
+            micros: 20_000_000,
+            ..tag
+        })
+    );
+}
+
+// Fees and totals.
+
+#[test]
+fn fees_and_amount_due_count_the_items_that_can_be_sold() {
+    let house = House::new();
+    let family = line("museum", &[("adult", 2), ("child", 2)], 6_000);
+    let assessment = house.create(std::slice::from_ref(&family));
+    assert_eq!(assessment.fees.total, cents(2 * 150 + 2 * 25 + 200 + 100));
+    assert_eq!(assessment.amount_due, cents(6_000 + 650));
+
+    let stopped = line("museum", &[("child", 9)], 9_000);
+    let with_stopped = house.create(&[stopped.clone(), family]);
+    assert_eq!(with_stopped.fees, assessment.fees);
+    assert_eq!(with_stopped.amount_due, assessment.amount_due);
+
+    let nothing = house.create(&[stopped]);
+    assert_eq!(
+        (nothing.fees.total, nothing.amount_due),
+        (cents(0), cents(0))
+    );
+    assert_eq!(
+        (nothing.fees.per_order, nothing.claims),
+        (Vec::new(), Vec::new())
+    );
+}
+
+#[test]
+fn a_corrected_price_is_what_is_due() {
+    let house = House::new();
+    let stale = line("museum", &[("senior", 1)], 1);
+    assert_eq!(
+        house.check(std::slice::from_ref(&stale)).amount_due,
+        cents(1_500 + 300)
+    );
+    assert_eq!(
+        house.create(&[stale]).amount_due,
+        cents(0),
+        "a moved price stops an order"
+    );
+}
+
+#[test]
+fn claims_are_what_the_sellable_items_take() {
+    let house = House::new();
+    let items = [
+        line(
+            "concert",
+            &[("balcony", 1), ("stalls", 2), ("balcony", 2)],
+            42_000,
+        ),
+        line("museum", &[("child", 1)], 1_000),
+    ];
+    let slot = house.key("concert", START);
+    let claim = |ticket, count| Claim {
+        slot,
+        ticket: Claimed::Ticket(ticket),
+        count,
+    };
+    let claims = house.check(&items).claims;
+    assert_eq!(claims, [claim(BALCONY, 3), claim(STALLS, 2)]);
+}
+
+// Questions.
+
+#[test]
+fn questions_are_for_orders_and_not_for_carts() {
+    let mut house = House::new();
+    house.service_mut("raft").questions = vec![text_question("shoe_size")];
+    let seat = line("raft", &[("seat", 1)], 7_500);
+    check_accepted(&house, Purpose::Check, std::slice::from_ref(&seat));
+    for unanswered in [
+        seat.clone(),
+        LineItem {
+            answers: Some(Vec::new()),
+            ..seat.clone()
+        },
+    ] {
+        let verdict = check_one(&house, Purpose::Create, unanswered, ItemResult::OtherReason);
+        assert!(
+            verdict.reason.as_ref().unwrap().contains("\"shoe_size\""),
+            "{verdict:?}"
+        );
+    }
+    check_one(
+        &house,
+        Purpose::Create,
+        answered("hat_size", seat.clone()),
+        ItemResult::OtherReason,
+    );
+    check_accepted(&house, Purpose::Create, &[answered("shoe_size", seat)]);
+}
+
+// Rules over the services of one order.
+
+fn check_rule(rule: impl Fn(&House) -> ServiceRule, items: &[LineItem], broken: bool) {
+    let mut house = House::new();
+    for start_sec in [START + 600, START + HOUR] {
+        open(&mut house, "museum", start_sec, 9, &SlotTerms::default());
+    }
+    house.merchant_mut().combinations = vec![rule(&house)];
+    let result = if broken {
+        OrderResult::UnfulfillableServiceCombination
+    } else {
+        OrderResult::CanFulfill
+    };
+    let all = vec![ItemResult::CanFulfill; items.len()];
+    check(house.check(items), items, result, &all);
+    let backwards: Vec<LineItem> = items.iter().rev().cloned().collect();
+    check(house.create(&backwards), &backwards, result, &all);
+}
+
+#[test]
+fn services_that_do_not_go_together_break_the_order_and_not_its_items() {
+    let museum = line("museum", &[("adult", 1)], 2_000);
+    let raft = line("raft", &[("seat", 1)], 7_500);
+    let salon = line("salon", &[], 3_500);
+
+    let forbidden =
+        |house: &House| ServiceRule::ForbiddenTogether(vec![house.ix("museum"), house.ix("raft")]);
+    check_rule(forbidden, &[museum.clone(), raft.clone()], true);
+    check_rule(
+        forbidden,
+        &[museum.clone(), museum.clone(), salon.clone()],
+        false,
+    );
+
+    let escorted = |house: &House| ServiceRule::RequiredWith {
+        service: house.ix("salon"),
+        any_of: vec![house.ix("museum"), house.ix("raft")],
+    };
+    check_rule(escorted, std::slice::from_ref(&salon), true);
+    check_rule(escorted, &[salon.clone(), raft.clone()], false);
+    check_rule(escorted, &[museum.clone(), raft.clone()], false);
+
+    let apart = |house: &House| ServiceRule::NoOverlap(vec![house.ix("museum"), house.ix("raft")]);
+    let at = |start_sec| LineItem {
+        start_sec,
+        ..museum.clone()
+    };
+    check_rule(apart, &[museum.clone(), raft.clone()], true);
+    check_rule(apart, &[museum.clone(), salon, museum.clone()], false);
+    check_rule(apart, &[at(START), at(START + HOUR)], false);
+    check_rule(apart, &[at(START), at(START + 600)], true);
+    check_rule(apart, &[at(START + HOUR), at(START), at(START + 600)], true);
+    check_rule(apart, &[at(START + HOUR), raft], false);
+}
+
+#[test]
+fn overlaps_are_found_between_any_two_slots() {
+    let slot = |service, start_sec, duration_sec| {
+        SlotKey::new(ServiceIx(service), start_sec, duration_sec).unwrap()
+    };
+    for (slots, overlap) in [
+        (&[][..], false),
+        (&[slot(0, 0, 10)], false),
+        (&[slot(0, 0, 10), slot(0, 0, 10)], false),
+        (&[slot(0, 0, 10), slot(1, 0, 10)], true),
+        (&[slot(0, 0, 10), slot(0, 0, 5)], true),
+        (&[slot(0, 0, 10), slot(1, 10, 10), slot(0, 20, 1)], false),
+        (&[slot(0, 0, 99), slot(1, 200, 10), slot(0, 98, 1)], true),
+        (&[slot(0, 0, 99), slot(0, 10, 1), slot(0, 0, 99)], true),
+        (&[slot(0, 5, 0), slot(1, 5, 10)], false),
+        (&[slot(0, 6, 0), slot(1, 5, 10)], true),
+        (&[slot(0, i64::MIN, 10), slot(1, i64::MAX, 10)], false),
+    ] {
+        assert_eq!(any_overlap(slots.to_vec()), overlap, "{slots:?}");
+    }
+}
+
+#[test]
+fn a_rule_over_services_is_silent_while_an_item_is_stopped() {
+    let mut house = House::new();
+    let rule = ServiceRule::ForbiddenTogether(vec![house.ix("museum"), house.ix("raft")]);
+    house.merchant_mut().combinations = vec![rule];
+    let items = [
+        line("museum", &[("child", 1)], 1_000),
+        line("raft", &[("seat", 1)], 7_500),
+    ];
+    let results = [ItemResult::ChildTicketsWithoutAdult, ItemResult::CanFulfill];
+    check(
+        house.check(&items),
+        &items,
+        OrderResult::UnfulfillableLineItem,
+        &results,
+    );
+}

@@ -1,0 +1,27 @@
+//! The rules of the trade, pure: no clock, no randomness, no input or output, no wire format.
+
+pub use types::ids;
+pub mod money;
+
+pub mod catalog;
+pub mod order;
+pub mod slot;
+
+pub mod openings;
+
+pub mod availability;
+
+pub mod wording;
+
+pub mod constraints;
+pub mod intake;
+pub mod pricing;
+
+pub mod fees;
+pub mod fulfillability;
+
+pub mod failure;
+pub mod payment;
+
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixtures;

@@ -1,0 +1,184 @@
+//! Which cart holds spots of which slots.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use dashmap::DashMap;
+
+use domain::{
+    catalog::CartHold,
+    order::EpochSeconds,
+    slot::{CartKey, HoldSpan, SlotKey},
+};
+
+/// Expired carts are swept out whenever there are twice as many carts as after the last sweep, and
+/// never below this number.
+const FIRST_SWEEP: usize = 1024;
+
+/// What a cart holds. Its mutex is taken before any slot's, so that the steps of one cart follow
+/// one another.
+#[derive(Debug, Default)]
+pub(super) struct Cart {
+    /// The slots, one entry for each claim.
+    pub(super) slots: Vec<SlotKey>,
+    /// How long the hold lasts.
+    pub(super) span: HoldSpan,
+    /// How often the hold has been replaced or let go.
+    pub(super) changes: u64,
+    renewals: Renewals,
+}
+
+/// The time that a cart has had for its holds, however often it renewed, changed or released them.
+#[derive(Debug, Default)]
+struct Renewals {
+    /// Seconds since the first hold. Counted forward only: a clock that is set back gives no time
+    /// back, or a clock that goes to and fro would renew a hold for ever.
+    used_sec: i64,
+    /// Up to when they are counted.
+    counted_until: EpochSeconds,
+    /// How long the cart has to hold nothing for its time to begin anew.
+    pause_sec: i64,
+    /// The end of that pause if nothing more is held.
+    rested_from: EpochSeconds,
+}
+
+impl Renewals {
+    /// The second until which a hold that is asked for now lasts; `None` if the time is used up.
+    fn grant(&mut self, now: EpochSeconds, hold: CartHold) -> Option<EpochSeconds> {
+        if now >= self.rested_from {
+            *self = Self {
+                counted_until: now,
+                ..Self::default()
+            };
+        }
+        self.used_sec = self
+            .used_sec
+            .saturating_add(now.saturating_sub(self.counted_until).max(0));
+        self.counted_until = now;
+        let left_sec = i64::from(hold.whole_sec)
+            .saturating_sub(self.used_sec)
+            .min(hold.each_sec.into());
+        if left_sec <= 0 {
+            return None;
+        }
+        let expires_sec = now.saturating_add(left_sec);
+        self.pause_sec = hold.each_sec.into();
+        self.rested_from = expires_sec.saturating_add(self.pause_sec);
+        Some(expires_sec)
+    }
+
+    /// Nothing is held from now on: the pause begins, if it has not begun.
+    fn rest(&mut self, now: EpochSeconds) {
+        self.rested_from = self.rested_from.min(now.saturating_add(self.pause_sec));
+    }
+}
+
+impl Cart {
+    /// Whether it holds anything.
+    pub(super) fn holds_at(&self, now: EpochSeconds) -> bool {
+        !self.slots.is_empty() && self.span.is_on(now)
+    }
+
+    /// The second until which the cart may hold what it asks for now; `None` if its time for holds is
+    /// used up.
+    pub(super) fn grant(&mut self, now: EpochSeconds, hold: CartHold) -> Option<EpochSeconds> {
+        self.renewals.grant(now, hold)
+    }
+
+    /// Holds these slots from now on, and no others.
+    pub(super) fn replace(&mut self, slots: Vec<SlotKey>, span: HoldSpan) {
+        self.span = span;
+        self.changes += 1;
+        self.slots = slots;
+    }
+
+    /// Holds nothing from now on, and gives the slots that it has held.
+    pub(super) fn release(&mut self, now: EpochSeconds) -> Vec<SlotKey> {
+        self.renewals.rest(now);
+        self.changes += 1;
+        std::mem::take(&mut self.slots)
+    }
+
+    /// Whether nothing would be different if it were not there.
+    fn is_over(&self, now: EpochSeconds) -> bool {
+        !self.holds_at(now) && now >= self.renewals.rested_from
+    }
+}
+
+/// A cart that nobody is at, nor can get to while it is looked at in the map.
+fn left_alone(cart: &mut Arc<Mutex<Cart>>) -> Option<&mut Cart> {
+    Arc::get_mut(cart).map(|cart| cart.get_mut().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// All carts with a hold.
+#[derive(Debug)]
+pub(super) struct Carts {
+    carts: DashMap<CartKey, Arc<Mutex<Cart>>>,
+    sweep_at: AtomicUsize,
+}
+
+impl Default for Carts {
+    fn default() -> Self {
+        Self {
+            carts: DashMap::new(),
+            sweep_at: AtomicUsize::new(FIRST_SWEEP),
+        }
+    }
+}
+
+impl Carts {
+    pub(super) fn find(&self, cart: CartKey) -> Option<Arc<Mutex<Cart>>> {
+        if self.carts.is_empty() {
+            return None;
+        }
+        self.carts.get(&cart).map(|found| Arc::clone(&found))
+    }
+
+    pub(super) fn find_or_new(&self, cart: CartKey, now: EpochSeconds) -> Arc<Mutex<Cart>> {
+        self.sweep(now);
+        Arc::clone(&self.carts.entry(cart).or_default())
+    }
+
+    /// Forgets a cart that has become an order, unless somebody is at it or it holds something again.
+    pub(super) fn forget(&self, cart: CartKey) {
+        self.carts.remove_if_mut(&cart, |_, cart| {
+            left_alone(cart).is_some_and(|cart| cart.slots.is_empty())
+        });
+    }
+
+    /// Forgets a cart if nobody is at it and nothing is to be remembered of it.
+    pub(super) fn forget_if_over(&self, cart: CartKey, now: EpochSeconds) {
+        self.carts.remove_if_mut(&cart, |_, cart| {
+            left_alone(cart).is_some_and(|cart| cart.is_over(now))
+        });
+    }
+
+    /// All carts at this moment, in no order.
+    pub(super) fn keys(&self) -> Vec<CartKey> {
+        self.carts.iter().map(|cart| *cart.key()).collect()
+    }
+
+    /// Number of carts whose hold has not ended. One that somebody is at counts: it is not waited for.
+    pub(super) fn holding(&self, now: EpochSeconds) -> usize {
+        let holds = |cart: &Mutex<Cart>| cart.try_lock().map_or(true, |cart| cart.holds_at(now));
+        self.carts.iter().filter(|cart| holds(cart)).count()
+    }
+
+    /// Number of carts on record, expired ones included.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.carts.len()
+    }
+
+    fn sweep(&self, now: EpochSeconds) {
+        if self.carts.len() < self.sweep_at.load(Ordering::Relaxed) {
+            return;
+        }
+        self.carts
+            .retain(|_, cart| left_alone(cart).is_none_or(|cart| !cart.is_over(now)));
+        let next = self.carts.len().saturating_mul(2).max(FIRST_SWEEP);
+        self.sweep_at.store(next, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,136 @@
+//! Which slots are known.
+//!
+//! There may be ten million, so what each of them takes counts. A slot has its key with it, and its
+//! place in the map is a pointer to both, because up to half of the places are empty. The pointer counts
+//! no weak references, which there are none of.
+
+use std::{
+    borrow::Borrow,
+    hash::{Hash, Hasher},
+    sync::{Mutex, MutexGuard},
+};
+
+use dashmap::DashMap;
+use triomphe::Arc;
+
+use domain::slot::{Slot, SlotKey};
+
+/// Parts of the map. One that grows looks at all of its slots, and who wants one of them waits meanwhile:
+/// with ten million slots, that is forty thousand of them.
+const PARTS: usize = 256;
+
+/// All slots that are known.
+#[derive(Debug)]
+pub(super) struct Slots(DashMap<SharedSlot, ()>);
+
+/// A slot for whoever is at it. In the map it is found by its key.
+#[derive(Debug, Clone)]
+pub(super) struct SharedSlot(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    key: SlotKey,
+    slot: Mutex<Slot>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
+impl Slots {
+    pub(super) fn with_capacity(slots: usize) -> Self {
+        Self(DashMap::with_capacity_and_shard_amount(slots, PARTS))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn find(&self, key: SlotKey) -> Option<SharedSlot> {
+        self.0.get(&key).map(|known| known.key().clone())
+    }
+
+    pub(super) fn find_or_new(&self, key: SlotKey) -> SharedSlot {
+        // Most are known, and looking shuts nobody out.
+        self.find(key).unwrap_or_else(|| {
+            self.0
+                .entry(SharedSlot::new(key))
+                .or_default()
+                .key()
+                .clone()
+        })
+    }
+
+    /// All of them at this moment, in no order.
+    pub(super) fn all(&self) -> Vec<SharedSlot> {
+        self.0.iter().map(|known| known.key().clone()).collect()
+    }
+
+    /// Forgets a slot that has nothing to be remembered, unless somebody has it in hand and may open it or
+    /// take something of it.
+    pub(super) fn forget_if_vacant(&self, key: SlotKey) {
+        self.0.remove_if(&key, |SharedSlot(known), ()| {
+            known.is_unique() && known.slot.try_lock().is_ok_and(|slot| slot.is_vacant())
+        });
+    }
+
+    /// Forgets all slots but those to be kept, and gives their number.
+    pub(super) fn retain(&self, keep: impl Fn(SlotKey) -> bool) -> usize {
+        let known = self.len();
+        self.0.retain(|slot, ()| keep(slot.key()));
+        known.saturating_sub(self.len())
+    }
+}
+
+impl SharedSlot {
+    fn new(key: SlotKey) -> Self {
+        Self(Arc::new(Known {
+            key,
+            slot: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn key(&self) -> SlotKey {
+        self.0.key
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
+        super::lock(&self.0.slot)
+    }
+}
+
+impl Borrow<SlotKey> for SharedSlot {
+    fn borrow(&self) -> &SlotKey {
+        &self.0.key
+    }
+}
+
+impl Hash for SharedSlot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialEq for SharedSlot {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for SharedSlot {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a pointer and a byte in the map, of which it has at most 16/7 times as many as slots, and 8
+    /// bytes of its opening, this keeps a slot below 100 bytes.
+    #[test]
+    fn a_slot_with_nothing_special_about_it_is_small() {
+        let counter = size_of::<usize>();
+        assert!(counter + size_of::<Known>() <= 64);
+        assert_eq!(size_of::<SharedSlot>(), size_of::<usize>());
+    }
+}

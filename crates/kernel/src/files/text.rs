@@ -1,0 +1,137 @@
+//! Text as it comes in files and requests: UTF-8, with a byte order mark or without one.
+
+use std::{
+    fmt,
+    io::{self, Read},
+};
+
+/// The byte order mark of UTF-8, which some programs write in front. It says nothing and is skipped.
+pub const MARK: &str = "\u{feff}";
+
+/// As many bytes tell what something is that is no text.
+const TELLING_BYTES: usize = 4;
+
+/// Why bytes are no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotText {
+    /// They are text in another encoding.
+    Utf16,
+    /// They are compressed.
+    Gzip,
+    /// They are broken at this line and column, counted from one.
+    Broken(usize, usize),
+}
+
+impl fmt::Display for NotText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Utf16 => f.write_str("this is UTF-16 or UTF-32; it has to be UTF-8"),
+            Self::Gzip => f.write_str(
+                "this is compressed with gzip; only feeds whose names end in `.gz` may be",
+            ),
+            Self::Broken(line, column) => write!(f, "not UTF-8 at line {line} column {column}"),
+        }
+    }
+}
+
+impl std::error::Error for NotText {}
+
+/// The text of these bytes, without a mark.
+pub fn read(bytes: &[u8]) -> Result<&str, NotText> {
+    tell(bytes).map_or(Ok(()), Err)?;
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(unmarked(text)),
+        Err(error) => {
+            let sound = &bytes[..error.valid_up_to()];
+            let line = sound.split(|&byte| byte == b'\n').count();
+            let column = 1 + sound
+                .iter()
+                .rev()
+                .take_while(|&&byte| byte != b'\n')
+                .count();
+            Err(NotText::Broken(line, column))
+        }
+    }
+}
+
+/// The text of a file of these bytes, without a mark.
+pub fn of_file(bytes: &[u8]) -> io::Result<String> {
+    let text = read(bytes).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+    Ok(text.to_owned())
+}
+
+/// A text without the mark that it may begin with.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix(MARK).unwrap_or(text)
+}
+
+/// What a source has after its mark, if it has one; an error where it is known not to be text.
+pub fn skip_mark<R: Read>(mut source: R) -> io::Result<impl Read> {
+    let mut begun = Vec::with_capacity(TELLING_BYTES);
+    source
+        .by_ref()
+        .take(TELLING_BYTES as u64)
+        .read_to_end(&mut begun)?;
+    if let Some(why) = tell(&begun) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    let marked = if begun.starts_with(MARK.as_bytes()) {
+        MARK.len()
+    } else {
+        0
+    };
+    begun.drain(..marked);
+    Ok(io::Cursor::new(begun).chain(source))
+}
+
+/// What bytes are that begin so, if they are known not to be text. Neither JSON nor TOML has a zero in
+/// its first two bytes, and both begin with a character of ASCII.
+fn tell(bytes: &[u8]) -> Option<NotText> {
+    match bytes {
+        [0x1f, 0x8b, ..] => Some(NotText::Gzip),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => Some(NotText::Utf16),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utf16(text: &str, bytes: impl Fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    #[test]
+    fn text_is_read_without_its_mark_and_what_is_none_is_told() {
+        for (bytes, expected) in [
+            (Vec::new(), Ok("")),
+            (b"{}".to_vec(), Ok("{}")),
+            ("\u{feff}{}".into(), Ok("{}")),
+            ("\u{feff}".into(), Ok("")),
+            ("\u{feff}\u{feff}{}".into(), Ok("\u{feff}{}")),
+            ("{\u{feff}}".into(), Ok("{\u{feff}}")),
+            (utf16("{}", u16::to_le_bytes), Err(NotText::Utf16)),
+            (utf16("{}", u16::to_be_bytes), Err(NotText::Utf16)),
+            (utf16("\u{feff}{}", u16::to_le_bytes), Err(NotText::Utf16)),
+            (utf16("\u{feff}{}", u16::to_be_bytes), Err(NotText::Utf16)),
+            (vec![0, 0, 0, b'{'], Err(NotText::Utf16)),
+            (vec![0x1f, 0x8b, 8, 0], Err(NotText::Gzip)),
+            (b"a\nb\xff".to_vec(), Err(NotText::Broken(2, 2))),
+            (b"\xef\xbb".to_vec(), Err(NotText::Broken(1, 1))),
+        ] {
+            assert_eq!(read(&bytes), expected, "{bytes:?}");
+            let mut rest = Vec::new();
+            match skip_mark(&bytes[..]) {
+                Ok(mut source) => {
+                    source.read_to_end(&mut rest).unwrap();
+                    assert!(
+                        expected.map_or(true, |text| text.as_bytes() == rest),
+                        "{bytes:?}"
+                    );
+                }
+                Err(error) => assert_eq!(error.to_string(), expected.unwrap_err().to_string()),
+            }
+        }
+    }
+}

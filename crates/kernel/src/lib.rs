@@ -1,0 +1,13 @@
+//! What every part of Box Office stands on: time, counters, the request that is being served,
+//! diagnostics, files.
+
+pub mod blocking;
+pub mod clock;
+pub mod descriptors;
+pub mod files;
+pub mod log_queue;
+pub mod metrics;
+pub mod proto_json;
+pub mod request;
+pub mod rpc;
+pub mod user;

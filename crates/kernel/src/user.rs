@@ -1,0 +1,223 @@
+//! Users, and what each of them may do.
+
+use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
+
+use crate::rpc::{Rpc, Transport};
+use types::ids::MerchantId;
+
+/// Why a call is not in the scope of its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutOfScope {
+    /// The user may not call over this transport.
+    Transport,
+    /// The user may not call this method.
+    Method,
+}
+
+/// A user of the credentials file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    name: Arc<str>,
+    scope: Scope,
+}
+
+/// What a user may do. `None` stands for everything there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    pub merchants: Option<BTreeSet<MerchantId>>,
+    pub methods: Option<Vec<Rpc>>,
+    pub transports: Option<Vec<Transport>>,
+    pub all_orders: bool,
+}
+
+impl User {
+    pub fn new(name: Arc<str>, scope: Scope) -> Self {
+        Self { name, scope }
+    }
+
+    /// Its name, under which the orders that it creates are recorded.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether it may call a method over a transport. Health, and what is no method of the contract,
+    /// such as reflection, is in everybody's scope. `method` is asked only where it matters.
+    ///
+    /// # Errors
+    /// [`OutOfScope::Transport`], [`OutOfScope::Method`].
+    pub fn check_call(
+        &self,
+        transport: Transport,
+        method: impl FnOnce() -> Option<Rpc>,
+    ) -> Result<(), OutOfScope> {
+        let Scope {
+            methods,
+            transports,
+            ..
+        } = &self.scope;
+        if methods.is_none() && transports.is_none() {
+            return Ok(());
+        }
+        let Some(method) = method().filter(|method| *method != Rpc::HealthCheck) else {
+            return Ok(());
+        };
+        if transports
+            .as_ref()
+            .is_some_and(|taken| !taken.contains(&transport))
+        {
+            return Err(OutOfScope::Transport);
+        }
+        if methods
+            .as_ref()
+            .is_some_and(|taken| !taken.contains(&method))
+        {
+            return Err(OutOfScope::Method);
+        }
+        Ok(())
+    }
+
+    /// Whether it may check, order and look up what this merchant sells.
+    #[must_use]
+    pub fn acts_for<Q>(&self, merchant_id: &Q) -> bool
+    where
+        MerchantId: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        self.scope
+            .merchants
+            .as_ref()
+            .is_none_or(|taken| taken.contains(merchant_id))
+    }
+
+    /// Whether it may see an order of this merchant that the user of that name has created; of an
+    /// order created by nobody who is known there is no name.
+    #[must_use]
+    pub fn may_see(&self, created_by: Option<&str>, merchant_id: &MerchantId) -> bool {
+        let is_own = || created_by == Some(&*self.name);
+        (self.scope.all_orders || is_own()) && self.acts_for(merchant_id)
+    }
+
+    /// Whether a repetition of the request that created an order may be answered with it. Of an order
+    /// created by nobody who is known, whoever knows the whole request is taken for its creator.
+    #[must_use]
+    pub fn may_repeat(&self, created_by: Option<&str>) -> bool {
+        self.scope.all_orders || created_by.is_none_or(|name| name == &*self.name)
+    }
+
+    /// The merchants that its scope names; none where it has all.
+    pub fn merchants(&self) -> impl Iterator<Item = &MerchantId> {
+        self.scope.merchants.iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(scope: Scope) -> User {
+        User::new("ada".into(), scope)
+    }
+
+    fn of_museum(scope: &Scope) -> Scope {
+        Scope {
+            merchants: Some(["museum".into()].into()),
+            ..scope.clone()
+        }
+    }
+
+    #[test]
+    fn without_a_scope_everything_may_be_called_for_every_merchant() {
+        let user = user(Scope::default());
+        for transport in Transport::ALL {
+            for method in Rpc::ALL.map(Some).into_iter().chain([None]) {
+                assert_eq!(
+                    user.check_call(transport, || method),
+                    Ok(()),
+                    "{transport:?} {method:?}"
+                );
+            }
+        }
+        assert!(user.acts_for("museum") && user.acts_for(""));
+    }
+
+    #[test]
+    fn a_scope_bounds_the_methods_of_the_contract_and_neither_health_nor_reflection() {
+        let methods = Some(vec![Rpc::CreateOrder, Rpc::ListOrders]);
+        let transports = Some(vec![Transport::Rest]);
+        let bound = user(Scope {
+            methods,
+            transports,
+            ..Scope::default()
+        });
+        let (transport, method) = (Err(OutOfScope::Transport), Err(OutOfScope::Method));
+        for (over, asked, expected) in [
+            (Transport::Rest, Some(Rpc::CreateOrder), Ok(())),
+            (Transport::Rest, Some(Rpc::ListOrders), Ok(())),
+            (Transport::Rest, Some(Rpc::CheckOrderFulfillability), method),
+            (Transport::Rest, Some(Rpc::BatchAvailabilityLookup), method),
+            (Transport::Rest, Some(Rpc::CheckAvailability), method),
+            (Transport::Grpc, Some(Rpc::CreateOrder), transport),
+            (Transport::GrpcWeb, Some(Rpc::CreateOrder), transport),
+            (Transport::Grpc, Some(Rpc::CheckAvailability), transport),
+            (Transport::Grpc, Some(Rpc::HealthCheck), Ok(())),
+            (Transport::Rest, Some(Rpc::HealthCheck), Ok(())),
+            (Transport::Grpc, None, Ok(())),
+        ] {
+            assert_eq!(
+                bound.check_call(over, || asked),
+                expected,
+                "{over:?} {asked:?}"
+            );
+        }
+        let unbound = user(of_museum(&Scope::default()));
+        assert_eq!(
+            unbound.check_call(Transport::Grpc, || panic!("it does not matter")),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn orders_are_seen_by_their_creator_and_by_those_who_may_see_all_of_a_merchant() {
+        let own = Scope::default();
+        let all = Scope {
+            all_orders: true,
+            ..Scope::default()
+        };
+        let (own_of_museum, all_of_museum) = (of_museum(&own), of_museum(&all));
+        for (created_by, merchant, seen_by) in [
+            (Some("ada"), "museum", [true, true, true, true]),
+            (Some("ada"), "salon", [true, true, false, false]),
+            (Some("eve"), "museum", [false, true, false, true]),
+            (Some("eve"), "salon", [false, true, false, false]),
+            (Some("ad"), "museum", [false, true, false, true]),
+            (None, "museum", [false, true, false, true]),
+            (None, "salon", [false, true, false, false]),
+        ] {
+            let scopes = [&own, &all, &own_of_museum, &all_of_museum];
+            let seen =
+                scopes.map(|scope| user(scope.clone()).may_see(created_by, &merchant.into()));
+            assert_eq!(seen, seen_by, "{created_by:?} {merchant}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_repeated_by_its_creator_or_where_that_is_not_known() {
+        for (all_orders, created_by, expected) in [
+            (false, Some("ada"), true),
+            (false, Some("eve"), false),
+            (false, None, true),
+            (true, Some("eve"), true),
+        ] {
+            let user = user(Scope {
+                all_orders,
+                ..Scope::default()
+            });
+            assert_eq!(
+                user.may_repeat(created_by),
+                expected,
+                "{all_orders} {created_by:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The audit log: who sold, repeated, listed and was kept out, what was read again, when the server ran.
+//!
+//! It names users, certificates, addresses, orders and merchants. It has no personal data of customers, no
+//! tokens and no passwords, and a user name only if there is such a user: what else is sent as a name may
+//! be a password.
+
+mod event;
+mod file;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+pub use event::AuditEvent;
+
+use event::AuditRecord;
+use file::AuditFile;
+use kernel::clock::Clock;
+
+/// The target of the lines that go to the ordinary log.
+pub const TARGET: &str = "boxoffice::audit";
+
+/// Where the audit log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditLog {
+    /// Nowhere.
+    Off,
+    /// To standard error, among the lines of the log.
+    Stderr,
+    /// To a file of its own.
+    File(PathBuf),
+}
+
+/// Keeps the audit log. Whoever does something worth a line never waits for it.
+#[derive(Debug)]
+pub struct Audit {
+    sink: AuditSink,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+enum AuditSink {
+    Off,
+    /// Events of the ordinary log.
+    Log,
+    /// Lines of JSON in a file.
+    File(AuditFile),
+}
+
+impl Audit {
+    /// The audit log that the settings ask for, its times by `clock`.
+    ///
+    /// # Errors
+    /// If its file cannot be opened.
+    pub fn open(setting: &AuditLog, clock: Arc<dyn Clock>) -> io::Result<Arc<Self>> {
+        let sink = match setting {
+            AuditLog::Off => AuditSink::Off,
+            AuditLog::Stderr => AuditSink::Log,
+            AuditLog::File(path) => AuditSink::File(AuditFile::open(path, Arc::clone(&clock))?),
+        };
+        Ok(Arc::new(Self { sink, clock }))
+    }
+
+    /// Whether events leave lines. What is made for the audit log alone need not be made if not.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !matches!(self.sink, AuditSink::Off)
+    }
+
+    /// Takes note of an event, on behalf of the request that is served here and now, if one is.
+    pub fn record(&self, event: AuditEvent<'_>) {
+        match &self.sink {
+            AuditSink::Off => {}
+            AuditSink::Log => event.lines(None, |record| log(&record)),
+            AuditSink::File(file) => {
+                event.lines(Some(self.clock.now_sec()), |record| file.write(&record))
+            }
+        }
+    }
+
+    /// Opens the file anew before its next line, for whoever has moved it away.
+    pub fn reopen(&self) {
+        if let AuditSink::File(file) = &self.sink {
+            file.reopen();
+        }
+    }
+
+    /// Waits until all lines have been written, but for no longer than `limit`.
+    pub fn flush(&self, limit: Duration) {
+        if let AuditSink::File(file) = &self.sink {
+            file.flush(limit);
+        }
+    }
+
+    /// Lines of the file that are lost, because they could not be written or came too fast.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        match &self.sink {
+            AuditSink::Off | AuditSink::Log => 0,
+            AuditSink::File(file) => file.lost(),
+        }
+    }
+}
+
+/// Fields without a value are left out. The log itself adds time and request.
+fn log(record: &AuditRecord<'_>) {
+    let ids = (!record.order_ids.is_empty()).then(|| record.order_ids.join(" "));
+    tracing::info!(
+        target: TARGET,
+        event = record.event,
+        user = record.user,
+        certificate = record.certificate,
+        transport = record.transport,
+        address = record.address.map(tracing::field::display),
+        reason = record.reason,
+        merchant_id = record.merchant_id,
+        order_id = record.order_id,
+        cause = record.cause,
+        outcome = record.outcome,
+        orders = record.orders,
+        order_ids = ids,
+        revision = record.revision,
+        users = record.users,
+        version = record.version,
+        "audit"
+    );
+}

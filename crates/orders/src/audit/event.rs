@@ -1,0 +1,364 @@
+//! What is worth a line, and the line.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+
+use domain::{
+    ids::MerchantId,
+    order::{EpochSeconds, Order, OrderId},
+};
+use kernel::{
+    request::{Origin, RequestContext},
+    rpc::Transport,
+    user::User,
+};
+use store::PaymentOutcome;
+
+/// Orders that one line names. A longer list takes several lines.
+const MAX_IDS_PER_LINE: usize = 1_000;
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy)]
+pub enum AuditEvent<'e> {
+    /// The server listens.
+    ServerStarted,
+    /// The server has stopped.
+    ServerStopped,
+    /// Another catalogue is on sale.
+    CatalogReloaded {
+        /// Its number, from 0 at the start.
+        revision: u32,
+    },
+    /// A catalogue was read again and not put on sale.
+    CatalogRejected,
+    /// Other credentials count.
+    CredentialsReloaded {
+        /// How many users there are.
+        users: usize,
+    },
+    /// Credentials were read again and do not count.
+    CredentialsRejected,
+    /// Other certificates are used.
+    CertificatesReloaded,
+    /// Certificates were read again and are not used.
+    CertificatesRejected,
+    /// A call was kept out.
+    AccessRejected {
+        /// The reason in the table of errors.
+        reason: &'static str,
+        /// The user whose name it carries, if there is one; its password may be wrong.
+        user: Option<&'e User>,
+        /// Where it comes from.
+        address: IpAddr,
+        /// Over which transport, if it has come that far.
+        transport: Option<Transport>,
+    },
+    /// An order is on record.
+    OrderCreated(&'e Order),
+    /// A repeated request was answered with the order that it had created.
+    OrderReplayed(&'e Order),
+    /// An order was not created.
+    OrderFailed {
+        /// The merchant.
+        merchant_id: &'e MerchantId,
+        /// The cause in the answer, or the reason of the error.
+        cause: &'static str,
+    },
+    /// A payment that an earlier run had left open was reversed, so that there is no order.
+    PaymentReversed {
+        /// The id that the order would have had.
+        order_id: &'e OrderId,
+        /// How the payment ended.
+        outcome: PaymentOutcome,
+    },
+    /// Orders were shown.
+    OrdersListed(&'e [OrderId]),
+}
+
+/// One line, with all that any event says. What it does not say is left out.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct AuditRecord<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) time: Option<String>,
+    pub(super) event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) certificate: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) transport: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) request_id: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) merchant_id: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) order_id: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cause: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outcome: Option<&'static str>,
+    /// How many orders the list has in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) orders: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) order_ids: Vec<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) revision: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) users: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) version: Option<&'static str>,
+}
+
+impl AuditEvent<'_> {
+    /// Gives its lines, of which there is one, or one for each thousand orders of a list. They name the
+    /// request that is served here and now, and who makes it.
+    pub(super) fn lines(self, now: Option<EpochSeconds>, mut give: impl FnMut(AuditRecord<'_>)) {
+        let served = RequestContext::current();
+        let mut record = AuditRecord {
+            time: now.map(utc),
+            event: self.name(),
+            ..AuditRecord::default()
+        };
+        if let Some(served) = &served {
+            record.name_request(served);
+        }
+        let Self::OrdersListed(ids) = self else {
+            return give(self.fill(record));
+        };
+        record.orders = Some(ids.len());
+        // A list without orders is a line, too.
+        for ids in ids
+            .chunks(MAX_IDS_PER_LINE)
+            .chain(ids.is_empty().then_some(ids))
+        {
+            let order_ids = ids.iter().map(|id| id.0.as_str()).collect();
+            give(AuditRecord {
+                order_ids,
+                ..record.clone()
+            });
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ServerStarted => "server_started",
+            Self::ServerStopped => "server_stopped",
+            Self::CatalogReloaded { .. } => "catalog_reloaded",
+            Self::CatalogRejected => "catalog_rejected",
+            Self::CredentialsReloaded { .. } => "credentials_reloaded",
+            Self::CredentialsRejected => "credentials_rejected",
+            Self::CertificatesReloaded => "certificates_reloaded",
+            Self::CertificatesRejected => "certificates_rejected",
+            Self::AccessRejected { .. } => "access_rejected",
+            Self::OrderCreated(_) => "order_created",
+            Self::OrderReplayed(_) => "order_replayed",
+            Self::OrderFailed { .. } => "order_failed",
+            Self::PaymentReversed { .. } => "payment_reversed",
+            Self::OrdersListed(_) => "orders_listed",
+        }
+    }
+}
+
+impl<'e> AuditEvent<'e> {
+    fn fill<'r>(self, mut record: AuditRecord<'r>) -> AuditRecord<'r>
+    where
+        'e: 'r,
+    {
+        match self {
+            Self::ServerStarted => record.version = Some(env!("CARGO_PKG_VERSION")),
+            Self::CatalogReloaded { revision } => record.revision = Some(revision),
+            Self::CredentialsReloaded { users } => record.users = Some(users),
+            Self::AccessRejected {
+                reason,
+                user,
+                address,
+                transport,
+            } => {
+                record.reason = Some(reason);
+                record.user = user.map(|user| &**user.name());
+                record.address = Some(address.to_canonical());
+                record.transport = transport.map(Transport::name);
+            }
+            Self::OrderCreated(order) | Self::OrderReplayed(order) => {
+                record.merchant_id = Some(order.merchant_id.as_str());
+                record.order_id = Some(&order.id.0);
+            }
+            Self::OrderFailed { merchant_id, cause } => {
+                record.merchant_id = Some(merchant_id.as_str());
+                record.cause = Some(cause);
+            }
+            Self::PaymentReversed { order_id, outcome } => {
+                record.order_id = Some(&order_id.0);
+                record.outcome = Some(outcome_name(outcome));
+            }
+            Self::ServerStopped
+            | Self::CatalogRejected
+            | Self::CredentialsRejected
+            | Self::CertificatesReloaded
+            | Self::CertificatesRejected
+            | Self::OrdersListed(_) => {}
+        }
+        record
+    }
+}
+
+impl<'r> AuditRecord<'r> {
+    fn name_request(&mut self, served: &'r RequestContext) {
+        self.request_id = Some(served.id());
+        if let Some(Origin {
+            transport,
+            user,
+            certificate,
+            address: _,
+        }) = served.origin()
+        {
+            self.transport = Some(transport.name());
+            self.user = user.as_ref().map(|user| &**user.name());
+            self.certificate = certificate.as_deref();
+        }
+    }
+}
+
+fn outcome_name(outcome: PaymentOutcome) -> &'static str {
+    match outcome {
+        PaymentOutcome::Captured => "captured",
+        PaymentOutcome::Declined => "declined",
+        PaymentOutcome::Voided => "voided",
+        PaymentOutcome::Refunded => "refunded",
+    }
+}
+
+/// A moment in RFC 3339; one before the epoch is told as the epoch, and one that has no such form as
+/// its second.
+fn utc(moment: EpochSeconds) -> String {
+    let since = Duration::from_secs(u64::try_from(moment).unwrap_or(0));
+    let time = UNIX_EPOCH
+        .checked_add(since)
+        .filter(|_| moment <= LAST_SECOND);
+    time.map_or_else(
+        || moment.to_string(),
+        |time| humantime::format_rfc3339_seconds(time).to_string(),
+    )
+}
+
+/// The last second of the year 9999.
+const LAST_SECOND: EpochSeconds = 253_402_300_799;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(event: AuditEvent<'_>) -> Vec<String> {
+        let mut lines = Vec::new();
+        event.lines(Some(1_768_456_800), |record| {
+            lines.push(serde_json::to_string(&record).unwrap())
+        });
+        lines
+    }
+
+    #[test]
+    fn a_line_has_its_time_its_event_and_what_it_says() {
+        let (address, transport) = ("::ffff:192.0.2.7".parse().unwrap(), Some(Transport::Rest));
+        let order_id = OrderId("ID".into());
+        for (event, expected) in [
+            (AuditEvent::ServerStopped, r#""event":"server_stopped""#),
+            (
+                AuditEvent::CatalogReloaded { revision: 3 },
+                r#""event":"catalog_reloaded","revision":3"#,
+            ),
+            (
+                AuditEvent::AccessRejected {
+                    reason: "CREDENTIALS_INVALID",
+                    user: None,
+                    address,
+                    transport,
+                },
+                r#""event":"access_rejected","transport":"rest","address":"192.0.2.7","reason":"CREDENTIALS_INVALID""#,
+            ),
+            (
+                AuditEvent::OrderFailed {
+                    merchant_id: &"a\"b".into(),
+                    cause: "PAYMENT_ERROR",
+                },
+                r#""event":"order_failed","merchant_id":"a\"b","cause":"PAYMENT_ERROR""#,
+            ),
+            (
+                AuditEvent::PaymentReversed {
+                    order_id: &order_id,
+                    outcome: PaymentOutcome::Refunded,
+                },
+                r#""event":"payment_reversed","order_id":"ID","outcome":"refunded""#,
+            ),
+            (
+                AuditEvent::OrdersListed(&[]),
+                r#""event":"orders_listed","orders":0"#,
+            ),
+            (
+                AuditEvent::OrdersListed(std::slice::from_ref(&order_id)),
+                r#""event":"orders_listed","orders":1,"order_ids":["ID"]"#,
+            ),
+        ] {
+            assert_eq!(
+                lines(event),
+                [format!(r#"{{"time":"2026-01-15T06:00:00Z",{expected}}}"#)]
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_list_takes_several_lines_and_names_every_order_once() {
+        let ids: Vec<_> = (0..=2 * MAX_IDS_PER_LINE)
+            .map(|number| OrderId(format!("<{number}>")))
+            .collect();
+        let lines = lines(AuditEvent::OrdersListed(&ids));
+        assert_eq!(lines.len(), 3);
+        assert!(
+            lines.iter().all(|line| line.contains(r#""orders":2001"#)),
+            "{lines:?}"
+        );
+        for id in &ids {
+            assert_eq!(
+                lines.iter().filter(|line| line.contains(&id.0)).count(),
+                1,
+                "{id:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_names_the_request_that_it_is_about() {
+        let served = RequestContext::new(Some(b"r-1"), None);
+        served.let_in(Origin {
+            transport: Transport::GrpcWeb,
+            user: None,
+            certificate: Some("shop.example".into()),
+            address: [192, 0, 2, 7].into(),
+        });
+        let told = served.scope(async { lines(AuditEvent::ServerStopped) });
+        let told = futures_util::FutureExt::now_or_never(told).unwrap();
+        let expected = r#"{"time":"2026-01-15T06:00:00Z","event":"server_stopped","certificate":"shop.example","transport":"grpc-web","request_id":"r-1"}"#;
+        assert_eq!(told, [expected]);
+    }
+
+    #[test]
+    fn every_moment_can_be_told() {
+        for (moment, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1970-01-01T00:00:00Z"),
+            (LAST_SECOND, "9999-12-31T23:59:59Z"),
+            (LAST_SECOND + 1, "253402300800"),
+            (i64::MAX, "9223372036854775807"),
+        ] {
+            assert_eq!(utc(moment), expected);
+        }
+    }
+}

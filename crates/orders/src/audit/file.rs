@@ -1,0 +1,262 @@
+//! The file of the audit log: appended to by a thread of its own, opened anew when it has been moved away.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::event::AuditRecord;
+use kernel::{
+    clock::{Clock, OncePerSecond},
+    files::regular,
+    log_queue::LogQueue,
+};
+
+/// A file of lines.
+#[derive(Debug)]
+pub(super) struct AuditFile {
+    queue: LogQueue,
+    moved: Arc<AtomicBool>,
+}
+
+impl AuditFile {
+    /// Opens the file, or makes it, readable by its owner only.
+    ///
+    /// # Errors
+    /// If it cannot be opened, is no regular file, or there is no thread to write it.
+    pub(super) fn open(path: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let moved = Arc::new(AtomicBool::new(false));
+        let appender = Appender::open(path.to_owned(), Arc::clone(&moved), clock)?;
+        Ok(Self {
+            queue: LogQueue::start("audit-log", appender)?,
+            moved,
+        })
+    }
+
+    /// Takes a line in, or drops and counts it where they come faster than they are written.
+    pub(super) fn write(&self, record: &AuditRecord<'_>) {
+        let Ok(mut line) = serde_json::to_vec(record) else {
+            return;
+        };
+        line.push(b'\n');
+        self.queue.push(&line);
+    }
+
+    /// Opens the file anew before the next line.
+    pub(super) fn reopen(&self) {
+        self.moved.store(true, Ordering::Release);
+    }
+
+    pub(super) fn flush(&self, limit: Duration) {
+        self.queue.flush(limit);
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.queue.dropped()
+    }
+}
+
+/// Appends lines. What fails is told once a second, and the next lines are tried again.
+struct Appender {
+    path: PathBuf,
+    file: File,
+    /// Whether the file ends within a line, which the next one must not be taken for a part of.
+    is_torn: bool,
+    moved: Arc<AtomicBool>,
+    clock: Arc<dyn Clock>,
+    errors: OncePerSecond,
+}
+
+impl Appender {
+    fn open(path: PathBuf, moved: Arc<AtomicBool>, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let file = regular::open_to_append(&path)?;
+        let is_torn = !ends_with_line(&file)?;
+        Ok(Self {
+            path,
+            file,
+            is_torn,
+            moved,
+            clock,
+            errors: OncePerSecond::default(),
+        })
+    }
+
+    /// Opens the file anew if that was asked for. Where that fails, the one that is open is better than
+    /// none, and the next lines try again.
+    fn open_anew(&mut self) {
+        if !self.moved.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let reopened =
+            regular::open_to_append(&self.path).and_then(|file| Ok((ends_with_line(&file)?, file)));
+        match reopened {
+            Ok((is_whole, file)) => (self.file, self.is_torn) = (file, !is_whole),
+            Err(error) => {
+                self.moved.store(true, Ordering::Release);
+                self.tell(
+                    &error,
+                    "the audit log cannot be opened anew; it goes on in the file that is open",
+                );
+            }
+        }
+    }
+
+    fn tell(&self, error: &io::Error, what: &str) {
+        if let Some(times) = self.errors.due(self.clock.now_sec()) {
+            tracing::error!(%error, times, file = %self.path.display(), "{what}");
+        }
+    }
+}
+
+impl Write for Appender {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.open_anew();
+        let written =
+            begin_line(&self.file, &mut self.is_torn).and_then(|()| (&self.file).write(lines));
+        if let Err(error) = &written {
+            // What has been written of these lines, in parts, may end within one.
+            self.is_torn = !ends_with_line(&self.file).unwrap_or(false);
+            self.tell(
+                error,
+                "lines of the audit log are lost, because it cannot be written",
+            );
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Ends a line that was cut short.
+fn begin_line(mut file: &File, is_torn: &mut bool) -> io::Result<()> {
+    if std::mem::take(is_torn) {
+        file.write_all(b"\n").inspect_err(|_| *is_torn = true)?;
+    }
+    Ok(())
+}
+
+/// Whether a file is empty or ends with the end of a line.
+fn ends_with_line(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else {
+        return Ok(true);
+    };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use kernel::clock::ManualClock;
+
+    const SOON: Duration = Duration::from_secs(60);
+
+    fn open(dir: &TempDir) -> AuditFile {
+        AuditFile::open(&dir.path().join("audit"), Arc::new(ManualClock::at(7))).unwrap()
+    }
+
+    fn write(file: &AuditFile, event: &'static str) {
+        file.write(&AuditRecord {
+            event,
+            ..AuditRecord::default()
+        });
+        file.flush(SOON);
+    }
+
+    fn text(dir: &TempDir, name: &str) -> String {
+        fs::read_to_string(dir.path().join(name)).unwrap()
+    }
+
+    #[test]
+    fn lines_are_appended_to_a_file_that_is_its_owners() {
+        let dir = TempDir::new().unwrap();
+        for _ in 0..2 {
+            write(&open(&dir), "a");
+        }
+        assert_eq!(
+            text(&dir, "audit"),
+            "{\"event\":\"a\"}\n{\"event\":\"a\"}\n"
+        );
+        let mode = fs::metadata(dir.path().join("audit"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_is_moved_away_is_begun_anew_when_that_is_said() {
+        let dir = TempDir::new().unwrap();
+        let file = open(&dir);
+        write(&file, "a");
+        fs::rename(dir.path().join("audit"), dir.path().join("audit.1")).unwrap();
+        write(&file, "b");
+        file.reopen();
+        write(&file, "c");
+        assert_eq!(
+            text(&dir, "audit.1"),
+            "{\"event\":\"a\"}\n{\"event\":\"b\"}\n"
+        );
+        assert_eq!(text(&dir, "audit"), "{\"event\":\"c\"}\n");
+        // What cannot be opened anew goes on where it was, and is tried again.
+        fs::remove_file(dir.path().join("audit")).unwrap();
+        fs::create_dir(dir.path().join("audit")).unwrap();
+        file.reopen();
+        write(&file, "d");
+        fs::remove_dir(dir.path().join("audit")).unwrap();
+        write(&file, "e");
+        assert_eq!(
+            (text(&dir, "audit"), file.lost()),
+            ("{\"event\":\"e\"}\n".to_owned(), 0)
+        );
+    }
+
+    #[test]
+    fn a_line_that_was_cut_short_is_not_run_into() {
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join("audit"), "{\"event\":\"cu").unwrap();
+        write(&open(&dir), "a");
+        assert_eq!(text(&dir, "audit"), "{\"event\":\"cu\n{\"event\":\"a\"}\n");
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted() {
+        let dir = TempDir::new().unwrap();
+        let clock = Arc::new(ManualClock::at(7));
+        let mut appender = Appender::open(dir.path().join("audit"), Arc::default(), clock).unwrap();
+        // As a file that has become unwritable.
+        appender.file = File::open(dir.path().join("audit")).unwrap();
+        let file = AuditFile {
+            queue: LogQueue::start("audit-log", appender).unwrap(),
+            moved: Arc::default(),
+        };
+        write(&file, "a");
+        write(&file, "b");
+        assert_eq!((file.lost(), text(&dir, "audit")), (2, String::new()));
+    }
+
+    #[test]
+    fn only_a_regular_file_is_one() {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir(dir.path().join("audit")).unwrap();
+        let refused = AuditFile::open(&dir.path().join("audit"), Arc::new(ManualClock::default()));
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "it is a directory, and only regular files are written"
+        );
+    }
+}

@@ -1,0 +1,280 @@
+//! Which slots are open, on a clock that may be wrong, and which are forgotten.
+//!
+//! Open is what the catalogue on sale has from [`KEPT_SEC`] ago up to the horizon. What was sold of a
+//! slot is remembered longer than its opening may come back: both are forgotten together, up to a second
+//! that is on record before anything is forgotten, and no slot that ended before that is opened again, by
+//! this process or a later one. So a clock that is wrong can close slots for a while, but never sell a
+//! spot twice.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{App, clock_check};
+use domain::{
+    openings::Openings,
+    order::EpochSeconds,
+    slot::{MAX_DURATION_SEC, Opening, Revision},
+};
+use inventory::Inventory;
+use store::Change;
+
+const HOUR_SEC: i64 = 3_600;
+const DAY_SEC: i64 = 24 * HOUR_SEC;
+
+/// How long a slot is remembered after its end. A clock that is ahead by less forgets no slot that is
+/// still to come.
+const KEPT_SEC: i64 = 7 * DAY_SEC;
+
+/// By how much one sweep can move the second up to which slots are forgotten. However far ahead a clock
+/// is, it takes some sweeps, each with a warning, until a slot that is still to come is forgotten.
+const MAX_STEP_SEC: i64 = DAY_SEC;
+
+/// Availability of the revision on sale, and between which seconds it has been opened: all of it from the
+/// first one on, and what is repeated before the second one.
+#[derive(Debug)]
+pub(super) struct Calendar {
+    revision: Revision,
+    openings: Arc<Openings>,
+    opened_from: EpochSeconds,
+    pub(super) opened_until: EpochSeconds,
+}
+
+/// What the sweeps have come to so far.
+#[derive(Debug)]
+pub(super) struct Sweeps {
+    forgotten_until: EpochSeconds,
+    /// When the last one was, by the clock of that moment.
+    last_sec: EpochSeconds,
+    /// Whether an order was on record at the start.
+    began_with_orders: bool,
+}
+
+impl Sweeps {
+    /// None so far. Where nothing was forgotten yet, forgetting begins before the newest order, lest the
+    /// clock of this start be ahead.
+    pub(super) fn begin(
+        now: EpochSeconds,
+        forgotten_until: Option<EpochSeconds>,
+        newest_order_sec: Option<EpochSeconds>,
+    ) -> Self {
+        let begin = || {
+            now.min(newest_order_sec.unwrap_or(now))
+                .saturating_sub(KEPT_SEC)
+        };
+        Self {
+            forgotten_until: forgotten_until.unwrap_or_else(begin),
+            last_sec: now,
+            began_with_orders: newest_order_sec.is_some(),
+        }
+    }
+
+    /// Up to when slots are to be forgotten at this moment.
+    fn next(&self, now: EpochSeconds) -> EpochSeconds {
+        let due = now.saturating_sub(KEPT_SEC);
+        due.min(self.forgotten_until.saturating_add(MAX_STEP_SEC))
+            .max(self.forgotten_until)
+    }
+
+    fn is_due(&self, now: EpochSeconds) -> bool {
+        now.div_euclid(HOUR_SEC) != self.last_sec.div_euclid(HOUR_SEC)
+    }
+}
+
+impl App {
+    /// Does [`App::sweep`] if the clock shows another hour than at the last sweep, so also soon after it
+    /// was set. To be called every minute or so.
+    pub async fn sweep_if_due(&self) {
+        let mut sweeps = self.sweeps.lock().await;
+        if sweeps.is_due(self.now()) {
+            self.sweep_after(&mut sweeps).await;
+        }
+    }
+
+    /// Opens the slots that the clock has brought within reach, ends holds whose time is over, and forgets
+    /// slots that have long been over, once that is on record.
+    pub async fn sweep(&self) {
+        self.sweep_after(&mut *self.sweeps.lock().await).await;
+    }
+
+    async fn sweep_after(&self, sweeps: &mut Sweeps) {
+        let now = self.now();
+        clock_check::between_sweeps(sweeps.last_sec, now);
+        sweeps.last_sec = now;
+        self.inventory.release_expired(now);
+        let retired = self.forget_slots(sweeps, now).await;
+        let opened = self
+            .calendar()
+            .widen(&self.inventory, now, self.limits.horizon_sec);
+        tracing::debug!(opened, retired, "the calendar moved on");
+    }
+
+    async fn forget_slots(&self, sweeps: &mut Sweeps, now: EpochSeconds) -> usize {
+        // Before the first order there are no sales to forget, and no order says that the clock, maybe of a
+        // new machine, has ever been right: what it closed would stay closed.
+        let has_orders = sweeps.began_with_orders || self.metrics.orders_created.get() > 0;
+        let until = sweeps.next(now);
+        if !has_orders || until == sweeps.forgotten_until {
+            return 0;
+        }
+        // On disk first: a start that knows the orders no more must not open their slots either.
+        if let Err(error) = self.commit(Change::SlotsForgotten(until)).await {
+            tracing::warn!(%error, "no slots are forgotten, because that cannot be recorded");
+            return 0;
+        }
+        sweeps.forgotten_until = until;
+        self.inventory.retire(until)
+    }
+}
+
+impl Calendar {
+    /// Opens single slots however far ahead, and recurring ones within the horizon.
+    pub(super) fn open(
+        openings: Arc<Openings>,
+        inventory: &Inventory,
+        now: EpochSeconds,
+        horizon_sec: i64,
+    ) -> Self {
+        let revision = Revision::default();
+        Self::begin(
+            revision,
+            openings,
+            now,
+            horizon_sec,
+            |openings, from, until| {
+                // A new inventory is of the first revision.
+                let _ = inventory.open(revision, openings, from, until);
+            },
+        )
+    }
+
+    /// Lays the same ready for a revision to come.
+    pub(super) fn stage(
+        &self,
+        next: Revision,
+        openings: Arc<Openings>,
+        inventory: &Inventory,
+        now: EpochSeconds,
+        horizon_sec: i64,
+    ) -> Self {
+        Self::begin(next, openings, now, horizon_sec, |openings, from, until| {
+            inventory.stage(self.revision, next, openings, from, until);
+        })
+    }
+
+    fn begin(
+        revision: Revision,
+        openings: Arc<Openings>,
+        now: EpochSeconds,
+        horizon_sec: i64,
+        open: impl Fn(&mut dyn Iterator<Item = Cow<'_, Opening>>, EpochSeconds, EpochSeconds),
+    ) -> Self {
+        let (opened_from, opened_until) = span(now, horizon_sec);
+        open(
+            &mut openings.single().map(Cow::Owned),
+            opened_from,
+            EpochSeconds::MAX,
+        );
+        open(
+            &mut openings.repeated().iter().map(Cow::Borrowed),
+            opened_from,
+            opened_until,
+        );
+        Self {
+            revision,
+            openings,
+            opened_from,
+            opened_until,
+        }
+    }
+
+    /// Opens what the clock has brought within reach at either end, and gives its number. After a clock
+    /// that was ahead, that is what seemed to be over when the calendar was begun.
+    fn widen(&mut self, inventory: &Inventory, now: EpochSeconds, horizon_sec: i64) -> usize {
+        let (from, until) = span(now, horizon_sec);
+        let (opened_from, opened_until) = (self.opened_from, self.opened_until);
+        // Each range is opened once: what is opened twice has twice its spots.
+        self.opened_from = opened_from.min(from);
+        self.opened_until = opened_until.max(until);
+        // This is the calendar on sale for as long as it is in hand, so no slot is further.
+        let open = |from, until| {
+            inventory
+                .open(self.revision, self.openings.repeated(), from, until)
+                .unwrap_or_default()
+        };
+        let repeated = open(from, opened_from) + open(opened_until, until);
+        let single = if from < opened_from {
+            inventory
+                .open(self.revision, self.openings.single(), from, opened_from)
+                .unwrap_or_default()
+        } else {
+            0
+        };
+        repeated + single
+    }
+}
+
+/// Between which starts slots are open.
+fn span(now: EpochSeconds, horizon_sec: i64) -> (EpochSeconds, EpochSeconds) {
+    (
+        now.saturating_sub(KEPT_SEC + MAX_DURATION_SEC),
+        now.saturating_add(horizon_sec),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: EpochSeconds = 1_768_456_800;
+
+    #[test]
+    fn slots_are_forgotten_a_week_after_their_end_and_a_day_of_them_at_once() {
+        let begun =
+            |forgotten_until, newest| Sweeps::begin(NOW, forgotten_until, newest).forgotten_until;
+        assert_eq!(begun(None, None), NOW - KEPT_SEC);
+        assert_eq!(
+            begun(None, Some(NOW - 30 * DAY_SEC)),
+            NOW - 30 * DAY_SEC - KEPT_SEC
+        );
+        assert_eq!(begun(None, Some(NOW + 30 * DAY_SEC)), NOW - KEPT_SEC);
+        assert_eq!(
+            begun(Some(NOW + DAY_SEC), Some(NOW)),
+            NOW + DAY_SEC,
+            "as it is on record"
+        );
+
+        let so_far = NOW - KEPT_SEC;
+        for (now, next) in [
+            (NOW, so_far),
+            (NOW + 60, so_far + 60),
+            (NOW + DAY_SEC, so_far + DAY_SEC),
+            (NOW + 3 * DAY_SEC, so_far + DAY_SEC),
+            (NOW + 30_000 * DAY_SEC, so_far + DAY_SEC),
+            (NOW - 1, so_far),
+            (0, so_far),
+            (EpochSeconds::MIN, so_far),
+            (EpochSeconds::MAX, so_far + DAY_SEC),
+        ] {
+            assert_eq!(
+                Sweeps::begin(NOW, Some(so_far), None).next(now),
+                next,
+                "{now}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_sweep_is_due_in_another_hour_and_whenever_the_clock_was_set() {
+        let sweeps = Sweeps::begin(NOW, None, None);
+        assert_eq!(NOW.rem_euclid(HOUR_SEC), 0);
+        for (now, is_due) in [
+            (NOW, false),
+            (NOW + HOUR_SEC - 1, false),
+            (NOW + HOUR_SEC, true),
+            (NOW - 1, true),
+            (NOW - 9 * DAY_SEC, true),
+            (NOW + 9 * DAY_SEC, true),
+        ] {
+            assert_eq!(sweeps.is_due(now), is_due, "{now}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Remembering prices: a caller may still hold the price that was in force before the present one.
+
+use std::collections::HashMap;
+
+use domain::{
+    catalog::{Catalog, Service, ServiceIx, TicketIx},
+    ids::{MerchantId, ServiceId, TicketId},
+    money::Money,
+};
+use store::{PriceBook, PriceEntry};
+
+/// Tells every ticket type of the catalogue its previous price, as far as `book` knows it, and
+/// gives the book that is true from now on. What is not in the catalogue stays in the book: it may be
+/// back in a later one, at another price.
+pub(super) fn remember(catalog: &mut Catalog, book: &PriceBook) -> PriceBook {
+    let places: HashMap<_, _> = book.entries.iter().map(names).zip(0..).collect();
+    let mut entries = book.entries.clone();
+    for (service, ticket, mut entry) in in_force(catalog) {
+        match places.get(&names(&entry)) {
+            Some(&place) => {
+                let known: &mut PriceEntry = &mut entries[place];
+                entry.previous = previous(known, entry.current);
+                if let Some(ticket) = ticket {
+                    catalog
+                        .service_mut(service)
+                        .ticket_mut(ticket)
+                        .previous_price = entry.previous;
+                }
+                *known = entry;
+            }
+            None => entries.push(entry),
+        }
+    }
+    PriceBook { entries }
+}
+
+/// What an entry is about: merchant, service, and ticket type unless it is about an appointment.
+fn names(entry: &PriceEntry) -> (&MerchantId, &ServiceId, Option<&TicketId>) {
+    (
+        &entry.merchant_id,
+        &entry.service_id,
+        entry.ticket_id.as_ref(),
+    )
+}
+
+/// The price before this one. One in another currency compares with nothing.
+fn previous(known: &PriceEntry, price: Money) -> Option<Money> {
+    let previous = if known.current == price {
+        known.previous
+    } else {
+        Some(known.current)
+    };
+    previous.filter(|previous| previous.currency() == price.currency())
+}
+
+/// The prices of a catalogue, each with the service and the ticket type that it is of.
+fn in_force(catalog: &Catalog) -> Vec<(ServiceIx, Option<TicketIx>, PriceEntry)> {
+    let entry = |service: &Service, ticket_id: Option<&TicketId>, current: Money| PriceEntry {
+        merchant_id: catalog.merchant(service.merchant).id.clone(),
+        service_id: service.id.clone(),
+        ticket_id: ticket_id.cloned(),
+        current,
+        previous: None,
+    };
+    let mut prices = Vec::new();
+    for (ix, service) in catalog.services() {
+        prices.extend(
+            service
+                .price
+                .map(|price| (ix, None, entry(service, None, price))),
+        );
+        for ticket in &service.tickets {
+            prices.push((
+                ix,
+                Some(ticket.ix),
+                entry(service, Some(&ticket.id), ticket.price),
+            ));
+        }
+    }
+    prices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        fixtures::{House, cents},
+        money::Currency,
+    };
+
+    /// Puts the museum's first ticket type on sale at a price, or not at all, and the appointment too.
+    fn catalogue(price: Option<i64>) -> House {
+        let mut house = House::new();
+        let museum = house.service_mut("museum");
+        museum.price = price.map(|price| cents(10 * price));
+        match price {
+            Some(price) => museum.tickets[0].price = cents(price),
+            None => drop(museum.tickets.remove(0)),
+        }
+        house
+    }
+
+    fn entry<'a>(book: &'a PriceBook, ticket_id: Option<&TicketId>) -> &'a PriceEntry {
+        let mut entries = book.entries.iter();
+        entries
+            .find(|entry| entry.service_id == "museum" && entry.ticket_id.as_ref() == ticket_id)
+            .unwrap()
+    }
+
+    #[test]
+    fn a_price_is_remembered_while_it_is_not_on_sale_and_so_is_that_of_an_appointment() {
+        let ticket_id = catalogue(Some(1)).service("museum").tickets[0].id.clone();
+        let mut book = PriceBook::default();
+        // The price of each catalogue, and the one before that callers may still have.
+        for (price, previous) in [
+            (Some(1_000), None),
+            (Some(1_000), None),
+            (None, None),
+            (Some(1_200), Some(1_000)),
+            (None, Some(1_000)),
+            (None, Some(1_000)),
+            (Some(1_200), Some(1_000)),
+            (Some(900), Some(1_200)),
+        ] {
+            let mut house = catalogue(price);
+            book = remember(&mut house.catalog, &book);
+            assert_eq!(
+                entry(&book, Some(&ticket_id)).previous,
+                previous.map(cents),
+                "{price:?}"
+            );
+            assert_eq!(
+                entry(&book, None).previous,
+                previous.map(|price| cents(10 * price)),
+                "{price:?}"
+            );
+            if price.is_some() {
+                let told = house.service("museum").tickets[0].previous_price;
+                assert_eq!(told, previous.map(cents), "{price:?}");
+            }
+            let again = remember(&mut catalogue(price).catalog, &book);
+            assert_eq!(again, book, "nothing has changed");
+        }
+        assert_eq!(entry(&book, Some(&ticket_id)).current, cents(900));
+    }
+
+    #[test]
+    fn a_price_in_another_currency_is_no_previous_price() {
+        let mut house = catalogue(Some(1_000));
+        let book = remember(&mut house.catalog, &PriceBook::default());
+        let euros = Money::from_micros(1_000_000, Currency::from_code("EUR").unwrap());
+        let mut house = catalogue(Some(1_000));
+        house.service_mut("museum").price = Some(euros);
+        let book = remember(&mut house.catalog, &book);
+        assert_eq!(
+            (entry(&book, None).current, entry(&book, None).previous),
+            (euros, None)
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Replacing what is on sale while it is being sold.
+
+use std::sync::Arc;
+
+use super::{
+    ActiveCatalog, App, prices,
+    reconcile::{Reconciler, Reloaded},
+};
+use catalog::{Loaded, Mistakes};
+use domain::{catalog::IdInterner, openings::Openings};
+use kernel::blocking::{self, BlockingError};
+use store::{Change, StoreError};
+
+/// Why the catalogue on sale has not been replaced.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// The other one has mistakes.
+    #[error("{0}")]
+    Mistakes(Mistakes),
+    /// Its prices cannot be recorded.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no thread to do it, or a bug.
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
+}
+
+impl App {
+    /// Puts on sale what `load` reads. Until that is complete the present catalogue stays on sale,
+    /// and for good if it fails. Sales, orders in the making and carts keep what they have.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then nothing has changed.
+    pub async fn reload(
+        self: &Arc<Self>,
+        load: impl FnOnce(IdInterner) -> Result<Loaded, Mistakes> + Send + 'static,
+    ) -> Result<Reloaded, ReloadError> {
+        // Goes along with the work, which goes on when nobody waits for it any more.
+        let mut latest = Arc::clone(&self.latest).lock_owned().await;
+        latest.revision = latest.revision.next();
+        let revision = latest.revision;
+        let register = self.catalog().ids().clone();
+        let loaded = blocking::run(move || load(register))
+            .await?
+            .map_err(ReloadError::Mistakes)?;
+        let Loaded {
+            mut catalog,
+            openings,
+            source_feeds,
+            files: _,
+            warnings: _,
+            unread: _,
+        } = loaded;
+        let prices = prices::remember(&mut catalog, &latest.prices);
+        if prices != latest.prices {
+            self.commit(Change::Prices(prices.clone())).await?;
+            latest.prices = prices;
+        }
+        let app = Arc::clone(self);
+        let replace = move || {
+            let _latest = latest;
+            let (catalog, openings) = (Arc::new(catalog), Arc::new(Openings::new(openings)));
+            let since_sec = app.now();
+            app.replace(ActiveCatalog {
+                revision,
+                since_sec,
+                catalog,
+                openings,
+                source_feeds: Arc::new(source_feeds),
+            })
+        };
+        Ok(blocking::run(replace).await?)
+    }
+
+    fn replace(&self, next: ActiveCatalog) -> Reloaded {
+        let (revision, catalog) = (next.revision, Arc::clone(&next.catalog));
+        let (now, horizon_sec) = (self.now(), self.limits.horizon_sec);
+        {
+            // In hand until the revision is on sale, so that nothing else is opened meanwhile.
+            let mut calendar = self.calendar();
+            let openings = Arc::clone(&next.openings);
+            *calendar = calendar.stage(revision, openings, &self.inventory, now, horizon_sec);
+            self.active.store(Arc::new(next));
+        }
+        let mut reconciler = Reconciler::new(&catalog, now);
+        self.inventory
+            .advance_all(revision, |key, slot| reconciler.see(key, slot));
+        let reloaded = reconciler.finish();
+        reloaded.warn();
+        reloaded
+    }
+}

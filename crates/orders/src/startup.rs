@@ -1,0 +1,277 @@
+//! Startup: recovery of the orders on record, before anything is sold.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    ActiveCatalog, App, Latest, Limits, OrderMetrics, Tokens,
+    calendar::{Calendar, Sweeps},
+    clock_check, indexed,
+    payment::PendingPayment,
+    prices,
+    reconcile::{Reconciler, Reloaded},
+    tokens::{TokenGuard, TokenLock},
+};
+use crate::audit::Audit;
+use catalog::Loaded;
+use domain::{
+    catalog::{Catalog, IdInterner},
+    openings::{Openings, Span},
+    order::EpochSeconds,
+    slot::{Claim, Revision, SlotKey},
+};
+use inventory::Inventory;
+use kernel::clock::{Clock, OncePerSecond};
+use payments::PaymentGateway;
+use store::{Change, PaymentIntent, Recovered, Store, StoreError};
+
+/// Why the use cases cannot start.
+pub type OpenError = StoreError;
+
+/// What an [`App`] is put together from.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is on sale.
+    pub loaded: Loaded,
+    /// Where orders are kept.
+    pub store: Arc<dyn Store>,
+    /// Who takes the money; without anybody, orders that ask us to charge are not created.
+    pub payments: Option<Arc<dyn PaymentGateway>>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Limits.
+    pub limits: Limits,
+    /// Where it is recorded who does what.
+    pub audit: Arc<Audit>,
+}
+
+/// The catalogue and the sales of a server that does not run.
+#[derive(Debug)]
+pub struct OfflineCatalog {
+    pub(super) active: Arc<ActiveCatalog>,
+    pub(super) inventory: Inventory,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) horizon_sec: i64,
+}
+
+impl OfflineCatalog {
+    /// Reads the store, and changes nothing in it: what is being paid for counts as sold.
+    ///
+    /// # Errors
+    /// If the store cannot be read as a whole.
+    pub fn open(
+        loaded: Loaded,
+        store: &dyn Store,
+        clock: Arc<dyn Clock>,
+        horizon_sec: i64,
+    ) -> Result<Self, OpenError> {
+        let Loaded {
+            mut catalog,
+            openings,
+            source_feeds,
+            files: _,
+            warnings: _,
+            unread: _,
+        } = loaded;
+        let inventory = Inventory::default();
+        let register = catalog.ids_mut();
+        let (recovered, _) = recover(store, register, &inventory)?;
+        for intent in recovered.pending {
+            inventory.restore(&indexed(register, &intent.claims));
+        }
+        let active = Arc::new(ActiveCatalog {
+            revision: Revision::default(),
+            since_sec: clock.now_sec(),
+            catalog: Arc::new(catalog),
+            openings: Arc::new(Openings::new(openings)),
+            source_feeds: Arc::new(source_feeds),
+        });
+        Ok(Self {
+            active,
+            inventory,
+            clock,
+            horizon_sec,
+        })
+    }
+}
+
+impl App {
+    /// Reads the store and opens the slots. Payments that the last run left open are reversed in the
+    /// background; until then their spots count as taken and their tokens as at work.
+    ///
+    /// # Errors
+    /// If the store cannot be read as a whole or cannot be written.
+    pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
+        let Parts {
+            loaded,
+            store,
+            payments,
+            clock,
+            limits,
+            audit,
+        } = parts;
+        let Loaded {
+            mut catalog,
+            openings,
+            source_feeds,
+            files: _,
+            warnings: _,
+            unread: _,
+        } = loaded;
+        let openings = Arc::new(Openings::new(openings));
+        let now = clock.now_sec();
+        let inventory = Inventory::with_capacity(openings.single_slots());
+        let (recovered, sold) = recover(&*store, catalog.ids_mut(), &inventory)?;
+        let Recovered {
+            orders,
+            sold: _,
+            pending,
+            prices: known,
+            newest_order_sec,
+            slots_forgotten_until,
+        } = recovered;
+        clock_check::at_start(now, slots_forgotten_until, newest_order_sec);
+        let prices = prices::remember(&mut catalog, &known);
+        if prices != known {
+            store.commit(Change::Prices(prices.clone())).await?;
+        }
+        let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon_sec);
+        let pending: Vec<(PaymentIntent, Vec<Claim>)> = pending
+            .into_iter()
+            .map(|intent| {
+                let claims = indexed(catalog.ids_mut(), &intent.claims);
+                (intent, claims)
+            })
+            .collect();
+        warn_of_what_was_sold(&catalog, &openings, &inventory, sold, now);
+        let revision = Revision::default();
+        let (catalog, source_feeds) = (Arc::new(catalog), Arc::new(source_feeds));
+        let app = Arc::new(Self {
+            active: ArcSwap::from_pointee(ActiveCatalog {
+                revision,
+                since_sec: now,
+                catalog,
+                openings,
+                source_feeds,
+            }),
+            inventory,
+            calendar: Mutex::new(calendar),
+            sweeps: tokio::sync::Mutex::new(Sweeps::begin(
+                now,
+                slots_forgotten_until,
+                newest_order_sec,
+            )),
+            latest: Arc::new(tokio::sync::Mutex::new(Latest { revision, prices })),
+            store,
+            payments,
+            clock,
+            tokens: Tokens::default(),
+            stuck: Mutex::default(),
+            commands: TaskTracker::new(),
+            limits,
+            metrics: OrderMetrics::default(),
+            audit,
+            read_errors: OncePerSecond::default(),
+            write_errors: OncePerSecond::default(),
+        });
+        tracing::info!(
+            slots = app.inventory.len(),
+            orders,
+            pending_payments = pending.len(),
+            "recovery complete"
+        );
+        app.warn_of_prepayment();
+        app.settle_all(pending);
+        Ok(app)
+    }
+
+    /// What is on sale, and until when what of it is repeated has been opened.
+    pub(super) fn opened(&self) -> (Arc<ActiveCatalog>, EpochSeconds) {
+        // With the calendar in hand, nothing else can go on sale.
+        let calendar = self.calendar();
+        (self.active.load_full(), calendar.opened_until)
+    }
+
+    pub(super) fn calendar(&self) -> MutexGuard<'_, Calendar> {
+        self.calendar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle_all(self: &Arc<Self>, pending: Vec<(PaymentIntent, Vec<Claim>)>) {
+        for (intent, claims) in pending {
+            let TokenLock::Acquired(token) = self.tokens.try_lock(&intent.token) else {
+                continue;
+            };
+            self.inventory.restore(&claims);
+            let Some(gateway) = self.payments.clone() else {
+                self.leave_open(&intent, token);
+                continue;
+            };
+            let app = Arc::clone(self);
+            let unsettled = PendingPayment {
+                intent,
+                claims,
+                token,
+            };
+            self.commands
+                .spawn(async move { app.settle(&*gateway, unsettled).await });
+        }
+    }
+
+    /// Nobody can be asked what became of a charge, so its spots stay taken and its token locked: it may
+    /// have been captured.
+    fn leave_open(&self, intent: &PaymentIntent, token: TokenGuard) {
+        let order = self.store.order_id(&intent.token);
+        tracing::error!(
+            order_id = order.0,
+            "a pending payment of the last run cannot be reversed while payments are off; its spots stay sold"
+        );
+        self.stuck
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(token);
+    }
+}
+
+/// Warns, as a reload does, of orders that do not go with the catalogue.
+fn warn_of_what_was_sold(
+    catalog: &Catalog,
+    openings: &Openings,
+    inventory: &Inventory,
+    sold: Vec<Claim>,
+    now: EpochSeconds,
+) {
+    let mut sold: Vec<SlotKey> = sold.into_iter().map(|claim| claim.slot).collect();
+    sold.sort_unstable();
+    sold.dedup();
+    let mut reconciler = Reconciler::new(catalog, now);
+    inventory.visit(sold, |key, slot| reconciler.see(key, slot));
+    let still_to_come = Span {
+        now,
+        until: EpochSeconds::MAX,
+        repeated_until: EpochSeconds::MAX,
+    };
+    let slots = usize::from(openings.slots(still_to_come).next().is_some());
+    Reloaded {
+        slots,
+        ..reconciler.finish()
+    }
+    .warn();
+}
+
+/// Counts what is on record as sold, whatever the clock says of it: only what is known to be forgotten is
+/// left out, because its slots are not opened either.
+fn recover(
+    store: &dyn Store,
+    register: &mut IdInterner,
+    inventory: &Inventory,
+) -> Result<(Recovered, Vec<Claim>), StoreError> {
+    let mut recovered = store.recover()?;
+    if let Some(until) = recovered.slots_forgotten_until {
+        inventory.retire(until);
+    }
+    let sold = indexed(register, &std::mem::take(&mut recovered.sold));
+    inventory.restore(&sold);
+    Ok((recovered, sold))
+}

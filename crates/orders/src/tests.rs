@@ -1,0 +1,248 @@
+use futures_util::FutureExt;
+
+use super::{tokens::TokenLock, *};
+use crate::{audit::Audit, audit::AuditLog};
+use catalog::{Loaded, Snapshot, Warnings};
+use domain::{
+    availability::AskedSlot,
+    catalog::CartHold,
+    fixtures::{HOUR, House, NOW, START, line},
+    order::{Customer, LineItem, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
+    slot::{Opening, PassThroughIx, Pool, PoolTickets},
+};
+use kernel::clock::ManualClock;
+use payments::simulated::SimulatedGateway;
+use store::memory::MemoryStore;
+use testkit::schedules::every_schedule;
+
+const SPOTS: u32 = 5;
+const WANTED: u32 = 2;
+
+/// A trip with a few spots, whose merchant holds carts.
+fn raft() -> Arc<App> {
+    raft_by(Arc::new(ManualClock::at(NOW)))
+}
+
+fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
+    let mut house = House::new();
+    house.merchant_mut().cart_hold = Some(CartHold {
+        each_sec: 600,
+        whole_sec: 3_600,
+    });
+    house.merchant_mut().per_order_fees.clear();
+    let opening = Opening {
+        first: house.key("raft", START),
+        pool: Pool {
+            tickets: PoolTickets::All,
+            allotment: SPOTS,
+        },
+        terms: None,
+        recurrence: None,
+        pass_through: PassThroughIx::default(),
+    };
+    let loaded = Loaded {
+        files: Snapshot::default(),
+        catalog: house.catalog,
+        openings: vec![opening],
+        source_feeds: SourceFeeds::default(),
+        warnings: Warnings::default(),
+        unread: Vec::new(),
+    };
+    let parts = Parts {
+        loaded,
+        store: Arc::new(MemoryStore::default()),
+        payments: Some(Arc::new(SimulatedGateway::default())),
+        audit: Audit::open(&AuditLog::Off, clock.clone()).unwrap(),
+        clock,
+        limits: Limits {
+            payment_timeout: Duration::from_secs(1),
+            max_commands: 1,
+            horizon_sec: HOUR,
+        },
+    };
+    App::open(parts)
+        .now_or_never()
+        .expect("nothing is waited for")
+        .unwrap()
+}
+
+fn seats() -> LineItem {
+    line("raft", &[("seat", WANTED.cast_signed())], 15_000)
+}
+
+/// Whether the cart is told that its spots are held.
+fn is_told_of_a_hold(app: &App) -> bool {
+    let cart = Cart {
+        merchant_id: "town".into(),
+        items: vec![seats()],
+        cart_id: Some("cart".into()),
+    };
+    app.check(&cart, None).unwrap().hold_expires_sec.is_some()
+}
+
+/// Creates the cart's order, to be paid for with this token where there is one.
+fn create(app: &App, payment_token: Option<&str>) -> Created {
+    let processed_by = payment_token.map(|_| PaymentProcessor::Partner);
+    let order = NewOrder {
+        merchant_id: "town".into(),
+        customer: Customer::default(),
+        items: vec![seats()],
+        payment: Some(PaymentDetails {
+            processed_by,
+            ..PaymentDetails::default()
+        }),
+        method: payment_token.map(|token| PaymentMethod {
+            token: token.into(),
+            challenge: None,
+        }),
+    };
+    let TokenLock::Acquired(guard) = app.tokens.try_lock("cart") else {
+        panic!("nobody else has it")
+    };
+    let command = CreateOrder {
+        token: "cart".into(),
+        fingerprint: [0; 32],
+        order,
+    };
+    app.create_under(guard, Box::new(command), None)
+        .now_or_never()
+        .expect("nothing is waited for")
+        .unwrap()
+}
+
+fn open_for_others(app: &App) -> u32 {
+    let (service_id, start_sec, duration_sec) = ("raft".into(), START, HOUR);
+    let slot = AskedSlot {
+        service_id,
+        start_sec,
+        duration_sec,
+        availability_tag: String::new(),
+        resources: None,
+        confirmation_mode: 0,
+    };
+    app.look_at(&SlotLookup {
+        merchant_id: "town".into(),
+        slot,
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened() {
+    let clock = Arc::new(ManualClock::at(NOW));
+    let app = raft_by(clock.clone());
+    let log = Arc::new(Mutex::new(Vec::new()));
+    tracing::subscriber::with_default(Log(Arc::clone(&log)), || {
+        for (seconds, calls) in [(0, 1), (0, 1000), (1, 1), (0, 5), (3, 2)] {
+            clock.advance(seconds);
+            for _ in 0..calls {
+                let refusal = app.refusal(&StoreError::Failed("no room".into()));
+                assert_eq!(refusal, OrderError::StoreFailed);
+            }
+        }
+        // Another kind of error is told beside it.
+        assert_eq!(
+            app.refusal(&StoreError::Unreadable("a bit".into())),
+            OrderError::Unreadable
+        );
+    });
+    let failed = |times: u64| format!("ERROR an order could not be recorded {times}");
+    let expected = [
+        failed(1),
+        failed(1001),
+        failed(6),
+        "ERROR the store could not be read 1".to_owned(),
+    ];
+    assert_eq!(*log.lock().unwrap(), expected);
+}
+
+/// Keeps the level, the message and the number of times of every event.
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.is_event()
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let line = format!(
+            "{} {} {}",
+            event.metadata().level(),
+            fields.message,
+            fields.times
+        );
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    times: u64,
+}
+
+impl tracing::field::Visit for Fields {
+    fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
+        if field.name() == "times" {
+            self.times = value;
+        }
+    }
+
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cart_that_is_looked_at_while_it_is_ordered_takes_its_spots_once_under_every_schedule() {
+    let schedules = every_schedule(3, |stage| {
+        let app = raft();
+        let looks = || {
+            is_told_of_a_hold(&app);
+        };
+        let orders = || assert!(create(&app, None).is_ok());
+        stage.play(vec![Box::new(looks), Box::new(orders)]);
+        assert_eq!(open_for_others(&app), SPOTS - WANTED);
+    });
+    eprintln!("{} schedules", schedules.unwrap());
+}
+
+#[test]
+fn a_cart_whose_order_fails_holds_what_it_was_told_under_every_schedule() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let schedules = every_schedule(3, |stage| {
+        let (app, told) = (raft(), Mutex::new(false));
+        let looks = || *told.lock().unwrap() = is_told_of_a_hold(&app);
+        let orders = || {
+            let _timers = runtime.enter();
+            assert!(create(&app, Some("decline")).is_err());
+        };
+        stage.play(vec![Box::new(looks), Box::new(orders)]);
+        let held = if told.into_inner().unwrap() {
+            WANTED
+        } else {
+            0
+        };
+        assert_eq!(open_for_others(&app), SPOTS - held);
+    });
+    eprintln!("{} schedules", schedules.unwrap());
+}

@@ -1,0 +1,92 @@
+//! Charges through a payment gateway.
+//!
+//! A charge has a key that is derived from the order and the attempt, so a gateway can tell a repeated
+//! request from a new one. The intent to charge is on record before the request to the gateway, and its
+//! outcome before the response to the client.
+
+use std::{future::Future, pin::Pin};
+
+use domain::{
+    failure::{CardType, ThreeDs1Parameters},
+    money::Money,
+    order::{OrderId, PaymentMethod},
+};
+
+pub mod simulated;
+
+/// The idempotency key of one attempt to charge for one order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ChargeKey(pub String);
+
+impl ChargeKey {
+    /// The key of an attempt; attempts count from 1.
+    #[must_use]
+    pub fn new(order: &OrderId, attempt: u32) -> Self {
+        Self(format!("{}-{attempt}", order.0))
+    }
+}
+
+/// A charge to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Charge {
+    /// The idempotency key.
+    pub key: ChargeKey,
+    /// The amount.
+    pub amount: Money,
+    /// The means of payment.
+    pub method: PaymentMethod,
+}
+
+/// A gateway's response to a charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChargeOutcome {
+    /// The money is taken; the gateway's transaction id.
+    Captured(String),
+    /// Nothing is taken.
+    Declined(DeclineReason),
+    /// The gateway gave no clear response: money may have been taken.
+    Unknown(String),
+}
+
+/// Why a charge was declined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeclineReason {
+    /// The merchant does not accept this type of card.
+    CardTypeRejected(CardType),
+    /// The card was declined.
+    CardDeclined,
+    /// The bank requires a 3-D Secure challenge.
+    Requires3ds1(ThreeDs1Parameters),
+    /// Any other reason, as text for the client's engineers.
+    Other(String),
+}
+
+/// The outcome of a reversal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reversal {
+    /// Nothing was taken, and nothing will be under this key.
+    Voided,
+    /// Money was taken and has been refunded.
+    Refunded,
+}
+
+/// The gateway could not be reached, or did not respond.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the payment gateway did not answer: {0}")]
+pub struct GatewayError(pub String);
+
+/// The future of a request to a gateway.
+pub type GatewayFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A payment gateway. Its methods are called within the span of the payment, so one that sends requests
+/// over a network can propagate the trace with [`crate::telemetry::traces::traceparent`].
+pub trait PaymentGateway: Send + Sync + std::fmt::Debug {
+    /// Takes money. Repeated requests with one key take it once.
+    fn charge<'a>(&'a self, charge: &'a Charge) -> GatewayFuture<'a, ChargeOutcome>;
+
+    /// Voids or refunds the charge of a key, and prevents a later one. May be repeated after an error.
+    fn reverse<'a>(
+        &'a self,
+        key: &'a ChargeKey,
+    ) -> GatewayFuture<'a, Result<Reversal, GatewayError>>;
+}

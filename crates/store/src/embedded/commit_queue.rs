@@ -1,0 +1,213 @@
+//! The queue between those who commit and the thread that writes: group commit without a timer.
+//!
+//! The writer takes whatever is pending as one batch; the next batch gathers while that one is being
+//! synced. A batch never waits for time to pass, only for callers that are about to submit on a busy core.
+//! A caller is answered once its batch is durable. The first write that fails is the last: nobody knows
+//! what is on disk, so its error answers everyone from then on.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use tokio::{runtime::Handle, sync::oneshot};
+
+use crate::StoreError;
+use kernel::metrics::Counter;
+
+type CommitResult = Result<(), StoreError>;
+
+type Reply = oneshot::Sender<CommitResult>;
+
+/// The side of the callers.
+pub(super) struct CommitQueue<C> {
+    sender: mpsc::Sender<PendingCommit<C>>,
+    depth: Arc<QueueDepth>,
+}
+
+/// The side of the writer.
+pub(super) struct BatchReceiver<C> {
+    receiver: mpsc::Receiver<PendingCommit<C>>,
+    max_changes: usize,
+    depth: Arc<QueueDepth>,
+}
+
+/// A change that is not written yet, and who waits for it.
+struct PendingCommit<C> {
+    change: C,
+    waiter: Waiter,
+}
+
+struct Waiter {
+    reply: Reply,
+    /// The runtime that the caller waits in; `None` outside of one.
+    runtime: Option<Handle>,
+}
+
+/// Changes that share one write.
+struct Batch<C> {
+    changes: Vec<C>,
+    waiters: Vec<Waiter>,
+}
+
+#[derive(Default)]
+struct QueueDepth {
+    submitted: Counter,
+    completed: Counter,
+}
+
+/// Both sides of a queue whose batches have at most `max_changes` changes, and at least one.
+pub(super) fn commit_queue<C>(max_changes: usize) -> (CommitQueue<C>, BatchReceiver<C>) {
+    let (sender, receiver) = mpsc::channel();
+    let depth = Arc::<QueueDepth>::default();
+    let batches = BatchReceiver {
+        receiver,
+        max_changes: max_changes.max(1),
+        depth: Arc::clone(&depth),
+    };
+    (CommitQueue { sender, depth }, batches)
+}
+
+impl<C> CommitQueue<C> {
+    /// Submits a change. The future is ready once the change is durable or has failed; dropping it does not
+    /// take the change back.
+    pub(super) fn submit(&self, change: C) -> impl Future<Output = CommitResult> + use<C> {
+        let (reply, result) = oneshot::channel();
+        let waiter = Waiter {
+            reply,
+            runtime: Handle::try_current().ok(),
+        };
+        // Counted before it is sent: the writer must never see more completed than submitted.
+        self.depth.submitted.add(1);
+        let sent = self.sender.send(PendingCommit { change, waiter }).is_ok();
+        async move {
+            let stopped = || StoreError::Failed("the writer has stopped".to_owned());
+            if !sent {
+                return Err(stopped());
+            }
+            result.await.map_err(|_| stopped())?
+        }
+    }
+
+    /// How many changes are submitted and not completed.
+    pub(super) fn pending(&self) -> u64 {
+        self.depth.pending()
+    }
+}
+
+impl QueueDepth {
+    fn pending(&self) -> u64 {
+        // `completed` first: what is completed was submitted before. Read the other way round, changes that
+        // come and go between the two reads would make it negative.
+        let completed = self.completed.get();
+        self.submitted.get().saturating_sub(completed)
+    }
+}
+
+impl<C> Batch<C> {
+    fn with_capacity(capacity: usize) -> Self {
+        Self {
+            changes: Vec::with_capacity(capacity),
+            waiters: Vec::with_capacity(capacity),
+        }
+    }
+
+    fn push(&mut self, PendingCommit { change, waiter }: PendingCommit<C>) {
+        self.changes.push(change);
+        self.waiters.push(waiter);
+    }
+}
+
+impl<C> BatchReceiver<C> {
+    /// Writes one batch after another and answers its callers, until the queue is dropped and empty.
+    pub(super) fn run(&self, mut write: impl FnMut(Vec<C>) -> CommitResult) {
+        let mut result = Ok(());
+        let mut completed = 0;
+        while let Some(Batch { changes, waiters }) = self.next(completed) {
+            // Never again after a failure: a later sync may report success for pages that were dropped.
+            if result.is_ok() {
+                result = write(changes);
+            }
+            completed = u64::try_from(waiters.len()).unwrap_or(u64::MAX);
+            // Before the answers: a caller that was answered must not count as pending.
+            self.depth.completed.add(completed);
+            notify(waiters, &result);
+        }
+    }
+
+    /// All pending changes, as soon as there is one. `completed` callers have just been answered and may
+    /// submit again.
+    fn next(&self, completed: u64) -> Option<Batch<C>> {
+        let first = self.receive()?;
+        self.linger(completed);
+        let pending = usize::try_from(self.depth.pending()).unwrap_or(usize::MAX);
+        let mut batch = Batch::with_capacity(pending.min(self.max_changes));
+        batch.push(first);
+        while batch.changes.len() < self.max_changes {
+            let Ok(pending) = self.receiver.try_recv() else {
+                break;
+            };
+            batch.push(pending);
+        }
+        Some(batch)
+    }
+
+    /// Waits for the first change of a batch; `None` once nobody can submit any more.
+    fn receive(&self) -> Option<PendingCommit<C>> {
+        #[cfg(test)]
+        if let Some(received) = testkit::schedules::receive(&self.receiver) {
+            return received.ok();
+        }
+        self.receiver.recv().ok()
+    }
+
+    /// Yields the core to callers that are about to submit, until half of all known callers are pending:
+    /// those pending now and those just answered. Fewer syncs then serve more callers, and the other half
+    /// has work to do during each.
+    fn linger(&self, completed: u64) {
+        let mut pending = self.depth.pending();
+        let target = pending.midpoint(completed);
+        while pending < target {
+            thread::yield_now();
+            let now = self.depth.pending();
+            if now == pending {
+                // Either a core is free, and yielding took no time, or the others are not about to submit.
+                return;
+            }
+            pending = now;
+        }
+    }
+}
+
+/// Answers callers. To wake a task from outside of its runtime takes a system call, so each runtime is
+/// woken once, by a task that answers all callers in it.
+fn notify(waiters: Vec<Waiter>, result: &CommitResult) {
+    let mut by_runtime: Vec<(Handle, Vec<Reply>)> = Vec::new();
+    for Waiter { reply, runtime } in waiters {
+        let Some(runtime) = runtime else {
+            reply_all([reply], result);
+            continue;
+        };
+        let known = by_runtime
+            .iter_mut()
+            .find(|(known, _)| known.id() == runtime.id());
+        match known {
+            Some((_, replies)) => replies.push(reply),
+            None => by_runtime.push((runtime, vec![reply])),
+        }
+    }
+    for (runtime, replies) in by_runtime {
+        let result = result.clone();
+        runtime.spawn(async move { reply_all(replies, &result) });
+    }
+}
+
+fn reply_all(replies: impl IntoIterator<Item = Reply>, result: &CommitResult) {
+    for reply in replies {
+        // A caller that no longer waits has dropped its receiver; its change stands all the same.
+        let _ = reply.send(result.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! Recovery: the engine is opened, and everything acknowledged is verified to be there.
+
+use std::{
+    fs::{self, OpenOptions, TryLockError},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use fjall::{Database, Keyspace, PersistMode};
+
+use super::{
+    CommitWatermark, FullScan, KeyDeriver, OpenGuard, StateChecksum, cannot_open, engine,
+    engine_files, keys, open_guard::entries, said_by_system,
+};
+use crate::StoreError;
+
+/// The layout of keys and records; a store of another one is not touched.
+const FORMAT: &[u8] = b"boxoffice 2";
+
+/// How the engine's `version` file begins, and the version of its files that this program reads.
+const ENGINE: &[u8] = b"FJL";
+const ENGINE_VERSION: u8 = 3;
+
+const NOT_DAMAGED: &str = "It is not damaged: start the version of this program that wrote it";
+
+const RESTORE: &str = "Restore the folder from a backup";
+
+/// A database that holds everything that was acknowledged.
+pub(super) struct RecoveredDatabase {
+    pub(super) database: Database,
+    pub(super) records: Keyspace,
+    pub(super) keys: KeyDeriver,
+    pub(super) scan: FullScan,
+}
+
+/// Opens the database in `home`, or creates one. If that fails, everything is as it was.
+pub(super) fn open(
+    home: &Path,
+    watermark: &CommitWatermark,
+) -> Result<RecoveredDatabase, StoreError> {
+    let in_home = |error: io::Error| cannot_open(format_args!("{}: {error}", home.display()));
+    let guard = OpenGuard::begin(home).map_err(in_home)?;
+    let opened = guard
+        .copy_journals()
+        .map_err(in_home)
+        .and_then(|()| open_and_verify(home, watermark));
+    match opened {
+        Ok(opened) => {
+            // Released before anything is written: a crash after the first write would roll it back.
+            guard.release().map_err(in_home)?;
+            let on_record = opened.scan.checksum.changes();
+            watermark.catch_up(on_record).map_err(cannot_open)?;
+            Ok(opened)
+        }
+        Err(error) => {
+            guard.roll_back().map_err(in_home)?;
+            Err(error)
+        }
+    }
+}
+
+/// Opens the database and verifies it. The engine panics over some kinds of damage.
+fn open_and_verify(
+    home: &Path,
+    watermark: &CommitWatermark,
+) -> Result<RecoveredDatabase, StoreError> {
+    catch_unwind(AssertUnwindSafe(|| {
+        require_store_or_nothing(home)?;
+        require_engine_version(home)?;
+        engine_files::verify(home)?;
+        let opened = open_database(home)?;
+        require_acknowledged(watermark, opened.scan.checksum.changes())?;
+        Ok(opened)
+    }))
+    .unwrap_or_else(|_| Err(damaged("the storage engine panics over them")))
+}
+
+fn open_database(home: &Path) -> Result<RecoveredDatabase, StoreError> {
+    let database = engine::open(home).map_err(rejected)?;
+    let records = database
+        .keyspace("records", engine::keyspace_options)
+        .map_err(rejected)?;
+    let is_new = records.first_key_value().is_none();
+    if is_new {
+        create(&database, &records)?;
+    }
+    let keys = KeyDeriver::new(secret(&records)?);
+    let scan = FullScan::read(&records)?;
+    if is_new {
+        tracing::warn!(
+            directory = %home.display(),
+            "no store was found: an empty one was created. If there should be one, stop the server and check \
+             that its volume is mounted; `store_must_exist` prevents this"
+        );
+    }
+    Ok(RecoveredDatabase {
+        database,
+        records,
+        keys,
+        scan,
+    })
+}
+
+/// Fails if `home` holds files that are not a store: the engine would create a database among them.
+fn require_store_or_nothing(home: &Path) -> Result<(), StoreError> {
+    let is_empty = entries(home).map_err(cannot_open)?.next().is_none();
+    let is_store = ["version", "lock"]
+        .iter()
+        .all(|file| home.join(file).exists());
+    if is_empty || is_store {
+        return Ok(());
+    }
+    Err(cannot_open(format_args!(
+        "{} holds what is not a store, or not all of one",
+        home.display()
+    )))
+}
+
+/// Fails on files of another version of the engine. They have another layout and would look damaged.
+fn require_engine_version(home: &Path) -> Result<(), StoreError> {
+    // A version file that cannot be read is left to the engine, which reports more about it.
+    let header = fs::read(home.join("version")).unwrap_or_default();
+    match header.strip_prefix(ENGINE) {
+        Some(&[version, ..]) if version != ENGINE_VERSION => Err(cannot_open(format_args!(
+            "version {version} of its engine wrote it, and this program reads version {ENGINE_VERSION}. \
+             {NOT_DAMAGED}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Fails if a process has the engine's files open. The watermark does not tell if somebody removed it.
+pub(super) fn require_unused(home: &Path) -> Result<(), StoreError> {
+    let path = home.join("lock");
+    let in_path = |error: io::Error| cannot_open(format_args!("{}: {error}", path.display()));
+    let lock = match OpenOptions::new().read(true).write(true).open(&path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(());
+        }
+        lock => lock.map_err(in_path)?,
+    };
+    match lock.try_lock() {
+        // Unlocked by hand, because closing is not enough: a child process between fork and exec shares the
+        // file, and the engine would find it locked.
+        Ok(()) => lock.unlock().map_err(in_path),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(TryLockError::Error(error)) => Err(in_path(error)),
+    }
+}
+
+/// Writes the first batch of a new store: its format and its secret.
+fn create(database: &Database, records: &Keyspace) -> Result<(), StoreError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(cannot_open)?;
+    let mut checksum = StateChecksum::default();
+    let mut batch = checksum.batch(
+        database.batch().durability(Some(PersistMode::SyncAll)),
+        records,
+    );
+    batch.insert(keys::FORMAT.to_vec(), FORMAT);
+    batch.insert(keys::SECRET.to_vec(), secret);
+    batch.commit(0).map_err(rejected)
+}
+
+fn secret(records: &Keyspace) -> Result<[u8; 32], StoreError> {
+    let format = records.get(keys::FORMAT).map_err(rejected)?;
+    if format.as_deref() != Some(FORMAT) {
+        let found = format.map_or("none".into(), |format| {
+            format!("{:?}", String::from_utf8_lossy(&format))
+        });
+        let ours = String::from_utf8_lossy(FORMAT);
+        return Err(cannot_open(format_args!(
+            "its format is {found}, and this program reads {ours:?}. {NOT_DAMAGED}"
+        )));
+    }
+    let secret = records.get(keys::SECRET).map_err(rejected)?;
+    secret
+        .and_then(|secret| <[u8; 32]>::try_from(&*secret).ok())
+        .ok_or_else(|| damaged("the secret has another length"))
+}
+
+/// Fails if fewer changes are on record than were acknowledged.
+fn require_acknowledged(watermark: &CommitWatermark, on_record: u64) -> Result<(), StoreError> {
+    let acknowledged = watermark.read().map_err(cannot_open)?;
+    if acknowledged <= on_record {
+        return Ok(());
+    }
+    Err(cannot_open(format_args!(
+        "{acknowledged} changes (orders, payments, prices) were acknowledged and only {on_record} are on \
+         record: the end of the journal is damaged. {RESTORE}, or remove its file \"acknowledged\" to go on \
+         without them"
+    )))
+}
+
+/// Why the engine does not open or read the database.
+pub(super) fn rejected(error: fjall::Error) -> StoreError {
+    if matches!(error, fjall::Error::Locked) {
+        return StoreError::InUse;
+    }
+    said_by_system(&error).map_or_else(|| damaged(error), cannot_open)
+}
+
+pub(super) fn damaged(what: impl std::fmt::Display) -> StoreError {
+    cannot_open(format_args!("its files are damaged: {what}. {RESTORE}"))
+}

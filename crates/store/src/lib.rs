@@ -1,0 +1,327 @@
+//! What outlives the process: orders, tokens, payment intents, prices last served.
+//!
+//! Everything is written through [`Store::commit`], one [`Change`] at a time, and a change is
+//! durable as a whole or not at all. An order, its entry in its user's list, its token and its
+//! payment are one change: none of them is ever there without the others.
+
+use std::{collections::HashMap, future::Future, ops::ControlFlow, pin::Pin, sync::Arc};
+
+use tokio::sync::watch;
+
+use domain::{
+    ids::{MerchantId, ServiceId, TicketId},
+    money::Money,
+    order::{EpochSeconds, Order, OrderId},
+};
+use kernel::metrics::HistogramSnapshot;
+
+mod order_key;
+pub mod record;
+
+pub mod embedded;
+pub mod memory;
+
+/// A digest of a request: equal for equal requests, whatever their encoding.
+pub type Fingerprint = [u8; 32];
+
+/// Something to be written.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// An order is created. Its payment's intent, if it had one, ends with it.
+    Order(Arc<PlacedOrder>),
+    /// Money is about to be asked for.
+    PaymentIntent(PaymentIntent),
+    /// A payment came to nothing: its intent ends, the attempt stays on record.
+    PaymentEnded(PaymentAttempt),
+    /// The prices now served.
+    Prices(PriceBook),
+    /// Slots that ended before this second are forgotten: none of them is opened again.
+    SlotsForgotten(EpochSeconds),
+}
+
+/// An order with everything that belongs to it.
+#[derive(Debug, Clone)]
+pub struct PlacedOrder {
+    /// The idempotency token it was created under.
+    pub token: String,
+    /// Digest of the request that created it.
+    pub fingerprint: Fingerprint,
+    /// When it was created.
+    pub created_sec: EpochSeconds,
+    /// The name of the user who created it, where the server knew its users.
+    pub created_by: Option<Arc<str>>,
+    /// The order as it was answered.
+    pub order: Box<Order>,
+    /// The spots it takes.
+    pub claims: Vec<NamedClaim>,
+    /// The payment, where we charged.
+    pub payment: Option<PaymentAttempt>,
+}
+
+/// Spots by the ids of the catalogue, so that they stay true when the catalogue is another one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NamedClaim {
+    /// Merchant.
+    pub merchant_id: MerchantId,
+    /// Service.
+    pub service_id: ServiceId,
+    /// Start of the slot.
+    pub start_sec: EpochSeconds,
+    /// Length of the slot in seconds.
+    pub duration_sec: u32,
+    /// Ticket type; `None` for an appointment.
+    pub ticket_id: Option<TicketId>,
+    /// How many spots.
+    pub count: u32,
+}
+
+/// A payment that is about to be asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PaymentIntent {
+    /// The idempotency token of the order.
+    pub token: String,
+    /// Which attempt under that token, from 1.
+    pub attempt: u32,
+    /// How much.
+    pub amount: Money,
+    /// When.
+    pub started_sec: EpochSeconds,
+    /// The spots that must not be sold again before the payment has ended.
+    pub claims: Vec<NamedClaim>,
+}
+
+/// A payment that has ended. Appended to the record, never edited.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PaymentAttempt {
+    /// What was asked for.
+    pub intent: PaymentIntent,
+    /// How it ended.
+    pub outcome: PaymentOutcome,
+    /// The gateway's name for the transaction; empty where there was none.
+    pub transaction_id: String,
+    /// When it ended.
+    pub finished_sec: EpochSeconds,
+}
+
+/// How a payment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentOutcome {
+    /// The money is ours.
+    Captured,
+    /// Nothing was taken.
+    Declined,
+    /// The outcome was unknown; the gateway has made sure that nothing is taken.
+    Voided,
+    /// Money had been taken and is given back.
+    Refunded,
+}
+
+/// The price of every ticket type and appointment as last served, and the one before; also of what is
+/// not on sale any more, because it may be again.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PriceBook {
+    /// One entry a ticket type or service.
+    pub entries: Vec<PriceEntry>,
+}
+
+/// The price of one ticket type, or of an appointment of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriceEntry {
+    /// Merchant.
+    pub merchant_id: MerchantId,
+    /// Service.
+    pub service_id: ServiceId,
+    /// Ticket type; `None` for an appointment.
+    pub ticket_id: Option<TicketId>,
+    /// The price last served.
+    pub current: Money,
+    /// The price before that, where there was another.
+    pub previous: Option<Money>,
+}
+
+/// What a token has led to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replay {
+    /// Digest of the request that created the order.
+    pub fingerprint: Fingerprint,
+    /// The name of the user who created the order, where that is on record.
+    pub created_by: Option<Arc<str>>,
+    /// The order as it was answered then.
+    pub order: Box<Order>,
+}
+
+/// What decides who may see an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Provenance<'o> {
+    /// The name of the user who created it, where that is on record.
+    pub created_by: Option<&'o str>,
+    /// The merchant who sells it.
+    pub merchant_id: &'o MerchantId,
+}
+
+/// Whether the caller may see an order.
+pub type OrderFilter<'a> = &'a (dyn Fn(Provenance<'_>) -> bool + 'a);
+
+/// Which orders to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Those of a user, newest first.
+    User(String),
+    /// Those of these ids, in this order, each once; unknown ones are left out.
+    Ids(Vec<OrderId>),
+}
+
+/// What a store remembers when it is opened.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Number of orders on record.
+    pub orders: u64,
+    /// The spots that they take together, in no particular order.
+    pub sold: Vec<NamedClaim>,
+    /// Payments whose end is not on record.
+    pub pending: Vec<PaymentIntent>,
+    /// The prices last served.
+    pub prices: PriceBook,
+    /// When the newest order was created, by the clock of that moment.
+    pub newest_order_sec: Option<EpochSeconds>,
+    /// The latest second up to which slots were forgotten, if any ever were.
+    pub slots_forgotten_until: Option<EpochSeconds>,
+}
+
+/// Whether orders can be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreState {
+    /// They can.
+    Open,
+    /// A write failed. What is on disk is unknown, so nothing more is acknowledged until a
+    /// restart has looked; the text says what failed.
+    Failed(String),
+}
+
+/// Statistics of a store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Orders on record.
+    pub orders: u64,
+    /// Changes that are submitted and not durable yet.
+    pub waiting: u64,
+    /// Statistics of writing, where the store writes to a disk.
+    pub writes: Option<WriteStats>,
+    /// Disk space, where the system reports it.
+    pub disk: Option<DiskUsage>,
+}
+
+/// Disk space of a store, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// Allocated to the files of the store.
+    pub used: u64,
+    /// What may still be written.
+    pub free: u64,
+    /// Size of the file system.
+    pub size: u64,
+}
+
+/// Statistics of writing to disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteStats {
+    /// Changes per batch.
+    pub batch_sizes: HistogramSnapshot,
+    /// Nanoseconds to write and sync one batch.
+    pub times: HistogramSnapshot,
+}
+
+/// What can go wrong with a store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else has it open.
+    #[error("the store cannot be opened: another process has it open")]
+    InUse,
+    /// It cannot be opened, because it is not readable as a whole.
+    #[error("the store cannot be opened: {0}")]
+    CannotOpen(String),
+    /// A write failed, now or before; nothing more is written.
+    #[error("the store has failed: {0}")]
+    Failed(String),
+    /// A record cannot be read.
+    #[error("the store cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Receives the orders of a list one by one, until it wants no more.
+pub type OrderSink<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);
+
+/// The result of a commit.
+pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+
+/// A place where orders are kept.
+///
+/// After a crash a token is either known with its whole order, or unknown with nothing taken and
+/// at most a payment intent that [`Store::recover`] gives. A commit that was answered `Ok` is
+/// there; one that was not answered may or may not be.
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Writes a change. Once the future is ready the change is durable, and only then is it
+    /// visible to the look-ups below. The change is on its way even if the future is dropped.
+    fn commit(&self, change: Change) -> CommitFuture;
+
+    /// The id that the order of this token has, or will have.
+    fn order_id(&self, token: &str) -> OrderId;
+
+    /// What the token has led to, if it has.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError>;
+
+    /// Lists orders as they stand: each is handed over when it has been read, until no more are wanted.
+    /// Those that may not be seen are left out as if they did not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    fn list(
+        &self,
+        selection: &Selection,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
+    ) -> Result<(), StoreError>;
+
+    /// How many payments have ended without an order under this token.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError>;
+
+    /// What was there when the store was opened. It is asked for once, before the first commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`]: then nothing may be sold.
+    fn recover(&self) -> Result<Recovered, StoreError>;
+
+    /// Whether orders can be taken, now and at every change of that.
+    fn state(&self) -> watch::Receiver<StoreState>;
+
+    /// Statistics at this moment.
+    fn stats(&self) -> StoreStats;
+}
+
+/// Claims added up by slot and ticket type, of which there are far fewer than orders.
+#[derive(Debug, Default)]
+struct ClaimTotals(HashMap<NamedClaim, u32>);
+
+impl ClaimTotals {
+    fn add(&mut self, claims: impl IntoIterator<Item = NamedClaim>) {
+        for claim in claims {
+            let count = claim.count;
+            let total = self.0.entry(NamedClaim { count: 0, ..claim }).or_default();
+            // More than any slot has; nothing more is sold of it either way.
+            *total = total.saturating_add(count);
+        }
+    }
+
+    fn into_claims(self) -> Vec<NamedClaim> {
+        self.0
+            .into_iter()
+            .map(|(claim, count)| NamedClaim { count, ..claim })
+            .collect()
+    }
+}

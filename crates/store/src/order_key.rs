@@ -1,0 +1,109 @@
+//! Keys of orders and of users' lists, derived by a hash under the store's own secret.
+
+use domain::order::OrderId;
+
+/// Bytes of a key: 128 bits of a hash, so that no two keys collide.
+pub(super) const KEY_BYTES: usize = 16;
+
+/// The key of an order. It follows from the order's token, and in letters it is the order's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct OrderKey(pub(super) [u8; KEY_BYTES]);
+
+/// The key of a user's list of orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UserKey(pub(super) [u8; KEY_BYTES]);
+
+impl OrderKey {
+    /// The id by which callers know the order.
+    pub(super) fn order_id(&self) -> OrderId {
+        OrderId(data_encoding::BASE32_NOPAD.encode(&self.0))
+    }
+
+    /// The key behind an order id; `None` for an id that no store gives out.
+    pub(super) fn of_id(id: &OrderId) -> Option<Self> {
+        let bytes = data_encoding::BASE32_NOPAD.decode(id.0.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The keys behind order ids, each once and in the order of its first mention. Ids that no store
+    /// gives out are left out.
+    pub(super) fn of_each_id(ids: &[OrderId]) -> Vec<Self> {
+        let mut seen = std::collections::HashSet::new();
+        let mut keys = Vec::with_capacity(ids.len());
+        for key in ids.iter().filter_map(Self::of_id) {
+            if seen.insert(key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+}
+
+/// Derives keys under the secret of a store. Without the secret nobody can compute an order's id from its
+/// token.
+#[derive(Clone)]
+pub(super) struct KeyDeriver {
+    secret: [u8; 32],
+}
+
+impl std::fmt::Debug for KeyDeriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyDeriver(secret withheld)")
+    }
+}
+
+impl KeyDeriver {
+    pub(super) fn new(secret: [u8; 32]) -> Self {
+        Self { secret }
+    }
+
+    /// The key of the order that a token leads to.
+    pub(super) fn order_key(&self, token: &str) -> OrderKey {
+        OrderKey(self.hash("token", token))
+    }
+
+    pub(super) fn user_key(&self, user_id: &str) -> UserKey {
+        UserKey(self.hash("user", user_id))
+    }
+
+    fn hash(&self, kind: &str, text: &str) -> [u8; KEY_BYTES] {
+        // The zero byte separates the two: no kind contains one, so no two pairs hash the same bytes.
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        hasher
+            .update(kind.as_bytes())
+            .update(&[0])
+            .update(text.as_bytes());
+        let mut key = [0; KEY_BYTES];
+        hasher.finalize_xof().fill(&mut key);
+        key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_id_leads_back_to_its_key_and_nothing_else_does() {
+        let key = KeyDeriver::new([7; 32]).order_key("token");
+        assert_eq!(OrderKey::of_id(&key.order_id()), Some(key));
+        for stranger in ["", "x", "ORDER-1", "AAAAAAAA", "ümlaut"] {
+            let id = OrderId(stranger.into());
+            assert_eq!(OrderKey::of_id(&id), None, "{stranger:?}");
+        }
+    }
+
+    #[test]
+    fn keys_depend_on_the_secret_the_kind_and_the_text() {
+        let deriver = KeyDeriver::new([7; 32]);
+        let all = [
+            deriver.order_key("a").0,
+            deriver.order_key("b").0,
+            deriver.user_key("a").0,
+            KeyDeriver::new([8; 32]).order_key("a").0,
+        ];
+        for (at, key) in all.iter().enumerate() {
+            assert!(!all[at + 1..].contains(key));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What the unit tests of several packages share.
+
+pub mod histories;
+pub mod schedules;
+pub mod seeds;

@@ -1,0 +1,3 @@
+//! Ids and times: the types that everything else is written in.
+
+pub mod ids;
