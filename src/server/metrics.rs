@@ -143,7 +143,7 @@ impl Metrics {
         } = reloads;
         page.counter(
             "boxoffice_catalog_reloads_total",
-            "Times that the catalogue was read again: put on sale, refused for its mistakes, or failed otherwise.",
+            "Reloads of the catalogue: activated, rejected because of errors, or failed otherwise.",
             [
                 (&[("outcome", "replaced")][..], replaced.get()),
                 (&[("outcome", "refused")], refused.get()),

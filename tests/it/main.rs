@@ -5,6 +5,7 @@
 mod support;
 
 mod catalog;
+mod documents;
 mod durability;
 mod load;
 mod model;
