@@ -52,7 +52,7 @@ fn order(bytes: &[u8]) {
         .expect("an order was read")
         .sequence;
     let placed = PlacedOrder {
-        token: "token".to_owned(),
+        token: "token".into(),
         fingerprint: replay.fingerprint,
         created_sec: 7,
         created_by: replay.created_by.clone(),
@@ -104,7 +104,7 @@ fn intent(bytes: &[u8]) {
     let Some(intent) = read(decode_intent(bytes)) else {
         return;
     };
-    let order_id = OrderId("order".to_owned());
+    let order_id = OrderId::from("order");
     let written = encode_intent(&intent, &order_id);
     assert_eq!(decode_intent(&written).as_ref(), Ok(&intent));
     ended(intent, &order_id, &written);

@@ -127,10 +127,7 @@ fn judge_refusal<R: Request>(error: &ApiError) {
                 "{error:?}"
             );
             for violation in violations.iter() {
-                assert!(
-                    contract::has_field(R::NAME, &violation.field),
-                    "{error:?}"
-                );
+                assert!(contract::has_field(R::NAME, &violation.field), "{error:?}");
             }
         }
         error => assert!(matches!(error, ApiError::Malformed(_)), "{error:?}"),
@@ -193,15 +190,15 @@ impl Request for CreateOrderRequest {
         match from_proto::create_request(self.clone().into(), &LIMITS, &is_merchant) {
             Ok(command) => {
                 assert_eq!(
-                    (&command.token, command.fingerprint),
-                    (&self.idempotency_token, digest)
+                    (command.token.as_str(), command.fingerprint),
+                    (self.idempotency_token.as_str(), digest)
                 );
                 let asked = self.order.expect("an order without an order is refused");
                 assert!(asked.order_id.is_empty() && is_merchant(&command.order.merchant_id));
                 assert_items(&asked.item, command.order.items.len());
                 stands_on_record(&command.order);
                 let customer = &command.order.customer;
-                for id in [&command.token, &customer.user_id] {
+                for id in [command.token.as_str(), customer.user_id.as_str()] {
                     assert!(!id.is_empty());
                     assert_fits(id);
                 }
@@ -227,7 +224,10 @@ impl Request for CreateOrderRequest {
                 Ok(())
             }
             Err(refused) => {
-                assert_eq!(refused.answered, Some((self.idempotency_token, digest)));
+                assert_eq!(
+                    refused.answered,
+                    Some((self.idempotency_token.into(), digest))
+                );
                 Err(refused.violations)
             }
         }
@@ -241,14 +241,14 @@ fn stands_on_record(new: &NewOrder) {
         status: BookingStatus::Confirmed,
     });
     let order = Order {
-        id: OrderId("order".to_owned()),
+        id: OrderId::from("order"),
         merchant_id: new.merchant_id.clone(),
         customer: new.customer.clone(),
         payment: new.payment.clone(),
         items: items.collect(),
     };
     let record = encode_order(&PlacedOrder {
-        token: "token".to_owned(),
+        token: "token".into(),
         fingerprint: [7; 32],
         created_sec: 7,
         created_by: None,
@@ -278,7 +278,7 @@ impl Request for ListOrdersRequest {
             }
             Selection::Ids(ids) => {
                 assert!(!ids.is_empty());
-                ids.iter().for_each(|id| assert_fits(&id.0));
+                ids.iter().for_each(|id| assert_fits(id.as_str()));
             }
         }
         Ok(())

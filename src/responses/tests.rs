@@ -24,11 +24,11 @@ fn responses(budget: usize) -> Arc<Responses> {
 
 fn order(name_bytes: usize) -> Order {
     Order {
-        id: OrderId("an id".to_owned()),
+        id: OrderId::from("an id"),
         merchant_id: "museum".into(),
         customer: Customer {
             given_name: "é".repeat(name_bytes / 2),
-            ..Customer::default()
+            ..Customer::of("ada")
         },
         payment: None,
         items: Vec::new(),

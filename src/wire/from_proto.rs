@@ -11,6 +11,7 @@ use crate::{
     app::{Cart, CreateOrder, Lookup, SlotLookup},
     domain::{
         availability::{AskedSlot, Resources},
+        ids::Token,
         order::{
             Customer, Deposit, IntakeAnswer, LineItem, NewOrder, NoShowFee, OrderId,
             OrderedTickets, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
@@ -49,7 +50,7 @@ pub fn check_request(
     Ok(Cart {
         merchant_id: merchant_id.into(),
         items,
-        cart_id: Some(cart_id).filter(|id| !id.is_empty()),
+        cart_id: (!cart_id.is_empty()).then(|| cart_id.into()),
     })
 }
 
@@ -59,7 +60,7 @@ pub struct RejectedOrder {
     /// Its token and its digest: it may have been answered when the rules or the catalogue were
     /// others, and then that answer stands. None where a value could not be read: what is left of the
     /// request might be another one.
-    pub answered: Option<(String, Fingerprint)>,
+    pub answered: Option<(Token, Fingerprint)>,
     /// The rules.
     pub violations: Violations,
 }
@@ -102,7 +103,7 @@ pub fn create_request(
     });
     match (order, violations.into_result()) {
         (Some(order), Ok(())) => Ok(Box::new(CreateOrder {
-            token,
+            token: token.into(),
             fingerprint,
             order,
         })),
@@ -111,7 +112,7 @@ pub fn create_request(
                 .err()
                 .unwrap_or_else(|| Violations::one("order", "is required"));
             Err(RejectedOrder {
-                answered: is_whole.then_some((token, fingerprint)),
+                answered: is_whole.then(|| (token.into(), fingerprint)),
                 violations,
             })
         }
@@ -138,7 +139,9 @@ pub fn list_request(
     match ids {
         Some(Ids::UserId(user_id)) if !user_id.is_empty() => {
             violations.check_given_id(Path::field("user_id"), &user_id, limits.max_id_bytes);
-            violations.into_result().map(|()| Selection::User(user_id))
+            violations
+                .into_result()
+                .map(|()| Selection::User(user_id.into()))
         }
         Some(Ids::OrderIds(OrderIds { order_id })) if !order_id.is_empty() => {
             violations.check_count("order_ids.order_id", order_id.len(), MAX_ORDER_IDS);
@@ -152,7 +155,7 @@ pub fn list_request(
             }
             violations
                 .into_result()
-                .map(|()| Selection::Ids(order_id.into_iter().map(OrderId).collect()))
+                .map(|()| Selection::Ids(order_id.into_iter().map(OrderId::from).collect()))
         }
         Some(Ids::UserId(_)) => Err(Violations::one("user_id", "must not be empty")),
         Some(Ids::OrderIds(_)) => Err(Violations::one(
@@ -481,7 +484,7 @@ fn customer(user: v3::UserInformation) -> Customer {
     } = user;
     let address = address.map(postal_address);
     Customer {
-        user_id,
+        user_id: user_id.into(),
         given_name,
         family_name,
         address,

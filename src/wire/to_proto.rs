@@ -158,7 +158,7 @@ pub fn order(order: Order) -> v3::Order {
         items,
     } = order;
     v3::Order {
-        order_id: id.0,
+        order_id: id.into(),
         user_information: Some(customer(who)),
         payment_information: payment.map(payment_information),
         merchant_id: merchant_id.into(),
@@ -517,7 +517,7 @@ fn customer(customer: Customer) -> v3::UserInformation {
         language_code,
     } = customer;
     v3::UserInformation {
-        user_id,
+        user_id: user_id.into(),
         given_name,
         family_name,
         address: address.map(postal_address),

@@ -3,17 +3,14 @@
 //! These are the published messages without their wire clothes. A [`LineItem`] is kept as asked,
 //! right or wrong, because every answer echoes it.
 
+pub use super::ids::OrderId;
 use super::{
-    ids::{MerchantId, ServiceId, TicketId},
+    ids::{MerchantId, ServiceId, TicketId, UserId},
     money::Currency,
 };
 
 /// Seconds of UTC since the Unix epoch.
 pub type EpochSeconds = i64;
-
-/// A name the partner's server gives to an order; opaque to callers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OrderId(pub String);
 
 /// One service in one time slot, as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,10 +111,10 @@ pub struct Order {
 }
 
 /// Who orders. Personal data: never logged.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Customer {
     /// The caller's id of the person.
-    pub user_id: String,
+    pub user_id: UserId,
     /// Given name, at most 40 characters.
     pub given_name: String,
     /// Family name, at most 40 characters.
@@ -130,6 +127,22 @@ pub struct Customer {
     pub email: String,
     /// BCP 47 language tag.
     pub language_code: String,
+}
+
+impl Customer {
+    /// A customer of whom only the id is known.
+    #[must_use]
+    pub fn of(user_id: impl Into<UserId>) -> Self {
+        Self {
+            user_id: user_id.into(),
+            given_name: String::new(),
+            family_name: String::new(),
+            address: None,
+            telephone: String::new(),
+            email: String::new(),
+            language_code: String::new(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Customer {

@@ -4,7 +4,7 @@ use super::{ActiveCatalog, App, OrderError, Undecided, cart_key};
 use domain::{
     fees::FeeTable,
     fulfillability::{self, Assessment, Fulfillability, Inquiry, OrderResult, Purpose},
-    ids::MerchantId,
+    ids::{MerchantId, Token},
     order::{EpochSeconds, LineItem},
     slot::Slot,
 };
@@ -18,7 +18,7 @@ pub struct Cart {
     /// What is in it.
     pub items: Vec<LineItem>,
     /// The cart's id, which is the token of its later order; `None` where nothing is to be held.
-    pub cart_id: Option<String>,
+    pub cart_id: Option<Token>,
 }
 
 /// What is to be said of a cart.
@@ -57,10 +57,7 @@ impl App {
             .merchant_ix(&cart.merchant_id)
             .ok_or(OrderError::UnknownMerchant)?;
         let keys = fulfillability::slot_keys(catalog, merchant, &cart.items);
-        let cart_key = cart
-            .cart_id
-            .as_deref()
-            .map(|cart_id| cart_key(cart_id, user));
+        let cart_key = cart.cart_id.as_ref().map(|cart_id| cart_key(cart_id, user));
         let viewer = self.viewer(cart_key);
         let assess = |slots: &[Option<&Slot>]| {
             let (items, purpose) = (&cart.items, Purpose::Check);

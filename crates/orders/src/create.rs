@@ -16,7 +16,7 @@ use domain::{
     catalog::{Catalog, MerchantIx},
     failure::{FailureCause, OrderFailure},
     fulfillability::{self, Assessment, Inquiry, ItemFulfillability, OrderResult, Purpose},
-    ids::MerchantId,
+    ids::{MerchantId, Token},
     order::{
         BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PrepaymentStatus,
     },
@@ -31,7 +31,7 @@ use store::{Change, Fingerprint, NamedClaim, PaymentAttempt, PlacedOrder, Replay
 #[derive(Debug, Clone)]
 pub struct CreateOrder {
     /// The caller's name for this request; one token, one order.
-    pub token: String,
+    pub token: Token,
     /// Digest of the request, to tell a repetition from another request.
     pub fingerprint: Fingerprint,
     /// What is ordered.
@@ -93,7 +93,7 @@ impl App {
     /// [`OrderError::Unreadable`].
     pub fn answered_before(
         &self,
-        token: &str,
+        token: &Token,
         fingerprint: Fingerprint,
         user: Option<&User>,
     ) -> Result<Option<Box<Order>>, OrderError> {
@@ -155,7 +155,7 @@ impl App {
         }
     }
 
-    pub(super) fn by_token(&self, token: &str) -> Result<Option<Replay>, OrderError> {
+    pub(super) fn by_token(&self, token: &Token) -> Result<Option<Replay>, OrderError> {
         self.store
             .by_token(token)
             .map_err(|error| self.refusal(&error))
@@ -164,7 +164,7 @@ impl App {
     fn answer_again(&self, replay: Replay) -> Box<Order> {
         self.metrics.orders_replayed.inc();
         self.audit.record(AuditEvent::OrderReplayed(&replay.order));
-        tracing::debug!(order_id = replay.order.id.0, "order answered again");
+        tracing::debug!(order_id = replay.order.id.as_str(), "order answered again");
         replay.order
     }
 
@@ -276,7 +276,7 @@ impl App {
         self.inventory.confirm(reservation);
         self.audit.record(AuditEvent::OrderCreated(&order));
         tracing::debug!(
-            order_id = order.id.0,
+            order_id = order.id.as_str(),
             merchant_id = order.merchant_id.as_str(),
             "order created"
         );
@@ -363,8 +363,10 @@ fn placed(
         .map(booked)
         .collect();
     // Where nothing was due there was no transaction at the gateway; the order's own id names it.
-    let transaction_id =
-        payment.map_or_else(|| id.0.clone(), |attempt| attempt.transaction_id.clone());
+    let transaction_id = payment.map_or_else(
+        || id.as_str().to_owned(),
+        |attempt| attempt.transaction_id.clone(),
+    );
     let paid = |details: PaymentDetails| {
         if charged_by_us {
             PaymentDetails {

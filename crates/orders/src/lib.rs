@@ -17,6 +17,7 @@ use catalog::SourceFeeds;
 use domain::{
     catalog::{Catalog, IdInterner},
     failure::OrderFailure,
+    ids::Token,
     openings::Openings,
     order::{EpochSeconds, Order},
     slot::{CartKey, Claim, Claimed, Revision, Slot, SlotKey, Stale, Viewer},
@@ -329,7 +330,7 @@ impl App {
 
 /// The key of the cart that a caller calls by this id. A cart's id is the token of its later order, and
 /// each user has carts of its own: two may call theirs alike, and neither sees or moves the other's.
-fn cart_key(cart_id: &str, user: Option<&User>) -> CartKey {
+fn cart_key(cart_id: &Token, user: Option<&User>) -> CartKey {
     let mut hasher = blake3::Hasher::new();
     if let Some(user) = user {
         // Ends in what no name has, so that it cannot run into the id.
@@ -337,7 +338,7 @@ fn cart_key(cart_id: &str, user: Option<&User>) -> CartKey {
     }
     let mut key = [0; 16];
     hasher
-        .update(cart_id.as_bytes())
+        .update(cart_id.as_str().as_bytes())
         .finalize_xof()
         .fill(&mut key);
     CartKey(key)

@@ -10,6 +10,7 @@ use crate::audit::AuditEvent;
 use domain::{
     catalog::Prepayment,
     failure::{FailureCause, OrderFailure},
+    ids::Token,
     money::Money,
     order::{OrderId, PaymentMethod},
     payment::Charging,
@@ -24,7 +25,7 @@ const REVERSAL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What is to be charged for an order.
 pub(super) struct ChargeRequest {
-    pub(super) token: String,
+    pub(super) token: Token,
     pub(super) order: OrderId,
     pub(super) amount: Money,
     pub(super) method: PaymentMethod,
@@ -157,13 +158,13 @@ impl App {
                     outcome,
                 });
                 tracing::info!(
-                    order_id = order.0,
+                    order_id = order.as_str(),
                     ?outcome,
                     "a pending payment of the last run is reversed"
                 );
             }
             Err(error) => {
-                tracing::error!(%error, order_id = order.0, "the reversal of a pending payment could not be recorded")
+                tracing::error!(%error, order_id = order.as_str(), "the reversal of a pending payment could not be recorded")
             }
         }
         drop(token);

@@ -224,7 +224,7 @@ impl App {
     fn leave_open(&self, intent: &PaymentIntent, token: TokenGuard) {
         let order = self.store.order_id(&intent.token);
         tracing::error!(
-            order_id = order.0,
+            order_id = order.as_str(),
             "a pending payment of the last run cannot be reversed while payments are off; its spots stay sold"
         );
         self.stuck

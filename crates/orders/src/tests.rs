@@ -85,7 +85,7 @@ fn create(app: &App, payment_token: Option<&str>) -> Created {
     let processed_by = payment_token.map(|_| PaymentProcessor::Partner);
     let order = NewOrder {
         merchant_id: "town".into(),
-        customer: Customer::default(),
+        customer: Customer::of("ada"),
         items: vec![seats()],
         payment: Some(PaymentDetails {
             processed_by,
@@ -96,7 +96,7 @@ fn create(app: &App, payment_token: Option<&str>) -> Created {
             challenge: None,
         }),
     };
-    let TokenLock::Acquired(guard) = app.tokens.try_lock("cart") else {
+    let TokenLock::Acquired(guard) = app.tokens.try_lock(&"cart".into()) else {
         panic!("nobody else has it")
     };
     let command = CreateOrder {

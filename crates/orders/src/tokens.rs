@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dashmap::{DashMap, Entry};
 use tokio::sync::watch;
 
-type Token = Box<str>;
+use domain::ids::Token;
 
 /// The idempotency tokens that are locked, in this process.
 ///
@@ -37,19 +37,19 @@ pub(super) struct TokenGuard {
 
 impl Tokens {
     /// Whether a request acts under a token at this moment.
-    pub(super) fn is_in_flight(&self, token: &str) -> bool {
+    pub(super) fn is_in_flight(&self, token: &Token) -> bool {
         self.in_flight.contains_key(token)
     }
 
-    pub(super) fn try_lock(&self, token: &str) -> TokenLock {
-        match self.in_flight.entry(token.into()) {
+    pub(super) fn try_lock(&self, token: &Token) -> TokenLock {
+        match self.in_flight.entry(token.clone()) {
             Entry::Occupied(holder) => TokenLock::Held(holder.get().clone()),
             Entry::Vacant(free) => {
                 let (done, waiting) = watch::channel(());
                 free.insert(waiting);
                 TokenLock::Acquired(TokenGuard {
                     tokens: self.clone(),
-                    token: token.into(),
+                    token: token.clone(),
                     _done: done,
                 })
             }

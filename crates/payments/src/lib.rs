@@ -22,7 +22,7 @@ impl ChargeKey {
     /// The key of an attempt; attempts count from 1.
     #[must_use]
     pub fn new(order: &OrderId, attempt: u32) -> Self {
-        Self(format!("{}-{attempt}", order.0))
+        Self(format!("{}-{attempt}", order.as_str()))
     }
 }
 

@@ -37,7 +37,10 @@ use super::{
     order_key::{KEY_BYTES, KeyDeriver, OrderKey, UserKey},
     record,
 };
-use domain::order::OrderId;
+use domain::{
+    ids::{Token, UserId},
+    order::OrderId,
+};
 
 mod commit_queue;
 mod commit_writer;
@@ -183,7 +186,10 @@ impl EmbeddedStore {
         })
     }
 
-    fn list_of_user(&self, user_id: &str) -> impl Iterator<Item = Result<UserValue, StoreError>> {
+    fn list_of_user(
+        &self,
+        user_id: &UserId,
+    ) -> impl Iterator<Item = Result<UserValue, StoreError>> {
         self.records
             .prefix(keys::user(&self.keys.user_key(user_id)))
             .map(|entry| entry.value().map_err(unreadable))
@@ -205,11 +211,11 @@ impl Store for EmbeddedStore {
         Box::pin(self.queue.submit(EncodedChange::new(&change, &self.keys)))
     }
 
-    fn order_id(&self, token: &str) -> OrderId {
+    fn order_id(&self, token: &Token) -> OrderId {
         self.keys.order_key(token).order_id()
     }
 
-    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
+    fn by_token(&self, token: &Token) -> Result<Option<Replay>, StoreError> {
         match self.find(self.keys.order_key(token))? {
             Some(record) => Ok(Some(record::decode_replay(&record).map_err(unreadable)?)),
             None => Ok(None),
@@ -244,7 +250,7 @@ impl Store for EmbeddedStore {
         Ok(())
     }
 
-    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
+    fn failed_attempts(&self, token: &Token) -> Result<u32, StoreError> {
         let prefix = keys::ended_payments(&self.keys.order_key(token));
         let mut count = 0;
         for entry in self.records.prefix(prefix) {

@@ -9,7 +9,7 @@ use std::{collections::HashMap, future::Future, ops::ControlFlow, pin::Pin, sync
 use tokio::sync::watch;
 
 use domain::{
-    ids::{MerchantId, ServiceId, TicketId},
+    ids::{MerchantId, ServiceId, TicketId, Token, UserId},
     money::Money,
     order::{EpochSeconds, Order, OrderId},
 };
@@ -43,7 +43,7 @@ pub enum Change {
 #[derive(Debug, Clone)]
 pub struct PlacedOrder {
     /// The idempotency token it was created under.
-    pub token: String,
+    pub token: Token,
     /// Digest of the request that created it.
     pub fingerprint: Fingerprint,
     /// When it was created.
@@ -79,7 +79,7 @@ pub struct NamedClaim {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaymentIntent {
     /// The idempotency token of the order.
-    pub token: String,
+    pub token: Token,
     /// Which attempt under that token, from 1.
     pub attempt: u32,
     /// How much.
@@ -166,7 +166,7 @@ pub type OrderFilter<'a> = &'a (dyn Fn(Provenance<'_>) -> bool + 'a);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// Those of a user, newest first.
-    User(String),
+    User(UserId),
     /// Those of these ids, in this order, each once; unknown ones are left out.
     Ids(Vec<OrderId>),
 }
@@ -265,13 +265,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn commit(&self, change: Change) -> CommitFuture;
 
     /// The id that the order of this token has, or will have.
-    fn order_id(&self, token: &str) -> OrderId;
+    fn order_id(&self, token: &Token) -> OrderId;
 
     /// What the token has led to, if it has.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`].
-    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError>;
+    fn by_token(&self, token: &Token) -> Result<Option<Replay>, StoreError>;
 
     /// Lists orders as they stand: each is handed over when it has been read, until no more are wanted.
     /// Those that may not be seen are left out as if they did not exist.
@@ -289,7 +289,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`StoreError::Unreadable`].
-    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError>;
+    fn failed_attempts(&self, token: &Token) -> Result<u32, StoreError>;
 
     /// What was there when the store was opened. It is asked for once, before the first commit.
     ///

@@ -12,7 +12,10 @@ use super::{
     Recovered, Replay, Selection, Store, StoreError, StoreState, StoreStats,
     order_key::{KeyDeriver, OrderKey},
 };
-use domain::order::{EpochSeconds, Order, OrderId};
+use domain::{
+    ids::{Token, UserId},
+    order::{EpochSeconds, Order, OrderId},
+};
 
 /// Keeps orders in memory only.
 #[derive(Debug)]
@@ -25,8 +28,8 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct MemoryContents {
     orders: HashMap<OrderKey, Arc<PlacedOrder>>,
-    by_user: HashMap<String, Vec<OrderKey>>,
-    failed_attempts: HashMap<String, u32>,
+    by_user: HashMap<UserId, Vec<OrderKey>>,
+    failed_attempts: HashMap<Token, u32>,
     prices: PriceBook,
     slots_forgotten_until: Option<EpochSeconds>,
 }
@@ -104,11 +107,11 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn order_id(&self, token: &str) -> OrderId {
+    fn order_id(&self, token: &Token) -> OrderId {
         self.keys.order_key(token).order_id()
     }
 
-    fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
+    fn by_token(&self, token: &Token) -> Result<Option<Replay>, StoreError> {
         let contents = self.lock();
         let placed = contents.orders.get(&self.keys.order_key(token));
         Ok(placed.map(|placed| Replay {
@@ -133,7 +136,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
+    fn failed_attempts(&self, token: &Token) -> Result<u32, StoreError> {
         let contents = self.lock();
         Ok(contents.failed_attempts.get(token).copied().unwrap_or(0))
     }

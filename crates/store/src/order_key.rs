@@ -1,6 +1,9 @@
 //! Keys of orders and of users' lists, derived by a hash under the store's own secret.
 
-use domain::order::OrderId;
+use domain::{
+    ids::{Token, UserId},
+    order::OrderId,
+};
 
 /// Bytes of a key: 128 bits of a hash, so that no two keys collide.
 pub(super) const KEY_BYTES: usize = 16;
@@ -16,12 +19,14 @@ pub(super) struct UserKey(pub(super) [u8; KEY_BYTES]);
 impl OrderKey {
     /// The id by which callers know the order.
     pub(super) fn order_id(&self) -> OrderId {
-        OrderId(data_encoding::BASE32_NOPAD.encode(&self.0))
+        OrderId::from(data_encoding::BASE32_NOPAD.encode(&self.0))
     }
 
     /// The key behind an order id; `None` for an id that no store gives out.
     pub(super) fn of_id(id: &OrderId) -> Option<Self> {
-        let bytes = data_encoding::BASE32_NOPAD.decode(id.0.as_bytes()).ok()?;
+        let bytes = data_encoding::BASE32_NOPAD
+            .decode(id.as_str().as_bytes())
+            .ok()?;
         bytes.try_into().ok().map(Self)
     }
 
@@ -58,12 +63,12 @@ impl KeyDeriver {
     }
 
     /// The key of the order that a token leads to.
-    pub(super) fn order_key(&self, token: &str) -> OrderKey {
-        OrderKey(self.hash("token", token))
+    pub(super) fn order_key(&self, token: &Token) -> OrderKey {
+        OrderKey(self.hash("token", token.as_str()))
     }
 
-    pub(super) fn user_key(&self, user_id: &str) -> UserKey {
-        UserKey(self.hash("user", user_id))
+    pub(super) fn user_key(&self, user_id: &UserId) -> UserKey {
+        UserKey(self.hash("user", user_id.as_str()))
     }
 
     fn hash(&self, kind: &str, text: &str) -> [u8; KEY_BYTES] {
@@ -85,10 +90,10 @@ mod tests {
 
     #[test]
     fn an_order_id_leads_back_to_its_key_and_nothing_else_does() {
-        let key = KeyDeriver::new([7; 32]).order_key("token");
+        let key = KeyDeriver::new([7; 32]).order_key(&"token".into());
         assert_eq!(OrderKey::of_id(&key.order_id()), Some(key));
         for stranger in ["", "x", "ORDER-1", "AAAAAAAA", "ümlaut"] {
-            let id = OrderId(stranger.into());
+            let id = OrderId::from(stranger);
             assert_eq!(OrderKey::of_id(&id), None, "{stranger:?}");
         }
     }
@@ -97,10 +102,10 @@ mod tests {
     fn keys_depend_on_the_secret_the_kind_and_the_text() {
         let deriver = KeyDeriver::new([7; 32]);
         let all = [
-            deriver.order_key("a").0,
-            deriver.order_key("b").0,
-            deriver.user_key("a").0,
-            KeyDeriver::new([8; 32]).order_key("a").0,
+            deriver.order_key(&"a".into()).0,
+            deriver.order_key(&"b".into()).0,
+            deriver.user_key(&"a".into()).0,
+            KeyDeriver::new([8; 32]).order_key(&"a".into()).0,
         ];
         for (at, key) in all.iter().enumerate() {
             assert!(!all[at + 1..].contains(key));

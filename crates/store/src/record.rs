@@ -60,7 +60,7 @@ pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
         payment,
     } = placed;
     let record = proto::OrderRecord {
-        token: token.clone(),
+        token: token.as_str().to_owned(),
         fingerprint: fingerprint.to_vec(),
         sequence: 0,
         created_sec: *created_sec,
@@ -171,7 +171,7 @@ pub fn decode_intent(bytes: &[u8]) -> Result<PaymentIntent, RecordError> {
         .map(decode_claim)
         .collect::<Result<_, _>>()?;
     Ok(PaymentIntent {
-        token,
+        token: token.into(),
         attempt,
         amount: money(amount_micros, &currency_code)?,
         started_sec,
@@ -326,8 +326,8 @@ fn intent_record(intent: &PaymentIntent, order: &OrderId) -> proto::PaymentInten
         claims,
     } = intent;
     proto::PaymentIntent {
-        token: token.clone(),
-        order_id: order.0.clone(),
+        token: token.as_str().to_owned(),
+        order_id: order.as_str().to_owned(),
         attempt: *attempt,
         amount_micros: micros(*amount),
         currency_code: amount.currency().code().to_owned(),

@@ -95,6 +95,12 @@ text_ids! {
     ServiceId,
     /// A ticket type, unique within its service.
     TicketId,
+    /// An order, as the partner's server names it; opaque to callers.
+    OrderId,
+    /// The customer of an order, as the caller names them. Personal data: never logged.
+    UserId,
+    /// The idempotency token of an order. The cart that the order comes of has it for its id.
+    Token,
 }
 
 #[cfg(test)]

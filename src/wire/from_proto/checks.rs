@@ -58,7 +58,7 @@ pub(super) fn check_customer(
         email,
         language_code,
     } = who;
-    violations.require_id(field.key("user_id"), user_id, limits.max_id_bytes);
+    violations.require_id(field.key("user_id"), user_id.as_str(), limits.max_id_bytes);
     for (name, text, most) in [
         ("given_name", given_name, MAX_NAME_CHARS),
         ("family_name", family_name, MAX_NAME_CHARS),

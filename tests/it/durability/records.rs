@@ -101,7 +101,7 @@ fn payment() -> PaymentDetails {
 
 fn order(payment: Option<PaymentDetails>, items: Vec<BookedItem>) -> Order {
     Order {
-        id: OrderId("ORDER".into()),
+        id: OrderId::from("ORDER"),
         merchant_id: "museum".into(),
         customer: customer(),
         payment,
@@ -123,7 +123,7 @@ fn orders() -> Vec<Order> {
     let mut orders = vec![
         order(Some(payment()), statuses.map(item).to_vec()),
         Order {
-            customer: Customer::default(),
+            customer: Customer::of("ada"),
             ..order(None, Vec::new())
         },
     ];
@@ -171,7 +171,7 @@ fn orders_read_back_from_the_records_of_the_first_versions_and_stand_there_as_th
         assert_eq!(*decode_replay(&bytes).unwrap().order, order);
 
         let placed = PlacedOrder {
-            token: first.token,
+            token: first.token.into(),
             fingerprint: [7; 32],
             created_sec: first.created_sec,
             created_by: None,

@@ -721,7 +721,7 @@ async fn an_order_is_finished_even_if_its_caller_has_hung_up() {
     refused(address).await;
     payments.capture();
     surely("the end", stop).await.unwrap();
-    assert!(store.by_token("slow").unwrap().is_some());
+    assert!(store.by_token(&"slow".into()).unwrap().is_some());
 }
 
 #[tokio::test]

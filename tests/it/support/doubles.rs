@@ -140,11 +140,11 @@ macro_rules! reads_of {
         }
     };
     ($store:ident but recover) => {
-        fn order_id(&self, token: &str) -> OrderId {
+        fn order_id(&self, token: &boxoffice::domain::ids::Token) -> OrderId {
             self.$store.order_id(token)
         }
 
-        fn by_token(&self, token: &str) -> Result<Option<Replay>, StoreError> {
+        fn by_token(&self, token: &boxoffice::domain::ids::Token) -> Result<Option<Replay>, StoreError> {
             self.$store.by_token(token)
         }
 
@@ -157,7 +157,7 @@ macro_rules! reads_of {
             self.$store.list(selection, may_see, take)
         }
 
-        fn failed_attempts(&self, token: &str) -> Result<u32, StoreError> {
+        fn failed_attempts(&self, token: &boxoffice::domain::ids::Token) -> Result<u32, StoreError> {
             self.$store.failed_attempts(token)
         }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 fn paid(payment: Option<PaymentDetails>) -> NewOrder {
-    let customer = Customer::default();
+    let customer = Customer::of("ada");
     NewOrder {
         merchant_id: "museum".into(),
         customer,
@@ -34,9 +34,8 @@ fn we_charge_only_where_the_order_says_so() {
 #[test]
 fn a_log_of_an_order_says_what_is_withheld_and_nothing_of_it() {
     let customer = Customer {
-        user_id: "ada".into(),
         given_name: "Ada".into(),
-        ..Customer::default()
+        ..Customer::of("ada")
     };
     let method = Some(PaymentMethod {
         token: "secret".into(),

@@ -52,7 +52,7 @@ impl Case {
         let services: Vec<Service> = self.prepayments.iter().copied().map(service).collect();
         let order = NewOrder {
             merchant_id: merchant.id.clone(),
-            customer: Customer::default(),
+            customer: Customer::of("ada"),
             items: Vec::new(),
             payment: self.payment.clone(),
             method: None,

@@ -140,7 +140,7 @@ impl AuditEvent<'_> {
             .chunks(MAX_IDS_PER_LINE)
             .chain(ids.is_empty().then_some(ids))
         {
-            let order_ids = ids.iter().map(|id| id.0.as_str()).collect();
+            let order_ids = ids.iter().map(|id| id.as_str()).collect();
             give(AuditRecord {
                 order_ids,
                 ..record.clone()
@@ -190,14 +190,14 @@ impl<'e> AuditEvent<'e> {
             }
             Self::OrderCreated(order) | Self::OrderReplayed(order) => {
                 record.merchant_id = Some(order.merchant_id.as_str());
-                record.order_id = Some(&order.id.0);
+                record.order_id = Some(order.id.as_str());
             }
             Self::OrderFailed { merchant_id, cause } => {
                 record.merchant_id = Some(merchant_id.as_str());
                 record.cause = Some(cause);
             }
             Self::PaymentReversed { order_id, outcome } => {
-                record.order_id = Some(&order_id.0);
+                record.order_id = Some(order_id.as_str());
                 record.outcome = Some(outcome_name(outcome));
             }
             Self::ServerStopped
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn a_line_has_its_time_its_event_and_what_it_says() {
         let (address, transport) = ("::ffff:192.0.2.7".parse().unwrap(), Some(Transport::Rest));
-        let order_id = OrderId("ID".into());
+        let order_id = OrderId::from("ID");
         for (event, expected) in [
             (AuditEvent::ServerStopped, r#""event":"server_stopped""#),
             (
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_long_list_takes_several_lines_and_names_every_order_once() {
         let ids: Vec<_> = (0..=2 * MAX_IDS_PER_LINE)
-            .map(|number| OrderId(format!("<{number}>")))
+            .map(|number| OrderId::from(format!("<{number}>")))
             .collect();
         let lines = lines(AuditEvent::OrdersListed(&ids));
         assert_eq!(lines.len(), 3);
@@ -327,7 +327,10 @@ mod tests {
         );
         for id in &ids {
             assert_eq!(
-                lines.iter().filter(|line| line.contains(&id.0)).count(),
+                lines
+                    .iter()
+                    .filter(|line| line.contains(id.as_str()))
+                    .count(),
                 1,
                 "{id:?}"
             );

@@ -146,7 +146,7 @@ fn take(app: &App, taken: &[Taken]) {
                 &Cart {
                     merchant_id,
                     items,
-                    cart_id: Some(format!("cart-{at}")),
+                    cart_id: Some(format!("cart-{at}").into()),
                 },
                 None,
             )

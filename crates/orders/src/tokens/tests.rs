@@ -6,10 +6,10 @@ use testkit::schedules::{Stage, every_schedule, point, wait_for};
 #[tokio::test]
 async fn the_second_waits_until_the_first_lets_go() {
     let tokens = Tokens::default();
-    let TokenLock::Acquired(guard) = tokens.try_lock("t") else {
+    let TokenLock::Acquired(guard) = tokens.try_lock(&"t".into()) else {
         panic!("the token was free")
     };
-    let TokenLock::Held(waiting) = tokens.try_lock("t") else {
+    let TokenLock::Held(waiting) = tokens.try_lock(&"t".into()) else {
         panic!("the token was taken")
     };
     let waiter = tokio::spawn(released(waiting));
@@ -17,14 +17,20 @@ async fn the_second_waits_until_the_first_lets_go() {
     assert!(!waiter.is_finished());
     drop(guard);
     waiter.await.unwrap();
-    assert!(matches!(tokens.try_lock("t"), TokenLock::Acquired(_)));
+    assert!(matches!(
+        tokens.try_lock(&"t".into()),
+        TokenLock::Acquired(_)
+    ));
 }
 
 #[test]
 fn tokens_do_not_stand_in_each_others_way() {
     let tokens = Tokens::default();
-    let first = tokens.try_lock("a");
-    assert!(matches!(tokens.try_lock("b"), TokenLock::Acquired(_)));
+    let first = tokens.try_lock(&"a".into());
+    assert!(matches!(
+        tokens.try_lock(&"b".into()),
+        TokenLock::Acquired(_)
+    ));
     drop(first);
     assert!(tokens.in_flight.is_empty(), "nothing is left behind");
 }
@@ -46,7 +52,7 @@ struct Manner {
 }
 
 const RIGHT: Manner = Manner {
-    claim: |desk| desk.tokens.try_lock("t"),
+    claim: |desk| desk.tokens.try_lock(&"t".into()),
     give_up: drop,
 };
 

@@ -19,7 +19,7 @@ pub(super) fn encode(order: &Order) -> proto::Order {
         items,
     } = order;
     proto::Order {
-        order_id: id.0.clone(),
+        order_id: id.as_str().to_owned(),
         customer: Some(encode_customer(customer)),
         payment: payment.as_ref().map(encode_payment),
         merchant_id: merchant_id.as_str().to_owned(),
@@ -36,9 +36,9 @@ pub(super) fn decode(order: proto::Order) -> Result<Order, RecordError> {
         item,
     } = order;
     Ok(Order {
-        id: OrderId(order_id),
+        id: OrderId::from(order_id),
         merchant_id: merchant_id.into(),
-        customer: customer.map(decode_customer).unwrap_or_default(),
+        customer: decode_customer(customer.ok_or(RecordError::Missing("customer"))?),
         payment: payment.map(decode_payment).transpose()?,
         items: item
             .into_iter()
@@ -200,7 +200,7 @@ fn encode_customer(customer: &Customer) -> proto::Customer {
         language_code,
     } = customer;
     proto::Customer {
-        user_id: user_id.clone(),
+        user_id: user_id.as_str().to_owned(),
         given_name: given_name.clone(),
         family_name: family_name.clone(),
         address: address.as_ref().map(encode_address),
@@ -221,7 +221,7 @@ fn decode_customer(customer: proto::Customer) -> Customer {
         language_code,
     } = customer;
     Customer {
-        user_id,
+        user_id: user_id.into(),
         given_name,
         family_name,
         address: address.map(decode_address),

@@ -14,9 +14,9 @@ fn order() -> Order {
         status: BookingStatus::Confirmed,
     };
     Order {
-        id: OrderId("order".into()),
+        id: OrderId::from("order"),
         merchant_id: "museum".into(),
-        customer: Customer::default(),
+        customer: Customer::of("ada"),
         payment: Some(PaymentDetails::default()),
         items: vec![item],
     }

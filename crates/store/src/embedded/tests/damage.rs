@@ -29,7 +29,7 @@ impl Snapshot {
     fn of(store: &dyn Store) -> Result<Self, StoreError> {
         let recovered = store.recover()?;
         let user =
-            |user_id: &&str| all_orders(store, &Selection::User((*user_id).to_owned()), &|_| true);
+            |user_id: &&str| all_orders(store, &Selection::User((*user_id).into()), &|_| true);
         Ok(Self {
             orders: recovered.orders,
             pending: recovered.pending,
@@ -37,11 +37,11 @@ impl Snapshot {
             sold: recovered.sold,
             replays: TOKENS
                 .iter()
-                .map(|token| store.by_token(token))
+                .map(|token| store.by_token(&(*token).into()))
                 .collect::<Result<_, _>>()?,
             failed_attempts: TOKENS
                 .iter()
-                .map(|token| store.failed_attempts(token))
+                .map(|token| store.failed_attempts(&(*token).into()))
                 .collect::<Result<_, _>>()?,
             lists: ["ada", "bob"].iter().map(user).collect::<Result<_, _>>()?,
         })
@@ -303,12 +303,12 @@ fn tampered(scene: &Scene, tamper: Tampering) -> TempDir {
 }
 
 fn key_of_late(deriver: &KeyDeriver) -> Vec<u8> {
-    keys::user_order(&deriver.user_key("bob"), 3)
+    keys::user_order(&deriver.user_key(&"bob".into()), 3)
 }
 
 fn take_an_order_out(records: &Keyspace, deriver: &KeyDeriver) {
     records
-        .remove(keys::order(&deriver.order_key("late")))
+        .remove(keys::order(&deriver.order_key(&"late".into())))
         .unwrap();
     records.remove(key_of_late(deriver)).unwrap();
 }
@@ -337,19 +337,21 @@ async fn records_that_are_not_those_that_were_written_are_noticed_though_the_eng
         take_an_order_out,
         |records, deriver| records.remove(key_of_late(deriver)).unwrap(),
         |records, deriver| {
-            let key = keys::order(&deriver.order_key("early"));
+            let key = keys::order(&deriver.order_key(&"early".into()));
             records.insert(key, key_of_late(deriver)).unwrap();
         },
         |records, deriver| {
-            let intent =
-                record::encode_intent(&intent("paid"), &deriver.order_key("paid").order_id());
+            let intent = record::encode_intent(
+                &intent("paid"),
+                &deriver.order_key(&"paid".into()).order_id(),
+            );
             records
-                .insert(keys::intent(&deriver.order_key("paid")), intent)
+                .insert(keys::intent(&deriver.order_key(&"paid".into())), intent)
                 .unwrap();
         },
         |records, deriver| {
             records
-                .remove(keys::intent(&deriver.order_key("open")))
+                .remove(keys::intent(&deriver.order_key(&"open".into())))
                 .unwrap()
         },
         |records, _| records.remove(keys::STATE_CHECKSUM).unwrap(),
