@@ -1,12 +1,12 @@
 //! A load generator that checks every answer.
 //!
 //! ```text
-//! cargo build --release -p boxoffice -p boxoffice-load
-//! target/release/boxoffice-load catalog DIR --slots 1000      # writes a catalogue
-//! target/release/boxoffice-load closed --call create          # as fast as the server answers
-//! target/release/boxoffice-load open --call check --rate 5000 # at a rate, however slow it answers
-//! target/release/boxoffice-load compare                       # Box Office beside its limits
-//! target/release/boxoffice-load soak --minutes 30             # half of the maximum rate, for long
+//! cargo build --profile dist -p boxoffice -p boxoffice-load
+//! target/dist/boxoffice-load catalog DIR --slots 1000      # writes a catalogue
+//! target/dist/boxoffice-load closed --call create          # as fast as the server answers
+//! target/dist/boxoffice-load open --call check --rate 5000 # at a rate, however slow it answers
+//! target/dist/boxoffice-load compare                       # Box Office beside its limits
+//! target/dist/boxoffice-load soak --minutes 30             # half of the maximum rate, for long
 //! ```
 //!
 //! In a closed loop a caller waits for its answer before the next call, so the load follows the
