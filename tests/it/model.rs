@@ -1,6 +1,6 @@
-//! A server and a model of it are asked the same, by chance, and every answer is held against the
-//! model's: checks, holds, orders, payments, lists and look-ups, while catalogues are replaced, time
-//! goes on and the server is restarted.
+//! A server and a reference model receive the same random calls, and every answer is compared:
+//! checks, holds, orders, payments, lists and look-ups, while catalogues are replaced, time goes on
+//! and the server is restarted.
 //!
 //! The model knows no more of the server than the contract and `docs/catalog.md` say. That the
 //! comparison sees something is shown by models that get one rule wrong: each is found out.
@@ -32,19 +32,19 @@ use crate::support::{
 };
 
 mod answers;
-mod house;
+mod fixture;
+mod reference;
 mod rules;
 mod steps;
 mod time;
-mod town;
 mod verdict;
 
 use answers::NotCreated;
-use house::House;
+use fixture::{FixtureCatalog, MERCHANT};
+use reference::ReferenceModel;
 use rules::Rule;
 use steps::{Fees, Line, Merchant, Payment, Priced, Step, Then};
 use time::Forgotten;
-use town::{Catalogue, MERCHANT};
 
 const HOUR: i64 = 3600;
 
@@ -53,7 +53,7 @@ const STEPS_OFF: usize = 4;
 
 const USERS: [&str; 3] = ["ada", "bob", "nobody"];
 
-/// What is to be done, and from when on.
+/// The steps of a run, and the moment of its start.
 #[derive(Debug, Clone)]
 struct Plan {
     begin: i64,
@@ -94,7 +94,7 @@ impl Plan {
 }
 
 /// A server and its model.
-struct Town {
+struct Harness {
     dir: TempDir,
     durable: bool,
     charging: bool,
@@ -103,20 +103,20 @@ struct Town {
     off: i64,
     steps_off: usize,
     server: TestServer,
-    house: House,
+    model: ReferenceModel,
     /// Every order asked for, and the last request that led to one, by token.
     sent: Vec<CreateOrderRequest>,
     led_to_order: HashMap<String, CreateOrderRequest>,
     /// What carts had when they were last looked at.
     looked_at: Vec<(usize, Vec<Line>)>,
-    seen: Seen,
+    seen: Coverage,
 }
 
-/// What has been answered, and how often.
-type Seen = BTreeMap<&'static str, u32>;
+/// Kinds of answers and their number.
+type Coverage = BTreeMap<&'static str, u32>;
 
-/// What the answers of a few plans have to be, so that something is shown by their being right.
-const TO_BE_SEEN: [&str; 33] = [
+/// Kinds of answers that a few plans must produce; without them agreement shows nothing.
+const EXPECTED_COVERAGE: [&str; 33] = [
     "CAN_FULFILL",
     "SLOT_UNAVAILABLE",
     "CHILD_TICKETS_WITHOUT_ADULT",
@@ -153,7 +153,7 @@ const TO_BE_SEEN: [&str; 33] = [
 ];
 
 /// The same while the clock jumps, which closes the slots for many of the steps.
-const TO_BE_SEEN_WITH_CLOCKS: [&str; 6] = [
+const EXPECTED_COVERAGE_WITH_CLOCKS: [&str; 6] = [
     "CAN_FULFILL",
     "a hold",
     "an order",
@@ -163,9 +163,9 @@ const TO_BE_SEEN_WITH_CLOCKS: [&str; 6] = [
 ];
 
 /// A difference between what was answered and what the model says.
-type Audit = Result<(), String>;
+type Agreement = Result<(), String>;
 
-fn same<T: PartialEq + std::fmt::Debug>(answered: &T, expected: &T) -> Audit {
+fn same<T: PartialEq + std::fmt::Debug>(answered: &T, expected: &T) -> Agreement {
     if answered == expected {
         return Ok(());
     }
@@ -176,17 +176,17 @@ fn code<T>(answer: &Result<T, Status>) -> String {
     answer.as_ref().err().map(reason).unwrap_or_default()
 }
 
-impl Town {
+impl Harness {
     async fn open(plan: &Plan, wrong: Option<Rule>) -> Self {
         let (dir, clock) = (
             TempDir::new().unwrap(),
             Arc::new(ManualClock::at(plan.begin)),
         );
-        let catalogue = Catalogue::of(0);
+        let catalogue = FixtureCatalog::of(0);
         catalogue.write(dir.path());
         let (durable, charging) = (plan.durable, plan.charging);
         let server = start(&dir, durable, charging, &clock).await;
-        let mut house = House {
+        let mut model = ReferenceModel {
             wrong,
             charging,
             now: plan.begin,
@@ -199,9 +199,9 @@ impl Town {
             newest: None,
             forgotten: Forgotten::default(),
         };
-        house.begin();
+        model.begin();
         let (sent, led_to_order, looked_at) = (Vec::new(), HashMap::new(), Vec::new());
-        let (off, steps_off, seen) = (0, 0, Seen::new());
+        let (off, steps_off, seen) = (0, 0, Coverage::new());
         Self {
             dir,
             durable,
@@ -210,7 +210,7 @@ impl Town {
             off,
             steps_off,
             server,
-            house,
+            model,
             sent,
             led_to_order,
             looked_at,
@@ -291,20 +291,20 @@ impl Town {
                 if !listed.is_empty() {
                     self.note("an order on record that is listed");
                 }
-                same(&listed, &self.house.orders_of(USERS[*user]))?;
+                same(&listed, &self.model.orders_of(USERS[*user]))?;
             }
             Step::ListIds(picks) => self.list(picks).await?,
             Step::LookUp(slots) => self.look_up(slots).await?,
             Step::Count(slot) => self.count(*slot).await?,
             Step::Replace(number) => {
-                let catalogue = Catalogue::of(*number);
+                let catalogue = FixtureCatalog::of(*number);
                 catalogue.write(self.dir.path());
                 self.server.server.reload().await.unwrap();
-                self.house.replace(catalogue);
+                self.model.replace(catalogue);
             }
             Step::Sleep(seconds) => {
                 self.clock.advance(*seconds);
-                self.house.now += seconds;
+                self.model.now += seconds;
             }
             Step::Clock { off, then, sweeps } => {
                 self = self.put_clock_off(*off, *then, *sweeps).await
@@ -341,26 +341,26 @@ impl Town {
         self.sweep().await;
         let by = off - self.off;
         self.clock.advance(by);
-        self.house.now += by;
+        self.model.now += by;
         (self.off, self.steps_off) = (off, STEPS_OFF);
     }
 
     async fn sweep(&mut self) {
         self.server.server.sweep().await;
-        self.house.sweep();
+        self.model.sweep();
     }
 
     async fn restart(mut self) -> Self {
         self.server.stop().await;
         self.server = start(&self.dir, self.durable, self.charging, &self.clock).await;
-        self.house.holds.clear();
-        self.house.holdings.clear();
-        self.house.begin();
+        self.model.holds.clear();
+        self.model.holdings.clear();
+        self.model.begin();
         self
     }
 
     fn line(&self, line: &Line) -> LineItem {
-        let (service_id, start_sec, duration_sec) = town::slots()[line.slot].clone();
+        let (service_id, start_sec, duration_sec) = fixture::slots()[line.slot].clone();
         let ordered = |&(id, count): &(&str, i32)| OrderedTickets {
             ticket_id: id.into(),
             count,
@@ -376,13 +376,13 @@ impl Town {
         if line.slot == 3 && line.answered {
             item = item.answers(&[("first", &["true"])]);
         }
-        let (right, without_deals) = self.house.quote(&item.0, &self.house.catalogue.prices);
-        let mut former = self.house.catalogue.prices.clone();
-        former.extend(&self.house.former);
+        let (right, without_deals) = self.model.quote(&item.0, &self.model.catalogue.prices);
+        let mut former = self.model.catalogue.prices.clone();
+        former.extend(&self.model.former);
         item.0.price = match line.price {
             Priced::Right => Some(price("USD", right)),
             Priced::WithoutDeals => Some(price("USD", without_deals)),
-            Priced::Former => Some(price("USD", self.house.quote(&item.0, &former).0)),
+            Priced::Former => Some(price("USD", self.model.quote(&item.0, &former).0)),
             Priced::Off(by) => Some(price("USD", right + by)),
             Priced::Missing => None,
             Priced::Negative => Some(price("USD", -1)),
@@ -391,7 +391,12 @@ impl Town {
         item.0
     }
 
-    async fn check(&mut self, cart: Option<usize>, merchant: Merchant, lines: &[Line]) -> Audit {
+    async fn check(
+        &mut self,
+        cart: Option<usize>,
+        merchant: Merchant,
+        lines: &[Line],
+    ) -> Agreement {
         let cart_id = cart.map(|cart| format!("t{cart}")).unwrap_or_default();
         let item: Vec<LineItem> = lines.iter().map(|line| self.line(line)).collect();
         let merchant_id = merchant_id(merchant).to_owned();
@@ -408,14 +413,14 @@ impl Town {
         let mut answer = answer.map_err(|refusal| refusal.to_string())?.0;
         if lines
             .iter()
-            .any(|line| self.house.is_forgotten(&town::slots()[line.slot]))
+            .any(|line| self.model.is_forgotten(&fixture::slots()[line.slot]))
         {
             self.note("a slot that is forgotten");
         }
-        let judged = self.house.judge(&request.item, &request.cart_id, false);
-        let cart_expiration_sec = self.house.hold(&request.cart_id, &judged);
+        let judged = self.model.judge(&request.item, &request.cart_id, false);
+        let cart_expiration_sec = self.model.hold(&request.cart_id, &judged);
         if cart_expiration_sec > 0 {
-            let is_whole = cart_expiration_sec == self.house.now + town::HOLD_SEC;
+            let is_whole = cart_expiration_sec == self.model.now + fixture::HOLD_SEC;
             self.note(if is_whole {
                 "a hold"
             } else {
@@ -449,7 +454,7 @@ impl Town {
         };
         let token = format!("t{token}");
         let items: Vec<LineItem> = lines.iter().map(|line| self.line(line)).collect();
-        let judged = self.house.judge(&items, &token, true);
+        let judged = self.model.judge(&items, &token, true);
         let right = judged.fee_total;
         let mut request =
             order_request(&token, merchant_id(*merchant), items.into_iter().map(Item));
@@ -496,14 +501,14 @@ impl Town {
         }
     }
 
-    async fn create(&mut self, request: CreateOrderRequest) -> Audit {
+    async fn create(&mut self, request: CreateOrderRequest) -> Agreement {
         let answer = self.server.send(request.clone()).await;
         let (token, asked) = (&request.idempotency_token, request.order.as_ref().unwrap());
         if asked.item.is_empty() || asked.merchant_id != MERCHANT {
             self.note("INVALID_REQUEST");
             return same(&&*code(&answer), &"INVALID_REQUEST");
         }
-        if let Some(order) = self.house.ordered(token).cloned() {
+        if let Some(order) = self.model.ordered(token).cloned() {
             if self.led_to_order[token] != request {
                 self.note("TOKEN_REUSED");
                 return same(&&*code(&answer), &"TOKEN_REUSED");
@@ -515,14 +520,14 @@ impl Town {
             );
         }
         let created = answer.map_err(|refusal| refusal.to_string())?;
-        let judged = self.house.judge(&asked.item, token, true);
-        if let Some(NotCreated { failure, why }) = answers::failure(&self.house, &request, &judged)
+        let judged = self.model.judge(&asked.item, token, true);
+        if let Some(NotCreated { failure, why }) = answers::failure(&self.model, &request, &judged)
         {
             self.note(failure.cause().as_str_name());
             self.note(why);
             self.note_verdict(&judged.verdict(&asked.item));
             if why == answers::BY_GATEWAY {
-                self.house.payment_error(token, &judged);
+                self.model.payment_error(token, &judged);
             }
             return same(&answers::plain_failure(created)?, &failure);
         }
@@ -531,7 +536,7 @@ impl Town {
         }
         let order = created.order();
         if self
-            .house
+            .model
             .orders
             .iter()
             .any(|(_, known)| known.order_id == order.order_id)
@@ -543,22 +548,22 @@ impl Town {
         if judged
             .fees
             .iter()
-            .filter(|fee| fee.name.starts_with(town::TAX_NAME))
+            .filter(|fee| fee.name.starts_with(fixture::TAX_NAME))
             .count()
             > 1
         {
             self.note("an order with two taxes");
         }
-        if self.house.holds.contains_key(token) {
+        if self.model.holds.contains_key(token) {
             self.note("a hold of an order's own cart");
         }
         self.led_to_order.insert(token.clone(), request.clone());
-        self.house.sell(token, order, judged);
+        self.model.sell(token, order, judged);
         Ok(())
     }
 
-    async fn list(&mut self, picks: &[usize]) -> Audit {
-        let orders = &self.house.orders;
+    async fn list(&mut self, picks: &[usize]) -> Agreement {
+        let orders = &self.model.orders;
         let picked = |pick: &usize| {
             orders
                 .get(pick % (orders.len() + 1))
@@ -579,8 +584,8 @@ impl Town {
         )
     }
 
-    async fn look_up(&mut self, slots: &[(usize, i32)]) -> Audit {
-        let all = town::slots();
+    async fn look_up(&mut self, slots: &[(usize, i32)]) -> Agreement {
+        let all = fixture::slots();
         let asked = slots.iter().map(|&(at, party_size)| {
             let (service_id, start_sec, duration_sec) = all[at].clone();
             let resource_ids = Some(ResourceIds {
@@ -595,7 +600,7 @@ impl Town {
                 ..SlotTime::default()
             }
         });
-        let is_enough = |&(at, party): &(usize, i32)| self.house.has_place(&all[at], party.into());
+        let is_enough = |&(at, party): &(usize, i32)| self.model.has_place(&all[at], party.into());
         let expected: Vec<bool> = slots.iter().map(is_enough).collect();
         if expected.contains(&true) {
             self.note("available");
@@ -606,9 +611,9 @@ impl Town {
         )
     }
 
-    async fn count(&mut self, at: usize) -> Audit {
-        let slot = town::slots()[at].clone();
-        let expected = self.house.spots_open(&slot, "");
+    async fn count(&mut self, at: usize) -> Agreement {
+        let slot = fixture::slots()[at].clone();
+        let expected = self.model.spots_open(&slot, "");
         let (service_id, start_sec, duration_sec) = slot;
         let slot = Slot {
             merchant_id: MERCHANT.into(),
@@ -665,17 +670,17 @@ struct Disagreement {
 }
 
 /// Does what is planned, and gives what was seen, or the first disagreement.
-async fn follow(plan: Plan, wrong: Option<Rule>) -> Result<Seen, Disagreement> {
+async fn follow(plan: Plan, wrong: Option<Rule>) -> Result<Coverage, Disagreement> {
     let at = Arc::new(AtomicUsize::new(0));
     let taking = Arc::clone(&at);
     let followed = tokio::spawn(async move {
-        let mut town = Town::open(&plan, wrong).await;
+        let mut harness = Harness::open(&plan, wrong).await;
         for (step, what) in plan.steps.iter().enumerate() {
             taking.store(step, Ordering::SeqCst);
-            town = town.take(what).await?;
+            harness = harness.take(what).await?;
         }
-        town.server.stop().await;
-        Ok::<Seen, String>(town.seen)
+        harness.server.stop().await;
+        Ok::<Coverage, String>(harness.seen)
     });
     // A law that holds for every answer may have failed, too.
     let followed = followed
@@ -714,8 +719,8 @@ async fn shrunk(
 }
 
 /// Follows a plan for each seed, and sees whether all there is to be seen was.
-async fn must_agree(plans: impl IntoIterator<Item = (u64, Plan)>, to_be_seen: &[&str]) {
-    let mut all = Seen::new();
+async fn must_agree(plans: impl IntoIterator<Item = (u64, Plan)>, expected: &[&str]) {
+    let mut all = Coverage::new();
     for (seed, plan) in plans {
         match follow(plan.clone(), None).await {
             Ok(seen) => seen
@@ -728,7 +733,7 @@ async fn must_agree(plans: impl IntoIterator<Item = (u64, Plan)>, to_be_seen: &[
         }
     }
     eprintln!("{all:#?}");
-    let unseen: Vec<_> = to_be_seen
+    let unseen: Vec<_> = expected
         .iter()
         .filter(|what| !all.contains_key(*what))
         .collect();
@@ -741,19 +746,19 @@ fn plans(usual_rounds: u64, durable: bool) -> impl Iterator<Item = (u64, Plan)> 
 
 #[tokio::test]
 async fn server_and_model_agree_on_every_answer() {
-    must_agree(plans(6, false), &TO_BE_SEEN).await;
+    must_agree(plans(6, false), &EXPECTED_COVERAGE).await;
 }
 
 #[tokio::test]
 async fn server_and_model_agree_also_over_restarts() {
-    must_agree(plans(4, true), &TO_BE_SEEN).await;
+    must_agree(plans(4, true), &EXPECTED_COVERAGE).await;
 }
 
 #[tokio::test]
 async fn server_and_model_agree_while_the_clock_jumps_and_is_put_right() {
     for durable in [false, true] {
         let with_clocks = plans(8, durable).map(|(seed, plan)| (seed, plan.with_clocks(seed)));
-        must_agree(with_clocks, &TO_BE_SEEN_WITH_CLOCKS).await;
+        must_agree(with_clocks, &EXPECTED_COVERAGE_WITH_CLOCKS).await;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::support::{
     doubles::GatewayDouble,
     invariants, order_request, paid_with,
     process::{Program, in_days, surely},
-    text::{failure_in_words, in_words},
+    text::{describe_failure, describe},
     tomorrow_at,
 };
 
@@ -122,7 +122,7 @@ async fn open(server: &TestServer, item: Item) -> i32 {
 
 async fn verdict(server: &TestServer, item: Item) -> String {
     let checked = server.check("harbour", [item.clone()]).await.unwrap();
-    in_words(&[item.0], checked.0.fulfillability.as_ref().unwrap())
+    describe(&[item.0], checked.0.fulfillability.as_ref().unwrap())
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn a_price_that_moves_is_told_without_a_restart() {
         .unwrap()
         .failure();
     assert_eq!(
-        failure_in_words(&[adults(2).0], &refused),
+        describe_failure(&[adults(2).0], &refused),
         "ORDER_UNFULFILLABLE: UNFULFILLABLE_LINE_ITEM: \
          INCORRECT_PRICE 10 USD24000000 PRICE_INCREASE adult=USD12000000"
     );

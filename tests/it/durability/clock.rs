@@ -15,7 +15,7 @@ use crate::support::{
     Item, NOW, Setup, TestServer, config, copy_dir, order_request,
     process::{Program, in_days},
     sample_catalog,
-    text::in_words,
+    text::describe,
 };
 
 const MINUTE: i64 = 60;
@@ -134,7 +134,7 @@ async fn buy(server: &TestServer, token: &str, service: &str, start_sec: i64, co
 async fn verdict(server: &TestServer, service: &str, start_sec: i64) -> String {
     let item = tickets(service, start_sec, 1);
     let checked = server.check("pier", [item.clone()]).await.unwrap();
-    in_words(&[item.0], checked.0.fulfillability.as_ref().unwrap())
+    describe(&[item.0], checked.0.fulfillability.as_ref().unwrap())
 }
 
 /// Walks whose spots are sold out in these tests, each at another distance from now.

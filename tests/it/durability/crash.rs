@@ -1,9 +1,9 @@
 //! The program is killed in the middle of its work, again and again: what it acknowledged is there
 //! afterwards, once, and what it did not sell is for sale.
 //!
-//! Each round sells slots of its own to visitors who order, look, hold, repeat themselves and send the
-//! same twice at once, and ends by a kill after a number of answers that follows from the round's seed.
-//! The next start is audited: the journal of what the visitors heard against what the server shows.
+//! Each round sells slots of its own to users who check, hold, order, repeat requests, also
+//! concurrently, and ends by a kill after a number of answers that follows from the round's seed.
+//! The next start is verified: the history of the clients' calls against the orders of the server.
 
 use std::{path::Path, time::Duration};
 
@@ -23,75 +23,75 @@ use crate::support::{
     seeds::seeds,
 };
 
-mod audit;
-mod clocks;
-mod controls;
-mod counter;
-mod fair;
+mod client;
+mod clock_changes;
+mod crash_points;
 mod gateway;
-mod journal;
-mod points;
-mod scene;
-mod visit;
+mod history;
+mod negative_controls;
+mod scenario;
+mod session;
+mod verifier;
+mod workload;
 
-use audit::Audit;
-use counter::Counter;
-use fair::{Fair, Visitor};
-use journal::{Entry, Fault, Journal};
-use visit::visit;
+use client::Client;
+use history::{Anomaly, History, Operation};
+use session::run_session;
+use verifier::Verifier;
+use workload::{SimulatedUser, Workload};
 
 const USUAL_ROUNDS: u64 = 10;
 
-/// Rounds with long addresses, and how long each of their five fields, on top of records of so many mebibytes: the engine puts its
-/// journal into tables at 8 of them, which is then some rounds away.
+/// Rounds with long addresses, the length of each of their five fields, and the mebibytes of records
+/// before them: the engine flushes its journal to SSTables at 8 MiB, which is then some rounds away.
 const HEAVY_ROUNDS: u64 = 6;
 const ADDRESS_CHARS: usize = 256;
 const RECORDS_MIB: usize = 7;
 
 /// Visitors at once, and the gRPC connections that they share; over REST each has its own.
-const VISITORS: u64 = 32;
+const USERS: u64 = 32;
 const CONNECTIONS: usize = 6;
 
-/// Carts that are held before the visitors come, and counted.
+/// Carts that are held before the users come, and counted.
 const CARTS: usize = 6;
 
-/// Answers that are heard in a round before the program is killed.
+/// Answers of a round before the program is killed.
 const ANSWERS: std::ops::Range<usize> = 20..500;
 
 /// Milliseconds after which a program is killed that is only just starting.
 const START: std::ops::Range<u64> = 0..200;
 
-/// A fair whose orders are kept in a place that survives the program.
-struct Site {
-    fair: Fair,
+/// A workload with the directories of its catalogue and its store, which outlive the program.
+struct Deployment {
+    workload: Workload,
     catalog: TempDir,
     store: TempDir,
     is_kept: bool,
 }
 
 /// A program whose recovery is complete, with nothing left of its last run.
-struct Opened {
+struct Started {
     server: Running,
     /// Orders and open payments that it found.
     orders: usize,
     pending_payments: usize,
 }
 
-impl Site {
+impl Deployment {
     fn of(rounds: u64) -> Self {
-        Self::selling(Fair::of(rounds))
+        Self::selling(Workload::of(rounds))
     }
 
-    fn selling(fair: Fair) -> Self {
+    fn selling(workload: Workload) -> Self {
         let (catalog, store) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let site = Self {
-            fair,
+        let deployment = Self {
+            workload,
             catalog,
             store,
             is_kept: true,
         };
-        site.fair.write(site.catalog.path(), 0);
-        site
+        deployment.workload.write(deployment.catalog.path(), 0);
+        deployment
     }
 
     fn program(&self) -> Program {
@@ -108,12 +108,12 @@ impl Site {
         }
     }
 
-    async fn open(&self) -> Opened {
+    async fn open(&self) -> Started {
         open(self.program()).await
     }
 
     /// The same, after it was killed some times while it was starting.
-    async fn open_at_last(&self, chance: &mut Rng) -> Opened {
+    async fn open_at_last(&self, chance: &mut Rng) -> Started {
         while chance.u8(..3) == 0 {
             let starting = self.program().spawn();
             tokio::time::sleep(Duration::from_millis(chance.u64(START))).await;
@@ -124,7 +124,7 @@ impl Site {
 }
 
 /// Starts a program, and waits until the payments that its last run left open are reversed.
-async fn open(program: Program) -> Opened {
+async fn open(program: Program) -> Started {
     let mut server = program.start().await;
     let line = server
         .line("recovery complete", |line| {
@@ -143,7 +143,7 @@ async fn open(program: Program) -> Opened {
             .nth_line("the reversal of pending payments", pending_payments, is_it)
             .await;
     }
-    Opened {
+    Started {
         server,
         orders,
         pending_payments,
@@ -153,8 +153,8 @@ async fn open(program: Program) -> Opened {
 #[tokio::test]
 async fn whatever_was_acknowledged_survives_any_number_of_crashes() {
     let seeds = seeds(USUAL_ROUNDS);
-    let mut site = Site::of(seeds.end - seeds.start);
-    let reversed = survive(&mut site, seeds.clone()).await;
+    let mut deployment = Deployment::of(seeds.end - seeds.start);
+    let reversed = run_rounds(&mut deployment, seeds.clone()).await;
     let is_short = seeds.end - seeds.start < USUAL_ROUNDS;
     assert!(
         reversed > 0 || is_short,
@@ -164,15 +164,16 @@ async fn whatever_was_acknowledged_survives_any_number_of_crashes() {
 
 #[tokio::test]
 #[ignore = "takes a minute"]
-async fn it_also_survives_while_the_engine_puts_its_journal_into_tables() {
+async fn it_also_survives_while_the_engine_flushes_to_sstables() {
     let seeds = seeds(HEAVY_ROUNDS);
-    let mut site = Site::selling(Fair::of(seeds.end - seeds.start).with_addresses(ADDRESS_CHARS));
-    fill(site.store.path()).await;
-    let tables = site.store.path().join("orders/keyspaces/1/tables");
+    let mut deployment =
+        Deployment::selling(Workload::of(seeds.end - seeds.start).with_addresses(ADDRESS_CHARS));
+    fill(deployment.store.path()).await;
+    let tables = deployment.store.path().join("orders/keyspaces/1/tables");
     let has_tables = || std::fs::read_dir(&tables).unwrap().next().is_some();
     assert!(!has_tables());
-    survive(&mut site, seeds).await;
-    assert!(has_tables(), "the journal became too long");
+    run_rounds(&mut deployment, seeds).await;
+    assert!(has_tables(), "nothing was flushed");
 }
 
 /// Writes the same long record again and again, which leaves one.
@@ -195,118 +196,142 @@ async fn fill(store: &Path) {
 }
 
 /// A round for each seed, each with a crash at its end. Gives how many payments had to be reversed.
-async fn survive(site: &mut Site, seeds: std::ops::Range<u64>) -> usize {
-    let mut journals: Vec<Journal> = Vec::new();
+async fn run_rounds(deployment: &mut Deployment, seeds: std::ops::Range<u64>) -> usize {
+    let mut histories: Vec<History> = Vec::new();
     let mut reversed = 0;
     for (round, seed) in (0..).zip(seeds.clone()) {
         let mut chance = Rng::with_seed(seed);
-        let opened = site.open_at_last(&mut chance).await;
-        reversed += opened.pending_payments;
+        let started = deployment.open_at_last(&mut chance).await;
+        reversed += started.pending_payments;
         eprintln!(
             "seed {seed}: {} orders, {} open payments",
-            opened.orders, opened.pending_payments
+            started.orders, started.pending_payments
         );
-        let mut faults = audit_last(&opened, &site.fair, &mut journals).await;
-        let (journal, found) = hold_carts(&opened.server, &site.fair, round, seed).await;
-        faults.extend(found);
-        must_be_none(&faults, site, &seeds, seed);
-        journals.push(journal);
-        let journal = trade_until_killed(opened.server, &site.fair, round, &mut chance).await;
-        journals.last_mut().unwrap().extend(journal);
+        let mut anomalies = verify_last(&started, &deployment.workload, &mut histories).await;
+        let (history, found) = hold_carts(&started.server, &deployment.workload, round, seed).await;
+        anomalies.extend(found);
+        must_be_none(&anomalies, deployment, &seeds, seed);
+        histories.push(history);
+        let history =
+            run_until_killed(started.server, &deployment.workload, round, &mut chance).await;
+        histories.last_mut().unwrap().extend(history);
     }
-    let opened = site.open().await;
-    reversed += opened.pending_payments;
-    let mut faults = audit_last(&opened, &site.fair, &mut journals).await;
-    let mut audit = Audit::of(&opened.server).await;
-    for (round, journal) in (0..).zip(&mut journals) {
-        faults.extend(audit.of_settled(&site.fair.pools(round), journal).await);
+    let started = deployment.open().await;
+    reversed += started.pending_payments;
+    let mut anomalies = verify_last(&started, &deployment.workload, &mut histories).await;
+    let mut verifier = Verifier::of(&started.server).await;
+    for (round, history) in (0..).zip(&mut histories) {
+        anomalies.extend(
+            verifier
+                .of_settled(&deployment.workload.pools(round), history)
+                .await,
+        );
     }
-    must_be_none(&faults, site, &seeds, seeds.end);
-    let orders: usize = journals
+    must_be_none(&anomalies, deployment, &seeds, seeds.end);
+    let orders: usize = histories
         .iter()
-        .map(|journal| journal.orders().count())
+        .map(|history| history.orders().count())
         .sum();
     eprintln!(
         "{orders} orders in {} rounds, {reversed} payments reversed",
-        journals.len()
+        histories.len()
     );
-    assert_eq!(opened.server.stop().await.code(), 0);
+    assert_eq!(started.server.stop().await.code(), 0);
     reversed
 }
 
 /// Fails with what it takes to look into it.
-fn must_be_none(faults: &[Fault], site: &mut Site, seeds: &std::ops::Range<u64>, seed: u64) {
-    if !faults.is_empty() {
-        site.store.disable_cleanup(true);
+fn must_be_none(
+    anomalies: &[Anomaly],
+    deployment: &mut Deployment,
+    seeds: &std::ops::Range<u64>,
+    seed: u64,
+) {
+    if !anomalies.is_empty() {
+        deployment.store.disable_cleanup(true);
         let (dir, first, rounds) = (
-            site.store.path().display(),
+            deployment.store.path().display(),
             seeds.start,
             seeds.end - seeds.start,
         );
         panic!(
-            "found before the round of seed {seed}: {faults:#?}\nThe store is as it was in {dir}. To repeat the \
+            "found before the round of seed {seed}: {anomalies:#?}\nThe store is as it was in {dir}. To repeat the \
              run: BOXOFFICE_TEST_SEED={first} BOXOFFICE_TEST_ROUNDS={rounds}"
         );
     }
 }
 
 /// Audits the last round, and whether there is nothing on record but its orders and those before.
-async fn audit_last(opened: &Opened, fair: &Fair, journals: &mut [Journal]) -> Vec<Fault> {
-    let Some((last, before)) = journals.split_last_mut() else {
+async fn verify_last(
+    started: &Started,
+    workload: &Workload,
+    histories: &mut [History],
+) -> Vec<Anomaly> {
+    let Some((last, before)) = histories.split_last_mut() else {
         return Vec::new();
     };
-    let before_it: usize = before.iter().map(|journal| journal.orders().count()).sum();
-    let mut audit = Audit::of(&opened.server).await;
-    let listed = audit.counter().list_by_users(last.user_ids()).await.len() + before_it;
+    let before_it: usize = before.iter().map(|history| history.orders().count()).sum();
+    let mut verifier = Verifier::of(&started.server).await;
+    let listed = verifier.client().list_by_users(last.user_ids()).await.len() + before_it;
     let round = u64::try_from(before.len()).unwrap();
-    let mut faults = audit.of_last(&fair.pools(round), last).await;
-    if opened.orders != listed {
-        faults.push(Fault::Count {
-            said: opened.orders,
+    let mut anomalies = verifier.of_last(&workload.pools(round), last).await;
+    if started.orders != listed {
+        anomalies.push(Anomaly::Count {
+            said: started.orders,
             listed,
         });
     }
-    faults
+    anomalies
 }
 
 /// Holds some carts and orders some of these, and says what is wrong with the spots that are left.
-async fn hold_carts(server: &Running, fair: &Fair, round: u64, seed: u64) -> (Journal, Vec<Fault>) {
-    let mut counter = Counter::at(server).await;
-    let mut visitor = Visitor::new(fair, round, VISITORS, seed);
-    let pools = fair.pools(round);
-    let mut journal = Journal::default();
+async fn hold_carts(
+    server: &Running,
+    workload: &Workload,
+    round: u64,
+    seed: u64,
+) -> (History, Vec<Anomaly>) {
+    let mut client = Client::at(server).await;
+    let mut user = SimulatedUser::new(workload, round, USERS, seed);
+    let pools = workload.pools(round);
+    let mut history = History::default();
     let mut carts: Vec<Vec<LineItem>> = Vec::new();
     for _ in 0..CARTS {
-        let request = visitor.order();
-        let checked = counter.check(&fair::cart_of(&request)).await.unwrap();
+        let request = user.order();
+        let checked = client.check(&workload::cart_of(&request)).await.unwrap();
         assert!(checked.cart_expiration_sec > 0, "{checked:?}");
         carts.push(request.order.as_ref().unwrap().item.clone());
-        journal.entries.push(Entry::new(request));
+        history.operations.push(Operation::new(request));
     }
-    let mut faults = journal.count(&pools, &carts.concat(), &counter.spots_open(&pools).await);
-    for (at, entry) in journal.entries.iter_mut().enumerate().step_by(2) {
-        let heard = counter.create(Transport::Grpc, &entry.request).await;
-        faults.extend(entry.hear(heard));
-        if entry.order.is_some() {
+    let mut anomalies = history.count(&pools, &carts.concat(), &client.spots_open(&pools).await);
+    for (at, operation) in history.operations.iter_mut().enumerate().step_by(2) {
+        let response = client.create(Transport::Grpc, &operation.request).await;
+        anomalies.extend(operation.record(response));
+        if operation.order.is_some() {
             carts[at].clear();
         }
     }
-    faults.extend(journal.count(&pools, &carts.concat(), &counter.spots_open(&pools).await));
-    (journal, faults)
+    anomalies.extend(history.count(&pools, &carts.concat(), &client.spots_open(&pools).await));
+    (history, anomalies)
 }
 
 /// Lets everybody in until enough was answered, and kills the program in the middle of it.
-async fn trade_until_killed(server: Running, fair: &Fair, round: u64, chance: &mut Rng) -> Journal {
+async fn run_until_killed(
+    server: Running,
+    workload: &Workload,
+    round: u64,
+    chance: &mut Rng,
+) -> History {
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut shared = Vec::new();
     for _ in 0..CONNECTIONS {
         shared.push(ByteClient::connect(server.address()).await);
     }
-    let mut visitors = JoinSet::new();
-    for (number, grpc) in (0..VISITORS).zip(shared.iter().cycle()) {
-        let visitor = Visitor::new(fair, round, number, chance.u64(..));
-        let counter = Counter::beside(grpc.clone(), &server).await;
-        visitors.spawn(visit(visitor, counter, tell.clone()));
+    let mut users = JoinSet::new();
+    for (number, grpc) in (0..USERS).zip(shared.iter().cycle()) {
+        let user = SimulatedUser::new(workload, round, number, chance.u64(..));
+        let client = Client::beside(grpc.clone(), &server).await;
+        users.spawn(run_session(user, client, tell.clone()));
     }
     for _ in 0..chance.usize(ANSWERS) {
         surely("an answer", told.recv()).await.unwrap();
@@ -315,9 +340,9 @@ async fn trade_until_killed(server: Running, fair: &Fair, round: u64, chance: &m
         tokio::task::yield_now().await;
     }
     server.kill().await;
-    let mut journal = Journal::default();
-    while let Some(of_one) = surely("the end of a visitor", visitors.join_next()).await {
-        journal.extend(of_one.unwrap());
+    let mut history = History::default();
+    while let Some(of_one) = surely("the end of a user", users.join_next()).await {
+        history.extend(of_one.unwrap());
     }
-    journal
+    history
 }

@@ -14,14 +14,14 @@ use boxoffice::wire::proto::v3::{
 };
 
 use super::{
-    house::House,
+    fixture::{NEVER_PREPAID, PREPAID},
+    reference::ReferenceModel,
     rules::Rule,
-    town::{NEVER_PREPAID, PREPAID},
-    verdict::{Judged, JudgedLine},
+    verdict::{LineVerdict, ModelVerdict},
 };
 use crate::support::{Created, price};
 
-impl Judged {
+impl ModelVerdict {
     /// The verdict on these lines.
     pub(super) fn verdict(&self, lines: &[LineItem]) -> OrderFulfillability {
         OrderFulfillability {
@@ -57,7 +57,7 @@ impl Judged {
     }
 }
 
-impl JudgedLine {
+impl LineVerdict {
     fn said_of(&self, asked: &LineItem) -> LineItemFulfillability {
         let mut item = LineItem {
             warning_reason: self.warning.into(),
@@ -127,9 +127,9 @@ pub(super) const BY_GATEWAY: &str = "the gateway's word";
 
 /// Why there is no order, by the contract and by what the simulated gateway's means of payment say.
 pub(super) fn failure(
-    house: &House,
+    model: &ReferenceModel,
     request: &CreateOrderRequest,
-    judged: &Judged,
+    judged: &ModelVerdict,
 ) -> Option<NotCreated> {
     let because = |cause: Cause| OrderFailure {
         cause: cause.into(),
@@ -166,7 +166,7 @@ pub(super) fn failure(
             why: "other fees",
         });
     }
-    if let Some(why) = payment_fault(house, order, &payment, judged) {
+    if let Some(why) = payment_fault(model, order, &payment, judged) {
         return Some(NotCreated {
             failure: because(Cause::PaymentError),
             why,
@@ -194,15 +194,15 @@ pub(super) fn failure(
 
 /// What is wrong with a payment before any gateway is asked.
 fn payment_fault(
-    house: &House,
+    model: &ReferenceModel,
     order: &Order,
     payment: &PaymentInformation,
-    judged: &Judged,
+    judged: &ModelVerdict,
 ) -> Option<&'static str> {
     let has = |service: &str| order.item.iter().any(|item| item.service_id == service);
     if payment.payment_processed_by() != PaymentProcessedBy::ProcessedByPartner {
         let is_provided = payment.prepayment_status() == PrepaymentStatus::PrepaymentProvided;
-        let missing = has(PREPAID) && !is_provided && house.keeps(Rule::PrepaymentIsRequired);
+        let missing = has(PREPAID) && !is_provided && model.keeps(Rule::PrepaymentIsRequired);
         return missing.then_some("no prepayment");
     }
     let other_tax = payment
@@ -210,11 +210,11 @@ fn payment_fault(
         .as_ref()
         .is_some_and(|stated| stated.price_micros != judged.tax);
     match () {
-        () if !house.charging && house.keeps(Rule::NoChargeWithoutAGateway) => Some("no gateway"),
-        () if has(NEVER_PREPAID) && house.keeps(Rule::UnsupportedPrepaymentIsNotCharged) => {
+        () if !model.charging && model.keeps(Rule::NoChargeWithoutAGateway) => Some("no gateway"),
+        () if has(NEVER_PREPAID) && model.keeps(Rule::UnsupportedPrepaymentIsNotCharged) => {
             Some("a charge for what is not prepaid")
         }
-        () if other_tax && house.keeps(Rule::StatedTaxAgrees) => Some("another tax"),
+        () if other_tax && model.keeps(Rule::StatedTaxAgrees) => Some("another tax"),
         () => None,
     }
 }

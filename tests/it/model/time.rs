@@ -1,10 +1,9 @@
-//! What a house does with time, which may be wrong: slots and their sales are forgotten a week after
-//! their end, a day's worth at once and together, and holds are for so long only.
+//! Time in the model: slots and their sales expire a week after their end, a day at a time; holds expire.
 
 use super::{
-    house::{Hold, House},
+    fixture::{HOLD_SEC, SlotName},
+    reference::{Hold, ReferenceModel},
     rules::Rule,
-    town::{HOLD_SEC, SlotName},
 };
 
 const DAY: i64 = 24 * 3600;
@@ -24,7 +23,7 @@ impl Hold {
     }
 }
 
-impl House {
+impl ReferenceModel {
     /// A server is started.
     pub(super) fn begin(&mut self) {
         let first = self.now.min(self.newest.unwrap_or(self.now)) - KEPT;

@@ -13,15 +13,15 @@ use boxoffice::wire::proto::v3::{
 };
 
 use super::{
-    house::{House, Spots},
+    fixture::{self, FEES, HANDLING, Pool, SURCHARGE, SlotName},
+    reference::{ReferenceModel, Spots},
     rules::Rule,
-    town::{self, FEES, HANDLING, Pool, SURCHARGE, SlotName},
 };
 
 /// What is to be said of a cart, and what it would cost and take.
-pub(super) struct Judged {
+pub(super) struct ModelVerdict {
     pub(super) result: Verdict,
-    pub(super) lines: Vec<JudgedLine>,
+    pub(super) lines: Vec<LineVerdict>,
     pub(super) fees: Vec<Fee>,
     pub(super) fee_total: i64,
     /// What of it is tax.
@@ -30,7 +30,7 @@ pub(super) struct Judged {
 }
 
 #[derive(Default)]
-pub(super) struct JudgedLine {
+pub(super) struct LineVerdict {
     pub(super) result: Result,
     /// Spots of its slot, if there is such a slot.
     pub(super) open: Option<i64>,
@@ -80,7 +80,7 @@ fn spots_of(line: &LineItem) -> Vec<Spots> {
     tickets(line).into_iter().map(spots).collect()
 }
 
-impl House {
+impl ReferenceModel {
     /// The right total of a line, and what it would be without deals.
     pub(super) fn quote(&self, line: &LineItem, prices: &HashMap<&'static str, i64>) -> (i64, i64) {
         let (mut total, mut plain) = (0, 0);
@@ -104,7 +104,7 @@ impl House {
     fn is_readable(&self, line: &LineItem) -> bool {
         let pools = self.pools(&line_slot(line));
         let is_sold = |id: &str| {
-            town::menu(&line.service_id).contains(&id)
+            fixture::menu(&line.service_id).contains(&id)
                 && (pools.is_empty() || pools.iter().any(|pool| pool.serves(id)))
         };
         match &line.tickets[..] {
@@ -225,26 +225,26 @@ impl House {
         demand: &[Spots],
         cart: &str,
         create: bool,
-    ) -> JudgedLine {
-        let (slot, menu) = (line_slot(line), town::menu(&line.service_id));
+    ) -> LineVerdict {
+        let (slot, menu) = (line_slot(line), fixture::menu(&line.service_id));
         let asked: Vec<&str> = tickets(line).into_iter().map(|(id, _)| id).collect();
         let types = if self.is_readable(line) { &asked } else { menu };
         let open = (!self.pools(&slot).is_empty()).then(|| self.open(&slot, types, cart));
-        let judged = JudgedLine {
+        let judged = LineVerdict {
             result: Result::SlotUnavailable,
             open,
-            ..JudgedLine::default()
+            ..LineVerdict::default()
         };
         if menu.is_empty() {
             judged
         } else if let Some((result, violated)) = self.ticket_fault(line, all) {
-            JudgedLine {
+            LineVerdict {
                 result,
                 violated,
                 ..judged
             }
         } else if let Some(left) = self.slot_fault(line, demand, cart) {
-            JudgedLine {
+            LineVerdict {
                 open: open.map(|open| open.min(left)),
                 ..judged
             }
@@ -253,7 +253,7 @@ impl House {
         }
     }
 
-    fn judge_price(&self, line: &LineItem, create: bool, mut judged: JudgedLine) -> JudgedLine {
+    fn judge_price(&self, line: &LineItem, create: bool, mut judged: LineVerdict) -> LineVerdict {
         let (total, plain) = self.quote(line, &self.catalogue.prices);
         let asked = line
             .price
@@ -287,14 +287,14 @@ impl House {
     }
 
     /// Looks at a cart, for a check or for an order.
-    pub(super) fn judge(&self, lines: &[LineItem], cart: &str, create: bool) -> Judged {
+    pub(super) fn judge(&self, lines: &[LineItem], cart: &str, create: bool) -> ModelVerdict {
         let sound = |line: &&LineItem| self.ticket_fault(line, lines).is_none();
         let demand: Vec<Spots> = lines.iter().filter(sound).flat_map(spots_of).collect();
         let judged: Vec<_> = lines
             .iter()
             .map(|line| self.judge_line(line, lines, &demand, cart, create))
             .collect();
-        let can = |line: &JudgedLine| line.result == Result::CanFulfill;
+        let can = |line: &LineVerdict| line.result == Result::CanFulfill;
         let has = |service: &str| lines.iter().any(|line| line.service_id == service);
         let result = match () {
             () if judged.is_empty() => Verdict::OrderUnfulfillableOtherReason,
@@ -314,7 +314,7 @@ impl House {
         fee_total += tax;
         fees.extend(taxes);
         let spots = lines.iter().flat_map(spots_of).collect();
-        Judged {
+        ModelVerdict {
             result,
             lines: judged,
             fees,
@@ -370,11 +370,11 @@ impl House {
         };
         let by_line = self.keeps(Rule::TaxIsRoundedByLine);
         for &(service, total) in lines {
-            let own = town::OTHER_TAXES
+            let own = fixture::OTHER_TAXES
                 .into_iter()
                 .find(|(known, _)| *known == service);
             let own = own.filter(|_| self.keeps(Rule::TaxOfTheServiceFirst));
-            let rate = own.map_or(town::TAX, |(_, rate)| rate);
+            let rate = own.map_or(fixture::TAX, |(_, rate)| rate);
             // A cent is 10,000 micro-units, and the whole 100,000,000 millionths of a per cent.
             let tax = if by_line {
                 self.cents_of(total * rate, CENT_BY_RATE)
@@ -391,9 +391,9 @@ impl House {
         taxes.retain(|(_, tax)| *tax > 0);
         let several = taxes.len() > 1;
         let name = |rate| match rate {
-            _ if !several => town::TAX_NAME.to_owned(),
-            10_000_000 => format!("{} 10%", town::TAX_NAME),
-            _ => format!("{} 7.25%", town::TAX_NAME),
+            _ if !several => fixture::TAX_NAME.to_owned(),
+            10_000_000 => format!("{} 10%", fixture::TAX_NAME),
+            _ => format!("{} 7.25%", fixture::TAX_NAME),
         };
         taxes
             .iter()

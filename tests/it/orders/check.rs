@@ -6,7 +6,7 @@ use tonic::Code;
 
 use crate::support::{
     Checked, Item, NOW, Setup, TestServer, edited_catalog, faulty_fields, reason,
-    text::{amount, in_words},
+    text::{amount, describe},
     tomorrow_at,
 };
 
@@ -18,7 +18,7 @@ async fn check(server: &TestServer, merchant: &str, rows: impl IntoIterator<Item
         let asked: Vec<LineItem> = items.iter().map(|item| item.0.clone()).collect();
         let checked = server.check(merchant, items).await.unwrap();
         let verdict = checked.0.fulfillability.as_ref().unwrap();
-        assert_eq!(in_words(&asked, verdict), expected, "{rule}");
+        assert_eq!(describe(&asked, verdict), expected, "{rule}");
     }
 }
 

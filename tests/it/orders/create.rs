@@ -15,7 +15,7 @@ use tonic::Code;
 
 use crate::support::{
     Item, Setup, TestServer, byte_client::ByteClient, edited_catalog, faulty_fields, order_request,
-    paid_with, payment_information, price, reason, stating_fees, text::failure_in_words,
+    paid_with, payment_information, price, reason, stating_fees, text::describe_failure,
     tomorrow_at,
 };
 
@@ -108,7 +108,7 @@ async fn a_failing_item_leaves_the_others_untouched() {
     ] {
         let asked = items.iter().map(|item| item.0.clone()).collect::<Vec<_>>();
         let failure = server.create("t", "museum", items).await.unwrap().failure();
-        assert_eq!(failure_in_words(&asked, &failure), expected, "{rule}");
+        assert_eq!(describe_failure(&asked, &failure), expected, "{rule}");
         assert_eq!(server.spots_open("museum", adults(1)).await, 50, "{rule}");
         assert_eq!(server.list_user("user-1").await.unwrap(), [], "{rule}");
     }
@@ -378,7 +378,7 @@ async fn an_order_at_another_price_than_the_present_one_is_not_created() {
     ] {
         let asked = items.iter().map(|item| item.0.clone()).collect::<Vec<_>>();
         let failure = server.create("t", "museum", items).await.unwrap().failure();
-        assert_eq!(failure_in_words(&asked, &failure), expected, "{rule}");
+        assert_eq!(describe_failure(&asked, &failure), expected, "{rule}");
     }
     server
         .create("t", "museum", visit(54_000_000))
@@ -441,7 +441,7 @@ async fn an_order_is_created_only_with_the_right_fee_total() {
         let asked = items(&request);
         let outcome = match server.send(request).await.unwrap() {
             created if created.is_order() => "created".to_owned(),
-            failed => failure_in_words(&asked, &failed.failure()),
+            failed => describe_failure(&asked, &failed.failure()),
         };
         assert_eq!(outcome, expected, "{rule}");
     }
@@ -514,7 +514,7 @@ async fn an_order_of_an_amount_beyond_measure_is_not_created() {
         let asked = items.iter().map(|item| item.0.clone()).collect::<Vec<_>>();
         let failure = server.create("t", "museum", items).await.unwrap().failure();
         assert_eq!(
-            failure_in_words(&asked, &failure),
+            describe_failure(&asked, &failure),
             format!("{unfulfillable}{expected}")
         );
     }

@@ -8,16 +8,16 @@ use boxoffice::wire::proto::v3::{
 
 /// The verdict on each item, with " | " between: the result, then the spots open, the price where
 /// it is corrected, the warning, the bounds that are broken, the ticket types with their prices.
-pub(crate) fn in_words(asked: &[LineItem], verdict: &OrderFulfillability) -> String {
+pub(crate) fn describe(asked: &[LineItem], verdict: &OrderFulfillability) -> String {
     let items = asked.iter().zip(&verdict.item_fulfillability);
     items
-        .map(|(asked, item)| item_in_words(asked, item))
+        .map(|(asked, item)| describe_item(asked, item))
         .collect::<Vec<_>>()
         .join(" | ")
 }
 
 /// The cause of a failure, then, if it has one, the verdict on the order and on each item.
-pub(crate) fn failure_in_words(asked: &[LineItem], failure: &OrderFailure) -> String {
+pub(crate) fn describe_failure(asked: &[LineItem], failure: &OrderFailure) -> String {
     let cause = failure.cause().as_str_name();
     match &failure.fulfillability {
         None => cause.to_owned(),
@@ -25,7 +25,7 @@ pub(crate) fn failure_in_words(asked: &[LineItem], failure: &OrderFailure) -> St
             format!(
                 "{cause}: {}: {}",
                 verdict.result().as_str_name(),
-                in_words(asked, verdict)
+                describe(asked, verdict)
             )
         }
     }
@@ -36,7 +36,7 @@ pub(crate) fn amount(price: &Price) -> String {
     format!("{}{}", price.currency_code, price.price_micros)
 }
 
-fn item_in_words(asked: &LineItem, item: &LineItemFulfillability) -> String {
+fn describe_item(asked: &LineItem, item: &LineItemFulfillability) -> String {
     let answered = item.item.as_ref().unwrap();
     let mut words = vec![item.result().as_str_name().to_owned()];
     words.extend(

@@ -25,7 +25,7 @@ use crate::support::{
     reason,
     rest_client::{Answer, answer, bare, connect, post, send, send_http2},
     stating_fees,
-    text::failure_in_words,
+    text::describe_failure,
     tomorrow_at,
 };
 
@@ -683,7 +683,7 @@ async fn create(server: &TestServer, transport: Transport, request: &CreateOrder
         Ok(created) if created.is_order() => {
             format!("created {} items", created.order().item.len())
         }
-        Ok(failed) => failure_in_words(&asked, &failed.failure()),
+        Ok(failed) => describe_failure(&asked, &failed.failure()),
         Err(refusal) => format!("{:?} {}", refusal.code(), reason(&refusal)),
     }
 }

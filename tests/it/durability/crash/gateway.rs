@@ -32,7 +32,7 @@ use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{audit_last, counter::Counter, journal::Fault, open, scene::Scene};
+use super::{client::Client, history::Anomaly, open, scenario::Scenario, verify_last};
 use crate::support::{
     self, Item, Setup,
     doubles::reads_of,
@@ -100,11 +100,11 @@ const PLAN: &str = "BOXOFFICE_TEST_PLAN";
 
 impl Plan {
     /// A server that does what it should.
-    fn of(scene: &Scene) -> Self {
+    fn of(scenario: &Scenario) -> Self {
         Self {
-            catalog: scene.site.catalog.path().into(),
-            store: scene.site.store.path().join("orders"),
-            books: scene.site.store.path().join("books"),
+            catalog: scenario.deployment.catalog.path().into(),
+            store: scenario.deployment.store.path().join("orders"),
+            books: scenario.deployment.store.path().join("books"),
             outcome: Outcome::Captured,
             dies: None,
             wrong: None,
@@ -335,9 +335,9 @@ struct Crash {
 
 /// What is wrong after a crash with the money, as soon as everything is reversed and once more when the
 /// tokens have been sent again; and what else is wrong.
-async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Fault>) {
-    let mut scene = Scene::new();
-    let right = Plan::of(&scene);
+async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Anomaly>) {
+    let mut scenario = Scenario::new();
+    let right = Plan::of(&scenario);
     let dying = Plan {
         outcome: crash.outcome,
         dies: Some(crash.first),
@@ -345,9 +345,9 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Fault>) {
         ..right.clone()
     };
     let server = dying.program().start().await;
-    let mut counter = Counter::at(&server).await;
-    scene.order(&mut counter, 1, "").await;
-    scene.order(&mut counter, 2, "card").await;
+    let mut client = Client::at(&server).await;
+    scenario.order(&mut client, 1, "").await;
+    scenario.order(&mut client, 2, "card").await;
     must_have_died(&server.ended().await);
     if let Some(second) = crash.second {
         must_have_died(
@@ -360,35 +360,35 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Fault>) {
             .await,
         );
     }
-    let opened = open(right.program()).await;
+    let started = open(right.program()).await;
     let is_left_open = crash.leaves_open && crash.second != Some(Point::AfterEnd);
     assert_eq!(
-        opened.pending_payments,
+        started.pending_payments,
         usize::from(is_left_open),
         "{crash:?}"
     );
-    let counter = Counter::at(&opened.server).await;
-    let users = scene.journal.user_ids();
+    let client = Client::at(&started.server).await;
+    let users = scenario.history.user_ids();
     let money = async || {
         let books = fs::read_to_string(&right.books).unwrap_or_default();
-        owed(&books, &counter.list_by_users(users.clone()).await)
+        owed(&books, &client.list_by_users(users.clone()).await)
     };
     let mut wrong = money().await;
-    let faults = audit_last(
-        &opened,
-        &scene.site.fair,
-        std::slice::from_mut(&mut scene.journal),
+    let anomalies = verify_last(
+        &started,
+        &scenario.deployment.workload,
+        std::slice::from_mut(&mut scenario.history),
     )
     .await;
     assert_eq!(
-        scene.journal.orders().count(),
-        scene.journal.entries.len(),
+        scenario.history.orders().count(),
+        scenario.history.operations.len(),
         "each token leads to an order"
     );
     wrong.extend(money().await);
-    opened.server.kill().await;
+    started.server.kill().await;
     assert_eq!(open(right.program()).await.pending_payments, 0);
-    (wrong, faults)
+    (wrong, anomalies)
 }
 
 fn must_have_died(ended: &Ended) {
@@ -466,15 +466,15 @@ async fn a_store_that_says_too_much_is_found_out() {
         second: None,
         wrong: Some(wrong),
     };
-    let (money, faults) = found_after(&crash(Wrong::Intents)).await;
+    let (money, anomalies) = found_after(&crash(Wrong::Intents)).await;
     assert!(
-        matches!(money[..], [Owed::Unearned(_)]) && faults.is_empty(),
-        "{money:?}, {faults:?}"
+        matches!(money[..], [Owed::Unearned(_)]) && anomalies.is_empty(),
+        "{money:?}, {anomalies:?}"
     );
-    let (money, faults) = found_after(&crash(Wrong::Orders)).await;
+    let (money, anomalies) = found_after(&crash(Wrong::Orders)).await;
     assert!(
-        matches!(faults[..], [Fault::Lost { .. }]) && money.is_empty(),
-        "{money:?}, {faults:?}"
+        matches!(anomalies[..], [Anomaly::Lost { .. }]) && money.is_empty(),
+        "{money:?}, {anomalies:?}"
     );
 }
 

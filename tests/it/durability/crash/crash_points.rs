@@ -1,5 +1,5 @@
-//! Killed at every call to the system by which a store is begun, opened or written: at the first one,
-//! at the second one, and so on until the scene ends without a crash.
+//! Killed at every call to the system by which a store is created, opened or written: at the first one,
+//! at the second one, and so on until the scenario ends without a crash.
 //!
 //! `strace` kills the real program as it enters a call, before anything comes of it, so that what the
 //! call before has done is there and nothing else. It counts each kind of call in each thread for itself,
@@ -12,10 +12,11 @@ use std::{collections::BTreeMap, os::unix::process::ExitStatusExt};
 use futures_util::{StreamExt, future::join_all, stream};
 
 use super::{
-    Opened, audit_last,
-    counter::Counter,
-    journal::{Entry, Heard},
-    scene::Scene,
+    Started,
+    client::Client,
+    history::{Operation, Response},
+    scenario::Scenario,
+    verify_last,
 };
 use crate::support::{
     Transport,
@@ -49,36 +50,36 @@ const COMMIT: [Kind; 3] = [
 /// Kinds that are gone through at once.
 const AT_ONCE: usize = 3;
 
-impl Scene {
+impl Scenario {
     /// One that has sold something and is closed.
     async fn closed() -> Self {
-        let mut scene = Self::new();
-        let Opened { server, .. } = scene.site.open().await;
-        scene.order(&mut Counter::at(&server).await, 1, "").await;
+        let mut scenario = Self::new();
+        let Started { server, .. } = scenario.deployment.open().await;
+        scenario.order(&mut Client::at(&server).await, 1, "").await;
         assert!(!was_killed(&server.stop().await));
-        scene
+        scenario
     }
 
     /// One that has sold something and was killed while a payment was under way.
     async fn after_some_orders() -> Self {
-        let mut scene = Self::new();
-        let Opened { server, .. } = scene.site.open().await;
-        let (mut counter, mut other) = (Counter::at(&server).await, Counter::at(&server).await);
-        let pools = scene.site.fair.pools(0);
-        scene.order(&mut counter, 1, "").await;
-        scene.order(&mut counter, 2, "decline").await;
-        let before = counter.spots_open(&pools).await;
-        let hanging = scene.request(3, "hang");
+        let mut scenario = Self::new();
+        let Started { server, .. } = scenario.deployment.open().await;
+        let (mut client, mut other) = (Client::at(&server).await, Client::at(&server).await);
+        let pools = scenario.deployment.workload.pools(0);
+        scenario.order(&mut client, 1, "").await;
+        scenario.order(&mut client, 2, "decline").await;
+        let before = client.spots_open(&pools).await;
+        let hanging = scenario.request(3, "hang");
         let call = tokio::spawn(async move { other.create(Transport::Grpc, &hanging).await });
         until("a reservation", async || {
-            counter.spots_open(&pools).await != before
+            client.spots_open(&pools).await != before
         })
         .await;
         // Changes are written in turn, so that with this order the intent to charge is on record.
-        scene.order(&mut counter, 4, "").await;
+        scenario.order(&mut client, 4, "").await;
         server.kill().await;
-        assert_eq!(call.await.unwrap(), Heard::Nothing);
-        scene
+        assert_eq!(call.await.unwrap(), Response::Lost);
+        scenario
     }
 
     /// A program that is killed when it enters the nth call of a kind.
@@ -86,9 +87,9 @@ impl Scene {
         let mut strace: Vec<String> = ["-D", "-f", "-q", "-o", "/dev/null"].map(Into::into).into();
         strace.push(format!("--trace={calls}"));
         strace.push(format!("--inject={calls}:signal=KILL:when={nth}"));
-        let store = self.site.store.path();
+        let store = self.deployment.store.path();
         strace.extend(path.map(|path| format!("--trace-path={}", store.join(path).display())));
-        self.site.set_up(Program::under("strace", &strace))
+        self.deployment.set_up(Program::under("strace", &strace))
     }
 }
 
@@ -114,12 +115,12 @@ fn was_killed(ended: &Ended) -> bool {
 }
 
 /// Crashes at every call of these kinds, each time with what was there before; whatever `play` is, it tells
-/// whether the program was killed. Afterwards everything has to be as it was heard. Gives how many crashes there
+/// whether the program was killed. Afterwards everything has to be as it was acknowledged. Gives how many crashes there
 /// were by kind.
 async fn crash_everywhere(
-    before: &Scene,
+    before: &Scenario,
     kinds: &[Kind],
-    play: impl AsyncFn(&mut Scene, Kind, usize) -> bool,
+    play: impl AsyncFn(&mut Scenario, Kind, usize) -> bool,
 ) -> BTreeMap<&'static str, usize> {
     let crashes =
         stream::iter(kinds).map(async |&kind| (kind.0, crash_at_each(before, kind, &play).await));
@@ -129,36 +130,36 @@ async fn crash_everywhere(
 }
 
 async fn crash_at_each(
-    before: &Scene,
+    before: &Scenario,
     kind: Kind,
-    play: impl AsyncFn(&mut Scene, Kind, usize) -> bool,
+    play: impl AsyncFn(&mut Scenario, Kind, usize) -> bool,
 ) -> usize {
     for nth in 1.. {
-        let mut scene = before.copy();
-        if !play(&mut scene, kind, nth).await {
+        let mut scenario = before.copy();
+        if !play(&mut scenario, kind, nth).await {
             return nth - 1;
         }
-        let opened = scene.site.open().await;
-        let faults = audit_last(
-            &opened,
-            &scene.site.fair,
-            std::slice::from_mut(&mut scene.journal),
+        let started = scenario.deployment.open().await;
+        let anomalies = verify_last(
+            &started,
+            &scenario.deployment.workload,
+            std::slice::from_mut(&mut scenario.history),
         )
         .await;
-        opened.server.kill().await;
+        started.server.kill().await;
         assert!(
-            faults.is_empty(),
-            "killed at {kind:?}, number {nth}: {faults:#?}"
+            anomalies.is_empty(),
+            "killed at {kind:?}, number {nth}: {anomalies:#?}"
         );
     }
     unreachable!("the numbers do not end")
 }
 
 /// Two crashes at the same call, so that also the start after the first one is cut short.
-async fn open_twice(scene: &mut Scene, kind: Kind, nth: usize) -> bool {
-    let was_killed = start_and_stop(scene.killed_at(kind, nth)).await;
+async fn open_twice(scenario: &mut Scenario, kind: Kind, nth: usize) -> bool {
+    let was_killed = start_and_stop(scenario.killed_at(kind, nth)).await;
     if was_killed {
-        start_and_stop(scene.killed_at(kind, nth)).await;
+        start_and_stop(scenario.killed_at(kind, nth)).await;
     }
     was_killed
 }
@@ -166,7 +167,7 @@ async fn open_twice(scene: &mut Scene, kind: Kind, nth: usize) -> bool {
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
 async fn a_store_that_is_only_being_begun_can_be_begun_again_after_a_crash() {
-    let crashes = crash_everywhere(&Scene::new(), &OPENING, open_twice).await;
+    let crashes = crash_everywhere(&Scenario::new(), &OPENING, open_twice).await;
     assert!(
         crashes["fsync"] > 10 && crashes["write"] > 10,
         "it is not begun without these"
@@ -176,46 +177,53 @@ async fn a_store_that_is_only_being_begun_can_be_begun_again_after_a_crash() {
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
 async fn a_store_that_is_only_being_opened_loses_nothing_by_a_crash() {
-    let crashes = crash_everywhere(&Scene::after_some_orders().await, &OPENING, open_twice).await;
+    let crashes =
+        crash_everywhere(&Scenario::after_some_orders().await, &OPENING, open_twice).await;
     assert!(
         crashes["fsync"] > 2 && crashes["unlinkat"] > 1,
-        "it is not opened without these"
+        "it is not started without these"
     );
 }
 
 /// One order, one that is paid, one that is declined, one that is sent twice at once, and some that share a write.
-async fn sell(scene: &mut Scene, kind: Kind, nth: usize) -> bool {
-    let server = scene.killed_at(kind, nth).start().await;
-    let mut counter = Counter::at(&server).await;
+async fn sell(scenario: &mut Scenario, kind: Kind, nth: usize) -> bool {
+    let server = scenario.killed_at(kind, nth).start().await;
+    let mut client = Client::at(&server).await;
     let mut others = [
-        Counter::at(&server).await,
-        Counter::at(&server).await,
-        Counter::at(&server).await,
+        Client::at(&server).await,
+        Client::at(&server).await,
+        Client::at(&server).await,
     ];
-    scene.order(&mut counter, 11, "").await;
-    scene.order(&mut counter, 12, "approve").await;
-    scene.order(&mut counter, 13, "decline").await;
-    let mut twice = Entry::new(scene.request(14, "approve"));
-    let heard = counter.create_twice(&twice.request).await;
-    scene.journal.faults.extend(twice.hear_both(heard));
-    scene.journal.entries.push(twice);
-    let mut entries = [15, 16, 17].map(|visitor| Entry::new(scene.request(visitor, "")));
+    scenario.order(&mut client, 11, "").await;
+    scenario.order(&mut client, 12, "approve").await;
+    scenario.order(&mut client, 13, "decline").await;
+    let mut twice = Operation::new(scenario.request(14, "approve"));
+    let response = client.create_twice(&twice.request).await;
+    scenario
+        .history
+        .anomalies
+        .extend(twice.record_both(response));
+    scenario.history.operations.push(twice);
+    let mut operations = [15, 16, 17].map(|user| Operation::new(scenario.request(user, "")));
     let asked = others
         .iter_mut()
-        .zip(&entries)
-        .map(|(counter, entry)| counter.create(Transport::Grpc, &entry.request));
-    let heard = join_all(asked).await;
-    for (entry, heard) in entries.iter_mut().zip(heard) {
-        scene.journal.faults.extend(entry.hear(heard));
+        .zip(&operations)
+        .map(|(client, operation)| client.create(Transport::Grpc, &operation.request));
+    let response = join_all(asked).await;
+    for (operation, response) in operations.iter_mut().zip(response) {
+        scenario
+            .history
+            .anomalies
+            .extend(operation.record(response));
     }
-    scene.journal.entries.extend(entries);
+    scenario.history.operations.extend(operations);
     was_killed(&server.stop().await)
 }
 
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
 async fn a_crash_anywhere_within_a_write_leaves_every_order_whole_or_not_at_all() {
-    let crashes = crash_everywhere(&Scene::closed().await, &COMMIT, sell).await;
+    let crashes = crash_everywhere(&Scenario::closed().await, &COMMIT, sell).await;
     // Those that came at once may share a batch, and a batch without an order moves no mark.
     assert!(
         crashes["write"] >= 8 && crashes["fdatasync"] >= 8 && crashes["pwrite64"] >= 4,

@@ -33,7 +33,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
-    Fault, Journal, Opened, Site, audit_last, hold_carts, must_be_none, open, trade_until_killed,
+    Anomaly, Deployment, History, Started, hold_carts, must_be_none, open, run_until_killed,
+    verify_last,
 };
 use crate::support::{self, doubles::reads_of, process::Program, seeds::seeds};
 
@@ -81,10 +82,10 @@ const PLAN: &str = "BOXOFFICE_TEST_PLAN";
 const READY: &str = "another catalogue is on sale";
 
 impl Plan {
-    fn of(site: &Site, off: i64) -> Self {
+    fn of(deployment: &Deployment, off: i64) -> Self {
         Self {
-            catalog: site.catalog.path().into(),
-            store: site.store.path().into(),
+            catalog: deployment.catalog.path().into(),
+            store: deployment.store.path().into(),
             off,
             sweeps: true,
             is_put_right: true,
@@ -98,15 +99,15 @@ impl Plan {
         Some(serde_json::from_str(&text).unwrap())
     }
 
-    async fn open(&self) -> Opened {
+    async fn open(&self) -> Started {
         let plan = serde_json::to_string(self).unwrap();
-        let name = "durability::crash::clocks::a_server_with_a_clock_of_its_own";
-        let mut opened = open(Program::this_test(name, PLAN, &plan)).await;
-        opened
+        let name = "durability::crash::clock_changes::a_server_with_a_clock_of_its_own";
+        let mut started = open(Program::this_test(name, PLAN, &plan)).await;
+        started
             .server
             .line("a reload", |line| line["message"] == READY)
             .await;
-        opened
+        started
     }
 }
 
@@ -189,83 +190,84 @@ async fn a_server_with_a_clock_of_its_own() {
 }
 
 /// A server that is killed while its clock is far off.
-async fn visit_far_off(site: &Site, chance: &mut Rng) {
+async fn visit_far_off(deployment: &Deployment, chance: &mut Rng) {
     let off = FAR_OFF[chance.usize(..FAR_OFF.len())];
     // Many looks at such a clock do have slots forgotten; that is shown elsewhere.
     let plan = Plan {
         sweeps: off.abs() < 7 * DAY,
         is_put_right: false,
-        ..Plan::of(site, off)
+        ..Plan::of(deployment, off)
     };
     plan.open().await.server.kill().await;
 }
 
 /// A round for each seed, each with two crashes.
-async fn survive(seeds: std::ops::Range<u64>) {
-    let mut site = Site::of(seeds.end - seeds.start);
-    let mut journals: Vec<Journal> = Vec::new();
+async fn run_rounds(seeds: std::ops::Range<u64>) {
+    let mut deployment = Deployment::of(seeds.end - seeds.start);
+    let mut histories: Vec<History> = Vec::new();
     for (round, seed) in (0..).zip(seeds.clone()) {
         let mut chance = Rng::with_seed(seed);
-        visit_far_off(&site, &mut chance).await;
+        visit_far_off(&deployment, &mut chance).await;
         let off = OFF[chance.usize(..OFF.len())];
-        let opened = Plan::of(&site, off).open().await;
+        let started = Plan::of(&deployment, off).open().await;
         eprintln!(
             "seed {seed}: {} orders, the clock was off by {off} s",
-            opened.orders
+            started.orders
         );
-        let mut faults = audit_last(&opened, &site.fair, &mut journals).await;
-        let (journal, found) = hold_carts(&opened.server, &site.fair, round, seed).await;
-        faults.extend(found);
-        must_be_none(&faults, &mut site, &seeds, seed);
-        journals.push(journal);
-        let journal = trade_until_killed(opened.server, &site.fair, round, &mut chance).await;
-        journals.last_mut().unwrap().extend(journal);
+        let mut anomalies = verify_last(&started, &deployment.workload, &mut histories).await;
+        let (history, found) = hold_carts(&started.server, &deployment.workload, round, seed).await;
+        anomalies.extend(found);
+        must_be_none(&anomalies, &mut deployment, &seeds, seed);
+        histories.push(history);
+        let history =
+            run_until_killed(started.server, &deployment.workload, round, &mut chance).await;
+        histories.last_mut().unwrap().extend(history);
     }
-    let opened = Plan::of(&site, 3 * DAY).open().await;
-    let faults = audit_last(&opened, &site.fair, &mut journals).await;
-    must_be_none(&faults, &mut site, &seeds, seeds.end);
-    let orders: usize = journals
+    let started = Plan::of(&deployment, 3 * DAY).open().await;
+    let anomalies = verify_last(&started, &deployment.workload, &mut histories).await;
+    must_be_none(&anomalies, &mut deployment, &seeds, seeds.end);
+    let orders: usize = histories
         .iter()
-        .map(|journal| journal.orders().count())
+        .map(|history| history.orders().count())
         .sum();
-    eprintln!("{orders} orders in {} rounds", journals.len());
-    opened.server.kill().await;
+    eprintln!("{orders} orders in {} rounds", histories.len());
+    started.server.kill().await;
 }
 
 #[tokio::test]
 async fn crashes_with_a_clock_that_jumps_lose_nothing_and_sell_nothing_twice() {
-    survive(seeds(USUAL_ROUNDS)).await;
+    run_rounds(seeds(USUAL_ROUNDS)).await;
 }
 
 #[tokio::test]
 #[ignore = "takes minutes"]
 async fn many_crashes_with_a_clock_that_jumps_lose_nothing_and_sell_nothing_twice() {
-    survive(seeds(MANY_ROUNDS)).await;
+    run_rounds(seeds(MANY_ROUNDS)).await;
 }
 
 /// The negative control: what forgets sales by the clock of its start is found out once the clock is right.
 #[tokio::test]
 async fn a_server_that_forgets_by_its_clock_is_found_out() {
-    let site = Site::of(1);
-    let right = Plan::of(&site, 0);
+    let deployment = Deployment::of(1);
+    let right = Plan::of(&deployment, 0);
     let server = right.open().await.server;
-    let journal = trade_until_killed(server, &site.fair, 0, &mut Rng::with_seed(0)).await;
+    let history = run_until_killed(server, &deployment.workload, 0, &mut Rng::with_seed(0)).await;
     assert!(
-        journal.orders().count() > 1,
+        history.orders().count() > 1,
         "there is something to be forgotten"
     );
     let found = async |plan: Plan| {
-        let opened = plan.open().await;
-        let faults = audit_last(&opened, &site.fair, &mut [journal.clone()]).await;
-        opened.server.kill().await;
-        faults
+        let started = plan.open().await;
+        let anomalies = verify_last(&started, &deployment.workload, &mut [history.clone()]).await;
+        started.server.kill().await;
+        anomalies
     };
-    assert_eq!(found(Plan::of(&site, 3 * DAY)).await, []);
-    let faults = found(Plan {
+    assert_eq!(found(Plan::of(&deployment, 3 * DAY)).await, []);
+    let anomalies = found(Plan {
         forgets: true,
-        ..Plan::of(&site, 3 * DAY)
+        ..Plan::of(&deployment, 3 * DAY)
     })
     .await;
-    let oversold = |fault: &Fault| matches!(fault, Fault::Spots { sold, open, allotment, .. } if sold + open > *allotment);
-    assert!(faults.iter().any(oversold), "{faults:?}");
+    let oversold = |anomaly: &Anomaly| matches!(anomaly, Anomaly::Spots { sold, open, allotment, .. } if sold + open > *allotment);
+    assert!(anomalies.iter().any(oversold), "{anomalies:?}");
 }

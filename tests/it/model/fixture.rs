@@ -1,5 +1,4 @@
-//! The town that the model and the server are asked about: what never changes of its catalogue, what
-//! does, and its files.
+//! The catalogue that server and model share: its fixed part, its changing part, and its files.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -146,7 +145,7 @@ pub(super) fn slots() -> [SlotName; 7] {
 
 /// What changes from one catalogue to the next.
 #[derive(Debug, Clone)]
-pub(super) struct Catalogue {
+pub(super) struct FixtureCatalog {
     /// By ticket type; that of an appointment is under the name of its service.
     pub(super) prices: HashMap<&'static str, i64>,
     pub(super) pools: Vec<Pool>,
@@ -154,7 +153,7 @@ pub(super) struct Catalogue {
     pub(super) holds: bool,
 }
 
-impl Catalogue {
+impl FixtureCatalog {
     /// The one of a number; 0 is the one to begin with, in which everything is on sale.
     pub(super) fn of(number: u64) -> Self {
         let mut chance = fastrand::Rng::with_seed(number);

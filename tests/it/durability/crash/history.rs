@@ -1,32 +1,32 @@
-//! What clients asked for and what they heard, and how it can disagree with what the server has.
+//! The history of the clients' operations, and the anomalies between it and the orders of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use boxoffice::wire::proto::v3::{CreateOrderRequest, LineItem, Order};
 use bytes::Bytes;
 
-use super::fair::Pool;
+use super::workload::Pool;
 use crate::support::{Item, Transport, order_request};
 
 /// The refusal of another request under a used token.
 const TOKEN_REUSED: &str = "TOKEN_REUSED";
 
-/// What came of sending an order.
+/// The response to CreateOrder.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Heard {
+pub(super) enum Response {
     /// An order, and the answer as it came through this transport.
     Order(Box<(Order, Transport, Bytes)>),
     /// It failed; nothing was created.
     Failure,
     /// It was refused for this reason.
-    Refusal(String),
+    Rejected(String),
     /// The connection was lost.
-    Nothing,
+    Lost,
 }
 
-/// Something that cannot be if every promise is kept.
+/// An observation that contradicts a promise.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fault {
+pub(super) enum Anomaly {
     /// An acknowledged order is not on record.
     Lost { token: String },
     /// An order on record is not as it was acknowledged.
@@ -61,9 +61,9 @@ pub(super) enum Fault {
     Count { said: usize, listed: usize },
 }
 
-/// All that was sent under one token.
+/// The requests under one token and their responses.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct Operation {
     pub(super) request: CreateOrderRequest,
     /// The order that answered it, if one did.
     pub(super) order: Option<Order>,
@@ -73,7 +73,7 @@ pub(super) struct Entry {
     pub(super) is_open: bool,
 }
 
-impl Entry {
+impl Operation {
     pub(super) fn new(request: CreateOrderRequest) -> Self {
         Self {
             request,
@@ -87,32 +87,32 @@ impl Entry {
         self.request.idempotency_token.clone()
     }
 
-    /// Notes what was heard, and says what is wrong with it.
-    pub(super) fn hear(&mut self, heard: Heard) -> Option<Fault> {
+    /// Records a response; an anomaly if it contradicts earlier ones.
+    pub(super) fn record(&mut self, response: Response) -> Option<Anomaly> {
         let token = self.token();
-        match heard {
-            Heard::Order(answer) => {
+        match response {
+            Response::Order(answer) => {
                 let (order, transport, bytes) = *answer;
                 let known = self.order.get_or_insert_with(|| order.clone());
                 if *known != order {
-                    return Some(Fault::OtherOrder { token });
+                    return Some(Anomaly::OtherOrder { token });
                 }
                 self.is_open = false;
-                self.hear_bytes(transport, bytes)
+                self.record_bytes(transport, bytes)
             }
-            Heard::Failure if self.order.is_some() => Some(Fault::Forgotten { token }),
-            Heard::Failure => None,
-            Heard::Refusal(reason) => Some(Fault::Refused { token, reason }),
-            Heard::Nothing => {
+            Response::Failure if self.order.is_some() => Some(Anomaly::Forgotten { token }),
+            Response::Failure => None,
+            Response::Rejected(reason) => Some(Anomaly::Refused { token, reason }),
+            Response::Lost => {
                 self.is_open |= self.order.is_none();
                 None
             }
         }
     }
 
-    fn hear_bytes(&mut self, transport: Transport, bytes: Bytes) -> Option<Fault> {
+    fn record_bytes(&mut self, transport: Transport, bytes: Bytes) -> Option<Anomaly> {
         if let Some((_, known)) = self.answers.iter().find(|(known, _)| *known == transport) {
-            return (*known != bytes).then(|| Fault::OtherBytes {
+            return (*known != bytes).then(|| Anomaly::OtherBytes {
                 token: self.token(),
             });
         }
@@ -121,19 +121,20 @@ impl Entry {
     }
 
     /// What is wrong with the answer to another request under this token, which has led to an order.
-    pub(super) fn hear_of_another(&self, heard: &Heard) -> Option<Fault> {
-        let is_right = *heard == Heard::Nothing || *heard == Heard::Refusal(TOKEN_REUSED.into());
-        (!is_right).then(|| Fault::TokenShared {
+    pub(super) fn check_other_request(&self, response: &Response) -> Option<Anomaly> {
+        let is_right =
+            *response == Response::Lost || *response == Response::Rejected(TOKEN_REUSED.into());
+        (!is_right).then(|| Anomaly::TokenShared {
             token: self.token(),
         })
     }
 
-    /// Notes what two who sent the same at once heard. A copy that failed may have come first.
-    pub(super) fn hear_both(&mut self, mut heard: [Heard; 2]) -> Vec<Fault> {
-        heard.sort_by_key(|heard| matches!(heard, Heard::Order(_)));
-        heard
+    /// Records the responses of two concurrent identical requests. The failed one may have come first.
+    pub(super) fn record_both(&mut self, mut response: [Response; 2]) -> Vec<Anomaly> {
+        response.sort_by_key(|response| matches!(response, Response::Order(_)));
+        response
             .into_iter()
-            .filter_map(|heard| self.hear(heard))
+            .filter_map(|response| self.record(response))
             .collect()
     }
 
@@ -142,7 +143,7 @@ impl Entry {
         self.answers.first().map(|(transport, _)| *transport)
     }
 
-    /// Who orders.
+    /// The user who orders.
     pub(super) fn user_id(&self) -> &str {
         &self
             .request
@@ -156,79 +157,87 @@ impl Entry {
     }
 }
 
-/// What clients did since the server was started, with everything under the same tokens later on.
+/// Operations since a start of the server, including later requests under the same tokens.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Journal {
-    pub(super) entries: Vec<Entry>,
+pub(super) struct History {
+    pub(super) operations: Vec<Operation>,
     /// What was wrong with answers.
-    pub(super) faults: Vec<Fault>,
+    pub(super) anomalies: Vec<Anomaly>,
 }
 
-impl Journal {
+impl History {
     pub(super) fn extend(&mut self, other: Self) {
-        self.entries.extend(other.entries);
-        self.faults.extend(other.faults);
+        self.operations.extend(other.operations);
+        self.anomalies.extend(other.anomalies);
     }
 
     pub(super) fn orders(&self) -> impl Iterator<Item = &Order> {
-        self.entries.iter().filter_map(|entry| entry.order.as_ref())
+        self.operations
+            .iter()
+            .filter_map(|operation| operation.order.as_ref())
     }
 
     pub(super) fn user_ids(&self) -> BTreeSet<String> {
-        self.entries
+        self.operations
             .iter()
-            .map(|entry| entry.user_id().to_owned())
+            .map(|operation| operation.user_id().to_owned())
             .collect()
     }
 
     /// How the orders on record, as they are listed, disagree with those acknowledged. What is on
     /// record must belong to these tokens, if they are all `settled`.
-    pub(super) fn compare(&self, listed: &[Order], settled: bool) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    pub(super) fn compare(&self, listed: &[Order], settled: bool) -> Vec<Anomaly> {
+        let mut anomalies = Vec::new();
         let mut on_record = BTreeMap::new();
         for order in listed {
             let order_id = order.order_id.clone();
             if on_record.insert(order_id.clone(), order).is_some() {
-                faults.push(Fault::ListedTwice { order_id });
+                anomalies.push(Anomaly::ListedTwice { order_id });
             }
         }
         let mut unasked = on_record.clone();
         let mut seen = BTreeSet::new();
-        for (entry, order) in self
-            .entries
+        for (operation, order) in self
+            .operations
             .iter()
-            .filter_map(|entry| Some((entry, entry.order.as_ref()?)))
+            .filter_map(|operation| Some((operation, operation.order.as_ref()?)))
         {
-            let (token, order_id) = (entry.token(), order.order_id.clone());
+            let (token, order_id) = (operation.token(), order.order_id.clone());
             unasked.remove(&order_id);
             match on_record.get(&order_id) {
-                None => faults.push(Fault::Lost { token }),
-                Some(on_record) if **on_record != *order => faults.push(Fault::Altered { token }),
+                None => anomalies.push(Anomaly::Lost { token }),
+                Some(on_record) if **on_record != *order => {
+                    anomalies.push(Anomaly::Altered { token })
+                }
                 Some(_) => {}
             }
             if !seen.insert(order_id.clone()) {
-                faults.push(Fault::Shared { order_id });
+                anomalies.push(Anomaly::Shared { order_id });
             }
         }
-        let open = self.entries.iter().filter(|entry| entry.is_open).count();
+        let open = self
+            .operations
+            .iter()
+            .filter(|operation| operation.is_open)
+            .count();
         if settled || unasked.len() > open {
-            faults.extend(
+            anomalies.extend(
                 unasked
                     .into_keys()
-                    .map(|order_id| Fault::Unasked { order_id }),
+                    .map(|order_id| Anomaly::Unasked { order_id }),
             );
         }
-        faults
+        anomalies
     }
 
     /// What is wrong with the spots that are open in the pools, in their order, while these lines
     /// are held.
-    pub(super) fn count(&self, pools: &[Pool], held: &[LineItem], open: &[i32]) -> Vec<Fault> {
-        let fault = |(pool, &open): (&Pool, &i32)| {
+    pub(super) fn count(&self, pools: &[Pool], held: &[LineItem], open: &[i32]) -> Vec<Anomaly> {
+        let anomaly = |(pool, &open): (&Pool, &i32)| {
             let (start_sec, allotment) = (pool.start_sec, pool.allotment);
             let sold = pool.drawn(self.orders().flat_map(|order| &order.item));
             let held = pool.drawn(held);
-            (sold + held + open != allotment).then_some(Fault::Spots {
+            (sold + held + open != allotment).then_some(Anomaly::Spots {
                 start_sec,
                 sold,
                 held,
@@ -237,11 +246,11 @@ impl Journal {
             })
         };
         assert_eq!(pools.len(), open.len());
-        pools.iter().zip(open).filter_map(fault).collect()
+        pools.iter().zip(open).filter_map(anomaly).collect()
     }
 }
 
-fn ordered(token: &str, order_id: &str) -> (Entry, Order) {
+fn ordered(token: &str, order_id: &str) -> (Operation, Order) {
     let request = order_request(
         token,
         "museum",
@@ -251,13 +260,13 @@ fn ordered(token: &str, order_id: &str) -> (Entry, Order) {
         order_id: order_id.into(),
         ..*request.order.clone().unwrap()
     };
-    let mut entry = Entry::new(request);
-    assert_eq!(entry.hear(answer(&order, b"answer")), None);
-    (entry, order)
+    let mut operation = Operation::new(request);
+    assert_eq!(operation.record(answer(&order, b"answer")), None);
+    (operation, order)
 }
 
-fn answer(order: &Order, bytes: &'static [u8]) -> Heard {
-    Heard::Order(Box::new((
+fn answer(order: &Order, bytes: &'static [u8]) -> Response {
+    Response::Order(Box::new((
         order.clone(),
         Transport::Grpc,
         Bytes::from_static(bytes),
@@ -266,49 +275,66 @@ fn answer(order: &Order, bytes: &'static [u8]) -> Heard {
 
 #[test]
 fn each_way_to_answer_a_token_otherwise_is_a_fault() {
-    let (entry, order) = ordered("t", "a");
+    let (operation, order) = ordered("t", "a");
     let other = Order {
         order_id: "b".into(),
         ..order.clone()
     };
     let token = || "t".to_owned();
-    for (heard, fault) in [
+    for (response, anomaly) in [
         (answer(&order, b"answer"), None),
         (
             answer(&order, b"other"),
-            Some(Fault::OtherBytes { token: token() }),
+            Some(Anomaly::OtherBytes { token: token() }),
         ),
         (
             answer(&other, b"answer"),
-            Some(Fault::OtherOrder { token: token() }),
+            Some(Anomaly::OtherOrder { token: token() }),
         ),
-        (Heard::Failure, Some(Fault::Forgotten { token: token() })),
         (
-            Heard::Refusal("X".into()),
-            Some(Fault::Refused {
+            Response::Failure,
+            Some(Anomaly::Forgotten { token: token() }),
+        ),
+        (
+            Response::Rejected("X".into()),
+            Some(Anomaly::Refused {
                 token: token(),
                 reason: "X".into(),
             }),
         ),
-        (Heard::Nothing, None),
+        (Response::Lost, None),
     ] {
-        assert_eq!(entry.clone().hear(heard.clone()), fault, "{heard:?}");
+        assert_eq!(
+            operation.clone().record(response.clone()),
+            anomaly,
+            "{response:?}"
+        );
     }
-    let both = [answer(&order, b"answer"), Heard::Failure];
-    assert_eq!(Entry::new(entry.request.clone()).hear_both(both), []);
-    for (heard, fault) in [
-        (Heard::Refusal("TOKEN_REUSED".into()), None),
+    let both = [answer(&order, b"answer"), Response::Failure];
+    assert_eq!(
+        Operation::new(operation.request.clone()).record_both(both),
+        []
+    );
+    for (response, anomaly) in [
+        (Response::Rejected("TOKEN_REUSED".into()), None),
         (
-            Heard::Refusal("X".into()),
-            Some(Fault::TokenShared { token: token() }),
+            Response::Rejected("X".into()),
+            Some(Anomaly::TokenShared { token: token() }),
         ),
         (
             answer(&other, b"answer"),
-            Some(Fault::TokenShared { token: token() }),
+            Some(Anomaly::TokenShared { token: token() }),
         ),
-        (Heard::Failure, Some(Fault::TokenShared { token: token() })),
+        (
+            Response::Failure,
+            Some(Anomaly::TokenShared { token: token() }),
+        ),
     ] {
-        assert_eq!(entry.hear_of_another(&heard), fault, "{heard:?}");
+        assert_eq!(
+            operation.check_other_request(&response),
+            anomaly,
+            "{response:?}"
+        );
     }
 }
 
@@ -323,35 +349,39 @@ fn each_way_to_list_otherwise_is_a_fault() {
     let all = vec![one, two];
     let (a_id, b_id) = (|| "a".to_owned(), || "b".to_owned());
     let token = || "one".to_owned();
-    for (entries, listed, faults) in [
+    for (operations, listed, anomalies) in [
         (all.clone(), vec![&a, &b], vec![]),
-        (all.clone(), vec![&b], vec![Fault::Lost { token: token() }]),
+        (
+            all.clone(),
+            vec![&b],
+            vec![Anomaly::Lost { token: token() }],
+        ),
         (
             all.clone(),
             vec![&altered, &b],
-            vec![Fault::Altered { token: token() }],
+            vec![Anomaly::Altered { token: token() }],
         ),
         (
             all.clone(),
             vec![&a, &a, &b],
-            vec![Fault::ListedTwice { order_id: a_id() }],
+            vec![Anomaly::ListedTwice { order_id: a_id() }],
         ),
         (
             all[..1].to_vec(),
             vec![&a, &b],
-            vec![Fault::Unasked { order_id: b_id() }],
+            vec![Anomaly::Unasked { order_id: b_id() }],
         ),
         (
             [&all[..], &[same]].concat(),
             vec![&a, &b],
-            vec![Fault::Shared { order_id: b_id() }],
+            vec![Anomaly::Shared { order_id: b_id() }],
         ),
     ] {
         let listed: Vec<Order> = listed.into_iter().cloned().collect();
-        let journal = Journal {
-            entries,
-            faults: Vec::new(),
+        let history = History {
+            operations,
+            anomalies: Vec::new(),
         };
-        assert_eq!(journal.compare(&listed, true), faults);
+        assert_eq!(history.compare(&listed, true), anomalies);
     }
 }

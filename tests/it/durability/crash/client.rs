@@ -1,9 +1,9 @@
-//! Where clients ask, over both transports, on connections that may be lost at any moment.
+//! A client of both transports, whose connections may be lost at any moment.
 
 use boxoffice::wire::proto::v3::{
     CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
     CreateOrderResponse, ListOrdersRequest, ListOrdersResponse, Order,
-    create_order_response::Result as Outcome,
+    create_order_response::Result as CreateResult,
     list_orders_request::{Ids, OrderIds},
 };
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tonic::Status;
 
 use super::{
-    fair::{self, Pool},
-    journal::Heard,
+    history::Response,
+    workload::{self, Pool},
 };
 use crate::support::{
     Transport,
@@ -28,12 +28,12 @@ use crate::support::{
 const LIST: usize = 250;
 
 /// A connection to each of the transports.
-pub(super) struct Counter {
+pub(super) struct Client {
     grpc: ByteClient,
     rest: http1::SendRequest<Body>,
 }
 
-impl Counter {
+impl Client {
     pub(super) async fn at(server: &Running) -> Self {
         Self::beside(ByteClient::connect(server.address()).await, server).await
     }
@@ -52,7 +52,7 @@ impl Counter {
         &mut self,
         transport: Transport,
         request: &CreateOrderRequest,
-    ) -> Heard {
+    ) -> Response {
         match transport {
             Transport::Grpc => create_by_grpc(&self.grpc, request).await,
             Transport::Rest => create_by_rest(&mut self.rest, request).await,
@@ -60,7 +60,7 @@ impl Counter {
     }
 
     /// Sends the same over both transports at once.
-    pub(super) async fn create_twice(&mut self, request: &CreateOrderRequest) -> [Heard; 2] {
+    pub(super) async fn create_twice(&mut self, request: &CreateOrderRequest) -> [Response; 2] {
         let (one, other) = tokio::join!(
             create_by_grpc(&self.grpc, request),
             create_by_rest(&mut self.rest, request)
@@ -80,7 +80,7 @@ impl Counter {
     /// The spots that are open in these pools.
     pub(super) async fn spots_open(&self, pools: &[Pool]) -> Vec<i32> {
         let seen = self
-            .check(&fair::look_at(pools))
+            .check(&workload::look_at(pools))
             .await
             .unwrap()
             .fulfillability
@@ -146,11 +146,11 @@ async fn ask(
     }
 }
 
-async fn create_by_grpc(grpc: &ByteClient, request: &CreateOrderRequest) -> Heard {
+async fn create_by_grpc(grpc: &ByteClient, request: &CreateOrderRequest) -> Response {
     match ask(grpc, "CreateOrder", request).await {
-        None => Heard::Nothing,
-        Some(Err(refusal)) => Heard::Refusal(reason(&refusal)),
-        Some(Ok(bytes)) => heard(
+        None => Response::Lost,
+        Some(Err(refusal)) => Response::Rejected(reason(&refusal)),
+        Some(Ok(bytes)) => classify(
             CreateOrderResponse::decode(bytes.clone()).unwrap(),
             Transport::Grpc,
             bytes,
@@ -161,21 +161,21 @@ async fn create_by_grpc(grpc: &ByteClient, request: &CreateOrderRequest) -> Hear
 async fn create_by_rest(
     rest: &mut http1::SendRequest<Body>,
     request: &CreateOrderRequest,
-) -> Heard {
+) -> Response {
     let post = rest_client::post("/v3/CreateOrder", serde_json::to_vec(request).unwrap());
     let answer = async { rest_client::read(rest.send_request(post).await?).await };
     let Ok(answer) = answer.await else {
-        return Heard::Nothing;
+        return Response::Lost;
     };
     match answer.message() {
-        Ok(response) => heard(response, Transport::Rest, answer.body),
-        Err(refusal) => Heard::Refusal(reason(&refusal)),
+        Ok(response) => classify(response, Transport::Rest, answer.body),
+        Err(refusal) => Response::Rejected(reason(&refusal)),
     }
 }
 
-fn heard(response: CreateOrderResponse, transport: Transport, bytes: Bytes) -> Heard {
+fn classify(response: CreateOrderResponse, transport: Transport, bytes: Bytes) -> Response {
     match response.result.unwrap() {
-        Outcome::Order(order) => Heard::Order(Box::new((*order, transport, bytes))),
-        Outcome::OrderFailure(_) => Heard::Failure,
+        CreateResult::Order(order) => Response::Order(Box::new((*order, transport, bytes))),
+        CreateResult::OrderFailure(_) => Response::Failure,
     }
 }

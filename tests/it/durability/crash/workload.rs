@@ -1,4 +1,4 @@
-//! A fair that is sold out in places: its slots and pools, its files, and what its visitors ask for.
+//! The workload: a catalogue whose pools sell out in places, and the requests of simulated users.
 
 use std::{fs, path::Path};
 
@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Item, LONG_LETTER, address_of, order_request, paid_with};
 
-const MERCHANT: &str = "fair";
+const MERCHANT: &str = "workload";
 const SERVICE: &str = "show";
 const HOUR: i64 = 3600;
 
-/// Held carts are not given up while a round lasts.
-const RULES: &str = "[[merchant]]\nid = \"fair\"\ncart_hold_sec = 3600\n";
+/// Holds outlast a round.
+const RULES: &str = "[[merchant]]\nid = \"workload\"\ncart_hold_sec = 3600\n";
 
 /// Ticket types, and what one costs in micros.
 const TICKETS: [(&str, i64); 2] = [("floor", 20_000_000), ("balcony", 30_000_000)];
@@ -75,17 +75,17 @@ fn line(start_sec: i64, ticket: &str, count: i32) -> LineItem {
     item.price("USD", price * i64::from(count)).0
 }
 
-/// The fair, with slots of its own for every round.
+/// The workload. Every round has slots of its own.
 #[derive(Debug, Clone)]
-pub(super) struct Fair {
+pub(super) struct Workload {
     first_sec: i64,
     rounds: u64,
-    /// Characters of each field of a visitor's address; without any, visitors have none.
+    /// Characters of each field of a user's address; without any, users have none.
     weight: usize,
 }
 
-impl Fair {
-    /// It begins the day after tomorrow.
+impl Workload {
+    /// The first slot is the day after tomorrow.
     pub(super) fn of(rounds: u64) -> Self {
         Self {
             first_sec: (SystemClock.now_sec() / HOUR + 48) * HOUR,
@@ -94,7 +94,7 @@ impl Fair {
         }
     }
 
-    /// One whose visitors give addresses with so many characters in each field.
+    /// One whose users give addresses with so many characters in each field.
     pub(super) fn with_addresses(self, weight: usize) -> Self {
         Self { weight, ..self }
     }
@@ -147,12 +147,12 @@ impl Fair {
     }
 }
 
-/// What a visitor pays with in one of eight purchases; sometimes it takes its time.
+/// Payment tokens of one purchase in eight; `slow` delays the gateway.
 const PAYMENT_TOKENS: [&str; 5] = ["approve", "approve", "decline", "error", "slow"];
 
-/// Somebody who asks for things by chance.
+/// Makes requests by chance.
 #[derive(Debug)]
-pub(super) struct Visitor {
+pub(super) struct SimulatedUser {
     pub(super) chance: Rng,
     pub(super) user_id: String,
     address: Option<PostalAddress>,
@@ -160,15 +160,16 @@ pub(super) struct Visitor {
     asked: u32,
 }
 
-impl Visitor {
-    pub(super) fn new(fair: &Fair, round: u64, number: u64, seed: u64) -> Self {
+impl SimulatedUser {
+    pub(super) fn new(workload: &Workload, round: u64, number: u64, seed: u64) -> Self {
         let chance = Rng::with_seed(seed << 8 | number);
-        let address = (fair.weight > 0).then(|| address_of(&LONG_LETTER.repeat(fair.weight)));
+        let address =
+            (workload.weight > 0).then(|| address_of(&LONG_LETTER.repeat(workload.weight)));
         Self {
             chance,
             user_id: format!("{round}-{number}"),
             address,
-            pools: fair.pools(round),
+            pools: workload.pools(round),
             asked: 0,
         }
     }

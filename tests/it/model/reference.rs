@@ -1,5 +1,5 @@
-//! What a booking partner keeps, told in as few words as possible and without a word of the server's:
-//! a list of what was sold, a list of what is held, and how many spots that leaves.
+//! The reference model of a booking partner, as simple as possible and without code of the server: a
+//! list of sales, a list of holds, and the spots that they leave.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use boxoffice::wire::proto::v3::{
 };
 
 use super::{
+    fixture::{self, FixtureCatalog, HOLD_MAX_SEC, HOLD_SEC, Pool, SlotName},
     rules::Rule,
     time::Forgotten,
-    town::{self, Catalogue, HOLD_MAX_SEC, HOLD_SEC, Pool, SlotName},
-    verdict::Judged,
+    verdict::ModelVerdict,
 };
 
 /// Spots of one slot and ticket type; an empty type is an appointment.
@@ -32,24 +32,24 @@ pub(super) struct Hold {
 /// How long a cart has had holds, one after the other, up to which moment that is counted, and until when
 /// a further one is of their number. A clock that is set back gives no time back.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Holding {
+pub(super) struct HoldTime {
     used: i64,
     counted: i64,
     pub(super) until: i64,
 }
 
-pub(super) struct House {
+pub(super) struct ReferenceModel {
     pub(super) wrong: Option<Rule>,
     /// Whether there is a gateway.
     pub(super) charging: bool,
     pub(super) now: i64,
-    pub(super) catalogue: Catalogue,
+    pub(super) catalogue: FixtureCatalog,
     /// The last other price of each ticket type that has had one.
     pub(super) former: HashMap<&'static str, i64>,
     pub(super) sold: Vec<Spots>,
     /// By cart, which is the token of the order to come.
     pub(super) holds: HashMap<String, Hold>,
-    pub(super) holdings: HashMap<String, Holding>,
+    pub(super) holdings: HashMap<String, HoldTime>,
     /// Oldest first, each with its token.
     pub(super) orders: Vec<(String, Order)>,
     /// The latest moment at which one of them was created.
@@ -57,12 +57,12 @@ pub(super) struct House {
     pub(super) forgotten: Forgotten,
 }
 
-impl House {
+impl ReferenceModel {
     pub(super) fn keeps(&self, rule: Rule) -> bool {
         self.wrong != Some(rule)
     }
 
-    pub(super) fn replace(&mut self, catalogue: Catalogue) {
+    pub(super) fn replace(&mut self, catalogue: FixtureCatalog) {
         let moved = self
             .catalogue
             .prices
@@ -203,17 +203,17 @@ impl House {
     }
 
     pub(super) fn is_bookable(&self, slot: &SlotName) -> bool {
-        let (opens, closes) = town::booking_window(slot);
+        let (opens, closes) = fixture::booking_window(slot);
         opens <= self.now && (self.now <= closes || !self.keeps(Rule::BookingCloses))
     }
 
     /// Spots of a slot for whatever the service sells.
     pub(super) fn spots_open(&self, slot: &SlotName, cart: &str) -> i64 {
-        self.open(slot, town::menu(&slot.0), cart)
+        self.open(slot, fixture::menu(&slot.0), cart)
     }
 
     /// A look at a cart. Gives the second until which its spots are held, 0 where they are not.
-    pub(super) fn hold(&mut self, cart: &str, judged: &Judged) -> i64 {
+    pub(super) fn hold(&mut self, cart: &str, judged: &ModelVerdict) -> i64 {
         if !self.catalogue.holds && !self.keeps(Rule::HoldsOffMeansReleased) {
             return 0;
         }
@@ -228,11 +228,11 @@ impl House {
             return 0;
         }
         let known = self.holdings.get(cart).copied();
-        let Holding {
+        let HoldTime {
             used,
             counted,
             until,
-        } = known.unwrap_or(Holding {
+        } = known.unwrap_or(HoldTime {
             used: 0,
             counted: self.now,
             until: 0,
@@ -247,7 +247,7 @@ impl House {
         if most <= 0 {
             self.holdings.insert(
                 cart.into(),
-                Holding {
+                HoldTime {
                     used,
                     counted,
                     until: until.min(pause),
@@ -258,7 +258,7 @@ impl House {
         let until = since + most.min(HOLD_SEC);
         self.holdings.insert(
             cart.into(),
-            Holding {
+            HoldTime {
                 used,
                 counted,
                 until: until + HOLD_SEC,
@@ -276,7 +276,7 @@ impl House {
     }
 
     /// An order's payment has failed: what its cart held is what the order asked for.
-    pub(super) fn payment_error(&mut self, token: &str, judged: &Judged) {
+    pub(super) fn payment_error(&mut self, token: &str, judged: &ModelVerdict) {
         let keeps = self.keeps(Rule::FailedPaymentKeepsTheHold);
         if let Some(hold) = self
             .holds
@@ -293,7 +293,7 @@ impl House {
         }
     }
 
-    pub(super) fn sell(&mut self, token: &str, order: Order, judged: Judged) {
+    pub(super) fn sell(&mut self, token: &str, order: Order, judged: ModelVerdict) {
         self.holds.remove(token);
         self.sold.extend(judged.spots);
         self.newest = self.newest.max(Some(self.now));
