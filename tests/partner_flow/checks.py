@@ -2,7 +2,7 @@
 
 import itertools
 
-from laws import (
+from invariants import (
     BOUNDS, FULFILL, LINE, TICKETS, TOGETHER, UNAVAILABLE, corrected, faults_of_check, faults_of_status, items_of,
     number,
 )

@@ -1,7 +1,7 @@
 """All tests, in the order in which they are made."""
 
 from checks import Checks
-from laws import faults_of_status
+from invariants import faults_of_status
 from lists import Lists
 from orders import Orders
 

@@ -1,6 +1,6 @@
 """Tests of ListOrders: everything that was created is found."""
 
-from laws import faults_of_status
+from invariants import faults_of_status
 
 
 class Lists:

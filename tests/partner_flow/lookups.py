@@ -1,6 +1,6 @@
 """Tests of CheckAvailability and BatchAvailabilityLookup: both agree with what was sold."""
 
-from laws import faults_of_status, number
+from invariants import faults_of_status, number
 
 
 class LookUps:

@@ -1,6 +1,6 @@
 """Tests of CreateOrder, each with look-ups that have to agree with what was sold."""
 
-from laws import UNAVAILABLE, corrected, faults_of_creation, faults_of_status
+from invariants import UNAVAILABLE, corrected, faults_of_creation, faults_of_status
 from lookups import LookUps
 from stage import Line
 

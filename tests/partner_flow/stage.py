@@ -3,7 +3,7 @@
 import itertools
 import time
 
-from laws import FULFILL, micros_of, result_of
+from invariants import FULFILL, micros_of, result_of
 
 # Slots are taken from so far ahead, so that none closes on the way.
 AHEAD_SEC = 26 * 3600

@@ -1,4 +1,4 @@
-//! A small town of merchants for tests. It owns time: every test happens at [`NOW`], and the slots
+//! The catalogue of the unit tests, and their time: every test happens at [`NOW`], and the slots
 //! of every service start at [`START`] and last an hour.
 
 use std::collections::HashMap;
@@ -198,14 +198,14 @@ fn onsen(merchant: MerchantIx) -> Service {
 
 /// A catalogue with its slots, seen by one viewer.
 #[derive(Debug)]
-pub struct House {
+pub struct Fixture {
     pub catalog: Catalog,
     pub merchant: MerchantIx,
     pub slots: HashMap<SlotKey, Slot>,
     pub viewer: Viewer,
 }
 
-impl House {
+impl Fixture {
     /// The merchant `town`: museum (50 spots), raft (5), concert (4 in the stalls, 6 on the
     /// balcony, 8 in all) and salon (1); and the merchant `tokyo`: onsen (10).
     pub fn new() -> Self {
@@ -226,7 +226,7 @@ impl House {
             now: NOW,
             cart: None,
         };
-        let mut house = Self {
+        let mut fixture = Self {
             catalog,
             merchant: town,
             slots: HashMap::new(),
@@ -240,7 +240,7 @@ impl House {
             ("concert", PoolTickets::All, 8),
             ("salon", PoolTickets::All, 1),
         ] {
-            house.slot(service, START).open(
+            fixture.slot(service, START).open(
                 Pool {
                     tickets,
                     allotment: spots,
@@ -248,27 +248,27 @@ impl House {
                 &SlotTerms::default(),
             );
         }
-        house.merchant = tokyo;
+        fixture.merchant = tokyo;
         let onsen = Pool {
             tickets: PoolTickets::All,
             allotment: 10,
         };
-        house
+        fixture
             .slot("onsen", START)
             .open(onsen, &SlotTerms::default());
         Self {
             merchant: town,
-            ..house
+            ..fixture
         }
     }
 
-    /// The same house, asked as the merchant `tokyo`.
+    /// The same fixture, asked as the merchant `tokyo`.
     pub fn in_tokyo() -> Self {
-        let house = Self::new();
-        let tokyo = house.catalog.merchant_ix("tokyo").unwrap();
+        let fixture = Self::new();
+        let tokyo = fixture.catalog.merchant_ix("tokyo").unwrap();
         Self {
             merchant: tokyo,
-            ..house
+            ..fixture
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 use super::*;
 use domain::{
     catalog::{CartHold, Service},
-    fixtures::{HOUR, House, NOW, START},
+    fixtures::{Fixture, HOUR, NOW, START},
     slot::{Claimed, PassThroughIx, Pool, PoolTickets, SlotTerms, Viewer},
 };
 
@@ -32,11 +32,11 @@ struct River {
 
 impl River {
     fn with(allotments: &[u32]) -> Self {
-        let house = House::new();
+        let fixture = Fixture::new();
         let inventory = Inventory::default();
         let keys: Vec<SlotKey> = (START..)
             .step_by(usize::try_from(HOUR).unwrap())
-            .map(|start| house.key("raft", start))
+            .map(|start| fixture.key("raft", start))
             .take(allotments.len())
             .collect();
         let openings: Vec<Opening> = keys
@@ -58,7 +58,7 @@ impl River {
             Ok(allotments.len())
         );
         Self {
-            service: house.service("raft").clone(),
+            service: fixture.service("raft").clone(),
             inventory,
             keys,
         }

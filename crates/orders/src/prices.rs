@@ -84,20 +84,20 @@ fn in_force(catalog: &Catalog) -> Vec<(ServiceIx, Option<TicketIx>, PriceEntry)>
 mod tests {
     use super::*;
     use domain::{
-        fixtures::{House, cents},
+        fixtures::{Fixture, cents},
         money::Currency,
     };
 
     /// Puts the museum's first ticket type on sale at a price, or not at all, and the appointment too.
-    fn catalogue(price: Option<i64>) -> House {
-        let mut house = House::new();
-        let museum = house.service_mut("museum");
+    fn catalogue(price: Option<i64>) -> Fixture {
+        let mut fixture = Fixture::new();
+        let museum = fixture.service_mut("museum");
         museum.price = price.map(|price| cents(10 * price));
         match price {
             Some(price) => museum.tickets[0].price = cents(price),
             None => drop(museum.tickets.remove(0)),
         }
-        house
+        fixture
     }
 
     fn entry<'a>(book: &'a PriceBook, ticket_id: Option<&TicketId>) -> &'a PriceEntry {
@@ -122,8 +122,8 @@ mod tests {
             (Some(1_200), Some(1_000)),
             (Some(900), Some(1_200)),
         ] {
-            let mut house = catalogue(price);
-            book = remember(&mut house.catalog, &book);
+            let mut fixture = catalogue(price);
+            book = remember(&mut fixture.catalog, &book);
             assert_eq!(
                 entry(&book, Some(&ticket_id)).previous,
                 previous.map(cents),
@@ -135,7 +135,7 @@ mod tests {
                 "{price:?}"
             );
             if price.is_some() {
-                let told = house.service("museum").tickets[0].previous_price;
+                let told = fixture.service("museum").tickets[0].previous_price;
                 assert_eq!(told, previous.map(cents), "{price:?}");
             }
             let again = remember(&mut catalogue(price).catalog, &book);
@@ -146,12 +146,12 @@ mod tests {
 
     #[test]
     fn a_price_in_another_currency_is_no_previous_price() {
-        let mut house = catalogue(Some(1_000));
-        let book = remember(&mut house.catalog, &PriceBook::default());
+        let mut fixture = catalogue(Some(1_000));
+        let book = remember(&mut fixture.catalog, &PriceBook::default());
         let euros = Money::from_micros(1_000_000, Currency::from_code("EUR").unwrap());
-        let mut house = catalogue(Some(1_000));
-        house.service_mut("museum").price = Some(euros);
-        let book = remember(&mut house.catalog, &book);
+        let mut fixture = catalogue(Some(1_000));
+        fixture.service_mut("museum").price = Some(euros);
+        let book = remember(&mut fixture.catalog, &book);
         assert_eq!(
             (entry(&book, None).current, entry(&book, None).previous),
             (euros, None)

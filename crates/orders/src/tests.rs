@@ -6,7 +6,7 @@ use catalog::{Loaded, Snapshot, Warnings};
 use domain::{
     availability::AskedSlot,
     catalog::CartHold,
-    fixtures::{HOUR, House, NOW, START, line},
+    fixtures::{Fixture, HOUR, NOW, START, line},
     order::{Customer, LineItem, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
     slot::{Opening, PassThroughIx, Pool, PoolTickets},
 };
@@ -24,14 +24,14 @@ fn raft() -> Arc<App> {
 }
 
 fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
-    let mut house = House::new();
-    house.merchant_mut().cart_hold = Some(CartHold {
+    let mut fixture = Fixture::new();
+    fixture.merchant_mut().cart_hold = Some(CartHold {
         each_sec: 600,
         whole_sec: 3_600,
     });
-    house.merchant_mut().per_order_fees.clear();
+    fixture.merchant_mut().per_order_fees.clear();
     let opening = Opening {
-        first: house.key("raft", START),
+        first: fixture.key("raft", START),
         pool: Pool {
             tickets: PoolTickets::All,
             allotment: SPOTS,
@@ -42,7 +42,7 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
     };
     let loaded = Loaded {
         files: Snapshot::default(),
-        catalog: house.catalog,
+        catalog: fixture.catalog,
         openings: vec![opening],
         source_feeds: SourceFeeds::default(),
         warnings: Warnings::default(),

@@ -15,7 +15,7 @@ use crate::support::{
     doubles::GatewayDouble,
     invariants, order_request, paid_with,
     process::{Program, in_days, surely},
-    text::{describe_failure, describe},
+    text::{describe, describe_failure},
     tomorrow_at,
 };
 

@@ -1,19 +1,19 @@
 use super::*;
 use crate::{
     fixtures::{
-        ADULT, BALCONY, HOUR, House, NOW, SEAT, STALLS, START, cart, cents, line, ticket_type,
+        ADULT, BALCONY, Fixture, HOUR, NOW, SEAT, STALLS, START, cart, cents, line, ticket_type,
     },
     slot::{HoldSpan, PartySpots, Pool, PoolTickets, ResourceIx},
 };
 
 /// What somebody without a cart can be sold of the slot of a service at [`START`].
-fn open(house: &House, service_id: &str) -> u32 {
-    let key = house.key(service_id, START);
+fn open(fixture: &Fixture, service_id: &str) -> u32 {
+    let key = fixture.key(service_id, START);
     spots_open(
-        house.service(service_id),
+        fixture.service(service_id),
         key,
-        &house.slots[&key],
-        house.viewer,
+        &fixture.slots[&key],
+        fixture.viewer,
     )
 }
 
@@ -34,34 +34,34 @@ fn asked(party_size: impl Into<Option<i32>>) -> AskedSlot {
 
 #[test]
 fn all_that_a_service_sells_counts_together() {
-    let house = House::new();
+    let fixture = Fixture::new();
     for (service, expected) in [("museum", 50), ("raft", 5), ("concert", 8), ("salon", 1)] {
-        assert_eq!(open(&house, service), expected, "{service}");
+        assert_eq!(open(&fixture, service), expected, "{service}");
     }
-    assert_eq!(open(&House::in_tokyo(), "onsen"), 10);
+    assert_eq!(open(&Fixture::in_tokyo(), "onsen"), 10);
 }
 
 #[test]
 fn what_is_sold_and_what_carts_hold_is_gone() {
-    let mut house = House::new();
-    house
+    let mut fixture = Fixture::new();
+    fixture
         .slot("concert", START)
         .sell(Claimed::Ticket(STALLS), 3);
-    assert_eq!(open(&house, "concert"), 5, "of the hall");
-    house.slot("concert", START).hold(
+    assert_eq!(open(&fixture, "concert"), 5, "of the hall");
+    fixture.slot("concert", START).hold(
         cart(1),
         Claimed::Ticket(BALCONY),
         4,
         HoldSpan::new(NOW, NOW + 60),
     );
-    assert_eq!(open(&house, "concert"), 1);
-    house.viewer.now = NOW + 60;
-    assert_eq!(open(&house, "concert"), 5, "the hold has expired");
-    house
+    assert_eq!(open(&fixture, "concert"), 1);
+    fixture.viewer.now = NOW + 60;
+    assert_eq!(open(&fixture, "concert"), 5, "the hold has expired");
+    fixture
         .slot("concert", START)
         .sell(Claimed::Ticket(BALCONY), 5);
     assert_eq!(
-        open(&house, "concert"),
+        open(&fixture, "concert"),
         0,
         "no hall is left, though stall and balcony are"
     );
@@ -69,24 +69,28 @@ fn what_is_sold_and_what_carts_hold_is_gone() {
 
 #[test]
 fn spots_that_nothing_on_sale_can_take_are_not_open() {
-    let mut house = House::new();
-    house.service_mut("salon").price = None;
-    assert_eq!(open(&house, "salon"), 0, "neither appointments nor tickets");
-    house.service_mut("salon").tickets = vec![ticket_type("cut", cents(3_500))];
-    assert_eq!(open(&house, "salon"), 1);
-    house.service_mut("concert").ticket_sets.clear();
-    *house.slot("concert", START) = Slot::default();
+    let mut fixture = Fixture::new();
+    fixture.service_mut("salon").price = None;
+    assert_eq!(
+        open(&fixture, "salon"),
+        0,
+        "neither appointments nor tickets"
+    );
+    fixture.service_mut("salon").tickets = vec![ticket_type("cut", cents(3_500))];
+    assert_eq!(open(&fixture, "salon"), 1);
+    fixture.service_mut("concert").ticket_sets.clear();
+    *fixture.slot("concert", START) = Slot::default();
     let nobodys = Pool {
         tickets: PoolTickets::Set(0),
         allotment: 4,
     };
-    house
+    fixture
         .slot("concert", START)
         .open(nobodys, &SlotTerms::default());
-    assert_eq!(open(&house, "concert"), 0, "a pool for no ticket type");
-    *house.slot("museum", START) = Slot::default();
+    assert_eq!(open(&fixture, "concert"), 0, "a pool for no ticket type");
+    *fixture.slot("museum", START) = Slot::default();
     assert_eq!(
-        open(&house, "museum"),
+        open(&fixture, "museum"),
         0,
         "a slot that no opening has brought spots to"
     );
@@ -94,12 +98,12 @@ fn spots_that_nothing_on_sale_can_take_are_not_open() {
 
 #[test]
 fn nothing_is_open_outside_the_booking_window() {
-    let mut house = House::new();
+    let mut fixture = Fixture::new();
     let late = SlotTerms {
         first_bookable_sec: Some(NOW + 1),
         ..SlotTerms::default()
     };
-    house.slot("museum", START).open(
+    fixture.slot("museum", START).open(
         Pool {
             tickets: PoolTickets::All,
             allotment: 0,
@@ -116,37 +120,37 @@ fn nothing_is_open_outside_the_booking_window() {
         ("salon", START + 3 * HOUR / 4, 1),
         ("salon", START + 3 * HOUR / 4 + 1, 0),
     ] {
-        house.viewer.now = now;
-        assert_eq!(open(&house, service), expected, "{service} at {now}");
+        fixture.viewer.now = now;
+        assert_eq!(open(&fixture, service), expected, "{service} at {now}");
     }
 }
 
 #[test]
 fn a_look_at_a_slot_and_a_look_at_a_cart_agree() {
-    let mut house = House::new();
+    let mut fixture = Fixture::new();
     for sold in 0..=5 {
         for now in [NOW, START - HOUR, START - HOUR + 1] {
-            house.viewer.now = now;
-            let verdict = house.check(&[line("raft", &[("seat", 1)], 7_500)]);
+            fixture.viewer.now = now;
+            let verdict = fixture.check(&[line("raft", &[("seat", 1)], 7_500)]);
             assert_eq!(
                 verdict.fulfillability.items[0].spots_open,
-                Some(open(&house, "raft")),
+                Some(open(&fixture, "raft")),
                 "{sold} {now}"
             );
         }
-        house.slot("raft", START).sell(Claimed::Ticket(SEAT), 1);
+        fixture.slot("raft", START).sell(Claimed::Ticket(SEAT), 1);
     }
-    let key = house.key("museum", START);
-    let (museum, slot) = (house.service("museum"), &house.slots[&key]);
-    let for_adults = spots_open_for(museum, key, slot, &[Claimed::Ticket(ADULT)], house.viewer);
-    assert_eq!(for_adults, open(&house, "museum"));
+    let key = fixture.key("museum", START);
+    let (museum, slot) = (fixture.service("museum"), &fixture.slots[&key]);
+    let for_adults = spots_open_for(museum, key, slot, &[Claimed::Ticket(ADULT)], fixture.viewer);
+    assert_eq!(for_adults, open(&fixture, "museum"));
 }
 
 /// Whether a party finds a place in the museum where so many spots are open, and how many it is told.
 fn seen(slot: &Slot, party_size: impl Into<Option<i32>>) -> (bool, u32) {
-    let house = House::new();
-    let (museum, key) = (house.service("museum"), house.key("museum", START));
-    let view = view_for(museum, key, slot, &asked(party_size), house.viewer);
+    let fixture = Fixture::new();
+    let (museum, key) = (fixture.service("museum"), fixture.key("museum", START));
+    let view = view_for(museum, key, slot, &asked(party_size), fixture.viewer);
     (view.is_enough(), view.spots_open)
 }
 
@@ -241,7 +245,7 @@ fn where_parties_are_listed_a_spot_is_for_one_of_them_and_others_find_none() {
 
 #[test]
 fn a_slot_is_named_by_service_start_and_duration() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let named = |service_id: &str, start_sec, duration_sec| {
         let slot = AskedSlot {
             service_id: service_id.into(),
@@ -251,15 +255,15 @@ fn a_slot_is_named_by_service_start_and_duration() {
             confirmation_mode: 7,
             ..asked(9)
         };
-        slot.key(&house.catalog, house.merchant)
+        slot.key(&fixture.catalog, fixture.merchant)
     };
     assert_eq!(
         named("museum", START, HOUR),
-        Some(house.key("museum", START))
+        Some(fixture.key("museum", START))
     );
     assert_ne!(
         named("museum", START, HOUR - 1),
-        Some(house.key("museum", START))
+        Some(fixture.key("museum", START))
     );
     for (service_id, duration_sec) in [("zoo", HOUR), ("", HOUR), ("onsen", HOUR), ("museum", -1)] {
         assert_eq!(

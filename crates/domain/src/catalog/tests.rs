@@ -1,5 +1,5 @@
 use super::*;
-use crate::fixtures::House;
+use crate::fixtures::Fixture;
 
 /// The ids of services with their indexes, in the order of the catalogue.
 fn services(catalog: &Catalog) -> Vec<(&str, u32)> {
@@ -11,7 +11,7 @@ fn services(catalog: &Catalog) -> Vec<(&str, u32)> {
 
 #[test]
 fn what_was_added_is_there_in_its_order() {
-    let House { catalog, .. } = House::new();
+    let Fixture { catalog, .. } = Fixture::new();
     let merchants: Vec<_> = catalog
         .merchants()
         .iter()
@@ -30,11 +30,11 @@ fn what_was_added_is_there_in_its_order() {
 
 #[test]
 fn an_index_stays_with_its_id_in_every_later_catalogue() {
-    let House {
+    let Fixture {
         catalog: mut first,
         merchant,
         ..
-    } = House::new();
+    } = Fixture::new();
     let sold = |first: &Catalog, id| {
         first
             .service(first.service_ix(merchant, id).unwrap())

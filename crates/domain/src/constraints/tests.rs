@@ -1,13 +1,13 @@
 use super::*;
 use crate::{
     catalog::{SlotLimits, TicketLimits, TicketRules},
-    fixtures::{ADULT, CHILD, House, SENIOR, STALLS_ONLY, START, tickets},
+    fixtures::{ADULT, CHILD, Fixture, SENIOR, STALLS_ONLY, START, tickets},
     slot::{Pool, SlotTerms},
     wording::MAX_FAULTS,
 };
 
 fn museum() -> Service {
-    House::new().service("museum").clone()
+    Fixture::new().service("museum").clone()
 }
 
 fn at_least(min: u32) -> CountBounds {
@@ -44,8 +44,8 @@ fn entries_of_one_type_are_added_up() {
 
 #[test]
 fn every_entry_that_makes_no_sense_is_named() {
-    let house = House::new();
-    let concert = house.service("concert");
+    let fixture = Fixture::new();
+    let concert = fixture.service("concert");
     let mut stalls_only = Slot::default();
     stalls_only.open(
         Pool {

@@ -1,13 +1,16 @@
 use super::*;
 use crate::{
-    fixtures::{ADULT, CHILD, House, SENIOR, cents, dollars, fee, tax_rate, yen},
+    fixtures::{ADULT, CHILD, Fixture, SENIOR, cents, dollars, fee, tax_rate, yen},
     money::MoneyError,
 };
 
 /// The fees of lines at these totals.
-fn table_of(house: &House, lines: &[(&str, TicketCounts, Money)]) -> Result<FeeTable, MoneyError> {
+fn table_of(
+    fixture: &Fixture,
+    lines: &[(&str, TicketCounts, Money)],
+) -> Result<FeeTable, MoneyError> {
     let lines = lines.iter().map(|&(service, ref tickets, total)| {
-        let service = house.ix(service);
+        let service = fixture.ix(service);
         SoldLine {
             service,
             tickets,
@@ -16,27 +19,30 @@ fn table_of(house: &House, lines: &[(&str, TicketCounts, Money)]) -> Result<FeeT
     });
     let lines: Vec<_> = lines.collect();
     FeeTable::for_lines(
-        &house.catalog,
-        house.catalog.merchant(house.merchant),
+        &fixture.catalog,
+        fixture.catalog.merchant(fixture.merchant),
         &lines,
     )
 }
 
 /// The fees of lines whose totals do not matter.
-fn table(house: &House, items: &[(&'static str, TicketCounts)]) -> Result<FeeTable, MoneyError> {
+fn table(
+    fixture: &Fixture,
+    items: &[(&'static str, TicketCounts)],
+) -> Result<FeeTable, MoneyError> {
     let line = |(service, tickets): &(&'static str, TicketCounts)| {
         (*service, tickets.clone(), cents(1_000))
     };
-    table_of(house, &items.iter().map(line).collect::<Vec<_>>())
+    table_of(fixture, &items.iter().map(line).collect::<Vec<_>>())
 }
 
 /// The per-order fees by name, and the part of the total that is tax.
-fn taxes(house: &House, lines: &[(&str, Money)]) -> (Vec<(String, Money)>, Money) {
+fn taxes(fixture: &Fixture, lines: &[(&str, Money)]) -> (Vec<(String, Money)>, Money) {
     let lines: Vec<_> = lines
         .iter()
         .map(|&(service, total)| (service, vec![], total))
         .collect();
-    let table = table_of(house, &lines).unwrap();
+    let table = table_of(fixture, &lines).unwrap();
     assert_eq!(
         table
             .per_order
@@ -55,12 +61,12 @@ fn taxes(house: &House, lines: &[(&str, Money)]) -> (Vec<(String, Money)>, Money
 }
 
 fn check(
-    house: &House,
+    fixture: &Fixture,
     items: &[(&'static str, TicketCounts)],
     total_cents: i64,
     per_order: &[&str],
 ) {
-    let table = table(house, items).unwrap();
+    let table = table(fixture, items).unwrap();
     assert_eq!(table.total, cents(total_cents), "{items:?}");
     let names: Vec<&str> = table
         .per_order
@@ -72,17 +78,17 @@ fn check(
 
 #[test]
 fn the_total_is_every_ticket_fee_times_its_count_and_every_order_fee_once() {
-    let house = House::new();
-    check(&house, &[], 0, &[]);
-    check(&house, &[("salon", vec![])], 100, &["handling"]);
+    let fixture = Fixture::new();
+    check(&fixture, &[], 0, &[]);
+    check(&fixture, &[("salon", vec![])], 100, &["handling"]);
     check(
-        &house,
+        &fixture,
         &[("museum", vec![(SENIOR, 3)])],
         300,
         &["delivery", "handling"],
     );
     check(
-        &house,
+        &fixture,
         &[("museum", vec![(ADULT, 2), (CHILD, 4)])],
         300 + 100 + 300,
         &["delivery", "handling"],
@@ -92,17 +98,17 @@ fn the_total_is_every_ticket_fee_times_its_count_and_every_order_fee_once() {
         ("raft", vec![]),
         ("museum", vec![(ADULT, 1), (CHILD, 1)]),
     ];
-    check(&house, &twice, 450 + 25 + 300, &["delivery", "handling"]);
+    check(&fixture, &twice, 450 + 25 + 300, &["delivery", "handling"]);
 }
 
 #[test]
 fn the_breakdown_names_each_kind_of_ticket_and_fee_once() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let items = [
         ("museum", vec![(ADULT, 2)]),
         ("museum", vec![(CHILD, 1), (ADULT, 1)]),
     ];
-    let table = table(&house, &items).unwrap();
+    let table = table(&fixture, &items).unwrap();
     let listed: Vec<(&str, &str, &str, Money)> = table
         .per_ticket
         .iter()
@@ -127,30 +133,30 @@ fn the_breakdown_names_each_kind_of_ticket_and_fee_once() {
 
 #[test]
 fn two_fees_that_look_alike_are_charged_and_listed_twice() {
-    let mut house = House::new();
-    house.service_mut("raft").tickets[0].fees = vec![fee("tax", cents(5)), fee("tax", cents(5))];
-    let table = table(&house, &[("raft", vec![(ADULT, 2)])]).unwrap();
+    let mut fixture = Fixture::new();
+    fixture.service_mut("raft").tickets[0].fees = vec![fee("tax", cents(5)), fee("tax", cents(5))];
+    let table = table(&fixture, &[("raft", vec![(ADULT, 2)])]).unwrap();
     assert_eq!(table.per_ticket.len(), 2);
     assert_eq!(table.total, cents(20 + 100));
 }
 
 #[test]
 fn a_total_beyond_the_wire_is_an_error() {
-    let mut house = House::new();
-    house.service_mut("raft").tickets[0].fees = vec![fee("tax", dollars(i64::MAX))];
+    let mut fixture = Fixture::new();
+    fixture.service_mut("raft").tickets[0].fees = vec![fee("tax", dollars(i64::MAX))];
     let many = [("raft", vec![(ADULT, u32::MAX)])];
-    assert_eq!(table(&house, &many), Err(MoneyError::Overflow));
-    house.service_mut("raft").tickets[0].fees = vec![fee("tax", yen(1))];
-    assert_eq!(table(&house, &many), Err(MoneyError::CurrencyMismatch));
+    assert_eq!(table(&fixture, &many), Err(MoneyError::Overflow));
+    fixture.service_mut("raft").tickets[0].fees = vec![fee("tax", yen(1))];
+    assert_eq!(table(&fixture, &many), Err(MoneyError::CurrencyMismatch));
 }
 
-/// A town without fees in which the salon has one tax and the raft another.
-fn taxed(salon: u32, raft: u32) -> House {
-    let mut house = House::new();
-    house.merchant_mut().per_order_fees.clear();
-    house.service_mut("salon").tax_rate = tax_rate(salon);
-    house.service_mut("raft").tax_rate = tax_rate(raft);
-    house
+/// A fixture without fees in which the salon has one tax and the raft another.
+fn taxed(salon: u32, raft: u32) -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.merchant_mut().per_order_fees.clear();
+    fixture.service_mut("salon").tax_rate = tax_rate(salon);
+    fixture.service_mut("raft").tax_rate = tax_rate(raft);
+    fixture
 }
 
 fn named(fees: &[(&str, Money)]) -> Vec<(String, Money)> {
@@ -161,7 +167,7 @@ fn named(fees: &[(&str, Money)]) -> Vec<(String, Money)> {
 
 #[test]
 fn a_tax_is_one_fee_for_each_rate_and_rounded_line_by_line() {
-    let house = taxed(10_000_000, 8_875_000);
+    let fixture = taxed(10_000_000, 8_875_000);
     for (lines, fees, tax) in [
         (vec![], vec![], 0),
         (
@@ -203,7 +209,7 @@ fn a_tax_is_one_fee_for_each_rate_and_rounded_line_by_line() {
         ),
     ] {
         assert_eq!(
-            taxes(&house, &lines),
+            taxes(&fixture, &lines),
             (named(&fees), cents(tax)),
             "{lines:?}"
         );
@@ -218,39 +224,39 @@ fn a_tax_is_one_fee_for_each_rate_and_rounded_line_by_line() {
 
 #[test]
 fn fees_are_not_taxed_and_the_tax_has_the_name_that_the_merchant_gives_it() {
-    let mut house = taxed(50_000_000, 0);
-    house.merchant_mut().tax_name = "VAT".into();
-    house.merchant_mut().per_order_fees = vec![fee("handling", cents(100))];
-    house.service_mut("salon").per_order_fees = vec![fee("towel", cents(300))];
+    let mut fixture = taxed(50_000_000, 0);
+    fixture.merchant_mut().tax_name = "VAT".into();
+    fixture.merchant_mut().per_order_fees = vec![fee("handling", cents(100))];
+    fixture.service_mut("salon").per_order_fees = vec![fee("towel", cents(300))];
     let expected = named(&[
         ("towel", cents(300)),
         ("handling", cents(100)),
         ("VAT", cents(500)),
     ]);
     assert_eq!(
-        taxes(&house, &[("salon", cents(1_000))]),
+        taxes(&fixture, &[("salon", cents(1_000))]),
         (expected, cents(500))
     );
 }
 
 #[test]
 fn taxes_follow_the_smallest_unit_of_the_currency() {
-    let mut house = House::in_tokyo();
-    house.service_mut("onsen").tax_rate = tax_rate(10_000_000);
+    let mut fixture = Fixture::in_tokyo();
+    fixture.service_mut("onsen").tax_rate = tax_rate(10_000_000);
     for (total, tax) in [(5, 0), (15, 2), (25, 2), (105, 10), (6_562, 656)] {
-        let table = table_of(&house, &[("onsen", vec![], yen(total))]).unwrap();
+        let table = table_of(&fixture, &[("onsen", vec![], yen(total))]).unwrap();
         assert_eq!((table.tax, table.total), (yen(tax), yen(tax)), "{total}");
     }
 }
 
 #[test]
 fn the_taxes_among_the_fees_of_tickets_are_told_apart() {
-    let mut house = House::new();
-    let museum = house.service_mut("museum");
+    let mut fixture = Fixture::new();
+    let museum = fixture.service_mut("museum");
     museum.tickets[0].feed_fees.taxes = Some(cents(50));
     museum.tax_rate = tax_rate(10_000_000);
     let table = table_of(
-        &house,
+        &fixture,
         &[("museum", vec![(ADULT, 3), (CHILD, 1)], cents(7_000))],
     )
     .unwrap();
@@ -260,13 +266,13 @@ fn the_taxes_among_the_fees_of_tickets_are_told_apart() {
 
 #[test]
 fn a_fee_of_nothing_is_left_out() {
-    let mut house = House::new();
-    house.merchant_mut().per_order_fees = vec![fee("handling", cents(0))];
-    let museum = house.service_mut("museum");
+    let mut fixture = Fixture::new();
+    fixture.merchant_mut().per_order_fees = vec![fee("handling", cents(0))];
+    let museum = fixture.service_mut("museum");
     museum.per_order_fees = vec![fee("delivery", cents(0)), fee("wrapping", cents(1))];
     museum.tickets[0].fees = vec![fee("booking", cents(0)), fee("tax", cents(50))];
     museum.tax_rate = tax_rate(1);
-    let table = table(&house, &[("museum", vec![(ADULT, 2)])]).unwrap();
+    let table = table(&fixture, &[("museum", vec![(ADULT, 2)])]).unwrap();
     let names: Vec<&str> = table
         .per_ticket
         .iter()
@@ -285,8 +291,8 @@ fn a_fee_of_nothing_is_left_out() {
 
 #[test]
 fn a_tax_beyond_the_wire_is_an_error() {
-    let house = taxed(100_000_000, 0);
+    let fixture = taxed(100_000_000, 0);
     let most = dollars(i64::MAX);
     let lines = [("salon", vec![], most), ("salon", vec![], most)];
-    assert_eq!(table_of(&house, &lines), Err(MoneyError::Overflow));
+    assert_eq!(table_of(&fixture, &lines), Err(MoneyError::Overflow));
 }

@@ -8,7 +8,7 @@ use super::{tests::assert_well_formed, *};
 use crate::{
     catalog::{CountBounds, Deal, Reduction, RuleScope},
     fixtures::{
-        ADULT, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS_ONLY, START, cart, cents,
+        ADULT, BALCONY_ONLY, CHILD, Fixture, HOUR, NOW, SENIOR, STALLS_ONLY, START, cart, cents,
         dollars, tax_rate,
     },
     ids::{ServiceId, TicketId},
@@ -16,7 +16,7 @@ use crate::{
     slot::{HoldSpan, Pool, PoolTickets, SlotTerms},
 };
 
-/// The services and ticket types of the town that a test may order.
+/// The services and ticket types of the fixture that a test may order.
 const MENU: [(&str, &[&str]); 4] = [
     ("museum", &["adult", "senior", "child"]),
     ("raft", &["seat"]),
@@ -45,9 +45,9 @@ struct Gone {
     held_by: Option<u8>,
 }
 
-/// A town in some state.
+/// A state of the fixture.
 #[derive(Debug, Clone)]
-struct Town {
+struct FixtureState {
     pools: Vec<PlainPool>,
     gone: Vec<Gone>,
     deals: Vec<Deal>,
@@ -60,23 +60,23 @@ struct Town {
     cart: Option<u8>,
 }
 
-impl Town {
-    fn house(&self) -> House {
-        let mut house = House::new();
-        house.slots.clear();
-        house.viewer.cart = self.cart.map(cart);
-        house.service_mut("museum").deals.clone_from(&self.deals);
-        house.service_mut("museum").tickets[0].previous_price = Some(cents(1_900));
-        let limits = &mut house.service_mut("raft").rules.limits;
+impl FixtureState {
+    fn fixture(&self) -> Fixture {
+        let mut fixture = Fixture::new();
+        fixture.slots.clear();
+        fixture.viewer.cart = self.cart.map(cart);
+        fixture.service_mut("museum").deals.clone_from(&self.deals);
+        fixture.service_mut("museum").tickets[0].previous_price = Some(cents(1_900));
+        let limits = &mut fixture.service_mut("raft").rules.limits;
         (limits.line, limits.scope) = (self.raft_bounds, self.scope);
-        house.service_mut("museum").rules.children[0].scope = self.scope;
+        fixture.service_mut("museum").rules.children[0].scope = self.scope;
         for (service, rate) in ["museum", "raft", "salon"].into_iter().zip(self.taxes) {
-            house.service_mut(service).tax_rate = tax_rate(rate);
+            fixture.service_mut(service).tax_rate = tax_rate(rate);
         }
         if self.services_clash {
-            let (museum, raft) = (house.ix("museum"), house.ix("raft"));
-            let apart = ServiceRule::NoOverlap(vec![museum, house.ix("concert")]);
-            house.merchant_mut().combinations =
+            let (museum, raft) = (fixture.ix("museum"), fixture.ix("raft"));
+            let apart = ServiceRule::NoOverlap(vec![museum, fixture.ix("concert")]);
+            fixture.merchant_mut().combinations =
                 vec![ServiceRule::ForbiddenTogether(vec![museum, raft]), apart];
         }
         for pool in &self.pools {
@@ -89,16 +89,16 @@ impl Town {
                 tickets,
                 allotment: pool.spots,
             };
-            house
+            fixture
                 .slot(pool.service, pool.start_sec)
                 .open(opened, &SlotTerms::default());
         }
         for gone in &self.gone {
             let claimed = match gone.ticket {
                 None => Claimed::Appointment,
-                Some(id) => Claimed::Ticket(house.service(gone.service).ticket_ix(id).unwrap()),
+                Some(id) => Claimed::Ticket(fixture.service(gone.service).ticket_ix(id).unwrap()),
             };
-            let slot = house.slot(gone.service, gone.start_sec);
+            let slot = fixture.slot(gone.service, gone.start_sec);
             match gone.held_by {
                 None => slot.sell(claimed, gone.count),
                 Some(owner) => slot.hold(
@@ -109,7 +109,7 @@ impl Town {
                 ),
             }
         }
-        house
+        fixture
     }
 
     /// Spots of a pool that are gone for everyone but the owner of the cart.
@@ -212,7 +212,7 @@ fn any_scope() -> impl Strategy<Value = RuleScope> {
     prop_oneof![Just(RuleScope::Line), Just(RuleScope::Slot)]
 }
 
-fn any_town() -> impl Strategy<Value = Town> {
+fn any_state() -> impl Strategy<Value = FixtureState> {
     let bounds = (prop::option::of(1..3_u32), prop::option::of(2..6_u32));
     (
         any_pools(),
@@ -227,15 +227,17 @@ fn any_town() -> impl Strategy<Value = Town> {
         prop::option::of(1..3_u8),
     )
         .prop_map(
-            |(pools, gone, deals, (raft_bounds, scope), services_clash, taxes, cart)| Town {
-                pools,
-                gone,
-                deals,
-                raft_bounds,
-                scope,
-                services_clash,
-                taxes,
-                cart,
+            |(pools, gone, deals, (raft_bounds, scope), services_clash, taxes, cart)| {
+                FixtureState {
+                    pools,
+                    gone,
+                    deals,
+                    raft_bounds,
+                    scope,
+                    services_clash,
+                    taxes,
+                    cart,
+                }
             },
         )
 }
@@ -294,16 +296,16 @@ fn any_line() -> impl Strategy<Value = LineItem> {
     )
 }
 
-/// A town and an order; the caller may or may not know the prices.
-fn any_scene() -> impl Strategy<Value = (Town, Vec<LineItem>)> {
+/// A state and an order; the caller may or may not know the prices.
+fn any_case() -> impl Strategy<Value = (FixtureState, Vec<LineItem>)> {
     let lines = prop_oneof![1 => Just(Vec::new()), 20 => prop::collection::vec(any_line(), 1..6)];
-    (any_town(), lines, any::<bool>()).prop_map(|(town, lines, knows_prices)| {
+    (any_state(), lines, any::<bool>()).prop_map(|(state, lines, knows_prices)| {
         let lines = if knows_prices {
-            corrected(&town.house().check(&lines))
+            corrected(&state.fixture().check(&lines))
         } else {
             lines
         };
-        (town, lines)
+        (state, lines)
     })
 }
 
@@ -405,30 +407,30 @@ fn any_purpose() -> impl Strategy<Value = Purpose> {
 proptest! {
     #[test]
     fn the_same_question_has_the_same_well_formed_answer(
-        (town, lines) in any_scene(),
+        (state, lines) in any_case(),
         purpose in any_purpose(),
     ) {
-        let assessment = town.house().assess(purpose, &lines);
+        let assessment = state.fixture().assess(purpose, &lines);
         assert_well_formed(&lines, &assessment);
-        prop_assert_eq!(assessment, town.house().assess(purpose, &lines));
+        prop_assert_eq!(assessment, state.fixture().assess(purpose, &lines));
     }
 
     #[test]
-    fn what_can_be_fulfilled_fits_every_pool_together((town, lines) in any_scene()) {
-        let assessment = town.house().check(&lines);
+    fn what_can_be_fulfilled_fits_every_pool_together((state, lines) in any_case()) {
+        let assessment = state.fixture().check(&lines);
         let lines = sellable_lines(&assessment);
-        for pool in &town.pools {
-            let asked = Town::asked_from(pool, &lines);
+        for pool in &state.pools {
+            let asked = FixtureState::asked_from(pool, &lines);
             prop_assert!(
-                asked == 0 || asked + town.gone_from(pool) <= u64::from(pool.spots),
+                asked == 0 || asked + state.gone_from(pool) <= u64::from(pool.spots),
                 "{} of {:?}", asked, pool
             );
         }
     }
 
     #[test]
-    fn rules_on_slots_hold_for_all_lines_that_can_be_fulfilled((town, lines) in any_scene()) {
-        let assessment = town.house().check(&lines);
+    fn rules_on_slots_hold_for_all_lines_that_can_be_fulfilled((state, lines) in any_case()) {
+        let assessment = state.fixture().check(&lines);
         let sellable = sellable_lines(&assessment);
         for start_sec in STARTS {
             let count = |service: &str, id: Option<&str>| -> i64 {
@@ -438,11 +440,11 @@ proptest! {
                 counted.map(|ticket| i64::from(ticket.count)).sum()
             };
             let seats = count("raft", None);
-            if town.scope == RuleScope::Slot && seats > 0 {
+            if state.scope == RuleScope::Slot && seats > 0 {
                 // Lines that cannot be fulfilled were counted, too: fewer may be left than there must be.
                 let all = sellable.len() == lines.len();
-                prop_assert!(town.raft_bounds.max.is_none_or(|max| seats <= i64::from(max)), "{seats} seats");
-                prop_assert!(!all || town.raft_bounds.min.is_none_or(|min| seats >= i64::from(min)), "{seats} seats");
+                prop_assert!(state.raft_bounds.max.is_none_or(|max| seats <= i64::from(max)), "{seats} seats");
+                prop_assert!(!all || state.raft_bounds.min.is_none_or(|min| seats >= i64::from(min)), "{seats} seats");
             }
             let (children, grown) = (count("museum", Some("child")), count("museum", None) - count("museum", Some("child")));
             prop_assert!(children == 0 || grown > 0 || sellable.len() < lines.len());
@@ -450,8 +452,8 @@ proptest! {
     }
 
     #[test]
-    fn taking_the_claims_never_sells_more_than_a_pool_has((town, lines) in any_scene()) {
-        let (before, mut after) = (town.house(), town.house());
+    fn taking_the_claims_never_sells_more_than_a_pool_has((state, lines) in any_case()) {
+        let (before, mut after) = (state.fixture(), state.fixture());
         let claims = before.check(&lines).claims;
         for claim in &claims {
             after.slots.get_mut(&claim.slot).unwrap().sell(claim.ticket, claim.count);
@@ -469,13 +471,13 @@ proptest! {
 
     #[test]
     fn an_order_with_the_prices_of_the_answer_is_accepted_without_a_warning(
-        (town, lines) in any_scene(),
+        (state, lines) in any_case(),
         purpose in any_purpose(),
     ) {
-        let house = town.house();
-        let first = house.check(&lines);
-        let second = house.assess(purpose, &corrected(&first));
-        prop_assert_eq!(second.amount_due, house.check(&corrected(&first)).amount_due);
+        let fixture = state.fixture();
+        let first = fixture.check(&lines);
+        let second = fixture.assess(purpose, &corrected(&first));
+        prop_assert_eq!(second.amount_due, fixture.check(&corrected(&first)).amount_due);
         for (before, after) in first.fulfillability.items.iter().zip(&second.fulfillability.items) {
             let priced = matches!(before.result, ItemResult::CanFulfill | ItemResult::IncorrectPrice);
             let expected = if priced { &ItemResult::CanFulfill } else { &before.result };
@@ -491,16 +493,16 @@ proptest! {
 
     #[test]
     fn the_order_of_items_changes_no_verdict(
-        ((town, lines), shuffled) in any_scene().prop_flat_map(|(town, lines)| {
+        ((state, lines), shuffled) in any_case().prop_flat_map(|(state, lines)| {
             let places: Vec<usize> = (0..lines.len()).collect();
-            (Just((town, lines)), Just(places).prop_shuffle())
+            (Just((state, lines)), Just(places).prop_shuffle())
         }),
         purpose in any_purpose(),
     ) {
-        let house = town.house();
-        let one = house.assess(purpose, &lines);
+        let fixture = state.fixture();
+        let one = fixture.assess(purpose, &lines);
         let other_lines: Vec<LineItem> = shuffled.iter().map(|&at| lines[at].clone()).collect();
-        let other = house.assess(purpose, &other_lines);
+        let other = fixture.assess(purpose, &other_lines);
         prop_assert_eq!(one.fulfillability.result, other.fulfillability.result);
         prop_assert_eq!((one.fees.total, one.amount_due), (other.fees.total, other.amount_due));
         for (verdict, &at) in other.fulfillability.items.iter().zip(&shuffled) {
@@ -509,8 +511,8 @@ proptest! {
     }
 
     #[test]
-    fn fees_and_their_total_agree((town, lines) in any_scene(), purpose in any_purpose()) {
-        let assessment = town.house().assess(purpose, &lines);
+    fn fees_and_their_total_agree((state, lines) in any_case(), purpose in any_purpose()) {
+        let assessment = state.fixture().assess(purpose, &lines);
         prop_assert_eq!(assessment.fees.total.to_micros(), Ok(recomputed_fees(&assessment)));
         let prices = sellable_lines(&assessment).into_iter().map(|line| line.price.as_ref().unwrap().micros);
         let due = prices.sum::<i64>() + recomputed_fees(&assessment);
@@ -519,14 +521,14 @@ proptest! {
 
     #[test]
     fn taxes_are_each_lines_share_rounded_and_one_fee_for_each_rate(
-        (town, lines) in any_scene(),
+        (state, lines) in any_case(),
         purpose in any_purpose(),
     ) {
-        let assessment = town.house().assess(purpose, &lines);
+        let assessment = state.fixture().assess(purpose, &lines);
         let mut expected = BTreeMap::<u32, i64>::new();
         for line in sellable_lines(&assessment) {
             let rate = ["museum", "raft", "salon"].iter().position(|service| line.service_id == *service);
-            let rate = rate.map_or(0, |at| town.taxes[at]);
+            let rate = rate.map_or(0, |at| state.taxes[at]);
             // A cent times the whole, in micro-units times millionths of a per cent.
             let exact = i128::from(line.price.as_ref().unwrap().micros) * i128::from(rate);
             let (cents, rest) = (exact / 1_000_000_000_000, exact % 1_000_000_000_000);
@@ -551,20 +553,20 @@ proptest! {
         terms in [prop::option::of(any::<i64>()), prop::option::of(any::<i64>())],
         price in any::<i64>(),
     ) {
-        let mut house = House::new();
-        house.viewer.now = now;
-        house.service_mut("salon").price = Some(dollars(price));
+        let mut fixture = Fixture::new();
+        fixture.viewer.now = now;
+        fixture.service_mut("salon").price = Some(dollars(price));
         let [first_bookable_sec, last_bookable_sec] = terms;
         let terms = SlotTerms { first_bookable_sec, last_bookable_sec, ..SlotTerms::default() };
         let plenty = Pool { tickets: PoolTickets::All, allotment: u32::MAX };
-        house.slot("museum", START).open(plenty, &terms);
+        fixture.slot("museum", START).open(plenty, &terms);
         for line in &lines {
-            if let Some(key) = slot_keys(&house.catalog, house.merchant, std::slice::from_ref(line))[0] {
-                house.slots.entry(key).or_default().open(plenty, &SlotTerms::default());
+            if let Some(key) = slot_keys(&fixture.catalog, fixture.merchant, std::slice::from_ref(line))[0] {
+                fixture.slots.entry(key).or_default().open(plenty, &SlotTerms::default());
             }
         }
-        assert_well_formed(&lines, &house.assess(purpose, &lines));
+        assert_well_formed(&lines, &fixture.assess(purpose, &lines));
         lines.reverse();
-        assert_well_formed(&lines, &house.assess(purpose, &lines));
+        assert_well_formed(&lines, &fixture.assess(purpose, &lines));
     }
 }

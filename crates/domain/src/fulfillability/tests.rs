@@ -6,7 +6,7 @@ use crate::{
     },
     constraints::Bound,
     fixtures::{
-        ADULT, BALCONY, CHILD, HOUR, House, NOW, SEAT, SENIOR, STALLS, STALLS_ONLY, START, cart,
+        ADULT, BALCONY, CHILD, Fixture, HOUR, NOW, SEAT, SENIOR, STALLS, STALLS_ONLY, START, cart,
         cents, dollars, line, price_tag, ticket_type, tickets,
     },
     ids::TicketId,
@@ -96,10 +96,10 @@ fn check(
 }
 
 /// Asserts that the items can be fulfilled as they are, to the letter.
-fn check_accepted(house: &House, purpose: Purpose, items: &[LineItem]) {
+fn check_accepted(fixture: &Fixture, purpose: Purpose, items: &[LineItem]) {
     let all = vec![ItemResult::CanFulfill; items.len()];
     for item in check(
-        house.assess(purpose, items),
+        fixture.assess(purpose, items),
         items,
         OrderResult::CanFulfill,
         &all,
@@ -110,7 +110,7 @@ fn check_accepted(house: &House, purpose: Purpose, items: &[LineItem]) {
 
 /// Asserts the verdict on one item and gives it.
 fn check_one(
-    house: &House,
+    fixture: &Fixture,
     purpose: Purpose,
     item: LineItem,
     result: ItemResult,
@@ -122,11 +122,11 @@ fn check_one(
         OrderResult::UnfulfillableLineItem
     };
     let items = [item];
-    check(house.assess(purpose, &items), &items, order, &[result]).remove(0)
+    check(fixture.assess(purpose, &items), &items, order, &[result]).remove(0)
 }
 
-fn check_unavailable(house: &House, item: LineItem, spots_open: Option<u32>, reason: &str) {
-    let verdict = check_one(house, Purpose::Check, item, ItemResult::SlotUnavailable);
+fn check_unavailable(fixture: &Fixture, item: LineItem, spots_open: Option<u32>, reason: &str) {
+    let verdict = check_one(fixture, Purpose::Check, item, ItemResult::SlotUnavailable);
     assert_eq!(verdict.spots_open, spots_open, "{verdict:?}");
     assert!(
         verdict.reason.as_ref().unwrap().contains(reason),
@@ -143,13 +143,13 @@ fn violated(bounds: &[(Bound, Option<&str>)]) -> ItemResult {
 }
 
 fn open(
-    house: &mut House,
+    fixture: &mut Fixture,
     service_id: &str,
     start_sec: EpochSeconds,
     allotment: u32,
     terms: &SlotTerms,
 ) {
-    house.slot(service_id, start_sec).open(
+    fixture.slot(service_id, start_sec).open(
         Pool {
             tickets: PoolTickets::All,
             allotment,
@@ -184,9 +184,9 @@ fn answered(id: &str, item: LineItem) -> LineItem {
 
 #[test]
 fn every_item_result_has_a_cause_of_its_own() {
-    let mut house = House::new();
-    house.service_mut("raft").rules.limits.line.max = Some(4);
-    house.service_mut("salon").questions = vec![text_question("allergies")];
+    let mut fixture = Fixture::new();
+    fixture.service_mut("raft").rules.limits.line.max = Some(4);
+    fixture.service_mut("salon").questions = vec![text_question("allergies")];
     let items = [
         line("museum", &[("adult", 2), ("child", 1)], 5_000),
         LineItem {
@@ -212,13 +212,13 @@ fn every_item_result_has_a_cause_of_its_own() {
         ItemResult::OtherReason,
     ];
     let verdicts = check(
-        house.create(&items),
+        fixture.create(&items),
         &items,
         OrderResult::UnfulfillableLineItem,
         &results,
     );
     assert!(verdicts[6].reason.as_ref().unwrap().contains("allergies"));
-    let assessment = house.create(&items);
+    let assessment = fixture.create(&items);
     assert_eq!(
         assessment.fulfillability.reason.as_deref(),
         Some(
@@ -229,9 +229,9 @@ fn every_item_result_has_a_cause_of_its_own() {
 
 #[test]
 fn every_order_result_has_a_cause_of_its_own() {
-    let mut house = House::new();
-    let (museum, salon) = (house.ix("museum"), house.ix("salon"));
-    house.merchant_mut().combinations = vec![ServiceRule::ForbiddenTogether(vec![museum, salon])];
+    let mut fixture = Fixture::new();
+    let (museum, salon) = (fixture.ix("museum"), fixture.ix("salon"));
+    fixture.merchant_mut().combinations = vec![ServiceRule::ForbiddenTogether(vec![museum, salon])];
     let adult = line("museum", &[("adult", 1)], 2_000);
     let cut = line("salon", &[], 3_500);
     let child = line("museum", &[("child", 1)], 1_000);
@@ -254,38 +254,38 @@ fn every_order_result_has_a_cause_of_its_own() {
         ),
         (&[], OrderResult::OtherReason, &[]),
     ] {
-        check(house.check(items), items, order, results);
-        check(house.create(items), items, order, results);
+        check(fixture.check(items), items, order, results);
+        check(fixture.create(items), items, order, results);
     }
 }
 
 #[test]
 fn an_amount_beyond_the_wire_stops_the_item_or_else_the_order() {
-    let mut house = House::new();
-    house.service_mut("museum").tickets[0].price = dollars(i64::MAX);
-    house.service_mut("salon").price = Some(dollars(i64::MAX));
-    house.service_mut("raft").tickets[0].price = dollars(9_000_000_000_000_000_000);
+    let mut fixture = Fixture::new();
+    fixture.service_mut("museum").tickets[0].price = dollars(i64::MAX);
+    fixture.service_mut("salon").price = Some(dollars(i64::MAX));
+    fixture.service_mut("raft").tickets[0].price = dollars(9_000_000_000_000_000_000);
     for item in [line("museum", &[("adult", 50)], 0), line("salon", &[], 0)] {
-        let verdict = check_one(&house, Purpose::Check, item, ItemResult::OtherReason);
+        let verdict = check_one(&fixture, Purpose::Check, item, ItemResult::OtherReason);
         assert_eq!(verdict.reason.as_deref(), Some("the amount is too large"));
     }
     let seat = line("raft", &[("seat", 1)], 900_000_000_000_000);
-    check_accepted(&house, Purpose::Check, std::slice::from_ref(&seat));
+    check_accepted(&fixture, Purpose::Check, std::slice::from_ref(&seat));
     let items = [seat.clone(), seat];
     let can = ItemResult::CanFulfill;
     check(
-        house.check(&items),
+        fixture.check(&items),
         &items,
         OrderResult::OtherReason,
         &[can.clone(), can],
     );
-    assert_eq!(house.check(&items).claims, []);
+    assert_eq!(fixture.check(&items).claims, []);
 }
 
 #[test]
 fn where_several_rules_are_broken_the_first_in_order_speaks() {
-    let mut house = House::new();
-    let museum = house.service_mut("museum");
+    let mut fixture = Fixture::new();
+    let museum = fixture.service_mut("museum");
     museum.rules.forbidden = vec![ForbiddenTickets {
         tickets: vec![SENIOR, CHILD],
         scope: RuleScope::Line,
@@ -298,7 +298,7 @@ fn where_several_rules_are_broken_the_first_in_order_speaks() {
         first_bookable_sec: Some(NOW + 1),
         ..SlotTerms::default()
     };
-    open(&mut house, "museum", later, 4, &opens);
+    open(&mut fixture, "museum", later, 4, &opens);
 
     // The line breaks every rule; each step mends the one that spoke.
     let mut item = LineItem {
@@ -306,61 +306,66 @@ fn where_several_rules_are_broken_the_first_in_order_speaks() {
         price: None,
         ..line("museum", &[("ghost", 1), ("child", 2), ("senior", 1)], 0)
     };
-    let speaks = |house: &House, item: &LineItem, result: ItemResult, reason: &str| {
-        let verdict = check_one(house, Purpose::Create, item.clone(), result);
+    let speaks = |fixture: &Fixture, item: &LineItem, result: ItemResult, reason: &str| {
+        let verdict = check_one(fixture, Purpose::Create, item.clone(), result);
         let given = verdict.reason.unwrap_or_default();
         assert!(given.contains(reason), "{given:?} speaks of {reason:?}");
     };
     speaks(
-        &house,
+        &fixture,
         &item,
         ItemResult::UnfulfillableTicketCombination,
         "\"ghost\"",
     );
     item.tickets = tickets(&[("child", 2), ("senior", 1)]);
     speaks(
-        &house,
+        &fixture,
         &item,
         ItemResult::UnfulfillableTicketCombination,
         "cannot be combined",
     );
     item.tickets = tickets(&[("child", 2)]);
-    speaks(&house, &item, ItemResult::ChildTicketsWithoutAdult, "adult");
+    speaks(
+        &fixture,
+        &item,
+        ItemResult::ChildTicketsWithoutAdult,
+        "adult",
+    );
     item.tickets = tickets(&[("child", 2), ("adult", 1)]);
     speaks(
-        &house,
+        &fixture,
         &item,
         violated(&[(Bound::Min(5), None)]),
         "at least 5 in all",
     );
     item.tickets = tickets(&[("child", 2), ("adult", 3)]);
-    speaks(&house, &item, ItemResult::SlotUnavailable, "no slot");
+    speaks(&fixture, &item, ItemResult::SlotUnavailable, "no slot");
     item.start_sec = later;
-    speaks(&house, &item, ItemResult::SlotUnavailable, "UTC (second");
-    house.viewer.now = NOW + 1;
+    speaks(&fixture, &item, ItemResult::SlotUnavailable, "UTC (second");
+    fixture.viewer.now = NOW + 1;
     speaks(
-        &house,
+        &fixture,
         &item,
         ItemResult::SlotUnavailable,
         "than the 4 that are still open",
     );
-    open(&mut house, "museum", later, 1, &SlotTerms::default());
-    speaks(&house, &item, ItemResult::IncorrectPrice, "missing");
+    open(&mut fixture, "museum", later, 1, &SlotTerms::default());
+    speaks(&fixture, &item, ItemResult::IncorrectPrice, "missing");
     item.price = Some(price_tag(80_000_000, "USD"));
-    speaks(&house, &item, ItemResult::OtherReason, "\"name\"");
-    check_accepted(&house, Purpose::Create, &[answered("name", item)]);
+    speaks(&fixture, &item, ItemResult::OtherReason, "\"name\"");
+    check_accepted(&fixture, Purpose::Create, &[answered("name", item)]);
 }
 
 #[test]
 fn tickets_are_judged_even_where_the_slot_is_unknown() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let child = line("museum", &[("child", 1)], 1_000);
     let nowhere = LineItem {
         duration_sec: HOUR + 1,
         ..child
     };
     let verdict = check_one(
-        &house,
+        &fixture,
         Purpose::Check,
         nowhere,
         ItemResult::ChildTicketsWithoutAdult,
@@ -370,9 +375,9 @@ fn tickets_are_judged_even_where_the_slot_is_unknown() {
 
 #[test]
 fn tickets_that_the_slot_does_not_sell_are_no_combination() {
-    let mut house = House::new();
+    let mut fixture = Fixture::new();
     let later = START + HOUR;
-    house.slot("concert", later).open(
+    fixture.slot("concert", later).open(
         Pool {
             tickets: STALLS_ONLY,
             allotment: 4,
@@ -384,7 +389,7 @@ fn tickets_that_the_slot_does_not_sell_are_no_combination() {
         ..line("concert", &[("balcony", 1)], 6_000)
     };
     let verdict = check_one(
-        &house,
+        &fixture,
         Purpose::Check,
         balcony,
         ItemResult::UnfulfillableTicketCombination,
@@ -400,7 +405,7 @@ fn tickets_that_the_slot_does_not_sell_are_no_combination() {
 
 #[test]
 fn an_unknown_service_or_slot_is_unavailable_with_a_reason() {
-    let mut house = House::new();
+    let mut fixture = Fixture::new();
     let adult = line("museum", &[("adult", 1)], 2_000);
     let at = |start_sec, duration_sec| LineItem {
         start_sec,
@@ -413,7 +418,7 @@ fn an_unknown_service_or_slot_is_unavailable_with_a_reason() {
             ..adult.clone()
         };
         check_unavailable(
-            &house,
+            &fixture,
             stale,
             None,
             &format!("service {service_id:?} is not one"),
@@ -425,25 +430,25 @@ fn an_unknown_service_or_slot_is_unavailable_with_a_reason() {
         (START, -1),
         (i64::MIN, i64::MAX),
     ] {
-        check_unavailable(&house, at(start_sec, duration_sec), None, "no slot");
+        check_unavailable(&fixture, at(start_sec, duration_sec), None, "no slot");
     }
-    house
+    fixture
         .slot("museum", START + HOUR)
         .sell(Claimed::Ticket(ADULT), 1);
-    check_unavailable(&house, at(START + HOUR, HOUR), None, "no slot");
+    check_unavailable(&fixture, at(START + HOUR, HOUR), None, "no slot");
 }
 
 #[test]
 fn items_that_share_a_pool_must_fit_it_together() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let three = line("raft", &[("seat", 3)], 22_500);
     let two = line("raft", &[("seat", 2)], 15_000);
-    check_accepted(&house, Purpose::Check, std::slice::from_ref(&three));
-    check_accepted(&house, Purpose::Check, &[three.clone(), two]);
+    check_accepted(&fixture, Purpose::Check, std::slice::from_ref(&three));
+    check_accepted(&fixture, Purpose::Check, &[three.clone(), two]);
     let items = [three.clone(), three];
     let unavailable = ItemResult::SlotUnavailable;
     let verdicts = check(
-        house.check(&items),
+        fixture.check(&items),
         &items,
         OrderResult::UnfulfillableLineItem,
         &[unavailable.clone(), unavailable],
@@ -453,15 +458,15 @@ fn items_that_share_a_pool_must_fit_it_together() {
 
 #[test]
 fn an_item_that_its_tickets_stop_draws_on_no_pool() {
-    let mut house = House::new();
-    house.service_mut("raft").rules.limits.line.max = Some(4);
-    house.service_mut("museum").price = None;
+    let mut fixture = Fixture::new();
+    fixture.service_mut("raft").rules.limits.line.max = Some(4);
+    fixture.service_mut("museum").price = None;
     let two = line("raft", &[("seat", 2)], 15_000);
     let (can, other) = (ItemResult::CanFulfill, OrderResult::UnfulfillableLineItem);
     let crowd = line("raft", &[("seat", i32::MAX)], 0);
     let items = [two.clone(), crowd];
     check(
-        house.check(&items),
+        fixture.check(&items),
         &items,
         other,
         &[can.clone(), violated(&[(Bound::Max(4), None)])],
@@ -474,7 +479,7 @@ fn an_item_that_its_tickets_stop_draws_on_no_pool() {
     let items = [two, unpriced];
     let unavailable = ItemResult::SlotUnavailable;
     check(
-        house.check(&items),
+        fixture.check(&items),
         &items,
         other,
         &[unavailable.clone(), unavailable],
@@ -483,19 +488,19 @@ fn an_item_that_its_tickets_stop_draws_on_no_pool() {
 
 #[test]
 fn slots_at_other_times_share_nothing() {
-    let mut house = House::new();
-    open(&mut house, "raft", START + HOUR, 5, &SlotTerms::default());
+    let mut fixture = Fixture::new();
+    open(&mut fixture, "raft", START + HOUR, 5, &SlotTerms::default());
     let five = line("raft", &[("seat", 5)], 37_500);
     let later = LineItem {
         start_sec: START + HOUR,
         ..five.clone()
     };
-    check_accepted(&house, Purpose::Check, &[five, later]);
+    check_accepted(&fixture, Purpose::Check, &[five, later]);
 }
 
 #[test]
 fn the_pools_of_single_types_and_of_all_types_bind_together() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let concert = |stalls: i32, balcony: i32| {
         let asked = [("stalls", stalls), ("balcony", balcony)];
         let asked: Vec<(&str, i32)> = asked.into_iter().filter(|(_, count)| *count > 0).collect();
@@ -505,29 +510,29 @@ fn the_pools_of_single_types_and_of_all_types_bind_together() {
             i64::from(stalls) * 12_000 + i64::from(balcony) * 6_000,
         )
     };
-    check_accepted(&house, Purpose::Check, &[concert(4, 4)]);
-    check_accepted(&house, Purpose::Check, &[concert(2, 6)]);
-    check_accepted(&house, Purpose::Check, &[concert(4, 0), concert(0, 4)]);
+    check_accepted(&fixture, Purpose::Check, &[concert(4, 4)]);
+    check_accepted(&fixture, Purpose::Check, &[concert(2, 6)]);
+    check_accepted(&fixture, Purpose::Check, &[concert(4, 0), concert(0, 4)]);
     check_unavailable(
-        &house,
+        &fixture,
         concert(5, 0),
         Some(4),
         "than the 4 that are still open",
     );
     check_unavailable(
-        &house,
+        &fixture,
         concert(0, 7),
         Some(6),
         "than the 6 that are still open",
     );
     check_unavailable(
-        &house,
+        &fixture,
         concert(3, 6),
         Some(8),
         "than the 8 that are still open",
     );
     check_unavailable(
-        &house,
+        &fixture,
         concert(5, 1),
         Some(4),
         "than the 4 that are still open",
@@ -536,7 +541,7 @@ fn the_pools_of_single_types_and_of_all_types_bind_together() {
     let items = [concert(5, 0), concert(0, 3)];
     let results = [ItemResult::SlotUnavailable, ItemResult::CanFulfill];
     check(
-        house.check(&items),
+        fixture.check(&items),
         &items,
         OrderResult::UnfulfillableLineItem,
         &results,
@@ -545,7 +550,7 @@ fn the_pools_of_single_types_and_of_all_types_bind_together() {
     let items = [concert(3, 0), concert(0, 6)];
     let results = [ItemResult::SlotUnavailable, ItemResult::SlotUnavailable];
     let verdicts = check(
-        house.check(&items),
+        fixture.check(&items),
         &items,
         OrderResult::UnfulfillableLineItem,
         &results,
@@ -560,15 +565,15 @@ fn the_pools_of_single_types_and_of_all_types_bind_together() {
 
 #[test]
 fn what_was_sold_before_is_gone() {
-    let mut house = House::new();
-    house.slot("raft", START).sell(Claimed::Ticket(SEAT), 3);
+    let mut fixture = Fixture::new();
+    fixture.slot("raft", START).sell(Claimed::Ticket(SEAT), 3);
     check_accepted(
-        &house,
+        &fixture,
         Purpose::Create,
         &[line("raft", &[("seat", 2)], 15_000)],
     );
     check_unavailable(
-        &house,
+        &fixture,
         line("raft", &[("seat", 3)], 22_500),
         Some(2),
         "than the 2 that are still open",
@@ -578,8 +583,8 @@ fn what_was_sold_before_is_gone() {
 #[test]
 fn a_hold_is_free_to_its_cart_and_taken_to_others_until_it_expires() {
     let seat = Claimed::Ticket(SEAT);
-    let mut house = House::new();
-    house
+    let mut fixture = Fixture::new();
+    fixture
         .slot("raft", START)
         .hold(cart(1), seat, 4, HoldSpan::new(NOW, NOW + 600));
     let two = line("raft", &[("seat", 2)], 15_000);
@@ -590,25 +595,25 @@ fn a_hold_is_free_to_its_cart_and_taken_to_others_until_it_expires() {
         (NOW + 599, None, 1),
         (NOW + 600, None, 5),
     ] {
-        house.viewer = Viewer { now, cart: owner };
+        fixture.viewer = Viewer { now, cart: owner };
         let result = if spots_open < 2 {
             ItemResult::SlotUnavailable
         } else {
             ItemResult::CanFulfill
         };
-        let verdict = check_one(&house, Purpose::Create, two.clone(), result);
-        assert_eq!(verdict.spots_open, Some(spots_open), "{:?}", house.viewer);
+        let verdict = check_one(&fixture, Purpose::Create, two.clone(), result);
+        assert_eq!(verdict.spots_open, Some(spots_open), "{:?}", fixture.viewer);
     }
 }
 
 #[test]
 fn a_line_without_tickets_is_an_appointment_and_takes_one_spot() {
-    let mut house = House::new();
+    let mut fixture = Fixture::new();
     let cut = line("salon", &[], 3_500);
-    check_accepted(&house, Purpose::Create, std::slice::from_ref(&cut));
-    let assessment = house.create(std::slice::from_ref(&cut));
+    check_accepted(&fixture, Purpose::Create, std::slice::from_ref(&cut));
+    let assessment = fixture.create(std::slice::from_ref(&cut));
     let claim = Claim {
-        slot: house.key("salon", START),
+        slot: fixture.key("salon", START),
         ticket: Claimed::Appointment,
         count: 1,
     };
@@ -622,28 +627,28 @@ fn a_line_without_tickets_is_an_appointment_and_takes_one_spot() {
     let items = [cut.clone(), cut.clone()];
     let unavailable = ItemResult::SlotUnavailable;
     check(
-        house.check(&items),
+        fixture.check(&items),
         &items,
         OrderResult::UnfulfillableLineItem,
         &[unavailable.clone(), unavailable],
     );
-    house.slot("salon", START).sell(Claimed::Appointment, 1);
-    check_unavailable(&house, cut, Some(0), "sold out");
+    fixture.slot("salon", START).sell(Claimed::Appointment, 1);
+    check_unavailable(&fixture, cut, Some(0), "sold out");
 }
 
 #[test]
 fn a_line_without_tickets_is_nothing_where_only_tickets_are_sold() {
-    let mut house = House::new();
+    let mut fixture = Fixture::new();
     let nothing = line("museum", &[], 0);
     let combination = ItemResult::UnfulfillableTicketCombination;
-    let verdict = check_one(&house, Purpose::Check, nothing, combination.clone());
+    let verdict = check_one(&fixture, Purpose::Check, nothing, combination.clone());
     assert_eq!(verdict.spots_open, Some(50));
 
-    house.service_mut("concert").price = Some(cents(1_000));
+    fixture.service_mut("concert").price = Some(cents(1_000));
     let visit = line("concert", &[], 1_000);
-    check_accepted(&house, Purpose::Check, std::slice::from_ref(&visit));
+    check_accepted(&fixture, Purpose::Check, std::slice::from_ref(&visit));
     let later = START + HOUR;
-    house.slot("concert", later).open(
+    fixture.slot("concert", later).open(
         Pool {
             tickets: STALLS_ONLY,
             allotment: 4,
@@ -651,7 +656,7 @@ fn a_line_without_tickets_is_nothing_where_only_tickets_are_sold() {
         &SlotTerms::default(),
     );
     let verdict = check_one(
-        &house,
+        &fixture,
         Purpose::Check,
         LineItem {
             start_sec: later,
@@ -664,20 +669,20 @@ fn a_line_without_tickets_is_nothing_where_only_tickets_are_sold() {
 
 #[test]
 fn a_service_with_a_price_of_its_own_sells_its_tickets_at_theirs() {
-    let mut house = House::new();
-    house.service_mut("museum").price = Some(cents(500));
+    let mut fixture = Fixture::new();
+    fixture.service_mut("museum").price = Some(cents(500));
     for item in [
         line("museum", &[("adult", 2)], 4_000),
         line("museum", &[], 500),
     ] {
-        let verdict = check_one(&house, Purpose::Check, item, ItemResult::CanFulfill);
+        let verdict = check_one(&fixture, Purpose::Check, item, ItemResult::CanFulfill);
         assert_eq!(verdict.price_change, None, "{verdict:?}");
     }
 }
 
 #[test]
 fn spots_open_is_told_for_every_known_slot_whatever_the_result() {
-    let house = House::new();
+    let fixture = Fixture::new();
     for (item, expected) in [
         (line("museum", &[("adult", 2)], 4_000), Some(50)),
         (line("museum", &[("adult", 2)], 1), Some(50)),
@@ -703,7 +708,7 @@ fn spots_open_is_told_for_every_known_slot_whatever_the_result() {
         (line("zoo", &[("adult", 1)], 2_000), None),
     ] {
         for purpose in [Purpose::Check, Purpose::Create] {
-            let assessment = house.assess(purpose, std::slice::from_ref(&item));
+            let assessment = fixture.assess(purpose, std::slice::from_ref(&item));
             assert_eq!(
                 assessment.fulfillability.items[0].spots_open, expected,
                 "{item:?}"
@@ -750,15 +755,15 @@ fn a_slot_is_sold_from_the_first_to_the_last_second_of_its_window() {
         (window(Some(i64::MAX), None), None, None, START - i64::MAX),
         (window(Some(i64::MIN), None), None, None, i64::MAX),
     ] {
-        let mut house = House::new();
-        house.service_mut("museum").booking_window = window;
-        *house.slot("museum", START) = Slot::default();
+        let mut fixture = Fixture::new();
+        fixture.service_mut("museum").booking_window = window;
+        *fixture.slot("museum", START) = Slot::default();
         let terms = SlotTerms {
             first_bookable_sec,
             last_bookable_sec,
             ..SlotTerms::default()
         };
-        open(&mut house, "museum", START, 3, &terms);
+        open(&mut fixture, "museum", START, 3, &terms);
         let item = line("museum", &[("adult", 1)], 2_000);
         let first = first_bookable_sec.unwrap_or(i64::MIN);
         for (now, open) in [
@@ -767,8 +772,8 @@ fn a_slot_is_sold_from_the_first_to_the_last_second_of_its_window() {
             (last, true),
             (last.saturating_add(1), last == i64::MAX),
         ] {
-            house.viewer.now = now;
-            let assessment = house.check(std::slice::from_ref(&item));
+            fixture.viewer.now = now;
+            let assessment = fixture.check(std::slice::from_ref(&item));
             let verdict = &assessment.fulfillability.items[0];
             let label = format!("{window:?} {terms:?} at {now}: {verdict:?}");
             assert_eq!(verdict.result == ItemResult::CanFulfill, open, "{label}");
@@ -833,21 +838,26 @@ fn all_violated_bounds_are_told_in_each_of_their_four_forms() {
             ],
         ),
     ] {
-        let mut house = House::new();
-        let rules = &mut house.service_mut("museum").rules;
+        let mut fixture = Fixture::new();
+        let rules = &mut fixture.service_mut("museum").rules;
         rules.limits = general;
         rules.slot_limits = vec![SlotLimits {
             limits: slots_own,
             ..SlotLimits::default()
         }];
-        check_one(&house, Purpose::Check, family.clone(), violated(expected));
-        check_one(&house, Purpose::Create, family.clone(), violated(expected));
+        check_one(&fixture, Purpose::Check, family.clone(), violated(expected));
+        check_one(
+            &fixture,
+            Purpose::Create,
+            family.clone(),
+            violated(expected),
+        );
     }
 }
 
 #[test]
 fn bounds_for_a_tag_bind_in_slots_that_carry_it() {
-    let mut house = House::new();
+    let mut fixture = Fixture::new();
     let limits = TicketLimits {
         line: CountBounds {
             min: None,
@@ -855,7 +865,7 @@ fn bounds_for_a_tag_bind_in_slots_that_carry_it() {
         },
         ..TicketLimits::default()
     };
-    house.service_mut("museum").rules.slot_limits = vec![SlotLimits {
+    fixture.service_mut("museum").rules.slot_limits = vec![SlotLimits {
         tag: Some(TagIx(4)),
         limits,
         ..SlotLimits::default()
@@ -864,15 +874,15 @@ fn bounds_for_a_tag_bind_in_slots_that_carry_it() {
         tags: vec![TagIx(4)],
         ..SlotTerms::default()
     };
-    open(&mut house, "museum", START + HOUR, 9, &vernissage);
+    open(&mut fixture, "museum", START + HOUR, 9, &vernissage);
     let three = line("museum", &[("adult", 3)], 6_000);
-    check_accepted(&house, Purpose::Check, std::slice::from_ref(&three));
+    check_accepted(&fixture, Purpose::Check, std::slice::from_ref(&three));
     let tagged = LineItem {
         start_sec: START + HOUR,
         ..three
     };
     check_one(
-        &house,
+        &fixture,
         Purpose::Check,
         tagged,
         violated(&[(Bound::Max(2), None)]),
@@ -883,7 +893,7 @@ fn bounds_for_a_tag_bind_in_slots_that_carry_it() {
 
 #[test]
 fn a_moved_price_is_corrected_with_a_warning_and_stops_only_an_order() {
-    let house = House::new();
+    let fixture = Fixture::new();
     for (asked_cents, change) in [
         (4_999, PriceChange::Increase),
         (0, PriceChange::Increase),
@@ -895,7 +905,7 @@ fn a_moved_price_is_corrected_with_a_warning_and_stops_only_an_order() {
             (Purpose::Check, ItemResult::CanFulfill),
             (Purpose::Create, ItemResult::IncorrectPrice),
         ] {
-            let verdict = check_one(&house, purpose, item.clone(), result);
+            let verdict = check_one(&fixture, purpose, item.clone(), result);
             assert_eq!(verdict.price_change, Some(change), "{asked_cents} cents");
             assert_eq!(
                 verdict.line.price,
@@ -903,14 +913,14 @@ fn a_moved_price_is_corrected_with_a_warning_and_stops_only_an_order() {
                 "{asked_cents} cents"
             );
             assert_eq!(verdict.ticket_types, [], "no ticket's price has moved");
-            check_accepted(&house, Purpose::Create, &[verdict.line]);
+            check_accepted(&fixture, Purpose::Create, &[verdict.line]);
         }
     }
 }
 
 #[test]
 fn a_price_that_no_correction_makes_the_same_offer_is_incorrect() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let adult = line("museum", &[("adult", 1)], 2_000);
     for (price, reason) in [
         (None, "missing"),
@@ -925,7 +935,7 @@ fn a_price_that_no_correction_makes_the_same_offer_is_incorrect() {
                 price: price.clone(),
                 ..adult.clone()
             };
-            let verdict = check_one(&house, purpose, item, ItemResult::IncorrectPrice);
+            let verdict = check_one(&fixture, purpose, item, ItemResult::IncorrectPrice);
             assert!(
                 verdict.reason.as_ref().unwrap().contains(reason),
                 "{verdict:?}"
@@ -944,16 +954,16 @@ fn line_totals_round_half_to_even() {
         (5_000, 0),
         (25_100, 30_000),
     ] {
-        let mut house = House::new();
-        house.service_mut("raft").tickets = vec![ticket_type("seat", dollars(unit_micros))];
+        let mut fixture = Fixture::new();
+        fixture.service_mut("raft").tickets = vec![ticket_type("seat", dollars(unit_micros))];
         let seat = line("raft", &[("seat", 1)], 0);
         let at = |micros| LineItem {
             price: Some(price_tag(micros, "USD")),
             ..seat.clone()
         };
-        check_accepted(&house, Purpose::Create, &[at(total_micros)]);
+        check_accepted(&fixture, Purpose::Create, &[at(total_micros)]);
         let off_by_one = at(total_micros + 10_000);
-        let verdict = check_one(&house, Purpose::Check, off_by_one, ItemResult::CanFulfill);
+        let verdict = check_one(&fixture, Purpose::Check, off_by_one, ItemResult::CanFulfill);
         assert_eq!(
             verdict.line.price,
             Some(price_tag(total_micros, "USD")),
@@ -969,14 +979,14 @@ fn line_totals_round_half_to_even() {
 
 #[test]
 fn a_price_in_yen_has_no_fractions() {
-    let house = House::in_tokyo();
+    let fixture = Fixture::in_tokyo();
     let asked = |micros| LineItem {
         price: Some(price_tag(micros, "JPY")),
         ..line("onsen", &[("day", 2)], 0)
     };
-    check_accepted(&house, Purpose::Create, &[asked(3_000_000_000)]);
+    check_accepted(&fixture, Purpose::Create, &[asked(3_000_000_000)]);
     let verdict = check_one(
-        &house,
+        &fixture,
         Purpose::Check,
         asked(3_000_500_000),
         ItemResult::CanFulfill,
@@ -987,7 +997,7 @@ fn a_price_in_yen_has_no_fractions() {
         "half a yen rounds to the even 3,000"
     );
     check_one(
-        &house,
+        &fixture,
         Purpose::Check,
         line("onsen", &[("day", 2)], 3_000),
         ItemResult::IncorrectPrice,
@@ -996,12 +1006,12 @@ fn a_price_in_yen_has_no_fractions() {
 
 #[test]
 fn every_distinct_ticket_type_is_told_where_the_price_of_one_moved() {
-    let mut house = House::new();
-    house.service_mut("museum").tickets[0].previous_price = Some(cents(1_800));
+    let mut fixture = Fixture::new();
+    fixture.service_mut("museum").tickets[0].previous_price = Some(cents(1_800));
     let asked = [("child", 1), ("adult", 1), ("senior", 1), ("adult", 1)];
     let stale = line("museum", &asked, 1_000 + 2 * 1_800 + 1_500);
     let verdict = check_one(
-        &house,
+        &fixture,
         Purpose::Check,
         stale.clone(),
         ItemResult::CanFulfill,
@@ -1020,19 +1030,19 @@ fn every_distinct_ticket_type_is_told_where_the_price_of_one_moved() {
             ("senior", cents(1_500))
         ]
     );
-    check_accepted(&house, Purpose::Check, &[verdict.line]);
+    check_accepted(&fixture, Purpose::Check, &[verdict.line]);
 
-    let verdict = check_one(&house, Purpose::Create, stale, ItemResult::IncorrectPrice);
+    let verdict = check_one(&fixture, Purpose::Create, stale, ItemResult::IncorrectPrice);
     assert_eq!(verdict.ticket_types.len(), 3);
     let untouched = line("museum", &[("senior", 1)], 1_400);
-    let verdict = check_one(&house, Purpose::Check, untouched, ItemResult::CanFulfill);
+    let verdict = check_one(&fixture, Purpose::Check, untouched, ItemResult::CanFulfill);
     assert_eq!(verdict.ticket_types, [], "the senior's price has not moved");
 }
 
 #[test]
 fn no_ticket_type_is_told_where_only_a_deal_lowered_the_total() {
-    let mut house = House::new();
-    let museum = house.service_mut("museum");
+    let mut fixture = Fixture::new();
+    let museum = fixture.service_mut("museum");
     museum.tickets[0].previous_price = Some(cents(1_800));
     museum.deals = vec![Deal::Group {
         tickets: vec![ADULT],
@@ -1040,7 +1050,7 @@ fn no_ticket_type_is_told_where_only_a_deal_lowered_the_total() {
         reduction: Reduction::Percent(10.into()),
     }];
     let full_price = line("museum", &[("adult", 10)], 20_000);
-    let verdict = check_one(&house, Purpose::Check, full_price, ItemResult::CanFulfill);
+    let verdict = check_one(&fixture, Purpose::Check, full_price, ItemResult::CanFulfill);
     assert_eq!(verdict.price_change, Some(PriceChange::Decrease));
     assert_eq!(verdict.line.price, Some(price_tag(180_000_000, "USD")));
     assert_eq!(verdict.ticket_types, []);
@@ -1056,7 +1066,12 @@ fn a_corrected_price_keeps_the_callers_tag() {
         price: Some(tag.clone()),
         ..line("museum", &[("adult", 1)], 0)
     };
-    let verdict = check_one(&House::new(), Purpose::Check, item, ItemResult::CanFulfill);
+    let verdict = check_one(
+        &Fixture::new(),
+        Purpose::Check,
+        item,
+        ItemResult::CanFulfill,
+    );
     assert_eq!(
         verdict.line.price,
         Some(PriceTag {
@@ -1070,18 +1085,18 @@ fn a_corrected_price_keeps_the_callers_tag() {
 
 #[test]
 fn fees_and_amount_due_count_the_items_that_can_be_sold() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let family = line("museum", &[("adult", 2), ("child", 2)], 6_000);
-    let assessment = house.create(std::slice::from_ref(&family));
+    let assessment = fixture.create(std::slice::from_ref(&family));
     assert_eq!(assessment.fees.total, cents(2 * 150 + 2 * 25 + 200 + 100));
     assert_eq!(assessment.amount_due, cents(6_000 + 650));
 
     let stopped = line("museum", &[("child", 9)], 9_000);
-    let with_stopped = house.create(&[stopped.clone(), family]);
+    let with_stopped = fixture.create(&[stopped.clone(), family]);
     assert_eq!(with_stopped.fees, assessment.fees);
     assert_eq!(with_stopped.amount_due, assessment.amount_due);
 
-    let nothing = house.create(&[stopped]);
+    let nothing = fixture.create(&[stopped]);
     assert_eq!(
         (nothing.fees.total, nothing.amount_due),
         (cents(0), cents(0))
@@ -1094,14 +1109,14 @@ fn fees_and_amount_due_count_the_items_that_can_be_sold() {
 
 #[test]
 fn a_corrected_price_is_what_is_due() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let stale = line("museum", &[("senior", 1)], 1);
     assert_eq!(
-        house.check(std::slice::from_ref(&stale)).amount_due,
+        fixture.check(std::slice::from_ref(&stale)).amount_due,
         cents(1_500 + 300)
     );
     assert_eq!(
-        house.create(&[stale]).amount_due,
+        fixture.create(&[stale]).amount_due,
         cents(0),
         "a moved price stops an order"
     );
@@ -1109,7 +1124,7 @@ fn a_corrected_price_is_what_is_due() {
 
 #[test]
 fn claims_are_what_the_sellable_items_take() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let items = [
         line(
             "concert",
@@ -1118,13 +1133,13 @@ fn claims_are_what_the_sellable_items_take() {
         ),
         line("museum", &[("child", 1)], 1_000),
     ];
-    let slot = house.key("concert", START);
+    let slot = fixture.key("concert", START);
     let claim = |ticket, count| Claim {
         slot,
         ticket: Claimed::Ticket(ticket),
         count,
     };
-    let claims = house.check(&items).claims;
+    let claims = fixture.check(&items).claims;
     assert_eq!(claims, [claim(BALCONY, 3), claim(STALLS, 2)]);
 }
 
@@ -1132,10 +1147,10 @@ fn claims_are_what_the_sellable_items_take() {
 
 #[test]
 fn questions_are_for_orders_and_not_for_carts() {
-    let mut house = House::new();
-    house.service_mut("raft").questions = vec![text_question("shoe_size")];
+    let mut fixture = Fixture::new();
+    fixture.service_mut("raft").questions = vec![text_question("shoe_size")];
     let seat = line("raft", &[("seat", 1)], 7_500);
-    check_accepted(&house, Purpose::Check, std::slice::from_ref(&seat));
+    check_accepted(&fixture, Purpose::Check, std::slice::from_ref(&seat));
     for unanswered in [
         seat.clone(),
         LineItem {
@@ -1143,38 +1158,43 @@ fn questions_are_for_orders_and_not_for_carts() {
             ..seat.clone()
         },
     ] {
-        let verdict = check_one(&house, Purpose::Create, unanswered, ItemResult::OtherReason);
+        let verdict = check_one(
+            &fixture,
+            Purpose::Create,
+            unanswered,
+            ItemResult::OtherReason,
+        );
         assert!(
             verdict.reason.as_ref().unwrap().contains("\"shoe_size\""),
             "{verdict:?}"
         );
     }
     check_one(
-        &house,
+        &fixture,
         Purpose::Create,
         answered("hat_size", seat.clone()),
         ItemResult::OtherReason,
     );
-    check_accepted(&house, Purpose::Create, &[answered("shoe_size", seat)]);
+    check_accepted(&fixture, Purpose::Create, &[answered("shoe_size", seat)]);
 }
 
 // Rules over the services of one order.
 
-fn check_rule(rule: impl Fn(&House) -> ServiceRule, items: &[LineItem], broken: bool) {
-    let mut house = House::new();
+fn check_rule(rule: impl Fn(&Fixture) -> ServiceRule, items: &[LineItem], broken: bool) {
+    let mut fixture = Fixture::new();
     for start_sec in [START + 600, START + HOUR] {
-        open(&mut house, "museum", start_sec, 9, &SlotTerms::default());
+        open(&mut fixture, "museum", start_sec, 9, &SlotTerms::default());
     }
-    house.merchant_mut().combinations = vec![rule(&house)];
+    fixture.merchant_mut().combinations = vec![rule(&fixture)];
     let result = if broken {
         OrderResult::UnfulfillableServiceCombination
     } else {
         OrderResult::CanFulfill
     };
     let all = vec![ItemResult::CanFulfill; items.len()];
-    check(house.check(items), items, result, &all);
+    check(fixture.check(items), items, result, &all);
     let backwards: Vec<LineItem> = items.iter().rev().cloned().collect();
-    check(house.create(&backwards), &backwards, result, &all);
+    check(fixture.create(&backwards), &backwards, result, &all);
 }
 
 #[test]
@@ -1183,8 +1203,9 @@ fn services_that_do_not_go_together_break_the_order_and_not_its_items() {
     let raft = line("raft", &[("seat", 1)], 7_500);
     let salon = line("salon", &[], 3_500);
 
-    let forbidden =
-        |house: &House| ServiceRule::ForbiddenTogether(vec![house.ix("museum"), house.ix("raft")]);
+    let forbidden = |fixture: &Fixture| {
+        ServiceRule::ForbiddenTogether(vec![fixture.ix("museum"), fixture.ix("raft")])
+    };
     check_rule(forbidden, &[museum.clone(), raft.clone()], true);
     check_rule(
         forbidden,
@@ -1192,15 +1213,16 @@ fn services_that_do_not_go_together_break_the_order_and_not_its_items() {
         false,
     );
 
-    let escorted = |house: &House| ServiceRule::RequiredWith {
-        service: house.ix("salon"),
-        any_of: vec![house.ix("museum"), house.ix("raft")],
+    let escorted = |fixture: &Fixture| ServiceRule::RequiredWith {
+        service: fixture.ix("salon"),
+        any_of: vec![fixture.ix("museum"), fixture.ix("raft")],
     };
     check_rule(escorted, std::slice::from_ref(&salon), true);
     check_rule(escorted, &[salon.clone(), raft.clone()], false);
     check_rule(escorted, &[museum.clone(), raft.clone()], false);
 
-    let apart = |house: &House| ServiceRule::NoOverlap(vec![house.ix("museum"), house.ix("raft")]);
+    let apart =
+        |fixture: &Fixture| ServiceRule::NoOverlap(vec![fixture.ix("museum"), fixture.ix("raft")]);
     let at = |start_sec| LineItem {
         start_sec,
         ..museum.clone()
@@ -1237,16 +1259,16 @@ fn overlaps_are_found_between_any_two_slots() {
 
 #[test]
 fn a_rule_over_services_is_silent_while_an_item_is_stopped() {
-    let mut house = House::new();
-    let rule = ServiceRule::ForbiddenTogether(vec![house.ix("museum"), house.ix("raft")]);
-    house.merchant_mut().combinations = vec![rule];
+    let mut fixture = Fixture::new();
+    let rule = ServiceRule::ForbiddenTogether(vec![fixture.ix("museum"), fixture.ix("raft")]);
+    fixture.merchant_mut().combinations = vec![rule];
     let items = [
         line("museum", &[("child", 1)], 1_000),
         line("raft", &[("seat", 1)], 7_500),
     ];
     let results = [ItemResult::ChildTicketsWithoutAdult, ItemResult::CanFulfill];
     check(
-        house.check(&items),
+        fixture.check(&items),
         &items,
         OrderResult::UnfulfillableLineItem,
         &results,

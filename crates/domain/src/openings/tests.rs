@@ -3,7 +3,7 @@ use proptest::{collection::vec, option, prelude::*};
 use super::*;
 use crate::{
     catalog::ServiceIx,
-    fixtures::{BALCONY, BALCONY_ONLY, House, NOW, STALLS, STALLS_ONLY},
+    fixtures::{BALCONY, BALCONY_ONLY, Fixture, NOW, STALLS, STALLS_ONLY},
     slot::{Claimed, PassThroughIx, PoolTickets, Recurrence, ResourceIx},
 };
 
@@ -76,10 +76,10 @@ proptest! {
 
 #[test]
 fn what_is_left_is_dealt_to_the_openings_of_its_pool() {
-    let house = House::new();
-    let concert = house.service("concert");
+    let fixture = Fixture::new();
+    let concert = fixture.service("concert");
     let opening = |tickets, allotment| Opening {
-        first: house.key("concert", NOW),
+        first: fixture.key("concert", NOW),
         pool: Pool { tickets, allotment },
         terms: None,
         recurrence: None,
@@ -114,7 +114,7 @@ fn what_is_left_is_dealt_to_the_openings_of_its_pool() {
 
 #[test]
 fn openings_for_different_parties_share_what_is_left_of_their_stock() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let opening = |resource, party_size, allotment| {
         let tickets = PoolTickets::All;
         let party = PartySpots {
@@ -124,7 +124,7 @@ fn openings_for_different_parties_share_what_is_left_of_their_stock() {
             spots: allotment,
         };
         Opening {
-            first: house.key("concert", NOW),
+            first: fixture.key("concert", NOW),
             pool: Pool { tickets, allotment },
             terms: SlotTerms {
                 parties: vec![party],
@@ -151,7 +151,7 @@ fn openings_for_different_parties_share_what_is_left_of_their_stock() {
         taken.sell(Claimed::Appointment, sold);
         let slot = untouched(&openings).with_taken_of(&taken);
         assert_eq!(
-            *deal(&slot, house.service("concert"), &openings, STRANGER),
+            *deal(&slot, fixture.service("concert"), &openings, STRANGER),
             expected,
             "{sold} sold"
         );

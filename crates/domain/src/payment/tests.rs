@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     catalog::Fee,
-    fixtures::{House, cents, price_tag},
+    fixtures::{Fixture, cents, price_tag},
     order::{Customer, PaymentDetails, PaymentProcessor},
 };
 
@@ -35,8 +35,8 @@ fn case(payment: PaymentDetails) -> Case {
 
 impl Case {
     fn failure(&self) -> Option<OrderFailure> {
-        let house = House::new();
-        let merchant = house.catalog.merchant(house.merchant);
+        let fixture = Fixture::new();
+        let merchant = fixture.catalog.merchant(fixture.merchant);
         let mut fees = FeeTable::nothing(merchant);
         if !self.free {
             fees.per_order = vec![Fee {
@@ -47,7 +47,7 @@ impl Case {
         }
         let service = |prepayment| Service {
             prepayment,
-            ..house.service("salon").clone()
+            ..fixture.service("salon").clone()
         };
         let services: Vec<Service> = self.prepayments.iter().copied().map(service).collect();
         let order = NewOrder {

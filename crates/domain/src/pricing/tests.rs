@@ -3,14 +3,14 @@ use rust_decimal::Decimal;
 
 use super::*;
 use crate::fixtures::{
-    ADULT, CHILD, House, SENIOR, cents, currency, dollars, price_tag, ticket_type, yen,
+    ADULT, CHILD, Fixture, SENIOR, cents, currency, dollars, price_tag, ticket_type, yen,
 };
 
 /// The museum (adult $20, senior $15, child $10) with deals.
 fn museum(deals: Vec<Deal>) -> Service {
     Service {
         deals,
-        ..House::new().service("museum").clone()
+        ..Fixture::new().service("museum").clone()
     }
 }
 
@@ -55,8 +55,8 @@ fn a_line_costs_unit_price_times_count() {
 
 #[test]
 fn an_appointment_costs_the_price_of_the_service_and_nothing_else_is_one() {
-    let house = House::new();
-    let quote = quote_appointment(house.service("salon")).unwrap();
+    let fixture = Fixture::new();
+    let quote = quote_appointment(fixture.service("salon")).unwrap();
     assert_eq!(
         quote,
         Quote {
@@ -64,7 +64,7 @@ fn an_appointment_costs_the_price_of_the_service_and_nothing_else_is_one() {
             without_deals: cents(3_500)
         }
     );
-    assert_eq!(quote_appointment(house.service("museum")), None);
+    assert_eq!(quote_appointment(fixture.service("museum")), None);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn the_total_rounds_half_to_even_once_at_the_end() {
 
 #[test]
 fn a_currency_without_cents_rounds_to_whole_units() {
-    let onsen = House::in_tokyo().service("onsen").clone();
+    let onsen = Fixture::in_tokyo().service("onsen").clone();
     let half_off = Service {
         deals: vec![group(&[TicketIx(1)], 1, percent(50))],
         ..onsen

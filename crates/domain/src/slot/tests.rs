@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixtures::{
-    ADULT, BALCONY, BALCONY_ONLY, CHILD, HOUR, House, NOW, SENIOR, STALLS, STALLS_ONLY, START, cart,
+    ADULT, BALCONY, BALCONY_ONLY, CHILD, Fixture, HOUR, NOW, SENIOR, STALLS, STALLS_ONLY, START,
+    cart,
 };
 
 const SERVICE: ServiceIx = ServiceIx(0);
@@ -216,7 +217,7 @@ fn openings_for_different_parties_are_one_stock_and_of_different_resources_are_n
             };
             slot.open(pool(tickets, spots), &terms);
         }
-        slot.left(House::new().service("concert"), STRANGER)
+        slot.left(Fixture::new().service("concert"), STRANGER)
             .map(|(_, left)| left)
             .collect::<Vec<_>>()
     };
@@ -272,9 +273,9 @@ fn only_lengths_that_a_slot_can_have_make_a_key() {
 
 #[test]
 fn openings_for_the_same_tickets_add_up_and_others_are_pools_of_their_own() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let slot = slot(&[(STALLS_ONLY, 1), (BALCONY_ONLY, 2), (STALLS_ONLY, 3)]);
-    let left: Vec<(Pool, u32)> = slot.left(house.service("concert"), STRANGER).collect();
+    let left: Vec<(Pool, u32)> = slot.left(fixture.service("concert"), STRANGER).collect();
     assert_eq!(
         left,
         [(pool(STALLS_ONLY, 4), 4), (pool(BALCONY_ONLY, 2), 2)]
@@ -283,8 +284,8 @@ fn openings_for_the_same_tickets_add_up_and_others_are_pools_of_their_own() {
 
 #[test]
 fn a_ticket_draws_on_every_pool_that_serves_it() {
-    let house = House::new();
-    let concert = house.service("concert");
+    let fixture = Fixture::new();
+    let concert = fixture.service("concert");
     let mut slot = slot(&[(STALLS_ONLY, 4), (BALCONY_ONLY, 6), (PoolTickets::All, 8)]);
     slot.sell(Claimed::Ticket(STALLS), 3);
     slot.sell(Claimed::Appointment, 1);
@@ -295,8 +296,8 @@ fn a_ticket_draws_on_every_pool_that_serves_it() {
 
 #[test]
 fn a_slot_sells_what_one_of_its_pools_serves() {
-    let house = House::new();
-    let concert = house.service("concert");
+    let fixture = Fixture::new();
+    let concert = fixture.service("concert");
     let stalls = slot(&[(STALLS_ONLY, 1)]);
     let all = slot(&[(PoolTickets::All, 0)]);
     let dangling = slot(&[(PoolTickets::Set(9), 1)]);
@@ -314,14 +315,14 @@ fn a_slot_sells_what_one_of_its_pools_serves() {
 
 #[test]
 fn spots_open_are_those_that_the_tickets_could_get_together() {
-    let mut house = House::new();
-    house.service_mut("museum").ticket_sets = vec![
+    let mut fixture = Fixture::new();
+    fixture.service_mut("museum").ticket_sets = vec![
         vec![ADULT],
         vec![SENIOR],
         vec![ADULT, SENIOR],
         vec![SENIOR, CHILD],
     ];
-    let museum = house.service("museum");
+    let museum = fixture.service("museum");
     let [adults, seniors, grown, rest] = [0, 1, 2, 3].map(PoolTickets::Set);
     let all = PoolTickets::All;
     for (pools, asked, expected) in [
@@ -355,7 +356,7 @@ fn spots_open_are_those_that_the_tickets_could_get_together() {
 
 #[test]
 fn a_hold_counts_for_everyone_but_its_owner_until_it_expires() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let mut slot = slot(&[(PoolTickets::All, 5)]);
     slot.hold(
         cart(1),
@@ -380,15 +381,15 @@ fn a_hold_counts_for_everyone_but_its_owner_until_it_expires() {
         (NOW + 90, None, 5),
     ] {
         let viewer = Viewer { now, cart: owner };
-        let (_, left) = slot.left(house.service("museum"), viewer).next().unwrap();
+        let (_, left) = slot.left(fixture.service("museum"), viewer).next().unwrap();
         assert_eq!(left, expected, "{viewer:?}");
     }
 }
 
 #[test]
 fn releasing_ends_the_holds_of_one_cart_and_the_expired_ones() {
-    let house = House::new();
-    let museum = house.service("museum");
+    let fixture = Fixture::new();
+    let museum = fixture.service("museum");
     let mut slot = slot(&[(PoolTickets::All, 9)]);
     for (owner, count, expires_sec) in [
         (1, 1, NOW + 60),
@@ -417,8 +418,8 @@ fn releasing_ends_the_holds_of_one_cart_and_the_expired_ones() {
 
 #[test]
 fn what_is_given_back_is_free_again_and_never_more_than_that() {
-    let house = House::new();
-    let museum = house.service("museum");
+    let fixture = Fixture::new();
+    let museum = fixture.service("museum");
     let mut slot = slot(&[(PoolTickets::All, 5)]);
     slot.sell(Claimed::Ticket(ADULT), 4);
     slot.unsell(Claimed::Ticket(ADULT), 1);
@@ -434,7 +435,7 @@ fn what_is_given_back_is_free_again_and_never_more_than_that() {
 
 #[test]
 fn an_oversold_pool_has_nothing_left_and_does_not_underflow() {
-    let house = House::new();
+    let fixture = Fixture::new();
     let mut slot = slot(&[(PoolTickets::All, 1)]);
     slot.sell(Claimed::Ticket(ADULT), u32::MAX);
     slot.sell(Claimed::Ticket(ADULT), u32::MAX);
@@ -446,7 +447,11 @@ fn an_oversold_pool_has_nothing_left_and_does_not_underflow() {
         HoldSpan::new(NOW, i64::MAX),
     );
     assert_eq!(
-        slot.spots_open(house.service("museum"), &[Claimed::Ticket(ADULT)], STRANGER),
+        slot.spots_open(
+            fixture.service("museum"),
+            &[Claimed::Ticket(ADULT)],
+            STRANGER
+        ),
         0
     );
 }
@@ -500,15 +505,15 @@ proptest! {
         spots in prop::collection::vec(prop::option::of(0_u32..=6), 7),
         asked in prop::sample::subsequence(vec![ADULT, SENIOR, CHILD], 1..=3),
     ) {
-        let mut house = House::new();
-        house.service_mut("museum").ticket_sets = ticket_sets();
+        let mut fixture = Fixture::new();
+        fixture.service_mut("museum").ticket_sets = ticket_sets();
         let opened = (0..).map(PoolTickets::Set).zip(&spots).filter_map(|(set, spots)| Some((set, (*spots)?)));
         let slot = slot(&opened.collect::<Vec<_>>());
         let pools: Vec<(Vec<TicketIx>, u32)> =
             ticket_sets().into_iter().zip(spots).filter_map(|(set, spots)| Some((set, spots?))).collect();
         let claimed: Vec<Claimed> = asked.iter().copied().map(Claimed::Ticket).collect();
 
-        let open = slot.spots_open(house.service("museum"), &claimed, STRANGER);
+        let open = slot.spots_open(fixture.service("museum"), &claimed, STRANGER);
         let most = most_that_fit(&pools, &asked);
         prop_assert_eq!(open, most);
     }
@@ -546,7 +551,7 @@ fn a_slot_is_open_once_an_opening_brought_spots() {
     assert!(slot.is_open());
     assert_eq!(
         slot.spots_open(
-            House::new().service("museum"),
+            Fixture::new().service("museum"),
             &[Claimed::Ticket(ADULT)],
             STRANGER
         ),
@@ -561,7 +566,7 @@ fn a_slot_is_open_once_an_opening_brought_spots() {
 #[test]
 fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
     let (first, second, third) = (Revision(0), Revision(1), Revision(2));
-    let house = House::new();
+    let fixture = Fixture::new();
     let terms = SlotTerms {
         first_bookable_sec: Some(7),
         ..SlotTerms::default()
@@ -571,7 +576,7 @@ fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
     slot.stage(second, pool(PoolTickets::All, 3), &terms);
     slot.stage(second, pool(PoolTickets::All, 1), &SlotTerms::default());
     let left = |slot: &Slot| {
-        slot.left(house.service("museum"), STRANGER)
+        slot.left(fixture.service("museum"), STRANGER)
             .next()
             .map(|(_, left)| left)
     };
@@ -606,8 +611,8 @@ fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
 
 #[test]
 fn what_the_catalogue_no_longer_places_counts_in_every_pool() {
-    let house = House::new();
-    let concert = house.service("concert");
+    let fixture = Fixture::new();
+    let concert = fixture.service("concert");
     let gone = Claimed::Ticket(TicketIx(7));
     let pools = [(STALLS_ONLY, 4), (BALCONY_ONLY, 6), (PoolTickets::All, 9)];
     for (pools, sold, expected) in [
@@ -627,8 +632,8 @@ fn what_the_catalogue_no_longer_places_counts_in_every_pool() {
 
 #[test]
 fn a_slot_is_oversold_where_more_is_sold_than_a_pool_has() {
-    let house = House::new();
-    let concert = house.service("concert");
+    let fixture = Fixture::new();
+    let concert = fixture.service("concert");
     let mut slot = slot(&[(STALLS_ONLY, 4), (PoolTickets::All, 5)]);
     slot.hold(
         cart(1),
