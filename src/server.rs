@@ -1,14 +1,14 @@
 //! Putting it all together: the only place that names concrete stores, gateways and clocks; and
 //! the order in which a server comes up and goes down.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, thread, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use rustix::fs::Mode;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    app::{App, Limits, OfflineCatalog, Parts, ReloadError, Reloaded},
+    app::{App, Limits, OfflineCatalog, Parts, ReloadError, Reloaded, StartupError},
     audit::{Audit, AuditEvent},
     blocking,
     budgets::Budget,
@@ -24,7 +24,11 @@ use crate::{
     responses::Responses,
     rest::RestHandler,
     stalled::StalledResponses,
-    store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore},
+    store::{
+        ErrorChain, Store,
+        embedded::{EmbeddedStore, OpenError},
+        memory::MemoryStore,
+    },
     wire::requests::RequestLimits,
 };
 
@@ -77,9 +81,20 @@ pub enum ServeError {
     /// Certificates or credentials have mistakes.
     #[error("a file that the settings name cannot be used:\n{0}")]
     Security(Mistakes),
-    /// The store cannot be opened or read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// There is no store where there has to be one.
+    #[error("the store cannot be opened: there is none in {}{hint}", dir.display())]
+    NoStore {
+        /// Where it was looked for.
+        dir: PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The store cannot be opened.
+    #[error("{}", ErrorChain(.0))]
+    OpenStore(OpenError),
+    /// What is in the store cannot be taken up.
+    #[error("{}", ErrorChain(.0))]
+    Recovery(StartupError),
     /// The address cannot be listened on.
     #[error("{setting}: cannot listen on {address}: {error}")]
     Bind {
@@ -107,7 +122,7 @@ impl ServeError {
             Self::Catalog(_) => 65,
             Self::Bind { .. } => 69,
             Self::Start(_) => 70,
-            Self::Store(_) | Self::Audit(_) => 74,
+            Self::NoStore { .. } | Self::OpenStore(_) | Self::Recovery(_) | Self::Audit(_) => 74,
         }
     }
 }
@@ -211,15 +226,15 @@ pub fn offline_catalog(config: &Config) -> Result<OfflineCatalog, ServeError> {
     let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
     let dir = &config.storage.data_dir;
     if config.storage.store == StoreChoice::Embedded && !EmbeddedStore::is_in(dir) {
-        return Err(no_store(dir, "").into());
+        return Err(ServeError::NoStore {
+            dir: dir.clone(),
+            hint: "",
+        });
     }
     let store = open_store(config)?;
-    Ok(OfflineCatalog::open(
-        loaded,
-        &*store,
-        Arc::new(SystemClock),
-        limits(config).horizon_sec,
-    )?)
+    let horizon_sec = limits(config).horizon_sec;
+    OfflineCatalog::open(loaded, &*store, Arc::new(SystemClock), horizon_sec)
+        .map_err(|error| ServeError::Recovery(error.into()))
 }
 
 fn gateway(config: &Config) -> Option<Arc<dyn PaymentGateway>> {
@@ -234,24 +249,19 @@ fn gateway(config: &Config) -> Option<Arc<dyn PaymentGateway>> {
     }
 }
 
-fn no_store(dir: &Path, hint: &str) -> StoreError {
-    StoreError::CannotOpen(format!("there is none in {}{hint}", dir.display()))
-}
-
-fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, ServeError> {
     match config.storage.store {
         StoreChoice::Embedded => {
             let dir = &config.storage.data_dir;
             if config.storage.store_must_exist && !EmbeddedStore::is_in(dir) {
-                return Err(no_store(
-                    dir,
-                    "; to begin one there, start once with --store-must-exist=false",
-                ));
+                return Err(ServeError::NoStore {
+                    dir: dir.clone(),
+                    hint: "; to begin one there, start once with --store-must-exist=false",
+                });
             }
-            Ok(Arc::new(EmbeddedStore::open(
-                &config.storage.data_dir,
-                config.storage.commit_batch_max,
-            )?))
+            let store = EmbeddedStore::open(dir, config.storage.commit_batch_max)
+                .map_err(ServeError::OpenStore)?;
+            Ok(Arc::new(store))
         }
         StoreChoice::Memory => {
             tracing::warn!("orders are kept in memory only and are GONE when this process ends");
@@ -300,7 +310,7 @@ impl Server {
         let started_sec = clock.now_sec();
         let (security, security_files) =
             Security::open(config, Arc::clone(&parts.clock), &parts.audit)?;
-        let app = App::open(parts).await?;
+        let app = App::open(parts).await.map_err(ServeError::Recovery)?;
         let security = Arc::new(Watcher::new(security.selling_for(Arc::clone(&app))));
         let listener = bind("listen", config.serving.listen)?;
         let admin_listener = config

@@ -21,7 +21,7 @@ use crate::{
     config::{Config, Flags, Mistake, Mistakes, Place, Problem},
     feeds::{self, ExportHeader, ExportLine, FetchError},
     server::{self, ServeError},
-    store::StoreError,
+    store::embedded::OpenError,
 };
 
 /// What to write, and where.
@@ -179,7 +179,10 @@ impl ExportFeeds {
     /// What to do about an error, where that is known.
     fn hint(&self, error: &ExportError) -> String {
         match (error, &self.source) {
-            (ExportError::AtRest(ServeError::Store(StoreError::InUse)), Source::AtRest(config)) => {
+            (
+                ExportError::AtRest(ServeError::OpenStore(OpenError::InUse)),
+                Source::AtRest(config),
+            ) => {
                 let address = config
                     .serving
                     .admin_listen

@@ -34,7 +34,7 @@ impl Readiness {
 
     /// Whether anything but a restart is of use.
     pub(super) fn is_alive(&self) -> bool {
-        *self.store.borrow() == StoreState::Open
+        self.store.borrow().is_open()
     }
 
     /// Whether it wants to be given orders.
@@ -100,7 +100,7 @@ pub(super) async fn follow(
     mut phase: watch::Receiver<Phase>,
 ) {
     let failed = tokio::select! {
-        failed = state.wait_for(|state| *state != StoreState::Open) => failed.is_ok(),
+        failed = state.wait_for(|state| !state.is_open()) => failed.is_ok(),
         _ = phase.wait_for(|phase| *phase == Phase::Stopped) => false,
     };
     if failed {

@@ -470,7 +470,7 @@ fn add_store(page: &mut Page, figures: &StoreStats, state: &StoreState) {
         page,
         "boxoffice_store_open",
         "1 while orders can be recorded, 0 once a write has failed.",
-        u64::from(*state == StoreState::Open),
+        u64::from(state.is_open()),
     );
     one_gauge(page, "boxoffice_store_orders", "Orders on record.", *orders);
     one_gauge(

@@ -15,7 +15,7 @@ use domain::{
     slot::{MAX_DURATION_SEC, Opening, Revision},
 };
 use inventory::Inventory;
-use store::Change;
+use store::{Change, ErrorChain};
 
 const HOUR_SEC: i64 = 3_600;
 const DAY_SEC: i64 = 24 * HOUR_SEC;
@@ -117,7 +117,7 @@ impl App {
         }
         // On disk first: a start that knows the orders no more must not open their slots either.
         if let Err(error) = self.commit(Change::SlotsForgotten(until)).await {
-            tracing::warn!(%error, "no slots are forgotten, because that cannot be recorded");
+            tracing::warn!(error = %ErrorChain(&error), "no slots are forgotten, because that cannot be recorded");
             return 0;
         }
         sweeps.forgotten_until = until;

@@ -158,7 +158,7 @@ impl App {
     pub(super) fn by_token(&self, token: &Token) -> Result<Option<Replay>, OrderError> {
         self.store
             .by_token(token)
-            .map_err(|error| self.refusal(&error))
+            .map_err(|error| self.read_failed(&error))
     }
 
     fn answer_again(&self, replay: Replay) -> Box<Order> {
@@ -270,7 +270,7 @@ impl App {
             .map(|claim| u64::from(claim.count))
             .sum();
         let recorded = self.commit(Change::Order(Arc::clone(&placed))).await;
-        recorded.map_err(|error| self.refusal(&error))?;
+        recorded.map_err(|error| self.commit_failed(&error))?;
         let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
         self.metrics.count_order(&order.merchant_id, spots);
         self.inventory.confirm(reservation);

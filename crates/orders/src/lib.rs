@@ -29,7 +29,7 @@ use kernel::{
     user::User,
 };
 use payments::PaymentGateway;
-use store::{Change, NamedClaim, PriceBook, Store, StoreError};
+use store::{Change, CommitError, ErrorChain, NamedClaim, PriceBook, ReadError, Store};
 
 pub mod audit;
 mod calendar;
@@ -55,7 +55,7 @@ pub use list::TakeOrders;
 pub use lookup::{Lookup, SlotLookup};
 pub use reconcile::Reloaded;
 pub use reload::ReloadError;
-pub use startup::{OfflineCatalog, OpenError, Parts};
+pub use startup::{OfflineCatalog, Parts, StartupError};
 
 use metrics::OrderMetrics;
 use tokens::{TokenGuard, Tokens};
@@ -288,28 +288,25 @@ impl App {
         self.inventory.holding(self.now())
     }
 
-    /// What comes of an error of the store for a call. It is logged, because the caller is told little of
-    /// it: once a second, with how often it happened.
-    fn refusal(&self, error: &StoreError) -> OrderError {
-        let (refusal, logged, what) = match error {
-            StoreError::Unreadable(_) | StoreError::CannotOpen(_) | StoreError::InUse => (
-                OrderError::Unreadable,
-                &self.read_errors,
-                "the store could not be read",
-            ),
-            StoreError::Failed(_) => (
-                OrderError::StoreFailed,
-                &self.write_errors,
-                "an order could not be recorded",
-            ),
-        };
-        if let Some(times) = logged.due(self.now()) {
-            tracing::error!(%error, times, "{what}");
+    /// What a caller is told of a record that cannot be read. The cause goes to the log, once a second with
+    /// the number of times.
+    fn read_failed(&self, error: &ReadError) -> OrderError {
+        if let Some(times) = self.read_errors.due(self.now()) {
+            tracing::error!(error = %ErrorChain(error), times, "the store could not be read");
         }
-        refusal
+        OrderError::Unreadable
     }
 
-    async fn commit(&self, change: Change) -> Result<(), StoreError> {
+    /// What a caller is told of a change that is not durable. The cause goes to the log, once a second with
+    /// the number of times.
+    fn commit_failed(&self, error: &CommitError) -> OrderError {
+        if let Some(times) = self.write_errors.due(self.now()) {
+            tracing::error!(error = %ErrorChain(error), times, "an order could not be recorded");
+        }
+        OrderError::StoreFailed
+    }
+
+    async fn commit(&self, change: Change) -> Result<(), CommitError> {
         self.store
             .commit(change)
             .instrument(info_span!("commit"))

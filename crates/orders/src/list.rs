@@ -46,7 +46,7 @@ impl App {
         };
         let (taker, listed) = blocking::run(read).await?;
         // Of a list that is given up nobody sees anything.
-        if let Some(ids) = listed.map_err(|error| self.refusal(&error))?
+        if let Some(ids) = listed.map_err(|error| self.read_failed(&error))?
             && self.audit.is_on()
         {
             self.audit.record(AuditEvent::OrdersListed(&ids));

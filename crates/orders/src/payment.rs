@@ -17,7 +17,9 @@ use domain::{
     slot::Claim,
 };
 use payments::{Charge, ChargeKey, ChargeOutcome, DeclineReason, PaymentGateway, Reversal};
-use store::{Change, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, StoreError};
+use store::{
+    Change, CommitError, ErrorChain, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome,
+};
 
 /// Pauses between attempts to reverse a charge at a gateway that does not answer.
 const REVERSAL_PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -94,7 +96,7 @@ impl App {
         let failed = self
             .store
             .failed_attempts(&token)
-            .map_err(|error| self.payment_error(&error))?;
+            .map_err(|error| PaymentError::Refused(self.read_failed(&error)))?;
         let attempt = failed.saturating_add(1);
         let charge = Charge {
             key: ChargeKey::new(&order, attempt),
@@ -108,8 +110,9 @@ impl App {
             started_sec: self.now(),
             claims,
         };
-        let recorded = self.commit(Change::PaymentIntent(intent.clone())).await;
-        recorded.map_err(|error| self.payment_error(&error))?;
+        self.commit(Change::PaymentIntent(intent.clone()))
+            .await
+            .map_err(|error| self.not_recorded(&error))?;
         self.charge(gateway, intent, charge).await
     }
 
@@ -124,21 +127,23 @@ impl App {
                 Ok(self.ended(intent, PaymentOutcome::Captured, transaction_id))
             }
             Ok(ChargeOutcome::Declined(refusal)) => {
-                let recorded = self.record_end(intent, PaymentOutcome::Declined).await;
-                recorded.map_err(|error| self.payment_error(&error))?;
+                self.record_end(intent, PaymentOutcome::Declined)
+                    .await
+                    .map_err(|error| self.not_recorded(&error))?;
                 Err(PaymentError::Failure(failure(refusal)))
             }
             Ok(ChargeOutcome::Unknown(_)) | Err(_) => {
                 let outcome = reverse(gateway, &charge.key).await;
-                let recorded = self.record_end(intent, outcome).await;
-                recorded.map_err(|error| self.payment_error(&error))?;
+                self.record_end(intent, outcome)
+                    .await
+                    .map_err(|error| self.not_recorded(&error))?;
                 Err(PaymentError::Failure(unanswered()))
             }
         }
     }
 
-    fn payment_error(&self, error: &StoreError) -> PaymentError {
-        PaymentError::Refused(self.refusal(error))
+    fn not_recorded(&self, error: &CommitError) -> PaymentError {
+        PaymentError::Refused(self.commit_failed(error))
     }
 
     /// Undoes a payment that the last run left open, then gives its spots and its token free.
@@ -164,7 +169,7 @@ impl App {
                 );
             }
             Err(error) => {
-                tracing::error!(%error, order_id = order.as_str(), "the reversal of a pending payment could not be recorded")
+                tracing::error!(error = %ErrorChain(&error), order_id = order.as_str(), "the reversal of a pending payment could not be recorded")
             }
         }
         drop(token);
@@ -174,7 +179,7 @@ impl App {
         &self,
         intent: PaymentIntent,
         outcome: PaymentOutcome,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), CommitError> {
         self.commit(Change::PaymentEnded(self.ended(
             intent,
             outcome,

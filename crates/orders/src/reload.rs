@@ -9,17 +9,17 @@ use super::{
 use catalog::{Loaded, Mistakes};
 use domain::{catalog::IdInterner, openings::Openings};
 use kernel::blocking::{self, BlockingError};
-use store::{Change, StoreError};
+use store::{Change, CommitError, ErrorChain};
 
 /// Why the catalogue on sale has not been replaced.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ReloadError {
     /// The other one has mistakes.
     #[error("{0}")]
     Mistakes(Mistakes),
     /// Its prices cannot be recorded.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    #[error("{}", ErrorChain(.0))]
+    Store(CommitError),
     /// There is no thread to do it, or a bug.
     #[error(transparent)]
     Blocking(#[from] BlockingError),
@@ -53,7 +53,9 @@ impl App {
         } = loaded;
         let prices = prices::remember(&mut catalog, &latest.prices);
         if prices != latest.prices {
-            self.commit(Change::Prices(prices.clone())).await?;
+            self.commit(Change::Prices(prices.clone()))
+                .await
+                .map_err(ReloadError::Store)?;
             latest.prices = prices;
         }
         let app = Arc::clone(self);

@@ -25,10 +25,18 @@ use domain::{
 use inventory::Inventory;
 use kernel::clock::{Clock, OncePerSecond};
 use payments::PaymentGateway;
-use store::{Change, PaymentIntent, Recovered, Store, StoreError};
+use store::{Change, CommitError, PaymentIntent, ReadError, Recovered, Store};
 
 /// Why the use cases cannot start.
-pub type OpenError = StoreError;
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The store cannot be read as a whole.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The prices of the catalogue cannot be recorded.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
 
 /// What an [`App`] is put together from.
 #[derive(Debug)]
@@ -60,13 +68,13 @@ impl OfflineCatalog {
     /// Reads the store, and changes nothing in it: what is being paid for counts as sold.
     ///
     /// # Errors
-    /// If the store cannot be read as a whole.
+    /// [`ReadError`].
     pub fn open(
         loaded: Loaded,
         store: &dyn Store,
         clock: Arc<dyn Clock>,
         horizon_sec: i64,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, ReadError> {
         let Loaded {
             mut catalog,
             openings,
@@ -102,8 +110,8 @@ impl App {
     /// background; until then their spots count as taken and their tokens as at work.
     ///
     /// # Errors
-    /// If the store cannot be read as a whole or cannot be written.
-    pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
+    /// [`StartupError`].
+    pub async fn open(parts: Parts) -> Result<Arc<Self>, StartupError> {
         let Parts {
             loaded,
             store,
@@ -266,7 +274,7 @@ fn recover(
     store: &dyn Store,
     register: &mut IdInterner,
     inventory: &Inventory,
-) -> Result<(Recovered, Vec<Claim>), StoreError> {
+) -> Result<(Recovered, Vec<Claim>), ReadError> {
     let mut recovered = store.recover()?;
     if let Some(until) = recovered.slots_forgotten_until {
         inventory.retire(until);

@@ -12,7 +12,7 @@ use domain::{
 };
 use kernel::clock::ManualClock;
 use payments::simulated::SimulatedGateway;
-use store::memory::MemoryStore;
+use store::{CommitError, ReadError, memory::MemoryStore};
 use testkit::schedules::every_schedule;
 
 const SPOTS: u32 = 5;
@@ -136,13 +136,13 @@ fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened()
         for (seconds, calls) in [(0, 1), (0, 1000), (1, 1), (0, 5), (3, 2)] {
             clock.advance(seconds);
             for _ in 0..calls {
-                let refusal = app.refusal(&StoreError::Failed("no room".into()));
+                let refusal = app.commit_failed(&CommitError::WriterStopped);
                 assert_eq!(refusal, OrderError::StoreFailed);
             }
         }
         // Another kind of error is told beside it.
         assert_eq!(
-            app.refusal(&StoreError::Unreadable("a bit".into())),
+            app.read_failed(&ReadError::MissingFromList),
             OrderError::Unreadable
         );
     });

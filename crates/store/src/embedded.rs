@@ -20,8 +20,7 @@
 //! only then makes them visible and answers. There is no timer: the next batch gathers during the sync.
 
 use std::{
-    error::Error,
-    io, iter,
+    io,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -32,8 +31,8 @@ use fjall::{Keyspace, UserValue};
 use tokio::sync::watch;
 
 use super::{
-    Change, CommitFuture, OrderFilter, OrderSink, Recovered, Replay, Selection, Store, StoreError,
-    StoreState, StoreStats,
+    Change, CommitError, CommitFuture, ErrorChain, OrderFilter, OrderSink, ReadError, Recovered,
+    Replay, Selection, Store, StoreState, StoreStats,
     order_key::{KEY_BYTES, KeyDeriver, OrderKey, UserKey},
     record,
 };
@@ -50,6 +49,7 @@ mod encoded_change;
 mod engine;
 mod engine_files;
 mod engine_log;
+mod error;
 mod full_scan;
 #[cfg(target_os = "linux")]
 mod idle_compaction;
@@ -64,15 +64,13 @@ use commit_queue::{BatchReceiver, CommitQueue, commit_queue};
 use commit_writer::CommitWriter;
 use directory::{FileWatch, WatchedFiles};
 use encoded_change::EncodedChange;
+use error::EngineError;
 use full_scan::FullScan;
 use open_guard::OpenGuard;
 use recovery::RecoveredDatabase;
 use state_checksum::StateChecksum;
 use stats::WriterMetrics;
 use watermark::CommitWatermark;
-
-/// How the system reports that no descriptor is left, for the process (`EMFILE`) or at all (`ENFILE`).
-const NO_DESCRIPTOR: &str = "Too many open files";
 
 /// Name of the file with the number of acknowledged changes.
 const WATERMARK: &str = "acknowledged";
@@ -82,6 +80,8 @@ const HOME: &str = "orders";
 
 /// File extension of the engine's journals.
 const JOURNAL: &str = "jnl";
+
+pub use error::{Damage, OpenError};
 
 /// Keeps orders on the local disk.
 pub struct EmbeddedStore {
@@ -118,13 +118,12 @@ impl EmbeddedStore {
     /// Opens the store in `dir`, or creates one. At most `batch_max` changes share one write.
     ///
     /// # Errors
-    /// [`StoreError::InUse`], and [`StoreError::CannotOpen`] if it is of another format, if it cannot be
-    /// read, or if anything that was acknowledged is missing from it or damaged. Its files are then as
-    /// they were.
-    pub fn open(dir: &Path, batch_max: usize) -> Result<Self, StoreError> {
+    /// [`OpenError`]: it is in use, of another format, unreadable, damaged, or lacks something that was
+    /// acknowledged. Its files are then as they were.
+    pub fn open(dir: &Path, batch_max: usize) -> Result<Self, OpenError> {
         let home = dir.join(HOME);
-        let in_dir = |error: io::Error| cannot_open(format_args!("{}: {error}", dir.display()));
-        directory::create(dir).map_err(in_dir)?;
+        let in_dir = OpenError::in_file(dir);
+        directory::create(dir).map_err(&in_dir)?;
         // Before anything is created or moved: the watermark may be gone while its process goes on.
         recovery::require_unused(&home)?;
         if !Self::is_in(dir) {
@@ -133,9 +132,9 @@ impl EmbeddedStore {
         // Locked before recovery touches the files of the engine, so that two starts exclude each other.
         let watermark = CommitWatermark::open(&dir.join(WATERMARK))?;
         let recovered = recovery::open(&home, &watermark)?;
-        directory::restrict_to_owner(dir, &home).map_err(in_dir)?;
+        directory::restrict_to_owner(dir, &home).map_err(&in_dir)?;
         let files = WatchedFiles::of(dir, &home).map_err(in_dir)?;
-        Self::start(dir, batch_max, watermark, recovered, files).map_err(cannot_open)
+        Self::start(dir, batch_max, watermark, recovered, files).map_err(OpenError::Thread)
     }
 
     /// Starts the threads of a store that has been opened.
@@ -186,22 +185,19 @@ impl EmbeddedStore {
         })
     }
 
-    fn list_of_user(
-        &self,
-        user_id: &UserId,
-    ) -> impl Iterator<Item = Result<UserValue, StoreError>> {
+    fn list_of_user(&self, user_id: &UserId) -> impl Iterator<Item = Result<UserValue, ReadError>> {
         self.records
             .prefix(keys::user(&self.keys.user_key(user_id)))
             .map(|entry| entry.value().map_err(unreadable))
     }
 
-    fn find(&self, order: OrderKey) -> Result<Option<UserValue>, StoreError> {
+    fn find(&self, order: OrderKey) -> Result<Option<UserValue>, ReadError> {
         let Some(listed) = self.records.get(keys::order(&order)).map_err(unreadable)? else {
             return Ok(None);
         };
         match self.records.get(listed).map_err(unreadable)? {
             Some(record) => Ok(Some(record)),
-            None => Err(unreadable("an order is missing from its user's list")),
+            None => Err(ReadError::MissingFromList),
         }
     }
 }
@@ -215,9 +211,9 @@ impl Store for EmbeddedStore {
         self.keys.order_key(token).order_id()
     }
 
-    fn by_token(&self, token: &Token) -> Result<Option<Replay>, StoreError> {
+    fn by_token(&self, token: &Token) -> Result<Option<Replay>, ReadError> {
         match self.find(self.keys.order_key(token))? {
-            Some(record) => Ok(Some(record::decode_replay(&record).map_err(unreadable)?)),
+            Some(record) => Ok(Some(record::decode_replay(&record)?)),
             None => Ok(None),
         }
     }
@@ -227,7 +223,7 @@ impl Store for EmbeddedStore {
         selection: &Selection,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ReadError> {
         match selection {
             Selection::User(user_id) => {
                 for record in self.list_of_user(user_id) {
@@ -250,7 +246,7 @@ impl Store for EmbeddedStore {
         Ok(())
     }
 
-    fn failed_attempts(&self, token: &Token) -> Result<u32, StoreError> {
+    fn failed_attempts(&self, token: &Token) -> Result<u32, ReadError> {
         let prefix = keys::ended_payments(&self.keys.order_key(token));
         let mut count = 0;
         for entry in self.records.prefix(prefix) {
@@ -260,14 +256,12 @@ impl Store for EmbeddedStore {
         Ok(count)
     }
 
-    fn recover(&self) -> Result<Recovered, StoreError> {
+    fn recover(&self) -> Result<Recovered, ReadError> {
         let mut recovered = self
             .recovered
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        recovered
-            .take()
-            .ok_or_else(|| unreadable("what was read at the start has been given away"))
+        recovered.take().ok_or(ReadError::AlreadyRecovered)
     }
 
     fn state(&self) -> watch::Receiver<StoreState> {
@@ -285,17 +279,17 @@ impl Store for EmbeddedStore {
 /// What becomes of a store whose files were moved or removed: a later start would create another one.
 fn on_lost(dir: PathBuf, state: watch::Sender<StoreState>) -> impl FnOnce() {
     move || {
-        let error = StoreError::Failed(format!("its files are no longer in {}", dir.display()));
+        let error = CommitError::FilesMoved(dir);
         // The first failure stays: a write that failed before says more.
         let was_open = state.send_if_modified(|state| {
-            let is_open = *state == StoreState::Open;
+            let is_open = state.is_open();
             if is_open {
-                *state = StoreState::Failed(error.to_string());
+                *state = StoreState::Failed(error.clone());
             }
             is_open
         });
         if was_open {
-            tracing::error!(%error, "the store was moved or removed; no further order is taken until a restart");
+            tracing::error!(error = %ErrorChain(&error), "the store was moved or removed; no further order is taken until a restart");
         }
     }
 }
@@ -317,41 +311,15 @@ fn hand_over(
     record: &[u8],
     may_see: OrderFilter<'_>,
     take: OrderSink<'_>,
-) -> Result<ControlFlow<()>, StoreError> {
-    match record::decode_order_if(record, may_see).map_err(unreadable)? {
+) -> Result<ControlFlow<()>, ReadError> {
+    match record::decode_order_if(record, may_see)? {
         Some(order) => Ok(take(order)),
         None => Ok(ControlFlow::Continue(())),
     }
 }
 
-fn cannot_open(error: impl std::fmt::Display) -> StoreError {
-    StoreError::CannotOpen(error.to_string())
-}
-
-/// The error of the operating system behind an error of the engine, if there is one.
-fn said_by_system(error: &fjall::Error) -> Option<String> {
-    let causes = iter::successors(Some(error as &(dyn Error + 'static)), |error| {
-        (*error).source()
-    });
-    causes
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .find(|error| error.raw_os_error().is_some())
-        .map(|error| with_advice(&error.to_string()))
-}
-
-/// Adds what an operator has to know: a lack of descriptors is not a fault of the disk.
-fn with_advice(text: &str) -> String {
-    if text.contains(NO_DESCRIPTOR) {
-        format!(
-            "{text}: no file descriptor was left (`ulimit -n`, `LimitNOFILE`); the disk is not at fault"
-        )
-    } else {
-        text.to_owned()
-    }
-}
-
-fn unreadable(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Unreadable(error.to_string())
+fn unreadable(error: fjall::Error) -> ReadError {
+    ReadError::Engine(Box::new(EngineError(error)))
 }
 
 #[cfg(test)]

@@ -15,11 +15,14 @@ use domain::{
 };
 use kernel::metrics::HistogramSnapshot;
 
+mod error;
 mod order_key;
 pub mod record;
 
 pub mod embedded;
 pub mod memory;
+
+pub use error::{CommitError, ErrorChain, ReadError};
 
 /// A digest of a request: equal for equal requests, whatever their encoding.
 pub type Fingerprint = [u8; 32];
@@ -188,14 +191,22 @@ pub struct Recovered {
     pub slots_forgotten_until: Option<EpochSeconds>,
 }
 
-/// Whether orders can be taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whether changes can be committed.
+#[derive(Debug, Clone)]
 pub enum StoreState {
     /// They can.
     Open,
-    /// A write failed. What is on disk is unknown, so nothing more is acknowledged until a
-    /// restart has looked; the text says what failed.
-    Failed(String),
+    /// A write failed. What is on disk is unknown, so nothing more is acknowledged until a restart has read
+    /// it.
+    Failed(CommitError),
+}
+
+impl StoreState {
+    /// Whether changes can be committed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
 }
 
 /// Statistics of a store.
@@ -231,28 +242,11 @@ pub struct WriteStats {
     pub times: HistogramSnapshot,
 }
 
-/// What can go wrong with a store.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// Somebody else has it open.
-    #[error("the store cannot be opened: another process has it open")]
-    InUse,
-    /// It cannot be opened, because it is not readable as a whole.
-    #[error("the store cannot be opened: {0}")]
-    CannotOpen(String),
-    /// A write failed, now or before; nothing more is written.
-    #[error("the store has failed: {0}")]
-    Failed(String),
-    /// A record cannot be read.
-    #[error("the store cannot be read: {0}")]
-    Unreadable(String),
-}
-
 /// Receives the orders of a list one by one, until it wants no more.
 pub type OrderSink<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);
 
 /// The result of a commit.
-pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
 /// A place where orders are kept.
 ///
@@ -270,32 +264,32 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// What the token has led to, if it has.
     ///
     /// # Errors
-    /// [`StoreError::Unreadable`].
-    fn by_token(&self, token: &Token) -> Result<Option<Replay>, StoreError>;
+    /// [`ReadError`].
+    fn by_token(&self, token: &Token) -> Result<Option<Replay>, ReadError>;
 
     /// Lists orders as they stand: each is handed over when it has been read, until no more are wanted.
     /// Those that may not be seen are left out as if they did not exist.
     ///
     /// # Errors
-    /// [`StoreError::Unreadable`].
+    /// [`ReadError`].
     fn list(
         &self,
         selection: &Selection,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), ReadError>;
 
     /// How many payments have ended without an order under this token.
     ///
     /// # Errors
-    /// [`StoreError::Unreadable`].
-    fn failed_attempts(&self, token: &Token) -> Result<u32, StoreError>;
+    /// [`ReadError`].
+    fn failed_attempts(&self, token: &Token) -> Result<u32, ReadError>;
 
     /// What was there when the store was opened. It is asked for once, before the first commit.
     ///
     /// # Errors
-    /// [`StoreError::Unreadable`]: then nothing may be sold.
-    fn recover(&self) -> Result<Recovered, StoreError>;
+    /// [`ReadError`]: then nothing may be sold.
+    fn recover(&self) -> Result<Recovered, ReadError>;
 
     /// Whether orders can be taken, now and at every change of that.
     fn state(&self) -> watch::Receiver<StoreState>;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{
     Change, ClaimTotals, CommitFuture, OrderFilter, OrderSink, PlacedOrder, PriceBook, Provenance,
-    Recovered, Replay, Selection, Store, StoreError, StoreState, StoreStats,
+    ReadError, Recovered, Replay, Selection, Store, StoreState, StoreStats,
     order_key::{KeyDeriver, OrderKey},
 };
 use domain::{
@@ -111,7 +111,7 @@ impl Store for MemoryStore {
         self.keys.order_key(token).order_id()
     }
 
-    fn by_token(&self, token: &Token) -> Result<Option<Replay>, StoreError> {
+    fn by_token(&self, token: &Token) -> Result<Option<Replay>, ReadError> {
         let contents = self.lock();
         let placed = contents.orders.get(&self.keys.order_key(token));
         Ok(placed.map(|placed| Replay {
@@ -126,7 +126,7 @@ impl Store for MemoryStore {
         selection: &Selection,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ReadError> {
         // The lock is free again before the first order is handed over: the sink may take its time.
         for placed in self.select(selection, may_see) {
             if take(Order::clone(&placed.order)).is_break() {
@@ -136,12 +136,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn failed_attempts(&self, token: &Token) -> Result<u32, StoreError> {
+    fn failed_attempts(&self, token: &Token) -> Result<u32, ReadError> {
         let contents = self.lock();
         Ok(contents.failed_attempts.get(token).copied().unwrap_or(0))
     }
 
-    fn recover(&self) -> Result<Recovered, StoreError> {
+    fn recover(&self) -> Result<Recovered, ReadError> {
         let contents = self.lock();
         let mut sold = ClaimTotals::default();
         let mut newest_order_sec = None;

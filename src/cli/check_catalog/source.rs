@@ -24,7 +24,7 @@ use crate::{
     domain::order::EpochSeconds,
     feeds::{self, ExportLine, FetchError},
     server::{self, ServeError},
-    store::StoreError,
+    store::embedded::OpenError,
 };
 
 /// Where it is known what is left.
@@ -92,7 +92,7 @@ impl Source {
     pub(super) fn hint(error: &SourceError) -> &'static str {
         if matches!(
             error,
-            SourceError::Store(ServeError::Store(StoreError::InUse))
+            SourceError::Store(ServeError::OpenStore(OpenError::InUse))
         ) {
             "; if that is a running server, ask it: --from with its `admin_listen`, without a directory"
         } else {

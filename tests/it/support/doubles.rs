@@ -12,8 +12,8 @@ use boxoffice::{
         PaymentGateway, Reversal,
     },
     store::{
-        Change, CommitFuture, OrderFilter, OrderSink, Recovered, Replay, Selection, Store,
-        StoreError, StoreState, StoreStats, memory::MemoryStore,
+        Change, CommitError, CommitFuture, OrderFilter, OrderSink, ReadError, Recovered, Replay,
+        Selection, Store, StoreState, StoreStats, memory::MemoryStore,
     },
 };
 use tokio::sync::watch;
@@ -135,7 +135,7 @@ macro_rules! reads_of {
     ($store:ident) => {
         crate::support::doubles::reads_of!($store but recover);
 
-        fn recover(&self) -> Result<Recovered, StoreError> {
+        fn recover(&self) -> Result<Recovered, ReadError> {
             self.$store.recover()
         }
     };
@@ -144,7 +144,7 @@ macro_rules! reads_of {
             self.$store.order_id(token)
         }
 
-        fn by_token(&self, token: &boxoffice::domain::ids::Token) -> Result<Option<Replay>, StoreError> {
+        fn by_token(&self, token: &boxoffice::domain::ids::Token) -> Result<Option<Replay>, ReadError> {
             self.$store.by_token(token)
         }
 
@@ -153,11 +153,11 @@ macro_rules! reads_of {
             selection: &Selection,
             may_see: OrderFilter<'_>,
             take: OrderSink<'_>,
-        ) -> Result<(), StoreError> {
+        ) -> Result<(), ReadError> {
             self.$store.list(selection, may_see, take)
         }
 
-        fn failed_attempts(&self, token: &boxoffice::domain::ids::Token) -> Result<u32, StoreError> {
+        fn failed_attempts(&self, token: &boxoffice::domain::ids::Token) -> Result<u32, ReadError> {
             self.$store.failed_attempts(token)
         }
 
@@ -255,10 +255,8 @@ impl Store for BreakableStore {
             return self.orders.commit(change);
         }
         self.state
-            .send_replace(StoreState::Failed("no room".into()));
-        Box::pin(std::future::ready(Err(StoreError::Failed(
-            "no room".into(),
-        ))))
+            .send_replace(StoreState::Failed(CommitError::WriterStopped));
+        Box::pin(std::future::ready(Err(CommitError::WriterStopped)))
     }
 
     reads_of!(orders);

@@ -12,10 +12,10 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-use crate::StoreError;
+use crate::CommitError;
 use kernel::metrics::Counter;
 
-type CommitResult = Result<(), StoreError>;
+type CommitResult = Result<(), CommitError>;
 
 type Reply = oneshot::Sender<CommitResult>;
 
@@ -81,11 +81,10 @@ impl<C> CommitQueue<C> {
         self.depth.submitted.add(1);
         let sent = self.sender.send(PendingCommit { change, waiter }).is_ok();
         async move {
-            let stopped = || StoreError::Failed("the writer has stopped".to_owned());
             if !sent {
-                return Err(stopped());
+                return Err(CommitError::WriterStopped);
             }
-            result.await.map_err(|_| stopped())?
+            result.await.map_err(|_| CommitError::WriterStopped)?
         }
     }
 

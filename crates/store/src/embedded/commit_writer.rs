@@ -10,9 +10,9 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     BatchReceiver, CommitWatermark, StateChecksum, WriterMetrics, encoded_change::EncodedChange,
-    engine_log, said_by_system, with_advice,
+    error::EngineError,
 };
-use crate::{StoreError, StoreState};
+use crate::{CommitError, ErrorChain, StoreState};
 
 pub(super) struct CommitWriter {
     pub(super) database: Database,
@@ -29,13 +29,13 @@ impl CommitWriter {
     /// rejected, because nobody knows what is on disk.
     pub(super) fn run(mut self, batches: &BatchReceiver<EncodedChange>) {
         batches.run(|changes| {
-            // The watch of the files has found them moved or removed.
-            if *self.state.borrow() != StoreState::Open {
-                return Err(failed("its files are no longer where they were"));
+            // The watch of the files may have found them moved or removed.
+            if let StoreState::Failed(error) = &*self.state.borrow() {
+                return Err(error.clone());
             }
             // The engine may panic on a failing disk. Unwound, callers would wait for an answer for ever.
             let written = catch_unwind(AssertUnwindSafe(|| self.write_and_count(changes)));
-            let written = written.unwrap_or_else(|_| Err(failed("the writer panicked")));
+            let written = written.unwrap_or(Err(CommitError::WriterPanicked));
             if let Err(error) = &written {
                 self.fail(error);
             }
@@ -43,7 +43,7 @@ impl CommitWriter {
         });
     }
 
-    fn write_and_count(&mut self, changes: Vec<EncodedChange>) -> Result<(), StoreError> {
+    fn write_and_count(&mut self, changes: Vec<EncodedChange>) -> Result<(), CommitError> {
         let (begun, last_sequence) = (Instant::now(), self.last_sequence);
         let batch_size = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         self.write(changes)?;
@@ -55,7 +55,7 @@ impl CommitWriter {
 
     /// The order of the steps matters: the watermark may never say more than is synced, and a caller may
     /// not be answered before the watermark says so.
-    fn write(&mut self, changes: Vec<EncodedChange>) -> Result<(), StoreError> {
+    fn write(&mut self, changes: Vec<EncodedChange>) -> Result<(), CommitError> {
         let batch = self
             .database
             .batch()
@@ -67,47 +67,23 @@ impl CommitWriter {
         }
         batch
             .commit(count)
-            .map_err(|error| failed(describe(&error)))?;
+            .map_err(|error| CommitError::write(EngineError(error)))?;
         self.watermark
             .advance_to(self.checksum.changes())
-            .map_err(|error| failed(with_advice(&error.to_string())))?;
+            .map_err(CommitError::write)?;
         // One system call more per batch: what was written to removed files must not be acknowledged.
-        if self.watermark.is_linked().map_err(failed)? {
+        if self.watermark.is_linked().map_err(CommitError::write)? {
             Ok(())
         } else {
-            Err(failed("its files were removed"))
+            Err(CommitError::FilesRemoved)
         }
     }
 
-    fn fail(&self, error: &StoreError) {
-        self.state
-            .send_replace(StoreState::Failed(error.to_string()));
-        tracing::error!(%error, "a write failed; no further order is taken until a restart");
+    fn fail(&self, error: &CommitError) {
+        self.state.send_replace(StoreState::Failed(error.clone()));
+        tracing::error!(error = %ErrorChain(error), "a write failed; no further order is taken until a restart");
         // Keeps the engine open to the end of the process: closing it would write and sync once more, and
         // what that sync reports means nothing after a failed one.
         std::mem::forget(self.database.clone());
     }
-}
-
-fn failed(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Failed(error.to_string())
-}
-
-/// Why the engine's own threads could not write.
-fn background_failure() -> String {
-    engine_log::last_error().map_or_else(
-        || "check whether the disk is full or failing".to_owned(),
-        |logged| with_advice(&logged),
-    )
-}
-
-/// Describes an error of the engine for the operator.
-fn describe(error: &fjall::Error) -> String {
-    if matches!(error, fjall::Error::Poisoned) {
-        return format!(
-            "an earlier write in the background failed: {}",
-            background_failure()
-        );
-    }
-    said_by_system(error).unwrap_or_else(|| error.to_string())
 }

@@ -13,8 +13,10 @@ use std::{
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{cannot_open, open_guard::entries};
-use crate::StoreError;
+use super::{
+    error::{Damage, OpenError},
+    open_guard::entries,
+};
 
 /// How the trailer of an SSTable begins: magic, version, kind of checksum. The checksum, the position and
 /// the length of the table of contents follow.
@@ -26,10 +28,10 @@ const TRAILER_BYTES: u64 = 38;
 const TABLE_OF_CONTENTS: &[u8] = b"TOC!";
 
 /// Fails if a manifest or a table of contents in `home` differs from its checksum.
-pub(super) fn verify(home: &Path) -> Result<(), StoreError> {
-    match first_damaged(home).map_err(cannot_open)? {
+pub(super) fn verify(home: &Path) -> Result<(), OpenError> {
+    match first_damaged(home).map_err(OpenError::in_file(home))? {
         None => Ok(()),
-        Some(file) => Err(cannot_open(format_args!("{} is damaged", file.display()))),
+        Some(file) => Err(Damage::EngineFile(file).into()),
     }
 }
 

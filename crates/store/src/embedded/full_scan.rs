@@ -10,11 +10,12 @@ use std::{
 use fjall::{Keyspace, UserValue};
 
 use super::{
-    StateChecksum, keys,
-    recovery::{damaged, rejected},
+    StateChecksum,
+    error::{Damage, OpenError},
+    keys,
 };
 use crate::{
-    ClaimTotals, PaymentIntent, PriceBook, Recovered, StoreError,
+    ClaimTotals, PaymentIntent, PriceBook, Recovered,
     record::{self, RecordError},
 };
 use domain::order::EpochSeconds;
@@ -30,16 +31,16 @@ pub(super) struct FullScan {
 
 impl FullScan {
     /// Reads every record, and fails if one is missing or is not what was written.
-    pub(super) fn read(records: &Keyspace) -> Result<Self, StoreError> {
+    pub(super) fn read(records: &Keyspace) -> Result<Self, OpenError> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self::read_by(cores, records)
     }
 
     /// Reads by so many threads, or by fewer where the system has no more to give.
-    pub(super) fn read_by(threads: usize, records: &Keyspace) -> Result<Self, StoreError> {
+    pub(super) fn read_by(threads: usize, records: &Keyspace) -> Result<Self, OpenError> {
         // Ranges are handed out one at a time: threads on busy cores read fewer of them.
         let ranges = Mutex::new(keys::ranges());
-        let read = || {
+        let read = || -> Result<PartialScan, OpenError> {
             let mut scan = PartialScan::default();
             loop {
                 let next = ranges.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -49,7 +50,7 @@ impl FullScan {
                 scan.read(records, range)?;
             }
         };
-        let whole = thread::scope(|scope| {
+        thread::scope(|scope| {
             let mut others = Vec::new();
             for _ in 1..threads {
                 let thread = thread::Builder::new().name("store-reader".to_owned());
@@ -59,13 +60,12 @@ impl FullScan {
                     Err(_) => break,
                 }
             }
-            let mut whole: PartialScan = read()?;
+            let mut whole = read()?;
             for other in others {
                 whole.merge(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
             }
-            Ok::<_, StoreError>(whole)
-        });
-        whole?.verify()
+            whole.verify()
+        })
     }
 }
 
@@ -85,14 +85,14 @@ struct PartialScan {
 }
 
 impl PartialScan {
-    fn read(&mut self, records: &Keyspace, range: keys::KeyRange) -> Result<(), StoreError> {
+    fn read(&mut self, records: &Keyspace, range: keys::KeyRange) -> Result<(), OpenError> {
         for entry in records.range(range) {
-            let (key, value) = entry.into_inner().map_err(rejected)?;
+            let (key, value) = entry.into_inner().map_err(OpenError::of_engine)?;
             if &*key == keys::STATE_CHECKSUM {
                 self.on_record = Some(value);
             } else {
                 self.checksum.add(&key, &value);
-                self.add(&key, &value).map_err(damaged)?;
+                self.add(&key, &value).map_err(Damage::from)?;
             }
         }
         Ok(())
@@ -143,7 +143,7 @@ impl PartialScan {
     }
 
     /// The scan of all records, if they match the checksum that was written with them.
-    fn verify(self) -> Result<FullScan, StoreError> {
+    fn verify(self) -> Result<FullScan, OpenError> {
         let Self {
             mut checksum,
             on_record,
@@ -156,9 +156,7 @@ impl PartialScan {
             slots_forgotten_until,
         } = self;
         if !on_record.is_some_and(|on_record| checksum.verify_and_resume(&on_record)) {
-            return Err(damaged(
-                "records are missing, are not what was written, or are back though they were removed",
-            ));
+            return Err(Damage::Checksum.into());
         }
         let recovered = Recovered {
             orders,

@@ -10,21 +10,18 @@ use std::{
 use fjall::{Database, Keyspace, PersistMode};
 
 use super::{
-    CommitWatermark, FullScan, KeyDeriver, OpenGuard, StateChecksum, cannot_open, engine,
-    engine_files, keys, open_guard::entries, said_by_system,
+    CommitWatermark, FullScan, KeyDeriver, OpenGuard, StateChecksum, engine, engine_files,
+    error::{Damage, OpenError},
+    keys,
+    open_guard::entries,
 };
-use crate::StoreError;
 
 /// The layout of keys and records; a store of another one is not touched.
-const FORMAT: &[u8] = b"boxoffice 2";
+pub(super) const FORMAT: &str = "boxoffice 2";
 
 /// How the engine's `version` file begins, and the version of its files that this program reads.
 const ENGINE: &[u8] = b"FJL";
-const ENGINE_VERSION: u8 = 3;
-
-const NOT_DAMAGED: &str = "It is not damaged: start the version of this program that wrote it";
-
-const RESTORE: &str = "Restore the folder from a backup";
+pub(super) const ENGINE_VERSION: u8 = 3;
 
 /// A database that holds everything that was acknowledged.
 pub(super) struct RecoveredDatabase {
@@ -38,19 +35,21 @@ pub(super) struct RecoveredDatabase {
 pub(super) fn open(
     home: &Path,
     watermark: &CommitWatermark,
-) -> Result<RecoveredDatabase, StoreError> {
-    let in_home = |error: io::Error| cannot_open(format_args!("{}: {error}", home.display()));
-    let guard = OpenGuard::begin(home).map_err(in_home)?;
+) -> Result<RecoveredDatabase, OpenError> {
+    let in_home = OpenError::in_file(home);
+    let guard = OpenGuard::begin(home).map_err(&in_home)?;
     let opened = guard
         .copy_journals()
-        .map_err(in_home)
+        .map_err(&in_home)
         .and_then(|()| open_and_verify(home, watermark));
     match opened {
         Ok(opened) => {
             // Released before anything is written: a crash after the first write would roll it back.
             guard.release().map_err(in_home)?;
             let on_record = opened.scan.checksum.changes();
-            watermark.catch_up(on_record).map_err(cannot_open)?;
+            watermark
+                .catch_up(on_record)
+                .map_err(OpenError::in_file(watermark.path()))?;
             Ok(opened)
         }
         Err(error) => {
@@ -64,7 +63,7 @@ pub(super) fn open(
 fn open_and_verify(
     home: &Path,
     watermark: &CommitWatermark,
-) -> Result<RecoveredDatabase, StoreError> {
+) -> Result<RecoveredDatabase, OpenError> {
     catch_unwind(AssertUnwindSafe(|| {
         require_store_or_nothing(home)?;
         require_engine_version(home)?;
@@ -73,14 +72,14 @@ fn open_and_verify(
         require_acknowledged(watermark, opened.scan.checksum.changes())?;
         Ok(opened)
     }))
-    .unwrap_or_else(|_| Err(damaged("the storage engine panics over them")))
+    .unwrap_or(Err(Damage::Panic.into()))
 }
 
-fn open_database(home: &Path) -> Result<RecoveredDatabase, StoreError> {
-    let database = engine::open(home).map_err(rejected)?;
+fn open_database(home: &Path) -> Result<RecoveredDatabase, OpenError> {
+    let database = engine::open(home).map_err(OpenError::of_engine)?;
     let records = database
         .keyspace("records", engine::keyspace_options)
-        .map_err(rejected)?;
+        .map_err(OpenError::of_engine)?;
     let is_new = records.first_key_value().is_none();
     if is_new {
         create(&database, &records)?;
@@ -103,37 +102,34 @@ fn open_database(home: &Path) -> Result<RecoveredDatabase, StoreError> {
 }
 
 /// Fails if `home` holds files that are not a store: the engine would create a database among them.
-fn require_store_or_nothing(home: &Path) -> Result<(), StoreError> {
-    let is_empty = entries(home).map_err(cannot_open)?.next().is_none();
+fn require_store_or_nothing(home: &Path) -> Result<(), OpenError> {
+    let is_empty = entries(home)
+        .map_err(OpenError::in_file(home))?
+        .next()
+        .is_none();
     let is_store = ["version", "lock"]
         .iter()
         .all(|file| home.join(file).exists());
     if is_empty || is_store {
         return Ok(());
     }
-    Err(cannot_open(format_args!(
-        "{} holds what is not a store, or not all of one",
-        home.display()
-    )))
+    Err(OpenError::NotAStore(home.to_owned()))
 }
 
 /// Fails on files of another version of the engine. They have another layout and would look damaged.
-fn require_engine_version(home: &Path) -> Result<(), StoreError> {
+fn require_engine_version(home: &Path) -> Result<(), OpenError> {
     // A version file that cannot be read is left to the engine, which reports more about it.
     let header = fs::read(home.join("version")).unwrap_or_default();
     match header.strip_prefix(ENGINE) {
-        Some(&[version, ..]) if version != ENGINE_VERSION => Err(cannot_open(format_args!(
-            "version {version} of its engine wrote it, and this program reads version {ENGINE_VERSION}. \
-             {NOT_DAMAGED}"
-        ))),
+        Some(&[version, ..]) if version != ENGINE_VERSION => Err(OpenError::EngineVersion(version)),
         _ => Ok(()),
     }
 }
 
 /// Fails if a process has the engine's files open. The watermark does not tell if somebody removed it.
-pub(super) fn require_unused(home: &Path) -> Result<(), StoreError> {
+pub(super) fn require_unused(home: &Path) -> Result<(), OpenError> {
     let path = home.join("lock");
-    let in_path = |error: io::Error| cannot_open(format_args!("{}: {error}", path.display()));
+    let in_path = OpenError::in_file(&path);
     let lock = match OpenOptions::new().read(true).write(true).open(&path) {
         Err(error)
             if matches!(
@@ -143,21 +139,21 @@ pub(super) fn require_unused(home: &Path) -> Result<(), StoreError> {
         {
             return Ok(());
         }
-        lock => lock.map_err(in_path)?,
+        lock => lock.map_err(&in_path)?,
     };
     match lock.try_lock() {
         // Unlocked by hand, because closing is not enough: a child process between fork and exec shares the
         // file, and the engine would find it locked.
         Ok(()) => lock.unlock().map_err(in_path),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
         Err(TryLockError::Error(error)) => Err(in_path(error)),
     }
 }
 
 /// Writes the first batch of a new store: its format and its secret.
-fn create(database: &Database, records: &Keyspace) -> Result<(), StoreError> {
+fn create(database: &Database, records: &Keyspace) -> Result<(), OpenError> {
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(cannot_open)?;
+    getrandom::fill(&mut secret).map_err(OpenError::Secret)?;
     let mut checksum = StateChecksum::default();
     let mut batch = checksum.batch(
         database.batch().durability(Some(PersistMode::SyncAll)),
@@ -165,47 +161,31 @@ fn create(database: &Database, records: &Keyspace) -> Result<(), StoreError> {
     );
     batch.insert(keys::FORMAT.to_vec(), FORMAT);
     batch.insert(keys::SECRET.to_vec(), secret);
-    batch.commit(0).map_err(rejected)
+    batch.commit(0).map_err(OpenError::of_engine)
 }
 
-fn secret(records: &Keyspace) -> Result<[u8; 32], StoreError> {
-    let format = records.get(keys::FORMAT).map_err(rejected)?;
-    if format.as_deref() != Some(FORMAT) {
-        let found = format.map_or("none".into(), |format| {
-            format!("{:?}", String::from_utf8_lossy(&format))
-        });
-        let ours = String::from_utf8_lossy(FORMAT);
-        return Err(cannot_open(format_args!(
-            "its format is {found}, and this program reads {ours:?}. {NOT_DAMAGED}"
-        )));
+fn secret(records: &Keyspace) -> Result<[u8; 32], OpenError> {
+    let format = records.get(keys::FORMAT).map_err(OpenError::of_engine)?;
+    if format.as_deref() != Some(FORMAT.as_bytes()) {
+        let found = format.map(|format| String::from_utf8_lossy(&format).into_owned());
+        return Err(OpenError::Format(found));
     }
-    let secret = records.get(keys::SECRET).map_err(rejected)?;
+    let secret = records.get(keys::SECRET).map_err(OpenError::of_engine)?;
     secret
         .and_then(|secret| <[u8; 32]>::try_from(&*secret).ok())
-        .ok_or_else(|| damaged("the secret has another length"))
+        .ok_or_else(|| Damage::Secret.into())
 }
 
 /// Fails if fewer changes are on record than were acknowledged.
-fn require_acknowledged(watermark: &CommitWatermark, on_record: u64) -> Result<(), StoreError> {
-    let acknowledged = watermark.read().map_err(cannot_open)?;
+fn require_acknowledged(watermark: &CommitWatermark, on_record: u64) -> Result<(), OpenError> {
+    let acknowledged = watermark
+        .read()
+        .map_err(OpenError::in_file(watermark.path()))?;
     if acknowledged <= on_record {
         return Ok(());
     }
-    Err(cannot_open(format_args!(
-        "{acknowledged} changes (orders, payments, prices) were acknowledged and only {on_record} are on \
-         record: the end of the journal is damaged. {RESTORE}, or remove its file \"acknowledged\" to go on \
-         without them"
-    )))
-}
-
-/// Why the engine does not open or read the database.
-pub(super) fn rejected(error: fjall::Error) -> StoreError {
-    if matches!(error, fjall::Error::Locked) {
-        return StoreError::InUse;
-    }
-    said_by_system(&error).map_or_else(|| damaged(error), cannot_open)
-}
-
-pub(super) fn damaged(what: impl std::fmt::Display) -> StoreError {
-    cannot_open(format_args!("its files are damaged: {what}. {RESTORE}"))
+    Err(OpenError::ChangesMissing {
+        acknowledged,
+        on_record,
+    })
 }

@@ -14,35 +14,42 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     os::unix::fs::{FileExt, MetadataExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use super::cannot_open;
-use crate::StoreError;
+use super::error::OpenError;
 
 /// The number, big-endian, twice.
 type Twice = [[u8; 8]; 2];
 
 #[derive(Debug)]
 pub(super) struct CommitWatermark {
+    path: PathBuf,
     file: File,
 }
 
 impl CommitWatermark {
     /// Opens and locks the file, or creates it.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(path)
-            .map_err(|error| cannot_open(format_args!("{}: {error}", path.display())))?;
+            .map_err(OpenError::in_file(path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
-            Err(TryLockError::Error(error)) => Err(cannot_open(error)),
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                file,
+            }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
+            Err(TryLockError::Error(error)) => Err(OpenError::in_file(path)(error)),
         }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// How many changes were acknowledged; 0 for a new store.
@@ -99,7 +106,7 @@ mod tests {
         let watermark = CommitWatermark::open(&path).unwrap();
         assert!(matches!(
             CommitWatermark::open(&path),
-            Err(StoreError::InUse)
+            Err(OpenError::InUse)
         ));
         let _shared_as_by_a_child = watermark.file.try_clone().unwrap();
         drop(watermark);

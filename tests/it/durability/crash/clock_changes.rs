@@ -23,8 +23,8 @@ use boxoffice::{
     payments::simulated::SimulatedGateway,
     server::{self, Server},
     store::{
-        Change, CommitFuture, OrderFilter, OrderSink, Recovered, Replay, Selection, Store,
-        StoreError, StoreState, StoreStats, embedded::EmbeddedStore,
+        Change, CommitFuture, OrderFilter, OrderSink, ReadError, Recovered, Replay, Selection,
+        Store, StoreState, StoreStats, embedded::EmbeddedStore,
     },
     telemetry,
 };
@@ -135,7 +135,7 @@ impl Store for ForgetfulStore {
 
     reads_of!(inner but recover);
 
-    fn recover(&self) -> Result<Recovered, StoreError> {
+    fn recover(&self) -> Result<Recovered, ReadError> {
         let mut recovered = self.inner.recover()?;
         recovered
             .sold

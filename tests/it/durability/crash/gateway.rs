@@ -22,8 +22,8 @@ use boxoffice::{
         PaymentGateway, Reversal,
     },
     store::{
-        Change, CommitFuture, OrderFilter, OrderSink, Recovered, Replay, Selection, Store,
-        StoreError, StoreState, StoreStats, embedded::EmbeddedStore,
+        Change, CommitFuture, OrderFilter, OrderSink, ReadError, Recovered, Replay, Selection,
+        Store, StoreState, StoreStats, embedded::EmbeddedStore,
     },
     telemetry,
     wire::proto::v3,

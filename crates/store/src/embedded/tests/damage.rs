@@ -26,7 +26,7 @@ struct Snapshot {
 }
 
 impl Snapshot {
-    fn of(store: &dyn Store) -> Result<Self, StoreError> {
+    fn of(store: &dyn Store) -> Result<Self, ReadError> {
         let recovered = store.recover()?;
         let user =
             |user_id: &&str| all_orders(store, &Selection::User((*user_id).into()), &|_| true);
@@ -143,10 +143,11 @@ fn judge(dir: &TempDir, expected: &Snapshot) -> Verdict {
             Ok(contents) if contents == *expected => Verdict::Right,
             otherwise => Verdict::Wrong(format!("{otherwise:?}")),
         },
-        Err(StoreError::CannotOpen(reason)) if files(dir.path()) == before => {
-            Verdict::Refused(reason)
+        Err(OpenError::InUse) => Verdict::Wrong("it is in use".to_owned()),
+        Err(error) if files(dir.path()) == before => {
+            Verdict::Refused(ErrorChain(&error).to_string())
         }
-        Err(refusal) => Verdict::Wrong(format!("{refusal}, and the files are not what they were")),
+        Err(error) => Verdict::Wrong(format!("{error}, and the files are not what they were")),
     }
 }
 
@@ -437,7 +438,10 @@ async fn a_writer_that_panics_has_failed() {
     drop(queue);
     writer.run(&batches);
     for refused in [committed.await, later.await] {
-        assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(CommitError::WriterPanicked)),
+            "{refused:?}"
+        );
     }
-    assert!(matches!(&*state.borrow(), StoreState::Failed(_)));
+    assert!(!state.borrow().is_open());
 }

@@ -1,0 +1,93 @@
+//! Errors of a store that is open, by operation.
+
+use std::{error::Error, fmt, path::PathBuf, sync::Arc};
+
+use super::record::RecordError;
+
+/// Why a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The storage engine or the operating system reports an error.
+    #[error("the store cannot be read")]
+    Engine(#[source] Box<dyn Error + Send + Sync>),
+    /// A record is damaged.
+    #[error("the store cannot be read")]
+    Record(#[from] RecordError),
+    /// A key leads to an order that is not there.
+    #[error("the store cannot be read: an order is missing from its user's list")]
+    MissingFromList,
+    /// [`super::Store::recover`] was called before.
+    #[error("the store cannot be read: what was read at the start has been given away")]
+    AlreadyRecovered,
+}
+
+/// Why a change is not durable. The error of the first failed write answers all later commits: what is on
+/// disk is unknown until a restart has read it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// The write failed.
+    #[error("the store has failed: a change cannot be written")]
+    Write(#[source] Arc<dyn Error + Send + Sync>),
+    /// The writer panicked.
+    #[error("the store has failed: the writer panicked")]
+    WriterPanicked,
+    /// The writer has ended.
+    #[error("the store has failed: the writer has stopped")]
+    WriterStopped,
+    /// The files of the store were removed.
+    #[error("the store has failed: its files were removed")]
+    FilesRemoved,
+    /// The files of the store are no longer in its directory.
+    #[error("the store has failed: its files are no longer in {}", .0.display())]
+    FilesMoved(PathBuf),
+}
+
+impl CommitError {
+    /// A write failed.
+    pub fn write(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Write(Arc::new(source))
+    }
+}
+
+/// Displays an error with all of its sources, from the outermost to the first cause.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorChain<'e>(pub &'e (dyn Error + 'static));
+
+impl fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_shows_every_cause_once() {
+        let full = CommitError::write(io::Error::other("no room"));
+        let nowhere = CommitError::FilesMoved("/data".into());
+        let record = ReadError::from(RecordError::Missing("order"));
+        for (error, expected) in [
+            (
+                &full as &(dyn Error + 'static),
+                "the store has failed: a change cannot be written: no room",
+            ),
+            (
+                &nowhere,
+                "the store has failed: its files are no longer in /data",
+            ),
+            (&record, "the store cannot be read: a record has no order"),
+        ] {
+            assert_eq!(ErrorChain(error).to_string(), expected);
+        }
+    }
+}
