@@ -6,6 +6,7 @@ pub mod counts;
 pub mod from_proto;
 pub mod requests;
 pub mod to_proto;
+mod violations;
 
 pub mod schema;
 

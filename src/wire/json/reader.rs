@@ -15,8 +15,9 @@ use crate::{
     files::mistakes::quoted,
     proto_json::{Scalar, Whole, integer, whole},
     wire::{
-        requests::{Path, Violations, acts_on},
+        requests::acts_on,
         schema::{EnumSchema, FieldKind, FieldSchema, MessageSchema},
+        violations::{FieldPath, Violations},
     },
 };
 
@@ -48,7 +49,7 @@ pub(super) fn read(
     let top = ObjectReader {
         read: &mut read,
         message,
-        path: &Path::Top,
+        path: &FieldPath::Top,
     };
     if let Err(found) = top.deserialize(&mut json)? {
         read.no_object = Some(found);
@@ -96,7 +97,7 @@ impl WireBuffer {
         done
     }
 
-    fn misfit(&mut self, path: &Path<'_>, rule: &str) {
+    fn misfit(&mut self, path: &FieldPath<'_>, rule: &str) {
         self.misfits.misfit(path, rule);
     }
 }
@@ -105,7 +106,7 @@ impl WireBuffer {
 struct ObjectReader<'r, 'p> {
     read: &'r mut WireBuffer,
     message: &'static MessageSchema,
-    path: &'p Path<'p>,
+    path: &'p FieldPath<'p>,
 }
 
 impl<'de> DeserializeSeed<'de> for ObjectReader<'_, '_> {
@@ -196,7 +197,7 @@ impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
                 continue;
             };
             let field = &message.fields[at];
-            let within = Path::Key(path, field.name);
+            let within = FieldPath::Key(path, field.name);
             if !members.note(at) {
                 read.misfit(&within, "is given twice");
                 object.next_value::<IgnoredAny>()?;
@@ -210,7 +211,7 @@ impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
             };
             let is_there = object.next_value_seed(value)?;
             if let Some(choice) = members.second_choice(field, is_there) {
-                read.misfit(&Path::Key(path, choice), &members.one_of(field));
+                read.misfit(&FieldPath::Key(path, choice), &members.one_of(field));
             }
         }
         Ok(Ok(()))
@@ -289,7 +290,7 @@ struct FieldReader<'r, 'p> {
     /// The message that the field belongs to.
     message: &'static MessageSchema,
     field: &'static FieldSchema,
-    path: &'p Path<'p>,
+    path: &'p FieldPath<'p>,
 }
 
 impl<'de> DeserializeSeed<'de> for FieldReader<'_, '_> {
@@ -404,7 +405,7 @@ fn scalar<'de, D: Deserializer<'de>>(
 
 impl WireBuffer {
     /// Notes what was found in the place of what is expected; `null` is no value.
-    fn noted(&mut self, path: &Path<'_>, expected: &str, taken: Result<(), String>) -> bool {
+    fn noted(&mut self, path: &FieldPath<'_>, expected: &str, taken: Result<(), String>) -> bool {
         match taken {
             Ok(()) => true,
             Err(found) if found == "null" && !path.is_element() => false,
@@ -421,7 +422,7 @@ impl WireBuffer {
     fn whole<T: Whole + Into<i64>>(
         &mut self,
         number: u32,
-        path: &Path<'_>,
+        path: &FieldPath<'_>,
         value: &Scalar<'_>,
     ) -> bool {
         let read = match value {
@@ -439,7 +440,7 @@ impl WireBuffer {
     fn name(
         &mut self,
         number: u32,
-        path: &Path<'_>,
+        path: &FieldPath<'_>,
         value: &Scalar<'_>,
         known: &EnumSchema,
         is_acted_on: bool,
@@ -473,7 +474,7 @@ struct ListReader<'r, 'p> {
     read: &'r mut WireBuffer,
     message: &'static MessageSchema,
     field: &'static FieldSchema,
-    path: &'p Path<'p>,
+    path: &'p FieldPath<'p>,
 }
 
 impl<'de> AcceptsJson<'de> for ListReader<'_, '_> {
@@ -485,7 +486,7 @@ impl<'de> AcceptsJson<'de> for ListReader<'_, '_> {
             path,
         } = self;
         for index in 0.. {
-            let path = Path::Index(path, index);
+            let path = FieldPath::Index(path, index);
             let value = ElementReader(FieldReader {
                 read: &mut *read,
                 message,
@@ -538,7 +539,7 @@ impl AcceptsJson<'_> for BooleanReader<'_> {
 struct TextMapReader<'r, 'p> {
     read: &'r mut WireBuffer,
     number: u32,
-    path: &'p Path<'p>,
+    path: &'p FieldPath<'p>,
 }
 
 impl<'de> AcceptsJson<'de> for TextMapReader<'_, '_> {

@@ -1,0 +1,195 @@
+//! The rules that a request violates, each with the path of its field.
+
+use std::fmt::{self, Display};
+
+/// As many broken rules are listed; the others are counted. A refusal travels in headers, which callers
+/// take up to 8 KiB of.
+const MAX_LISTED: usize = 20;
+
+/// The path of a field, step by step. It costs nothing until a rule is broken there.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum FieldPath<'a> {
+    /// The request.
+    Top,
+    /// A field of a message.
+    Key(&'a Self, &'a str),
+    /// An element of a list.
+    Index(&'a Self, usize),
+}
+
+impl<'a> FieldPath<'a> {
+    /// A field of the request.
+    pub(super) fn field(name: &'a str) -> Self {
+        Self::Key(&Self::Top, name)
+    }
+
+    pub(super) fn key<'b>(&'b self, name: &'b str) -> FieldPath<'b> {
+        FieldPath::Key(self, name)
+    }
+
+    pub(super) fn index(&self, index: usize) -> FieldPath<'_> {
+        FieldPath::Index(self, index)
+    }
+
+    /// Whether it is the path of an element of a list.
+    pub(super) fn is_element(&self) -> bool {
+        matches!(self, Self::Index(..))
+    }
+}
+
+impl Display for FieldPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top => Ok(()),
+            Self::Key(Self::Top, name) => f.write_str(name),
+            Self::Key(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// A rule that a request breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// FieldPath of the field, with indices: `order.item[2].status`.
+    pub field: String,
+    /// What is wrong, as the rest of a sentence that begins with the field.
+    pub rule: String,
+}
+
+/// Every rule that a request breaks: the first of them, and how many more there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Violations {
+    listed: Vec<Violation>,
+    more: usize,
+    /// As many of those listed are of values that could not be read.
+    misfits: usize,
+}
+
+impl Violations {
+    /// A single one.
+    #[must_use]
+    pub fn one(field: &str, rule: &str) -> Self {
+        let mut violations = Self::default();
+        violations.add(field, rule);
+        violations
+    }
+
+    /// Those listed, in the order of the request's fields.
+    pub fn iter(&self) -> impl Iterator<Item = &Violation> {
+        self.listed.iter()
+    }
+
+    /// How many more there are than those listed.
+    #[must_use]
+    pub fn more(&self) -> usize {
+        self.more
+    }
+
+    /// Whether no rule is broken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// Nothing if no rule is broken.
+    ///
+    /// # Errors
+    /// The list, if it is not empty.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.is_empty() { Ok(()) } else { Err(self) }
+    }
+
+    /// Notes a broken rule. Of a value that could not be read nothing else is said.
+    pub fn add(&mut self, field: impl Display, rule: &str) {
+        if self.listed.len() >= MAX_LISTED {
+            self.more += 1;
+            return;
+        }
+        let field = field.to_string();
+        let is_misfit = |violation: &Violation| is_within(&field, &violation.field);
+        if !self.listed[..self.misfits].iter().any(is_misfit) {
+            self.listed.push(Violation {
+                field,
+                rule: rule.to_owned(),
+            });
+        }
+    }
+
+    /// Notes a value that could not be read. These come before all others.
+    pub(super) fn misfit(&mut self, field: &FieldPath<'_>, rule: &str) {
+        if self.listed.len() >= MAX_LISTED {
+            self.more += 1;
+            return;
+        }
+        self.listed.push(Violation {
+            field: field.to_string(),
+            rule: rule.to_owned(),
+        });
+        self.misfits = self.listed.len();
+    }
+}
+
+/// Whether a path leads to a field or to something within it.
+fn is_within(path: &str, field: &str) -> bool {
+    path.strip_prefix(field)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+impl Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, Violation { field, rule }) in self.listed.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "; " };
+            write!(f, "{separator}{field} {rule}")?;
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_broken_rules_the_first_are_listed_and_the_others_counted() {
+        let mut violations = Violations::default();
+        for at in 0..MAX_LISTED + 5 {
+            violations.add(FieldPath::field("item").index(at), "is wrong");
+        }
+        assert_eq!(
+            (violations.iter().count(), violations.more()),
+            (MAX_LISTED, 5)
+        );
+        assert!(
+            violations
+                .to_string()
+                .ends_with("item[19] is wrong; and 5 more"),
+            "{violations}"
+        );
+    }
+
+    #[test]
+    fn of_a_value_that_could_not_be_read_nothing_else_is_said() {
+        let mut violations = Violations::default();
+        let order = FieldPath::field("order");
+        violations.misfit(&order.key("item").index(1), "does not fit");
+        for (path, is_said) in [
+            ("order.item[1]", false),
+            ("order.item[1].status", false),
+            ("order.item[10]", true),
+            ("order.item", true),
+            ("order.items", true),
+        ] {
+            let mut violations = violations.clone();
+            violations.add(path, "is wrong");
+            assert_eq!(
+                violations.iter().count(),
+                1 + usize::from(is_said),
+                "{path}"
+            );
+        }
+    }
+}
