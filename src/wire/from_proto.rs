@@ -139,7 +139,9 @@ impl Validator<'_> {
         for (at, id) in order_ids.iter().enumerate() {
             self.check_given_id(field.index(at), id);
         }
-        Ok(Selection::Ids(order_ids.into_iter().map(OrderId::from).collect()))
+        Ok(Selection::Ids(
+            order_ids.into_iter().map(OrderId::from).collect(),
+        ))
     }
 }
 
