@@ -5,7 +5,7 @@
 //! way through the modules below and back:
 //!
 //! ```text
-//! bytes → grpc | rest → calls → wire::from_proto → app → domain (pure) → store → app → wire::to_proto → bytes
+//! bytes → booking::{grpc, rest} → dispatch → booking::from_proto → app → domain (pure) → store → app → booking::to_proto → bytes
 //! ```
 //!
 //! | module | what is in it |
@@ -17,14 +17,9 @@
 //! | [`store`] | orders, tokens and payments, durable |
 //! | [`payments`] | taking money through a gateway |
 //! | [`app`] | the use cases: check, create, list, look up |
-//! | [`wire`] | the published messages, the way in and out of them, the table of refusals |
 //! | `proto_json` | JSON as protobuf writes it, for requests and feeds: numbers, names of members |
-//! | [`access`] | who calls, and whether they may |
 //! | [`audit`] | who did what, for those who have to account for it |
-//! | [`feeds`] | feeds out: what is left of what is on sale, for Google |
-//! | [`calls`] | what every door does with a call: let it in, translate it, answer it in time |
-//! | [`grpc`], [`rest`] | the doors: protobuf and JSON |
-//! | [`request_bodies`], [`responses`] | requests read and responses written within budgets of bytes |
+//! | [`api`] | the interface for callers: errors, authentication, dispatch, the Booking v3 contract over gRPC and REST, feeds |
 //! | [`budgets`], [`stalled`] | bytes in use; responses that nobody takes |
 //! | [`server`] | puts it together, brings it up and takes it down |
 //! | [`metrics`], [`request`] | counters and histograms, incremented where things happen; the context of a request |
@@ -39,16 +34,9 @@ pub use ::{catalog as catalog_files, domain, inventory, orders as app, payments,
 pub use kernel::{blocking, clock, descriptors, files, metrics, proto_json, request, rpc};
 pub use orders::audit;
 
-pub mod feeds;
+pub mod api;
 
-pub mod access;
-pub mod calls;
-pub mod grpc;
-pub mod request_bodies;
-pub mod responses;
-pub mod rest;
 pub mod stalled;
-pub mod wire;
 
 pub mod budgets;
 

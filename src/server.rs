@@ -8,28 +8,28 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    api::{
+        booking::{grpc::GrpcService, requests::RequestLimits, rest::RestHandler},
+        dispatch::{CallLimits, Dispatcher},
+        feeds::FeedsHandler,
+        request_bodies::{BodyLimits, RequestBodies},
+        responses::Responses,
+    },
     app::{App, Limits, OfflineCatalog, Parts, ReloadError, Reloaded, StartupError},
     audit::{Audit, AuditEvent},
     blocking,
     budgets::Budget,
-    calls::{CallLimits, Dispatcher},
     catalog_files::{self, CatalogSummary, Loaded, Mistakes},
     clock::{Clock, SystemClock},
     config::{AuditLog, Config, InForce, PaymentsChoice, Shutdown, StoreChoice},
     descriptors,
-    feeds::FeedsHandler,
-    grpc::GrpcService,
     payments::{PaymentGateway, simulated::SimulatedGateway},
-    request_bodies::{BodyLimits, RequestBodies},
-    responses::Responses,
-    rest::RestHandler,
     stalled::StalledResponses,
     store::{
         ErrorChain, Store,
         embedded::{EmbeddedStore, OpenError},
         memory::MemoryStore,
     },
-    wire::requests::RequestLimits,
 };
 
 mod admin;

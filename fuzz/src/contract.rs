@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use boxoffice::wire::proto::FILE_DESCRIPTOR_SET;
+use boxoffice::api::booking::proto::FILE_DESCRIPTOR_SET;
 use prost::Message;
 use prost_types::{
     DescriptorProto, FieldDescriptorProto, FileDescriptorSet, field_descriptor_proto::Label,

@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use boxoffice::{
-    access::Credentials,
-    config::{Config, Flags},
-};
+use boxoffice::{api::auth::Credentials, config::{Config, Flags}};
 
 use crate::{catalog::judge_line, scratch};
 

@@ -15,10 +15,11 @@ use super::{
     commands::{DATA, DIR, FORMAT, FROM, SHOW, STRICT, ZONE},
 };
 use crate::{
+    api::feeds,
     catalog_files::{self, CatalogSummary, Examined},
     config::{Config, Flags, Mistake, Mistakes, Place, Problem},
     domain::order::EpochSeconds,
-    feeds, server,
+    server,
 };
 
 mod calendar;

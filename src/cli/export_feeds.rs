@@ -16,10 +16,10 @@ use super::{
     commands::{DAYS, DAYS_TAKEN, FROM, GZIP, MIN_DAYS, OUT, days_taken},
 };
 use crate::{
+    api::feeds::{self, ExportHeader, ExportLine, FetchError},
     app::TooFar,
     catalog_files::{FeedFileOptions, FolderWriter, RecordKind, WriteError, Written},
     config::{Config, Flags, Mistake, Mistakes, Place, Problem},
-    feeds::{self, ExportHeader, ExportLine, FetchError},
     server::{self, ServeError},
     store::embedded::OpenError,
 };

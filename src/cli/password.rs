@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Read, Write};
 
 use super::{IO, SUCCESS, USAGE};
-use crate::{access, files::text};
+use crate::{api::auth, files::text};
 
 /// The longest password. With its name in front it has to fit into a header.
 const MAX_BYTES: usize = 1024;
@@ -52,7 +52,7 @@ fn hash(read: &str) -> Result<String, String> {
             "a password must not be longer than {MAX_BYTES} bytes"
         ));
     }
-    access::hash(password.as_bytes())
+    auth::hash(password.as_bytes())
         .map_err(|error| format!("the password cannot be hashed: {error}"))
 }
 

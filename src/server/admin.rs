@@ -23,14 +23,16 @@ use super::{
     routes,
 };
 use crate::{
-    access::Peer,
+    api::{
+        auth::Peer,
+        booking::rest,
+        error::{ADMIN_URLS, ApiError},
+        feeds::{self, FeedsHandler},
+        request_bodies::RequestBodies,
+    },
     blocking,
-    feeds::{self, FeedsHandler},
-    request_bodies::RequestBodies,
-    rest,
     rpc::Transport,
     telemetry,
-    wire::error::{ADMIN_URLS, ApiError},
 };
 
 /// Browsers have no business here.

@@ -14,9 +14,11 @@ use http::{
 use tonic::{Status, body::Body};
 
 use crate::{
-    rest,
+    api::{
+        booking::{proto::v3::booking_service_server::SERVICE_NAME as BOOKING, rest},
+        error::ApiError,
+    },
     rpc::Transport,
-    wire::{error::ApiError, proto::v3::booking_service_server::SERVICE_NAME as BOOKING},
 };
 
 /// The services that are called over gRPC, whatever the content type.

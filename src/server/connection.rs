@@ -35,7 +35,7 @@ use tonic::body::Body;
 
 use super::{Phase, connection_table::OpenConnection, tls::Tls};
 use crate::{
-    access::{ClientCertificate, Peer},
+    api::auth::{ClientCertificate, Peer},
     config::{self, Config},
     stalled::StalledResponses,
 };

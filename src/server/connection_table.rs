@@ -17,7 +17,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::connection::Activity;
-use crate::{access::network, metrics::Counter};
+use crate::{api::auth::network, metrics::Counter};
 
 /// Connections that may be closing beyond those that may be open, so that newcomers need not wait until
 /// the other end has said good-bye, too.

@@ -13,8 +13,8 @@ use tonic_health::pb::{
 
 use super::Phase;
 use crate::{
+    api::{booking::proto::v3::booking_service_server::SERVICE_NAME, error::ApiError},
     store::StoreState,
-    wire::{error::ApiError, proto::v3::booking_service_server::SERVICE_NAME},
 };
 
 /// The server as a whole, and the service.

@@ -11,8 +11,10 @@ use tracing::{Instrument, Span, field::Empty};
 
 use super::{admission, connection::HttpHandler};
 use crate::{
-    access::Peer, request::RequestContext, rest, rpc::Transport, telemetry::traces,
-    wire::error::StatusMapping,
+    api::{auth::Peer, booking::rest, error::StatusMapping},
+    request::RequestContext,
+    rpc::Transport,
+    telemetry::traces,
 };
 
 mod calls;

@@ -24,17 +24,19 @@ use super::{
     security::Access,
 };
 use crate::{
-    access::{Admitted, AuthError, Peer, Permit},
-    audit::{Audit, AuditEvent},
-    grpc::{self, GrpcService},
-    request::{Origin, RequestContext},
-    request_bodies::{ReadOptions, RequestBodies},
-    rest::{self, RestHandler},
-    rpc::{Rpc, Transport},
-    wire::{
+    api::{
+        auth::{Admitted, AuthError, Peer, Permit},
+        booking::{
+            grpc::{self, GrpcService},
+            proto::{FILE_DESCRIPTOR_SET, v3::booking_service_server::SERVICE_NAME},
+            rest::{self, RestHandler},
+        },
         error::{ApiError, StatusMapping},
-        proto::{FILE_DESCRIPTOR_SET, v3::booking_service_server::SERVICE_NAME},
+        request_bodies::{ReadOptions, RequestBodies},
     },
+    audit::{Audit, AuditEvent},
+    request::{Origin, RequestContext},
+    rpc::{Rpc, Transport},
 };
 
 /// The header that tells which encodings a message may have.

@@ -10,7 +10,7 @@ use super::{
     watcher::{FromFiles, log_refused},
 };
 use crate::{
-    access::{self, AccessPolicy, Credentials},
+    api::auth::{self, AccessPolicy, Credentials},
     app::App,
     audit::{Audit, AuditEvent},
     blocking,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Access as it is measured by the machine's clock.
-pub(super) type Access = access::Authenticator<MonotonicClock>;
+pub(super) type Access = auth::Authenticator<MonotonicClock>;
 
 /// What comes of files that are refused.
 const STAY: &str = "were refused; those before stay in use";

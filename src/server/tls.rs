@@ -23,7 +23,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use webpki::{EndEntityCert, KeyUsage};
 
 use crate::{
-    access::{ClientCertificate, Peer},
+    api::auth::{ClientCertificate, Peer},
     audit::{Audit, AuditEvent},
     clock::Clock,
     config,

@@ -15,13 +15,13 @@ use std::{
 };
 
 use boxoffice::{
-    clock::ManualClock,
-    config::PaymentsChoice,
-    wire::proto::v3::{
+    api::booking::proto::v3::{
         CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
         LineItem, OrderFulfillability, PrepaymentStatus, ResourceIds, Slot, SlotTime,
         line_item::OrderedTickets, payment_information::PaymentProcessedBy,
     },
+    clock::ManualClock,
+    config::PaymentsChoice,
 };
 use tempfile::TempDir;
 use tonic::Status;

@@ -114,10 +114,10 @@ const RUNTIME: &[&str] = &[
     "serde_json",
 ];
 const OUTER: &[&str] = &[
-    "crate::wire",
-    "crate::calls",
-    "crate::grpc",
-    "crate::rest",
+    "crate::api::booking",
+    "crate::api::dispatch",
+    "crate::api::booking::grpc",
+    "crate::api::booking::rest",
     "crate::server",
     "crate::cli",
     "crate::config",
@@ -147,7 +147,7 @@ fn no_module_names_what_is_not_its_business() {
             &[DOORS, MACHINE, RANDOM, RUNTIME, MONITORING],
         ),
         (
-            "src/access",
+            "src/api/auth",
             &[
                 DOORS,
                 OUTER,
@@ -185,15 +185,15 @@ fn no_module_names_what_is_not_its_business() {
                 ],
             ],
         ),
-        ("src/grpc", &[STORES, INNER, &["prost"]]),
-        ("src/rest", &[STORES, INNER, &["prost"]]),
+        ("src/api/booking/grpc", &[STORES, INNER, &["prost"]]),
+        ("src/api/booking/rest", &[STORES, INNER, &["prost"]]),
         (
-            "src/feeds",
+            "src/api/feeds",
             &[STORES, INNER, &["std::fs", "crate::server", "crate::cli"]],
         ),
-        ("src/calls", &[STORES, DOORS, INNER]),
+        ("src/api/dispatch", &[STORES, DOORS, INNER]),
         (
-            "src/wire",
+            "src/api/booking",
             &[
                 STORES,
                 &[
@@ -201,8 +201,8 @@ fn no_module_names_what_is_not_its_business() {
                     "crate::payments",
                     "crate::inventory",
                     "crate::server",
-                    "crate::grpc",
-                    "crate::rest",
+                    "crate::api::booking::grpc",
+                    "crate::api::booking::rest",
                 ],
             ],
         ),
@@ -272,7 +272,7 @@ fn time_and_chance_come_from_one_place_each() {
         (
             &["getrandom"],
             &[
-                "src/access/passwords.rs",
+                "src/api/auth/passwords.rs",
                 "crates/store/src/embedded/recovery.rs",
             ],
         ),
@@ -368,7 +368,7 @@ fn generated_code_stays_out_of_the_sources() {
     let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
     assert_eq!(
         found,
-        ["crates/store/src/record/proto.rs", "src/wire/proto.rs"].into(),
+        ["crates/store/src/record/proto.rs", "src/api/booking/proto.rs"].into(),
         "generated code comes in at one place for the contract and one for the records"
     );
 }

@@ -16,13 +16,13 @@ use super::{
     zone::Day,
 };
 use crate::{
+    api::feeds::{self, ExportLine, FetchError},
     app::TooFar,
     catalog_files::{
         self, Examined, FeedFileOptions, FolderWriter, Mistakes, RecordKind, WriteError,
     },
     config::Config,
     domain::order::EpochSeconds,
-    feeds::{self, ExportLine, FetchError},
     server::{self, ServeError},
     store::embedded::OpenError,
 };

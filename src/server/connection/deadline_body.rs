@@ -11,7 +11,7 @@ use hyper::body::{Body, Bytes, Frame};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
-use crate::wire::error::ApiError;
+use crate::api::error::ApiError;
 
 /// The body of an answer over gRPC that ends when its time is up, if not before.
 #[derive(Debug)]

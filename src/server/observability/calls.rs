@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use crate::{
+    api::booking::proto::v3::booking_service_server::SERVICE_NAME,
     metrics::{Counter, Histogram, HistogramSnapshot},
     rpc::{Rpc, Transport},
-    wire::proto::v3::booking_service_server::SERVICE_NAME,
 };
 
 /// Nanoseconds, from 50 µs to 30 s; among them what callers allow: 1.5 s for a look-up, 4 s for an order.

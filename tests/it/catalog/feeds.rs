@@ -6,9 +6,9 @@ use std::{
 };
 
 use boxoffice::{
+    api::booking::proto::v3::LineItem,
     catalog_files,
     domain::slot::{Opening, SlotKey},
-    wire::proto::v3::LineItem,
 };
 use futures_util::future::join_all;
 use http::Method;
@@ -376,9 +376,10 @@ async fn a_server_that_does_not_run_is_exported_from_its_store() {
         1,
     );
     let start_sec = item.0.start_sec;
-    let mut client = boxoffice::wire::proto::v3::booking_service_client::BookingServiceClient::new(
-        program.connect().await,
-    );
+    let mut client =
+        boxoffice::api::booking::proto::v3::booking_service_client::BookingServiceClient::new(
+            program.connect().await,
+        );
     let created = client
         .create_order(order_request("token", "museum", [item]))
         .await

@@ -3,8 +3,8 @@
 use std::{collections::HashSet, fs, path::Path, sync::Arc};
 
 use boxoffice::{
+    api::booking::proto::v3::LineItem,
     app::{ReloadError, Reloaded},
-    wire::proto::v3::LineItem,
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -518,7 +518,7 @@ fn replace(dir: &Path, file: &str, old: &str, new: &str) {
 }
 
 async fn price_of_two(program: &crate::support::process::Running) -> i64 {
-    use boxoffice::wire::proto::v3::{
+    use boxoffice::api::booking::proto::v3::{
         CheckOrderFulfillabilityRequest, booking_service_client::BookingServiceClient,
     };
     let item = Item::museum_entry()

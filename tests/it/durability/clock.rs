@@ -4,9 +4,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use boxoffice::{
+    api::booking::proto::v3::booking_service_client::BookingServiceClient,
     clock::ManualClock,
     store::{Change, Store, embedded::EmbeddedStore, memory::MemoryStore},
-    wire::proto::v3::booking_service_client::BookingServiceClient,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;

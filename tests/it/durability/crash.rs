@@ -8,9 +8,9 @@
 use std::{path::Path, time::Duration};
 
 use boxoffice::{
+    api::booking::proto::v3::LineItem,
     domain::money::{Currency, Money},
     store::{Change, PriceBook, PriceEntry, Store, embedded::EmbeddedStore},
-    wire::proto::v3::LineItem,
 };
 use fastrand::Rng;
 use tempfile::TempDir;

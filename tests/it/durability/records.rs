@@ -1,6 +1,7 @@
 //! Records of orders are those that the first versions wrote: they held the booking contract's own message.
 
 use boxoffice::{
+    api::booking::{proto::v3, to_proto},
     domain::order::{
         BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NoShowFee, Order,
         OrderId, OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress,
@@ -10,7 +11,6 @@ use boxoffice::{
         PlacedOrder,
         record::{decode_replay, encode_order},
     },
-    wire::{proto::v3, to_proto},
 };
 use prost::Message;
 

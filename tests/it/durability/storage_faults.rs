@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CheckOrderFulfillabilityRequest, CreateOrderRequest, ListOrdersRequest, Order,
     booking_service_client::BookingServiceClient, create_order_response::Result as Outcome,
     list_orders_request::Ids, order_fulfillability::OrderFulfillabilityResult,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CheckOrderFulfillabilityRequest, ListOrdersRequest,
     booking_service_client::BookingServiceClient, list_orders_request::Ids,
 };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use boxoffice::wire::proto::v3::CheckOrderFulfillabilityRequest;
+use boxoffice::api::booking::proto::v3::CheckOrderFulfillabilityRequest;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{Request, StatusCode};

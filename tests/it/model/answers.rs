@@ -1,7 +1,7 @@
 //! What the model says, in the messages of the contract; and answers without what it cannot know: words
 //! for people, ids, and what the gateway makes up.
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     BookingStatus, CreateOrderRequest, CreditCardType, Fees, LineItem, LineItemFulfillability,
     Order, OrderFailure, OrderFulfillability, PaymentInformation, PrepaymentStatus,
     SpecificPerOrderFee, SpecificPerTicketFee, TicketType,

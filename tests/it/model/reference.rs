@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     Order, order_fulfillability::OrderFulfillabilityResult as Verdict,
 };
 

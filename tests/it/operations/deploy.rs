@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use boxoffice::{config::Config, wire::proto::v3::booking_service_server::SERVICE_NAME};
+use boxoffice::{api::booking::proto::v3::booking_service_server::SERVICE_NAME, config::Config};
 
 use crate::support::process::Program;
 

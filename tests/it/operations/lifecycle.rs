@@ -7,12 +7,12 @@ use std::{
 };
 
 use boxoffice::{
-    config::{Config, PaymentsChoice, RuntimeChoice},
-    store::{Store, memory::MemoryStore},
-    wire::proto::v3::{
+    api::booking::proto::v3::{
         CheckOrderFulfillabilityRequest, CreateOrderRequest, CreateOrderResponse,
         create_order_response::Result as Outcome,
     },
+    config::{Config, PaymentsChoice, RuntimeChoice},
+    store::{Store, memory::MemoryStore},
 };
 use prost::Message;
 use serde_json::Value;
@@ -275,7 +275,7 @@ async fn a_store_that_fails_stops_orders_and_health_and_nothing_else() {
 
 /// The ids of these orders that are on record.
 async fn list(client: &ByteClient, ids: &[String]) -> Vec<String> {
-    use boxoffice::wire::proto::v3::{
+    use boxoffice::api::booking::proto::v3::{
         ListOrdersRequest, ListOrdersResponse,
         list_orders_request::{Ids, OrderIds},
     };

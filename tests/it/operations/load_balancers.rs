@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CheckAvailabilityRequest, CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse,
     CreateOrderRequest, CreateOrderResponse, ListOrdersRequest, ListOrdersResponse,
     OrderFulfillability, Slot,
@@ -195,7 +195,7 @@ fn unframed<M>(answer: Result<tonic::Response<M>, Status>) -> Result<M, Status> 
 }
 
 /// Posts a message where even the connection may be lost.
-async fn post<M: boxoffice::wire::schema::Described>(
+async fn post<M: boxoffice::api::booking::schema::Described>(
     sender: &mut http1::SendRequest<Body>,
     method: &str,
     request: &impl Serialize,

@@ -1,6 +1,6 @@
 //! The log tells what happened and nothing of whom it happened to.
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CheckOrderFulfillabilityRequest, CreateOrderRequest, IntakeFormAnswers, IntakeFormFieldAnswer,
     LineItem, ListOrdersRequest, PostalAddress, UserInformation,
     list_orders_request::{Ids, OrderIds},

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use boxoffice::{server::Server, wire::proto::v3::CreateOrderRequest};
+use boxoffice::{api::booking::proto::v3::CreateOrderRequest, server::Server};
 use http::{Method, Request};
 use prost::Message;
 use serde_json::{Value, json};

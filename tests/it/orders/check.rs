@@ -1,6 +1,6 @@
 //! Looking at a cart: one verdict an item, with all that belongs to it, and nothing left behind.
 
-use boxoffice::wire::proto::v3::{CheckOrderFulfillabilityRequest, LineItem};
+use boxoffice::api::booking::proto::v3::{CheckOrderFulfillabilityRequest, LineItem};
 use tempfile::TempDir;
 use tonic::Code;
 

@@ -3,12 +3,12 @@
 use std::{collections::HashSet, sync::Arc};
 
 use boxoffice::{
-    payments::{ChargeOutcome, Reversal},
-    store::{Change, Store},
-    wire::proto::v3::{
+    api::booking::proto::v3::{
         CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem,
         booking_service_client::BookingServiceClient,
     },
+    payments::{ChargeOutcome, Reversal},
+    store::{Change, Store},
 };
 use futures_util::future::join_all;
 use prost::Message;

@@ -1,6 +1,6 @@
 //! Creating an order: all items or none, at the stated price and fees only, once a token.
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CreateOrderRequest, Deposit, LineItem, NoShowFee, Order, PaymentProcessingParameters,
     PostalAddress, TokenizationConfig, UserInformation,
     payment_information::{PaymentId, PaymentProcessedBy},

@@ -1,6 +1,6 @@
 //! Listing orders: of a user, newest first; by id, in the order asked.
 
-use boxoffice::wire::{
+use boxoffice::api::booking::{
     proto::v3::{
         ListOrdersRequest, ListOrdersResponse, Order,
         list_orders_request::{Ids, OrderIds},

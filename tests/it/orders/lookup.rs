@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boxoffice::wire::proto::v3::{CheckAvailabilityRequest, ResourceIds, Slot, SlotTime};
+use boxoffice::api::booking::proto::v3::{CheckAvailabilityRequest, ResourceIds, Slot, SlotTime};
 use serde_json::json;
 use tonic::Code;
 

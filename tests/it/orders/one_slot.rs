@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     Slot, line_item_fulfillability::violated_ticket_constraint::Value as Bound,
 };
 use serde_json::{Value, json};

@@ -3,15 +3,15 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use boxoffice::{
-    config::PaymentsChoice,
-    domain::money::{Currency, Money},
-    payments::{ChargeOutcome, DeclineReason, GatewayError, Reversal, simulated::SimulatedGateway},
-    store::{NamedClaim, PaymentIntent, Recovered, Store, embedded::EmbeddedStore},
-    wire::proto::v3::{
+    api::booking::proto::v3::{
         CreateOrderRequest, PrepaymentStatus, Price,
         order_failure::payment_failure_information::ThreeDs1Parameters,
         payment_information::PaymentProcessedBy,
     },
+    config::PaymentsChoice,
+    domain::money::{Currency, Money},
+    payments::{ChargeOutcome, DeclineReason, GatewayError, Reversal, simulated::SimulatedGateway},
+    store::{NamedClaim, PaymentIntent, Recovered, Store, embedded::EmbeddedStore},
 };
 use tempfile::TempDir;
 use tonic::Code;

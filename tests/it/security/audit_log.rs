@@ -3,13 +3,13 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use boxoffice::{
-    config::{AuditLog, Config},
-    server::Server,
-    wire::proto::v3::{
+    api::booking::proto::v3::{
         BatchAvailabilityLookupRequest, CheckOrderFulfillabilityRequest, CreateOrderRequest,
         ListOrdersRequest,
         list_orders_request::{Ids, OrderIds},
     },
+    config::{AuditLog, Config},
+    server::Server,
 };
 use http::{Method, Request};
 use prost::Message;

@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use boxoffice::{
+    api::booking::proto::v3::{CheckOrderFulfillabilityRequest, CreateOrderRequest},
     config::Config,
     server::Server,
-    wire::proto::v3::{CheckOrderFulfillabilityRequest, CreateOrderRequest},
 };
 use bytes::Bytes;
 use http::{Method, Request};
@@ -318,7 +318,7 @@ async fn who_does_not_exist_is_told_what_a_wrong_password_is_told_at_the_same_co
         .args([
             "--credentials",
             users.to_str().unwrap(),
-            "--log=info,boxoffice::access=debug",
+            "--log=info,boxoffice::api::auth=debug",
         ])
         .start()
         .await;

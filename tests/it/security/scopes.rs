@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use boxoffice::{
-    server::Server,
-    wire::proto::v3::{
+    api::booking::proto::v3::{
         BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
         CheckAvailabilityResponse, CheckOrderFulfillabilityRequest,
         CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse,
         ListOrdersRequest, ListOrdersResponse, Order, Slot, create_order_response,
         list_orders_request::{Ids, OrderIds},
     },
+    server::Server,
 };
 use http::Method;
 use serde::Serialize;
@@ -40,8 +40,8 @@ enum Over {
 /// A message and its answer, as one of them is sent and the other read.
 trait Message: prost::Message + Serialize {}
 impl<M: prost::Message + Serialize> Message for M {}
-trait Reply: boxoffice::wire::schema::Described + PartialEq {}
-impl<M: boxoffice::wire::schema::Described + PartialEq> Reply for M {}
+trait Reply: boxoffice::api::booking::schema::Described + PartialEq {}
+impl<M: boxoffice::api::booking::schema::Described + PartialEq> Reply for M {}
 
 /// Somebody who calls with a password, which is the name.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Answers to calls, and what two transports must agree on.
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CheckOrderFulfillabilityResponse, CreateOrderResponse, LineItemFulfillability, Order,
     OrderFailure, create_order_response,
 };

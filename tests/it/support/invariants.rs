@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, BookingStatus,
     CheckAvailabilityRequest, CheckAvailabilityResponse, CheckOrderFulfillabilityRequest,
     CheckOrderFulfillabilityResponse, CreateOrderRequest, CreateOrderResponse, LineItem,

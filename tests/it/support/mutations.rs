@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use boxoffice::wire::proto::FILE_DESCRIPTOR_SET;
+use boxoffice::api::booking::proto::FILE_DESCRIPTOR_SET;
 use prost::Message;
 use prost_types::{
     DescriptorProto, FieldDescriptorProto, FileDescriptorSet,

@@ -1,6 +1,6 @@
 //! Requests, built line by line, for the day after the one on which every test begins.
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CreateOrderRequest, IntakeFormAnswers, IntakeFormFieldAnswer, LineItem, Order,
     PaymentInformation, PaymentProcessingParameters, PostalAddress, Price, UserInformation,
     line_item::OrderedTickets, payment_information::PaymentProcessedBy,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use boxoffice::wire::{json, schema::Described};
+use boxoffice::api::booking::{json, schema::Described};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;

@@ -10,6 +10,13 @@ use std::{
 };
 
 use boxoffice::{
+    api::booking::proto::v3::{
+        BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
+        CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CreateOrderRequest,
+        CreateOrderResponse, ListOrdersRequest, ListOrdersResponse, Order, Slot, SlotTime,
+        booking_service_client::BookingServiceClient,
+        list_orders_request::{Ids, OrderIds},
+    },
     app::Parts,
     audit::Audit,
     catalog_files,
@@ -18,13 +25,6 @@ use boxoffice::{
     payments::{PaymentGateway, simulated::SimulatedGateway},
     server::{self, ServeError, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
-    wire::proto::v3::{
-        BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
-        CheckAvailabilityResponse, CheckOrderFulfillabilityRequest, CreateOrderRequest,
-        CreateOrderResponse, ListOrdersRequest, ListOrdersResponse, Order, Slot, SlotTime,
-        booking_service_client::BookingServiceClient,
-        list_orders_request::{Ids, OrderIds},
-    },
 };
 use prost::Message;
 use tokio::{sync::oneshot, task::JoinHandle};

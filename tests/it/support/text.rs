@@ -1,6 +1,6 @@
 //! Answers in one line of text, to stand in tables.
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     LineItem, LineItemFulfillability, OrderFailure, OrderFulfillability, Price, TicketType,
     line_item::WarningReason,
     line_item_fulfillability::{ViolatedTicketConstraint, violated_ticket_constraint::Value},

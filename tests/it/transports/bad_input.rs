@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use boxoffice::wire::{
+use boxoffice::api::booking::{
     proto::v3::{
         BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse, CheckAvailabilityRequest,
         CheckAvailabilityResponse, CheckOrderFulfillabilityRequest,

@@ -1,6 +1,6 @@
 //! gRPC-Web: the calls of gRPC for those who cannot read what comes after a body, such as browsers.
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
     CreateOrderResponse,
 };

@@ -1,7 +1,7 @@
 //! Rules that every request keeps, whichever way it comes: what breaks them is named, all of it at once,
 //! and the answers of both transports agree.
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CheckAvailabilityRequest, CheckAvailabilityResponse, CreateOrderRequest, Deposit, LineItem,
     NoShowFee, Order, PaymentProcessingParameters, PostalAddress, Price, ResourceIds, Slot,
     SlotTime, TokenizationConfig, UserInformation, list_orders_request::Ids,
@@ -518,7 +518,7 @@ async fn a_list_is_of_a_user_or_of_orders() {
     );
     assert_eq!(
         server
-            .list_request(&boxoffice::wire::proto::v3::ListOrdersRequest {
+            .list_request(&boxoffice::api::booking::proto::v3::ListOrdersRequest {
                 ids: Some(Ids::UserId("user-1".into())),
             })
             .await

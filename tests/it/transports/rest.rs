@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest, LineItem,
 };
 use bytes::Bytes;

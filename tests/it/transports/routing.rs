@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use boxoffice::wire::proto::v3::ListOrdersRequest;
+use boxoffice::api::booking::proto::v3::ListOrdersRequest;
 use bytes::Bytes;
 use http::{Method, Request};
 use prost::Message;

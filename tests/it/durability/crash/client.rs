@@ -1,6 +1,6 @@
 //! A client of both transports, whose connections may be lost at any moment.
 
-use boxoffice::wire::proto::v3::{
+use boxoffice::api::booking::proto::v3::{
     CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
     CreateOrderResponse, ListOrdersRequest, ListOrdersResponse, Order,
     create_order_response::Result as CreateResult,

@@ -15,6 +15,7 @@ use std::{
 };
 
 use boxoffice::{
+    api::booking::proto::v3,
     config::Config,
     domain::order::OrderId,
     payments::{
@@ -26,7 +27,6 @@ use boxoffice::{
         Store, StoreState, StoreStats, embedded::EmbeddedStore,
     },
     telemetry,
-    wire::proto::v3,
 };
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};

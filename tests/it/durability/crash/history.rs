@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use boxoffice::wire::proto::v3::{CreateOrderRequest, LineItem, Order};
+use boxoffice::api::booking::proto::v3::{CreateOrderRequest, LineItem, Order};
 use bytes::Bytes;
 
 use super::workload::Pool;

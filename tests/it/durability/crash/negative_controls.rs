@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use boxoffice::wire::proto::v3::Order;
+use boxoffice::api::booking::proto::v3::Order;
 use bytes::Bytes;
 use fastrand::Rng;
 

@@ -1,6 +1,6 @@
 //! A deployment and its history before the crash.
 
-use boxoffice::wire::proto::v3::CreateOrderRequest;
+use boxoffice::api::booking::proto::v3::CreateOrderRequest;
 
 use super::{
     Deployment,

@@ -3,10 +3,10 @@
 use std::{fs, path::Path};
 
 use boxoffice::{
-    clock::{Clock, SystemClock},
-    wire::proto::v3::{
+    api::booking::proto::v3::{
         CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, PostalAddress,
     },
+    clock::{Clock, SystemClock},
 };
 use fastrand::Rng;
 use serde_json::{Value, json};

@@ -1,0 +1,21 @@
+//! The interface for callers: who may call, what a call asks for, and how it is answered.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`error`] | the one table of errors: reason, gRPC code, HTTP status, retry |
+//! | [`auth`] | authentication and authorization of callers, rate and concurrency limits per caller |
+//! | [`dispatch`] | one call, whatever its transport: permit, deadline, conversion, use case |
+//! | [`booking`] | the Booking v3 contract: gRPC, REST, messages, conversions, rules of requests |
+//! | [`feeds`] | the export of feeds on the operator's address, and its client |
+//! | [`request_bodies`], [`responses`] | bodies within budgets of bytes |
+
+pub mod error;
+
+pub mod auth;
+pub mod dispatch;
+
+pub mod booking;
+pub mod feeds;
+
+pub mod request_bodies;
+pub mod responses;

@@ -1,0 +1,295 @@
+//! The gRPC door: protocol buffers over HTTP/2, one message in and one out.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE, request::Parts,
+};
+use hyper::body::{Body as HttpBody, Bytes};
+use tonic::{Status, body::Body};
+
+use crate::{
+    api::{
+        booking::{decode::read_protobuf, proto::v3::booking_service_server::SERVICE_NAME},
+        dispatch::{Dispatcher, Reply},
+        error::ApiError,
+        request_bodies::{ReadOptions, ReceivedMessage, RequestBodies},
+        responses::{Encoding, ResponseBody},
+    },
+    rpc::Rpc,
+};
+
+/// The header that names how messages are compressed.
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+
+/// What stands before a message: a flag, and its length in four bytes.
+const PREFIX_BYTES: usize = 5;
+
+/// The methods of the service as gRPC callers see them.
+#[derive(Debug, Clone)]
+pub struct GrpcService {
+    calls: Dispatcher,
+    bodies: Arc<RequestBodies>,
+    max_request_bytes: usize,
+}
+
+impl GrpcService {
+    /// A door to these calls. Messages may have `max_request_bytes`.
+    #[must_use]
+    pub fn new(calls: Dispatcher, bodies: Arc<RequestBodies>, max_request_bytes: usize) -> Self {
+        Self {
+            calls,
+            bodies,
+            max_request_bytes,
+        }
+    }
+
+    /// Answers a call of one of the methods.
+    ///
+    /// # Errors
+    /// [`ApiError`], where there is no message to answer with.
+    pub async fn answer<B>(&self, request: Request<B>) -> Result<Response<Body>, ApiError>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (Parts { uri, headers, .. }, body) = request.into_parts();
+        let method = rpc_at(uri.path()).ok_or(ApiError::UnknownMethod)?;
+        check_encoding(&headers)?;
+        let asked = asked_timeout(&headers)?;
+        let max_bytes = self.max_request_bytes.saturating_add(PREFIX_BYTES);
+        let framed = self
+            .bodies
+            .read(
+                body,
+                ReadOptions {
+                    max_bytes,
+                    check: check_frame,
+                },
+            )
+            .await?;
+        self.outcome(method, unframed(framed)?, asked)
+            .await
+            .map(respond)
+    }
+
+    async fn outcome(
+        &self,
+        method: Rpc,
+        message: ReceivedMessage,
+        asked: Option<Duration>,
+    ) -> Result<Reply, ApiError> {
+        let Self { calls, .. } = self;
+        let (limits, deadline) = (calls.request_limits(), calls.deadline(asked));
+        let form = calls
+            .responses()
+            .form(Encoding::Grpc, message.bytes().len())?;
+        match method {
+            // Over gRPC a service of its own answers that.
+            Rpc::HealthCheck => Err(ApiError::UnknownMethod),
+            Rpc::CheckOrderFulfillability => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.check(request, form, deadline).await
+            }
+            Rpc::CreateOrder => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.create(request, form, deadline).await
+            }
+            Rpc::ListOrders => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.list(request, form, deadline).await
+            }
+            Rpc::BatchAvailabilityLookup => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.look_up(request, form, deadline).await
+            }
+            Rpc::CheckAvailability => {
+                let (request, _held) = read_protobuf(message, limits).await?;
+                calls.look_at(request, form, deadline).await
+            }
+        }
+    }
+}
+
+/// The method that a path stands for.
+#[must_use]
+pub fn rpc_at(path: &str) -> Option<Rpc> {
+    let name = path
+        .strip_prefix('/')?
+        .strip_prefix(SERVICE_NAME)?
+        .strip_prefix('/')?;
+    Rpc::ALL.into_iter().find(|method| method.name() == name)
+}
+
+/// Messages have to come as they are.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_plain = |encoding: &HeaderValue| encoding.as_bytes() == b"identity";
+    if headers.get_all(ENCODING).iter().all(is_plain) {
+        Ok(())
+    } else {
+        Err(ApiError::UnsupportedEncoding)
+    }
+}
+
+/// Looks at the beginning of a body of one message, which may have so many bytes with what stands before
+/// it.
+///
+/// # Errors
+/// [`ApiError::Malformed`], [`ApiError::RequestTooLarge`].
+pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), ApiError> {
+    match so_far.first() {
+        None | Some(0) => {}
+        Some(1) => {
+            return Err(malformed(
+                "the message is said to be compressed, by a grpc-encoding that is not named",
+            ));
+        }
+        Some(flag) => {
+            return Err(malformed(&format!(
+                "the message begins with the flag {flag}; only 0 is known"
+            )));
+        }
+    }
+    let Some(end) = announced_end(so_far) else {
+        return Ok(());
+    };
+    if end > max_bytes {
+        Err(ApiError::RequestTooLarge)
+    } else if so_far.len() > end {
+        Err(ApiError::SecondMessage)
+    } else {
+        Ok(())
+    }
+}
+
+/// The one message of a body.
+fn unframed(body: ReceivedMessage) -> Result<ReceivedMessage, ApiError> {
+    match announced_end(body.bytes()) {
+        Some(end) if body.bytes().len() == end => Ok(body.without(PREFIX_BYTES)),
+        Some(_) => Err(malformed(
+            "the message ends before the length that it is said to have",
+        )),
+        None => Err(malformed("there is no message")),
+    }
+}
+
+/// Where a message ends by what stands before it.
+fn announced_end(body: &[u8]) -> Option<usize> {
+    let &[_, a, b, c, d] = body.first_chunk::<PREFIX_BYTES>()?;
+    usize::try_from(u32::from_be_bytes([a, b, c, d]))
+        .ok()?
+        .checked_add(PREFIX_BYTES)
+}
+
+fn malformed(what: &str) -> ApiError {
+    ApiError::Malformed(what.to_owned())
+}
+
+fn respond(answered: Reply) -> Response<Body> {
+    let Reply { response, place } = answered;
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    let body = ResponseBody::with_trailers(response, trailers, place);
+    let mut answer = Response::new(Body::new(body));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    answer
+}
+
+/// The time that the caller gives the call, if it says so.
+fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
+    let Some(value) = headers.get("grpc-timeout") else {
+        return Ok(None);
+    };
+    let malformed = || malformed("grpc-timeout is not a time");
+    let text = value.to_str().map_err(|_| malformed())?;
+    parse_timeout(text).map(Some).ok_or_else(malformed)
+}
+
+/// Reads at most eight digits and a unit, as the gRPC protocol writes a timeout.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit())
+    {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count * 3600)),
+        "M" => Some(Duration::from_secs(count * 60)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 100;
+
+    #[test]
+    fn a_body_is_one_message_of_the_length_that_it_is_said_to_have() {
+        for (so_far, expected) in [
+            (&b""[..], Ok(())),
+            (&[0], Ok(())),
+            (&[0, 0, 0, 0], Ok(())),
+            (&[0, 0, 0, 0, 0], Ok(())),
+            (&[0, 0, 0, 0, 95], Ok(())),
+            (&[0, 0, 0, 0, 96], Err("REQUEST_TOO_LARGE")),
+            (&[0, 255, 255, 255, 255], Err("REQUEST_TOO_LARGE")),
+            (&[1], Err("MALFORMED_MESSAGE")),
+            (&[2, 0, 0, 0, 0], Err("MALFORMED_MESSAGE")),
+            (&[0, 0, 0, 0, 1, 7], Ok(())),
+            (&[0, 0, 0, 0, 1, 7, 0], Err("MALFORMED_MESSAGE")),
+        ] {
+            let found = check_frame(so_far, MAX).map_err(|error| error.mapping().reason);
+            assert_eq!(found, expected, "{so_far:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_method_to_the_letter() {
+        for (path, expected) in [
+            ("/CreateOrder", Some(Rpc::CreateOrder)),
+            ("/createorder", None),
+            ("//CreateOrder", None),
+            ("/CreateOrder/", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                rpc_at(&format!("/{SERVICE_NAME}{path}")),
+                expected,
+                "{path}"
+            );
+            assert_eq!(rpc_at(path), None);
+        }
+    }
+
+    #[test]
+    fn timeouts_are_read_as_the_protocol_writes_them() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("3S", Some(Duration::from_secs(3))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("99999999u", Some(Duration::from_micros(99_999_999))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
+            ("", None),
+            ("S", None),
+            ("1", None),
+            ("1s", None),
+            ("-1S", None),
+            ("+1S", None),
+            ("100000000S", None),
+            ("1ü", None),
+        ] {
+            assert_eq!(parse_timeout(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Messages as JSON, by the names of their fields, and errors in the form of `google.rpc.Status`.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tonic_types::ErrorDetails;
+
+use super::{requests::Decoded, schema::Described};
+use crate::{
+    api::error::{self, ApiError},
+    files::text,
+    proto_json,
+};
+
+mod reader;
+mod writer;
+
+/// Reads a message. Fields that the contract does not know are ignored; `null` is the same as absent.
+/// Values that do not fit their fields are left out of the message and named beside it.
+///
+/// # Errors
+/// [`ApiError::Malformed`] for what is not JSON, with line and column, or not an object.
+pub fn decode<M: Described>(bytes: &[u8]) -> Result<Decoded<M>, ApiError> {
+    let text = text::read(bytes).map_err(|why| ApiError::Malformed(why.to_string()))?;
+    let read = reader::read(text, M::SCHEMA).map_err(|error| {
+        let (what, line, column) = (proto_json::broken(&error), error.line(), error.column());
+        ApiError::Malformed(format!("{what} at line {line} column {column}"))
+    })?;
+    if let Some(found) = read.no_object {
+        return Err(ApiError::Malformed(format!(
+            "expected an object, found {found}"
+        )));
+    }
+    let message = M::decode(&*read.bytes).map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(Decoded {
+        message,
+        misfits: read.misfits,
+    })
+}
+
+/// Reads a message in which every value fits.
+///
+/// # Errors
+/// As [`decode`], and [`ApiError::Invalid`] with all values that do not fit.
+pub fn read<M: Described>(bytes: &[u8]) -> Result<M, ApiError> {
+    let Decoded { message, misfits } = decode(bytes)?;
+    misfits.into_result()?;
+    Ok(message)
+}
+
+/// Writes a message. Fields that have their default value are left out, and numbers of enums that the
+/// contract has no name for stay numbers.
+///
+/// # Errors
+/// [`ApiError::Internal`], which no message leads to.
+pub fn write<M: Described + Serialize>(message: &M) -> Result<Vec<u8>, ApiError> {
+    if let Ok(json) = serde_json::to_vec(message) {
+        return Ok(json);
+    }
+    let bug = |error: &dyn std::error::Error| ApiError::Internal(error.to_string());
+    let value =
+        writer::write(message.encode_to_vec().into(), M::SCHEMA).map_err(|error| bug(&error))?;
+    serde_json::to_vec(&value).map_err(|error| bug(&error))
+}
+
+/// The body of an answer that reports an error, in the form of `google.rpc.Status`.
+#[must_use]
+pub fn error_body(error: &ApiError) -> Value {
+    let mapping = error.mapping();
+    json!({
+        "error": {
+            "code": mapping.http,
+            "message": error.message(),
+            "status": error::code_name(mapping.grpc),
+            "details": details(&error.details()),
+        }
+    })
+}
+
+fn details(details: &ErrorDetails) -> Vec<Value> {
+    let info = details.error_info().map(
+        |info| json!({ "@type": detail_type("ErrorInfo"), "reason": info.reason, "domain": info.domain }),
+    );
+    let retry = details
+        .retry_info()
+        .and_then(|retry| retry.retry_delay)
+        .map(|delay| {
+            let delay = format!("{}.{:03}s", delay.as_secs(), delay.subsec_millis());
+            json!({ "@type": detail_type("RetryInfo"), "retryDelay": delay })
+        });
+    let request = details.bad_request().map(|request| {
+        let violation = |found: &tonic_types::FieldViolation| {
+            json!({ "field": found.field, "description": found.description })
+        };
+        let violations: Vec<Value> = request.field_violations.iter().map(violation).collect();
+        json!({ "@type": detail_type("BadRequest"), "fieldViolations": violations })
+    });
+    info.into_iter().chain(retry).chain(request).collect()
+}
+
+fn detail_type(name: &str) -> String {
+    format!("type.googleapis.com/google.rpc.{name}")
+}
+
+#[cfg(test)]
+mod tests;

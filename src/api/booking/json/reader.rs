@@ -1,0 +1,592 @@
+//! JSON read into the bytes of its protobuf message. Everything that does not fit its field is noted with
+//! its path and left out; only broken JSON stops the reading.
+//!
+//! Names are taken as `snake_case` and as `lowerCamelCase`, members that the message does not have are
+//! skipped, `null` is no value, and numbers may be written in any way that makes them whole. Every enum
+//! is open: a number without a name is kept, and a name that is not known is left out, unless the field
+//! is one that is acted on.
+
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    api::booking::{
+        requests::acts_on,
+        schema::{EnumSchema, FieldKind, FieldSchema, MessageSchema},
+        violations::{FieldPath, Violations},
+    },
+    files::mistakes::quoted,
+    proto_json::{Scalar, Whole, integer, whole},
+};
+
+/// The types of values on the wire.
+const VARINT: u8 = 0;
+const DELIMITED: u8 = 2;
+
+/// Bytes that are set aside for the length of a message: enough for any.
+const LENGTH_BYTES: usize = 5;
+
+/// What has been read.
+#[derive(Debug, Default)]
+pub(super) struct WireBuffer {
+    /// The message.
+    pub(super) bytes: Vec<u8>,
+    /// What did not fit its field.
+    pub(super) misfits: Violations,
+    /// What the text holds in the place of an object.
+    pub(super) no_object: Option<String>,
+}
+
+/// Reads a text as a message.
+pub(super) fn read(
+    text: &str,
+    message: &'static MessageSchema,
+) -> Result<WireBuffer, serde_json::Error> {
+    let mut read = WireBuffer::default();
+    let mut json = serde_json::Deserializer::from_str(text);
+    let top = ObjectReader {
+        read: &mut read,
+        message,
+        path: &FieldPath::Top,
+    };
+    if let Err(found) = top.deserialize(&mut json)? {
+        read.no_object = Some(found);
+    }
+    json.end()?;
+    Ok(read)
+}
+
+impl WireBuffer {
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(value.to_le_bytes()[0] | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value.to_le_bytes()[0]);
+    }
+
+    fn tag(&mut self, number: u32, wire_type: u8) {
+        self.varint(u64::from(number << 3) | u64::from(wire_type));
+    }
+
+    fn number(&mut self, number: u32, value: i64) {
+        self.tag(number, VARINT);
+        self.varint(value.cast_unsigned());
+    }
+
+    fn text(&mut self, number: u32, text: &str) {
+        self.tag(number, DELIMITED);
+        self.varint(text.len() as u64);
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// Writes a message by its fields. Its length is known only after them, so it gets as many bytes as
+    /// any length could need.
+    fn message<T>(&mut self, number: u32, fields: impl FnOnce(&mut Self) -> T) -> T {
+        self.tag(number, DELIMITED);
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
+        let done = fields(self);
+        let length = self.bytes.len() - at - LENGTH_BYTES;
+        for (place, byte) in self.bytes[at..at + LENGTH_BYTES].iter_mut().enumerate() {
+            let more = if place + 1 < LENGTH_BYTES { 0x80 } else { 0 };
+            *byte = (length >> (7 * place)).to_le_bytes()[0] & 0x7f | more;
+        }
+        done
+    }
+
+    fn misfit(&mut self, path: &FieldPath<'_>, rule: &str) {
+        self.misfits.misfit(path, rule);
+    }
+}
+
+/// Reads an object; the error is what stands in its place.
+struct ObjectReader<'r, 'p> {
+    read: &'r mut WireBuffer,
+    message: &'static MessageSchema,
+    path: &'p FieldPath<'p>,
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectReader<'_, '_> {
+    type Value = Result<(), String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(Expecting("an object", self))
+    }
+}
+
+/// Something that takes one form of JSON.
+trait AcceptsJson<'de>: Sized {
+    fn object<A: MapAccess<'de>>(self, object: A) -> Result<Result<(), String>, A::Error> {
+        skip_object(object).map(|()| Err("an object".to_owned()))
+    }
+
+    fn list<A: SeqAccess<'de>>(self, list: A) -> Result<Result<(), String>, A::Error> {
+        skip_list(list).map(|()| Err("a list".to_owned()))
+    }
+
+    fn text(self, text: &str) -> Result<(), String> {
+        Err(quoted(text))
+    }
+
+    fn boolean(self, boolean: bool) -> Result<(), String> {
+        Err(boolean.to_string())
+    }
+}
+
+/// A value of any form, and what is expected of it.
+struct Expecting<T>(&'static str, T);
+
+impl<'de, T: AcceptsJson<'de>> Visitor<'de> for Expecting<T> {
+    type Value = Result<(), String>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Err("null".to_owned()))
+    }
+
+    fn visit_bool<E>(self, boolean: bool) -> Result<Self::Value, E> {
+        Ok(self.1.boolean(boolean))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Err(number.to_string()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Err(number.to_string()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Err(number.to_string()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(self.1.text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        self.1.list(list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {
+        self.1.object(object)
+    }
+}
+
+impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Result<(), String>, A::Error> {
+        let Self {
+            read,
+            message,
+            path,
+        } = self;
+        let mut members = MembersSeen {
+            message,
+            given: 0,
+            chosen: 0,
+        };
+        while let Some(known) = object.next_key_seed(MemberName(message))? {
+            let Some(at) = known else {
+                object.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let field = &message.fields[at];
+            let within = FieldPath::Key(path, field.name);
+            if !members.note(at) {
+                read.misfit(&within, "is given twice");
+                object.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value = FieldReader {
+                read: &mut *read,
+                message,
+                field,
+                path: &within,
+            };
+            let is_there = object.next_value_seed(value)?;
+            if let Some(choice) = members.second_choice(field, is_there) {
+                read.misfit(&FieldPath::Key(path, choice), &members.one_of(field));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// The members that an object has had, by bits.
+struct MembersSeen {
+    message: &'static MessageSchema,
+    given: u64,
+    chosen: u64,
+}
+
+impl MembersSeen {
+    /// Notes a field by its place; whether it is the first time.
+    fn note(&mut self, at: usize) -> bool {
+        let bit = 1 << at;
+        let is_first = self.given & bit == 0;
+        self.given |= bit;
+        is_first
+    }
+
+    /// The set of choices of which another field had been chosen before.
+    fn second_choice(&mut self, field: &FieldSchema, is_there: bool) -> Option<&'static str> {
+        let choice = field.choice.filter(|_| is_there)?;
+        let bit = 1 << choice;
+        let is_second = self.chosen & bit != 0;
+        self.chosen |= bit;
+        is_second.then_some(self.message.choices[choice])
+    }
+
+    fn one_of(&self, field: &FieldSchema) -> String {
+        let fields = self
+            .message
+            .fields
+            .iter()
+            .filter(|other| other.choice == field.choice);
+        let names: Vec<_> = fields.map(|other| other.name).collect();
+        format!(
+            "is given as {}; only one of them may be",
+            names.join(" and as ")
+        )
+    }
+}
+
+/// Reads a member's name as the place of its field.
+struct MemberName(&'static MessageSchema);
+
+impl<'de> DeserializeSeed<'de> for MemberName {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for MemberName {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self
+            .0
+            .fields
+            .iter()
+            .position(|field| field.name == name || field.json_name == name))
+    }
+}
+
+/// Reads the value of a field; whether there is one.
+struct FieldReader<'r, 'p> {
+    read: &'r mut WireBuffer,
+    /// The message that the field belongs to.
+    message: &'static MessageSchema,
+    field: &'static FieldSchema,
+    path: &'p FieldPath<'p>,
+}
+
+impl<'de> DeserializeSeed<'de> for FieldReader<'_, '_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        if self.field.is_list {
+            let Self {
+                read,
+                message,
+                field,
+                path,
+            } = self;
+            let elements = ListReader {
+                read: &mut *read,
+                message,
+                field,
+                path,
+            };
+            let taken = deserializer.deserialize_any(Expecting("a list", elements))?;
+            return Ok(read.noted(path, "a list", taken));
+        }
+        self.one(deserializer)
+    }
+}
+
+impl FieldReader<'_, '_> {
+    /// Reads the one value of a field, or one of its elements.
+    fn one<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        let Self {
+            read,
+            message,
+            field,
+            path,
+        } = self;
+        let number = field.number;
+        match field.kind {
+            FieldKind::Int32 => {
+                scalar(deserializer, |value| read.whole::<i32>(number, path, value))
+            }
+            FieldKind::Int64 => {
+                scalar(deserializer, |value| read.whole::<i64>(number, path, value))
+            }
+            FieldKind::Enum(known) => scalar(deserializer, |value| {
+                read.name(
+                    number,
+                    path,
+                    value,
+                    known,
+                    acts_on(message.name, field.name),
+                )
+            }),
+            FieldKind::Text => {
+                let taken = deserializer.deserialize_any(Expecting(
+                    "a text",
+                    TextReader {
+                        read: &mut *read,
+                        number,
+                    },
+                ))?;
+                if taken.is_err() && path.is_element() {
+                    // So that those after it keep their places.
+                    read.text(number, "");
+                }
+                Ok(read.noted(path, "a text", taken))
+            }
+            FieldKind::Boolean => {
+                let taken = BooleanReader {
+                    read: &mut *read,
+                    number,
+                };
+                let taken = deserializer.deserialize_any(Expecting("true or false", taken))?;
+                Ok(read.noted(path, "true or false", taken))
+            }
+            FieldKind::Message(message) => {
+                let start = read.bytes.len();
+                let taken = read.message(number, |read| {
+                    ObjectReader {
+                        read,
+                        message,
+                        path,
+                    }
+                    .deserialize(deserializer)
+                })?;
+                // An element stays, empty, so that those after it keep their places.
+                if taken.is_err() && !path.is_element() {
+                    read.bytes.truncate(start);
+                }
+                Ok(read.noted(path, "an object", taken))
+            }
+            FieldKind::Texts => {
+                let taken = TextMapReader {
+                    read: &mut *read,
+                    number,
+                    path,
+                };
+                let taken = deserializer.deserialize_any(Expecting("an object", taken))?;
+                Ok(read.noted(path, "an object", taken))
+            }
+        }
+    }
+}
+
+/// Reads a value whose text tells more than a number made of it would.
+fn scalar<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    take: impl FnOnce(&Scalar<'_>) -> bool,
+) -> Result<bool, D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?;
+    Ok(take(&Scalar::of(json.get())))
+}
+
+impl WireBuffer {
+    /// Notes what was found in the place of what is expected; `null` is no value.
+    fn noted(&mut self, path: &FieldPath<'_>, expected: &str, taken: Result<(), String>) -> bool {
+        match taken {
+            Ok(()) => true,
+            Err(found) if found == "null" && !path.is_element() => false,
+            Err(found) => {
+                self.misfit(
+                    path,
+                    &format!("does not fit: expected {expected}, found {found}"),
+                );
+                true
+            }
+        }
+    }
+
+    fn whole<T: Whole + Into<i64>>(
+        &mut self,
+        number: u32,
+        path: &FieldPath<'_>,
+        value: &Scalar<'_>,
+    ) -> bool {
+        let read = match value {
+            Scalar::Number(text) => whole::<T>(text),
+            Scalar::Text(text) => whole::<T>(text),
+            Scalar::Null | Scalar::Other(_) => None,
+        };
+        let taken = read
+            .map(|read| self.number(number, read.into()))
+            .ok_or_else(|| value.quoted());
+        self.noted(path, T::EXPECTED, taken)
+    }
+
+    /// An enum by name or number. A name that is not known is left out where nobody asks for it.
+    fn name(
+        &mut self,
+        number: u32,
+        path: &FieldPath<'_>,
+        value: &Scalar<'_>,
+        known: &EnumSchema,
+        is_acted_on: bool,
+    ) -> bool {
+        let numbered = |text: &str| integer(text).map(i32::try_from);
+        let read = match value {
+            Scalar::Number(text) => numbered(text),
+            Scalar::Text(text) => known.number(text).map(Ok).or_else(|| numbered(text)),
+            Scalar::Null | Scalar::Other(_) => None,
+        };
+        match (read, value) {
+            (Some(Ok(read)), _) => self.number(number, read.into()),
+            (None, Scalar::Text(_)) if !is_acted_on => {}
+            (None, Scalar::Text(text)) => {
+                let rule = format!(
+                    "has the name {}, which the contract does not know",
+                    quoted(text)
+                );
+                self.misfit(path, &rule);
+            }
+            (None | Some(Err(_)), _) => {
+                return self.noted(path, "a name or a number of 32 bits", Err(value.quoted()));
+            }
+        }
+        true
+    }
+}
+
+/// Reads the elements of a list.
+struct ListReader<'r, 'p> {
+    read: &'r mut WireBuffer,
+    message: &'static MessageSchema,
+    field: &'static FieldSchema,
+    path: &'p FieldPath<'p>,
+}
+
+impl<'de> AcceptsJson<'de> for ListReader<'_, '_> {
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Result<(), String>, A::Error> {
+        let Self {
+            read,
+            message,
+            field,
+            path,
+        } = self;
+        for index in 0.. {
+            let path = FieldPath::Index(path, index);
+            let value = ElementReader(FieldReader {
+                read: &mut *read,
+                message,
+                field,
+                path: &path,
+            });
+            if list.next_element_seed(value)?.is_none() {
+                break;
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+struct ElementReader<'r, 'p>(FieldReader<'r, 'p>);
+
+impl<'de> DeserializeSeed<'de> for ElementReader<'_, '_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        self.0.one(deserializer)
+    }
+}
+
+struct TextReader<'r> {
+    read: &'r mut WireBuffer,
+    number: u32,
+}
+
+impl AcceptsJson<'_> for TextReader<'_> {
+    fn text(self, text: &str) -> Result<(), String> {
+        self.read.text(self.number, text);
+        Ok(())
+    }
+}
+
+struct BooleanReader<'r> {
+    read: &'r mut WireBuffer,
+    number: u32,
+}
+
+impl AcceptsJson<'_> for BooleanReader<'_> {
+    fn boolean(self, boolean: bool) -> Result<(), String> {
+        self.read.number(self.number, boolean.into());
+        Ok(())
+    }
+}
+
+/// Reads a map of texts.
+struct TextMapReader<'r, 'p> {
+    read: &'r mut WireBuffer,
+    number: u32,
+    path: &'p FieldPath<'p>,
+}
+
+impl<'de> AcceptsJson<'de> for TextMapReader<'_, '_> {
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Result<(), String>, A::Error> {
+        let Self { read, number, path } = self;
+        let mut keys = std::collections::BTreeSet::new();
+        while let Some(key) = object.next_key::<String>()? {
+            let is_text = read.message(number, |read| {
+                read.text(1, &key);
+                object.next_value_seed(MapValueReader { read, number: 2 })
+            })?;
+            if let Err(found) = is_text {
+                let rule = format!(
+                    "does not fit: expected a text as {}, found {found}",
+                    quoted(&key)
+                );
+                read.misfit(path, &rule);
+            }
+            if keys.contains(&key) {
+                read.misfit(path, &format!("has {} twice", quoted(&key)));
+            }
+            keys.insert(key);
+        }
+        Ok(Ok(()))
+    }
+}
+
+struct MapValueReader<'r> {
+    read: &'r mut WireBuffer,
+    number: u32,
+}
+
+impl<'de> DeserializeSeed<'de> for MapValueReader<'_> {
+    type Value = Result<(), String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let Self { read, number } = self;
+        deserializer.deserialize_any(Expecting("a text", TextReader { read, number }))
+    }
+}
+
+fn skip_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
+    while list.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+fn skip_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<(), A::Error> {
+    while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! The REST door: the same calls as JSON over HTTP, at `/v3/` and the name of the method.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{
+        ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
+};
+use hyper::body::{Body as HttpBody, Bytes};
+use tonic::body::Body;
+
+use crate::{
+    api::{
+        booking::{decode::read_json, json},
+        dispatch::{Dispatcher, Reply},
+        error::ApiError,
+        request_bodies::{ReadOptions, ReceivedMessage, RequestBodies},
+        responses::{EncodedResponse, Encoding, ResponseBody},
+    },
+    rpc::Rpc,
+};
+
+/// Where the methods are, under the base path.
+const VERSION: &str = "v3";
+
+/// What is said of a message whose content type is not JSON.
+const UNSUPPORTED_MEDIA_TYPE: &str =
+    "the message must be JSON, with the header `content-type: application/json`";
+
+/// What a caller without the right password is asked for.
+const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"boxoffice\", charset=\"UTF-8\"");
+
+/// The methods of the service as REST callers see them.
+#[derive(Clone)]
+pub struct RestHandler {
+    calls: Dispatcher,
+    bodies: Arc<RequestBodies>,
+    base_path: Arc<str>,
+    max_request_bytes: usize,
+    is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for RestHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestHandler")
+            .field("base_path", &self.base_path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RestHandler {
+    /// A door to these calls, under a path that begins with a slash and does not end with one, or
+    /// is empty. Messages may have `max_request_bytes`; `is_ready` says how it is at a moment.
+    #[must_use]
+    pub fn new(
+        calls: Dispatcher,
+        bodies: Arc<RequestBodies>,
+        base_path: &str,
+        max_request_bytes: usize,
+        is_ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let is_ready = Arc::new(is_ready);
+        Self {
+            calls,
+            bodies,
+            base_path: base_path.into(),
+            max_request_bytes,
+            is_ready,
+        }
+    }
+
+    /// Answers a request, whatever it is.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let method = request.method().clone();
+        let answer = self
+            .outcome(request)
+            .await
+            .unwrap_or_else(|error| error_response(&error));
+        answer_to(&method, answer)
+    }
+
+    async fn outcome<B>(&self, request: Request<B>) -> Result<Response<Body>, ApiError>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let rpc = rpc_at(&self.base_path, request.uri().path()).ok_or(ApiError::NotFound)?;
+        check_http_method(rpc, request.method())?;
+        if rpc == Rpc::HealthCheck {
+            let is_well = (self.is_ready)();
+            return if is_well {
+                Ok(respond(StatusCode::OK, b"{}".into()))
+            } else {
+                Err(ApiError::NotServing)
+            };
+        }
+        check_headers(request.headers())?;
+        let reading = ReadOptions {
+            max_bytes: self.max_request_bytes,
+            check: |_, _| Ok(()),
+        };
+        let message = self.bodies.read(request.into_body(), reading).await?;
+        let Reply { response, place } = self.answered(rpc, message).await?;
+        Ok(respond_with(
+            StatusCode::OK,
+            ResponseBody::new(response, place),
+        ))
+    }
+
+    async fn answered(&self, rpc: Rpc, message: ReceivedMessage) -> Result<Reply, ApiError> {
+        let Self { calls, .. } = self;
+        let (limits, deadline) = (calls.request_limits(), calls.deadline(None));
+        let form = calls
+            .responses()
+            .form(Encoding::Json, message.bytes().len())?;
+        match rpc {
+            Rpc::HealthCheck => Err(ApiError::NotFound),
+            Rpc::CheckOrderFulfillability => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.check(request, form, deadline).await
+            }
+            Rpc::CreateOrder => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.create(request, form, deadline).await
+            }
+            Rpc::ListOrders => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.list(request, form, deadline).await
+            }
+            Rpc::BatchAvailabilityLookup => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.look_up(request, form, deadline).await
+            }
+            Rpc::CheckAvailability => {
+                let (request, _held) = read_json(message, limits).await?;
+                calls.look_at(request, form, deadline).await
+            }
+        }
+    }
+
+    /// The method that a path stands for.
+    #[must_use]
+    pub fn rpc_at(&self, path: &str) -> Option<Rpc> {
+        rpc_at(&self.base_path, path)
+    }
+}
+
+/// The method that a path under a base path stands for, in any letter case. Slashes may be doubled and
+/// stand at the end, as they do where an address and a path are put together; nothing is decoded. Who may
+/// call is decided by the same reading of the path.
+#[must_use]
+pub fn rpc_at(base_path: &str, path: &str) -> Option<Rpc> {
+    let mut asked = steps(path);
+    for step in steps(base_path).chain([VERSION]) {
+        asked.next().filter(|asked| *asked == step)?;
+    }
+    let name = asked.next()?;
+    let method = Rpc::ALL
+        .into_iter()
+        .find(|method| method.name().eq_ignore_ascii_case(name));
+    method.filter(|_| asked.next().is_none() && path.starts_with('/'))
+}
+
+/// The steps of a path; slashes beside each other are as good as one.
+pub fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|step| !step.is_empty())
+}
+
+fn check_http_method(rpc: Rpc, method: &http::Method) -> Result<(), ApiError> {
+    let (taken, allowed): (&[http::Method], _) = match rpc {
+        Rpc::HealthCheck => (&[http::Method::GET, http::Method::HEAD], "GET, HEAD"),
+        Rpc::CheckOrderFulfillability
+        | Rpc::CreateOrder
+        | Rpc::ListOrders
+        | Rpc::BatchAvailabilityLookup
+        | Rpc::CheckAvailability => (&[http::Method::POST], "POST"),
+    };
+    if taken.contains(method) {
+        Ok(())
+    } else {
+        Err(ApiError::MethodNotAllowed { allowed })
+    }
+}
+
+/// The answer to a request of this method, of which some want no body.
+#[must_use]
+pub fn answer_to(method: &http::Method, answer: Response<Body>) -> Response<Body> {
+    if method == http::Method::HEAD {
+        answer.map(|_| Body::empty())
+    } else {
+        answer
+    }
+}
+
+/// The answer that reports an error. Its extensions have its row of the table.
+#[must_use]
+pub fn error_response(error: &ApiError) -> Response<Body> {
+    let mapping = error.mapping();
+    let status = StatusCode::from_u16(mapping.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = respond(status, json::error_body(error).to_string().into_bytes());
+    answer.extensions_mut().insert(mapping);
+    let headers = answer.headers_mut();
+    if let ApiError::MethodNotAllowed { allowed } = error {
+        headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    if *error == ApiError::UnsupportedEncoding {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if let Some(delay) = error.retry_delay() {
+        headers.insert(RETRY_AFTER, whole_seconds(delay).into());
+    }
+    answer
+}
+
+/// As many as it takes for the delay to be over, at least one.
+fn whole_seconds(delay: Duration) -> u64 {
+    delay.as_secs() + u64::from(delay.subsec_nanos() > 0 || delay.is_zero())
+}
+
+fn respond(status: StatusCode, message: Vec<u8>) -> Response<Body> {
+    respond_with(status, ResponseBody::new(EncodedResponse::of(message), ()))
+}
+
+fn respond_with<K: Send + Unpin + 'static>(
+    status: StatusCode,
+    body: ResponseBody<K>,
+) -> Response<Body> {
+    let mut answer = Response::new(Body::new(body));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// A message has to say that it is JSON, and must not be compressed.
+fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let is_one_json = types.next().is_some_and(is_json) && types.next().is_none();
+    if !is_one_json {
+        return Err(ApiError::UnsupportedMediaType(UNSUPPORTED_MEDIA_TYPE));
+    }
+    if headers.get_all(CONTENT_ENCODING).iter().any(is_compressed) {
+        Err(ApiError::UnsupportedEncoding)
+    } else {
+        Ok(())
+    }
+}
+
+fn is_json(content_type: &HeaderValue) -> bool {
+    let essence = content_type
+        .as_bytes()
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default();
+    essence
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
+}
+
+/// Whether an encoding of a body is any compression at all.
+#[must_use]
+pub fn is_compressed(encoding: &HeaderValue) -> bool {
+    !encoding
+        .as_bytes()
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"identity")
+}

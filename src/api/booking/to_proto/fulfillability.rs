@@ -1,0 +1,203 @@
+//! Verdicts on carts, with prices, fees and ticket types.
+
+use crate::{
+    api::booking::proto::v3,
+    domain::{
+        catalog::{Fee, FeedFees, LocalizedText, TicketType},
+        constraints::{Bound, ViolatedConstraint},
+        fees::{FeeTable, TicketFee},
+        fulfillability::{Fulfillability, ItemFulfillability, ItemResult, OrderResult},
+        money::Money,
+        pricing::PriceChange,
+    },
+};
+
+pub(super) fn fulfillability(verdict: Fulfillability) -> v3::OrderFulfillability {
+    use v3::order_fulfillability::OrderFulfillabilityResult as Wire;
+    let Fulfillability {
+        result,
+        reason,
+        items,
+    } = verdict;
+    let result = match result {
+        OrderResult::CanFulfill => Wire::CanFulfill,
+        OrderResult::UnfulfillableLineItem => Wire::UnfulfillableLineItem,
+        OrderResult::UnfulfillableServiceCombination => Wire::UnfulfillableServiceCombination,
+        OrderResult::OtherReason => Wire::OrderUnfulfillableOtherReason,
+    };
+    v3::OrderFulfillability {
+        result: result.into(),
+        item_fulfillability: items.into_iter().map(item_fulfillability).collect(),
+        unfulfillable_reason: reason.unwrap_or_default(),
+    }
+}
+
+fn item_fulfillability(verdict: ItemFulfillability) -> v3::LineItemFulfillability {
+    let ItemFulfillability {
+        line,
+        result,
+        reason,
+        spots_open,
+        price_change,
+        ticket_types,
+    } = verdict;
+    let mut item = super::order::line_item(line);
+    item.warning_reason = price_change.map_or(0, |change| warning_reason(change).into());
+    let (result, violated) = item_result(result);
+    v3::LineItemFulfillability {
+        item: Some(item),
+        result: result.into(),
+        unfulfillable_reason: reason.unwrap_or_default(),
+        availability: spots_open.map(|spots| v3::line_item_fulfillability::UpdatedAvailability {
+            spots_open: super::clamped(spots),
+        }),
+        ticket_type: ticket_types.iter().map(ticket_type).collect(),
+        violated_ticket_constraint: violated.into_iter().map(violated_constraint).collect(),
+    }
+}
+
+fn item_result(
+    result: ItemResult,
+) -> (
+    v3::line_item_fulfillability::ItemFulfillabilityResult,
+    Vec<ViolatedConstraint>,
+) {
+    use v3::line_item_fulfillability::ItemFulfillabilityResult as Wire;
+    match result {
+        ItemResult::CanFulfill => (Wire::CanFulfill, Vec::new()),
+        ItemResult::SlotUnavailable => (Wire::SlotUnavailable, Vec::new()),
+        ItemResult::ChildTicketsWithoutAdult => (Wire::ChildTicketsWithoutAdult, Vec::new()),
+        ItemResult::UnfulfillableTicketCombination => {
+            (Wire::UnfulfillableTicketCombination, Vec::new())
+        }
+        ItemResult::IncorrectPrice => (Wire::IncorrectPrice, Vec::new()),
+        ItemResult::TicketConstraintViolated(violated) => {
+            (Wire::TicketConstraintViolated, violated)
+        }
+        ItemResult::OtherReason => (Wire::ItemUnfulfillableOtherReason, Vec::new()),
+    }
+}
+
+fn violated_constraint(
+    violated: ViolatedConstraint,
+) -> v3::line_item_fulfillability::ViolatedTicketConstraint {
+    use v3::line_item_fulfillability::{
+        ViolatedTicketConstraint, violated_ticket_constraint::Value,
+    };
+    let ViolatedConstraint { bound, ticket_id } = violated;
+    let value = match bound {
+        Bound::Min(count) => Value::MinTicketCount(super::clamped(count)),
+        Bound::Max(count) => Value::MaxTicketCount(super::clamped(count)),
+    };
+    ViolatedTicketConstraint {
+        value: Some(value),
+        ticket_id: ticket_id.map(String::from).unwrap_or_default(),
+    }
+}
+
+fn warning_reason(change: PriceChange) -> v3::line_item::WarningReason {
+    match change {
+        PriceChange::Increase => v3::line_item::WarningReason::PriceIncrease,
+        PriceChange::Decrease => v3::line_item::WarningReason::PriceDecrease,
+    }
+}
+
+pub(super) fn fees(table: FeeTable) -> v3::Fees {
+    let FeeTable {
+        per_ticket,
+        per_order,
+        tax: _,
+        ticket_taxes: _,
+        total: _,
+    } = table;
+    v3::Fees {
+        per_ticket_fee: per_ticket.into_iter().map(ticket_fee).collect(),
+        per_order_fee: per_order.into_iter().map(order_fee).collect(),
+    }
+}
+
+fn ticket_fee(fee: TicketFee) -> v3::SpecificPerTicketFee {
+    let TicketFee {
+        service_id,
+        ticket_id,
+        fee: Fee { name, amount },
+    } = fee;
+    v3::SpecificPerTicketFee {
+        ticket_id: ticket_id.into(),
+        service_id: service_id.into(),
+        fee_name: name,
+        fee_amount: Some(price(amount)),
+    }
+}
+
+fn order_fee(Fee { name, amount }: Fee) -> v3::SpecificPerOrderFee {
+    v3::SpecificPerOrderFee {
+        fee_name: name,
+        fee_amount: Some(price(amount)),
+    }
+}
+
+/// A ticket type at its present price. The older plain-text descriptions are not answered beside
+/// the localized ones.
+fn ticket_type(ticket: &TicketType) -> v3::TicketType {
+    let TicketType {
+        ix: _,
+        id,
+        short_description,
+        option_description,
+        price: unit,
+        previous_price: _,
+        feed_fees,
+        fees: _,
+    } = ticket;
+    #[expect(
+        deprecated,
+        reason = "the message is written out whole, old fields included"
+    )]
+    v3::TicketType {
+        ticket_type_id: id.to_string(),
+        short_description: String::new(),
+        localized_short_description: text(short_description),
+        price: Some(price(unit.rounded())),
+        per_ticket_fee: per_ticket_fee(*feed_fees),
+        option_description: String::new(),
+        localized_option_description: text(option_description),
+    }
+}
+
+fn per_ticket_fee(fees: FeedFees) -> Option<v3::PerTicketFee> {
+    let FeedFees {
+        service_charge,
+        facility_fee,
+        taxes,
+    } = fees;
+    (fees != FeedFees::default()).then(|| v3::PerTicketFee {
+        service_charge: service_charge.map(price),
+        facility_fee: facility_fee.map(price),
+        taxes: taxes.map(price),
+    })
+}
+
+fn text(text: &LocalizedText) -> Option<v3::Text> {
+    let LocalizedText {
+        value,
+        translations,
+    } = text;
+    let localized = |(locale, value): &(String, String)| v3::LocalizedString {
+        locale: locale.clone(),
+        value: value.clone(),
+    };
+    (!value.is_empty() || !translations.is_empty()).then(|| v3::Text {
+        value: value.clone(),
+        localized_value: translations.iter().map(localized).collect(),
+    })
+}
+
+/// An amount that was computed here; all of them have been seen to fit the wire.
+pub(super) fn price(money: Money) -> v3::Price {
+    v3::Price {
+        price_micros: money.to_micros().unwrap_or(i64::MAX),
+        currency_code: money.currency().code().to_owned(),
+        pricing_option_tag: String::new(),
+    }
+}

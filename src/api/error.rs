@@ -1,0 +1,490 @@
+//! The one table of errors: gRPC code, HTTP status, reason and retryability of everything that a caller can be
+//! answered instead of a response. `docs/errors.md` has the same table.
+
+use std::time::Duration;
+
+use tonic::{
+    Code, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use super::booking::requests::{UNKNOWN_MERCHANT, Violations};
+use crate::{
+    api::auth::AuthError, app::OrderError, domain::ids::MerchantId, files::mistakes::quoted,
+};
+
+/// The domain of our `google.rpc.ErrorInfo` reasons.
+pub const ERROR_DOMAIN: &str = "boxoffice";
+
+/// The gRPC header that lists the encodings a server accepts.
+const ACCEPTED_ENCODINGS: &str = "grpc-accept-encoding";
+
+/// The endpoints of the operator's address, as its answers list them.
+pub const ADMIN_URLS: &str = "this is the operator's address: /livez, /readyz, /metrics and /feeds, and \
+                              grpc.health.v1.Health over gRPC";
+
+/// After which a retryable request should be repeated, unless the error knows better.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// A row of the table: how an error is reported over every transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusMapping {
+    /// The machine-readable reason, in `google.rpc.ErrorInfo`.
+    pub reason: &'static str,
+    /// The gRPC code.
+    pub grpc: Code,
+    /// The HTTP status of the same error.
+    pub http: u16,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+    /// When the error occurs, for the documentation.
+    pub when: &'static str,
+}
+
+/// Whether repeating the same request can help, as the table says it.
+mod retry {
+    pub(super) const YES: bool = true;
+    pub(super) const NO: bool = false;
+}
+
+macro_rules! error_table {
+    ($($reason:ident $grpc:ident $http:literal retry $retry:ident: $when:literal;)*) => {
+        $(const $reason: StatusMapping = StatusMapping {
+            reason: stringify!($reason),
+            grpc: Code::$grpc,
+            http: $http,
+            retryable: retry::$retry,
+            when: $when,
+        };)*
+
+        /// Every row, in the order of the documentation.
+        pub const ERROR_TABLE: &[StatusMapping] = &[$($reason),*];
+    };
+}
+
+error_table! {
+    INVALID_REQUEST InvalidArgument 400 retry NO:
+        "A field violates a rule of the contract, or over REST has a value of the wrong type. \
+         `google.rpc.BadRequest` lists the first 20 fields with their paths; the text counts the others.";
+    MALFORMED_MESSAGE InvalidArgument 400 retry NO:
+        "The body is not a message of this method: it cannot be decoded, is framed wrongly for gRPC, or is followed \
+         by a second message.";
+    TOKEN_REUSED InvalidArgument 400 retry NO:
+        "The idempotency token belongs to a different request, or to an order of another user.";
+    INVALID_HOST InvalidArgument 400 retry NO:
+        "HTTP/1.1 without exactly one valid `host`, or `host` and `:authority` differ.";
+    CREDENTIALS_MISSING Unauthenticated 401 retry NO:
+        "`authorization` is missing.";
+    CREDENTIALS_MALFORMED Unauthenticated 401 retry NO:
+        "`authorization` is not exactly one HTTP Basic credential.";
+    CREDENTIALS_INVALID Unauthenticated 401 retry NO:
+        "The user name or the password is wrong.";
+    CLIENT_CERTIFICATE_MISSING Unauthenticated 401 retry NO:
+        "The connection has no client certificate, and `client_ca` requires one.";
+    CLIENT_CERTIFICATE_NOT_ALLOWED PermissionDenied 403 retry NO:
+        "The client certificate carries none of the `client_names`.";
+    TRANSPORT_OUT_OF_SCOPE PermissionDenied 403 retry NO:
+        "The scope of the user does not include this transport.";
+    METHOD_OUT_OF_SCOPE PermissionDenied 403 retry NO:
+        "The scope of the user does not include this method.";
+    MERCHANT_OUT_OF_SCOPE PermissionDenied 403 retry NO:
+        "The scope of the user does not include this merchant, whether or not the merchant exists.";
+    NOT_FOUND NotFound 404 retry NO:
+        "REST: the URL does not exist.";
+    UNKNOWN_SERVICE NotFound 404 retry NO:
+        "gRPC: a health check of an unknown service.";
+    METHOD_NOT_ALLOWED Unimplemented 405 retry NO:
+        "The HTTP method is not one of those in `Allow`.";
+    ORDER_IN_PROGRESS Aborted 409 retry YES:
+        "Another request with this idempotency token is still in progress at the deadline.";
+    REQUEST_TOO_LARGE ResourceExhausted 413 retry NO:
+        "The request exceeds `max_request_bytes`.";
+    UNSUPPORTED_MEDIA_TYPE InvalidArgument 415 retry NO:
+        "REST: `content-type` is not `application/json`. gRPC: `content-type` is not one of gRPC or gRPC-Web, or gRPC \
+         is sent over HTTP/1.1.";
+    UNSUPPORTED_ENCODING Unimplemented 415 retry NO:
+        "The message is compressed. The server accepts `identity` only.";
+    EXPECTATION_FAILED InvalidArgument 417 retry NO:
+        "`expect` is not `100-continue`.";
+    MISDIRECTED_REQUEST PermissionDenied 421 retry NO:
+        "The host name is not one of `allowed_hosts`.";
+    RATE_LIMITED ResourceExhausted 429 retry YES:
+        "The caller exceeds `caller_rate`. The retry delay is the time until its next call is allowed.";
+    CALLER_CONCURRENCY_LIMIT ResourceExhausted 429 retry YES:
+        "The caller exceeds `caller_max_in_flight`.";
+    CONCURRENCY_LIMIT ResourceExhausted 429 retry YES:
+        "The server has reached `max_in_flight`, counting orders whose callers have disconnected.";
+    PASSWORD_VERIFICATION_LIMIT ResourceExhausted 429 retry YES:
+        "Too many passwords that are not cached wait for verification.";
+    BYTES_IN_FLIGHT_LIMIT ResourceExhausted 429 retry YES:
+        "`max_request_bytes_in_flight` or `max_response_bytes_in_flight` is reached, or a request was slow to arrive \
+         while others needed the room.";
+    RESPONSE_TOO_LARGE ResourceExhausted 429 retry NO:
+        "The response exceeds `max_response_bytes`.";
+    TOO_MANY_HEADERS ResourceExhausted 431 retry NO:
+        "The request exceeds `max_headers`. A request whose head is too long gets the HTTP status without a body.";
+    INTERNAL Internal 500 retry NO:
+        "A bug, or a record that cannot be read. Details are in the server log, not in the answer.";
+    UNKNOWN_METHOD Unimplemented 501 retry NO:
+        "gRPC: the method does not exist.";
+    UNSUPPORTED_TRANSFER_ENCODING Unimplemented 501 retry NO:
+        "`transfer-encoding` is not exactly `chunked`.";
+    NOT_SERVING Unavailable 503 retry YES:
+        "REST health check: the store has failed, or the server is shutting down.";
+    STORE_UNAVAILABLE Unavailable 503 retry YES:
+        "Orders cannot be recorded: a write has failed. The server needs a restart.";
+    THREADS_EXHAUSTED Unavailable 503 retry YES:
+        "The system does not give the server a thread for the work.";
+    DEADLINE_EXCEEDED DeadlineExceeded 504 retry YES:
+        "The deadline of the call has passed. An order may have been created: repeat the request with the same token.";
+}
+
+/// Why a call has no response of the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiError {
+    /// The bytes are not the message they should be.
+    Malformed(String),
+    /// The message breaks rules of requests.
+    Invalid(Violations),
+    /// The request exceeds its size limit.
+    RequestTooLarge,
+    /// The response would exceed its size limit.
+    ResponseTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The budget of bytes in flight is used up.
+    BytesInFlightLimit,
+    /// The message is compressed.
+    UnsupportedEncoding,
+    /// There is no such gRPC method.
+    UnknownMethod,
+    /// There is nothing at this URL.
+    NotFound,
+    /// There is nothing at this URL of the operator's address.
+    AdminNotFound,
+    /// The URL does not take this HTTP method.
+    MethodNotAllowed {
+        /// The methods that it takes, with commas between.
+        allowed: &'static str,
+    },
+    /// The content type, or the protocol under it, is not one of this endpoint; the text says what is missing.
+    UnsupportedMediaType(&'static str),
+    /// A unary method was sent a second message.
+    SecondMessage,
+    /// There is no such service to ask the health of.
+    UnknownService,
+    /// `host` is missing, repeated or invalid; the text says which.
+    InvalidHost(&'static str),
+    /// The request is for a host name that is not served.
+    Misdirected,
+    /// The body has a transfer coding other than chunked.
+    UnsupportedTransferEncoding,
+    /// The header `expect` has something else than `100-continue`.
+    ExpectationFailed,
+    /// The store has failed, or the server is shutting down.
+    NotServing,
+    /// The deadline has passed. What the call began may yet be done.
+    DeadlineExceeded,
+    /// The request has too many headers.
+    TooManyHeaders,
+    /// The caller may not make the call, or not now.
+    Auth(AuthError),
+    /// The user's scope does not have this merchant, whether or not there is one.
+    MerchantOutOfScope(MerchantId),
+    /// The application rejects the request.
+    Order(OrderError),
+    /// A bug. The text is for the log and not for the caller.
+    Internal(String),
+}
+
+impl ApiError {
+    /// Its row of the table.
+    #[must_use]
+    pub fn mapping(&self) -> StatusMapping {
+        match self {
+            Self::Malformed(_) | Self::SecondMessage => MALFORMED_MESSAGE,
+            Self::Invalid(_) => INVALID_REQUEST,
+            Self::RequestTooLarge => REQUEST_TOO_LARGE,
+            Self::ResponseTooLarge { .. } => RESPONSE_TOO_LARGE,
+            Self::BytesInFlightLimit => BYTES_IN_FLIGHT_LIMIT,
+            Self::UnsupportedEncoding => UNSUPPORTED_ENCODING,
+            Self::UnknownMethod => UNKNOWN_METHOD,
+            Self::NotFound | Self::AdminNotFound => NOT_FOUND,
+            Self::MethodNotAllowed { .. } => METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType(_) => UNSUPPORTED_MEDIA_TYPE,
+            Self::UnknownService => UNKNOWN_SERVICE,
+            Self::InvalidHost(_) => INVALID_HOST,
+            Self::Misdirected => MISDIRECTED_REQUEST,
+            Self::UnsupportedTransferEncoding => UNSUPPORTED_TRANSFER_ENCODING,
+            Self::ExpectationFailed => EXPECTATION_FAILED,
+            Self::NotServing => NOT_SERVING,
+            Self::DeadlineExceeded => DEADLINE_EXCEEDED,
+            Self::TooManyHeaders => TOO_MANY_HEADERS,
+            Self::Auth(error) => auth_mapping(*error),
+            Self::MerchantOutOfScope(_) => MERCHANT_OUT_OF_SCOPE,
+            Self::Order(error) => order_mapping(error),
+            Self::Internal(_) => INTERNAL,
+        }
+    }
+
+    /// What the caller reads: what is wrong, what to do about it where that is known, and when to retry.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let text = self.text();
+        match self.retry_delay() {
+            Some(delay) => format!("{text}; retry after {} ms", delay.as_millis()),
+            None => text,
+        }
+    }
+
+    fn text(&self) -> String {
+        let text = match self {
+            Self::Malformed(text) => return format!("the message cannot be decoded: {text}"),
+            Self::Invalid(violations) => return format!("invalid request: {violations}"),
+            Self::ResponseTooLarge { limit_bytes } => {
+                return format!(
+                    "the response exceeds {limit_bytes} bytes; request fewer orders, by order_ids, or fewer slots"
+                );
+            }
+            Self::AdminNotFound => return format!("no such URL; {ADMIN_URLS}"),
+            Self::MethodNotAllowed { allowed } => return format!("this URL allows {allowed} only"),
+            Self::MerchantOutOfScope(merchant_id) => {
+                return format!(
+                    "this user may not act for the merchant {}",
+                    quoted(merchant_id.as_str())
+                );
+            }
+            Self::Auth(error) => return error.to_string(),
+            Self::Order(error) => return error.to_string(),
+            Self::RequestTooLarge => "the request exceeds the size limit of this server",
+            Self::BytesInFlightLimit => "too many bytes of requests and responses in flight",
+            Self::UnsupportedEncoding => {
+                "compressed messages are not supported: send the encoding `identity`, or none"
+            }
+            Self::UnknownMethod => {
+                "unknown method; gRPC reflection lists the methods of this server"
+            }
+            Self::NotFound => {
+                "no such URL; methods are at /v3/ and their names, such as /v3/CreateOrder"
+            }
+            Self::UnsupportedMediaType(text) | Self::InvalidHost(text) => text,
+            Self::SecondMessage => "a second message; the method takes one",
+            Self::UnknownService => "unknown service; the empty name stands for the whole server",
+            Self::Misdirected => "the host name is not one of this server's",
+            Self::UnsupportedTransferEncoding => {
+                "the only supported transfer-encoding is `chunked`, once"
+            }
+            Self::ExpectationFailed => "the only supported `expect` is `100-continue`",
+            Self::NotServing => "not serving: no orders can be created at present",
+            Self::DeadlineExceeded => {
+                "deadline exceeded; an order may have been created, so repeat the request with the same \
+                 idempotency_token"
+            }
+            Self::TooManyHeaders => "too many headers",
+            Self::Internal(_) => "internal error; details are in the server log",
+        };
+        text.to_owned()
+    }
+
+    /// What a program reads: the reason, the fields at fault, when to ask again.
+    pub(crate) fn details(&self) -> ErrorDetails {
+        let mapping = self.mapping();
+        let mut details = ErrorDetails::with_error_info(
+            mapping.reason,
+            ERROR_DOMAIN,
+            std::collections::HashMap::new(),
+        );
+        if let Some(delay) = self.retry_delay() {
+            details.set_retry_info(Some(delay));
+        }
+        let fields = self.violated_fields();
+        if !fields.is_empty() {
+            details.set_bad_request(fields);
+        }
+        details
+    }
+
+    /// After which the same request may succeed; none if it never will.
+    #[must_use]
+    pub fn retry_delay(&self) -> Option<Duration> {
+        if let Self::Auth(AuthError::RateLimited { wait }) = self {
+            return Some(*wait);
+        }
+        self.mapping().retryable.then_some(RETRY_DELAY)
+    }
+
+    fn violated_fields(&self) -> Vec<FieldViolation> {
+        let one = |field, rule| vec![FieldViolation::new(field, rule)];
+        if let Self::Invalid(violations) = self {
+            return violations
+                .iter()
+                .map(|found| FieldViolation::new(&found.field, &found.rule))
+                .collect();
+        }
+        let Self::Order(error) = self else {
+            return Vec::new();
+        };
+        match error {
+            OrderError::UnknownMerchant => one("merchant_id", UNKNOWN_MERCHANT),
+            OrderError::TokenReused => one("idempotency_token", "was used for a different request"),
+            OrderError::InProgress
+            | OrderError::Busy
+            | OrderError::NoThread
+            | OrderError::StoreFailed
+            | OrderError::Unreadable
+            | OrderError::Bug => Vec::new(),
+        }
+    }
+}
+
+const fn auth_mapping(error: AuthError) -> StatusMapping {
+    match error {
+        AuthError::MissingCredentials => CREDENTIALS_MISSING,
+        AuthError::MalformedCredentials => CREDENTIALS_MALFORMED,
+        AuthError::InvalidCredentials => CREDENTIALS_INVALID,
+        AuthError::VerificationLimit => PASSWORD_VERIFICATION_LIMIT,
+        AuthError::NoThread => THREADS_EXHAUSTED,
+        AuthError::MissingCertificate => CLIENT_CERTIFICATE_MISSING,
+        AuthError::CertificateNotAllowed => CLIENT_CERTIFICATE_NOT_ALLOWED,
+        AuthError::RateLimited { .. } => RATE_LIMITED,
+        AuthError::ConcurrencyLimit => CALLER_CONCURRENCY_LIMIT,
+        AuthError::TransportOutOfScope => TRANSPORT_OUT_OF_SCOPE,
+        AuthError::MethodOutOfScope => METHOD_OUT_OF_SCOPE,
+    }
+}
+
+const fn order_mapping(error: &OrderError) -> StatusMapping {
+    match error {
+        OrderError::UnknownMerchant => INVALID_REQUEST,
+        OrderError::TokenReused => TOKEN_REUSED,
+        OrderError::InProgress => ORDER_IN_PROGRESS,
+        OrderError::Busy => CONCURRENCY_LIMIT,
+        OrderError::NoThread => THREADS_EXHAUSTED,
+        OrderError::StoreFailed => STORE_UNAVAILABLE,
+        OrderError::Unreadable | OrderError::Bug => INTERNAL,
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        Self::Auth(error)
+    }
+}
+
+impl From<ApiError> for Status {
+    fn from(error: ApiError) -> Self {
+        let mut metadata = MetadataMap::new();
+        if error == ApiError::UnsupportedEncoding {
+            metadata.insert(ACCEPTED_ENCODINGS, MetadataValue::from_static("identity"));
+        }
+        let (code, message) = (error.mapping().grpc, error.message());
+        Self::with_error_details_and_metadata(code, message, error.details(), metadata)
+    }
+}
+
+impl From<Violations> for ApiError {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl From<OrderError> for ApiError {
+    fn from(error: OrderError) -> Self {
+        Self::Order(error)
+    }
+}
+
+/// The published name of a status.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fmt::Write};
+
+    use super::*;
+
+    fn table() -> String {
+        let mut table = String::from(
+            "| Reason | gRPC code | HTTP status | Retry | When |\n|---|---|---|---|---|\n",
+        );
+        for row in ERROR_TABLE {
+            let StatusMapping {
+                reason,
+                grpc,
+                http,
+                retryable,
+                when,
+            } = row;
+            let retry = if *retryable { "yes" } else { "no" };
+            let code = code_name(*grpc);
+            writeln!(
+                table,
+                "| `{reason}` | `{code}` | {http} | {retry} | {when} |"
+            )
+            .unwrap();
+        }
+        table
+    }
+
+    #[test]
+    fn the_documented_table_is_this_one() {
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let found = document
+            .split_once("<!-- errors -->\n")
+            .and_then(|(_, rest)| rest.split_once("<!-- /errors -->"))
+            .map_or("", |(table, _)| table);
+        let expected = table();
+        assert!(
+            found.trim() == expected.trim(),
+            "between `<!-- errors -->` and `<!-- /errors -->`, docs/errors.md should have:\n\n{expected}"
+        );
+    }
+
+    #[test]
+    fn a_reason_has_one_row_and_rows_are_in_the_order_of_their_http_status() {
+        let reasons: BTreeSet<_> = ERROR_TABLE.iter().map(|row| row.reason).collect();
+        assert_eq!(reasons.len(), ERROR_TABLE.len());
+        assert!(ERROR_TABLE.is_sorted_by_key(|row| row.http));
+    }
+
+    #[test]
+    fn an_error_that_can_be_retried_says_when() {
+        let wait = Duration::from_millis(37);
+        for (error, expected) in [
+            (
+                ApiError::Order(OrderError::Busy),
+                "too many concurrent calls; retry after 200 ms",
+            ),
+            (
+                ApiError::Auth(AuthError::RateLimited { wait }),
+                "this caller exceeds its rate limit; retry after 37 ms",
+            ),
+            (ApiError::TooManyHeaders, "too many headers"),
+        ] {
+            assert_eq!(error.message(), expected);
+        }
+    }
+}

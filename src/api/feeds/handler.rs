@@ -1,0 +1,145 @@
+//! An export over the operator's address.
+
+use std::{convert::Infallible, sync::Arc};
+
+use futures_util::{Stream, StreamExt, stream::poll_fn};
+use http::{HeaderValue, Response, Uri, header::CONTENT_TYPE};
+use http_body_util::StreamBody;
+use hyper::body::{Bytes, Frame};
+use tokio::sync::{Semaphore, mpsc};
+use tonic::body::Body;
+
+use super::{DAYS, ExportLine, export};
+use crate::{
+    api::{
+        booking::{requests::Violations, rest},
+        error::ApiError,
+    },
+    app::{App, Export, OrderError},
+    blocking,
+};
+
+/// Exports at once: each has a thread of its own.
+const MAX_EXPORTS: usize = 2;
+
+/// Bytes that are sent together.
+const CHUNK_BYTES: usize = 1 << 16;
+
+/// What an export is.
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Chunks that wait for their reader; the export waits for it beyond that.
+const CHUNKS_WAITING: usize = 4;
+
+/// Gives what is on sale to those who run the server.
+#[derive(Debug, Clone)]
+pub(crate) struct FeedsHandler {
+    app: Arc<App>,
+    places: Arc<Semaphore>,
+}
+
+/// Whoever reads the export has gone.
+struct ReaderGone;
+
+impl FeedsHandler {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            places: Arc::new(Semaphore::new(MAX_EXPORTS)),
+        }
+    }
+
+    /// Answers a request with an export that is made as it is read.
+    pub(crate) fn answer(&self, uri: &Uri) -> Response<Body> {
+        match self.begin(uri) {
+            Ok(chunks) => {
+                let mut answer = Response::new(Body::new(StreamBody::new(chunks)));
+                answer
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+                answer
+            }
+            Err(error) => rest::error_response(&error),
+        }
+    }
+
+    fn begin(
+        &self,
+        uri: &Uri,
+    ) -> Result<impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<>, ApiError> {
+        let days = days(uri)?;
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| OrderError::Busy)?;
+        self.app
+            .export(days)
+            .map_err(|error| wrong_days(&format!("is too many: {error}")))?;
+        let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
+        let app = Arc::clone(&self.app);
+        // Writing a million slots takes a while, and the readers may take longer.
+        let work = move || {
+            let _place = place;
+            if let Ok(export) = app.export(days) {
+                run(&export, sender);
+            }
+        };
+        blocking::start(work).map_err(OrderError::from)?;
+        Ok(poll_fn(move |context| chunks.poll_recv(context)).map(|chunk| Ok(Frame::data(chunk))))
+    }
+}
+
+fn days(uri: &Uri) -> Result<Option<u32>, ApiError> {
+    let Some(query) = uri.query() else {
+        return Ok(None);
+    };
+    let given = query
+        .strip_prefix(DAYS)
+        .and_then(|rest| rest.strip_prefix('=')?.parse().ok());
+    given
+        .map(Some)
+        .ok_or_else(|| wrong_days("must be a number, and nothing else can be asked for"))
+}
+
+fn wrong_days(rule: &str) -> ApiError {
+    Violations::one(DAYS, rule).into()
+}
+
+fn run(exported: &Export<'_>, sender: mpsc::Sender<Bytes>) {
+    let mut chunks = ChunkSender {
+        buffer: Vec::with_capacity(CHUNK_BYTES),
+        sender,
+    };
+    if export(exported, |line| chunks.put(&line))
+        .and_then(|()| chunks.send())
+        .is_ok()
+    {
+        tracing::info!("the feeds were exported");
+    } else {
+        tracing::warn!("an export of the feeds was not read to its end");
+    }
+}
+
+/// Lines on their way to whoever reads them.
+struct ChunkSender {
+    buffer: Vec<u8>,
+    sender: mpsc::Sender<Bytes>,
+}
+
+impl ChunkSender {
+    fn put(&mut self, line: &ExportLine<'_>) -> Result<(), ReaderGone> {
+        // Memory takes whatever is written to it.
+        let _ = line.write_to(&mut self.buffer);
+        if self.buffer.len() < CHUNK_BYTES {
+            Ok(())
+        } else {
+            self.send()
+        }
+    }
+
+    fn send(&mut self) -> Result<(), ReaderGone> {
+        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_BYTES));
+        self.sender
+            .blocking_send(chunk.into())
+            .map_err(|_| ReaderGone)
+    }
+}

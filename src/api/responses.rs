@@ -1,0 +1,516 @@
+//! Responses as bytes: encoded within a budget of bytes that counts until they have been sent.
+//!
+//! A response is made of chunks. One that fits into a single chunk costs nothing beside its bytes. Of a
+//! longer one each chunk is reserved before it is made and given back when the transport lets go of it:
+//! when its bytes have been sent, or its stream was reset. A list is never there as a whole in any other
+//! form than that.
+
+use std::{
+    io::{self, Write},
+    mem,
+    ops::ControlFlow,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    vec,
+};
+
+use http::HeaderMap;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use serde::Serialize;
+
+use crate::{
+    api::{
+        booking::{json, schema::Described, to_proto},
+        error::ApiError,
+    },
+    app::{OrderError, TakeOrders},
+    blocking::{self, LONG_BYTES},
+    budgets::{Budget, Reservation},
+    domain::order::Order,
+    stalled::StalledResponses,
+};
+
+/// Bytes of a chunk. A response that is no longer does not count.
+pub const CHUNK_BYTES: usize = 16 * 1024;
+
+/// What gRPC puts before a message: a flag, and the length in four bytes.
+const GRPC_PREFIX: [u8; 5] = [0; 5];
+
+/// The field of orders in a list.
+const ORDER_TAG: u32 = 1;
+
+/// How a response is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Protocol buffers, framed as gRPC does.
+    Grpc,
+    /// JSON.
+    Json,
+}
+
+/// What a response is to be: how it is written, and room that has been reserved for it.
+#[derive(Debug)]
+pub struct ResponseFormat {
+    encoding: Encoding,
+    room: Option<Reservation>,
+}
+
+/// All responses that have not been sent yet.
+#[derive(Debug)]
+pub struct Responses {
+    budget: Arc<Budget>,
+    max_bytes: usize,
+    stalled: Arc<StalledResponses>,
+}
+
+/// A response as bytes.
+#[derive(Debug)]
+pub struct EncodedResponse {
+    first: Option<Chunk>,
+    rest: vec::IntoIter<Chunk>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    bytes: Vec<u8>,
+    /// Given back with the bytes.
+    reservation: Option<Reservation>,
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl From<Chunk> for Bytes {
+    fn from(chunk: Chunk) -> Self {
+        if chunk.reservation.is_some() {
+            Self::from_owner(chunk)
+        } else {
+            chunk.bytes.into()
+        }
+    }
+}
+
+impl Responses {
+    /// Responses of `max_bytes` each at most, within a budget. Where it is used up, room is made among
+    /// those that are stalled.
+    #[must_use]
+    pub fn new(budget: Arc<Budget>, max_bytes: usize, stalled: Arc<StalledResponses>) -> Self {
+        Self {
+            budget,
+            max_bytes,
+            stalled,
+        }
+    }
+
+    /// Bytes of responses that are being made or sent.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.budget.in_use()
+    }
+
+    /// Those that are stalled.
+    #[must_use]
+    pub fn stalled(&self) -> &StalledResponses {
+        &self.stalled
+    }
+
+    /// The form of a response to a request of so many bytes, which a response repeats for the most part:
+    /// as much room is reserved for it.
+    ///
+    /// # Errors
+    /// [`ApiError::BytesInFlightLimit`].
+    pub fn form(
+        &self,
+        encoding: Encoding,
+        request_bytes: usize,
+    ) -> Result<ResponseFormat, ApiError> {
+        let room = (request_bytes > CHUNK_BYTES)
+            .then(|| self.reserve(request_bytes))
+            .transpose()?;
+        Ok(ResponseFormat { encoding, room })
+    }
+
+    /// Writes a response, in the background if it is long.
+    ///
+    /// # Errors
+    /// [`ApiError::ResponseTooLarge`], [`ApiError::BytesInFlightLimit`], [`ApiError::Internal`] if it cannot be written.
+    pub async fn write<M>(
+        self: &Arc<Self>,
+        response: M,
+        form: ResponseFormat,
+    ) -> Result<EncodedResponse, ApiError>
+    where
+        M: Described + Serialize + 'static,
+    {
+        self.write_with(response, self.writer(form)).await
+    }
+
+    /// Writes a response to something that has been done, which is therefore given in any case.
+    ///
+    /// # Errors
+    /// [`ApiError::Internal`] if it cannot be written.
+    pub async fn write_receipt<M>(
+        self: &Arc<Self>,
+        response: M,
+        form: ResponseFormat,
+    ) -> Result<EncodedResponse, ApiError>
+    where
+        M: Described + Serialize + 'static,
+    {
+        self.write_with(
+            response,
+            ResponseWriter {
+                is_receipt: true,
+                ..self.writer(form)
+            },
+        )
+        .await
+    }
+
+    /// Writes a list, order by order.
+    #[must_use]
+    pub fn list(self: &Arc<Self>, form: ResponseFormat) -> ListWriter {
+        ListWriter {
+            writer: self.writer(form),
+            scratch: Vec::new(),
+            is_empty: true,
+            outcome: Ok(()),
+        }
+    }
+
+    async fn write_with<M>(
+        &self,
+        response: M,
+        writer: ResponseWriter,
+    ) -> Result<EncodedResponse, ApiError>
+    where
+        M: Described + Serialize + 'static,
+    {
+        let bytes = response.encoded_len();
+        if bytes <= LONG_BYTES {
+            return writer.write(&response, bytes);
+        }
+        let written = blocking::run(move || writer.write(&response, bytes)).await;
+        written.map_err(OrderError::from)?
+    }
+
+    fn writer(
+        self: &Arc<Self>,
+        ResponseFormat { encoding, room }: ResponseFormat,
+    ) -> ResponseWriter {
+        ResponseWriter {
+            responses: Arc::clone(self),
+            encoding,
+            room,
+            is_receipt: false,
+            chunk: Vec::new(),
+            full: Vec::new(),
+            len: 0,
+            error: None,
+        }
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<Reservation, ApiError> {
+        self.budget.reserve(bytes).map_err(|_| {
+            self.stalled.make_room();
+            ApiError::BytesInFlightLimit
+        })
+    }
+}
+
+/// Gathers the chunks of a response.
+struct ResponseWriter {
+    responses: Arc<Responses>,
+    encoding: Encoding,
+    room: Option<Reservation>,
+    is_receipt: bool,
+    chunk: Vec<u8>,
+    full: Vec<Chunk>,
+    /// Bytes so far, without the prefix.
+    len: usize,
+    /// Why it goes no further.
+    error: Option<ApiError>,
+}
+
+impl ResponseWriter {
+    fn write<M: Described + Serialize>(
+        mut self,
+        response: &M,
+        bytes: usize,
+    ) -> Result<EncodedResponse, ApiError> {
+        match self.encoding {
+            Encoding::Grpc if bytes + GRPC_PREFIX.len() <= CHUNK_BYTES => {
+                self.chunk.reserve_exact(GRPC_PREFIX.len() + bytes);
+                self.chunk.extend_from_slice(&GRPC_PREFIX);
+                response.encode_raw(&mut self.chunk);
+                self.len = bytes;
+            }
+            Encoding::Grpc => {
+                self.begin();
+                self.put(&response.encode_to_vec())?;
+            }
+            Encoding::Json => match self.put_json(response) {
+                // Only an enum's number without a name cannot be written; begin anew, with the number.
+                Err(ApiError::Internal(_)) => {
+                    self.full.clear();
+                    self.chunk.clear();
+                    self.len = 0;
+                    self.put(&json::write(response)?)?;
+                }
+                written => written?,
+            },
+        }
+        self.finish()
+    }
+
+    fn begin(&mut self) {
+        if self.encoding == Encoding::Grpc {
+            self.chunk.extend_from_slice(&GRPC_PREFIX);
+        }
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), ApiError> {
+        self.len += bytes.len();
+        let limit_bytes = self.responses.max_bytes;
+        if self.len > limit_bytes && !self.is_receipt {
+            return Err(ApiError::ResponseTooLarge { limit_bytes });
+        }
+        loop {
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - self.chunk.len()));
+            self.chunk.extend_from_slice(now);
+            if later.is_empty() {
+                return Ok(());
+            }
+            bytes = later;
+            self.fill(CHUNK_BYTES)?;
+            // Room for the next one is reserved before it is made.
+            self.chunk = Vec::with_capacity(CHUNK_BYTES);
+        }
+    }
+
+    fn put_json(&mut self, value: &impl Serialize) -> Result<(), ApiError> {
+        let written = serde_json::to_writer(&mut *self, value);
+        written.map_err(|error| {
+            self.error
+                .take()
+                .unwrap_or_else(|| ApiError::Internal(error.to_string()))
+        })
+    }
+
+    /// Puts the present chunk among those that are full.
+    fn fill(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let reservation = self.reserve(bytes)?;
+        self.full.push(Chunk {
+            bytes: mem::take(&mut self.chunk),
+            reservation: Some(reservation),
+        });
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<Reservation, ApiError> {
+        match &mut self.room {
+            Some(room) if room.bytes() >= bytes => Ok(room.split(bytes)),
+            Some(_) | None if self.is_receipt => Ok(self.responses.budget.take(bytes)),
+            Some(_) | None => self.responses.reserve(bytes),
+        }
+    }
+
+    fn finish(mut self) -> Result<EncodedResponse, ApiError> {
+        if !self.full.is_empty() {
+            self.fill(self.chunk.len())?;
+        }
+        let mut chunks = self.full.into_iter();
+        let mut first = chunks.next().unwrap_or(Chunk {
+            bytes: self.chunk,
+            reservation: None,
+        });
+        if self.encoding == Encoding::Grpc {
+            let len = u32::try_from(self.len).map_err(|_| ApiError::ResponseTooLarge {
+                limit_bytes: self.responses.max_bytes,
+            })?;
+            first.bytes[1..GRPC_PREFIX.len()].copy_from_slice(&len.to_be_bytes());
+        }
+        Ok(EncodedResponse {
+            first: Some(first),
+            rest: chunks,
+            len: self.len,
+        })
+    }
+}
+
+impl Write for ResponseWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes).map_err(|error| {
+            self.error = Some(error);
+            io::Error::other("the response goes no further")
+        })?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes a list, order by order.
+pub struct ListWriter {
+    writer: ResponseWriter,
+    /// An order on its way into the list.
+    scratch: Vec<u8>,
+    is_empty: bool,
+    outcome: Result<(), ApiError>,
+}
+
+impl std::fmt::Debug for ListWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ListWriter").finish_non_exhaustive()
+    }
+}
+
+impl TakeOrders for ListWriter {
+    fn take(&mut self, order: Order) -> ControlFlow<()> {
+        self.outcome = self.add(order);
+        if self.outcome.is_ok() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+}
+
+impl ListWriter {
+    fn add(&mut self, order: Order) -> Result<(), ApiError> {
+        let Self {
+            writer, scratch, ..
+        } = self;
+        let is_first = mem::take(&mut self.is_empty);
+        let order = to_proto::order(order);
+        match writer.encoding {
+            Encoding::Grpc => {
+                if is_first {
+                    writer.begin();
+                }
+                scratch.clear();
+                prost::encoding::message::encode(ORDER_TAG, &order, scratch);
+                writer.put(scratch)
+            }
+            Encoding::Json => {
+                writer.put(if is_first { br#"{"order":["# } else { b"," })?;
+                writer.put_json(&order)
+            }
+        }
+    }
+
+    /// The list, once it has all its orders.
+    ///
+    /// # Errors
+    /// [`ApiError::ResponseTooLarge`], [`ApiError::BytesInFlightLimit`].
+    pub fn finish(mut self) -> Result<EncodedResponse, ApiError> {
+        self.outcome?;
+        match (self.writer.encoding, self.is_empty) {
+            (Encoding::Grpc, true) => self.writer.begin(),
+            (Encoding::Grpc, false) => {}
+            (Encoding::Json, true) => self.writer.put(b"{}")?,
+            (Encoding::Json, false) => self.writer.put(b"]}")?,
+        }
+        self.writer.finish()
+    }
+}
+
+impl EncodedResponse {
+    /// These bytes.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>) -> Self {
+        let len = bytes.len();
+        Self {
+            first: Some(Chunk {
+                bytes,
+                reservation: None,
+            }),
+            rest: Vec::new().into_iter(),
+            len,
+        }
+    }
+
+    fn next(&mut self) -> Option<Bytes> {
+        self.first
+            .take()
+            .or_else(|| self.rest.next())
+            .map(Bytes::from)
+    }
+
+    fn is_over(&self) -> bool {
+        self.first.is_none() && self.rest.as_slice().is_empty()
+    }
+}
+
+/// A response on its way, which keeps something until it has been sent or given up.
+#[derive(Debug)]
+pub struct ResponseBody<K> {
+    encoded: EncodedResponse,
+    trailers: Option<HeaderMap>,
+    /// What is left to send, if that is to be told.
+    left: Option<u64>,
+    _kept: K,
+}
+
+impl<K> ResponseBody<K> {
+    /// A body that tells its length.
+    pub fn new(encoded: EncodedResponse, kept: K) -> Self {
+        let left = u64::try_from(encoded.len).ok();
+        Self {
+            encoded,
+            trailers: None,
+            left,
+            _kept: kept,
+        }
+    }
+
+    /// A body with trailers after it.
+    pub fn with_trailers(encoded: EncodedResponse, trailers: HeaderMap, kept: K) -> Self {
+        Self {
+            encoded,
+            trailers: Some(trailers),
+            left: None,
+            _kept: kept,
+        }
+    }
+}
+
+impl<K: Unpin> Body for ResponseBody<K> {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(bytes) = self.encoded.next() {
+            let sent = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            self.left = self.left.map(|left| left.saturating_sub(sent));
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        Poll::Ready(
+            self.trailers
+                .take()
+                .map(|trailers| Ok(Frame::trailers(trailers))),
+        )
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.encoded.is_over() && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests;
