@@ -949,7 +949,7 @@ async fn a_store_in_memory_warns_that_nothing_is_kept() {
         .stop()
         .await;
     // Two things a first start without payments warns of.
-    let expected = ["payments are off", "a new one is begun"];
+    let expected = ["payments are off", "an empty one was created"];
     let is_other = |line: &Value| {
         let text = line["message"].as_str().unwrap_or_default();
         !expected.iter().any(|expected| text.contains(expected))
