@@ -1,4 +1,4 @@
-//! The command line: what its words ask for, and the exit code that answers.
+//! The command line: what its arguments ask for, and the exit code that answers.
 
 use std::{
     ffi::OsString,
@@ -7,15 +7,18 @@ use std::{
     process::ExitCode,
 };
 
+use clap::ArgMatches;
+
 use crate::{
-    config::{self, Config, Flags, InForce, Mistakes},
+    config::{self, Config, EffectiveSetting, Flags},
     files::regular,
 };
 
+mod error;
 mod table;
-mod words;
 
 mod commands;
+mod sales;
 
 mod check_catalog;
 mod check_config;
@@ -27,10 +30,12 @@ mod serve;
 
 use check_catalog::CheckCatalog;
 use check_config::CheckConfig;
-use commands::{CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, FEEDS, HASH_PASSWORD, MAN, SETTINGS};
+use commands::{
+    CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, FEEDS, HASH_PASSWORD, MAN, SETTINGS, command,
+};
+use error::CliError;
 use export_feeds::ExportFeeds;
 use serve::serve;
-use words::read_words;
 
 /// All is well.
 pub const SUCCESS: u8 = 0;
@@ -67,10 +72,10 @@ const EXIT_CODES: [(u8, &str); 7] = [
     ),
 ];
 
-/// What the words ask for.
+/// What the arguments ask for.
 #[derive(Debug, PartialEq)]
 enum Action {
-    Serve(Box<Config>, Vec<InForce>),
+    Serve(Box<Config>, Vec<EffectiveSetting>),
     CheckConfig(Box<CheckConfig>),
     /// A text that is long to make: completions for a shell, or a page of the manual.
     Write(Vec<u8>),
@@ -78,13 +83,9 @@ enum Action {
     ExportFeeds(Box<ExportFeeds>),
     Settings,
     HashPassword,
-    /// A text that was asked for, such as the help.
-    Show(String),
-    /// Nothing that can be done.
-    Refuse(Mistakes),
 }
 
-/// Does what the words in `args` ask for; the first of them is the program's name.
+/// Does what the arguments ask for; the first of them is the program's name.
 ///
 /// What is asked for goes to `stdout` and what is wrong to `stderr`. A server logs to the standard
 /// error of the process, so neither may be locked by the caller.
@@ -95,17 +96,14 @@ pub fn run(
     stderr: &mut dyn Write,
 ) -> ExitCode {
     let code = match parse(args, environment, regular::read_text) {
-        Action::Serve(config, in_force) => Ok(serve(&config, &in_force, stderr)),
-        Action::CheckConfig(asked) => asked.run(stdout, stderr),
-        Action::Write(bytes) => stdout.write_all(&bytes).map(|()| SUCCESS),
-        Action::CheckCatalog(asked) => asked.run(stdout, stderr),
-        Action::ExportFeeds(asked) => asked.run(stdout, stderr),
-        Action::Settings => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
-        Action::HashPassword => password::run(stdout, stderr),
-        Action::Show(text) => write!(stdout, "{text}").map(|()| SUCCESS),
-        Action::Refuse(mistakes) => {
-            writeln!(stderr, "{mistakes}\nSee `boxoffice --help`.").map(|()| USAGE)
-        }
+        Ok(Action::Serve(config, settings)) => Ok(serve(&config, &settings, stderr)),
+        Ok(Action::CheckConfig(command)) => command.run(stdout, stderr),
+        Ok(Action::Write(bytes)) => stdout.write_all(&bytes).map(|()| SUCCESS),
+        Ok(Action::CheckCatalog(command)) => command.run(stdout, stderr),
+        Ok(Action::ExportFeeds(command)) => command.run(stdout, stderr),
+        Ok(Action::Settings) => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
+        Ok(Action::HashPassword) => password::run(stdout, stderr),
+        Err(error) => error.print(stdout, stderr),
     };
     ExitCode::from(code.unwrap_or(IO))
 }
@@ -114,39 +112,67 @@ fn parse(
     args: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     read_file: impl FnOnce(&Path) -> io::Result<String>,
-) -> Action {
-    let (matches, mistakes) = match read_words(args.into_iter().collect()) {
-        Ok(read) => read,
-        Err(action) => return action,
+) -> Result<Action, CliError> {
+    let matches = command().try_get_matches_from(args)?;
+    let flags = Flags::of(&matches);
+    let Some((name, arguments)) = matches.subcommand() else {
+        return serve_action(flags, environment, read_file);
     };
-    let flags = Flags::of(&matches).with_mistakes(mistakes);
-    let action = match matches.subcommand() {
-        Some((CHECK_CATALOG, command)) => check_catalog::action(flags, command),
-        Some((FEEDS, feeds)) => {
-            let (_, export) = feeds.subcommand().expect("the parser requires one");
-            export_feeds::action(flags.and(Flags::of(export)), export, environment, read_file)
+    match name {
+        FEEDS => {
+            let (_, export) = arguments.subcommand().expect("the parser requires one");
+            export_feeds::action(flags, export, environment, read_file)
         }
-        Some((CHECK_CONFIG, command)) => {
-            let flags = flags.and(Flags::of(command));
-            check_config::action(flags, command, environment, read_file)
+        CHECK_CONFIG => {
+            let flags = with_flags_of(flags, arguments)?;
+            check_config::action(flags, arguments, environment, read_file)
         }
-        Some((COMPLETIONS, command)) => completions::action(flags, command),
-        Some((MAN, command)) => manual::action(flags, command),
-        Some((SETTINGS, _)) => flags.refuse().map(|()| Action::Settings),
-        Some((HASH_PASSWORD, _)) => flags.refuse().map(|()| Action::HashPassword),
-        Some((_, serve)) => serve_action(flags.and(Flags::of(serve)), environment, read_file),
-        None => serve_action(flags, environment, read_file),
-    };
-    action.unwrap_or_else(Action::Refuse)
+        CHECK_CATALOG | COMPLETIONS | MAN | SETTINGS | HASH_PASSWORD => {
+            refuse_flags(&flags, name)?;
+            action_without_settings(name, arguments)
+        }
+        // `serve`; the parser knows no other.
+        _ => serve_action(with_flags_of(flags, arguments)?, environment, read_file),
+    }
+}
+
+fn action_without_settings(name: &str, arguments: &ArgMatches) -> Result<Action, CliError> {
+    match name {
+        CHECK_CATALOG => Ok(check_catalog::action(arguments)),
+        COMPLETIONS => Ok(completions::action(arguments)),
+        MAN => manual::action(arguments),
+        SETTINGS => Ok(Action::Settings),
+        _ => Ok(Action::HashPassword),
+    }
 }
 
 fn serve_action(
     flags: Flags,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     read_file: impl FnOnce(&Path) -> io::Result<String>,
-) -> Result<Action, Mistakes> {
-    let (config, in_force) = Config::in_force(flags, environment, read_file)?;
-    Ok(Action::Serve(Box::new(config), in_force))
+) -> Result<Action, CliError> {
+    let loaded = Config::with_origins(flags, environment, read_file);
+    let (config, settings) = loaded.map_err(CliError::Settings)?;
+    Ok(Action::Serve(Box::new(config), settings))
+}
+
+/// Flags may stand before the name of a command and behind it.
+fn with_flags_of(flags: Flags, arguments: &ArgMatches) -> Result<Flags, clap::Error> {
+    flags.and(Flags::of(arguments)).map_err(|twice| {
+        commands::conflict(format!(
+            "the argument '{twice}' cannot be used multiple times"
+        ))
+    })
+}
+
+/// Refuses settings in front of a command that takes none.
+fn refuse_flags(flags: &Flags, command: &str) -> Result<(), clap::Error> {
+    match flags.given().next() {
+        Some(flag) => Err(commands::conflict(format!(
+            "the argument '{flag}' cannot be used with '{command}'"
+        ))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -155,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    fn words(text: &str) -> Vec<OsString> {
+    fn arguments(text: &str) -> Vec<OsString> {
         ["boxoffice"]
             .into_iter()
             .chain(text.split_whitespace())
@@ -163,12 +189,12 @@ mod tests {
             .collect()
     }
 
-    fn action(text: &str) -> Action {
-        parse(words(text), [], |_| Err(io::ErrorKind::NotFound.into()))
+    fn action(text: &str) -> Result<Action, CliError> {
+        parse(arguments(text), [], |_| Err(io::ErrorKind::NotFound.into()))
     }
 
     fn config(text: &str) -> Config {
-        let Action::Serve(config, _) = action(text) else {
+        let Ok(Action::Serve(config, _)) = action(text) else {
             panic!("{text:?} should serve")
         };
         *config
@@ -176,7 +202,7 @@ mod tests {
 
     fn ran(text: &str) -> (ExitCode, String, String) {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let code = run(words(text), [], &mut stdout, &mut stderr);
+        let code = run(arguments(text), [], &mut stdout, &mut stderr);
         (
             code,
             String::from_utf8(stdout).unwrap(),
@@ -196,157 +222,175 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_with_the_words_is_told_at_once() {
+    fn what_is_wrong_with_a_command_line_is_said_by_its_parser() {
         for (text, expected) in [
-            ("--bogus", "--bogus: unknown"),
-            ("--bogus serve", "--bogus: unknown"),
+            ("--bogus", "unexpected argument '--bogus' found"),
+            ("--bogus serve", "unexpected argument '--bogus' found"),
             (
                 "--max-inflight 3",
-                "--max-inflight: unknown; did you mean --max-in-flight?",
+                "a similar argument exists: '--max-in-flight'",
             ),
-            (
-                "--max-inflight=3",
-                "--max-inflight: unknown; did you mean --max-in-flight?",
-            ),
-            ("--max x --max-connections 7", "--max: unknown"),
-            ("-xyz", "-x: unknown"),
-            ("srve", "srve: unknown; did you mean serve?"),
-            ("serve again", "again: unknown"),
-            ("--listen", "--listen: expected <ADDRESS>, not nothing"),
+            ("-xyz", "unexpected argument '-x' found"),
+            ("srve", "a similar subcommand exists: 'serve'"),
+            ("serve again", "unexpected argument 'again' found"),
+            ("--listen", "a value is required for '--listen <ADDRESS>'"),
             (
                 "--listen=",
-                "--listen: expected an IP address and port, not \"\"",
+                "a value is required for '--listen <ADDRESS>' but none was supplied",
             ),
             (
-                "--listen --workers 3",
-                "--listen: expected <ADDRESS>, not nothing",
+                "--listen here",
+                "invalid value 'here' for '--listen <ADDRESS>': expected an IP address and port",
             ),
             (
-                "--workers 3 --workers 3 --workers 3",
-                "--workers: given more than once",
-            ),
-            (
-                "--workers 3 serve --workers 3",
-                "--workers: given more than once",
-            ),
-            (
-                "--config a --config b",
-                "--config: cannot read \"b\": entity not found\n--config: given more than once",
+                "--store disk",
+                "invalid value 'disk' for '--store <WORD>': expected `embedded` or `memory`",
             ),
             (
                 "--workers -1",
-                "--workers: expected a number from 0 to 1024, not \"-1\"",
-            ),
-            (
-                "--bogus --store disk --bogus=2 --log --listen here --nobody home",
-                "--bogus: unknown\n\
-                 --bogus: unknown\n\
-                 --listen: expected an IP address and port, not \"here\"\n\
-                 --log: expected <FILTER>, not nothing\n\
-                 --nobody: unknown\n\
-                 --store: expected `embedded` or `memory`, not \"disk\"",
-            ),
-            (
-                "--workers 3 settings --bogus",
-                "--bogus: unknown\n--workers: does not go with this command",
-            ),
-            (
-                "check-catalog",
-                "<DIR>: is needed, unless `--from` names a running server",
-            ),
-            (
-                "check-catalog here --zone UTC",
-                "--zone: goes with `--show` only",
-            ),
-            (
-                "check-catalog here --show never --zone nowhere --from there --format yaml",
-                "\
-                --format: expected `text` or `json`, not \"yaml\"\n\
-                --from: goes without a directory: the server has its own\n\
-                --from: expected an address like http://127.0.0.1:50052, not \"there\"\n\
-                --show: expected a date like 2026-12-01, `today` or `tomorrow`, not \"never\"\n\
-                --zone: expected a time zone like Europe/Berlin, not \"nowhere\"",
-            ),
-            (
-                "check-catalog --show today --from http://there --data-dir here",
-                "--data-dir: goes without `--from`: the server has its own",
-            ),
-            ("check-catalog here there", "there: unknown"),
-            (
-                "check-catalog here --listen x",
-                "--listen: does not go with this command",
-            ),
-            ("settings serve", "serve: unknown"),
-            ("hash-password secret", "secret: unknown"),
-            (
-                "hash-passwords",
-                "hash-passwords: unknown; did you mean hash-password?",
-            ),
-            ("serve --gzip", "--gzip: does not go with this command"),
-            (
-                "completions",
-                "<SHELL>: one or more required arguments were not provided",
-            ),
-            (
-                "completions cmd",
-                "<SHELL>: expected `bash` or `elvish` or `fish` or `powershell` or `zsh`, not \"cmd\"",
-            ),
-            ("man srve", "srve: unknown; did you mean serve?"),
-            (
-                "man --workers 3",
-                "--workers: does not go with this command",
+                "invalid value '-1' for '--workers <COUNT>': expected a number from 0 to 1024",
             ),
             (
                 "check-config --workers many",
-                "--workers: expected a number from 0 to 1024, not \"many\"",
+                "invalid value 'many' for '--workers <COUNT>'",
+            ),
+            (
+                "--workers 3 --workers 3",
+                "the argument '--workers <COUNT>' cannot be used multiple times",
+            ),
+            (
+                "--workers 3 serve --workers 3",
+                "the argument '--workers' cannot be used multiple times",
+            ),
+            (
+                "--config a serve --config b",
+                "the argument '--config' cannot be used multiple times",
+            ),
+            (
+                "--workers 3 settings",
+                "the argument '--workers' cannot be used with 'settings'",
+            ),
+            ("settings --bogus", "unexpected argument '--bogus' found"),
+            ("settings serve", "unexpected argument 'serve' found"),
+            ("hash-password secret", "unexpected argument 'secret' found"),
+            (
+                "hash-passwords",
+                "a similar subcommand exists: 'hash-password'",
+            ),
+            ("serve --gzip", "unexpected argument '--gzip' found"),
+            ("completions", "<SHELL>"),
+            (
+                "completions cmd",
+                "[possible values: bash, elvish, fish, powershell, zsh]",
+            ),
+            ("man srve", "unrecognized subcommand 'srve'"),
+            ("man --workers 3", "unexpected argument '--workers' found"),
+        ] {
+            check_rejected(text, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_check_of_a_catalogue_is_said_by_the_parser() {
+        for (text, expected) in [
+            ("check-catalog", "<DIR>"),
+            ("check-catalog here --zone UTC", "--show <DATE>"),
+            ("check-catalog here --data-dir there", "--show <DATE>"),
+            ("check-catalog --from http://there", "--show <DATE>"),
+            (
+                "check-catalog here --show today --from http://there",
+                "the argument '[DIR]' cannot be used with '--from <URL>'",
+            ),
+            (
+                "check-catalog --show today --from http://there --data-dir here",
+                "cannot be used with",
+            ),
+            (
+                "check-catalog --show today --from there",
+                "invalid value 'there' for '--from <URL>': expected an address like http://127.0.0.1:50052",
+            ),
+            (
+                "check-catalog here --format yaml",
+                "[possible values: text, json]",
+            ),
+            (
+                "check-catalog here --show never",
+                "expected a date like 2026-12-01, `today` or `tomorrow`",
+            ),
+            (
+                "check-catalog here --show 9999-12-31",
+                "invalid value '9999-12-31' for '--show <DATE>': expected a date from 1970-01-01 to 9999-12-29",
+            ),
+            (
+                "check-catalog here --show today --zone Europe/Belrin",
+                "expected a time zone like Europe/Berlin; did you mean Europe/Berlin?",
+            ),
+            (
+                "check-catalog here there",
+                "unexpected argument 'there' found",
+            ),
+            (
+                "check-catalog here --listen x",
+                "unexpected argument '--listen' found",
             ),
         ] {
-            check_refused(text, expected);
+            check_rejected(text, expected);
         }
     }
 
     #[track_caller]
-    fn check_refused(text: &str, expected: &str) {
-        let Action::Refuse(mistakes) = action(text) else {
-            panic!("{text:?} should be refused")
-        };
-        assert_eq!(mistakes.to_string(), expected, "{text:?}");
+    fn check_rejected(text: &str, expected: &str) {
+        let (code, stdout, stderr) = ran(text);
+        assert_eq!(
+            (code, stdout.as_str()),
+            (ExitCode::from(USAGE), ""),
+            "{text}"
+        );
+        assert!(stderr.starts_with("error: "), "{text}: {stderr}");
+        assert!(stderr.contains(expected), "{text}: {stderr}");
     }
 
     #[test]
-    fn everything_wrong_with_an_export_is_told_at_once() {
+    fn what_is_wrong_with_an_export_is_said_by_the_parser() {
         for (text, expected) in [
-            ("feeds", "feeds: one of its commands has to follow"),
+            ("feeds exprt", "a similar subcommand exists: 'export'"),
+            ("feeds export", "--out <DIR>"),
             (
-                "feeds exprt",
-                "exprt: unknown; did you mean export?\nfeeds: one of its commands has to follow",
+                "feeds export --out",
+                "a value is required for '--out <DIR>'",
             ),
             (
-                "feeds export",
-                "--out: one or more required arguments were not provided",
-            ),
-            ("feeds export --out", "--out: expected <DIR>, not nothing"),
-            (
-                "feeds export --out here --from=there --days 29 --workers many",
-                "\
-                --days: expected a number from 30 to 3650, not \"29\"\n\
-                --from: expected an address like http://127.0.0.1:50052, not \"there\"\n\
-                --workers: does not go with this command",
+                "feeds export --out here --days 29",
+                "invalid value '29' for '--days <DAYS>': 29 is not in 30..=3650",
             ),
             (
-                "feeds export --out here --days=x --workers many",
-                "\
-                --days: expected a number from 30 to 3650, not \"x\"\n\
-                --workers: expected a number from 0 to 1024, not \"many\"",
+                "feeds export --out here --days=x",
+                "invalid value 'x' for '--days <DAYS>'",
             ),
             (
-                "--data-dir here feeds export --out there --from http://there --catalog here",
-                "\
-                --catalog: does not go with this command\n--data-dir: does not go with this command",
+                "feeds export --out here --from http://there --catalog here",
+                "cannot be used with",
+            ),
+            (
+                "--data-dir here feeds export --out there --from http://there",
+                "the argument '--data-dir' cannot be used with '--from <URL>'",
             ),
         ] {
-            check_refused(text, expected);
+            check_rejected(text, expected);
         }
+    }
+
+    #[test]
+    fn wrong_settings_are_told_all_at_once() {
+        let given = [("BOXOFFICE_WORKERS", "many"), ("BOXOFFICE_LISTEN", "here")];
+        let given = given.map(|(name, value)| (name.into(), value.into()));
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let code = run(arguments("check-config"), given, &mut stdout, &mut stderr);
+        assert_eq!((code, stdout), (ExitCode::from(USAGE), Vec::new()));
+        let expected = "error[wrong_value]: BOXOFFICE_LISTEN: expected an IP address and port, not \"here\"\n\
+                        error[wrong_value]: BOXOFFICE_WORKERS: expected a number from 0 to 1024, not \"many\"\n\
+                        \nFor more information, try 'boxoffice --help'.\n";
+        assert_eq!(String::from_utf8(stderr).unwrap(), expected);
     }
 
     #[test]
@@ -359,7 +403,6 @@ mod tests {
             "check-catalog --help",
             "feeds --help",
             "feeds export --help",
-            "--workers many --help",
         ] {
             let (code, stdout, stderr) = ran(text);
             assert_eq!((code, stderr.as_str()), (ExitCode::SUCCESS, ""), "{text}");
@@ -459,35 +502,31 @@ mod tests {
     #[test]
     fn output_that_cannot_be_written_is_an_error() {
         let mut full: &mut [u8] = &mut [0; 3];
-        let code = run(words("settings"), [], &mut full, &mut Vec::new());
+        let code = run(arguments("settings"), [], &mut full, &mut Vec::new());
         assert_eq!(code, ExitCode::from(IO));
     }
 
     #[test]
-    fn words_that_are_no_text_are_refused() {
+    fn arguments_that_are_not_text_are_refused() {
         use std::os::unix::ffi::OsStringExt;
         let odd = OsString::from_vec(vec![b'x', 0xff]);
-        let given = words("--data-dir").into_iter().chain([odd]);
-        let Action::Refuse(mistakes) = parse(given, [], |_| Ok(String::new())) else {
-            panic!()
-        };
-        assert_eq!(
-            mistakes.to_string(),
-            "--data-dir: expected UTF-8, not \"x\u{fffd}\""
-        );
+        let given = arguments("--data-dir").into_iter().chain([odd]);
+        let error = parse(given, [], |_| Ok(String::new())).unwrap_err();
+        assert_eq!(error.exit_code(), USAGE);
+        assert!(error.to_string().contains("invalid UTF-8"), "{error}");
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn all_words_get_an_answer(words in vec(select(WORDS), 0..8)) {
-            let given = words.iter().map(OsString::from);
-            parse(given, [], |_| Ok(String::new()));
+        fn all_command_lines_get_an_answer(given in vec(select(ARGUMENTS), 0..8)) {
+            let given = given.iter().map(OsString::from);
+            let _ = parse(given, [], |_| Ok(String::new()));
         }
     }
 
-    const WORDS: &[&str] = &[
+    const ARGUMENTS: &[&str] = &[
         "",
         "-",
         "--",

@@ -8,24 +8,23 @@ mod flags;
 mod kinds;
 mod layers;
 mod markdown;
-mod mistakes;
 mod setting;
 mod settings;
 
 use std::{ffi::OsString, io, path::Path};
 
 pub use self::{
-    flags::{Flags, args},
-    kinds::{AuditLog, Share},
-    layers::InForce,
+    flags::{Flags, args, names},
+    kinds::{AuditLog, SamplingRatio},
+    layers::EffectiveSetting,
     markdown::table,
-    mistakes::{Mistake, Mistakes, Place, Problem},
     settings::{
         Callers, Calls, Config, Connections, LogFormat, Logging, PaymentsChoice, RuntimeChoice,
         Sales, Security, Serving, Shutdown, Storage, StoreChoice, Tracing,
     },
 };
 use self::{layers::Layers, settings::SETTINGS};
+use crate::diagnostics::Diagnostics;
 
 /// The environment of this process.
 #[expect(
@@ -47,37 +46,37 @@ impl Config {
         flags: Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         read_file: impl FnOnce(&Path) -> io::Result<String>,
-    ) -> Result<Self, Mistakes> {
-        Self::in_force(flags, environment, read_file).map(|(config, _)| config)
+    ) -> Result<Self, Diagnostics> {
+        Self::with_origins(flags, environment, read_file).map(|(config, _)| config)
     }
 
-    /// The same, and where the value of each setting comes from.
+    /// These settings, and where the value of each comes from.
     ///
     /// # Errors
     ///
     /// With everything that is wrong in any layer.
-    pub fn in_force(
+    pub fn with_origins(
         flags: Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         read_file: impl FnOnce(&Path) -> io::Result<String>,
-    ) -> Result<(Self, Vec<InForce>), Mistakes> {
+    ) -> Result<(Self, Vec<EffectiveSetting>), Diagnostics> {
         let environment: Vec<_> = environment.into_iter().collect();
         let mut layers = Layers::of(SETTINGS);
-        if let Some((place, path)) = flags.file().or_else(|| layers::file(&environment)) {
+        if let Some((location, path)) = flags.file().or_else(|| layers::file(&environment)) {
             match read_file(&path) {
                 Ok(text) => layers.add_file(&path, &text),
-                Err(error) => layers.wrong(
-                    place,
-                    Problem::Other(format!("cannot read \"{}\": {error}", path.display())),
-                ),
+                Err(error) => {
+                    let text = format!("cannot read \"{}\": {error}", path.display());
+                    layers.error("unreadable", location, text);
+                }
             }
         }
         layers.add_environment(environment);
         flags.add_to(&mut layers);
         let config = Self::read(&mut layers);
         config.check(&mut layers);
-        let in_force = layers.in_force();
-        Mistakes::refuse(layers.into_mistakes()).map(|()| (config, in_force))
+        let effective = layers.effective();
+        layers.into_diagnostics().unless_errors((config, effective))
     }
 
     /// Finds settings that contradict each other.
@@ -157,10 +156,15 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostics::Diagnostic;
 
     const FILE: &str = "/etc/boxoffice.toml";
 
-    fn load(flags: &[&str], environment: &[(&str, &str)], file: &str) -> Result<Config, Mistakes> {
+    fn load(
+        flags: &[&str],
+        environment: &[(&str, &str)],
+        file: &str,
+    ) -> Result<Config, Diagnostics> {
         let command = clap::Command::new("boxoffice").args(args());
         let matches = command
             .try_get_matches_from(["boxoffice"].iter().chain(flags))
@@ -174,8 +178,10 @@ mod tests {
         })
     }
 
-    fn mistakes(flags: &[&str], environment: &[(&str, &str)], file: &str) -> String {
-        load(flags, environment, file).unwrap_err().to_string()
+    fn errors(flags: &[&str], environment: &[(&str, &str)], file: &str) -> String {
+        let diagnostics = load(flags, environment, file).unwrap_err();
+        let messages = diagnostics.list().iter().map(Diagnostic::message);
+        messages.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -260,41 +266,44 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_in_the_file_is_told_with_its_line() {
+    fn each_error_in_the_file_is_told_with_its_position() {
         for (file, expected) in [
             (
                 "workers = -1",
-                "1: workers: expected a number from 0 to 1024, not \"-1\"",
+                "1:1: workers: expected a number from 0 to 1024, not \"-1\"",
             ),
             (
                 "\n\nworkers = 1.5",
-                "3: workers: expected a number from 0 to 1024, not \"1.5\"",
+                "3:1: workers: expected a number from 0 to 1024, not \"1.5\"",
             ),
             (
                 "workers = true",
-                "1: workers: expected a number from 0 to 1024, not \"true\"",
+                "1:1: workers: expected a number from 0 to 1024, not \"true\"",
             ),
             (
                 "workers = [1]",
-                "1: workers: expected a number from 0 to 1024, not an array",
+                "1:1: workers: expected a number from 0 to 1024, not an array",
             ),
             (
                 "drain_delay = 2",
-                "1: drain_delay: expected a duration from 0s to 1h, not \"2\"",
+                "1:1: drain_delay: expected a duration from 0s to 1h, not \"2\"",
             ),
             (
                 "max-in-flight = 3",
-                "1: max-in-flight: unknown; did you mean max_in_flight?",
+                "1:1: max-in-flight: unknown; did you mean max_in_flight?",
             ),
-            ("# new\nconfig = 'other'", "2: config: unknown"),
-            ("[calls]\nmax_in_flight = 3", "1: calls: unknown"),
-            ("workers = 1\nworkers = 2", "2: duplicate key"),
+            ("# new\nconfig = 'other'", "2:1: config: unknown"),
+            ("[calls]\nmax_in_flight = 3", "1:2: calls: unknown"),
+            (
+                "workers = 1\nworkers = 2",
+                "2:1: duplicate key; this is not TOML",
+            ),
             (
                 "workers = 1\nlisten =\nlog = =",
-                "2: string values must be quoted, expected literal string",
+                "2:9: string values must be quoted, expected literal string; this is not TOML",
             ),
         ] {
-            let told = mistakes(&["--config", FILE], &[], file);
+            let told = errors(&["--config", FILE], &[], file);
             assert!(
                 told.starts_with(&format!("{FILE}:{expected}")),
                 "{file:?}: {told}"
@@ -303,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_variables_are_mistakes_if_they_are_ours() {
+    fn unknown_variables_are_errors_if_they_are_ours() {
         for (variable, expected) in [
             (
                 "BOXOFFICE_LOGS",
@@ -317,7 +326,7 @@ mod tests {
             ),
         ] {
             assert!(
-                mistakes(&[], &[(variable, "x")], "").starts_with(expected),
+                errors(&[], &[(variable, "x")], "").starts_with(expected),
                 "{variable}"
             );
         }
@@ -337,19 +346,19 @@ mod tests {
         let text = "payment_timeout (30s) has to be shorter than call_timeout (30s)";
         let environment = [("BOXOFFICE_PAYMENT_TIMEOUT", "30s")];
         assert_eq!(
-            mistakes(&[], &environment, ""),
+            errors(&[], &environment, ""),
             format!("BOXOFFICE_PAYMENT_TIMEOUT: {text}")
         );
         let text = "payment_timeout (10s) has to be shorter than call_timeout (5s)";
         assert_eq!(
-            mistakes(&["--call-timeout=5s"], &[], ""),
+            errors(&["--call-timeout=5s"], &[], ""),
             format!("--call-timeout: {text}")
         );
         assert!(load(&["--call-timeout=60s"], &environment, "").is_ok());
-        let told = mistakes(&["--call-timeout=5"], &environment, "");
+        let wrong = [environment[0], ("BOXOFFICE_CALL_TIMEOUT", "5")];
         assert_eq!(
-            told,
-            "--call-timeout: expected a duration from 1ms to 1h, not \"5\""
+            errors(&[], &wrong, ""),
+            "BOXOFFICE_CALL_TIMEOUT: expected a duration from 1ms to 1h, not \"5\""
         );
     }
 
@@ -365,7 +374,7 @@ mod tests {
                 "max_response_bytes (16777216) has to fit into max_response_bytes_in_flight (1048576)",
             ),
         ] {
-            assert!(mistakes(&[flags], &[], "").ends_with(expected), "{flags}");
+            assert!(errors(&[flags], &[], "").ends_with(expected), "{flags}");
         }
     }
 
@@ -393,7 +402,7 @@ mod tests {
                 "--client-ca: client_ca needs tls_certificate",
             ),
         ] {
-            assert_eq!(mistakes(flags, &[], ""), expected, "{flags:?}");
+            assert_eq!(errors(flags, &[], ""), expected, "{flags:?}");
         }
         let all = [
             "--tls-certificate=c",
@@ -405,15 +414,9 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_of_all_layers_are_told_at_once() {
-        let told = mistakes(
-            &[
-                "--config",
-                FILE,
-                "--store=disk",
-                "--workers=3",
-                "--workers=many",
-            ],
+    fn all_errors_of_all_layers_are_told_at_once() {
+        let told = errors(
+            &["--config", FILE, "--workers=3", "--payment-timeout=1h"],
             &[
                 ("BOXOFFICE_WORKERS", "lots"),
                 ("BOXOFFICE_COLOUR", "red"),
@@ -422,17 +425,15 @@ mod tests {
             "log = 'inof'\n\nworkers = 'few'\nlisten = { port = 1 }\ncolour = 'red'\n",
         );
         let expected = "\
-            --store: expected `embedded` or `memory`, not \"disk\"\n\
-            --workers: expected a number from 0 to 1024, not \"many\"\n\
-            --workers: given more than once\n\
+            --payment-timeout: payment_timeout (3600s) has to be shorter than call_timeout (30s)\n\
             BOXOFFICE_COLOUR: unknown\n\
             BOXOFFICE_MAX_IN_FLIGHT: expected a number from 1 to 1000000, not \"0\"\n\
             BOXOFFICE_WORKERS: expected a number from 0 to 1024, not \"lots\"\n\
-            /etc/boxoffice.toml:1: log: expected a level (`off`, `error`, `warn`, `info`, `debug`, `trace`) or \
+            /etc/boxoffice.toml:1:1: log: expected a level (`off`, `error`, `warn`, `info`, `debug`, `trace`) or \
             `target=level`, with commas between, not \"inof\"\n\
-            /etc/boxoffice.toml:3: workers: expected a number from 0 to 1024, not \"few\"\n\
-            /etc/boxoffice.toml:4: listen: expected an IP address and port, not a table\n\
-            /etc/boxoffice.toml:5: colour: unknown";
+            /etc/boxoffice.toml:3:1: workers: expected a number from 0 to 1024, not \"few\"\n\
+            /etc/boxoffice.toml:4:1: listen: expected an IP address and port, not a table\n\
+            /etc/boxoffice.toml:5:1: colour: unknown";
         let (told, expected): (Vec<_>, Vec<_>) =
             (told.lines().collect(), expected.lines().collect());
         for line in &expected {
@@ -442,13 +443,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_a_mistake() {
+    fn a_file_that_cannot_be_read_is_an_error() {
         let environment = [("BOXOFFICE_CONFIG".into(), "/nowhere".into())];
         let missing = |_: &Path| Err(io::Error::new(io::ErrorKind::NotFound, "no such file"));
         let told = Config::from_layers(Flags::default(), environment, missing).unwrap_err();
         assert_eq!(
             told.to_string(),
-            "BOXOFFICE_CONFIG: cannot read \"/nowhere\": no such file"
+            "error[unreadable]: BOXOFFICE_CONFIG: cannot read \"/nowhere\": no such file"
         );
     }
 }

@@ -11,7 +11,8 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`domain`] | the rules of the trade, pure: prices, bounds, fees, questions, verdicts |
-//! | [`files`] | files that people write: mistakes with their places, TOML, changes |
+//! | [`diagnostics`] | errors and warnings with codes and locations, for settings, files and the catalogue |
+//! | [`files`] | files that people write: TOML, text, changes |
 //! | [`catalog_files`] | the catalogue on disk: feeds and rules file, read whole, mistakes and all |
 //! | [`inventory`] | the slots on sale and what is taken from them, in memory |
 //! | [`store`] | orders, tokens and payments, durable |
@@ -31,7 +32,9 @@
 pub const VERSION: &str = env!("STAMPED_VERSION");
 
 pub use ::{catalog as catalog_files, domain, inventory, orders as app, payments, store};
-pub use kernel::{blocking, clock, descriptors, files, metrics, proto_json, request, rpc};
+pub use kernel::{
+    blocking, clock, descriptors, diagnostics, files, metrics, proto_json, request, rpc,
+};
 pub use orders::audit;
 
 pub mod api;

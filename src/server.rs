@@ -19,10 +19,11 @@ use crate::{
     audit::{Audit, AuditEvent},
     blocking,
     budgets::Budget,
-    catalog_files::{self, CatalogSummary, Loaded, Mistakes},
+    catalog_files::{self, CatalogSummary, Loaded},
     clock::{Clock, SystemClock},
-    config::{AuditLog, Config, InForce, PaymentsChoice, Shutdown, StoreChoice},
+    config::{AuditLog, Config, EffectiveSetting, PaymentsChoice, Shutdown, StoreChoice},
     descriptors,
+    diagnostics::Diagnostics,
     payments::{PaymentGateway, simulated::SimulatedGateway},
     stalled::StalledResponses,
     store::{
@@ -75,12 +76,12 @@ const MAX_ID_BYTES: usize = 1024;
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The catalogue has mistakes.
+    /// The catalogue has errors.
     #[error("the catalogue cannot be used:\n{0}")]
-    Catalog(Mistakes),
-    /// Certificates or credentials have mistakes.
+    Catalog(Diagnostics),
+    /// Certificates or credentials have errors.
     #[error("a file that the settings name cannot be used:\n{0}")]
-    Security(Mistakes),
+    Security(Diagnostics),
     /// There is no store where there has to be one.
     #[error("the store cannot be opened: there is none in {}{hint}", dir.display())]
     NoStore {
@@ -144,7 +145,7 @@ enum Phase {
 ///
 /// # Errors
 /// [`ServeError`] if it cannot begin to.
-pub fn run(config: &Config, in_force: &[InForce]) -> Result<(), ServeError> {
+pub fn run(config: &Config, effective_settings: &[EffectiveSetting]) -> Result<(), ServeError> {
     // All files that it makes are its own, also those that the engine makes in the background.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let mut signals = Signals::listen().map_err(ServeError::Start)?;
@@ -159,7 +160,7 @@ pub fn run(config: &Config, in_force: &[InForce]) -> Result<(), ServeError> {
             () = signals.end() => return Ok(()),
         };
         let server = Server::start(config, assemble(config, loaded)?).await?;
-        summary::log(config, in_force, &server, &summary);
+        summary::log(config, effective_settings, &server, &summary);
         while signals.next().await == SignalAction::Reload {
             server.ask_to_reload();
         }
@@ -409,11 +410,11 @@ impl Server {
         self.catalog.watched().reload().await
     }
 
-    /// Reads certificates and credentials again; of those that have mistakes, the ones before stay.
+    /// Reads certificates and credentials again; of those that have errors, the ones before stay.
     ///
     /// # Errors
     /// Everything that is wrong with them, which has been logged.
-    pub async fn reload_security(&self) -> Result<(), Mistakes> {
+    pub async fn reload_security(&self) -> Result<(), Diagnostics> {
         self.security.watched().reload().await
     }
 

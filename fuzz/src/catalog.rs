@@ -4,8 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use boxoffice::{
     app::OfflineCatalog,
-    catalog_files::{self, FeedFileOptions, FolderWriter, Loaded, Mistake, Mistakes},
+    catalog_files::{self, FeedFileOptions, FolderWriter, Loaded},
     clock::ManualClock,
+    diagnostics::{Diagnostic, Diagnostics},
     domain::{
         catalog::{Catalog, Service},
         fulfillability::{Assessment, Inquiry, ItemResult, OrderResult, Purpose, assess},
@@ -72,36 +73,33 @@ fn folder(files: [Option<&[u8]>; 4]) {
     }
     match catalog_files::load(&dir) {
         Ok(loaded) => judge(&dir, loaded),
-        Err(mistakes) => judge_mistakes(&mistakes, &files),
+        Err(errors) => judge_errors(&errors, &files),
     }
 }
 
-fn judge_mistakes(mistakes: &Mistakes, files: &[Option<&[u8]>; 4]) {
-    assert!(!mistakes.list.is_empty() && !mistakes.to_string().is_empty());
-    for mistake in &mistakes.list {
-        let at = FILES.iter().position(|name| *name == mistake.file);
-        let contents = files[at.unwrap_or_else(|| panic!("{mistake:?}"))];
+fn judge_errors(errors: &Diagnostics, files: &[Option<&[u8]>; 4]) {
+    assert!(!errors.list().is_empty() && !errors.to_string().is_empty());
+    for error in errors.list() {
+        let file = error.location.source.to_string();
+        let at = FILES.iter().position(|name| *name == file);
+        let contents = files[at.unwrap_or_else(|| panic!("{error:?}"))];
         match contents {
-            Some(contents) => judge_line(mistake, &String::from_utf8_lossy(contents)),
-            None => assert_eq!(mistake.text, "is missing"),
+            Some(contents) => judge_position(error, &String::from_utf8_lossy(contents)),
+            None => assert_eq!(error.code, "missing_file"),
         }
     }
 }
 
-/// A mistake says something, and if it names a line, then one that is there.
-pub fn judge_line(mistake: &Mistake, text: &str) {
-    assert!(!mistake.text.is_empty(), "{mistake:?}");
-    let Some(place) = mistake.at.strip_prefix("line ") else {
+/// An error says something, and if it has a position, then one that is there.
+pub fn judge_position(error: &Diagnostic, text: &str) {
+    assert!(!error.text.is_empty(), "{error:?}");
+    let Some(position) = error.location.position else {
         return;
     };
-    let number = place
-        .split(' ')
-        .next()
-        .and_then(|number| number.parse().ok());
     let lines = text.split('\n').count();
     assert!(
-        number.is_some_and(|number: usize| (1..=lines).contains(&number)),
-        "{mistake:?} of {lines}"
+        (1..=lines).contains(&position.line) && position.column > 0,
+        "{error:?} of {lines}"
     );
 }
 
@@ -263,6 +261,6 @@ fn export(loaded: Loaded) {
         .write(|piece| writer.put(&piece))
         .expect("a piece can be written");
     writer.finish(now).expect("a folder can be finished");
-    let again = catalog_files::load(&out).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let again = catalog_files::load(&out).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(ids(&again.catalog), services);
 }

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
-use boxoffice::{api::auth::Credentials, config::{Config, Flags}};
+use boxoffice::{
+    api::auth::Credentials,
+    config::{Config, Flags},
+    diagnostics::{Diagnostics, Source},
+};
 
-use crate::{catalog::judge_line, scratch};
+use crate::{catalog::judge_position, scratch};
 
 /// What is longer takes its time, because every unknown name is compared with all known ones.
 const MAX_BYTES: usize = 512;
@@ -29,21 +33,10 @@ fn file(text: &str) {
         assert_eq!(path, Path::new("/f"));
         Ok(text.to_owned())
     };
-    let mistakes = match Config::from_layers(Flags::default(), named, read) {
-        Ok(config) => return judge(&config),
-        Err(mistakes) => mistakes,
-    };
-    let lines = text.split('\n').count();
-    // A mistake may quote what has line breaks in it.
-    let places = mistakes.to_string();
-    let numbers = places
-        .lines()
-        .filter_map(|line| line.strip_prefix("/f:")?.split(':').next()?.parse().ok());
-    let numbers: Vec<usize> = numbers.collect();
-    assert!(
-        !numbers.is_empty() && numbers.iter().all(|line| (1..=lines).contains(line)),
-        "{places}"
-    );
+    match Config::from_layers(Flags::default(), named, read) {
+        Ok(config) => judge(&config),
+        Err(errors) => judge_errors(&errors, text),
+    }
 }
 
 fn environment(text: &str) {
@@ -57,7 +50,12 @@ fn environment(text: &str) {
     let missing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     match Config::from_layers(Flags::default(), variables, missing) {
         Ok(config) => judge(&config),
-        Err(mistakes) => assert!(mistakes.to_string().starts_with("BOXOFFICE_"), "{mistakes}"),
+        Err(errors) => {
+            let variables = errors.list().iter().map(|error| &error.location.source);
+            for source in variables {
+                assert!(matches!(source, Source::Variable(_)), "{errors}");
+            }
+        }
     }
 }
 
@@ -74,12 +72,13 @@ fn credentials(text: &str) {
     let path = scratch::write("credentials.toml", text.as_bytes());
     match Credentials::read(&path) {
         Ok(credentials) => assert!(credentials.users() > 0),
-        Err(mistakes) => {
-            assert!(!mistakes.list.is_empty());
-            mistakes
-                .list
-                .iter()
-                .for_each(|mistake| judge_line(mistake, text));
-        }
+        Err(errors) => judge_errors(&errors, text),
+    }
+}
+
+fn judge_errors(errors: &Diagnostics, text: &str) {
+    assert!(!errors.list().is_empty());
+    for error in errors.list() {
+        judge_position(error, text);
     }
 }

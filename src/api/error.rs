@@ -10,9 +10,7 @@ use tonic::{
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::booking::requests::{UNKNOWN_MERCHANT, Violations};
-use crate::{
-    api::auth::AuthError, app::OrderError, domain::ids::MerchantId, files::mistakes::quoted,
-};
+use crate::{api::auth::AuthError, app::OrderError, diagnostics::quoted, domain::ids::MerchantId};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";

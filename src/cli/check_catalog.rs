@@ -8,124 +8,91 @@ use std::{
 
 use clap::ArgMatches;
 use http::Uri;
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use tempfile::TempDir;
 
 use super::{
     Action, CATALOG, SUCCESS,
     commands::{DATA, DIR, FORMAT, FROM, SHOW, STRICT, ZONE},
+    error::CliError,
+    sales::SalesSource,
 };
 use crate::{
-    api::feeds,
-    catalog_files::{self, CatalogSummary, Examined},
-    config::{Config, Flags, Mistake, Mistakes, Place, Problem},
+    api::feeds::ExportLine,
+    catalog_files::{self, CatalogSummary, Examined, FeedFileOptions, FolderWriter, RecordKind},
+    config::Config,
+    diagnostics::Severity,
     domain::order::EpochSeconds,
     server,
 };
 
 mod calendar;
 mod report;
-mod source;
 mod zone;
 
 use calendar::Calendar;
-use report::{Findings, Format};
-use source::{Source, SourceError};
-use zone::Show;
+use report::Findings;
+use zone::Day;
 
-/// The form of what is written with `--format json`; another number is another form.
-const FORM: u32 = 1;
+pub(super) use report::Format;
+pub(super) use zone::{ShownDay, ShownZone};
+
+/// The version of the JSON of `--format json`: another number is another form.
+const JSON_FORM: u32 = 2;
 
 /// What to check, and what to tell of it.
 #[derive(Debug, PartialEq)]
 pub(super) struct CheckCatalog {
     dir: Option<PathBuf>,
-    show: Option<(Show, Source)>,
+    calendar: Option<ShownCalendar>,
     strict: bool,
     format: Format,
 }
 
-/// The action that the words ask for.
-pub(super) fn action(flags: Flags, words: &ArgMatches) -> Result<Action, Mistakes> {
-    let text = |name: &str| words.get_one::<String>(name).map(String::as_str);
-    let path = |name: &str| words.get_one::<PathBuf>(name).cloned();
-    let (dir, data) = (path(DIR), path(DATA));
-    let mut problems = misplaced(words);
-    let server: Option<Uri> = text(FROM)
-        .and_then(|server| server.parse().ok())
-        .filter(feeds::can_ask);
-    if let (Some(found), None) = (text(FROM), &server) {
-        problems.push((
-            "--from",
-            format!("expected an address like http://127.0.0.1:50052, not {found:?}"),
-        ));
-    }
-    let show = text(SHOW)
-        .map(|day| Show::read(day, text(ZONE)))
-        .transpose();
-    let show = show.unwrap_or_else(|wrong| {
-        problems.extend(wrong);
-        None
-    });
-    let named = text(FORMAT).unwrap_or("text");
-    let format = Format::read(named);
-    if format.is_none() {
-        problems.push((
-            "--format",
-            format!("expected `text` or `json`, not {named:?}"),
-        ));
-    }
-    let mistake = |(word, problem): (&str, String)| Mistake {
-        place: Place::Word(word.to_owned()),
-        problem: Problem::Other(problem),
-    };
-    flags
-        .with_mistakes(problems.into_iter().map(mistake).collect())
-        .refuse()?;
-    let source = match (server, data) {
-        (Some(server), _) => Source::Server(server),
-        (None, Some(data)) => Source::Store(data),
-        (None, None) => Source::Files,
-    };
-    Ok(Action::CheckCatalog(Box::new(CheckCatalog {
-        dir,
-        show: show.map(|show| (show, source)),
-        strict: words.get_flag(STRICT),
-        format: format.unwrap_or(Format::Text),
-    })))
+/// The calendar to print.
+#[derive(Debug, PartialEq)]
+struct ShownCalendar {
+    day: ShownDay,
+    zone: ShownZone,
+    /// Who knows what is left; nobody where the files alone count.
+    sales: Option<SalesSource>,
 }
 
-/// Words that do not go together, and those that are missing.
-fn misplaced(words: &ArgMatches) -> Vec<(&'static str, String)> {
-    let has = |name: &str| words.contains_id(name);
-    let rules = [
-        (
-            !has(DIR) && !has(FROM),
-            "<DIR>",
-            "is needed, unless `--from` names a running server",
-        ),
-        (
-            has(DIR) && has(FROM),
-            "--from",
-            "goes without a directory: the server has its own",
-        ),
-        (
-            has(DATA) && has(FROM),
-            "--data-dir",
-            "goes without `--from`: the server has its own",
-        ),
-        (has(ZONE) && !has(SHOW), "--zone", "goes with `--show` only"),
-        (
-            has(DATA) && !has(SHOW),
-            "--data-dir",
-            "goes with `--show` only",
-        ),
-        (has(FROM) && !has(SHOW), "--from", "goes with `--show` only"),
-    ];
-    rules
-        .into_iter()
-        .filter(|rule| rule.0)
-        .map(|(_, word, problem)| (word, problem.to_owned()))
-        .collect()
+/// When an element of an availability feed starts.
+#[derive(Deserialize)]
+struct Start {
+    start_sec: EpochSeconds,
+}
+
+/// The action that the arguments ask for.
+pub(super) fn action(arguments: &ArgMatches) -> Action {
+    let dir: Option<&PathBuf> = arguments.get_one(DIR);
+    let calendar = arguments.get_one(SHOW).map(|day| ShownCalendar {
+        day: *day,
+        zone: arguments.get_one(ZONE).cloned().unwrap_or_default(),
+        sales: sales_source(dir, arguments),
+    });
+    let format: &Format = arguments.get_one(FORMAT).expect("it has a default");
+    Action::CheckCatalog(Box::new(CheckCatalog {
+        dir: dir.cloned(),
+        calendar,
+        strict: arguments.get_flag(STRICT),
+        format: *format,
+    }))
+}
+
+fn sales_source(dir: Option<&PathBuf>, arguments: &ArgMatches) -> Option<SalesSource> {
+    if let Some(server) = arguments.get_one::<Uri>(FROM) {
+        return Some(SalesSource::Server(server.clone()));
+    }
+    let data_dir: &PathBuf = arguments.get_one(DATA)?;
+    let mut config = Config::default();
+    dir?.clone_into(&mut config.sales.catalog);
+    config.storage.data_dir.clone_from(data_dir);
+    // Which server may be running there is not known.
+    config.serving.admin_listen = None;
+    Some(SalesSource::Offline(Box::new(config)))
 }
 
 impl CheckCatalog {
@@ -133,7 +100,7 @@ impl CheckCatalog {
     pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
         let now = server::now_sec();
         let mut json = Map::new();
-        json.insert("format".to_owned(), FORM.into());
+        json.insert("format".to_owned(), JSON_FORM.into());
         let mut checked = None;
         if let Some(dir) = &self.dir {
             let (read, is_good) = self.check(dir, now, &mut json, stdout, stderr)?;
@@ -143,16 +110,13 @@ impl CheckCatalog {
             }
             checked = Some(read);
         }
-        if let Some((show, source)) = &self.show {
-            match self.calendar(show, source, checked, now) {
+        if let Some(shown) = &self.calendar {
+            match shown.read(checked, now) {
                 Ok(calendar) if self.format == Format::Text => {
-                    write!(stdout, "{}", calendar.text())?
+                    write!(stdout, "{}", calendar.text())?;
                 }
                 Ok(calendar) => drop(json.insert("calendar".to_owned(), calendar.json())),
-                Err(error) => {
-                    writeln!(stderr, "{error}{}", Source::hint(&error))?;
-                    return Ok(error.exit_code());
-                }
+                Err(error) => return error.print(stdout, stderr),
             }
         }
         self.finish(json, stdout)?;
@@ -170,10 +134,10 @@ impl CheckCatalog {
     ) -> io::Result<(Examined, bool)> {
         let mut read = catalog_files::examine(dir);
         let mut summary = None;
-        if let Ok(loaded) = &read.outcome {
+        if let Some(loaded) = &read.loaded {
             let horizon_sec = server::limits(&Config::default()).horizon_sec;
             let numbers = CatalogSummary::of(&loaded.catalog, &loaded.openings, now, horizon_sec);
-            numbers.warn(&loaded.catalog, now, &mut read.warnings);
+            numbers.warn(&loaded.catalog, now, &mut read.diagnostics);
             summary = Some(numbers);
         }
         let findings = Findings {
@@ -196,18 +160,47 @@ impl CheckCatalog {
             Format::Json => writeln!(stdout, "{:#}", Value::Object(json)),
         }
     }
+}
 
-    /// The calendar of the day that was asked for.
-    fn calendar(
-        &self,
-        show: &Show,
-        source: &Source,
-        checked: Option<Examined>,
-        now: EpochSeconds,
-    ) -> Result<Calendar, SourceError> {
-        let day = show.day(now)?;
-        let examined = source.examine(self.dir.as_deref(), checked, &day)?;
-        let loaded = examined.outcome.map_err(SourceError::Mistakes)?;
-        Ok(Calendar::of(loaded, day, now, source.knows_sales()))
+impl ShownCalendar {
+    /// The calendar of the day at `now`. What has been read of the files may be handed on.
+    fn read(&self, checked: Option<Examined>, now: EpochSeconds) -> Result<Calendar, CliError> {
+        let day = Day::of(self.day, &self.zone, now)?;
+        let examined = match (&self.sales, checked) {
+            (Some(sales), _) => with_sales(sales, &day)?,
+            (None, checked) => checked.expect("without a server the parser requires a directory"),
+        };
+        match examined.loaded {
+            Some(loaded) => Ok(Calendar::of(loaded, day, now, self.sales.is_some())),
+            None => Err(CliError::Catalog(
+                examined.diagnostics.only(Severity::Error),
+            )),
+        }
+    }
+}
+
+/// A catalogue that has the slots of the day with what is left of them.
+fn with_sales(sales: &SalesSource, day: &Day) -> Result<Examined, CliError> {
+    let temporary = TempDir::new().map_err(CliError::Temporary)?;
+    let folder = temporary.path().join("export");
+    let mut writer = FolderWriter::begin(&folder, FeedFileOptions::for_google(false))?;
+    sales.read(None, |line| match line {
+        ExportLine::Record(record)
+            if record.kind != RecordKind::Availability || is_of(day, &record.text) =>
+        {
+            writer.put(&record)
+        }
+        ExportLine::Begin(_) | ExportLine::Record(_) | ExportLine::End => Ok(()),
+    })?;
+    writer.finish(day.from)?;
+    Ok(catalog_files::examine(&folder))
+}
+
+/// Whether an element of an availability feed starts on that day. One that cannot be read is left to
+/// whoever can say why.
+fn is_of(day: &Day, element: &str) -> bool {
+    match serde_json::from_str(element) {
+        Ok(Start { start_sec }) => (day.from..day.until).contains(&start_sec),
+        Err(_) => true,
     }
 }

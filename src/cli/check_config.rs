@@ -12,10 +12,12 @@ use clap::ArgMatches;
 use super::{
     Action, SUCCESS, USAGE,
     commands::ALL,
+    error::CliError,
     table::{Align, count, table},
 };
 use crate::{
-    config::{Config, Flags, InForce, Mistakes, StoreChoice},
+    config::{Config, EffectiveSetting, Flags, StoreChoice},
+    diagnostics::{Diagnostic, Location},
     server,
 };
 
@@ -23,24 +25,24 @@ use crate::{
 #[derive(Debug, PartialEq)]
 pub(super) struct CheckConfig {
     config: Config,
-    in_force: Vec<InForce>,
-    /// Whether those are told, too, that have their defaults.
+    settings: Vec<EffectiveSetting>,
+    /// Whether defaults are printed as well.
     all: bool,
 }
 
-/// The action that the words ask for.
+/// The action that the arguments ask for.
 pub(super) fn action(
     flags: Flags,
-    words: &ArgMatches,
+    arguments: &ArgMatches,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     read_file: impl FnOnce(&Path) -> io::Result<String>,
-) -> Result<Action, Mistakes> {
-    let (config, in_force) = Config::in_force(flags, environment, read_file)?;
-    let all = words.get_flag(ALL);
+) -> Result<Action, CliError> {
+    let loaded = Config::with_origins(flags, environment, read_file);
+    let (config, settings) = loaded.map_err(CliError::Settings)?;
     Ok(Action::CheckConfig(Box::new(CheckConfig {
         config,
-        in_force,
-        all,
+        settings,
+        all: arguments.get_flag(ALL),
     })))
 }
 
@@ -51,18 +53,19 @@ const COLUMNS: &[(&str, Align)] = &[
 ];
 
 impl CheckConfig {
-    /// Prints what is in force, and what is wrong with what it names; the answer is the exit code.
+    /// Prints the settings in effect, and what is wrong with the files that they name; the answer is
+    /// the exit code.
     pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
-        let told: Vec<&InForce> = self
-            .in_force
-            .iter()
-            .filter(|it| self.all || it.place.is_some())
-            .collect();
-        if !told.is_empty() {
-            let rows: Vec<Vec<String>> = told.iter().map(|it| row(it)).collect();
+        let mut rows = Vec::new();
+        for setting in &self.settings {
+            if self.all || setting.location.is_some() {
+                rows.push(row(setting));
+            }
+        }
+        if !rows.is_empty() {
             write!(stdout, "{}", table("", COLUMNS, &rows))?;
         }
-        let others = self.in_force.len() - told.len();
+        let others = self.settings.len() - rows.len();
         if others > 0 {
             writeln!(
                 stdout,
@@ -70,7 +73,8 @@ impl CheckConfig {
                 count(others, "other setting")
             )?;
         }
-        let mut problems = self.directories();
+        let mut problems: Vec<String> =
+            self.directories().iter().map(ToString::to_string).collect();
         match server::describe_security(&self.config) {
             Ok(facts) => {
                 writeln!(stdout)?;
@@ -87,34 +91,38 @@ impl CheckConfig {
     }
 
     /// What is wrong with the directories, which nothing is made or read in here.
-    fn directories(&self) -> Vec<String> {
+    fn directories(&self) -> Vec<Diagnostic> {
+        let error = |setting: &str, path: &Path, text: String| {
+            let location = Location::file(format!("{setting} {}", path.display()));
+            Diagnostic::error("unreadable", location, text)
+        };
         let catalog = &self.config.sales.catalog;
         let mut problems = Vec::new();
-        if let Err(error) = fs::read_dir(catalog) {
-            problems.push(format!(
-                "catalog {}: cannot be read: {error}",
-                catalog.display()
+        if let Err(reason) = fs::read_dir(catalog) {
+            problems.push(error(
+                "catalog",
+                catalog,
+                format!("cannot be read: {reason}"),
             ));
         }
         let data = &self.config.storage.data_dir;
         // Where there is nothing yet, a server makes it.
         let is_other = fs::metadata(data).is_ok_and(|found| !found.is_dir());
         if self.config.storage.store == StoreChoice::Embedded && is_other {
-            problems.push(format!("data_dir {}: is not a directory", data.display()));
+            problems.push(error("data_dir", data, "is not a directory".to_owned()));
         }
         problems
     }
 }
 
-fn row(
-    InForce {
+fn row(setting: &EffectiveSetting) -> Vec<String> {
+    let EffectiveSetting {
         name,
         value,
         default: _,
-        place,
-    }: &InForce,
-) -> Vec<String> {
-    let from = place
+        location,
+    } = setting;
+    let from = location
         .as_ref()
         .map_or_else(|| "default".to_owned(), ToString::to_string);
     vec![(*name).to_owned(), value.clone(), from]

@@ -1,15 +1,16 @@
-//! The commands and the words they take.
+//! The commands and their arguments.
 
-use std::{
-    ffi::{OsStr, OsString},
-    ops::RangeInclusive,
-    path::PathBuf,
+use std::{ops::RangeInclusive, path::PathBuf};
+
+use clap::{Arg, ArgAction, Command, error::ErrorKind, value_parser};
+use clap_complete::Shell;
+use http::Uri;
+
+use super::{
+    EXIT_CODES,
+    check_catalog::{Format, ShownDay, ShownZone},
 };
-
-use clap::{Arg, ArgAction, Command, value_parser};
-
-use super::{EXIT_CODES, completions};
-use crate::config;
+use crate::{api::feeds, config};
 
 pub(super) const SERVE: &str = "serve";
 pub(super) const CHECK_CATALOG: &str = "check-catalog";
@@ -38,16 +39,7 @@ pub(super) const FORMAT: &str = "format";
 pub(super) const MIN_DAYS: u32 = 30;
 
 /// The days that can be asked for: up to what `availability_horizon` takes.
-pub(super) const DAYS_TAKEN: RangeInclusive<u32> = MIN_DAYS..=3650;
-
-/// The same in words.
-pub(super) fn days_taken() -> String {
-    format!(
-        "a number from {} to {}",
-        DAYS_TAKEN.start(),
-        DAYS_TAKEN.end()
-    )
-}
+const ALLOWED_DAYS: RangeInclusive<i64> = 30..=3650;
 
 pub(super) fn command() -> Command {
     Command::new("boxoffice")
@@ -82,7 +74,12 @@ fn check_catalog() -> Command {
     let text =
         |name: &'static str, label: &'static str| Arg::new(name).long(name).value_name(label);
     let path = value_parser!(PathBuf);
-    let dir = Arg::new(DIR).value_name("DIR").value_parser(path.clone());
+    let dir = Arg::new(DIR)
+        .value_name("DIR")
+        .value_parser(path.clone())
+        .required_unless_present(FROM)
+        // A server has a catalogue of its own.
+        .conflicts_with(FROM);
     let show = "Print the calendar of a day, such as 2026-12-01, `today` or `tomorrow`: the slots of each \
                 service with their prices and what is left";
     let zone = "Time zone of that day, such as Europe/Berlin; without it, UTC";
@@ -99,12 +96,35 @@ fn check_catalog() -> Command {
         )
         .arg(
             text(FORMAT, "FORMAT")
-                .help("For whom it is written: `text` for people, `json` for programs"),
+                .help("For whom it is written: `text` for people, `json` for programs")
+                .value_parser(Format::parser())
+                .default_value("text"),
         )
-        .arg(text(SHOW, "DATE").help(show))
-        .arg(text(ZONE, "ZONE").help(zone))
-        .arg(text(FROM, "URL").help(from))
-        .arg(text(DATA, "DIR").help(data).value_parser(path))
+        .arg(
+            text(SHOW, "DATE")
+                .help(show)
+                .value_parser(ShownDay::parse)
+                .allow_hyphen_values(true),
+        )
+        .arg(
+            text(ZONE, "ZONE")
+                .help(zone)
+                .value_parser(ShownZone::parse)
+                .requires(SHOW),
+        )
+        .arg(
+            text(FROM, "URL")
+                .help(from)
+                .value_parser(parse_server)
+                .requires(SHOW)
+                .conflicts_with(DATA),
+        )
+        .arg(
+            text(DATA, "DIR")
+                .help(data)
+                .value_parser(path)
+                .requires(SHOW),
+        )
 }
 
 fn check_config() -> Command {
@@ -116,16 +136,16 @@ fn check_config() -> Command {
 
 /// Commands for those who install the program.
 fn for_installers() -> [Command; 2] {
-    let shell = format!("The shell: {}", completions::shells());
     let page = "The command whose page it is; without one, that of the program";
     [
         Command::new(COMPLETIONS)
-            .about("Print a script that completes the words of this program in a shell")
+            .about("Print a script that completes the command lines of this program in a shell")
             .arg(
                 Arg::new(SHELL)
                     .value_name("SHELL")
                     .required(true)
-                    .help(shell),
+                    .value_parser(value_parser!(Shell))
+                    .help("The shell"),
             ),
         Command::new(MAN)
             .about("Print a page of the manual, to be read with `man -l -`")
@@ -139,18 +159,15 @@ fn for_installers() -> [Command; 2] {
 }
 
 fn export() -> Command {
-    let text = |name: &'static str, label: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name(label)
-            .value_parser(value_parser!(OsString))
-    };
+    let text =
+        |name: &'static str, label: &'static str| Arg::new(name).long(name).value_name(label);
     let out = "Directory to write; there may be an earlier export, which it replaces as a whole";
     let from = "Operator's address of the running server to ask, such as http://127.0.0.1:50052; without it, \
                 the catalogue and the store of a server of these settings are read, which must not be running";
     let days = format!(
-        "Only slots that start within so many days, {}",
-        days_taken()
+        "Only slots that start within so many days, from {} to {}",
+        ALLOWED_DAYS.start(),
+        ALLOWED_DAYS.end()
     );
     Command::new(EXPORT)
         .about("Write merchant, service and availability feeds and the rules file into a directory")
@@ -160,8 +177,19 @@ fn export() -> Command {
                 .help(out)
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(text(FROM, "URL").help(from))
-        .arg(text(DAYS, "DAYS").help(days))
+        .arg(
+            text(FROM, "URL")
+                .help(from)
+                .value_parser(parse_server)
+                // A server has settings of its own.
+                .conflicts_with_all(config::names()),
+        )
+        .arg(
+            text(DAYS, "DAYS")
+                .help(days)
+                .value_parser(value_parser!(u32).range(ALLOWED_DAYS))
+                .allow_negative_numbers(true),
+        )
         .arg(
             Arg::new(GZIP)
                 .long(GZIP)
@@ -178,33 +206,15 @@ fn exit_codes() -> String {
     format!("Exit codes:{}", lines.collect::<String>())
 }
 
-/// Whether a word is that of a command, at any level.
-pub(super) fn is_command(word: &OsStr) -> bool {
-    all_commands(&command())
-        .iter()
-        .any(|command| word == command.get_name())
+/// The operator's address of a running server.
+fn parse_server(text: &str) -> Result<Uri, String> {
+    match text.parse() {
+        Ok(server) if feeds::can_ask(&server) => Ok(server),
+        Ok(_) | Err(_) => Err("expected an address like http://127.0.0.1:50052".to_owned()),
+    }
 }
 
-/// Every flag and every command.
-pub(super) fn words_known() -> impl Iterator<Item = String> {
-    let commands = all_commands(&command());
-    let flags = commands
-        .iter()
-        .flat_map(Command::get_arguments)
-        .filter_map(Arg::get_long);
-    let flags: Vec<_> = flags
-        .chain(["help", "version"])
-        .map(|flag| format!("--{flag}"))
-        .collect();
-    let names = commands
-        .into_iter()
-        .skip(1)
-        .map(|command| command.get_name().to_owned());
-    flags.into_iter().chain(names)
-}
-
-/// A command and all commands below it.
-fn all_commands(command: &Command) -> Vec<Command> {
-    let below = command.get_subcommands().flat_map(all_commands);
-    [command.clone()].into_iter().chain(below).collect()
+/// That arguments do not go together, in a way that the parser cannot tell.
+pub(super) fn conflict(text: String) -> clap::Error {
+    command().error(ErrorKind::ArgumentConflict, text)
 }

@@ -9,19 +9,18 @@ use std::{
 use clap::ArgMatches;
 use http::Uri;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::runtime;
 
 use super::{
-    Action, INTERNAL, IO, SUCCESS, UNAVAILABLE, USAGE,
-    commands::{DAYS, DAYS_TAKEN, FROM, GZIP, MIN_DAYS, OUT, days_taken},
+    Action, SUCCESS,
+    commands::{self, DAYS, FROM, GZIP, MIN_DAYS, OUT},
+    error::CliError,
+    sales::SalesSource,
+    with_flags_of,
 };
 use crate::{
-    api::feeds::{self, ExportHeader, ExportLine, FetchError},
-    app::TooFar,
+    api::feeds::{ExportHeader, ExportLine},
     catalog_files::{FeedFileOptions, FolderWriter, RecordKind, WriteError, Written},
-    config::{Config, Flags, Mistake, Mistakes, Place, Problem},
-    server::{self, ServeError},
-    store::embedded::OpenError,
+    config::{Config, Flags},
 };
 
 /// What to write, and where.
@@ -30,97 +29,36 @@ pub(super) struct ExportFeeds {
     out: PathBuf,
     gzip: bool,
     days: Option<u32>,
-    source: Source,
+    source: SalesSource,
 }
 
-/// Who knows what is left.
-#[derive(Debug, PartialEq)]
-enum Source {
-    /// The server whose operator's address this is.
-    Server(Uri),
-    /// The catalogue and the store of a server that does not run.
-    AtRest(Box<Config>),
-}
-
-/// The action that the words ask for.
+/// The action that the arguments ask for.
 pub(super) fn action(
     flags: Flags,
-    words: &ArgMatches,
+    arguments: &ArgMatches,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     read_file: impl FnOnce(&Path) -> io::Result<String>,
-) -> Result<Action, Mistakes> {
-    let mut mistakes = Vec::new();
-    let mut understood = |name, expected: &str, is_right: &dyn Fn(&str) -> bool| {
-        let text = words
-            .get_one::<OsString>(name)?
-            .to_string_lossy()
-            .into_owned();
-        if !is_right(&text) {
-            let (place, found) = (Place::Word(format!("--{name}")), format!("{text:?}"));
-            mistakes.push(Mistake {
-                place,
-                problem: Problem::Value {
-                    expected: expected.to_owned(),
-                    found,
-                },
-            });
+) -> Result<Action, CliError> {
+    let flags = with_flags_of(flags, arguments)?;
+    let flag = flags.given().next();
+    let source = match (arguments.get_one::<Uri>(FROM), flag) {
+        (Some(server), None) => SalesSource::Server(server.clone()),
+        (Some(_), Some(flag)) => {
+            let text = format!("the argument '{flag}' cannot be used with '--from <URL>'");
+            return Err(commands::conflict(text).into());
         }
-        Some(text)
+        (None, _) => {
+            let loaded = Config::from_layers(flags, environment, read_file);
+            SalesSource::Offline(Box::new(loaded.map_err(CliError::Settings)?))
+        }
     };
-    let server = understood(FROM, "an address like http://127.0.0.1:50052", &|text| {
-        text.parse().is_ok_and(|uri: Uri| feeds::can_ask(&uri))
-    });
-    let days = understood(DAYS, &days_taken(), &|text| {
-        text.parse().is_ok_and(|days| DAYS_TAKEN.contains(&days))
-    });
-    let flags = flags.with_mistakes(mistakes);
-    let source = match server {
-        Some(server) => flags
-            .refuse()
-            .map(|()| Source::Server(server.parse().unwrap_or_default()))?,
-        None => Source::AtRest(Box::new(Config::from_layers(
-            flags,
-            environment,
-            read_file,
-        )?)),
-    };
+    let out: &PathBuf = arguments.get_one(OUT).expect("the parser requires it");
     Ok(Action::ExportFeeds(Box::new(ExportFeeds {
-        out: words
-            .get_one::<PathBuf>(OUT)
-            .expect("the parser requires it")
-            .clone(),
-        gzip: words.get_flag(GZIP),
-        days: days.and_then(|days| days.parse().ok()),
+        out: out.clone(),
+        gzip: arguments.get_flag(GZIP),
+        days: arguments.get_one(DAYS).copied(),
         source,
     })))
-}
-
-/// Why no feeds were written.
-#[derive(Debug, thiserror::Error)]
-enum ExportError {
-    #[error(transparent)]
-    AtRest(#[from] ServeError),
-    #[error(transparent)]
-    TooFar(#[from] TooFar),
-    #[error("{0}: {1}")]
-    Server(Uri, Box<FetchError<WriteError>>),
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    #[error("cannot start: {0}")]
-    Start(io::Error),
-}
-
-impl ExportError {
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::AtRest(error) => error.exit_code(),
-            Self::TooFar(_) => USAGE,
-            Self::Server(_, error) if matches!(**error, FetchError::Taker(_)) => IO,
-            Self::Server(..) => UNAVAILABLE,
-            Self::Write(_) => IO,
-            Self::Start(_) => INTERNAL,
-        }
-    }
 }
 
 impl ExportFeeds {
@@ -137,27 +75,13 @@ impl ExportFeeds {
                 self.report(&written, stdout)?;
                 Ok(SUCCESS)
             }
-            Err(error) => {
-                writeln!(stderr, "{error}{}", self.hint(&error))?;
-                Ok(error.exit_code())
-            }
+            Err(error) => error.print(stdout, stderr),
         }
     }
 
-    fn write(&self) -> Result<(ExportHeader, Written), ExportError> {
-        let mut folder = Folder::begin(&self.out, FeedFileOptions::for_google(self.gzip))?;
-        match &self.source {
-            Source::AtRest(config) => {
-                let offline = server::offline_catalog(config)?;
-                feeds::export(&offline.export(self.days)?, |line| folder.take(&line))?;
-            }
-            Source::Server(address) => {
-                let runtime = runtime::Builder::new_current_thread().enable_all().build();
-                let fetching = feeds::fetch(address, self.days, |line| folder.take(&line));
-                let fetched = runtime.map_err(ExportError::Start)?.block_on(fetching);
-                fetched.map_err(|error| ExportError::Server(address.clone(), error.into()))?;
-            }
-        }
+    fn write(&self) -> Result<(ExportHeader, Written), CliError> {
+        let mut folder = ExportFolder::begin(&self.out, FeedFileOptions::for_google(self.gzip))?;
+        self.source.read(self.days, |line| folder.take(&line))?;
         folder.finish()
     }
 
@@ -175,36 +99,16 @@ impl ExportFeeds {
             "{merchants} merchants, {services} services, {availability} openings in {files} feed files in {out}"
         )
     }
-
-    /// What to do about an error, where that is known.
-    fn hint(&self, error: &ExportError) -> String {
-        match (error, &self.source) {
-            (
-                ExportError::AtRest(ServeError::OpenStore(OpenError::InUse)),
-                Source::AtRest(config),
-            ) => {
-                let address = config
-                    .serving
-                    .admin_listen
-                    .map(|address| format!(", such as http://{address}"));
-                let address = address.unwrap_or_default();
-                format!(
-                    "; if that is a running server, ask it: --from with its `admin_listen`{address}"
-                )
-            }
-            _ => String::new(),
-        }
-    }
 }
 
 /// The folder that an export becomes.
-struct Folder {
+struct ExportFolder {
     writer: FolderWriter,
     beginning: ExportHeader,
     progress: ProgressBar,
 }
 
-impl Folder {
+impl ExportFolder {
     fn begin(out: &Path, shape: FeedFileOptions) -> Result<Self, WriteError> {
         let writer = FolderWriter::begin(out, shape)?;
         // Where standard error is no terminal, nothing is drawn.
@@ -237,7 +141,7 @@ impl Folder {
         }
     }
 
-    fn finish(self) -> Result<(ExportHeader, Written), ExportError> {
+    fn finish(self) -> Result<(ExportHeader, Written), CliError> {
         let Self {
             writer,
             beginning,

@@ -8,14 +8,14 @@ use std::{
 
 use super::{INTERNAL, SUCCESS};
 use crate::{
-    config::{Config, InForce},
+    config::{Config, EffectiveSetting},
     server, telemetry,
 };
 
 /// How long the last traces may take to be sent, once the server is down.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
-pub(super) fn serve(config: &Config, in_force: &[InForce], stderr: &mut dyn Write) -> u8 {
+pub(super) fn serve(config: &Config, settings: &[EffectiveSetting], stderr: &mut dyn Write) -> u8 {
     let telemetry = match telemetry::init(config) {
         Ok(telemetry) => telemetry,
         Err(error) => {
@@ -24,13 +24,13 @@ pub(super) fn serve(config: &Config, in_force: &[InForce], stderr: &mut dyn Writ
             return INTERNAL;
         }
     };
-    let code = run_server(config, in_force);
+    let code = run_server(config, settings);
     telemetry.finish(config.shutdown.drain_timeout.min(FLUSH_LIMIT));
     code
 }
 
-fn run_server(config: &Config, in_force: &[InForce]) -> u8 {
-    match catch_unwind(AssertUnwindSafe(|| server::run(config, in_force))) {
+fn run_server(config: &Config, settings: &[EffectiveSetting]) -> u8 {
+    match catch_unwind(AssertUnwindSafe(|| server::run(config, settings))) {
         Ok(Ok(())) => SUCCESS,
         Ok(Err(error)) => {
             tracing::error!(%error, "the server cannot go on");

@@ -1,93 +1,74 @@
 //! The settings as flags of the command line.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches, value_parser};
 
 use super::{
     layers::{CONFIG, Layers},
-    mistakes::{Mistake, Mistakes, Place, Problem},
     setting::{Setting, flag, variable},
     settings::SETTINGS,
 };
+use crate::diagnostics::Location;
 
-/// What the command line says about settings.
-#[derive(Debug, Default)]
+/// What the command line says about settings. Each value has been checked by the parser.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Flags {
-    given: Vec<(&'static str, OsString)>,
-    mistakes: Vec<Mistake>,
+    file: Option<PathBuf>,
+    values: Vec<(&'static str, String)>,
 }
 
 impl Flags {
     /// The flags among `matches`, of a command that has all of [`args`].
     #[must_use]
     pub fn of(matches: &ArgMatches) -> Self {
-        let names = SETTINGS.iter().map(|setting| setting.name).chain([CONFIG]);
-        let values = |name| matches.get_many::<OsString>(name).into_iter().flatten();
-        let given = names.flat_map(|name| values(name).map(move |value| (name, value.clone())));
+        let mut values = Vec::new();
+        for setting in SETTINGS {
+            let value = matches.get_one::<String>(setting.name);
+            values.extend(value.map(|value| (setting.name, value.clone())));
+        }
         Self {
-            given: given.collect(),
-            mistakes: Vec::new(),
+            file: matches.get_one(CONFIG).cloned(),
+            values,
         }
     }
 
     /// These and those of `other`.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.given.extend(other.given);
-        self.mistakes.extend(other.mistakes);
-        self
-    }
-
-    /// These, along with mistakes that the reading of the command line found.
-    #[must_use]
-    pub fn with_mistakes(mut self, mistakes: Vec<Mistake>) -> Self {
-        self.mistakes.extend(mistakes);
-        self
-    }
-
-    /// Passes if there are none, for a command that takes no settings.
     ///
     /// # Errors
     ///
-    /// With all flags, and the mistakes that were found before.
-    pub fn refuse(self) -> Result<(), Mistakes> {
-        let out_of_place = |(name, _): &(&str, _)| Mistake {
-            place: place(name),
-            problem: Problem::NotHere,
-        };
-        Mistakes::refuse(
-            self.given
-                .iter()
-                .map(out_of_place)
-                .chain(self.mistakes)
-                .collect(),
-        )
+    /// With the flag that both of them have.
+    pub fn and(self, other: Self) -> Result<Self, String> {
+        let mut given = self.given();
+        if let Some(twice) = given.find(|flag| other.given().any(|other| other == *flag)) {
+            return Err(twice);
+        }
+        drop(given);
+        Ok(Self {
+            file: self.file.or(other.file),
+            values: [self.values, other.values].concat(),
+        })
+    }
+
+    /// The flags that were given, as they are written.
+    pub fn given(&self) -> impl Iterator<Item = String> {
+        let file = self.file.as_ref().map(|_| CONFIG);
+        let names = file
+            .into_iter()
+            .chain(self.values.iter().map(|(name, _)| *name));
+        names.map(written)
     }
 
     /// The file, if a flag names one.
-    pub(super) fn file(&self) -> Option<(Place, PathBuf)> {
-        let named = self.given.iter().rfind(|(name, _)| *name == CONFIG);
-        named.map(|(name, path)| (place(name), PathBuf::from(path)))
+    pub(super) fn file(&self) -> Option<(Location, PathBuf)> {
+        let path = self.file.clone()?;
+        Some((Location::argument(written(CONFIG)), path))
     }
 
     /// Adds the values of all settings.
     pub(super) fn add_to(self, layers: &mut Layers) {
-        for (at, (name, value)) in self.given.iter().enumerate() {
-            if *name != CONFIG {
-                layers.add_text(name, place(name), value);
-            }
-            if self.given[..at]
-                .iter()
-                .filter(|(earlier, _)| earlier == name)
-                .count()
-                == 1
-            {
-                layers.wrong(place(name), Problem::Repeated);
-            }
-        }
-        for Mistake { place, problem } in self.mistakes {
-            layers.wrong(place, problem);
+        for (name, value) in self.values {
+            layers.add_text(name, Location::argument(written(name)), value);
         }
     }
 }
@@ -110,25 +91,26 @@ pub fn args() -> impl Iterator<Item = Arg> {
     let file = Arg::new(CONFIG)
         .long(CONFIG)
         .value_name("FILE")
-        .help("File to read settings from");
-    let file = file.long_help(format!("File to read settings from [{}]", variable(CONFIG)));
-    [file]
-        .into_iter()
-        .chain(SETTINGS.iter().map(arg))
-        .map(|arg| {
-            arg.action(ArgAction::Append)
-                .value_parser(value_parser!(OsString))
-                .allow_negative_numbers(true)
-        })
+        .value_parser(value_parser!(PathBuf))
+        .help("File to read settings from")
+        .long_help(format!("File to read settings from [{}]", variable(CONFIG)));
+    [file].into_iter().chain(SETTINGS.iter().map(arg))
 }
 
-fn arg(setting: &Setting) -> Arg {
+/// The names of these flags among the matches of a command.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let settings = SETTINGS.iter().map(|setting| setting.name);
+    settings.chain([CONFIG])
+}
+
+fn arg(setting: &'static Setting) -> Arg {
     let Setting {
         name,
         group,
         default,
         label,
         takes,
+        accepts,
         doc,
     } = setting;
     let long = format!(
@@ -136,9 +118,18 @@ fn arg(setting: &Setting) -> Arg {
         takes(),
         setting.variable()
     );
+    let parse = |text: &str| {
+        if accepts(text) {
+            Ok(text.to_owned())
+        } else {
+            Err(format!("expected {}", takes()))
+        }
+    };
     Arg::new(*name)
         .long(setting.flag())
         .value_name(label())
+        .value_parser(parse)
+        .allow_negative_numbers(true)
         .help(format!("{} [default: {default}]", first_clause(doc)))
         .long_help(long)
         .help_heading(group.trim_end_matches('.'))
@@ -150,8 +141,8 @@ fn first_clause(doc: &str) -> &str {
     doc.split(['.', ';', ',']).next().unwrap_or(doc)
 }
 
-fn place(name: &str) -> Place {
-    Place::Word(format!("--{}", flag(name)))
+fn written(name: &str) -> String {
+    format!("--{}", flag(name))
 }
 
 #[cfg(test)]

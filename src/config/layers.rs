@@ -5,29 +5,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_spanned::Spanned;
-use toml::de::{DeInteger, DeTable, DeValue};
-
 use super::{
-    kinds::Kind,
-    mistakes::{Mistake, Place, Problem},
+    kinds::ValueKind,
     setting::{self, PREFIX, Setting},
+};
+use crate::{
+    diagnostics::{Diagnostic, DiagnosticSink, Diagnostics, Location},
+    files::toml::{Document, TomlValue},
 };
 
 /// The name under which flags and environment give the file.
 pub(super) const CONFIG: &str = "config";
 
+/// The code of a name that no setting has.
+const UNKNOWN_SETTING: &str = "unknown_setting";
+
 /// All that was given, and what was found wrong with it so far.
 pub(super) struct Layers {
     settings: &'static [Setting],
-    given: Vec<Given>,
-    mistakes: Vec<Mistake>,
-    unsound: Vec<&'static str>,
+    given: Vec<GivenValue>,
+    diagnostics: Diagnostics,
+    /// Settings of which some value cannot be read.
+    invalid: Vec<&'static str>,
 }
 
 /// A setting and the value that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InForce {
+pub struct EffectiveSetting {
     /// Its name, as in the file.
     pub name: &'static str,
     /// Its value, as it was given or as the default is written.
@@ -35,11 +39,11 @@ pub struct InForce {
     /// Its value where none is given.
     pub default: &'static str,
     /// Where it was given, if it was.
-    pub place: Option<Place>,
+    pub location: Option<Location>,
 }
 
-impl InForce {
-    /// Whether it is not as it would be if nobody had said anything.
+impl EffectiveSetting {
+    /// Whether its value is another than the default.
     #[must_use]
     pub fn differs(&self) -> bool {
         self.value != self.default
@@ -47,10 +51,10 @@ impl InForce {
 }
 
 /// One value, not yet read.
-struct Given {
+struct GivenValue {
     name: &'static str,
     text: String,
-    place: Place,
+    location: Location,
 }
 
 impl Layers {
@@ -59,23 +63,26 @@ impl Layers {
         Self {
             settings,
             given: Vec::new(),
-            mistakes: Vec::new(),
-            unsound: Vec::new(),
+            diagnostics: Diagnostics::default(),
+            invalid: Vec::new(),
         }
     }
 
-    /// Takes note of a mistake.
-    pub(super) fn wrong(&mut self, place: Place, problem: Problem) {
-        self.mistakes.push(Mistake { place, problem });
+    /// Adds an error.
+    pub(super) fn error(&mut self, code: &'static str, location: Location, text: String) {
+        self.diagnostics
+            .add(Diagnostic::error(code, location, text));
     }
 
-    /// All that was found wrong.
-    pub(super) fn into_mistakes(self) -> Vec<Mistake> {
-        self.mistakes
+    /// All that was found wrong, in the order of the locations.
+    pub(super) fn into_diagnostics(self) -> Diagnostics {
+        let mut diagnostics = self.diagnostics;
+        diagnostics.sort();
+        diagnostics
     }
 
     /// The value that counts: the last one given, or the default. All others have to be values too.
-    pub(super) fn value<K: Kind>(
+    pub(super) fn value<K: ValueKind>(
         &mut self,
         name: &'static str,
         kind: &K,
@@ -85,77 +92,59 @@ impl Layers {
         for given in self.given.iter().filter(|given| given.name == name) {
             let read = kind.read(&given.text);
             if read.is_none() {
-                let problem = Problem::Value {
-                    expected: kind.takes(),
-                    found: format!("{:?}", given.text),
-                };
-                self.mistakes.push(Mistake {
-                    place: given.place.clone(),
-                    problem,
-                });
-                self.unsound.push(name);
+                let text = format!("expected {}, not {:?}", kind.takes(), given.text);
+                self.diagnostics.add(Diagnostic::error(
+                    "wrong_value",
+                    given.location.clone(),
+                    text,
+                ));
+                self.invalid.push(name);
             }
             value = read.or(value);
         }
         value.expect("the default of every setting can be read, as a test makes sure")
     }
 
-    /// Takes note that two settings contradict each other, at the first of them that was given. Of
+    /// Reports that two settings contradict each other, at the first of them that was given. Of
     /// values that are wrong by themselves nothing more is said.
     pub(super) fn contradiction(&mut self, names: [&'static str; 2], text: String) {
-        if names.iter().any(|name| self.unsound.contains(name)) {
+        if names.iter().any(|name| self.invalid.contains(name)) {
             return;
         }
-        let place = names.iter().find_map(|name| self.place_of(name)).cloned();
-        let place = place.unwrap_or_else(|| Place::Word(names[0].to_owned()));
-        self.wrong(place, Problem::Other(text));
+        let location = names.iter().find_map(|name| self.location_of(name));
+        let location = location.unwrap_or_else(|| Location::argument(names[0]));
+        self.error("contradiction", location, text);
     }
 
-    /// Adds the values of the file, unless it is no TOML at all.
-    pub(super) fn add_file(&mut self, file: &Path, text: &str) {
-        let (table, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            let line = line(text, error.span().map_or(0, |span| span.start));
-            let place = Place::Line {
-                file: file.to_owned(),
-                line,
-            };
-            self.wrong(place, Problem::Other(error.message().to_owned()));
-        }
-        if errors.is_empty() {
-            for (key, value) in table.get_ref() {
-                let line = line(text, key.span().start);
-                let name = key.get_ref().to_string();
-                let place = Place::Key {
-                    file: file.to_owned(),
-                    line,
-                    key: name.clone(),
+    /// Adds the values of the file, unless it is not TOML at all.
+    pub(super) fn add_file(&mut self, path: &Path, text: &str) {
+        let file = path.display().to_string();
+        let sink = DiagnosticSink::default();
+        if let Some(document) = Document::parse(text, sink.file(&file)) {
+            for (key, at, value) in document.entries() {
+                let location = Location {
+                    path: key.to_owned(),
+                    ..at.location()
                 };
-                self.add_entry(place, &name, value);
+                self.add_entry(location, key, &value);
             }
         }
+        let earlier = std::mem::take(&mut self.diagnostics);
+        self.diagnostics = earlier.and(sink.into_diagnostics());
     }
 
-    fn add_entry(&mut self, place: Place, name: &str, value: &Spanned<DeValue<'_>>) {
+    fn add_entry(&mut self, location: Location, name: &str, value: &TomlValue<'_>) {
         let Some(setting) = self.settings.iter().find(|setting| setting.name == name) else {
             let known = self.settings.iter().map(|setting| setting.name.to_owned());
-            return self.wrong(place, Problem::unknown(name, known));
+            let unknown = Diagnostic::unknown(UNKNOWN_SETTING, location, name, known);
+            return self.diagnostics.add(unknown);
         };
-        match scalar(value.get_ref()) {
-            Ok(text) => self.given.push(Given {
-                name: setting.name,
-                text,
-                place,
-            }),
+        match value.scalar() {
+            Ok(text) => self.add_text(setting.name, location, text),
             Err(found) => {
-                self.unsound.push(setting.name);
-                self.wrong(
-                    place,
-                    Problem::Value {
-                        expected: (setting.takes)(),
-                        found: found.to_owned(),
-                    },
-                );
+                self.invalid.push(setting.name);
+                let text = format!("expected {}, not {found}", (setting.takes)());
+                self.error("wrong_value", location, text);
             }
         }
     }
@@ -172,68 +161,63 @@ impl Layers {
     }
 
     fn add_variable(&mut self, variable: String, value: &OsStr) {
-        if let Some(setting) = self
-            .settings
-            .iter()
-            .find(|setting| setting.variable() == variable)
-        {
-            self.add_text(setting.name, Place::Variable(variable), value);
-        } else {
-            let problem = Problem::unknown(&variable, self.settings.iter().map(Setting::variable));
-            self.wrong(Place::Variable(variable), problem);
-        }
-    }
-
-    /// Adds a value of the setting `name` as the system hands it over.
-    pub(super) fn add_text(&mut self, name: &'static str, place: Place, value: &OsStr) {
+        let mut settings = self.settings.iter();
+        let Some(setting) = settings.find(|setting| setting.variable() == variable) else {
+            let known = self.settings.iter().map(Setting::variable);
+            let location = Location::variable(variable.clone());
+            let unknown = Diagnostic::unknown(UNKNOWN_SETTING, location, &variable, known);
+            return self.diagnostics.add(unknown);
+        };
+        let location = Location::variable(variable);
         if let Some(text) = value.to_str() {
-            self.given.push(Given {
-                name,
-                text: text.to_owned(),
-                place,
-            });
+            self.add_text(setting.name, location, text.to_owned());
         } else {
-            self.unsound.push(name);
-            let found = format!("{:?}", value.to_string_lossy());
-            self.wrong(
-                place,
-                Problem::Value {
-                    expected: "UTF-8".to_owned(),
-                    found,
-                },
-            );
+            self.invalid.push(setting.name);
+            let text = format!("expected UTF-8, not {:?}", value.to_string_lossy());
+            self.error("wrong_value", location, text);
         }
     }
 
-    fn place_of(&self, name: &str) -> Option<&Place> {
-        self.given
-            .iter()
-            .rfind(|given| given.name == name)
-            .map(|given| &given.place)
+    /// Adds a value of the setting `name`.
+    pub(super) fn add_text(&mut self, name: &'static str, location: Location, text: String) {
+        self.given.push(GivenValue {
+            name,
+            text,
+            location,
+        });
+    }
+
+    fn location_of(&self, name: &str) -> Option<Location> {
+        self.counting(name).map(|given| given.location.clone())
+    }
+
+    /// The value that counts among those given.
+    fn counting(&self, name: &str) -> Option<&GivenValue> {
+        self.given.iter().rfind(|given| given.name == name)
     }
 
     /// All settings with the values that count.
-    pub(super) fn in_force(&self) -> Vec<InForce> {
-        let in_force = |setting: &Setting| {
-            let given = self.given.iter().rfind(|given| given.name == setting.name);
-            InForce {
+    pub(super) fn effective(&self) -> Vec<EffectiveSetting> {
+        let effective = |setting: &Setting| {
+            let given = self.counting(setting.name);
+            EffectiveSetting {
                 name: setting.name,
                 value: given
                     .map_or(setting.default, |given| &given.text)
                     .to_owned(),
                 default: setting.default,
-                place: given.map(|given| given.place.clone()),
+                location: given.map(|given| given.location.clone()),
             }
         };
-        self.settings.iter().map(in_force).collect()
+        self.settings.iter().map(effective).collect()
     }
 }
 
 /// The file, if a variable names one.
-pub(super) fn file(environment: &[(OsString, OsString)]) -> Option<(Place, PathBuf)> {
+pub(super) fn file(environment: &[(OsString, OsString)]) -> Option<(Location, PathBuf)> {
     let variable = setting::variable(CONFIG);
     let (_, path) = environment.iter().find(|(name, _)| *name == *variable)?;
-    Some((Place::Variable(variable), PathBuf::from(path)))
+    Some((Location::variable(variable), PathBuf::from(path)))
 }
 
 /// Whether the variable is one of those that Kubernetes sets in every pod for a service named
@@ -255,35 +239,6 @@ fn is_service_link(variable: &str) -> bool {
             }
             _ => false,
         })
-}
-
-/// The text of a value, or what it is if it is made of others.
-fn scalar(value: &DeValue<'_>) -> Result<String, &'static str> {
-    match value {
-        DeValue::String(text) => Ok(text.to_string()),
-        DeValue::Integer(number) => Ok(decimal(number)),
-        DeValue::Float(number) => Ok(number.to_string()),
-        DeValue::Boolean(truth) => Ok(truth.to_string()),
-        DeValue::Datetime(time) => Ok(time.to_string()),
-        DeValue::Array(_) => Err("an array"),
-        DeValue::Table(_) => Err("a table"),
-    }
-}
-
-fn decimal(number: &DeInteger<'_>) -> String {
-    match i128::from_str_radix(number.as_str(), number.radix()) {
-        Ok(value) => value.to_string(),
-        Err(_) => number.to_string(),
-    }
-}
-
-fn line(text: &str, at: usize) -> usize {
-    1 + text
-        .as_bytes()
-        .iter()
-        .take(at)
-        .filter(|byte| **byte == b'\n')
-        .count()
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub(super) struct Setting {
     pub(super) label: fn() -> &'static str,
     /// What it takes.
     pub(super) takes: fn() -> String,
+    /// Whether a text is a value of it.
+    pub(super) accepts: fn(&str) -> bool,
     /// What it does.
     pub(super) doc: &'static str,
 }

@@ -10,14 +10,15 @@ use std::{
 
 use super::{
     security::{self, Access},
-    watcher::{FromFiles, log_refused},
+    watcher::{FromFiles, log_rejected},
 };
 use crate::{
     app::{App, ReloadError, Reloaded},
     audit::AuditEvent,
-    catalog_files::{self, CatalogSummary, Loaded, Mistake, Snapshot, Warning},
+    catalog_files::{self, CatalogSummary, Loaded, Snapshot},
     clock::Clock,
     config::Config,
+    diagnostics::{Diagnostic, Severity},
     domain::order::EpochSeconds,
     metrics::Counter,
 };
@@ -56,7 +57,7 @@ impl ReloadMetrics {
     fn count(&self, outcome: &Result<Reloaded, ReloadError>) {
         match outcome {
             Ok(_) => &self.replaced,
-            Err(ReloadError::Mistakes(_)) => &self.refused,
+            Err(ReloadError::Invalid(_)) => &self.refused,
             Err(ReloadError::Store(_) | ReloadError::Blocking(_)) => &self.failed,
         }
         .inc();
@@ -108,7 +109,7 @@ impl Reloader {
                 self.app.warn_of_prepayment();
                 security::warn_of_unknown_merchants(&self.access, &self.app);
             }
-            Err(ReloadError::Mistakes(mistakes)) => log_refused("the catalogue", STAYS, mistakes),
+            Err(ReloadError::Invalid(errors)) => log_rejected("the catalogue", STAYS, errors),
             Err(error @ (ReloadError::Store(_) | ReloadError::Blocking(_))) => {
                 tracing::error!(%error, "the catalogue was not replaced");
             }
@@ -140,25 +141,26 @@ pub(super) fn summarized(
     (loaded, summary)
 }
 
-/// Logs what may not be meant, and which files were not read.
+/// Logs warnings, and which files were not read.
 fn log_warnings(loaded: &Loaded) {
-    for Warning {
-        kind,
-        what: Mistake { file, at, text, .. },
-        more_places,
-    } in &loaded.warnings.list
-    {
+    for warning in loaded.warnings.list() {
+        let Diagnostic {
+            code,
+            location,
+            text,
+            more_places,
+            severity: _,
+        } = warning;
         tracing::warn!(
-            kind,
-            file,
-            at,
+            code,
+            %location,
             text,
             more_places,
             "a warning about the catalogue"
         );
     }
-    for (kind, more) in &loaded.warnings.unlisted {
-        tracing::warn!(kind, more, "more warnings of a kind about the catalogue");
+    for (code, more) in loaded.warnings.unlisted(Severity::Warning) {
+        tracing::warn!(code, more, "more warnings about the catalogue");
     }
     if !loaded.unread.is_empty() {
         tracing::info!(

@@ -7,7 +7,7 @@ use governor::clock::MonotonicClock;
 use super::{
     ServeError,
     tls::Tls,
-    watcher::{FromFiles, log_refused},
+    watcher::{FromFiles, log_rejected},
 };
 use crate::{
     api::auth::{self, AccessPolicy, Credentials},
@@ -16,7 +16,8 @@ use crate::{
     blocking,
     clock::Clock,
     config::{self, Config},
-    files::{Mistakes, Snapshot},
+    diagnostics::{Diagnostic, Diagnostics, Location},
+    files::Snapshot,
     metrics::Counter,
 };
 
@@ -123,7 +124,7 @@ impl Security {
 
     /// Reads the files again. What is sound among certificates and credentials counts from here on,
     /// and of what is not, the one before.
-    pub(super) async fn reload(&self) -> Result<(), Mistakes> {
+    pub(super) async fn reload(&self) -> Result<(), Diagnostics> {
         let (tls, credentials) = (self.tls.clone(), self.credentials.clone());
         let read = move || {
             let tls = tls.map(|tls| tls.read_again());
@@ -132,17 +133,19 @@ impl Security {
         let (tls, users) = match blocking::run(read).await {
             Ok(read) => read,
             Err(error) => {
-                let mistakes = Mistakes::one("certificates and credentials", &error.to_string());
-                log_refused("the certificates and credentials", STAY, &mistakes);
-                return Err(mistakes);
+                let location = Location::file("certificates and credentials");
+                let error = Diagnostic::error("unreadable", location, error.to_string());
+                let errors = Diagnostics::one(error);
+                log_rejected("the certificates and credentials", STAY, &errors);
+                return Err(errors);
             }
         };
         let tls = tls
             .transpose()
-            .inspect_err(|mistakes| log_refused("the certificates", STAY, mistakes));
+            .inspect_err(|errors| log_rejected("the certificates", STAY, errors));
         let users = users
             .transpose()
-            .inspect_err(|mistakes| log_refused("the credentials", STAY, mistakes));
+            .inspect_err(|errors| log_rejected("the credentials", STAY, errors));
         if let Ok(Some(())) = tls {
             tracing::info!("certificates have been read");
         }
@@ -184,7 +187,7 @@ impl Security {
     /// Leaves a line of what came of reading, if there was anything to be read.
     fn record<T>(
         &self,
-        read: &Result<Option<T>, Mistakes>,
+        read: &Result<Option<T>, Diagnostics>,
         good: AuditEvent<'_>,
         bad: AuditEvent<'_>,
     ) {
@@ -223,11 +226,14 @@ pub(super) fn warn_of_unknown_merchants(access: &Access, app: &App) {
     }
 }
 
-/// Both, or all mistakes of both.
-fn both<A, B>(one: Result<A, Mistakes>, other: Result<B, Mistakes>) -> Result<(A, B), Mistakes> {
+/// Both, or all errors of both.
+fn both<A, B>(
+    one: Result<A, Diagnostics>,
+    other: Result<B, Diagnostics>,
+) -> Result<(A, B), Diagnostics> {
     match (one, other) {
         (Ok(one), Ok(other)) => Ok((one, other)),
-        (Err(mistakes), Ok(_)) | (Ok(_), Err(mistakes)) => Err(mistakes),
+        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => Err(errors),
         (Err(some), Err(more)) => Err(some.and(more)),
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Server, security::Security};
 use crate::{
     catalog_files::CatalogSummary,
-    config::{Config, InForce, StoreChoice},
+    config::{Config, EffectiveSetting, StoreChoice},
     domain::order::EpochSeconds,
 };
 
@@ -51,7 +51,7 @@ pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, 
 /// Logs what has come up.
 pub(super) fn log(
     config: &Config,
-    in_force: &[InForce],
+    effective_settings: &[EffectiveSetting],
     server: &Server,
     summary: &CatalogSummary,
 ) {
@@ -62,7 +62,7 @@ pub(super) fn log(
             .find(|(known, _)| *known == name)
             .map(|(_, how)| how.as_str())
     };
-    let differing = in_force.iter().filter(|it| it.differs());
+    let differing = effective_settings.iter().filter(|it| it.differs());
     let settings: Vec<String> = differing
         .map(|it| format!("{}={}", it.name, it.value))
         .collect();

@@ -27,10 +27,8 @@ use crate::{
     audit::{Audit, AuditEvent},
     clock::Clock,
     config,
-    files::{
-        mistakes::{Mistakes, Place, Report},
-        regular,
-    },
+    diagnostics::{Cursor, DiagnosticSink, Diagnostics},
+    files::regular,
 };
 
 /// What is transport above TLS, in the order of preference.
@@ -82,7 +80,7 @@ impl Tls {
         settings: &config::Security,
         clock: Arc<dyn Clock>,
         audit: &Arc<Audit>,
-    ) -> Result<Option<Self>, Mistakes> {
+    ) -> Result<Option<Self>, Diagnostics> {
         let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
             return Ok(None);
         };
@@ -118,7 +116,7 @@ impl Tls {
     ///
     /// # Errors
     /// Everything that is wrong with the files.
-    pub(super) fn read_again(&self) -> Result<(), Mistakes> {
+    pub(super) fn read_again(&self) -> Result<(), Diagnostics> {
         let (config, expiries) = self.files.read(&self.clock)?;
         self.config.store(config);
         self.expiries.store(Arc::new(expiries));
@@ -184,20 +182,23 @@ impl Tls {
 }
 
 impl Files {
-    fn read(&self, clock: &Arc<dyn Clock>) -> Result<(Arc<ServerConfig>, Vec<Expiry>), Mistakes> {
-        let report = Report::default();
+    fn read(
+        &self,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(Arc<ServerConfig>, Vec<Expiry>), Diagnostics> {
+        let sink = DiagnosticSink::default();
         let mut expiries = Vec::new();
-        let config = self.config(clock, &report, &mut expiries);
-        match (config, report.into_mistakes()) {
-            (Some(config), None) => Ok((Arc::new(config), expiries)),
-            (_, mistakes) => Err(mistakes.unwrap_or_default()),
+        let config = self.config(clock, &sink, &mut expiries);
+        match (config, sink.into_diagnostics().unless_errors(expiries)) {
+            (Some(config), Ok(expiries)) => Ok((Arc::new(config), expiries)),
+            (_, expiries) => Err(expiries.err().unwrap_or_default()),
         }
     }
 
     fn config(
         &self,
         clock: &Arc<dyn Clock>,
-        report: &Report,
+        sink: &DiagnosticSink,
         expiries: &mut Vec<Expiry>,
     ) -> Option<ServerConfig> {
         let provider = Arc::new(ring::default_provider());
@@ -207,18 +208,18 @@ impl Files {
             label("tls_certificate", &self.certificate),
             label("tls_key", &self.key),
         );
-        let chain = certificates(&self.certificate, &clock, &report.file(&of_chain));
+        let chain = certificates(&self.certificate, &clock, &sink.file(&of_chain));
         expiries.extend(
             chain
                 .iter()
                 .flat_map(|chain| expiries_of("tls_certificate", chain)),
         );
-        let key = private_key(&self.key, &report.file(&of_key));
+        let key = private_key(&self.key, &sink.file(&of_key));
         let verifier = match &self.clients {
             None => Some(WebPkiClientVerifier::no_client_auth()),
             Some(Clients { ca, .. }) => {
                 let label = label("client_ca", ca);
-                let at = report.file(&label);
+                let at = sink.file(&label);
                 let authorities = certificates(ca, &clock, &at);
                 expiries.extend(
                     authorities
@@ -228,7 +229,7 @@ impl Files {
                 authorities.and_then(|authorities| client_verifier(authorities, &provider, &at))
             }
         };
-        let unfit = |error| report.file(&of_key).mistake(misfit(&error));
+        let unfit = |error| sink.file(&of_key).error("bad_private_key", misfit(&error));
         let certified = CertifiedKey::from_der(chain?, key?, &provider)
             .map_err(unfit)
             .ok()?;
@@ -261,21 +262,23 @@ impl TimeProvider for ClockOfTls {
 fn certificates(
     path: &Path,
     clock: &ClockOfTls,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Option<Vec<CertificateDer<'static>>> {
     let bytes = regular::read(path)
-        .map_err(|error| at.mistake(unreadable(&error)))
+        .map_err(|error| at.error("unreadable", unreadable(&error)))
         .ok()?;
     let read = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
-    let chain = read.map_err(|_| at.mistake(no_pem("certificate"))).ok()?;
+    let chain = read
+        .map_err(|_| at.error("not_pem", no_pem("certificate")))
+        .ok()?;
     if chain.is_empty() {
-        at.mistake(no_pem("certificate"));
+        at.error("not_pem", no_pem("certificate"));
         return None;
     }
     let wrong = chain
         .iter()
         .filter_map(|certificate| wrong_with(certificate, clock));
-    let is_sound = wrong.map(|text| at.mistake(text)).count() == 0;
+    let is_sound = wrong.map(|text| at.error("bad_certificate", text)).count() == 0;
     is_sound.then_some(chain)
 }
 
@@ -283,7 +286,7 @@ fn certificates(
 /// it is asked whether nobody's signature will do, and only what is said of its times counts.
 fn wrong_with(certificate: &CertificateDer<'_>, clock: &ClockOfTls) -> Option<&'static str> {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
-        return Some("one certificate is none");
+        return Some("not a valid X.509 certificate");
     };
     let now = clock.current_time()?;
     let verified =
@@ -330,12 +333,12 @@ fn not_after_sec(certificate: &CertificateDer<'_>) -> Option<u64> {
     }
 }
 
-fn private_key(path: &Path, at: &Place<'_>) -> Option<PrivateKeyDer<'static>> {
+fn private_key(path: &Path, at: &Cursor<'_>) -> Option<PrivateKeyDer<'static>> {
     let bytes = regular::read(path)
-        .map_err(|error| at.mistake(unreadable(&error)))
+        .map_err(|error| at.error("unreadable", unreadable(&error)))
         .ok()?;
     PrivateKeyDer::from_pem_slice(&bytes)
-        .map_err(|_| at.mistake(no_pem("private key")))
+        .map_err(|_| at.error("not_pem", no_pem("private key")))
         .ok()
 }
 
@@ -343,19 +346,21 @@ fn private_key(path: &Path, at: &Place<'_>) -> Option<PrivateKeyDer<'static>> {
 fn client_verifier(
     authorities: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Option<Arc<dyn ClientCertVerifier>> {
     let mut roots = RootCertStore::empty();
     for certificate in authorities {
         roots
             .add(certificate)
-            .map_err(|error| at.mistake(error.to_string()))
+            .map_err(|error| at.error("bad_certificate", error.to_string()))
             .ok()?;
     }
     let builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let verifier = builder.allow_unauthenticated().build();
-    verifier.map_err(|error| at.mistake(error.to_string())).ok()
+    verifier
+        .map_err(|error| at.error("bad_certificate", error.to_string()))
+        .ok()
 }
 
 fn unreadable(error: &io::Error) -> String {

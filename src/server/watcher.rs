@@ -11,7 +11,8 @@ use tokio::{
 use super::Phase;
 use crate::{
     blocking,
-    files::{Mistake, Mistakes, Snapshot},
+    diagnostics::{Diagnostic, Diagnostics, Severity},
+    files::Snapshot,
 };
 
 /// What is read from files and can be read again.
@@ -23,19 +24,21 @@ pub(super) trait FromFiles: Send + Sync + 'static {
     fn read_again(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// Logs why files were refused, and what comes of that.
-pub(super) fn log_refused(what: &str, outcome: &str, mistakes: &Mistakes) {
-    let Mistakes { list, unlisted } = mistakes;
-    for Mistake {
-        file,
-        at,
+/// Logs why files were rejected, and what comes of that.
+pub(super) fn log_rejected(what: &str, outcome: &str, errors: &Diagnostics) {
+    for Diagnostic {
+        severity: _,
+        code,
+        location,
         text,
-        follow_ups,
-    } in list
+        more_places,
+    } in errors.of(Severity::Error)
     {
-        tracing::error!(file, at, text, follow_ups, "a mistake in {what}");
+        tracing::error!(code, %location, text, more_places, "an error in {what}");
     }
-    tracing::error!(mistakes = mistakes.total(), unlisted, "{what} {outcome}");
+    let unlisted: usize = errors.unlisted(Severity::Error).values().sum();
+    let total = errors.total(Severity::Error);
+    tracing::error!(errors = total, unlisted, "{what} {outcome}");
 }
 
 /// Looks after what is read from files.

@@ -368,7 +368,11 @@ fn generated_code_stays_out_of_the_sources() {
     let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
     assert_eq!(
         found,
-        ["crates/store/src/record/proto.rs", "src/api/booking/proto.rs"].into(),
+        [
+            "crates/store/src/record/proto.rs",
+            "src/api/booking/proto.rs"
+        ]
+        .into(),
         "generated code comes in at one place for the contract and one for the records"
     );
 }

@@ -9,9 +9,9 @@ use domain::{
 
 use super::{
     builder::{CatalogBuilder, cause_of_ticket},
+    diagnostics::Cursor,
     ignored,
     json::{Field, elements},
-    mistakes::Place,
     pass_through::PassThrough,
 };
 
@@ -33,8 +33,8 @@ pub(super) use duplicates::EntrySources;
 const LAST_SECOND: EpochSeconds = 253_402_300_799;
 
 /// Adds an element of the feed to the builder.
-pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, entry: Field<AvailabilityEntry>) {
-    let found_before = at.found_so_far();
+pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, entry: Field<AvailabilityEntry>) {
+    let found_before = at.errors_so_far();
     let Some(entry) = entry.required(at) else {
         return;
     };
@@ -117,14 +117,14 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, entry: Field<Ava
     builder.openings.push(opening);
     builder
         .origins
-        .add(at, resource, party_size, at.found_so_far() == found_before);
+        .add(at, resource, party_size, at.errors_so_far() == found_before);
 }
 
 fn read_service(
     builder: &CatalogBuilder,
     merchant_id: Field<String>,
     service_id: Field<String>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Option<ServiceIx> {
     let (merchant_at, service_at) = (at.key("merchant_id"), at.key("service_id"));
     let merchant_id = merchant_id.id(&merchant_at).map(MerchantId::from);
@@ -133,31 +133,33 @@ fn read_service(
 }
 
 /// A moment that must be given.
-fn moment(field: Field<i64>, at: &Place<'_>) -> Option<EpochSeconds> {
+fn moment(field: Field<i64>, at: &Cursor<'_>) -> Option<EpochSeconds> {
     let second = field.required(at)?;
     if (1..=LAST_SECOND).contains(&second) {
         return Some(second);
     }
-    at.mistake(format!(
-        "expected seconds since 1970 up to the year 9999, found {second}"
-    ));
+    at.error(
+        "out_of_range",
+        format!("expected seconds since 1970 up to the year 9999, found {second}"),
+    );
     None
 }
 
 /// A moment that may be given; the feeds' 0 is none.
-fn optional_moment(field: Field<i64>, at: &Place<'_>) -> Option<EpochSeconds> {
+fn optional_moment(field: Field<i64>, at: &Cursor<'_>) -> Option<EpochSeconds> {
     let given = !field.is_absent() && !matches!(field, Field::Given(0));
     given.then(|| moment(field, at)).flatten()
 }
 
-fn duration(field: Field<i64>, at: &Place<'_>) -> u32 {
+fn duration(field: Field<i64>, at: &Cursor<'_>) -> u32 {
     let Some(seconds) = field.required(at) else {
         return 0;
     };
     if !(1..=MAX_DURATION_SEC).contains(&seconds) {
-        at.mistake(format!(
-            "expected 1 to {MAX_DURATION_SEC} seconds, found {seconds}"
-        ));
+        at.error(
+            "out_of_range",
+            format!("expected 1 to {MAX_DURATION_SEC} seconds, found {seconds}"),
+        );
     }
     u32::try_from(seconds).unwrap_or_default()
 }
@@ -166,7 +168,7 @@ fn duration(field: Field<i64>, at: &Place<'_>) -> u32 {
 /// many people; 0 for any number.
 fn read_resources(
     resources: Field<ResourcesEntry>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> (Option<ResourcesEntry>, Resource, u32) {
     let Some(resources) = resources.optional(at) else {
         return (None, Resource::default(), 0);
@@ -195,8 +197,10 @@ fn read_resources(
     let party_size = party_size.optional(&at.key("party_size"));
     let people = party_size.filter(|size| (0..=i64::from(i32::MAX)).contains(size));
     if let Some(size) = party_size.filter(|_| people.is_none()) {
-        at.key("party_size")
-            .mistake(format!("expected 0 to {}, found {size}", i32::MAX));
+        at.key("party_size").error(
+            "out_of_range",
+            format!("expected 0 to {}, found {size}", i32::MAX),
+        );
     }
     let written = ResourcesEntry {
         staff_id: staff_id.into(),
@@ -217,13 +221,13 @@ fn read_resources(
 
 /// The spots in all, and the allotment: the open ones, of which there are no more. A feed may leave
 /// out an open 0, and both where the entry repeats: then there is one.
-fn spots(total: Field<i64>, open: Field<i64>, repeats: bool, at: &Place<'_>) -> (i64, u32) {
+fn spots(total: Field<i64>, open: Field<i64>, repeats: bool, at: &Cursor<'_>) -> (i64, u32) {
     let open_at = at.key("spots_open");
     if open.is_absent() && total.is_absent() {
         if repeats {
             return (1, 1);
         }
-        open_at.mistake("is missing");
+        open_at.error("missing", "is missing");
     }
     if open.is_absent() && matches!(total, Field::Given(1..)) {
         open_at.warning(
@@ -235,9 +239,15 @@ fn spots(total: Field<i64>, open: Field<i64>, repeats: bool, at: &Place<'_>) -> 
     let open = open.optional(&open_at).unwrap_or_default();
     let most = i64::from(i32::MAX);
     if !(0..=most).contains(&open) {
-        open_at.mistake(format!("expected 0 to {most}, found {open}"));
+        open_at.error(
+            "out_of_range",
+            format!("expected 0 to {most}, found {open}"),
+        );
     } else if let Some(total) = total.filter(|total| *total < open) {
-        open_at.mistake(format!("is {open}, more than the {total} of `spots_total`"));
+        open_at.error(
+            "contradiction",
+            format!("is {open}, more than the {total} of `spots_total`"),
+        );
     }
     (
         total.unwrap_or(open),
@@ -249,11 +259,14 @@ fn read_recurrence(
     recurrence: Field<RecurrenceEntry>,
     exceptions: Field<Vec<Field<ScheduleException>>>,
     start_sec: Option<EpochSeconds>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Option<Recurrence> {
     let (recurrence_at, exceptions_at) = (at.key("recurrence"), at.key("schedule_exception"));
     if recurrence.is_absent() && !exceptions.is_empty() {
-        exceptions_at.mistake("is given without `recurrence`; leave the entry out instead");
+        exceptions_at.error(
+            "contradiction",
+            "is given without `recurrence`; leave the entry out instead",
+        );
     }
     let except = elements(exceptions, &exceptions_at)
         .into_iter()
@@ -272,13 +285,17 @@ fn read_recurrence(
     if let (Some(start), Some(until)) = (start_sec, until_sec)
         && until < start
     {
-        until_at.mistake(format!("is {until}, before `start_sec`, which is {start}"));
+        until_at.error(
+            "contradiction",
+            format!("is {until}, before `start_sec`, which is {start}"),
+        );
     }
     let every_sec = repeat_every_sec.required(&every_at)?;
     if every_sec <= 0 {
-        every_at.mistake(format!(
-            "expected a number of seconds above zero, found {every_sec}"
-        ));
+        every_at.error(
+            "out_of_range",
+            format!("expected a number of seconds above zero, found {every_sec}"),
+        );
     }
     Some(Recurrence {
         every_sec,
@@ -289,7 +306,7 @@ fn read_recurrence(
 
 fn read_exception(
     exception: ScheduleException,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Option<(EpochSeconds, EpochSeconds)> {
     let at = at.key("time_range");
     let TimeRange {
@@ -301,15 +318,16 @@ fn read_exception(
     let end = moment(end_sec, &at.key("end_sec"));
     let (begin, end) = (begin?, end?);
     if begin >= end {
-        at.mistake(format!(
-            "begins at {begin} and ends at {end}; expected it to end later"
-        ));
+        at.error(
+            "contradiction",
+            format!("begins at {begin} and ends at {end}; expected it to end later"),
+        );
     }
     Some((begin, end))
 }
 
 /// The terms, and until when a booking can be cancelled online.
-fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> (SlotTerms, Option<EpochSeconds>) {
+fn read_terms(overrides: Field<Overrides>, at: &Cursor<'_>) -> (SlotTerms, Option<EpochSeconds>) {
     let overrides = overrides.optional(at).unwrap_or_default();
     let Overrides {
         first_bookable_sec,
@@ -322,9 +340,10 @@ fn read_terms(overrides: Field<Overrides>, at: &Place<'_>) -> (SlotTerms, Option
     if let (Some(first), Some(last)) = (first, last)
         && first > last
     {
-        at.mistake(format!(
-            "first_bookable_sec is {first}, after last_bookable_sec, which is {last}"
-        ));
+        at.error(
+            "contradiction",
+            format!("first_bookable_sec is {first}, after last_bookable_sec, which is {last}"),
+        );
     }
     let cancellable = optional_moment(
         last_online_cancellable_sec,
@@ -345,18 +364,23 @@ fn read_tickets(
     builder: &mut CatalogBuilder,
     service: ServiceIx,
     ids: &[(usize, String)],
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> PoolTickets {
     let mut set: Vec<TicketIx> = Vec::with_capacity(ids.len());
     for (index, id) in ids {
         let of = builder.catalog.service(service);
         match of.ticket_ix(id.as_str()) {
-            Some(ticket) if set.contains(&ticket) => at.index(*index).mistake("is named twice"),
+            Some(ticket) if set.contains(&ticket) => {
+                at.index(*index).error("duplicate", "is named twice")
+            }
             Some(ticket) => set.push(ticket),
             None => {
                 let text = format!("ticket type {id:?} is not one of the service");
-                at.index(*index)
-                    .mistake_with_cause(cause_of_ticket(of, id), text);
+                at.index(*index).error_because(
+                    "unknown_ticket_type",
+                    cause_of_ticket(of, id),
+                    text,
+                );
             }
         }
     }
@@ -366,7 +390,10 @@ fn read_tickets(
     set.sort_unstable();
     builder.ticket_set(service, &set).map_or_else(
         || {
-            at.mistake("is a set of ticket types beyond the 65536 that one service can have");
+            at.error(
+                "too_many",
+                "is a set of ticket types beyond the 65536 that one service can have",
+            );
             PoolTickets::All
         },
         PoolTickets::Set,

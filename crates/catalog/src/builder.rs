@@ -1,7 +1,7 @@
 //! The catalogue while it is read.
 //!
 //! A value that is wrong is reported and a stand-in takes its place, so that reading goes on and
-//! what refers to the entry finds it. A builder with mistakes never becomes a catalogue.
+//! what refers to the entry finds it. A builder with errors never becomes a catalogue.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use domain::{
 };
 
 use super::{
-    availability::EntrySources, mistakes::Place, pass_through::PassThroughInterner,
+    availability::EntrySources, diagnostics::Cursor, pass_through::PassThroughInterner,
     source_feeds::SourceFeeds, tags::Tags,
 };
 
@@ -74,10 +74,10 @@ impl CatalogBuilder {
         id: MerchantId,
         name: String,
         tax_rate: Option<TaxRate>,
-        at: &Place<'_>,
+        at: &Cursor<'_>,
     ) {
         if self.catalog.merchant_ix(&id).is_some() {
-            return at.mistake(format!("merchant {id:?} is there twice"));
+            return at.error("duplicate", format!("merchant {id:?} is there twice"));
         }
         self.catalog.add_merchant(Merchant {
             id,
@@ -92,17 +92,20 @@ impl CatalogBuilder {
     }
 
     /// Adds a service; a second one of its id is reported.
-    pub(super) fn add_service(&mut self, service: Service, at: &Place<'_>) {
+    pub(super) fn add_service(&mut self, service: Service, at: &Cursor<'_>) {
         if self
             .catalog
             .service_ix(service.merchant, &service.id)
             .is_some()
         {
             let merchant = &self.catalog.merchant(service.merchant).id;
-            return at.mistake(format!(
-                "service {:?} of merchant {merchant:?} is there twice",
-                service.id
-            ));
+            return at.error(
+                "duplicate",
+                format!(
+                    "service {:?} of merchant {merchant:?} is there twice",
+                    service.id
+                ),
+            );
         }
         if service.tax_rate.is_some() {
             self.taxed.insert(service.merchant);
@@ -122,11 +125,11 @@ impl CatalogBuilder {
     }
 
     /// The merchant of that id; that there is none is reported.
-    pub(super) fn merchant(&self, id: &MerchantId, at: &Place<'_>) -> Option<MerchantIx> {
+    pub(super) fn merchant(&self, id: &MerchantId, at: &Cursor<'_>) -> Option<MerchantIx> {
         let ix = self.catalog.merchant_ix(id);
         if ix.is_none() && self.complete {
             let text = format!("merchant {id:?} is not in the merchant feed");
-            at.mistake_with_cause(cause_of_merchant(id), text);
+            at.error_because("unknown_merchant", cause_of_merchant(id), text);
         }
         ix
     }
@@ -137,8 +140,8 @@ impl CatalogBuilder {
         &self,
         merchant_id: &MerchantId,
         service_id: &ServiceId,
-        merchant_at: &Place<'_>,
-        service_at: &Place<'_>,
+        merchant_at: &Cursor<'_>,
+        service_at: &Cursor<'_>,
     ) -> Option<ServiceIx> {
         let merchant = self.catalog.merchant_ix(merchant_id);
         let service = merchant.and_then(|merchant| self.catalog.service_ix(merchant, service_id));
@@ -158,7 +161,7 @@ impl CatalogBuilder {
         &self,
         merchant: MerchantIx,
         service_id: &ServiceId,
-        at: &Place<'_>,
+        at: &Cursor<'_>,
     ) -> Option<ServiceIx> {
         let service = self.catalog.service_ix(merchant, service_id);
         if service.is_none() {
@@ -171,14 +174,14 @@ impl CatalogBuilder {
         &self,
         merchant_id: &MerchantId,
         service_id: &ServiceId,
-        at: &Place<'_>,
+        at: &Cursor<'_>,
     ) {
         if self.complete {
             let cause = format!("service {service_id:?} of {merchant_id:?}");
             let text = format!(
                 "service {service_id:?} of merchant {merchant_id:?} is not in the service feed"
             );
-            at.mistake_with_cause(cause, text);
+            at.error_because("unknown_service", cause, text);
         }
     }
 

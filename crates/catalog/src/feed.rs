@@ -17,9 +17,9 @@ use kernel::{
 };
 
 use super::{
+    diagnostics::{Cursor, Position},
     folder::{self, Folder},
     json::{AnyValue, Field, KeyAmong, Receive},
-    mistakes::Place,
     shards::{self, Metadata, Shard},
 };
 
@@ -74,7 +74,7 @@ impl Folder<'_> {
     pub(super) fn read<T: DeserializeOwned>(
         &self,
         feed: &Feed,
-        mut each: impl FnMut(&Place<'_>, T),
+        mut each: impl FnMut(&Cursor<'_>, T),
     ) -> bool {
         let names = self.files_of(feed);
         if names.is_empty() {
@@ -91,7 +91,7 @@ impl Folder<'_> {
             }
         };
         let shards = names.into_iter().map(&mut read).collect();
-        shards::are_complete(shards, self.report) && whole
+        shards::are_complete(shards, self.sink) && whole
     }
 
     /// Reads a file as far as its JSON is sound; the answer is its metadata and whether it was
@@ -100,14 +100,14 @@ impl Folder<'_> {
         &self,
         name: &str,
         lists: Lists,
-        each: &mut impl FnMut(&Place<'_>, T),
+        each: &mut impl FnMut(&Cursor<'_>, T),
     ) -> (Field<Metadata>, bool) {
-        let at = self.report.file(name);
+        let at = self.sink.file(name);
         let mut metadata = Field::Absent;
         let source = match open(&self.dir.join(name)) {
             Ok(source) => source,
             Err(error) => {
-                at.mistake(format!("cannot be read: {error}"));
+                at.error("unreadable", format!("cannot be read: {error}"));
                 return (metadata, false);
             }
         };
@@ -157,36 +157,43 @@ fn open(path: &Path) -> std::io::Result<Bounded<Box<dyn Read>>> {
     Ok(Bounded::new(text, MAX_FEED_BYTES))
 }
 
-fn report_broken(at: &Place<'_>, error: &serde_json::Error) {
+fn report_broken(at: &Cursor<'_>, error: &serde_json::Error) {
     let text = proto_json::broken(error);
     if error.is_io() {
-        at.mistake(format!("cannot be read to the end: {text}"));
+        at.error("unreadable", format!("cannot be read to the end: {text}"));
     } else {
-        at.line_and_column(error.line(), error.column())
-            .mistake(format!(
-                "{text}; this is not JSON, and the rest of the file was not read"
-            ));
+        at.position(Position {
+            line: error.line(),
+            column: error.column(),
+        })
+        .error(
+            "not_json",
+            format!("{text}; this is not JSON, and the rest of the file was not read"),
+        );
     }
 }
 
 /// Reads an object with a list whose elements go to `each`, one by one: the list may be longer
 /// than memory.
 struct Object<'a, T, F> {
-    at: Place<'a>,
+    at: Cursor<'a>,
     lists: Lists,
     each: &'a mut F,
     metadata: Option<&'a mut Field<Metadata>>,
     element: std::marker::PhantomData<T>,
 }
 
-impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for Object<'_, T, F> {
     type Output = ();
 
     fn unexpected(self, found: &str) {
-        self.at.mistake(format!(
-            "expected an object with the list {:?}, found {found}",
-            self.lists.outer
-        ));
+        self.at.error(
+            "wrong_type",
+            format!(
+                "expected an object with the list {:?}, found {found}",
+                self.lists.outer
+            ),
+        );
     }
 
     fn object<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
@@ -198,7 +205,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<
             let key = key.map(|(_, name)| name);
             if key == Some(self.lists.outer) {
                 if std::mem::replace(&mut listed, true) {
-                    at.mistake("is given twice");
+                    at.error("duplicate", "is given twice");
                 }
                 let list = List {
                     at,
@@ -219,7 +226,10 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<
             }
         }
         if !listed {
-            at.mistake("is missing; where there is nothing, write an empty list");
+            at.error(
+                "missing",
+                "is missing; where there is nothing, write an empty list",
+            );
         }
         Ok(())
     }
@@ -227,17 +237,18 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for Object<
 
 /// Reads a list and hands its elements to `each`, or the elements of the lists in its elements.
 struct List<'a, T, F> {
-    at: Place<'a>,
+    at: Cursor<'a>,
     inner: Option<&'static str>,
     each: &'a mut F,
     element: std::marker::PhantomData<T>,
 }
 
-impl<'de, T: Deserialize<'de>, F: FnMut(&Place<'_>, T)> Receive<'de> for List<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for List<'_, T, F> {
     type Output = ();
 
     fn unexpected(self, found: &str) {
-        self.at.mistake(format!("expected a list, found {found}"));
+        self.at
+            .error("wrong_type", format!("expected a list, found {found}"));
     }
 
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {

@@ -2,12 +2,13 @@
 
 use std::{cell::RefCell, collections::HashSet, fs, path::Path};
 
-use kernel::files::{regular, similar::similar};
+use kernel::diagnostics::similar;
+use kernel::files::regular;
 
 use super::{
     RULES_FILE,
+    diagnostics::DiagnosticSink,
     feed::{AVAILABILITY, Feed, MERCHANTS, SERVICES},
-    mistakes::Report,
     writer::MANIFEST,
 };
 
@@ -20,7 +21,7 @@ const UNREAD_FILE: &str = "unread_file";
 /// A catalogue folder.
 pub(super) struct Folder<'a> {
     pub(super) dir: &'a Path,
-    pub(super) report: &'a Report,
+    pub(super) sink: &'a DiagnosticSink,
     /// Names of what is in it, sorted.
     names: Vec<String>,
     read: RefCell<HashSet<String>>,
@@ -28,7 +29,7 @@ pub(super) struct Folder<'a> {
 
 impl<'a> Folder<'a> {
     /// Looks what files there are; `None` and a report if that is not possible.
-    pub(super) fn open(dir: &'a Path, report: &'a Report) -> Option<Self> {
+    pub(super) fn open(dir: &'a Path, sink: &'a DiagnosticSink) -> Option<Self> {
         let listed = fs::read_dir(dir).and_then(|entries| {
             entries
                 .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -40,15 +41,14 @@ impl<'a> Folder<'a> {
                 names.sort();
                 Some(Self {
                     dir,
-                    report,
+                    sink,
                     names,
                     read: RefCell::default(),
                 })
             }
             Err(error) => {
-                report
-                    .file(&dir.to_string_lossy())
-                    .mistake(format!("cannot be read: {error}"));
+                sink.file(&dir.to_string_lossy())
+                    .error("unreadable", format!("cannot be read: {error}"));
                 None
             }
         }
@@ -63,9 +63,9 @@ impl<'a> Folder<'a> {
         match regular::read_text(&self.dir.join(name)) {
             Ok(text) => Some(text),
             Err(error) => {
-                self.report
+                self.sink
                     .file(name)
-                    .mistake(format!("cannot be read: {error}"));
+                    .error("unreadable", format!("cannot be read: {error}"));
                 None
             }
         }
@@ -85,9 +85,10 @@ impl<'a> Folder<'a> {
                 .find(|near| meant(near).is_some_and(|meant| feed.has(&meant)));
             let near =
                 near.map(|near| format!("; there is {near:?}, which is not read by that name"));
-            self.report
-                .file(&name)
-                .mistake(format!("is missing{}", near.unwrap_or_default()));
+            self.sink.file(&name).error(
+                "missing_file",
+                format!("is missing{}", near.unwrap_or_default()),
+            );
         }
         names
     }
@@ -111,7 +112,7 @@ impl<'a> Folder<'a> {
             return (!name.starts_with('.')).then(|| format!("{name}/"));
         }
         let looks_like = |ending| name.to_lowercase().ends_with(ending);
-        let at = self.report.file(name);
+        let at = self.sink.file(name);
         if let Some(meant) = meant(name) {
             at.warning(UNREAD_FILE, format!("is not read; did you mean {meant:?}?"));
         } else if [".json", ".gz", ".toml"].into_iter().any(looks_like) {
@@ -139,33 +140,54 @@ pub(super) fn is_descriptor(name: &str) -> bool {
 
 /// The name that a file should have had to be read, if it nearly has one.
 fn meant(name: &str) -> Option<String> {
-    let feeds = [&MERCHANTS, &SERVICES, &AVAILABILITY];
     let lower = name.to_lowercase();
-    let is_one = |name: &str| name == RULES_FILE || feeds.iter().any(|feed| feed.has(name));
-    if is_one(&lower) {
+    if lower == RULES_FILE || feed_of(&lower).is_some() {
         return (lower != name).then_some(lower);
     }
-    // A name with a misspelt stem, or without a separator after it.
+    misnamed_shard(&lower).or_else(|| similar_whole_name(&lower))
+}
+
+fn feed_of(name: &str) -> Option<&'static Feed> {
+    [&MERCHANTS, &SERVICES, &AVAILABILITY]
+        .into_iter()
+        .find(|feed| feed.has(name))
+}
+
+/// The name of a numbered file whose stem is misspelt or lacks the separator behind it. What follows the
+/// stem has to be a number or the ending: `merchant-logo.json` is no file of the merchant feed.
+fn misnamed_shard(lower: &str) -> Option<String> {
     let (stem, rest) = lower.split_at(lower.find(|letter: char| !letter.is_alphabetic())?);
-    let stems = feeds.map(|feed| feed.stem.to_owned());
+    let number = rest.trim_start_matches(['-', '_']);
+    if !number.starts_with(|first: char| first == '.' || first.is_ascii_digit()) {
+        return None;
+    }
+    let stems = [&MERCHANTS, &SERVICES, &AVAILABILITY].map(|feed| feed.stem.to_owned());
     let stem = if stems.iter().any(|known| known == stem) {
-        Some(stem.to_owned())
+        stem.to_owned()
     } else {
-        similar(stem, stems.into_iter())
+        similar(stem, stems.into_iter())?
     };
-    let shard = stem.map(|stem| {
-        format!(
-            "{stem}{}{rest}",
-            if rest.starts_with('.') { "" } else { "-" }
-        )
-    });
+    let separator = if rest.starts_with(|first: char| first.is_ascii_digit()) {
+        "-"
+    } else {
+        ""
+    };
+    let shard = format!("{stem}{separator}{rest}");
+    feed_of(&shard).map(|_| shard)
+}
+
+/// The name of a file that is not numbered, where this is nearly it. A copy (`services.json.bak`) or an
+/// archive (`services.json.zip`) of a file is not meant to be read.
+fn similar_whole_name(lower: &str) -> Option<String> {
+    let feeds = [&MERCHANTS, &SERVICES, &AVAILABILITY];
     let names = feeds
         .iter()
         .flat_map(|feed| ["json", "json.gz"].map(|end| format!("{}.{end}", feed.stem)));
-    shard
-        .map(|shard| shard.replace("--", "-").replace("-_", "_"))
-        .filter(|shard| feeds.iter().any(|feed| feed.has(shard)))
-        .or_else(|| similar(&lower, names.chain([RULES_FILE.to_owned()])))
+    let names: Vec<String> = names.chain([RULES_FILE.to_owned()]).collect();
+    if names.iter().any(|name| lower.starts_with(name.as_str())) {
+        return None;
+    }
+    similar(lower, names.into_iter())
 }
 
 #[cfg(test)]
@@ -186,7 +208,16 @@ mod tests {
             ("merchant.json", Some("merchants.json")),
             ("service.json.gz", Some("services.json.gz")),
             ("services.jsn", Some("services.json")),
-            ("services.json.zip", Some("services.json.gz")),
+            (
+                "merchant-00001-of-00002.json",
+                Some("merchants-00001-of-00002.json"),
+            ),
+            ("services.json.zip", None),
+            ("services.json.bak", None),
+            ("rules.toml~", None),
+            ("availability.json.gz.part", None),
+            ("service_availability.json", None),
+            ("merchant-logo.json", None),
             ("merchants.json", None),
             ("rules.toml", None),
             ("README.md", None),

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{json::Others, mistakes::Place};
+use super::{diagnostics::Cursor, json::Others};
 
 /// A member that is not acted on.
 struct Member {
@@ -118,7 +118,7 @@ const MEMBERS: [Member; 16] = [
 ];
 
 /// Warns of the members among these that ask for something that is not done.
-pub(super) fn warn(others: &Others, at: &Place<'_>) {
+pub(super) fn warn(others: &Others, at: &Cursor<'_>) {
     for (name, value) in others {
         let Some(member) = MEMBERS.iter().find(|member| is_called(name, member.name)) else {
             continue;
@@ -133,7 +133,7 @@ pub(super) fn warn(others: &Others, at: &Place<'_>) {
 }
 
 /// Warns of every member that says something, because all members here are amounts to be charged.
-pub(super) fn warn_of_fees(others: &Others, at: &Place<'_>) {
+pub(super) fn warn_of_fees(others: &Others, at: &Cursor<'_>) {
     for (name, value) in others {
         if serde_json::from_str(value.get()).map_or(true, |value| asks(&value, &[])) {
             at.key(name).warning(
@@ -145,7 +145,7 @@ pub(super) fn warn_of_fees(others: &Others, at: &Place<'_>) {
 }
 
 /// Warns of every member of a tax rate that is not read.
-pub(super) fn warn_of_rates(others: &Others, at: &Place<'_>) {
+pub(super) fn warn_of_rates(others: &Others, at: &Cursor<'_>) {
     for (name, _) in others {
         at.key(name).warning(
             "unknown_tax_member",

@@ -17,7 +17,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::mistakes::{Place, quoted};
+use super::diagnostics::{Cursor, quoted};
 use kernel::proto_json::{Scalar, Whole, integer, is_camel_case_of, whole};
 
 /// What stands at a place of a file.
@@ -30,6 +30,8 @@ pub(super) enum Field<T> {
     Given(T),
     /// Something else; the text says what, and what was expected.
     Wrong(String),
+    /// Two values.
+    Repeated,
 }
 
 impl<T> Field<T> {
@@ -39,28 +41,32 @@ impl<T> Field<T> {
     }
 
     /// The value, if one is given; what is wrong is reported.
-    pub(super) fn optional(self, at: &Place<'_>) -> Option<T> {
+    pub(super) fn optional(self, at: &Cursor<'_>) -> Option<T> {
         match self {
             Self::Absent => None,
             Self::Given(value) => Some(value),
             Self::Wrong(text) => {
-                at.mistake(text);
+                at.error("wrong_type", text);
+                None
+            }
+            Self::Repeated => {
+                at.error("duplicate", "is given twice");
                 None
             }
         }
     }
 
     /// The value; that it is wrong or missing is reported.
-    pub(super) fn required(self, at: &Place<'_>) -> Option<T> {
+    pub(super) fn required(self, at: &Cursor<'_>) -> Option<T> {
         if self.is_absent() {
-            at.mistake("is missing");
+            at.error("missing", "is missing");
         }
         self.optional(at)
     }
 
     /// Notes that it is given twice: which of them is meant nobody knows.
     pub(super) fn twice(&mut self) {
-        *self = Self::Wrong("is given twice".to_owned());
+        *self = Self::Repeated;
     }
 }
 
@@ -72,10 +78,10 @@ impl<T> From<Option<T>> for Field<T> {
 
 impl Field<String> {
     /// A text that is not empty.
-    pub(super) fn id(self, at: &Place<'_>) -> Option<String> {
+    pub(super) fn id(self, at: &Cursor<'_>) -> Option<String> {
         let id = self.required(at)?;
         if id.is_empty() {
-            at.mistake("is empty");
+            at.error("empty", "is empty");
             return None;
         }
         Some(id)
@@ -88,13 +94,13 @@ impl<T> Field<Vec<T>> {
         match self {
             Self::Absent => true,
             Self::Given(list) => list.is_empty(),
-            Self::Wrong(_) => false,
+            Self::Wrong(_) | Self::Repeated => false,
         }
     }
 }
 
 /// The elements of a list that are as expected, each with its index; the others are reported.
-pub(super) fn elements<T>(list: Field<Vec<Field<T>>>, at: &Place<'_>) -> Vec<(usize, T)> {
+pub(super) fn elements<T>(list: Field<Vec<Field<T>>>, at: &Cursor<'_>) -> Vec<(usize, T)> {
     let list = list
         .optional(at)
         .unwrap_or_default()
@@ -197,7 +203,7 @@ impl<T: Serialize> Serialize for Field<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Given(value) => value.serialize(serializer),
-            Self::Absent | Self::Wrong(_) => serializer.serialize_unit(),
+            Self::Absent | Self::Wrong(_) | Self::Repeated => serializer.serialize_unit(),
         }
     }
 }

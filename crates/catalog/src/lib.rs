@@ -35,12 +35,15 @@ use domain::{
     catalog::{Catalog, IdInterner},
     slot::Opening,
 };
-use kernel::files::mistakes::{self, Report};
+use kernel::{
+    diagnostics::{self, DiagnosticSink, Severity},
+    files::toml::Document,
+};
 
 use builder::CatalogBuilder;
 use folder::Folder;
 
-pub use kernel::files::{Mistake, Mistakes, Snapshot, Warning, Warnings};
+pub use kernel::{diagnostics::Diagnostics, files::Snapshot};
 pub use source_feeds::{FeedRecord, RecordKind, SourceFeeds};
 pub use summary::{CatalogSummary, ServiceSummary};
 pub use writer::{FeedFileOptions, FolderWriter, WriteError, Written};
@@ -59,19 +62,19 @@ pub struct Loaded {
     pub openings: Vec<Opening>,
     /// What else the files say.
     pub source_feeds: SourceFeeds,
-    /// What is no mistake, and perhaps not meant.
-    pub warnings: Warnings,
+    /// What is allowed and perhaps not meant: only warnings.
+    pub warnings: Diagnostics,
     /// What is in the folder and was not read; names of directories end in a slash.
     pub unread: Vec<String>,
 }
 
-/// What became of reading a catalogue folder, also of one with mistakes.
+/// What became of reading a catalogue folder, also of one with errors.
 #[derive(Debug)]
 pub struct Examined {
-    /// What it says, without the warnings.
-    pub outcome: Result<Loaded, Mistakes>,
-    /// What is no mistake, and perhaps not meant.
-    pub warnings: Warnings,
+    /// What it says, without the warnings; nothing if there are errors.
+    pub loaded: Option<Loaded>,
+    /// Errors and warnings.
+    pub diagnostics: Diagnostics,
     /// What is in the folder and was not read; names of directories end in a slash.
     pub unread: Vec<String>,
 }
@@ -80,7 +83,7 @@ pub struct Examined {
 ///
 /// # Errors
 /// Everything that is wrong with its files.
-pub fn load(dir: &Path) -> Result<Loaded, Mistakes> {
+pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
     load_after(dir, IdInterner::default())
 }
 
@@ -88,17 +91,20 @@ pub fn load(dir: &Path) -> Result<Loaded, Mistakes> {
 ///
 /// # Errors
 /// Everything that is wrong with its files.
-pub fn load_after(dir: &Path, register: IdInterner) -> Result<Loaded, Mistakes> {
+pub fn load_after(dir: &Path, register: IdInterner) -> Result<Loaded, Diagnostics> {
     let Examined {
-        outcome,
-        warnings,
+        loaded,
+        diagnostics,
         unread,
     } = examine_after(dir, register);
-    outcome.map(|loaded| Loaded {
-        warnings,
-        unread,
-        ..loaded
-    })
+    match loaded {
+        Some(loaded) => Ok(Loaded {
+            warnings: diagnostics,
+            unread,
+            ..loaded
+        }),
+        None => Err(diagnostics.only(Severity::Error)),
+    }
 }
 
 /// Reads a catalogue folder to tell all there is to say of it.
@@ -109,23 +115,24 @@ pub fn examine(dir: &Path) -> Examined {
 
 fn examine_after(dir: &Path, register: IdInterner) -> Examined {
     let files = Snapshot::of(dir);
-    let report = Report::default();
+    let sink = DiagnosticSink::default();
     let mut builder = CatalogBuilder::after(register);
-    let folder = Folder::open(dir, &report);
+    let folder = Folder::open(dir, &sink);
     if let Some(folder) = &folder {
-        read(folder, &mut builder, &report);
+        read(folder, &mut builder, &sink);
     }
     let unread = folder.map(|folder| folder.unread()).unwrap_or_default();
-    let (mistakes, mut warnings) = report.into_parts();
-    let loaded = loaded(files, builder, &mut warnings);
+    let mut diagnostics = sink.into_diagnostics();
+    let is_sound = diagnostics.total(Severity::Error) == 0;
+    let loaded = is_sound.then(|| loaded(files, builder, &mut diagnostics));
     Examined {
-        outcome: mistakes.map_or(Ok(loaded), Err),
-        warnings,
+        loaded,
+        diagnostics,
         unread,
     }
 }
 
-fn loaded(files: Snapshot, builder: CatalogBuilder, warnings: &mut Warnings) -> Loaded {
+fn loaded(files: Snapshot, builder: CatalogBuilder, diagnostics: &mut Diagnostics) -> Loaded {
     let CatalogBuilder {
         catalog,
         openings,
@@ -135,26 +142,20 @@ fn loaded(files: Snapshot, builder: CatalogBuilder, warnings: &mut Warnings) -> 
         ..
     } = builder;
     source_feeds.pass_through = pass_through.into_list();
-    for Mistake {
-        file,
-        at,
-        text,
-        follow_ups: _,
-    } in tags.idle()
-    {
-        warnings.add("tag_without_availability", &file, text, || at);
+    for warning in tags.unused() {
+        diagnostics.add(warning);
     }
     Loaded {
         files,
         catalog,
         openings,
         source_feeds,
-        warnings: Warnings::default(),
+        warnings: Diagnostics::default(),
         unread: Vec::new(),
     }
 }
 
-fn read(folder: &Folder<'_>, builder: &mut CatalogBuilder, report: &Report) {
+fn read(folder: &Folder<'_>, builder: &mut CatalogBuilder, sink: &DiagnosticSink) {
     builder.complete = folder.read(&feed::MERCHANTS, |at, merchant| {
         merchants::add(builder, at, merchant)
     });
@@ -163,18 +164,25 @@ fn read(folder: &Folder<'_>, builder: &mut CatalogBuilder, report: &Report) {
     });
     builder.complete &= all_services;
     let rules = folder.text(RULES_FILE);
-    if let Some(text) = &rules {
-        rules::read(builder, text, &report.file(RULES_FILE));
-    }
+    let rules_at = sink.file(RULES_FILE);
+    let document = rules
+        .as_deref()
+        .and_then(|text| Document::parse(text, rules_at));
+    let limits = document
+        .as_ref()
+        .map(|document| rules::read(builder, document));
     folder.read(&feed::AVAILABILITY, |at, entry| {
         availability::add(builder, at, entry)
     });
-    std::mem::take(&mut builder.origins).settle(&mut builder.openings, report);
+    std::mem::take(&mut builder.origins).settle(&mut builder.openings, sink);
     builder.openings.shrink_to_fit();
-    if let Some(text) = rules {
-        rules::check_tags_together(builder, &text, &report.file(RULES_FILE));
-        builder.source_feeds.rules = Some(text.into());
+    // Which tags meet in a slot is known only now. Where the rules have other errors, those come first.
+    if let Some(limits) = limits
+        && rules_at.errors_so_far() == 0
+    {
+        rules::check_combined_tags(builder, &limits);
     }
+    builder.source_feeds.rules = rules.as_deref().map(Box::from);
 }
 
 #[cfg(test)]

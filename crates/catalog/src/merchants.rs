@@ -2,9 +2,9 @@
 
 use super::{
     builder::CatalogBuilder,
+    diagnostics::Cursor,
     ignored,
     json::{Quoted, message},
-    mistakes::Place,
     prices::{self, TaxRateEntry},
     source_feeds::on_one_line,
 };
@@ -19,7 +19,7 @@ message! {
 }
 
 /// Adds an element of the feed to the builder.
-pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, merchant: Quoted<MerchantEntry>) {
+pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, merchant: Quoted<MerchantEntry>) {
     let Quoted { read, text } = merchant;
     let Some(MerchantEntry {
         merchant_id,

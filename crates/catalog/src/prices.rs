@@ -7,9 +7,9 @@ use domain::{
 
 use super::{
     builder::stand_in_currency,
+    diagnostics::{Cursor, quoted},
     ignored,
     json::{Field, message},
-    mistakes::{Place, quoted},
 };
 
 message! {
@@ -31,7 +31,7 @@ message! {
 pub(super) fn tax_rate(
     rate: Field<TaxRateEntry>,
     otherwise: Option<TaxRate>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Option<TaxRate> {
     let Some(TaxRateEntry {
         micro_percent,
@@ -46,9 +46,10 @@ pub(super) fn tax_rate(
     let most = TaxRate::MAX_MICRO_PERCENT;
     let within = u32::try_from(rate).ok().filter(|rate| *rate <= most);
     if within.is_none() {
-        rate_at.mistake(format!(
-            "expected 0 to {most} millionths of a per cent, found {rate}"
-        ));
+        rate_at.error(
+            "out_of_range",
+            format!("expected 0 to {most} millionths of a per cent, found {rate}"),
+        );
     }
     within.and_then(TaxRate::from_micro_percent)
 }
@@ -65,7 +66,7 @@ pub(super) struct PriceReader {
 
 impl PriceReader {
     /// The price that stands there, if one does.
-    pub(super) fn optional(&mut self, price: Field<Price>, at: &Place<'_>) -> Option<Money> {
+    pub(super) fn optional(&mut self, price: Field<Price>, at: &Cursor<'_>) -> Option<Money> {
         let Price {
             price_micros,
             currency_code,
@@ -76,7 +77,10 @@ impl PriceReader {
         }
         let micros = price_micros.optional(&micros_at).unwrap_or_default();
         if micros < 0 {
-            micros_at.mistake(format!("is {micros}; a price is not below zero"));
+            micros_at.error(
+                "out_of_range",
+                format!("is {micros}; a price is not below zero"),
+            );
         }
         let currency = self.currency(currency_code, &at.key("currency_code"))?;
         let amount = Money::from_micros(micros, currency);
@@ -85,16 +89,16 @@ impl PriceReader {
     }
 
     /// The price that must stand there, or a stand-in.
-    pub(super) fn required(&mut self, price: Field<Price>, at: &Place<'_>) -> Money {
+    pub(super) fn required(&mut self, price: Field<Price>, at: &Cursor<'_>) -> Money {
         if price.is_absent() {
-            at.mistake("is missing");
+            at.error("missing", "is missing");
         }
         let stand_in = Money::zero(self.currency.unwrap_or_else(stand_in_currency));
         self.optional(price, at).unwrap_or(stand_in)
     }
 
     /// A fee in whole smallest units under that name, if one stands there.
-    pub(super) fn fee(&mut self, name: &str, price: Field<Price>, at: &Place<'_>) -> Option<Fee> {
+    pub(super) fn fee(&mut self, name: &str, price: Field<Price>, at: &Cursor<'_>) -> Option<Fee> {
         let amount = self.optional(price, at)?.rounded();
         Some(Fee {
             name: name.to_owned(),
@@ -102,20 +106,24 @@ impl PriceReader {
         })
     }
 
-    fn currency(&mut self, code: Field<String>, at: &Place<'_>) -> Option<Currency> {
+    fn currency(&mut self, code: Field<String>, at: &Cursor<'_>) -> Option<Currency> {
         let code = code.required(at)?;
         let Some(currency) = Currency::from_code(&code) else {
-            at.mistake(format!(
-                "{} is not an ISO 4217 code of a currency, like \"USD\"",
-                quoted(&code)
-            ));
+            at.error(
+                "unknown_currency",
+                format!(
+                    "{} is not an ISO 4217 code of a currency, like \"USD\"",
+                    quoted(&code)
+                ),
+            );
             return None;
         };
         let settled = *self.currency.get_or_insert(currency);
         if settled != currency {
             let (code, settled) = (currency.code(), settled.code());
             let cause = format!("currency {code} of {:?}", self.merchant);
-            at.mistake_with_cause(
+            at.error_because(
+                "mixed_currencies",
                 cause,
                 format!("is {code}, but other prices of the merchant are in {settled}"),
             );
@@ -127,10 +135,10 @@ impl PriceReader {
 
 /// Reports an amount that nobody can pay: above nothing and below the smallest unit of its currency.
 /// A fraction of the unit beside whole ones is a warning, because totals are rounded.
-pub(super) fn report_unpayable(amount: Money, at: &Place<'_>) {
+pub(super) fn report_unpayable(amount: Money, at: &Cursor<'_>) {
     let (code, unit) = (amount.currency().code(), amount.currency().smallest_unit());
     if amount.is_below_smallest_unit() {
-        at.mistake(format!(
+        at.error("below_smallest_unit", format!(
             "is {amount}, less than the smallest unit, {unit}; amounts are in millionths, so that 1 {code} is 1000000"
         ));
     } else if amount.rounded() != amount {

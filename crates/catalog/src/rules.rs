@@ -8,25 +8,31 @@ mod names;
 mod merchants;
 mod services;
 
-use super::{builder::CatalogBuilder, mistakes::Place, tags};
-use kernel::files::toml;
+use super::{builder::CatalogBuilder, tags};
+use domain::catalog::ServiceIx;
+use kernel::files::toml::{self, Document};
+use limits::ServiceLimits;
 
-/// Reads the rules file into the builder, whose merchants and services are known.
-pub(super) fn read(builder: &mut CatalogBuilder, text: &str, file: &Place<'_>) {
-    toml::read(text, file, &["merchant", "service"], |top| {
-        merchants::read(builder, top);
-        services::read(builder, top);
-    });
+/// Reads the rules file into the builder, whose merchants and services are known. The limits of services
+/// are also returned with their places in the file, for [`check_combined_tags`].
+pub(super) fn read<'t>(
+    builder: &mut CatalogBuilder,
+    document: &'t Document<'_>,
+) -> Vec<(ServiceIx, ServiceLimits<'t>)> {
+    let top = document.table(&["merchant", "service"]);
+    merchants::read(builder, &top);
+    services::read(builder, &top)
 }
 
-/// Reports limits of the rules file that nobody can keep in slots with several tags, now that the
-/// availability is known. Where anything else is wrong with the file, that comes first.
-pub(super) fn check_tags_together(builder: &mut CatalogBuilder, text: &str, file: &Place<'_>) {
-    let slots = tags::together(&builder.catalog, &builder.openings);
-    if slots.is_empty() || file.found_so_far() > 0 {
-        return;
+/// Reports limits that nobody can keep in slots with several tags, now that the availability is known.
+pub(super) fn check_combined_tags(
+    builder: &CatalogBuilder,
+    limits: &[(ServiceIx, ServiceLimits<'_>)],
+) {
+    let slots = tags::combinations(&builder.catalog, &builder.openings);
+    for (ix, limits) in limits {
+        if let Some(conditions) = slots.get(ix) {
+            limits.report_contradictions_in(builder.catalog.service(*ix), conditions);
+        }
     }
-    toml::read(text, file, &["merchant", "service"], |top| {
-        services::check_for(builder, top, &slots)
-    });
 }

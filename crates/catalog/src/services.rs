@@ -10,9 +10,9 @@ use domain::{
 
 use super::{
     builder::CatalogBuilder,
+    diagnostics::Cursor,
     ignored,
     json::{Field, FromJson, Quoted, message},
-    mistakes::Place,
     prices::{self, Price, PriceReader, TaxRateEntry},
     source_feeds::on_one_line,
     texts::{self, Text},
@@ -82,7 +82,7 @@ impl FromJson for Prepayment {
 }
 
 /// Adds an element of the feed to the builder.
-pub(super) fn add(builder: &mut CatalogBuilder, at: &Place<'_>, service: Quoted<ServiceEntry>) {
+pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, service: Quoted<ServiceEntry>) {
     let Quoted {
         read: service,
         text,
@@ -154,7 +154,7 @@ fn read(
     feed: ServiceEntry,
     numbering: Numbering<'_>,
     prices: &mut PriceReader,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Service {
     let ServiceEntry {
         merchant_id: _,
@@ -174,7 +174,10 @@ fn read(
     } = feed;
     ignored::warn(&others, at);
     if price.is_absent() && ticket_type.is_empty() {
-        at.mistake("has neither `ticket_type` nor `price`, so that there is nothing to sell");
+        at.error(
+            "nothing_to_sell",
+            "has neither `ticket_type` nor `price`, so that there is nothing to sell",
+        );
     }
     let names = [
         ("localized_service_name", localized_service_name),
@@ -206,7 +209,7 @@ fn read(
     service
 }
 
-fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
+fn booking_window(rules: Field<BookingRules>, at: &Cursor<'_>) -> BookingWindow {
     let BookingRules {
         min_advance_booking,
         min_booking_buffer_before_end_time: buffer,
@@ -226,17 +229,18 @@ fn booking_window(rules: Field<BookingRules>, at: &Place<'_>) -> BookingWindow {
 }
 
 /// A span of time, if one is given; the feeds' 0 is none.
-fn seconds(field: Field<i64>, at: &Place<'_>) -> Option<i64> {
+fn seconds(field: Field<i64>, at: &Cursor<'_>) -> Option<i64> {
     let seconds = field.optional(at)?;
     if seconds < 0 {
-        at.mistake(format!(
-            "is {seconds}; expected a number of seconds, not below zero"
-        ));
+        at.error(
+            "out_of_range",
+            format!("is {seconds}; expected a number of seconds, not below zero"),
+        );
     }
     (seconds > 0).then_some(seconds)
 }
 
-fn per_order_fees(fees: Field<PerOrderFee>, prices: &mut PriceReader, at: &Place<'_>) -> Vec<Fee> {
+fn per_order_fees(fees: Field<PerOrderFee>, prices: &mut PriceReader, at: &Cursor<'_>) -> Vec<Fee> {
     let PerOrderFee {
         delivery_fee,
         processing_fee,

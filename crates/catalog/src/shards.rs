@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 
 use super::{
+    diagnostics::{Cursor, DiagnosticSink},
     json::{Field, FromJson, message},
-    mistakes::{Place, Report},
 };
 
 /// Most files of one feed.
@@ -75,25 +75,28 @@ struct Labelled {
 
 /// Whether these files are all of one feed; what is not so is reported. A single file needs no
 /// metadata.
-pub(super) fn are_complete(shards: Vec<Shard>, report: &Report) -> bool {
+pub(super) fn are_complete(shards: Vec<Shard>, sink: &DiagnosticSink) -> bool {
     let files = shards.len();
     let alone = files == 1;
     let labelled: Vec<Labelled> = shards
         .into_iter()
-        .filter_map(|shard| label(shard, alone, report))
+        .filter_map(|shard| label(shard, alone, sink))
         .collect();
     let Some((first, others)) = labelled.split_first() else {
         return alone;
     };
-    let alike = others.iter().all(|other| agree(first, other, report));
-    labelled.len() == files && alike && none_is_missing(&labelled, report)
+    let alike = others.iter().all(|other| agree(first, other, sink));
+    labelled.len() == files && alike && none_is_missing(&labelled, sink)
 }
 
-fn label(shard: Shard, alone: bool, report: &Report) -> Option<Labelled> {
-    let file = report.file(&shard.file);
+fn label(shard: Shard, alone: bool, sink: &DiagnosticSink) -> Option<Labelled> {
+    let file = sink.file(&shard.file);
     let at = file.key("metadata");
     if shard.metadata.is_absent() && shard.to_the_end && !alone {
-        at.mistake("is missing; files of one feed are told apart by their shard_number");
+        at.error(
+            "missing",
+            "is missing; files of one feed are told apart by their shard_number",
+        );
     }
     let Metadata {
         processing_instruction,
@@ -122,7 +125,7 @@ fn label(shard: Shard, alone: bool, report: &Report) -> Option<Labelled> {
     })
 }
 
-fn given_or<T>(otherwise: T, field: Field<T>, at: &Place<'_>) -> Option<T> {
+fn given_or<T>(otherwise: T, field: Field<T>, at: &Cursor<'_>) -> Option<T> {
     if field.is_absent() {
         Some(otherwise)
     } else {
@@ -134,29 +137,34 @@ fn within(
     range: RangeInclusive<i64>,
     otherwise: i64,
     field: Field<i64>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Option<i64> {
     let value = given_or(otherwise, field, at)?;
     if range.contains(&value) {
         return Some(value);
     }
-    at.mistake(format!(
-        "expected {} to {}, found {value}",
-        range.start(),
-        range.end()
-    ));
+    at.error(
+        "out_of_range",
+        format!(
+            "expected {} to {}, found {value}",
+            range.start(),
+            range.end()
+        ),
+    );
     None
 }
 
-fn agree(first: &Labelled, other: &Labelled, report: &Report) -> bool {
-    let file = report.file(&other.file);
+fn agree(first: &Labelled, other: &Labelled, sink: &DiagnosticSink) -> bool {
+    let file = sink.file(&other.file);
     let at = file.key("metadata");
     let mut alike = true;
     let mut compare = |name: &str, is: String, wanted: String| {
         if is != wanted {
             alike = false;
-            at.key(name)
-                .mistake(format!("is {is}, but {wanted} in {}", first.file));
+            at.key(name).error(
+                "contradiction",
+                format!("is {is}, but {wanted} in {}", first.file),
+            );
         }
     };
     compare(
@@ -173,22 +181,26 @@ fn agree(first: &Labelled, other: &Labelled, report: &Report) -> bool {
     alike
 }
 
-fn none_is_missing(shards: &[Labelled], report: &Report) -> bool {
+fn none_is_missing(shards: &[Labelled], sink: &DiagnosticSink) -> bool {
     let mut whole = true;
     for (at, shard) in shards.iter().enumerate() {
         if let Some(twin) = shards[..at].iter().find(|twin| twin.number == shard.number) {
             whole = false;
-            let file = report.file(&shard.file);
+            let file = sink.file(&shard.file);
             let text = format!("is {}, as in {}", shard.number, twin.file);
-            file.key("metadata").key("shard_number").mistake(text);
+            file.key("metadata")
+                .key("shard_number")
+                .error("duplicate", text);
         }
     }
     let total = shards[0].total;
     for number in (0..total).filter(|number| shards.iter().all(|shard| shard.number != *number)) {
         whole = false;
-        let file = report.file(&shards[0].file);
+        let file = sink.file(&shards[0].file);
         let text = format!("is {total}, but there is no file with shard_number {number}");
-        file.key("metadata").key("total_shards").mistake(text);
+        file.key("metadata")
+            .key("total_shards")
+            .error("missing_file", text);
     }
     whole
 }

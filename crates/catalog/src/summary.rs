@@ -10,7 +10,7 @@ use domain::{
     slot::{Claimed, Opening, Pool, PoolTickets, SlotKey},
 };
 
-use super::Warnings;
+use crate::diagnostics::Diagnostics;
 
 mod sellable;
 
@@ -169,10 +169,10 @@ impl CatalogSummary {
     }
 
     /// Warns of services that sell nothing, or not all that they seem to.
-    pub fn warn(&self, catalog: &Catalog, now: EpochSeconds, warnings: &mut Warnings) {
+    pub fn warn(&self, catalog: &Catalog, now: EpochSeconds, warnings: &mut Diagnostics) {
         warn_of_merchants(catalog, warnings);
         if self.services.is_empty() {
-            return warnings.add_of_file(
+            return warnings.warn_of_file(
                 "no_services",
                 SERVICES,
                 "has no service, so that nothing can be sold",
@@ -183,7 +183,7 @@ impl CatalogSummary {
                 "all of it is over since {}, so that nothing can be sold",
                 utc(ends_sec)
             );
-            warnings.add_of_file("availability_past", AVAILABILITY, text);
+            warnings.warn_of_file("availability_past", AVAILABILITY, text);
             return;
         }
         for summary in &self.services {
@@ -199,7 +199,7 @@ impl CatalogSummary {
     }
 
     /// Warns of services that come only with others, none of which has a slot.
-    fn warn_of_required(&self, catalog: &Catalog, warnings: &mut Warnings) {
+    fn warn_of_required(&self, catalog: &Catalog, warnings: &mut Diagnostics) {
         let has_slots = |ix: &ServiceIx| {
             self.services
                 .iter()
@@ -216,7 +216,7 @@ impl CatalogSummary {
                         "service {id:?} of merchant {:?} is sold only with others, none of which has a slot",
                         merchant.id
                     );
-                    warnings.add_of_file("unsellable_service", "rules.toml", text);
+                    warnings.warn_of_file("unsellable_service", "rules.toml", text);
                 }
             }
         }
@@ -230,13 +230,13 @@ impl ServiceSummary {
         name: &str,
         now: EpochSeconds,
         all_counted: bool,
-        warnings: &mut Warnings,
+        warnings: &mut Diagnostics,
     ) {
-        let of_availability = |warnings: &mut Warnings, kind, text: String| {
-            warnings.add_of_file(kind, AVAILABILITY, text)
+        let of_availability = |warnings: &mut Diagnostics, kind, text: String| {
+            warnings.warn_of_file(kind, AVAILABILITY, text)
         };
         if self.entries == 0 {
-            return warnings.add_of_file(
+            return warnings.warn_of_file(
                 "service_without_availability",
                 SERVICES,
                 format!("{name} has no availability"),
@@ -277,7 +277,7 @@ impl ServiceSummary {
         self.warn_of_rules(service, name, warnings);
     }
 
-    fn warn_of_rules(&self, service: &Service, name: &str, warnings: &mut Warnings) {
+    fn warn_of_rules(&self, service: &Service, name: &str, warnings: &mut Diagnostics) {
         let tickets: Vec<TicketIx> = service.tickets.iter().map(|ticket| ticket.ix).collect();
         for ticket in &service.tickets {
             if !self.serves(ticket.ix) {
@@ -285,13 +285,13 @@ impl ServiceSummary {
                     "ticket type {:?} of {name} has no spot in any slot",
                     ticket.id
                 );
-                warnings.add_of_file("ticket_without_spots", AVAILABILITY, text);
+                warnings.warn_of_file("ticket_without_spots", AVAILABILITY, text);
             } else if !sellable::is_sellable(service, ticket.ix, &tickets, |ix| self.serves(ix)) {
                 let text = format!(
                     "ticket type {:?} of {name} can never be sold by these rules",
                     ticket.id
                 );
-                warnings.add_of_file("unsellable_ticket", "rules.toml", text);
+                warnings.warn_of_file("unsellable_ticket", "rules.toml", text);
             }
         }
         if let Some(min) = service
@@ -306,12 +306,12 @@ impl ServiceSummary {
                 "{name} is sold from {min} tickets on, and no slot has more than {} spots",
                 self.most_spots
             );
-            warnings.add_of_file("min_above_spots", "rules.toml", text);
+            warnings.warn_of_file("min_above_spots", "rules.toml", text);
         }
     }
 }
 
-fn warn_of_merchants(catalog: &Catalog, warnings: &mut Warnings) {
+fn warn_of_merchants(catalog: &Catalog, warnings: &mut Diagnostics) {
     let sellers: HashSet<_> = catalog
         .services()
         .map(|(_, service)| service.merchant)
@@ -322,7 +322,7 @@ fn warn_of_merchants(catalog: &Catalog, warnings: &mut Warnings) {
             .is_some_and(|ix| !sellers.contains(&ix))
         {
             let text = format!("merchant {:?} has no service", merchant.id);
-            warnings.add_of_file("merchant_without_services", "merchants.json", text);
+            warnings.warn_of_file("merchant_without_services", "merchants.json", text);
         }
     }
 }

@@ -8,7 +8,7 @@ use domain::{
     slot::{Opening, SlotKey},
 };
 
-use super::mistakes::{Mistake, Place};
+use super::diagnostics::{Cursor, Diagnostic, Severity};
 
 /// As many starts of entries with tags are looked at to find slots with several of them; the limits of
 /// later ones are believed to be sound.
@@ -19,7 +19,7 @@ const MAX_STARTS: usize = 1_000_000;
 pub(super) type SlotConditions = BTreeSet<(EpochSeconds, Vec<TagIx>)>;
 
 /// The slots that have several of the tags by which the limits of their service differ.
-pub(super) fn together(
+pub(super) fn combinations(
     catalog: &Catalog,
     openings: &[Opening],
 ) -> BTreeMap<ServiceIx, SlotConditions> {
@@ -87,8 +87,8 @@ struct Tag {
     name: String,
     /// Whether an entry of the availability feed has it.
     carried: bool,
-    /// What to remark if none has.
-    otherwise: Mistake,
+    /// The warning if none has.
+    otherwise: Diagnostic,
 }
 
 impl Tags {
@@ -97,14 +97,16 @@ impl Tags {
         &mut self,
         service: ServiceIx,
         name: &str,
-        at: &Place<'_>,
+        at: &Cursor<'_>,
     ) -> Option<TagIx> {
         let tags = self.0.entry(service).or_default();
         let known = tags.iter().position(|tag| tag.name == name);
         let ix = known.unwrap_or_else(|| {
-            let otherwise = at.mistake_of(format!(
-                "no availability of the service has the tag {name:?}"
-            ));
+            let otherwise = at.diagnostic(
+                Severity::Warning,
+                "tag_without_availability",
+                format!("no availability of the service has the tag {name:?}"),
+            );
             tags.push(Tag {
                 name: name.to_owned(),
                 carried: false,
@@ -114,7 +116,10 @@ impl Tags {
         });
         let ix = u16::try_from(ix).ok().map(TagIx);
         if ix.is_none() {
-            at.mistake("is a tag beyond the 65536 that rules of one service can speak of");
+            at.error(
+                "too_many",
+                "is a tag beyond the 65536 that rules of one service can speak of",
+            );
         }
         ix
     }
@@ -127,9 +132,9 @@ impl Tags {
         u16::try_from(ix).ok().map(TagIx)
     }
 
-    /// Remarks on the tags that no entry has, in the order of the services. They may be misspelt, but
-    /// the last slots that had them may also be over.
-    pub(super) fn idle(self) -> Vec<Mistake> {
+    /// Warnings about the tags that no entry has, in the order of the services. They may be misspelt,
+    /// but the last slots that had them may also be over.
+    pub(super) fn unused(self) -> Vec<Diagnostic> {
         let mut services: Vec<(ServiceIx, Vec<Tag>)> = self.0.into_iter().collect();
         services.sort_by_key(|&(service, _)| service);
         let tags = services.into_iter().flat_map(|(_, tags)| tags);

@@ -1,8 +1,8 @@
 //! Each test copies the sample catalogue, changes something, and loads it.
 
+mod errors;
 mod facts;
 mod folder;
-mod mistakes;
 mod money;
 mod mutations;
 mod stock;
@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Loaded, Mistakes, load};
+use super::{Diagnostics, Loaded, load};
+use crate::diagnostics::{Diagnostic, Position, Severity};
 
 const FEEDS: [&str; 3] = ["merchants.json", "services.json", "availability.json"];
 
@@ -71,17 +72,35 @@ impl Folder {
         self.write(file, text.replace(piece, other));
     }
 
-    fn load(&self) -> Result<Loaded, Mistakes> {
+    fn load(&self) -> Result<Loaded, Diagnostics> {
         load(self.0.path())
     }
 
     fn loaded(&self) -> Loaded {
-        self.load().unwrap_or_else(|mistakes| panic!("{mistakes}"))
+        self.load().unwrap_or_else(|errors| panic!("{errors}"))
     }
 
-    fn mistakes(&self) -> Vec<String> {
-        let mistakes = self.load().expect_err("the catalogue has mistakes");
-        mistakes.list.iter().map(ToString::to_string).collect()
+    fn errors(&self) -> Vec<String> {
+        let errors = self.load().expect_err("the catalogue has errors");
+        errors.of(Severity::Error).map(told).collect()
+    }
+}
+
+/// File, place and text; of a position in a rules file the line alone.
+fn told(diagnostic: &Diagnostic) -> String {
+    let Diagnostic { location, text, .. } = diagnostic;
+    let (file, path) = (&location.source, &location.path);
+    let more = match diagnostic.more_places {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    match location.position {
+        Some(Position { line, column }) if path.is_empty() && file.to_string().contains("json") => {
+            format!("{file}: line {line} column {column}: {text}{more}")
+        }
+        Some(Position { line, .. }) => format!("{file}: line {line}: {text}{more}"),
+        None if path.is_empty() => format!("{file}: {text}{more}"),
+        None => format!("{file}: {path}: {text}{more}"),
     }
 }
 

@@ -5,8 +5,8 @@ use serde::de::MapAccess;
 use domain::catalog::LocalizedText;
 
 use super::{
+    diagnostics::Cursor,
     json::{Field, FromJson, elements, message},
-    mistakes::Place,
 };
 
 message! {
@@ -46,7 +46,7 @@ impl FromJson for Text {
 
 impl Text {
     /// The text. Where it has translations only, the first stands for it.
-    pub(super) fn read(self, at: &Place<'_>) -> LocalizedText {
+    pub(super) fn read(self, at: &Cursor<'_>) -> LocalizedText {
         let TextObject {
             value,
             localized_value,
@@ -67,7 +67,7 @@ impl Text {
     }
 }
 
-fn translation(text: LocalizedString, at: &Place<'_>) -> Option<(String, String)> {
+fn translation(text: LocalizedString, at: &Cursor<'_>) -> Option<(String, String)> {
     let locale = text.locale.id(&at.key("locale"));
     let value = text.value.required(&at.key("value"));
     Some((locale?, value?))
@@ -76,7 +76,7 @@ fn translation(text: LocalizedString, at: &Place<'_>) -> Option<(String, String)
 /// The first of these texts that is given: a newer member comes before the one it replaced.
 pub(super) fn first_of<const N: usize>(
     members: [(&str, Field<Text>); N],
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Option<LocalizedText> {
     let mut texts = members
         .into_iter()

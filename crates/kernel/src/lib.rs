@@ -4,6 +4,7 @@
 pub mod blocking;
 pub mod clock;
 pub mod descriptors;
+pub mod diagnostics;
 pub mod files;
 pub mod log_queue;
 pub mod metrics;

@@ -1,7 +1,7 @@
 //! JSON as protobuf writes it, for requests and feeds alike: whole numbers, names of members, and what is
 //! said of JSON that is broken.
 
-use crate::files::mistakes::quoted;
+use crate::diagnostics::quoted;
 
 /// The most digits of a number that is judged by its value; none of the contract has more than 19.
 const MAX_DIGITS: usize = 38;

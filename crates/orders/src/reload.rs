@@ -6,17 +6,20 @@ use super::{
     ActiveCatalog, App, prices,
     reconcile::{Reconciler, Reloaded},
 };
-use catalog::{Loaded, Mistakes};
+use catalog::Loaded;
 use domain::{catalog::IdInterner, openings::Openings};
-use kernel::blocking::{self, BlockingError};
+use kernel::{
+    blocking::{self, BlockingError},
+    diagnostics::Diagnostics,
+};
 use store::{Change, CommitError, ErrorChain};
 
 /// Why the catalogue on sale has not been replaced.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReloadError {
-    /// The other one has mistakes.
+    /// The other one has errors.
     #[error("{0}")]
-    Mistakes(Mistakes),
+    Invalid(Diagnostics),
     /// Its prices cannot be recorded.
     #[error("{}", ErrorChain(.0))]
     Store(CommitError),
@@ -33,7 +36,7 @@ impl App {
     /// [`ReloadError`]; then nothing has changed.
     pub async fn reload(
         self: &Arc<Self>,
-        load: impl FnOnce(IdInterner) -> Result<Loaded, Mistakes> + Send + 'static,
+        load: impl FnOnce(IdInterner) -> Result<Loaded, Diagnostics> + Send + 'static,
     ) -> Result<Reloaded, ReloadError> {
         // Goes along with the work, which goes on when nobody waits for it any more.
         let mut latest = Arc::clone(&self.latest).lock_owned().await;
@@ -42,7 +45,7 @@ impl App {
         let register = self.catalog().ids().clone();
         let loaded = blocking::run(move || load(register))
             .await?
-            .map_err(ReloadError::Mistakes)?;
+            .map_err(ReloadError::Invalid)?;
         let Loaded {
             mut catalog,
             openings,

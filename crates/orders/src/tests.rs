@@ -2,7 +2,7 @@ use futures_util::FutureExt;
 
 use super::{tokens::TokenLock, *};
 use crate::{audit::Audit, audit::AuditLog};
-use catalog::{Loaded, Snapshot, Warnings};
+use catalog::{Loaded, Snapshot};
 use domain::{
     availability::AskedSlot,
     catalog::CartHold,
@@ -10,7 +10,7 @@ use domain::{
     order::{Customer, LineItem, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
     slot::{Opening, PassThroughIx, Pool, PoolTickets},
 };
-use kernel::clock::ManualClock;
+use kernel::{clock::ManualClock, diagnostics::Diagnostics};
 use payments::simulated::SimulatedGateway;
 use store::{CommitError, ReadError, memory::MemoryStore};
 use testkit::schedules::every_schedule;
@@ -45,7 +45,7 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
         catalog: fixture.catalog,
         openings: vec![opening],
         source_feeds: SourceFeeds::default(),
-        warnings: Warnings::default(),
+        warnings: Diagnostics::default(),
         unread: Vec::new(),
     };
     let parts = Parts {

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use argon2::{Params, PasswordHash, Version};
 
 use crate::{
+    diagnostics::{Cursor, Diagnostic, DiagnosticSink, Diagnostics, Location, quoted},
     domain::ids::MerchantId,
     files::{
-        mistakes::{Mistakes, Place, Report, quoted},
         regular,
-        toml::{self, Entry, Table},
+        toml::{Document, TomlTable, TomlValue},
     },
     rpc::{Rpc, Transport},
 };
@@ -39,39 +39,39 @@ struct Listed {
 }
 
 impl Credentials {
-    /// Reads the file. It is named in mistakes as the `credentials`.
+    /// Reads the file. It is named in errors as the `credentials`.
     ///
     /// # Errors
     /// Everything that is wrong with it; no password or hash is quoted.
-    pub fn read(path: &Path) -> Result<Self, Mistakes> {
+    pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let label = format!("credentials {}", path.display());
         match regular::read_text(path) {
             Ok(text) => Self::parse(&text, &label),
-            Err(error) => Err(Mistakes::one(&label, &format!("cannot be read: {error}"))),
+            Err(error) => Err(Diagnostics::one(Diagnostic::error(
+                "unreadable",
+                Location::file(label),
+                format!("cannot be read: {error}"),
+            ))),
         }
     }
 
-    fn parse(text: &str, label: &str) -> Result<Self, Mistakes> {
-        let report = Report::default();
-        let file = report.file(label);
+    fn parse(text: &str, label: &str) -> Result<Self, Diagnostics> {
+        let sink = DiagnosticSink::default();
+        let file = sink.file(label);
         let mut users = BTreeMap::new();
-        toml::read(text, &file, &["users"], |top| {
-            let Some(named) = top
-                .required("users")
-                .and_then(|users| users.secret().members())
-            else {
-                return;
-            };
-            if named.is_empty() {
-                top.at.mistake("there are no users, so nobody could call");
+        if let Some(document) = Document::parse(text, file) {
+            let top = document.table(&["users"]);
+            let entry = top.required("users");
+            let named = entry.and_then(|users| users.secret().members());
+            if named.as_ref().is_some_and(Vec::is_empty) {
+                top.at
+                    .error("empty", "there are no users, so nobody could call");
             }
-            users.extend(
-                named
-                    .into_iter()
-                    .filter_map(|(name, user)| read_user(name, &user)),
-            );
-        });
-        report.into_mistakes().map_or(Ok(Self { users }), Err)
+            for (name, user) in named.unwrap_or_default() {
+                users.extend(read_user(name, &user));
+            }
+        }
+        sink.unless_errors(Self { users })
     }
 
     /// How many users there are.
@@ -118,7 +118,7 @@ impl Credentials {
     }
 }
 
-fn read_user(name: &str, user: &Entry<'_>) -> Option<(Arc<str>, Listed)> {
+fn read_user(name: &str, user: &TomlValue<'_>) -> Option<(Arc<str>, Listed)> {
     check_name(name, &user.at);
     let table = user.table(&[
         "passwords",
@@ -127,7 +127,7 @@ fn read_user(name: &str, user: &Entry<'_>) -> Option<(Arc<str>, Listed)> {
         "transports",
         "all_orders",
     ])?;
-    // Both are read before either is missed, so that all mistakes of a user are told.
+    // Both are read before either is missed, so that all errors of a user are told.
     let (hashes, scope) = (read_passwords(&table), read_scope(&table));
     let name = Arc::<str>::from(name);
     let user = Arc::new(User::new(Arc::clone(&name), scope));
@@ -140,7 +140,7 @@ fn read_user(name: &str, user: &Entry<'_>) -> Option<(Arc<str>, Listed)> {
     ))
 }
 
-fn read_passwords(user: &Table<'_>) -> Option<Vec<PasswordHash>> {
+fn read_passwords(user: &TomlTable<'_>) -> Option<Vec<PasswordHash>> {
     let passwords = user.required("passwords")?.secret();
     let list = passwords.list()?;
     if !(1..=MAX_PASSWORDS).contains(&list.len()) {
@@ -148,13 +148,13 @@ fn read_passwords(user: &Table<'_>) -> Option<Vec<PasswordHash>> {
             "a user has one password or two, and this one has {}",
             list.len()
         );
-        passwords.at.mistake(text);
+        passwords.at.error("out_of_range", text);
     }
     Some(list.iter().filter_map(read_hash).collect())
 }
 
 /// What is not in the file bounds nothing; but every user sees its own orders only, unless it says so.
-fn read_scope(user: &Table<'_>) -> Scope {
+fn read_scope(user: &TomlTable<'_>) -> Scope {
     let all_orders = user
         .get("all_orders")
         .and_then(|entry| entry.secret().boolean());
@@ -176,7 +176,7 @@ fn read_scope(user: &Table<'_>) -> Scope {
 
 /// Reads a list of texts that is not empty and has none of them twice. `expected` says what they may be.
 fn read_set<T: PartialEq>(
-    user: &Table<'_>,
+    user: &TomlTable<'_>,
     key: &str,
     read: fn(&str) -> Option<T>,
     expected: impl Fn() -> String,
@@ -184,23 +184,27 @@ fn read_set<T: PartialEq>(
     let entry = user.get(key)?.secret();
     let list = entry.list()?;
     if list.is_empty() {
-        entry.at.mistake(format!(
-            "`{key}` is empty, so nothing could be called; without it all are meant"
-        ));
+        entry.at.error(
+            "empty",
+            format!("`{key}` is empty, so nothing could be called; without it all are meant"),
+        );
     }
     let mut values = Vec::with_capacity(list.len());
     for element in &list {
         let Some(text) = element.text() else { continue };
         match read(text) {
-            None => element.at.mistake(format!(
-                "unknown {} in `{key}`; expected one of {}",
-                quoted(text),
-                expected()
-            )),
+            None => element.at.error(
+                "wrong_value",
+                format!(
+                    "unknown {} in `{key}`; expected one of {}",
+                    quoted(text),
+                    expected()
+                ),
+            ),
             Some(value) if values.contains(&value) => {
                 element
                     .at
-                    .mistake(format!("{} is in `{key}` twice", quoted(text)));
+                    .error("duplicate", format!("{} is in `{key}` twice", quoted(text)));
             }
             Some(value) => values.push(value),
         }
@@ -223,23 +227,24 @@ fn names<const N: usize>(names: [&str; N]) -> String {
 }
 
 /// A name has to fit in front of the colon of HTTP Basic.
-fn check_name(name: &str, at: &Place<'_>) {
+fn check_name(name: &str, at: &Cursor<'_>) {
     if name.is_empty() || name.contains(':') || name.contains(char::is_control) {
         let text = "a user name is not empty and has neither colons nor control characters";
-        at.mistake(format!("{text}, as {} has", quoted(name)));
+        at.error("wrong_value", format!("{text}, as {} has", quoted(name)));
     }
 }
 
-fn read_hash(entry: &Entry<'_>) -> Option<PasswordHash> {
+fn read_hash(entry: &TomlValue<'_>) -> Option<PasswordHash> {
     let text = entry.text()?;
     let Some((hash, params)) = argon2id(text) else {
-        entry.at.mistake(format!("expected {HASH}"));
+        entry.at.error("wrong_value", format!("expected {HASH}"));
         return None;
     };
     if u64::from(params.m_cost()) * u64::from(params.t_cost()) > MAX_WORK_KIB {
-        entry.at.mistake(format!(
-            "this hash takes too much work: m times t may be {MAX_WORK_KIB}"
-        ));
+        entry.at.error(
+            "out_of_range",
+            format!("this hash takes too much work: m times t may be {MAX_WORK_KIB}"),
+        );
         return None;
     }
     Some(hash)
@@ -271,7 +276,19 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<Credentials, String> {
-        Credentials::parse(text, "credentials users.toml").map_err(|mistakes| mistakes.to_string())
+        let told = |error: &Diagnostic| {
+            let Location {
+                source, position, ..
+            } = &error.location;
+            let line = position
+                .expect("everything in the file has a position")
+                .line;
+            format!("{source}: line {line}: {}", error.text)
+        };
+        Credentials::parse(text, "credentials users.toml").map_err(|errors| {
+            let lines: Vec<String> = errors.list().iter().map(told).collect();
+            lines.join("\n")
+        })
     }
 
     fn two_users() -> Credentials {
@@ -302,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_line_and_no_secret() {
+    fn every_error_is_told_with_its_line_and_no_secret() {
         let secret = "hunter2";
         let argon2i = hash(1).replace("argon2id", "argon2i");
         let huge = hash(1).replace("m=8,t=1", "m=2097152,t=3");
@@ -403,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_of_a_scope_is_told_with_its_line() {
+    fn every_error_of_a_scope_is_told_with_its_line() {
         let hash = hash(1);
         for (text, expected) in [
             (
@@ -447,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_of_a_user_are_told_at_once() {
+    fn all_errors_of_a_user_are_told_at_once() {
         let told = parse(
             "[users.ada]\npasswords = 1\nmethods = ['a', 'b']\nmerchants = 2\nall_orders = 3",
         );
@@ -455,12 +472,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_a_mistake() {
+    fn a_file_that_cannot_be_read_is_an_error() {
         let told = Credentials::read(Path::new("/nowhere/users.toml"))
             .unwrap_err()
             .to_string();
         assert!(
-            told.starts_with("credentials /nowhere/users.toml: cannot be read: No such file"),
+            told.starts_with(
+                "error[unreadable]: credentials /nowhere/users.toml: cannot be read: No such file"
+            ),
             "{told}"
         );
     }

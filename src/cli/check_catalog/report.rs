@@ -5,6 +5,7 @@ use std::{
     path::Path,
 };
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -13,7 +14,8 @@ use super::{
     calendar::price_json,
 };
 use crate::{
-    catalog_files::{CatalogSummary, Examined, Mistake, Mistakes, ServiceSummary, Warning},
+    catalog_files::{CatalogSummary, Examined, ServiceSummary},
+    diagnostics::{Diagnostic, Diagnostics, Location, Severity},
     domain::{
         catalog::{Catalog, Service},
         order::EpochSeconds,
@@ -31,18 +33,21 @@ const MAX_UNREAD: usize = 20;
 
 /// For whom it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(in crate::cli) enum Format {
     Text,
     Json,
 }
 
 impl Format {
-    pub(super) fn read(text: &str) -> Option<Self> {
-        match text {
-            "text" => Some(Self::Text),
-            "json" => Some(Self::Json),
-            _ => None,
-        }
+    /// Reads its name.
+    pub(in crate::cli) fn parser() -> impl TypedValueParser<Value = Self> {
+        PossibleValuesParser::new(["text", "json"]).map(|name| {
+            if name == "json" {
+                Self::Json
+            } else {
+                Self::Text
+            }
+        })
     }
 }
 
@@ -58,22 +63,22 @@ pub(super) struct Findings<'a> {
 impl Findings<'_> {
     /// Whether the catalogue is not to be used.
     pub(super) fn are_bad(&self) -> bool {
-        self.read.outcome.is_err() || self.strict && self.read.warnings.total() > 0
+        let found = &self.read.diagnostics;
+        found.total(Severity::Error) > 0 || self.strict && found.total(Severity::Warning) > 0
     }
 
     /// Prints what is wrong or may be to `stderr`, and what the catalogue comes to on `stdout`.
     pub(super) fn print(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<()> {
-        write!(stderr, "{}", self.read.warnings)?;
-        if let Err(mistakes) = &self.read.outcome {
-            writeln!(stderr, "{mistakes}")?;
+        let total = self.total();
+        if !total.is_empty() {
+            writeln!(stderr, "{}", self.read.diagnostics)?;
         }
         self.print_unread(stderr)?;
-        let total = self.total();
         if !total.is_empty() {
             writeln!(stderr, "{total}")?;
         }
-        match (self.read.outcome.as_ref(), self.summary) {
-            (Ok(loaded), Some(summary)) if !self.are_bad() => {
+        match (&self.read.loaded, self.summary) {
+            (Some(loaded), Some(summary)) if !self.are_bad() => {
                 print_summary(&loaded.catalog, summary, stdout)
             }
             _ => Ok(()),
@@ -100,54 +105,36 @@ impl Findings<'_> {
         writeln!(out, "not read: {named}{more}")
     }
 
-    /// How much there is of everything that is wrong or may be; nothing if there is nothing.
+    /// How many errors and warnings there are; nothing if there are none.
     fn total(&self) -> String {
         let mut parts = Vec::new();
-        if let Err(mistakes) = &self.read.outcome {
-            let follow_ups = follow_ups(mistakes);
-            parts.push(match follow_ups {
-                0 => count(mistakes.total(), "error"),
-                more => format!(
-                    "{} with {} that follow from them",
-                    count(mistakes.total(), "error"),
-                    count(more, "entry")
-                ),
-            });
+        for (severity, thing) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
+            let total = self.read.diagnostics.total(severity);
+            if total == 0 {
+                continue;
+            }
+            let mut part = count(total, thing);
+            let places = self.read.diagnostics.places(severity);
+            if places > total {
+                part += &format!(" at {}", count(places, "place"));
+            }
+            parts.push(part);
         }
-        if self.read.warnings.total() > 0 {
-            let strictly = if self.strict {
-                ", which are errors with --strict"
-            } else {
-                ""
-            };
-            parts.push(format!(
-                "{}{strictly}",
-                count(self.read.warnings.total(), "warning")
-            ));
+        if self.strict && self.read.diagnostics.total(Severity::Warning) > 0 {
+            parts.push("--strict takes warnings for errors".to_owned());
         }
         parts.join(", ")
     }
 
     /// The same for programs, in the form that docs/catalog.md describes.
     pub(super) fn add_to(&self, json: &mut Map<String, Value>) {
-        let mistakes = self.read.outcome.as_ref().err();
-        let list =
-            mistakes.map(|mistakes| mistakes.list.iter().map(mistake_json).collect::<Vec<_>>());
-        let warnings = &self.read.warnings;
+        let found = &self.read.diagnostics;
         let members = json!({
             "directory": self.dir.display().to_string(),
             "ok": !self.are_bad(),
             "strict": self.strict,
-            "errors": {
-                "total": mistakes.map_or(0, Mistakes::total),
-                "follow_ups": mistakes.map_or(0, follow_ups),
-                "list": list.unwrap_or_default(),
-            },
-            "warnings": {
-                "total": warnings.total(),
-                "list": warnings.list.iter().map(warning_json).collect::<Vec<_>>(),
-                "unlisted": &warnings.unlisted,
-            },
+            "errors": diagnostics_json(found, Severity::Error),
+            "warnings": diagnostics_json(found, Severity::Warning),
             "unread_files": self.read.unread,
             "summary": self.summary_json(),
         });
@@ -157,7 +144,7 @@ impl Findings<'_> {
     }
 
     fn summary_json(&self) -> Option<Value> {
-        let (loaded, summary) = (self.read.outcome.as_ref().ok()?, self.summary?);
+        let (loaded, summary) = (self.read.loaded.as_ref()?, self.summary?);
         let catalog = &loaded.catalog;
         let span = span_of(summary);
         let services: Vec<Value> = summary
@@ -284,29 +271,38 @@ fn date(second: EpochSeconds) -> String {
     )
 }
 
-fn follow_ups(mistakes: &Mistakes) -> usize {
-    mistakes.list.iter().map(|mistake| mistake.follow_ups).sum()
+fn diagnostics_json(found: &Diagnostics, severity: Severity) -> Value {
+    let list: Vec<Value> = found.of(severity).map(diagnostic_json).collect();
+    json!({
+        "total": found.total(severity),
+        "places": found.places(severity),
+        "list": list,
+        "unlisted": found.unlisted(severity),
+    })
 }
 
-fn mistake_json(
-    Mistake {
-        file,
-        at,
+fn diagnostic_json(diagnostic: &Diagnostic) -> Value {
+    let Diagnostic {
+        severity: _,
+        code,
+        location,
         text,
-        follow_ups,
-    }: &Mistake,
-) -> Value {
-    json!({"file": file, "at": at, "text": text, "follow_ups": follow_ups})
-}
-
-fn warning_json(
-    Warning {
-        kind,
-        what: Mistake { file, at, text, .. },
         more_places,
-    }: &Warning,
-) -> Value {
-    json!({"kind": kind, "file": file, "at": at, "text": text, "more_places": more_places})
+    } = diagnostic;
+    let Location {
+        source,
+        position,
+        path,
+    } = location;
+    json!({
+        "code": code,
+        "file": source.to_string(),
+        "line": position.map(|it| it.line),
+        "column": position.map(|it| it.column),
+        "path": path,
+        "text": text,
+        "more_places": more_places,
+    })
 }
 
 fn service_json(catalog: &Catalog, summary: &ServiceSummary) -> Value {

@@ -1,27 +1,71 @@
 //! A day in a time zone.
 
 use jiff::{
-    Timestamp,
+    Timestamp, ToSpan,
     civil::Date,
     tz::{self, TimeZone},
 };
 
-use super::source::SourceError;
-use crate::{domain::order::EpochSeconds, files::similar::similar};
+use crate::{diagnostics::similar, domain::order::EpochSeconds};
+
+/// The first and the last date that can be asked for: moments of both can be computed in every zone.
+const FIRST: Date = Date::constant(1970, 1, 1);
+const LAST: Date = Date::constant(9999, 12, 29);
 
 /// Which day is asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Show {
-    day: Wanted,
-    zone: TimeZone,
-    zone_name: String,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Wanted {
+pub(in crate::cli) enum ShownDay {
     Date(Date),
     /// So many days after the present one.
     InDays(i64),
+}
+
+impl ShownDay {
+    /// Reads a date, `today` or `tomorrow`.
+    pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "today" => return Ok(Self::InDays(0)),
+            "tomorrow" => return Ok(Self::InDays(1)),
+            _ => {}
+        }
+        match text.parse() {
+            Ok(date) if (FIRST..=LAST).contains(&date) => Ok(Self::Date(date)),
+            Ok(_) => Err(format!("expected a date from {FIRST} to {LAST}")),
+            Err(_) => Err("expected a date like 2026-12-01, `today` or `tomorrow`".to_owned()),
+        }
+    }
+}
+
+/// The time zone in which the day is meant.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::cli) struct ShownZone {
+    zone: TimeZone,
+    name: String,
+}
+
+impl ShownZone {
+    /// Reads the name of a time zone.
+    pub(in crate::cli) fn parse(name: &str) -> Result<Self, String> {
+        if let Ok(zone) = TimeZone::get(name) {
+            let name = name.to_owned();
+            return Ok(Self { zone, name });
+        }
+        let known = tz::db().available().map(|name| name.as_str().to_owned());
+        let hint = similar(name, known).map(|meant| format!("; did you mean {meant}?"));
+        Err(format!(
+            "expected a time zone like Europe/Berlin{}",
+            hint.unwrap_or_default()
+        ))
+    }
+}
+
+impl Default for ShownZone {
+    fn default() -> Self {
+        Self {
+            zone: TimeZone::UTC,
+            name: "UTC".to_owned(),
+        }
+    }
 }
 
 /// A day of a time zone, which may have other than 24 hours.
@@ -36,70 +80,24 @@ pub(super) struct Day {
     pub(super) until: EpochSeconds,
 }
 
-impl Show {
-    /// Reads a date and the name of a time zone, UTC if there is none.
+impl Day {
+    /// The day that was asked for at `now`.
     ///
     /// # Errors
-    /// The flags with what is wrong with their values.
-    pub(super) fn read(
-        date: &str,
-        zone: Option<&str>,
-    ) -> Result<Self, Vec<(&'static str, String)>> {
-        let mut problems = Vec::new();
-        let day = match date {
-            "today" => Wanted::InDays(0),
-            "tomorrow" => Wanted::InDays(1),
-            date => date.parse().map_or_else(
-                |_| {
-                    let text = format!(
-                        "expected a date like 2026-12-01, `today` or `tomorrow`, not {date:?}"
-                    );
-                    problems.push(("--show", text));
-                    Wanted::InDays(0)
-                },
-                Wanted::Date,
-            ),
-        };
-        let zone_name = zone.unwrap_or("UTC").to_owned();
-        let zone = TimeZone::get(&zone_name).unwrap_or_else(|_| {
-            let known = tz::db().available().map(|name| name.as_str().to_owned());
-            let meant = similar(&zone_name, known).map(|meant| format!("; did you mean {meant}?"));
-            let text = format!("expected a time zone like Europe/Berlin, not {zone_name:?}");
-            problems.push(("--zone", text + &meant.unwrap_or_default()));
-            TimeZone::UTC
-        });
-        if problems.is_empty() {
-            Ok(Self {
-                day,
-                zone,
-                zone_name,
-            })
-        } else {
-            Err(problems)
-        }
-    }
-
-    /// The day, where it depends on it that at `now`.
-    ///
-    /// # Errors
-    /// If it lies beyond what can be computed.
-    pub(super) fn day(&self, now: EpochSeconds) -> Result<Day, SourceError> {
-        self.computed_day(now)
-            .map_err(|error| SourceError::Day(error.to_string()))
-    }
-
-    fn computed_day(&self, now: EpochSeconds) -> Result<Day, jiff::Error> {
-        let zone = self.zone.clone();
-        let date = match self.day {
-            Wanted::Date(date) => date,
-            Wanted::InDays(days) => {
-                let mut date = Timestamp::from_second(now)?
+    /// If `now` lies beyond what can be computed.
+    pub(super) fn of(
+        shown: ShownDay,
+        zone: &ShownZone,
+        now: EpochSeconds,
+    ) -> Result<Self, jiff::Error> {
+        let ShownZone { zone, name } = zone;
+        let date = match shown {
+            ShownDay::Date(date) => date,
+            ShownDay::InDays(days) => {
+                let today = Timestamp::from_second(now)?
                     .to_zoned_datetime(zone.clone())
                     .date();
-                for _ in 0..days {
-                    date = date.tomorrow()?;
-                }
-                date
+                today.checked_add(days.days())?
             }
         };
         let begin = |date: Date| -> Result<EpochSeconds, jiff::Error> {
@@ -110,17 +108,15 @@ impl Show {
                 .as_second())
         };
         let (from, until) = (begin(date)?, begin(date.tomorrow()?)?);
-        Ok(Day {
+        Ok(Self {
             date,
             zone: zone.clone(),
-            zone_name: self.zone_name.clone(),
+            zone_name: name.clone(),
             from,
             until,
         })
     }
-}
 
-impl Day {
     /// The time of the day; with its offset where the day has more than one.
     pub(super) fn clock_time(&self, second: EpochSeconds) -> String {
         let format = if self.has_one_offset() {
@@ -161,10 +157,8 @@ mod tests {
     use super::*;
 
     fn day(date: &str, zone: &str) -> Day {
-        Show::read(date, Some(zone))
-            .unwrap()
-            .day(1_780_315_200)
-            .unwrap()
+        let zone = ShownZone::parse(zone).unwrap();
+        Day::of(ShownDay::parse(date).unwrap(), &zone, 1_780_315_200).unwrap()
     }
 
     #[test]
@@ -201,18 +195,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_day_and_no_zone_is_told_at_once() {
-        let problems = Show::read("1.12.2026", Some("Europe/Belrin")).unwrap_err();
+    fn what_is_not_a_day_or_a_zone_is_told() {
+        let date = "expected a date like 2026-12-01, `today` or `tomorrow`";
+        let range = "expected a date from 1970-01-01 to 9999-12-29";
+        for (text, expected) in [
+            ("1.12.2026", date),
+            ("", date),
+            ("1969-12-31", range),
+            ("9999-12-30", range),
+            ("9999-12-31", range),
+        ] {
+            assert_eq!(ShownDay::parse(text).unwrap_err(), expected, "{text}");
+        }
         assert_eq!(
-            problems,
-            [
-                ("--show", "expected a date like 2026-12-01, `today` or `tomorrow`, not \"1.12.2026\"".to_owned()),
-                (
-                    "--zone",
-                    "expected a time zone like Europe/Berlin, not \"Europe/Belrin\"; did you mean Europe/Berlin?"
-                        .to_owned()
-                ),
-            ]
+            ShownZone::parse("Europe/Belrin").unwrap_err(),
+            "expected a time zone like Europe/Berlin; did you mean Europe/Berlin?"
         );
+    }
+
+    #[test]
+    fn the_first_and_the_last_day_can_be_computed_in_every_zone() {
+        for zone in ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"] {
+            for date in ["1970-01-01", "9999-12-29"] {
+                assert_eq!(day(date, zone).date.to_string(), date, "{zone}");
+            }
+        }
     }
 }

@@ -108,16 +108,16 @@ fn entry(service: &str, hour: i64, spots: i64) -> Value {
     })
 }
 
-/// The kinds of the warnings, without doubles.
-fn kinds(report: &Value) -> Vec<&str> {
+/// The codes of the warnings, without doubles.
+fn codes(report: &Value) -> Vec<&str> {
     let list = report["warnings"]["list"].as_array().unwrap();
-    let mut kinds: Vec<&str> = list
+    let mut codes: Vec<&str> = list
         .iter()
-        .map(|warning| warning["kind"].as_str().unwrap())
+        .map(|warning| warning["code"].as_str().unwrap())
         .collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    kinds
+    codes.sort_unstable();
+    codes.dedup();
+    codes
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn warnings_are_errors_only_if_that_is_asked_for() {
     let ended = harbour.check(&[]).await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
     for expected in [
-        "warning: rule.toml: is not read; did you mean \"rules.toml\"?",
+        "warning[unread_file]: rule.toml: is not read; did you mean \"rules.toml\"?",
         "not read: notes.txt, rule.toml",
         "1 warning",
         "3 slots from",
@@ -170,7 +170,7 @@ async fn warnings_are_errors_only_if_that_is_asked_for() {
     assert!(
         ended
             .text()
-            .contains("1 warning, which are errors with --strict"),
+            .contains("1 warning, --strict takes warnings for errors"),
         "{}",
         ended.text()
     );
@@ -238,7 +238,7 @@ async fn each_habit_of_a_catalogue_that_a_shop_would_want_to_be_told_is_told() {
             fs::write(harbour.path().join("rules.toml"), &rules).unwrap();
         }
         let (code, report) = harbour.json(&[]).await;
-        assert_eq!((code, kinds(&report)), (0, expected.to_vec()), "{entries:?} {rules}: {report:#}");
+        assert_eq!((code, codes(&report)), (0, expected.to_vec()), "{entries:?} {rules}: {report:#}");
     }
 }
 
@@ -254,23 +254,23 @@ async fn a_million_entries_with_one_habit_give_a_few_lines() {
     harbour.open(&(0..1000).map(odd).collect::<Vec<_>>());
     let (_, report) = harbour.json(&[]).await;
     assert_eq!(report["warnings"]["total"], 1001, "and the lunch has none");
-    assert_eq!(report["warnings"]["list"].as_array().unwrap().len(), 21);
+    assert_eq!(report["warnings"]["list"].as_array().unwrap().len(), 51);
     assert_eq!(
         report["warnings"]["unlisted"],
-        json!({"late_last_bookable": 980})
+        json!({"late_last_bookable": 950})
     );
     let ended = harbour.check(&[]).await;
     assert!(
         ended
             .text()
-            .contains("warning: and 980 more of this kind (late_last_bookable)"),
+            .contains("warning[late_last_bookable]: and 950 more"),
         "{}",
         ended.text()
     );
 }
 
 #[tokio::test]
-async fn mistakes_end_with_their_number_and_what_follows_from_them() {
+async fn errors_end_with_their_number_and_what_follows_from_them() {
     let harbour = Harbour::new();
     harbour.write(
         "merchants.json",
@@ -281,26 +281,28 @@ async fn mistakes_end_with_their_number_and_what_follows_from_them() {
     assert_eq!(
         ended.lines,
         [
-            "services.json: service[0].merchant_id: merchant \"harbour\" is not in the merchant feed; and 4 \
-             entries that follow from it",
-            "1 error with 4 entries that follow from them",
+            "error[unknown_merchant]: services.json: service[0].merchant_id: merchant \"harbour\" is not in the \
+             merchant feed (and 4 more places)",
+            "1 error at 5 places",
         ]
     );
     let (code, report) = harbour.json(&[]).await;
     assert_eq!(code, 65);
     assert_eq!(
         (&report["format"], &report["ok"], &report["summary"]),
-        (&json!(1), &json!(false), &Value::Null)
+        (&json!(2), &json!(false), &Value::Null)
     );
     assert_eq!(
         report["errors"],
         json!({
             "total": 1,
-            "follow_ups": 4,
+            "places": 5,
             "list": [{
-                "file": "services.json", "at": "service[0].merchant_id", "follow_ups": 4,
+                "code": "unknown_merchant", "file": "services.json", "line": null, "column": null,
+                "path": "service[0].merchant_id", "more_places": 4,
                 "text": "merchant \"harbour\" is not in the merchant feed",
             }],
+            "unlisted": {},
         })
     );
 }

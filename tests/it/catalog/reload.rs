@@ -169,7 +169,7 @@ async fn a_price_that_moved_while_serving_is_remembered_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_catalogue_with_mistakes_changes_nothing_and_all_of_them_are_told() {
+async fn a_catalogue_with_errors_changes_nothing_and_all_of_them_are_told() {
     let harbour = Harbour::new(ADULTS, TEN_SPOTS);
     let server = harbour.open().await;
     assert!(buy(&server, "token", adults(3)).await);
@@ -177,10 +177,11 @@ async fn a_catalogue_with_mistakes_changes_nothing_and_all_of_them_are_told() {
         &[("adult", -1), ("youth", -2), ("adult", 3)],
         &[(10, 5, &["nobody"])],
     );
-    let Err(ReloadError::Mistakes(mistakes)) = server.server.reload().await else {
-        panic!("it has mistakes")
+    let Err(ReloadError::Invalid(errors)) = server.server.reload().await else {
+        panic!("it has errors")
     };
-    let at: HashSet<&str> = mistakes.list.iter().map(|mistake| &*mistake.at).collect();
+    let paths = errors.list().iter().map(|error| &*error.location.path);
+    let at: HashSet<&str> = paths.collect();
     let expected = [
         "service[0].ticket_type[0].price.price_micros",
         "service[0].ticket_type[1].price.price_micros",
@@ -563,15 +564,15 @@ async fn the_program_reads_its_catalogue_again_on_a_signal() {
     replace(catalog.path(), "rules.toml", "max = 10", "maximum = 10");
     program.signal("HUP").await;
     let is_refused =
-        |line: &serde_json::Value| line["level"] == "ERROR" && line["mistakes"].is_number();
+        |line: &serde_json::Value| line["level"] == "ERROR" && line["errors"].is_number();
     let refused = program.line("the refusal", is_refused).await;
     let lines = program.output();
-    let mistakes = lines
+    let errors = lines
         .iter()
-        .filter(|line| line.contains("a mistake in the catalogue"));
+        .filter(|line| line.contains("an error in the catalogue"));
     assert_eq!(
-        mistakes.count(),
-        usize::try_from(refused["mistakes"].as_u64().unwrap()).unwrap()
+        errors.count(),
+        usize::try_from(refused["errors"].as_u64().unwrap()).unwrap()
     );
     for word in ["maximum", "below zero", "services.json", "rules.toml"] {
         assert!(

@@ -46,16 +46,20 @@ async fn a_check_of_the_settings_tells_what_is_in_force_and_from_where() {
 
 #[tokio::test]
 async fn a_check_of_the_settings_tells_all_that_is_wrong() {
-    let ended = run(&["check-config", "--workers", "many", "--listen", "here"]).await;
+    let dir = TempDir::new().unwrap();
+    let settings = dir.path().join("boxoffice.toml");
+    fs::write(&settings, "max_in_flight = 'many'\nlisten = 'here'\n").unwrap();
+    let settings = settings.to_str().unwrap();
+    let ended = run(&["check-config", "--config", settings]).await;
     assert_eq!(ended.code(), 64);
-    for expected in ["--workers: expected", "--listen: expected"] {
+    for (position, setting) in [("1:1", "max_in_flight"), ("2:1", "listen")] {
+        let expected = format!("error[wrong_value]: {settings}:{position}: {setting}: expected ");
         assert!(
-            ended.text().contains(expected),
+            ended.text().contains(&expected),
             "{expected} is not in {}",
             ended.text()
         );
     }
-    let dir = TempDir::new().unwrap();
     let credentials = dir.path().join("users.toml");
     fs::write(&credentials, "users.ada.passwords = ['secret']").unwrap();
     let credentials = credentials.to_str().unwrap();

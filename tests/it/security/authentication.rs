@@ -387,11 +387,11 @@ async fn a_password_is_changed_without_a_pause() {
         &keys.path("users.toml"),
         "[users.ada]\npasswords = ['plain', 7]\n[users.'']\n",
     );
-    let mistakes = server.reload_security().await.unwrap_err().to_string();
-    assert_eq!(mistakes.lines().count(), 4, "{mistakes}");
+    let errors = server.reload_security().await.unwrap_err().to_string();
+    assert_eq!(errors.lines().count(), 4, "{errors}");
     assert!(
-        mistakes.contains("line 2") && !mistakes.contains("plain"),
-        "{mistakes}"
+        errors.contains("users.toml:2:14: ") && !errors.contains("plain"),
+        "{errors}"
     );
     assert_eq!(
         (code(&old).await, code(&new).await),
@@ -652,10 +652,10 @@ async fn another_certificate_is_for_connections_to_come() {
         if let Some(key) = key {
             replace(&keys.path("server.key"), &key);
         }
-        let mistakes = server.reload_security().await.unwrap_err().to_string();
+        let errors = server.reload_security().await.unwrap_err().to_string();
         assert!(
-            mistakes.contains(expected) && mistakes.lines().count() == 1,
-            "{expected}: {mistakes}"
+            errors.contains(expected) && errors.lines().count() == 1,
+            "{expected}: {errors}"
         );
         assert_eq!(
             leaf(&connect().await),

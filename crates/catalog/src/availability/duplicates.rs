@@ -8,7 +8,7 @@ use std::{cmp::Ordering, collections::HashSet};
 use indexmap::IndexSet;
 
 use super::collisions::{self, Starts, TooMany};
-use crate::mistakes::{Place, Report};
+use crate::diagnostics::{Cursor, DiagnosticSink};
 use domain::{
     catalog::ServiceIx,
     order::EpochSeconds,
@@ -48,7 +48,7 @@ impl EntrySources {
     /// Notes the entry that stands at a place.
     pub(super) fn add(
         &mut self,
-        at: &Place<'_>,
+        at: &Cursor<'_>,
         resource: Resource,
         party_size: u32,
         is_sound: bool,
@@ -74,9 +74,14 @@ impl EntrySources {
         });
     }
 
-    fn with_place<R>(&self, report: &Report, at: usize, act: impl FnOnce(&Place<'_>) -> R) -> R {
+    fn with_place<R>(
+        &self,
+        sink: &DiagnosticSink,
+        at: usize,
+        act: impl FnOnce(&Cursor<'_>) -> R,
+    ) -> R {
         let origin = self.list[at];
-        let file = report.file(&self.files[origin.file as usize]);
+        let file = sink.file(&self.files[origin.file as usize]);
         let lists = file.key("service_availability");
         let list = lists.index(origin.list as usize);
         act(&list.key("availability").index(origin.element as usize))
@@ -84,7 +89,7 @@ impl EntrySources {
 
     /// Lets the openings know for which parties they are, where the entries of their service say so, and
     /// reports entries that bring the same spots twice.
-    pub(crate) fn settle(&self, openings: &mut [Opening], report: &Report) {
+    pub(crate) fn settle(&self, openings: &mut [Opening], sink: &DiagnosticSink) {
         self.tell_parties(openings);
         let mut order: Vec<usize> = (0..openings.len())
             .filter(|&at| self.list[at].is_sound)
@@ -94,7 +99,7 @@ impl EntrySources {
             compare(one, other).then_with(|| start(openings, *one).cmp(&start(openings, *other)))
         });
         for alike in order.chunk_by(|one, other| compare(one, other).is_eq()) {
-            self.report_collisions(openings, alike, report);
+            self.report_collisions(openings, alike, sink);
         }
     }
 
@@ -145,7 +150,7 @@ impl EntrySources {
         one.cmp(&other)
     }
 
-    fn report_collisions(&self, openings: &[Opening], alike: &[usize], report: &Report) {
+    fn report_collisions(&self, openings: &[Opening], alike: &[usize], sink: &DiagnosticSink) {
         let starts: Vec<EpochSeconds> = alike.iter().map(|&at| start(openings, at)).collect();
         let are_single = alike.iter().all(|&at| openings[at].recurrence.is_none());
         // They are in the order of their starts: single ones that meet stand side by side.
@@ -161,17 +166,16 @@ impl EntrySources {
             let (before, after) = (one.at.min(other.at), one.at.max(other.at));
             if self.list[before].party_size != self.list[after].party_size {
                 if warned.insert(after) {
-                    self.with_place(report, after, warn_of_parties);
+                    self.with_place(sink, after, warn_of_parties);
                 }
             } else if told.insert(after) {
-                let other =
-                    self.with_place(report, before, |at| format!("{}: {at}", at.file_name()));
-                self.with_place(report, after, |at| report_twin(at, &other, start_sec));
+                let other = self.with_place(sink, before, |at| format!("{}: {at}", at.file_name()));
+                self.with_place(sink, after, |at| report_twin(at, &other, start_sec));
             }
         });
         if outcome == Err(TooMany) {
-            self.with_place(report, alike[0], |at| {
-                at.mistake(
+            self.with_place(sink, alike[0], |at| {
+                at.error("too_many", 
                     "is one of too many entries that overlap in time and are alike in service, duration, ticket \
                      types and resources; they cannot all be compared",
                 );
@@ -184,7 +188,7 @@ fn start(openings: &[Opening], at: usize) -> EpochSeconds {
     openings[at].first.start_sec
 }
 
-fn warn_of_parties(at: &Place<'_>) {
+fn warn_of_parties(at: &Cursor<'_>) {
     at.warning(
         "party_sizes_share_spots",
         "describes the same spots as another entry that differs in `resources.party_size` only; the largest \
@@ -192,8 +196,8 @@ fn warn_of_parties(at: &Place<'_>) {
     );
 }
 
-fn report_twin(at: &Place<'_>, other: &str, start_sec: EpochSeconds) {
-    at.mistake(format!(
+fn report_twin(at: &Cursor<'_>, other: &str, start_sec: EpochSeconds) {
+    at.error("duplicate_slot", format!(
         "brings the slot of start {start_sec} again, as {other} does: both are alike in service, duration, \
          ticket types and `resources`; put the spots into one entry, or tell them apart by `staff_id` or `room_id`"
     ));

@@ -1,6 +1,6 @@
 //! What a single entry says that is allowed and perhaps not meant.
 
-use crate::mistakes::Place;
+use crate::diagnostics::Cursor;
 use domain::{
     catalog::Service,
     order::EpochSeconds,
@@ -8,7 +8,7 @@ use domain::{
 };
 
 /// Warns of what an entry of `service` says, as far as that does not depend on the time of the day.
-pub(super) fn warn(service: &Service, opening: &Opening, at: &Place<'_>) {
+pub(super) fn warn(service: &Service, opening: &Opening, at: &Cursor<'_>) {
     if let Some(recurrence) = &opening.recurrence {
         warn_of_recurrence(opening, recurrence, at);
     }
@@ -17,7 +17,7 @@ pub(super) fn warn(service: &Service, opening: &Opening, at: &Place<'_>) {
     }
 }
 
-fn warn_of_recurrence(opening: &Opening, recurrence: &Recurrence, at: &Place<'_>) {
+fn warn_of_recurrence(opening: &Opening, recurrence: &Recurrence, at: &Cursor<'_>) {
     let Recurrence {
         every_sec,
         until_sec: _,
@@ -72,7 +72,7 @@ fn has_no_slot(all: &Opening, except: &[(EpochSeconds, EpochSeconds)]) -> bool {
     all.starts(from, EpochSeconds::MAX).next().is_none()
 }
 
-fn warn_of_terms(service: &Service, opening: &Opening, terms: &SlotTerms, at: &Place<'_>) {
+fn warn_of_terms(service: &Service, opening: &Opening, terms: &SlotTerms, at: &Cursor<'_>) {
     let start_sec = opening.first.start_sec;
     let SlotTerms {
         first_bookable_sec,

@@ -9,7 +9,7 @@ use domain::{
     money::{Currency, Money, MoneyError},
 };
 
-use super::{fees, names::TicketNames, toml::Table};
+use super::{fees, names::TicketNames, toml::TomlTable};
 
 /// Keys of a group deal.
 pub(super) const GROUP_KEYS: &[&str] = &["tickets", "min_count", "price_micros", "percent_off"];
@@ -19,7 +19,7 @@ pub(super) const BUNDLE_KEYS: &[&str] = &["contents", "price_micros"];
 
 /// From so many tickets on, each is cheaper.
 pub(super) fn read_group(
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
     names: TicketNames<'_>,
     currency: Currency,
 ) -> Option<Deal> {
@@ -42,7 +42,7 @@ pub(super) fn read_group(
 /// Warns of a group deal that gives away for nothing what has a price, or that changes nothing:
 /// which of the two it is may change with the prices of the feed.
 fn warn_of_group(
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
     service: &Service,
     tickets: &[TicketIx],
     min_count: u32,
@@ -83,22 +83,24 @@ fn is_below(price: Money, other: Money) -> bool {
     price.compare(other).is_some_and(Ordering::is_lt)
 }
 
-fn reduction(table: &Table<'_>, currency: Currency) -> Option<Reduction> {
+fn reduction(table: &TomlTable<'_>, currency: Currency) -> Option<Reduction> {
     match (table.get("price_micros"), table.get("percent_off")) {
         (Some(_), None) => fees::price(table, currency).map(Reduction::UnitPrice),
         (None, Some(entry)) => {
             let percent: Decimal = entry.decimal()?;
             if percent <= Decimal::ZERO || percent > Decimal::ONE_HUNDRED {
-                entry.at.mistake(format!(
-                    "is {percent} per cent; expected more than 0 and at most 100"
-                ));
+                entry.at.error(
+                    "out_of_range",
+                    format!("is {percent} per cent; expected more than 0 and at most 100"),
+                );
             }
             Some(Reduction::Percent(percent))
         }
         (Some(_), Some(_)) | (None, None) => {
-            table
-                .at
-                .mistake("expected either `price_micros` or `percent_off`");
+            table.at.error(
+                "contradiction",
+                "expected either `price_micros` or `percent_off`",
+            );
             None
         }
     }
@@ -106,14 +108,14 @@ fn reduction(table: &Table<'_>, currency: Currency) -> Option<Reduction> {
 
 /// A fixed set of tickets at a price of its own.
 pub(super) fn read_bundle(
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
     names: TicketNames<'_>,
     currency: Currency,
 ) -> Option<Deal> {
     let members = table.required("contents").and_then(|entry| entry.members());
     let price = fees::price(table, currency);
     if members.as_ref().is_some_and(Vec::is_empty) {
-        table.at.mistake("`contents` names no ticket type");
+        table.at.error("empty", "`contents` names no ticket type");
     }
     let contents: Vec<_> = members?
         .into_iter()
@@ -131,7 +133,7 @@ pub(super) fn read_bundle(
 /// Warns of a bundle that costs more than its tickets one by one, which is not applied, and of one
 /// that gives them away for nothing.
 fn compare_with_singles(
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
     names: TicketNames<'_>,
     contents: &[(TicketIx, u32)],
     price: Money,
@@ -153,9 +155,10 @@ fn compare_with_singles(
             );
         }
         Ok(_) => {}
-        Err(error) => table
-            .at
-            .mistake(format!("its tickets one by one cannot be priced: {error}")),
+        Err(error) => table.at.error(
+            "out_of_range",
+            format!("its tickets one by one cannot be priced: {error}"),
+        ),
     }
 }
 

@@ -6,13 +6,13 @@ use domain::{
     money::{Currency, Money},
 };
 
-use super::toml::Table;
+use super::toml::TomlTable;
 
 /// Keys of a fee.
 pub(super) const KEYS: &[&str] = &["name", "price_micros"];
 
 /// A fee in whole smallest units.
-pub(super) fn read(table: &Table<'_>, currency: Currency) -> Option<Fee> {
+pub(super) fn read(table: &TomlTable<'_>, currency: Currency) -> Option<Fee> {
     let name = table.required("name").and_then(|entry| entry.text());
     let amount = price(table, currency);
     Some(Fee {
@@ -22,7 +22,7 @@ pub(super) fn read(table: &Table<'_>, currency: Currency) -> Option<Fee> {
 }
 
 /// The price that must stand in a table.
-pub(super) fn price(table: &Table<'_>, currency: Currency) -> Option<Money> {
+pub(super) fn price(table: &TomlTable<'_>, currency: Currency) -> Option<Money> {
     let entry = table.required("price_micros")?;
     let amount = Money::from_micros(entry.integer(0..=i64::MAX)?, currency);
     report_unpayable(amount, &entry.at);
@@ -41,15 +41,16 @@ pub(super) fn tax(builder: &CatalogBuilder, merchant: MerchantIx) -> Option<Fee>
 }
 
 /// Adds a fee unless one of its name is charged already, which is reported.
-pub(super) fn add(fees: &mut Vec<Fee>, fee: Fee, others: &[Fee], table: &Table<'_>) {
+pub(super) fn add(fees: &mut Vec<Fee>, fee: Fee, others: &[Fee], table: &TomlTable<'_>) {
     if fees
         .iter()
         .chain(others)
         .any(|known| known.name == fee.name)
     {
-        table
-            .at
-            .mistake(format!("a fee {:?} is charged already", fee.name));
+        table.at.error(
+            "duplicate",
+            format!("a fee {:?} is charged already", fee.name),
+        );
     } else {
         fees.push(fee);
     }

@@ -1,11 +1,11 @@
 //! Fewest and most tickets.
 
-use crate::{mistakes::Place, tags::SlotConditions};
-use domain::catalog::{CountBounds, RuleScope, SlotLimits, TagIx, TicketIx, TicketLimits};
+use crate::{diagnostics::Cursor, tags::SlotConditions};
+use domain::catalog::{CountBounds, RuleScope, Service, SlotLimits, TagIx, TicketIx, TicketLimits};
 
 use super::{
     names::{self, TicketNames},
-    toml::Table,
+    toml::TomlTable,
 };
 
 mod contradictions;
@@ -32,7 +32,7 @@ struct Stated<'t> {
 
 /// A bound and where it stands.
 struct Bound<'t> {
-    at: Place<'t>,
+    at: Cursor<'t>,
     side: Side,
     scope: RuleScope,
     /// The ticket type that is counted; `None` for all tickets together.
@@ -46,78 +46,82 @@ enum Side {
     Max,
 }
 
-/// The limits of a service: for all slots, and for some. A tag's index is asked of `tag`. Limits that
-/// nobody can keep are reported.
-pub(super) fn read(
-    service: &Table<'_>,
-    names: TicketNames<'_>,
-    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
-) -> (TicketLimits, Vec<SlotLimits>) {
-    let (general, slots) = stated(service, names, tag);
-    if let Some(service) = names.service {
-        contradictions::report(service, general.as_ref(), &slots);
-    }
-    let general = general
-        .map(|stated| stated.limits.limits)
-        .unwrap_or_default();
-    (
-        general,
-        slots.into_iter().map(|stated| stated.limits).collect(),
-    )
+/// The limits of a service, with their places in the file.
+pub(crate) struct ServiceLimits<'t> {
+    /// For all slots.
+    general: Option<Stated<'t>>,
+    /// For some slots.
+    slots: Vec<Stated<'t>>,
 }
 
-/// Reports limits that nobody can keep in slots of these starts and tags, where nothing else is wrong with
-/// the limits.
-pub(super) fn check_for(
-    service: &Table<'_>,
-    names: TicketNames<'_>,
-    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
-    conditions: &SlotConditions,
-) {
-    let (general, slots) = stated(service, names, tag);
-    if let Some(service) = names.service {
-        contradictions::report_for(service, general.as_ref(), &slots, conditions);
+impl<'t> ServiceLimits<'t> {
+    /// Reads the limits of a `[[service]]` table. A tag's index is asked of `tag`. Limits that nobody can
+    /// keep are reported.
+    pub(super) fn read(
+        service: &TomlTable<'t>,
+        names: TicketNames<'_>,
+        tag: &mut impl FnMut(&str, &Cursor<'_>) -> Option<TagIx>,
+    ) -> Self {
+        let general = service
+            .get("limits")
+            .and_then(|entry| entry.table(KEYS))
+            .map(|table| read_bounds(&table, names, &SlotLimits::default()));
+        let slots = service.tables("slot_limits", SLOT_KEYS);
+        let limits = Self {
+            general,
+            slots: slots
+                .iter()
+                .map(|table| read_for_slots(table, names, tag))
+                .collect(),
+        };
+        if let Some(service) = names.service {
+            contradictions::report(service, limits.general.as_ref(), &limits.slots);
+        }
+        limits
     }
-}
 
-fn stated<'t>(
-    service: &Table<'t>,
-    names: TicketNames<'_>,
-    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
-) -> (Option<Stated<'t>>, Vec<Stated<'t>>) {
-    let general = service.get("limits").and_then(|entry| entry.table(KEYS));
-    let general = general.map(|table| read_bounds(&table, names, &SlotLimits::default()));
-    let slots = service.tables("slot_limits", SLOT_KEYS);
-    (
-        general,
-        slots
-            .iter()
-            .map(|table| read_for_slots(table, names, tag))
-            .collect(),
-    )
+    /// Reports limits that nobody can keep in slots of these starts and tags.
+    pub(crate) fn report_contradictions_in(&self, service: &Service, conditions: &SlotConditions) {
+        contradictions::report_for(service, self.general.as_ref(), &self.slots, conditions);
+    }
+
+    /// The limits for all slots, as the catalogue has them.
+    pub(super) fn general(&self) -> TicketLimits {
+        self.general
+            .as_ref()
+            .map(|stated| stated.limits.limits.clone())
+            .unwrap_or_default()
+    }
+
+    /// The limits for some slots, as the catalogue has them.
+    pub(super) fn of_slots(&self) -> Vec<SlotLimits> {
+        self.slots.iter().map(|slot| slot.limits.clone()).collect()
+    }
 }
 
 fn read_for_slots<'t>(
-    table: &Table<'t>,
+    table: &TomlTable<'t>,
     names: TicketNames<'_>,
-    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
+    tag: &mut impl FnMut(&str, &Cursor<'_>) -> Option<TagIx>,
 ) -> Stated<'t> {
     let second = |key| table.get(key).and_then(|entry| entry.integer(0..=i64::MAX));
     let (from_sec, until_sec) = (second("from_sec"), second("until_sec"));
     if let (Some(from), Some(until)) = (from_sec, until_sec)
         && from >= until
     {
-        table.at.mistake(format!(
-            "from_sec is {from} and until_sec {until}; expected it to end later"
-        ));
+        table.at.error(
+            "contradiction",
+            format!("from_sec is {from} and until_sec {until}; expected it to end later"),
+        );
     }
     if ["min", "max", "ticket"]
         .iter()
         .all(|key| table.get(key).is_none())
     {
-        table
-            .at
-            .mistake("sets no limit; expected `min`, `max` or a table `ticket`");
+        table.at.error(
+            "empty",
+            "sets no limit; expected `min`, `max` or a table `ticket`",
+        );
     }
     let tag = table
         .get("availability_tag")
@@ -135,7 +139,7 @@ fn read_for_slots<'t>(
 }
 
 /// Bounds of all tickets together and of single ticket types, wherever they are written.
-fn read_bounds<'t>(table: &Table<'t>, names: TicketNames<'_>, of: &SlotLimits) -> Stated<'t> {
+fn read_bounds<'t>(table: &TomlTable<'t>, names: TicketNames<'_>, of: &SlotLimits) -> Stated<'t> {
     let scope = names::scope(table);
     let mut bounds = Vec::new();
     let line = read_pair(table, scope, None, &mut bounds);
@@ -178,7 +182,7 @@ fn read_bounds<'t>(table: &Table<'t>, names: TicketNames<'_>, of: &SlotLimits) -
 }
 
 fn read_pair<'t>(
-    table: &Table<'t>,
+    table: &TomlTable<'t>,
     scope: RuleScope,
     ticket: Option<TicketIx>,
     bounds: &mut Vec<Bound<'t>>,

@@ -7,7 +7,7 @@ use domain::catalog::{CartHold, Fee, MerchantIx, ServiceIx, ServiceRule};
 
 use super::{
     fees, names,
-    toml::{Entry, Table},
+    toml::{TomlTable, TomlValue},
 };
 
 /// Longest time for which a cart holds spots: a day.
@@ -32,15 +32,16 @@ const KEYS: &[&str] = &[
 ];
 
 /// Reads all `[[merchant]]` tables.
-pub(super) fn read(builder: &mut CatalogBuilder, top: &Table<'_>) {
+pub(super) fn read(builder: &mut CatalogBuilder, top: &TomlTable<'_>) {
     let mut seen = HashSet::new();
     for table in top.tables("merchant", KEYS) {
         let merchant = table.required("id").and_then(|entry| {
             let merchant = builder.merchant(&entry.text()?.into(), &entry.at)?;
             if !seen.insert(merchant) {
-                entry
-                    .at
-                    .mistake("has another [[merchant]] table already; write all its rules in one");
+                entry.at.error(
+                    "duplicate",
+                    "has another [[merchant]] table already; write all its rules in one",
+                );
             }
             Some(merchant)
         });
@@ -48,7 +49,7 @@ pub(super) fn read(builder: &mut CatalogBuilder, top: &Table<'_>) {
     }
 }
 
-fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &Table<'_>) {
+fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &TomlTable<'_>) {
     let hold = read_hold(table);
     read_tax_name(builder, merchant, table);
     let fees = read_fees(builder, merchant, table);
@@ -61,14 +62,15 @@ fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &
     }
 }
 
-fn read_hold(table: &Table<'_>) -> Option<CartHold> {
+fn read_hold(table: &TomlTable<'_>) -> Option<CartHold> {
     let whole = table.get("cart_hold_max");
     let whole_sec = whole.and_then(|entry| entry.integer(1..=MAX_CART_HOLD_MAX_SEC));
     let Some(each) = table.get("cart_hold_sec") else {
         if let Some(whole) = whole {
-            whole
-                .at
-                .mistake("is given without `cart_hold_sec`, without which carts hold nothing");
+            whole.at.error(
+                "contradiction",
+                "is given without `cart_hold_sec`, without which carts hold nothing",
+            );
         }
         return None;
     };
@@ -78,7 +80,7 @@ fn read_hold(table: &Table<'_>) -> Option<CartHold> {
     {
         let text =
             format!("is {whole_sec}, less than one hold of `cart_hold_sec`, which is {each_sec}");
-        whole.at.mistake(text);
+        whole.at.error("contradiction", text);
     }
     Some(CartHold {
         each_sec,
@@ -87,7 +89,11 @@ fn read_hold(table: &Table<'_>) -> Option<CartHold> {
 }
 
 /// What the customer reads for the tax; not the name of a fee of the feed.
-fn read_tax_name(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &Table<'_>) {
+fn read_tax_name(
+    builder: &mut CatalogBuilder,
+    merchant: Option<MerchantIx>,
+    table: &TomlTable<'_>,
+) {
     let Some(entry) = table.get("tax_name") else {
         return;
     };
@@ -100,7 +106,7 @@ fn read_tax_name(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, tab
     {
         entry
             .at
-            .mistake(format!("a fee {name:?} is charged already"));
+            .error("duplicate", format!("a fee {name:?} is charged already"));
     }
     if !builder.is_taxed(merchant) {
         entry.at.warning(
@@ -124,7 +130,7 @@ fn fees_of_services(builder: &CatalogBuilder, merchant: MerchantIx) -> Vec<Fee> 
 fn read_fees(
     builder: &CatalogBuilder,
     merchant: Option<MerchantIx>,
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
 ) -> Vec<Fee> {
     let currency = merchant.map_or_else(stand_in_currency, |ix| {
         builder.catalog.merchant(ix).currency
@@ -145,11 +151,11 @@ fn read_fees(
 fn read_combinations(
     builder: &CatalogBuilder,
     merchant: Option<MerchantIx>,
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
 ) -> Vec<ServiceRule> {
     let service =
-        |id: &str, entry: &Entry<'_>| builder.service_of(merchant?, &id.into(), &entry.at);
-    let services = |table: &Table<'_>, key: &str, at_least| -> Vec<ServiceIx> {
+        |id: &str, entry: &TomlValue<'_>| builder.service_of(merchant?, &id.into(), &entry.at);
+    let services = |table: &TomlTable<'_>, key: &str, at_least| -> Vec<ServiceIx> {
         let ids = names::ids(table, key, at_least).unwrap_or_default();
         ids.into_iter()
             .filter_map(|(id, entry)| service(id, &entry))

@@ -2,11 +2,11 @@
 
 use crate::{
     builder::cause_of_ticket,
-    mistakes::{Place, quoted},
+    diagnostics::{Cursor, quoted},
 };
 use domain::catalog::{RuleScope, Service, TicketIx};
 
-use super::toml::{Entry, Table};
+use super::toml::{TomlTable, TomlValue};
 
 /// The ticket types that rules of a service may name. Without a service, which then has been
 /// reported, any id will do and stands for none.
@@ -17,12 +17,12 @@ pub(super) struct TicketNames<'a> {
 
 impl TicketNames<'_> {
     /// The ticket type of that id; that there is none is reported.
-    pub(super) fn ticket(self, id: &str, at: &Place<'_>) -> Option<TicketIx> {
+    pub(super) fn ticket(self, id: &str, at: &Cursor<'_>) -> Option<TicketIx> {
         let service = self.service?;
         let ticket = service.ticket_ix(id);
         if ticket.is_none() {
             let text = format!("ticket type {id:?} is not one of service {:?}", service.id);
-            at.mistake_with_cause(cause_of_ticket(service, id), text);
+            at.error_because("unknown_ticket_type", cause_of_ticket(service, id), text);
         }
         ticket
     }
@@ -39,7 +39,7 @@ impl TicketNames<'_> {
     /// The ticket types of the list that must stand under a key, if all of them are known.
     pub(super) fn tickets(
         self,
-        table: &Table<'_>,
+        table: &TomlTable<'_>,
         key: &str,
         at_least: usize,
     ) -> Option<Vec<TicketIx>> {
@@ -50,7 +50,7 @@ impl TicketNames<'_> {
 }
 
 /// Which tickets a rule looks at together: those of a line, unless it says otherwise.
-pub(super) fn scope(rule: &Table<'_>) -> RuleScope {
+pub(super) fn scope(rule: &TomlTable<'_>) -> RuleScope {
     let Some(entry) = rule.get("scope") else {
         return RuleScope::Line;
     };
@@ -58,10 +58,10 @@ pub(super) fn scope(rule: &Table<'_>) -> RuleScope {
         Some("line") | None => RuleScope::Line,
         Some("slot") => RuleScope::Slot,
         Some(other) => {
-            entry.at.mistake(format!(
-                "expected \"line\" or \"slot\", found {}",
-                quoted(other)
-            ));
+            entry.at.error(
+                "wrong_value",
+                format!("expected \"line\" or \"slot\", found {}", quoted(other)),
+            );
             RuleScope::Line
         }
     }
@@ -69,23 +69,28 @@ pub(super) fn scope(rule: &Table<'_>) -> RuleScope {
 
 /// The ids of the list that must stand under a key: at least so many, none twice.
 pub(super) fn ids<'t>(
-    table: &Table<'t>,
+    table: &TomlTable<'t>,
     key: &str,
     at_least: usize,
-) -> Option<Vec<(&'t str, Entry<'t>)>> {
+) -> Option<Vec<(&'t str, TomlValue<'t>)>> {
     let entry = table.required(key)?;
     let list = entry.list()?;
     if list.len() < at_least {
-        entry.at.mistake(format!(
-            "`{key}` has {} ids; expected {at_least} or more",
-            list.len()
-        ));
+        entry.at.error(
+            "out_of_range",
+            format!(
+                "`{key}` has {} ids; expected {at_least} or more",
+                list.len()
+            ),
+        );
     }
-    let mut ids: Vec<(&str, Entry<'_>)> = Vec::with_capacity(list.len());
+    let mut ids: Vec<(&str, TomlValue<'_>)> = Vec::with_capacity(list.len());
     for element in list {
         match element.text() {
             Some(id) if ids.iter().any(|(known, _)| *known == id) => {
-                element.at.mistake(format!("{id:?} is named twice"));
+                element
+                    .at
+                    .error("duplicate", format!("{id:?} is named twice"));
             }
             Some(id) => ids.push((id, element)),
             None => {}
@@ -95,9 +100,12 @@ pub(super) fn ids<'t>(
 }
 
 /// Reports ids that a rule may not have on both of its sides.
-pub(super) fn report_shared<T: PartialEq>(one: &[T], other: &[T], at: &Place<'_>) {
+pub(super) fn report_shared<T: PartialEq>(one: &[T], other: &[T], at: &Cursor<'_>) {
     if one.iter().any(|id| other.contains(id)) {
-        at.mistake("the same id stands on both sides of the rule");
+        at.error(
+            "contradiction",
+            "the same id stands on both sides of the rule",
+        );
     }
 }
 
@@ -106,7 +114,7 @@ pub(super) fn report_hopeless<T: PartialEq>(
     needy: &T,
     any_of: &[T],
     forbidden: &[Vec<T>],
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) {
     let barred = |company: &T| {
         forbidden
@@ -114,6 +122,9 @@ pub(super) fn report_hopeless<T: PartialEq>(
             .any(|set| set.contains(needy) && set.contains(company))
     };
     if !any_of.is_empty() && any_of.iter().all(barred) {
-        at.mistake("what this rule requires is forbidden by another, so that it can never be sold");
+        at.error(
+            "contradiction",
+            "what this rule requires is forbidden by another, so that it can never be sold",
+        );
     }
 }

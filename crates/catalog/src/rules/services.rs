@@ -1,24 +1,24 @@
 //! Rules of a service: which tickets go together and how many of them, deals, fees of its own.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use crate::{
     builder::{CatalogBuilder, stand_in_currency},
-    mistakes::Place,
-    tags::SlotConditions,
+    diagnostics::Cursor,
 };
 use domain::{
     catalog::{
-        ChildRule, Deal, Fee, ForbiddenTickets, RequiredTicket, RuleScope, ServiceIx, TagIx,
-        TicketIx, TicketRules,
+        ChildRule, Deal, Fee, ForbiddenTickets, RequiredTicket, RuleScope, ServiceIx, TicketIx,
+        TicketRules,
     },
     money::Currency,
 };
 
 use super::{
-    deals, fees, limits,
+    deals, fees,
+    limits::ServiceLimits,
     names::{self, TicketNames},
-    toml::Table,
+    toml::TomlTable,
 };
 
 const KEYS: &[&str] = &[
@@ -35,43 +35,28 @@ const KEYS: &[&str] = &[
     "order_fee",
 ];
 
-/// Reads all `[[service]]` tables.
-pub(super) fn read(builder: &mut CatalogBuilder, top: &Table<'_>) {
+/// Reads all `[[service]]` tables. The limits of known services are returned with their places.
+pub(super) fn read<'t>(
+    builder: &mut CatalogBuilder,
+    top: &TomlTable<'t>,
+) -> Vec<(ServiceIx, ServiceLimits<'t>)> {
     let mut seen = HashSet::new();
+    let mut limits = Vec::new();
     for table in top.tables("service", KEYS) {
         let service = named(builder, &table);
         if service.is_some_and(|service| !seen.insert(service)) {
-            table.at.mistake(
+            table.at.error(
+                "duplicate",
                 "this service has another [[service]] table already; write all its rules in one",
             );
         }
-        read_one(builder, service, &table);
+        let limits_of_service = read_one(builder, service, &table);
+        limits.extend(service.map(|service| (service, limits_of_service)));
     }
+    limits
 }
 
-/// Reports limits of all `[[service]]` tables that nobody can keep in these slots of their services.
-pub(super) fn check_for(
-    builder: &mut CatalogBuilder,
-    top: &Table<'_>,
-    slots: &BTreeMap<ServiceIx, SlotConditions>,
-) {
-    for table in top.tables("service", KEYS) {
-        let Some(ix) = named(builder, &table) else {
-            continue;
-        };
-        let Some(conditions) = slots.get(&ix) else {
-            continue;
-        };
-        let CatalogBuilder { catalog, tags, .. } = builder;
-        let names = TicketNames {
-            service: Some(catalog.service(ix)),
-        };
-        let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix, name, at);
-        limits::check_for(&table, names, &mut tag, conditions);
-    }
-}
-
-fn named(builder: &CatalogBuilder, table: &Table<'_>) -> Option<ServiceIx> {
+fn named(builder: &CatalogBuilder, table: &TomlTable<'_>) -> Option<ServiceIx> {
     let merchant = table
         .required("merchant")
         .and_then(|entry| Some((entry.text()?, entry.at)));
@@ -82,7 +67,11 @@ fn named(builder: &CatalogBuilder, table: &Table<'_>) -> Option<ServiceIx> {
     builder.service(&merchant.into(), &id.into(), &merchant_at, &at)
 }
 
-fn read_one(builder: &mut CatalogBuilder, ix: Option<ServiceIx>, table: &Table<'_>) {
+fn read_one<'t>(
+    builder: &mut CatalogBuilder,
+    ix: Option<ServiceIx>,
+    table: &TomlTable<'t>,
+) -> ServiceLimits<'t> {
     let tax = ix.and_then(|ix| fees::tax(builder, builder.catalog.service(ix).merchant));
     let CatalogBuilder { catalog, tags, .. } = builder;
     let names = TicketNames {
@@ -96,8 +85,9 @@ fn read_one(builder: &mut CatalogBuilder, ix: Option<ServiceIx>, table: &Table<'
         .map(|merchant| merchant.per_order_fees.clone())
         .unwrap_or_default();
     merchant_fees.extend(tax);
-    let mut tag = |name: &str, at: &Place<'_>| tags.of_rules(ix?, name, at);
-    let rules = read_ticket_rules(table, names, &mut tag);
+    let mut tag = |name: &str, at: &Cursor<'_>| tags.of_rules(ix?, name, at);
+    let limits = ServiceLimits::read(table, names, &mut tag);
+    let rules = read_ticket_rules(table, names, &limits);
     let deals = read_deals(table, names, currency);
     let ticket_fees = read_ticket_fees(table, names, currency);
     let order_fees = read_order_fees(table, names, &merchant_fees, currency);
@@ -110,14 +100,14 @@ fn read_one(builder: &mut CatalogBuilder, ix: Option<ServiceIx>, table: &Table<'
             ticket.fees = fees;
         }
     }
+    limits
 }
 
 fn read_ticket_rules(
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
     names: TicketNames<'_>,
-    tag: &mut impl FnMut(&str, &Place<'_>) -> Option<TagIx>,
+    limits: &ServiceLimits<'_>,
 ) -> TicketRules {
-    let (limits, slot_limits) = limits::read(table, names, tag);
     let children = table.tables("child", &["tickets", "adults", "per_adult", "scope"]);
     let forbidden = table.tables("forbid_tickets", &["tickets", "scope"]);
     let forbidden = forbidden.iter().filter_map(|rule| {
@@ -130,8 +120,8 @@ fn read_ticket_rules(
     let forbidden: Vec<ForbiddenTickets> = forbidden.collect();
     let required = table.tables("require_ticket", &["ticket", "any_of", "scope"]);
     TicketRules {
-        limits,
-        slot_limits,
+        limits: limits.general(),
+        slot_limits: limits.of_slots(),
         children: children
             .iter()
             .filter_map(|rule| read_child(rule, names))
@@ -144,7 +134,7 @@ fn read_ticket_rules(
     }
 }
 
-fn read_child(rule: &Table<'_>, names: TicketNames<'_>) -> Option<ChildRule> {
+fn read_child(rule: &TomlTable<'_>, names: TicketNames<'_>) -> Option<ChildRule> {
     let children = names.tickets(rule, "tickets", 1);
     let adults = names.tickets(rule, "adults", 1);
     let per_adult = rule
@@ -162,7 +152,7 @@ fn read_child(rule: &Table<'_>, names: TicketNames<'_>) -> Option<ChildRule> {
 }
 
 fn read_required(
-    rule: &Table<'_>,
+    rule: &TomlTable<'_>,
     names: TicketNames<'_>,
     forbidden: &[ForbiddenTickets],
 ) -> Option<RequiredTicket> {
@@ -186,7 +176,7 @@ fn read_required(
     })
 }
 
-fn read_deals(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> Vec<Deal> {
+fn read_deals(table: &TomlTable<'_>, names: TicketNames<'_>, currency: Currency) -> Vec<Deal> {
     let bundles = table.tables("bundle", deals::BUNDLE_KEYS);
     let bundles = bundles
         .iter()
@@ -200,7 +190,7 @@ fn read_deals(table: &Table<'_>, names: TicketNames<'_>, currency: Currency) -> 
 
 /// The fees of every ticket type of the service: the feed's and then those of the rules.
 fn read_ticket_fees(
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
     names: TicketNames<'_>,
     currency: Currency,
 ) -> Vec<Vec<Fee>> {
@@ -228,7 +218,7 @@ fn read_ticket_fees(
 }
 
 fn read_order_fees(
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
     names: TicketNames<'_>,
     of_merchant: &[Fee],
     currency: Currency,

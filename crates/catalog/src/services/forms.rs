@@ -1,8 +1,8 @@
 //! Intake forms: the questions of a service, once for a line or for every ticket.
 
 use crate::{
+    diagnostics::Cursor,
     json::{Field, FromJson, elements, message},
-    mistakes::Place,
     texts::{self, Text},
 };
 use domain::catalog::{AnswerKind, LocalizedText, Question, QuestionScope, Service, TicketIx};
@@ -81,10 +81,10 @@ pub(super) fn read(
     service: &Service,
     form: Field<Form>,
     per_ticket: Field<Form>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Vec<Question> {
     let mut questions = Vec::new();
-    let mut read = |form: Field<Form>, scope, at: &Place<'_>| {
+    let mut read = |form: Field<Form>, scope, at: &Cursor<'_>| {
         let fields = form.optional(at).unwrap_or_default().field;
         let fields_at = at.key("field");
         for (index, field) in elements(fields, &fields_at) {
@@ -111,7 +111,7 @@ fn read_question(
     questions: &mut Vec<Question>,
     scope: QuestionScope,
     field: FormField,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) {
     let FormField {
         id,
@@ -130,13 +130,15 @@ fn read_question(
         .as_ref()
         .filter(|&id| questions.iter().any(|known| known.id == *id))
     {
-        at.key("id")
-            .mistake(format!("question {twin:?} is asked twice by this service"));
+        at.key("id").error(
+            "duplicate",
+            format!("question {twin:?} is asked twice by this service"),
+        );
     }
     let label = texts::first_of([("localized_label", localized_label), ("label", label)], at);
     if label.is_none() {
         at.key("localized_label")
-            .mistake("is missing; a question needs a text");
+            .error("missing", "is missing; a question needs a text");
     }
     let kind = kind.required(&at.key("type"));
     let choices = read_choices(choice_text, kind, &at.key("choice_text"));
@@ -177,7 +179,7 @@ fn read_locations(
     allow_custom_answer: Field<bool>,
     additional_option: Field<Vec<Field<Text>>>,
     kind: Option<FieldType>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> AnswerKind {
     let is_search = matches!(kind, Some(FieldType::LocationSearch));
     let is_unknown = matches!(kind, Some(FieldType::Unknown) | None);
@@ -230,7 +232,7 @@ fn read_locations(
 fn read_choices(
     choices: Field<Vec<Field<Text>>>,
     kind: Option<FieldType>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Vec<LocalizedText> {
     let given = !choices.is_empty();
     let choices: Vec<LocalizedText> = elements(choices, at)
@@ -238,15 +240,17 @@ fn read_choices(
         .map(|(index, text)| text.read(&at.index(index)))
         .collect();
     if let Some(empty) = choices.iter().position(|choice| choice.value.is_empty()) {
-        at.mistake(format!(
-            "choice {} of {} is an empty text",
-            empty + 1,
-            choices.len()
-        ));
+        at.error(
+            "empty",
+            format!("choice {} of {} is an empty text", empty + 1, choices.len()),
+        );
     }
     match kind {
         Some(FieldType::MultipleChoice | FieldType::Checkboxes | FieldType::Dropdown) if !given => {
-            at.mistake("is missing; a question of this type offers choices");
+            at.error(
+                "missing",
+                "is missing; a question of this type offers choices",
+            );
         }
         Some(
             FieldType::ShortAnswer
@@ -254,7 +258,10 @@ fn read_choices(
             | FieldType::Boolean
             | FieldType::LocationSearch,
         ) if given => {
-            at.mistake("is given, but a question of this type offers no choices");
+            at.error(
+                "contradiction",
+                "is given, but a question of this type offers no choices",
+            );
         }
         Some(_) | None => {}
     }
@@ -264,13 +271,15 @@ fn read_choices(
 fn read_restriction(
     service: &Service,
     ids: Field<Vec<Field<String>>>,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Vec<TicketIx> {
     let known = |(index, id): (usize, String)| {
         let ticket = service.ticket_ix(id.as_str());
         if ticket.is_none() {
-            at.index(index)
-                .mistake(format!("ticket type {id:?} is not one of the service"));
+            at.index(index).error(
+                "unknown_ticket_type",
+                format!("ticket type {id:?} is not one of the service"),
+            );
         }
         ticket
     };

@@ -3,9 +3,9 @@
 use domain::catalog::{Fee, FeedFees, IdInterner, ServiceIx, TicketIx, TicketType};
 
 use crate::{
+    diagnostics::Cursor,
     ignored,
     json::{Field, elements, message},
-    mistakes::Place,
     prices::{Price, PriceReader},
     texts::{self, Text},
 };
@@ -42,10 +42,11 @@ pub(super) struct Numbering<'a> {
 }
 
 impl Numbering<'_> {
-    fn number(&mut self, ticket: &mut TicketType, at: &Place<'_>) {
+    fn number(&mut self, ticket: &mut TicketType, at: &Cursor<'_>) {
         match self.register.ticket(self.service, &ticket.id) {
             Some(ix) => ticket.ix = ix,
-            None => at.mistake(
+            None => at.error(
+                "too_many",
                 "is a ticket type beyond the 65536 that one service can have until a restart",
             ),
         }
@@ -57,22 +58,27 @@ pub(super) fn read(
     list: Field<Vec<Field<TicketEntry>>>,
     mut numbering: Numbering<'_>,
     prices: &mut PriceReader,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> Vec<TicketType> {
     let list = elements(list, at);
     if list.len() > MAX_TICKET_TYPES {
-        at.mistake(format!(
-            "has {} ticket types; expected {MAX_TICKET_TYPES} at most",
-            list.len()
-        ));
+        at.error(
+            "too_many",
+            format!(
+                "has {} ticket types; expected {MAX_TICKET_TYPES} at most",
+                list.len()
+            ),
+        );
     }
     let mut tickets: Vec<TicketType> = Vec::with_capacity(list.len());
     for (index, ticket) in list {
         let at = at.index(index);
         let mut ticket = read_ticket(ticket, prices, &at);
         if tickets.iter().any(|known| known.id == ticket.id) && ticket.id != "" {
-            at.key("ticket_type_id")
-                .mistake(format!("ticket type {:?} is there twice", ticket.id));
+            at.key("ticket_type_id").error(
+                "duplicate",
+                format!("ticket type {:?} is there twice", ticket.id),
+            );
         } else {
             numbering.number(&mut ticket, &at);
             tickets.push(ticket);
@@ -81,7 +87,7 @@ pub(super) fn read(
     tickets
 }
 
-fn read_ticket(ticket: TicketEntry, prices: &mut PriceReader, at: &Place<'_>) -> TicketType {
+fn read_ticket(ticket: TicketEntry, prices: &mut PriceReader, at: &Cursor<'_>) -> TicketType {
     let TicketEntry {
         ticket_type_id,
         localized_short_description,
@@ -120,7 +126,7 @@ fn read_ticket(ticket: TicketEntry, prices: &mut PriceReader, at: &Place<'_>) ->
 fn read_fees(
     fees: Field<PerTicketFee>,
     prices: &mut PriceReader,
-    at: &Place<'_>,
+    at: &Cursor<'_>,
 ) -> (FeedFees, Vec<Fee>) {
     let PerTicketFee {
         service_charge,

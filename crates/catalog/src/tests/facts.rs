@@ -11,7 +11,7 @@ use domain::{
     slot::{Opening, PoolTickets, SlotTerms},
 };
 
-use super::{Folder, Loaded};
+use super::{Folder, Loaded, told};
 
 fn service<'a>(loaded: &'a Loaded, merchant: &str, service: &str) -> &'a Service {
     let catalog = &loaded.catalog;
@@ -589,19 +589,13 @@ fn what_is_just_within_bounds_is_right() {
 #[test]
 fn a_tag_that_no_availability_has_is_remarked() {
     let folder = Folder::sample();
-    assert_eq!(folder.loaded().warnings.list, []);
+    assert_eq!(folder.loaded().warnings.list(), []);
     folder.replace(
         "rules.toml",
         r#"availability_tag = "late""#,
         "availability_tag = 'early'",
     );
-    let warnings: Vec<String> = folder
-        .loaded()
-        .warnings
-        .list
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let warnings: Vec<String> = folder.loaded().warnings.list().iter().map(told).collect();
     let line = folder
         .text("rules.toml")
         .lines()

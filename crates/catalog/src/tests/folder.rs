@@ -10,7 +10,7 @@ use domain::{
     slot::{Opening, PoolTickets},
 };
 
-use super::{FEEDS, Folder, Loaded};
+use super::{FEEDS, Folder, Loaded, told};
 use crate::load_after;
 
 fn zipped(text: &str) -> Vec<u8> {
@@ -119,7 +119,7 @@ fn names_of_feed_files() {
         let text = folder.text("availability.json");
         folder.remove("availability.json");
         folder.write(name, text);
-        let found = folder.load().map_err(|mistakes| mistakes.to_string());
+        let found = folder.load().map_err(|errors| errors.to_string());
         assert_eq!(found.is_ok(), is_read, "{name}: {:?}", found.err());
     }
 }
@@ -144,12 +144,7 @@ fn what_is_not_read_is_named() {
         .collect();
     expected.sort_unstable();
     assert_eq!(loaded.unread, expected);
-    let told: Vec<String> = loaded
-        .warnings
-        .list
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let told: Vec<String> = loaded.warnings.list().iter().map(told).collect();
     let mut expected: Vec<String> = UNREAD
         .iter()
         .filter(|(_, told)| !told.is_empty())
@@ -160,9 +155,9 @@ fn what_is_not_read_is_named() {
     assert!(
         loaded
             .warnings
-            .list
+            .list()
             .iter()
-            .all(|warning| warning.kind == "unread_file")
+            .all(|warning| warning.code == "unread_file")
     );
 }
 
@@ -189,7 +184,7 @@ fn a_file_that_goes_by_nearly_the_right_name_is_told_with_the_missing_one() {
     std::fs::rename(folder.path("merchants.json"), folder.path("merchant.json")).unwrap();
     let expected =
         "merchants.json: is missing; there is \"merchant.json\", which is not read by that name";
-    assert_eq!(folder.mistakes(), [expected]);
+    assert_eq!(folder.errors(), [expected]);
 }
 
 #[test]
@@ -213,8 +208,8 @@ fn what_is_no_regular_file_is_never_waited_for() {
         .unwrap();
         let expected =
             format!("{name}: cannot be read: it is a named pipe, and only regular files are read");
-        let mistakes = folder.mistakes();
-        assert!(mistakes.contains(&expected), "{mistakes:#?}");
+        let errors = folder.errors();
+        assert!(errors.contains(&expected), "{errors:#?}");
     }
     let folder = Folder::sample();
     mknodat(
@@ -236,7 +231,7 @@ fn shards_that_do_not_belong_together() {
         let mut feed = folder.json_of_zipped(&shard_name(1));
         feed["metadata"][name] = value;
         folder.write(&shard_name(1), zipped(&feed.to_string()));
-        folder.mistakes()
+        folder.errors()
     };
     for (name, value, expected) in [
         (
@@ -303,7 +298,7 @@ fn a_missing_shard_is_reported_and_what_it_may_have_held_is_not() {
     folder.set("services.json", "/service", json!([]));
     let expected =
         "services.json: metadata.total_shards: is 2, but there is no file with shard_number 1";
-    assert_eq!(folder.mistakes(), [expected]);
+    assert_eq!(folder.errors(), [expected]);
 }
 
 #[test]
@@ -317,7 +312,7 @@ fn files_of_one_feed_need_metadata_and_a_single_file_does_not() {
     let expected = "is missing; files of one feed are told apart by their shard_number";
     let expected =
         ["merchants-2.json", "merchants.json"].map(|file| format!("{file}: metadata: {expected}"));
-    assert_eq!(folder.mistakes(), expected);
+    assert_eq!(folder.errors(), expected);
 }
 
 #[test]
@@ -325,15 +320,15 @@ fn a_file_that_cannot_be_read_is_not_missed_for_its_metadata() {
     let folder = Folder::sample();
     std::os::unix::fs::symlink(folder.path("nowhere"), folder.path("services-2.json")).unwrap();
     folder.write("merchants-2.json", "{");
-    let mistakes = folder.mistakes();
-    assert_eq!(mistakes.len(), 2, "{mistakes:#?}");
+    let errors = folder.errors();
+    assert_eq!(errors.len(), 2, "{errors:#?}");
     assert!(
-        mistakes[0].starts_with("merchants-2.json: line 1 column 1: "),
-        "{mistakes:#?}"
+        errors[0].starts_with("merchants-2.json: line 1 column 1: "),
+        "{errors:#?}"
     );
     assert!(
-        mistakes[1].starts_with("services-2.json: cannot be read: "),
-        "{mistakes:#?}"
+        errors[1].starts_with("services-2.json: cannot be read: "),
+        "{errors:#?}"
     );
 }
 
@@ -348,9 +343,9 @@ fn missing_files() {
         "services.json: is missing",
         "availability.json: is missing",
     ];
-    assert_eq!(folder.mistakes(), expected);
+    assert_eq!(folder.errors(), expected);
     let nowhere = super::load(&folder.path("nowhere")).unwrap_err();
-    assert_eq!(nowhere.list.len(), 1);
+    assert_eq!(nowhere.list().len(), 1);
     assert!(
         nowhere.to_string().contains("nowhere: cannot be read: "),
         "{nowhere}"
@@ -394,8 +389,8 @@ fn broken_files_are_reported_with_their_line_and_hide_no_others() {
         "/service/0/ticket_type/0/price/price_micros",
         json!(-1),
     );
-    let mistakes = folder.mistakes();
-    let places: Vec<&str> = mistakes
+    let errors = folder.errors();
+    let places: Vec<&str> = errors
         .iter()
         .filter_map(|text| text.split(": ").nth(1))
         .collect();
@@ -405,30 +400,22 @@ fn broken_files_are_reported_with_their_line_and_hide_no_others() {
         "line 47",
         "line 48",
     ];
-    assert_eq!(places, lines, "{mistakes:#?}");
+    assert_eq!(places, lines, "{errors:#?}");
     assert!(
-        mistakes[0].ends_with("; this is not JSON, and the rest of the file was not read"),
+        errors[0].ends_with("; this is not JSON, and the rest of the file was not read"),
         "{}",
-        mistakes[0]
+        errors[0]
     );
-    assert!(
-        mistakes[2].ends_with("; this is not TOML"),
-        "{}",
-        mistakes[2]
-    );
+    assert!(errors[2].ends_with("; this is not TOML"), "{}", errors[2]);
 }
 
 #[test]
 fn nothing_follows_the_feed_in_its_file() {
     let folder = Folder::sample();
     folder.write("merchants.json", folder.text("merchants.json") + "{}");
-    let mistakes = folder.mistakes();
-    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-    assert!(
-        mistakes[0].contains("trailing characters"),
-        "{}",
-        mistakes[0]
-    );
+    let errors = folder.errors();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("trailing characters"), "{}", errors[0]);
 }
 
 #[test]
@@ -437,12 +424,12 @@ fn a_file_cut_short_is_reported() {
     let bytes = zipped(&folder.text("availability.json"));
     folder.remove("availability.json");
     folder.write("availability.json.gz", &bytes[..bytes.len() - 20]);
-    let mistakes = folder.mistakes();
-    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    let errors = folder.errors();
+    assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(
-        mistakes[0].starts_with("availability.json.gz: "),
+        errors[0].starts_with("availability.json.gz: "),
         "{}",
-        mistakes[0]
+        errors[0]
     );
 }
 
@@ -472,10 +459,10 @@ fn the_list_of_a_feed_must_be_there() {
     ] {
         let folder = Folder::sample();
         folder.write(file, value.to_string());
-        let mistakes = folder.mistakes();
+        let errors = folder.errors();
         assert!(
-            mistakes.contains(&format!("{file}: {expected}")),
-            "{mistakes:#?}"
+            errors.contains(&format!("{file}: {expected}")),
+            "{errors:#?}"
         );
     }
 }
@@ -512,13 +499,13 @@ fn in_camel_case(json: Value) -> Value {
 }
 
 #[test]
-fn a_member_given_twice_is_a_mistake_of_that_member() {
+fn a_member_given_twice_is_an_error_of_that_member() {
     let folder = Folder::sample();
     let price = r#"{ "price_micros": "95500000", "currency_code": "USD" }"#;
     let twice = r#"{ "price_micros": "95500000", "currency_code": "USD", "priceMicros": 1 }"#;
     folder.replace("services.json", price, twice);
     assert_eq!(
-        folder.mistakes(),
+        folder.errors(),
         ["services.json: service[7].price.price_micros: is given twice"]
     );
 }

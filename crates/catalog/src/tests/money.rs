@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Folder;
+use super::{Folder, told};
 use domain::catalog::Prepayment;
 
 /// Where a piece of the rules file stands.
@@ -21,13 +21,7 @@ fn line_of(folder: &Folder, piece: &str) -> String {
 }
 
 fn remarks(folder: &Folder) -> Vec<String> {
-    folder
-        .loaded()
-        .warnings
-        .list
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    folder.loaded().warnings.list().iter().map(told).collect()
 }
 
 /// The one thing to be said of the sample with a piece of its rules replaced, and the line of `place`.
@@ -43,7 +37,7 @@ fn check_warning(piece: &str, other: &str, place: &str, expected: &str) {
 }
 
 #[test]
-fn an_amount_below_the_smallest_unit_is_a_mistake_wherever_it_stands_in_a_feed() {
+fn an_amount_below_the_smallest_unit_is_an_error_wherever_it_stands_in_a_feed() {
     let price = |micros: Value, code: &str| json!({"price_micros": micros, "currency_code": code});
     let text = |is: &str, unit: &str, code: &str| {
         format!(
@@ -81,7 +75,7 @@ fn an_amount_below_the_smallest_unit_is_a_mistake_wherever_it_stands_in_a_feed()
                 "services.json: {place}.price_micros: {}",
                 text(is, "0.01", "USD")
             );
-            assert_eq!(folder.mistakes(), [expected], "{pointer}");
+            assert_eq!(folder.errors(), [expected], "{pointer}");
         }
     }
     let folder = Folder::sample();
@@ -94,11 +88,11 @@ fn an_amount_below_the_smallest_unit_is_a_mistake_wherever_it_stands_in_a_feed()
         "services.json: service[8].ticket_type[0].price.price_micros: {}",
         text("0.5", "1", "JPY")
     );
-    assert_eq!(folder.mistakes(), [expected]);
+    assert_eq!(folder.errors(), [expected]);
 }
 
 #[test]
-fn an_amount_below_the_smallest_unit_is_a_mistake_wherever_it_stands_in_the_rules() {
+fn an_amount_below_the_smallest_unit_is_an_error_wherever_it_stands_in_the_rules() {
     for (piece, other) in [
         ("price_micros = 180_000_000", "price_micros = 28"),
         ("percent_off = \"15\"", "price_micros = 28"),
@@ -113,7 +107,7 @@ fn an_amount_below_the_smallest_unit_is_a_mistake_wherever_it_stands_in_the_rule
         folder.replace("rules.toml", piece, other);
         let text = "is 0.000028 USD, less than the smallest unit, 0.01 USD; amounts are in millionths, so that 1 USD is 1000000";
         assert_eq!(
-            folder.mistakes(),
+            folder.errors(),
             [format!("{}: {text}", line_of(&folder, "28"))],
             "{piece}"
         );
@@ -134,9 +128,8 @@ fn an_amount_with_a_fraction_of_the_smallest_unit_is_warned_of_once_a_file() {
         "/service/0/ticket_type/1/price/price_micros",
         json!(10_001_000),
     );
-    let expected = format!(
-        "services.json: service[0].ticket_type[1].price.price_micros: {text}; 1 more place like this"
-    );
+    let expected =
+        format!("services.json: service[0].ticket_type[1].price.price_micros: {text}; and 1 more");
     assert_eq!(remarks(&folder), [expected]);
     check_warning(
         "price_micros = 990_000",
@@ -222,15 +215,7 @@ fn salon_with(edits: &[(&str, &str, Value)]) -> (Vec<Option<String>>, Vec<String
             .map(|rate| rate.to_string())
     };
     let rates = ["haircut", "colouring"].map(rate).into();
-    (
-        rates,
-        loaded
-            .warnings
-            .list
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-    )
+    (rates, loaded.warnings.list().iter().map(told).collect())
 }
 
 const MERCHANT: (&str, &str) = ("merchants.json", "/merchant/3/tax_rate");
@@ -290,7 +275,7 @@ fn a_tax_rate_is_between_nothing_and_all() {
             let folder = Folder::sample();
             folder.set(file, pointer, rate.clone());
             assert_eq!(
-                folder.mistakes(),
+                folder.errors(),
                 [format!("{file}: {place}.tax_rate.{expected}")]
             );
         }
@@ -367,7 +352,7 @@ fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
             place => place,
         };
         let expected = format!("{}: a fee {fee:?} is charged already", line_of(&folder, at));
-        assert_eq!(folder.mistakes(), [expected], "{other}");
+        assert_eq!(folder.errors(), [expected], "{other}");
         let untaxed = Folder::sample();
         untaxed.replace("rules.toml", piece, &other);
         let collides = place == "tax_name";
@@ -400,7 +385,7 @@ fn a_service_says_whether_it_is_prepaid() {
             .services()
             .find(|(_, service)| service.id == "colouring");
         assert_eq!(colouring.unwrap().1.prepayment, expected, "{value}");
-        assert_eq!(loaded.warnings.list, [], "{value}");
+        assert_eq!(loaded.warnings.list(), [], "{value}");
     }
     let folder = Folder::sample();
     folder.set(
@@ -409,7 +394,7 @@ fn a_service_says_whether_it_is_prepaid() {
         json!("MAYBE"),
     );
     let expected = "services.json: service[7].prepayment_type: expected REQUIRED, OPTIONAL or NOT_SUPPORTED, found \"MAYBE\"";
-    assert_eq!(folder.mistakes(), [expected]);
+    assert_eq!(folder.errors(), [expected]);
 }
 
 /// The places of the sample's elements of each level, with their pointers.

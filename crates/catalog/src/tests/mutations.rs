@@ -1,4 +1,4 @@
-//! Whatever is done to the sample catalogue, loading it ends with a catalogue or with mistakes.
+//! Whatever is done to the sample catalogue, loading it ends with a catalogue or with errors.
 
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
@@ -73,13 +73,13 @@ fn loads(folder: &Folder) -> bool {
             }
             true
         }
-        Err(mistakes) => {
+        Err(errors) => {
             assert!(
-                mistakes
-                    .list
+                errors
+                    .list()
                     .iter()
-                    .all(|mistake| folder.path(&mistake.file).exists()),
-                "{mistakes}"
+                    .all(|error| folder.path(&error.location.source.to_string()).exists()),
+                "{errors}"
             );
             false
         }

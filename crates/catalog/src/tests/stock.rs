@@ -39,7 +39,7 @@ fn folder(entries: &[Value]) -> Folder {
 }
 
 fn kinds(loaded: &Loaded) -> Vec<&'static str> {
-    let kinds = loaded.warnings.list.iter().map(|warning| warning.kind);
+    let kinds = loaded.warnings.list().iter().map(|warning| warning.code);
     kinds
         .filter(|kind| *kind != "tag_without_availability")
         .collect()
@@ -66,7 +66,7 @@ fn spots(loaded: &Loaded, start_sec: i64) -> Vec<u32> {
 }
 
 #[test]
-fn entries_alike_are_a_mistake_that_names_both() {
+fn entries_alike_are_an_error_that_names_both() {
     let staff = |id: &str| json!({"resources": {"staff_id": id}});
     let named = |id: &str, name: &str| json!({"resources": {"staff_id": id, "staff_name": name}});
     let daily = |except: i64| {
@@ -157,7 +157,7 @@ fn entries_alike_are_a_mistake_that_names_both() {
                 folder.loaded();
                 continue;
             }
-            let found = folder.mistakes();
+            let found = folder.errors();
             let place = "availability.json: service_availability[1].availability";
             assert_eq!(found.len(), 1, "{pair:?}: {found:?}");
             assert!(
@@ -193,7 +193,7 @@ fn entries_alike_are_found_over_all_files_of_a_feed_and_among_many() {
         json!(START + 3_600 * 99),
     );
     let twin = "availability-1.json: service_availability[0].availability[7]: brings the slot";
-    let found = folder.mistakes();
+    let found = folder.errors();
     assert!(found.len() == 1 && found[0].starts_with(twin), "{found:?}");
     assert!(
         found[0].contains("as availability-0.json: service_availability[0].availability[99] does"),
@@ -204,7 +204,7 @@ fn entries_alike_are_found_over_all_files_of_a_feed_and_among_many() {
 #[test]
 fn what_is_wrong_with_an_entry_is_told_once() {
     let wrong = json!({"start_sec": 0});
-    let found = folder(&[wrong.clone(), wrong]).mistakes();
+    let found = folder(&[wrong.clone(), wrong]).errors();
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(
         found.iter().all(|text| text.contains("start_sec")),
@@ -256,7 +256,7 @@ fn resources_add_up_and_parties_share_their_spots() {
         [0, 1, 7].map(|day| spots(&loaded, START + day * DAY)),
         [vec![3], vec![2], vec![3]]
     );
-    let found = folder(&[json!({"resources": {"party_size": -1}})]).mistakes();
+    let found = folder(&[json!({"resources": {"party_size": -1}})]).errors();
     let place = "availability.json: service_availability[1].availability[0].resources.party_size";
     assert_eq!(
         found,
@@ -288,7 +288,7 @@ fn spots_that_are_not_given() {
             kinds(&loaded)
         );
     }
-    let found = folder(&[json!({"spots_open": null})]).mistakes();
+    let found = folder(&[json!({"spots_open": null})]).errors();
     assert_eq!(
         found,
         ["availability.json: service_availability[1].availability[0].spots_open: is missing"]

@@ -67,14 +67,14 @@ fn other_encodings_are_named() {
     ] {
         let folder = Folder::sample();
         folder.write(file, contents);
-        let mistakes = folder.mistakes();
-        assert!(mistakes[0].starts_with(what), "{what}: {mistakes:?}");
+        let errors = folder.errors();
+        assert!(errors[0].starts_with(what), "{what}: {errors:?}");
     }
     let folder = Folder::sample();
     folder.remove("services.json");
     folder.write("services.json.gz", zipped(&zipped(b"{}")));
-    let mistakes = folder.mistakes();
-    assert!(mistakes[0].contains("compressed with gzip"), "{mistakes:?}");
+    let errors = folder.errors();
+    assert!(errors[0].contains("compressed with gzip"), "{errors:?}");
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn numbers_are_whole_by_their_value() {
         folder.write("availability.json", entry(number));
         let is_read = match folder.load() {
             Ok(_) => true,
-            Err(mistakes) => {
-                let text = mistakes.to_string();
+            Err(errors) => {
+                let text = errors.to_string();
                 let expected =
                     "availability[0].start_sec: expected a whole number of 64 bits, found ";
                 assert!(text.contains(expected), "{number}: {text}");
@@ -148,10 +148,10 @@ fn a_member_is_given_once() {
         let text = folder.text(file);
         assert!(text.contains(piece), "{piece} in {file}");
         folder.write(file, text.replacen(piece, other, 1));
-        let mistakes = folder.mistakes();
+        let errors = folder.errors();
         assert!(
-            mistakes.iter().any(|mistake| mistake.ends_with(what)),
-            "{other}: {mistakes:?}"
+            errors.iter().any(|error| error.ends_with(what)),
+            "{other}: {errors:?}"
         );
     }
 }

@@ -1,46 +1,73 @@
-//! TOML with the line of everything, read so that one wrong value hides no other.
+//! TOML with the position of everything, read so that one wrong value hides no other.
+//!
+//! On the spans of the `toml` crate, which keeps the digits of a number as they are written (prices are
+//! exact) and reports several syntax errors of one file.
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
-use serde_spanned::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeInteger, DeTable, DeValue},
+};
 
-use super::mistakes::{Place, quoted};
+use crate::diagnostics::{Cursor, quoted};
 
-type Value<'t> = Spanned<DeValue<'t>>;
+/// A file of TOML. The one reader of settings, credentials and rules.
+pub struct Document<'t> {
+    text: &'t str,
+    file: Cursor<'t>,
+    top: Spanned<DeTable<'t>>,
+}
 
-/// Reads a file, whose top has no other keys than these. Nothing of a text that is no TOML is
-/// handed on.
-pub fn read(text: &str, file: &Place<'_>, keys: &[&str], hand_on: impl FnOnce(&Table<'_>)) {
-    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
-    let (document, mut errors) = DeTable::parse_recoverable(text);
-    errors.sort_by_key(start);
-    for error in &errors {
-        file.offset(text, start(error))
-            .mistake(format!("{}; this is not TOML", error.message()));
+impl<'t> Document<'t> {
+    /// Reads a text. Of one that is not TOML every syntax error is reported, and nothing is returned.
+    pub fn parse(text: &'t str, file: Cursor<'t>) -> Option<Self> {
+        let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+        let (top, mut errors) = DeTable::parse_recoverable(text);
+        errors.sort_by_key(start);
+        for error in &errors {
+            let text_of_error = format!("{}; this is not TOML", error.message());
+            file.byte(text, start(error))
+                .error("not_toml", text_of_error);
+        }
+        errors.is_empty().then_some(Self { text, file, top })
     }
-    if errors.is_empty() {
-        hand_on(&Table::new(
-            text,
-            file.offset(text, 0),
-            document.get_ref(),
+
+    /// The top, which has no other keys than these; others are reported.
+    pub fn table<'a>(&'a self, keys: &[&str]) -> TomlTable<'a> {
+        TomlTable::new(
+            self.text,
+            self.file.byte(self.text, 0),
+            self.top.get_ref(),
             keys,
-        ));
+        )
+    }
+
+    /// Everything at the top with any key: the key, where it stands, and its value.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, Cursor<'_>, TomlValue<'_>)> {
+        self.top.get_ref().iter().map(|(key, value)| {
+            let at = self.file.byte(self.text, key.span().start);
+            (
+                &**key.get_ref(),
+                at,
+                TomlValue::new(self.text, &self.file, value),
+            )
+        })
     }
 }
 
 /// A value of a file and where it stands.
 #[derive(Clone, Copy)]
-pub struct Entry<'t> {
+pub struct TomlValue<'t> {
     source: &'t str,
-    pub at: Place<'t>,
+    pub at: Cursor<'t>,
     value: &'t DeValue<'t>,
     is_secret: bool,
 }
 
-impl<'t> Entry<'t> {
-    fn new(source: &'t str, file: &Place<'t>, value: &'t Value<'t>) -> Self {
-        let at = file.offset(source, value.span().start);
+impl<'t> TomlValue<'t> {
+    fn new(source: &'t str, file: &Cursor<'t>, value: &'t Spanned<DeValue<'t>>) -> Self {
+        let at = file.byte(source, value.span().start);
         Self {
             source,
             at,
@@ -49,7 +76,7 @@ impl<'t> Entry<'t> {
         }
     }
 
-    /// The same, which no mistake quotes.
+    /// This value, which no diagnostic quotes.
     pub fn secret(self) -> Self {
         Self {
             is_secret: true,
@@ -57,13 +84,31 @@ impl<'t> Entry<'t> {
         }
     }
 
+    /// The text of a value that is neither a list nor a table; the error says which it is.
+    pub fn scalar(&self) -> Result<String, &'static str> {
+        match self.value {
+            DeValue::String(text) => Ok(text.to_string()),
+            DeValue::Integer(number) => Ok(decimal(number)),
+            DeValue::Float(number) => Ok(number.to_string()),
+            DeValue::Boolean(truth) => Ok(truth.to_string()),
+            DeValue::Datetime(time) => Ok(time.to_string()),
+            DeValue::Array(_) => Err("an array"),
+            DeValue::Table(_) => Err("a table"),
+        }
+    }
+
     fn expected(&self, what: impl Display) {
+        self.unfit("wrong_type", what);
+    }
+
+    fn unfit(&self, code: &'static str, what: impl Display) {
         let found = if self.is_secret {
             kind(self.value)
         } else {
             describe(self.value)
         };
-        self.at.mistake(format!("expected {what}, found {found}"));
+        self.at
+            .error(code, format!("expected {what}, found {found}"));
     }
 
     /// The value as a text that is not empty.
@@ -83,11 +128,13 @@ impl<'t> Entry<'t> {
         let integer = integer_of(self.value).and_then(|integer| T::try_from(integer).ok());
         let within = integer.filter(|integer| range.contains(integer));
         if within.is_none() {
-            self.expected(format_args!(
-                "a whole number from {} to {}",
-                range.start(),
-                range.end()
-            ));
+            let code = if self.value.is_integer() {
+                "out_of_range"
+            } else {
+                "wrong_type"
+            };
+            let (least, most) = (range.start(), range.end());
+            self.unfit(code, format_args!("a whole number from {least} to {most}"));
         }
         within
     }
@@ -103,11 +150,17 @@ impl<'t> Entry<'t> {
 
     /// The value as an exact number, which may be in quotes.
     pub fn decimal<T: FromStr>(&self) -> Option<T> {
-        let digits = self.value.as_str().map(str::to_owned);
-        let digits =
-            digits.or_else(|| self.value.as_float().map(|float| float.as_str().to_owned()));
-        let digits = digits.or_else(|| integer_of(self.value).map(|integer| integer.to_string()));
-        let decimal = digits.and_then(|digits| digits.parse().ok());
+        let decimal = match self.value {
+            DeValue::String(text) => text.parse().ok(),
+            // A float has the digits of the file here, so that it is read exactly.
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            DeValue::Integer(_) => {
+                integer_of(self.value).and_then(|integer| integer.to_string().parse().ok())
+            }
+            DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+                None
+            }
+        };
         if decimal.is_none() {
             self.expected("a decimal number, like \"12.5\"");
         }
@@ -135,8 +188,13 @@ impl<'t> Entry<'t> {
     }
 
     /// The value as a table with no other keys than these.
-    pub fn table(&self, keys: &[&str]) -> Option<Table<'t>> {
-        Some(Table::new(self.source, self.at, self.any_table()?, keys))
+    pub fn table(&self, keys: &[&str]) -> Option<TomlTable<'t>> {
+        Some(TomlTable::new(
+            self.source,
+            self.at,
+            self.any_table()?,
+            keys,
+        ))
     }
 
     fn any_table(&self) -> Option<&'t DeTable<'t>> {
@@ -147,7 +205,7 @@ impl<'t> Entry<'t> {
         table
     }
 
-    fn inner(&self, value: &'t Value<'t>) -> Self {
+    fn inner(&self, value: &'t Spanned<DeValue<'t>>) -> Self {
         Self {
             is_secret: self.is_secret,
             ..Self::new(self.source, &self.at, value)
@@ -157,15 +215,15 @@ impl<'t> Entry<'t> {
 
 /// A table of a file, its keys checked.
 #[derive(Clone, Copy)]
-pub struct Table<'t> {
+pub struct TomlTable<'t> {
     source: &'t str,
-    pub at: Place<'t>,
+    pub at: Cursor<'t>,
     entries: &'t DeTable<'t>,
 }
 
-impl<'t> Table<'t> {
+impl<'t> TomlTable<'t> {
     /// A table whose keys are among `keys`; others are reported.
-    pub fn new(source: &'t str, at: Place<'t>, entries: &'t DeTable<'t>, keys: &[&str]) -> Self {
+    pub fn new(source: &'t str, at: Cursor<'t>, entries: &'t DeTable<'t>, keys: &[&str]) -> Self {
         for key in entries
             .keys()
             .filter(|key| !keys.contains(&&**key.get_ref()))
@@ -175,7 +233,7 @@ impl<'t> Table<'t> {
                 quoted(key.get_ref()),
                 keys.join(", ")
             );
-            at.offset(source, key.span().start).mistake(text);
+            at.byte(source, key.span().start).error("unknown_key", text);
         }
         Self {
             source,
@@ -185,23 +243,23 @@ impl<'t> Table<'t> {
     }
 
     /// What stands under a key, if anything does.
-    pub fn get(&self, key: &str) -> Option<Entry<'t>> {
+    pub fn get(&self, key: &str) -> Option<TomlValue<'t>> {
         self.entries
             .get(key)
-            .map(|value| Entry::new(self.source, &self.at, value))
+            .map(|value| TomlValue::new(self.source, &self.at, value))
     }
 
     /// What stands under a key; that nothing does is reported.
-    pub fn required(&self, key: &str) -> Option<Entry<'t>> {
+    pub fn required(&self, key: &str) -> Option<TomlValue<'t>> {
         let entry = self.get(key);
         if entry.is_none() {
-            self.at.mistake(format!("`{key}` is missing"));
+            self.at.error("missing", format!("`{key}` is missing"));
         }
         entry
     }
 
     /// The tables under a key that is written `[[…]]`, each with no other keys than these.
-    pub fn tables(&self, key: &str, keys: &[&str]) -> Vec<Table<'t>> {
+    pub fn tables(&self, key: &str, keys: &[&str]) -> Vec<TomlTable<'t>> {
         let Some(entry) = self.get(key) else {
             return Vec::new();
         };
@@ -213,6 +271,14 @@ impl<'t> Table<'t> {
         list.into_iter()
             .filter_map(|element| element.table(keys))
             .collect()
+    }
+}
+
+/// A whole number in decimal digits, however it is written.
+fn decimal(number: &DeInteger<'_>) -> String {
+    match i128::from_str_radix(number.as_str(), number.radix()) {
+        Ok(value) => value.to_string(),
+        Err(_) => number.to_string(),
     }
 }
 

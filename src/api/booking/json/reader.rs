@@ -17,7 +17,7 @@ use crate::{
         schema::{EnumSchema, FieldKind, FieldSchema, MessageSchema},
         violations::{FieldPath, Violations},
     },
-    files::mistakes::quoted,
+    diagnostics::quoted,
     proto_json::{Scalar, Whole, integer, whole},
 };
 

@@ -40,7 +40,7 @@ pub(super) fn report_for(
         };
         for (bound, text) in in_force.contradictions() {
             if told.insert((bound.at.to_string(), text.clone())) {
-                bound.at.mistake(text);
+                bound.at.error("contradiction", text);
             }
         }
     }

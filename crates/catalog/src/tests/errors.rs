@@ -1,21 +1,22 @@
-//! Changes to one file, and the mistakes that follow: file, place and words.
+//! Changes to one file, and the errors that follow: file, place and text.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::Folder;
+use crate::diagnostics::{MAX_LISTED, Severity};
 
-/// Puts a value where a JSON pointer leads, and expects these mistakes of the same file.
+/// Puts a value where a JSON pointer leads, and expects these errors of the same file.
 fn check(file: &str, pointer: &str, value: Value, expected: &[&str]) {
     let folder = Folder::sample();
     let label = format!("{pointer} = {value}");
     folder.set(file, pointer, value);
     let expected: Vec<String> = expected
         .iter()
-        .map(|mistake| format!("{file}: {mistake}"))
+        .map(|error| format!("{file}: {error}"))
         .collect();
-    assert_eq!(folder.mistakes(), expected, "{label}");
+    assert_eq!(folder.errors(), expected, "{label}");
 }
 
 #[test]
@@ -466,7 +467,7 @@ fn an_entry_without_any_number_of_spots() {
     );
 }
 
-/// Puts a piece of rules in place of another, and expects one mistake: in the line of the changed
+/// Puts a piece of rules in place of another, and expects one error: in the line of the changed
 /// file where `place` begins.
 fn check_rules(piece: &str, other: &str, place: &str, expected: &str) {
     let folder = Folder::sample();
@@ -481,7 +482,7 @@ fn check_rules(piece: &str, other: &str, place: &str, expected: &str) {
         .count()
         + 1;
     assert_eq!(
-        folder.mistakes(),
+        folder.errors(),
         [format!("rules.toml: line {line}: {expected}")],
         "{other}"
     );
@@ -751,7 +752,7 @@ fn limits_that_meet_in_a_slot_must_not_contradict() {
         let folder = Folder::sample();
         folder.replace("rules.toml", late, &also(more));
         let found = if contradicts {
-            folder.mistakes()
+            folder.errors()
         } else {
             Vec::new()
         };
@@ -818,7 +819,7 @@ fn limits_of_several_tags_must_not_contradict_where_a_slot_has_them_all() {
             json!({ "service_availability": [{ "availability": entries }] }).to_string(),
         );
         let found = if contradicts {
-            folder.mistakes()
+            folder.errors()
         } else {
             Vec::new()
         };
@@ -978,7 +979,7 @@ fn fees_of_services() {
 }
 
 #[test]
-fn every_mistake_is_reported_at_once() {
+fn every_error_is_reported_at_once() {
     let folder = Folder::sample();
     folder.set("merchants.json", "/merchant/1/name", json!(1));
     folder.set(
@@ -1010,7 +1011,7 @@ fn every_mistake_is_reported_at_once() {
     folder.replace("rules.toml", "max = 10", "maximum = 10");
     folder.replace("rules.toml", "min_count = 4", "min_count = 0");
     assert_eq!(
-        folder.mistakes(),
+        folder.errors(),
         [
             "merchants.json: merchant[1].name: expected a text, found 1",
             "services.json: service[0].ticket_type[0].price.price_micros: is -1; a price is not below zero",
@@ -1040,14 +1041,14 @@ fn what_refers_to_a_broken_entry_is_not_reported_again() {
         json!("cafe"),
     );
     let expected = [
-        "services.json: service[8].merchant_id: merchant \"zoo\" is not in the merchant feed; and 3 entries that follow from it",
+        "services.json: service[8].merchant_id: merchant \"zoo\" is not in the merchant feed; and 3 more",
         "availability.json: service_availability[0].availability[0].service_id: service \"cafe\" of merchant \"museum\" is not in the service feed",
     ];
-    assert_eq!(folder.mistakes(), expected);
+    assert_eq!(folder.errors(), expected);
 }
 
 #[test]
-fn one_wrong_id_is_one_mistake_however_many_entries_have_it() {
+fn one_wrong_id_is_one_error_however_many_entries_have_it() {
     let folder = Folder::sample();
     // Every entry of the onsen, and its rules, refer to a merchant that goes by another id now.
     folder.replace("merchants.json", "\"onsen\"", "\"osen\"");
@@ -1069,13 +1070,13 @@ fn one_wrong_id_is_one_mistake_however_many_entries_have_it() {
     let follow_ups = services - 1 + tables + entries.count();
     let expected = format!(
         "services.json: service[8].merchant_id: merchant \"onsen\" is not in the merchant feed; and \
-         {follow_ups} entries that follow from it"
+         {follow_ups} more"
     );
-    assert_eq!(folder.mistakes(), [expected]);
+    assert_eq!(folder.errors(), [expected]);
 }
 
 #[test]
-fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_mistake_each() {
+fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_error_each() {
     let folder = Folder::sample();
     let mut feed = folder.json("availability.json");
     let entries = feed["service_availability"][0]["availability"]
@@ -1087,11 +1088,11 @@ fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_mistake_each(
         }
     }
     folder.write("availability.json", feed.to_string());
-    let mistakes = folder.mistakes();
-    assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
+    let errors = folder.errors();
+    assert_eq!(errors.len(), 1, "{errors:#?}");
     assert!(
-        mistakes[0].contains("ticket type \"adlut\" is not one of the service; and "),
-        "{mistakes:#?}"
+        errors[0].contains("ticket type \"adlut\" is not one of the service; and "),
+        "{errors:#?}"
     );
 
     let folder = Folder::sample();
@@ -1102,16 +1103,16 @@ fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_mistake_each(
     }
     assert!(tickets.len() > 2);
     folder.write("services.json", feed.to_string());
-    let mistakes = folder.mistakes();
-    assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
+    let errors = folder.errors();
+    assert_eq!(errors.len(), 1, "{errors:#?}");
     assert!(
-        mistakes[0].contains("is EUR, but other prices of the merchant are in USD; and "),
-        "{mistakes:#?}"
+        errors[0].contains("is EUR, but other prices of the merchant are in USD; and "),
+        "{errors:#?}"
     );
 }
 
 #[test]
-fn a_long_list_of_mistakes_is_cut_and_counted() {
+fn a_long_list_of_errors_is_cut_and_counted() {
     let folder = Folder::sample();
     folder.set("merchants.json", "/merchant/0/name", json!(1));
     folder.set(
@@ -1119,15 +1120,19 @@ fn a_long_list_of_mistakes_is_cut_and_counted() {
         "/service_availability/-",
         json!({"availability": vec![0; 1234]}),
     );
-    let mistakes = folder.load().unwrap_err();
-    assert_eq!((mistakes.list.len(), mistakes.unlisted), (1_001, 234));
-    let text = mistakes.to_string();
-    assert_eq!(text.lines().count(), 201);
+    let errors = folder.load().unwrap_err();
+    assert_eq!(errors.list().len(), 1 + MAX_LISTED);
+    assert_eq!(errors.total(Severity::Error), 1_235);
+    let text = errors.to_string();
+    assert_eq!(text.lines().count(), 2 + MAX_LISTED);
     assert!(
-        text.starts_with("merchants.json: merchant[0].name: "),
+        text.starts_with("error[wrong_type]: merchants.json: merchant[0].name: "),
         "{text}"
     );
-    assert!(text.ends_with("\nand 1035 more"), "{text}");
+    assert!(
+        text.ends_with("\nerror[wrong_type]: and 1184 more"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -1153,16 +1158,16 @@ fn every_key_of_the_rules_is_in_the_documentation() {
         order_fee = [{ wrong = 1 }]";
     let folder = Folder::sample();
     folder.write("rules.toml", RULES);
-    let mistakes = folder.mistakes();
-    let lists: Vec<&str> = mistakes
+    let errors = folder.errors();
+    let lists: Vec<&str> = errors
         .iter()
-        .filter_map(|mistake| {
-            mistake
+        .filter_map(|error| {
+            error
                 .split_once("unknown key \"wrong\"; expected one of ")
                 .map(|(_, keys)| keys)
         })
         .collect();
-    assert_eq!(lists.len(), RULES.matches("wrong").count(), "{mistakes:#?}");
+    assert_eq!(lists.len(), RULES.matches("wrong").count(), "{errors:#?}");
     let docs = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("docs/catalog.md");
     let docs = std::fs::read_to_string(docs).unwrap();
     for key in lists.iter().flat_map(|keys| keys.split(", ")) {

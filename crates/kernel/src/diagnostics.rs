@@ -1,0 +1,306 @@
+//! What is wrong, or perhaps not meant, in what people write for this program: files, environment
+//! variables, flags.
+//!
+//! A [`Diagnostic`] has a [`Severity`], a code, a [`Location`] and a text. Codes are words in
+//! `snake_case` that keep their meaning over versions, because scripts go by them; texts may change.
+//! Readers report to a [`DiagnosticSink`] and go on, so that one error hides no other.
+//!
+//! Two rules keep the output short, for errors and warnings alike:
+//!
+//! - **Folding**: what has the same cause is listed once, with the number of further places. A warning's
+//!   cause is its code and text within one file; an error has a cause where its reporter names one.
+//! - **Limit**: [`MAX_LISTED`] diagnostics of a code are listed for each file; further ones are counted.
+
+mod location;
+mod similar;
+mod sink;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+pub use location::{Location, Position, Source};
+pub use similar::similar;
+pub use sink::{Cursor, DiagnosticSink};
+
+/// As many diagnostics of one code are listed for each file.
+pub const MAX_LISTED: usize = 50;
+
+/// Longest part of a wrong text that is quoted, in characters.
+const MAX_QUOTED: usize = 40;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// It is allowed and perhaps not meant.
+    Warning,
+    /// It cannot be used.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// One thing that is wrong or perhaps not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// One word in `snake_case` for everything of this sort, the same over versions.
+    pub code: &'static str,
+    /// Where it was found first.
+    pub location: Location,
+    /// What it is and what was expected.
+    pub text: String,
+    /// At how many more places the same was found, or follows from this.
+    pub more_places: usize,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(code: &'static str, location: Location, text: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            location,
+            text: text.into(),
+            more_places: 0,
+        }
+    }
+
+    /// That nothing goes by the name at `location`, and which of the `known` ones may have been meant.
+    pub fn unknown(
+        code: &'static str,
+        location: Location,
+        name: &str,
+        known: impl Iterator<Item = String>,
+    ) -> Self {
+        let hint = similar(name, known).map(|known| format!("; did you mean {known}?"));
+        Self::error(
+            code,
+            location,
+            format!("unknown{}", hint.unwrap_or_default()),
+        )
+    }
+
+    /// Location and text, without severity and code.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let Self { location, text, .. } = self;
+        match self.more_places {
+            0 => format!("{location}: {text}"),
+            1 => format!("{location}: {text} (and 1 more place)"),
+            more => format!("{location}: {text} (and {more} more places)"),
+        }
+    }
+}
+
+/// `error[out_of_range]: services.json: service[3].price.price_micros: is -1`.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { severity, code, .. } = self;
+        write!(f, "{severity}[{code}]: {}", self.message())
+    }
+}
+
+/// Everything that was found, in the order in which it was found first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    /// How many are not in the list.
+    unlisted: BTreeMap<(Severity, &'static str), usize>,
+    /// How many there are of a code in a file.
+    counts: HashMap<(String, &'static str), usize>,
+    /// Where in the list the first of each cause is; `None` if it is only counted.
+    causes: HashMap<String, Option<usize>>,
+}
+
+impl Diagnostics {
+    /// A single one.
+    pub fn one(diagnostic: Diagnostic) -> Self {
+        let mut all = Self::default();
+        all.add(diagnostic);
+        all
+    }
+
+    /// Adds one; warnings that say the same of one file are folded.
+    pub fn add(&mut self, diagnostic: Diagnostic) {
+        let Diagnostic {
+            severity,
+            code,
+            ref text,
+            ..
+        } = diagnostic;
+        let source = diagnostic.location.source.to_string();
+        let cause = match severity {
+            Severity::Warning => Some(warning_cause(&source, code, text)),
+            Severity::Error => None,
+        };
+        self.record(severity, code, source, cause, || diagnostic);
+    }
+
+    /// Adds a warning about a file as a whole.
+    pub fn warn_of_file(&mut self, code: &'static str, file: &str, text: impl Into<String>) {
+        self.add(Diagnostic {
+            severity: Severity::Warning,
+            code,
+            location: Location::file(file),
+            text: text.into(),
+            more_places: 0,
+        });
+    }
+
+    /// Lists a diagnostic, folds it into an earlier one of the same cause, or counts it. It is made
+    /// only if it is listed: to say where something stands takes the longer the larger a file is.
+    fn record(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        source: String,
+        cause: Option<String>,
+        make: impl FnOnce() -> Diagnostic,
+    ) {
+        if cause.as_ref().is_some_and(|cause| self.fold(cause)) {
+            return;
+        }
+        let count = self.counts.entry((source, code)).or_default();
+        *count += 1;
+        let listed = if *count > MAX_LISTED {
+            *self.unlisted.entry((severity, code)).or_default() += 1;
+            None
+        } else {
+            self.list.push(make());
+            Some(self.list.len() - 1)
+        };
+        if let Some(cause) = cause {
+            self.causes.insert(cause, listed);
+        }
+    }
+
+    /// Counts a further place of a cause, and tells whether the cause is known.
+    fn fold(&mut self, cause: &str) -> bool {
+        let Some(first) = self.causes.get(cause) else {
+            return false;
+        };
+        if let Some(first) = *first {
+            self.list[first].more_places += 1;
+        }
+        true
+    }
+
+    /// These followed by others.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.list.extend(other.list);
+        for (key, more) in other.unlisted {
+            *self.unlisted.entry(key).or_default() += more;
+        }
+        for (key, more) in other.counts {
+            *self.counts.entry(key).or_default() += more;
+        }
+        self
+    }
+
+    /// Those of a severity.
+    #[must_use]
+    pub fn only(mut self, severity: Severity) -> Self {
+        self.list.retain(|it| it.severity == severity);
+        self.unlisted.retain(|(of, _), _| *of == severity);
+        self.causes.clear();
+        self
+    }
+
+    /// The value if there is no error, or else the errors.
+    pub fn unless_errors<T>(self, value: T) -> Result<T, Self> {
+        if self.total(Severity::Error) == 0 {
+            Ok(value)
+        } else {
+            Err(self.only(Severity::Error))
+        }
+    }
+
+    /// All that are listed.
+    #[must_use]
+    pub fn list(&self) -> &[Diagnostic] {
+        &self.list
+    }
+
+    /// Those of a severity that are listed.
+    pub fn of(&self, severity: Severity) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter().filter(move |it| it.severity == severity)
+    }
+
+    /// How many of a severity are not listed, by code.
+    #[must_use]
+    pub fn unlisted(&self, severity: Severity) -> BTreeMap<&'static str, usize> {
+        let of_severity = self.unlisted.iter().filter(|((of, _), _)| *of == severity);
+        of_severity
+            .map(|((_, code), more)| (*code, *more))
+            .collect()
+    }
+
+    /// How many of a severity there are, those that were folded not counted.
+    #[must_use]
+    pub fn total(&self, severity: Severity) -> usize {
+        self.of(severity).count() + self.unlisted(severity).values().sum::<usize>()
+    }
+
+    /// At how many places those of a severity were found, the first ones counted as well.
+    #[must_use]
+    pub fn places(&self, severity: Severity) -> usize {
+        let more: usize = self.of(severity).map(|it| it.more_places).sum();
+        self.total(severity) + more
+    }
+
+    /// Sorts them by their locations.
+    pub fn sort(&mut self) {
+        self.list
+            .sort_by(|one, other| one.location.cmp(&other.location));
+        // They point into the list.
+        self.causes.clear();
+    }
+}
+
+/// What warnings have in common that are folded.
+fn warning_cause(source: &str, code: &str, text: &str) -> String {
+    [source, code, text].join("\n")
+}
+
+/// One a line, warnings before errors, each severity with what is not listed of it.
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for severity in [Severity::Warning, Severity::Error] {
+            for diagnostic in self.of(severity) {
+                write!(f, "{separator}{diagnostic}")?;
+                separator = "\n";
+            }
+            for (code, more) in self.unlisted(severity) {
+                write!(f, "{separator}{severity}[{code}]: and {more} more")?;
+                separator = "\n";
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// A text in quotes, cut where it is long.
+pub fn quoted(text: &str) -> String {
+    let mut start: String = text.chars().take(MAX_QUOTED).collect();
+    if start.len() < text.len() {
+        start.push('…');
+    }
+    format!("{start:?}")
+}
+
+#[cfg(test)]
+mod tests;

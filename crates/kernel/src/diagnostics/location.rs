@@ -1,0 +1,100 @@
+//! Where something stands.
+
+use std::fmt;
+
+/// What a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The command line: a flag or an argument.
+    Argument(String),
+    /// An environment variable.
+    Variable(String),
+    /// A file, by its name within its folder or by its path; in front of the path may stand the setting
+    /// that names it.
+    File(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument(name) | Self::Variable(name) | Self::File(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A character of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its column, from 1.
+    pub column: usize,
+}
+
+impl Position {
+    /// The position of a byte of a text.
+    pub fn of_byte(text: &str, offset: usize) -> Self {
+        let before = &text.as_bytes()[..offset.min(text.len())];
+        let line_start = before
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
+        // Of a character of several bytes only the first is counted.
+        let characters = before[line_start..]
+            .iter()
+            .filter(|&&byte| byte & 0xc0 != 0x80);
+        Self {
+            line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
+            column: 1 + characters.count(),
+        }
+    }
+}
+
+/// Where something stands: `rules.toml:3:5`, `services.json: service[3].price`, `--listen`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// What it comes from.
+    pub source: Source,
+    /// Where in a file, as far as that is known.
+    pub position: Option<Position>,
+    /// Members and indexes on the way to it, like `service[3].price`; empty for the whole.
+    pub path: String,
+}
+
+impl Location {
+    /// A file as a whole.
+    pub fn file(name: impl Into<String>) -> Self {
+        Self::whole(Source::File(name.into()))
+    }
+
+    /// A flag or an argument of the command line.
+    pub fn argument(name: impl Into<String>) -> Self {
+        Self::whole(Source::Argument(name.into()))
+    }
+
+    /// An environment variable.
+    pub fn variable(name: impl Into<String>) -> Self {
+        Self::whole(Source::Variable(name.into()))
+    }
+
+    fn whole(source: Source) -> Self {
+        Self {
+            source,
+            position: None,
+            path: String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.source)?;
+        if let Some(Position { line, column }) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! Names that were perhaps meant.
+
+/// The one of the `known` names that is nearest to `name`, if it is near enough to be what was meant:
+/// one letter in four may differ.
+pub fn similar(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let letters = name.chars().count();
+    let mut nearest: Option<(usize, String)> = None;
+    for known in known {
+        let most = known.len() / 4;
+        // Names that differ more than that in length need not be compared, however long one is.
+        if known.len().abs_diff(letters) > most {
+            continue;
+        }
+        let candidate = (strsim::damerau_levenshtein(&known, name), known);
+        if (1..=most).contains(&candidate.0)
+            && nearest.as_ref().is_none_or(|nearest| candidate < *nearest)
+        {
+            nearest = Some(candidate);
+        }
+    }
+    nearest.map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_near_misses_are_suggested() {
+        for (name, suggested) in [
+            ("max_inflight", Some("max_in_flight")),
+            ("drain_dealy", Some("drain_delay")),
+            ("colour", None),
+            ("log", None),
+            ("l", None),
+        ] {
+            let known = ["max_in_flight", "drain_delay", "log"].map(str::to_owned);
+            let found = similar(name, known.into_iter());
+            assert_eq!(found.as_deref(), suggested, "{name}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Reporting while a file is read.
+
+use std::{cell::RefCell, collections::HashMap, fmt};
+
+use super::{Diagnostic, Diagnostics, Location, Position, Severity, Source, warning_cause};
+
+/// Where readers report what they find.
+#[derive(Debug, Default)]
+pub struct DiagnosticSink {
+    found: RefCell<Diagnostics>,
+    errors_in: RefCell<HashMap<String, usize>>,
+}
+
+impl DiagnosticSink {
+    /// The start of a file.
+    pub fn file<'a>(&'a self, file: &'a str) -> Cursor<'a> {
+        Cursor {
+            sink: self,
+            file,
+            step: Step::Top,
+        }
+    }
+
+    /// Adds what was made elsewhere.
+    pub fn add(&self, diagnostic: Diagnostic) {
+        self.found.borrow_mut().add(diagnostic);
+    }
+
+    /// All that was reported.
+    pub fn into_diagnostics(self) -> Diagnostics {
+        self.found.into_inner()
+    }
+
+    /// The value if no error was reported, or else the errors.
+    pub fn unless_errors<T>(self, value: T) -> Result<T, Diagnostics> {
+        self.into_diagnostics().unless_errors(value)
+    }
+}
+
+/// A place in a file that is being read. To move it costs nothing; a [`Location`] is made when something
+/// is reported there.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor<'a> {
+    sink: &'a DiagnosticSink,
+    file: &'a str,
+    step: Step<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Top,
+    Key(&'a Cursor<'a>, &'a str),
+    Index(&'a Cursor<'a>, usize),
+    At(Position),
+    Byte(&'a str, usize),
+}
+
+impl<'a> Cursor<'a> {
+    /// The member of that name of the object that stands here.
+    pub fn key<'b>(&'b self, name: &'b str) -> Cursor<'b> {
+        Cursor {
+            step: Step::Key(self, name),
+            ..*self
+        }
+    }
+
+    /// That element of the list that stands here.
+    pub fn index(&self, index: usize) -> Cursor<'_> {
+        Cursor {
+            step: Step::Index(self, index),
+            ..*self
+        }
+    }
+
+    /// A position of the same file.
+    pub fn position(&self, position: Position) -> Self {
+        Self {
+            step: Step::At(position),
+            ..*self
+        }
+    }
+
+    /// The byte `offset` of the same file, whose `text` this is.
+    pub fn byte<'b>(&self, text: &'b str, offset: usize) -> Cursor<'b>
+    where
+        'a: 'b,
+    {
+        Cursor {
+            step: Step::Byte(text, offset),
+            ..*self
+        }
+    }
+
+    /// The name of the file.
+    pub fn file_name(&self) -> &'a str {
+        self.file
+    }
+
+    /// The places in lists on the way from here to the top of the file.
+    pub fn indexes(&self) -> impl Iterator<Item = usize> {
+        let mut next = Some(*self);
+        std::iter::from_fn(move || {
+            while let Some(cursor) = next {
+                match cursor.step {
+                    Step::Index(parent, index) => {
+                        next = Some(*parent);
+                        return Some(index);
+                    }
+                    Step::Key(parent, _) => next = Some(*parent),
+                    Step::Top | Step::At(_) | Step::Byte(..) => next = None,
+                }
+            }
+            None
+        })
+    }
+
+    /// How many errors have been found in the file so far, those that follow from others not counted.
+    pub fn errors_so_far(&self) -> usize {
+        let errors_in = self.sink.errors_in.borrow();
+        errors_in.get(self.file).copied().unwrap_or_default()
+    }
+
+    /// Reports an error here.
+    pub fn error(&self, code: &'static str, text: impl Into<String>) {
+        self.report(Severity::Error, code, text, None);
+    }
+
+    /// Reports an error here, unless one of the same `cause` has been reported anywhere: then this is
+    /// a further place of that one.
+    pub fn error_because(
+        &self,
+        code: &'static str,
+        cause: impl Into<String>,
+        text: impl Into<String>,
+    ) {
+        self.report(Severity::Error, code, text, Some(cause.into()));
+    }
+
+    /// Counts a place that is wrong only because of what has been reported under `cause`.
+    pub fn follows_from(&self, cause: &str) {
+        self.sink.found.borrow_mut().fold(cause);
+    }
+
+    /// Reports what is allowed here and perhaps not meant. Say what it means for the partner, in
+    /// words that are the same wherever it is found in a file.
+    pub fn warning(&self, code: &'static str, text: impl Into<String>) {
+        let text = text.into();
+        let cause = warning_cause(self.file, code, &text);
+        self.report(Severity::Warning, code, text, Some(cause));
+    }
+
+    /// A diagnostic of this place that is certain only later.
+    pub fn diagnostic(
+        &self,
+        severity: Severity,
+        code: &'static str,
+        text: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic {
+            severity,
+            code,
+            location: self.location(),
+            text: text.into(),
+            more_places: 0,
+        }
+    }
+
+    fn report(
+        &self,
+        severity: Severity,
+        code: &'static str,
+        text: impl Into<String>,
+        cause: Option<String>,
+    ) {
+        let mut found = self.sink.found.borrow_mut();
+        let is_new = cause
+            .as_ref()
+            .is_none_or(|cause| !found.causes.contains_key(cause));
+        if severity == Severity::Error && is_new {
+            let mut errors_in = self.sink.errors_in.borrow_mut();
+            *errors_in.entry(self.file.to_owned()).or_default() += 1;
+        }
+        let make = || self.diagnostic(severity, code, text);
+        found.record(severity, code, self.file.to_owned(), cause, make);
+    }
+
+    /// Where it is, in words that last.
+    pub fn location(&self) -> Location {
+        let (position, path) = match self.step {
+            Step::Top => (None, String::new()),
+            Step::At(position) => (Some(position), String::new()),
+            Step::Byte(text, offset) => (Some(Position::of_byte(text, offset)), String::new()),
+            Step::Key(..) | Step::Index(..) => (None, self.to_string()),
+        };
+        Location {
+            source: Source::File(self.file.to_owned()),
+            position,
+            path,
+        }
+    }
+}
+
+/// The place within its file.
+impl fmt::Display for Cursor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Step::Top => Ok(()),
+            Step::Key(
+                Cursor {
+                    step: Step::Top, ..
+                },
+                name,
+            ) => f.write_str(name),
+            Step::Key(parent, name) => write!(f, "{parent}.{name}"),
+            Step::Index(parent, index) => write!(f, "{parent}[{index}]"),
+            Step::At(Position { line, .. }) => write!(f, "line {line}"),
+            Step::Byte(text, offset) => write!(f, "line {}", Position::of_byte(text, offset).line),
+        }
+    }
+}
