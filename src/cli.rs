@@ -236,7 +236,7 @@ mod tests {
             ("--listen", "a value is required for '--listen <ADDRESS>'"),
             (
                 "--listen=",
-                "a value is required for '--listen <ADDRESS>' but none was supplied",
+                "invalid value '' for '--listen <ADDRESS>': expected an IP address and port",
             ),
             (
                 "--listen here",
