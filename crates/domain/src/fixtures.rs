@@ -1,6 +1,14 @@
 //! The catalogue of the unit tests, and their time: every test happens at [`NOW`], and the slots
 //! of every service start at [`START`] and last an hour.
 
+#![expect(
+    missing_docs,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::unwrap_used,
+    reason = "for tests only"
+)]
+
 use std::collections::HashMap;
 
 use super::{

@@ -121,6 +121,7 @@ impl<M: Sequential> Search<'_, M> {
     }
 }
 
+#[cfg(test)]
 mod tests {
     use super::*;
 
