@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What comes of a catalogue that is refused.
-const STAYS: &str = "was refused; the one before stays on sale";
+const STAYS: &str = "was rejected; the previous one stays on sale";
 
 /// Reads the catalogue of an application again.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use crate::{
 pub(super) type Access = auth::Authenticator<MonotonicClock>;
 
 /// What comes of files that are refused.
-const STAY: &str = "were refused; those before stay in use";
+const STAY: &str = "were rejected; the previous ones stay in use";
 
 /// What keeps strangers out.
 #[derive(Debug)]
