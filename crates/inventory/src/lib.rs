@@ -1,18 +1,17 @@
-//! The in-memory availability store: every slot on sale and what is taken from it.
+//! The in-memory availability store: every slot, with what is sold and held of it.
 //!
-//! A map finds a slot, a mutex of the slot's own guards its counts. Whoever needs several
-//! slots locks them in the order of their keys, decides with all of them in hand, takes or leaves
-//! everything, and unlocks: for every observer that is one step. Nothing is ever taken and put
-//! back within a decision, so a failing order never makes another one see less than there is.
+//! A map finds a slot, and each slot has a mutex of its own. An operation on several slots locks all of
+//! them, decides, sells every spot or none, and unlocks: for other threads that is one step. No decision
+//! sells spots and takes them back, so an order that fails never makes another one see too few.
 //!
-//! No map guard is held while a slot is locked, and nothing here waits for anything but a lock.
+//! Lock order: a cart before slots, slots by key. No thread waits for a lock while it has a guard of a map.
 //!
-//! When another catalogue takes over, nothing stands still. Its openings are laid ready in the slots
-//! first ([`Inventory::stage`]). From the moment it is on sale, whoever locks slots by it turns them
-//! to it, and whoever still goes by the one before and finds a slot that has turned is told to
-//! decide anew, before it has changed anything. So a decision sees all its slots by one catalogue,
-//! and of two decisions about one slot the one by the older catalogue came first. What is taken
-//! stays where it is. [`Inventory::advance_all`] then turns the slots that nobody has asked for.
+//! A reload stops nothing. [`Inventory::stage`] prepares the openings of the next revision beside those of
+//! the active one. Once the next one is active, an operation advances the slots that it locks. An operation
+//! that still decides by the revision before gets [`Stale`] from a slot that has advanced, before it has
+//! changed anything, and its caller decides again. So every decision sees all of its slots at one revision,
+//! and of two decisions about one slot the one by the older revision came first. What is sold and held
+//! stays. [`Inventory::advance_all`] then advances the slots that no operation has locked.
 
 use std::{
     borrow::Borrow,
@@ -40,8 +39,8 @@ use slots::{SharedSlot, Slots};
 pub struct Inventory {
     slots: Slots,
     carts: Carts,
-    /// Slots that ended before this second may be forgotten with all that was sold of them, so none of
-    /// them is opened again, whatever the clock says. It only grows.
+    /// Slots that ended before this second may be forgotten with their sales, so none of them is opened
+    /// again, whatever the clock says. It only grows.
     forgotten_until: AtomicI64,
 }
 
@@ -51,9 +50,17 @@ impl Default for Inventory {
     }
 }
 
-/// Spots taken for an order that is not on record yet. It must end in [`Inventory::confirm`] or in
-/// [`Inventory::release`]; forgotten, it leaves the spots taken, which sells too little and never
-/// too much.
+/// A decision about locked slots.
+#[derive(Debug)]
+pub enum Decision<S, D> {
+    /// Spots are sold.
+    Sell(S),
+    /// Nothing is sold and nothing has changed.
+    Decline(D),
+}
+
+/// Spots that are sold to an order which is not on record yet. Ends in [`Inventory::confirm`] or in
+/// [`Inventory::release`]; if dropped, the spots stay sold, which undersells and never oversells.
 #[derive(Debug)]
 #[must_use]
 pub struct Reservation {
@@ -61,17 +68,18 @@ pub struct Reservation {
     consumed: Option<ConsumedHold>,
 }
 
-/// A hold that a reservation has used up, to be given back with the spots unless the cart has been
-/// looked at or let go meanwhile. As long as this is there, the cart is not forgotten.
+/// The hold that a reservation has consumed. A release restores it, unless the cart's hold has been
+/// replaced or released meanwhile. Its reference keeps the cart from being forgotten.
 #[derive(Debug)]
 struct ConsumedHold {
     key: CartKey,
     cart: Arc<Mutex<Cart>>,
+    /// [`Cart::changes`] at the time of the reservation.
     changes: u64,
 }
 
 impl Reservation {
-    /// What is taken.
+    /// The spots.
     #[must_use]
     pub fn claims(&self) -> &[Claim] {
         &self.claims
@@ -79,7 +87,7 @@ impl Reservation {
 }
 
 impl Inventory {
-    /// An inventory with room for `slots` slots.
+    /// An inventory that need not grow until it has `slots` slots.
     #[must_use]
     pub fn with_capacity(slots: usize) -> Self {
         Self {
@@ -89,7 +97,7 @@ impl Inventory {
         }
     }
 
-    /// Slots that ended before this second are not opened any more.
+    /// Slots that ended before this second are never opened again.
     #[must_use]
     pub fn forgotten_until(&self) -> EpochSeconds {
         self.forgotten_until.load(Ordering::SeqCst)
@@ -99,11 +107,11 @@ impl Inventory {
         key.end_sec() < self.forgotten_until()
     }
 
-    /// Opens all slots of `openings` that start in `[from, until)` and are not forgotten, and gives
-    /// their number. Opening the same range twice would count its spots twice.
+    /// Opens the slots of `openings` that start in `[from, until)` and are not forgotten, and returns their
+    /// number. A range that is opened twice has its spots twice.
     ///
     /// # Errors
-    /// [`Stale`] if `revision` is no longer the latest.
+    /// [`Stale`] if a slot has advanced beyond `revision`.
     pub fn open(
         &self,
         revision: Revision,
@@ -121,7 +129,8 @@ impl Inventory {
         Ok(opened)
     }
 
-    /// Has `act` change every slot of `openings` that starts in `[from, until)` and is not forgotten.
+    /// Calls `act` with every slot of `openings` that starts in `[from, until)` and is not forgotten, one
+    /// locked slot at a time.
     fn for_each_occurrence<E>(
         &self,
         openings: impl IntoIterator<Item: Borrow<Opening>>,
@@ -138,8 +147,8 @@ impl Inventory {
                 }
                 let slot = self.slots.find_or_new(key);
                 let mut slot = slot.lock();
-                // Asked again with the slot in hand: `retire` may have removed it, and what was sold of
-                // it, since the first look, so that this would be a new one.
+                // Checked again under the lock: since the first check, `retire` may have removed the slot
+                // with its sales, and this would be a new slot with all of its spots.
                 if !self.is_forgotten(key) {
                     act(&mut slot, opening.pool, &terms)?;
                 }
@@ -148,34 +157,36 @@ impl Inventory {
         Ok(())
     }
 
-    /// Lays ready what `next` opens in `[from, until)`, beside `on_sale`. A revision whose laying
-    /// ready was broken off must not be used again.
+    /// Prepares what `next` opens in `[from, until)`, beside what `active` has opened. The revision of a
+    /// preparation that did not end must not be used again.
     pub fn stage(
         &self,
-        on_sale: Revision,
+        active: Revision,
         next: Revision,
         openings: impl IntoIterator<Item: Borrow<Opening>>,
         from: EpochSeconds,
         until: EpochSeconds,
     ) {
-        let staged = self.for_each_occurrence(openings, from, until, |slot, pool, terms| {
-            // What was laid ready for it must not be lost.
-            if slot.advance_to(on_sale).is_ok() {
-                slot.stage(next, pool, terms);
-            }
-            Ok::<(), Infallible>(())
-        });
-        staged.unwrap_or_else(|never| match never {});
+        let Ok(()) =
+            self.for_each_occurrence::<Infallible>(openings, from, until, |slot, pool, terms| {
+                // Advancing discards what is staged for earlier revisions, so it must come first: a later
+                // operation by `active` would discard what is staged here.
+                if slot.advance_to(active).is_ok() {
+                    slot.stage(next, pool, terms);
+                }
+                Ok(())
+            });
     }
 
-    /// Turns all slots to the revision that is on sale, shows each to `see`, and forgets those that
-    /// it has no use for.
-    pub fn advance_all(&self, revision: Revision, mut see: impl FnMut(SlotKey, &Slot)) {
+    /// Advances all slots to the active revision, calls `visit` with each of them, and forgets those that
+    /// are vacant.
+    pub fn advance_all(&self, revision: Revision, mut visit: impl FnMut(SlotKey, &Slot)) {
         let mut vacant = Vec::new();
         for known in self.slots.all() {
             let mut slot = known.lock();
+            // A slot that has advanced further is the next reload's to visit.
             if slot.advance_to(revision).is_ok() {
-                see(known.key(), &slot);
+                visit(known.key(), &slot);
             }
             if slot.is_vacant() {
                 vacant.push(known.key());
@@ -186,24 +197,23 @@ impl Inventory {
         }
     }
 
-    /// Forgets slots that ended before `before`, with all that was sold of them, and gives their
-    /// number. None of them is opened again. That has to be on record before: another process must not
-    /// open them either.
+    /// Forgets the slots that ended before `before`, with their sales, and returns their number. They are
+    /// never opened again. `before` must be on record first, so that no later process opens them either.
     pub fn retire(&self, before: EpochSeconds) -> usize {
-        // Before any slot is removed, so that whoever makes a new one of its key finds it forgotten.
+        // Before any slot is removed: a thread that creates one of them anew must find it forgotten.
         self.forgotten_until.fetch_max(before, Ordering::SeqCst);
         self.slots.retain(|key| !self.is_forgotten(key))
     }
 
-    /// Shows the slots of `keys` that are known to `see`.
+    /// Calls `visit` with each known slot of `keys`, one locked slot at a time.
     pub fn visit(
         &self,
         keys: impl IntoIterator<Item = SlotKey>,
-        mut see: impl FnMut(SlotKey, &Slot),
+        mut visit: impl FnMut(SlotKey, &Slot),
     ) {
         for key in keys {
             if let Some(known) = self.slots.find(key) {
-                see(key, &known.lock());
+                visit(key, &known.lock());
             }
         }
     }
@@ -226,8 +236,8 @@ impl Inventory {
         self.carts.holding(now)
     }
 
-    /// Counts spots as sold, whether or not they fit: what is on record is true. Slots that are
-    /// not open are kept on record in case they open later; forgotten ones never do.
+    /// Sells spots that are on record as sold, whether or not they fit. A slot that is not open keeps them
+    /// in case it opens later; a forgotten one never does.
     pub fn restore(&self, claims: &[Claim]) {
         for claim in claims.iter().filter(|claim| !self.is_forgotten(claim.slot)) {
             self.slots
@@ -237,26 +247,26 @@ impl Inventory {
         }
     }
 
-    /// Looks at the slots of `keys` as `revision` has them, all at one moment.
+    /// Calls `look` with the open slots of `keys` as of `revision`, all locked at once.
     ///
     /// # Errors
-    /// [`Stale`] if one of them has turned to a later revision.
+    /// [`Stale`] if one of them has advanced beyond `revision`.
     pub fn examine<R>(
         &self,
         revision: Revision,
         keys: &[Option<SlotKey>],
         look: impl FnOnce(&[Option<&Slot>]) -> R,
     ) -> Result<R, Stale> {
-        self.with_slots(keys, &[], |slots| {
-            slots.advance_to(revision)?;
-            Ok(look(&slots.seen(keys)))
-        })
+        let found = self.find_slots(keys.iter().flatten().copied());
+        let mut slots = LockedSlots::lock(&found);
+        slots.advance_to(revision)?;
+        Ok(look(&slots.open_among(keys)))
     }
 
-    /// Looks at one slot that is open as `revision` has it; `None` where there is none of that key.
+    /// Calls `look` with one slot as of `revision`; `None` if it is not open.
     ///
     /// # Errors
-    /// [`Stale`] if it has turned to a later revision.
+    /// [`Stale`] if it has advanced beyond `revision`.
     pub fn look_at<R>(
         &self,
         revision: Revision,
@@ -271,7 +281,7 @@ impl Inventory {
         Ok(slot.is_open().then(|| look(&slot)))
     }
 
-    /// `slot` with what is taken of the one of that key here, whichever revision that shows.
+    /// `slot` with what is sold and held of the known slot of that key, whatever the revision of that one.
     #[must_use]
     pub fn with_taken(&self, key: SlotKey, slot: Slot) -> Slot {
         match self.slots.find(key) {
@@ -280,55 +290,53 @@ impl Inventory {
         }
     }
 
-    /// Decides with the slots of `keys` in hand as `revision` has them and takes what `decide`
-    /// claims, in one step. The cart's hold is used up where something is taken.
+    /// Decides with the slots of `keys` locked, as of `revision`, and sells the claims of the decision in
+    /// the same step. A sale consumes the hold of the cart.
     ///
     /// # Errors
-    /// [`Stale`] if one of them has turned to a later revision; then nothing has changed.
-    pub fn reserve<R>(
+    /// [`Stale`] if a slot has advanced beyond `revision`; then nothing has changed.
+    pub fn reserve<S, D>(
         &self,
         revision: Revision,
         keys: &[Option<SlotKey>],
         cart: CartKey,
         now: EpochSeconds,
-        decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
-    ) -> Result<(R, Reservation), Stale> {
-        self.with_cart_and_slots(cart, keys, |held, slots| {
-            slots.advance_to(revision)?;
-            let (answer, claims) = decide(&slots.seen(keys));
-            if claims.is_empty() {
-                return Ok((
-                    answer,
-                    Reservation {
-                        claims,
-                        consumed: None,
-                    },
-                ));
+        decide: impl FnOnce(&[Option<&Slot>]) -> Decision<(S, Vec<Claim>), D>,
+    ) -> Result<Decision<(S, Reservation), D>, Stale> {
+        loop {
+            // Lock order: the cart before the slots.
+            let known = self.carts.find(cart);
+            let mut held = known.as_ref().map(|cart| (cart, lock(cart)));
+            let held_slots = held.as_ref().map_or(&[][..], |(_, held)| &held.slots);
+            let found = self.find_slots(keys.iter().flatten().chain(held_slots).copied());
+            let mut slots = LockedSlots::lock(&found);
+            // A check of the same cart may have created it, with a hold on these slots, before they were
+            // locked. Its hold has to be consumed: start again with the cart locked.
+            if held.is_none() && self.carts.find(cart).is_some() {
+                continue;
             }
+            slots.advance_to(revision)?;
+            let (sold, claims) = match decide(&slots.open_among(keys)) {
+                Decision::Sell(sold) => sold,
+                Decision::Decline(reason) => return Ok(Decision::Decline(reason)),
+            };
             slots.release_holds(cart, now);
             for claim in &claims {
                 slots.change(claim.slot, |slot| slot.sell(claim.ticket, claim.count));
             }
             let consumed = held
-                .filter(|(_, held)| held.holds_at(now))
-                .map(|(known, held)| {
-                    held.slots.clear();
-                    ConsumedHold {
-                        key: cart,
-                        cart: Arc::clone(known),
-                        changes: held.changes,
-                    }
-                });
-            Ok((answer, Reservation { claims, consumed }))
-        })
+                .as_mut()
+                .and_then(|(known, held)| ConsumedHold::take(cart, known, held, now));
+            return Ok(Decision::Sell((sold, Reservation { claims, consumed })));
+        }
     }
 
-    /// Decides with the slots of `keys` in hand as `revision` has them and keeps what `decide` claims
-    /// for the cart, as long as `time` allows. Whatever the cart held before is released. The second
-    /// until which the spots are kept is given; `None` where none are.
+    /// Decides with the slots of `keys` locked, as of `revision`, and holds the claims of the decision for
+    /// the cart, in place of its earlier hold. Returns the second at which the hold ends; `None` if nothing
+    /// is claimed or the cart's time for holds is used up.
     ///
     /// # Errors
-    /// [`Stale`] if one of them has turned to a later revision; then nothing has changed.
+    /// [`Stale`] if a slot has advanced beyond `revision`; then nothing has changed.
     pub fn hold<R>(
         &self,
         revision: Revision,
@@ -338,64 +346,66 @@ impl Inventory {
         time: CartHold,
         decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
     ) -> Result<(R, Option<EpochSeconds>), Stale> {
-        let held = self.carts.find_or_new(cart, now);
-        let mut held = lock(&held);
-        let held_slots = held.slots.clone();
-        self.with_slots(keys, &held_slots, |slots| {
-            slots.advance_to(revision)?;
-            let (answer, claims) = decide(&slots.seen(keys));
-            slots.release_holds(cart, now);
-            let expires_sec = if claims.is_empty() {
-                None
-            } else {
-                held.grant(now, time)
-            };
-            let Some(expires_sec) = expires_sec else {
-                held.release(now);
-                return Ok((answer, None));
-            };
-            let span = HoldSpan::new(now, expires_sec);
-            for claim in &claims {
-                slots.change(claim.slot, |slot| {
-                    slot.hold(cart, claim.ticket, claim.count, span)
-                });
-            }
-            held.replace(claims.iter().map(|claim| claim.slot).collect(), span);
-            Ok((answer, Some(expires_sec)))
-        })
+        // Lock order: the cart before the slots.
+        let known = self.carts.find_or_new(cart, now);
+        let mut held = lock(&known);
+        let found = self.find_slots(keys.iter().flatten().chain(&held.slots).copied());
+        let mut slots = LockedSlots::lock(&found);
+        slots.advance_to(revision)?;
+        let (answer, claims) = decide(&slots.open_among(keys));
+        slots.release_holds(cart, now);
+        let granted = if claims.is_empty() {
+            None
+        } else {
+            held.grant(now, time)
+        };
+        let Some(expires_sec) = granted else {
+            held.release(now);
+            return Ok((answer, None));
+        };
+        let span = HoldSpan::new(now, expires_sec);
+        for claim in &claims {
+            slots.change(claim.slot, |slot| {
+                slot.hold(cart, claim.ticket, claim.count, span)
+            });
+        }
+        held.replace(claims.iter().map(|claim| claim.slot).collect(), span);
+        Ok((answer, Some(expires_sec)))
     }
 
-    /// Releases whatever a cart holds.
+    /// Releases the hold of a cart.
     pub fn release_hold(&self, cart: CartKey, now: EpochSeconds) {
-        let Some(held) = self.carts.find(cart) else {
+        let Some(known) = self.carts.find(cart) else {
             return;
         };
-        {
-            let mut held = lock(&held);
-            let held_slots = held.release(now);
-            self.with_slots(&[], &held_slots, |slots| slots.release_holds(cart, now));
-        }
-        // Nobody may be at it when it is to be forgotten.
-        drop(held);
+        self.end_hold(cart, &mut lock(&known), now);
+        // A cart is forgotten only when the map has the one reference to it.
+        drop(known);
         self.carts.forget_if_over(cart, now);
     }
 
-    /// Lets go of whatever is held by carts whose time is over, so that no clock brings it back.
+    /// Releases the holds that have expired. A hold that only its clock has ended would come back if the
+    /// clock were set back.
     pub fn release_expired(&self, now: EpochSeconds) {
         for cart in self.carts.keys() {
-            if let Some(held) = self.carts.find(cart) {
-                let mut held = lock(&held);
-                // Where an order is being created it has used the hold up, and decides what becomes of it.
+            if let Some(known) = self.carts.find(cart) {
+                let mut held = lock(&known);
+                // A hold without slots is consumed by an order in flight, which restores it or does not.
                 if !held.slots.is_empty() && !held.span.is_on(now) {
-                    let held_slots = held.release(now);
-                    self.with_slots(&[], &held_slots, |slots| slots.release_holds(cart, now));
+                    self.end_hold(cart, &mut held, now);
                 }
             }
             self.carts.forget_if_over(cart, now);
         }
     }
 
-    /// Ends a reservation whose order is on record: the spots stay taken.
+    /// Ends the hold of a locked cart in all of its slots.
+    fn end_hold(&self, cart: CartKey, held: &mut Cart, now: EpochSeconds) {
+        let found = self.find_slots(held.release(now));
+        LockedSlots::lock(&found).release_holds(cart, now);
+    }
+
+    /// Ends a reservation whose order is on record: the spots stay sold.
     pub fn confirm(&self, reservation: Reservation) {
         if let Some(ConsumedHold {
             key,
@@ -403,100 +413,61 @@ impl Inventory {
             changes: _,
         }) = reservation.consumed
         {
+            // A cart is forgotten only when the map has the one reference to it.
             drop(cart);
             self.carts.forget(key);
         }
     }
 
-    /// Ends a reservation without an order: its spots are free again, or back in the hold of its
-    /// cart where that has not expired and nothing has been said of the cart meanwhile.
+    /// Ends a reservation without an order: its spots are open again, or held by its cart as before. The
+    /// hold is restored unless it has expired, or has been replaced or released since the reservation.
     pub fn release(&self, reservation: Reservation, now: EpochSeconds) {
         let Reservation { claims, consumed } = reservation;
-        let keys: Vec<Option<SlotKey>> = claims.iter().map(|claim| Some(claim.slot)).collect();
-        {
-            let cart = consumed
-                .as_ref()
-                .map(|consumed| (consumed, lock(&consumed.cart)));
-            let mut cart = cart.filter(|(consumed, cart)| {
-                cart.changes == consumed.changes && cart.span.is_on(now)
-            });
-            let hold = cart
-                .as_ref()
-                .map(|(consumed, cart)| (consumed.key, cart.span));
-            self.with_slots(&keys, &[], |slots| {
-                for claim in &claims {
-                    slots.change(claim.slot, |slot| {
-                        slot.unsell(claim.ticket, claim.count);
-                        if let Some((cart, span)) = hold {
-                            slot.hold(cart, claim.ticket, claim.count, span);
-                        }
-                    });
-                }
-                if let Some((_, cart)) = cart.as_mut() {
-                    cart.slots.extend(claims.iter().map(|claim| claim.slot));
-                }
-            });
-        }
-        if let Some(ConsumedHold {
-            key,
-            cart,
-            changes: _,
-        }) = consumed
-        {
-            drop(cart);
-            self.carts.forget_if_over(key, now);
-        }
+        let Some(ConsumedHold { key, cart, changes }) = consumed else {
+            return self.unsell(&claims);
+        };
+        self.restore_hold(key, &mut lock(&cart), changes, &claims, now);
+        // A cart is forgotten only when the map has the one reference to it.
+        drop(cart);
+        self.carts.forget_if_over(key, now);
     }
 
-    /// Counts spots as free again that [`Inventory::restore`] had counted as sold.
-    pub fn unsell(&self, claims: Vec<Claim>, now: EpochSeconds) {
-        self.release(
-            Reservation {
-                claims,
-                consumed: None,
-            },
-            now,
-        );
-    }
-
-    /// Acts with a cart in hand, if there is one of that key, and with its slots and those of `keys`.
-    fn with_cart_and_slots<R>(
+    /// Turns sold spots into a hold of the locked cart again, if its hold is still the one of `changes`.
+    fn restore_hold(
         &self,
-        cart: CartKey,
-        keys: &[Option<SlotKey>],
-        act: impl FnOnce(Option<(&Arc<Mutex<Cart>>, &mut Cart)>, &mut LockedSlots<'_>) -> R,
-    ) -> R {
-        loop {
-            let held = self.carts.find(cart);
-            let mut held = held.as_ref().map(|cart| (cart, lock(cart)));
-            let held_slots = held
-                .as_ref()
-                .map(|(_, cart)| cart.slots.clone())
-                .unwrap_or_default();
-            let found = self.find_slots(keys, &held_slots);
-            let mut slots = LockedSlots::lock(&found);
-            // A cart that was not there a moment ago may hold spots of these very slots by now.
-            if held.is_some() || self.carts.find(cart).is_none() {
-                return act(
-                    held.as_mut().map(|(known, cart)| (*known, &mut **cart)),
-                    &mut slots,
-                );
-            }
+        key: CartKey,
+        held: &mut Cart,
+        changes: u64,
+        claims: &[Claim],
+        now: EpochSeconds,
+    ) {
+        if held.changes != changes || !held.span.is_on(now) {
+            return self.unsell(claims);
+        }
+        held.slots.extend(claims.iter().map(|claim| claim.slot));
+        let found = self.find_slots(claims.iter().map(|claim| claim.slot));
+        // All slots are locked at once, so no other thread sees the spots neither sold nor held.
+        let mut slots = LockedSlots::lock(&found);
+        for claim in claims {
+            slots.change(claim.slot, |slot| {
+                slot.unsell(claim.ticket, claim.count);
+                slot.hold(key, claim.ticket, claim.count, held.span);
+            });
         }
     }
 
-    fn with_slots<R>(
-        &self,
-        keys: &[Option<SlotKey>],
-        more: &[SlotKey],
-        act: impl FnOnce(&mut LockedSlots<'_>) -> R,
-    ) -> R {
-        act(&mut LockedSlots::lock(&self.find_slots(keys, more)))
+    /// Opens sold spots again, all in one step.
+    pub fn unsell(&self, claims: &[Claim]) {
+        let found = self.find_slots(claims.iter().map(|claim| claim.slot));
+        let mut slots = LockedSlots::lock(&found);
+        for claim in claims {
+            slots.change(claim.slot, |slot| slot.unsell(claim.ticket, claim.count));
+        }
     }
 
-    /// The slots of these keys that are known, in key order.
-    fn find_slots(&self, keys: &[Option<SlotKey>], more: &[SlotKey]) -> Vec<SharedSlot> {
-        let mut wanted: Vec<SlotKey> = keys.iter().flatten().chain(more).copied().collect();
+    /// The known slots of these keys, each once and in key order, as [`LockedSlots::lock`] needs them.
+    fn find_slots(&self, keys: impl IntoIterator<Item = SlotKey>) -> Vec<SharedSlot> {
+        let mut wanted = Vec::from_iter(keys);
         wanted.sort_unstable();
         wanted.dedup();
         wanted
@@ -506,30 +477,56 @@ impl Inventory {
     }
 }
 
-/// Slots that one decision has in hand, in key order.
+impl ConsumedHold {
+    /// Consumes what a locked cart holds; `None` if it holds nothing.
+    fn take(
+        key: CartKey,
+        cart: &Arc<Mutex<Cart>>,
+        held: &mut Cart,
+        now: EpochSeconds,
+    ) -> Option<Self> {
+        if !held.holds_at(now) {
+            return None;
+        }
+        held.slots.clear();
+        Some(Self {
+            key,
+            cart: Arc::clone(cart),
+            changes: held.changes,
+        })
+    }
+}
+
+/// The locked slots of one operation, in key order.
 struct LockedSlots<'a> {
     guards: Vec<(SlotKey, MutexGuard<'a, Slot>)>,
 }
 
 impl<'a> LockedSlots<'a> {
-    /// Locks slots, which are in key order.
+    /// Locks slots one after another. They must be in key order: two operations that lock the same slots
+    /// in different orders would wait for each other for ever.
     fn lock(found: &'a [SharedSlot]) -> Self {
+        debug_assert!(
+            found.is_sorted_by_key(SharedSlot::key),
+            "locks are taken in key order"
+        );
         Self {
             guards: found.iter().map(|slot| (slot.key(), slot.lock())).collect(),
         }
     }
 
-    /// Turns all of them, or none if one has turned further.
+    /// Advances all slots, up to the first that has advanced further.
     fn advance_to(&mut self, revision: Revision) -> Result<(), Stale> {
-        // One that has turned further may come after one that has not turned at all. That one may
-        // as well turn: this revision is on sale, or was.
-        self.guards
-            .iter_mut()
-            .try_for_each(|(_, slot)| slot.advance_to(revision))
+        // After an error, some slots have advanced and others have not. That is harmless: the revision is
+        // the active one, or was, and every later operation advances them further.
+        for (_, slot) in &mut self.guards {
+            slot.advance_to(revision)?;
+        }
+        Ok(())
     }
 
     /// The open slots of `keys`, in that order.
-    fn seen(&self, keys: &[Option<SlotKey>]) -> Vec<Option<&Slot>> {
+    fn open_among(&self, keys: &[Option<SlotKey>]) -> Vec<Option<&Slot>> {
         let find = |key: &Option<SlotKey>| {
             let at = self.position((*key)?)?;
             Some(&*self.guards[at].1).filter(|slot| slot.is_open())
@@ -556,7 +553,7 @@ impl<'a> LockedSlots<'a> {
     }
 }
 
-/// Locks, poisoned or not: a panic can only come from a decision, which changes nothing.
+/// Locks a mutex, poisoned or not: only a decision can panic under a lock, and it has changed nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     #[cfg(any(test, feature = "schedules"))]
     testkit::schedules::before_lock(mutex);

@@ -99,24 +99,24 @@ impl River {
         cart: CartKey,
         now: EpochSeconds,
     ) -> Option<Reservation> {
-        let (fits, reservation) = self
+        let decision = self
             .inventory
             .reserve(FIRST, &self.asked(slots), cart, now, |seen| {
-                let fits = seen
-                    .iter()
-                    .flatten()
-                    .all(|slot| self.left(slot, now, Some(cart)) >= count);
-                (
-                    fits,
-                    if fits {
-                        self.claims(slots, count)
-                    } else {
-                        Vec::new()
-                    },
-                )
+                let mut seen = seen.iter().flatten();
+                let fits = seen.all(|slot| self.left(slot, now, Some(cart)) >= count);
+                self.sell_if(fits, slots, count)
             })
             .unwrap();
-        fits.then_some(reservation)
+        reservation(decision)
+    }
+
+    /// The decision to sell `count` spots of each slot if they fit.
+    fn sell_if(&self, fits: bool, slots: &[usize], count: u32) -> Decision<((), Vec<Claim>), ()> {
+        if fits {
+            Decision::Sell(((), self.claims(slots, count)))
+        } else {
+            Decision::Decline(())
+        }
     }
 
     fn hold(&self, slots: &[usize], count: u32, cart: CartKey, expires_sec: EpochSeconds) {
@@ -138,6 +138,14 @@ impl River {
             .hold(FIRST, &self.asked(slots), cart, now, time, claims)
             .unwrap()
             .1
+    }
+}
+
+/// The reservation of a sale.
+fn reservation(decision: Decision<((), Reservation), ()>) -> Option<Reservation> {
+    match decision {
+        Decision::Sell(((), reservation)) => Some(reservation),
+        Decision::Decline(()) => None,
     }
 }
 

@@ -1,45 +1,47 @@
-//! Looking at a cart.
+//! CheckOrderFulfillability: the assessment of a cart, with its hold.
 
-use super::{ActiveCatalog, App, OrderError, Undecided, cart_key};
+use tracing::info_span;
+
+use super::{ActiveCatalog, App, AttemptError, OrderError, assess::Asked, cart_key};
 use domain::{
     fees::FeeTable,
-    fulfillability::{self, Assessment, Fulfillability, Inquiry, OrderResult, Purpose},
+    fulfillability::{Assessment, Fulfillability, OrderResult, Purpose},
     ids::{MerchantId, Token},
     order::{EpochSeconds, LineItem},
-    slot::Slot,
+    slot::{Slot, Stale},
 };
 use kernel::user::User;
 
-/// A cart to be looked at.
+/// A cart to be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cart {
     /// The merchant.
     pub merchant_id: MerchantId,
-    /// What is in it.
+    /// The items.
     pub items: Vec<LineItem>,
-    /// The cart's id, which is the token of its later order; `None` where nothing is to be held.
+    /// The cart's id, which is the token of its later order; `None` where no spots are to be held.
     pub cart_id: Option<Token>,
 }
 
-/// What is to be said of a cart.
+/// The outcome of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
     /// The verdict.
     pub fulfillability: Fulfillability,
     /// The fees of what can be sold.
     pub fees: FeeTable,
-    /// Until when the spots are held; `None` where nothing is held.
+    /// The second at which the hold ends; `None` where no spots are held.
     pub hold_expires_sec: Option<EpochSeconds>,
 }
 
 impl App {
-    /// Looks at a user's cart and, where its merchant holds carts, keeps its spots.
+    /// Checks a user's cart and, where its merchant has cart holds, holds its spots.
     ///
     /// # Errors
     /// [`OrderError::UnknownMerchant`], [`OrderError::Unreadable`].
     pub fn check(&self, cart: &Cart, user: Option<&User>) -> Result<Checked, OrderError> {
-        let decide = || self.decide(|active| self.check_by(active, cart, user));
-        let checked = tracing::info_span!("decide").in_scope(decide)?;
+        let checked = info_span!("decide")
+            .in_scope(|| self.by_active_catalog(|active| self.check_by(active, cart, user)))?;
         self.metrics.count_check(&checked);
         Ok(checked)
     }
@@ -49,75 +51,58 @@ impl App {
         active: &ActiveCatalog,
         cart: &Cart,
         user: Option<&User>,
-    ) -> Result<Checked, Undecided> {
-        let ActiveCatalog {
-            revision, catalog, ..
-        } = active;
-        let merchant = catalog
-            .merchant_ix(&cart.merchant_id)
-            .ok_or(OrderError::UnknownMerchant)?;
-        let keys = fulfillability::slot_keys(catalog, merchant, &cart.items);
-        let cart_key = cart.cart_id.as_ref().map(|cart_id| cart_key(cart_id, user));
-        let viewer = self.viewer(cart_key);
-        let assess = |slots: &[Option<&Slot>]| {
-            let (items, purpose) = (&cart.items, Purpose::Check);
-            self.with_past(active, &keys, slots, |slots| {
-                fulfillability::assess(&Inquiry {
-                    catalog,
-                    merchant,
-                    items,
-                    slots,
-                    viewer,
-                    purpose,
-                })
-            })
+    ) -> Result<Checked, AttemptError> {
+        let key = cart.cart_id.as_ref().map(|cart_id| cart_key(cart_id, user));
+        let (id, items) = (&cart.merchant_id, &cart.items);
+        let asked = Asked::new(active, id, items, self.viewer(key), Purpose::Check)?;
+        let merchant = active.catalog.merchant(asked.merchant);
+        let (Some(key), Some(time)) = (key, merchant.cart_hold) else {
+            return Ok(self.check_without_hold(&asked)?);
         };
-        let (Some(key), Some(time)) = (cart_key, catalog.merchant(merchant).cart_hold) else {
-            let assessment = self.inventory.examine(*revision, &keys, assess)?;
-            // A check replaces what its cart held, also where the merchant does not hold carts: the
-            // hold may be another merchant's, or from before holds were switched off.
-            if let Some(key) = cart_key {
-                self.inventory.release_hold(key, viewer.now);
-            }
-            return Ok(checked(assessment, None));
-        };
-        let (assessment, expires_sec) =
+        let now = asked.viewer.now;
+        let (assessment, mut expires_sec) =
             self.inventory
-                .hold(*revision, &keys, key, viewer.now, time, |slots| {
-                    let mut assessment = assess(slots);
+                .hold(active.revision, &asked.keys, key, now, time, |open| {
+                    let mut assessment = self.assess(&asked, open);
                     let claims = std::mem::take(&mut assessment.claims);
-                    let held = if can_be_held(&assessment) {
-                        claims
-                    } else {
-                        Vec::new()
-                    };
-                    (assessment, held)
+                    // A cart holds all of its spots or none.
+                    match assessment.fulfillability.result {
+                        OrderResult::CanFulfill => (assessment, claims),
+                        OrderResult::UnfulfillableLineItem
+                        | OrderResult::UnfulfillableServiceCombination
+                        | OrderResult::OtherReason => (assessment, Vec::new()),
+                    }
                 })?;
+        // Asked after the hold is placed: an order that begins later consumes the hold.
         if self.is_ordered(cart)? {
-            self.inventory.release_hold(key, viewer.now);
-            return Ok(checked(assessment, None));
+            self.inventory.release_hold(key, now);
+            expires_sec = None;
         }
         Ok(checked(assessment, expires_sec))
     }
 
-    /// Whether the cart's order is being created or has been: its spots are taken, and to hold
-    /// them as well would take them twice. Asked after the hold has been placed, because an order
-    /// that begins later uses the hold up. The token may be another user's: it is used up then, and
-    /// no order can come of the cart.
+    fn check_without_hold(&self, asked: &Asked<'_>) -> Result<Checked, Stale> {
+        let look = |open: &[Option<&Slot>]| self.assess(asked, open);
+        let assessment = self
+            .inventory
+            .examine(asked.active.revision, &asked.keys, look)?;
+        // A check replaces what its cart held, also where this merchant has no cart holds: the hold may be
+        // another merchant's, or from before a reload that switched holds off.
+        if let Some(key) = asked.viewer.cart {
+            self.inventory.release_hold(key, asked.viewer.now);
+        }
+        Ok(checked(assessment, None))
+    }
+
+    /// Whether the order of a cart is in flight or on record: its spots are sold, and a hold would count
+    /// them twice. The token may be another user's; then the cart can never become an order.
     fn is_ordered(&self, cart: &Cart) -> Result<bool, OrderError> {
         let Some(token) = &cart.cart_id else {
             return Ok(false);
         };
-        if self.tokens.is_in_flight(token) {
-            return Ok(true);
-        }
-        Ok(self.by_token(token)?.is_some())
+        // In this order: an order in flight is recorded before its token is released.
+        Ok(self.tokens.is_in_flight(token) || self.by_token(token)?.is_some())
     }
-}
-
-/// Whether a cart takes its spots: all of them or none.
-fn can_be_held(assessment: &Assessment) -> bool {
-    assessment.fulfillability.result == OrderResult::CanFulfill
 }
 
 fn checked(assessment: Assessment, hold_expires_sec: Option<EpochSeconds>) -> Checked {

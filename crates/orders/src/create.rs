@@ -1,4 +1,4 @@
-//! Creating an order: all items or none, exactly once a token, on record before the answer.
+//! CreateOrder: all items or none, exactly once per token, on record before the response.
 
 use std::sync::Arc;
 
@@ -6,39 +6,38 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, info_span};
 
 use super::{
-    ActiveCatalog, App, Created, OrderError, Undecided, cart_key, named,
+    ActiveCatalog, App, AttemptError, Created, OrderError,
+    assess::Asked,
+    cart_key, named,
     payment::{ChargeRequest, PaymentError},
     run_to_completion::RunToCompletion,
     tokens::{TokenGuard, TokenLock, released},
 };
 use crate::audit::AuditEvent;
 use domain::{
-    catalog::{Catalog, MerchantIx},
     failure::{FailureCause, OrderFailure},
-    fulfillability::{self, Assessment, Inquiry, ItemFulfillability, OrderResult, Purpose},
+    fulfillability::{Assessment, ItemFulfillability, OrderResult, Purpose},
     ids::{MerchantId, Token},
-    order::{
-        BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PrepaymentStatus,
-    },
+    order::{BookedItem, BookingStatus, NewOrder, Order, OrderId, PrepaymentStatus},
     payment::{self, Charging, Costs},
-    slot::Slot,
+    slot::{Claim, Slot},
 };
-use inventory::Reservation;
+use inventory::{Decision, Reservation};
 use kernel::{request, user::User};
 use store::{Change, Fingerprint, NamedClaim, PaymentAttempt, PlacedOrder, Replay};
 
 /// An order to be created.
 #[derive(Debug, Clone)]
 pub struct CreateOrder {
-    /// The caller's name for this request; one token, one order.
+    /// The client's idempotency token; one token, one order.
     pub token: Token,
-    /// Digest of the request, to tell a repetition from another request.
+    /// The digest of the request, which tells a repetition from a different request.
     pub fingerprint: Fingerprint,
-    /// What is ordered.
+    /// The order.
     pub order: NewOrder,
 }
 
-/// An order that can be fulfilled and whose spots are taken.
+/// An order that can be fulfilled and whose spots are sold.
 struct Plan {
     assessment: Assessment,
     claims: Vec<NamedClaim>,
@@ -46,48 +45,48 @@ struct Plan {
 }
 
 impl App {
-    /// Creates an order on behalf of a user, or says why there is none.
+    /// Creates an order on behalf of a user, or returns the reason for which there is none.
     ///
-    /// Tokens are known by all users together, so that an order is created once whatever its callers
-    /// are called. Whoever uses the token of another user's order learns that it is used, and no more.
+    /// A token is one for all users together, so an order is created once, whatever its clients are called.
+    /// A client that uses the token of another user's order learns only that it is used.
     ///
-    /// A caller who hangs up, or whose deadline passes, stops nothing and finds the outcome under the
-    /// same token. A call that finds its token at work waits for the outcome until `deadline`.
+    /// A client that disconnects, or whose deadline passes, cancels nothing and gets the outcome by
+    /// repeating the request. A request whose token is in flight waits for the outcome until `deadline`.
     ///
     /// # Errors
     /// [`OrderError::TokenReused`], [`OrderError::InProgress`], [`OrderError::UnknownMerchant`],
-    /// [`OrderError::Busy`], or that the store has failed.
+    /// [`OrderError::Busy`], or an error of the store.
     pub async fn create(
         self: &Arc<Self>,
         command: Box<CreateOrder>,
         user: Option<Arc<User>>,
         deadline: Instant,
     ) -> Result<Created, OrderError> {
+        // Lock order: the token before any slot, so a request that waits for a token keeps no slot from
+        // other orders.
+        let guard = self.lock_token(&command.token, deadline).await?;
+        if self.commands.len() >= self.limits.max_commands {
+            return Err(OrderError::Busy);
+        }
+        let app = Arc::clone(self);
+        let work =
+            request::propagate_context(async move { app.create_under(guard, command, user).await });
+        RunToCompletion::new(self.commands.track_future(work.in_current_span())).await
+    }
+
+    async fn lock_token(&self, token: &Token, deadline: Instant) -> Result<TokenGuard, OrderError> {
         loop {
-            match self.tokens.try_lock(&command.token) {
-                TokenLock::Acquired(_) if self.commands.len() >= self.limits.max_commands => {
-                    return Err(OrderError::Busy);
-                }
-                TokenLock::Acquired(guard) => {
-                    let app = Arc::clone(self);
-                    let work = request::propagate_context(async move {
-                        app.create_under(guard, command, user).await
-                    });
-                    return RunToCompletion::new(
-                        self.commands.track_future(work.in_current_span()),
-                    )
-                    .await;
-                }
-                TokenLock::Held(waiting) => {
-                    timeout_at(deadline, released(waiting))
-                        .await
-                        .map_err(|_| OrderError::InProgress)?;
-                }
+            match self.tokens.try_lock(token) {
+                TokenLock::Acquired(guard) => return Ok(guard),
+                // Of the requests that wait, the first one to try again acquires the lock.
+                TokenLock::Held(waiting) => timeout_at(deadline, released(waiting))
+                    .await
+                    .map_err(|_| OrderError::InProgress)?,
             }
         }
     }
 
-    /// The order that this very request has led to, if it has and `user` may know.
+    /// The order that this same request has created before, if it has and `user` may see it.
     ///
     /// # Errors
     /// [`OrderError::Unreadable`].
@@ -109,7 +108,7 @@ impl App {
         command: Box<CreateOrder>,
         user: Option<Arc<User>>,
     ) -> Result<Created, OrderError> {
-        // Taken before the command is used up, and only where it is wanted.
+        // Cloned before the command is consumed, and only if the audit log is on.
         let audited = self
             .audit
             .is_on()
@@ -124,12 +123,12 @@ impl App {
         outcome
     }
 
-    /// Leaves a line if there is no order; orders leave theirs when they are on record.
+    /// Records in the audit log that no order was created. An order has its event once it is on record.
     fn record_failure(&self, merchant_id: &MerchantId, outcome: &Result<Created, OrderError>) {
         let cause = match outcome {
             Ok(Ok(_)) => return,
             Ok(Err(failure)) => failure.cause.name(),
-            Err(refusal) => refusal.name(),
+            Err(error) => error.name(),
         };
         self.audit
             .record(AuditEvent::OrderFailed { merchant_id, cause });
@@ -148,10 +147,11 @@ impl App {
                 Err(OrderError::TokenReused)
             };
         }
-        let decide = || self.decide(|active| self.plan(active, &command, user));
-        match info_span!("decide").in_scope(decide)? {
-            Ok(plan) => self.carry_out(command, plan, user).await,
-            Err(failure) => Ok(Err(failure)),
+        let decision = info_span!("decide")
+            .in_scope(|| self.by_active_catalog(|active| self.plan(active, &command, user)))?;
+        match decision {
+            Decision::Sell(plan) => self.carry_out(command, plan, user).await,
+            Decision::Decline(failure) => Ok(Err(failure)),
         }
     }
 
@@ -168,61 +168,58 @@ impl App {
         replay.order
     }
 
-    /// Decides and, if the order can be created, takes its spots in the same step.
+    /// Decides by a revision of the catalogue and, if the order can be created, sells its spots in the same
+    /// step.
     fn plan(
         &self,
         active: &ActiveCatalog,
         command: &CreateOrder,
         user: Option<&User>,
-    ) -> Result<Result<Plan, OrderFailure>, Undecided> {
+    ) -> Result<Decision<Plan, OrderFailure>, AttemptError> {
         let CreateOrder {
             token,
             order,
             fingerprint: _,
         } = command;
-        let ActiveCatalog {
-            revision, catalog, ..
-        } = active;
-        let merchant = catalog
-            .merchant_ix(&order.merchant_id)
-            .ok_or(OrderError::UnknownMerchant)?;
-        let keys = fulfillability::slot_keys(catalog, merchant, &order.items);
         let cart = cart_key(token, user);
         let viewer = self.viewer(Some(cart));
-        let (verdict, reservation) = self.inventory.reserve(
-            *revision,
-            &keys,
-            cart,
-            viewer.now,
-            |slots: &[Option<&Slot>]| {
-                let (items, purpose) = (&order.items, Purpose::Create);
-                let mut assessment = self.with_past(active, &keys, slots, |slots| {
-                    fulfillability::assess(&Inquiry {
-                        catalog,
-                        merchant,
-                        items,
-                        slots,
-                        viewer,
-                        purpose,
-                    })
-                });
-                if let Some(failure) =
-                    failure(order, catalog, merchant, &assessment, self.charging())
-                {
-                    return (Err(failure), Vec::new());
-                }
-                let claims = std::mem::take(&mut assessment.claims);
-                (Ok(assessment), claims)
-            },
+        let asked = Asked::new(
+            active,
+            &order.merchant_id,
+            &order.items,
+            viewer,
+            Purpose::Create,
         )?;
-        Ok(verdict.map(|assessment| {
-            let claims = named(catalog, reservation.claims());
-            Plan {
-                assessment,
-                claims,
-                reservation,
+        let decision =
+            self.inventory
+                .reserve(active.revision, &asked.keys, cart, viewer.now, |open| {
+                    self.decide(&asked, order, open)
+                })?;
+        Ok(match decision {
+            Decision::Sell((assessment, reservation)) => {
+                let claims = named(&active.catalog, reservation.claims());
+                Decision::Sell(Plan {
+                    assessment,
+                    claims,
+                    reservation,
+                })
             }
-        }))
+            Decision::Decline(failure) => Decision::Decline(failure),
+        })
+    }
+
+    fn decide(
+        &self,
+        asked: &Asked<'_>,
+        order: &NewOrder,
+        open: &[Option<&Slot>],
+    ) -> Decision<(Assessment, Vec<Claim>), OrderFailure> {
+        let mut assessment = self.assess(asked, open);
+        if let Some(failure) = failure(order, asked, &assessment, self.charging()) {
+            return Decision::Decline(failure);
+        }
+        let claims = std::mem::take(&mut assessment.claims);
+        Decision::Sell((assessment, claims))
     }
 
     async fn carry_out(
@@ -234,45 +231,34 @@ impl App {
         let id = self.store.order_id(&command.token);
         let payment = match self.pay_if_due(&command, &id, &plan).await {
             Ok(payment) => payment,
-            Err(PaymentError::Failure(failure)) => {
+            Err(PaymentError::Declined(failure)) => {
                 self.inventory.release(plan.reservation, self.now());
                 return Ok(Err(failure));
             }
-            // What is on disk is unknown, so the spots stay taken until a restart has looked.
-            Err(PaymentError::Refused(refusal)) => return Err(refusal),
+            // The state on disk is unknown, so the spots stay sold until a restart has recovered it.
+            Err(PaymentError::Failed(error)) => return Err(error),
         };
-        let CreateOrder {
-            token,
-            fingerprint,
-            order,
-        } = *command;
         let Plan {
             assessment,
             claims,
             reservation,
         } = plan;
-        let order = Box::new(placed(order, id, assessment, payment.as_ref()));
-        let created_sec = self.now();
-        let created_by = user.map(|user| Arc::clone(user.name()));
+        let CreateOrder {
+            token,
+            fingerprint,
+            order,
+        } = *command;
         let placed = PlacedOrder {
             token,
             fingerprint,
-            created_sec,
-            created_by,
-            order,
+            created_sec: self.now(),
+            created_by: user.map(|user| Arc::clone(user.name())),
+            order: Box::new(placed(order, id, assessment, payment.as_ref())),
             claims,
             payment,
         };
-        let placed = Arc::new(placed);
-        let spots = placed
-            .claims
-            .iter()
-            .map(|claim| u64::from(claim.count))
-            .sum();
-        let recorded = self.commit(Change::Order(Arc::clone(&placed))).await;
-        recorded.map_err(|error| self.commit_failed(&error))?;
-        let PlacedOrder { order, .. } = Arc::unwrap_or_clone(placed);
-        self.metrics.count_order(&order.merchant_id, spots);
+        // Here, too, the spots stay sold after an error.
+        let order = self.record(placed).await?;
         self.inventory.confirm(reservation);
         self.audit.record(AuditEvent::OrderCreated(&order));
         tracing::debug!(
@@ -283,7 +269,19 @@ impl App {
         Ok(Ok(order))
     }
 
-    /// Charges for the order if that is ours to do and there is anything to be paid.
+    /// Commits an order and counts it.
+    async fn record(&self, placed: PlacedOrder) -> Result<Box<Order>, OrderError> {
+        let placed = Arc::new(placed);
+        if let Err(error) = self.commit(Change::Order(Arc::clone(&placed))).await {
+            return Err(self.commit_failed(&error));
+        }
+        let PlacedOrder { order, claims, .. } = Arc::unwrap_or_clone(placed);
+        let spots = claims.iter().map(|claim| u64::from(claim.count)).sum();
+        self.metrics.count_order(&order.merchant_id, spots);
+        Ok(order)
+    }
+
+    /// Charges for the order if the partner has to charge and an amount is due.
     async fn pay_if_due(
         &self,
         command: &CreateOrder,
@@ -292,37 +290,36 @@ impl App {
     ) -> Result<Option<PaymentAttempt>, PaymentError> {
         let amount = plan.assessment.amount_due;
         let due = command.order.charged_by_us() && !amount.is_zero();
-        // An order that asks for a charge is not planned where there is no gateway.
+        // Without a gateway, an order that asks for a charge is declined before this.
         let (Some(method), Some(gateway)) =
             (command.order.method.clone().filter(|_| due), &self.payments)
         else {
             return Ok(None);
         };
-        let bill = ChargeRequest {
+        let request = ChargeRequest {
             token: command.token.clone(),
             order: order.clone(),
             amount,
             method,
             claims: plan.claims.clone(),
         };
-        // Boxed, because most orders have no use for the room that it takes.
-        Box::pin(self.pay(&**gateway, bill).instrument(info_span!("pay")))
+        // Boxed: otherwise every order's future would be as large as that of a payment.
+        Box::pin(self.pay(&**gateway, request).instrument(info_span!("pay")))
             .await
             .map(Some)
     }
 }
 
-/// Whether a request is the one that led to the order, repeated by somebody who may know of that.
+/// Whether a request repeats the one that created the order, on behalf of a user who may see it.
 fn is_repeated(replay: &Replay, fingerprint: Fingerprint, user: Option<&User>) -> bool {
     let created_by = replay.created_by.as_deref();
     replay.fingerprint == fingerprint && user.is_none_or(|user| user.may_repeat(created_by))
 }
 
-/// Why an assessed order is not created, if it is not.
+/// The reason for which an assessed order is not created, if there is one.
 fn failure(
     order: &NewOrder,
-    catalog: &Catalog,
-    merchant: MerchantIx,
+    asked: &Asked<'_>,
     assessment: &Assessment,
     charging: Charging,
 ) -> Option<OrderFailure> {
@@ -332,11 +329,11 @@ fn failure(
         let cause = FailureCause::Unfulfillable(Box::new(verdict.clone()));
         return Some(OrderFailure { cause, description });
     }
-    let services = order
-        .items
-        .iter()
-        .filter_map(|item| catalog.service_ix(merchant, &item.service_id));
-    let services = services.map(|service| catalog.service(service));
+    let catalog = &asked.active.catalog;
+    let services = order.items.iter().filter_map(|item| {
+        let service = catalog.service_ix(asked.merchant, &item.service_id)?;
+        Some(catalog.service(service))
+    });
     let costs = Costs {
         fees: &assessment.fees,
         due: assessment.amount_due,
@@ -344,7 +341,7 @@ fn failure(
     payment::failure(order, services, costs, charging)
 }
 
-/// The order as it goes on record: every item at the price in force, which is the one asked.
+/// The order as it is recorded: every item at the price in force, which is the price of the request.
 fn placed(
     new: NewOrder,
     id: OrderId,
@@ -352,44 +349,39 @@ fn placed(
     payment: Option<&PaymentAttempt>,
 ) -> Order {
     let charged_by_us = new.charged_by_us();
-    let booked = |item: ItemFulfillability| BookedItem {
-        line: item.line,
-        status: BookingStatus::Confirmed,
-    };
+    let NewOrder {
+        merchant_id,
+        customer,
+        items: _,
+        payment: mut details,
+        method: _,
+    } = new;
+    if charged_by_us && let Some(details) = &mut details {
+        details.prepayment = Some(PrepaymentStatus::Provided);
+        // Where nothing was due there was no transaction at the gateway; the order's own id stands for it.
+        details.transaction_id = payment.map_or_else(
+            || id.as_str().to_owned(),
+            |attempt| attempt.transaction_id.clone(),
+        );
+    }
     let items = assessment
         .fulfillability
         .items
         .into_iter()
         .map(booked)
         .collect();
-    // Where nothing was due there was no transaction at the gateway; the order's own id names it.
-    let transaction_id = payment.map_or_else(
-        || id.as_str().to_owned(),
-        |attempt| attempt.transaction_id.clone(),
-    );
-    let paid = |details: PaymentDetails| {
-        if charged_by_us {
-            PaymentDetails {
-                prepayment: Some(PrepaymentStatus::Provided),
-                transaction_id,
-                ..details
-            }
-        } else {
-            details
-        }
-    };
-    let NewOrder {
-        merchant_id,
-        customer,
-        items: _,
-        payment,
-        method: _,
-    } = new;
     Order {
         id,
         merchant_id,
         customer,
-        payment: payment.map(paid),
+        payment: details,
         items,
+    }
+}
+
+fn booked(item: ItemFulfillability) -> BookedItem {
+    BookedItem {
+        line: item.line,
+        status: BookingStatus::Confirmed,
     }
 }

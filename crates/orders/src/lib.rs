@@ -1,7 +1,7 @@
-//! The use cases: look at a cart, create an order, list orders, look at slots.
+//! The use cases: check a cart, create an order, list orders, look up slots.
 //!
-//! A use case takes values and gives values. It knows the catalogue, the inventory, the store and
-//! the payment gateway, and nothing of doors or wire formats.
+//! A use case takes and returns plain values. It knows the catalogue, the inventory, the store and the
+//! payment gateway, and no transport or wire format.
 
 use std::{
     sync::{Arc, Mutex},
@@ -20,7 +20,7 @@ use domain::{
     ids::Token,
     openings::Openings,
     order::{EpochSeconds, Order},
-    slot::{CartKey, Claim, Claimed, Revision, Slot, SlotKey, Stale, Viewer},
+    slot::{CartKey, Claim, Claimed, Revision, SlotKey, Stale, Viewer},
 };
 use inventory::Inventory;
 use kernel::{
@@ -31,6 +31,7 @@ use kernel::{
 use payments::PaymentGateway;
 use store::{Change, CommitError, ErrorChain, NamedClaim, PriceBook, ReadError, Store};
 
+mod assess;
 pub mod audit;
 mod calendar;
 mod check;
@@ -60,10 +61,10 @@ pub use startup::{OfflineCatalog, Parts, StartupError};
 use metrics::OrderMetrics;
 use tokens::{TokenGuard, Tokens};
 
-/// What came of an order to be created: the order, or why there is none.
+/// The outcome of CreateOrder: the order, or the reason for which it is not created.
 pub type Created = Result<Box<Order>, OrderFailure>;
 
-/// Why a use case has no answer.
+/// Why a use case has no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// The merchant is not in the catalogue.
@@ -74,19 +75,19 @@ pub enum OrderError {
         "idempotency_token was used for a different request, and the order of that request stands"
     )]
     TokenReused,
-    /// Another call with this token is still at work.
+    /// Another request with this token is in flight.
     #[error("another request with this idempotency_token is in progress")]
     InProgress,
     /// The limit of concurrent calls is reached.
     #[error("too many concurrent calls")]
     Busy,
-    /// There is no thread to do it.
+    /// No thread could be started for the work.
     #[error("the server has no thread available")]
     NoThread,
-    /// Nothing can be written.
+    /// The store does not accept writes.
     #[error("orders cannot be recorded at present")]
     StoreFailed,
-    /// Something on record cannot be read.
+    /// A record cannot be read.
     #[error("internal error; details are in the server log")]
     Unreadable,
     /// A bug.
@@ -95,7 +96,7 @@ pub enum OrderError {
 }
 
 impl OrderError {
-    /// What it is called in the audit log.
+    /// The name in the audit log.
     fn name(&self) -> &'static str {
         match self {
             Self::UnknownMerchant => "UNKNOWN_MERCHANT",
@@ -121,15 +122,15 @@ impl From<BlockingError> for OrderError {
 /// Limits of the use cases.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long a payment gateway may take to answer a charge.
+    /// Timeout of a charge at the payment gateway.
     pub payment_timeout: Duration,
-    /// Most orders being created at once, counting those whose callers have given up.
+    /// Maximum number of orders in flight, those of disconnected clients included.
     pub max_commands: usize,
-    /// How far ahead recurring availability is open, in seconds.
+    /// How far ahead repeated availability is open, in seconds.
     pub horizon_sec: i64,
 }
 
-/// Everything the use cases work with.
+/// The use cases, with the state and the adapters that they share.
 #[derive(Debug)]
 pub struct App {
     active: ArcSwap<ActiveCatalog>,
@@ -140,23 +141,24 @@ pub struct App {
     /// Locked by a reload from beginning to end, so that reloads run one after another.
     latest: Arc<tokio::sync::Mutex<Latest>>,
     store: Arc<dyn Store>,
-    /// Who takes money, if anybody does.
+    /// `None` where payments are off.
     payments: Option<Arc<dyn PaymentGateway>>,
     clock: Arc<dyn Clock>,
     tokens: Tokens,
-    /// The tokens of payments that cannot be settled: they stay locked until a gateway is there again.
+    /// The tokens of pending payments that cannot be reversed while payments are off: locked for as long as
+    /// the process runs.
     stuck: Mutex<Vec<TokenGuard>>,
-    /// Commands that are at work, with or without somebody who waits for them.
+    /// The orders and the reversals in flight, those of disconnected clients included.
     commands: TaskTracker,
     limits: Limits,
     metrics: OrderMetrics,
     audit: Arc<Audit>,
-    /// A store that fails does so for every call.
     read_errors: OncePerSecond,
     write_errors: OncePerSecond,
 }
 
-/// The catalogue that is on sale, with its revision. A reload replaces it as a whole; every decision reads one of them.
+/// The catalogue that is on sale, with its revision. A reload replaces all of it at once, and every decision
+/// reads one of them from beginning to end.
 #[derive(Debug)]
 struct ActiveCatalog {
     revision: Revision,
@@ -175,24 +177,24 @@ struct Latest {
     prices: PriceBook,
 }
 
-/// Why a decision has not been made.
+/// Why an attempt to decide by the active catalogue has failed.
 #[derive(Debug)]
-enum Undecided {
-    /// Something else is on sale by now.
+enum AttemptError {
+    /// A slot has advanced beyond the revision of the attempt.
     Stale,
-    /// There is nothing to decide.
-    Refused(OrderError),
+    /// The request has an error that another attempt cannot change.
+    Failed(OrderError),
 }
 
-impl From<Stale> for Undecided {
+impl From<Stale> for AttemptError {
     fn from(Stale: Stale) -> Self {
         Self::Stale
     }
 }
 
-impl From<OrderError> for Undecided {
-    fn from(refusal: OrderError) -> Self {
-        Self::Refused(refusal)
+impl From<OrderError> for AttemptError {
+    fn from(error: OrderError) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -203,55 +205,30 @@ impl App {
         Arc::clone(&self.active.load().catalog)
     }
 
-    /// Decides by what is on sale; anew where that has been replaced before anything was decided.
-    fn decide<R>(
+    /// Calls `attempt` with the active catalogue until no reload comes between.
+    fn by_active_catalog<R>(
         &self,
-        decide: impl Fn(&ActiveCatalog) -> Result<R, Undecided>,
+        attempt: impl Fn(&ActiveCatalog) -> Result<R, AttemptError>,
     ) -> Result<R, OrderError> {
         loop {
-            match decide(&self.active.load()) {
+            match attempt(&self.active.load()) {
                 Ok(decided) => return Ok(decided),
-                Err(Undecided::Refused(refusal)) => return Err(refusal),
-                Err(Undecided::Stale) => {}
+                Err(AttemptError::Failed(error)) => return Err(error),
+                // A reload has activated a later revision since the load, and a slot has advanced to it. The
+                // attempt has changed nothing. The next one loads that revision; each repetition takes
+                // another reload, so the loop ends.
+                Err(AttemptError::Stale) => {}
             }
         }
     }
 
-    /// Acts with the slots of `keys` as the catalogue has them: one that it names and that is not open any
-    /// more is known, and has nothing left.
-    fn with_past<R>(
-        &self,
-        active: &ActiveCatalog,
-        keys: &[Option<SlotKey>],
-        open: &[Option<&Slot>],
-        act: impl FnOnce(&[Option<&Slot>]) -> R,
-    ) -> R {
-        if open.iter().all(Option::is_some) {
-            return act(open);
-        }
-        let horizon = active.since_sec.saturating_add(self.limits.horizon_sec);
-        // Forgotten slots may lie beyond the horizon of a clock that was set back.
-        let repeated_until = horizon.max(self.inventory.forgotten_until());
-        let mut past: Vec<Option<Slot>> = Vec::with_capacity(keys.len());
-        for (key, open) in keys.iter().zip(open) {
-            let missing = key.filter(|_| open.is_none());
-            past.push(missing.and_then(|key| active.openings.nothing_left(key, repeated_until)));
-        }
-        let all: Vec<_> = open
-            .iter()
-            .zip(&past)
-            .map(|(open, past)| open.or(past.as_ref()))
-            .collect();
-        act(&all)
-    }
-
-    /// Commands that are at work, to be waited for before the process ends.
+    /// The orders and the reversals in flight. A shutdown waits for them.
     #[must_use]
     pub fn commands(&self) -> &TaskTracker {
         &self.commands
     }
 
-    /// The store, to be watched.
+    /// The store, for its health and its metrics.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.store
@@ -263,7 +240,7 @@ impl App {
         &self.metrics
     }
 
-    /// Where it is recorded who does what.
+    /// The audit log.
     #[must_use]
     pub fn audit(&self) -> &Arc<Audit> {
         &self.audit
@@ -325,12 +302,12 @@ impl App {
     }
 }
 
-/// The key of the cart that a caller calls by this id. A cart's id is the token of its later order, and
-/// each user has carts of its own: two may call theirs alike, and neither sees or moves the other's.
+/// The key of a user's cart. A cart's id is the token of its later order. Users have carts of their own:
+/// with the same id, neither sees or changes the other's.
 fn cart_key(cart_id: &Token, user: Option<&User>) -> CartKey {
     let mut hasher = blake3::Hasher::new();
     if let Some(user) = user {
-        // Ends in what no name has, so that it cannot run into the id.
+        // No name contains a NUL, so a name cannot continue into the id.
         hasher.update(user.name().as_bytes()).update(b"\0");
     }
     let mut key = [0; 16];

@@ -1,4 +1,4 @@
-//! Listing orders.
+//! ListOrders.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -8,16 +8,15 @@ use domain::order::Order;
 use kernel::{blocking, user::User};
 use store::{Provenance, Selection};
 
-/// Takes the orders of a list one after another, so that none of them is kept for longer than it takes.
+/// Consumes the orders of a list one by one, so that no list is in memory as a whole.
 pub trait TakeOrders: Send + 'static {
-    /// Takes the next one, or wants no more.
+    /// Takes the next order, or ends the list.
     fn take(&mut self, order: Order) -> ControlFlow<()>;
 }
 
 impl App {
-    /// Lists orders that `user` may see, as if there were no others: a customer's newest first, or some
-    /// by id in the order asked. Reading may wait for the disk, and orders may be many, so both are done
-    /// where that holds up no other call.
+    /// Lists the orders that `user` may see, as if there were no others: a customer's newest first, or some
+    /// by id in the order asked. Runs on a blocking thread: it may wait for the disk, and a list may be long.
     ///
     /// # Errors
     /// [`OrderError::Unreadable`], [`OrderError::NoThread`].
@@ -45,7 +44,7 @@ impl App {
             (taker, listed.map(|()| is_whole.then_some(ids)))
         };
         let (taker, listed) = blocking::run(read).await?;
-        // Of a list that is given up nobody sees anything.
+        // A list that its taker has ended is discarded: the client sees no order of it.
         if let Some(ids) = listed.map_err(|error| self.read_failed(&error))?
             && self.audit.is_on()
         {

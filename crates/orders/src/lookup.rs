@@ -1,4 +1,4 @@
-//! Looking at slots, without a cart.
+//! Look-ups of slots, without a cart.
 
 use super::{ActiveCatalog, App, OrderError};
 use domain::{
@@ -7,19 +7,19 @@ use domain::{
     slot::{Stale, Viewer},
 };
 
-/// How many slots are looked at before other calls of the thread get their turn.
-const SLOTS_PER_TURN: usize = 256;
+/// Slots that are looked up between two yields to the other calls of the thread.
+const SLOTS_PER_YIELD: usize = 256;
 
-/// Slots to be looked at.
+/// Slots to be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
-    /// The merchant of all of them.
+    /// The merchant of all slots.
     pub merchant_id: MerchantId,
     /// The slots.
     pub slots: Vec<AskedSlot>,
 }
 
-/// One slot to be looked at.
+/// One slot to be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotLookup {
     /// The merchant.
@@ -29,11 +29,11 @@ pub struct SlotLookup {
 }
 
 impl App {
-    /// Looks at slots and gives what it saw, in the order asked.
+    /// Looks up slots, in the order asked.
     ///
-    /// Each slot is locked for itself, so that a long list holds up nobody. What is seen of two
-    /// slots may therefore lie before and after an order that takes spots of both; an order that
-    /// was answered before the call is seen in all of them.
+    /// Each slot is locked separately, so a long list delays no other call. Two slots may therefore be seen
+    /// before and after an order that takes spots of both. An order with a response before this call is
+    /// seen in all slots.
     ///
     /// # Errors
     /// [`OrderError::UnknownMerchant`].
@@ -45,11 +45,10 @@ impl App {
         let viewer = self.viewer(None);
         let mut seen = Vec::with_capacity(slots.len());
         for (at, asked) in slots.into_iter().enumerate() {
-            if (at + 1).is_multiple_of(SLOTS_PER_TURN) {
+            if (at + 1).is_multiple_of(SLOTS_PER_YIELD) {
                 tokio::task::yield_now().await;
             }
-            let view =
-                self.decide(|active| Ok(self.view(active, &merchant_id, &asked, viewer)?))?;
+            let view = self.view(&merchant_id, &asked, viewer)?;
             seen.push(SeenSlot {
                 asked,
                 is_available: view.is_enough(),
@@ -58,7 +57,7 @@ impl App {
         Ok(seen)
     }
 
-    /// Looks at one slot and gives the spots that can be sold to the party that it is asked for.
+    /// The spots of a slot that can be sold to the party of the request.
     ///
     /// # Errors
     /// [`OrderError::UnknownMerchant`].
@@ -68,21 +67,27 @@ impl App {
             .merchant_ix(merchant_id)
             .ok_or(OrderError::UnknownMerchant)?;
         let viewer = self.viewer(None);
-        let view = self.decide(|active| Ok(self.view(active, merchant_id, slot, viewer)?))?;
-        Ok(view.spots_open)
+        Ok(self.view(merchant_id, slot, viewer)?.spots_open)
     }
 
-    /// What of a slot can be sold; nothing of one that is not known.
     fn view(
+        &self,
+        merchant_id: &MerchantId,
+        asked: &AskedSlot,
+        viewer: Viewer,
+    ) -> Result<PartyView, OrderError> {
+        self.by_active_catalog(|active| Ok(self.view_by(active, merchant_id, asked, viewer)?))
+    }
+
+    /// The spots of a slot that can be sold; none of an unknown one.
+    fn view_by(
         &self,
         active: &ActiveCatalog,
         merchant_id: &MerchantId,
         asked: &AskedSlot,
         viewer: Viewer,
     ) -> Result<PartyView, Stale> {
-        let ActiveCatalog {
-            revision, catalog, ..
-        } = active;
+        let catalog = &active.catalog;
         let key = catalog
             .merchant_ix(merchant_id)
             .and_then(|merchant| asked.key(catalog, merchant));
@@ -90,10 +95,9 @@ impl App {
             return Ok(PartyView::NOTHING);
         };
         let service = catalog.service(key.service);
-        let look = |slot: &_| availability::view_for(service, key, slot, asked, viewer);
-        Ok(self
-            .inventory
-            .look_at(*revision, key, look)?
-            .unwrap_or(PartyView::NOTHING))
+        let view = self.inventory.look_at(active.revision, key, |slot| {
+            availability::view_for(service, key, slot, asked, viewer)
+        })?;
+        Ok(view.unwrap_or(PartyView::NOTHING))
     }
 }

@@ -1,4 +1,5 @@
-//! Paying for an order: intent on record, charge, outcome on record; nothing lost, nothing twice.
+//! Payment of an order: the intent is recorded before the charge, and its outcome after it, so that a crash
+//! at any point neither loses a charge nor makes one twice.
 
 use std::time::Duration;
 
@@ -25,36 +26,36 @@ use store::{
 const REVERSAL_PAUSE_MIN: Duration = Duration::from_millis(100);
 const REVERSAL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// What is to be charged for an order.
+/// A charge to be made for an order.
 pub(super) struct ChargeRequest {
     pub(super) token: Token,
     pub(super) order: OrderId,
     pub(super) amount: Money,
     pub(super) method: PaymentMethod,
-    /// The spots that wait for the payment.
+    /// The spots that are sold to the order.
     pub(super) claims: Vec<NamedClaim>,
 }
 
-/// Why an order was not paid for.
+/// Why an order has no payment.
 pub(super) enum PaymentError {
-    /// The customer's means of payment did not do.
-    Failure(OrderFailure),
-    /// We could not do our part.
-    Refused(OrderError),
+    /// Nothing was taken: the charge was declined or has been reversed.
+    Declined(OrderFailure),
+    /// The store failed, so it is unknown what it has of the payment.
+    Failed(OrderError),
 }
 
-/// A payment that the last run of the process left open, with the token that nobody may act under
-/// before it is settled.
+/// A payment of the last run that has an intent on record and no outcome. Its token is locked until the
+/// payment is reversed.
 #[derive(Debug)]
 pub(super) struct PendingPayment {
     pub(super) intent: PaymentIntent,
-    /// The spots that it has.
+    /// The spots that are sold to its order.
     pub(super) claims: Vec<Claim>,
     pub(super) token: TokenGuard,
 }
 
 impl App {
-    /// Whether we can charge at all.
+    /// Whether there is a gateway.
     pub(super) fn charging(&self) -> Charging {
         if self.payments.is_some() {
             Charging::Possible
@@ -63,8 +64,8 @@ impl App {
         }
     }
 
-    /// Warns of services that have to be paid for when they are booked while we cannot charge: they are
-    /// sold only to callers who have taken the money themselves.
+    /// Warns of services that require prepayment while payments are off: they are sold only in orders that
+    /// say that they are paid.
     pub fn warn_of_prepayment(&self) {
         let catalog = self.catalog();
         let prepaid = catalog
@@ -79,12 +80,11 @@ impl App {
         }
     }
 
-    /// Charges for an order: the intent goes on record, then the gateway is asked. A charge that
-    /// is captured goes on record with its order.
+    /// Charges for an order. The outcome of a captured charge is recorded with the order.
     pub(super) async fn pay(
         &self,
         gateway: &dyn PaymentGateway,
-        bill: ChargeRequest,
+        request: ChargeRequest,
     ) -> Result<PaymentAttempt, PaymentError> {
         let ChargeRequest {
             token,
@@ -92,11 +92,12 @@ impl App {
             amount,
             method,
             claims,
-        } = bill;
+        } = request;
         let failed = self
             .store
             .failed_attempts(&token)
-            .map_err(|error| PaymentError::Refused(self.read_failed(&error)))?;
+            .map_err(|error| PaymentError::Failed(self.read_failed(&error)))?;
+        // A key of its own for each attempt: a gateway answers a known key with its first outcome.
         let attempt = failed.saturating_add(1);
         let charge = Charge {
             key: ChargeKey::new(&order, attempt),
@@ -110,6 +111,8 @@ impl App {
             started_sec: self.now(),
             claims,
         };
+        // Before the request to the gateway: after a crash, the next run finds the intent and reverses the
+        // charge, made or not.
         self.commit(Change::PaymentIntent(intent.clone()))
             .await
             .map_err(|error| self.not_recorded(&error))?;
@@ -122,42 +125,43 @@ impl App {
         intent: PaymentIntent,
         charge: Charge,
     ) -> Result<PaymentAttempt, PaymentError> {
-        match timeout(self.limits.payment_timeout, gateway.charge(&charge)).await {
+        let charged = timeout(self.limits.payment_timeout, gateway.charge(&charge)).await;
+        let (outcome, failure) = match charged {
             Ok(ChargeOutcome::Captured(transaction_id)) => {
-                Ok(self.ended(intent, PaymentOutcome::Captured, transaction_id))
+                return Ok(self.ended(intent, PaymentOutcome::Captured, transaction_id));
             }
-            Ok(ChargeOutcome::Declined(refusal)) => {
-                self.record_end(intent, PaymentOutcome::Declined)
-                    .await
-                    .map_err(|error| self.not_recorded(&error))?;
-                Err(PaymentError::Failure(failure(refusal)))
-            }
+            Ok(ChargeOutcome::Declined(reason)) => (PaymentOutcome::Declined, declined(reason)),
+            // Money may have been taken, or may still be: only a reversal makes it certain.
             Ok(ChargeOutcome::Unknown(_)) | Err(_) => {
-                let outcome = reverse(gateway, &charge.key).await;
-                self.record_end(intent, outcome)
-                    .await
-                    .map_err(|error| self.not_recorded(&error))?;
-                Err(PaymentError::Failure(unanswered()))
+                (reverse(gateway, &charge.key).await, unanswered())
             }
-        }
+        };
+        self.record_end(intent, outcome)
+            .await
+            .map_err(|error| self.not_recorded(&error))?;
+        Err(PaymentError::Declined(failure))
     }
 
     fn not_recorded(&self, error: &CommitError) -> PaymentError {
-        PaymentError::Refused(self.commit_failed(error))
+        PaymentError::Failed(self.commit_failed(error))
     }
 
-    /// Undoes a payment that the last run left open, then gives its spots and its token free.
-    pub(super) async fn settle(&self, gateway: &dyn PaymentGateway, unsettled: PendingPayment) {
+    /// Reverses a pending payment, opens its spots again and releases its token.
+    pub(super) async fn reverse_pending(
+        &self,
+        gateway: &dyn PaymentGateway,
+        pending: PendingPayment,
+    ) {
         let PendingPayment {
             intent,
             claims,
             token,
-        } = unsettled;
+        } = pending;
         let order = self.store.order_id(&intent.token);
         let outcome = reverse(gateway, &ChargeKey::new(&order, intent.attempt)).await;
         match self.record_end(intent, outcome).await {
             Ok(()) => {
-                self.inventory.unsell(claims, self.now());
+                self.inventory.unsell(&claims);
                 self.audit.record(AuditEvent::PaymentReversed {
                     order_id: &order,
                     outcome,
@@ -168,10 +172,14 @@ impl App {
                     "a pending payment of the last run is reversed"
                 );
             }
-            Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), order_id = order.as_str(), "the reversal of a pending payment could not be recorded")
-            }
+            // The spots stay sold: the next run finds the intent again and repeats the reversal.
+            Err(error) => tracing::error!(
+                %error,
+                order_id = order.as_str(),
+                "the reversal of a pending payment could not be recorded"
+            ),
         }
+        // Last, so that no request with this token finds the spots still sold to its own payment.
         drop(token);
     }
 
@@ -204,28 +212,29 @@ impl App {
     }
 }
 
-/// Makes sure that nothing is taken under a key. Asks until the gateway answers: as long as it
-/// does not, the order's spots stay taken and its token stays at work.
+/// Voids or refunds a charge. Retries without end: until the gateway has responded, money may be taken, so
+/// the order's spots stay sold and its token stays locked.
 async fn reverse(gateway: &dyn PaymentGateway, key: &ChargeKey) -> PaymentOutcome {
     let pauses = ExponentialBuilder::default()
         .with_min_delay(REVERSAL_PAUSE_MIN)
         .with_max_delay(REVERSAL_PAUSE_MAX)
         .without_max_times()
         .with_jitter();
-    let reversed = (|| gateway.reverse(key))
+    let reversal = (|| gateway.reverse(key))
         .retry(pauses)
-        .notify(
-            |error, pause| tracing::warn!(%error, ?pause, charge = key.0, "retrying the reversal of a charge"),
-        )
+        .notify(|error, pause| {
+            tracing::warn!(%error, ?pause, charge = key.0, "retrying the reversal of a charge");
+        })
         .await;
-    match reversed {
+    match reversal {
         Ok(Reversal::Refunded) => PaymentOutcome::Refunded,
+        // The retry has no last attempt, so there is no error.
         Ok(Reversal::Voided) | Err(_) => PaymentOutcome::Voided,
     }
 }
 
-fn failure(refusal: DeclineReason) -> OrderFailure {
-    let (cause, description) = match refusal {
+fn declined(reason: DeclineReason) -> OrderFailure {
+    let (cause, description) = match reason {
         DeclineReason::CardTypeRejected(card) => (
             FailureCause::CardTypeRejected(card),
             "this kind of card is not taken".to_owned(),

@@ -191,7 +191,7 @@ impl App {
             "recovery complete"
         );
         app.warn_of_prepayment();
-        app.settle_all(pending);
+        app.reverse_all_pending(pending);
         Ok(app)
     }
 
@@ -206,7 +206,7 @@ impl App {
         self.calendar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle_all(self: &Arc<Self>, pending: Vec<(PaymentIntent, Vec<Claim>)>) {
+    fn reverse_all_pending(self: &Arc<Self>, pending: Vec<(PaymentIntent, Vec<Claim>)>) {
         for (intent, claims) in pending {
             let TokenLock::Acquired(token) = self.tokens.try_lock(&intent.token) else {
                 continue;
@@ -217,13 +217,13 @@ impl App {
                 continue;
             };
             let app = Arc::clone(self);
-            let unsettled = PendingPayment {
+            let payment = PendingPayment {
                 intent,
                 claims,
                 token,
             };
             self.commands
-                .spawn(async move { app.settle(&*gateway, unsettled).await });
+                .spawn(async move { app.reverse_pending(&*gateway, payment).await });
         }
     }
 

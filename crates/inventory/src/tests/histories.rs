@@ -231,32 +231,23 @@ impl Shop {
         Answer::Left(self.decide(look).try_into().unwrap())
     }
 
-    /// What is claimed, if that fits.
-    fn claim(
-        &self,
-        seen: &[Option<&Slot>],
-        cart: u8,
-        slots: &[usize],
-        count: u32,
-    ) -> (bool, Vec<Claim>) {
-        let fits = self
-            .left(seen, Some(cart))
-            .into_iter()
-            .all(|left| left >= count);
-        (
-            fits,
-            if fits {
-                self.river.claims(slots, count)
-            } else {
-                Vec::new()
-            },
-        )
+    fn fits(&self, seen: &[Option<&Slot>], cart: u8, count: u32) -> bool {
+        let left = self.left(seen, Some(cart));
+        left.into_iter().all(|left| left >= count)
     }
 
     fn hold(&self, cart: u8, slots: &[usize], count: u32) -> Answer {
         let (river, key) = (&self.river, cart_key(cart));
         Answer::Fits(self.decide(|revision| {
-            let claim = |seen: &[Option<&Slot>]| self.claim(seen, cart, slots, count);
+            let claim = |seen: &[Option<&Slot>]| {
+                let fits = self.fits(seen, cart, count);
+                let claims = if fits {
+                    river.claims(slots, count)
+                } else {
+                    Vec::new()
+                };
+                (fits, claims)
+            };
             let held = river
                 .inventory
                 .hold(revision, &river.asked(slots), key, NOW, TIME, claim);
@@ -269,14 +260,16 @@ impl Shop {
 
     fn reserve(&self, by: usize, cart: u8, slots: &[usize], count: u32) -> Answer {
         let (river, key) = (&self.river, cart_key(cart));
-        let (fits, reservation) = self.decide(|revision| {
+        let decision = self.decide(|revision| {
             river
                 .inventory
                 .reserve(revision, &river.asked(slots), key, NOW, |seen| {
-                    self.claim(seen, cart, slots, count)
+                    river.sell_if(self.fits(seen, cart, count), slots, count)
                 })
         });
-        if fits {
+        let reservation = reservation(decision);
+        let fits = reservation.is_some();
+        if let Some(reservation) = reservation {
             self.making.lock().unwrap().insert(by, reservation);
         }
         Answer::Fits(fits)
@@ -463,7 +456,7 @@ fn one_by_one(shop: &Shop, by: usize, slots: &[usize], count: u32) -> Answer {
     let mut claims = Vec::new();
     for slot in slots {
         if shop.reserve(by, 0, &[*slot], count) == Answer::Fits(false) {
-            shop.river.inventory.unsell(claims, NOW);
+            shop.river.inventory.unsell(&claims);
             return Answer::Fits(false);
         }
         shop.end(by, |reservation| claims.extend(reservation.claims));

@@ -39,22 +39,14 @@ impl River {
         slots: &[usize],
         count: u32,
     ) -> Result<Option<Reservation>, Stale> {
-        let (fits, reservation) =
-            self.inventory
-                .reserve(revision, &self.asked(slots), CART, NOW, |seen| {
-                    let fits = seen
-                        .iter()
-                        .all(|slot| slot.is_some_and(|slot| self.left(slot, NOW, None) >= count));
-                    (
-                        fits,
-                        if fits {
-                            self.claims(slots, count)
-                        } else {
-                            Vec::new()
-                        },
-                    )
-                })?;
-        Ok(fits.then_some(reservation))
+        let decision = self
+            .inventory
+            .reserve(revision, &self.asked(slots), CART, NOW, |seen| {
+                let has_room = |slot: &Slot| self.left(slot, NOW, None) >= count;
+                let fits = seen.iter().all(|slot| slot.is_some_and(has_room));
+                self.sell_if(fits, slots, count)
+            })?;
+        Ok(reservation(decision))
     }
 }
 
@@ -244,16 +236,9 @@ fn fight_through_revisions(river: &River, last: u32) -> (u32, bool) {
                 if fits && slot.sold() >= u64::from(allotment(revision)) {
                     beyond.store(true, Ordering::SeqCst);
                 }
-                (
-                    fits,
-                    if fits {
-                        river.claims(&[0], 1)
-                    } else {
-                        Vec::new()
-                    },
-                )
+                river.sell_if(fits, &[0], 1)
             });
-        if let Ok((true, reservation)) = taken {
+        if let Ok(Decision::Sell(((), reservation))) = taken {
             // One in three comes to nothing.
             if got.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) {
                 got.fetch_sub(1, Ordering::SeqCst);
