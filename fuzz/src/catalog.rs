@@ -9,7 +9,7 @@ use boxoffice::{
     diagnostics::{Diagnostic, Diagnostics},
     domain::{
         catalog::{Catalog, Service},
-        fulfillability::{Assessment, Inquiry, ItemResult, OrderResult, Purpose, assess},
+        fulfillability::{Assessment, Inquiry, OrderVerdict, Purpose, assess},
         ids::TicketId,
         openings::untouched,
         order::{LineItem, OrderedTickets, PriceTag},
@@ -163,12 +163,12 @@ fn sell(catalog: &Catalog, opening: &Opening) {
         let [item] = &answer.fulfillability.items[..] else {
             panic!("one verdict for one item")
         };
-        let is_sold = item.result == ItemResult::CanFulfill;
-        match answer.fulfillability.result {
-            OrderResult::CanFulfill | OrderResult::UnfulfillableServiceCombination => {
+        let is_sold = item.verdict.can_fulfill();
+        match answer.fulfillability.verdict {
+            OrderVerdict::CanFulfill | OrderVerdict::UnfulfillableServices(_) => {
                 assert!(is_sold)
             }
-            OrderResult::UnfulfillableLineItem | OrderResult::OtherReason => {
+            OrderVerdict::UnfulfillableItems | OrderVerdict::Other(_) => {
                 assert!(!is_sold, "{answer:?}")
             }
         }
@@ -179,7 +179,7 @@ fn sell(catalog: &Catalog, opening: &Opening) {
                 panic!("one verdict for one item")
             };
             assert_eq!(
-                (&corrected.line, corrected.price_change),
+                (&corrected.line, corrected.verdict.moved_price()),
                 (&item.line, None),
                 "{answer:?}"
             );

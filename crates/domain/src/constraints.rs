@@ -1,14 +1,11 @@
 //! Which tickets may stand in one line: known types, sensible counts, company of adults, bounds.
 
 use super::{
-    catalog::{
-        ChildRule, CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx,
-        TicketIx,
-    },
+    catalog::{CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx, TicketIx},
+    faults::{ChildFault, Faults, TicketFault},
     ids::TicketId,
     order::{EpochSeconds, OrderedTickets},
     slot::{Claimed, Slot},
-    wording::{listed, quoted},
 };
 
 /// The tickets of a line by type, each type once and every count above zero.
@@ -35,30 +32,24 @@ pub enum Bound {
 /// Reads the tickets of a line. Entries of one type are added up.
 ///
 /// # Errors
-/// A sentence for every entry that is of an unknown type, not above zero, or not sold in the slot
-/// (where the slot is known); of very many faults, the first and the number of the others.
+/// Every entry that is of an unknown type, not above zero, or not sold in the slot (where the slot is
+/// known).
 pub fn read_tickets(
     service: &Service,
     slot: Option<&Slot>,
     tickets: &[OrderedTickets],
-) -> Result<TicketCounts, Vec<String>> {
+) -> Result<TicketCounts, Faults<TicketFault>> {
     let mut counts = TicketCounts::new();
-    let faults =
-        listed(
-            tickets
-                .iter()
-                .filter_map(|entry| match read_entry(service, slot, entry) {
-                    Ok((ticket, count)) => {
-                        add(&mut counts, ticket, count);
-                        None
-                    }
-                    Err(fault) => Some(fault),
-                }),
-        );
-    if faults.is_empty() {
-        Ok(counts)
-    } else {
-        Err(faults)
+    let mut faults = Vec::new();
+    for entry in tickets {
+        match read_entry(service, slot, entry) {
+            Ok((ticket, count)) => add(&mut counts, ticket, count),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    match Faults::of(faults) {
+        None => Ok(counts),
+        Some(faults) => Err(faults),
     }
 }
 
@@ -66,20 +57,23 @@ fn read_entry(
     service: &Service,
     slot: Option<&Slot>,
     entry: &OrderedTickets,
-) -> Result<(TicketIx, u32), String> {
-    let id = quoted(&entry.ticket_id);
-    let ticket = service
-        .ticket_ix(&entry.ticket_id)
-        .ok_or_else(|| format!("ticket type {id} is not one of service {:?}", service.id))?;
+) -> Result<(TicketIx, u32), TicketFault> {
+    let OrderedTickets { ticket_id, count } = entry;
+    let Some(ticket) = service.ticket_ix(ticket_id) else {
+        return Err(TicketFault::UnknownType {
+            ticket: ticket_id.clone(),
+            service: service.id.clone(),
+        });
+    };
     if slot.is_some_and(|slot| !slot.sells(service, Claimed::Ticket(ticket))) {
-        return Err(format!("ticket type {id} is not sold in this slot"));
+        return Err(TicketFault::NotSoldInSlot(ticket_id.clone()));
     }
-    match u32::try_from(entry.count) {
+    match u32::try_from(*count) {
         Ok(count) if count > 0 => Ok((ticket, count)),
-        Ok(_) | Err(_) => Err(format!(
-            "ticket type {id} has a count of {}; it must be above zero",
-            entry.count
-        )),
+        Ok(_) | Err(_) => Err(TicketFault::BadCount {
+            ticket: ticket_id.clone(),
+            count: *count,
+        }),
     }
 }
 
@@ -125,78 +119,69 @@ fn sum_of(counts: &TicketCounts, tickets: &[TicketIx]) -> u64 {
     of_these.map(|&(_, count)| u64::from(count)).sum()
 }
 
-/// Combination rules between ticket types that the line breaks, one sentence each. One on all lines of a
-/// slot is told of those that have tickets which it is about.
+/// Combination rules between ticket types that the line breaks. One on all lines of a slot is told of
+/// those that have tickets which it is about.
 #[must_use]
-pub fn combination_faults(service: &Service, party: Party<'_>) -> Vec<String> {
-    let names = |tickets: &[TicketIx]| {
-        let quoted = tickets
+pub fn combination_faults(service: &Service, party: Party<'_>) -> Vec<TicketFault> {
+    let mut faults = Vec::new();
+    for ForbiddenTickets { tickets, scope } in &service.rules.forbidden {
+        let counts = party.within(*scope);
+        let is_about_line = tickets.iter().any(|&ticket| has(party.line, ticket));
+        let there = tickets
             .iter()
-            .map(|&ticket| format!("{:?}", service.ticket(ticket).id));
-        quoted.collect::<Vec<_>>().join(", ")
-    };
-    let clash = |rule: &&ForbiddenTickets| {
-        let counts = party.within(rule.scope);
-        rule.tickets.iter().any(|&ticket| has(party.line, ticket))
-            && rule
-                .tickets
-                .iter()
-                .filter(|&&ticket| has(counts, ticket))
-                .count()
-                > 1
-    };
-    let forbidden = service.rules.forbidden.iter().filter(clash);
-    let forbidden =
-        forbidden.map(|rule| format!("ticket types {} cannot be combined", names(&rule.tickets)));
-    let alone = |rule: &&RequiredTicket| {
-        let counts = party.within(rule.scope);
-        has(party.line, rule.ticket) && !rule.any_of.iter().any(|&ticket| has(counts, ticket))
-    };
-    let missing = service.rules.required.iter().filter(alone).map(|rule| {
-        format!(
-            "ticket type {} needs one of {}",
-            names(&[rule.ticket]),
-            names(&rule.any_of)
-        )
-    });
-    forbidden.chain(missing).collect()
-}
-
-/// The first rule on children that the line breaks, as a sentence. One on all lines of a slot is told of
-/// those that have children.
-#[must_use]
-pub fn child_fault(service: &Service, party: Party<'_>) -> Option<String> {
-    service.rules.children.iter().find_map(
-        |ChildRule {
-             children,
-             adults,
-             per_adult,
-             scope,
-         }| {
-            if sum_of(party.line, children) == 0 {
-                return None;
-            }
-            let counts = party.within(*scope);
-            let (children, adults) = (sum_of(counts, children), sum_of(counts, adults));
-            match per_adult {
-                _ if adults == 0 => Some(format!(
-                    "tickets for children need an adult ticket in the same {}",
-                    scope_name(*scope)
-                )),
-                Some(most) if children > adults.saturating_mul(u64::from(*most)) => Some(format!(
-                    "one adult ticket covers at most {most} tickets for children"
-                )),
-                Some(_) | None => None,
-            }
-        },
-    )
-}
-
-fn scope_name(scope: RuleScope) -> &'static str {
-    match scope {
-        RuleScope::Line => "line",
-        RuleScope::Slot => "slot",
+            .filter(|&&ticket| has(counts, ticket))
+            .count();
+        if is_about_line && there > 1 {
+            faults.push(TicketFault::ForbiddenTogether(ids(service, tickets)));
+        }
     }
+    for RequiredTicket {
+        ticket,
+        any_of,
+        scope,
+    } in &service.rules.required
+    {
+        let counts = party.within(*scope);
+        if has(party.line, *ticket) && !any_of.iter().any(|&other| has(counts, other)) {
+            faults.push(TicketFault::NeedsOneOf {
+                ticket: service.ticket(*ticket).id.clone(),
+                any_of: ids(service, any_of),
+            });
+        }
+    }
+    faults
+}
+
+fn ids(service: &Service, tickets: &[TicketIx]) -> Vec<TicketId> {
+    tickets
+        .iter()
+        .map(|&ticket| service.ticket(ticket).id.clone())
+        .collect()
+}
+
+/// The first rule on children that the line breaks. One on all lines of a slot is told of those that
+/// have children.
+#[must_use]
+pub fn child_fault(service: &Service, party: Party<'_>) -> Option<ChildFault> {
+    for rule in &service.rules.children {
+        if sum_of(party.line, &rule.children) == 0 {
+            continue;
+        }
+        let counts = party.within(rule.scope);
+        let children = sum_of(counts, &rule.children);
+        let adults = sum_of(counts, &rule.adults);
+        if adults == 0 {
+            return Some(ChildFault::NoAdult(rule.scope));
+        }
+        let Some(per_adult) = rule.per_adult else {
+            continue;
+        };
+        // Both factors may be as large as an order likes: a product beyond measure bounds nothing.
+        if children > adults.saturating_mul(u64::from(per_adult)) {
+            return Some(ChildFault::TooManyChildren { per_adult });
+        }
+    }
+    None
 }
 
 /// Every bound that the line breaks: first those of all tickets, then those of its ticket types in the
@@ -233,26 +218,6 @@ fn count_of(counts: &TicketCounts, ticket: Option<TicketIx>) -> u64 {
         .iter()
         .filter(|(known, _)| ticket.is_none_or(|ticket| *known == ticket));
     counted.map(|&(_, count)| u64::from(count)).sum()
-}
-
-/// Bounds that a line breaks, as a sentence.
-#[must_use]
-pub fn violations_in_words(violated: &[ViolatedConstraint]) -> String {
-    let bounds = violated
-        .iter()
-        .map(|ViolatedConstraint { bound, ticket_id }| {
-            let of_what = ticket_id
-                .as_ref()
-                .map_or_else(|| "in all".to_owned(), |id| format!("of {id:?}"));
-            match bound {
-                Bound::Min(count) => format!("at least {count} {of_what}"),
-                Bound::Max(count) => format!("at most {count} {of_what}"),
-            }
-        });
-    format!(
-        "the merchant sells other numbers of tickets: {}",
-        listed(bounds).join(", ")
-    )
 }
 
 /// Those of the bounds that a count breaks.

@@ -17,6 +17,8 @@ pub mod constraints;
 pub mod intake;
 pub mod pricing;
 
+pub mod faults;
+
 pub mod fees;
 pub mod fulfillability;
 

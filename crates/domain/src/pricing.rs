@@ -161,24 +161,35 @@ pub enum PriceVerdict {
     Right,
     /// It is another amount in the right currency.
     Moved(PriceChange),
-    /// No correction makes it the same offer; the text says why.
-    Incorrect(&'static str),
+    /// No correction makes it the same offer.
+    Incorrect(PriceFault),
+}
+
+/// Why a price cannot be corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PriceFault {
+    /// There is none.
+    Missing,
+    /// It is below zero.
+    Negative,
+    /// Its currency is not the service's, or none at all.
+    OtherCurrency,
 }
 
 /// Compares the caller's price with the quote. Fractions of the smallest unit are rounded first.
 #[must_use]
 pub fn judge(asked: Option<&PriceTag>, quote: &Quote) -> PriceVerdict {
     let Some(tag) = asked else {
-        return PriceVerdict::Incorrect("price is missing");
+        return PriceVerdict::Incorrect(PriceFault::Missing);
     };
     if tag.micros < 0 {
-        return PriceVerdict::Incorrect("price is negative");
+        return PriceVerdict::Incorrect(PriceFault::Negative);
     }
     let ordering = tag
         .money()
         .and_then(|asked| quote.total.compare(asked.rounded()));
     match ordering {
-        None => PriceVerdict::Incorrect("price is in another currency than the service"),
+        None => PriceVerdict::Incorrect(PriceFault::OtherCurrency),
         Some(std::cmp::Ordering::Equal) => PriceVerdict::Right,
         Some(std::cmp::Ordering::Greater) => PriceVerdict::Moved(PriceChange::Increase),
         Some(std::cmp::Ordering::Less) => PriceVerdict::Moved(PriceChange::Decrease),

@@ -6,9 +6,6 @@ use super::order::EpochSeconds;
 /// The most characters of a caller's text that a reason repeats.
 const MAX_QUOTED_CHARS: usize = 80;
 
-/// The most faults of one item that are put into words; the others are counted.
-pub(super) const MAX_FAULTS: usize = 10;
-
 /// A caller's text in quotation marks, escaped, and cut where it is long.
 pub(super) fn quoted(text: impl AsRef<str>) -> String {
     let text = text.as_ref();
@@ -16,17 +13,6 @@ pub(super) fn quoted(text: impl AsRef<str>) -> String {
         Some((end, _)) => format!("{:?}...", &text[..end]),
         None => format!("{text:?}"),
     }
-}
-
-/// Sentences of faults, cut where there are many; the last then says how many more there are.
-pub(super) fn listed(faults: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut faults = faults.into_iter();
-    let mut listed: Vec<String> = faults.by_ref().take(MAX_FAULTS).collect();
-    let more = faults.count();
-    if more > 0 {
-        listed.push(format!("and {more} more"));
-    }
-    listed
 }
 
 /// A moment for people and for programs: `2026-01-16 10:00:00 UTC (second 1768557600)`. A moment
@@ -97,15 +83,6 @@ mod tests {
         ] {
             assert_eq!(moment(second), expected);
         }
-    }
-
-    #[test]
-    fn of_many_faults_the_rest_is_counted() {
-        let faults = |count: usize| listed((0..count).map(|at| at.to_string()));
-        assert_eq!(faults(0), [""; 0]);
-        assert_eq!(faults(MAX_FAULTS).len(), MAX_FAULTS);
-        assert_eq!(faults(MAX_FAULTS)[MAX_FAULTS - 1], "9");
-        assert_eq!(faults(MAX_FAULTS + 5)[MAX_FAULTS], "and 5 more");
     }
 
     #[test]

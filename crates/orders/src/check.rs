@@ -5,7 +5,7 @@ use tracing::info_span;
 use super::{ActiveCatalog, App, AttemptError, OrderError, assess::Asked, cart_key};
 use domain::{
     fees::FeeTable,
-    fulfillability::{Assessment, Fulfillability, OrderResult, Purpose},
+    fulfillability::{Assessment, Fulfillability, OrderVerdict, Purpose},
     ids::{MerchantId, Token},
     order::{EpochSeconds, LineItem},
     slot::{Slot, Stale},
@@ -66,11 +66,11 @@ impl App {
                     let mut assessment = self.assess(&asked, open);
                     let claims = std::mem::take(&mut assessment.claims);
                     // A cart holds all of its spots or none.
-                    match assessment.fulfillability.result {
-                        OrderResult::CanFulfill => (assessment, claims),
-                        OrderResult::UnfulfillableLineItem
-                        | OrderResult::UnfulfillableServiceCombination
-                        | OrderResult::OtherReason => (assessment, Vec::new()),
+                    match assessment.fulfillability.verdict {
+                        OrderVerdict::CanFulfill => (assessment, claims),
+                        OrderVerdict::UnfulfillableLineItem
+                        | OrderVerdict::UnfulfillableServiceCombination
+                        | OrderVerdict::OtherReason => (assessment, Vec::new()),
                     }
                 })?;
         // Asked after the hold is placed: an order that begins later consumes the hold.

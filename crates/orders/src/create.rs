@@ -16,7 +16,7 @@ use super::{
 use crate::audit::AuditEvent;
 use domain::{
     failure::{FailureCause, OrderFailure},
-    fulfillability::{Assessment, ItemFulfillability, OrderResult, Purpose},
+    fulfillability::{Assessment, ItemFulfillability, OrderVerdict, Purpose},
     ids::{MerchantId, Token},
     order::{BookedItem, BookingStatus, NewOrder, Order, OrderId, PrepaymentStatus},
     payment::{self, Charging, Costs},
@@ -323,10 +323,10 @@ fn failure(
     assessment: &Assessment,
     charging: Charging,
 ) -> Option<OrderFailure> {
-    let verdict = &assessment.fulfillability;
-    if verdict.result != OrderResult::CanFulfill {
-        let description = verdict.reason.clone().unwrap_or_default();
-        let cause = FailureCause::Unfulfillable(Box::new(verdict.clone()));
+    let answer = &assessment.fulfillability;
+    if answer.verdict != OrderVerdict::CanFulfill {
+        let description = answer.reason().unwrap_or_default();
+        let cause = FailureCause::Unfulfillable(Box::new(answer.clone()));
         return Some(OrderFailure { cause, description });
     }
     let catalog = &asked.active.catalog;

@@ -7,7 +7,7 @@ use dashmap::{DashMap, mapref::multiple::RefMulti};
 use super::{Created, check::Checked};
 use domain::{
     failure::{FailureCause, OrderFailure},
-    fulfillability::OrderResult,
+    fulfillability::OrderVerdict,
     ids::MerchantId,
 };
 use kernel::metrics::Counter;
@@ -111,11 +111,11 @@ impl MetricsByMerchant {
 impl OrderMetrics {
     pub(super) fn count_check(&self, checked: &Checked) {
         let verdicts = &self.checks;
-        match checked.fulfillability.result {
-            OrderResult::CanFulfill => &verdicts.can_fulfill,
-            OrderResult::UnfulfillableLineItem => &verdicts.line_item,
-            OrderResult::UnfulfillableServiceCombination => &verdicts.service_combination,
-            OrderResult::OtherReason => &verdicts.other,
+        match checked.fulfillability.verdict {
+            OrderVerdict::CanFulfill => &verdicts.can_fulfill,
+            OrderVerdict::UnfulfillableItems => &verdicts.line_item,
+            OrderVerdict::UnfulfillableServices(_) => &verdicts.service_combination,
+            OrderVerdict::Other(_) => &verdicts.other,
         }
         .inc();
     }

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{tests::assert_well_formed, *};
+use super::{
+    tests::{ItemResult, OrderResult, assert_well_formed},
+    *,
+};
 use crate::{
-    catalog::{CountBounds, Deal, Reduction, RuleScope},
+    catalog::{CountBounds, Deal, Reduction, RuleScope, ServiceRule},
     fixtures::{
         ADULT, BALCONY_ONLY, CHILD, Fixture, HOUR, NOW, SENIOR, STALLS_ONLY, START, cart, cents,
         dollars, tax_rate,
     },
     ids::{ServiceId, TicketId},
     order::{EpochSeconds, OrderedTickets},
-    slot::{HoldSpan, Pool, PoolTickets, SlotTerms},
+    slot::{Claimed, HoldSpan, Pool, PoolTickets, SlotTerms},
 };
 
 /// The services and ticket types of the fixture that a test may order.
@@ -363,7 +366,7 @@ fn extreme_line() -> impl Strategy<Value = LineItem> {
 fn sellable_lines(assessment: &Assessment) -> Vec<&LineItem> {
     let items = assessment.fulfillability.items.iter();
     items
-        .filter(|item| item.result == ItemResult::CanFulfill)
+        .filter(|item| item.verdict.can_fulfill())
         .map(|item| &item.line)
         .collect()
 }
@@ -479,14 +482,14 @@ proptest! {
         let second = fixture.assess(purpose, &corrected(&first));
         prop_assert_eq!(second.amount_due, fixture.check(&corrected(&first)).amount_due);
         for (before, after) in first.fulfillability.items.iter().zip(&second.fulfillability.items) {
-            let priced = matches!(before.result, ItemResult::CanFulfill | ItemResult::IncorrectPrice);
-            let expected = if priced { &ItemResult::CanFulfill } else { &before.result };
-            prop_assert_eq!(&after.result, expected);
-            prop_assert_eq!((after.price_change, &after.line), (None, &before.line));
-            prop_assert!(after.ticket_types.is_empty());
+            let before_result = ItemResult::of(before);
+            let priced = matches!(before_result, ItemResult::CanFulfill | ItemResult::IncorrectPrice);
+            let expected = if priced { ItemResult::CanFulfill } else { before_result };
+            prop_assert_eq!(ItemResult::of(after), expected);
+            prop_assert_eq!((after.verdict.moved_price(), &after.line), (None, &before.line));
         }
-        if first.fulfillability.result == OrderResult::CanFulfill {
-            prop_assert_eq!(second.fulfillability.result, OrderResult::CanFulfill);
+        if OrderResult::of(&first) == OrderResult::CanFulfill {
+            prop_assert_eq!(OrderResult::of(&second), OrderResult::CanFulfill);
             prop_assert_eq!(second.claims, first.claims);
         }
     }
@@ -503,7 +506,7 @@ proptest! {
         let one = fixture.assess(purpose, &lines);
         let other_lines: Vec<LineItem> = shuffled.iter().map(|&at| lines[at].clone()).collect();
         let other = fixture.assess(purpose, &other_lines);
-        prop_assert_eq!(one.fulfillability.result, other.fulfillability.result);
+        prop_assert_eq!(OrderResult::of(&one), OrderResult::of(&other));
         prop_assert_eq!((one.fees.total, one.amount_due), (other.fees.total, other.amount_due));
         for (verdict, &at) in other.fulfillability.items.iter().zip(&shuffled) {
             prop_assert_eq!(verdict, &one.fulfillability.items[at]);

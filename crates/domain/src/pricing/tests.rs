@@ -219,7 +219,7 @@ fn a_price_is_right_moved_or_incorrect() {
         total: cents(1_000),
         without_deals: cents(1_000),
     };
-    let foreign = Incorrect("price is in another currency than the service");
+    let foreign = Incorrect(PriceFault::OtherCurrency);
     for (asked, expected) in [
         (Some((10_000_000, "USD")), Right),
         (Some((10_005_000, "USD")), Right),
@@ -228,12 +228,12 @@ fn a_price_is_right_moved_or_incorrect() {
         (Some((9_990_000, "USD")), Moved(Increase)),
         (Some((0, "USD")), Moved(Increase)),
         (Some((i64::MAX, "USD")), Moved(Decrease)),
-        (Some((-1, "USD")), Incorrect("price is negative")),
-        (Some((i64::MIN, "EUR")), Incorrect("price is negative")),
+        (Some((-1, "USD")), Incorrect(PriceFault::Negative)),
+        (Some((i64::MIN, "EUR")), Incorrect(PriceFault::Negative)),
         (Some((10_000_000, "EUR")), foreign),
         (Some((10_000_000, "usd")), foreign),
         (Some((10_000_000, "")), foreign),
-        (None, Incorrect("price is missing")),
+        (None, Incorrect(PriceFault::Missing)),
     ] {
         let tag = asked.map(|(micros, code)| price_tag(micros, code));
         assert_eq!(judge(tag.as_ref(), &quote), expected, "{asked:?}");

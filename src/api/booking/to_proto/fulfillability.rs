@@ -6,24 +6,23 @@ use crate::{
         catalog::{Fee, FeedFees, LocalizedText, TicketType},
         constraints::{Bound, ViolatedConstraint},
         fees::{FeeTable, TicketFee},
-        fulfillability::{Fulfillability, ItemFulfillability, ItemResult, OrderResult},
+        fulfillability::{
+            Fulfillability, ItemFulfillability, ItemVerdict, MovedPrice, OrderVerdict,
+        },
         money::Money,
         pricing::PriceChange,
     },
 };
 
-pub(super) fn fulfillability(verdict: Fulfillability) -> v3::OrderFulfillability {
+pub(super) fn fulfillability(answer: Fulfillability) -> v3::OrderFulfillability {
     use v3::order_fulfillability::OrderFulfillabilityResult as Wire;
-    let Fulfillability {
-        result,
-        reason,
-        items,
-    } = verdict;
-    let result = match result {
-        OrderResult::CanFulfill => Wire::CanFulfill,
-        OrderResult::UnfulfillableLineItem => Wire::UnfulfillableLineItem,
-        OrderResult::UnfulfillableServiceCombination => Wire::UnfulfillableServiceCombination,
-        OrderResult::OtherReason => Wire::OrderUnfulfillableOtherReason,
+    let reason = answer.reason();
+    let Fulfillability { verdict, items } = answer;
+    let result = match verdict {
+        OrderVerdict::CanFulfill => Wire::CanFulfill,
+        OrderVerdict::UnfulfillableItems => Wire::UnfulfillableLineItem,
+        OrderVerdict::UnfulfillableServices(_) => Wire::UnfulfillableServiceCombination,
+        OrderVerdict::Other(_) => Wire::OrderUnfulfillableOtherReason,
     };
     v3::OrderFulfillability {
         result: result.into(),
@@ -32,18 +31,25 @@ pub(super) fn fulfillability(verdict: Fulfillability) -> v3::OrderFulfillability
     }
 }
 
-fn item_fulfillability(verdict: ItemFulfillability) -> v3::LineItemFulfillability {
+fn item_fulfillability(answer: ItemFulfillability) -> v3::LineItemFulfillability {
     let ItemFulfillability {
         line,
-        result,
-        reason,
         spots_open,
-        price_change,
-        ticket_types,
-    } = verdict;
+        verdict,
+    } = answer;
     let mut item = super::order::line_item(line);
-    item.warning_reason = price_change.map_or(0, |change| warning_reason(change).into());
-    let (result, violated) = item_result(result);
+    let mut ticket_types = Vec::new();
+    if let Some(MovedPrice {
+        change,
+        total: _,
+        ticket_types: moved,
+    }) = verdict.moved_price()
+    {
+        item.warning_reason = warning_reason(*change).into();
+        ticket_types = moved.iter().map(ticket_type).collect();
+    }
+    let reason = verdict.reason();
+    let (result, violated) = item_result(verdict);
     v3::LineItemFulfillability {
         item: Some(item),
         result: result.into(),
@@ -51,31 +57,32 @@ fn item_fulfillability(verdict: ItemFulfillability) -> v3::LineItemFulfillabilit
         availability: spots_open.map(|spots| v3::line_item_fulfillability::UpdatedAvailability {
             spots_open: super::clamped(spots),
         }),
-        ticket_type: ticket_types.iter().map(ticket_type).collect(),
+        ticket_type: ticket_types,
         violated_ticket_constraint: violated.into_iter().map(violated_constraint).collect(),
     }
 }
 
 fn item_result(
-    result: ItemResult,
+    verdict: ItemVerdict,
 ) -> (
     v3::line_item_fulfillability::ItemFulfillabilityResult,
     Vec<ViolatedConstraint>,
 ) {
     use v3::line_item_fulfillability::ItemFulfillabilityResult as Wire;
-    match result {
-        ItemResult::CanFulfill => (Wire::CanFulfill, Vec::new()),
-        ItemResult::SlotUnavailable => (Wire::SlotUnavailable, Vec::new()),
-        ItemResult::ChildTicketsWithoutAdult => (Wire::ChildTicketsWithoutAdult, Vec::new()),
-        ItemResult::UnfulfillableTicketCombination => {
-            (Wire::UnfulfillableTicketCombination, Vec::new())
+    let result = match verdict {
+        ItemVerdict::TicketConstraintViolated(violated) => {
+            return (Wire::TicketConstraintViolated, violated);
         }
-        ItemResult::IncorrectPrice => (Wire::IncorrectPrice, Vec::new()),
-        ItemResult::TicketConstraintViolated(violated) => {
-            (Wire::TicketConstraintViolated, violated)
+        ItemVerdict::CanFulfill(_) => Wire::CanFulfill,
+        ItemVerdict::SlotUnavailable(_) => Wire::SlotUnavailable,
+        ItemVerdict::ChildTicketsWithoutAdult(_) => Wire::ChildTicketsWithoutAdult,
+        ItemVerdict::UnfulfillableTickets(_) => Wire::UnfulfillableTicketCombination,
+        ItemVerdict::IncorrectPrice(_) | ItemVerdict::PriceMoved(_) => Wire::IncorrectPrice,
+        ItemVerdict::WrongAnswers(_) | ItemVerdict::NoPrice(_) => {
+            Wire::ItemUnfulfillableOtherReason
         }
-        ItemResult::OtherReason => (Wire::ItemUnfulfillableOtherReason, Vec::new()),
-    }
+    };
+    (result, Vec::new())
 }
 
 fn violated_constraint(

@@ -1,0 +1,402 @@
+//! What is wrong with an item or an order. A decision gives a fault with its data; the sentence that the
+//! caller reads of it is written here and nowhere else.
+
+use std::fmt::{self, Display};
+
+use super::{
+    availability::WindowFault,
+    catalog::RuleScope,
+    constraints::{Bound, ViolatedConstraint},
+    ids::{ServiceId, TicketId},
+    money::{Money, MoneyError},
+    pricing::PriceFault,
+    wording::quoted,
+};
+
+/// The most faults of one item that are told; the others are counted.
+pub(super) const MAX_FAULTS: usize = 10;
+
+/// Several faults of one kind: the first of them and the number of the others. Never none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults<F> {
+    told: Vec<F>,
+    more: usize,
+}
+
+impl<F> Faults<F> {
+    /// All of these, and of very many the first; `None` where nothing is wrong.
+    pub fn of(faults: impl IntoIterator<Item = F>) -> Option<Self> {
+        let mut faults = faults.into_iter();
+        let told: Vec<F> = faults.by_ref().take(MAX_FAULTS).collect();
+        if told.is_empty() {
+            return None;
+        }
+        // The rest is counted and not kept: an answer must not grow with the size of its request.
+        let more = faults.count();
+        Some(Self { told, more })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn told(&self) -> &[F] {
+        &self.told
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.told.len() + self.more
+    }
+}
+
+impl<F> From<F> for Faults<F> {
+    fn from(fault: F) -> Self {
+        Self {
+            told: vec![fault],
+            more: 0,
+        }
+    }
+}
+
+impl<F: Display> Faults<F> {
+    fn write(&self, f: &mut fmt::Formatter<'_>, separator: &str) -> fmt::Result {
+        for (at, fault) in self.told.iter().enumerate() {
+            let separator = if at == 0 { "" } else { separator };
+            write!(f, "{separator}{fault}")?;
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "{separator}and {more} more"),
+        }
+    }
+}
+
+impl<F: Display> Display for Faults<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, "; ")
+    }
+}
+
+/// Why a slot cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlotFault {
+    /// The merchant has no service of this id.
+    UnknownService(ServiceId),
+    /// The service has no slot of that start and duration.
+    UnknownSlot,
+    /// Now is outside of the slot's booking window.
+    OutsideWindow(WindowFault),
+    /// The items ask for more spots of a pool than it has left.
+    TooFewSpots {
+        /// Spots left in the tightest pool.
+        left: u32,
+    },
+}
+
+impl Display for SlotFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownService(id) => {
+                write!(f, "service {} is not one of this merchant's", quoted(id))
+            }
+            Self::UnknownSlot => f.write_str("the service has no slot of that start and duration"),
+            Self::OutsideWindow(fault) => fault.fmt(f),
+            Self::TooFewSpots { left: 0 } => f.write_str("the slot is sold out"),
+            Self::TooFewSpots { left: 1 } => f.write_str(
+                "the order asks for more spots of this slot than the 1 that is still open",
+            ),
+            Self::TooFewSpots { left } => write!(
+                f,
+                "the order asks for more spots of this slot than the {left} that are still open"
+            ),
+        }
+    }
+}
+
+/// Why the tickets of an item are not sold, or not together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TicketFault {
+    /// The service has no ticket type of this id.
+    UnknownType {
+        /// As the caller gave it.
+        ticket: TicketId,
+        /// The item's service.
+        service: ServiceId,
+    },
+    /// No pool of the slot sells tickets of this type.
+    NotSoldInSlot(TicketId),
+    /// The count is not above zero.
+    BadCount {
+        /// Whose count.
+        ticket: TicketId,
+        /// The count.
+        count: i32,
+    },
+    /// The item names no ticket type, and the service or the slot sells no appointments.
+    SoldByTicketOnly,
+    /// Two or more of these are there.
+    ForbiddenTogether(Vec<TicketId>),
+    /// A ticket type is there without the company that it needs.
+    NeedsOneOf {
+        /// The ticket type.
+        ticket: TicketId,
+        /// One of these has to be there.
+        any_of: Vec<TicketId>,
+    },
+}
+
+impl Display for TicketFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownType { ticket, service } => write!(
+                f,
+                "ticket type {} is not one of service {service:?}",
+                quoted(ticket)
+            ),
+            Self::NotSoldInSlot(ticket) => {
+                write!(f, "ticket type {} is not sold in this slot", quoted(ticket))
+            }
+            Self::BadCount { ticket, count } => write!(
+                f,
+                "ticket type {} has a count of {count}; it must be above zero",
+                quoted(ticket)
+            ),
+            Self::SoldByTicketOnly => {
+                f.write_str("this is sold by ticket: name at least one ticket type and a count")
+            }
+            Self::ForbiddenTogether(tickets) => {
+                write!(f, "ticket types {} cannot be combined", List(tickets))
+            }
+            Self::NeedsOneOf { ticket, any_of } => {
+                write!(f, "ticket type {ticket:?} needs one of {}", List(any_of))
+            }
+        }
+    }
+}
+
+/// Why children may not come alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildFault {
+    /// There is no adult among the tickets that the rule looks at.
+    NoAdult(RuleScope),
+    /// There are more children than so many for each adult.
+    TooManyChildren {
+        /// The most children for one adult.
+        per_adult: u32,
+    },
+}
+
+impl Display for ChildFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAdult(RuleScope::Line) => {
+                f.write_str("tickets for children need an adult ticket in the same line")
+            }
+            Self::NoAdult(RuleScope::Slot) => {
+                f.write_str("tickets for children need an adult ticket in the same slot")
+            }
+            Self::TooManyChildren { per_adult } => write!(
+                f,
+                "one adult ticket covers at most {per_adult} tickets for children"
+            ),
+        }
+    }
+}
+
+impl Display for ViolatedConstraint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bound {
+            Bound::Min(count) => write!(f, "at least {count} ")?,
+            Bound::Max(count) => write!(f, "at most {count} ")?,
+        }
+        match &self.ticket_id {
+            Some(id) => write!(f, "of {id:?}"),
+            None => f.write_str("in all"),
+        }
+    }
+}
+
+/// Bounds on ticket counts that an item breaks, as one sentence.
+pub(super) struct ViolatedConstraints<'a>(pub(super) &'a [ViolatedConstraint]);
+
+impl Display for ViolatedConstraints<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the merchant sells other numbers of tickets: ")?;
+        match Faults::of(self.0) {
+            Some(faults) => faults.write(f, ", "),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Display for PriceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "price is missing",
+            Self::Negative => "price is negative",
+            Self::OtherCurrency => "price is in another currency than the service",
+        })
+    }
+}
+
+/// The price that an item has now, where it has moved and that stops the order.
+pub(super) struct PriceNow(pub(super) Money);
+
+impl Display for PriceNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the price is {} now", self.0)
+    }
+}
+
+/// What is wrong with the answers to the questions of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerFault {
+    /// The service does not ask this question.
+    NotAsked(String),
+    /// A required question has too few answers.
+    TooFew {
+        /// The question.
+        question: String,
+        /// Answers that are needed.
+        asked: u64,
+        /// Answers that are there.
+        answered: u64,
+    },
+    /// A question has more answers than it is asked times.
+    TooMany {
+        /// The question.
+        question: String,
+        /// Answers that are taken.
+        asked: u64,
+        /// Answers that are there.
+        answered: u64,
+    },
+    /// An answer is not one text.
+    NotOneText(String),
+    /// An answer is neither "true" nor "false".
+    NotBoolean(String),
+    /// An answer is not one of the offered choices.
+    NotOneChoice(String),
+    /// An answer has a choice that is not offered.
+    NotOffered(String),
+}
+
+impl Display for AnswerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked(id) => {
+                write!(f, "question {} is not asked by this service", quoted(id))
+            }
+            Self::TooFew {
+                question,
+                asked: 1,
+                answered: _,
+            } => write!(f, "question {question:?} must be answered"),
+            Self::TooFew {
+                question,
+                asked,
+                answered,
+            } => write!(
+                f,
+                "question {question:?} must be answered {asked} times, not {answered}"
+            ),
+            Self::TooMany {
+                question,
+                asked,
+                answered,
+            } => write!(
+                f,
+                "question {question:?} has {answered} answers; at most {asked} are taken"
+            ),
+            Self::NotOneText(id) => write!(f, "question {id:?} takes one answer"),
+            Self::NotBoolean(id) => {
+                write!(f, "question {id:?} is answered \"true\" or \"false\"")
+            }
+            Self::NotOneChoice(id) => {
+                write!(f, "question {id:?} takes one of the offered choices")
+            }
+            Self::NotOffered(id) => write!(f, "question {id:?} takes offered choices only"),
+        }
+    }
+}
+
+/// Why the services of an order are not sold together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceFault {
+    /// Two or more of these are there.
+    ForbiddenTogether(Vec<ServiceId>),
+    /// A service is there without the company that it needs.
+    NeedsOneOf {
+        /// The service.
+        service: ServiceId,
+        /// One of these has to be there.
+        any_of: Vec<ServiceId>,
+    },
+    /// Slots of these services overlap in time.
+    Overlap(Vec<ServiceId>),
+}
+
+impl Display for ServiceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForbiddenTogether(services) => {
+                write!(f, "services {} cannot be ordered together", List(services))
+            }
+            Self::NeedsOneOf { service, any_of } => {
+                write!(f, "service {service:?} needs one of {}", List(any_of))
+            }
+            Self::Overlap(services) => {
+                write!(f, "services {} may not overlap in time", List(services))
+            }
+        }
+    }
+}
+
+/// Ids in quotation marks, with commas between them.
+struct List<'a, I>(&'a [I]);
+
+impl<I: fmt::Debug> Display for List<'_, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, id) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "" } else { ", " };
+            write!(f, "{separator}{id:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why an order as a whole has no verdict of its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderFault {
+    /// It has no items.
+    NoItems,
+    /// What it comes to cannot be told.
+    Amount(MoneyError),
+}
+
+impl Display for OrderFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoItems => f.write_str("the order has no items"),
+            Self::Amount(error) => error.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_faults_the_rest_is_counted() {
+        let text = |count: usize| Faults::of(0..count).map(|faults| faults.to_string());
+        assert_eq!(text(0), None);
+        assert_eq!(text(1).as_deref(), Some("0"));
+        assert_eq!(
+            text(MAX_FAULTS).as_deref(),
+            Some("0; 1; 2; 3; 4; 5; 6; 7; 8; 9")
+        );
+        assert_eq!(
+            text(MAX_FAULTS + 5).as_deref(),
+            Some("0; 1; 2; 3; 4; 5; 6; 7; 8; 9; and 5 more")
+        );
+    }
+}

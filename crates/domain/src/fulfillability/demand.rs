@@ -1,0 +1,66 @@
+//! What the items of an order ask of each slot together.
+
+use super::item::ExaminedItem;
+use crate::{
+    catalog::Service,
+    slot::{Claimed, Slot, SlotKey, Viewer},
+};
+
+/// What all items together ask of each slot: in order, each ticket type of a slot once.
+pub(super) struct Demand(Vec<((SlotKey, Claimed), u64)>);
+
+impl Demand {
+    pub(super) fn of(examined: &[ExaminedItem<'_>]) -> Self {
+        let mut asked: Vec<((SlotKey, Claimed), u64)> = Vec::new();
+        for claim in examined.iter().flat_map(ExaminedItem::claims) {
+            asked.push(((claim.slot, claim.ticket), u64::from(claim.count)));
+        }
+        asked.sort_unstable();
+        asked.dedup_by(|(same, more), (asked, count)| {
+            let again = same == asked;
+            if again {
+                // Cannot overflow: a request has fewer than 2^32 items, each of at most 2^32 spots.
+                *count += *more;
+            }
+            again
+        });
+        Self(asked)
+    }
+
+    /// What is asked of a slot.
+    fn of_slot(&self, slot: SlotKey) -> &[((SlotKey, Claimed), u64)] {
+        let first = self.0.partition_point(|((before, _), _)| *before < slot);
+        let rest = &self.0[first..];
+        let len = rest.partition_point(|((asked, _), _)| *asked == slot);
+        &rest[..len]
+    }
+
+    /// What is left of the tightest pool that these claims draw on and that is asked for more than
+    /// it has.
+    pub(super) fn overdrawn(
+        &self,
+        service: &Service,
+        key: SlotKey,
+        slot: &Slot,
+        claimed: &[Claimed],
+        viewer: Viewer,
+    ) -> Option<u32> {
+        let asked = self.of_slot(key);
+        let mut tightest = None;
+        for (pool, left) in slot.left(service, viewer) {
+            if !claimed.iter().any(|&ticket| pool.serves(service, ticket)) {
+                continue;
+            }
+            let mut drawn: u64 = 0;
+            for ((_, ticket), count) in asked {
+                if pool.serves(service, *ticket) {
+                    drawn += count;
+                }
+            }
+            if drawn > u64::from(left) && tightest.is_none_or(|tightest| left < tightest) {
+                tightest = Some(left);
+            }
+        }
+        tightest
+    }
+}

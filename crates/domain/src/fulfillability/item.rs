@@ -1,0 +1,301 @@
+//! One item of an order: what the catalogue and its slot say of it, and the verdict.
+
+use super::{
+    Inquiry, Purpose,
+    demand::Demand,
+    verdict::{ItemFulfillability, ItemVerdict, MovedPrice},
+};
+use crate::{
+    availability::{self, window_fault},
+    catalog::{Service, TicketType},
+    constraints::{self, Party, TicketCounts},
+    faults::{Faults, SlotFault, TicketFault},
+    intake,
+    money::{Currency, MoneyError},
+    order::{LineItem, PriceTag},
+    pricing::{self, PriceVerdict, Quote},
+    slot::{Claim, Claimed, Slot, SlotKey, Viewer},
+};
+
+/// An item with what the catalogue says of it.
+pub(super) struct ExaminedItem<'a> {
+    line: &'a LineItem,
+    service: Option<&'a Service>,
+    pub(super) key: Option<SlotKey>,
+    slot: Option<&'a Slot>,
+    /// The tickets; none where they cannot be read.
+    pub(super) tickets: TicketCounts,
+    /// The verdict by the first rule on tickets that the line breaks.
+    tickets_verdict: Option<ItemVerdict>,
+}
+
+impl<'a> ExaminedItem<'a> {
+    pub(super) fn new(inquiry: &Inquiry<'a>, line: &'a LineItem, slot: Option<&'a Slot>) -> Self {
+        let ix = inquiry
+            .catalog
+            .service_ix(inquiry.merchant, &line.service_id);
+        let mut examined = Self {
+            line,
+            service: ix.map(|ix| inquiry.catalog.service(ix)),
+            key: ix.and_then(|ix| SlotKey::new(ix, line.start_sec, line.duration_sec)),
+            slot: slot.filter(|slot| slot.is_open()),
+            tickets: TicketCounts::new(),
+            tickets_verdict: None,
+        };
+        if let Some(service) = examined.service {
+            match examined.read_tickets(service) {
+                Ok(tickets) => examined.tickets = tickets,
+                Err(faults) => {
+                    examined.tickets_verdict = Some(ItemVerdict::UnfulfillableTickets(faults));
+                }
+            }
+        }
+        examined
+    }
+
+    fn read_tickets(&self, service: &Service) -> Result<TicketCounts, Faults<TicketFault>> {
+        if !self.is_appointment() {
+            return constraints::read_tickets(service, self.slot, &self.line.tickets);
+        }
+        let is_sold_here = self
+            .slot
+            .is_none_or(|slot| slot.sells(service, Claimed::Appointment));
+        if service.price.is_some() && is_sold_here {
+            Ok(TicketCounts::new())
+        } else {
+            Err(TicketFault::SoldByTicketOnly.into())
+        }
+    }
+
+    fn is_appointment(&self) -> bool {
+        self.line.tickets.is_empty()
+    }
+
+    /// Applies the rules on tickets, those of all items for the same slot among them.
+    pub(super) fn check_tickets(examined: &mut [Self]) {
+        for at in 0..examined.len() {
+            // An item whose tickets cannot be read has none and breaks no further rule, so a verdict that
+            // is there stays.
+            if let Some(verdict) = examined[at].ticket_rules_verdict(examined) {
+                examined[at].tickets_verdict = Some(verdict);
+            }
+        }
+    }
+
+    /// The verdict by the first rule on tickets that the line breaks, by itself or together with the other
+    /// lines of its slot. Those count if their tickets can be read, whatever else may be wrong with them, so
+    /// that the order of items changes nothing.
+    fn ticket_rules_verdict(&self, all: &[Self]) -> Option<ItemVerdict> {
+        let service = self.service.filter(|_| !self.tickets.is_empty())?;
+        if self.key.is_none() || !service.rules.look_at_slots() {
+            return self.party_verdict(service, Party::alone(&self.tickets));
+        }
+        let mut slot = TicketCounts::new();
+        for other in all.iter().filter(|other| other.key == self.key) {
+            for &(ticket, count) in &other.tickets {
+                constraints::add(&mut slot, ticket, count);
+            }
+        }
+        let party = Party {
+            line: &self.tickets,
+            slot: &slot,
+        };
+        self.party_verdict(service, party)
+    }
+
+    fn party_verdict(&self, service: &Service, party: Party<'_>) -> Option<ItemVerdict> {
+        if let Some(faults) = Faults::of(constraints::combination_faults(service, party)) {
+            return Some(ItemVerdict::UnfulfillableTickets(faults));
+        }
+        if let Some(fault) = constraints::child_fault(service, party) {
+            return Some(ItemVerdict::ChildTicketsWithoutAdult(fault));
+        }
+        let tags = self.slot.map_or(&[][..], |slot| &slot.terms().tags);
+        let violated = constraints::violated_limits(service, self.line.start_sec, tags, party);
+        (!violated.is_empty()).then_some(ItemVerdict::TicketConstraintViolated(violated))
+    }
+
+    /// The spots this item asks for; none where its tickets stop it or no slot is named.
+    pub(super) fn claims(&self) -> Vec<Claim> {
+        let (Some(slot), None) = (self.key, &self.tickets_verdict) else {
+            return Vec::new();
+        };
+        if self.is_appointment() {
+            return vec![Claim {
+                slot,
+                ticket: Claimed::Appointment,
+                count: 1,
+            }];
+        }
+        let mut claims = Vec::with_capacity(self.tickets.len());
+        for &(ticket, count) in &self.tickets {
+            claims.push(Claim {
+                slot,
+                ticket: Claimed::Ticket(ticket),
+                count,
+            });
+        }
+        claims
+    }
+
+    /// The item as it is answered. Demand is that of all items together.
+    pub(super) fn assess(&self, inquiry: &Inquiry<'_>, demand: &Demand) -> ItemFulfillability {
+        let Some(service) = self.service else {
+            let fault = SlotFault::UnknownService(self.line.service_id.clone());
+            return self.answer(None, ItemVerdict::SlotUnavailable(fault));
+        };
+        let open = self.spots_open(service, inquiry.viewer);
+        if let Some(verdict) = &self.tickets_verdict {
+            return self.answer(open, verdict.clone());
+        }
+        match self.check_slot(service, inquiry.viewer, demand) {
+            Err((fault, left)) => self.answer(open.min(left), ItemVerdict::SlotUnavailable(fault)),
+            Ok(()) => {
+                // Where too many pools cross, what is open may be told too low, but not below what fits.
+                let open = open.map(|open| open.max(self.spots_asked()));
+                self.assess_price(service, inquiry.purpose, open)
+            }
+        }
+    }
+
+    fn answer(&self, spots_open: Option<u32>, verdict: ItemVerdict) -> ItemFulfillability {
+        ItemFulfillability {
+            line: self.line.clone(),
+            spots_open,
+            verdict,
+        }
+    }
+
+    /// Spots open for the tickets asked, or for all types of the service where they make no sense;
+    /// none where the slot cannot be booked at this moment.
+    fn spots_open(&self, service: &Service, viewer: Viewer) -> Option<u32> {
+        let (slot, key) = (self.slot?, self.key?);
+        if self.tickets.is_empty() && self.tickets_verdict.is_some() {
+            return Some(availability::spots_open(service, key, slot, viewer));
+        }
+        let asked = self.claimed();
+        Some(availability::spots_open_for(
+            service, key, slot, &asked, viewer,
+        ))
+    }
+
+    /// What the line takes spots for.
+    fn claimed(&self) -> Vec<Claimed> {
+        if self.tickets.is_empty() {
+            return vec![Claimed::Appointment];
+        }
+        self.tickets
+            .iter()
+            .map(|&(ticket, _)| Claimed::Ticket(ticket))
+            .collect()
+    }
+
+    /// The spots that the line asks for.
+    fn spots_asked(&self) -> u32 {
+        if self.is_appointment() {
+            return 1;
+        }
+        // Counts are the caller's: together they may be more than there are numbers.
+        self.tickets
+            .iter()
+            .fold(0, |sum, &(_, count)| sum.saturating_add(count))
+    }
+
+    /// Whether the slot is there, open for booking and has room; if not, with what is left of it, where
+    /// that is known.
+    fn check_slot(
+        &self,
+        service: &Service,
+        viewer: Viewer,
+        demand: &Demand,
+    ) -> Result<(), (SlotFault, Option<u32>)> {
+        let (Some(slot), Some(key)) = (self.slot, self.key) else {
+            return Err((SlotFault::UnknownSlot, None));
+        };
+        if let Some(fault) = window_fault(service, key, slot.terms(), viewer.now) {
+            return Err((SlotFault::OutsideWindow(fault), Some(0)));
+        }
+        match demand.overdrawn(service, key, slot, &self.claimed(), viewer) {
+            Some(left) => Err((SlotFault::TooFewSpots { left }, Some(left))),
+            None => Ok(()),
+        }
+    }
+
+    fn assess_price(
+        &self,
+        service: &Service,
+        purpose: Purpose,
+        spots_open: Option<u32>,
+    ) -> ItemFulfillability {
+        let (quote, micros) = match self.quote(service) {
+            Ok(quote) => quote,
+            Err(error) => return self.answer(spots_open, ItemVerdict::NoPrice(error)),
+        };
+        let verdict = self.price_verdict(service, &quote, purpose);
+        let mut answer = self.answer(spots_open, verdict);
+        correct_price(&mut answer.line, micros, quote.total.currency());
+        answer
+    }
+
+    /// The price of the line, and its total in micro-units.
+    fn quote(&self, service: &Service) -> Result<(Quote, i64), MoneyError> {
+        let quote = match pricing::quote_appointment(service) {
+            Some(quote) if self.is_appointment() => quote,
+            _ => pricing::quote_tickets(service, &self.tickets)?,
+        };
+        Ok((quote, quote.total.to_micros()?))
+    }
+
+    fn price_verdict(&self, service: &Service, quote: &Quote, purpose: Purpose) -> ItemVerdict {
+        match (pricing::judge(self.line.price.as_ref(), quote), purpose) {
+            (PriceVerdict::Incorrect(fault), _) => ItemVerdict::IncorrectPrice(fault),
+            (PriceVerdict::Moved(change), purpose) => {
+                let moved = MovedPrice {
+                    change,
+                    total: quote.total,
+                    ticket_types: self.moved_ticket_types(service, quote),
+                };
+                match purpose {
+                    Purpose::Check => ItemVerdict::CanFulfill(Some(moved)),
+                    Purpose::Create => ItemVerdict::PriceMoved(moved),
+                }
+            }
+            (PriceVerdict::Right, Purpose::Check) => ItemVerdict::CanFulfill(None),
+            (PriceVerdict::Right, Purpose::Create) => self.answers_verdict(service),
+        }
+    }
+
+    fn moved_ticket_types(&self, service: &Service, quote: &Quote) -> Vec<TicketType> {
+        let Some(asked) = &self.line.price else {
+            return Vec::new();
+        };
+        if !pricing::ticket_prices_moved(service, &self.tickets, asked, quote) {
+            return Vec::new();
+        }
+        self.tickets
+            .iter()
+            .map(|&(ticket, _)| service.ticket(ticket).clone())
+            .collect()
+    }
+
+    fn answers_verdict(&self, service: &Service) -> ItemVerdict {
+        let answers = self.line.answers.as_deref().unwrap_or_default();
+        match intake::faults(&service.questions, &self.tickets, answers) {
+            Some(faults) => ItemVerdict::WrongAnswers(faults),
+            None => ItemVerdict::CanFulfill(None),
+        }
+    }
+}
+
+/// Gives a line the price in force; the caller's own tag stays.
+fn correct_price(line: &mut LineItem, micros: i64, currency: Currency) {
+    let pricing_option_tag = match line.price.take() {
+        Some(asked) => asked.pricing_option_tag,
+        None => String::new(),
+    };
+    line.price = Some(PriceTag {
+        micros,
+        currency_code: currency.code().to_owned(),
+        pricing_option_tag,
+    });
+}
