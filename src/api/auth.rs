@@ -1,5 +1,5 @@
-//! Who calls, and whether they may: passwords, client certificates, and how much of the server one
-//! caller may have.
+//! Authentication and authorization of callers: passwords, client certificates, and the rate and concurrency limits
+//! of each caller.
 
 mod basic;
 mod credentials;
@@ -24,30 +24,30 @@ pub use peer::{Caller, ClientCertificate, Peer, network};
 
 use crate::{domain::ids::MerchantId, rpc::Transport};
 
-/// What is demanded of callers, and how much each may have.
+/// What callers must present, and the limits of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccessPolicy {
-    /// Whether callers show a certificate: those over gRPC, and if there are no passwords all.
+    /// Whether a client certificate is required: over gRPC, and over every transport if there are no passwords.
     pub certificates: bool,
-    /// Whether health is told to everyone.
+    /// Whether health checks need no credentials.
     pub health_open: bool,
-    /// Passwords that are verified at once when they are seen for the first time. More of them wait for
-    /// their turn, and beyond a bound they are refused.
+    /// Maximum concurrent Argon2 verifications of passwords that are not cached yet; each occupies one core. More
+    /// of them queue, up to a limit.
     pub max_password_checks: usize,
     /// Calls a second of one caller.
     pub rate: Option<NonZeroU32>,
-    /// Calls that one caller may make at once after a rest.
+    /// Calls of one caller that may exceed the rate after a pause.
     pub burst: NonZeroU32,
-    /// Calls of one caller that are served at once.
+    /// Maximum concurrent calls of one caller.
     pub max_in_flight: Option<usize>,
 }
 
 /// An authorized call.
 #[derive(Debug)]
 pub struct Admitted {
-    /// Counts the call for as long as it goes on.
+    /// Counts the call against the concurrency limit of its caller until it is dropped.
     pub permit: Permit,
-    /// Whose password it carries; nobody's where no passwords are demanded.
+    /// The user whose password it carries; none where no passwords are required.
     pub user: Option<Arc<User>>,
 }
 
@@ -105,7 +105,7 @@ impl From<OutOfScope> for AuthError {
     }
 }
 
-/// Decides on every call before anything of its message is read.
+/// Authenticates every call before any byte of its message is read.
 #[derive(Debug)]
 pub struct Authenticator<C: Clock> {
     passwords: Option<Passwords>,
@@ -133,18 +133,18 @@ impl<C: Clock + Clone> Authenticator<C> {
         })
     }
 
-    /// Whether a question for health is answered without any of this.
+    /// Whether health checks need no credentials.
     #[must_use]
     pub fn is_health_open(&self) -> bool {
         self.health_open
     }
 
-    /// Lets a call in, given the values of its `authorization`, or says why not. It counts as going
-    /// on until the permit is dropped. What its user may do is not looked at.
+    /// Authenticates a call by the values of its `authorization` and counts it. The scope of the user is not
+    /// checked here: [`User::check_call`].
     ///
     /// # Errors
     /// [`AuthError`].
-    pub async fn admit(
+    pub async fn authenticate(
         &self,
         transport: Transport,
         authorization: impl Iterator<Item = &[u8]>,
@@ -167,22 +167,23 @@ impl<C: Clock + Clone> Authenticator<C> {
         if let Some(admitted) = passwords.with_verified(basic, admit) {
             return admitted;
         }
+        // An unknown password counts against the rate of its connection, so that guessing is limited, too.
         self.limits.count(peer.caller())?;
-        passwords.look_at(basic, peer).await?;
+        passwords.verify(basic, peer).await?;
         passwords
             .with_verified(basic, admit)
             .unwrap_or(Err(AuthError::InvalidCredentials))
     }
 
-    /// Lets these users in and no others from here on. Without passwords nothing changes.
+    /// Replaces the users. Cached passwords that are no longer valid are dropped. Without passwords nothing changes.
     pub fn replace(&self, credentials: Credentials) {
         if let Some(passwords) = &self.passwords {
             passwords.replace(credentials);
         }
     }
 
-    /// The user that an `authorization` names, whether or not its password is right. A name that
-    /// nobody has is not told: it may be a password.
+    /// The user that an `authorization` names, whether or not its password is right, for the audit log. An unknown
+    /// name is never logged: it may be a password in the wrong field.
     #[must_use]
     pub fn named_user<'h>(
         &self,
@@ -213,7 +214,7 @@ impl<C: Clock + Clone> Authenticator<C> {
         users.into_iter().filter_map(missing).collect()
     }
 
-    /// Forgets callers who have been away for long enough to be as good as new.
+    /// Drops the rate state of callers whose allowance is full again.
     pub fn forget_the_absent(&self) {
         self.limits.forget_the_absent();
     }

@@ -1,4 +1,5 @@
-//! The calls of the contract, as every door makes them: let in, translated, answered in time.
+//! One call of the contract, whatever its transport: a concurrency permit, the deadline, the scope of its user,
+//! conversion to the use case and back.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -47,7 +48,7 @@ pub struct CallLimits {
     pub request: RequestLimits,
 }
 
-/// The way from a door to the application. Its clones share one limit.
+/// Runs calls of the application. Clones share one limit of concurrent calls.
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     app: Arc<App>,
@@ -56,23 +57,23 @@ pub struct Dispatcher {
     limits: CallLimits,
 }
 
-/// A response and the call's place among those in flight, which it has until the response is sent.
+/// A response with the permit of its call, which is held until the response has been sent.
 #[derive(Debug)]
 pub struct Reply {
     /// The response.
     pub response: EncodedResponse,
-    /// The place.
-    pub place: CallPermit,
+    /// The permit.
+    pub permit: CallPermit,
 }
 
-/// A call's place among those in flight, until this is dropped.
+/// A permit among `max_in_flight`, released when it is dropped.
 #[derive(Debug)]
 pub struct CallPermit {
     _permit: OwnedSemaphorePermit,
 }
 
-/// How long a call may wait for the place of one whose response was stalled.
-const PLACE_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long a call waits for the permit of a stalled response that has just been reset.
+const PERMIT_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl Dispatcher {
     /// A dispatcher to the application, within these limits.
@@ -101,18 +102,18 @@ impl Dispatcher {
         &self.responses
     }
 
-    /// The moment at which a call's time is up: what the caller asks for, or our ceiling.
+    /// The deadline of a call: that of its caller, but never later than `call_timeout` from now.
     #[must_use]
     pub fn deadline(&self, asked: Option<Duration>) -> Instant {
         let ceiling = self.limits.call_timeout;
         Instant::now() + asked.map_or(ceiling, |asked| asked.min(ceiling))
     }
 
-    /// Says whether a cart could be ordered now.
+    /// Whether a cart could be ordered now.
     ///
     /// # Errors
-    /// [`ApiError`], where the question itself cannot be answered.
-    pub async fn check(
+    /// [`ApiError`], if there is no response of the contract.
+    pub async fn check_order_fulfillability(
         &self,
         request: Decoded<CheckOrderFulfillabilityRequest>,
         form: ResponseFormat,
@@ -128,15 +129,15 @@ impl Dispatcher {
                 .write(to_proto::check_response(checked), form)
                 .await
         });
-        self.answer(Rpc::CheckOrderFulfillability, deadline, work)
+        self.run(Rpc::CheckOrderFulfillability, deadline, work)
             .await
     }
 
-    /// Creates an order.
+    /// Creates an order, or returns the order that the token has led to before.
     ///
     /// # Errors
-    /// [`ApiError`], where the question itself cannot be answered.
-    pub async fn create(
+    /// [`ApiError`], if there is no response of the contract. After [`ApiError::DeadlineExceeded`] an order may exist.
+    pub async fn create_order(
         &self,
         request: Decoded<CreateOrderRequest>,
         form: ResponseFormat,
@@ -156,20 +157,21 @@ impl Dispatcher {
                 &self.is_merchant(),
             ) {
                 Ok(command) => self.app.create(command, user, deadline).await?,
-                Err(refused) => Ok(self.answered_before(refused, user.as_deref())?),
+                Err(rejected) => Ok(self.replay_rejected(rejected, user.as_deref())?),
             };
+            // The order is on record: its response is sent even where the budget of bytes is used up.
             self.responses
                 .write_receipt(to_proto::create_response(created), form)
                 .await
         });
-        self.answer(Rpc::CreateOrder, deadline, work).await
+        self.run(Rpc::CreateOrder, deadline, work).await
     }
 
-    /// Lists orders.
+    /// Orders of a customer or by their ids, as far as the user may see them.
     ///
     /// # Errors
-    /// [`ApiError`], where the question itself cannot be answered.
-    pub async fn list(
+    /// [`ApiError`], if there is no response of the contract.
+    pub async fn list_orders(
         &self,
         request: Decoded<ListOrdersRequest>,
         form: ResponseFormat,
@@ -183,14 +185,14 @@ impl Dispatcher {
                 .await?
                 .finish()
         });
-        self.answer(Rpc::ListOrders, deadline, work).await
+        self.run(Rpc::ListOrders, deadline, work).await
     }
 
-    /// Says which slots are available.
+    /// Which of the slots are available.
     ///
     /// # Errors
-    /// [`ApiError`], where the question itself cannot be answered.
-    pub async fn look_up(
+    /// [`ApiError`], if there is no response of the contract.
+    pub async fn batch_availability_lookup(
         &self,
         request: Decoded<BatchAvailabilityLookupRequest>,
         form: ResponseFormat,
@@ -205,15 +207,14 @@ impl Dispatcher {
                 .write(to_proto::lookup_response(seen), form)
                 .await
         });
-        self.answer(Rpc::BatchAvailabilityLookup, deadline, work)
-            .await
+        self.run(Rpc::BatchAvailabilityLookup, deadline, work).await
     }
 
-    /// Says how much of a slot is available.
+    /// How many spots of a slot are open.
     ///
     /// # Errors
-    /// [`ApiError`], where the question itself cannot be answered.
-    pub async fn look_at(
+    /// [`ApiError`], if there is no response of the contract.
+    pub async fn check_availability(
         &self,
         request: Decoded<CheckAvailabilityRequest>,
         form: ResponseFormat,
@@ -236,14 +237,14 @@ impl Dispatcher {
                 .write(to_proto::availability_response(lookup, spots_open), form)
                 .await
         });
-        self.answer(Rpc::CheckAvailability, deadline, work).await
+        self.run(Rpc::CheckAvailability, deadline, work).await
     }
 
-    /// Whether the user may act for the merchant. This comes before the request is looked at, so that
-    /// nothing is told of a merchant outside of the scope, not even whether it exists.
+    /// Rejects a merchant outside the scope of the user. This runs before validation, which would otherwise
+    /// disclose whether such a merchant exists.
     fn check_scope(&self, user: Option<&User>, merchant_id: &str) -> Result<(), ApiError> {
         let Some(user) = user else { return Ok(()) };
-        // That a merchant is named at all is a rule of requests.
+        // A missing merchant is a violation of the request, which validation reports.
         if merchant_id.is_empty() || user.acts_for(merchant_id) {
             return Ok(());
         }
@@ -265,16 +266,17 @@ impl Dispatcher {
         Err(error)
     }
 
-    /// The order that a refused request has led to when it was not refused yet.
-    fn answered_before(
+    /// The order of a rejected request that was accepted before, under older rules or another catalogue. A replay
+    /// must not depend on what is on sale now.
+    fn replay_rejected(
         &self,
-        refused: RejectedOrder,
+        rejected: RejectedOrder,
         user: Option<&User>,
     ) -> Result<Box<Order>, ApiError> {
         let RejectedOrder {
             answered,
             violations,
-        } = refused;
+        } = rejected;
         let order = match answered {
             Some((token, fingerprint)) => self.app.answered_before(&token, fingerprint, user)?,
             None => None,
@@ -287,33 +289,35 @@ impl Dispatcher {
         move |merchant_id| catalog.merchant_ix(merchant_id).is_some()
     }
 
-    /// Lets a call in, keeps it within its time, and makes a bug in it its own error only. The work
-    /// is large, so it stays where it is.
-    async fn answer(
+    /// Runs a call with a permit until its deadline. A panic ends this call only. The future is pinned by the
+    /// caller, because it is large and would be moved otherwise.
+    async fn run(
         &self,
-        method: Rpc,
+        rpc: Rpc,
         deadline: Instant,
         work: Pin<&mut (impl Future<Output = Result<EncodedResponse, ApiError>> + Send)>,
     ) -> Result<Reply, ApiError> {
-        let place = self.let_in(deadline).await?;
-        let method = method.name();
+        let permit = self.acquire(deadline).await?;
+        let method = rpc.name();
+        // Nothing of the future is used after a panic, so no broken state can be observed.
         let outcome = match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
             Err(_) => Err(ApiError::DeadlineExceeded),
             Ok(Err(_panic)) => Err(ApiError::Internal(format!("a panic in {method}"))),
             Ok(Ok(outcome)) => outcome,
         };
         if let Err(ApiError::Internal(what)) = &outcome {
-            tracing::error!(method, what, "a bug");
+            tracing::error!(method, what, "internal error");
         }
-        outcome.map(|response| Reply { response, place })
+        outcome.map(|response| Reply { response, permit })
     }
 
-    /// Gives a call a place: a free one, or that of a response that its reader does not take.
-    async fn let_in(&self, deadline: Instant) -> Result<CallPermit, ApiError> {
+    /// Acquires a permit: a free one, or that of a response whose client does not read.
+    async fn acquire(&self, deadline: Instant) -> Result<CallPermit, ApiError> {
         let permit = match Arc::clone(&self.in_flight).try_acquire_owned() {
             Ok(permit) => Some(permit),
+            // A stalled response was reset; its connection releases the permit a moment later.
             Err(_) if self.responses.stalled().make_room() => {
-                let until = deadline.min(Instant::now() + PLACE_TIMEOUT);
+                let until = deadline.min(Instant::now() + PERMIT_TIMEOUT);
                 let waiting = Arc::clone(&self.in_flight).acquire_owned();
                 timeout_at(until, waiting).await.ok().and_then(Result::ok)
             }
@@ -325,12 +329,12 @@ impl Dispatcher {
     }
 }
 
-/// The user on whose behalf the present call is made; nobody where no passwords are demanded. A call
-/// that nobody has let in is a bug, and is not taken for one that may do everything.
+/// The user of the current call; none where no credentials are required. A call without an origin was not
+/// authorized, which is a bug: it must not pass for one without restrictions.
 fn user() -> Result<Option<Arc<User>>, ApiError> {
     let served = RequestContext::current();
     let origin = served.as_ref().and_then(RequestContext::origin);
     let origin =
-        origin.ok_or_else(|| ApiError::Internal("a call has not been let in".to_owned()))?;
+        origin.ok_or_else(|| ApiError::Internal("the call was not authorized".to_owned()))?;
     Ok(origin.user.clone())
 }

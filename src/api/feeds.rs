@@ -1,9 +1,8 @@
 //! Feeds out: what is on sale, with what is left of it, in the form in which it came in.
 //!
-//! A running server is asked on the operator's address and streams its export as lines of text,
-//! piece by piece; the program that asked writes the files. An export that does not run through a
-//! server writes the same pieces straight to the files. So the server needs no place on disk, and
-//! whoever starts the export has the files where and as whom they want them.
+//! A running server streams its export on the operator's address as lines of text, one record each, and the client
+//! writes the files. Without a running server the same records are written directly. The server therefore needs no
+//! directory, and the files belong to the user who starts the export.
 
 mod lines;
 

@@ -1,9 +1,8 @@
-//! Bodies of requests, read whole within one budget of bytes over all connections and transports.
+//! Request bodies, read whole within one budget of bytes over all connections and transports.
 //!
-//! What has come whole at once costs nothing. A message that has not, or is long, counts against the
-//! budget, and as one of so many messages that may be incomplete at once. Where there is no room for
-//! more, the message that has gone longest without a byte is rejected, so that those who send what they
-//! have begun go on beside any number of those who do not.
+//! A short body that arrives at once is free. An incomplete or long body counts against the budget, and an incomplete
+//! one against `max_incomplete`. When a limit is reached, the body that has been idle longest is rejected. Clients that
+//! send are therefore not displaced by any number of clients that do not.
 
 use std::{
     collections::BTreeMap,
@@ -24,17 +23,17 @@ use tokio::{
 
 use crate::api::error::ApiError;
 
-/// Bytes that a message may have without counting, if it comes whole.
+/// Bodies up to this size do not count once they are complete.
 pub const SMALL_BYTES: usize = 16 * 1024;
 
 /// Bounds of request bodies.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
-    /// Bytes of all messages that are incomplete, or long and not answered yet.
+    /// Bytes of all bodies that are incomplete, or long and not answered yet.
     pub max_bytes_in_flight: usize,
-    /// Messages that may be incomplete at once.
+    /// Maximum number of incomplete bodies.
     pub max_incomplete: usize,
-    /// Time within which a message has to come whole.
+    /// Time for a body to arrive, from the first moment that it is waited for.
     pub timeout: Duration,
 }
 
@@ -49,19 +48,19 @@ pub struct RequestBodies {
 struct BodiesInFlight {
     bytes: usize,
     next: u64,
-    /// Those that are incomplete, the one that has gone longest without a byte first.
+    /// The incomplete bodies by their number; the one that has been idle longest is first.
     incomplete: BTreeMap<u64, Incomplete>,
 }
 
 #[derive(Debug)]
 struct Incomplete {
     bytes: usize,
-    /// Dropped to have the message rejected.
+    /// Dropped to reject the body: its reader sees the end of the channel.
     _reject: oneshot::Sender<()>,
 }
 
 impl BodiesInFlight {
-    /// Rejects the message that has gone longest without a byte, if there is one.
+    /// Rejects the body that has been idle longest, if there is one.
     fn reject_one(&mut self) -> bool {
         let Some((_, longest)) = self.incomplete.pop_first() else {
             return false;
@@ -71,33 +70,33 @@ impl BodiesInFlight {
     }
 }
 
-/// A message that has come whole. Its bytes count until it is dropped.
+/// A complete message. Its bytes count against the budget until it is dropped.
 #[derive(Debug)]
 pub struct ReceivedMessage {
     bytes: Bytes,
     _held: Option<HeldBytes>,
 }
 
-/// Bytes that count.
+/// Bytes that count against the budget until this is dropped.
 #[derive(Debug)]
 struct HeldBytes {
     bodies: Arc<RequestBodies>,
     bytes: usize,
 }
 
-/// A place among the incomplete messages.
+/// Counts a body as incomplete until this is dropped.
 struct IncompleteGuard {
     bodies: Arc<RequestBodies>,
     number: u64,
-    told: oneshot::Receiver<()>,
+    rejected: oneshot::Receiver<()>,
 }
 
-/// What is read of a body.
+/// How a body is read.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadOptions {
-    /// Bytes that a body may have.
+    /// The longest body, in bytes.
     pub max_bytes: usize,
-    /// Looks at what has come so far, and says what is wrong with it.
+    /// Checks the bytes so far, so that a body can be rejected before it is complete.
     pub check: fn(&[u8], usize) -> Result<(), ApiError>,
 }
 
@@ -108,7 +107,7 @@ impl ReceivedMessage {
         &self.bytes
     }
 
-    /// A part of it, without its first bytes.
+    /// The message without its first bytes, such as a prefix.
     #[must_use]
     pub fn without(mut self, first: usize) -> Self {
         self.bytes = self.bytes.split_off(first.min(self.bytes.len()));
@@ -126,13 +125,13 @@ impl RequestBodies {
         }
     }
 
-    /// Bytes that count at this moment.
+    /// Bytes that count against the budget now.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.state().bytes
     }
 
-    /// Messages that are incomplete at this moment.
+    /// Bodies that are incomplete now.
     #[must_use]
     pub fn incomplete(&self) -> usize {
         self.state().incomplete.len()
@@ -141,7 +140,7 @@ impl RequestBodies {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// [`ApiError::RequestTooLarge`], [`ApiError::Malformed`] if it breaks off, what the check finds, and
+    /// [`ApiError::RequestTooLarge`], [`ApiError::Malformed`] if the body breaks off, the error of the check, and
     /// [`ApiError::BytesInFlightLimit`] if there is no room for it, [`ApiError::DeadlineExceeded`]. Nothing more is
     /// read of it then.
     pub async fn read<B>(
@@ -157,20 +156,20 @@ impl RequestBodies {
             return Err(ApiError::RequestTooLarge);
         }
         let mut read = BodyBuffer::default();
-        let mut place = None;
+        let mut guard = None;
         loop {
             let frame = match at_once(body.as_mut()).await {
                 Some(frame) => frame,
-                None => self.wait(body.as_mut(), &mut place, &mut read).await?,
+                None => self.wait(body.as_mut(), &mut guard, &mut read).await?,
             };
             let Some(frame) = frame else { break };
             let frame = frame.map_err(|error| ApiError::Malformed(error.into().to_string()))?;
-            // Trailers say nothing that is asked for.
+            // Trailers have no meaning here.
             if let Ok(data) = frame.into_data() {
                 read.add(data, options)?;
             }
         }
-        drop(place);
+        drop(guard);
         let bytes = read.whole();
         let held = (bytes.len() > SMALL_BYTES)
             .then(|| self.hold(bytes.len()))
@@ -178,30 +177,31 @@ impl RequestBodies {
         Ok(ReceivedMessage { bytes, _held: held })
     }
 
-    /// Waits for more of a body among the incomplete ones.
+    /// Waits for more of a body, which is incomplete meanwhile.
     async fn wait<B: Body + Unpin>(
         self: &Arc<Self>,
         mut body: B,
-        place: &mut Option<IncompleteGuard>,
+        guard: &mut Option<IncompleteGuard>,
         read: &mut BodyBuffer,
     ) -> Result<Option<Result<Frame<B::Data>, B::Error>>, ApiError> {
         read.copy();
-        // The place before is left first: what has come since makes it the latest of all.
-        drop(place.take());
-        let place = place.insert(self.enter(read.room())?);
+        // The previous guard is dropped first: bytes have arrived since, so the body goes to the end of the order.
+        drop(guard.take());
+        let guard = guard.insert(self.enter(read.room())?);
         let deadline = *read
             .deadline
             .get_or_insert_with(|| Instant::now() + self.limits.timeout);
         tokio::select! {
+            // In this order: a frame that has arrived counts, even if the body was rejected in the same moment.
             biased;
             frame = body.frame() => Ok(frame),
-            _ = &mut place.told => Err(ApiError::BytesInFlightLimit),
+            _ = &mut guard.rejected => Err(ApiError::BytesInFlightLimit),
             () = sleep_until(deadline) => Err(ApiError::DeadlineExceeded),
         }
     }
 
     fn enter(self: &Arc<Self>, bytes: usize) -> Result<IncompleteGuard, ApiError> {
-        let (reject, told) = oneshot::channel();
+        let (reject, rejected) = oneshot::channel();
         let mut state = self.state();
         while state.incomplete.len() >= self.limits.max_incomplete && state.reject_one() {}
         self.make_room(&mut state, bytes)?;
@@ -217,7 +217,7 @@ impl RequestBodies {
         Ok(IncompleteGuard {
             bodies: Arc::clone(self),
             number,
-            told,
+            rejected,
         })
     }
 
@@ -229,7 +229,7 @@ impl RequestBodies {
         })
     }
 
-    /// Counts bytes, for which others are rejected if need be.
+    /// Counts bytes against the budget, and rejects idle bodies until they fit.
     fn make_room(&self, state: &mut BodiesInFlight, bytes: usize) -> Result<(), ApiError> {
         let limit = self.limits.max_bytes_in_flight;
         while state.bytes.saturating_add(bytes) > limit {
@@ -249,7 +249,7 @@ impl RequestBodies {
 impl Drop for IncompleteGuard {
     fn drop(&mut self) {
         let mut state = self.bodies.state();
-        // Who has been rejected has been taken out already.
+        // A rejected body has been removed already.
         if let Some(left) = state.incomplete.remove(&self.number) {
             state.bytes -= left.bytes;
         }
@@ -262,7 +262,7 @@ impl Drop for HeldBytes {
     }
 }
 
-/// The next frame, if it has come.
+/// The next frame, if it has arrived.
 async fn at_once<B: Body>(
     mut body: Pin<&mut B>,
 ) -> Option<Option<Result<Frame<B::Data>, B::Error>>> {
@@ -273,13 +273,13 @@ async fn at_once<B: Body>(
     .await
 }
 
-/// What has been read so far: as it came if that was one piece, otherwise copied together, because each
-/// piece keeps as much memory as it was received with.
+/// The bytes so far: one frame as it arrived, or several copied together, because each frame pins the whole buffer
+/// that it was received with.
 #[derive(Default)]
 struct BodyBuffer {
     one: Bytes,
     more: Vec<u8>,
-    /// When it has to be whole, once it has been waited for.
+    /// Set once the body has been waited for.
     deadline: Option<Instant>,
 }
 
@@ -313,7 +313,7 @@ impl BodyBuffer {
         self.bytes().len()
     }
 
-    /// The memory that it takes.
+    /// The memory that it occupies.
     fn room(&self) -> usize {
         self.more.capacity()
     }

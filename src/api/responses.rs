@@ -1,9 +1,8 @@
-//! Responses as bytes: encoded within a budget of bytes that counts until they have been sent.
+//! Responses as bytes, encoded within a budget of bytes that counts until they have been sent.
 //!
-//! A response is made of chunks. One that fits into a single chunk costs nothing beside its bytes. Of a
-//! longer one each chunk is reserved before it is made and given back when the transport lets go of it:
-//! when its bytes have been sent, or its stream was reset. A list is never there as a whole in any other
-//! form than that.
+//! A response is a sequence of chunks. A response of one chunk is free. Each chunk of a longer response is reserved
+//! before it is encoded, and released when the transport drops it: when its bytes have been sent, or its stream was
+//! reset. A list is encoded order by order, so it never exists as a whole in another form.
 
 use std::{
     io::{self, Write},
@@ -31,16 +30,16 @@ use crate::{
     stalled::StalledResponses,
 };
 
-/// Bytes of a chunk. A response that is no longer does not count.
+/// Bytes of a chunk. Responses up to this size do not count.
 pub const CHUNK_BYTES: usize = 16 * 1024;
 
-/// What gRPC puts before a message: a flag, and the length in four bytes.
+/// The prefix of a gRPC message: the compressed flag, and the length in four bytes.
 const GRPC_PREFIX: [u8; 5] = [0; 5];
 
 /// The field of orders in a list.
 const ORDER_TAG: u32 = 1;
 
-/// How a response is written.
+/// The encoding of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Protocol buffers, framed as gRPC does.
@@ -49,14 +48,14 @@ pub enum Encoding {
     Json,
 }
 
-/// What a response is to be: how it is written, and room that has been reserved for it.
+/// The encoding of a response, and the bytes that have been reserved for it.
 #[derive(Debug)]
 pub struct ResponseFormat {
     encoding: Encoding,
     room: Option<Reservation>,
 }
 
-/// All responses that have not been sent yet.
+/// The budget of all responses that have not been sent yet.
 #[derive(Debug)]
 pub struct Responses {
     budget: Arc<Budget>,
@@ -75,7 +74,7 @@ pub struct EncodedResponse {
 #[derive(Debug)]
 struct Chunk {
     bytes: Vec<u8>,
-    /// Given back with the bytes.
+    /// Released together with the bytes.
     reservation: Option<Reservation>,
 }
 
@@ -96,8 +95,7 @@ impl From<Chunk> for Bytes {
 }
 
 impl Responses {
-    /// Responses of `max_bytes` each at most, within a budget. Where it is used up, room is made among
-    /// those that are stalled.
+    /// Responses of at most `max_bytes` each within a budget. When the budget is used up, a stalled response is reset.
     #[must_use]
     pub fn new(budget: Arc<Budget>, max_bytes: usize, stalled: Arc<StalledResponses>) -> Self {
         Self {
@@ -107,20 +105,20 @@ impl Responses {
         }
     }
 
-    /// Bytes of responses that are being made or sent.
+    /// Bytes of responses that are being encoded or sent.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.budget.in_use()
     }
 
-    /// Those that are stalled.
+    /// The stalled responses.
     #[must_use]
     pub fn stalled(&self) -> &StalledResponses {
         &self.stalled
     }
 
-    /// The form of a response to a request of so many bytes, which a response repeats for the most part:
-    /// as much room is reserved for it.
+    /// The format of a response to a request of so many bytes. Most responses repeat their request, so as many bytes
+    /// are reserved before any work is done.
     ///
     /// # Errors
     /// [`ApiError::BytesInFlightLimit`].
@@ -135,10 +133,10 @@ impl Responses {
         Ok(ResponseFormat { encoding, room })
     }
 
-    /// Writes a response, in the background if it is long.
+    /// Encodes a response, on a blocking thread if it is long.
     ///
     /// # Errors
-    /// [`ApiError::ResponseTooLarge`], [`ApiError::BytesInFlightLimit`], [`ApiError::Internal`] if it cannot be written.
+    /// [`ApiError::ResponseTooLarge`], [`ApiError::BytesInFlightLimit`], [`ApiError::Internal`] if it cannot be encoded.
     pub async fn write<M>(
         self: &Arc<Self>,
         response: M,
@@ -150,10 +148,10 @@ impl Responses {
         self.write_with(response, self.writer(form)).await
     }
 
-    /// Writes a response to something that has been done, which is therefore given in any case.
+    /// Encodes the response to a completed change. It is sent in any case, over the budget if need be.
     ///
     /// # Errors
-    /// [`ApiError::Internal`] if it cannot be written.
+    /// [`ApiError::Internal`] if it cannot be encoded.
     pub async fn write_receipt<M>(
         self: &Arc<Self>,
         response: M,
@@ -172,7 +170,7 @@ impl Responses {
         .await
     }
 
-    /// Writes a list, order by order.
+    /// Encodes a list, order by order.
     #[must_use]
     pub fn list(self: &Arc<Self>, form: ResponseFormat) -> ListWriter {
         ListWriter {
@@ -223,7 +221,7 @@ impl Responses {
     }
 }
 
-/// Gathers the chunks of a response.
+/// Collects the chunks of a response.
 struct ResponseWriter {
     responses: Arc<Responses>,
     encoding: Encoding,
@@ -233,7 +231,7 @@ struct ResponseWriter {
     full: Vec<Chunk>,
     /// Bytes so far, without the prefix.
     len: usize,
-    /// Why it goes no further.
+    /// Why encoding has ended: `io::Write` cannot carry it.
     error: Option<ApiError>,
 }
 
@@ -255,7 +253,7 @@ impl ResponseWriter {
                 self.put(&response.encode_to_vec())?;
             }
             Encoding::Json => match self.put_json(response) {
-                // Only an enum's number without a name cannot be written; begin anew, with the number.
+                // Only an enum number without a name cannot be serialized. Start again, and write the number.
                 Err(ApiError::Internal(_)) => {
                     self.full.clear();
                     self.chunk.clear();
@@ -288,7 +286,7 @@ impl ResponseWriter {
             }
             bytes = later;
             self.fill(CHUNK_BYTES)?;
-            // Room for the next one is reserved before it is made.
+            // `fill` has reserved its bytes before they are allocated.
             self.chunk = Vec::with_capacity(CHUNK_BYTES);
         }
     }
@@ -302,7 +300,7 @@ impl ResponseWriter {
         })
     }
 
-    /// Puts the present chunk among those that are full.
+    /// Moves the current chunk to the full ones.
     fn fill(&mut self, bytes: usize) -> Result<(), ApiError> {
         let reservation = self.reserve(bytes)?;
         self.full.push(Chunk {
@@ -347,7 +345,7 @@ impl Write for ResponseWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.put(bytes).map_err(|error| {
             self.error = Some(error);
-            io::Error::other("the response goes no further")
+            io::Error::other("the response was rejected")
         })?;
         Ok(bytes.len())
     }
@@ -357,10 +355,10 @@ impl Write for ResponseWriter {
     }
 }
 
-/// Writes a list, order by order.
+/// Encodes a list, order by order.
 pub struct ListWriter {
     writer: ResponseWriter,
-    /// An order on its way into the list.
+    /// One encoded order; reused, so that a list allocates once.
     scratch: Vec<u8>,
     is_empty: bool,
     outcome: Result<(), ApiError>,
@@ -406,7 +404,7 @@ impl ListWriter {
         }
     }
 
-    /// The list, once it has all its orders.
+    /// The complete list.
     ///
     /// # Errors
     /// [`ApiError::ResponseTooLarge`], [`ApiError::BytesInFlightLimit`].
@@ -449,18 +447,18 @@ impl EncodedResponse {
     }
 }
 
-/// A response on its way, which keeps something until it has been sent or given up.
+/// The body of a response. It holds `kept` until it has been sent or reset.
 #[derive(Debug)]
 pub struct ResponseBody<K> {
     encoded: EncodedResponse,
     trailers: Option<HeaderMap>,
-    /// What is left to send, if that is to be told.
+    /// Bytes left to send, if the length is announced.
     left: Option<u64>,
     _kept: K,
 }
 
 impl<K> ResponseBody<K> {
-    /// A body that tells its length.
+    /// A body that announces its length.
     pub fn new(encoded: EncodedResponse, kept: K) -> Self {
         let left = u64::try_from(encoded.len).ok();
         Self {

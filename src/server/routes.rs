@@ -104,7 +104,7 @@ impl Router {
             let (is_booking, is_health) = (service == Some(SERVICE_NAME), service == Some(HEALTH));
             let method = || grpc::rpc_at(path);
             let permit = admission
-                .let_in(transport, method, request.headers(), is_health, peer)
+                .authorize(transport, method, request.headers(), is_health, peer)
                 .await?;
             if is_booking {
                 return Ok(keeping(permit, self.booking.answer(request).await?));
@@ -155,7 +155,7 @@ impl Router {
             let method = || rest.rpc_at(path);
             let is_health = method() == Some(Rpc::HealthCheck);
             let permit = admission
-                .let_in(Transport::Rest, method, request.headers(), is_health, peer)
+                .authorize(Transport::Rest, method, request.headers(), is_health, peer)
                 .await?;
             Ok(keeping(permit, rest.answer(request).await))
         });
@@ -166,8 +166,8 @@ impl Router {
 }
 
 impl Admission {
-    /// Lets a call in. This comes before anything of its message is read; open health needs no permit.
-    async fn let_in(
+    /// Authorizes a call before any byte of its message is read. An open health check needs no permit.
+    async fn authorize(
         &self,
         transport: Transport,
         method: impl FnOnce() -> Option<Rpc>,
@@ -181,13 +181,13 @@ impl Admission {
         if is_health && self.access.is_health_open() {
             return Ok(None);
         }
-        let admitted = self.admit(transport, method, headers, peer).await;
+        let admitted = self.authenticate(transport, method, headers, peer).await;
         let admitted = admitted.map_err(ApiError::from);
         let Admitted { permit, user } =
             admitted.inspect_err(|error| self.note_rejection(error, transport, headers, peer))?;
         if let Some(served) = RequestContext::current() {
             let (certificate, address) = (peer.accepted_name().cloned(), peer.address());
-            served.let_in(Origin {
+            served.set_origin(Origin {
                 transport,
                 user,
                 certificate,
@@ -197,8 +197,8 @@ impl Admission {
         Ok(Some(permit))
     }
 
-    /// Finds out who makes a call, and whether they may.
-    async fn admit(
+    /// Authenticates the caller and checks the scope of its user.
+    async fn authenticate(
         &self,
         transport: Transport,
         method: impl FnOnce() -> Option<Rpc>,
@@ -207,7 +207,7 @@ impl Admission {
     ) -> Result<Admitted, AuthError> {
         let admitted = self
             .access
-            .admit(transport, authorization(headers), peer)
+            .authenticate(transport, authorization(headers), peer)
             .await?;
         if let Some(user) = &admitted.user {
             user.check_call(transport, method)?;
@@ -215,8 +215,8 @@ impl Admission {
         Ok(admitted)
     }
 
-    /// Leaves a line in the audit log of a caller who may not call. One who may, but not so often or not in
-    /// this form, leaves none.
+    /// Records in the audit log that a caller was not authenticated or not authorized. A caller over its limits, or
+    /// with a malformed request, leaves no record.
     fn note_rejection(
         &self,
         error: &ApiError,

@@ -71,7 +71,7 @@ impl RequestContext {
     }
 
     /// Notes that the request has been let in; what is noted first counts.
-    pub fn let_in(&self, origin: Origin) {
+    pub fn set_origin(&self, origin: Origin) {
         let _ = self.0.origin.set(origin);
     }
 

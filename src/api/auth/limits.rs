@@ -1,4 +1,4 @@
-//! How much of the server one caller may have.
+//! Rate and concurrency limits of each caller.
 
 use std::sync::Arc;
 
@@ -10,24 +10,24 @@ use std::time::Duration;
 
 use super::{AccessPolicy, AuthError, Caller};
 
-/// Rates by caller, in memory for as long as they are of use.
+/// Rate limiter state by caller, kept while a caller's allowance is not full.
 type Rates<C> =
     RateLimiter<Caller, DashMapStateStore<Caller>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// Calls by caller that are going on. A caller with none is not among them.
+/// Concurrent calls by caller. A caller without calls has no entry.
 type CallCounts = DashMap<Caller, usize>;
 
-/// What each caller has had.
+/// The limits of all callers, and what each has used.
 #[derive(Debug)]
 pub(super) struct CallerLimits<C: Clock> {
     rates: Option<Rates<C>>,
     clock: C,
     max_in_flight: usize,
-    /// Counted only where there is a limit.
+    /// Counted only if there is a limit.
     in_flight: Option<Arc<CallCounts>>,
 }
 
-/// That a call goes on.
+/// Counts a call as in flight until it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     counted: Option<(Arc<CallCounts>, Caller)>,
@@ -46,7 +46,7 @@ impl<C: Clock + Clone> CallerLimits<C> {
         }
     }
 
-    /// Lets one more call of a caller in.
+    /// Counts one more call of a caller.
     pub(super) fn admit(&self, caller: &Caller) -> Result<Permit, AuthError> {
         self.count(caller)?;
         let Some(in_flight) = &self.in_flight else {
@@ -63,21 +63,21 @@ impl<C: Clock + Clone> CallerLimits<C> {
         })
     }
 
-    /// Counts one more attempt of a caller.
+    /// Counts one more call against the rate only.
     pub(super) fn count(&self, caller: &Caller) -> Result<(), AuthError> {
         let Some(rates) = &self.rates else {
             return Ok(());
         };
         rates.check_key(caller).map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
-            // Waiting times are told in milliseconds, and after them it has to be time.
+            // The delay is reported in whole milliseconds, rounded up, so that a retry after it succeeds.
             AuthError::RateLimited {
                 wait: Duration::from_millis(millis(wait) + 1),
             }
         })
     }
 
-    /// Forgets callers who could make as many calls as if they had never made any.
+    /// Drops the state of callers whose allowance is full again.
     pub(super) fn forget_the_absent(&self) {
         if let Some(rates) = &self.rates {
             rates.retain_recent();
@@ -101,6 +101,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((in_flight, caller)) = &self.counted {
+            // Decrement and removal under one lock of the entry: another call may be counted at the same time.
             in_flight.remove_if_mut(caller, |_, calls| {
                 *calls -= 1;
                 *calls == 0

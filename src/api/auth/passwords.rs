@@ -1,4 +1,4 @@
-//! Passwords: looked at once with much work, known from then on with little.
+//! Passwords: verified once with Argon2, recognized afterwards by a keyed digest.
 
 use std::{collections::HashMap, io, sync::Arc};
 
@@ -20,21 +20,22 @@ pub fn hash(password: &[u8]) -> Result<String, argon2::password_hash::Error> {
     Ok(Argon2::default().hash_password(password)?.to_string())
 }
 
-/// The users and their passwords that have been seen.
+/// The users, with a cache of verified passwords.
 #[derive(Debug)]
 pub(super) struct Passwords {
     credentials: ArcSwap<CredentialSet>,
-    /// Nobody else has it, so nobody can tell what another password's digest is.
+    /// Random per process, so that digests cannot be computed outside of it.
     key: [u8; blake3::KEY_LEN],
     verifications: VerificationQueue,
 }
 
-/// What is believed at one moment. It is replaced as a whole.
+/// Users and verified passwords at one moment. They are replaced together, so that a removed password is never
+/// recognized.
 #[derive(Debug, Clone)]
 struct CredentialSet {
     users: Arc<Credentials>,
-    /// By the digest of how a name and a password are sent. A password that is live has one, so
-    /// there are no more than the credentials have passwords.
+    /// By the digest of the encoded credentials. Only valid passwords are cached, so there are no more entries than
+    /// the credentials have passwords.
     known: HashMap<Hash, VerifiedUser>,
 }
 
@@ -46,7 +47,7 @@ struct VerifiedUser {
 }
 
 impl Passwords {
-    /// The passwords of these users, of which so many are looked at at once.
+    /// The passwords of these users, of which `max_checks` are verified concurrently.
     pub(super) fn new(users: Credentials, max_checks: usize) -> io::Result<Self> {
         let mut key = [0; blake3::KEY_LEN];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
@@ -61,7 +62,7 @@ impl Passwords {
         })
     }
 
-    /// What comes of `then` for the caller who has shown this, if it is known to be right.
+    /// Runs `then` for the caller of these credentials, if they have been verified before.
     pub(super) fn with_verified<R>(
         &self,
         basic: BasicCredentials<'_>,
@@ -75,31 +76,31 @@ impl Passwords {
             .map(|known| then(&known.caller, &known.user))
     }
 
-    /// Finds out whether it is right, and from then on knows it if so. When that is done depends on where
-    /// it comes from.
-    pub(super) async fn look_at(
+    /// Verifies credentials that are not cached, and caches them if they are valid. Verifications queue by network
+    /// and by the failures of the connection.
+    pub(super) async fn verify(
         &self,
         basic: BasicCredentials<'_>,
         peer: &Peer,
     ) -> Result<(), AuthError> {
-        let verified = self.verify(basic, peer).await;
+        let verified = self.try_verify(basic, peer).await;
         match &verified {
             Ok(()) => peer.has_succeeded(),
             Err(AuthError::InvalidCredentials | AuthError::VerificationLimit) => peer.has_failed(),
-            // Nothing has been tried.
+            // No password was tried.
             Err(_) => {}
         }
         verified
     }
 
-    async fn verify(&self, basic: BasicCredentials<'_>, peer: &Peer) -> Result<(), AuthError> {
+    async fn try_verify(&self, basic: BasicCredentials<'_>, peer: &Peer) -> Result<(), AuthError> {
         let login = basic.decode()?;
-        let turn = self
+        let permit = self
             .verifications
-            .turn(peer.network(), peer.failures())
+            .acquire(peer.network(), peer.failures())
             .await;
-        let turn = turn.ok_or(AuthError::VerificationLimit)?;
-        // Somebody else may have waited for the same.
+        let permit = permit.ok_or(AuthError::VerificationLimit)?;
+        // Another call may have verified the same credentials while this one was queued.
         if self.with_verified(basic, |_, _| ()).is_some() {
             return Ok(());
         }
@@ -110,8 +111,8 @@ impl Passwords {
             let known = users
                 .find(login.name(), stand_in, fits)
                 .map(VerifiedUser::from);
-            // A caller who hangs up does not make room for more work while this goes on.
-            drop(turn);
+            // The permit moves into the work: a caller who disconnects does not stop Argon2, so its core is not free.
+            drop(permit);
             known
         });
         let known = match work.await {
@@ -137,7 +138,7 @@ impl Passwords {
         self.credentials.load().users.all().cloned().collect()
     }
 
-    /// Believes these users from here on; of what is known only what they still have.
+    /// Replaces the users, and keeps of the cached passwords those that are still valid.
     pub(super) fn replace(&self, users: Credentials) {
         let users = Arc::new(users);
         self.credentials.rcu(|credentials| {
@@ -151,8 +152,9 @@ impl Passwords {
         });
     }
 
-    /// Unless the users were replaced in the meantime and no longer have it.
+    /// Caches a verified password, unless the users were replaced in the meantime and no longer have it.
     fn remember(&self, digest: Hash, known: &VerifiedUser) {
+        // Repeated if another call has changed the set at the same time.
         self.credentials.rcu(|credentials| {
             let mut credentials = CredentialSet::clone(credentials);
             if let Some(known) = known.as_of(&credentials.users) {
@@ -166,7 +168,8 @@ impl Passwords {
         blake3::keyed_hash(&self.key, bytes)
     }
 
-    /// A number that is always the same for a name, and that nobody else can tell.
+    /// A stable secret number per name: it selects the hash that stands in for an unknown user, so that the
+    /// response time does not tell which names exist.
     fn number(&self, name: &[u8]) -> u64 {
         let digest = self.digest(name);
         digest
@@ -198,6 +201,6 @@ impl From<(&Arc<User>, &PasswordHash)> for VerifiedUser {
 
 /// Works for as long as the hash asks for.
 fn is_password(password: &[u8], hash: &PasswordHash) -> bool {
-    tracing::debug!("a password is looked at");
+    tracing::debug!("password verification");
     Argon2::default().verify_password(password, hash).is_ok()
 }

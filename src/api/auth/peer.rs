@@ -1,4 +1,4 @@
-//! What a connection tells of its other end, and by what a caller is known.
+//! The peer of a connection, and the identity by which a caller is limited.
 
 use std::{
     net::{IpAddr, Ipv6Addr},

@@ -67,7 +67,7 @@ async fn admit(
 ) -> Result<Admitted, AuthError> {
     let values = authorization.iter().map(|value| value.as_bytes());
     access
-        .admit(Transport::Rest, values, &peer(ClientCertificate::None))
+        .authenticate(Transport::Rest, values, &peer(ClientCertificate::None))
         .await
 }
 
@@ -315,7 +315,7 @@ async fn certificates_are_demanded_over_grpc_and_where_nothing_else_is() {
         );
         let values = password.iter().map(|value| value.as_bytes());
         let admitted = access
-            .admit(entrance, values, &peer(certificate.clone()))
+            .authenticate(entrance, values, &peer(certificate.clone()))
             .await;
         assert_eq!(
             admitted.err(),

@@ -1,14 +1,14 @@
-//! Whose unknown password is verified next.
+//! The queue of passwords to be verified.
 //!
-//! To verify a password takes a core for tens of milliseconds, so calls with unknown ones queue. A flood
-//! of wrong ones is to queue behind itself:
+//! An Argon2 verification occupies a core for tens of milliseconds, so calls with unknown passwords queue. The order
+//! makes a flood of guesses queue behind itself:
 //!
-//! 1. Addresses take turns; one that has had none for longest is next.
-//! 2. Of an address, connections that have brought few wrong passwords are next. A caller who has just
-//!    come thus passes all who guess, even from the same address, such as that of a proxy.
-//! 3. Of those, the latest is next, because the queue behind it may be a flood's first guesses.
+//! 1. Fairness between addresses: the address that was served least recently is next.
+//! 2. Within an address, the connection with the fewest failures is next. A new caller passes all who guess, even
+//!    from the same address, such as that of a proxy.
+//! 3. Of those, the latest is next (LIFO), because the calls before it may be the first guesses of a flood.
 //!
-//! User names play no part: a queue for names that exist would tell which do.
+//! User names play no part: a queue per existing name would disclose which names exist.
 
 use std::{
     cmp::Reverse,
@@ -19,22 +19,23 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// Calls that may wait for their turn. Beyond that the oldest of the worst is refused.
+/// Maximum length of the queue. Beyond it, the oldest call of the worst connection of the largest flood is rejected.
 pub(super) const MAX_WAITING: usize = 512;
 
-/// Turns at verifying passwords. Clones share them.
+/// Permits for password verification. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct VerificationQueue(Arc<Mutex<QueueState>>);
 
 #[derive(Debug)]
 struct QueueState {
-    /// Turns that nobody has.
+    /// Free permits.
     free: usize,
     waiting: Vec<WaitingCall>,
-    /// Addresses that wait or have a turn, so that there are never more than those.
+    /// Addresses with a queued or running verification, so that the map is bounded by both.
     addresses: HashMap<IpAddr, AddressLoad>,
     arrivals: u64,
-    turns: u64,
+    /// Permits granted so far.
+    granted: u64,
 }
 
 #[derive(Debug)]
@@ -50,11 +51,11 @@ struct WaitingCall {
 struct AddressLoad {
     waiting: usize,
     running: usize,
-    /// The number of its last turn; 0 is none.
-    last_turn: u64,
+    /// The number of its last permit; 0 is none.
+    last_permit: u64,
 }
 
-/// Leave to verify a password, until it is dropped.
+/// A permit to verify one password, released when it is dropped.
 #[derive(Debug)]
 pub(super) struct VerificationPermit {
     verifications: VerificationQueue,
@@ -62,37 +63,42 @@ pub(super) struct VerificationPermit {
 }
 
 impl VerificationQueue {
-    /// So many turns at a time.
-    pub(super) fn new(turns: usize) -> Self {
+    /// At most `permits` verifications at a time.
+    pub(super) fn new(permits: usize) -> Self {
         Self(Arc::new(Mutex::new(QueueState {
-            free: turns,
+            free: permits,
             waiting: Vec::new(),
             addresses: HashMap::new(),
             arrivals: 0,
-            turns: 0,
+            granted: 0,
         })))
     }
 
-    /// Waits for a turn, for a connection from `address` that has brought so many wrong passwords. There
-    /// comes none if the queue is full and others go first.
-    pub(super) async fn turn(&self, address: IpAddr, failures: u32) -> Option<VerificationPermit> {
-        let (sender, turn) = oneshot::channel();
+    /// Waits for a permit, for a connection from `address` with so many failures. None if the queue is full and this
+    /// call is the worst in it.
+    pub(super) async fn acquire(
+        &self,
+        address: IpAddr,
+        failures: u32,
+    ) -> Option<VerificationPermit> {
+        let (sender, permit) = oneshot::channel();
         let displaced = self.state().add(address, failures, sender);
-        // Its caller is told by the end of its channel.
+        // Dropping its sender tells the displaced call. That happens outside of the lock.
         drop(displaced);
         self.grant();
-        turn.await.ok()
+        permit.await.ok()
     }
 
-    /// Gives the free turns to those who are next.
+    /// Grants the free permits to the calls that are next.
     fn grant(&self) {
-        // The lock is not held while a turn is sent: one that comes back takes it when it is dropped.
+        // The lock is not held while a permit is sent: a permit that cannot be delivered is dropped here, and its
+        // drop takes the lock.
         while let Some(next) = self.next() {
-            let turn = VerificationPermit {
+            let permit = VerificationPermit {
                 verifications: self.clone(),
                 address: next.address,
             };
-            drop(next.sender.send(turn));
+            drop(next.sender.send(permit));
         }
     }
 
@@ -106,14 +112,14 @@ impl VerificationQueue {
 }
 
 impl QueueState {
-    /// Adds a call to the queue, and gives the one that has to leave it if it is full.
+    /// Adds a call to the queue, and returns the one that is displaced if the queue is full.
     fn add(
         &mut self,
         address: IpAddr,
         failures: u32,
         sender: oneshot::Sender<VerificationPermit>,
     ) -> Option<WaitingCall> {
-        self.forget_the_gone();
+        self.drop_disconnected();
         self.arrivals += 1;
         self.addresses.entry(address).or_default().waiting += 1;
         self.waiting.push(WaitingCall {
@@ -136,27 +142,27 @@ impl QueueState {
         Some(self.remove(at))
     }
 
-    /// The call that is next, which has a turn from here on.
+    /// Takes the next call out of the queue and counts its permit.
     fn take_next(&mut self) -> Option<WaitingCall> {
         if self.free == 0 {
             return None;
         }
-        self.forget_the_gone();
+        self.drop_disconnected();
         let next = self.waiting.iter().enumerate().min_by_key(|(_, waiting)| {
-            let last_turn = self
+            let last_permit = self
                 .addresses
                 .get(&waiting.address)
-                .map_or(0, |address| address.last_turn);
-            (last_turn, waiting.failures, Reverse(waiting.arrival))
+                .map_or(0, |address| address.last_permit);
+            (last_permit, waiting.failures, Reverse(waiting.arrival))
         });
         let (at, _) = next?;
         self.free -= 1;
-        self.turns += 1;
-        let last_turn = self.turns;
+        self.granted += 1;
+        let last_permit = self.granted;
         let next_address = self.waiting[at].address;
         let address = self.addresses.entry(next_address).or_default();
         address.running += 1;
-        address.last_turn = last_turn;
+        address.last_permit = last_permit;
         Some(self.remove(at))
     }
 
@@ -166,12 +172,12 @@ impl QueueState {
         waiting
     }
 
-    fn end_turn(&mut self, address: IpAddr) {
+    fn release(&mut self, address: IpAddr) {
         self.free += 1;
         self.leave(address, |address| address.running -= 1);
     }
 
-    /// Changes what is known of an address, and forgets it if nothing of it is left.
+    /// Updates the load of an address, and drops the address once it is idle.
     fn leave(&mut self, of: IpAddr, change: impl FnOnce(&mut AddressLoad)) {
         if let Some(address) = self.addresses.get_mut(&of) {
             change(address);
@@ -181,8 +187,8 @@ impl QueueState {
         }
     }
 
-    /// Those whose callers have hung up do not hold others up.
-    fn forget_the_gone(&mut self) {
+    /// Calls whose clients have disconnected must not delay the others.
+    fn drop_disconnected(&mut self) {
         let mut at = 0;
         while at < self.waiting.len() {
             if self.waiting[at].sender.is_closed() {
@@ -196,7 +202,7 @@ impl QueueState {
 
 impl Drop for VerificationPermit {
     fn drop(&mut self) {
-        self.verifications.state().end_turn(self.address);
+        self.verifications.state().release(self.address);
         self.verifications.grant();
     }
 }
@@ -221,7 +227,7 @@ mod tests {
         failures: u32,
     ) -> BoxFuture<'static, Option<VerificationPermit>> {
         let verifications = verifications.clone();
-        let mut call = async move { verifications.turn(address(of), failures).await }.boxed();
+        let mut call = async move { verifications.acquire(address(of), failures).await }.boxed();
         poll(&mut call).map_or(call, |turn| async { turn }.boxed())
     }
 
@@ -340,7 +346,7 @@ mod tests {
             }
             drop(calls);
             drop(held);
-            verifications.state().forget_the_gone();
+            verifications.state().drop_disconnected();
             let state = verifications.state();
             prop_assert_eq!((state.free, state.waiting.len(), state.addresses.len()), (turns, 0, 0));
         }

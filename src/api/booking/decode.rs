@@ -1,5 +1,5 @@
-//! Requests taken apart: a message that cannot be decoded is the caller's mistake and is answered so, with
-//! the field where decoding ended. A long one is taken apart beside the threads that serve connections.
+//! Decoding of requests. A message that cannot be decoded is rejected with the field where decoding ended. A long
+//! message is decoded on a blocking thread, so that it does not delay the other calls of its worker.
 
 use prost::Message;
 
@@ -16,8 +16,8 @@ use crate::{
     blocking::{self, LONG_BYTES},
 };
 
-/// Reads a message in protocol buffers, unless there are too many elements in it. It comes with its bytes,
-/// which count until they are dropped.
+/// Decodes protocol buffers, unless the message has too many elements. The bytes are returned, too: they count against
+/// the budget until the call has been answered.
 ///
 /// # Errors
 /// [`ApiError::Malformed`], [`ApiError::Invalid`].
@@ -37,7 +37,7 @@ where
     .await
 }
 
-/// The same in JSON.
+/// Decodes JSON under the same conditions.
 ///
 /// # Errors
 /// [`ApiError::Malformed`], [`ApiError::Invalid`].

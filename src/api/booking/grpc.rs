@@ -1,4 +1,4 @@
-//! The gRPC door: protocol buffers over HTTP/2, one message in and one out.
+//! The contract over gRPC: unary methods, protocol buffers over HTTP/2.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -22,23 +22,27 @@ use crate::{
 /// The header that names how messages are compressed.
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
-/// What stands before a message: a flag, and its length in four bytes.
+/// The prefix of a message: the compressed flag, and the length in four bytes.
 const PREFIX_BYTES: usize = 5;
 
-/// The methods of the service as gRPC callers see them.
+/// Serves the methods of the contract over gRPC.
 #[derive(Debug, Clone)]
 pub struct GrpcService {
-    calls: Dispatcher,
+    dispatcher: Dispatcher,
     bodies: Arc<RequestBodies>,
     max_request_bytes: usize,
 }
 
 impl GrpcService {
-    /// A door to these calls. Messages may have `max_request_bytes`.
+    /// A message may have `max_request_bytes`, its prefix not counted.
     #[must_use]
-    pub fn new(calls: Dispatcher, bodies: Arc<RequestBodies>, max_request_bytes: usize) -> Self {
+    pub fn new(
+        dispatcher: Dispatcher,
+        bodies: Arc<RequestBodies>,
+        max_request_bytes: usize,
+    ) -> Self {
         Self {
-            calls,
+            dispatcher,
             bodies,
             max_request_bytes,
         }
@@ -67,18 +71,18 @@ impl GrpcService {
                 },
             )
             .await?;
-        self.outcome(method, unframed(framed)?, asked)
+        self.dispatch(method, unframed(framed)?, asked)
             .await
             .map(respond)
     }
 
-    async fn outcome(
+    async fn dispatch(
         &self,
         method: Rpc,
         message: ReceivedMessage,
         asked: Option<Duration>,
     ) -> Result<Reply, ApiError> {
-        let Self { calls, .. } = self;
+        let calls = &self.dispatcher;
         let (limits, deadline) = (calls.request_limits(), calls.deadline(asked));
         let form = calls
             .responses()
@@ -88,29 +92,33 @@ impl GrpcService {
             Rpc::HealthCheck => Err(ApiError::UnknownMethod),
             Rpc::CheckOrderFulfillability => {
                 let (request, _held) = read_protobuf(message, limits).await?;
-                calls.check(request, form, deadline).await
+                calls
+                    .check_order_fulfillability(request, form, deadline)
+                    .await
             }
             Rpc::CreateOrder => {
                 let (request, _held) = read_protobuf(message, limits).await?;
-                calls.create(request, form, deadline).await
+                calls.create_order(request, form, deadline).await
             }
             Rpc::ListOrders => {
                 let (request, _held) = read_protobuf(message, limits).await?;
-                calls.list(request, form, deadline).await
+                calls.list_orders(request, form, deadline).await
             }
             Rpc::BatchAvailabilityLookup => {
                 let (request, _held) = read_protobuf(message, limits).await?;
-                calls.look_up(request, form, deadline).await
+                calls
+                    .batch_availability_lookup(request, form, deadline)
+                    .await
             }
             Rpc::CheckAvailability => {
                 let (request, _held) = read_protobuf(message, limits).await?;
-                calls.look_at(request, form, deadline).await
+                calls.check_availability(request, form, deadline).await
             }
         }
     }
 }
 
-/// The method that a path stands for.
+/// The method of a path, letter for letter.
 #[must_use]
 pub fn rpc_at(path: &str) -> Option<Rpc> {
     let name = path
@@ -120,7 +128,7 @@ pub fn rpc_at(path: &str) -> Option<Rpc> {
     Rpc::ALL.into_iter().find(|method| method.name() == name)
 }
 
-/// Messages have to come as they are.
+/// Compressed messages are not supported.
 fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     let is_plain = |encoding: &HeaderValue| encoding.as_bytes() == b"identity";
     if headers.get_all(ENCODING).iter().all(is_plain) {
@@ -130,8 +138,8 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-/// Looks at the beginning of a body of one message, which may have so many bytes with what stands before
-/// it.
+/// Checks the beginning of a body of one message as it arrives, so that a message that is too large or followed by
+/// another one is rejected before it is whole. `max_bytes` includes the prefix.
 ///
 /// # Errors
 /// [`ApiError::Malformed`], [`ApiError::RequestTooLarge`].
@@ -172,7 +180,7 @@ fn unframed(body: ReceivedMessage) -> Result<ReceivedMessage, ApiError> {
     }
 }
 
-/// Where a message ends by what stands before it.
+/// Where a message ends according to its prefix.
 fn announced_end(body: &[u8]) -> Option<usize> {
     let &[_, a, b, c, d] = body.first_chunk::<PREFIX_BYTES>()?;
     usize::try_from(u32::from_be_bytes([a, b, c, d]))
@@ -185,10 +193,10 @@ fn malformed(what: &str) -> ApiError {
 }
 
 fn respond(answered: Reply) -> Response<Body> {
-    let Reply { response, place } = answered;
+    let Reply { response, permit } = answered;
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
-    let body = ResponseBody::with_trailers(response, trailers, place);
+    let body = ResponseBody::with_trailers(response, trailers, permit);
     let mut answer = Response::new(Body::new(body));
     answer
         .headers_mut()
@@ -196,7 +204,7 @@ fn respond(answered: Reply) -> Response<Body> {
     answer
 }
 
-/// The time that the caller gives the call, if it says so.
+/// The timeout that the caller sets in `grpc-timeout`.
 fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     let Some(value) = headers.get("grpc-timeout") else {
         return Ok(None);

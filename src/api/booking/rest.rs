@@ -1,4 +1,4 @@
-//! The REST door: the same calls as JSON over HTTP, at `/v3/` and the name of the method.
+//! The contract over REST: the same calls as JSON over HTTP, at `/v3/` and the name of the method.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -26,17 +26,17 @@ use crate::{
 const VERSION: &str = "v3";
 
 /// What is said of a message whose content type is not JSON.
-const UNSUPPORTED_MEDIA_TYPE: &str =
+const JSON_REQUIRED: &str =
     "the message must be JSON, with the header `content-type: application/json`";
 
-/// What a caller without the right password is asked for.
+/// The challenge to a caller without valid credentials.
 const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"boxoffice\", charset=\"UTF-8\"");
 
-/// The methods of the service as REST callers see them.
+/// Serves the methods of the contract over REST.
 #[derive(Clone)]
 pub struct RestHandler {
-    calls: Dispatcher,
+    dispatcher: Dispatcher,
     bodies: Arc<RequestBodies>,
     base_path: Arc<str>,
     max_request_bytes: usize,
@@ -52,11 +52,11 @@ impl fmt::Debug for RestHandler {
 }
 
 impl RestHandler {
-    /// A door to these calls, under a path that begins with a slash and does not end with one, or
-    /// is empty. Messages may have `max_request_bytes`; `is_ready` says how it is at a moment.
+    /// The base path begins with a slash and does not end with one, or is empty. A message may have
+    /// `max_request_bytes`; `is_ready` says how it is at a moment.
     #[must_use]
     pub fn new(
-        calls: Dispatcher,
+        dispatcher: Dispatcher,
         bodies: Arc<RequestBodies>,
         base_path: &str,
         max_request_bytes: usize,
@@ -64,7 +64,7 @@ impl RestHandler {
     ) -> Self {
         let is_ready = Arc::new(is_ready);
         Self {
-            calls,
+            dispatcher,
             bodies,
             base_path: base_path.into(),
             max_request_bytes,
@@ -105,15 +105,15 @@ impl RestHandler {
             check: |_, _| Ok(()),
         };
         let message = self.bodies.read(request.into_body(), reading).await?;
-        let Reply { response, place } = self.answered(rpc, message).await?;
+        let Reply { response, permit } = self.dispatch(rpc, message).await?;
         Ok(respond_with(
             StatusCode::OK,
-            ResponseBody::new(response, place),
+            ResponseBody::new(response, permit),
         ))
     }
 
-    async fn answered(&self, rpc: Rpc, message: ReceivedMessage) -> Result<Reply, ApiError> {
-        let Self { calls, .. } = self;
+    async fn dispatch(&self, rpc: Rpc, message: ReceivedMessage) -> Result<Reply, ApiError> {
+        let calls = &self.dispatcher;
         let (limits, deadline) = (calls.request_limits(), calls.deadline(None));
         let form = calls
             .responses()
@@ -122,23 +122,27 @@ impl RestHandler {
             Rpc::HealthCheck => Err(ApiError::NotFound),
             Rpc::CheckOrderFulfillability => {
                 let (request, _held) = read_json(message, limits).await?;
-                calls.check(request, form, deadline).await
+                calls
+                    .check_order_fulfillability(request, form, deadline)
+                    .await
             }
             Rpc::CreateOrder => {
                 let (request, _held) = read_json(message, limits).await?;
-                calls.create(request, form, deadline).await
+                calls.create_order(request, form, deadline).await
             }
             Rpc::ListOrders => {
                 let (request, _held) = read_json(message, limits).await?;
-                calls.list(request, form, deadline).await
+                calls.list_orders(request, form, deadline).await
             }
             Rpc::BatchAvailabilityLookup => {
                 let (request, _held) = read_json(message, limits).await?;
-                calls.look_up(request, form, deadline).await
+                calls
+                    .batch_availability_lookup(request, form, deadline)
+                    .await
             }
             Rpc::CheckAvailability => {
                 let (request, _held) = read_json(message, limits).await?;
-                calls.look_at(request, form, deadline).await
+                calls.check_availability(request, form, deadline).await
             }
         }
     }
@@ -246,7 +250,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let is_one_json = types.next().is_some_and(is_json) && types.next().is_none();
     if !is_one_json {
-        return Err(ApiError::UnsupportedMediaType(UNSUPPORTED_MEDIA_TYPE));
+        return Err(ApiError::UnsupportedMediaType(JSON_REQUIRED));
     }
     if headers.get_all(CONTENT_ENCODING).iter().any(is_compressed) {
         Err(ApiError::UnsupportedEncoding)

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Display};
 
-/// As many broken rules are listed; the others are counted. A refusal travels in headers, which callers
-/// take up to 8 KiB of.
+/// Maximum number of listed violations; the others are counted. An error travels in headers, of which clients accept
+/// 8 KiB.
 const MAX_LISTED: usize = 20;
 
 /// The path of a field, step by step. It costs nothing until a rule is broken there.

@@ -19,7 +19,7 @@ use crate::{
     blocking,
 };
 
-/// Exports at once: each has a thread of its own.
+/// Maximum concurrent exports; each has a thread of its own.
 const MAX_EXPORTS: usize = 2;
 
 /// Bytes that are sent together.
@@ -31,25 +31,25 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// Chunks that wait for their reader; the export waits for it beyond that.
 const CHUNKS_WAITING: usize = 4;
 
-/// Gives what is on sale to those who run the server.
+/// Serves the export of feeds on the operator's address.
 #[derive(Debug, Clone)]
 pub(crate) struct FeedsHandler {
     app: Arc<App>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-/// Whoever reads the export has gone.
+/// The client of the export has disconnected.
 struct ReaderGone;
 
 impl FeedsHandler {
     pub(crate) fn new(app: Arc<App>) -> Self {
         Self {
             app,
-            places: Arc::new(Semaphore::new(MAX_EXPORTS)),
+            permits: Arc::new(Semaphore::new(MAX_EXPORTS)),
         }
     }
 
-    /// Answers a request with an export that is made as it is read.
+    /// Streams an export, which is made as it is read.
     pub(crate) fn answer(&self, uri: &Uri) -> Response<Body> {
         match self.begin(uri) {
             Ok(chunks) => {
@@ -68,7 +68,7 @@ impl FeedsHandler {
         uri: &Uri,
     ) -> Result<impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<>, ApiError> {
         let days = days(uri)?;
-        let place = Arc::clone(&self.places)
+        let permit = Arc::clone(&self.permits)
             .try_acquire_owned()
             .map_err(|_| OrderError::Busy)?;
         self.app
@@ -76,9 +76,9 @@ impl FeedsHandler {
             .map_err(|error| wrong_days(&format!("is too many: {error}")))?;
         let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
         let app = Arc::clone(&self.app);
-        // Writing a million slots takes a while, and the readers may take longer.
+        // A million slots take seconds to write, and the client may read more slowly: not on a worker.
         let work = move || {
-            let _place = place;
+            let _permit = permit;
             if let Ok(export) = app.export(days) {
                 run(&export, sender);
             }
@@ -119,7 +119,7 @@ fn run(exported: &Export<'_>, sender: mpsc::Sender<Bytes>) {
     }
 }
 
-/// Lines on their way to whoever reads them.
+/// Collects lines into chunks for the client.
 struct ChunkSender {
     buffer: Vec<u8>,
     sender: mpsc::Sender<Bytes>,
@@ -127,7 +127,7 @@ struct ChunkSender {
 
 impl ChunkSender {
     fn put(&mut self, line: &ExportLine<'_>) -> Result<(), ReaderGone> {
-        // Memory takes whatever is written to it.
+        // Writing to memory cannot fail.
         let _ = line.write_to(&mut self.buffer);
         if self.buffer.len() < CHUNK_BYTES {
             Ok(())

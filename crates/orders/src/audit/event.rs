@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn a_line_names_the_request_that_it_is_about() {
         let served = RequestContext::new(Some(b"r-1"), None);
-        served.let_in(Origin {
+        served.set_origin(Origin {
             transport: Transport::GrpcWeb,
             user: None,
             certificate: Some("shop.example".into()),
