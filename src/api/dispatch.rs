@@ -18,6 +18,7 @@ use crate::{
     api::{
         auth::User,
         booking::{
+            decode::decode,
             from_proto::{self, RejectedOrder},
             proto::v3::{
                 BatchAvailabilityLookupRequest, CheckAvailabilityRequest,
@@ -27,7 +28,8 @@ use crate::{
             to_proto,
         },
         error::ApiError,
-        responses::{EncodedResponse, ResponseFormat, Responses},
+        request_bodies::ReceivedMessage,
+        responses::{EncodedResponse, Encoding, ResponseFormat, Responses},
     },
     app::{App, OrderError},
     audit::AuditEvent,
@@ -90,33 +92,58 @@ impl Dispatcher {
         }
     }
 
-    /// Limits of what a request may say.
-    #[must_use]
-    pub fn request_limits(&self) -> &RequestLimits {
-        &self.limits.request
-    }
-
-    /// Where responses are written.
-    #[must_use]
-    pub fn responses(&self) -> &Responses {
-        &self.responses
+    /// Answers a call whose message has arrived. Its time begins here: `timeout` is that of its caller.
+    ///
+    /// # Errors
+    /// [`ApiError`], if there is no response of the contract. After [`ApiError::DeadlineExceeded`] an order may exist.
+    pub async fn dispatch(
+        &self,
+        rpc: Rpc,
+        message: ReceivedMessage,
+        encoding: Encoding,
+        timeout: Option<Duration>,
+    ) -> Result<Reply, ApiError> {
+        let (limits, deadline) = (&self.limits.request, self.deadline(timeout));
+        let format = self.responses.format(encoding, message.bytes().len())?;
+        // The bytes of a message count against the budget until its call has been answered: `_held`.
+        match rpc {
+            Rpc::HealthCheck => Err(ApiError::UnknownMethod),
+            Rpc::CheckOrderFulfillability => {
+                let (request, _held) = decode(message, encoding, limits).await?;
+                self.check_order_fulfillability(request, format, deadline)
+                    .await
+            }
+            Rpc::CreateOrder => {
+                let (request, _held) = decode(message, encoding, limits).await?;
+                self.create_order(request, format, deadline).await
+            }
+            Rpc::ListOrders => {
+                let (request, _held) = decode(message, encoding, limits).await?;
+                self.list_orders(request, format, deadline).await
+            }
+            Rpc::BatchAvailabilityLookup => {
+                let (request, _held) = decode(message, encoding, limits).await?;
+                self.batch_availability_lookup(request, format, deadline)
+                    .await
+            }
+            Rpc::CheckAvailability => {
+                let (request, _held) = decode(message, encoding, limits).await?;
+                self.check_availability(request, format, deadline).await
+            }
+        }
     }
 
     /// The deadline of a call: that of its caller, but never later than `call_timeout` from now.
-    #[must_use]
-    pub fn deadline(&self, asked: Option<Duration>) -> Instant {
+    fn deadline(&self, asked: Option<Duration>) -> Instant {
         let ceiling = self.limits.call_timeout;
         Instant::now() + asked.map_or(ceiling, |asked| asked.min(ceiling))
     }
 
     /// Whether a cart could be ordered now.
-    ///
-    /// # Errors
-    /// [`ApiError`], if there is no response of the contract.
-    pub async fn check_order_fulfillability(
+    async fn check_order_fulfillability(
         &self,
         request: Decoded<CheckOrderFulfillabilityRequest>,
-        form: ResponseFormat,
+        format: ResponseFormat,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
         let work = pin!(async {
@@ -126,7 +153,7 @@ impl Dispatcher {
                 from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
             let checked = self.app.check(&cart, user.as_deref())?;
             self.responses
-                .write(to_proto::check_response(checked), form)
+                .write(to_proto::check_response(checked), format)
                 .await
         });
         self.run(Rpc::CheckOrderFulfillability, deadline, work)
@@ -134,13 +161,10 @@ impl Dispatcher {
     }
 
     /// Creates an order, or returns the order that the token has led to before.
-    ///
-    /// # Errors
-    /// [`ApiError`], if there is no response of the contract. After [`ApiError::DeadlineExceeded`] an order may exist.
-    pub async fn create_order(
+    async fn create_order(
         &self,
         request: Decoded<CreateOrderRequest>,
-        form: ResponseFormat,
+        format: ResponseFormat,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
         let work = pin!(async {
@@ -161,27 +185,24 @@ impl Dispatcher {
             };
             // The order is on record: its response is sent even where the budget of bytes is used up.
             self.responses
-                .write_receipt(to_proto::create_response(created), form)
+                .write_receipt(to_proto::create_response(created), format)
                 .await
         });
         self.run(Rpc::CreateOrder, deadline, work).await
     }
 
     /// Orders of a customer or by their ids, as far as the user may see them.
-    ///
-    /// # Errors
-    /// [`ApiError`], if there is no response of the contract.
-    pub async fn list_orders(
+    async fn list_orders(
         &self,
         request: Decoded<ListOrdersRequest>,
-        form: ResponseFormat,
+        format: ResponseFormat,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
         let work = pin!(async {
             let user = user()?;
             let selection = from_proto::list_request(request, &self.limits.request)?;
             self.app
-                .list(selection, user, self.responses.list(form))
+                .list(selection, user, self.responses.list(format))
                 .await?
                 .finish()
         });
@@ -189,13 +210,10 @@ impl Dispatcher {
     }
 
     /// Which of the slots are available.
-    ///
-    /// # Errors
-    /// [`ApiError`], if there is no response of the contract.
-    pub async fn batch_availability_lookup(
+    async fn batch_availability_lookup(
         &self,
         request: Decoded<BatchAvailabilityLookupRequest>,
-        form: ResponseFormat,
+        format: ResponseFormat,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
         let work = pin!(async {
@@ -204,20 +222,17 @@ impl Dispatcher {
                 from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
             let seen = self.app.look_up(lookup).await?;
             self.responses
-                .write(to_proto::lookup_response(seen), form)
+                .write(to_proto::lookup_response(seen), format)
                 .await
         });
         self.run(Rpc::BatchAvailabilityLookup, deadline, work).await
     }
 
     /// How many spots of a slot are open.
-    ///
-    /// # Errors
-    /// [`ApiError`], if there is no response of the contract.
-    pub async fn check_availability(
+    async fn check_availability(
         &self,
         request: Decoded<CheckAvailabilityRequest>,
-        form: ResponseFormat,
+        format: ResponseFormat,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
         let work = pin!(async {
@@ -234,7 +249,7 @@ impl Dispatcher {
             )?;
             let spots_open = self.app.look_at(&lookup)?;
             self.responses
-                .write(to_proto::availability_response(lookup, spots_open), form)
+                .write(to_proto::availability_response(lookup, spots_open), format)
                 .await
         });
         self.run(Rpc::CheckAvailability, deadline, work).await

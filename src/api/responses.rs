@@ -122,7 +122,7 @@ impl Responses {
     ///
     /// # Errors
     /// [`ApiError::BytesInFlightLimit`].
-    pub fn form(
+    pub fn format(
         &self,
         encoding: Encoding,
         request_bytes: usize,
@@ -140,12 +140,12 @@ impl Responses {
     pub async fn write<M>(
         self: &Arc<Self>,
         response: M,
-        form: ResponseFormat,
+        format: ResponseFormat,
     ) -> Result<EncodedResponse, ApiError>
     where
         M: Described + Serialize + 'static,
     {
-        self.write_with(response, self.writer(form)).await
+        self.write_with(response, self.writer(format)).await
     }
 
     /// Encodes the response to a completed change. It is sent in any case, over the budget if need be.
@@ -155,7 +155,7 @@ impl Responses {
     pub async fn write_receipt<M>(
         self: &Arc<Self>,
         response: M,
-        form: ResponseFormat,
+        format: ResponseFormat,
     ) -> Result<EncodedResponse, ApiError>
     where
         M: Described + Serialize + 'static,
@@ -164,7 +164,7 @@ impl Responses {
             response,
             ResponseWriter {
                 is_receipt: true,
-                ..self.writer(form)
+                ..self.writer(format)
             },
         )
         .await
@@ -172,9 +172,9 @@ impl Responses {
 
     /// Encodes a list, order by order.
     #[must_use]
-    pub fn list(self: &Arc<Self>, form: ResponseFormat) -> ListWriter {
+    pub fn list(self: &Arc<Self>, format: ResponseFormat) -> ListWriter {
         ListWriter {
-            writer: self.writer(form),
+            writer: self.writer(format),
             scratch: Vec::new(),
             is_empty: true,
             outcome: Ok(()),

@@ -1,8 +1,6 @@
 //! Decoding of requests. A message that cannot be decoded is rejected with the field where decoding ended. A long
 //! message is decoded on a blocking thread, so that it does not delay the other calls of its worker.
 
-use prost::Message;
-
 use super::{
     counts::{self, Counted},
     json,
@@ -10,59 +8,51 @@ use super::{
     schema::Described,
 };
 use crate::{
-    api::error::ApiError,
-    api::request_bodies::ReceivedMessage as Received,
+    api::{error::ApiError, request_bodies::ReceivedMessage, responses::Encoding},
     app::OrderError,
     blocking::{self, LONG_BYTES},
 };
 
-/// Decodes protocol buffers, unless the message has too many elements. The bytes are returned, too: they count against
-/// the budget until the call has been answered.
+/// Decodes a message, unless it has too many elements. The bytes are returned, too: they count against the budget
+/// until the call has been answered.
 ///
 /// # Errors
 /// [`ApiError::Malformed`], [`ApiError::Invalid`].
-pub async fn read_protobuf<M>(
-    received: Received,
+pub async fn decode<M>(
+    received: ReceivedMessage,
+    encoding: Encoding,
     limits: &RequestLimits,
-) -> Result<(Decoded<M>, Received), ApiError>
-where
-    M: Counted + Message + Default + 'static,
-{
-    read(received, *limits, |bytes, limits| {
-        counts::check_protobuf::<M>(bytes, limits)?;
-        M::decode(bytes)
-            .map(Decoded::from)
-            .map_err(|error| ApiError::Malformed(error.to_string()))
-    })
-    .await
-}
-
-/// Decodes JSON under the same conditions.
-///
-/// # Errors
-/// [`ApiError::Malformed`], [`ApiError::Invalid`].
-pub async fn read_json<M>(
-    received: Received,
-    limits: &RequestLimits,
-) -> Result<(Decoded<M>, Received), ApiError>
+) -> Result<(Decoded<M>, ReceivedMessage), ApiError>
 where
     M: Counted + Described + 'static,
 {
-    read(received, *limits, |bytes, limits| {
-        counts::check_json::<M>(bytes, limits)?;
-        json::decode(bytes)
-    })
-    .await
+    let decode = match encoding {
+        Encoding::Grpc => from_protobuf::<M>,
+        Encoding::Json => from_json::<M>,
+    };
+    let limits = *limits;
+    if received.bytes().len() <= LONG_BYTES {
+        return Ok((decode(received.bytes(), &limits)?, received));
+    }
+    let work = move || decode(received.bytes(), &limits).map(|message| (message, received));
+    blocking::run(work).await.map_err(OrderError::from)?
 }
 
-async fn read<M: Send + 'static>(
-    received: Received,
-    limits: RequestLimits,
-    read: fn(&[u8], &RequestLimits) -> Result<M, ApiError>,
-) -> Result<(M, Received), ApiError> {
-    if received.bytes().len() <= LONG_BYTES {
-        return Ok((read(received.bytes(), &limits)?, received));
+fn from_protobuf<M: Counted + Described>(
+    bytes: &[u8],
+    limits: &RequestLimits,
+) -> Result<Decoded<M>, ApiError> {
+    counts::check_protobuf::<M>(bytes, limits)?;
+    match M::decode(bytes) {
+        Ok(message) => Ok(message.into()),
+        Err(error) => Err(ApiError::Malformed(error.to_string())),
     }
-    let work = move || read(received.bytes(), &limits).map(|message| (message, received));
-    blocking::run(work).await.map_err(OrderError::from)?
+}
+
+fn from_json<M: Counted + Described>(
+    bytes: &[u8],
+    limits: &RequestLimits,
+) -> Result<Decoded<M>, ApiError> {
+    counts::check_json::<M>(bytes, limits)?;
+    json::decode(bytes)
 }

@@ -10,7 +10,7 @@ use tonic::{Status, body::Body};
 
 use crate::{
     api::{
-        booking::{decode::read_protobuf, proto::v3::booking_service_server::SERVICE_NAME},
+        booking::proto::v3::booking_service_server::SERVICE_NAME,
         dispatch::{Dispatcher, Reply},
         error::ApiError,
         request_bodies::{ReadOptions, ReceivedMessage, RequestBodies},
@@ -57,9 +57,12 @@ impl GrpcService {
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let (Parts { uri, headers, .. }, body) = request.into_parts();
-        let method = rpc_at(uri.path()).ok_or(ApiError::UnknownMethod)?;
+        let rpc = rpc_at(uri.path())
+            // Over gRPC health has a service of its own.
+            .filter(|rpc| *rpc != Rpc::HealthCheck)
+            .ok_or(ApiError::UnknownMethod)?;
         check_encoding(&headers)?;
-        let asked = asked_timeout(&headers)?;
+        let timeout = asked_timeout(&headers)?;
         let max_bytes = self.max_request_bytes.saturating_add(PREFIX_BYTES);
         let framed = self
             .bodies
@@ -71,50 +74,11 @@ impl GrpcService {
                 },
             )
             .await?;
-        self.dispatch(method, unframed(framed)?, asked)
+        let message = unframed(framed)?;
+        self.dispatcher
+            .dispatch(rpc, message, Encoding::Grpc, timeout)
             .await
             .map(respond)
-    }
-
-    async fn dispatch(
-        &self,
-        method: Rpc,
-        message: ReceivedMessage,
-        asked: Option<Duration>,
-    ) -> Result<Reply, ApiError> {
-        let calls = &self.dispatcher;
-        let (limits, deadline) = (calls.request_limits(), calls.deadline(asked));
-        let form = calls
-            .responses()
-            .form(Encoding::Grpc, message.bytes().len())?;
-        match method {
-            // Over gRPC a service of its own answers that.
-            Rpc::HealthCheck => Err(ApiError::UnknownMethod),
-            Rpc::CheckOrderFulfillability => {
-                let (request, _held) = read_protobuf(message, limits).await?;
-                calls
-                    .check_order_fulfillability(request, form, deadline)
-                    .await
-            }
-            Rpc::CreateOrder => {
-                let (request, _held) = read_protobuf(message, limits).await?;
-                calls.create_order(request, form, deadline).await
-            }
-            Rpc::ListOrders => {
-                let (request, _held) = read_protobuf(message, limits).await?;
-                calls.list_orders(request, form, deadline).await
-            }
-            Rpc::BatchAvailabilityLookup => {
-                let (request, _held) = read_protobuf(message, limits).await?;
-                calls
-                    .batch_availability_lookup(request, form, deadline)
-                    .await
-            }
-            Rpc::CheckAvailability => {
-                let (request, _held) = read_protobuf(message, limits).await?;
-                calls.check_availability(request, form, deadline).await
-            }
-        }
     }
 }
 

@@ -13,10 +13,10 @@ use tonic::body::Body;
 
 use crate::{
     api::{
-        booking::{decode::read_json, json},
+        booking::json,
         dispatch::{Dispatcher, Reply},
         error::ApiError,
-        request_bodies::{ReadOptions, ReceivedMessage, RequestBodies},
+        request_bodies::{ReadOptions, RequestBodies},
         responses::{EncodedResponse, Encoding, ResponseBody},
     },
     rpc::Rpc,
@@ -92,8 +92,7 @@ impl RestHandler {
         let rpc = rpc_at(&self.base_path, request.uri().path()).ok_or(ApiError::NotFound)?;
         check_http_method(rpc, request.method())?;
         if rpc == Rpc::HealthCheck {
-            let is_well = (self.is_ready)();
-            return if is_well {
+            return if (self.is_ready)() {
                 Ok(respond(StatusCode::OK, b"{}".into()))
             } else {
                 Err(ApiError::NotServing)
@@ -105,46 +104,14 @@ impl RestHandler {
             check: |_, _| Ok(()),
         };
         let message = self.bodies.read(request.into_body(), reading).await?;
-        let Reply { response, permit } = self.dispatch(rpc, message).await?;
+        let Reply { response, permit } = self
+            .dispatcher
+            .dispatch(rpc, message, Encoding::Json, None)
+            .await?;
         Ok(respond_with(
             StatusCode::OK,
             ResponseBody::new(response, permit),
         ))
-    }
-
-    async fn dispatch(&self, rpc: Rpc, message: ReceivedMessage) -> Result<Reply, ApiError> {
-        let calls = &self.dispatcher;
-        let (limits, deadline) = (calls.request_limits(), calls.deadline(None));
-        let form = calls
-            .responses()
-            .form(Encoding::Json, message.bytes().len())?;
-        match rpc {
-            Rpc::HealthCheck => Err(ApiError::NotFound),
-            Rpc::CheckOrderFulfillability => {
-                let (request, _held) = read_json(message, limits).await?;
-                calls
-                    .check_order_fulfillability(request, form, deadline)
-                    .await
-            }
-            Rpc::CreateOrder => {
-                let (request, _held) = read_json(message, limits).await?;
-                calls.create_order(request, form, deadline).await
-            }
-            Rpc::ListOrders => {
-                let (request, _held) = read_json(message, limits).await?;
-                calls.list_orders(request, form, deadline).await
-            }
-            Rpc::BatchAvailabilityLookup => {
-                let (request, _held) = read_json(message, limits).await?;
-                calls
-                    .batch_availability_lookup(request, form, deadline)
-                    .await
-            }
-            Rpc::CheckAvailability => {
-                let (request, _held) = read_json(message, limits).await?;
-                calls.check_availability(request, form, deadline).await
-            }
-        }
     }
 
     /// The method that a path stands for.

@@ -41,7 +41,7 @@ fn list(
     count: usize,
     name_bytes: usize,
 ) -> Result<EncodedResponse, ApiError> {
-    let mut writer = responses.list(responses.form(encoding, 10).unwrap());
+    let mut writer = responses.list(responses.format(encoding, 10).unwrap());
     for _ in 0..count {
         if writer.take(order(name_bytes)).is_break() {
             break;
@@ -121,14 +121,14 @@ async fn messages_of_any_length_are_written_whole() {
             slot: Some(slot),
             ..Default::default()
         };
-        let form = || responses.form(Encoding::Grpc, bytes).unwrap();
+        let form = || responses.format(Encoding::Grpc, bytes).unwrap();
         let grpc = sent(responses.write(message.clone(), form()).await.unwrap()).await;
         assert!(unframed(&grpc) == message.encode_to_vec(), "{bytes}");
         let json = sent(
             responses
                 .write_receipt(
                     message.clone(),
-                    responses.form(Encoding::Json, bytes).unwrap(),
+                    responses.format(Encoding::Json, bytes).unwrap(),
                 )
                 .await
                 .unwrap(),
@@ -182,7 +182,7 @@ async fn nothing_is_made_for_which_there_is_no_room() {
         ApiError::BytesInFlightLimit
     );
     assert_eq!(
-        responses.form(Encoding::Grpc, 50_000).unwrap_err(),
+        responses.format(Encoding::Grpc, 50_000).unwrap_err(),
         ApiError::BytesInFlightLimit
     );
     assert!(
@@ -200,7 +200,7 @@ async fn nothing_is_made_for_which_there_is_no_room() {
         slot: Some(slot),
         ..Default::default()
     };
-    let form = responses.form(Encoding::Grpc, 10).unwrap();
+    let form = responses.format(Encoding::Grpc, 10).unwrap();
     let receipt = responses.write_receipt(message, form).await.unwrap();
     assert!(responses.bytes() > 100_000);
     drop((second, receipt));
