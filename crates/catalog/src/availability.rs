@@ -4,14 +4,16 @@ use domain::{
     catalog::{ServiceIx, TicketIx},
     ids::{MerchantId, ServiceId},
     order::EpochSeconds,
-    slot::{MAX_DURATION_SEC, Opening, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms},
+    slot::{
+        MAX_DURATION_SEC, Opening, PassThroughIx, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms,
+    },
 };
 
 use super::{
     builder::{CatalogBuilder, cause_of_ticket},
     diagnostics::Cursor,
     ignored,
-    json::{Field, elements},
+    json::{Field, Others, elements},
     pass_through::PassThrough,
 };
 
@@ -34,90 +36,159 @@ const LAST_SECOND: EpochSeconds = 253_402_300_799;
 
 /// Adds an element of the feed to the builder.
 pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, entry: Field<AvailabilityEntry>) {
-    let found_before = at.errors_so_far();
-    let Some(entry) = entry.required(at) else {
+    let errors_before = at.errors_so_far();
+    let Some(mut entry) = entry.required(at) else {
         return;
     };
-    let AvailabilityEntry {
-        merchant_id,
-        service_id,
-        start_sec,
-        duration_sec,
-        spots_total,
-        spots_open,
-        availability_tag,
-        resources,
-        ticket_type_id,
-        recurrence,
-        schedule_exception,
-        scheduling_rule_overrides,
-        confirmation_mode,
-        others,
-    } = entry;
-    let start_sec = moment(start_sec, &at.key("start_sec"));
-    let duration_sec = duration(duration_sec, &at.key("duration_sec"));
-    let (total, allotment) = spots(spots_total, spots_open, !recurrence.is_absent(), at);
-    let recurrence = read_recurrence(recurrence, schedule_exception, start_sec, at);
-    let (mut terms, cancellable) = read_terms(
-        scheduling_rule_overrides,
-        &at.key("scheduling_rule_overrides"),
-    );
-    let (resources, resource, party_size) = read_resources(resources, &at.key("resources"));
-    let tag = availability_tag.optional(&at.key("availability_tag"));
-    let confirmation_mode = confirmation_mode.optional(&at.key("confirmation_mode"));
-    if confirmation_mode
-        .as_ref()
-        .is_some_and(ConfirmationMode::is_asynchronous)
-    {
-        at.key("confirmation_mode")
-            .warning("confirmation_mode", ignored::CONFIRMED_AT_ONCE);
-    }
-    if confirmation_mode
-        .as_ref()
-        .is_some_and(ConfirmationMode::is_unknown)
-    {
-        let text = "is a mode that this server does not know: an order is confirmed at once";
-        at.key("confirmation_mode")
-            .warning("unknown_confirmation_mode", text);
-    }
-    ignored::warn(&others, at);
-    let ticket_ids = elements(ticket_type_id, &at.key("ticket_type_id"));
+    let merchant_id = std::mem::take(&mut entry.merchant_id);
+    let service_id = std::mem::take(&mut entry.service_id);
+    // Everything else is read first, so that all errors of an entry without a service are reported.
+    let entry = EntryOfService::read(entry, at);
     let Some(service) = read_service(builder, merchant_id, service_id, at) else {
         return;
     };
-    terms.tags.extend(
-        tag.as_ref()
-            .and_then(|tag| builder.tags.of_entry(service, tag)),
-    );
-    let start_sec = start_sec.unwrap_or_default();
-    let pass_through = builder.pass_through.index(PassThrough {
-        members: element::members(&AvailabilityEntry {
-            spots_total: Field::Given(total),
-            availability_tag: tag.into(),
-            resources: resources.into(),
-            confirmation_mode: confirmation_mode.into(),
-            others,
-            ..AvailabilityEntry::default()
-        }),
-        cancellable_sec: cancellable.map(|last| start_sec.saturating_sub(last)),
-    });
-    let tickets = read_tickets(builder, service, &ticket_ids, &at.key("ticket_type_id"));
-    let opening = Opening {
-        first: SlotKey {
-            service,
-            duration_sec,
-            start_sec,
-        },
-        pool: Pool { tickets, allotment },
-        terms: terms.boxed(),
-        recurrence: recurrence.map(Box::new),
-        pass_through,
-    };
+    let (opening, resource, party_size) = entry.into_opening(builder, service, at);
     warnings::warn(builder.catalog.service(service), &opening, at);
     builder.openings.push(opening);
-    builder
-        .origins
-        .add(at, resource, party_size, at.errors_so_far() == found_before);
+    let is_sound = at.errors_so_far() == errors_before;
+    builder.origins.add(at, resource, party_size, is_sound);
+}
+
+/// What an element says of its service. Of a value that is wrong, a stand-in is here.
+struct EntryOfService {
+    start_sec: EpochSeconds,
+    duration_sec: u32,
+    spots_total: i64,
+    allotment: u32,
+    recurrence: Option<Recurrence>,
+    terms: SlotTerms,
+    /// Until when a booking can be cancelled online.
+    cancellable: Option<EpochSeconds>,
+    resources: Option<ResourcesEntry>,
+    resource: Resource,
+    party_size: u32,
+    tag: Option<String>,
+    confirmation_mode: Option<ConfirmationMode>,
+    ticket_ids: Vec<(usize, String)>,
+    others: Others,
+}
+
+impl EntryOfService {
+    fn read(entry: AvailabilityEntry, at: &Cursor<'_>) -> Self {
+        let AvailabilityEntry {
+            merchant_id: _,
+            service_id: _,
+            start_sec,
+            duration_sec,
+            spots_total,
+            spots_open,
+            availability_tag,
+            resources,
+            ticket_type_id,
+            recurrence,
+            schedule_exception,
+            scheduling_rule_overrides: overrides,
+            confirmation_mode,
+            others,
+        } = entry;
+        let start_sec = moment(start_sec, &at.key("start_sec"));
+        let duration_sec = duration(duration_sec, &at.key("duration_sec"));
+        let (spots_total, allotment) = spots(spots_total, spots_open, !recurrence.is_absent(), at);
+        let recurrence = read_recurrence(recurrence, schedule_exception, start_sec, at);
+        let (terms, cancellable) = read_terms(overrides, &at.key("scheduling_rule_overrides"));
+        let (resources, resource, party_size) = read_resources(resources, &at.key("resources"));
+        let tag = availability_tag.optional(&at.key("availability_tag"));
+        let confirmation_mode = read_confirmation(confirmation_mode, &at.key("confirmation_mode"));
+        ignored::warn(&others, at);
+        Self {
+            start_sec: start_sec.unwrap_or_default(),
+            duration_sec,
+            spots_total,
+            allotment,
+            recurrence,
+            terms,
+            cancellable,
+            resources,
+            resource,
+            party_size,
+            tag,
+            confirmation_mode,
+            ticket_ids: elements(ticket_type_id, &at.key("ticket_type_id")),
+            others,
+        }
+    }
+
+    /// The opening, and for whom and how many people it is.
+    fn into_opening(
+        mut self,
+        builder: &mut CatalogBuilder,
+        service: ServiceIx,
+        at: &Cursor<'_>,
+    ) -> (Opening, Resource, u32) {
+        let tag = self.tag.as_deref();
+        let tag = tag.and_then(|tag| builder.tags.of_entry(service, tag));
+        self.terms.tags.extend(tag);
+        let tickets = read_tickets(
+            builder,
+            service,
+            &self.ticket_ids,
+            &at.key("ticket_type_id"),
+        );
+        let resource = std::mem::take(&mut self.resource);
+        let opening = Opening {
+            first: SlotKey {
+                service,
+                duration_sec: self.duration_sec,
+                start_sec: self.start_sec,
+            },
+            pool: Pool {
+                tickets,
+                allotment: self.allotment,
+            },
+            terms: std::mem::take(&mut self.terms).boxed(),
+            recurrence: self.recurrence.take().map(Box::new),
+            pass_through: PassThroughIx::default(),
+        };
+        let party_size = self.party_size;
+        let pass_through = builder.pass_through.index(self.into_pass_through());
+        (
+            Opening {
+                pass_through,
+                ..opening
+            },
+            resource,
+            party_size,
+        )
+    }
+
+    /// What is written again as it was read.
+    fn into_pass_through(self) -> PassThrough {
+        PassThrough {
+            members: element::members(&AvailabilityEntry {
+                spots_total: Field::Given(self.spots_total),
+                availability_tag: self.tag.into(),
+                resources: self.resources.into(),
+                confirmation_mode: self.confirmation_mode.into(),
+                others: self.others,
+                ..AvailabilityEntry::default()
+            }),
+            cancellable_sec: self
+                .cancellable
+                .map(|last| self.start_sec.saturating_sub(last)),
+        }
+    }
+}
+
+/// The mode of confirmation, which changes nothing: an order is confirmed at once.
+fn read_confirmation(mode: Field<ConfirmationMode>, at: &Cursor<'_>) -> Option<ConfirmationMode> {
+    let mode = mode.optional(at)?;
+    if mode.is_asynchronous() {
+        at.warning("confirmation_mode", ignored::CONFIRMED_AT_ONCE);
+    } else if mode.is_unknown() {
+        let text = "is a mode that this server does not know: an order is confirmed at once";
+        at.warning("unknown_confirmation_mode", text);
+    }
+    Some(mode)
 }
 
 fn read_service(

@@ -14,7 +14,7 @@ use domain::{
 
 use super::{
     availability::EntrySources, diagnostics::Cursor, pass_through::PassThroughInterner,
-    source_feeds::SourceFeeds, tags::Tags,
+    prices::PriceReader, source_feeds::SourceFeeds, tags::Tags,
 };
 
 /// What the customer reads for a tax where the rules give it no other name.
@@ -190,6 +190,15 @@ impl CatalogBuilder {
         self.priced
             .contains(&merchant)
             .then(|| self.catalog.merchant(merchant).currency)
+    }
+
+    /// A reader of prices of this merchant, or of one that is not known.
+    pub(super) fn price_reader(&self, merchant: Option<MerchantIx>) -> PriceReader {
+        PriceReader {
+            currency: merchant.and_then(|merchant| self.currency_of(merchant)),
+            merchant,
+            tax_rate: merchant.and_then(|merchant| self.catalog.merchant(merchant).tax_rate),
+        }
     }
 
     /// Settles the currency of a merchant.

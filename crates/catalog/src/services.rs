@@ -82,70 +82,46 @@ impl FromJson for Prepayment {
 }
 
 /// Adds an element of the feed to the builder.
-pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, service: Quoted<ServiceEntry>) {
-    let Quoted {
-        read: service,
-        text,
-    } = service;
-    let Some(mut service) = service.required(at) else {
+pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, element: Quoted<ServiceEntry>) {
+    let Some(mut entry) = element.read.required(at) else {
         return;
     };
-    builder.source_feeds.services.push(on_one_line(text.get()));
-    let merchant_id = std::mem::take(&mut service.merchant_id)
-        .id(&at.key("merchant_id"))
-        .map(MerchantId::from);
-    let service_id = std::mem::take(&mut service.service_id)
-        .id(&at.key("service_id"))
-        .map(ServiceId::from);
+    let text = on_one_line(element.text.get());
+    builder.source_feeds.services.push(text);
+    let (merchant_at, id_at) = (at.key("merchant_id"), at.key("service_id"));
+    let merchant_id = std::mem::take(&mut entry.merchant_id).id(&merchant_at);
+    let merchant_id = merchant_id.map(MerchantId::from);
+    let id = std::mem::take(&mut entry.service_id).id(&id_at);
+    let id = id.map(ServiceId::from);
     let merchant = merchant_id
         .as_ref()
-        .and_then(|id| builder.merchant(id, &at.key("merchant_id")));
-    let mut prices = PriceReader {
-        currency: merchant.and_then(|merchant| builder.currency_of(merchant)),
-        merchant,
-        tax_rate: merchant.and_then(|merchant| builder.catalog.merchant(merchant).tax_rate),
-    };
-    match (merchant, merchant_id, service_id) {
+        .and_then(|id| builder.merchant(id, &merchant_at));
+    let mut prices = builder.price_reader(merchant);
+    match (merchant, merchant_id, id) {
         (Some(merchant), Some(merchant_id), Some(id)) => {
-            let register = builder.catalog.ids_mut();
-            let ix = register.service(&merchant_id, &id);
-            let service = read(
-                merchant,
-                id,
-                service,
-                Numbering {
-                    register,
-                    service: ix,
-                },
-                &mut prices,
-                at,
-            );
-            builder.add_service(service, &at.key("service_id"));
+            let ids = Numbering::of(builder.catalog.ids_mut(), &merchant_id, &id);
+            let service = read(merchant, id, entry, ids, &mut prices, at);
+            builder.add_service(service, &id_at);
         }
-        (_, merchant_id, service_id) => {
-            let register = &mut IdInterner::default();
-            let ix = register.service(&MerchantId::from(""), &ServiceId::from(""));
-            let numbering = Numbering {
-                register,
-                service: ix,
-            };
-            read(
-                MerchantIx(0),
-                ServiceId::from(""),
-                service,
-                numbering,
-                &mut prices,
-                at,
-            );
+        (_, merchant_id, id) => {
+            report_errors(entry, &mut prices, at);
             builder.reject_service(
                 merchant_id.unwrap_or_else(|| MerchantId::from("")),
-                service_id.unwrap_or_else(|| ServiceId::from("")),
+                id.unwrap_or_else(|| ServiceId::from("")),
             );
         }
     }
     if let (Some(merchant), Some(currency)) = (merchant, prices.currency) {
         builder.set_currency(merchant, currency);
     }
+}
+
+/// Reads a service that cannot become part of the catalogue, for the errors that it has otherwise.
+fn report_errors(entry: ServiceEntry, prices: &mut PriceReader, at: &Cursor<'_>) {
+    let mut ids = IdInterner::default();
+    let none = ServiceId::from("");
+    let ids = Numbering::of(&mut ids, &MerchantId::from(""), &none);
+    read(MerchantIx(0), none, entry, ids, prices, at);
 }
 
 fn read(

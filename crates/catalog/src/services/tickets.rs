@@ -1,6 +1,9 @@
 //! Ticket types of a service.
 
-use domain::catalog::{Fee, FeedFees, IdInterner, ServiceIx, TicketIx, TicketType};
+use domain::{
+    catalog::{Fee, FeedFees, IdInterner, ServiceIx, TicketIx, TicketType},
+    ids::{MerchantId, ServiceId},
+};
 
 use crate::{
     diagnostics::Cursor,
@@ -37,13 +40,23 @@ message! {
 
 /// Who gives the ticket types of a service their indexes.
 pub(super) struct Numbering<'a> {
-    pub(super) register: &'a mut IdInterner,
-    pub(super) service: ServiceIx,
+    ids: &'a mut IdInterner,
+    service: ServiceIx,
 }
 
-impl Numbering<'_> {
+impl<'a> Numbering<'a> {
+    /// For the ticket types of a service, which gets an index itself.
+    pub(super) fn of(
+        ids: &'a mut IdInterner,
+        merchant_id: &MerchantId,
+        service_id: &ServiceId,
+    ) -> Self {
+        let service = ids.service(merchant_id, service_id);
+        Self { ids, service }
+    }
+
     fn number(&mut self, ticket: &mut TicketType, at: &Cursor<'_>) {
-        match self.register.ticket(self.service, &ticket.id) {
+        match self.ids.ticket(self.service, &ticket.id) {
             Some(ix) => ticket.ix = ix,
             None => at.error(
                 "too_many",
