@@ -174,7 +174,7 @@ impl App {
             }
             // The spots stay sold: the next run finds the intent again and repeats the reversal.
             Err(error) => tracing::error!(
-                %error,
+                error = %ErrorChain(&error),
                 order_id = order.as_str(),
                 "the reversal of a pending payment could not be recorded"
             ),
