@@ -24,17 +24,17 @@ pub mod memory;
 
 pub use error::{CommitError, ErrorChain, ReadError};
 
-/// A digest of a request: equal for equal requests, whatever their encoding.
+/// A digest of a request; equal requests have equal fingerprints, whatever their encoding.
 pub type Fingerprint = [u8; 32];
 
-/// Something to be written.
+/// What one commit writes.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// An order is created. Its payment's intent, if it had one, ends with it.
     Order(Arc<PlacedOrder>),
-    /// Money is about to be asked for.
+    /// The gateway is about to be asked for money.
     PaymentIntent(PaymentIntent),
-    /// A payment came to nothing: its intent ends, the attempt stays on record.
+    /// A payment ended without an order: its intent ends, the attempt stays on record.
     PaymentEnded(PaymentAttempt),
     /// The prices now served.
     Prices(PriceBook),
@@ -57,16 +57,16 @@ pub struct PlacedOrder {
     pub order: Box<Order>,
     /// The spots it takes.
     pub claims: Vec<NamedClaim>,
-    /// The payment, where we charged.
+    /// The payment, where this server charged.
     pub payment: Option<PaymentAttempt>,
 }
 
-/// Spots by the ids of the catalogue, so that they stay true when the catalogue is another one.
+/// Spots by ids instead of indexes, which hold for one catalogue only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NamedClaim {
-    /// Merchant.
+    /// Merchant of the slot.
     pub merchant_id: MerchantId,
-    /// Service.
+    /// Service of the slot.
     pub service_id: ServiceId,
     /// Start of the slot.
     pub start_sec: EpochSeconds,
@@ -78,52 +78,52 @@ pub struct NamedClaim {
     pub count: u32,
 }
 
-/// A payment that is about to be asked for.
+/// A charge that is about to be tried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaymentIntent {
     /// The idempotency token of the order.
     pub token: Token,
     /// Which attempt under that token, from 1.
     pub attempt: u32,
-    /// How much.
+    /// The amount to charge.
     pub amount: Money,
-    /// When.
+    /// When the attempt began.
     pub started_sec: EpochSeconds,
     /// The spots that must not be sold again before the payment has ended.
     pub claims: Vec<NamedClaim>,
 }
 
-/// A payment that has ended. Appended to the record, never edited.
+/// A charge that was tried, and its outcome. Appended, never edited.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaymentAttempt {
-    /// What was asked for.
+    /// What was tried.
     pub intent: PaymentIntent,
-    /// How it ended.
+    /// The outcome.
     pub outcome: PaymentOutcome,
-    /// The gateway's name for the transaction; empty where there was none.
+    /// The gateway's id of the transaction; empty where there was none.
     pub transaction_id: String,
-    /// When it ended.
+    /// When the outcome was known.
     pub finished_sec: EpochSeconds,
 }
 
-/// How a payment ended.
+/// Outcome of a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentOutcome {
-    /// The money is ours.
+    /// The money was taken.
     Captured,
-    /// Nothing was taken.
+    /// The gateway refused; no money was taken.
     Declined,
-    /// The outcome was unknown; the gateway has made sure that nothing is taken.
+    /// The outcome was unknown, and the gateway has cancelled the charge before money was taken.
     Voided,
-    /// Money had been taken and is given back.
+    /// The outcome was unknown; money had been taken, and the gateway has given it back.
     Refunded,
 }
 
-/// The price of every ticket type and appointment as last served, and the one before; also of what is
-/// not on sale any more, because it may be again.
+/// The price last served of every ticket type and appointment, and the one before. Entries of ticket types
+/// that left the catalogue stay: they may come back.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PriceBook {
-    /// One entry a ticket type or service.
+    /// One entry per ticket type, or per service without tickets.
     pub entries: Vec<PriceEntry>,
 }
 
@@ -138,7 +138,7 @@ pub struct PriceEntry {
     pub ticket_id: Option<TicketId>,
     /// The price last served.
     pub current: Money,
-    /// The price before that, where there was another.
+    /// The price before that, if there was one.
     pub previous: Option<Money>,
 }
 
@@ -149,7 +149,7 @@ pub struct Replay {
     pub fingerprint: Fingerprint,
     /// The name of the user who created the order, where that is on record.
     pub created_by: Option<Arc<str>>,
-    /// The order as it was answered then.
+    /// The order as it was answered first.
     pub order: Box<Order>,
 }
 
@@ -165,23 +165,23 @@ pub struct Provenance<'o> {
 /// Whether the caller may see an order.
 pub type OrderFilter<'a> = &'a (dyn Fn(Provenance<'_>) -> bool + 'a);
 
-/// Which orders to list.
+/// The orders to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// Those of a user, newest first.
+    /// All orders of a user, newest first.
     User(UserId),
-    /// Those of these ids, in this order, each once; unknown ones are left out.
+    /// The orders of these ids, in this sequence, each once; unknown ids are left out.
     Ids(Vec<OrderId>),
 }
 
-/// What a store remembers when it is opened.
+/// Contents of a store when it was opened, as far as a server needs them in memory.
 #[derive(Debug, Default)]
 pub struct Recovered {
     /// Number of orders on record.
     pub orders: u64,
-    /// The spots that they take together, in no particular order.
+    /// The spots that the orders take, added up by slot and ticket type, in no particular sequence.
     pub sold: Vec<NamedClaim>,
-    /// Payments whose end is not on record.
+    /// Payments without an outcome on record.
     pub pending: Vec<PaymentIntent>,
     /// The prices last served.
     pub prices: PriceBook,
@@ -248,27 +248,27 @@ pub type OrderSink<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);
 /// The result of a commit.
 pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
-/// A place where orders are kept.
+/// Durable storage of orders.
 ///
-/// After a crash a token is either known with its whole order, or unknown with nothing taken and
-/// at most a payment intent that [`Store::recover`] gives. A commit that was answered `Ok` is
-/// there; one that was not answered may or may not be.
+/// After a crash a token is either known with its whole order, or unknown with nothing sold and at most a
+/// payment intent that [`Store::recover`] returns. A commit that was answered `Ok` is there. One that was not
+/// answered is there as a whole or not at all.
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// Writes a change. Once the future is ready the change is durable, and only then is it
-    /// visible to the look-ups below. The change is on its way even if the future is dropped.
+    /// Writes a change. When the future is ready the change is durable and visible to the lookups below.
+    /// Dropping the future does not cancel the change.
     fn commit(&self, change: Change) -> CommitFuture;
 
     /// The id that the order of this token has, or will have.
     fn order_id(&self, token: &Token) -> OrderId;
 
-    /// What the token has led to, if it has.
+    /// The order of a token, if there is one.
     ///
     /// # Errors
     /// [`ReadError`].
     fn by_token(&self, token: &Token) -> Result<Option<Replay>, ReadError>;
 
-    /// Lists orders as they stand: each is handed over when it has been read, until no more are wanted.
-    /// Those that may not be seen are left out as if they did not exist.
+    /// Hands over the selected orders one by one, each as soon as it has been read, until `take` breaks.
+    /// Orders that `may_see` rejects are left out as if they did not exist.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -279,19 +279,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         take: OrderSink<'_>,
     ) -> Result<(), ReadError>;
 
-    /// How many payments have ended without an order under this token.
+    /// Number of payments that ended without an order under this token.
     ///
     /// # Errors
     /// [`ReadError`].
     fn failed_attempts(&self, token: &Token) -> Result<u32, ReadError>;
 
-    /// What was there when the store was opened. It is asked for once, before the first commit.
+    /// Contents of the store when it was opened. To be called once, before the first commit.
     ///
     /// # Errors
     /// [`ReadError`]: then nothing may be sold.
     fn recover(&self) -> Result<Recovered, ReadError>;
 
-    /// Whether orders can be taken, now and at every change of that.
+    /// Whether changes can be committed, now and whenever that changes.
     fn state(&self) -> watch::Receiver<StoreState>;
 
     /// Statistics at this moment.
@@ -307,7 +307,7 @@ impl ClaimTotals {
         for claim in claims {
             let count = claim.count;
             let total = self.0.entry(NamedClaim { count: 0, ..claim }).or_default();
-            // More than any slot has; nothing more is sold of it either way.
+            // At the limit it is more than any slot has; nothing more is sold of it either way.
             *total = total.saturating_add(count);
         }
     }

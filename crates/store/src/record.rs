@@ -1,5 +1,6 @@
-//! Records as they stand on disk: protocol buffers, so that old records can be read by later
-//! versions.
+//! Records on disk: protocol buffers, so that later versions read the records of earlier ones.
+//!
+//! Encoding cannot fail. Decoding is strict: a record that no version of this program writes is damage.
 
 use std::sync::Arc;
 
@@ -19,10 +20,10 @@ pub mod proto;
 
 mod order;
 
-/// Why bytes are not a record that this program could have written.
+/// Why bytes are not a record that some version of this program has written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// They are not the message.
+    /// The bytes are not the protocol buffer.
     #[error("a record is not a message of its kind")]
     Malformed(#[from] DecodeError),
     /// A field that every record of the kind has is absent.
@@ -44,10 +45,10 @@ pub enum RecordError {
     UnknownCurrency(String),
 }
 
-/// Bytes that the number of an order takes at most.
-const NUMBER_BYTES: usize = 11;
+/// Length of an encoded sequence number at most: its tag and a varint of 64 bits.
+const SEQUENCE_BYTES: usize = 11;
 
-/// The record of an order that has no number yet.
+/// The record of an order without its sequence number, which only the writer knows.
 #[must_use]
 pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
     let PlacedOrder {
@@ -71,19 +72,20 @@ pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
             .as_ref()
             .map(|attempt| attempt_record(attempt, &order.id)),
     };
-    let mut bytes = Vec::with_capacity(record.encoded_len() + NUMBER_BYTES);
+    let mut bytes = Vec::with_capacity(record.encoded_len() + SEQUENCE_BYTES);
     record.encode_raw(&mut bytes);
     bytes
 }
 
-/// Makes the record that of the `sequence`-th order of its store: fields of a message may come in any
-/// order, and those that are not set take no room.
+/// Appends the sequence number to the record of an order.
 pub fn number_order(record: &mut Vec<u8>, sequence: u64) {
-    proto::OrderRecord {
+    // Fields of a protocol buffer may come in any order, and fields that are not set take no bytes. So the
+    // writer need not encode the order again.
+    let number = proto::OrderRecord {
         sequence,
         ..Default::default()
-    }
-    .encode_raw(record);
+    };
+    number.encode_raw(record);
 }
 
 /// What a token has led to.
@@ -108,7 +110,7 @@ pub fn decode_replay(bytes: &[u8]) -> Result<Replay, RecordError> {
     })
 }
 
-/// The order in a record, unless it may not be seen.
+/// The order in a record, if it passes the filter.
 ///
 /// # Errors
 /// [`RecordError`].
@@ -137,13 +139,7 @@ pub fn decode_order_if(
 /// [`RecordError`].
 pub fn decode_claims(bytes: &[u8]) -> Result<(EpochSeconds, Vec<NamedClaim>), RecordError> {
     let proto::OrderClaims { created_sec, claim } = decode(bytes)?;
-    Ok((
-        created_sec,
-        claim
-            .into_iter()
-            .map(decode_claim)
-            .collect::<Result<_, _>>()?,
-    ))
+    Ok((created_sec, decode_slot_claims(claim)?))
 }
 
 /// The record of a payment that is about to be asked for.
@@ -166,16 +162,12 @@ pub fn decode_intent(bytes: &[u8]) -> Result<PaymentIntent, RecordError> {
         started_sec,
         claim,
     } = decode(bytes)?;
-    let claims = claim
-        .into_iter()
-        .map(decode_claim)
-        .collect::<Result<_, _>>()?;
     Ok(PaymentIntent {
         token: token.into(),
         attempt,
         amount: money(amount_micros, &currency_code)?,
         started_sec,
-        claims,
+        claims: decode_slot_claims(claim)?,
     })
 }
 
@@ -199,12 +191,11 @@ pub fn encode_prices(book: &PriceBook) -> Vec<u8> {
 /// # Errors
 /// [`RecordError`].
 pub fn decode_prices(bytes: &[u8]) -> Result<PriceBook, RecordError> {
-    let book = decode::<proto::PriceBook>(bytes)?;
-    let entries = book
-        .entry
-        .into_iter()
-        .map(decode_price)
-        .collect::<Result<_, _>>()?;
+    let proto::PriceBook { entry } = decode(bytes)?;
+    let mut entries = Vec::with_capacity(entry.len());
+    for entry in entry {
+        entries.push(decode_price(entry)?);
+    }
     Ok(PriceBook { entries })
 }
 
@@ -226,17 +217,17 @@ fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, RecordError> {
     Ok(M::decode(bytes)?)
 }
 
-/// Nobody has an empty name.
+/// The name of the user who created an order. On record, an unknown user is the empty name.
 fn creator(created_by: &str) -> Option<&str> {
-    Some(created_by).filter(|name| !name.is_empty())
+    (!created_by.is_empty()).then_some(created_by)
 }
 
 fn decode_order(order: Option<proto::Order>) -> Result<Order, RecordError> {
     order::decode(order.ok_or(RecordError::Missing("order"))?)
 }
 
-/// Fails if the payment of an order came out in a way that is not known. Nobody asks for the outcome when
-/// an order is read, but a record that is wrong in one place is not to be trusted in another.
+/// Fails if the payment of an order has an unknown outcome. Reading an order does not need the outcome, but
+/// a record that is damaged in one field is not trusted in the others.
 fn check_attempt(attempt: Option<&proto::PaymentAttempt>) -> Result<(), RecordError> {
     use proto::PaymentOutcome as Outcome;
     let Some(attempt) = attempt else {
@@ -261,7 +252,8 @@ fn money(micros: i64, currency_code: &str) -> Result<Money, RecordError> {
     Ok(Money::from_micros(micros, currency))
 }
 
-/// Amounts on record have been seen to fit when they were computed.
+/// Micro-units of an amount. Every amount was checked to fit when it was computed, so the limit is never
+/// reached.
 fn micros(money: Money) -> i64 {
     money.to_micros().unwrap_or(i64::MAX)
 }
@@ -315,6 +307,10 @@ fn decode_claim(claim: proto::SlotClaim) -> Result<NamedClaim, RecordError> {
         ticket_id: decode_ticket(ticket_id),
         count,
     })
+}
+
+fn decode_slot_claims(claims: Vec<proto::SlotClaim>) -> Result<Vec<NamedClaim>, RecordError> {
+    claims.into_iter().map(decode_claim).collect()
 }
 
 fn intent_record(intent: &PaymentIntent, order: &OrderId) -> proto::PaymentIntent {

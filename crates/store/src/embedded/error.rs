@@ -68,7 +68,7 @@ pub enum OpenError {
     Engine(#[source] EngineError),
     /// There is no randomness for the secret of a new store.
     #[error("the store cannot be opened: a secret cannot be drawn")]
-    Secret(#[source] getrandom::Error),
+    Secret(#[source] Box<dyn Error + Send + Sync>),
     /// The operating system gives no thread.
     #[error("the store cannot be opened: a thread cannot be started")]
     Thread(#[source] io::Error),

@@ -153,7 +153,7 @@ pub(super) fn require_unused(home: &Path) -> Result<(), OpenError> {
 /// Writes the first batch of a new store: its format and its secret.
 fn create(database: &Database, records: &Keyspace) -> Result<(), OpenError> {
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(OpenError::Secret)?;
+    getrandom::fill(&mut secret).map_err(|error| OpenError::Secret(Box::new(error)))?;
     let mut checksum = StateChecksum::default();
     let mut batch = checksum.batch(
         database.batch().durability(Some(PersistMode::SyncAll)),

@@ -27,7 +27,7 @@ fn open(dir: &TempDir) -> EmbeddedStore {
     EmbeddedStore::open(dir.path(), 64).unwrap()
 }
 
-fn refusal(dir: &TempDir) -> String {
+fn open_error(dir: &TempDir) -> String {
     let error = EmbeddedStore::open(dir.path(), 64).unwrap_err();
     ErrorChain(&error).to_string()
 }
@@ -200,7 +200,7 @@ async fn lists_come_newest_first_and_tokens_are_known_wherever_the_orders_stand(
             store.records.rotate_memtable_and_wait().unwrap();
         }
     }
-    let looks_right = |store: &EmbeddedStore| {
+    let assert_complete = |store: &EmbeddedStore| {
         for (at, user) in users.iter().enumerate() {
             let numbers = (0..40).rev().filter(|number| number % users.len() == at);
             let ids: Vec<_> = numbers
@@ -226,12 +226,12 @@ async fn lists_come_newest_first_and_tokens_are_known_wherever_the_orders_stand(
             );
         }
     };
-    looks_right(&store);
+    assert_complete(&store);
     store.records.major_compact().unwrap();
     assert_eq!(store.records.table_count(), 1);
-    looks_right(&store);
+    assert_complete(&store);
     drop(store);
-    looks_right(&open(&dir));
+    assert_complete(&open(&dir));
 }
 
 #[tokio::test]
@@ -395,13 +395,13 @@ async fn up_to_when_slots_are_forgotten_and_when_the_newest_order_was_created_is
 async fn a_store_is_open_in_one_process_only() {
     let dir = TempDir::new().unwrap();
     let first = open(&dir);
-    assert!(refusal(&dir).contains("cannot be opened"));
+    assert!(open_error(&dir).contains("cannot be opened"));
     drop(first);
     open(&dir);
 }
 
 #[tokio::test]
-async fn another_format_is_not_touched() {
+async fn another_format_is_left_alone() {
     let dir = TempDir::new().unwrap();
     drop(open(&dir));
     {
@@ -411,16 +411,16 @@ async fn another_format_is_not_touched() {
             .unwrap();
         records.insert(keys::FORMAT, b"boxoffice 99").unwrap();
     }
-    let told = refusal(&dir);
+    let error = open_error(&dir);
     assert!(
-        told.contains(r#"its format is "boxoffice 99", and this program reads "boxoffice 2""#),
-        "{told}"
+        error.contains(r#"its format is "boxoffice 99", and this program reads "boxoffice 2""#),
+        "{error}"
     );
-    assert!(told.contains("not damaged"), "{told}");
+    assert!(error.contains("not damaged"), "{error}");
 }
 
 #[tokio::test]
-async fn a_store_that_a_crash_left_unfinished_is_begun_anew() {
+async fn a_store_that_a_crash_left_unfinished_is_created_again() {
     let dir = TempDir::new().unwrap();
     let home = dir.path().join("orders");
     fs::create_dir(home.with_extension("kept")).unwrap();
@@ -436,11 +436,11 @@ async fn a_store_that_a_crash_left_unfinished_is_begun_anew() {
 }
 
 #[tokio::test]
-async fn no_store_is_begun_where_one_has_been_lost() {
+async fn no_store_is_created_where_one_has_been_lost() {
     let dir = TempDir::new().unwrap();
     order(&open(&dir), "a", "ada").await;
     fs::remove_dir_all(dir.path().join("orders")).unwrap();
-    assert!(refusal(&dir).contains("1 changes (orders, payments, prices) were acknowledged"));
+    assert!(open_error(&dir).contains("1 changes (orders, payments, prices) were acknowledged"));
     assert!(!dir.path().join("orders").exists());
 }
 
@@ -471,7 +471,7 @@ fn niceness_when_there(name: &str) -> Vec<i32> {
 }
 
 #[test]
-fn what_the_engine_does_by_itself_gives_way_to_callers_and_to_the_writer() {
+fn background_threads_of_the_engine_have_a_lower_priority_than_the_writer() {
     let _store = open(&TempDir::new().unwrap());
     let (background, writers) = (
         niceness_when_there("fjall:worker"),

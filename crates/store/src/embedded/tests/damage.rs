@@ -126,13 +126,13 @@ enum Verdict {
     /// Everything is as it should be.
     Right,
     /// It was not opened, for a reason that is told, and is as it was.
-    Refused(String),
+    Rejected(String),
     Wrong(String),
 }
 
 impl Verdict {
-    fn is_refused_for(&self, words: &str) -> bool {
-        matches!(self, Self::Refused(reason) if reason.contains(words))
+    fn is_rejected_for(&self, words: &str) -> bool {
+        matches!(self, Self::Rejected(reason) if reason.contains(words))
     }
 }
 
@@ -145,7 +145,7 @@ fn judge(dir: &TempDir, expected: &Snapshot) -> Verdict {
         },
         Err(OpenError::InUse) => Verdict::Wrong("it is in use".to_owned()),
         Err(error) if files(dir.path()) == before => {
-            Verdict::Refused(ErrorChain(&error).to_string())
+            Verdict::Rejected(ErrorChain(&error).to_string())
         }
         Err(error) => Verdict::Wrong(format!("{error}, and the files are not what they were")),
     }
@@ -199,7 +199,7 @@ fn garbage(count: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_journal_that_ends_anywhere_in_its_last_batch_has_lost_that_batch_or_is_refused() {
+async fn a_journal_that_ends_anywhere_in_its_last_batch_has_lost_that_batch_or_is_rejected() {
     let scene = Scene::play().await;
     let (journal, watermark) = (
         &scene.files[Path::new(JOURNAL)],
@@ -217,14 +217,14 @@ async fn a_journal_that_ends_anywhere_in_its_last_batch_has_lost_that_batch_or_i
             let torn = [&journal[..end], &tail].concat();
             let verdict = scene.judge_journal(torn.clone(), watermark, &scene.contents);
             assert!(
-                matches!(verdict, Verdict::Refused(_)),
+                matches!(verdict, Verdict::Rejected(_)),
                 "acknowledged, {what} from {end}: {verdict:?}"
             );
             let verdict =
                 scene.judge_journal(torn, &scene.watermark_before, &scene.contents_before);
-            // What the disk was never given it does not make up; but if it does, it may be refused.
+            // What the disk was never given it does not make up; but if it does, it may be rejected.
             let is_good = verdict == Verdict::Right
-                || what == "garbage" && matches!(verdict, Verdict::Refused(_));
+                || what == "garbage" && matches!(verdict, Verdict::Rejected(_));
             assert!(is_good, "not acknowledged, {what} from {end}: {verdict:?}");
         }
     }
@@ -233,7 +233,7 @@ async fn a_journal_that_ends_anywhere_in_its_last_batch_has_lost_that_batch_or_i
     let cut = journal[..scene.journal_before].to_vec();
     let verdict = scene.judge_journal(cut, watermark, &scene.contents);
     assert!(
-        verdict.is_refused_for("were acknowledged and only"),
+        verdict.is_rejected_for("were acknowledged and only"),
         "{verdict:?}"
     );
 }
@@ -241,7 +241,7 @@ async fn a_journal_that_ends_anywhere_in_its_last_batch_has_lost_that_batch_or_i
 /// Turns a bit of every byte of these files round, and as many of each as there are rounds.
 async fn every_byte(is_meant: impl Fn(&str) -> bool) {
     let scene = Scene::play().await;
-    let (mut right, mut refused) = (0, 0);
+    let (mut right, mut rejected) = (0, 0);
     for (path, bytes) in scene
         .files
         .iter()
@@ -253,15 +253,15 @@ async fn every_byte(is_meant: impl Fn(&str) -> bool) {
             damaged.get_mut(path).unwrap()[at] ^= 1 << bit;
             match judge(&written(&damaged), &scene.contents) {
                 Verdict::Right => right += 1,
-                Verdict::Refused(_) => refused += 1,
+                Verdict::Rejected(_) => rejected += 1,
                 Verdict::Wrong(what) => {
                     panic!("bit {bit} of byte {at} in {}: {what}", path.display())
                 }
             }
         }
     }
-    eprintln!("{refused} refused, {right} opened with everything in them");
-    assert!(refused > 0);
+    eprintln!("{rejected} rejected, {right} opened with everything in them");
+    assert!(rejected > 0);
 }
 
 #[tokio::test]
@@ -284,7 +284,7 @@ async fn a_bit_that_turns_in_any_other_file_is_noticed_or_makes_no_difference() 
     every_byte(|path| path != JOURNAL && !path.contains("/tables/")).await;
 }
 
-/// What somebody does to a store behind our back.
+/// A change to the records of a store that is not made by its writer.
 type Tampering = fn(&Keyspace, &KeyDeriver);
 
 /// A store that somebody has tampered with, by means of the engine itself.
@@ -360,7 +360,7 @@ async fn records_that_are_not_those_that_were_written_are_noticed_though_the_eng
     for (number, tamper) in tamperings.into_iter().enumerate() {
         let verdict = judge(&tampered(&scene, tamper), &scene.contents);
         assert!(
-            verdict.is_refused_for("records are missing"),
+            verdict.is_rejected_for("records are missing"),
             "{number}: {verdict:?}"
         );
     }
@@ -370,7 +370,7 @@ async fn records_that_are_not_those_that_were_written_are_noticed_though_the_eng
     );
 }
 
-/// The negative control: what nobody notices in opening it, the judge does.
+/// The negative control: an order that is missing unnoticed is found by the comparison.
 #[tokio::test]
 async fn a_store_that_is_opened_without_an_order_is_found_out() {
     let scene = Scene::play().await;
@@ -437,10 +437,10 @@ async fn a_writer_that_panics_has_failed() {
         [order, prices(1)].map(|change| queue.submit(EncodedChange::new(&change, &keys)));
     drop(queue);
     writer.run(&batches);
-    for refused in [committed.await, later.await] {
+    for rejected in [committed.await, later.await] {
         assert!(
-            matches!(refused, Err(CommitError::WriterPanicked)),
-            "{refused:?}"
+            matches!(rejected, Err(CommitError::WriterPanicked)),
+            "{rejected:?}"
         );
     }
     assert!(!state.borrow().is_open());
