@@ -425,11 +425,7 @@ mod tests {
             "{short}"
         );
         let (_, long, _) = ran("--help");
-        for group in [
-            "Where and how the server listens:",
-            "How the server stops:",
-            "What is logged:",
-        ] {
+        for group in ["Listening and threads:", "Shutdown:", "Logging:"] {
             assert!(
                 long.contains(&format!("\n{group}\n")),
                 "{group} is not in {long}"

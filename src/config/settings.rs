@@ -110,167 +110,172 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Where and how the server listens.
+    /// Listening and threads.
     serving: Serving {
-        /// Address to listen on; port 0 takes any free one.
+        /// Address of the callers' port; port 0 takes any free one.
         listen: SocketAddr = "127.0.0.1:50051", IpAndPort;
-        /// Address for those who run the server, plain and without passwords, so not for the world;
-        /// `off` closes it.
+        /// Operator's address, plain and without passwords, so never public; `off` closes it.
         admin_listen: Option<SocketAddr> = "127.0.0.1:50052", OrOff(IpAndPort);
-        /// Whether each thread serves connections of its own, or all threads serve all of them, which
-        /// is better for a few busy ones.
+        /// Threading model: `per-core` gives each thread connections of its own; `shared` lets all
+        /// threads serve all connections, which is better for a few busy ones.
         runtime: RuntimeChoice = "per-core",
             OneOf(&[("per-core", RuntimeChoice::PerCore), ("shared", RuntimeChoice::Shared)]);
-        /// Threads that serve calls; 0 means one for each core.
+        /// Threads that serve calls; 0 means one per core.
         workers: Option<usize> = "0", ZeroIsNone(WholeNumber(0..=1024));
-        /// Path in front of the `/v3/` of REST, where a proxy does not take it off.
+        /// Path in front of the `/v3/` of REST, if a proxy does not remove it.
         rest_base_path: String = "/", BasePath;
-        /// Host names under which the server is called, at both addresses; a request that names
-        /// another is rejected (421), which keeps out pages whose name was rebound to this address.
-        /// Requests to IP addresses and to `localhost` are always taken.
+        /// Host names of the server, at both addresses; a request to another name is rejected
+        /// (421), which excludes pages whose name was rebound to this address. Requests to IP
+        /// addresses and to `localhost` are always accepted.
         allowed_hosts: Option<Vec<String>> = "off", OrOff(HostNames);
     }
 
-    /// Who may call, and what others on the way can read.
+    /// TLS and authentication.
     security: Security {
-        /// PEM file of the server's certificates, its own first; with it and `tls_key` all calls come
-        /// over TLS.
+        /// PEM file with the server's certificate chain, the server's own certificate first; with
+        /// it and `tls_key` all calls require TLS.
         tls_certificate: Option<PathBuf> = "off", OrOff(FilePath);
-        /// PEM file of the private key of `tls_certificate`.
+        /// PEM file with the private key of `tls_certificate`.
         tls_key: Option<PathBuf> = "off", OrOff(FilePath);
-        /// How long the other end may take to agree on TLS.
+        /// Maximum duration of a TLS handshake.
         tls_handshake_timeout: Duration = "10s", DurationRange("10ms", "1h");
-        /// PEM file of the authorities for client certificates, which gRPC callers then have to show,
-        /// and REST callers too if there are no `credentials`.
+        /// PEM file with the authorities of client certificates, which gRPC callers must then
+        /// present, and REST callers too without `credentials`.
         client_ca: Option<PathBuf> = "off", OrOff(FilePath);
-        /// Names of which a client certificate has to have one.
+        /// Accepted subject alternative names (DNS or URI); a client certificate must carry at
+        /// least one.
         client_names: Option<Vec<String>> = "off", OrOff(CertificateNames);
-        /// TOML file of users and their passwords, which all calls then have to carry.
+        /// TOML file of users and their password hashes; all calls must then carry a password.
         credentials: Option<PathBuf> = "off", OrOff(FilePath);
-        /// Passwords that are looked at at once when they are seen for the first time, each by a core.
+        /// Maximum concurrent Argon2 verifications of credentials that are not cached yet; each
+        /// occupies one core.
         max_password_checks: usize = "1", WholeNumber(1..=64);
-        /// Whether health is told to everyone, without password and certificate.
+        /// Whether health is public, without password and certificate.
         health_open: bool = "true", OneOf(&[("true", true), ("false", false)]);
-        /// How often the files of these settings are looked at for changes, which are then read; 0
-        /// means never.
+        /// Interval at which the files of these settings are checked for changes, which are then
+        /// loaded; 0 means never.
         security_watch: Option<Duration> = "5s", ZeroIsNone(DurationRange("0s", "1h"));
     }
 
-    /// Bounds of one caller: the user, else the client certificate's name, else the address.
+    /// Limits per caller: the user, else the client certificate's name, else the address.
     callers: Callers {
-        /// Calls a second of one caller; 0 means any number.
+        /// Calls per second of one caller; 0 means unlimited.
         caller_rate: Option<u32> = "0", ZeroIsNone(WholeNumber(0..=1_000_000));
-        /// Calls that a caller may make at once after a rest, where there is a `caller_rate`.
+        /// Calls that a caller may make at once after a pause, if `caller_rate` is set.
         caller_burst: NonZeroU32 = "100", WholeNumber(NonZeroU32::MIN..=MAX_BURST);
-        /// Calls of one caller served at once; 0 means any number.
+        /// Concurrent calls of one caller; 0 means unlimited.
         caller_max_in_flight: Option<usize> = "0", ZeroIsNone(WholeNumber(0..=1_000_000));
     }
 
-    /// What is sold.
+    /// Catalogue, orders and payments.
     sales: Sales {
-        /// Directory of the catalogue files.
+        /// Directory of the catalogue.
         catalog: PathBuf = "examples/catalog", DirectoryPath;
-        /// How often the catalogue's files are looked at for changes, which are then read; 0 means
+        /// Interval at which the catalogue is checked for changes, which are then loaded; 0 means
         /// never.
         catalog_watch: Option<Duration> = "5s", ZeroIsNone(DurationRange("0s", "1h"));
         /// How far ahead recurring availability is opened.
         availability_horizon: Duration = "400d", DurationRange("1d", "3650d");
-        /// Line items that one order may have.
+        /// Maximum number of line items of an order.
         max_items_per_order: usize = "100", WholeNumber(1..=10_000);
-        /// Slots that may be looked up in one call.
+        /// Maximum number of slots of a lookup.
         max_slots_per_lookup: usize = "10000", WholeNumber(1..=1_000_000);
-        /// Who takes the money; with `off` nobody does, and an order that asks for a charge fails;
-        /// `simulated` takes none and confirms orders as paid, by the payment token, for trying out only.
+        /// Payment gateway; with `off` there is none, and an order that asks for a charge fails;
+        /// `simulated` takes no money and confirms orders as paid, by the payment token, for trials
+        /// only.
         payments: PaymentsChoice = "off",
             OneOf(&[("off", PaymentsChoice::Off), ("simulated", PaymentsChoice::Simulated)]);
         /// Time within which a charge must have an outcome; shorter than `call_timeout`.
         payment_timeout: Duration = "10s", DurationRange("1ms", "1h");
     }
 
-    /// How orders are kept.
+    /// Storage.
     storage: Storage {
-        /// Where orders are kept: `embedded` on disk, `memory` nowhere.
+        /// Store of orders: `embedded` on disk, `memory` until the process ends.
         store: StoreChoice = "embedded",
             OneOf(&[("embedded", StoreChoice::Embedded), ("memory", StoreChoice::Memory)]);
-        /// Directory that the embedded store keeps its files in.
+        /// Directory of the embedded store.
         data_dir: PathBuf = "./boxoffice-data", DirectoryPath;
-        /// Whether a start fails where there is no store yet, so that a volume that is not mounted is not
+        /// Whether a start without an existing store fails, so that an unmounted volume is not
         /// taken for a new shop; not for the very first start.
         store_must_exist: bool = "false", OneOf(&[("true", true), ("false", false)]);
-        /// Orders that may share one write to disk.
+        /// Maximum number of orders that share one write to disk.
         commit_batch_max: usize = "1024", WholeNumber(1..=100_000);
     }
 
-    /// Bounds of a call.
+    /// Limits per call.
     calls: Calls {
-        /// Calls served at once, each until its response has been sent, and requests that may be
-        /// incomplete at once; more are refused.
+        /// Maximum number of calls in flight, each until its response has been sent, and of
+        /// incomplete requests; more are rejected.
         max_in_flight: usize = "1024", WholeNumber(1..=1_000_000);
-        /// The longest request.
+        /// Maximum size of a request.
         max_request_bytes: usize = "1048576", ByteSize("1KiB", "1GiB");
-        /// Bytes of all requests that are incomplete, or long and not answered yet; more are refused.
+        /// Byte budget of all requests that are incomplete, or long and not answered yet; more are
+        /// rejected.
         max_request_bytes_in_flight: usize = "67108864", ByteSize("64KiB", "1GiB");
-        /// The longest response, as it is sent.
+        /// Maximum size of a response, as it is sent.
         max_response_bytes: usize = "16777216", ByteSize("1KiB", "1GiB");
-        /// Bytes of all long responses that are being made or sent; more are refused.
+        /// Byte budget of all long responses that are being made or sent; more are rejected.
         max_response_bytes_in_flight: usize = "268435456", ByteSize("64KiB", "1GiB");
-        /// Time within which a call is answered, even if its caller would wait longer, and after which a
-        /// response is reset of which its caller takes nothing.
+        /// Maximum duration of a call, even if its caller would wait longer, and the time after
+        /// which a stalled response is reset.
         call_timeout: Duration = "30s", DurationRange("1ms", "1h");
     }
 
-    /// Bounds of the connections.
+    /// Limits of connections.
     connections: Connections {
-        /// Connections open at once; beyond that the longest idle one is closed for a newcomer. Where file
-        /// descriptors are few, there are fewer.
+        /// Maximum number of open connections; beyond it the longest idle one is closed for a new
+        /// one. Few file descriptors lower it.
         max_connections: usize = "10000", WholeNumber(1..=1_000_000);
-        /// Connections open at once from one address (of IPv6, one network of 64 bits); 0 means half of
-        /// all. Beyond that the longest idle one of that address is closed for a newcomer.
+        /// Maximum number of open connections from one address (for IPv6, one network of 64 bits);
+        /// 0 means half of `max_connections`. Beyond it the longest idle one of that address is
+        /// closed for a new one.
         max_connections_per_address: Option<usize> = "0", ZeroIsNone(WholeNumber(0..=1_000_000));
-        /// Calls at once on one connection.
+        /// Maximum number of concurrent calls on one connection.
         max_streams_per_connection: u32 = "256", WholeNumber(1..=1_000_000);
-        /// The longest head of a request.
+        /// Maximum size of the head of a request.
         max_header_bytes: usize = "16384", ByteSize("1KiB", "1MiB");
-        /// Headers that a request may have.
+        /// Maximum number of headers of a request.
         max_headers: usize = "100", WholeNumber(1..=1_000);
-        /// How long a connection may go without a call, even if it gives signs of life.
+        /// Time without a call after which a connection is closed, even if it answers pings.
         idle_timeout: Duration = "10m", DurationRange("10ms", "30d");
-        /// How long a connection is quiet before it is asked for a sign of life.
+        /// Time without traffic after which a connection is pinged.
         keepalive_interval: Duration = "30s", DurationRange("10ms", "1d");
-        /// How long that sign may take before the connection is closed.
+        /// Time within which a ping must be answered before the connection is closed.
         keepalive_timeout: Duration = "10s", DurationRange("10ms", "1h");
-        /// Age at which a connection is asked to end, give or take a tenth; 0 means never.
+        /// Age at which a connection is asked to end, plus or minus a tenth; 0 means never.
         max_connection_age: Option<Duration> = "30m", ZeroIsNone(DurationRange("0s", "30d"));
-        /// How long calls may go on after that.
+        /// Time for calls to finish after that.
         max_connection_age_grace: Duration = "30s", DurationRange("0s", "1h");
     }
 
-    /// How the server stops.
+    /// Shutdown.
     shutdown: Shutdown {
-        /// How long to go on serving after reporting that it stops, for load balancers to notice.
+        /// Time for which calls are still accepted after health reports the shutdown, so that load
+        /// balancers notice it.
         drain_delay: Duration = "2s", DurationRange("0s", "1h");
-        /// How long calls may then take to end.
+        /// Time for calls in flight to finish after that.
         drain_timeout: Duration = "30s", DurationRange("0s", "1h");
     }
 
-    /// What is logged.
+    /// Logging.
     logging: Logging {
-        /// Which events are logged.
+        /// Filter of log events.
         log: String = "info", LogFilter;
-        /// Where it is recorded who orders, lists and is kept out: a file of JSON lines, which SIGHUP has
-        /// opened anew, or `stderr` among the events of the log.
+        /// Audit log of orders, lists and rejected access: a file of JSON lines, reopened on
+        /// SIGHUP, or `stderr` among the events of the log.
         audit_log: AuditLog = "off", AuditDestination;
-        /// How events are written; `auto` means `human` on a terminal and `json` elsewhere.
+        /// Format of log events; `auto` means `human` on a terminal and `json` elsewhere.
         log_format: LogFormat = "auto",
             OneOf(&[("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)]);
     }
 
-    /// What is traced.
+    /// Tracing.
     tracing: Tracing {
-        /// Where traces are sent, over OTLP with gRPC and without TLS, so to a collector close by; `off`
-        /// makes none.
+        /// Collector of traces, over OTLP with gRPC and without TLS, so close by; `off` disables
+        /// traces.
         trace_endpoint: Option<String> = "off", OrOff(HttpEndpoint);
-        /// Which share of the calls is traced, where the caller has not decided that.
+        /// Share of calls that are traced, if the caller has not decided.
         trace_sampling: SamplingRatio = "1", Fraction;
     }
 }
