@@ -68,9 +68,9 @@ impl App {
                     // A cart holds all of its spots or none.
                     match assessment.fulfillability.verdict {
                         OrderVerdict::CanFulfill => (assessment, claims),
-                        OrderVerdict::UnfulfillableLineItem
-                        | OrderVerdict::UnfulfillableServiceCombination
-                        | OrderVerdict::OtherReason => (assessment, Vec::new()),
+                        OrderVerdict::UnfulfillableItems
+                        | OrderVerdict::UnfulfillableServices(_)
+                        | OrderVerdict::Other(_) => (assessment, Vec::new()),
                     }
                 })?;
         // Asked after the hold is placed: an order that begins later consumes the hold.
