@@ -46,19 +46,19 @@ pub(super) fn command() -> Command {
         .version(crate::VERSION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .after_help(
-            "`--help` tells all settings, `boxoffice <COMMAND> --help` what a command takes.",
+            "`--help` lists all settings, `boxoffice <COMMAND> --help` the arguments of a command.",
         )
         .after_long_help(exit_codes())
         .args(config::args())
         .subcommand(
             Command::new(SERVE)
-                .about("Serve calls; also without any command")
+                .about("Run the server; the default without a command")
                 .args(config::args()),
         )
         .subcommand(check_catalog())
         .subcommand(
             Command::new(FEEDS)
-                .about("Feeds for Google, with what is left of what is on sale")
+                .about("Feeds for Google, with the remaining spots")
                 .subcommand_required(true)
                 .subcommand(export()),
         )
@@ -81,22 +81,22 @@ fn check_catalog() -> Command {
         // A server has a catalogue of its own.
         .conflicts_with(FROM);
     let show = "Print the calendar of a day, such as 2026-12-01, `today` or `tomorrow`: the slots of each \
-                service with their prices and what is left";
-    let zone = "Time zone of that day, such as Europe/Berlin; without it, UTC";
-    let from = "Operator's address of the running server whose calendar it is, such as http://127.0.0.1:50052";
-    let data = "Data directory of a server that does not run, whose sales count";
+                service with their prices and remaining spots";
+    let zone = "Time zone of that day, such as Europe/Berlin; default UTC";
+    let from = "Operator's address of a running server to ask for its calendar, such as http://127.0.0.1:50052";
+    let data = "Data directory of a stopped server, to subtract its sales";
     Command::new(CHECK_CATALOG)
-        .about("Read the catalogue files in a directory and report all that is wrong or may be")
-        .arg(dir.help("Directory of the catalogue files"))
+        .about("Check a catalogue and report all errors and warnings")
+        .arg(dir.help("Directory of the catalogue"))
         .arg(
             Arg::new(STRICT)
                 .long(STRICT)
                 .action(ArgAction::SetTrue)
-                .help("Take warnings for errors"),
+                .help("Treat warnings as errors"),
         )
         .arg(
             text(FORMAT, "FORMAT")
-                .help("For whom it is written: `text` for people, `json` for programs")
+                .help("Output format: `text` for people, `json` for programs")
                 .value_parser(Format::parser())
                 .default_value("text"),
         )
@@ -129,17 +129,22 @@ fn check_catalog() -> Command {
 
 fn check_config() -> Command {
     Command::new(CHECK_CONFIG)
-        .about("Read the settings, tell which are in force and from where, and check the files they name")
-        .arg(Arg::new(ALL).long(ALL).action(ArgAction::SetTrue).help("Tell defaults, too"))
+        .about("Check the settings, print their values and places, and check the files they name")
+        .arg(
+            Arg::new(ALL)
+                .long(ALL)
+                .action(ArgAction::SetTrue)
+                .help("Include defaults"),
+        )
         .args(config::args())
 }
 
 /// Commands for those who install the program.
 fn for_installers() -> [Command; 2] {
-    let page = "The command whose page it is; without one, that of the program";
+    let page = "Command of the page; default: the program";
     [
         Command::new(COMPLETIONS)
-            .about("Print a script that completes the command lines of this program in a shell")
+            .about("Print the completion script for a shell")
             .arg(
                 Arg::new(SHELL)
                     .value_name("SHELL")
@@ -148,7 +153,7 @@ fn for_installers() -> [Command; 2] {
                     .help("The shell"),
             ),
         Command::new(MAN)
-            .about("Print a page of the manual, to be read with `man -l -`")
+            .about("Print a manual page, for `man -l -`")
             .arg(
                 Arg::new(COMMAND)
                     .value_name("COMMAND")
@@ -161,16 +166,16 @@ fn for_installers() -> [Command; 2] {
 fn export() -> Command {
     let text =
         |name: &'static str, label: &'static str| Arg::new(name).long(name).value_name(label);
-    let out = "Directory to write; there may be an earlier export, which it replaces as a whole";
-    let from = "Operator's address of the running server to ask, such as http://127.0.0.1:50052; without it, \
-                the catalogue and the store of a server of these settings are read, which must not be running";
+    let out = "Directory to write; an earlier export there is replaced as a whole";
+    let from = "Operator's address of a running server, such as http://127.0.0.1:50052; without it, the \
+                catalogue and the store of these settings are read, whose server must be stopped";
     let days = format!(
-        "Only slots that start within so many days, from {} to {}",
+        "Limit to slots that start within this number of days, from {} to {}",
         ALLOWED_DAYS.start(),
         ALLOWED_DAYS.end()
     );
     Command::new(EXPORT)
-        .about("Write merchant, service and availability feeds and the rules file into a directory")
+        .about("Write the merchant, service and availability feeds and the rules file")
         .arg(
             text(OUT, "DIR")
                 .required(true)
@@ -194,7 +199,7 @@ fn export() -> Command {
             Arg::new(GZIP)
                 .long(GZIP)
                 .action(ArgAction::SetTrue)
-                .help("Zip the feeds"),
+                .help("Compress the feeds with gzip"),
         )
         .args(config::args())
 }
