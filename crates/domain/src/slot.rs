@@ -1,13 +1,12 @@
-//! Slots: a service at a time, the pools of spots it has, and what is taken from them.
+//! Slots: the time of a service, its pools of spots, and what is sold and held of them.
 //!
-//! A slot has one or more pools. A pool serves all ticket types or a set of them; a ticket draws
-//! on every pool that serves its type, so that an overall limit and a limit for one type bind
-//! together. What is taken is counted by ticket type and not by pool: the pools of a slot may be
-//! cut anew by another catalogue and the count stays true.
+//! A slot has one or more pools. A pool serves all ticket types or a set of them. A ticket draws on every
+//! pool that serves its type, so an overall limit and a limit for one type bind together. Sales are counted
+//! by ticket type and not by pool: the counts stay true when a later catalogue divides the pools otherwise.
 //!
-//! Catalogues follow one another as [`Revision`]s. What the next one opens is laid ready beside what
-//! is on sale, and a slot turns to it as a whole when it is first needed by the next revision's
-//! rules. It never turns back: whoever decides by an older revision must decide anew.
+//! Each catalogue has a [`Revision`]. The pools of the next revision are staged beside the active ones, and
+//! the first operation by that revision advances the slot to it as a whole. A slot never goes back: an
+//! operation by an older revision gets [`Stale`] and must decide again.
 
 use smallvec::SmallVec;
 
@@ -320,24 +319,24 @@ struct Hold {
     span: HoldSpan,
 }
 
-/// The number of a catalogue; a later one is greater.
+/// The revision of a catalogue; a later one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Revision(pub u32);
 
 impl Revision {
-    /// The one after.
+    /// The next revision.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }
 
-/// The catalogue that a decision goes by is no longer the one on sale.
+/// The revision of a decision is no longer the active one: the caller decides again by the active one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a later catalogue is on sale")]
 pub struct Stale;
 
-/// What a catalogue opens in a slot.
+/// The pools and terms of a slot by one revision.
 #[derive(Debug, Default)]
 struct Offer {
     pools: Pools,
@@ -367,19 +366,19 @@ impl Offer {
     }
 }
 
-/// What has been taken from a slot.
+/// What is sold and held of a slot.
 #[derive(Debug, Clone, Default)]
 struct Ledger {
     sold: Vec<(Claimed, u32)>,
     holds: Vec<Hold>,
 }
 
-/// What most slots do not have. They are many, so it takes one place in them, which is then empty.
+/// What few slots have, behind one pointer: there may be millions of slots, and most of them are small.
 #[derive(Debug, Default)]
 struct SlotExtras {
     ledger: Ledger,
     terms: Option<Box<SlotTerms>>,
-    /// What a later revision opens.
+    /// The pools of a later revision.
     staged: Option<Box<(Revision, Offer)>>,
 }
 
@@ -394,8 +393,8 @@ impl SlotExtras {
     }
 }
 
-/// A slot with its pools and what is taken from them. Whoever has one behind a lock may decide and
-/// take in one step.
+/// A slot with its pools, its sales and its holds. With the lock of a slot, an operation decides and sells
+/// in one step.
 #[derive(Debug, Default)]
 pub struct Slot {
     pools: Pools,
@@ -404,17 +403,17 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Adds an opening's spots to those that are open.
+    /// Adds the spots of an opening to the open ones.
     pub fn open(&mut self, pool: Pool, terms: &SlotTerms) {
         let mut offer = Offer {
             pools: std::mem::take(&mut self.pools),
             terms: self.terms().clone().boxed(),
         };
         offer.add(pool, terms);
-        self.show(offer);
+        self.replace_offer(offer);
     }
 
-    /// Lays an opening of a later revision ready.
+    /// Stages an opening of a later revision. What is staged for another revision is discarded.
     pub fn stage(&mut self, revision: Revision, pool: Pool, terms: &SlotTerms) {
         self.change_extras(|extras| {
             let staged = extras.staged.take().filter(|staged| staged.0 == revision);
@@ -425,45 +424,50 @@ impl Slot {
         });
     }
 
-    /// Makes the slot one of `revision`: what was laid ready for it is open from now on, and nothing
-    /// else. What is taken stays.
+    /// Advances the slot to `revision`: what is staged for that revision replaces what is open. Sales and
+    /// holds stay.
     ///
     /// # Errors
-    /// [`Stale`] if it is already one of a later revision.
+    /// [`Stale`] if the slot has advanced further.
     pub fn advance_to(&mut self, revision: Revision) -> Result<(), Stale> {
         if self.revision > revision {
             return Err(Stale);
         }
         if self.revision < revision {
             self.revision = revision;
-            let staged = self
-                .extras
-                .as_mut()
-                .and_then(|extras| extras.staged.take_if(|staged| staged.0 <= revision));
-            self.show(
-                staged
-                    .filter(|staged| staged.0 == revision)
-                    .map_or_else(Offer::default, |it| it.1),
-            );
+            let offer = self.take_staged(revision);
+            self.replace_offer(offer);
         }
         Ok(())
     }
 
-    /// Opens this and nothing else.
-    fn show(&mut self, Offer { pools, terms }: Offer) {
+    /// The offer that is staged for `revision`, empty if none is. One for an earlier revision, whose reload
+    /// failed, is discarded; one for a later revision stays.
+    fn take_staged(&mut self, revision: Revision) -> Offer {
+        let Some(extras) = &mut self.extras else {
+            return Offer::default();
+        };
+        match extras.staged.take_if(|staged| staged.0 <= revision) {
+            Some(staged) if staged.0 == revision => staged.1,
+            Some(_) | None => Offer::default(),
+        }
+    }
+
+    fn replace_offer(&mut self, Offer { pools, terms }: Offer) {
         self.pools = pools;
         if self.extras.is_some() || terms.is_some() {
             self.change_extras(|extras| extras.terms = terms);
         }
     }
 
-    /// Whether any opening has brought spots: a slot may be on record only for what was sold of it.
+    /// Whether the active catalogue has the slot. A slot that is not open is kept for its sales or for what
+    /// is staged.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.pools().is_empty()
     }
 
-    /// Whether the slot says nothing: it is not open, will not be, and nothing is taken of it.
+    /// Whether the slot can be forgotten: it is not open, and nothing of it is staged, sold or held.
     #[must_use]
     pub fn is_vacant(&self) -> bool {
         !self.is_open() && self.extras.is_none()
@@ -484,7 +488,7 @@ impl Slot {
         self.pools().iter().any(|pool| pool.serves(service, ticket))
     }
 
-    /// Whether more is sold than some pool has, which only another catalogue can bring about.
+    /// Whether more is sold than some pool has, as a later catalogue with fewer spots can cause.
     #[must_use]
     pub fn is_oversold(&self, service: &Service) -> bool {
         let sold = self.ledger().map_or(&[][..], |ledger| &ledger.sold);
@@ -493,7 +497,7 @@ impl Slot {
         })
     }
 
-    /// The pools, each with what is left of it for `viewer`, whose own hold counts as free.
+    /// The pools, each with the spots left for `viewer`, whose own hold counts as open.
     pub fn left<'a>(
         &'a self,
         service: &'a Service,
@@ -508,23 +512,26 @@ impl Slot {
         })
     }
 
-    /// The most tickets of these types that can still be sold, all types together: the same in
-    /// every order of the types. Where more pools cross than are worth a search it may be less than
-    /// the most, never more.
+    /// The maximum number of tickets of these types that can still be sold, all types together. It does not
+    /// depend on the order of the types. Where more pools cross than the search covers, the result may be
+    /// below the maximum, never above it.
     #[must_use]
     pub fn spots_open(&self, service: &Service, tickets: &[Claimed], viewer: Viewer) -> u32 {
         let left: SmallVec<[u32; 2]> = self.left(service, viewer).map(|(_, left)| left).collect();
         let pools = self.pools();
-        // Most slots have one pool, and most others have pools that all of the types draw on alike.
+        // The fast path: most slots have one pool.
         if let [only] = pools {
             let sells = tickets.iter().any(|&ticket| only.serves(service, ticket));
             return if sells { left[0] } else { 0 };
         }
         let draws = |&ticket: &Claimed| {
-            let serving = (0..)
-                .zip(pools)
-                .filter(|(_, pool)| pool.serves(service, ticket));
-            serving.map(|(at, _)| at).collect::<packing::Draws>()
+            let mut draws = packing::Draws::new();
+            for (at, pool) in (0..).zip(pools) {
+                if pool.serves(service, ticket) {
+                    draws.push(at);
+                }
+            }
+            draws
         };
         u32::try_from(packing::most(&left, tickets.iter().map(draws))).unwrap_or(u32::MAX)
     }
@@ -537,7 +544,7 @@ impl Slot {
         })
     }
 
-    /// An untouched slot with what is taken of another one.
+    /// The slot with the sales and the holds of another one in place of its own.
     #[must_use]
     pub fn with_taken_of(mut self, other: &Self) -> Self {
         if let Some(taken) = other.ledger() {
@@ -546,7 +553,7 @@ impl Slot {
         self
     }
 
-    /// Counts spots as sold. The caller has seen that they fit.
+    /// Sells spots. The caller has made sure that they fit; the slot does not.
     pub fn sell(&mut self, ticket: Claimed, count: u32) {
         self.change_ledger(|Ledger { sold, .. }| {
             match sold.iter_mut().find(|(known, _)| *known == ticket) {
@@ -556,17 +563,18 @@ impl Slot {
         });
     }
 
-    /// Counts spots as free again.
+    /// Opens sold spots again.
     pub fn unsell(&mut self, ticket: Claimed, count: u32) {
         self.change_ledger(|Ledger { sold, .. }| {
             if let Some((_, known)) = sold.iter_mut().find(|(known, _)| *known == ticket) {
+                // Saturating: an underflow would leave the slot sold out for ever.
                 *known = known.saturating_sub(count);
             }
             sold.retain(|&(_, count)| count > 0);
         });
     }
 
-    /// Keeps spots for a cart for so long.
+    /// Holds spots for a cart.
     pub fn hold(&mut self, cart: CartKey, ticket: Claimed, count: u32, span: HoldSpan) {
         self.change_ledger(|ledger| {
             ledger.holds.push(Hold {
@@ -578,8 +586,9 @@ impl Slot {
         });
     }
 
-    /// Ends the holds of a cart, and every hold that has expired by `now`.
+    /// Releases the holds of a cart, and every hold that has expired by `now`.
     pub fn release_holds(&mut self, cart: CartKey, now: EpochSeconds) {
+        // The check keeps slots without holds from allocating extras.
         if self.ledger().is_some_and(|ledger| !ledger.holds.is_empty()) {
             let goes_on = |hold: &Hold| hold.cart != cart && hold.span.is_on(now);
             self.change_ledger(|ledger| ledger.holds.retain(goes_on));
@@ -598,7 +607,7 @@ impl Slot {
         self.drawn(service, pool, ledger.sold.iter().copied().chain(held))
     }
 
-    /// How many of these spots are a pool's.
+    /// How many of these spots count against a pool.
     fn drawn(
         &self,
         service: &Service,
@@ -613,8 +622,8 @@ impl Slot {
             .sum()
     }
 
-    /// Whether the catalogue no longer says which pools something draws on. Then it counts in all of
-    /// them, so that too little is sold rather than too much.
+    /// Whether a sold or held ticket type is orphaned: the catalogue no longer has it, or no pool of the slot
+    /// serves it. An orphaned type counts against every pool. This may undersell; it never oversells.
     fn is_orphaned(&self, service: &Service, ticket: Claimed) -> bool {
         let known = match ticket {
             Claimed::Appointment => true,
@@ -635,17 +644,18 @@ impl Slot {
         self.change_extras(|extras| change(&mut extras.ledger));
     }
 
-    /// Makes room for them where there is none, and gives it up where nothing is left.
+    /// Allocates the extras if there are none, and frees them if they are empty after the change.
     fn change_extras(&mut self, change: impl FnOnce(&mut SlotExtras)) {
         change(self.extras.get_or_insert_default());
         self.extras.take_if(|extras| extras.is_empty());
     }
 }
 
-/// Who looks at a slot, and when: holds that have expired or that are the viewer's own are free.
+/// The cart and the time by which a slot is seen: holds that have expired or are the viewer's own count as
+/// open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Viewer {
-    /// The moment.
+    /// The time.
     pub now: EpochSeconds,
     /// The viewer's own cart.
     pub cart: Option<CartKey>,

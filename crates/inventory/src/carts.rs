@@ -1,4 +1,4 @@
-//! Which cart holds spots of which slots.
+//! The carts, with the slots of which they hold spots.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -13,39 +13,39 @@ use domain::{
     slot::{CartKey, HoldSpan, SlotKey},
 };
 
-/// Expired carts are swept out whenever there are twice as many carts as after the last sweep, and
-/// never below this number.
+/// Carts that are over are removed whenever there are twice as many carts as after the last sweep, and never
+/// below this number. So a sweep costs a constant per cart that is created.
 const FIRST_SWEEP: usize = 1024;
 
-/// What a cart holds. Its mutex is taken before any slot's, so that the steps of one cart follow
-/// one another.
+/// What a cart holds. Lock order: a cart before its slots, so that operations of one cart run one after
+/// another.
 #[derive(Debug, Default)]
 pub(super) struct Cart {
     /// The slots, one entry for each claim.
     pub(super) slots: Vec<SlotKey>,
     /// How long the hold lasts.
     pub(super) span: HoldSpan,
-    /// How often the hold has been replaced or let go.
+    /// How often the hold has been replaced or released.
     pub(super) changes: u64,
     renewals: Renewals,
 }
 
-/// The time that a cart has had for its holds, however often it renewed, changed or released them.
+/// The time that a cart has used for holds, however often it renewed, replaced or released them.
 #[derive(Debug, Default)]
 struct Renewals {
-    /// Seconds since the first hold. Counted forward only: a clock that is set back gives no time
-    /// back, or a clock that goes to and fro would renew a hold for ever.
+    /// Seconds since the first hold. They are counted forward only: if a clock that is set back returned
+    /// time, a clock that goes back and forth would renew a hold for ever.
     used_sec: i64,
-    /// Up to when they are counted.
+    /// The second up to which they are counted.
     counted_until: EpochSeconds,
-    /// How long the cart has to hold nothing for its time to begin anew.
+    /// How long the cart must hold nothing before its time starts again.
     pause_sec: i64,
     /// The end of that pause if nothing more is held.
     rested_from: EpochSeconds,
 }
 
 impl Renewals {
-    /// The second until which a hold that is asked for now lasts; `None` if the time is used up.
+    /// The second at which a hold from now on ends; `None` if the time is used up.
     fn grant(&mut self, now: EpochSeconds, hold: CartHold) -> Option<EpochSeconds> {
         if now >= self.rested_from {
             *self = Self {
@@ -69,7 +69,7 @@ impl Renewals {
         Some(expires_sec)
     }
 
-    /// Nothing is held from now on: the pause begins, if it has not begun.
+    /// Begins the pause, unless an earlier one is under way.
     fn rest(&mut self, now: EpochSeconds) {
         self.rested_from = self.rested_from.min(now.saturating_add(self.pause_sec));
     }
@@ -81,38 +81,38 @@ impl Cart {
         !self.slots.is_empty() && self.span.is_on(now)
     }
 
-    /// The second until which the cart may hold what it asks for now; `None` if its time for holds is
-    /// used up.
+    /// The second at which a hold from now on ends; `None` if the cart's time for holds is used up.
     pub(super) fn grant(&mut self, now: EpochSeconds, hold: CartHold) -> Option<EpochSeconds> {
         self.renewals.grant(now, hold)
     }
 
-    /// Holds these slots from now on, and no others.
+    /// Replaces the hold.
     pub(super) fn replace(&mut self, slots: Vec<SlotKey>, span: HoldSpan) {
         self.span = span;
         self.changes += 1;
         self.slots = slots;
     }
 
-    /// Holds nothing from now on, and gives the slots that it has held.
+    /// Ends the hold, and returns its slots.
     pub(super) fn release(&mut self, now: EpochSeconds) -> Vec<SlotKey> {
         self.renewals.rest(now);
         self.changes += 1;
         std::mem::take(&mut self.slots)
     }
 
-    /// Whether nothing would be different if it were not there.
+    /// Whether a new cart would be no different.
     fn is_over(&self, now: EpochSeconds) -> bool {
         !self.holds_at(now) && now >= self.renewals.rested_from
     }
 }
 
-/// A cart that nobody is at, nor can get to while it is looked at in the map.
-fn left_alone(cart: &mut Arc<Mutex<Cart>>) -> Option<&mut Cart> {
+/// A cart to which the map has the one reference. No other thread can get one while the map's guard is held,
+/// so nothing waits for the mutex.
+fn unshared(cart: &mut Arc<Mutex<Cart>>) -> Option<&mut Cart> {
     Arc::get_mut(cart).map(|cart| cart.get_mut().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// All carts with a hold.
+/// All carts that hold spots or have done so.
 #[derive(Debug)]
 pub(super) struct Carts {
     carts: DashMap<CartKey, Arc<Mutex<Cart>>>,
@@ -130,6 +130,7 @@ impl Default for Carts {
 
 impl Carts {
     pub(super) fn find(&self, cart: CartKey) -> Option<Arc<Mutex<Cart>>> {
+        // Where no merchant has cart holds, an order costs no look-up.
         if self.carts.is_empty() {
             return None;
         }
@@ -141,17 +142,17 @@ impl Carts {
         Arc::clone(&self.carts.entry(cart).or_default())
     }
 
-    /// Forgets a cart that has become an order, unless somebody is at it or it holds something again.
+    /// Forgets a cart that has become an order, unless another thread uses it or it has a new hold.
     pub(super) fn forget(&self, cart: CartKey) {
         self.carts.remove_if_mut(&cart, |_, cart| {
-            left_alone(cart).is_some_and(|cart| cart.slots.is_empty())
+            unshared(cart).is_some_and(|cart| cart.slots.is_empty())
         });
     }
 
-    /// Forgets a cart if nobody is at it and nothing is to be remembered of it.
+    /// Forgets a cart that is over, unless another thread uses it.
     pub(super) fn forget_if_over(&self, cart: CartKey, now: EpochSeconds) {
         self.carts.remove_if_mut(&cart, |_, cart| {
-            left_alone(cart).is_some_and(|cart| cart.is_over(now))
+            unshared(cart).is_some_and(|cart| cart.is_over(now))
         });
     }
 
@@ -160,7 +161,7 @@ impl Carts {
         self.carts.iter().map(|cart| *cart.key()).collect()
     }
 
-    /// Number of carts whose hold has not ended. One that somebody is at counts: it is not waited for.
+    /// Number of carts whose hold has not ended. A locked cart counts as one: a metric waits for no lock.
     pub(super) fn holding(&self, now: EpochSeconds) -> usize {
         let holds = |cart: &Mutex<Cart>| cart.try_lock().map_or(true, |cart| cart.holds_at(now));
         self.carts.iter().filter(|cart| holds(cart)).count()
@@ -173,11 +174,12 @@ impl Carts {
     }
 
     fn sweep(&self, now: EpochSeconds) {
+        // Relaxed: two threads may sweep at once, or one later than it could; either is harmless.
         if self.carts.len() < self.sweep_at.load(Ordering::Relaxed) {
             return;
         }
         self.carts
-            .retain(|_, cart| left_alone(cart).is_none_or(|cart| !cart.is_over(now)));
+            .retain(|_, cart| unshared(cart).is_none_or(|cart| !cart.is_over(now)));
         let next = self.carts.len().saturating_mul(2).max(FIRST_SWEEP);
         self.sweep_at.store(next, Ordering::Relaxed);
     }

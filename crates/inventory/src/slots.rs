@@ -1,8 +1,7 @@
-//! Which slots are known.
+//! The map of slots.
 //!
-//! There may be ten million, so what each of them takes counts. A slot has its key with it, and its
-//! place in the map is a pointer to both, because up to half of the places are empty. The pointer counts
-//! no weak references, which there are none of.
+//! There may be ten million slots, so their size matters. A map entry is one pointer to a slot with its key,
+//! because up to half of the entries of a map are empty. The pointer has no count of weak references.
 
 use std::{
     borrow::Borrow,
@@ -15,15 +14,15 @@ use triomphe::Arc;
 
 use domain::slot::{Slot, SlotKey};
 
-/// Parts of the map. One that grows looks at all of its slots, and who wants one of them waits meanwhile:
-/// with ten million slots, that is forty thousand of them.
-const PARTS: usize = 256;
+/// Shards of the map. A shard that grows rehashes all of its slots with its lock held: with ten million slots,
+/// that is forty thousand of them.
+const SHARDS: usize = 256;
 
-/// All slots that are known.
+/// All known slots.
 #[derive(Debug)]
 pub(super) struct Slots(DashMap<SharedSlot, ()>);
 
-/// A slot for whoever is at it. In the map it is found by its key.
+/// A shared reference to a slot. The map finds it by its key.
 #[derive(Debug, Clone)]
 pub(super) struct SharedSlot(Arc<Known>);
 
@@ -41,7 +40,7 @@ impl Default for Slots {
 
 impl Slots {
     pub(super) fn with_capacity(slots: usize) -> Self {
-        Self(DashMap::with_capacity_and_shard_amount(slots, PARTS))
+        Self(DashMap::with_capacity_and_shard_amount(slots, SHARDS))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -53,7 +52,7 @@ impl Slots {
     }
 
     pub(super) fn find_or_new(&self, key: SlotKey) -> SharedSlot {
-        // Most are known, and looking shuts nobody out.
+        // Most slots are known, and a look-up takes a read lock only.
         self.find(key).unwrap_or_else(|| {
             self.0
                 .entry(SharedSlot::new(key))
@@ -63,21 +62,22 @@ impl Slots {
         })
     }
 
-    /// All of them at this moment, in no order.
+    /// All slots at this moment, in no order.
     pub(super) fn all(&self) -> Vec<SharedSlot> {
         self.0.iter().map(|known| known.key().clone()).collect()
     }
 
-    /// Forgets a slot that has nothing to be remembered, unless somebody has it in hand and may open it or
-    /// take something of it.
+    /// Forgets a vacant slot, unless another thread has a reference to it and may open it or sell spots of it.
     pub(super) fn forget_if_vacant(&self, key: SlotKey) {
+        // The guard of the map is held here, so nothing may wait for the lock of a slot: `try_lock`.
         self.0.remove_if(&key, |SharedSlot(known), ()| {
             known.is_unique() && known.slot.try_lock().is_ok_and(|slot| slot.is_vacant())
         });
     }
 
-    /// Forgets all slots but those to be kept, and gives their number.
+    /// Forgets the slots that `keep` rejects, and returns their number.
     pub(super) fn retain(&self, keep: impl Fn(SlotKey) -> bool) -> usize {
+        // Approximate if slots are created meanwhile; the number only goes to the log.
         let known = self.len();
         self.0.retain(|slot, ()| keep(slot.key()));
         known.saturating_sub(self.len())

@@ -1,10 +1,9 @@
-//! Which slots are open, on a clock that may be wrong, and which are forgotten.
+//! The range of time in which slots are open, and the second before which they are forgotten, on a clock that
+//! may be wrong.
 //!
-//! Open is what the catalogue on sale has from [`KEPT_SEC`] ago up to the horizon. What was sold of a
-//! slot is remembered longer than its opening may come back: both are forgotten together, up to a second
-//! that is on record before anything is forgotten, and no slot that ended before that is opened again, by
-//! this process or a later one. So a clock that is wrong can close slots for a while, but never sell a
-//! spot twice.
+//! The active catalogue is open from [`KEPT_SEC`] ago up to the horizon. A slot and its sales are forgotten
+//! together, up to a second that is recorded first. No slot that ended before that second is opened again,
+//! by this process or a later one. So a wrong clock can close slots for a while, but never sell a spot twice.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -20,16 +19,16 @@ use store::{Change, ErrorChain};
 const HOUR_SEC: i64 = 3_600;
 const DAY_SEC: i64 = 24 * HOUR_SEC;
 
-/// How long a slot is remembered after its end. A clock that is ahead by less forgets no slot that is
-/// still to come.
+/// How long a slot is kept after its end. A clock that is ahead by less forgets no slot that is still to
+/// come.
 const KEPT_SEC: i64 = 7 * DAY_SEC;
 
-/// By how much one sweep can move the second up to which slots are forgotten. However far ahead a clock
-/// is, it takes some sweeps, each with a warning, until a slot that is still to come is forgotten.
+/// By how much one sweep can advance the second up to which slots are forgotten. However far ahead a clock
+/// is, several sweeps warn of it before a slot that is still to come is forgotten.
 const MAX_STEP_SEC: i64 = DAY_SEC;
 
-/// Availability of the revision on sale, and between which seconds it has been opened: all of it from the
-/// first one on, and what is repeated before the second one.
+/// The openings of the active revision, and the range in which they are open: single ones from `opened_from`
+/// on, repeated ones between `opened_from` and `opened_until`.
 #[derive(Debug)]
 pub(super) struct Calendar {
     revision: Revision,
@@ -38,19 +37,19 @@ pub(super) struct Calendar {
     pub(super) opened_until: EpochSeconds,
 }
 
-/// What the sweeps have come to so far.
+/// The state of the sweeps.
 #[derive(Debug)]
 pub(super) struct Sweeps {
     forgotten_until: EpochSeconds,
-    /// When the last one was, by the clock of that moment.
+    /// The time of the last sweep, by the clock of that time.
     last_sec: EpochSeconds,
-    /// Whether an order was on record at the start.
+    /// Whether an order was on record at startup.
     began_with_orders: bool,
 }
 
 impl Sweeps {
-    /// None so far. Where nothing was forgotten yet, forgetting begins before the newest order, lest the
-    /// clock of this start be ahead.
+    /// The state at startup. If no slot was forgotten before, forgetting begins before the newest order,
+    /// because the clock may be ahead.
     pub(super) fn begin(
         now: EpochSeconds,
         forgotten_until: Option<EpochSeconds>,
@@ -67,7 +66,7 @@ impl Sweeps {
         }
     }
 
-    /// Up to when slots are to be forgotten at this moment.
+    /// The second up to which a sweep at `now` forgets slots.
     fn next(&self, now: EpochSeconds) -> EpochSeconds {
         let due = now.saturating_sub(KEPT_SEC);
         due.min(self.forgotten_until.saturating_add(MAX_STEP_SEC))
@@ -80,8 +79,8 @@ impl Sweeps {
 }
 
 impl App {
-    /// Does [`App::sweep`] if the clock shows another hour than at the last sweep, so also soon after it
-    /// was set. To be called every minute or so.
+    /// Sweeps if the clock shows another hour than at the last sweep, so also soon after the clock was set.
+    /// To be called about every minute.
     pub async fn sweep_if_due(&self) {
         let mut sweeps = self.sweeps.lock().await;
         if sweeps.is_due(self.now()) {
@@ -89,8 +88,8 @@ impl App {
         }
     }
 
-    /// Opens the slots that the clock has brought within reach, ends holds whose time is over, and forgets
-    /// slots that have long been over, once that is on record.
+    /// Extends the horizon, releases expired holds, and forgets slots that ended long ago, once that is on
+    /// record.
     pub async fn sweep(&self) {
         self.sweep_after(&mut *self.sweeps.lock().await).await;
     }
@@ -103,19 +102,19 @@ impl App {
         let retired = self.forget_slots(sweeps, now).await;
         let opened = self
             .calendar()
-            .widen(&self.inventory, now, self.limits.horizon_sec);
-        tracing::debug!(opened, retired, "the calendar moved on");
+            .extend(&self.inventory, now, self.limits.horizon_sec);
+        tracing::debug!(opened, retired, "the horizon is extended");
     }
 
     async fn forget_slots(&self, sweeps: &mut Sweeps, now: EpochSeconds) -> usize {
-        // Before the first order there are no sales to forget, and no order says that the clock, maybe of a
-        // new machine, has ever been right: what it closed would stay closed.
+        // Before the first order there are no sales to forget, and no order shows that the clock, perhaps of
+        // a new machine, has ever been right: slots that it closed would stay closed.
         let has_orders = sweeps.began_with_orders || self.metrics.orders_created.get() > 0;
         let until = sweeps.next(now);
         if !has_orders || until == sweeps.forgotten_until {
             return 0;
         }
-        // On disk first: a start that knows the orders no more must not open their slots either.
+        // On disk before in memory: a later process that no longer has the orders must not open their slots.
         if let Err(error) = self.commit(Change::SlotsForgotten(until)).await {
             tracing::warn!(error = %ErrorChain(&error), "no slots are forgotten, because that cannot be recorded");
             return 0;
@@ -140,13 +139,13 @@ impl Calendar {
             now,
             horizon_sec,
             |openings, from, until| {
-                // A new inventory is of the first revision.
+                // Never stale: a new inventory has the first revision.
                 let _ = inventory.open(revision, openings, from, until);
             },
         )
     }
 
-    /// Lays the same ready for a revision to come.
+    /// Stages the same range for the next revision.
     pub(super) fn stage(
         &self,
         next: Revision,
@@ -186,15 +185,15 @@ impl Calendar {
         }
     }
 
-    /// Opens what the clock has brought within reach at either end, and gives its number. After a clock
-    /// that was ahead, that is what seemed to be over when the calendar was begun.
-    fn widen(&mut self, inventory: &Inventory, now: EpochSeconds, horizon_sec: i64) -> usize {
+    /// Extends the range to that of `now`, and returns the number of slots opened. The beginning moves back
+    /// where the clock was ahead at startup, which took these slots to be over.
+    fn extend(&mut self, inventory: &Inventory, now: EpochSeconds, horizon_sec: i64) -> usize {
         let (from, until) = span(now, horizon_sec);
         let (opened_from, opened_until) = (self.opened_from, self.opened_until);
-        // Each range is opened once: what is opened twice has twice its spots.
+        // No range is opened twice: a slot that is opened twice has twice its spots.
         self.opened_from = opened_from.min(from);
         self.opened_until = opened_until.max(until);
-        // This is the calendar on sale for as long as it is in hand, so no slot is further.
+        // Never stale: a reload needs the lock of the calendar to activate a later revision.
         let open = |from, until| {
             inventory
                 .open(self.revision, self.openings.repeated(), from, until)
@@ -212,7 +211,7 @@ impl Calendar {
     }
 }
 
-/// Between which starts slots are open.
+/// The range of starts in which slots are open.
 fn span(now: EpochSeconds, horizon_sec: i64) -> (EpochSeconds, EpochSeconds) {
     (
         now.saturating_sub(KEPT_SEC + MAX_DURATION_SEC),

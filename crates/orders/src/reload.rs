@@ -1,4 +1,4 @@
-//! Replacing what is on sale while it is being sold.
+//! Reload: the replacement of the active catalogue while orders are created.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use kernel::{
 };
 use store::{Change, CommitError, ErrorChain};
 
-/// Why the catalogue on sale has not been replaced.
+/// Why a reload has failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReloadError {
     /// The other one has errors.
@@ -29,8 +29,8 @@ pub enum ReloadError {
 }
 
 impl App {
-    /// Puts on sale what `load` reads. Until that is complete the present catalogue stays on sale,
-    /// and for good if it fails. Sales, orders in the making and carts keep what they have.
+    /// Activates the catalogue that `load` reads. The present one stays active until then, and if the reload
+    /// fails. Sales, orders in flight and holds keep their spots.
     ///
     /// # Errors
     /// [`ReloadError`]; then nothing has changed.
@@ -38,7 +38,7 @@ impl App {
         self: &Arc<Self>,
         load: impl FnOnce(IdInterner) -> Result<Loaded, Diagnostics> + Send + 'static,
     ) -> Result<Reloaded, ReloadError> {
-        // Goes along with the work, which goes on when nobody waits for it any more.
+        // Owned, because the guard moves to the blocking thread, which continues if the caller is cancelled.
         let mut latest = Arc::clone(&self.latest).lock_owned().await;
         latest.revision = latest.revision.next();
         let revision = latest.revision;
@@ -66,7 +66,7 @@ impl App {
             let _latest = latest;
             let (catalog, openings) = (Arc::new(catalog), Arc::new(Openings::new(openings)));
             let since_sec = app.now();
-            app.replace(ActiveCatalog {
+            app.activate(ActiveCatalog {
                 revision,
                 since_sec,
                 catalog,
@@ -77,11 +77,12 @@ impl App {
         Ok(blocking::run(replace).await?)
     }
 
-    fn replace(&self, next: ActiveCatalog) -> Reloaded {
+    fn activate(&self, next: ActiveCatalog) -> Reloaded {
         let (revision, catalog) = (next.revision, Arc::clone(&next.catalog));
         let (now, horizon_sec) = (self.now(), self.limits.horizon_sec);
         {
-            // In hand until the revision is on sale, so that nothing else is opened meanwhile.
+            // Locked until the revision is active: a sweep in between would extend the old openings only, and
+            // the slots that it opened would be missing from the new ones.
             let mut calendar = self.calendar();
             let openings = Arc::clone(&next.openings);
             *calendar = calendar.stage(revision, openings, &self.inventory, now, horizon_sec);

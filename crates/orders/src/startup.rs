@@ -38,20 +38,20 @@ pub enum StartupError {
     Commit(#[from] CommitError),
 }
 
-/// What an [`App`] is put together from.
+/// The parts of an [`App`].
 #[derive(Debug)]
 pub struct Parts {
-    /// What is on sale.
+    /// The catalogue.
     pub loaded: Loaded,
-    /// Where orders are kept.
+    /// The store of orders, tokens and payments.
     pub store: Arc<dyn Store>,
-    /// Who takes the money; without anybody, orders that ask us to charge are not created.
+    /// The payment gateway; without one, orders that the partner has to charge for are declined.
     pub payments: Option<Arc<dyn PaymentGateway>>,
-    /// What time it is.
+    /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Limits.
     pub limits: Limits,
-    /// Where it is recorded who does what.
+    /// The audit log.
     pub audit: Arc<Audit>,
 }
 
@@ -65,7 +65,7 @@ pub struct OfflineCatalog {
 }
 
 impl OfflineCatalog {
-    /// Reads the store, and changes nothing in it: what is being paid for counts as sold.
+    /// Reads the store, and changes nothing in it: the spots of pending payments count as sold.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -106,8 +106,8 @@ impl OfflineCatalog {
 }
 
 impl App {
-    /// Reads the store and opens the slots. Payments that the last run left open are reversed in the
-    /// background; until then their spots count as taken and their tokens as at work.
+    /// Recovers the orders on record and opens the slots. Pending payments of the last run are reversed in
+    /// the background; until then their spots stay sold and their tokens locked.
     ///
     /// # Errors
     /// [`StartupError`].
@@ -195,9 +195,9 @@ impl App {
         Ok(app)
     }
 
-    /// What is on sale, and until when what of it is repeated has been opened.
+    /// The active catalogue, and the second up to which its repeated openings are open.
     pub(super) fn opened(&self) -> (Arc<ActiveCatalog>, EpochSeconds) {
-        // With the calendar in hand, nothing else can go on sale.
+        // A reload needs the lock of the calendar to activate another catalogue, so these two go together.
         let calendar = self.calendar();
         (self.active.load_full(), calendar.opened_until)
     }
@@ -211,9 +211,10 @@ impl App {
             let TokenLock::Acquired(token) = self.tokens.try_lock(&intent.token) else {
                 continue;
             };
+            // The store has recovered the spots of orders only.
             self.inventory.restore(&claims);
             let Some(gateway) = self.payments.clone() else {
-                self.leave_open(&intent, token);
+                self.keep_pending(&intent, token);
                 continue;
             };
             let app = Arc::clone(self);
@@ -227,9 +228,9 @@ impl App {
         }
     }
 
-    /// Nobody can be asked what became of a charge, so its spots stay taken and its token locked: it may
-    /// have been captured.
-    fn leave_open(&self, intent: &PaymentIntent, token: TokenGuard) {
+    /// Keeps a payment pending while payments are off. The charge may have been captured, so the spots stay
+    /// sold and the token locked.
+    fn keep_pending(&self, intent: &PaymentIntent, token: TokenGuard) {
         let order = self.store.order_id(&intent.token);
         tracing::error!(
             order_id = order.as_str(),
@@ -242,7 +243,7 @@ impl App {
     }
 }
 
-/// Warns, as a reload does, of orders that do not go with the catalogue.
+/// Warns of orders that do not match the catalogue, as a reload does.
 fn warn_of_what_was_sold(
     catalog: &Catalog,
     openings: &Openings,
@@ -268,8 +269,8 @@ fn warn_of_what_was_sold(
     .warn();
 }
 
-/// Counts what is on record as sold, whatever the clock says of it: only what is known to be forgotten is
-/// left out, because its slots are not opened either.
+/// Sells the spots that are on record as sold, whatever the clock says. Only those of forgotten slots are left
+/// out, because these slots are never opened again.
 fn recover(
     store: &dyn Store,
     register: &mut IdInterner,
