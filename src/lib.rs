@@ -21,7 +21,7 @@
 //! | `proto_json` | JSON as protobuf writes it, for requests and feeds: numbers, names of members |
 //! | [`audit`] | who did what, for those who have to account for it |
 //! | [`api`] | the interface for callers: errors, authentication, dispatch, the Booking v3 contract over gRPC and REST, feeds |
-//! | [`budgets`], [`stalled`] | bytes in use; responses that nobody takes |
+//! | [`net`] | the network layer: listeners, connections, TLS, byte budgets; knows no orders |
 //! | [`server`] | puts it together, brings it up and takes it down |
 //! | [`metrics`], [`request`] | counters and histograms, incremented where things happen; the context of a request |
 //! | [`rpc`] | the methods of the contract and the transports they are called over |
@@ -39,11 +39,8 @@ pub use orders::audit;
 
 pub mod api;
 
-pub mod stalled;
-
-pub mod budgets;
-
 pub mod cli;
 pub mod config;
+pub mod net;
 pub mod server;
 pub mod telemetry;

@@ -20,9 +20,9 @@ pub use credentials::Credentials;
 pub use kernel::user::{OutOfScope, User};
 pub use limits::Permit;
 pub use passwords::hash;
-pub use peer::{Caller, ClientCertificate, Peer, network};
+pub use peer::{Caller, Peer};
 
-use crate::{domain::ids::MerchantId, rpc::Transport};
+use crate::{domain::ids::MerchantId, net::ClientCertificate, rpc::Transport};
 
 /// What callers must present, and the limits of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

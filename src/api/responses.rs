@@ -25,9 +25,11 @@ use crate::{
     },
     app::{OrderError, TakeOrders},
     blocking::{self, LONG_BYTES},
-    budgets::{Budget, Reservation},
     domain::order::Order,
-    stalled::StalledResponses,
+    net::{
+        budgets::{Budget, Reservation},
+        stalled::StalledResponses,
+    },
 };
 
 /// Bytes of a chunk. Responses up to this size do not count.

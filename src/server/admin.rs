@@ -2,7 +2,11 @@
 //! tools that run beside the server. It is served by the control thread, so it answers while the workers
 //! are busy, and it is the last handler to close.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{response::IntoResponse, routing::get};
 use http::{Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
@@ -13,24 +17,24 @@ use tonic::{Status, body::Body, service::Routes};
 use tower::ServiceExt;
 
 use super::{
-    Phase,
     admission::{self, AllowedHosts},
-    connection::{ConnectionContext, HttpHandler, HttpServer},
-    connection_table::{ConnectionLimits, ConnectionTable},
     health::{HealthReporter, Readiness},
-    listener::{Acceptor, Listener},
     metrics::Metrics,
     routes,
 };
 use crate::{
     api::{
-        auth::Peer,
         booking::rest,
         error::{ADMIN_URLS, ApiError},
         feeds::{self, FeedsHandler},
         request_bodies::RequestBodies,
     },
     blocking,
+    config::Config,
+    net::{
+        Acceptor, ClientCertificate, ConnectionContext, ConnectionLimits, ConnectionTable,
+        HttpHandler, HttpServer, Phase, stalled::StalledResponses,
+    },
     rpc::Transport,
     telemetry,
 };
@@ -38,6 +42,9 @@ use crate::{
 /// Browsers have no business here.
 const NO_GRPC_WEB: ApiError =
     ApiError::UnsupportedMediaType("gRPC-Web is for callers, at the address for callers");
+
+/// How long a connection may be silent here, before its first request and between requests.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
 
 /// Connections that it may have at once. Probes and scrapers are few; beyond that, those that say nothing
 /// make room for newcomers.
@@ -89,7 +96,13 @@ impl AdminService {
 }
 
 impl HttpHandler for AdminService {
-    async fn answer(&self, request: Request<Incoming>, _peer: Arc<Peer>) -> Response<Body> {
+    type Connection = ();
+
+    fn connected(&self, _address: IpAddr, _certificate: ClientCertificate) {}
+
+    fn certificate_rejected(&self, _address: IpAddr) {}
+
+    async fn handle(&self, request: Request<Incoming>, _connection: Arc<()>) -> Response<Body> {
         let transport = admission::transport_of(&request);
         if let Err(error) = admission::check(&request, transport, &self.hosts) {
             return admission::reject(request.method(), transport, error);
@@ -192,8 +205,11 @@ pub(super) struct Admin {
 
 impl Admin {
     /// Receives connections in the runtime that this is called from.
-    pub(super) fn open(listener: Listener, handler: AdminService, http: Arc<HttpServer>) -> Self {
-        let address = listener.address();
+    pub(super) fn open(
+        (address, socket): (SocketAddr, TcpListener),
+        handler: AdminService,
+        http: Arc<HttpServer>,
+    ) -> Self {
         let (phase, watching) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
         let context = ConnectionContext {
@@ -213,9 +229,7 @@ impl Admin {
             phase: watching,
         };
         let mut receiving = JoinSet::new();
-        receiving.spawn(acceptor.run(listener, move |accepted| {
-            accepted.serve(context.clone(), ())
-        }));
+        receiving.spawn(acceptor.run(socket, move |accepted| accepted.serve(context.clone(), ())));
         Self {
             address,
             phase,
@@ -237,4 +251,15 @@ impl Admin {
         self.connections.wait().await;
         self.receiving.join_all().await;
     }
+}
+
+/// Connections here are served as those of callers, but may be silent for a shorter time.
+pub(super) fn http_server(config: &Config, stalled: Arc<StalledResponses>) -> HttpServer {
+    let max_silence = MAX_SILENCE.min(HttpServer::max_silence(&config.connections));
+    HttpServer::new(
+        &config.connections,
+        max_silence,
+        config.calls.call_timeout,
+        stalled,
+    )
 }

@@ -1,17 +1,16 @@
-//! What goes on beside the calls for as long as the server runs.
+//! Background tasks: everything that runs beside the calls for as long as the server does.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    Phase,
     health::{self, HealthReporter},
     reload::Reloader,
     security::{Access, Security},
-    watcher::Watcher,
+    watcher::{FromFiles, Watcher},
 };
-use crate::{app::App, config::Config, files::Snapshot};
+use crate::{app::App, config::Config, files::Snapshot, net::Phase};
 
 /// How often it is looked whether recurring availability is to be extended and past slots are to be
 /// forgotten, which is once an hour and when the clock was set.
@@ -20,20 +19,18 @@ const SWEEP_LOOK: Duration = Duration::from_secs(60);
 /// How often callers who have not called for a while are forgotten.
 const CALLERS_SWEEP: Duration = Duration::from_secs(10);
 
-/// What is read again when its files change, and the files as they were when they were read.
-type Watched<'w, T> = (&'w Arc<Watcher<T>>, Snapshot);
+/// Something that is read again when its files change, and the files as they were when they were read.
+pub(super) type Watched<T> = (Arc<Watcher<T>>, Snapshot);
 
-/// Starts what goes on until the server is over: health follows the store, the calendar moves on, callers
-/// who have gone are forgotten, and files that have changed are read again.
+/// Starts the tasks that run until the server stops: health follows the store, the calendar moves on, callers
+/// who have gone are forgotten, and changed files are read again.
 pub(super) fn spawn(
     config: &Config,
-    app: &Arc<App>,
-    health: &HealthReporter,
-    (security, catalog): (Watched<'_, Security>, Watched<'_, Reloader>),
+    (app, health): (&Arc<App>, &HealthReporter),
+    (security, catalog): (&Watched<Security>, &Watched<Reloader>),
     phase: &watch::Receiver<Phase>,
 ) -> JoinSet<()> {
-    let ((security, security_files), (catalog, catalog_files)) = (security, catalog);
-    let access = Arc::clone(security.watched().access());
+    let access = Arc::clone(security.0.watched().access());
     let mut tasks = JoinSet::new();
     tasks.spawn(health::follow(
         health.clone(),
@@ -42,17 +39,17 @@ pub(super) fn spawn(
     ));
     tasks.spawn(sweep_slots(Arc::clone(app), phase.clone()));
     tasks.spawn(forget_callers(access, phase.clone()));
-    tasks.spawn(Arc::clone(security).attend(
-        config.security.security_watch,
-        security_files,
-        phase.clone(),
-    ));
-    tasks.spawn(Arc::clone(catalog).attend(
-        config.sales.catalog_watch,
-        catalog_files,
-        phase.clone(),
-    ));
+    tasks.spawn(attend(security, config.security.security_watch, phase));
+    tasks.spawn(attend(catalog, config.sales.catalog_watch, phase));
     tasks
+}
+
+fn attend<F: FromFiles>(
+    (watcher, read): &Watched<F>,
+    every: Option<Duration>,
+    phase: &watch::Receiver<Phase>,
+) -> impl Future<Output = ()> + use<F> {
+    Arc::clone(watcher).attend(every, read.clone(), phase.clone())
 }
 
 async fn forget_callers(access: Arc<Access>, phase: watch::Receiver<Phase>) {

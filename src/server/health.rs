@@ -11,9 +11,9 @@ use tonic_health::pb::{
     health_server::{Health, HealthServer},
 };
 
-use super::Phase;
 use crate::{
     api::{booking::proto::v3::booking_service_server::SERVICE_NAME, error::ApiError},
+    net::Phase,
     store::StoreState,
 };
 

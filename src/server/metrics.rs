@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    Traffic,
-    connection_table::{ConnectionLimits, ConnectionStats, ConnectionTable},
+    parts::CallTraffic,
     process::ProcessStats,
     reload::{ReloadMetrics, Reloader},
     security::Security,
@@ -18,6 +17,7 @@ use crate::{
     },
     domain::order::EpochSeconds,
     metrics::Counter,
+    net::{ConnectionLimits, ConnectionStats, ConnectionTable},
     store::{DiskUsage, StoreState, StoreStats, WriteStats},
     telemetry::{
         self,
@@ -28,7 +28,7 @@ use crate::{
 /// Where the numbers come from.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    pub(super) traffic: Traffic,
+    pub(super) traffic: CallTraffic,
     pub(super) app: Arc<App>,
     pub(super) catalog: Arc<Watcher<Reloader>>,
     pub(super) security: Arc<Watcher<Security>>,
@@ -174,8 +174,8 @@ impl Metrics {
         let expiries = self
             .security
             .watched()
-            .tls()
-            .map(|tls| tls.expiries())
+            .certificates()
+            .map(|certificates| certificates.expiries())
             .unwrap_or_default();
         let positions: Vec<_> = expiries
             .iter()
@@ -278,8 +278,8 @@ impl Metrics {
     }
 }
 
-fn add_traffic(page: &mut Page, traffic: &Traffic) {
-    let Traffic {
+fn add_traffic(page: &mut Page, traffic: &CallTraffic) {
+    let CallTraffic {
         calls: _,
         bodies,
         responses,
@@ -316,7 +316,7 @@ fn add_traffic(page: &mut Page, traffic: &Traffic) {
     );
 }
 
-fn add_calls(page: &mut Page, traffic: &Traffic) {
+fn add_calls(page: &mut Page, traffic: &CallTraffic) {
     let calls = &traffic.calls;
     let lines: Vec<_> = calls.lines().map(|line| (line, line.labels())).collect();
     page.counter(

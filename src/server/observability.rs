@@ -1,7 +1,7 @@
 //! The first to see a request and the last to see its answer, whichever transport it uses and whoever
 //! answers it: here it gets its id and its place in a trace, and is counted and logged.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -9,9 +9,10 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{admission, connection::HttpHandler};
+use super::admission;
 use crate::{
-    api::{auth::Peer, booking::rest, error::StatusMapping},
+    api::{booking::rest, error::StatusMapping},
+    net::{ClientCertificate, HttpHandler},
     request::RequestContext,
     rpc::Transport,
     telemetry::traces,
@@ -27,14 +28,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A handler that is observed.
 #[derive(Debug)]
-pub(super) struct ObservabilityLayer<D> {
-    handler: D,
+pub(super) struct ObservabilityLayer<H> {
+    handler: H,
     rest_base_path: Box<str>,
     metrics: Arc<CallMetrics>,
 }
 
-impl<D> ObservabilityLayer<D> {
-    pub(super) fn new(handler: D, rest_base_path: &str, metrics: Arc<CallMetrics>) -> Self {
+impl<H> ObservabilityLayer<H> {
+    pub(super) fn new(handler: H, rest_base_path: &str, metrics: Arc<CallMetrics>) -> Self {
         Self {
             handler,
             rest_base_path: rest_base_path.into(),
@@ -43,8 +44,22 @@ impl<D> ObservabilityLayer<D> {
     }
 }
 
-impl<D: HttpHandler> HttpHandler for ObservabilityLayer<D> {
-    async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+impl<H: HttpHandler> HttpHandler for ObservabilityLayer<H> {
+    type Connection = H::Connection;
+
+    fn connected(&self, address: IpAddr, certificate: ClientCertificate) -> H::Connection {
+        self.handler.connected(address, certificate)
+    }
+
+    fn certificate_rejected(&self, address: IpAddr) {
+        self.handler.certificate_rejected(address);
+    }
+
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: Arc<H::Connection>,
+    ) -> Response<Body> {
         let Self {
             handler,
             rest_base_path,
@@ -59,7 +74,7 @@ impl<D: HttpHandler> HttpHandler for ObservabilityLayer<D> {
         span.record("request_id", served.id());
         let work = async {
             let guard = CallGuard::begin(metrics, target, span.clone());
-            let mut answer = handler.answer(request, peer).await;
+            let mut answer = handler.handle(request, connection).await;
             guard.end(outcome(target.transport, &answer));
             if let Some(id) = id {
                 answer.headers_mut().insert(REQUEST_ID, id);

@@ -1,7 +1,7 @@
 //! Which services answer on a connection: over gRPC and gRPC-Web the contract, health, and
 //! reflection in both versions; over REST the contract and health.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use http::{
@@ -19,7 +19,7 @@ use tower::{BoxError, Layer, ServiceExt, service_fn};
 
 use super::{
     admission::{self, AllowedHosts, HEALTH},
-    connection::{DeadlineBody, GuardedBody, HttpHandler},
+    deadline_body::DeadlineBody,
     health::HealthService,
     security::Access,
 };
@@ -35,6 +35,7 @@ use crate::{
         request_bodies::{ReadOptions, RequestBodies},
     },
     audit::{Audit, AuditEvent},
+    net::{ClientCertificate, GuardedBody, HttpHandler},
     request::{Origin, RequestContext},
     rpc::{Rpc, Transport},
 };
@@ -71,7 +72,22 @@ pub(super) struct Admission {
 }
 
 impl HttpHandler for Router {
-    async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+    type Connection = Peer;
+
+    fn connected(&self, address: IpAddr, certificate: ClientCertificate) -> Peer {
+        Peer::new(address, certificate)
+    }
+
+    fn certificate_rejected(&self, address: IpAddr) {
+        self.admission.audit.record(AuditEvent::AccessRejected {
+            reason: "CLIENT_CERTIFICATE_NOT_TRUSTED",
+            user: None,
+            address,
+            transport: None,
+        });
+    }
+
+    async fn handle(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         let transport = admission::transport_of(&request);
         if let Err(error) = admission::check(&request, transport, &self.admission.hosts) {
             self.admission

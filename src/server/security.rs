@@ -6,13 +6,13 @@ use governor::clock::MonotonicClock;
 
 use super::{
     ServeError,
-    tls::Tls,
+    certificates::Certificates,
     watcher::{FromFiles, log_rejected},
 };
 use crate::{
     api::auth::{self, AccessPolicy, Credentials},
     app::App,
-    audit::{Audit, AuditEvent},
+    audit::AuditEvent,
     blocking,
     clock::Clock,
     config::{self, Config},
@@ -31,7 +31,7 @@ const STAY: &str = "were rejected; the previous ones stay in use";
 #[derive(Debug)]
 pub(super) struct Security {
     access: Arc<Access>,
-    tls: Option<Arc<Tls>>,
+    certificates: Option<Arc<Certificates>>,
     credentials: Option<PathBuf>,
     /// Users when it was opened.
     users: Option<usize>,
@@ -57,7 +57,6 @@ impl Security {
     pub(super) fn open(
         config: &Config,
         clock: Arc<dyn Clock>,
-        audit: &Arc<Audit>,
     ) -> Result<(Self, Snapshot), ServeError> {
         let settings = &config.security;
         let config::Security {
@@ -73,18 +72,18 @@ impl Security {
             .cloned()
             .collect();
         let read = Snapshot::of_files(files.clone());
-        let tls = Tls::open(settings, clock, audit);
+        let certificates = Certificates::open(settings, clock);
         let users = credentials.as_deref().map(Credentials::read).transpose();
-        let (tls, users) = both(tls, users).map_err(ServeError::Security)?;
+        let (certificates, users) = both(certificates, users).map_err(ServeError::Security)?;
         let number_of_users = users.as_ref().map(Credentials::users);
         let access =
             Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
         say_who_may_call(&config.serving, settings);
-        let (access, tls, credentials) = (Arc::new(access), tls.map(Arc::new), credentials.clone());
+        let (access, credentials) = (Arc::new(access), credentials.clone());
         Ok((
             Self {
                 access,
-                tls,
+                certificates: certificates.map(Arc::new),
                 credentials,
                 users: number_of_users,
                 files,
@@ -118,16 +117,16 @@ impl Security {
         self.users
     }
 
-    pub(super) fn tls(&self) -> Option<&Arc<Tls>> {
-        self.tls.as_ref()
+    pub(super) fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.certificates.as_ref()
     }
 
     /// Reads the files again. What is sound among certificates and credentials counts from here on,
     /// and of what is not, the one before.
     pub(super) async fn reload(&self) -> Result<(), Diagnostics> {
-        let (tls, credentials) = (self.tls.clone(), self.credentials.clone());
+        let (certificates, credentials) = (self.certificates.clone(), self.credentials.clone());
         let read = move || {
-            let tls = tls.map(|tls| tls.read_again());
+            let tls = certificates.map(|certificates| certificates.reload());
             (tls, credentials.map(|path| Credentials::read(&path)))
         };
         let (tls, users) = match blocking::run(read).await {

@@ -8,11 +8,11 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::Phase;
 use crate::{
     blocking,
     diagnostics::{Diagnostic, Diagnostics, Severity},
     files::Snapshot,
+    net::Phase,
 };
 
 /// What is read from files and can be read again.

@@ -168,6 +168,24 @@ fn no_module_names_what_is_not_its_business() {
             ],
         ),
         (
+            "src/net",
+            &[
+                STORES,
+                INNER,
+                USE_CASES,
+                &[
+                    "crate::access",
+                    "crate::calls",
+                    "crate::catalog_files",
+                    "crate::cli",
+                    "crate::grpc",
+                    "crate::rest",
+                    "crate::server",
+                    "crate::wire",
+                ],
+            ],
+        ),
+        (
             "crates/kernel/src/clock",
             &[DOORS, OUTER, USE_CASES, &["tokio"]],
         ),
@@ -278,7 +296,7 @@ fn time_and_chance_come_from_one_place_each() {
         ),
         (
             &["fastrand"],
-            &["crates/kernel/src/request.rs", "src/server/connection.rs"],
+            &["crates/kernel/src/request.rs", "src/net/connection.rs"],
         ),
         (&["std::env"], &["src/config.rs", "src/main.rs"]),
     ] {

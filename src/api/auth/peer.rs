@@ -1,23 +1,14 @@
 //! The peer of a connection, and the identity by which a caller is limited.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-/// The certificate that the other end of a connection has shown and proved to be its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientCertificate {
-    /// None.
-    None,
-    /// One with this accepted name.
-    Accepted(Arc<str>),
-    /// One with no accepted name.
-    Other,
-}
+use crate::net::{ClientCertificate, network};
 
 /// By what a caller's calls are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -110,15 +101,6 @@ impl Peer {
     /// Notes that a password was right.
     pub(super) fn has_succeeded(&self) {
         self.failures.store(0, Ordering::Relaxed);
-    }
-}
-
-/// What of an address one caller has to himself: all of it, or the first 64 bits of version 6.
-#[must_use]
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 

@@ -1,9 +1,8 @@
-//! TLS on the port: certificates from files, read again without a restart, and what a client's
-//! certificate says.
+//! Certificates and keys from files, for the TLS of the network layer: read, checked, and read again without a
+//! restart.
 
 use std::{
     io,
-    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,31 +17,26 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
     time_provider::TimeProvider,
 };
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use webpki::{EndEntityCert, KeyUsage};
 
 use crate::{
-    api::auth::{ClientCertificate, Peer},
-    audit::{Audit, AuditEvent},
     clock::Clock,
     config,
     diagnostics::{Cursor, DiagnosticSink, Diagnostics},
     files::regular,
+    net::TlsAcceptor,
 };
 
-/// What is transport above TLS, in the order of preference.
+/// The protocols offered by ALPN, in the order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// TLS as it is transport with whoever connects.
+/// The certificates of the settings and the TLS that uses them.
 #[derive(Debug)]
-pub(super) struct Tls {
+pub(super) struct Certificates {
     files: Files,
     clock: Arc<dyn Clock>,
-    config: ArcSwap<ServerConfig>,
+    acceptor: Arc<TlsAcceptor>,
     expiries: ArcSwap<Vec<Expiry>>,
-    audit: Arc<Audit>,
-    pub(super) handshake_timeout: Duration,
 }
 
 /// When a certificate ends.
@@ -61,64 +55,51 @@ pub(super) struct Expiry {
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
-    clients: Option<Clients>,
+    /// The authorities that sign client certificates.
+    client_ca: Option<PathBuf>,
 }
 
-/// Which client certificates are good.
-#[derive(Debug)]
-struct Clients {
-    ca: PathBuf,
-    names: Vec<Arc<str>>,
-}
-
-impl Tls {
-    /// TLS as the settings ask for it, if they do.
+impl Certificates {
+    /// Reads the certificates of the settings, if TLS is on.
     ///
     /// # Errors
     /// Everything that is wrong with the files.
     pub(super) fn open(
         settings: &config::Security,
         clock: Arc<dyn Clock>,
-        audit: &Arc<Audit>,
     ) -> Result<Option<Self>, Diagnostics> {
         let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
             return Ok(None);
         };
-        let clients = settings.client_ca.as_ref().map(|ca| Clients {
-            ca: ca.clone(),
-            names: settings
-                .client_names
-                .iter()
-                .flatten()
-                .map(|name| name.as_str().into())
-                .collect(),
-        });
         let files = Files {
             certificate: certificate.clone(),
             key: key.clone(),
-            clients,
+            client_ca: settings.client_ca.clone(),
         };
         let (config, expiries) = files.read(&clock)?;
-        let (config, expiries) = (ArcSwap::new(config), ArcSwap::from_pointee(expiries));
-        let handshake_timeout = settings.tls_handshake_timeout;
-        let audit = Arc::clone(audit);
+        let names = settings.client_names.iter().flatten();
+        let names = names.map(|name| name.as_str().into()).collect();
+        let acceptor = TlsAcceptor::new(config, names, settings.tls_handshake_timeout);
         Ok(Some(Self {
             files,
             clock,
-            config,
-            expiries,
-            audit,
-            handshake_timeout,
+            acceptor: Arc::new(acceptor),
+            expiries: ArcSwap::from_pointee(expiries),
         }))
+    }
+
+    /// The TLS that uses them.
+    pub(super) fn acceptor(&self) -> &Arc<TlsAcceptor> {
+        &self.acceptor
     }
 
     /// Reads the files again for connections to come, or leaves all as it is.
     ///
     /// # Errors
     /// Everything that is wrong with the files.
-    pub(super) fn read_again(&self) -> Result<(), Diagnostics> {
+    pub(super) fn reload(&self) -> Result<(), Diagnostics> {
         let (config, expiries) = self.files.read(&self.clock)?;
-        self.config.store(config);
+        self.acceptor.replace(config);
         self.expiries.store(Arc::new(expiries));
         Ok(())
     }
@@ -126,58 +107,6 @@ impl Tls {
     /// When the certificates in use end.
     pub(super) fn expiries(&self) -> Arc<Vec<Expiry>> {
         self.expiries.load_full()
-    }
-
-    /// Agrees on TLS with the peer at that address.
-    pub(super) async fn agree(
-        &self,
-        stream: TcpStream,
-        address: IpAddr,
-    ) -> io::Result<(TlsStream<TcpStream>, Peer)> {
-        let accepted = TlsAcceptor::from(self.config.load_full())
-            .accept(stream)
-            .await;
-        let stream = accepted.inspect_err(|error| self.note_rejection(error, address))?;
-        let (_, session) = stream.get_ref();
-        let shown = session.peer_certificates().and_then(<[_]>::first);
-        let certificate = shown.map_or(ClientCertificate::None, |shown| self.recognize(shown));
-        Ok((stream, Peer::new(address, certificate)))
-    }
-
-    /// Leaves a line in the audit log of a certificate that none of the authorities vouches for. Other
-    /// failures are no business of it: whoever tries out the port has many.
-    fn note_rejection(&self, error: &io::Error, address: IpAddr) {
-        let error = error
-            .get_ref()
-            .and_then(|error| error.downcast_ref::<rustls::Error>());
-        if matches!(error, Some(rustls::Error::InvalidCertificate(_))) {
-            let reason = "CLIENT_CERTIFICATE_NOT_TRUSTED";
-            self.audit.record(AuditEvent::AccessRejected {
-                reason,
-                user: None,
-                address,
-                transport: None,
-            });
-        }
-    }
-
-    fn recognize(&self, shown: &CertificateDer<'_>) -> ClientCertificate {
-        let names = self.files.clients.iter().flat_map(|clients| &clients.names);
-        let Ok(shown) = EndEntityCert::try_from(shown) else {
-            return ClientCertificate::Other;
-        };
-        let has = |name: &&Arc<str>| {
-            shown
-                .valid_dns_names()
-                .any(|dns| dns.eq_ignore_ascii_case(name))
-                || shown.valid_uri_names().any(|uri| *uri == ***name)
-        };
-        names
-            .into_iter()
-            .find(has)
-            .map_or(ClientCertificate::Other, |name| {
-                ClientCertificate::Accepted(Arc::clone(name))
-            })
     }
 }
 
@@ -215,9 +144,9 @@ impl Files {
                 .flat_map(|chain| expiries_of("tls_certificate", chain)),
         );
         let key = private_key(&self.key, &sink.file(&of_key));
-        let verifier = match &self.clients {
+        let verifier = match &self.client_ca {
             None => Some(WebPkiClientVerifier::no_client_auth()),
-            Some(Clients { ca, .. }) => {
+            Some(ca) => {
                 let label = label("client_ca", ca);
                 let at = sink.file(&label);
                 let authorities = certificates(ca, &clock, &at);
@@ -247,7 +176,7 @@ impl Files {
     }
 }
 
-/// The time by which certificates are looked at.
+/// The time at which certificates are checked.
 #[derive(Debug, Clone)]
 struct ClockOfTls(Arc<dyn Clock>);
 

@@ -15,14 +15,14 @@ use crate::api::error::ApiError;
 
 /// The body of an answer over gRPC that ends when its time is up, if not before.
 #[derive(Debug)]
-pub(in crate::server) struct DeadlineBody<B> {
+pub(super) struct DeadlineBody<B> {
     body: B,
     end: Pin<Box<Sleep>>,
     has_ended: bool,
 }
 
 impl<B> DeadlineBody<B> {
-    pub(in crate::server) fn new(body: B, time: Duration) -> Self {
+    pub(super) fn new(body: B, time: Duration) -> Self {
         Self {
             body,
             end: Box::pin(sleep(time)),

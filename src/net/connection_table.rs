@@ -16,16 +16,16 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::connection::Activity;
-use crate::{api::auth::network, metrics::Counter};
+use super::{connection::Activity, network};
+use crate::metrics::Counter;
 
 /// Connections that may be closing beyond those that may be open, so that newcomers need not wait until
 /// the other end has said good-bye, too.
-pub(super) const CLOSING: usize = 64;
+pub(crate) const CLOSING: usize = 64;
 
 /// Open connections within their limits.
 #[derive(Debug)]
-pub(super) struct ConnectionTable {
+pub(crate) struct ConnectionTable {
     limits: ConnectionLimits,
     state: Mutex<TableState>,
     /// Notified when a connection has ended.
@@ -37,22 +37,22 @@ pub(super) struct ConnectionTable {
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ConnectionLimits {
+pub(crate) struct ConnectionLimits {
     /// In all.
-    pub(super) max: usize,
+    pub(crate) max: usize,
     /// From one address; of IPv6, from one network of 64 bits.
-    pub(super) max_per_address: usize,
+    pub(crate) max_per_address: usize,
 }
 
 /// What has become of connections.
 #[derive(Debug, Default)]
-pub(super) struct ConnectionStats {
+pub(crate) struct ConnectionStats {
     /// Closed because all places were taken.
-    pub(super) closed_for_others: Counter,
+    pub(crate) closed_for_others: Counter,
     /// Closed because their address had all of its share.
-    pub(super) closed_for_address: Counter,
+    pub(crate) closed_for_address: Counter,
     /// Turned away, because their address had all of its share and none of it was idle.
-    pub(super) turned_away: Counter,
+    pub(crate) turned_away: Counter,
 }
 
 /// Idle connections as they were last looked at, those first that had been idle for longest. Whoever
@@ -61,7 +61,7 @@ type Idle = VecDeque<(u64, Instant)>;
 
 /// Why a newcomer has no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoRoom {
+pub(crate) enum NoRoom {
     /// All are taken by connections with calls.
     Full,
     /// All that its address may have are.
@@ -96,7 +96,7 @@ struct Tracked {
 
 /// A place in the table, which is given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct OpenConnection {
+pub(crate) struct OpenConnection {
     table: Arc<ConnectionTable>,
     id: u64,
     address: IpAddr,
@@ -104,7 +104,7 @@ pub(super) struct OpenConnection {
 }
 
 impl ConnectionTable {
-    pub(super) fn new(limits: ConnectionLimits) -> Self {
+    pub(crate) fn new(limits: ConnectionLimits) -> Self {
         Self {
             limits,
             state: Mutex::default(),
@@ -114,27 +114,27 @@ impl ConnectionTable {
         }
     }
 
-    pub(super) fn limits(&self) -> ConnectionLimits {
+    pub(crate) fn limits(&self) -> ConnectionLimits {
         self.limits
     }
 
-    pub(super) fn stats(&self) -> &ConnectionStats {
+    pub(crate) fn stats(&self) -> &ConnectionStats {
         &self.stats
     }
 
     /// Connections that are open and have not been told to go.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         let state = self.state();
         state.open.len() - state.closing
     }
 
     /// Whether newcomers have to wait, because every open connection has a call under way.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
     }
 
     /// Gives a newcomer a place as soon as there is one, unless its address has too many.
-    pub(super) async fn place(self: &Arc<Self>, address: IpAddr) -> Option<OpenConnection> {
+    pub(crate) async fn place(self: &Arc<Self>, address: IpAddr) -> Option<OpenConnection> {
         loop {
             // Before the look, so that an end that comes after it is not missed.
             let ended = self.ended.notified();
@@ -150,7 +150,7 @@ impl ConnectionTable {
     }
 
     /// Gives a newcomer a place if there is one, or if another connection can go in its favour.
-    pub(super) fn try_place(self: &Arc<Self>, address: IpAddr) -> Result<OpenConnection, NoRoom> {
+    pub(crate) fn try_place(self: &Arc<Self>, address: IpAddr) -> Result<OpenConnection, NoRoom> {
         let of_network = network(address);
         let mut state = self.state();
         self.make_room(&mut state, of_network)?;
@@ -175,7 +175,7 @@ impl ConnectionTable {
 
     /// Closes the connection that has been idle for longest, if there is one, such as when the system has
     /// no descriptor left for a newcomer.
-    pub(super) fn close_one(&self) {
+    pub(crate) fn close_one(&self) {
         if self.state().evict_idlest() {
             self.stats.closed_for_others.inc();
         }
@@ -295,17 +295,17 @@ impl Tracked {
 
 impl OpenConnection {
     /// Where it comes from.
-    pub(super) fn address(&self) -> IpAddr {
+    pub(crate) fn address(&self) -> IpAddr {
         self.address
     }
 
     /// The calls that go on on it.
-    pub(super) fn activity(&self) -> &Arc<Activity> {
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
         &self.tracked.activity
     }
 
     /// Waits until it has to go in favour of a newcomer.
-    pub(super) async fn evicted(&self) {
+    pub(crate) async fn evicted(&self) {
         self.tracked.evicted.notified().await;
     }
 }

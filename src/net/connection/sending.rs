@@ -19,7 +19,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::sleep;
 
 use super::activity::ActiveCall;
-use crate::stalled::StalledResponses;
+use crate::net::stalled::StalledResponses;
 
 /// How long a reader may take nothing.
 #[derive(Debug, Clone)]

@@ -1,7 +1,6 @@
 //! One connection, from its first byte to its good end.
 
 mod activity;
-mod deadline_body;
 mod protocol;
 mod sending;
 
@@ -33,25 +32,19 @@ use tokio::{
 };
 use tonic::body::Body;
 
-use super::{Phase, connection_table::OpenConnection, tls::Tls};
-use crate::{
-    api::auth::{ClientCertificate, Peer},
-    config::{self, Config},
-    stalled::StalledResponses,
+use super::{
+    ClientCertificate, HttpHandler, Phase, TlsAcceptor, connection_table::OpenConnection,
+    is_untrusted, stalled::StalledResponses,
 };
+use crate::config;
 use protocol::Protocol;
 use sending::{Reset, SendTimeout, StallDetector, StreamExecutor, TrackedBody};
 
-pub(super) use activity::{Activity, GuardedBody};
-pub(super) use deadline_body::DeadlineBody;
+pub(crate) use activity::Activity;
 
-/// The time that a new connection has for its first words once the server goes down, and that a used one
+/// The time that a new connection has for its first words once the server drains, and that a used one
 /// has to end well once it has to go in favour of another.
 const LAST_WORD: Duration = Duration::from_millis(200);
-
-/// How long an HTTP/1.1 connection may say nothing on the operator's address, before its first request and
-/// between requests.
-const ADMIN_SILENCE: Duration = Duration::from_secs(5);
 
 /// The least that HTTP/1.1 keeps of what it reads.
 const MIN_BUFFER_BYTES: usize = 8192;
@@ -59,25 +52,15 @@ const MIN_BUFFER_BYTES: usize = 8192;
 /// Bytes of one answer that HTTP/2 keeps ready beyond what its reader has room for.
 const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What answers the requests of a connection.
-pub(super) trait HttpHandler: Send + Sync + 'static {
-    /// Answers one of them, whatever it is.
-    fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: Arc<Peer>,
-    ) -> impl Future<Output = Response<Body>> + Send;
-}
-
 /// What is needed to serve connections.
-pub(super) struct ConnectionContext<D> {
-    pub(super) handler: Arc<D>,
-    pub(super) http: Arc<HttpServer>,
-    pub(super) tls: Option<Arc<Tls>>,
-    pub(super) phase: watch::Receiver<Phase>,
+pub(crate) struct ConnectionContext<H> {
+    pub(crate) handler: Arc<H>,
+    pub(crate) http: Arc<HttpServer>,
+    pub(crate) tls: Option<Arc<TlsAcceptor>>,
+    pub(crate) phase: watch::Receiver<Phase>,
 }
 
-impl<D> Clone for ConnectionContext<D> {
+impl<H> Clone for ConnectionContext<H> {
     fn clone(&self) -> Self {
         let Self {
             handler,
@@ -95,7 +78,7 @@ impl<D> Clone for ConnectionContext<D> {
 }
 
 /// How connections are served.
-pub(super) struct HttpServer {
+pub(crate) struct HttpServer {
     http1: http1::Builder,
     http2: http2::Builder<StreamExecutor>,
     send_timeout: SendTimeout,
@@ -106,39 +89,19 @@ pub(super) struct HttpServer {
 }
 
 impl HttpServer {
-    pub(super) fn new(config: &Config, stalled: Arc<StalledResponses>) -> Self {
-        let settings = &config.connections;
-        let max_silence = settings
-            .keepalive_interval
-            .saturating_add(settings.keepalive_timeout);
-        Self::with_silence(
-            settings,
-            max_silence,
-            SendTimeout {
-                limit: config.calls.call_timeout,
-                stalled,
-            },
-        )
-    }
-
-    /// The same for those who run the server: who asks there asks at once.
-    pub(super) fn for_admin(config: &Config, stalled: Arc<StalledResponses>) -> Self {
-        let settings = &config.connections;
-        let max_silence = settings
-            .keepalive_interval
-            .saturating_add(settings.keepalive_timeout);
-        let send_timeout = SendTimeout {
-            limit: config.calls.call_timeout,
-            stalled,
-        };
-        Self::with_silence(settings, max_silence.min(ADMIN_SILENCE), send_timeout)
-    }
-
-    fn with_silence(
+    /// Serves connections by these settings. A connection may be silent for `max_silence` before its first
+    /// request and, over HTTP/1.1, between requests; a client that reads nothing of a response is reset
+    /// after `send_limit`.
+    pub(crate) fn new(
         settings: &config::Connections,
         max_silence: Duration,
-        send_timeout: SendTimeout,
+        send_limit: Duration,
+        stalled: Arc<StalledResponses>,
     ) -> Self {
+        let send_timeout = SendTimeout {
+            limit: send_limit,
+            stalled,
+        };
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -167,6 +130,13 @@ impl HttpServer {
         }
     }
 
+    /// The longest silence of a connection by its settings: a keepalive and the time to answer it.
+    pub(crate) fn max_silence(settings: &config::Connections) -> Duration {
+        settings
+            .keepalive_interval
+            .saturating_add(settings.keepalive_timeout)
+    }
+
     /// The age at which a connection ends, give or take a tenth, so that connections which were
     /// made together do not end together.
     fn age_limit(&self) -> Option<Duration> {
@@ -181,40 +151,51 @@ impl HttpServer {
 }
 
 /// Serves a connection until its peer closes it, it is idle or too old, it has to go in favour of another,
-/// or the server goes down.
-pub(super) async fn serve<D: HttpHandler>(
+/// or the server shuts down.
+pub(crate) async fn serve<H: HttpHandler>(
     stream: TcpStream,
     open: OpenConnection,
-    context: ConnectionContext<D>,
+    context: ConnectionContext<H>,
 ) {
     if let Some(tls) = context.tls.clone() {
         // Boxed, because room for it would have to be made for every connection without TLS.
         Box::pin(serve_tls(stream, open, context, tls)).await;
     } else {
-        let peer = Peer::new(open.address(), ClientCertificate::None);
-        serve_stream(stream, peer, open, context).await;
+        serve_stream(stream, ClientCertificate::None, open, context).await;
     }
 }
 
-async fn serve_tls<D: HttpHandler>(
+async fn serve_tls<H: HttpHandler>(
     stream: TcpStream,
     open: OpenConnection,
-    context: ConnectionContext<D>,
-    tls: Arc<Tls>,
+    context: ConnectionContext<H>,
+    tls: Arc<TlsAcceptor>,
 ) {
-    let agreed = tls.agree(stream, open.address());
-    match in_time(tls.handshake_timeout, &open, context.phase.clone(), agreed).await {
-        Some(Ok((stream, peer))) => serve_stream(stream, peer, open, context).await,
-        Some(Err(error)) => tracing::debug!(%error, "TLS was not agreed on"),
-        None => tracing::debug!("TLS was not agreed on in time"),
+    let handshake = tls.accept(stream);
+    match in_time(
+        tls.handshake_timeout(),
+        &open,
+        context.phase.clone(),
+        handshake,
+    )
+    .await
+    {
+        Some(Ok((stream, certificate))) => serve_stream(stream, certificate, open, context).await,
+        Some(Err(error)) => {
+            if is_untrusted(&error) {
+                context.handler.certificate_rejected(open.address());
+            }
+            tracing::debug!(%error, "TLS handshake failed");
+        }
+        None => tracing::debug!("TLS handshake timed out"),
     }
 }
 
-async fn serve_stream<S, D: HttpHandler>(
+async fn serve_stream<S, H: HttpHandler>(
     stream: S,
-    peer: Peer,
+    certificate: ClientCertificate,
     open: OpenConnection,
-    context: ConnectionContext<D>,
+    context: ConnectionContext<H>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -226,25 +207,26 @@ async fn serve_stream<S, D: HttpHandler>(
     } = context;
     // Where nothing is said there is nothing to finish, and the protocol, once begun, would wait for
     // its first word for ever.
-    let begun = in_time(
+    let detected = in_time(
         http.max_silence,
         &open,
         phase.clone(),
         protocol::detect(stream),
     )
     .await;
-    let Some(Ok((protocol, stream))) = begun else {
+    let Some(Ok((protocol, stream))) = detected else {
         return;
     };
-    let (calls, leaving, peer) = (Arc::clone(open.activity()), phase.clone(), Arc::new(peer));
+    let connection = Arc::new(handler.connected(open.address(), certificate));
+    let (calls, shutdown) = (Arc::clone(open.activity()), phase.clone());
     let service = service_fn(move |request| {
         let call = calls.begin();
         // Boxed, because the protocol moves it several times.
         let answer = Box::pin(answer(
             Arc::clone(&handler),
             request,
-            Arc::clone(&peer),
-            leaving.clone(),
+            Arc::clone(&connection),
+            shutdown.clone(),
         ));
         answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| TrackedBody::new(body, call))))
     });
@@ -327,14 +309,14 @@ async fn last_calls(activity: &Activity) {
 
 /// Answers a request. Over HTTP/1.1, an answer from a server that goes ends the connection: were it
 /// ended later, that might cross with the next request, which would be lost. HTTP/2 knows better.
-async fn answer(
-    handler: Arc<impl HttpHandler>,
+async fn answer<H: HttpHandler>(
+    handler: Arc<H>,
     request: Request<Incoming>,
-    peer: Arc<Peer>,
+    connection: Arc<H::Connection>,
     phase: watch::Receiver<Phase>,
 ) -> Response<Body> {
     let is_http1 = request.version() < Version::HTTP_2;
-    let mut answer = handler.answer(request, peer).await;
+    let mut answer = handler.handle(request, connection).await;
     if is_http1 && *phase.borrow() > Phase::Serving {
         answer
             .headers_mut()
@@ -343,7 +325,7 @@ async fn answer(
     answer
 }
 
-/// What comes of it within that time, or within a moment once the server goes down; nothing, if the
+/// What comes of it within that time, or within a moment once the server drains; nothing, if the
 /// connection has to go in favour of another.
 async fn in_time<T>(
     time: Duration,

@@ -11,14 +11,10 @@ use std::{
 use tokio::{runtime, sync::mpsc};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-use super::{
-    Phase,
-    connection::{ConnectionContext, HttpHandler},
-    listener::AcceptedConnection,
-};
+use super::{ConnectionContext, HttpHandler, Phase, listener::AcceptedConnection};
 use crate::{
     blocking::{self, BlockingError},
-    config::{Config, RuntimeChoice},
+    config::{RuntimeChoice, Serving},
 };
 
 /// Threads beside each that serves connections, for what may wait for the disk or takes long: lists of orders,
@@ -32,7 +28,7 @@ const THREADS_OF_CONTROL: usize = 8;
 /// Those who serve connections. Each connection is served by one of them from its beginning to its
 /// end, so each new one goes to the one that has the fewest.
 #[derive(Debug)]
-pub(super) struct Workers(Vec<Worker>);
+pub(crate) struct Workers(Vec<Worker>);
 
 /// A thread with a runtime of its own, or several that share one.
 #[derive(Debug)]
@@ -49,30 +45,25 @@ type Assigned = (AcceptedConnection, TaskTrackerToken);
 
 impl Workers {
     /// Starts them. They serve until the server is over.
-    pub(super) fn start(
-        config: &Config,
+    pub(crate) fn start(
+        settings: &Serving,
         context: &ConnectionContext<impl HttpHandler>,
     ) -> io::Result<(Self, Vec<thread::JoinHandle<()>>)> {
-        let (workers, assignments): (_, Vec<_>) =
-            (0..runtimes(config)).map(|_| Worker::new()).unzip();
-        let start = |(at, assignments): (usize, Assignments)| {
-            let runtime = runtime(config)?;
-            let context = context.clone();
-            let work = move || runtime.block_on(serve(assignments, context));
-            thread::Builder::new()
-                .name(format!("worker-{at}"))
-                .spawn(work)
-        };
-        let threads = assignments
-            .into_iter()
-            .enumerate()
-            .map(start)
-            .collect::<io::Result<_>>()?;
+        let (mut workers, mut threads) = (Vec::new(), Vec::new());
+        for number in 0..runtimes(settings) {
+            let (worker, assignments) = Worker::new();
+            let (runtime, context) = (runtime(settings)?, context.clone());
+            let thread = thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || runtime.block_on(serve(assignments, context)))?;
+            workers.push(worker);
+            threads.push(thread);
+        }
         Ok((Self(workers), threads))
     }
 
     /// Has a connection served.
-    pub(super) fn assign(&self, accepted: AcceptedConnection) {
+    pub(crate) fn assign(&self, accepted: AcceptedConnection) {
         if let Some(worker) = self.idlest() {
             // Nobody takes it where a worker has died; dropped, the connection is closed.
             let _ = worker.accepted.send((accepted, worker.connections.token()));
@@ -106,33 +97,33 @@ async fn serve(mut assignments: Assignments, context: ConnectionContext<impl Htt
 }
 
 /// Threads that serve connections.
-pub(super) fn threads(config: &Config) -> usize {
+pub(crate) fn threads(settings: &Serving) -> usize {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    config.serving.workers.unwrap_or_else(cores)
+    settings.workers.unwrap_or_else(cores)
 }
 
-fn runtimes(config: &Config) -> usize {
-    match config.serving.runtime {
-        RuntimeChoice::PerCore => threads(config),
+fn runtimes(settings: &Serving) -> usize {
+    match settings.runtime {
+        RuntimeChoice::PerCore => threads(settings),
         RuntimeChoice::Shared => 1,
     }
 }
 
-fn runtime(config: &Config) -> io::Result<OwnRuntime> {
-    let mut builder = match config.serving.runtime {
+fn runtime(settings: &Serving) -> io::Result<OwnRuntime> {
+    let mut builder = match settings.runtime {
         RuntimeChoice::PerCore => runtime::Builder::new_current_thread(),
         RuntimeChoice::Shared => runtime::Builder::new_multi_thread(),
     };
-    let threads = threads(config);
+    let threads = threads(settings);
     builder.worker_threads(threads);
-    with_threads(builder, THREADS_BESIDE * (threads / runtimes(config)))
+    with_threads(builder, THREADS_BESIDE * (threads / runtimes(settings)))
 }
 
 /// The runtime of what belongs to no connection.
 ///
 /// # Errors
 /// If the system gives no threads for it.
-pub(super) fn control_runtime() -> io::Result<OwnRuntime> {
+pub(crate) fn control_runtime() -> io::Result<OwnRuntime> {
     with_threads(runtime::Builder::new_current_thread(), THREADS_OF_CONTROL)
 }
 
@@ -153,7 +144,7 @@ fn with_threads(mut builder: runtime::Builder, blocking_threads: usize) -> io::R
 /// A runtime whose end waits for nothing: what still reads from a disk is left alone, and it may be dropped
 /// within another runtime, such as where the start of the next one has failed.
 #[derive(Debug)]
-pub(super) struct OwnRuntime(Option<runtime::Runtime>);
+pub(crate) struct OwnRuntime(Option<runtime::Runtime>);
 
 impl Deref for OwnRuntime {
     type Target = runtime::Runtime;
@@ -215,8 +206,8 @@ mod tests {
             (RuntimeChoice::Shared, 3 * THREADS_BESIDE),
         ] {
             let mut config = Config::default();
-            config.serving.runtime = choice;
-            config.serving.workers = Some(3);
+            settings.runtime = choice;
+            settings.workers = Some(3);
             let runtime = runtime(&config).unwrap();
             let all: Vec<_> = (0..200).map(|_| runtime.spawn_blocking(work)).collect();
             let seen = all

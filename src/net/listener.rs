@@ -12,9 +12,8 @@ use tokio::{
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
-    Phase,
-    connection::{self, ConnectionContext, HttpHandler},
-    connection_table::{ConnectionTable, OpenConnection},
+    ConnectionContext, ConnectionTable, HttpHandler, Phase, connection,
+    connection_table::OpenConnection,
 };
 use crate::descriptors;
 
@@ -31,40 +30,47 @@ const LONGEST_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// The time without a failure after which the next one is told again.
 const FAILURE_IS_OVER: Duration = Duration::from_secs(60);
 
-/// A socket that listens.
+/// A socket with an address that does not listen yet.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     address: SocketAddr,
-    socket: std::net::TcpListener,
+    socket: Socket,
 }
 
 impl Listener {
     /// Binds a socket to an address. Port 0 becomes a free port.
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
             Some(Protocol::TCP),
         )?;
+        // A restart must not wait until connections of the process before have left TIME_WAIT.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let socket = std::net::TcpListener::from(socket);
-        Ok(Self {
-            address: socket.local_addr()?,
-            socket,
-        })
+        let bound = socket.local_addr()?;
+        let address = bound.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Self { address, socket })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Listens: from here on the system completes connections.
+    ///
+    /// # Errors
+    /// In particular if another process has bound the same address in the meantime and listens there.
+    pub(crate) fn listen(self) -> io::Result<std::net::TcpListener> {
+        self.socket.listen(BACKLOG)?;
+        Ok(self.socket.into())
     }
 }
 
 /// A connection that has been received and is to be served.
 #[derive(Debug)]
-pub(super) struct AcceptedConnection {
+pub(crate) struct AcceptedConnection {
     stream: std::net::TcpStream,
     open: OpenConnection,
     counted: TaskTrackerToken,
@@ -72,7 +78,7 @@ pub(super) struct AcceptedConnection {
 
 impl AcceptedConnection {
     /// Serves the connection in the runtime that this is called from, and drops `kept` at its end.
-    pub(super) fn serve(
+    pub(crate) fn serve(
         self,
         context: ConnectionContext<impl HttpHandler>,
         kept: impl Send + 'static,
@@ -94,21 +100,25 @@ impl AcceptedConnection {
 
 /// Where connections come in.
 #[derive(Debug)]
-pub(super) struct Acceptor {
+pub(crate) struct Acceptor {
     /// Those that are open, within their limits.
-    pub(super) table: Arc<ConnectionTable>,
+    pub(crate) table: Arc<ConnectionTable>,
     /// The same, to wait for their end.
-    pub(super) connections: TaskTracker,
-    pub(super) phase: watch::Receiver<Phase>,
+    pub(crate) connections: TaskTracker,
+    pub(crate) phase: watch::Receiver<Phase>,
 }
 
 impl Acceptor {
     /// Receives connections while the server is serving, and hands each of them on.
-    pub(super) async fn run(self, listener: Listener, hand_on: impl Fn(AcceptedConnection)) {
+    pub(crate) async fn run(
+        self,
+        socket: std::net::TcpListener,
+        hand_on: impl Fn(AcceptedConnection),
+    ) {
         let mut phase = self.phase.clone();
         // Whoever waits for the last connection to end waits for the last one to be received, too.
         let _receiving = self.connections.token();
-        match TcpListener::from_std(listener.socket) {
+        match TcpListener::from_std(socket) {
             Ok(listener) => {
                 tokio::select! {
                     () = self.accept_all(&listener, &hand_on) => {}

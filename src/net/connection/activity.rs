@@ -1,21 +1,18 @@
 //! The calls that go on on a connection, and how long there have been none.
 
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep};
 
 /// What goes on on a connection.
 #[derive(Debug)]
-pub(in crate::server) struct Activity {
+pub(crate) struct Activity {
     calls: AtomicUsize,
     opened: Instant,
     /// Milliseconds from the opening to the end of the call that ended last.
@@ -26,10 +23,10 @@ pub(in crate::server) struct Activity {
 
 /// A call that goes on.
 #[derive(Debug)]
-pub(in crate::server) struct ActiveCall(Arc<Activity>);
+pub(crate) struct ActiveCall(Arc<Activity>);
 
 impl Activity {
-    pub(in crate::server) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             calls: AtomicUsize::new(0),
             opened: Instant::now(),
@@ -39,30 +36,30 @@ impl Activity {
     }
 
     /// Begins a call, which goes on until what comes back is dropped.
-    pub(in crate::server) fn begin(self: &Arc<Self>) -> ActiveCall {
+    pub(crate) fn begin(self: &Arc<Self>) -> ActiveCall {
         self.calls.fetch_add(1, Ordering::Relaxed);
         ActiveCall(Arc::clone(self))
     }
 
     /// Notes whether bytes of a response wait to be taken, which may be so after the end of its call.
-    pub(super) fn note_sending(&self, is_sending: bool) {
+    pub(crate) fn note_sending(&self, is_sending: bool) {
         self.is_sending.store(is_sending, Ordering::Relaxed);
     }
 
     /// Since when there has been no call; none while there is one, or something of a response to send.
-    pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
         let is_idle =
             self.calls.load(Ordering::Acquire) == 0 && !self.is_sending.load(Ordering::Relaxed);
         is_idle.then(|| self.opened + Duration::from_millis(self.last_end.load(Ordering::Relaxed)))
     }
 
     /// Whether there has ever been a call.
-    pub(super) fn was_used(&self) -> bool {
+    pub(crate) fn was_used(&self) -> bool {
         self.calls.load(Ordering::Acquire) > 0 || self.last_end.load(Ordering::Relaxed) > 0
     }
 
     /// Waits until there has been no call for that long.
-    pub(super) async fn rests_for(&self, time: Duration) {
+    pub(crate) async fn rests_for(&self, time: Duration) {
         loop {
             let rested = self.rested();
             match time.checked_sub(rested) {
@@ -88,39 +85,6 @@ impl Drop for ActiveCall {
             .max(1);
         activity.last_end.fetch_max(end, Ordering::Relaxed);
         activity.calls.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// A body that keeps something until it has been sent or given up.
-#[derive(Debug)]
-pub(in crate::server) struct GuardedBody<B, T> {
-    body: B,
-    _kept: T,
-}
-
-impl<B, T> GuardedBody<B, T> {
-    pub(in crate::server) fn new(body: B, kept: T) -> Self {
-        Self { body, _kept: kept }
-    }
-}
-
-impl<B: Body + Unpin, T: Unpin> Body for GuardedBody<B, T> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -1,0 +1,157 @@
+//! The concrete parts that the settings ask for: store, payment gateway, limits and budgets.
+
+use std::{io, sync::Arc};
+
+use super::{ServeError, admin, observability::CallMetrics, reload};
+use crate::{
+    api::{
+        booking::requests::RequestLimits,
+        dispatch::CallLimits,
+        request_bodies::{BodyLimits, RequestBodies},
+        responses::Responses,
+    },
+    app::Limits,
+    blocking,
+    catalog_files::{self, CatalogSummary, Loaded},
+    clock::{Clock, SystemClock},
+    config::{Config, PaymentsChoice, StoreChoice},
+    descriptors,
+    net::{self, ConnectionLimits, budgets::Budget, stalled::StalledResponses, workers},
+    payments::{PaymentGateway, simulated::SimulatedGateway},
+    store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
+};
+
+/// Longest token, cart id or user id that is taken.
+const MAX_ID_BYTES: usize = 1024;
+
+/// Reads the catalogue on a blocking thread, and summarizes it.
+pub(super) async fn load_catalog(config: &Config) -> Result<(Loaded, CatalogSummary), ServeError> {
+    let (dir, horizon_sec) = (config.sales.catalog.clone(), limits(config).horizon_sec);
+    let load = move || {
+        let loaded = catalog_files::load(&dir)?;
+        Ok(reload::summarized(
+            loaded,
+            SystemClock.now_sec(),
+            horizon_sec,
+        ))
+    };
+    let loaded = blocking::run(load).await;
+    let loaded = loaded.map_err(|error| ServeError::Start(io::Error::other(error)))?;
+    loaded.map_err(ServeError::Catalog)
+}
+
+pub(super) fn gateway(config: &Config) -> Option<Arc<dyn PaymentGateway>> {
+    match config.sales.payments {
+        PaymentsChoice::Off => None,
+        PaymentsChoice::Simulated => {
+            tracing::warn!(
+                "PAYMENTS ARE SIMULATED: NO MONEY IS TAKEN, AND ORDERS ARE CONFIRMED AS PAID; for trying out only"
+            );
+            Some(Arc::new(SimulatedGateway::default()))
+        }
+    }
+}
+
+pub(super) fn open_store(config: &Config) -> Result<Arc<dyn Store>, ServeError> {
+    match config.storage.store {
+        StoreChoice::Embedded => {
+            let dir = &config.storage.data_dir;
+            if config.storage.store_must_exist && !EmbeddedStore::is_in(dir) {
+                return Err(ServeError::NoStore {
+                    dir: dir.clone(),
+                    hint: "; to begin one there, start once with --store-must-exist=false",
+                });
+            }
+            let store = EmbeddedStore::open(dir, config.storage.commit_batch_max)
+                .map_err(ServeError::OpenStore)?;
+            Ok(Arc::new(store))
+        }
+        StoreChoice::Memory => {
+            tracing::warn!("orders are kept in memory only and are GONE when this process ends");
+            Ok(Arc::new(MemoryStore::default()))
+        }
+    }
+}
+
+/// The limits of the use cases that the settings ask for.
+#[must_use]
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        payment_timeout: config.sales.payment_timeout,
+        max_commands: config.calls.max_in_flight,
+        horizon_sec: i64::try_from(config.sales.availability_horizon.as_secs()).unwrap_or(i64::MAX),
+    }
+}
+
+/// Counters and budgets of requests and responses in flight, shared by all transports.
+#[derive(Debug, Clone)]
+pub(super) struct CallTraffic {
+    pub(super) calls: Arc<CallMetrics>,
+    pub(super) bodies: Arc<RequestBodies>,
+    pub(super) responses: Arc<Responses>,
+    pub(super) stalled: Arc<StalledResponses>,
+}
+
+impl CallTraffic {
+    pub(super) fn new(config: &Config) -> Self {
+        let settings = &config.calls;
+        let stalled = Arc::new(StalledResponses::default());
+        let budget = Arc::new(Budget::new(settings.max_response_bytes_in_flight));
+        let limits = BodyLimits {
+            max_bytes_in_flight: settings.max_request_bytes_in_flight,
+            max_incomplete: settings.max_in_flight,
+            timeout: settings.call_timeout,
+        };
+        Self {
+            calls: Arc::default(),
+            bodies: Arc::new(RequestBodies::new(limits)),
+            responses: Arc::new(Responses::new(
+                budget,
+                settings.max_response_bytes,
+                Arc::clone(&stalled),
+            )),
+            stalled,
+        }
+    }
+}
+
+/// The limits of connections of the settings, lowered to what the file descriptors of the process allow.
+pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
+    let wanted = config.connections.max_connections;
+    let files = descriptors::limit();
+    // Each listener may have some that are closing beyond those that are open.
+    let others = admin::MAX_CONNECTIONS + 2 * net::CLOSING;
+    let max =
+        descriptors::for_connections(files, wanted, workers::threads(&config.serving) + 3, others);
+    if max < wanted {
+        tracing::warn!(
+            max_connections = wanted,
+            connections = max,
+            file_descriptors = files,
+            "FEWER CONNECTIONS THAN max_connections: this process may open too few files (`ulimit -n`, \
+             `LimitNOFILE`) for more, as the store and the catalogue need some; raise that limit or lower \
+             max_connections"
+        );
+    }
+    let half = max.div_ceil(2);
+    let max_per_address = config
+        .connections
+        .max_connections_per_address
+        .map_or(half, |most| most.min(max));
+    ConnectionLimits {
+        max,
+        max_per_address,
+    }
+}
+
+pub(super) fn call_limits(config: &Config) -> CallLimits {
+    CallLimits {
+        max_in_flight: config.calls.max_in_flight,
+        call_timeout: config.calls.call_timeout,
+        request: RequestLimits {
+            max_items_per_order: config.sales.max_items_per_order,
+            max_slots_per_lookup: config.sales.max_slots_per_lookup,
+            max_id_bytes: MAX_ID_BYTES,
+        },
+    }
+}

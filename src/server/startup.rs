@@ -1,0 +1,321 @@
+//! The stages in which a server starts. Each is a struct with what is there by then, and one method that leads
+//! to the next: addresses are bound, files and the store are opened, services are wired, and it runs.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    ServeError, Server,
+    admin::{self, Admin, AdminService},
+    admission::AllowedHosts,
+    background::{self, Watched},
+    health::{HealthReporter, Readiness},
+    metrics::Metrics,
+    observability::ObservabilityLayer,
+    parts::{self, CallTraffic},
+    reload::Reloader,
+    routes::{self, Admission, Router},
+    security::Security,
+    watcher::Watcher,
+};
+use crate::{
+    api::{
+        booking::{grpc::GrpcService, rest::RestHandler},
+        dispatch::Dispatcher,
+        feeds::FeedsHandler,
+    },
+    app::{App, Parts},
+    audit::{Audit, AuditEvent},
+    catalog_files::Loaded,
+    clock::{Clock, SystemClock},
+    config::{Config, Shutdown},
+    files::Snapshot,
+    net::{
+        Acceptor, ConnectionContext, ConnectionTable, HttpServer, Listener, Phase, Workers, workers,
+    },
+};
+
+/// Stage 1: the addresses are ours. Nobody can connect yet: a client that did would wait for as long as the
+/// store takes to open.
+#[derive(Debug)]
+pub(super) struct Bound {
+    listener: Listener,
+    admin: Option<Listener>,
+}
+
+impl Bound {
+    pub(super) fn bind(config: &Config) -> Result<Self, ServeError> {
+        let settings = &config.serving;
+        let admin = match settings.admin_listen {
+            Some(address) => Some(bind("admin_listen", address)?),
+            None => None,
+        };
+        Ok(Self {
+            listener: bind("listen", settings.listen)?,
+            admin,
+        })
+    }
+
+    /// Opens what the settings name. The store is last: a start that fails for its audit log, certificates or
+    /// credentials must not create or lock one.
+    pub(super) async fn open(self, config: &Config, loaded: Loaded) -> Result<Opened, ServeError> {
+        let clock = Arc::new(SystemClock);
+        let audit =
+            Audit::open(&config.logging.audit_log, clock.clone()).map_err(ServeError::Audit)?;
+        let security = Security::open(config, clock.clone())?;
+        let parts = Parts {
+            loaded,
+            store: parts::open_store(config)?,
+            payments: parts::gateway(config),
+            clock,
+            limits: parts::limits(config),
+            audit,
+        };
+        self.open_app(security, parts).await
+    }
+
+    /// The same with parts that are open already.
+    pub(super) async fn open_with(
+        self,
+        config: &Config,
+        parts: Parts,
+    ) -> Result<Opened, ServeError> {
+        let security = Security::open(config, Arc::clone(&parts.clock))?;
+        self.open_app(security, parts).await
+    }
+
+    async fn open_app(
+        self,
+        (security, security_files): (Security, Snapshot),
+        parts: Parts,
+    ) -> Result<Opened, ServeError> {
+        let (clock, catalog_files) = (Arc::clone(&parts.clock), parts.loaded.files.clone());
+        let app = App::open(parts).await.map_err(ServeError::Recovery)?;
+        Ok(Opened {
+            bound: self,
+            security: security.selling_for(Arc::clone(&app)),
+            security_files,
+            app,
+            catalog_files,
+            clock,
+        })
+    }
+}
+
+/// Stage 2: the audit log, certificates, credentials, the catalogue and the store are open, and the orders of
+/// the store are in the inventory.
+#[derive(Debug)]
+pub(super) struct Opened {
+    bound: Bound,
+    security: Security,
+    /// The files of certificates and credentials as they were before they were read.
+    security_files: Snapshot,
+    app: Arc<App>,
+    catalog_files: Snapshot,
+    clock: Arc<dyn Clock>,
+}
+
+impl Opened {
+    /// Builds the services and the router. No thread is started and no task is spawned.
+    pub(super) fn wire(self, config: &Config) -> Result<Wired, ServeError> {
+        let Self {
+            bound,
+            security,
+            security_files,
+            app,
+            catalog_files,
+            clock,
+        } = self;
+        let security = Arc::new(Watcher::new(security));
+        let started_sec = clock.now_sec();
+        let access = security.watched().access();
+        let catalog = Arc::new(Watcher::new(Reloader::new(&app, access, config, clock)));
+        let phase = watch::Sender::new(Phase::Serving);
+        let readiness = Readiness::new(phase.subscribe(), app.store().state());
+        let health = HealthReporter::new();
+        health.announce(&readiness);
+        let traffic = CallTraffic::new(config);
+        let table = Arc::new(ConnectionTable::new(parts::connection_limits(config)));
+        let hosts = AllowedHosts::new(config.serving.allowed_hosts.as_deref());
+        let metrics = Metrics {
+            traffic: traffic.clone(),
+            app: Arc::clone(&app),
+            catalog: Arc::clone(&catalog),
+            security: Arc::clone(&security),
+            connections: Arc::clone(&table),
+            started_sec,
+        };
+        let admin = AdminService::new(
+            readiness.clone(),
+            Arc::clone(&table),
+            &health,
+            Arc::new(metrics),
+            FeedsHandler::new(Arc::clone(&app)),
+            hosts.clone(),
+        );
+        let admission = Admission {
+            access: Arc::clone(access),
+            hosts,
+            audit: Arc::clone(app.audit()),
+            max_headers: config.connections.max_headers,
+            // A call's own time begins when its message is there, which may take as long again.
+            max_call: config.calls.call_timeout.saturating_mul(2),
+        };
+        let router = router(config, &app, admission, (&health, readiness), &traffic)?;
+        let base_path = &config.serving.rest_base_path;
+        Ok(Wired {
+            bound,
+            handler: ObservabilityLayer::new(router, base_path, Arc::clone(&traffic.calls)),
+            admin,
+            app,
+            health,
+            security: (security, security_files),
+            catalog: (catalog, catalog_files),
+            table,
+            traffic,
+            phase,
+        })
+    }
+}
+
+fn router(
+    config: &Config,
+    app: &Arc<App>,
+    admission: Admission,
+    (health, readiness): (&HealthReporter, Readiness),
+    traffic: &CallTraffic,
+) -> Result<Router, ServeError> {
+    let bodies = || Arc::clone(&traffic.bodies);
+    let calls = Dispatcher::new(
+        Arc::clone(app),
+        Arc::clone(&traffic.responses),
+        parts::call_limits(config),
+    );
+    let max_request_bytes = config.calls.max_request_bytes;
+    Ok(Router {
+        booking: GrpcService::new(calls.clone(), bodies(), max_request_bytes),
+        others: routes::others(health.service())
+            .map_err(|error| ServeError::Start(io::Error::other(error)))?,
+        rest: RestHandler::new(
+            calls,
+            bodies(),
+            &config.serving.rest_base_path,
+            max_request_bytes,
+            move || readiness.is_ready(),
+        ),
+        bodies: bodies(),
+        admission,
+    })
+}
+
+/// Stage 3: everything that handles requests is there, and none comes in.
+#[derive(Debug)]
+pub(super) struct Wired {
+    bound: Bound,
+    handler: ObservabilityLayer<Router>,
+    admin: AdminService,
+    app: Arc<App>,
+    health: HealthReporter,
+    security: Watched<Security>,
+    catalog: Watched<Reloader>,
+    table: Arc<ConnectionTable>,
+    traffic: CallTraffic,
+    phase: watch::Sender<Phase>,
+}
+
+impl Wired {
+    /// Starts threads and tasks, and listens. Background tasks run in the runtime that this is called from.
+    pub(super) fn run(self, config: &Config) -> Result<Server, ServeError> {
+        let Bound { listener, admin } = self.bound;
+        let address = listener.address();
+        let tls = self.security.0.watched().certificates();
+        let context = ConnectionContext {
+            handler: Arc::new(self.handler),
+            http: Arc::new(http_server(config, &self.traffic)),
+            tls: tls.map(|certificates| Arc::clone(certificates.acceptor())),
+            phase: self.phase.subscribe(),
+        };
+        let (workers, threads) =
+            Workers::start(&config.serving, &context).map_err(ServeError::Start)?;
+        let watching = self.phase.subscribe();
+        let mut background_tasks = background::spawn(
+            config,
+            (&self.app, &self.health),
+            (&self.security, &self.catalog),
+            &watching,
+        );
+        let connections = TaskTracker::new();
+        let acceptor = Acceptor {
+            table: self.table,
+            connections: connections.clone(),
+            phase: watching,
+        };
+        // Listening begins here, when there is a worker for whoever connects.
+        let socket = listen("listen", listener)?;
+        let admin = match admin {
+            Some(listener) => {
+                let address = listener.address();
+                let socket = (address, listen("admin_listen", listener)?);
+                let http = Arc::new(admin::http_server(config, self.traffic.stalled));
+                Some(Admin::open(socket, self.admin, http))
+            }
+            None => None,
+        };
+        background_tasks.spawn(acceptor.run(socket, move |accepted| workers.assign(accepted)));
+        let admin_address = admin.as_ref().map(Admin::address);
+        tracing::info!(
+            %address,
+            admin_address = admin_address.map(tracing::field::display),
+            workers = workers::threads(&config.serving),
+            "listening"
+        );
+        self.app.audit().record(AuditEvent::ServerStarted);
+        let Shutdown {
+            drain_delay,
+            drain_timeout,
+        } = config.shutdown;
+        Ok(Server {
+            address,
+            app: self.app,
+            health: self.health,
+            catalog: self.catalog.0,
+            security: self.security.0,
+            phase: self.phase,
+            connections,
+            threads,
+            admin,
+            background_tasks,
+            drain_delay,
+            drain_timeout,
+        })
+    }
+}
+
+fn http_server(config: &Config, traffic: &CallTraffic) -> HttpServer {
+    let (settings, stalled) = (&config.connections, Arc::clone(&traffic.stalled));
+    HttpServer::new(
+        settings,
+        HttpServer::max_silence(settings),
+        config.calls.call_timeout,
+        stalled,
+    )
+}
+
+fn bind(setting: &'static str, address: SocketAddr) -> Result<Listener, ServeError> {
+    Listener::bind(address).map_err(|error| ServeError::Bind {
+        setting,
+        address,
+        error,
+    })
+}
+
+fn listen(setting: &'static str, listener: Listener) -> Result<std::net::TcpListener, ServeError> {
+    let address = listener.address();
+    listener.listen().map_err(|error| ServeError::Bind {
+        setting,
+        address,
+        error,
+    })
+}
