@@ -205,10 +205,10 @@ mod tests {
             (RuntimeChoice::PerCore, THREADS_BESIDE),
             (RuntimeChoice::Shared, 3 * THREADS_BESIDE),
         ] {
-            let mut config = Config::default();
-            settings.runtime = choice;
-            settings.workers = Some(3);
-            let runtime = runtime(&config).unwrap();
+            let mut config = crate::config::Config::default();
+            config.serving.runtime = choice;
+            config.serving.workers = Some(3);
+            let runtime = runtime(&config.serving).unwrap();
             let all: Vec<_> = (0..200).map(|_| runtime.spawn_blocking(work)).collect();
             let seen = all
                 .into_iter()
