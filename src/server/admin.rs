@@ -1,6 +1,6 @@
-//! The operator's handler: plain HTTP/1.1 and HTTP/2 on an address of its own, for probes, monitoring and
+//! The operator's listener: plain HTTP/1.1 and HTTP/2 on an address of its own, for probes, monitoring and
 //! tools that run beside the server. It is served by the control thread, so it answers while the workers
-//! are busy, and it is the last handler to close.
+//! are busy, and it is the last to close.
 
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
