@@ -31,7 +31,7 @@ mod calendar;
 mod report;
 mod zone;
 
-use calendar::Calendar;
+use calendar::DayCalendar;
 use report::Findings;
 use zone::Day;
 
@@ -164,14 +164,14 @@ impl CheckCatalog {
 
 impl ShownCalendar {
     /// The calendar of the day at `now`. What has been read of the files may be handed on.
-    fn read(&self, checked: Option<Examined>, now: EpochSeconds) -> Result<Calendar, CliError> {
+    fn read(&self, checked: Option<Examined>, now: EpochSeconds) -> Result<DayCalendar, CliError> {
         let day = Day::of(self.day, &self.zone, now)?;
         let examined = match (&self.sales, checked) {
             (Some(sales), _) => with_sales(sales, &day)?,
             (None, checked) => checked.expect("without a server the parser requires a directory"),
         };
         match examined.loaded {
-            Some(loaded) => Ok(Calendar::of(loaded, day, now, self.sales.is_some())),
+            Some(loaded) => Ok(DayCalendar::of(loaded, day, now, self.sales.is_some())),
             None => Err(CliError::Catalog(
                 examined.diagnostics.only(Severity::Error),
             )),

@@ -19,7 +19,44 @@ pub fn table() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    fn text(path: &str) -> String {
+        let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    #[test]
+    fn every_code_of_an_error_is_documented() {
+        let sources: String = [
+            "src/config.rs",
+            "src/config/layers.rs",
+            "src/api/auth/credentials.rs",
+            "src/server/security.rs",
+            "src/server/tls.rs",
+            "crates/kernel/src/files/toml.rs",
+        ]
+        .map(text)
+        .concat();
+        let mut codes = BTreeSet::from(["unknown_setting", "out_of_range"]);
+        for before in ["error(", "unfit("] {
+            for rest in sources.split(before).skip(1) {
+                let code = rest.trim_start().strip_prefix('"');
+                codes.extend(code.and_then(|rest| rest.split('"').next()));
+            }
+        }
+        assert!(codes.contains("bad_certificate") && codes.contains("not_toml"));
+        let docs = text("docs/configuration.md");
+        let table = docs.split("| error |").nth(1).unwrap();
+        let first_cells = table.split("\n\n").next().unwrap().lines();
+        let documented: BTreeSet<&str> = first_cells
+            .filter_map(|row| row.split('|').nth(1))
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        assert_eq!(documented, codes, "docs/configuration.md, sources");
+    }
 
     #[test]
     fn the_table_of_the_documents_is_this_one() {

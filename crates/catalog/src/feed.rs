@@ -18,9 +18,9 @@ use kernel::{
 
 use super::{
     diagnostics::{Cursor, Position},
-    folder::{self, Folder},
+    folder::{self, CatalogFolder},
     json::{AnyValue, Field, KeyAmong, Receive},
-    shards::{self, Metadata, Shard},
+    shards::{self, Metadata, ShardFile},
 };
 
 /// Bytes read from a file at once.
@@ -69,7 +69,7 @@ pub(super) const AVAILABILITY: Feed = Feed {
     },
 };
 
-impl Folder<'_> {
+impl CatalogFolder<'_> {
     /// Hands every element of a feed to `each`, and tells whether all of the feed could be read.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
@@ -84,7 +84,7 @@ impl Folder<'_> {
         let mut read = |name: &'_ String| {
             let (metadata, to_the_end) = self.read_file(name, feed.lists, &mut each);
             whole &= to_the_end;
-            Shard {
+            ShardFile {
                 file: name.clone(),
                 metadata,
                 to_the_end,
@@ -113,7 +113,7 @@ impl Folder<'_> {
         };
         let mut json =
             serde_json::Deserializer::from_reader(BufReader::with_capacity(BUFFER_BYTES, source));
-        let top = Object {
+        let top = FeedObject {
             at,
             lists,
             each,
@@ -175,7 +175,7 @@ fn report_broken(at: &Cursor<'_>, error: &serde_json::Error) {
 
 /// Reads an object with a list whose elements go to `each`, one by one: the list may be longer
 /// than memory.
-struct Object<'a, T, F> {
+struct FeedObject<'a, T, F> {
     at: Cursor<'a>,
     lists: Lists,
     each: &'a mut F,
@@ -183,7 +183,7 @@ struct Object<'a, T, F> {
     element: std::marker::PhantomData<T>,
 }
 
-impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for Object<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for FeedObject<'_, T, F> {
     type Output = ();
 
     fn unexpected(self, found: &str) {
@@ -207,7 +207,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for Object
                 if std::mem::replace(&mut listed, true) {
                     at.error("duplicate", "is given twice");
                 }
-                let list = List {
+                let list = ElementList {
                     at,
                     inner: self.lists.inner,
                     each: self.each,
@@ -236,14 +236,14 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for Object
 }
 
 /// Reads a list and hands its elements to `each`, or the elements of the lists in its elements.
-struct List<'a, T, F> {
+struct ElementList<'a, T, F> {
     at: Cursor<'a>,
     inner: Option<&'static str>,
     each: &'a mut F,
     element: std::marker::PhantomData<T>,
 }
 
-impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for List<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for ElementList<'_, T, F> {
     type Output = ();
 
     fn unexpected(self, found: &str) {
@@ -267,7 +267,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for List<'
                         outer: name,
                         inner: None,
                     };
-                    let object = Object {
+                    let object = FeedObject {
                         at,
                         lists,
                         each: &mut *each,

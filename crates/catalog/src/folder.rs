@@ -19,7 +19,7 @@ const DESCRIPTOR: &str = ".filesetdesc.json";
 const UNREAD_FILE: &str = "unread_file";
 
 /// A catalogue folder.
-pub(super) struct Folder<'a> {
+pub(super) struct CatalogFolder<'a> {
     pub(super) dir: &'a Path,
     pub(super) sink: &'a DiagnosticSink,
     /// Names of what is in it, sorted.
@@ -27,7 +27,7 @@ pub(super) struct Folder<'a> {
     read: RefCell<HashSet<String>>,
 }
 
-impl<'a> Folder<'a> {
+impl<'a> CatalogFolder<'a> {
     /// Looks what files there are; `None` and a report if that is not possible.
     pub(super) fn open(dir: &'a Path, sink: &'a DiagnosticSink) -> Option<Self> {
         let listed = fs::read_dir(dir).and_then(|entries| {

@@ -41,7 +41,7 @@ use kernel::{
 };
 
 use builder::CatalogBuilder;
-use folder::Folder;
+use folder::CatalogFolder;
 
 pub use kernel::{diagnostics::Diagnostics, files::Snapshot};
 pub use source_feeds::{FeedRecord, RecordKind, SourceFeeds};
@@ -117,7 +117,7 @@ fn examine_after(dir: &Path, register: IdInterner) -> Examined {
     let files = Snapshot::of(dir);
     let sink = DiagnosticSink::default();
     let mut builder = CatalogBuilder::after(register);
-    let folder = Folder::open(dir, &sink);
+    let folder = CatalogFolder::open(dir, &sink);
     if let Some(folder) = &folder {
         read(folder, &mut builder, &sink);
     }
@@ -155,7 +155,7 @@ fn loaded(files: Snapshot, builder: CatalogBuilder, diagnostics: &mut Diagnostic
     }
 }
 
-fn read(folder: &Folder<'_>, builder: &mut CatalogBuilder, sink: &DiagnosticSink) {
+fn read(folder: &CatalogFolder<'_>, builder: &mut CatalogBuilder, sink: &DiagnosticSink) {
     builder.complete = folder.read(&feed::MERCHANTS, |at, merchant| {
         merchants::add(builder, at, merchant)
     });

@@ -57,7 +57,7 @@ impl FromJson for ProcessingInstruction {
 }
 
 /// A file of a feed.
-pub(super) struct Shard {
+pub(super) struct ShardFile {
     pub(super) file: String,
     pub(super) metadata: Field<Metadata>,
     /// Whether it was read to its end; else its metadata may be in what was not read.
@@ -75,7 +75,7 @@ struct Labelled {
 
 /// Whether these files are all of one feed; what is not so is reported. A single file needs no
 /// metadata.
-pub(super) fn are_complete(shards: Vec<Shard>, sink: &DiagnosticSink) -> bool {
+pub(super) fn are_complete(shards: Vec<ShardFile>, sink: &DiagnosticSink) -> bool {
     let files = shards.len();
     let alone = files == 1;
     let labelled: Vec<Labelled> = shards
@@ -89,7 +89,7 @@ pub(super) fn are_complete(shards: Vec<Shard>, sink: &DiagnosticSink) -> bool {
     labelled.len() == files && alike && none_is_missing(&labelled, sink)
 }
 
-fn label(shard: Shard, alone: bool, sink: &DiagnosticSink) -> Option<Labelled> {
+fn label(shard: ShardFile, alone: bool, sink: &DiagnosticSink) -> Option<Labelled> {
     let file = sink.file(&shard.file);
     let at = file.key("metadata");
     if shard.metadata.is_absent() && shard.to_the_end && !alone {

@@ -22,7 +22,7 @@ use crate::{
 
 /// What is sold on a day.
 #[derive(Debug)]
-pub(super) struct Calendar {
+pub(super) struct DayCalendar {
     catalog: Catalog,
     day: Day,
     knows_sales: bool,
@@ -37,7 +37,7 @@ struct SlotOfDay {
     fault: Option<WindowFault>,
     /// Spots that are left, and of how many.
     spots: Spots,
-    offers: Vec<Offer>,
+    offers: Vec<CalendarOffer>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,13 +48,13 @@ struct Spots {
 
 /// What can be bought of a slot: a ticket type, or an appointment.
 #[derive(Debug)]
-struct Offer {
+struct CalendarOffer {
     ticket_id: Option<TicketId>,
     price: Money,
     left: u32,
 }
 
-impl Calendar {
+impl DayCalendar {
     pub(super) fn of(loaded: Loaded, day: Day, now: EpochSeconds, knows_sales: bool) -> Self {
         let Loaded {
             catalog,
@@ -186,7 +186,7 @@ impl Calendar {
 
     fn slot_json(&self, slot: &SlotOfDay) -> Value {
         let offers = slot.offers.iter().map(
-            |Offer {
+            |CalendarOffer {
                  ticket_id,
                  price,
                  left,
@@ -264,7 +264,7 @@ impl SlotOfDay {
             .filter(|(_, claimed, _)| slot.sells(service, *claimed))
             .collect();
         let claims: Vec<Claimed> = sold.iter().map(|(_, claimed, _)| *claimed).collect();
-        let offer = |(ticket_id, claimed, price)| Offer {
+        let offer = |(ticket_id, claimed, price)| CalendarOffer {
             ticket_id,
             price,
             left: slot.spots_open(service, &[claimed], viewer),
@@ -291,7 +291,7 @@ impl SlotOfDay {
     }
 }
 
-impl Offer {
+impl CalendarOffer {
     /// The offer in words; what is left of it only where it is not all that is left.
     fn text(&self, left: u32) -> String {
         let name = self

@@ -27,11 +27,11 @@ const SLOT_KEYS: &[&str] = &[
 /// Limits, and where in the file each of their bounds stands.
 struct Stated<'t> {
     limits: SlotLimits,
-    bounds: Vec<Bound<'t>>,
+    bounds: Vec<LimitBound<'t>>,
 }
 
 /// A bound and where it stands.
-struct Bound<'t> {
+struct LimitBound<'t> {
     at: Cursor<'t>,
     side: Side,
     scope: RuleScope,
@@ -185,12 +185,12 @@ fn read_pair<'t>(
     table: &TomlTable<'t>,
     scope: RuleScope,
     ticket: Option<TicketIx>,
-    bounds: &mut Vec<Bound<'t>>,
+    bounds: &mut Vec<LimitBound<'t>>,
 ) -> CountBounds {
     let mut count = |key, side| {
         let entry = table.get(key)?;
         let count = entry.integer(0..=i32::MAX)?.unsigned_abs();
-        bounds.push(Bound {
+        bounds.push(LimitBound {
             at: entry.at,
             side,
             scope,

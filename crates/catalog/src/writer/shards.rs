@@ -38,14 +38,14 @@ pub(super) struct FeedWriter {
     /// Of all elements: the nonce comes from it, so that another feed has another one.
     digest: blake3::Hasher,
     /// Files that are full.
-    full: Vec<Shard>,
+    full: Vec<ShardWriter>,
     /// The one that is not.
-    open: Shard,
+    open: ShardWriter,
 }
 
 /// A file of the feed that is being written.
 #[derive(Debug)]
-struct Shard {
+struct ShardWriter {
     path: PathBuf,
     file: BufWriter<File>,
     bytes: u64,
@@ -58,7 +58,7 @@ impl FeedWriter {
         dir: &Path,
         max_bytes: u64,
     ) -> Result<Self, WriteError> {
-        let open = Shard::begin(feed, dir, 0)?;
+        let open = ShardWriter::begin(feed, dir, 0)?;
         let (dir, digest) = (dir.to_owned(), blake3::Hasher::new());
         Ok(Self {
             feed,
@@ -107,7 +107,7 @@ impl FeedWriter {
                 max_bytes,
             });
         }
-        let next = Shard::begin(self.feed, &self.dir, number)?;
+        let next = ShardWriter::begin(self.feed, &self.dir, number)?;
         self.full.push(std::mem::replace(&mut self.open, next));
         Ok(())
     }
@@ -126,7 +126,7 @@ impl FeedWriter {
         digest.finalize_xof().fill(&mut nonce);
         let nonce = u64::from_le_bytes(nonce) & MAX_NONCE;
         let total = full.len() + 1;
-        let finish = |(number, shard): (usize, Shard)| {
+        let finish = |(number, shard): (usize, ShardWriter)| {
             let head = head(number, total, nonce, timestamp);
             let name = name(feed, number, total);
             shard.finish(&head, tail(feed), &dir.join(&name))?;
@@ -140,7 +140,7 @@ impl FeedWriter {
     }
 }
 
-impl Shard {
+impl ShardWriter {
     fn begin(feed: &Feed, dir: &Path, number: usize) -> Result<Self, WriteError> {
         let path = dir.join(format!("{}.{number}.part", feed.stem));
         let file = File::create_new(&path).map_err(WriteError::at(&path))?;

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{Bound, Side, Stated};
+use super::{LimitBound, Side, Stated};
 use crate::tags::SlotConditions;
 use domain::{
     catalog::{RuleScope, Service, TagIx, TicketIx},
@@ -34,7 +34,7 @@ pub(super) fn report_for(
 ) {
     let mut told = BTreeSet::new();
     for (start_sec, tags) in conditions {
-        let in_force = InForce {
+        let in_force = BoundsInForce {
             service,
             bounds: bounds_in_force(general, slots, *start_sec, tags),
         };
@@ -75,8 +75,8 @@ fn bounds_in_force<'a, 't>(
     slots: &'a [Stated<'t>],
     start_sec: EpochSeconds,
     tags: &[TagIx],
-) -> Vec<&'a Bound<'t>> {
-    let mut in_force: Vec<&Bound<'_>> = Vec::new();
+) -> Vec<&'a LimitBound<'t>> {
+    let mut in_force: Vec<&LimitBound<'_>> = Vec::new();
     let of_slot = slots
         .iter()
         .filter(|slot| slot.limits.applies_to(start_sec, tags));
@@ -98,7 +98,7 @@ fn bounds_in_force<'a, 't>(
     in_force
 }
 
-impl Bound<'_> {
+impl LimitBound<'_> {
     fn counts_the_same_as(&self, other: &Self) -> bool {
         (self.side, self.scope, self.ticket) == (other.side, other.scope, other.ticket)
     }
@@ -112,13 +112,13 @@ impl Bound<'_> {
 }
 
 /// Bounds that are in force together.
-struct InForce<'a, 't> {
+struct BoundsInForce<'a, 't> {
     service: &'a Service,
-    bounds: Vec<&'a Bound<'t>>,
+    bounds: Vec<&'a LimitBound<'t>>,
 }
 
-impl<'a, 't> InForce<'a, 't> {
-    fn contradictions(&self) -> Vec<(&'a Bound<'t>, String)> {
+impl<'a, 't> BoundsInForce<'a, 't> {
+    fn contradictions(&self) -> Vec<(&'a LimitBound<'t>, String)> {
         let mins = self.bounds.iter().filter(|bound| bound.side == Side::Min);
         let found: Vec<_> = mins.clone().flat_map(|min| self.against_one(min)).collect();
         if found.is_empty() {
@@ -129,7 +129,10 @@ impl<'a, 't> InForce<'a, 't> {
     }
 
     /// The maxima that a minimum exceeds.
-    fn against_one(&self, min: &'a Bound<'t>) -> impl Iterator<Item = (&'a Bound<'t>, String)> {
+    fn against_one(
+        &self,
+        min: &'a LimitBound<'t>,
+    ) -> impl Iterator<Item = (&'a LimitBound<'t>, String)> {
         let exceeded = self
             .bounds
             .iter()
@@ -152,7 +155,7 @@ impl<'a, 't> InForce<'a, 't> {
     }
 
     /// That a minimum of all tickets together cannot be reached with those that can be bought.
-    fn against_all(&self, min: &'a Bound<'t>) -> Option<(&'a Bound<'t>, String)> {
+    fn against_all(&self, min: &'a LimitBound<'t>) -> Option<(&'a LimitBound<'t>, String)> {
         if min.ticket.is_some() || self.service.tickets.is_empty() || self.can_be_reached(min) {
             return None;
         }
@@ -172,7 +175,7 @@ impl<'a, 't> InForce<'a, 't> {
         Some((min, text))
     }
 
-    fn can_be_reached(&self, min: &Bound<'_>) -> bool {
+    fn can_be_reached(&self, min: &LimitBound<'_>) -> bool {
         let strictest = |side, ticket| {
             let bounds = self.bounds.iter();
             let bounds = bounds.filter(move |bound| bound.side == side && bound.ticket == ticket);
@@ -202,7 +205,7 @@ impl<'a, 't> InForce<'a, 't> {
             .collect();
         // With the most of one type, as a rule, the first try will do.
         ranges.sort_by_key(|(_, (_, most))| std::cmp::Reverse(*most));
-        let mut search = Search {
+        let mut search = TicketSearch {
             ranges,
             wanted: (min.count.into(), most),
             tries: MAX_TRIES,
@@ -210,7 +213,7 @@ impl<'a, 't> InForce<'a, 't> {
         min.count == 0 || search.finds(0, (0, 0))
     }
 
-    fn name(&self, bound: &Bound<'_>) -> impl fmt::Display {
+    fn name(&self, bound: &LimitBound<'_>) -> impl fmt::Display {
         let side = match bound.side {
             Side::Min => "min",
             Side::Max => "max",
@@ -227,27 +230,27 @@ impl<'a, 't> InForce<'a, 't> {
 }
 
 /// Whether a maximum bounds what a minimum counts: the same tickets or more of them.
-fn binds(max: &Bound<'_>, min: &Bound<'_>) -> bool {
+fn binds(max: &LimitBound<'_>, min: &LimitBound<'_>) -> bool {
     max.scope_binds(min) && (max.ticket.is_none() || max.ticket == min.ticket)
 }
 
-impl Bound<'_> {
+impl LimitBound<'_> {
     /// Whether what a minimum counts is part of what this counts: all lines of a slot may have more
     /// tickets than one of them.
-    fn scope_binds(&self, min: &Bound<'_>) -> bool {
+    fn scope_binds(&self, min: &LimitBound<'_>) -> bool {
         min.scope == RuleScope::Line || self.scope == RuleScope::Slot
     }
 }
 
 /// A search for ticket types that can be bought together so that their number is within bounds.
-struct Search {
+struct TicketSearch {
     /// Fewest and most of each type, if any.
     ranges: Vec<(TicketIx, (u64, u64))>,
     wanted: (u64, u64),
     tries: usize,
 }
 
-impl Search {
+impl TicketSearch {
     /// Whether there are such types from a place on, beside others that come to so many at least and
     /// so many at most.
     fn finds(&mut self, at: usize, (fewest, most): (u64, u64)) -> bool {
