@@ -13,7 +13,7 @@
 //! | [`domain`] | the rules of the trade, pure: prices, bounds, fees, questions, verdicts |
 //! | [`diagnostics`] | errors and warnings with codes and locations, for settings, files and the catalogue |
 //! | [`files`] | files that people write: TOML, text, changes |
-//! | [`catalog_files`] | the catalogue on disk: feeds and rules file, read whole, mistakes and all |
+//! | [`catalog_files`] | the catalogue on disk: feeds and rules file, read as a whole, with diagnostics |
 //! | [`inventory`] | the slots on sale and what is taken from them, in memory |
 //! | [`store`] | orders, tokens and payments, durable |
 //! | [`payments`] | taking money through a gateway |

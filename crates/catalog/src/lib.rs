@@ -1,7 +1,7 @@
 //! The catalogue folder: Google's feed files and a rules file become the [`Catalog`] and its
 //! [`Opening`]s.
 //!
-//! Everything is checked and every mistake is reported at once, with its file and its place in it.
+//! Everything is checked and every error is reported at once, with its location.
 //! A folder of the same form can be written, piece by piece, with [`FolderWriter`].
 //! What the files look like is told in `docs/catalog.md`.
 

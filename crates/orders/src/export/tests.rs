@@ -31,7 +31,7 @@ const TICKETS: [&str; 3] = ["adult", "child", "senior"];
 
 /// A server with a catalogue and a clock that stands still.
 async fn open(dir: &Path) -> Arc<App> {
-    let loaded = catalog::load(dir).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let loaded = catalog::load(dir).unwrap_or_else(|errors| panic!("{errors}"));
     let limits = Limits {
         payment_timeout: Duration::from_secs(1),
         max_commands: 1,
