@@ -35,7 +35,7 @@ mod tests {
             "src/config/layers.rs",
             "src/api/auth/credentials.rs",
             "src/server/security.rs",
-            "src/server/tls.rs",
+            "src/server/certificates.rs",
             "crates/kernel/src/files/toml.rs",
         ]
         .map(text)
