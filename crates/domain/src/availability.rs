@@ -1,5 +1,5 @@
-//! What of a slot can be sold at a moment. A look at a cart and a look at slots both ask here, so
-//! that they cannot disagree.
+//! The spots of a slot that can be sold at a moment. Checks, orders and look-ups share these functions, so
+//! they cannot disagree.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use super::{
     catalog::{Catalog, MerchantIx, Service},
     ids::ServiceId,
     order::EpochSeconds,
-    slot::{Claimed, Slot, SlotKey, SlotTerms, Viewer},
+    slot::{Claimed, PartySpots, Slot, SlotKey, SlotTerms, Viewer},
     wording::moment,
 };
 
-/// A slot as a caller names it. As in a line item, service, start and duration say which one it is;
-/// the rest is handed back as it came.
+/// A slot as a client names it. As in a line item, service, start and duration identify it; the other fields
+/// are returned unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedSlot {
     /// The service.
@@ -21,28 +21,27 @@ pub struct AskedSlot {
     pub start_sec: EpochSeconds,
     /// Length in seconds.
     pub duration_sec: i64,
-    /// The feed's tag; handed back unread.
+    /// The feed's tag; returned unread.
     pub availability_tag: String,
-    /// Whom and what the slot is about.
+    /// Staff, room and party of the slot.
     pub resources: Option<Resources>,
-    /// The number of a confirmation mode; handed back unread, also where the contract has no such
-    /// mode yet.
+    /// The number of a confirmation mode; returned unread, also one that the contract does not have yet.
     pub confirmation_mode: i32,
 }
 
-/// Whom and what a slot is about.
+/// Staff, room and party of a slot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resources {
-    /// Who serves; handed back unread, because the spots of a slot are not told apart by it.
+    /// The member of staff; returned unread, because the spots of a slot do not depend on it.
     pub staff_id: String,
-    /// Which room; handed back unread, for the same reason.
+    /// The room; returned unread, for the same reason.
     pub room_id: String,
-    /// For how many people; nothing is said by a number that is not above zero.
+    /// The number of people; unspecified if it is not above zero.
     pub party_size: i32,
 }
 
 impl AskedSlot {
-    /// The slot's name here; `None` where the service is unknown or no slot has that length.
+    /// The key of the slot; `None` where the service is unknown or no slot has that length.
     #[must_use]
     pub fn key(&self, catalog: &Catalog, merchant: MerchantIx) -> Option<SlotKey> {
         slot_key(
@@ -54,7 +53,7 @@ impl AskedSlot {
         )
     }
 
-    /// For how many people the slot is asked; 0 where that is not said.
+    /// The number of people; 0 if unspecified.
     fn party_size(&self) -> u32 {
         let party = self
             .resources
@@ -64,43 +63,43 @@ impl AskedSlot {
     }
 }
 
-/// What of a slot there is for a party.
+/// The spots of a slot for a party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartyView {
-    /// The spots that can be sold to it; none where there is no such slot.
+    /// The spots that can be sold to the party; none of an unknown slot.
     pub spots_open: u32,
-    /// How many of them it needs.
+    /// The spots that the party needs.
     pub spots_needed: u32,
 }
 
 impl PartyView {
-    /// A slot that is not there.
+    /// The view of an unknown slot.
     pub const NOTHING: Self = Self {
         spots_open: 0,
         spots_needed: 1,
     };
 
-    /// Whether the party finds a place.
+    /// Whether the slot has room for the party.
     #[must_use]
     pub fn is_enough(self) -> bool {
         self.spots_open >= self.spots_needed
     }
 }
 
-/// A slot as it was asked for, and what was seen of it.
+/// A slot of a look-up, with its availability.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenSlot {
-    /// What was asked for.
+    /// The slot as the client names it.
     pub asked: AskedSlot,
-    /// Whether it has the spots that it was asked for.
+    /// Whether it has room for the party.
     pub is_available: bool,
 }
 
-/// What of a slot there is at this moment for the party that asks.
+/// The spots of a slot for the party of a request.
 ///
-/// A feed may list parties by their sizes; a spot is then a place for one such party, of which there
-/// are no more than are listed for its size, and there is none for a size that is not listed. Otherwise
-/// a spot is a place for one, and a party needs as many as it has people.
+/// If the feed lists party sizes, a spot serves one party: a size has at most the spots that are listed for
+/// it, and a size that is not listed has none. Spots that are listed for any size, like those of a feed
+/// without sizes, serve one person each, so a party needs as many as it has people.
 #[must_use]
 pub fn view_for(
     service: &Service,
@@ -111,32 +110,37 @@ pub fn view_for(
 ) -> PartyView {
     let open = spots_open(service, key, slot, viewer);
     let (size, parties) = (asked.party_size(), &slot.terms().parties);
-    let listed = |size: u32| {
-        let spots = parties
-            .iter()
-            .filter(|party| party.party_size == size)
-            .map(|party| party.spots);
-        spots
-            .reduce(u32::saturating_add)
-            .map(|listed| listed.min(open))
-    };
     if parties.is_empty() || size == 0 {
         return PartyView {
             spots_open: open,
             spots_needed: size.max(1),
         };
     }
-    match (listed(size), listed(0)) {
-        (Some(spots_open), _) => PartyView {
-            spots_open,
+    if let Some(listed) = listed_spots(parties, size) {
+        return PartyView {
+            spots_open: listed.min(open),
             spots_needed: 1,
-        },
-        (None, Some(spots_open)) => PartyView {
-            spots_open,
-            spots_needed: size,
-        },
-        (None, None) => PartyView::NOTHING,
+        };
     }
+    if let Some(listed) = listed_spots(parties, ANY_SIZE) {
+        return PartyView {
+            spots_open: listed.min(open),
+            spots_needed: size,
+        };
+    }
+    PartyView::NOTHING
+}
+
+/// The party size of spots for parties of any size.
+const ANY_SIZE: u32 = 0;
+
+/// The spots that the feed lists for parties of a size; `None` if it does not list the size.
+fn listed_spots(parties: &[PartySpots], size: u32) -> Option<u32> {
+    parties
+        .iter()
+        .filter(|party| party.party_size == size)
+        .map(|party| party.spots)
+        .reduce(u32::saturating_add)
 }
 
 /// The key of a slot by the ids of the catalogue; `None` where the service is unknown or no slot
@@ -156,15 +160,15 @@ pub fn slot_key(
     )
 }
 
-/// Spots that can be sold at this moment, for whatever the service sells. Rules on the tickets of a
-/// line (fewest, most, which together) have no say in it: they are about lines and not about slots.
+/// The spots that can be sold at this moment, all ticket types together. Rules on the tickets of a line
+/// (minimum, maximum, combinations) do not count: they concern lines and not slots.
 #[must_use]
 pub fn spots_open(service: &Service, key: SlotKey, slot: &Slot, viewer: Viewer) -> u32 {
     spots_open_for(service, key, slot, &service.all_claims(), viewer)
 }
 
-/// Spots that can be sold at this moment to a line of these ticket types, all types together; none
-/// outside the slot's booking window.
+/// The spots that can be sold at this moment to a line of these ticket types, all types together; none outside
+/// the slot's booking window.
 #[must_use]
 pub fn spots_open_for(
     service: &Service,
@@ -179,7 +183,7 @@ pub fn spots_open_for(
     }
 }
 
-/// Why a slot cannot be booked at this moment although it is there.
+/// Why a known slot cannot be booked at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowFault {
     /// Booking opens at this moment.
@@ -215,7 +219,7 @@ pub fn window_fault(
 }
 
 impl Service {
-    /// The last second in which a slot of these terms can be booked.
+    /// The last second at which a slot of these terms can be booked.
     #[must_use]
     pub fn closes_at(&self, key: SlotKey, terms: &SlotTerms) -> EpochSeconds {
         let usual = self
@@ -227,7 +231,7 @@ impl Service {
             .unwrap_or(usual)
     }
 
-    /// Everything that can take a spot of this service.
+    /// All ticket types of the service, and the appointment if it sells one.
     fn all_claims(&self) -> Vec<Claimed> {
         let tickets = self.tickets.iter().map(|ticket| Claimed::Ticket(ticket.ix));
         self.price

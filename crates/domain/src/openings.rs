@@ -1,4 +1,4 @@
-//! All openings of a catalogue, to be gone through slot by slot.
+//! The openings of a catalogue, in the order of their slots.
 
 use std::{
     borrow::{Borrow, Cow},
@@ -24,14 +24,14 @@ use singles::{Single, Singles};
 pub struct Openings {
     singles: Singles,
     repeated: Vec<Opening>,
-    /// Where the repeated ones of a service and length are among them.
+    /// The indexes of the repeated openings of a service and duration.
     repeated_of: HashMap<(ServiceIx, u32), Vec<usize>>,
 }
 
-/// Which slots to go through.
+/// A range of slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Those that are not over at this second,
+    /// Slots that are not over at this second,
     pub now: EpochSeconds,
     /// that start before this one,
     pub until: EpochSeconds,
@@ -40,7 +40,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The slots in the span that a repeated opening is part of.
+    /// The slots of a repeated opening in the span.
     fn keys(
         self,
         repeated: &Opening,
@@ -59,12 +59,12 @@ impl Span {
             })
     }
 
-    /// Whether the slot of an opening that is not repeated is in it.
+    /// Whether the slot of a single opening is in the span.
     fn has(self, slot: SlotKey) -> bool {
         self.starts(slot.duration_sec).contains(&slot.start_sec)
     }
 
-    /// When slots of that length in it start.
+    /// The range of starts of slots with that duration.
     fn starts(self, duration_sec: u32) -> Range<EpochSeconds> {
         self.now
             .saturating_sub(i64::from(duration_sec))
@@ -72,15 +72,15 @@ impl Span {
     }
 }
 
-/// A slot and the openings that it is made of, in the order in which they open it.
+/// A slot and its openings, in the order in which they open it.
 pub type MadeOf<'a> = (SlotKey, SmallVec<[Cow<'a, Opening>; 2]>);
 
 impl Openings {
-    /// These openings.
+    /// Sorts openings by slot; those of one slot stay in the order of the feed.
     #[must_use]
     pub fn new(mut all: Vec<Opening>) -> Self {
         let single = |opening: &Opening| opening.recurrence.is_none().then_some(opening.first);
-        // Openings of one slot stay as in the feed.
+        // A stable sort: openings of one slot stay in the order of the feed.
         all.sort_by_key(|opening| (opening.recurrence.is_some(), single(opening)));
         let repeated = all.split_off(all.partition_point(|opening| single(opening).is_some()));
         let mut repeated_of = HashMap::<_, Vec<usize>>::new();
@@ -97,60 +97,43 @@ impl Openings {
         }
     }
 
-    /// A slot that they open, single ones whenever it is and repeated ones if it starts before that
-    /// second, as it is when it has nothing left; `None` where they do not open it.
+    /// A slot of the catalogue, with nothing left; `None` if no opening has it. Repeated openings count only
+    /// for slots that start before `repeated_until`.
     #[must_use]
     pub fn nothing_left(&self, key: SlotKey, repeated_until: EpochSeconds) -> Option<Slot> {
-        let repeated = self
-            .repeated_of
-            .get(&(key.service, key.duration_sec))
-            .map_or(&[][..], Vec::as_slice);
-        let is_of_slot = |opening: &&Opening| {
-            let end = key.start_sec.saturating_add(1).min(repeated_until);
-            opening.starts(key.start_sec, end).next().is_some()
-        };
-        let repeated = repeated
-            .iter()
-            .map(|&at| &self.repeated[at])
-            .filter(is_of_slot)
-            .map(Cow::Borrowed);
         let mut slot = Slot::default();
-        for opening in self
-            .singles
-            .of(key)
-            .map(|single| Cow::Owned(single.unpacked()))
-            .chain(repeated)
-        {
-            let (_, terms) = opening.occurrence(key.start_sec);
-            slot.open(
-                Pool {
-                    allotment: 0,
-                    ..opening.pool
-                },
-                &terms,
-            );
+        for single in self.singles.of(key) {
+            open_empty(&mut slot, &single.unpacked(), key);
+        }
+        let end = key.start_sec.saturating_add(1).min(repeated_until);
+        let repeated = self.repeated_of.get(&(key.service, key.duration_sec));
+        for &at in repeated.into_iter().flatten() {
+            let opening = &self.repeated[at];
+            if opening.starts(key.start_sec, end).next().is_some() {
+                open_empty(&mut slot, opening, key);
+            }
         }
         slot.is_open().then_some(slot)
     }
 
-    /// Those that open one slot each, in the order of their slots.
+    /// The single openings, in the order of their slots.
     pub fn single(&self) -> impl Iterator<Item = Opening> {
         self.singles.iter().map(Single::unpacked)
     }
 
-    /// How many slots those open.
+    /// The number of slots that single openings open.
     #[must_use]
     pub fn single_slots(&self) -> usize {
         self.singles.slots()
     }
 
-    /// Those that open slots again and again.
+    /// The repeated openings.
     #[must_use]
     pub fn repeated(&self) -> &[Opening] {
         &self.repeated
     }
 
-    /// How many openings all slots of a span are made of.
+    /// The number of openings of all slots of a span.
     #[must_use]
     pub fn count(&self, span: Span) -> usize {
         let repeated = self
@@ -172,7 +155,7 @@ impl Openings {
         let next = move |at: usize, after| {
             Some(Reverse((span.keys(&self.repeated[at], after).next()?, at)))
         };
-        // The next slot of each repeated opening.
+        // A merge: the heap has the next slot of each repeated opening.
         let mut due: BinaryHeap<_> = (0..self.repeated.len())
             .filter_map(|at| next(at, None))
             .collect();
@@ -194,7 +177,17 @@ impl Openings {
     }
 }
 
-/// The slot that openings make, untouched.
+/// Adds an opening to a slot with no spots.
+fn open_empty(slot: &mut Slot, opening: &Opening, key: SlotKey) {
+    let (_, terms) = opening.occurrence(key.start_sec);
+    let pool = Pool {
+        allotment: 0,
+        ..opening.pool
+    };
+    slot.open(pool, &terms);
+}
+
+/// The slot of these openings, with nothing sold or held. The terms have the parties only.
 #[must_use]
 pub fn untouched(openings: &[impl Borrow<Opening>]) -> Slot {
     let mut slot = Slot::default();
@@ -215,10 +208,9 @@ pub fn untouched(openings: &[impl Borrow<Opening>]) -> Slot {
     slot
 }
 
-/// What of a slot can be sold, dealt out to the openings that it is made of. Openings for the same
-/// ticket types share what is left, and the first ones get theirs first: nothing says from which of
-/// them something was sold. Openings that are the same stock for different parties have one share, of
-/// which each has what its own allotment allows.
+/// Divides the spots of a slot that can be sold among its openings. Openings for the same ticket types share
+/// what is left, the first ones first, because a sale does not say of which of them it was. Openings that are
+/// one stock for different parties have one share, of which each has at most its own allotment.
 #[must_use]
 pub fn deal(
     slot: &Slot,

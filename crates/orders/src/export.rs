@@ -1,4 +1,4 @@
-//! Writing out what is on sale and what is left of it, slot by slot.
+//! Export of the active catalogue with the spots left, slot by slot.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -17,16 +17,16 @@ use kernel::clock::Clock;
 
 const DAY_SEC: i64 = 86_400;
 
-/// More days are asked for than repeated availability is open for.
+/// The days of an export exceed the horizon of repeated availability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("repeated availability is open for {open} days only, as `availability_horizon` says")]
 pub struct TooFar {
-    /// For how many days it is open.
+    /// The horizon in days.
     pub open: i64,
 }
 
-/// What is on sale, to be written out. It goes by one catalogue throughout, whatever takes its
-/// place meanwhile: what is taken of a slot is the same by any of them.
+/// An export. It has one revision of the catalogue from beginning to end; sales and holds are the same in all
+/// revisions.
 #[derive(Debug)]
 pub struct Export<'a> {
     active: Arc<ActiveCatalog>,
@@ -36,7 +36,7 @@ pub struct Export<'a> {
 }
 
 impl App {
-    /// What is on sale at this moment: the slots that start within `days`, or all of them.
+    /// An export of the active catalogue: the slots that start within `days`, or all of them.
     ///
     /// # Errors
     /// [`TooFar`].
@@ -53,7 +53,7 @@ impl App {
 }
 
 impl OfflineCatalog {
-    /// The same of a server that does not run.
+    /// An export of a server that does not run: the slots that start within `days`, or all of them.
     ///
     /// # Errors
     /// [`TooFar`].
@@ -95,13 +95,13 @@ fn span(
 }
 
 impl Export<'_> {
-    /// The moment at which it began.
+    /// The time at which the export began.
     #[must_use]
     pub fn begun_sec(&self) -> EpochSeconds {
         self.span.now
     }
 
-    /// For how many days, to the nearest one, repeated availability is open.
+    /// The number of days, rounded, for which repeated availability is open.
     #[must_use]
     pub fn days(&self) -> i64 {
         let Span {
@@ -113,17 +113,17 @@ impl Export<'_> {
         open_sec.saturating_add(DAY_SEC / 2) / DAY_SEC
     }
 
-    /// How many elements of the availability feed it has.
+    /// The number of elements in the availability feed.
     #[must_use]
     pub fn availability(&self) -> usize {
         self.active.openings.count(self.span)
     }
 
-    /// Hands every piece to `put`. Each slot is locked for the moment in which it is looked at: the
-    /// spots of its elements could be sold at that moment.
+    /// Calls `put` with every record. Each slot is locked separately, so the spots of its elements are those of
+    /// one moment.
     ///
     /// # Errors
-    /// The first of `put`, which ends it.
+    /// The first error of `put`, which ends the export.
     pub fn write<E>(&self, mut put: impl FnMut(FeedRecord<'_>) -> Result<(), E>) -> Result<(), E> {
         let ActiveCatalog {
             catalog,
@@ -141,8 +141,8 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// What of a slot can be sold, by the openings that it is made of; nothing once it is forgotten, even
-    /// if it is still to come by a clock that was set back.
+    /// The spots that can be sold, by opening; none of a forgotten slot, even if it is still to come by a clock
+    /// that was set back.
     fn shares(
         &self,
         service: &Service,

@@ -1,4 +1,4 @@
-//! What has come of the work since the process began, counted.
+//! Metrics of the use cases, counted from the start of the process.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use domain::{
 use kernel::metrics::Counter;
 use store::PaymentOutcome;
 
-/// What the use cases have come to.
+/// The metrics of the use cases.
 #[derive(Debug, Default)]
 pub struct OrderMetrics {
-    /// Carts that were looked at.
+    /// Checks of carts.
     pub checks: CheckMetrics,
     /// Orders created, each counted when it is on record.
     pub orders_created: Counter,
@@ -28,7 +28,7 @@ pub struct OrderMetrics {
     pub spots_sold: Counter,
     /// Orders and spots of each merchant who has sold anything.
     pub merchants: MetricsByMerchant,
-    /// PaymentMetrics that have ended.
+    /// Payments that have ended.
     pub payments: PaymentMetrics,
 }
 
@@ -68,20 +68,20 @@ pub struct FailureMetrics {
     pub payment: Counter,
     /// The stated fee total is wrong.
     pub incorrect_fee_total: Counter,
-    /// The bank wants to see the customer first.
+    /// The bank requires a 3-D Secure challenge.
     pub requires_3ds1: Counter,
 }
 
-/// PaymentMetrics by how they ended.
+/// Payments by outcome.
 #[derive(Debug, Default)]
 pub struct PaymentMetrics {
-    /// The money is ours.
+    /// The charge was captured.
     pub captured: Counter,
     /// Nothing was taken.
     pub declined: Counter,
-    /// The outcome was unknown, and nothing is taken.
+    /// The outcome was unknown, and the charge was voided.
     pub voided: Counter,
-    /// Money had been taken and is given back.
+    /// The outcome was unknown, and the charge was refunded.
     pub refunded: Counter,
 }
 
@@ -91,7 +91,7 @@ impl MetricsByMerchant {
             sales.orders.inc();
             sales.spots.add(spots);
         };
-        // Only the first order of a merchant has to make room for it.
+        // Only the first order of a merchant needs a write lock and a clone of the id.
         if let Some(sales) = self.0.get(merchant_id) {
             return count(&sales);
         }

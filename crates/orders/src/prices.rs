@@ -1,4 +1,4 @@
-//! Remembering prices: a caller may still hold the price that was in force before the present one.
+//! Previous prices: a client may still have the price that was in force before the present one.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,9 @@ use domain::{
 };
 use store::{PriceBook, PriceEntry};
 
-/// Tells every ticket type of the catalogue its previous price, as far as `book` knows it, and
-/// gives the book that is true from now on. What is not in the catalogue stays in the book: it may be
-/// back in a later one, at another price.
+/// Sets the previous price of every ticket type of the catalogue, as far as `book` has it, and returns the next
+/// book. Entries that the catalogue does not have stay in the book: a later catalogue may have them again, at
+/// another price.
 pub(super) fn remember(catalog: &mut Catalog, book: &PriceBook) -> PriceBook {
     let places: HashMap<_, _> = book.entries.iter().map(names).zip(0..).collect();
     let mut entries = book.entries.clone();
@@ -34,7 +34,7 @@ pub(super) fn remember(catalog: &mut Catalog, book: &PriceBook) -> PriceBook {
     PriceBook { entries }
 }
 
-/// What an entry is about: merchant, service, and ticket type unless it is about an appointment.
+/// The ids of an entry; an appointment has no ticket type.
 fn names(entry: &PriceEntry) -> (&MerchantId, &ServiceId, Option<&TicketId>) {
     (
         &entry.merchant_id,
@@ -43,7 +43,7 @@ fn names(entry: &PriceEntry) -> (&MerchantId, &ServiceId, Option<&TicketId>) {
     )
 }
 
-/// The price before this one. One in another currency compares with nothing.
+/// The price before this one, unless it was in another currency.
 fn previous(known: &PriceEntry, price: Money) -> Option<Money> {
     let previous = if known.current == price {
         known.previous
@@ -53,7 +53,7 @@ fn previous(known: &PriceEntry, price: Money) -> Option<Money> {
     previous.filter(|previous| previous.currency() == price.currency())
 }
 
-/// The prices of a catalogue, each with the service and the ticket type that it is of.
+/// The prices of a catalogue, each with its service and its ticket type.
 fn in_force(catalog: &Catalog) -> Vec<(ServiceIx, Option<TicketIx>, PriceEntry)> {
     let entry = |service: &Service, ticket_id: Option<&TicketId>, current: Money| PriceEntry {
         merchant_id: catalog.merchant(service.merchant).id.clone(),

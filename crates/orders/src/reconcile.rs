@@ -1,4 +1,4 @@
-//! What was sold, held against a catalogue that goes on sale.
+//! Comparison of the sales with a catalogue that becomes active.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -9,33 +9,33 @@ use domain::{
     wording::moment,
 };
 
-/// As many slots or merchants are named in a report; further ones are counted.
+/// Maximum number of slots or merchants that a warning names; the others are counted.
 const MAX_NAMED: usize = 5;
 
-/// What a catalogue that goes on sale, at the start or in another's place, has brought.
+/// The outcome of a catalogue that has become active, at startup or by a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
     /// Services on sale.
     pub services: usize,
     /// Slots on sale that are not over.
     pub slots: usize,
-    /// Slots that are no longer on sale though something was sold of them.
+    /// Slots with sales that the catalogue no longer has.
     pub withdrawn: usize,
     /// The first of those.
     pub withdrawn_slots: Vec<String>,
-    /// Services of those slots that are not in the catalogue at all.
+    /// Services of those slots that the catalogue does not have at all.
     pub withdrawn_services: usize,
-    /// Merchants of those slots that are not in the catalogue.
+    /// Merchants of those slots that the catalogue does not have.
     pub unknown_merchants: usize,
     /// The first of those.
     pub unknown_merchant_ids: Vec<String>,
-    /// Slots of which more is sold than they now have.
+    /// Slots with more sales than spots.
     pub oversold: usize,
     /// The first of those.
     pub oversold_slots: Vec<String>,
 }
 
-/// Looks at slots that are not over, one after the other.
+/// Collects what a warning needs, from one slot after another. Slots that are over do not count.
 pub(super) struct Reconciler<'a> {
     catalog: &'a Catalog,
     now: EpochSeconds,
@@ -104,8 +104,8 @@ impl<'a> Reconciler<'a> {
         }
     }
 
-    /// Merchant and service ids of all slots that are reported, also of those that the catalogue does
-    /// not have.
+    /// The merchant and service ids of all slots that are reported, also of those that the catalogue does not
+    /// have.
     fn names(&self) -> HashMap<ServiceIx, (&'a str, &'a str)> {
         let reported: HashSet<ServiceIx> = self
             .withdrawn
@@ -134,7 +134,7 @@ fn first_of(keys: &[SlotKey], names: &HashMap<ServiceIx, (&str, &str)>) -> Vec<S
 }
 
 impl Reloaded {
-    /// Warns of whatever the operator will hardly have meant.
+    /// Logs warnings of what the operator will hardly have intended.
     pub(super) fn warn(&self) {
         if self.services == 0 {
             tracing::warn!("the catalogue has no service: nothing can be sold");

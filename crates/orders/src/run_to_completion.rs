@@ -1,4 +1,4 @@
-//! Work that is seen through, whoever stops waiting for it.
+//! Work that runs to completion when its caller is cancelled.
 
 use std::{
     pin::Pin,
@@ -8,10 +8,11 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
-/// Work that its caller does, and that goes on in a task of its own if the caller leaves: nearly all
-/// stay, and need no task.
+/// Work that runs within its caller's task. If the caller is dropped, because the client has disconnected or
+/// its deadline has passed, the rest runs in a detached task. Nearly all callers stay, so a task for every
+/// call would be wasted.
 pub(super) struct RunToCompletion<T: Send + 'static> {
-    /// What is left to be done; nothing once it has ended.
+    /// The rest of the work; `None` once it has ended.
     rest: Option<BoxFuture<'static, T>>,
 }
 
@@ -27,7 +28,7 @@ impl<T: Send + 'static> Future for RunToCompletion<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        // Taken out, so that work that panics has ended, too.
+        // Taken out of `self` first: work that panics has then ended and is not polled again.
         let Some(mut work) = self.rest.take() else {
             return Poll::Pending;
         };
@@ -41,6 +42,7 @@ impl<T: Send + 'static> Future for RunToCompletion<T> {
 
 impl<T: Send + 'static> Drop for RunToCompletion<T> {
     fn drop(&mut self) {
+        // Without a runtime the process is ending, and no work can continue.
         if let (Some(rest), Ok(runtime)) = (self.rest.take(), Handle::try_current()) {
             runtime.spawn(rest);
         }

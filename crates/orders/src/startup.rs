@@ -146,13 +146,11 @@ impl App {
             store.commit(Change::Prices(prices.clone())).await?;
         }
         let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon_sec);
-        let pending: Vec<(PaymentIntent, Vec<Claim>)> = pending
-            .into_iter()
-            .map(|intent| {
-                let claims = indexed(catalog.ids_mut(), &intent.claims);
-                (intent, claims)
-            })
-            .collect();
+        let mut pending_payments = Vec::with_capacity(pending.len());
+        for intent in pending {
+            let claims = indexed(catalog.ids_mut(), &intent.claims);
+            pending_payments.push((intent, claims));
+        }
         warn_of_what_was_sold(&catalog, &openings, &inventory, sold, now);
         let revision = Revision::default();
         let (catalog, source_feeds) = (Arc::new(catalog), Arc::new(source_feeds));
@@ -187,11 +185,11 @@ impl App {
         tracing::info!(
             slots = app.inventory.len(),
             orders,
-            pending_payments = pending.len(),
+            pending_payments = pending_payments.len(),
             "recovery complete"
         );
         app.warn_of_prepayment();
-        app.reverse_all_pending(pending);
+        app.reverse_all_pending(pending_payments);
         Ok(app)
     }
 

@@ -1,7 +1,7 @@
-//! Openings of one slot each, in little room: there may be as many as there are slots.
+//! Single openings, packed into eight bytes each: there may be as many as there are slots.
 //!
-//! What they have beside their starts is kept once for all that have the same, and a start is a
-//! number of seconds from the first one of the same service and length.
+//! A start is stored as seconds from the first start of the same service and duration. Everything else is
+//! stored once for all openings that have it in common.
 
 use indexmap::IndexSet;
 
@@ -10,7 +10,7 @@ use crate::{
     slot::{Opening, PassThroughIx, Pool, SlotKey, SlotTerms},
 };
 
-/// Openings without repetition, in the order of their slots.
+/// Single openings, in the order of their slots.
 #[derive(Debug, Default)]
 pub(super) struct Singles {
     runs: Vec<Run>,
@@ -18,11 +18,11 @@ pub(super) struct Singles {
     kinds: Box<[Kind]>,
 }
 
-/// Rows of one service and length whose starts are close enough to the first one.
+/// Rows of one service and duration whose starts are at most `u32::MAX` seconds after the first one.
 #[derive(Debug)]
 struct Run {
     first: SlotKey,
-    /// Where its rows begin; they end where those of the next run begin.
+    /// The index of its first row; its rows end where those of the next run begin.
     begin: usize,
 }
 
@@ -33,12 +33,12 @@ struct Row {
     kind: u32,
 }
 
-/// What openings can have in common.
+/// What several openings can have in common.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Kind {
     pool: Pool,
     pass_through: PassThroughIx,
-    /// As if the slot started in the second 0.
+    /// The terms of a slot that starts at second 0.
     terms: Option<Box<SlotTerms>>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Single<'a> {
 }
 
 impl Singles {
-    /// These openings, in the order of their slots and none of them repeated.
+    /// Packs single openings, which are in the order of their slots.
     pub(super) fn new(openings: Vec<Opening>) -> Self {
         let mut singles = Self {
             rows: Vec::with_capacity(openings.len()),
@@ -70,8 +70,7 @@ impl Singles {
         singles
     }
 
-    /// How many seconds after the first slot of the last run this one starts. Where it cannot be one
-    /// of that run, it is the first of another.
+    /// The seconds from the first start of the last run. A slot that does not fit that run begins another.
     fn place(&mut self, slot: SlotKey) -> u32 {
         let later_sec = self.runs.last().and_then(|run| run.later_sec(slot));
         later_sec.unwrap_or_else(|| {
@@ -99,9 +98,9 @@ impl Singles {
         })
     }
 
-    /// Those that open this slot.
+    /// The openings of a slot.
     pub(super) fn of(&self, slot: SlotKey) -> impl Iterator<Item = Single<'_>> {
-        // The run that has it, if one does, is the last that begins no later.
+        // Runs are sorted, so only the last one that begins no later can have the slot.
         let after = self.runs.partition_point(|run| run.first <= slot);
         let found = after
             .checked_sub(1)
@@ -122,7 +121,7 @@ impl Singles {
         })
     }
 
-    /// How many slots they open.
+    /// The number of slots.
     pub(super) fn slots(&self) -> usize {
         let mut last = None;
         self.iter()
@@ -146,7 +145,7 @@ impl Run {
     }
 
     fn slot(&self, row: &Row) -> SlotKey {
-        // It does not overflow, because it is where the start came from.
+        // Wrapping: the sum is the start that the row was made from, so it does not overflow.
         let start_sec = self.first.start_sec.wrapping_add(i64::from(row.later_sec));
         SlotKey {
             start_sec,
@@ -164,7 +163,7 @@ impl Kind {
             recurrence: _,
             pass_through,
         } = opening;
-        // Wrapping and not saturating, so that every moment comes back as it was.
+        // Wrapping, not saturating: the inverse in `unpacked` then restores every second, also extreme ones.
         let from_start = |at: EpochSeconds| at.wrapping_sub(slot.start_sec);
         let terms = terms.map(|terms| Box::new(terms.moved(from_start)));
         (
@@ -179,7 +178,7 @@ impl Kind {
 }
 
 impl Single<'_> {
-    /// The opening as it was.
+    /// The opening that was packed.
     pub(super) fn unpacked(self) -> Opening {
         let Self {
             slot: first,
