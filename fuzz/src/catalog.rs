@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use boxoffice::{
     app::OfflineCatalog,
-    catalog_files::{self, FeedFileOptions, FolderWriter, Loaded},
+    catalog_files::{self, FeedFileOptions, FileCompression, FolderWriter, Loaded},
     clock::ManualClock,
     diagnostics::{Diagnostic, Diagnostics},
     domain::{
@@ -253,7 +253,7 @@ fn export(loaded: Loaded) {
     let out = scratch::path("export");
     scratch::remove(&out);
     let shape = FeedFileOptions {
-        gzip: false,
+        compression: FileCompression::None,
         max_bytes: 1_000_000,
     };
     let mut writer = FolderWriter::begin(&out, shape).expect("a new folder can be written");

@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     api::feeds::ExportLine,
-    catalog_files::{self, CatalogSummary, Examined, FeedFileOptions, FolderWriter, RecordKind},
+    catalog_files::{
+        self, CatalogSummary, Examined, FeedFileOptions, FileCompression, FolderWriter, RecordKind,
+    },
     config::Config,
     diagnostics::Severity,
     domain::order::EpochSeconds,
@@ -31,7 +33,7 @@ mod calendar;
 mod report;
 mod zone;
 
-use calendar::DayCalendar;
+use calendar::{CalendarBasis, DayCalendar};
 use report::Findings;
 use zone::Day;
 
@@ -171,7 +173,13 @@ impl ShownCalendar {
             (None, checked) => checked.expect("without a server the parser requires a directory"),
         };
         match examined.loaded {
-            Some(loaded) => Ok(DayCalendar::of(loaded, day, now, self.sales.is_some())),
+            Some(loaded) => {
+                let basis = match self.sales {
+                    Some(_) => CalendarBasis::Sales,
+                    None => CalendarBasis::Files,
+                };
+                Ok(DayCalendar::of(loaded, day, now, basis))
+            }
             None => Err(CliError::Catalog(
                 examined.diagnostics.only(Severity::Error),
             )),
@@ -183,7 +191,8 @@ impl ShownCalendar {
 fn with_sales(sales: &SalesSource, day: &Day) -> Result<Examined, CliError> {
     let temporary = TempDir::new().map_err(CliError::Temporary)?;
     let folder = temporary.path().join("export");
-    let mut writer = FolderWriter::begin(&folder, FeedFileOptions::for_google(false))?;
+    let mut writer =
+        FolderWriter::begin(&folder, FeedFileOptions::for_google(FileCompression::None))?;
     sales.read(None, |line| match line {
         ExportLine::Record(record)
             if record.kind != RecordKind::Availability || is_of(day, &record.text) =>

@@ -19,7 +19,9 @@ use super::{
 };
 use crate::{
     api::feeds::{ExportHeader, ExportLine},
-    catalog_files::{FeedFileOptions, FolderWriter, RecordKind, WriteError, Written},
+    catalog_files::{
+        FeedFileOptions, FileCompression, FolderWriter, RecordKind, WriteError, Written,
+    },
     config::{Config, Flags},
 };
 
@@ -27,7 +29,7 @@ use crate::{
 #[derive(Debug, PartialEq)]
 pub(super) struct ExportFeeds {
     out: PathBuf,
-    gzip: bool,
+    compression: FileCompression,
     days: Option<u32>,
     source: SalesSource,
 }
@@ -55,7 +57,11 @@ pub(super) fn action(
     let out: &PathBuf = arguments.get_one(OUT).expect("the parser requires it");
     Ok(Action::ExportFeeds(Box::new(ExportFeeds {
         out: out.clone(),
-        gzip: arguments.get_flag(GZIP),
+        compression: if arguments.get_flag(GZIP) {
+            FileCompression::Gzip
+        } else {
+            FileCompression::None
+        },
         days: arguments.get_one(DAYS).copied(),
         source,
     })))
@@ -80,7 +86,8 @@ impl ExportFeeds {
     }
 
     fn write(&self) -> Result<(ExportHeader, Written), CliError> {
-        let mut folder = ExportFolder::begin(&self.out, FeedFileOptions::for_google(self.gzip))?;
+        let mut folder =
+            ExportFolder::begin(&self.out, FeedFileOptions::for_google(self.compression))?;
         self.source.read(self.days, |line| folder.take(&line))?;
         folder.finish()
     }

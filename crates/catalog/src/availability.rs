@@ -93,7 +93,7 @@ impl EntryOfService {
         } = entry;
         let start_sec = moment(start_sec, &at.key("start_sec"));
         let duration_sec = duration(duration_sec, &at.key("duration_sec"));
-        let (spots_total, allotment) = spots(spots_total, spots_open, !recurrence.is_absent(), at);
+        let (spots_total, allotment) = spots(spots_total, spots_open, &recurrence, at);
         let recurrence = read_recurrence(recurrence, schedule_exception, start_sec, at);
         let (terms, cancellable) = read_terms(overrides, &at.key("scheduling_rule_overrides"));
         let (resources, resource, party_size) = read_resources(resources, &at.key("resources"));
@@ -292,10 +292,15 @@ fn read_resources(
 
 /// The spots in all, and the allotment: the open ones, of which there are no more. A feed may leave
 /// out an open 0, and both where the entry repeats: then there is one.
-fn spots(total: Field<i64>, open: Field<i64>, repeats: bool, at: &Cursor<'_>) -> (i64, u32) {
+fn spots(
+    total: Field<i64>,
+    open: Field<i64>,
+    recurrence: &Field<RecurrenceEntry>,
+    at: &Cursor<'_>,
+) -> (i64, u32) {
     let open_at = at.key("spots_open");
     if open.is_absent() && total.is_absent() {
-        if repeats {
+        if !recurrence.is_absent() {
             return (1, 1);
         }
         open_at.error("missing", "is missing");

@@ -46,7 +46,7 @@ use folder::CatalogFolder;
 pub use kernel::{diagnostics::Diagnostics, files::Snapshot};
 pub use source_feeds::{FeedRecord, RecordKind, SourceFeeds};
 pub use summary::{CatalogSummary, ServiceSummary};
-pub use writer::{FeedFileOptions, FolderWriter, WriteError, Written};
+pub use writer::{FeedFileOptions, FileCompression, FolderWriter, WriteError, Written};
 
 /// Name of the rules file in the catalogue folder.
 const RULES_FILE: &str = "rules.toml";

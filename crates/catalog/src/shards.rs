@@ -73,26 +73,37 @@ struct Labelled {
     timestamp: i64,
 }
 
+/// How many files a feed has: a single one needs no metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ShardCount {
+    One,
+    Several,
+}
+
 /// Whether these files are all of one feed; what is not so is reported. A single file needs no
 /// metadata.
 pub(super) fn are_complete(shards: Vec<ShardFile>, sink: &DiagnosticSink) -> bool {
     let files = shards.len();
-    let alone = files == 1;
+    let count = if files == 1 {
+        ShardCount::One
+    } else {
+        ShardCount::Several
+    };
     let labelled: Vec<Labelled> = shards
         .into_iter()
-        .filter_map(|shard| label(shard, alone, sink))
+        .filter_map(|shard| label(shard, count, sink))
         .collect();
     let Some((first, others)) = labelled.split_first() else {
-        return alone;
+        return count == ShardCount::One;
     };
     let alike = others.iter().all(|other| agree(first, other, sink));
     labelled.len() == files && alike && none_is_missing(&labelled, sink)
 }
 
-fn label(shard: ShardFile, alone: bool, sink: &DiagnosticSink) -> Option<Labelled> {
+fn label(shard: ShardFile, count: ShardCount, sink: &DiagnosticSink) -> Option<Labelled> {
     let file = sink.file(&shard.file);
     let at = file.key("metadata");
-    if shard.metadata.is_absent() && shard.to_the_end && !alone {
+    if shard.metadata.is_absent() && shard.to_the_end && count == ShardCount::Several {
         at.error(
             "missing",
             "is missing; files of one feed are told apart by their shard_number",

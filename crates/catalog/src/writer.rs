@@ -24,11 +24,20 @@ use shards::FeedWriter;
 /// replaced.
 pub(super) const MANIFEST: &str = "export.json";
 
+/// How the files of a feed are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileCompression {
+    /// Plain JSON.
+    None,
+    /// Gzip, with `.gz` at the end of the name.
+    Gzip,
+}
+
 /// What the files of a feed have to be like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedFileOptions {
-    /// Whether they are zipped.
-    pub gzip: bool,
+    /// How they are compressed.
+    pub compression: FileCompression,
     /// Most bytes of a file, before it is zipped.
     pub max_bytes: u64,
 }
@@ -36,9 +45,9 @@ pub struct FeedFileOptions {
 impl FeedFileOptions {
     /// Files as Google takes them: no larger than 200 MB.
     #[must_use]
-    pub fn for_google(gzip: bool) -> Self {
+    pub fn for_google(compression: FileCompression) -> Self {
         Self {
-            gzip,
+            compression,
             max_bytes: 200_000_000,
         }
     }
@@ -178,7 +187,7 @@ impl FolderWriter {
         } = self;
         let mut files = Vec::new();
         for feed in [merchants, services, availability] {
-            files.extend(feed.finish(generation_timestamp, shape.gzip)?);
+            files.extend(feed.finish(generation_timestamp, shape.compression)?);
         }
         let [merchants, services, availability] = counts;
         let written = Written {

@@ -25,8 +25,17 @@ use crate::{
 pub(super) struct DayCalendar {
     catalog: Catalog,
     day: Day,
-    knows_sales: bool,
+    basis: CalendarBasis,
     services: Vec<(ServiceIx, Vec<SlotOfDay>)>,
+}
+
+/// What the spots of a calendar are counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CalendarBasis {
+    /// The files of the catalogue alone.
+    Files,
+    /// The files and the sales of a server.
+    Sales,
 }
 
 /// A slot of the day.
@@ -55,7 +64,7 @@ struct CalendarOffer {
 }
 
 impl DayCalendar {
-    pub(super) fn of(loaded: Loaded, day: Day, now: EpochSeconds, knows_sales: bool) -> Self {
+    pub(super) fn of(loaded: Loaded, day: Day, now: EpochSeconds, basis: CalendarBasis) -> Self {
         let Loaded {
             catalog,
             openings,
@@ -95,7 +104,7 @@ impl DayCalendar {
         Self {
             catalog,
             day,
-            knows_sales,
+            basis,
             services,
         }
     }
@@ -105,10 +114,9 @@ impl DayCalendar {
         let Day {
             date, zone_name, ..
         } = &self.day;
-        let basis = if self.knows_sales {
-            "less what is sold and held"
-        } else {
-            "as the files have it, without sales"
+        let basis = match self.basis {
+            CalendarBasis::Sales => "less what is sold and held",
+            CalendarBasis::Files => "as the files have it, without sales",
         };
         let mut text = format!("\nCalendar of {date} ({zone_name}), {basis}\n");
         for (ix, slots) in &self.services {
@@ -179,7 +187,7 @@ impl DayCalendar {
             "zone": zone_name,
             "begin_sec": from,
             "end_sec": until,
-            "counts_sales": self.knows_sales,
+            "counts_sales": self.basis == CalendarBasis::Sales,
             "services": services.collect::<Vec<_>>(),
         })
     }

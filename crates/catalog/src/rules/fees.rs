@@ -40,18 +40,18 @@ pub(super) fn tax(builder: &CatalogBuilder, merchant: MerchantIx) -> Option<Fee>
     })
 }
 
-/// Adds a fee unless one of its name is charged already, which is reported.
-pub(super) fn add(fees: &mut Vec<Fee>, fee: Fee, others: &[Fee], table: &TomlTable<'_>) {
-    if fees
-        .iter()
-        .chain(others)
-        .any(|known| known.name == fee.name)
-    {
-        table.at.error(
-            "duplicate",
-            format!("a fee {:?} is charged already", fee.name),
-        );
-    } else {
-        fees.push(fee);
+/// The fee, unless one of its name is charged already, which is reported.
+pub(super) fn unless_charged<'f>(
+    fee: Fee,
+    charged: impl IntoIterator<Item = &'f Fee>,
+    table: &TomlTable<'_>,
+) -> Option<Fee> {
+    if !charged.into_iter().any(|known| known.name == fee.name) {
+        return Some(fee);
     }
+    table.at.error(
+        "duplicate",
+        format!("a fee {:?} is charged already", fee.name),
+    );
+    None
 }

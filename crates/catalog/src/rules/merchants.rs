@@ -139,10 +139,12 @@ fn read_fees(
         .map(|merchant| fees_of_services(builder, merchant))
         .unwrap_or_default();
     of_services.extend(merchant.and_then(|merchant| fees::tax(builder, merchant)));
-    let mut all = Vec::new();
+    let mut all: Vec<Fee> = Vec::new();
     for table in table.tables("fee", fees::KEYS) {
         if let Some(fee) = fees::read(&table, currency) {
-            fees::add(&mut all, fee, &of_services, &table);
+            let charged = all.iter().chain(&of_services);
+            let fee = fees::unless_charged(fee, charged, &table);
+            all.extend(fee);
         }
     }
     all

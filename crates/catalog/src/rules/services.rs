@@ -211,7 +211,8 @@ fn read_ticket_fees(
             continue;
         };
         for (_, fees) in all.iter_mut().filter(|(ticket, _)| chosen.contains(ticket)) {
-            fees::add(fees, fee.clone(), &[], &table);
+            let fee = fees::unless_charged(fee.clone(), &*fees, &table);
+            fees.extend(fee);
         }
     }
     all.into_iter().map(|(_, fees)| fees).collect()
@@ -229,7 +230,9 @@ fn read_order_fees(
         .unwrap_or_default();
     for table in table.tables("order_fee", fees::KEYS) {
         if let Some(fee) = fees::read(&table, currency) {
-            fees::add(&mut all, fee, of_merchant, &table);
+            let charged = all.iter().chain(of_merchant);
+            let fee = fees::unless_charged(fee, charged, &table);
+            all.extend(fee);
         }
     }
     all

@@ -88,13 +88,9 @@ pub(super) fn read(
         let fields = form.optional(at).unwrap_or_default().field;
         let fields_at = at.key("field");
         for (index, field) in elements(fields, &fields_at) {
-            read_question(
-                service,
-                &mut questions,
-                scope,
-                field,
-                &fields_at.index(index),
-            );
+            let question =
+                read_question(service, &questions, scope, field, &fields_at.index(index));
+            questions.push(question);
         }
     };
     read(form, QuestionScope::Line, &at.key("intake_form"));
@@ -108,11 +104,11 @@ pub(super) fn read(
 
 fn read_question(
     service: &Service,
-    questions: &mut Vec<Question>,
+    known: &[Question],
     scope: QuestionScope,
     field: FormField,
     at: &Cursor<'_>,
-) {
+) -> Question {
     let FormField {
         id,
         kind,
@@ -128,7 +124,7 @@ fn read_question(
     let id = id.id(&at.key("id"));
     if let Some(twin) = id
         .as_ref()
-        .filter(|&id| questions.iter().any(|known| known.id == *id))
+        .filter(|&id| known.iter().any(|known| known.id == *id))
     {
         at.key("id").error(
             "duplicate",
@@ -147,7 +143,7 @@ fn read_question(
         .optional(&at.key("is_required"))
         .unwrap_or_default();
     let kind = kind.unwrap_or(FieldType::Unknown);
-    questions.push(Question {
+    Question {
         id: id.unwrap_or_default(),
         kind: answer_kind(kind, choices, locations),
         label: label.unwrap_or_default(),
@@ -159,7 +155,7 @@ fn read_question(
             &at.key("ticket_type_restrict"),
         ),
         scope,
-    });
+    }
 }
 
 fn answer_kind(kind: FieldType, choices: Vec<LocalizedText>, locations: AnswerKind) -> AnswerKind {

@@ -12,7 +12,7 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{WriteError, sync};
+use super::{FileCompression, WriteError, sync};
 use crate::{
     feed::Feed,
     json::{Field, Others},
@@ -113,7 +113,11 @@ impl FeedWriter {
     }
 
     /// Completes the files and gives their names.
-    pub(super) fn finish(self, timestamp: i64, gzip: bool) -> Result<Vec<String>, WriteError> {
+    pub(super) fn finish(
+        self,
+        timestamp: i64,
+        compression: FileCompression,
+    ) -> Result<Vec<String>, WriteError> {
         let Self {
             feed,
             dir,
@@ -130,7 +134,10 @@ impl FeedWriter {
             let head = head(number, total, nonce, timestamp);
             let name = name(feed, number, total);
             shard.finish(&head, tail(feed), &dir.join(&name))?;
-            if gzip { zip(&dir, &name) } else { Ok(name) }
+            match compression {
+                FileCompression::None => Ok(name),
+                FileCompression::Gzip => zip(&dir, &name),
+            }
         };
         full.into_iter()
             .chain([open])

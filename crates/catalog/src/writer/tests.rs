@@ -29,7 +29,7 @@ fn written(out: &Path, merchants: usize, shape: FeedFileOptions) -> Result<Writt
 
 fn plain(max_bytes: u64) -> FeedFileOptions {
     FeedFileOptions {
-        gzip: false,
+        compression: FileCompression::None,
         max_bytes,
     }
 }
@@ -62,11 +62,11 @@ fn length_with(merchants: usize) -> u64 {
 
 #[test]
 fn files_say_what_they_are() {
-    for gzip in [false, true] {
+    for compression in [FileCompression::None, FileCompression::Gzip] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         let shape = FeedFileOptions {
-            gzip,
+            compression,
             max_bytes: length_with(2),
         };
         let Written {
@@ -77,7 +77,10 @@ fn files_say_what_they_are() {
             ..
         } = written(&out, 5, shape).unwrap();
         assert_eq!((merchants, services, availability), (5, 0, 0));
-        let ending = if gzip { ".json.gz" } else { ".json" };
+        let ending = match compression {
+            FileCompression::None => ".json",
+            FileCompression::Gzip => ".json.gz",
+        };
         let shard = |at: usize| format!("merchants-0000{at}-of-00003{ending}");
         let alone = ["services", "availability"].map(|stem| format!("{stem}{ending}"));
         let expected: Vec<String> = (0..3).map(shard).chain(alone).collect();
@@ -174,7 +177,7 @@ fn an_export_is_replaced_as_a_whole() {
         &out,
         1,
         FeedFileOptions {
-            gzip: true,
+            compression: FileCompression::Gzip,
             max_bytes: u64::MAX,
         },
     )
@@ -241,7 +244,8 @@ fn the_sample_is_written_as_it_was_read() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let loaded = load(&sample_dir()).unwrap();
-    let mut writer = FolderWriter::begin(&out, FeedFileOptions::for_google(false)).unwrap();
+    let mut writer =
+        FolderWriter::begin(&out, FeedFileOptions::for_google(FileCompression::None)).unwrap();
     loaded
         .source_feeds
         .pieces()

@@ -11,7 +11,7 @@ use crate::{
     audit::AuditLog,
     {Cart, Limits, Parts},
 };
-use catalog::{self, FeedFileOptions, FolderWriter, RecordKind};
+use catalog::{self, FeedFileOptions, FileCompression, FolderWriter, RecordKind};
 use domain::{
     catalog::{Catalog, Service},
     ids::TicketId,
@@ -56,7 +56,7 @@ fn write(export: &Export<'_>, out: &Path) {
     let mut writer = FolderWriter::begin(
         out,
         FeedFileOptions {
-            gzip: false,
+            compression: FileCompression::None,
             max_bytes: 2_000,
         },
     )

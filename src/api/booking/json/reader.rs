@@ -210,7 +210,10 @@ impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
                 path: &within,
             };
             let is_there = object.next_value_seed(value)?;
-            if let Some(choice) = members.second_choice(field, is_there) {
+            if !is_there {
+                continue;
+            }
+            if let Some(choice) = members.second_choice(field) {
                 read.misfit(&FieldPath::Key(path, choice), &members.one_of(field));
             }
         }
@@ -235,8 +238,8 @@ impl MembersSeen {
     }
 
     /// The set of choices of which another field had been chosen before.
-    fn second_choice(&mut self, field: &FieldSchema, is_there: bool) -> Option<&'static str> {
-        let choice = field.choice.filter(|_| is_there)?;
+    fn second_choice(&mut self, field: &FieldSchema) -> Option<&'static str> {
+        let choice = field.choice?;
         let bit = 1 << choice;
         let is_second = self.chosen & bit != 0;
         self.chosen |= bit;
