@@ -1,34 +1,29 @@
-//! Box Office: the order server of a booking partner.
+//! Box Office: an order server for businesses that sell by the slot.
 //!
-//! It answers the order methods of Google's Maps Booking v3 contract: can this cart be sold now,
-//! create this order exactly once, list these orders, what is left of these slots. A call goes one
-//! way through the modules below and back:
+//! It serves the order methods of Google's Maps Booking v3 contract. `ARCHITECTURE.md` follows one request
+//! through these modules; `GLOSSARY.md` has the terms.
 //!
 //! ```text
-//! bytes → booking::{grpc, rest} → dispatch → booking::from_proto → app → domain (pure) → store → app → booking::to_proto → bytes
+//! bytes → net → server::routes → api::booking → api::dispatch → app → domain, inventory, store, payments
 //! ```
 //!
-//! | module | what is in it |
+//! | module | content |
 //! |---|---|
-//! | [`domain`] | the rules of the trade, pure: prices, bounds, fees, questions, verdicts |
-//! | [`diagnostics`] | errors and warnings with codes and locations, for settings, files and the catalogue |
-//! | [`files`] | files that people write: TOML, text, changes |
-//! | [`catalog_files`] | the catalogue on disk: feeds and rules file, read as a whole, with diagnostics |
-//! | [`inventory`] | the slots on sale and what is taken from them, in memory |
-//! | [`store`] | orders, tokens and payments, durable |
-//! | [`payments`] | taking money through a gateway |
-//! | [`app`] | the use cases: check, create, list, look up |
-//! | `proto_json` | JSON as protobuf writes it, for requests and feeds: numbers, names of members |
-//! | [`audit`] | who did what, for those who have to account for it |
-//! | [`api`] | the interface for callers: errors, authentication, dispatch, the Booking v3 contract over gRPC and REST, feeds |
-//! | [`net`] | the network layer: listeners, connections, TLS, byte budgets; knows no orders |
-//! | [`server`] | puts it together, brings it up and takes it down |
-//! | [`metrics`], [`request`] | counters and histograms, incremented where things happen; the context of a request |
-//! | [`rpc`] | the methods of the contract and the transports they are called over |
-//! | [`blocking`], [`descriptors`] | work on threads beside those that serve calls; file descriptors |
-//! | [`config`], [`cli`], [`telemetry`], [`clock`] | settings, commands, logs and metrics and traces, time |
+//! | [`domain`] | the rules, pure: prices, limits, fees, questions, verdicts |
+//! | [`catalog_files`] | the catalogue on disk: feeds and rules, read with diagnostics, written |
+//! | [`inventory`] | slots and cart holds in memory |
+//! | [`store`] | orders, tokens, payments and prices, durable |
+//! | [`payments`] | the payment gateway |
+//! | [`app`], [`audit`] | use cases: check, create, list, look up, reload, export; the audit log |
+//! | [`api`] | the interface for callers: errors, authentication, dispatch, the contract over gRPC and REST, feeds |
+//! | [`net`] | listeners, workers, connections, TLS, byte budgets; knows no orders |
+//! | [`server`] | composition: startup, routes, health, reload, metrics, shutdown |
+//! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs and traces |
+//! | [`diagnostics`], [`files`] | errors and warnings with codes and locations; TOML, text, changed files |
+//! | [`metrics`], [`request`], [`rpc`] | counters and histograms; the request context; methods and transports |
+//! | [`blocking`], [`clock`], [`descriptors`], `proto_json` | blocking work, time, file descriptors, JSON values |
 
-/// The version with the commit that it was built from and the date of that, as far as they are known.
+/// The version, with commit and date of the build where they are known.
 pub const VERSION: &str = env!("STAMPED_VERSION");
 
 pub use ::{catalog as catalog_files, domain, inventory, orders as app, payments, store};
