@@ -1,5 +1,5 @@
 //! The network layer: it listens, accepts connections within limits, detects their protocol, serves HTTP on
-//! them and ends them. It knows nothing of orders: requests go to an [`HttpHandler`].
+//! them and ends them. It knows nothing of orders: requests go to an `HttpHandler`.
 //!
 //! ```text
 //! listener ─ connection_table ─ workers ─ connection (protocol, activity, sending) ─ HttpHandler
