@@ -192,6 +192,8 @@ impl EmbeddedStore {
     }
 
     fn find(&self, order: OrderKey) -> Result<Option<UserValue>, ReadError> {
+        // Two reads without a snapshot: an order is never moved or removed, so the second finds what the
+        // first leads to.
         let Some(listed) = self.records.get(keys::order(&order)).map_err(unreadable)? else {
             return Ok(None);
         };
@@ -247,6 +249,7 @@ impl Store for EmbeddedStore {
     }
 
     fn failed_attempts(&self, token: &Token) -> Result<u32, ReadError> {
+        // Only keys are read: the number is all that is asked for.
         let prefix = keys::ended_payments(&self.keys.order_key(token));
         let mut count = 0;
         for entry in self.records.prefix(prefix) {

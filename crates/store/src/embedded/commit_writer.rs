@@ -35,6 +35,7 @@ impl CommitWriter {
             }
             // The engine may panic on a failing disk. Unwound, callers would wait for an answer for ever.
             let written = catch_unwind(AssertUnwindSafe(|| self.write_and_count(changes)));
+            // Final like any failed write: the checksum may be ahead of the disk.
             let written = written.unwrap_or(Err(CommitError::WriterPanicked));
             if let Err(error) = &written {
                 self.fail(error);

@@ -94,6 +94,7 @@ fn restrict(path: &Path) -> io::Result<()> {
             }
         }
     }
+    // The mode of a symbolic link means nothing, and its target may belong to somebody else.
     if metadata.is_symlink() {
         Ok(())
     } else {

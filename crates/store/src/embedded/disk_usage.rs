@@ -11,6 +11,7 @@ const BLOCK_BYTES: u64 = 512;
 pub(super) fn read(dir: &Path) -> Option<DiskUsage> {
     let system = rustix::fs::statvfs(dir).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
+    // `f_bavail`, not `f_bfree`: blocks reserved for the superuser cannot be written by the server.
     Some(DiskUsage {
         used: used(dir).ok()?,
         free: bytes(system.f_bavail),

@@ -54,6 +54,7 @@ fn first_damaged(home: &Path) -> io::Result<Option<PathBuf>> {
 /// Whether the file `current` names a manifest with the checksum that stands beside the name.
 fn manifest_is_intact(keyspace: &Path) -> io::Result<bool> {
     let current = read_or_empty(&keyspace.join("current"))?;
+    // A missing or short file counts as damaged: without it the engine takes SSTables for leftovers.
     let Some((number, checksum)) = current.split_first_chunk() else {
         return Ok(false);
     };
@@ -74,10 +75,12 @@ fn read_or_empty(path: &Path) -> io::Result<Vec<u8>> {
 /// has none: the engine removes it, and reports it if the manifest names it.
 fn table_of_contents_is_intact(table: &File) -> io::Result<bool> {
     let end = table.metadata()?.len().saturating_sub(TRAILER_BYTES);
+    // Saturating: a file shorter than a trailer has none, and is not read past its ends.
     let Some((checksum, position)) = parse_trailer(&read_from(table, end, TRAILER_BYTES)?) else {
         return Ok(true);
     };
     let contents = read_from(table, position, end.saturating_sub(position))?;
+    // Anything that does not begin like a table of contents is left to the engine.
     Ok(!contents.starts_with(TABLE_OF_CONTENTS) || xxh3_128(&contents) == checksum)
 }
 

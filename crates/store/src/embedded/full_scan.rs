@@ -129,6 +129,7 @@ impl PartialScan {
             newest_order_sec,
             slots_forgotten_until,
         } = other;
+        // Ranges do not overlap, so no record is counted twice, and single records come from one scan only.
         self.checksum.merge(checksum);
         if on_record.is_some() {
             self.on_record = on_record;

@@ -9,6 +9,7 @@ pub(super) const USERS: [u8; 1] = *b"u";
 pub(super) const INTENTS: [u8; 1] = *b"i";
 const ENDED_PAYMENTS: [u8; 1] = *b"p";
 
+// What is on disk keeps its name, so the key of the checksum is still the word of the first version.
 pub(super) const FORMAT: &[u8] = b"mformat";
 pub(super) const SECRET: &[u8] = b"msecret";
 pub(super) const PRICES: &[u8] = b"mprices";
@@ -30,6 +31,7 @@ pub(super) fn ranges() -> impl Iterator<Item = KeyRange> {
             cuts.push([kind, first]);
         }
     }
+    // Unbounded at both ends: records under other first bytes are read, too, and count for the checksum.
     let ends = cuts.clone().into_iter().map(Bound::Excluded);
     let begins = iter::once(Bound::Unbounded).chain(cuts.into_iter().map(Bound::Included));
     begins.zip(ends.chain([Bound::Unbounded]))

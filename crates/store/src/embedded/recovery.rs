@@ -65,6 +65,8 @@ fn open_and_verify(
     watermark: &CommitWatermark,
 ) -> Result<RecoveredDatabase, OpenError> {
     catch_unwind(AssertUnwindSafe(|| {
+        // All before the engine runs: it would create a database among other files, misread those of another
+        // version, or act on a damaged manifest.
         require_store_or_nothing(home)?;
         require_engine_version(home)?;
         engine_files::verify(home)?;
@@ -84,6 +86,7 @@ fn open_database(home: &Path) -> Result<RecoveredDatabase, OpenError> {
     if is_new {
         create(&database, &records)?;
     }
+    // Before the scan: records of another format are not damaged, and must not be reported as if.
     let keys = KeyDeriver::new(secret(&records)?);
     let scan = FullScan::read(&records)?;
     if is_new {
@@ -154,6 +157,7 @@ pub(super) fn require_unused(home: &Path) -> Result<(), OpenError> {
 fn create(database: &Database, records: &Keyspace) -> Result<(), OpenError> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| OpenError::Secret(Box::new(error)))?;
+    // No change by a caller, so it counts as none: the watermark of a new store is zero.
     let mut checksum = StateChecksum::default();
     let mut batch = checksum.batch(
         database.batch().durability(Some(PersistMode::SyncAll)),

@@ -36,6 +36,7 @@ pub(super) struct WriterMetrics {
 
 impl WriterMetrics {
     pub(super) fn new(orders: u64) -> Self {
+        // Sequence numbers have no gaps, so the last one is the number of orders.
         let on_record = Counter::default();
         on_record.add(orders);
         Self {

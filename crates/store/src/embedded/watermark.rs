@@ -82,6 +82,7 @@ impl CommitWatermark {
     }
 
     pub(super) fn advance_to(&self, changes: u64) -> io::Result<()> {
+        // One call to the system per batch, without a sync: see above why it may lag behind.
         let twice: Twice = [changes.to_be_bytes(); 2];
         self.file.write_all_at(twice.as_flattened(), 0)
     }
