@@ -141,7 +141,7 @@ async fn opens(server: &Server, name: &str, password: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_password_opens_both_doors() {
+async fn a_password_opens_both_transports() {
     let keys = Keys::new();
     let server = guarded(&keys, |_| {}).await;
     for (name, password) in [
@@ -333,9 +333,9 @@ async fn who_does_not_exist_is_told_what_a_wrong_password_is_told_at_the_same_co
             answer.headers.remove(of_this_answer_only);
         }
         answers.push((answer.http, answer.headers, answer.body));
-        let looks = |line: &serde_json::Value| line["message"] == "a password is looked at";
+        let verification = |line: &serde_json::Value| line["message"] == "password verification";
         program
-            .nth_line("a look at the password", answers.len(), looks)
+            .nth_line("a password verification", answers.len(), verification)
             .await;
     }
     assert!(
@@ -343,11 +343,11 @@ async fn who_does_not_exist_is_told_what_a_wrong_password_is_told_at_the_same_co
         "{answers:?}"
     );
     let ended = program.stop().await;
-    let looks = ended
+    let verifications = ended
         .log()
-        .filter(|line| line["message"] == "a password is looked at")
+        .filter(|line| line["message"] == "password verification")
         .count();
-    assert_eq!(looks, answers.len(), "each is looked at once");
+    assert_eq!(verifications, answers.len(), "each password is verified once");
     assert!(
         !ended.text().contains("guess") && !ended.text().contains("mallory"),
         "{}",

@@ -809,7 +809,7 @@ fn other_rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn every_outcome_of_a_creation_is_the_same_through_both_doors() {
+async fn every_outcome_of_a_creation_is_the_same_over_both_transports() {
     for transport in [Transport::Grpc, Transport::Rest] {
         let server = TestServer::start().await;
         for (rule, request, expected) in item_rows().into_iter().chain(other_rows()) {
