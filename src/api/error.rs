@@ -10,7 +10,12 @@ use tonic::{
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::booking::requests::{UNKNOWN_MERCHANT, Violations};
-use crate::{api::auth::AuthError, app::OrderError, diagnostics::quoted, domain::ids::MerchantId};
+use crate::{
+    api::{auth::AuthError, request_bodies::BodyError},
+    app::OrderError,
+    diagnostics::quoted,
+    domain::ids::MerchantId,
+};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
@@ -379,6 +384,17 @@ impl From<ApiError> for Status {
         }
         let (code, message) = (error.mapping().grpc, error.message());
         Self::with_error_details_and_metadata(code, message, error.details(), metadata)
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::RequestTooLarge,
+            BodyError::BrokenOff(how) => Self::Malformed(how),
+            BodyError::BytesInFlightLimit => Self::BytesInFlightLimit,
+            BodyError::TimedOut => Self::DeadlineExceeded,
+        }
     }
 }
 

@@ -21,8 +21,6 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::api::error::ApiError;
-
 /// Bodies up to this size do not count once they are complete.
 pub const SMALL_BYTES: usize = 16 * 1024;
 
@@ -91,13 +89,30 @@ struct IncompleteGuard {
     rejected: oneshot::Receiver<()>,
 }
 
-/// How a body is read.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadOptions {
+/// Why a body was not read to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It exceeds its size limit.
+    #[error("the body exceeds its size limit")]
+    TooLarge,
+    /// Its connection or its framing broke off; the text says how.
+    #[error("{0}")]
+    BrokenOff(String),
+    /// The budget of bytes is used up, or the body was idle while others needed it.
+    #[error("too many bytes of bodies in flight")]
+    BytesInFlightLimit,
+    /// It did not arrive in time.
+    #[error("the body did not arrive in time")]
+    TimedOut,
+}
+
+/// How a body is read, with a check that fails with `E`.
+#[derive(Debug)]
+pub struct ReadOptions<E> {
     /// The longest body, in bytes.
     pub max_bytes: usize,
     /// Checks the bytes so far, so that a body can be rejected before it is complete.
-    pub check: fn(&[u8], usize) -> Result<(), ApiError>,
+    pub check: fn(&[u8], usize) -> Result<(), E>,
 }
 
 impl ReceivedMessage {
@@ -140,20 +155,19 @@ impl RequestBodies {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// [`ApiError::RequestTooLarge`], [`ApiError::Malformed`] if the body breaks off, the error of the check, and
-    /// [`ApiError::BytesInFlightLimit`] if there is no room for it, [`ApiError::DeadlineExceeded`]. Nothing more is
-    /// read of it then.
-    pub async fn read<B>(
+    /// [`BodyError`], or the error of the check. No more of the body is read then.
+    pub async fn read<B, E>(
         self: &Arc<Self>,
         body: B,
-        options: ReadOptions,
-    ) -> Result<ReceivedMessage, ApiError>
+        options: ReadOptions<E>,
+    ) -> Result<ReceivedMessage, E>
     where
+        E: From<BodyError>,
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let mut body = std::pin::pin!(body);
         if body.size_hint().lower() > u64::try_from(options.max_bytes).unwrap_or(u64::MAX) {
-            return Err(ApiError::RequestTooLarge);
+            return Err(BodyError::TooLarge.into());
         }
         let mut read = BodyBuffer::default();
         let mut guard = None;
@@ -163,10 +177,10 @@ impl RequestBodies {
                 None => self.wait(body.as_mut(), &mut guard, &mut read).await?,
             };
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|error| ApiError::Malformed(error.into().to_string()))?;
+            let frame = frame.map_err(|error| BodyError::BrokenOff(error.into().to_string()))?;
             // Trailers have no meaning here.
             if let Ok(data) = frame.into_data() {
-                read.add(data, options)?;
+                read.add(data, &options)?;
             }
         }
         drop(guard);
@@ -183,7 +197,7 @@ impl RequestBodies {
         mut body: B,
         guard: &mut Option<IncompleteGuard>,
         read: &mut BodyBuffer,
-    ) -> Result<Option<Result<Frame<B::Data>, B::Error>>, ApiError> {
+    ) -> Result<Option<Result<Frame<B::Data>, B::Error>>, BodyError> {
         read.copy();
         // The previous guard is dropped first: bytes have arrived since, so the body goes to the end of the order.
         drop(guard.take());
@@ -195,12 +209,12 @@ impl RequestBodies {
             // In this order: a frame that has arrived counts, even if the body was rejected in the same moment.
             biased;
             frame = body.frame() => Ok(frame),
-            _ = &mut guard.rejected => Err(ApiError::BytesInFlightLimit),
-            () = sleep_until(deadline) => Err(ApiError::DeadlineExceeded),
+            _ = &mut guard.rejected => Err(BodyError::BytesInFlightLimit),
+            () = sleep_until(deadline) => Err(BodyError::TimedOut),
         }
     }
 
-    fn enter(self: &Arc<Self>, bytes: usize) -> Result<IncompleteGuard, ApiError> {
+    fn enter(self: &Arc<Self>, bytes: usize) -> Result<IncompleteGuard, BodyError> {
         let (reject, rejected) = oneshot::channel();
         let mut state = self.state();
         while state.incomplete.len() >= self.limits.max_incomplete && state.reject_one() {}
@@ -221,7 +235,7 @@ impl RequestBodies {
         })
     }
 
-    fn hold(self: &Arc<Self>, bytes: usize) -> Result<HeldBytes, ApiError> {
+    fn hold(self: &Arc<Self>, bytes: usize) -> Result<HeldBytes, BodyError> {
         self.make_room(&mut self.state(), bytes)?;
         Ok(HeldBytes {
             bodies: Arc::clone(self),
@@ -230,11 +244,11 @@ impl RequestBodies {
     }
 
     /// Counts bytes against the budget, and rejects idle bodies until they fit.
-    fn make_room(&self, state: &mut BodiesInFlight, bytes: usize) -> Result<(), ApiError> {
+    fn make_room(&self, state: &mut BodiesInFlight, bytes: usize) -> Result<(), BodyError> {
         let limit = self.limits.max_bytes_in_flight;
         while state.bytes.saturating_add(bytes) > limit {
             if !state.reject_one() {
-                return Err(ApiError::BytesInFlightLimit);
+                return Err(BodyError::BytesInFlightLimit);
             }
         }
         state.bytes += bytes;
@@ -284,9 +298,9 @@ struct BodyBuffer {
 }
 
 impl BodyBuffer {
-    fn add(&mut self, data: Bytes, options: ReadOptions) -> Result<(), ApiError> {
+    fn add<E: From<BodyError>>(&mut self, data: Bytes, options: &ReadOptions<E>) -> Result<(), E> {
         if self.len() + data.len() > options.max_bytes {
-            return Err(ApiError::RequestTooLarge);
+            return Err(BodyError::TooLarge.into());
         }
         if self.len() == 0 {
             self.one = data;

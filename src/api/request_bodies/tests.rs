@@ -17,7 +17,7 @@ fn bodies(max_bytes_in_flight: usize, max_incomplete: usize) -> Arc<RequestBodie
     }))
 }
 
-fn anything(max_bytes: usize) -> ReadOptions {
+fn anything(max_bytes: usize) -> ReadOptions<BodyError> {
     ReadOptions {
         max_bytes,
         check: |_, _| Ok(()),
@@ -81,12 +81,12 @@ async fn pieces_are_put_together_and_count_while_more_is_awaited() {
 async fn too_long_a_message_is_read_no_further() {
     let bodies = bodies(MAX, 1);
     let announced = bodies.read(Full::from(&ZEROS[..11]), anything(10)).await;
-    assert_eq!(announced.unwrap_err(), ApiError::RequestTooLarge);
+    assert_eq!(announced.unwrap_err(), BodyError::TooLarge);
     let (sender, pieces) = mpsc::unbounded_channel();
     sender.send(&ZEROS[..6]).unwrap();
     sender.send(&ZEROS[..5]).unwrap();
     let sent = bodies.read(body(pieces), anything(10)).await;
-    assert_eq!(sent.unwrap_err(), ApiError::RequestTooLarge);
+    assert_eq!(sent.unwrap_err(), BodyError::TooLarge);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn what_is_wrong_with_a_beginning_is_said_before_the_end() {
         max_bytes: MAX,
         check: |so_far, _| {
             if so_far.contains(&b'!') {
-                Err(ApiError::UnknownMethod)
+                Err(BodyError::BrokenOff("checked".to_owned()))
             } else {
                 Ok(())
             }
@@ -107,7 +107,7 @@ async fn what_is_wrong_with_a_beginning_is_said_before_the_end() {
     sender.send(b"bad!").unwrap();
     assert_eq!(
         bodies.read(body(pieces), options).await.unwrap_err(),
-        ApiError::UnknownMethod
+        BodyError::BrokenOff("checked".to_owned())
     );
 }
 
@@ -129,7 +129,7 @@ async fn over_the_budget_the_message_that_has_gone_longest_without_a_byte_is_rej
         .read(Full::from(&ZEROS[..20_000]), anything(MAX))
         .await
         .unwrap();
-    assert_eq!(second.await.unwrap_err(), ApiError::BytesInFlightLimit);
+    assert_eq!(second.await.unwrap_err(), BodyError::BytesInFlightLimit);
     drop(first_sender);
     assert_eq!(first.await.unwrap().bytes().len(), 30_001);
     drop(newcomer);
@@ -155,7 +155,7 @@ async fn so_many_messages_may_be_incomplete_and_whole_ones_pass_by_them() {
     }
     assert_eq!(bodies.incomplete(), 2);
     for rejected in readings.drain(..3) {
-        assert_eq!(rejected.await.unwrap_err(), ApiError::BytesInFlightLimit);
+        assert_eq!(rejected.await.unwrap_err(), BodyError::BytesInFlightLimit);
     }
     drop(readings);
     assert_eq!((bodies.incomplete(), bodies.bytes()), (0, 0));
@@ -171,7 +171,7 @@ async fn whole_messages_that_fill_the_budget_are_not_taken_from_those_who_have_s
     let refused = bodies
         .read(Full::from(&ZEROS[..20_000]), anything(MAX))
         .await;
-    assert_eq!(refused.unwrap_err(), ApiError::BytesInFlightLimit);
+    assert_eq!(refused.unwrap_err(), BodyError::BytesInFlightLimit);
     drop(held);
     bodies
         .read(Full::from(&ZEROS[..20_000]), anything(MAX))
@@ -193,6 +193,6 @@ async fn a_message_has_to_come_whole_in_time() {
         }
     };
     let (read, ()) = tokio::join!(bodies.read(body(pieces), anything(MAX)), trickle);
-    assert_eq!(read.unwrap_err(), ApiError::DeadlineExceeded);
+    assert_eq!(read.unwrap_err(), BodyError::TimedOut);
     assert!(begun.elapsed() < 2 * TIMEOUT && bodies.bytes() == 0);
 }

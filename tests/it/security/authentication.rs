@@ -347,7 +347,11 @@ async fn who_does_not_exist_is_told_what_a_wrong_password_is_told_at_the_same_co
         .log()
         .filter(|line| line["message"] == "password verification")
         .count();
-    assert_eq!(verifications, answers.len(), "each password is verified once");
+    assert_eq!(
+        verifications,
+        answers.len(),
+        "each password is verified once"
+    );
     assert!(
         !ended.text().contains("guess") && !ended.text().contains("mallory"),
         "{}",
