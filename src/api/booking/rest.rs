@@ -99,7 +99,7 @@ impl RestHandler {
             };
         }
         check_headers(request.headers())?;
-        let reading = ReadOptions {
+        let reading = ReadOptions::<ApiError> {
             max_bytes: self.max_request_bytes,
             check: |_, _| Ok(()),
         };
