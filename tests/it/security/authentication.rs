@@ -448,7 +448,7 @@ async fn changed_credentials_are_seen_and_read_and_a_signal_has_them_read_at_onc
             program.signal("HUP").await;
         }
         let refused = |line: &serde_json::Value| {
-            line["message"] == "the credentials were refused; those before stay in use"
+            line["message"] == "the credentials were rejected; the previous ones stay in use"
         };
         program.line("that they were refused", refused).await;
         assert_eq!(
@@ -703,7 +703,7 @@ async fn files_that_are_wrong_are_all_told_at_the_start_by_their_settings() {
             path("ca.pem")
         ),
         format!(
-            "credentials {}: line 2: a user has one password or two",
+            "credentials {}:2:13: a user has one password or two",
             path("users.toml")
         ),
     ] {
