@@ -266,7 +266,11 @@ async fn drive<C>(
     let mut watch = StallDetector::new(http.send_timeout.clone());
     let mut poll_watched = |connection: Pin<&mut C>, context: &mut Context<'_>| {
         let polled = watch.poll(connection, context);
-        activity.note_sending(watch.is_blocked());
+        if watch.is_blocked() {
+            activity.note_blocked();
+        } else {
+            activity.note_unblocked();
+        }
         polled
     };
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));

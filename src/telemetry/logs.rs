@@ -39,7 +39,12 @@ pub(super) fn to_standard_error(
     logging: &Logging,
     queue: LogQueue,
 ) -> Result<AnyLayer, ParseError> {
-    let style = Style::of(logging.log_format, io::stderr().is_terminal());
+    let reader = if io::stderr().is_terminal() {
+        LogReader::Terminal
+    } else {
+        LogReader::Program
+    };
+    let style = Style::of(logging.log_format, reader);
     lines(&logging.log, style, queue)
 }
 
@@ -51,6 +56,13 @@ pub(super) fn log_panics(queue: LogQueue) {
     }));
 }
 
+/// What standard error leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LogReader {
+    Terminal,
+    Program,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
     Coloured,
@@ -59,11 +71,11 @@ enum Style {
 }
 
 impl Style {
-    fn of(format: LogFormat, terminal: bool) -> Self {
-        match (format, terminal) {
-            (LogFormat::Auto | LogFormat::Human, true) => Self::Coloured,
-            (LogFormat::Human, false) => Self::Plain,
-            (LogFormat::Auto, false) | (LogFormat::Json, _) => Self::Json,
+    fn of(format: LogFormat, reader: LogReader) -> Self {
+        match (format, reader) {
+            (LogFormat::Auto | LogFormat::Human, LogReader::Terminal) => Self::Coloured,
+            (LogFormat::Human, LogReader::Program) => Self::Plain,
+            (LogFormat::Auto, LogReader::Program) | (LogFormat::Json, _) => Self::Json,
         }
     }
 }
@@ -259,15 +271,16 @@ mod tests {
 
     #[test]
     fn the_style_follows_the_setting_and_the_terminal() {
-        for (format, terminal, style) in [
-            (LogFormat::Auto, true, Style::Coloured),
-            (LogFormat::Auto, false, Style::Json),
-            (LogFormat::Human, true, Style::Coloured),
-            (LogFormat::Human, false, Style::Plain),
-            (LogFormat::Json, true, Style::Json),
-            (LogFormat::Json, false, Style::Json),
+        use LogReader::{Program, Terminal};
+        for (format, reader, style) in [
+            (LogFormat::Auto, Terminal, Style::Coloured),
+            (LogFormat::Auto, Program, Style::Json),
+            (LogFormat::Human, Terminal, Style::Coloured),
+            (LogFormat::Human, Program, Style::Plain),
+            (LogFormat::Json, Terminal, Style::Json),
+            (LogFormat::Json, Program, Style::Json),
         ] {
-            assert_eq!(Style::of(format, terminal), style, "{format:?} {terminal}");
+            assert_eq!(Style::of(format, reader), style, "{format:?} {reader:?}");
         }
     }
 

@@ -41,9 +41,14 @@ impl Activity {
         ActiveCall(Arc::clone(self))
     }
 
-    /// Notes whether bytes of a response wait to be taken, which may be so after the end of its call.
-    pub(crate) fn note_sending(&self, is_sending: bool) {
-        self.is_sending.store(is_sending, Ordering::Relaxed);
+    /// Notes that bytes of a response wait to be taken, which may be so after the end of its call.
+    pub(crate) fn note_blocked(&self) {
+        self.is_sending.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that no bytes of a response wait to be taken.
+    pub(crate) fn note_unblocked(&self) {
+        self.is_sending.store(false, Ordering::Relaxed);
     }
 
     /// Since when there has been no call; none while there is one, or something of a response to send.
@@ -121,9 +126,9 @@ mod tests {
         let activity = Arc::new(Activity::new());
         drop(activity.begin());
         assert!(activity.was_used(), "however short the call was");
-        activity.note_sending(true);
+        activity.note_blocked();
         assert_eq!(activity.idle_since(), None);
-        activity.note_sending(false);
+        activity.note_unblocked();
         assert!(activity.idle_since().is_some());
     }
 }

@@ -141,8 +141,7 @@ fn read_for_slots<'t>(
 /// Bounds of all tickets together and of single ticket types, wherever they are written.
 fn read_bounds<'t>(table: &TomlTable<'t>, names: TicketNames<'_>, of: &SlotLimits) -> Stated<'t> {
     let scope = names::scope(table);
-    let mut bounds = Vec::new();
-    let line = read_pair(table, scope, None, &mut bounds);
+    let (line, mut bounds) = read_pair(table, scope, None);
     let mut tickets: Vec<(TicketIx, CountBounds)> = Vec::new();
     for (id, entry) in table
         .get("ticket")
@@ -153,10 +152,11 @@ fn read_bounds<'t>(table: &TomlTable<'t>, names: TicketNames<'_>, of: &SlotLimit
         let Some(table) = entry.table(&["min", "max"]) else {
             continue;
         };
+        // Read also where the ticket type is unknown, so that a mistake in its bounds is told.
+        let (pair, found) = read_pair(&table, scope, ticket);
         if let Some(ticket) = ticket {
-            tickets.push((ticket, read_pair(&table, scope, Some(ticket), &mut bounds)));
-        } else {
-            read_pair(&table, scope, None, &mut Vec::new());
+            tickets.push((ticket, pair));
+            bounds.extend(found);
         }
     }
     let limits = TicketLimits {
@@ -181,16 +181,17 @@ fn read_bounds<'t>(table: &TomlTable<'t>, names: TicketNames<'_>, of: &SlotLimit
     }
 }
 
+/// The bounds that a table gives, with the place of each.
 fn read_pair<'t>(
     table: &TomlTable<'t>,
     scope: RuleScope,
     ticket: Option<TicketIx>,
-    bounds: &mut Vec<LimitBound<'t>>,
-) -> CountBounds {
+) -> (CountBounds, Vec<Bound<'t>>) {
+    let mut bounds = Vec::new();
     let mut count = |key, side| {
         let entry = table.get(key)?;
         let count = entry.integer(0..=i32::MAX)?.unsigned_abs();
-        bounds.push(LimitBound {
+        bounds.push(Bound {
             at: entry.at,
             side,
             scope,
@@ -199,8 +200,9 @@ fn read_pair<'t>(
         });
         Some(count)
     };
-    CountBounds {
+    let pair = CountBounds {
         min: count("min", Side::Min),
         max: count("max", Side::Max),
-    }
+    };
+    (pair, bounds)
 }
