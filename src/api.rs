@@ -7,7 +7,7 @@
 //! | [`dispatch`] | one call, whatever its transport: permit, deadline, conversion, use case |
 //! | [`booking`] | the Booking v3 contract: gRPC, REST, messages, conversions, rules of requests |
 //! | [`feeds`] | the export of feeds on the operator's address, and its client |
-//! | [`request_bodies`], [`responses`] | bodies within budgets of bytes |
+//! | [`responses`] | responses as bytes within a budget |
 
 pub mod error;
 
@@ -17,5 +17,4 @@ pub mod dispatch;
 pub mod booking;
 pub mod feeds;
 
-pub mod request_bodies;
 pub mod responses;

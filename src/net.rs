@@ -12,6 +12,7 @@ mod guarded_body;
 mod handler;
 mod listener;
 mod peer;
+pub mod request_bodies;
 pub mod stalled;
 mod tls;
 pub(crate) mod workers;

@@ -28,12 +28,12 @@ use crate::{
             to_proto,
         },
         error::ApiError,
-        request_bodies::ReceivedMessage,
         responses::{EncodedResponse, Encoding, ResponseFormat, Responses},
     },
     app::{App, OrderError},
     audit::AuditEvent,
     domain::order::Order,
+    net::request_bodies::ReceivedMessage,
     request::{Origin, RequestContext},
     rpc::Rpc,
 };

@@ -11,10 +11,8 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::booking::requests::{UNKNOWN_MERCHANT, Violations};
 use crate::{
-    api::{auth::AuthError, request_bodies::BodyError},
-    app::OrderError,
-    diagnostics::quoted,
-    domain::ids::MerchantId,
+    api::auth::AuthError, app::OrderError, diagnostics::quoted, domain::ids::MerchantId,
+    net::request_bodies::BodyError,
 };
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.

@@ -4,19 +4,20 @@ use std::{io, sync::Arc};
 
 use super::{ServeError, admin, observability::CallMetrics, reload};
 use crate::{
-    api::{
-        booking::requests::RequestLimits,
-        dispatch::CallLimits,
-        request_bodies::{BodyLimits, RequestBodies},
-        responses::Responses,
-    },
+    api::{booking::requests::RequestLimits, dispatch::CallLimits, responses::Responses},
     app::Limits,
     blocking,
     catalog_files::{self, CatalogSummary, Loaded},
     clock::{Clock, SystemClock},
     config::{Config, PaymentsChoice, StoreChoice},
     descriptors,
-    net::{self, ConnectionLimits, budgets::Budget, stalled::StalledResponses, workers},
+    net::{
+        self, ConnectionLimits,
+        budgets::Budget,
+        request_bodies::{BodyLimits, RequestBodies},
+        stalled::StalledResponses,
+        workers,
+    },
     payments::{PaymentGateway, simulated::SimulatedGateway},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
 };

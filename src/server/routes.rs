@@ -32,10 +32,12 @@ use crate::{
             rest::{self, RestHandler},
         },
         error::{ApiError, StatusMapping},
-        request_bodies::{ReadOptions, RequestBodies},
     },
     audit::{Audit, AuditEvent},
-    net::{ClientCertificate, GuardedBody, HttpHandler},
+    net::{
+        ClientCertificate, GuardedBody, HttpHandler,
+        request_bodies::{ReadOptions, RequestBodies},
+    },
     request::{Origin, RequestContext},
     rpc::{Rpc, Transport},
 };

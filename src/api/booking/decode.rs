@@ -8,9 +8,10 @@ use super::{
     schema::Described,
 };
 use crate::{
-    api::{error::ApiError, request_bodies::ReceivedMessage, responses::Encoding},
+    api::{error::ApiError, responses::Encoding},
     app::OrderError,
     blocking::{self, LONG_BYTES},
+    net::request_bodies::ReceivedMessage,
 };
 
 /// Decodes a message, unless it has too many elements. The bytes are returned, too: they count against the budget

@@ -13,9 +13,9 @@ use crate::{
         booking::proto::v3::booking_service_server::SERVICE_NAME,
         dispatch::{Dispatcher, Reply},
         error::ApiError,
-        request_bodies::{ReadOptions, ReceivedMessage, RequestBodies},
         responses::{Encoding, ResponseBody},
     },
+    net::request_bodies::{ReadOptions, ReceivedMessage, RequestBodies},
     rpc::Rpc,
 };
 

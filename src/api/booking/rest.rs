@@ -16,9 +16,9 @@ use crate::{
         booking::json,
         dispatch::{Dispatcher, Reply},
         error::ApiError,
-        request_bodies::{ReadOptions, RequestBodies},
         responses::{EncodedResponse, Encoding, ResponseBody},
     },
+    net::request_bodies::{ReadOptions, RequestBodies},
     rpc::Rpc,
 };
 
