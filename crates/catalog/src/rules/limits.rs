@@ -186,12 +186,12 @@ fn read_pair<'t>(
     table: &TomlTable<'t>,
     scope: RuleScope,
     ticket: Option<TicketIx>,
-) -> (CountBounds, Vec<Bound<'t>>) {
+) -> (CountBounds, Vec<LimitBound<'t>>) {
     let mut bounds = Vec::new();
     let mut count = |key, side| {
         let entry = table.get(key)?;
         let count = entry.integer(0..=i32::MAX)?.unsigned_abs();
-        bounds.push(Bound {
+        bounds.push(LimitBound {
             at: entry.at,
             side,
             scope,
