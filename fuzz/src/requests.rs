@@ -1,6 +1,28 @@
 //! Requests from either transport, up to where the application takes over.
 
-use boxoffice::{api::{booking::{fingerprint, from_proto, json, proto::v3::{BatchAvailabilityLookupRequest, CheckAvailabilityRequest, CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, ListOrdersRequest}, requests::{MAX_ADDRESS_CHARS, MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_TELEPHONE_CHARS, RequestLimits, Violations}, schema::Described, to_proto}, error::ApiError}, domain::order::{BookedItem, BookingStatus, NewOrder, Order, OrderId}, store::{PlacedOrder, Selection, record::{decode_order_if, encode_order, proto::OrderRecord}}};
+use boxoffice::{
+    api::{
+        booking::{
+            fingerprint, from_proto, json,
+            proto::v3::{
+                BatchAvailabilityLookupRequest, CheckAvailabilityRequest,
+                CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, ListOrdersRequest,
+            },
+            requests::{
+                MAX_ADDRESS_CHARS, MAX_EMAIL_CHARS, MAX_NAME_CHARS, MAX_TELEPHONE_CHARS,
+                RequestLimits, Violations,
+            },
+            schema::Described,
+            to_proto,
+        },
+        error::ApiError,
+    },
+    domain::order::{BookedItem, BookingStatus, NewOrder, Order, OrderId},
+    store::{
+        PlacedOrder, Selection,
+        record::{decode_order_if, encode_order, proto::OrderRecord},
+    },
+};
 use prost::Message;
 use serde::Serialize;
 
