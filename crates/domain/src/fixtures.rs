@@ -5,6 +5,7 @@
     missing_docs,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
+    clippy::new_without_default,
     clippy::unwrap_used,
     reason = "for tests only"
 )]

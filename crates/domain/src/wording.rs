@@ -17,6 +17,7 @@ pub(super) fn quoted(text: impl AsRef<str>) -> String {
 
 /// A moment for people and for programs: `2026-01-16 10:00:00 UTC (second 1768557600)`. A moment
 /// beyond the year 9999 is a number of seconds only.
+#[must_use]
 pub fn moment(second: EpochSeconds) -> String {
     const DAY: i64 = 24 * 60 * 60;
     let Some((year, month, day)) = date(second.div_euclid(DAY)) else {

@@ -15,10 +15,7 @@ mod location;
 mod similar;
 mod sink;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 pub use location::{Location, Position, Source};
 pub use similar::similar;
@@ -117,13 +114,14 @@ pub struct Diagnostics {
     /// How many are not in the list.
     unlisted: BTreeMap<(Severity, &'static str), usize>,
     /// How many there are of a code in a file.
-    counts: HashMap<(String, &'static str), usize>,
+    counts: BTreeMap<(String, &'static str), usize>,
     /// Where in the list the first of each cause is; `None` if it is only counted.
-    causes: HashMap<String, Option<usize>>,
+    causes: BTreeMap<String, Option<usize>>,
 }
 
 impl Diagnostics {
     /// A single one.
+    #[must_use]
     pub fn one(diagnostic: Diagnostic) -> Self {
         let mut all = Self::default();
         all.add(diagnostic);
@@ -218,6 +216,9 @@ impl Diagnostics {
     }
 
     /// The value if there is no error, or else the errors.
+    ///
+    /// # Errors
+    /// All that was found, if any of it is an error.
     pub fn unless_errors<T>(self, value: T) -> Result<T, Self> {
         if self.total(Severity::Error) == 0 {
             Ok(value)
@@ -294,6 +295,7 @@ impl fmt::Display for Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 /// A text in quotes, cut where it is long.
+#[must_use]
 pub fn quoted(text: &str) -> String {
     let mut start: String = text.chars().take(MAX_QUOTED).collect();
     if start.len() < text.len() {

@@ -77,6 +77,7 @@ impl LogQueue {
     }
 
     /// Lines that nobody will read, because they came while the queue was full or could not be written.
+    #[must_use]
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }

@@ -26,11 +26,13 @@ impl Whole for u64 {
 
 /// The number that a JSON number stands for, or the text of a JSON string that holds one: whole, and
 /// exactly as written. `7.2e3` is 7200, `-0` is 0, and 9007199254740993.0 is not rounded on the way.
+#[must_use]
 pub fn whole<T: Whole>(number: &str) -> Option<T> {
     integer(number)?.try_into().ok()
 }
 
 /// The same for any size of number.
+#[must_use]
 pub fn integer(number: &str) -> Option<i128> {
     let (is_negative, number) = number
         .strip_prefix('-')
@@ -91,6 +93,7 @@ fn is_digits(text: &str) -> bool {
 /// A value by its JSON text, as far as numbers go.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Scalar<'a> {
+    /// `null`, which protobuf reads as a member that is not there.
     Null,
     /// A number, as written.
     Number(&'a str),
@@ -102,6 +105,7 @@ pub enum Scalar<'a> {
 
 impl<'a> Scalar<'a> {
     /// Reads the text of one value of sound JSON.
+    #[must_use]
     pub fn of(json: &'a str) -> Self {
         match json.as_bytes().first() {
             Some(b'n') => Self::Null,
@@ -120,6 +124,7 @@ impl<'a> Scalar<'a> {
     }
 
     /// The value as it is quoted.
+    #[must_use]
     pub fn quoted(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
@@ -131,6 +136,7 @@ impl<'a> Scalar<'a> {
 }
 
 /// Whether `key` is the lowerCamelCase form of the `snake_case` `name`.
+#[must_use]
 pub fn is_camel_case_of(key: &str, name: &str) -> bool {
     let mut key = key.bytes();
     let mut raise = false;
@@ -153,6 +159,7 @@ pub fn is_camel_case_of(key: &str, name: &str) -> bool {
 }
 
 /// What is wrong with a text that is no JSON, without its place.
+#[must_use]
 pub fn broken(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text

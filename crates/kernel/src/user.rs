@@ -24,13 +24,19 @@ pub struct User {
 /// What a user may do. `None` stands for everything there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
+    /// The merchants it acts for.
     pub merchants: Option<BTreeSet<MerchantId>>,
+    /// The methods of the contract it calls.
     pub methods: Option<Vec<Rpc>>,
+    /// The transports it calls them over.
     pub transports: Option<Vec<Transport>>,
+    /// Whether it sees the orders of other users too.
     pub all_orders: bool,
 }
 
 impl User {
+    /// A user of that name.
+    #[must_use]
     pub fn new(name: Arc<str>, scope: Scope) -> Self {
         Self { name, scope }
     }

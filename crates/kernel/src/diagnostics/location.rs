@@ -33,6 +33,7 @@ pub struct Position {
 
 impl Position {
     /// The position of a byte of a text.
+    #[must_use]
     pub fn of_byte(text: &str, offset: usize) -> Self {
         let before = &text.as_bytes()[..offset.min(text.len())];
         let line_start = before

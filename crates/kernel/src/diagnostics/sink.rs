@@ -32,6 +32,9 @@ impl DiagnosticSink {
     }
 
     /// The value if no error was reported, or else the errors.
+    ///
+    /// # Errors
+    /// All that was found, if any of it is an error.
     pub fn unless_errors<T>(self, value: T) -> Result<T, Diagnostics> {
         self.into_diagnostics().unless_errors(value)
     }
@@ -57,6 +60,7 @@ enum Step<'a> {
 
 impl<'a> Cursor<'a> {
     /// The member of that name of the object that stands here.
+    #[must_use]
     pub fn key<'b>(&'b self, name: &'b str) -> Cursor<'b> {
         Cursor {
             step: Step::Key(self, name),
@@ -65,6 +69,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// That element of the list that stands here.
+    #[must_use]
     pub fn index(&self, index: usize) -> Cursor<'_> {
         Cursor {
             step: Step::Index(self, index),
@@ -73,6 +78,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A position of the same file.
+    #[must_use]
     pub fn position(&self, position: Position) -> Self {
         Self {
             step: Step::At(position),
@@ -81,6 +87,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The byte `offset` of the same file, whose `text` this is.
+    #[must_use]
     pub fn byte<'b>(&self, text: &'b str, offset: usize) -> Cursor<'b>
     where
         'a: 'b,
@@ -92,6 +99,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The name of the file.
+    #[must_use]
     pub fn file_name(&self) -> &'a str {
         self.file
     }
@@ -115,6 +123,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// How many errors have been found in the file so far, those that follow from others not counted.
+    #[must_use]
     pub fn errors_so_far(&self) -> usize {
         let errors_in = self.sink.errors_in.borrow();
         errors_in.get(self.file).copied().unwrap_or_default()
@@ -185,6 +194,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Where it is, in words that last.
+    #[must_use]
     pub fn location(&self) -> Location {
         let (position, path) = match self.step {
             Step::Top => (None, String::new()),

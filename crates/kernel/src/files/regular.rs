@@ -86,6 +86,7 @@ pub struct Bounded<R> {
 }
 
 impl<R: Read> Bounded<R> {
+    /// A reader of `source` that fails beyond so many bytes.
     pub fn new(source: R, max_bytes: u64) -> Self {
         Self {
             source,

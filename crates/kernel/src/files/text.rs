@@ -37,6 +37,9 @@ impl fmt::Display for NotText {
 impl std::error::Error for NotText {}
 
 /// The text of these bytes, without a mark.
+///
+/// # Errors
+/// [`NotText`]: compressed, in another encoding, or where they stop being UTF-8.
 pub fn read(bytes: &[u8]) -> Result<&str, NotText> {
     tell(bytes).map_or(Ok(()), Err)?;
     match std::str::from_utf8(bytes) {
@@ -55,6 +58,9 @@ pub fn read(bytes: &[u8]) -> Result<&str, NotText> {
 }
 
 /// The text of a file of these bytes, without a mark.
+///
+/// # Errors
+/// [`NotText`] as an error of kind `InvalidData`.
 pub fn of_file(bytes: &[u8]) -> io::Result<String> {
     let text = read(bytes).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
     Ok(text.to_owned())
@@ -65,7 +71,10 @@ fn unmarked(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
-/// What a source has after its mark, if it has one; an error where it is known not to be text.
+/// What a source has after its byte order mark, if it has one.
+///
+/// # Errors
+/// Those of the source; [`NotText`] as an error of kind `InvalidData`, as far as the first bytes tell.
 pub fn skip_mark<R: Read>(mut source: R) -> io::Result<impl Read> {
     let mut begun = Vec::with_capacity(TELLING_BYTES);
     source

@@ -21,6 +21,7 @@ pub struct Document<'t> {
 
 impl<'t> Document<'t> {
     /// Reads a text. Of one that is not TOML every syntax error is reported, and nothing is returned.
+    #[must_use]
     pub fn parse(text: &'t str, file: Cursor<'t>) -> Option<Self> {
         let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
         let (top, mut errors) = DeTable::parse_recoverable(text);
@@ -34,6 +35,7 @@ impl<'t> Document<'t> {
     }
 
     /// The top, which has no other keys than these; others are reported.
+    #[must_use]
     pub fn table<'a>(&'a self, keys: &[&str]) -> TomlTable<'a> {
         TomlTable::new(
             self.text,
@@ -60,6 +62,7 @@ impl<'t> Document<'t> {
 #[derive(Clone, Copy)]
 pub struct TomlValue<'t> {
     source: &'t str,
+    /// Where it stands.
     pub at: Cursor<'t>,
     value: &'t DeValue<'t>,
     is_secret: bool,
@@ -77,6 +80,7 @@ impl<'t> TomlValue<'t> {
     }
 
     /// This value, which no diagnostic quotes.
+    #[must_use]
     pub fn secret(self) -> Self {
         Self {
             is_secret: true,
@@ -84,7 +88,10 @@ impl<'t> TomlValue<'t> {
         }
     }
 
-    /// The text of a value that is neither a list nor a table; the error says which it is.
+    /// The text of a value that is neither an array nor a table.
+    ///
+    /// # Errors
+    /// Which of the two it is.
     pub fn scalar(&self) -> Result<String, &'static str> {
         match self.value {
             DeValue::String(text) => Ok(text.to_string()),
@@ -112,6 +119,7 @@ impl<'t> TomlValue<'t> {
     }
 
     /// The value as a text that is not empty.
+    #[must_use]
     pub fn text(&self) -> Option<&'t str> {
         let text = self.value.as_str().filter(|text| !text.is_empty());
         if text.is_none() {
@@ -140,6 +148,7 @@ impl<'t> TomlValue<'t> {
     }
 
     /// The value as true or false.
+    #[must_use]
     pub fn boolean(&self) -> Option<bool> {
         let boolean = self.value.as_bool();
         if boolean.is_none() {
@@ -149,6 +158,7 @@ impl<'t> TomlValue<'t> {
     }
 
     /// The value as an exact number, which may be in quotes.
+    #[must_use]
     pub fn decimal<T: FromStr>(&self) -> Option<T> {
         let decimal = match self.value {
             DeValue::String(text) => text.parse().ok(),
@@ -168,6 +178,7 @@ impl<'t> TomlValue<'t> {
     }
 
     /// The elements of the value as a list.
+    #[must_use]
     pub fn list(&self) -> Option<Vec<Self>> {
         let list = self.value.as_array();
         if list.is_none() {
@@ -177,6 +188,7 @@ impl<'t> TomlValue<'t> {
     }
 
     /// The value as a table whose keys are free.
+    #[must_use]
     pub fn members(&self) -> Option<Vec<(&'t str, Self)>> {
         let table = self.any_table()?;
         Some(
@@ -188,6 +200,7 @@ impl<'t> TomlValue<'t> {
     }
 
     /// The value as a table with no other keys than these.
+    #[must_use]
     pub fn table(&self, keys: &[&str]) -> Option<TomlTable<'t>> {
         Some(TomlTable::new(
             self.source,
@@ -217,12 +230,14 @@ impl<'t> TomlValue<'t> {
 #[derive(Clone, Copy)]
 pub struct TomlTable<'t> {
     source: &'t str,
+    /// Where it stands.
     pub at: Cursor<'t>,
     entries: &'t DeTable<'t>,
 }
 
 impl<'t> TomlTable<'t> {
     /// A table whose keys are among `keys`; others are reported.
+    #[must_use]
     pub fn new(source: &'t str, at: Cursor<'t>, entries: &'t DeTable<'t>, keys: &[&str]) -> Self {
         for key in entries
             .keys()
@@ -243,6 +258,7 @@ impl<'t> TomlTable<'t> {
     }
 
     /// What stands under a key, if anything does.
+    #[must_use]
     pub fn get(&self, key: &str) -> Option<TomlValue<'t>> {
         self.entries
             .get(key)
@@ -250,6 +266,7 @@ impl<'t> TomlTable<'t> {
     }
 
     /// What stands under a key; that nothing does is reported.
+    #[must_use]
     pub fn required(&self, key: &str) -> Option<TomlValue<'t>> {
         let entry = self.get(key);
         if entry.is_none() {
@@ -259,6 +276,7 @@ impl<'t> TomlTable<'t> {
     }
 
     /// The tables under a key that is written `[[…]]`, each with no other keys than these.
+    #[must_use]
     pub fn tables(&self, key: &str, keys: &[&str]) -> Vec<TomlTable<'t>> {
         let Some(entry) = self.get(key) else {
             return Vec::new();
