@@ -239,7 +239,7 @@ async fn serve_stream<S, H: HttpHandler>(
                 &http,
                 phase,
             )
-            .await
+            .await;
         }
         Protocol::Http2 => {
             drive(
@@ -248,7 +248,7 @@ async fn serve_stream<S, H: HttpHandler>(
                 &http,
                 phase,
             )
-            .await
+            .await;
         }
     }
 }

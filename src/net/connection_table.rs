@@ -440,9 +440,9 @@ mod tests {
             let first = newcomer(&table, from).await.unwrap();
             let second = newcomer(&table, from).await.unwrap();
             if from % 2 == 0 {
-                drop((first, second))
+                drop((first, second));
             } else {
-                drop((second, first))
+                drop((second, first));
             }
         }
         let state = table.state();

@@ -67,7 +67,7 @@ impl TlsAcceptor {
                 || shown.valid_uri_names().any(|uri| *uri == ***name)
         };
         names
-            .into_iter()
+            .iter()
             .find(has)
             .map_or(ClientCertificate::Other, |name| {
                 ClientCertificate::Accepted(Arc::clone(name))

@@ -447,7 +447,7 @@ fn read_tickets(
         let of = builder.catalog.service(service);
         match of.ticket_ix(id.as_str()) {
             Some(ticket) if set.contains(&ticket) => {
-                at.index(*index).error("duplicate", "is named twice")
+                at.index(*index).error("duplicate", "is named twice");
             }
             Some(ticket) => set.push(ticket),
             None => {

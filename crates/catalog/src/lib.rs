@@ -157,10 +157,10 @@ fn loaded(files: Snapshot, builder: CatalogBuilder, diagnostics: &mut Diagnostic
 
 fn read(folder: &CatalogFolder<'_>, builder: &mut CatalogBuilder, sink: &DiagnosticSink) {
     builder.complete = folder.read(&feed::MERCHANTS, |at, merchant| {
-        merchants::add(builder, at, merchant)
+        merchants::add(builder, at, merchant);
     });
     let all_services = folder.read(&feed::SERVICES, |at, service| {
-        services::add(builder, at, service)
+        services::add(builder, at, service);
     });
     builder.complete &= all_services;
     let rules = folder.text(RULES_FILE);
@@ -172,7 +172,7 @@ fn read(folder: &CatalogFolder<'_>, builder: &mut CatalogBuilder, sink: &Diagnos
         .as_ref()
         .map(|document| rules::read(builder, document));
     folder.read(&feed::AVAILABILITY, |at, entry| {
-        availability::add(builder, at, entry)
+        availability::add(builder, at, entry);
     });
     std::mem::take(&mut builder.origins).settle(&mut builder.openings, sink);
     builder.openings.shrink_to_fit();

@@ -233,7 +233,7 @@ impl ServiceSummary {
         warnings: &mut Diagnostics,
     ) {
         let of_availability = |warnings: &mut Diagnostics, kind, text: String| {
-            warnings.warn_of_file(kind, AVAILABILITY, text)
+            warnings.warn_of_file(kind, AVAILABILITY, text);
         };
         if self.entries == 0 {
             return warnings.warn_of_file(

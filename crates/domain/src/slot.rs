@@ -582,7 +582,7 @@ impl Slot {
                 ticket,
                 count,
                 span,
-            })
+            });
         });
     }
 

@@ -92,6 +92,6 @@ mod tests {
         assert_eq!(quoted("a\n\"b\""), r#""a\n\"b\"""#);
         let longest = "ü".repeat(MAX_QUOTED_CHARS);
         assert_eq!(quoted(&longest), format!("\"{longest}\""));
-        assert_eq!(quoted(&format!("{longest}ü")), format!("\"{longest}\"..."));
+        assert_eq!(quoted(format!("{longest}ü")), format!("\"{longest}\"..."));
     }
 }

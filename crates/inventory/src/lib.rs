@@ -366,7 +366,7 @@ impl Inventory {
         let span = HoldSpan::new(now, expires_sec);
         for claim in &claims {
             slots.change(claim.slot, |slot| {
-                slot.hold(cart, claim.ticket, claim.count, span)
+                slot.hold(cart, claim.ticket, claim.count, span);
             });
         }
         held.replace(claims.iter().map(|claim| claim.slot).collect(), span);

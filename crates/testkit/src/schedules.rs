@@ -430,7 +430,7 @@ mod tests {
         seen.dedup();
         assert_eq!(seen, ["abxy", "axby", "axyb", "xaby", "xayb", "xyab"]);
         let uninterrupted = every_schedule(0, |stage| {
-            stage.play(vec![Box::new(point), Box::new(point)])
+            stage.play(vec![Box::new(point), Box::new(point)]);
         });
         assert_eq!(uninterrupted.unwrap(), 2);
     }

@@ -192,9 +192,9 @@ impl QueueState {
         let mut at = 0;
         while at < self.waiting.len() {
             if self.waiting[at].sender.is_closed() {
-                drop(self.remove(at))
+                drop(self.remove(at));
             } else {
-                at += 1
+                at += 1;
             }
         }
     }

@@ -145,7 +145,7 @@ impl Validator<'_> {
     }
 }
 
-/// A BatchAvailabilityLookup request.
+/// A `BatchAvailabilityLookup` request.
 ///
 /// # Errors
 /// Every rule of requests that it violates.
@@ -168,7 +168,7 @@ pub fn lookup_request(
     }))
 }
 
-/// A CheckAvailability request.
+/// A `CheckAvailability` request.
 ///
 /// # Errors
 /// Every rule of requests that it violates.

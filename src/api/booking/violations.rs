@@ -51,7 +51,7 @@ impl Display for FieldPath<'_> {
 /// A rule that a request breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// FieldPath of the field, with indices: `order.item[2].status`.
+    /// `FieldPath` of the field, with indices: `order.item[2].status`.
     pub field: String,
     /// What is wrong, as the rest of a sentence that begins with the field.
     pub rule: String,

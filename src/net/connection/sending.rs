@@ -86,7 +86,7 @@ pub(super) struct StallDetector {
     stall: Option<StallTimer>,
 }
 
-/// That nothing is taken. Its end is the end of send_timeout.
+/// That nothing is taken. Its end is the end of `send_timeout`.
 struct StallTimer {
     at_step: u64,
     end: BoxFuture<'static, ()>,

@@ -43,7 +43,7 @@ use workload::{SimulatedUser, Workload};
 const USUAL_ROUNDS: u64 = 10;
 
 /// Rounds with long addresses, the length of each of their five fields, and the mebibytes of records
-/// before them: the engine flushes its journal to SSTables at 8 MiB, which is then some rounds away.
+/// before them: the engine flushes its journal to `SSTables` at 8 MiB, which is then some rounds away.
 const HEAVY_ROUNDS: u64 = 6;
 const ADDRESS_CHARS: usize = 256;
 const RECORDS_MIB: usize = 7;

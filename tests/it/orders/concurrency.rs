@@ -428,7 +428,7 @@ impl Moment {
             Self::WritingTheOrder => gateway.capture(),
             Self::WritingTheEnd => gateway.decline(),
             Self::Reversing => {
-                gateway.answer_charges(ChargeOutcome::Unknown("the line broke".into()))
+                gateway.answer_charges(ChargeOutcome::Unknown("the line broke".into()));
             }
             Self::WritingTheIntent | Self::Charging => {}
         }
@@ -437,7 +437,7 @@ impl Moment {
     async fn comes(self, store: &SlowStore, gateway: &GatewayDouble) {
         match self {
             Self::WritingTheIntent | Self::WritingTheEnd | Self::WritingTheOrder => {
-                store.keeps_one().await
+                store.keeps_one().await;
             }
             Self::Charging => gateway.asked_times(1).await,
             Self::Reversing => gateway.asked_times(2).await,

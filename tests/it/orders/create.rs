@@ -195,7 +195,7 @@ async fn what_is_required_must_be_there() {
             "payment parameters",
             |it| {
                 payment_information(it).payment_processed_by =
-                    PaymentProcessedBy::ProcessedByPartner.into()
+                    PaymentProcessedBy::ProcessedByPartner.into();
             },
             &["payment_processing_parameters"],
         ),
@@ -259,7 +259,7 @@ async fn an_enum_number_that_the_contract_does_not_know_is_refused() {
                 payment_information(it).deposit = Some(Deposit {
                     deposit_type: 7,
                     ..Deposit::default()
-                })
+                });
             },
             &["order.payment_information.deposit.deposit_type"],
         ),
@@ -945,15 +945,15 @@ async fn a_used_token_with_another_request_is_refused_and_creates_nothing() {
         ("items swapped", |it| order(it).item.swap(0, 1)),
         ("a count", |it| order(it).item[0].tickets[0].count = 3),
         ("another merchant", |it| {
-            order(it).merchant_id = "rafting".into()
+            order(it).merchant_id = "rafting".into();
         }),
         ("another user", |it| user(it).user_id = "user-2".into()),
         ("another telephone", |it| user(it).telephone.clear()),
         ("another payment token", |it| {
-            *it = paid_with(it.clone(), "other")
+            *it = paid_with(it.clone(), "other");
         }),
         ("another fraud signal", |it| {
-            payment_information(it).fraud_signals.push(' ')
+            payment_information(it).fraud_signals.push(' ');
         }),
         ("a parameter less", |it| {
             let config = it

@@ -720,7 +720,7 @@ async fn files_that_are_wrong_are_all_told_at_the_start_by_their_settings() {
 async fn grpc_callers_show_a_certificate_of_an_accepted_name_where_that_is_demanded() {
     let keys = Keys::new();
     let server = over_tls(&keys, |config| {
-        keys.with_clients(config, &["ads.example", "spiffe://ads/one"])
+        keys.with_clients(config, &["ads.example", "spiffe://ads/one"]);
     })
     .await;
     let (authority, stranger) = (keys.authority(), Authority::new());

@@ -111,7 +111,7 @@ impl Transport {
             }
             CREATE => {
                 self.agrees::<CreateOrderRequest, CreateOrderResponse>(good, sent, answer, what)
-                    .await
+                    .await;
             }
             LOOK_UP => {
                 self.agrees::<BatchAvailabilityLookupRequest, BatchAvailabilityLookupResponse>(
@@ -127,7 +127,7 @@ impl Transport {
             }
             _ => {
                 self.agrees::<ListOrdersRequest, ListOrdersResponse>(good, sent, answer, what)
-                    .await
+                    .await;
             }
         }
     }
@@ -508,7 +508,7 @@ fn judge_failure(failure: &OrderFailure, items: usize, what: &str) {
     match failure.cause() {
         Cause::Unspecified => panic!("{what}: {failure:?}"),
         Cause::OrderUnfulfillable => {
-            judge_verdict(failure.fulfillability.as_ref().unwrap(), items, what)
+            judge_verdict(failure.fulfillability.as_ref().unwrap(), items, what);
         }
         Cause::PaymentErrorCardTypeRejected => assert_ne!(failure.rejected_card_type, 0, "{what}"),
         Cause::PaymentRequires3ds1 => {

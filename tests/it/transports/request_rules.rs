@@ -159,7 +159,7 @@ const PAYMENTS: [Edit; 12] = [
     (
         |it| {
             payment_information(it).payment_id =
-                Some(PaymentId::UserPaymentOptionId("x".repeat(1025)))
+                Some(PaymentId::UserPaymentOptionId("x".repeat(1025)));
         },
         Some("order.payment_information.user_payment_option_id"),
     ),
@@ -176,7 +176,7 @@ const PAYMENTS: [Edit; 12] = [
             payment_information(it).tax_amount = Some(Price {
                 currency_code: long(257),
                 ..price("", 0)
-            })
+            });
         },
         Some("order.payment_information.tax_amount.currency_code"),
     ),
@@ -185,7 +185,7 @@ const PAYMENTS: [Edit; 12] = [
             payment_information(it).deposit = Some(Deposit {
                 deposit_type: 9,
                 ..Deposit::default()
-            })
+            });
         },
         Some("order.payment_information.deposit.deposit_type"),
     ),
@@ -194,7 +194,7 @@ const PAYMENTS: [Edit; 12] = [
             payment_information(it).no_show_fee = Some(NoShowFee {
                 fee_type: -1,
                 fee: None,
-            })
+            });
         },
         Some("order.payment_information.no_show_fee.fee_type"),
     ),

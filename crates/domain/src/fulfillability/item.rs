@@ -148,13 +148,12 @@ impl<'a> ExaminedItem<'a> {
         if let Some(verdict) = &self.tickets_verdict {
             return self.answer(open, verdict.clone());
         }
-        match self.check_slot(service, inquiry.viewer, demand) {
-            Err((fault, left)) => self.answer(open.min(left), ItemVerdict::SlotUnavailable(fault)),
-            Ok(()) => {
-                // Where too many pools cross, what is open may be told too low, but not below what fits.
-                let open = open.map(|open| open.max(self.spots_asked()));
-                self.assess_price(service, inquiry.purpose, open)
-            }
+        if let Err((fault, left)) = self.check_slot(service, inquiry.viewer, demand) {
+            self.answer(open.min(left), ItemVerdict::SlotUnavailable(fault))
+        } else {
+            // Where too many pools cross, what is open may be told too low, but not below what fits.
+            let open = open.map(|open| open.max(self.spots_asked()));
+            self.assess_price(service, inquiry.purpose, open)
         }
     }
 

@@ -307,7 +307,7 @@ impl Shop {
             } => return self.reserve(*by, *cart, slots, *count),
             Call::Confirm { by } => self.end(*by, |reservation| inventory.confirm(reservation)),
             Call::Release { by } => {
-                self.end(*by, |reservation| inventory.release(reservation, NOW))
+                self.end(*by, |reservation| inventory.release(reservation, NOW));
             }
             Call::ReleaseHold(cart) => inventory.release_hold(cart_key(*cart), NOW),
             Call::Replace(allotments) => self.replace(*allotments),
@@ -361,7 +361,7 @@ fn judge(
         Box::new(move || {
             calls
                 .into_iter()
-                .for_each(|call| noted.note(call, |call| make(shop, call)))
+                .for_each(|call| noted.note(call, |call| make(shop, call)));
         }) as _
     };
     stage.play(parts.into_iter().map(actor).collect());

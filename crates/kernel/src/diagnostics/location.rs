@@ -45,7 +45,7 @@ impl Position {
             .iter()
             .filter(|&&byte| byte & 0xc0 != 0x80);
         Self {
-            line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
+            line: before.split(|&byte| byte == b'\n').count(),
             column: 1 + characters.count(),
         }
     }

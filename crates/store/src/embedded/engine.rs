@@ -10,20 +10,20 @@ use kernel::descriptors;
 /// Added to the nice value of the engine's own threads; they still get a tenth of a busy core.
 const NICENESS: i32 = 10;
 
-/// Threads that flush memtables and compact SSTables, whatever the number of cores.
+/// Threads that flush memtables and compact `SSTables`, whatever the number of cores.
 ///
 /// The first of them never compacts. It spins while a compaction is requested and all others compact: with
 /// two threads during every compaction, with eight hardly ever. With a single thread the engine may
 /// deadlock.
 const WORKER_THREADS: usize = 8;
 
-/// Size of a memtable and target size of an SSTable, in bytes.
+/// Size of a memtable and target size of an `SSTable`, in bytes.
 ///
 /// When the engine starts a memtable it frees an earlier one, and blocks all reads and writes for 2 ms for
 /// each MiB of it.
 const TABLE_BYTES: u64 = 8 << 20;
 
-/// SSTables in level 0 from which they are compacted. A list of orders is looked for in all of them.
+/// `SSTables` in level 0 from which they are compacted. A list of orders is looked for in all of them.
 const L0_THRESHOLD: u8 = 8;
 
 /// Opens the engine in a thread of lower priority, which the engine's own threads inherit.

@@ -1,9 +1,9 @@
-//! Manifests and SSTables of the engine, verified against their checksums before the engine opens them.
+//! Manifests and `SSTables` of the engine, verified against their checksums before the engine opens them.
 //!
-//! The manifest names the SSTables in use; a table of contents at the end of each SSTable says where its
+//! The manifest names the `SSTables` in use; a table of contents at the end of each `SSTable` says where its
 //! parts lie. The engine never verifies the checksum of the manifest, and that of a table of contents only
 //! after it has allocated as much memory as the table of contents demands. A damaged one makes it remove
-//! SSTables as leftovers, or aborts the process for want of memory.
+//! `SSTables` as leftovers, or aborts the process for want of memory.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ use super::{
     open_guard::entries,
 };
 
-/// How the trailer of an SSTable begins: magic, version, kind of checksum. The checksum, the position and
+/// How the trailer of an `SSTable` begins: magic, version, kind of checksum. The checksum, the position and
 /// the length of the table of contents follow.
 const TRAILER: &[u8] = b"SFA!\x01\x00";
 
@@ -71,7 +71,7 @@ fn read_or_empty(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether the table of contents of an SSTable, if it has one, matches its checksum. An unfinished SSTable
+/// Whether the table of contents of an `SSTable`, if it has one, matches its checksum. An unfinished `SSTable`
 /// has none: the engine removes it, and reports it if the manifest names it.
 fn table_of_contents_is_intact(table: &File) -> io::Result<bool> {
     let end = table.metadata()?.len().saturating_sub(TRAILER_BYTES);

@@ -80,7 +80,7 @@ pub enum Damage {
     /// The records do not add up to the checksum that was written with them.
     #[error("records are missing, are not what was written, or are back though they were removed")]
     Checksum,
-    /// A manifest or an SSTable differs from its checksum.
+    /// A manifest or an `SSTable` differs from its checksum.
     #[error("{}", .0.display())]
     EngineFile(PathBuf),
     /// The storage engine panics over them.

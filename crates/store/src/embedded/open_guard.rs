@@ -1,10 +1,10 @@
 //! The engine's files as they were, kept aside while the engine opens them.
 //!
-//! The engine repairs what it opens: it truncates a journal that it cannot read, and removes SSTables that
+//! The engine repairs what it opens: it truncates a journal that it cannot read, and removes `SSTables` that
 //! its manifest does not name, also when the manifest is damaged. Until the store is known to have lost
 //! nothing acknowledged, its files are kept as they were. If the store is rejected they are rolled back.
 //!
-//! SSTables and manifests are immutable once complete, so a hard link keeps them. Journals are appended to,
+//! `SSTables` and manifests are immutable once complete, so a hard link keeps them. Journals are appended to,
 //! so the engine gets copies. The copies have another use: after a failed sync the page cache may show what
 //! the disk does not have, and a copy that was synced is on the disk.
 

@@ -20,9 +20,9 @@ pub(super) fn count(
     total: &mut ElementCount<'_>,
 ) -> Result<(), serde_json::Error> {
     let message = JsonMessage {
-        fields: fields,
+        fields,
         path: &FieldPath::Top,
-        total: total,
+        total,
     };
     message.deserialize(&mut serde_json::Deserializer::from_slice(text))
 }

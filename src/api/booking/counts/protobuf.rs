@@ -24,7 +24,7 @@ pub(super) fn count(
     walk.part(fields, bytes, [None, None]);
     for (route, count) in counts.counted() {
         route.with_path(path, &mut |path| {
-            total.check_limit(path, route.limit, count)
+            total.check_limit(path, route.limit, count);
         });
     }
 }

@@ -207,7 +207,7 @@ impl History {
             match on_record.get(&order_id) {
                 None => anomalies.push(Anomaly::Lost { token }),
                 Some(on_record) if **on_record != *order => {
-                    anomalies.push(Anomaly::Altered { token })
+                    anomalies.push(Anomaly::Altered { token });
                 }
                 Some(_) => {}
             }

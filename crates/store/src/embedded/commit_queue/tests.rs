@@ -116,7 +116,7 @@ fn what_is_acknowledged_is_synced_and_everyone_is_answered_under_every_schedule(
     for fault in [Fault::None, Fault::Fails, Fault::Panics] {
         let schedules = every_schedule(2, |stage| {
             scene(stage, fault, |batches, write| {
-                batches.run(|changes| write(&changes))
+                batches.run(|changes| write(&changes));
             });
         });
         eprintln!("{fault:?}: {} schedules", schedules.unwrap());

@@ -353,7 +353,7 @@ async fn records_that_are_not_those_that_were_written_are_noticed_though_the_eng
         |records, deriver| {
             records
                 .remove(keys::intent(&deriver.order_key(&"open".into())))
-                .unwrap()
+                .unwrap();
         },
         |records, _| records.remove(keys::STATE_CHECKSUM).unwrap(),
     ];

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::*;
 use testkit::seeds::seeds;
 
-/// FullScan, with what comes in no particular order by its key.
+/// `FullScan`, with what comes in no particular order by its key.
 fn by_key(contents: FullScan) -> impl PartialEq + std::fmt::Debug {
     let FullScan {
         checksum,
