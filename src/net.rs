@@ -20,7 +20,7 @@ pub(crate) mod workers;
 pub use peer::{ClientCertificate, network};
 
 pub(crate) use connection::{ConnectionContext, HttpServer};
-pub(crate) use connection_table::{CLOSING, ConnectionLimits, ConnectionStats, ConnectionTable};
+pub(crate) use connection_table::{CLOSING, ConnectionLimits, ConnectionTable};
 pub(crate) use guarded_body::GuardedBody;
 pub(crate) use handler::HttpHandler;
 pub(crate) use listener::{Acceptor, Listener};

@@ -17,7 +17,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{connection::Activity, network};
-use crate::metrics::Counter;
+use crate::metrics::{Collect, Counter, Metric};
 
 /// Connections that may be closing beyond those that may be open, so that newcomers need not wait until
 /// the other end has said good-bye, too.
@@ -213,6 +213,36 @@ impl ConnectionTable {
     fn state(&self) -> MutexGuard<'_, TableState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Collect for ConnectionTable {
+    const METRICS: &'static [Metric<Self>] = &[
+        Metric::<Self>::gauge(
+            "boxoffice_connections_open",
+            "Connections open on the address of callers.",
+            |table, samples| samples.add(table.open()),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_connections_max",
+            "Connections that may be open there; fewer than `max_connections` where file descriptors are few.",
+            |table, samples| samples.add(table.limits.max),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_connections_full",
+            "1 while newcomers wait, because all connections are taken and none is idle.",
+            |table, samples| samples.add(table.is_full()),
+        ),
+        Metric::<Self>::counter(
+            "boxoffice_connections_evicted_total",
+            "Connections closed for newcomers, or newcomers turned away, by the limit that was reached.",
+            |table, samples| {
+                samples.add_with(["all"], &table.stats().closed_for_others);
+                samples.add_with(["address"], &table.stats().closed_for_address);
+                samples.add_with(["address_busy"], &table.stats().turned_away);
+            },
+        )
+        .by(&["limit"]),
+    ];
 }
 
 impl TableState {

@@ -1,551 +1,359 @@
-//! The page of metrics: every name on it and where its numbers come from. All of them are read when the
-//! page is asked for, and no label has values that callers could choose.
+//! The page of metrics. Metrics are declared beside the structs that they are read from; here is the order of the
+//! page, and the metrics of what belongs to no other room. Labels never take their values from callers.
 
 use std::sync::Arc;
 
 use super::{
-    parts::CallTraffic,
-    process::ProcessStats,
-    reload::{ReloadMetrics, Reloader},
-    security::Security,
+    parts::CallTraffic, process::ProcessStats, reload::Reloader, security::Security,
     watcher::Watcher,
 };
 use crate::{
-    app::{
-        App,
-        metrics::{CheckMetrics, FailureMetrics, OrderMetrics, PaymentMetrics},
-    },
+    app::App,
     domain::order::EpochSeconds,
-    metrics::Counter,
-    net::{ConnectionLimits, ConnectionStats, ConnectionTable},
-    store::{DiskUsage, StoreState, StoreStats, WriteStats},
-    telemetry::{
-        self,
-        metrics::{Labels, Page, Unit},
-    },
+    metrics::{Collect, Metric, Samples},
+    net::ConnectionTable,
+    store::{DiskUsage, Store, StoreStats},
+    telemetry::{self, metrics::Page},
 };
 
-/// Where the numbers come from.
+/// The sources of the page.
 #[derive(Debug)]
 pub(super) struct Metrics {
     pub(super) traffic: CallTraffic,
     pub(super) app: Arc<App>,
-    pub(super) catalog: Arc<Watcher<Reloader>>,
-    pub(super) security: Arc<Watcher<Security>>,
+    pub(super) reloads: ReloadSources,
     pub(super) connections: Arc<ConnectionTable>,
     pub(super) started_sec: EpochSeconds,
 }
 
 impl Metrics {
-    /// The page as text.
+    /// The page as text. It reads the disk usage of the store, which may block.
     ///
     /// # Errors
     /// If it cannot be written as text.
     pub(super) fn text(&self) -> Result<String, prometheus::Error> {
+        let app = &*self.app;
         let mut page = Page::default();
-        add_calls(&mut page, &self.traffic);
-        add_traffic(&mut page, &self.traffic);
-        self.add_connections(&mut page);
-        add_sales(&mut page, self.app.metrics());
-        self.add_merchants(&mut page);
-        self.add_stock(&mut page);
-        add_store(
-            &mut page,
-            &self.app.store().stats(),
-            &self.app.store().state().borrow(),
-        );
-        self.add_catalog(&mut page);
-        self.add_security(&mut page);
-        self.add_audit(&mut page);
-        self.add_process(&mut page);
+        page.collect(&self.traffic);
+        page.collect(&*self.connections);
+        page.collect(app.metrics());
+        page.collect(app);
+        page.collect(&StoreSource::read(app.store()));
+        page.collect(&self.reloads);
+        page.collect(&ProcessSource {
+            audit_lines_lost: app.audit().lost(),
+            log_lines_dropped: telemetry::dropped_log_lines(),
+            started_sec: self.started_sec,
+            stats: ProcessStats::read(),
+        });
         page.text()
     }
+}
 
-    fn add_connections(&self, page: &mut Page) {
-        let ConnectionLimits { max, .. } = self.connections.limits();
-        one_gauge(
-            page,
-            "boxoffice_connections_open",
-            "Connections open on the address of callers.",
-            whole(self.connections.open()),
-        );
-        one_gauge(
-            page,
-            "boxoffice_connections_max",
-            "Connections that may be open there; fewer than `max_connections` where file descriptors are few.",
-            whole(max),
-        );
-        one_gauge(
-            page,
-            "boxoffice_connections_full",
-            "1 while newcomers wait, because all connections are taken and none is idle.",
-            u64::from(self.connections.is_full()),
-        );
-        let ConnectionStats {
-            closed_for_others,
-            closed_for_address,
-            turned_away,
-        } = self.connections.stats();
-        by(
-            page,
-            "boxoffice_connections_evicted_total",
-            "Connections closed for newcomers, or newcomers turned away, by the limit that was reached.",
-            "limit",
-            &[
-                ("all", closed_for_others),
-                ("address", closed_for_address),
-                ("address_busy", turned_away),
-            ],
-        );
+/// All metrics as a Markdown table, in the order of the page.
+#[cfg(test)]
+fn table() -> String {
+    [
+        "| Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n".to_owned(),
+        telemetry::metrics::rows::<CallTraffic>(),
+        telemetry::metrics::rows::<ConnectionTable>(),
+        telemetry::metrics::rows::<crate::app::metrics::OrderMetrics>(),
+        telemetry::metrics::rows::<App>(),
+        telemetry::metrics::rows::<StoreSource>(),
+        telemetry::metrics::rows::<ReloadSources>(),
+        telemetry::metrics::rows::<ProcessSource>(),
+    ]
+    .concat()
+}
+
+/// The labels of calls.
+const CALL: &[&str] = &["transport", "grpc_type", "grpc_service", "grpc_method"];
+
+impl Collect for CallTraffic {
+    const METRICS: &'static [Metric<Self>] = &[
+        Metric::<Self>::counter(
+            "grpc_server_started_total",
+            "Calls begun, over gRPC and over REST.",
+            |traffic, samples| {
+                for line in traffic.calls.lines() {
+                    samples.add_with(line.labels(), line.begun());
+                }
+            },
+        )
+        .by(CALL),
+        Metric::<Self>::counter(
+            "grpc_server_handled_total",
+            "Calls ended, by status; Canceled are those whose callers went away.",
+            |traffic, samples| {
+                for line in traffic.calls.lines() {
+                    let [transport, kind, service, method] = line.labels();
+                    for (code, count) in line.ended() {
+                        samples.add_with([transport, kind, service, method, code], count);
+                    }
+                }
+            },
+        )
+        .by(&[
+            "transport",
+            "grpc_type",
+            "grpc_service",
+            "grpc_method",
+            "grpc_code",
+        ]),
+        Metric::<Self>::histogram(
+            "grpc_server_handling_seconds",
+            "Time from the head of a request to its answer.",
+            |traffic, samples| {
+                for line in traffic.calls.lines() {
+                    samples.add_with(line.labels(), line.times());
+                }
+            },
+        )
+        .by(CALL)
+        .in_nanoseconds(),
+        Metric::<Self>::gauge(
+            "boxoffice_calls_in_flight",
+            "Calls begun and not ended, and responses whose callers take nothing at present.",
+            |traffic, samples| {
+                let stalled = u64::try_from(traffic.stalled.len()).unwrap_or(u64::MAX);
+                samples.add(traffic.calls.in_flight().saturating_add(stalled));
+            },
+        ),
+        Metric::<Self>::counter(
+            "boxoffice_rejected_total",
+            "Calls rejected, by reason.",
+            |traffic, samples| {
+                for ((transport, reason), count) in traffic.calls.rejections() {
+                    samples.add_with([transport.name(), &reason], count);
+                }
+            },
+        )
+        .by(&["transport", "reason"]),
+        Metric::<Self>::gauge(
+            "boxoffice_request_bytes_in_flight",
+            "Bytes of requests that are incomplete, or long and not answered yet.",
+            |traffic, samples| samples.add(traffic.bodies.bytes()),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_requests_incomplete",
+            "Requests that have not come whole.",
+            |traffic, samples| samples.add(traffic.bodies.incomplete()),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_response_bytes_in_flight",
+            "Bytes of long responses that are being made or sent.",
+            |traffic, samples| samples.add(traffic.responses.bytes()),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_responses_stalled",
+            "Responses and connections whose callers take nothing at present.",
+            |traffic, samples| samples.add(traffic.stalled.len()),
+        ),
+        Metric::<Self>::counter(
+            "boxoffice_responses_reset_total",
+            "Responses and connections that were reset because their callers took nothing.",
+            |traffic, samples| samples.add(traffic.stalled.resets()),
+        ),
+    ];
+}
+
+/// A store at one moment.
+#[derive(Debug)]
+struct StoreSource {
+    is_open: bool,
+    stats: StoreStats,
+}
+
+impl StoreSource {
+    fn read(store: &dyn Store) -> Self {
+        Self {
+            is_open: store.state().borrow().is_open(),
+            stats: store.stats(),
+        }
     }
 
-    fn add_stock(&self, page: &mut Page) {
-        one_gauge(
-            page,
-            "boxoffice_slots",
-            "Slots that are on sale, or of which something is sold or held.",
-            whole(self.app.slots()),
-        );
-        one_gauge(
-            page,
-            "boxoffice_carts_holding",
-            "Carts that hold spots.",
-            whole(self.app.carts_with_holds()),
-        );
-        one_gauge(
-            page,
-            "boxoffice_orders_in_progress",
-            "Orders being created and payments being settled, whether or not anybody waits for them.",
-            whole(self.app.commands().len()),
-        );
+    fn add_disk(&self, samples: &mut Samples, bytes: fn(&DiskUsage) -> u64) {
+        samples.add(self.stats.disk.as_ref().map(bytes));
     }
+}
 
-    fn add_catalog(&self, page: &mut Page) {
-        let (revision, since_sec) = self.app.active_revision();
-        one_gauge(
-            page,
-            "boxoffice_catalog_revision",
-            "Number of the catalogue on sale, from 0 at the start of the process.",
-            u64::from(revision.0),
-        );
-        one_gauge(
-            page,
-            "boxoffice_catalog_on_sale_since_timestamp_seconds",
-            "When the catalogue on sale was put there.",
-            seconds(since_sec),
-        );
-        let reloads = self.catalog.watched().metrics();
-        let ReloadMetrics {
-            replaced,
-            refused,
-            failed,
-            ..
-        } = reloads;
-        page.counter(
+impl Collect for StoreSource {
+    const METRICS: &'static [Metric<Self>] = &[
+        Metric::<Self>::gauge(
+            "boxoffice_store_open",
+            "1 while orders can be recorded, 0 once a write has failed.",
+            |store, samples| samples.add(store.is_open),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_store_orders",
+            "Orders on record.",
+            |store, samples| samples.add(store.stats.orders),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_store_changes_waiting",
+            "Changes that wait to be written or are being written.",
+            |store, samples| samples.add(store.stats.waiting),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_store_disk_used_bytes",
+            "Bytes that the files of the store take.",
+            |store, samples| store.add_disk(samples, |disk| disk.used),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_store_disk_free_bytes",
+            "Bytes that may still be written to the file system of the store.",
+            |store, samples| store.add_disk(samples, |disk| disk.free),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_store_disk_size_bytes",
+            "Bytes that the file system of the store has in all.",
+            |store, samples| store.add_disk(samples, |disk| disk.size),
+        ),
+        Metric::<Self>::histogram(
+            "boxoffice_store_batch_changes",
+            "Changes that shared one write.",
+            |store, samples| {
+                let writes = store.stats.writes.as_ref();
+                samples.add(writes.map(|writes| writes.batch_sizes.clone()));
+            },
+        ),
+        Metric::<Self>::histogram(
+            "boxoffice_store_commit_seconds",
+            "Time to write a batch and sync it to disk.",
+            |store, samples| {
+                let writes = store.stats.writes.as_ref();
+                samples.add(writes.map(|writes| writes.times.clone()));
+            },
+        )
+        .in_nanoseconds(),
+    ];
+}
+
+/// Everything that is read again from files.
+#[derive(Debug)]
+pub(super) struct ReloadSources {
+    pub(super) catalog: Arc<Watcher<Reloader>>,
+    pub(super) security: Arc<Watcher<Security>>,
+}
+
+impl Collect for ReloadSources {
+    const METRICS: &'static [Metric<Self>] = &[
+        Metric::<Self>::counter(
             "boxoffice_catalog_reloads_total",
             "Reloads of the catalogue: activated, rejected because of errors, or failed otherwise.",
-            [
-                (&[("outcome", "replaced")][..], replaced.get()),
-                (&[("outcome", "refused")], refused.get()),
-                (&[("outcome", "failed")], failed.get()),
-            ],
-        );
-        one_gauge(
-            page,
+            |reloads, samples| {
+                let metrics = reloads.catalog.watched().metrics();
+                samples.add_with(["replaced"], &metrics.replaced);
+                samples.add_with(["refused"], &metrics.refused);
+                samples.add_with(["failed"], &metrics.failed);
+            },
+        )
+        .by(&["outcome"]),
+        Metric::<Self>::gauge(
             "boxoffice_catalog_last_reload_successful",
             "1 if the catalogue as last read is on sale, 0 if it was refused or failed.",
-            u64::from(reloads.last_was_good()),
-        );
-    }
-
-    fn add_security(&self, page: &mut Page) {
-        let rejected = self.security.watched().rejected();
-        by(
-            page,
+            |reloads, samples| samples.add(reloads.catalog.watched().metrics().last_was_good()),
+        ),
+        Metric::<Self>::counter(
             "boxoffice_reloads_rejected_total",
             "Times that files were read again and rejected for errors in them, so that those before stay in use.",
-            "kind",
-            &[
-                ("catalog", &self.catalog.watched().metrics().refused),
-                ("certificates", &rejected.certificates),
-                ("credentials", &rejected.credentials),
-            ],
-        );
-        let expiries = self
-            .security
-            .watched()
-            .certificates()
-            .map(|certificates| certificates.expiries())
-            .unwrap_or_default();
-        let positions: Vec<_> = expiries
-            .iter()
-            .map(|expiry| expiry.position.to_string())
-            .collect();
-        let labels: Vec<_> = expiries
-            .iter()
-            .zip(&positions)
-            .map(|(expiry, position)| {
-                [("setting", expiry.setting), ("position", position.as_str())]
-            })
-            .collect();
-        page.gauge(
+            |reloads, samples| {
+                let rejected = reloads.security.watched().rejected();
+                samples.add_with(["catalog"], &reloads.catalog.watched().metrics().refused);
+                samples.add_with(["certificates"], &rejected.certificates);
+                samples.add_with(["credentials"], &rejected.credentials);
+            },
+        )
+        .by(&["kind"]),
+        Metric::<Self>::gauge(
             "boxoffice_certificate_expiry_timestamp_seconds",
             "When a certificate in use ends, by the setting that names its file and its position there.",
-            labels.iter().zip(&*expiries).map(|(labels, expiry)| (&labels[..], expiry.not_after_sec)),
-        );
-    }
+            |reloads, samples| {
+                let Some(certificates) = reloads.security.watched().certificates() else {
+                    return;
+                };
+                for expiry in certificates.expiries().iter() {
+                    let position = expiry.position.to_string();
+                    samples.add_with([expiry.setting, &position], expiry.not_after_sec);
+                }
+            },
+        )
+        .by(&["setting", "position"]),
+    ];
+}
 
-    /// Merchants who have left the catalogue are left out, so that its size bounds the labels.
-    fn add_merchants(&self, page: &mut Page) {
-        let catalog = self.app.catalog();
-        let mut sales = self.app.metrics().merchants.read();
-        sales.retain(|merchant_id, _| catalog.merchant_ix(merchant_id).is_some());
-        let labels: Vec<_> = sales
-            .keys()
-            .map(|merchant_id| [("merchant_id", merchant_id.as_str())])
-            .collect();
-        let counts = |count: fn(&(u64, u64)) -> u64| {
-            labels
-                .iter()
-                .map(|labels| &labels[..] as Labels<'_>)
-                .zip(sales.values().map(count))
-        };
-        page.counter(
-            "boxoffice_merchant_orders_created_total",
-            "Orders created, by merchant of the catalogue, of those who have sold anything since the start.",
-            counts(|(orders, _)| *orders),
-        );
-        page.counter(
-            "boxoffice_merchant_spots_sold_total",
-            "Spots of those orders.",
-            counts(|(_, spots)| *spots),
-        );
-    }
+/// This process at one moment.
+#[derive(Debug)]
+struct ProcessSource {
+    audit_lines_lost: u64,
+    log_lines_dropped: u64,
+    started_sec: EpochSeconds,
+    stats: ProcessStats,
+}
 
-    fn add_audit(&self, page: &mut Page) {
-        page.counter(
+impl Collect for ProcessSource {
+    const METRICS: &'static [Metric<Self>] = &[
+        Metric::<Self>::counter(
             "boxoffice_audit_lines_lost_total",
             "Lines of the audit log's file that could not be written, or came faster than they were.",
-            [(&[][..], self.app.audit().lost())],
-        );
-    }
-
-    fn add_process(&self, page: &mut Page) {
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        page.counter(
+            |process, samples| samples.add(process.audit_lines_lost),
+        ),
+        Metric::<Self>::counter(
             "boxoffice_log_lines_dropped_total",
             "Log lines that were dropped, because they came faster than they were read.",
-            [(&[][..], telemetry::dropped_log_lines())],
-        );
-        page.gauge(
+            |process, samples| samples.add(process.log_lines_dropped),
+        ),
+        Metric::<Self>::gauge(
             "boxoffice_build_info",
             "The version that runs.",
-            [(&version[..], 1)],
-        );
-        one_gauge(
-            page,
+            |_, samples| samples.add_with([env!("CARGO_PKG_VERSION")], 1_u64),
+        )
+        .by(&["version"]),
+        Metric::<Self>::gauge(
             "process_start_time_seconds",
             "When the server was started.",
-            seconds(self.started_sec),
-        );
-        let ProcessStats {
-            resident_bytes,
-            cpu_nanos,
-            open_files,
-            max_open_files,
-        } = ProcessStats::read();
-        let known = |value: Option<u64>| value.map(|value| (&[][..], value));
-        page.gauge(
+            |process, samples| samples.add(u64::try_from(process.started_sec).unwrap_or(0)),
+        ),
+        Metric::<Self>::gauge(
             "process_resident_memory_bytes",
             "Memory in use.",
-            known(resident_bytes),
-        );
-        page.seconds_counter(
+            |process, samples| samples.add(process.stats.resident_bytes),
+        ),
+        Metric::<Self>::counter(
             "process_cpu_seconds_total",
             "Processor time used.",
-            known(cpu_nanos),
-        );
-        page.gauge(
+            |process, samples| samples.add(process.stats.cpu_nanos),
+        )
+        .in_nanoseconds(),
+        Metric::<Self>::gauge(
             "process_open_fds",
             "Files and sockets open.",
-            known(open_files),
-        );
-        page.gauge(
+            |process, samples| samples.add(process.stats.open_files),
+        ),
+        Metric::<Self>::gauge(
             "process_max_fds",
             "Files and sockets that may be open.",
-            known(max_open_files),
+            |process, samples| samples.add(process.stats.max_open_files),
+        ),
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_documents_is_this_one() {
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let between = document
+            .split_once("<!-- metrics -->\n")
+            .and_then(|(_, rest)| rest.split_once("<!-- /metrics -->"))
+            .map_or("", |(table, _)| table);
+        let expected = table();
+        assert!(
+            between == expected,
+            "between `<!-- metrics -->` and `<!-- /metrics -->`, docs/metrics.md should have:\n\n{expected}"
         );
     }
-}
-
-fn add_traffic(page: &mut Page, traffic: &CallTraffic) {
-    let CallTraffic {
-        calls: _,
-        bodies,
-        responses,
-        stalled,
-    } = traffic;
-    one_gauge(
-        page,
-        "boxoffice_request_bytes_in_flight",
-        "Bytes of requests that are incomplete, or long and not answered yet.",
-        whole(bodies.bytes()),
-    );
-    one_gauge(
-        page,
-        "boxoffice_requests_incomplete",
-        "Requests that have not come whole.",
-        whole(bodies.incomplete()),
-    );
-    one_gauge(
-        page,
-        "boxoffice_response_bytes_in_flight",
-        "Bytes of long responses that are being made or sent.",
-        whole(responses.bytes()),
-    );
-    one_gauge(
-        page,
-        "boxoffice_responses_stalled",
-        "Responses and connections whose callers take nothing at present.",
-        whole(stalled.len()),
-    );
-    page.counter(
-        "boxoffice_responses_reset_total",
-        "Responses and connections that were reset because their callers took nothing.",
-        [(&[][..], stalled.resets())],
-    );
-}
-
-fn add_calls(page: &mut Page, traffic: &CallTraffic) {
-    let calls = &traffic.calls;
-    let lines: Vec<_> = calls.lines().map(|line| (line, line.labels())).collect();
-    page.counter(
-        "grpc_server_started_total",
-        "Calls begun, over gRPC and over REST.",
-        lines
-            .iter()
-            .map(|(line, labels)| (&labels[..], line.begun())),
-    );
-    let ended: Vec<_> = lines
-        .iter()
-        .flat_map(|(line, labels)| {
-            line.ended()
-                .map(|(code, count)| (with(*labels, ("grpc_code", code)), count))
-        })
-        .collect();
-    page.counter(
-        "grpc_server_handled_total",
-        "Calls ended, by status; Canceled are those whose callers went away.",
-        ended.iter().map(|(labels, count)| (&labels[..], *count)),
-    );
-    page.histogram(
-        "grpc_server_handling_seconds",
-        "Time from the head of a request to its answer.",
-        Unit::Nanoseconds,
-        lines
-            .iter()
-            .map(|(line, labels)| (&labels[..], line.times())),
-    );
-    one_gauge(
-        page,
-        "boxoffice_calls_in_flight",
-        "Calls begun and not ended, and responses whose callers take nothing at present.",
-        calls.in_flight() + whole(traffic.stalled.len()),
-    );
-    let rejections = calls.rejections();
-    let rejections: Vec<_> = rejections
-        .iter()
-        .map(|((transport, reason), count)| {
-            (
-                [("transport", transport.name()), ("reason", reason.as_str())],
-                *count,
-            )
-        })
-        .collect();
-    page.counter(
-        "boxoffice_rejected_total",
-        "Calls rejected, by reason.",
-        rejections
-            .iter()
-            .map(|(labels, count)| (&labels[..], *count)),
-    );
-}
-
-fn add_sales(page: &mut Page, metrics: &OrderMetrics) {
-    let OrderMetrics {
-        checks,
-        orders_created,
-        orders_replayed,
-        orders_failed,
-        spots_sold,
-        merchants: _,
-        payments,
-    } = metrics;
-    let CheckMetrics {
-        can_fulfill,
-        line_item,
-        service_combination,
-        other,
-    } = checks;
-    by(
-        page,
-        "boxoffice_checks_total",
-        "Carts looked at, by verdict.",
-        "result",
-        &[
-            ("CAN_FULFILL", can_fulfill),
-            ("UNFULFILLABLE_LINE_ITEM", line_item),
-            ("UNFULFILLABLE_SERVICE_COMBINATION", service_combination),
-            ("ORDER_UNFULFILLABLE_OTHER_REASON", other),
-        ],
-    );
-    one_counter(
-        page,
-        "boxoffice_orders_created_total",
-        "Orders created and on record.",
-        orders_created,
-    );
-    one_counter(
-        page,
-        "boxoffice_orders_replayed_total",
-        "Requests answered with the order that their token had led to before.",
-        orders_replayed,
-    );
-    let FailureMetrics {
-        unfulfillable,
-        card_type_rejected,
-        card_declined,
-        payment,
-        incorrect_fee_total,
-        requires_3ds1,
-    } = orders_failed;
-    by(
-        page,
-        "boxoffice_orders_failed_total",
-        "Orders not created, by the cause in the answer.",
-        "cause",
-        &[
-            ("ORDER_UNFULFILLABLE", unfulfillable),
-            ("PAYMENT_ERROR_CARD_TYPE_REJECTED", card_type_rejected),
-            ("PAYMENT_ERROR_CARD_DECLINED", card_declined),
-            ("PAYMENT_ERROR", payment),
-            ("INCORRECT_FEE_TOTAL", incorrect_fee_total),
-            ("PAYMENT_REQUIRES_3DS1", requires_3ds1),
-        ],
-    );
-    one_counter(
-        page,
-        "boxoffice_spots_sold_total",
-        "Spots of the orders created.",
-        spots_sold,
-    );
-    let PaymentMetrics {
-        captured,
-        declined,
-        voided,
-        refunded,
-    } = payments;
-    by(
-        page,
-        "boxoffice_payments_total",
-        "Payments asked of the gateway, by how they ended.",
-        "outcome",
-        &[
-            ("captured", captured),
-            ("declined", declined),
-            ("voided", voided),
-            ("refunded", refunded),
-        ],
-    );
-}
-
-fn add_store(page: &mut Page, figures: &StoreStats, state: &StoreState) {
-    let StoreStats {
-        orders,
-        waiting,
-        writes,
-        disk,
-    } = figures;
-    one_gauge(
-        page,
-        "boxoffice_store_open",
-        "1 while orders can be recorded, 0 once a write has failed.",
-        u64::from(state.is_open()),
-    );
-    one_gauge(page, "boxoffice_store_orders", "Orders on record.", *orders);
-    one_gauge(
-        page,
-        "boxoffice_store_changes_waiting",
-        "Changes that wait to be written or are being written.",
-        *waiting,
-    );
-    let disk_bytes =
-        |part: fn(&DiskUsage) -> u64| disk.iter().map(move |disk| (&[][..], part(disk)));
-    page.gauge(
-        "boxoffice_store_disk_used_bytes",
-        "Bytes that the files of the store take.",
-        disk_bytes(|disk| disk.used),
-    );
-    page.gauge(
-        "boxoffice_store_disk_free_bytes",
-        "Bytes that may still be written to the file system of the store.",
-        disk_bytes(|disk| disk.free),
-    );
-    page.gauge(
-        "boxoffice_store_disk_size_bytes",
-        "Bytes that the file system of the store has in all.",
-        disk_bytes(|disk| disk.size),
-    );
-    let Some(WriteStats { batch_sizes, times }) = writes else {
-        return;
-    };
-    page.histogram(
-        "boxoffice_store_batch_changes",
-        "Changes that shared one write.",
-        Unit::One,
-        [(&[][..], batch_sizes.clone())],
-    );
-    page.histogram(
-        "boxoffice_store_commit_seconds",
-        "Time to write a batch and sync it to disk.",
-        Unit::Nanoseconds,
-        [(&[][..], times.clone())],
-    );
-}
-
-fn one_gauge(page: &mut Page, name: &str, help: &str, value: u64) {
-    page.gauge(name, help, [(&[][..], value)]);
-}
-
-fn one_counter(page: &mut Page, name: &str, help: &str, count: &Counter) {
-    page.counter(name, help, [(&[][..], count.get())]);
-}
-
-/// A counter with one label.
-fn by(page: &mut Page, name: &str, help: &str, label: &str, counts: &[(&str, &Counter)]) {
-    let samples: Vec<_> = counts
-        .iter()
-        .map(|(value, count)| ([(label, *value)], count.get()))
-        .collect();
-    page.counter(
-        name,
-        help,
-        samples
-            .iter()
-            .map(|(labels, count)| (&labels[..] as Labels<'_>, *count)),
-    );
-}
-
-fn with<'a>(labels: [(&'a str, &'a str); 4], more: (&'a str, &'a str)) -> [(&'a str, &'a str); 5] {
-    let [transport, kind, service, method] = labels;
-    [transport, kind, service, method, more]
-}
-
-fn whole(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-/// Moments before the epoch are not told.
-fn seconds(moment: EpochSeconds) -> u64 {
-    u64::try_from(moment).unwrap_or(0)
 }

@@ -12,7 +12,7 @@ use super::{
     admission::AllowedHosts,
     background::{self, Watched},
     health::{HealthReporter, Readiness},
-    metrics::Metrics,
+    metrics::{Metrics, ReloadSources},
     observability::ObservabilityLayer,
     parts::{self, CallTraffic},
     reload::Reloader,
@@ -142,8 +142,10 @@ impl Opened {
         let metrics = Metrics {
             traffic: traffic.clone(),
             app: Arc::clone(&app),
-            catalog: Arc::clone(&catalog),
-            security: Arc::clone(&security),
+            reloads: ReloadSources {
+                catalog: Arc::clone(&catalog),
+                security: Arc::clone(&security),
+            },
             connections: Arc::clone(&table),
             started_sec,
         };

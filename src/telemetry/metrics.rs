@@ -1,174 +1,126 @@
-//! A page of metrics in the text format of Prometheus. Everything on it is read when it is asked for.
+//! The page of metrics in the text format of Prometheus, and the table of the documents.
+
+use std::{fmt::Write, time::Duration};
 
 use prometheus::{
     TextEncoder,
-    proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+    proto::{self, Bucket, LabelPair, MetricFamily, MetricType},
 };
 
-use crate::metrics::HistogramSnapshot;
+use crate::metrics::{Collect, HistogramSnapshot, Metric, MetricKind, Sample, SampleValue, Unit};
 
-/// What the page is called in a `Content-Type`.
+/// The `Content-Type` of the page.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Names of labels with their values.
-pub type Labels<'a> = &'a [(&'a str, &'a str)];
-
-/// A page in the making.
+/// A page that is being written.
 #[derive(Debug, Default)]
 pub struct Page {
     families: Vec<MetricFamily>,
 }
 
-/// What the values of a histogram are counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// The things themselves.
-    One,
-    /// Nanoseconds, to be told in seconds.
-    Nanoseconds,
-}
-
-impl Unit {
-    fn told(self, value: u64) -> f64 {
-        match self {
-            Self::One => number(value),
-            Self::Nanoseconds => std::time::Duration::from_nanos(value).as_secs_f64(),
+impl Page {
+    /// Adds all metrics of a collector as they are now. A metric without samples is left out.
+    pub fn collect<T: Collect>(&mut self, source: &T) {
+        for metric in T::METRICS {
+            let samples = metric.read(source);
+            if !samples.is_empty() {
+                self.families.push(family(metric, samples));
+            }
         }
     }
-}
 
-impl Page {
-    /// A number that only grows.
-    pub fn counter<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a>, u64)>,
-    ) {
-        self.counter_in(Unit::One, name, help, samples);
-    }
-
-    /// A time that only grows, in nanoseconds.
-    pub fn seconds_counter<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a>, u64)>,
-    ) {
-        self.counter_in(Unit::Nanoseconds, name, help, samples);
-    }
-
-    fn counter_in<'a>(
-        &mut self,
-        unit: Unit,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a>, u64)>,
-    ) {
-        let metric = |(labels, value)| {
-            let mut counter = Counter::default();
-            counter.set_value(unit.told(value));
-            let mut metric = labelled(labels);
-            metric.set_counter(counter);
-            metric
-        };
-        self.add(
-            name,
-            help,
-            MetricType::COUNTER,
-            samples.into_iter().map(metric),
-        );
-    }
-
-    /// A number that rises and falls.
-    pub fn gauge<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a>, u64)>,
-    ) {
-        let metric = |(labels, value)| {
-            let mut gauge = Gauge::default();
-            gauge.set_value(number(value));
-            let mut metric = labelled(labels);
-            metric.set_gauge(gauge);
-            metric
-        };
-        self.add(
-            name,
-            help,
-            MetricType::GAUGE,
-            samples.into_iter().map(metric),
-        );
-    }
-
-    /// A distribution of values.
-    pub fn histogram<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Unit,
-        samples: impl IntoIterator<Item = (Labels<'a>, HistogramSnapshot)>,
-    ) {
-        let metric = |(labels, values): (Labels<'a>, HistogramSnapshot)| {
-            let mut histogram = Histogram::default();
-            histogram.set_sample_count(values.count);
-            histogram.set_sample_sum(unit.told(values.sum));
-            let bucket = |(bound, count)| {
-                let mut bucket = Bucket::default();
-                bucket.set_upper_bound(unit.told(bound));
-                bucket.set_cumulative_count(count);
-                bucket
-            };
-            histogram.set_bucket(values.up_to.into_iter().map(bucket).collect());
-            let mut metric = labelled(labels);
-            metric.set_histogram(histogram);
-            metric
-        };
-        self.add(
-            name,
-            help,
-            MetricType::HISTOGRAM,
-            samples.into_iter().map(metric),
-        );
-    }
-
-    /// The page as text. What has no sample is not on it.
+    /// The page as text.
     ///
     /// # Errors
     /// If a metric has no name.
     pub fn text(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.families)
     }
-
-    fn add(
-        &mut self,
-        name: &str,
-        help: &str,
-        kind: MetricType,
-        metrics: impl Iterator<Item = Metric>,
-    ) {
-        let metrics: Vec<Metric> = metrics.collect();
-        if metrics.is_empty() {
-            return;
-        }
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        family.set_metric(metrics);
-        self.families.push(family);
-    }
 }
 
-fn labelled(labels: Labels<'_>) -> Metric {
-    let label = |&(name, value): &(&str, &str)| {
-        let mut label = LabelPair::default();
-        label.set_name(name.to_owned());
-        label.set_value(value.to_owned());
-        label
-    };
-    Metric::from_label(labels.iter().map(label).collect())
+/// The metrics of a collector as rows of a Markdown table: name, kind, labels, meaning.
+#[must_use]
+pub fn rows<T: Collect>() -> String {
+    let mut rows = String::new();
+    for metric in T::METRICS {
+        let mut labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
+        labels.sort_unstable();
+        let (name, kind, help) = (metric.name, metric.kind.name(), metric.help);
+        writeln!(
+            rows,
+            "| `{name}` | {kind} | {} | {help} |",
+            labels.join(", ")
+        )
+        .expect("a string takes all text");
+    }
+    rows
+}
+
+fn family<T>(metric: &Metric<T>, samples: Vec<Sample>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(metric.name.to_owned());
+    family.set_help(metric.help.to_owned());
+    family.set_field_type(match metric.kind {
+        MetricKind::Counter => MetricType::COUNTER,
+        MetricKind::Gauge => MetricType::GAUGE,
+        MetricKind::Histogram => MetricType::HISTOGRAM,
+    });
+    let samples = samples.into_iter().map(|sample| encoded(metric, sample));
+    family.set_metric(samples.collect());
+    family
+}
+
+fn encoded<T>(metric: &Metric<T>, Sample { labels, value }: Sample) -> proto::Metric {
+    let mut pairs = Vec::new();
+    for (name, value) in metric.labels.iter().zip(labels) {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value(value);
+        pairs.push(pair);
+    }
+    let mut encoded = proto::Metric::from_label(pairs);
+    match (metric.kind, value) {
+        (MetricKind::Counter, SampleValue::Number(number)) => {
+            let mut counter = proto::Counter::default();
+            counter.set_value(shown(metric.unit, number));
+            encoded.set_counter(counter);
+        }
+        (MetricKind::Gauge | MetricKind::Histogram, SampleValue::Number(number)) => {
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(shown(metric.unit, number));
+            encoded.set_gauge(gauge);
+        }
+        (_, SampleValue::Histogram(snapshot)) => {
+            encoded.set_histogram(histogram(metric.unit, &snapshot));
+        }
+    }
+    encoded
+}
+
+fn histogram(unit: Unit, snapshot: &HistogramSnapshot) -> proto::Histogram {
+    let mut buckets = Vec::new();
+    for &(bound, count) in &snapshot.up_to {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(shown(unit, bound));
+        bucket.set_cumulative_count(count);
+        buckets.push(bucket);
+    }
+    let mut histogram = proto::Histogram::default();
+    histogram.set_sample_count(snapshot.count);
+    histogram.set_sample_sum(shown(unit, snapshot.sum));
+    histogram.set_bucket(buckets);
+    histogram
+}
+
+fn shown(unit: Unit, value: u64) -> f64 {
+    match unit {
+        Unit::One => number(value),
+        Unit::Nanoseconds => Duration::from_nanos(value).as_secs_f64(),
+    }
 }
 
 #[expect(
@@ -183,24 +135,34 @@ fn number(value: u64) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_page_has_its_families_in_order_and_leaves_out_what_has_no_sample() {
-        let mut page = Page::default();
-        page.counter("calls_total", "Calls.", [(&[("transport", "a\"b")][..], 3)]);
-        page.gauge("nothing", "Nothing.", []);
-        page.gauge("open", "Open.", [(&[][..], 7)]);
-        let values = HistogramSnapshot {
+    struct Source;
+
+    fn values() -> HistogramSnapshot {
+        HistogramSnapshot {
             up_to: vec![(1_500_000_000, 2)],
             count: 3,
             sum: 4_250_000_000,
-        };
-        page.histogram(
-            "seconds",
-            "Times.",
-            Unit::Nanoseconds,
-            [(&[][..], values.clone())],
-        );
-        page.histogram("size", "Sizes.", Unit::One, [(&[][..], values)]);
+        }
+    }
+
+    impl Collect for Source {
+        const METRICS: &'static [Metric<Self>] = &[
+            Metric::<Self>::counter("calls_total", "Calls.", |_, samples| {
+                samples.add_with(["a\"b"], 3_u64);
+            })
+            .by(&["transport"]),
+            Metric::<Self>::gauge("nothing", "Nothing.", |_, samples| samples.add(None::<u64>)),
+            Metric::<Self>::gauge("open", "Open.", |_, samples| samples.add(7_usize)),
+            Metric::<Self>::histogram("seconds", "Times.", |_, samples| samples.add(values()))
+                .in_nanoseconds(),
+            Metric::<Self>::histogram("size", "Sizes.", |_, samples| samples.add(values())),
+        ];
+    }
+
+    #[test]
+    fn a_page_has_its_metrics_in_order_and_leaves_out_what_has_no_sample() {
+        let mut page = Page::default();
+        page.collect(&Source);
         let expected = "\
             # HELP calls_total Calls.\n\
             # TYPE calls_total counter\n\

@@ -1,6 +1,10 @@
 //! Metrics: counters and histograms that are incremented where things happen and read on demand. An increment is one
 //! relaxed atomic addition and never waits.
 
+mod collect;
+
+pub use collect::{Collect, Metric, MetricKind, Reading, Sample, SampleValue, Samples, Unit};
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -18,6 +22,7 @@ impl Counter {
 
     /// So many more.
     pub fn add(&self, more: u64) {
+        // Relaxed: a count orders nothing; whoever reads it wants a number and no other memory.
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use dashmap::{DashMap, mapref::multiple::RefMulti};
 
-use super::{Created, check::Checked};
+use super::{App, Created, check::Checked};
 use domain::{
     failure::{FailureCause, OrderFailure},
     fulfillability::OrderVerdict,
     ids::MerchantId,
 };
-use kernel::metrics::Counter;
+use kernel::metrics::{Collect, Counter, Metric, Samples};
 use store::PaymentOutcome;
 
 /// The metrics of the use cases.
@@ -155,5 +155,123 @@ impl OrderMetrics {
             PaymentOutcome::Refunded => &payments.refunded,
         }
         .inc();
+    }
+}
+
+impl Collect for OrderMetrics {
+    const METRICS: &'static [Metric<Self>] = &[
+        Metric::<Self>::counter(
+            "boxoffice_checks_total",
+            "Carts looked at, by verdict.",
+            |metrics, samples| {
+                let checks = &metrics.checks;
+                samples.add_with(["CAN_FULFILL"], &checks.can_fulfill);
+                samples.add_with(["UNFULFILLABLE_LINE_ITEM"], &checks.line_item);
+                samples.add_with(
+                    ["UNFULFILLABLE_SERVICE_COMBINATION"],
+                    &checks.service_combination,
+                );
+                samples.add_with(["ORDER_UNFULFILLABLE_OTHER_REASON"], &checks.other);
+            },
+        )
+        .by(&["result"]),
+        Metric::<Self>::counter(
+            "boxoffice_orders_created_total",
+            "Orders created and on record.",
+            |metrics, samples| samples.add(&metrics.orders_created),
+        ),
+        Metric::<Self>::counter(
+            "boxoffice_orders_replayed_total",
+            "Requests answered with the order that their token had led to before.",
+            |metrics, samples| samples.add(&metrics.orders_replayed),
+        ),
+        Metric::<Self>::counter(
+            "boxoffice_orders_failed_total",
+            "Orders not created, by the cause in the answer.",
+            |metrics, samples| {
+                let causes = &metrics.orders_failed;
+                samples.add_with(["ORDER_UNFULFILLABLE"], &causes.unfulfillable);
+                samples.add_with(
+                    ["PAYMENT_ERROR_CARD_TYPE_REJECTED"],
+                    &causes.card_type_rejected,
+                );
+                samples.add_with(["PAYMENT_ERROR_CARD_DECLINED"], &causes.card_declined);
+                samples.add_with(["PAYMENT_ERROR"], &causes.payment);
+                samples.add_with(["INCORRECT_FEE_TOTAL"], &causes.incorrect_fee_total);
+                samples.add_with(["PAYMENT_REQUIRES_3DS1"], &causes.requires_3ds1);
+            },
+        )
+        .by(&["cause"]),
+        Metric::<Self>::counter(
+            "boxoffice_spots_sold_total",
+            "Spots of the orders created.",
+            |metrics, samples| samples.add(&metrics.spots_sold),
+        ),
+        Metric::<Self>::counter(
+            "boxoffice_payments_total",
+            "Payments asked of the gateway, by how they ended.",
+            |metrics, samples| {
+                let payments = &metrics.payments;
+                samples.add_with(["captured"], &payments.captured);
+                samples.add_with(["declined"], &payments.declined);
+                samples.add_with(["voided"], &payments.voided);
+                samples.add_with(["refunded"], &payments.refunded);
+            },
+        )
+        .by(&["outcome"]),
+    ];
+}
+
+impl Collect for App {
+    const METRICS: &'static [Metric<Self>] = &[
+        Metric::<Self>::counter(
+            "boxoffice_merchant_orders_created_total",
+            "Orders created, by merchant of the catalogue, of those who have sold anything since the start.",
+            |app, samples| add_by_merchant(app, samples, |(orders, _)| orders),
+        )
+        .by(&["merchant_id"]),
+        Metric::<Self>::counter(
+            "boxoffice_merchant_spots_sold_total",
+            "Spots of those orders.",
+            |app, samples| add_by_merchant(app, samples, |(_, spots)| spots),
+        )
+        .by(&["merchant_id"]),
+        Metric::<Self>::gauge(
+            "boxoffice_slots",
+            "Slots that are on sale, or of which something is sold or held.",
+            |app, samples| samples.add(app.slots()),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_carts_holding",
+            "Carts that hold spots.",
+            |app, samples| samples.add(app.carts_with_holds()),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_orders_in_progress",
+            "Orders being created and payments being settled, whether or not anybody waits for them.",
+            |app, samples| samples.add(app.commands().len()),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_catalog_revision",
+            "Number of the catalogue on sale, from 0 at the start of the process.",
+            |app, samples| samples.add(u64::from(app.active_revision().0.0)),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_catalog_on_sale_since_timestamp_seconds",
+            "When the catalogue on sale was put there.",
+            // A moment before the epoch is not shown as one.
+            |app, samples| samples.add(u64::try_from(app.active_revision().1).unwrap_or(0)),
+        ),
+    ];
+}
+
+/// Adds a count of each merchant. Merchants who have left the catalogue are left out, so that its size bounds
+/// the label.
+fn add_by_merchant(app: &App, samples: &mut Samples, count: fn((u64, u64)) -> u64) {
+    let catalog = app.catalog();
+    for (merchant_id, counts) in app.metrics().merchants.read() {
+        if catalog.merchant_ix(&merchant_id).is_some() {
+            samples.add_with([merchant_id.as_str()], count(counts));
+        }
     }
 }

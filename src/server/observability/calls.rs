@@ -91,20 +91,15 @@ impl CallTarget {
             .map_or((OTHER, OTHER), |method| names(self.transport, method))
     }
 
-    /// Its labels.
-    fn labels(self) -> [(&'static str, &'static str); 4] {
+    /// The values of its labels: transport, type, service, method.
+    fn labels(self) -> [&'static str; 4] {
         let (service, method) = self.names();
         let kind = if self.method.is_some() {
             "unary"
         } else {
             OTHER
         };
-        [
-            ("transport", self.transport.name()),
-            ("grpc_type", kind),
-            ("grpc_service", service),
-            ("grpc_method", method),
-        ]
+        [self.transport.name(), kind, service, method]
     }
 }
 
@@ -226,7 +221,7 @@ impl Line {
         }
     }
 
-    pub(in crate::server) fn labels(&self) -> [(&'static str, &'static str); 4] {
+    pub(in crate::server) fn labels(&self) -> [&'static str; 4] {
         self.target.labels()
     }
 
