@@ -25,7 +25,7 @@ pub(super) enum CliError {
     /// The files or the store of a server cannot be used.
     #[error("{error}{hint}")]
     Offline {
-        error: ServeError,
+        error: Box<ServeError>,
         /// What to do about it, where that is known.
         hint: String,
     },
@@ -62,7 +62,10 @@ impl CliError {
         } else {
             String::new()
         };
-        Self::Offline { error, hint }
+        Self::Offline {
+            error: Box::new(error),
+            hint,
+        }
     }
 
     /// The exit code that tells scripts what kind of trouble it is.

@@ -26,15 +26,4 @@ pub mod failure;
 pub mod payment;
 
 #[cfg(any(test, feature = "fixtures"))]
-#[cfg_attr(
-    not(test),
-    expect(missing_docs, reason = "the fixtures are part of the tests")
-)]
-#[expect(
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::new_without_default,
-    clippy::unwrap_used,
-    reason = "the fixtures are part of the tests"
-)]
 pub mod fixtures;

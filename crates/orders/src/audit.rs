@@ -71,7 +71,7 @@ impl Audit {
             AuditSink::Off => {}
             AuditSink::Log => event.lines(None, |record| log(&record)),
             AuditSink::File(file) => {
-                event.lines(Some(self.clock.now_sec()), |record| file.write(&record))
+                event.lines(Some(self.clock.now_sec()), |record| file.write(&record));
             }
         }
     }

@@ -116,7 +116,7 @@ impl Findings<'_> {
             let mut part = count(total, thing);
             let places = self.read.diagnostics.places(severity);
             if places > total {
-                part += &format!(" at {}", count(places, "place"));
+                part = format!("{part} at {}", count(places, "place"));
             }
             parts.push(part);
         }

@@ -29,6 +29,7 @@ fn decide(request: &Request<()>, hosts: &AllowedHosts) -> Result<Transport, u16>
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn grpc_is_a_post_of_its_own_content_types_over_http_2() {
     let (http1, http2) = (Version::HTTP_11, Version::HTTP_2);
     for (path, version, method, content_type, expected) in [

@@ -27,12 +27,12 @@ struct FirstOrderRecord {
     order: Option<v3::Order>,
 }
 
-fn price(micros: i64) -> Option<PriceTag> {
-    Some(PriceTag {
+fn price(micros: i64) -> PriceTag {
+    PriceTag {
         micros,
         currency_code: "EUR".into(),
         pricing_option_tag: format!("tag-{micros}"),
-    })
+    }
 }
 
 fn customer() -> Customer {
@@ -68,7 +68,7 @@ fn item(status: BookingStatus) -> BookedItem {
                 count: -1,
             },
         ],
-        price: price(50_000_000),
+        price: Some(price(50_000_000)),
         answers: Some(vec![IntakeAnswer {
             question_id: "diet".into(),
             responses: vec!["none".into(), String::new()],
@@ -81,17 +81,17 @@ fn payment() -> PaymentDetails {
     PaymentDetails {
         prepayment: Some(PrepaymentStatus::Provided),
         transaction_id: "tx".into(),
-        price: price(1),
-        tax_amount: price(2),
-        fees: price(3),
-        fees_and_taxes: price(-4),
+        price: Some(price(1)),
+        tax_amount: Some(price(2)),
+        fees: Some(price(3)),
+        fees_and_taxes: Some(price(-4)),
         deposit: Some(Deposit {
-            amount: price(5),
+            amount: Some(price(5)),
             min_advance_cancellation_sec: 86_400,
             kind: PriceType::PerPerson,
         }),
         no_show_fee: Some(NoShowFee {
-            amount: price(6),
+            amount: Some(price(6)),
             kind: PriceType::PerPerson,
         }),
         processed_by: Some(PaymentProcessor::Partner),

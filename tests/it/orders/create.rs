@@ -553,6 +553,7 @@ async fn objection(
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn intake_answers_must_fit_the_questions() {
     let server = TestServer::start().await;
     let rows: &[(&str, Answers, &[&str])] = &[

@@ -47,12 +47,12 @@ struct Reader {
 
 impl Reader {
     fn note(&mut self, line: usize, segments: &[String]) {
-        let segments = self.from_the_root(segments);
+        let segments = self.absolute(segments);
         self.found.push(NamedPath { line, segments });
     }
 
     /// Turns `self` and `super` into paths from the root of the package.
-    fn from_the_root(&self, segments: &[String]) -> Vec<String> {
+    fn absolute(&self, segments: &[String]) -> Vec<String> {
         let (mut module, mut rest) = (self.module.clone(), segments);
         let is_relative = matches!(segments, [first, ..] if first == "self" || first == "super");
         if !is_relative {

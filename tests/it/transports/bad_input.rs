@@ -765,6 +765,7 @@ async fn frames_may_be_broken_in_every_way() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn requests_may_be_odd_in_every_other_way() {
     let transport = Transport::open().await;
     let frame = framed(&by_user().encode_to_vec());

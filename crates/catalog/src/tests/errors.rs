@@ -291,6 +291,7 @@ fn intake_forms() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn availability() {
     for (member, value, expected) in [
         (

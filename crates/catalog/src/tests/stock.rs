@@ -66,6 +66,7 @@ fn spots(loaded: &Loaded, start_sec: i64) -> Vec<u32> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn entries_alike_are_an_error_that_names_both() {
     let staff = |id: &str| json!({"resources": {"staff_id": id}});
     let named = |id: &str, name: &str| json!({"resources": {"staff_id": id, "staff_name": name}});

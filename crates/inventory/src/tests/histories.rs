@@ -359,9 +359,9 @@ fn judge(
     let (shop, make, noted) = (&shop, &make, &history);
     let actor = |calls: Vec<Call>| {
         Box::new(move || {
-            calls
-                .into_iter()
-                .for_each(|call| noted.note(call, |call| make(shop, call)));
+            for call in calls {
+                noted.note(call, |call| make(shop, call));
+            }
         }) as _
     };
     stage.play(parts.into_iter().map(actor).collect());

@@ -140,7 +140,7 @@ impl AuditEvent<'_> {
             .chunks(MAX_IDS_PER_LINE)
             .chain(ids.is_empty().then_some(ids))
         {
-            let order_ids = ids.iter().map(|id| id.as_str()).collect();
+            let order_ids = ids.iter().map(OrderId::as_str).collect();
             give(AuditRecord {
                 order_ids,
                 ..record.clone()
@@ -260,7 +260,7 @@ mod tests {
     fn lines(event: AuditEvent<'_>) -> Vec<String> {
         let mut lines = Vec::new();
         event.lines(Some(1_768_456_800), |record| {
-            lines.push(serde_json::to_string(&record).unwrap())
+            lines.push(serde_json::to_string(&record).unwrap());
         });
         lines
     }
