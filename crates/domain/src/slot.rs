@@ -1,4 +1,4 @@
-//! Slots: the time of a service, its pools of spots, and what is sold and held of them.
+//! Slots: the time of a service, its pools of spots, and its sales and holds.
 //!
 //! A slot has one or more pools. A pool serves all ticket types or a set of them. A ticket draws on every
 //! pool that serves its type, so an overall limit and a limit for one type bind together. Sales are counted
@@ -25,7 +25,7 @@ use pools::Pools;
 /// The longest slot the feeds know: a day.
 pub const MAX_DURATION_SEC: i64 = 86_400;
 
-/// A slot's name.
+/// The identity of a slot: equal keys are the same slot in every catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotKey {
     /// The service.
@@ -37,7 +37,8 @@ pub struct SlotKey {
 }
 
 impl SlotKey {
-    /// The key of a slot as a caller names it; `None` for a length no slot has.
+    /// The key of a slot as a caller names it; `None` for a duration below zero or beyond 32 bits, which no
+    /// slot has.
     #[must_use]
     pub fn new(service: ServiceIx, start_sec: EpochSeconds, duration_sec: i64) -> Option<Self> {
         let duration_sec = u32::try_from(duration_sec).ok()?;
@@ -55,7 +56,7 @@ impl SlotKey {
     }
 }
 
-/// Availability of one service, once or again and again: one entry of the availability feed.
+/// Availability of one service, single or recurring: one entry of the availability feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
     /// The slot of the first occurrence.
@@ -66,7 +67,7 @@ pub struct Opening {
     pub terms: Option<Box<SlotTerms>>,
     /// Repetition.
     pub recurrence: Option<Box<Recurrence>>,
-    /// What else the feed says of it, which is no business of the rules.
+    /// The other members of the feed entry, which no rule depends on. An export writes them again.
     pub pass_through: PassThroughIx,
 }
 
@@ -96,16 +97,20 @@ impl Opening {
         let (every, last, except) = match &self.recurrence {
             None => (1, first, &[][..]),
             Some(recurrence) => (
+                // The loader rejects a period of zero; the bound keeps a hand-made recurrence from an
+                // endless loop.
                 recurrence.every_sec.max(1),
                 recurrence.until_sec,
                 &recurrence.except[..],
             ),
         };
+        // Computed, not iterated: a recurrence may begin decades before the range.
         let skipped = from
             .max(first)
             .abs_diff(first)
             .div_ceil(every.unsigned_abs());
         let begin = skipped
+            // An overflow lies beyond every date, so the recurrence has no start in the range.
             .checked_mul(every.unsigned_abs())
             .and_then(|sec| first.checked_add_unsigned(sec));
         let duration = i64::from(self.first.duration_sec);
@@ -115,6 +120,7 @@ impl Opening {
                 let end = start.saturating_add(duration);
                 !except
                     .iter()
+                    // Overlap of half-open ranges: an occurrence that ends when an exception begins stays.
                     .any(|&(begin, stop)| start < stop && begin < end)
             })
     }
@@ -140,17 +146,18 @@ impl Opening {
     }
 }
 
-/// Whom or what an opening is of, such as a chair of a salon: openings of different ones add up.
+/// The staff member or room that an opening belongs to, such as a chair of a salon. Openings of different
+/// resources add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct ResourceIx(pub u32);
 
-/// Spots for parties of one size. Spots of one resource for the same ticket types and different sizes
-/// of parties are the same spots: a table for four is not another one than for two.
+/// Spots for parties of one size. Spots of one resource for the same ticket types are the same spots
+/// whatever the party size: a table for four is also the table for two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PartySpots {
-    /// Who draws on them.
+    /// The ticket types that draw on them.
     pub tickets: PoolTickets,
-    /// Whose they are.
+    /// The resource that they belong to.
     pub resource: ResourceIx,
     /// How many people; 0 for any number.
     pub party_size: u32,
@@ -159,8 +166,9 @@ pub struct PartySpots {
 }
 
 impl PartySpots {
-    /// Whether these are spots of one stock.
+    /// Whether both describe the same physical spots.
     pub(super) fn is_same_stock(&self, other: &Self) -> bool {
+        // Without the size: a table for four can also seat two, so sizes of one resource share its spots.
         (self.tickets, self.resource) == (other.tickets, other.resource)
     }
 }
@@ -170,10 +178,10 @@ impl PartySpots {
 pub struct SlotTerms {
     /// Not bookable before this second.
     pub first_bookable_sec: Option<EpochSeconds>,
-    /// Not bookable after this second. Heeded only where it lies before the start: a slot that can
-    /// be booked later than that is a matter of the service's booking window.
+    /// Not bookable after this second. It counts only if it lies before the start; later limits are set by
+    /// the service's booking window.
     pub last_bookable_sec: Option<EpochSeconds>,
-    /// The tags by which rules speak of this slot: in order, each once.
+    /// The tags by which rules refer to this slot, sorted and without duplicates.
     pub tags: Vec<TagIx>,
     /// For which parties the spots are, where the feed tells parties of the service apart.
     pub parties: Vec<PartySpots>,
@@ -188,13 +196,14 @@ static PLAIN: SlotTerms = SlotTerms {
 };
 
 impl SlotTerms {
-    /// Whether nothing differs.
+    /// Whether the slot has the terms of its service.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The terms for keeping; `None` where nothing differs.
+    /// The terms in the form in which slots keep them: `None` if nothing differs, so that most slots need
+    /// no allocation.
     #[must_use]
     pub fn boxed(self) -> Option<Box<Self>> {
         (!self.is_plain()).then(|| Box::new(self))
@@ -204,7 +213,7 @@ impl SlotTerms {
         self.moved(|at| at.saturating_add(seconds))
     }
 
-    /// The same with other moments.
+    /// These terms with every moment mapped by `to`.
     #[must_use]
     pub(super) fn moved(&self, to: impl Fn(EpochSeconds) -> EpochSeconds) -> Self {
         Self {
@@ -215,9 +224,10 @@ impl SlotTerms {
         }
     }
 
-    /// By how much an opening of these terms raises the stock of its ticket types. Where parties are told
-    /// apart, the largest opening of a stock counts.
+    /// By how much an opening adds to the spots of its ticket types. If the feed lists party sizes, the
+    /// largest opening of one resource counts.
     fn more_spots(&self, pool: Pool, opening: &Self) -> u32 {
+        // An opening has one party at most; the list of a slot collects those of its openings.
         let [party] = opening.parties[..] else {
             return pool.allotment;
         };
@@ -226,14 +236,16 @@ impl SlotTerms {
             .iter()
             .filter(|known| known.is_same_stock(&party));
         pool.allotment
+            // Only what exceeds the stock already known is added: the same spots must not be sold twice.
             .saturating_sub(same.map(|known| known.spots).max().unwrap_or(0))
     }
 
-    /// Joins the terms of two openings of one slot; the stricter bound wins, and all tags and parties
-    /// are the slot's.
+    /// Joins the terms of two openings of one slot. The stricter limit wins; tags and parties are united.
     #[must_use]
     fn joined_with(mut self, other: &Self) -> Self {
         self.tags.extend(&other.tags);
+        // Sorted and without duplicates, so that equal terms compare equal whatever the order of the
+        // openings.
         self.tags.sort_unstable();
         self.tags.dedup();
         self.parties.extend(&other.parties);
@@ -253,7 +265,7 @@ impl SlotTerms {
     }
 }
 
-/// Which ticket types draw on a pool.
+/// The ticket types that a pool serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PoolTickets {
     /// All of them, and lines without tickets.
@@ -265,9 +277,9 @@ pub enum PoolTickets {
 /// A number of spots for a set of ticket types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pool {
-    /// Who draws on it.
+    /// The ticket types that draw on it.
     pub tickets: PoolTickets,
-    /// How many spots this server may sell in all.
+    /// Spots that this server may sell, sold ones included.
     pub allotment: u32,
 }
 
@@ -277,6 +289,7 @@ impl Pool {
     pub fn serves(&self, service: &Service, ticket: Claimed) -> bool {
         match (self.tickets, ticket) {
             (PoolTickets::All, _) => true,
+            // An appointment has no ticket type, so a pool limited to types cannot serve it.
             (PoolTickets::Set(_), Claimed::Appointment) => false,
             (PoolTickets::Set(set), Claimed::Ticket(ticket)) => service
                 .ticket_sets
@@ -286,7 +299,7 @@ impl Pool {
     }
 }
 
-/// What takes a spot.
+/// The kind of line that takes a spot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Claimed {
     /// A line without tickets.
@@ -295,12 +308,12 @@ pub enum Claimed {
     Ticket(TicketIx),
 }
 
-/// Spots of one slot, asked or taken.
+/// A claim to spots of one slot, requested or sold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
     /// The slot.
     pub slot: SlotKey,
-    /// What takes them.
+    /// A ticket type, or an appointment.
     pub ticket: Claimed,
     /// How many; above zero.
     pub count: u32,
@@ -310,7 +323,7 @@ pub struct Claim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CartKey(pub [u8; 16]);
 
-/// Spots kept for a cart for a while.
+/// Spots that are held for a cart until the end of the span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Hold {
     cart: CartKey,
@@ -327,6 +340,7 @@ impl Revision {
     /// The next revision.
     #[must_use]
     pub fn next(self) -> Self {
+        // Saturating, but never reached: one reload a second would take 136 years.
         Self(self.0.saturating_add(1))
     }
 }
@@ -359,6 +373,7 @@ impl Offer {
             .iter_mut()
             .find(|known| known.tickets == pool.tickets)
         {
+            // Saturating: the sum of two entries of the feed may exceed 32 bits.
             Some(known) => known.allotment = known.allotment.saturating_add(pool.allotment),
             None => self.pools.push(pool),
         }
@@ -366,14 +381,15 @@ impl Offer {
     }
 }
 
-/// What is sold and held of a slot.
+/// The sales and holds of a slot, by ticket type.
 #[derive(Debug, Clone, Default)]
 struct Ledger {
     sold: Vec<(Claimed, u32)>,
     holds: Vec<Hold>,
 }
 
-/// What few slots have, behind one pointer: there may be millions of slots, and most of them are small.
+/// The parts that few slots have, behind one pointer. There may be ten million slots, and most have none of
+/// these.
 #[derive(Debug, Default)]
 struct SlotExtras {
     ledger: Ledger,
@@ -416,6 +432,7 @@ impl Slot {
     /// Stages an opening of a later revision. What is staged for another revision is discarded.
     pub fn stage(&mut self, revision: Revision, pool: Pool, terms: &SlotTerms) {
         self.change_extras(|extras| {
+            // What another revision has staged belongs to a failed reload and must not mix with this one.
             let staged = extras.staged.take().filter(|staged| staged.0 == revision);
             let staged = extras
                 .staged
@@ -435,6 +452,8 @@ impl Slot {
         }
         if self.revision < revision {
             self.revision = revision;
+            // Nothing staged means that the new catalogue does not have the slot: it gets no pools and
+            // closes.
             let offer = self.take_staged(revision);
             self.replace_offer(offer);
         }
@@ -447,6 +466,8 @@ impl Slot {
         let Some(extras) = &mut self.extras else {
             return Offer::default();
         };
+        // A reload that is still being prepared stages for a later revision; its offer must survive this
+        // advance.
         match extras.staged.take_if(|staged| staged.0 <= revision) {
             Some(staged) if staged.0 == revision => staged.1,
             Some(_) | None => Offer::default(),
@@ -455,6 +476,7 @@ impl Slot {
 
     fn replace_offer(&mut self, Offer { pools, terms }: Offer) {
         self.pools = pools;
+        // Without extras and without terms there is nothing to write, and the allocation is saved.
         if self.extras.is_some() || terms.is_some() {
             self.change_extras(|extras| extras.terms = terms);
         }
@@ -493,6 +515,7 @@ impl Slot {
     pub fn is_oversold(&self, service: &Service) -> bool {
         let sold = self.ledger().map_or(&[][..], |ledger| &ledger.sold);
         self.pools().iter().any(|pool| {
+            // In 64 bits: sums of 32-bit counts can exceed 32 bits.
             self.drawn(service, *pool, sold.iter().copied()) > u64::from(pool.allotment)
         })
     }
@@ -507,6 +530,8 @@ impl Slot {
             let taken = self.taken(service, *pool, viewer);
             (
                 *pool,
+                // Saturating: an oversold pool has nothing left, and not a huge number. The result fits, as
+                // it is at most the allotment.
                 u32::try_from(u64::from(pool.allotment).saturating_sub(taken)).unwrap_or(0),
             )
         })
@@ -536,7 +561,7 @@ impl Slot {
         u32::try_from(packing::most(&left, tickets.iter().map(draws))).unwrap_or(u32::MAX)
     }
 
-    /// Sum of everything sold, over all ticket types.
+    /// Spots sold, over all ticket types.
     #[must_use]
     pub fn sold(&self) -> u64 {
         self.ledger().map_or(0, |ledger| {
@@ -544,9 +569,10 @@ impl Slot {
         })
     }
 
-    /// The slot with the sales and the holds of another one in place of its own.
+    /// The slot with the sales and holds of `other` in place of its own.
     #[must_use]
     pub fn with_taken_of(mut self, other: &Self) -> Self {
+        // Without a ledger there is nothing to copy, and the slot stays without extras.
         if let Some(taken) = other.ledger() {
             self.change_ledger(|ledger| ledger.clone_from(taken));
         }
@@ -557,6 +583,8 @@ impl Slot {
     pub fn sell(&mut self, ticket: Claimed, count: u32) {
         self.change_ledger(|Ledger { sold, .. }| {
             match sold.iter_mut().find(|(known, _)| *known == ticket) {
+                // Saturating: sales come from bounded claims, but a restored journal is not checked against
+                // the pools.
                 Some((_, sold)) => *sold = sold.saturating_add(count),
                 None => sold.push((ticket, count)),
             }
@@ -599,6 +627,8 @@ impl Slot {
         let Some(ledger) = self.ledger() else {
             return 0;
         };
+        // A hold counts by its span and not by its presence: expired holds are removed only when their slot
+        // is next changed.
         let held = ledger
             .holds
             .iter()
@@ -607,7 +637,7 @@ impl Slot {
         self.drawn(service, pool, ledger.sold.iter().copied().chain(held))
     }
 
-    /// How many of these spots count against a pool.
+    /// Sum of those `taken` spots that count against a pool.
     fn drawn(
         &self,
         service: &Service,
@@ -647,6 +677,8 @@ impl Slot {
     /// Allocates the extras if there are none, and frees them if they are empty after the change.
     fn change_extras(&mut self, change: impl FnOnce(&mut SlotExtras)) {
         change(self.extras.get_or_insert_default());
+        // Freed again, so that a slot whose only sale was reversed is as small as before and can be
+        // forgotten.
         self.extras.take_if(|extras| extras.is_empty());
     }
 }

@@ -13,8 +13,8 @@ use domain::{
     slot::{CartKey, HoldSpan, SlotKey},
 };
 
-/// Carts that are over are removed whenever there are twice as many carts as after the last sweep, and never
-/// below this number. So a sweep costs a constant per cart that is created.
+/// Carts that are over are removed when the number of carts has doubled since the last sweep, but never
+/// below this number. So a sweep costs a constant per new cart.
 const FIRST_SWEEP: usize = 1024;
 
 /// What a cart holds. Lock order: a cart before its slots, so that operations of one cart run one after
@@ -47,6 +47,7 @@ struct Renewals {
 impl Renewals {
     /// The second at which a hold from now on ends; `None` if the time is used up.
     fn grant(&mut self, now: EpochSeconds, hold: CartHold) -> Option<EpochSeconds> {
+        // The pause is over: the cart is as good as new, and its time for holds starts again.
         if now >= self.rested_from {
             *self = Self {
                 counted_until: now,
@@ -55,11 +56,14 @@ impl Renewals {
         }
         self.used_sec = self
             .used_sec
+            // A clock that was set back counts as no time, not as negative time.
             .saturating_add(now.saturating_sub(self.counted_until).max(0));
         self.counted_until = now;
         let left_sec = i64::from(hold.whole_sec)
             .saturating_sub(self.used_sec)
             .min(hold.each_sec.into());
+        // The time for holds is used up: a caller that checks a cart every minute must not block spots for
+        // ever.
         if left_sec <= 0 {
             return None;
         }

@@ -1,17 +1,17 @@
-//! The in-memory availability store: every slot, with what is sold and held of it.
+//! The in-memory availability store: every slot with its sales and holds.
 //!
 //! A map finds a slot, and each slot has a mutex of its own. An operation on several slots locks all of
-//! them, decides, sells every spot or none, and unlocks: for other threads that is one step. No decision
-//! sells spots and takes them back, so an order that fails never makes another one see too few.
+//! them, decides, sells every spot or none, and unlocks. Other threads see that as one step. No decision
+//! sells spots and takes them back, so a failed order never shows another one too few spots.
 //!
 //! Lock order: a cart before slots, slots by key. No thread waits for a lock while it has a guard of a map.
 //!
-//! A reload stops nothing. [`Inventory::stage`] prepares the openings of the next revision beside those of
-//! the active one. Once the next one is active, an operation advances the slots that it locks. An operation
-//! that still decides by the revision before gets [`Stale`] from a slot that has advanced, before it has
-//! changed anything, and its caller decides again. So every decision sees all of its slots at one revision,
-//! and of two decisions about one slot the one by the older revision came first. What is sold and held
-//! stays. [`Inventory::advance_all`] then advances the slots that no operation has locked.
+//! A reload stops no call. [`Inventory::stage`] prepares the openings of the next revision beside those of
+//! the active one. Once the next revision is active, every operation advances the slots that it locks. An
+//! operation by the older revision gets [`Stale`] from a slot that has advanced, before anything has
+//! changed, and its caller decides again. So every decision sees all of its slots at one revision, and of
+//! two decisions about one slot the one by the older revision came first. Sales and holds stay.
+//! [`Inventory::advance_all`] then advances the slots that no operation has locked.
 
 use std::{
     borrow::Borrow,
@@ -100,6 +100,8 @@ impl Inventory {
     /// Slots that ended before this second are never opened again.
     #[must_use]
     pub fn forgotten_until(&self) -> EpochSeconds {
+        // SeqCst, like the update in `retire`: the check under the lock of a slot must see a limit that is
+        // already in use to remove slots.
         self.forgotten_until.load(Ordering::SeqCst)
     }
 
@@ -142,6 +144,7 @@ impl Inventory {
             let opening = opening.borrow();
             for start_sec in opening.starts(from, until) {
                 let (key, terms) = opening.occurrence(start_sec);
+                // A first check without a lock: `find_or_new` would allocate a slot for nothing.
                 if self.is_forgotten(key) {
                     continue;
                 }
@@ -188,6 +191,8 @@ impl Inventory {
             if slot.advance_to(revision).is_ok() {
                 visit(known.key(), &slot);
             }
+            // Forgotten later: while this thread has a reference, `forget_if_vacant` takes the slot for one
+            // in use.
             if slot.is_vacant() {
                 vacant.push(known.key());
             }
@@ -202,6 +207,7 @@ impl Inventory {
     pub fn retire(&self, before: EpochSeconds) -> usize {
         // Before any slot is removed: a thread that creates one of them anew must find it forgotten.
         self.forgotten_until.fetch_max(before, Ordering::SeqCst);
+        // By the limit and not by `before`, which lies earlier if the clock was set back.
         self.slots.retain(|key| !self.is_forgotten(key))
     }
 
@@ -243,6 +249,8 @@ impl Inventory {
             self.slots
                 .find_or_new(claim.slot)
                 .lock()
+                // No check of the spots: the sale is a fact, and a catalogue with fewer spots must not make
+                // it vanish.
                 .sell(claim.ticket, claim.count);
         }
     }
@@ -257,6 +265,7 @@ impl Inventory {
         keys: &[Option<SlotKey>],
         look: impl FnOnce(&[Option<&Slot>]) -> R,
     ) -> Result<R, Stale> {
+        // All slots are locked at once, so the decision sees them at one moment and at one revision.
         let found = self.find_slots(keys.iter().flatten().copied());
         let mut slots = LockedSlots::lock(&found);
         slots.advance_to(revision)?;
@@ -278,6 +287,7 @@ impl Inventory {
         };
         let mut slot = slot.lock();
         slot.advance_to(revision)?;
+        // A slot may be known for its sales alone; for callers it then does not exist.
         Ok(slot.is_open().then(|| look(&slot)))
     }
 
@@ -307,6 +317,7 @@ impl Inventory {
             // Lock order: the cart before the slots.
             let known = self.carts.find(cart);
             let mut held = known.as_ref().map(|cart| (cart, lock(cart)));
+            // The slots of the hold are locked as well, because the sale releases the hold in all of them.
             let held_slots = held.as_ref().map_or(&[][..], |(_, held)| &held.slots);
             let found = self.find_slots(keys.iter().flatten().chain(held_slots).copied());
             let mut slots = LockedSlots::lock(&found);
@@ -315,15 +326,18 @@ impl Inventory {
             if held.is_none() && self.carts.find(cart).is_some() {
                 continue;
             }
+            // Before the decision, so that a stale catalogue is found while nothing has changed.
             slots.advance_to(revision)?;
             let (sold, claims) = match decide(&slots.open_among(keys)) {
                 Decision::Sell(sold) => sold,
                 Decision::Decline(reason) => return Ok(Decision::Decline(reason)),
             };
+            // The sale takes the place of the hold, which the decision counted as open.
             slots.release_holds(cart, now);
             for claim in &claims {
                 slots.change(claim.slot, |slot| slot.sell(claim.ticket, claim.count));
             }
+            // The cart remembers the consumed hold, so that a declined payment can restore it.
             let consumed = held
                 .as_mut()
                 .and_then(|(known, held)| ConsumedHold::take(cart, known, held, now));
@@ -352,8 +366,10 @@ impl Inventory {
         let found = self.find_slots(keys.iter().flatten().chain(&held.slots).copied());
         let mut slots = LockedSlots::lock(&found);
         slots.advance_to(revision)?;
+        // The old hold ends even if no new one is granted: the decision counted its spots as open.
         let (answer, claims) = decide(&slots.open_among(keys));
         slots.release_holds(cart, now);
+        // Nothing to hold, so no time is granted: a grant would postpone the cart's pause.
         let granted = if claims.is_empty() {
             None
         } else {
@@ -387,6 +403,7 @@ impl Inventory {
     /// Releases the holds that have expired. A hold that only its clock has ended would come back if the
     /// clock were set back.
     pub fn release_expired(&self, now: EpochSeconds) {
+        // Keys are copied first, so that no guard of the map is held while a cart is locked.
         for cart in self.carts.keys() {
             if let Some(known) = self.carts.find(cart) {
                 let mut held = lock(&known);
@@ -401,6 +418,7 @@ impl Inventory {
 
     /// Ends the hold of a locked cart in all of its slots.
     fn end_hold(&self, cart: CartKey, held: &mut Cart, now: EpochSeconds) {
+        // Lock order: the cart is locked by the caller, the slots come after it.
         let found = self.find_slots(held.release(now));
         LockedSlots::lock(&found).release_holds(cart, now);
     }
@@ -426,6 +444,7 @@ impl Inventory {
         let Some(ConsumedHold { key, cart, changes }) = consumed else {
             return self.unsell(&claims);
         };
+        // Lock order: the cart before the slots, as in `reserve`.
         self.restore_hold(key, &mut lock(&cart), changes, &claims, now);
         // A cart is forgotten only when the map has the one reference to it.
         drop(cart);
@@ -441,9 +460,12 @@ impl Inventory {
         claims: &[Claim],
         now: EpochSeconds,
     ) {
+        // The hold has been replaced or released, or has expired: the cart has no more right to these
+        // spots.
         if held.changes != changes || !held.span.is_on(now) {
             return self.unsell(claims);
         }
+        // Listed again, so that a later release of the cart finds these slots.
         held.slots.extend(claims.iter().map(|claim| claim.slot));
         let found = self.find_slots(claims.iter().map(|claim| claim.slot));
         // All slots are locked at once, so no other thread sees the spots neither sold nor held.
@@ -468,6 +490,8 @@ impl Inventory {
     /// The known slots of these keys, each once and in key order, as [`LockedSlots::lock`] needs them.
     fn find_slots(&self, keys: impl IntoIterator<Item = SlotKey>) -> Vec<SharedSlot> {
         let mut wanted = Vec::from_iter(keys);
+        // In key order, the one lock order of slots. Without duplicates: a thread that locks a mutex twice
+        // waits for itself.
         wanted.sort_unstable();
         wanted.dedup();
         wanted
@@ -488,6 +512,8 @@ impl ConsumedHold {
         if !held.holds_at(now) {
             return None;
         }
+        // The span and the count of changes stay, so that `restore_hold` can tell whether the hold is still
+        // the same.
         held.slots.clear();
         Some(Self {
             key,
@@ -548,6 +574,7 @@ impl<'a> LockedSlots<'a> {
 
     fn position(&self, key: SlotKey) -> Option<usize> {
         self.guards
+            // Guards are in key order, so no map is needed; an order has few slots.
             .binary_search_by_key(&key, |&(known, _)| known)
             .ok()
     }
@@ -556,6 +583,7 @@ impl<'a> LockedSlots<'a> {
 /// Locks a mutex, poisoned or not: only a decision can panic under a lock, and it has changed nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     #[cfg(any(test, feature = "schedules"))]
+    // Tests choose here which thread runs next.
     testkit::schedules::before_lock(mutex);
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -40,6 +40,8 @@ impl Default for Slots {
 
 impl Slots {
     pub(super) fn with_capacity(slots: usize) -> Self {
+        // Sized up front: growth during the load of a catalogue would rehash millions of entries again and
+        // again.
         Self(DashMap::with_capacity_and_shard_amount(slots, SHARDS))
     }
 
@@ -48,6 +50,7 @@ impl Slots {
     }
 
     pub(super) fn find(&self, key: SlotKey) -> Option<SharedSlot> {
+        // The reference is cloned out, so that the guard of the map is dropped before the slot is locked.
         self.0.get(&key).map(|known| known.key().clone())
     }
 
@@ -64,6 +67,7 @@ impl Slots {
 
     /// All slots at this moment, in no order.
     pub(super) fn all(&self) -> Vec<SharedSlot> {
+        // A copy of the references: a slot locked during the iteration would hold the guard of its shard.
         self.0.iter().map(|known| known.key().clone()).collect()
     }
 
@@ -97,6 +101,7 @@ impl SharedSlot {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
+        // The shared helper, so that tests can schedule every lock of a slot.
         super::lock(&self.0.slot)
     }
 }

@@ -14,7 +14,7 @@ pub struct HoldSpan {
 }
 
 impl HoldSpan {
-    /// From one moment until another, which is no part of it.
+    /// A hold from `begun_sec` until just before `expires_sec`.
     #[must_use]
     pub fn new(begun_sec: EpochSeconds, expires_sec: EpochSeconds) -> Self {
         Self {
@@ -27,6 +27,8 @@ impl HoldSpan {
     #[must_use]
     pub fn is_on(self, now: EpochSeconds) -> bool {
         let length_sec = self.expires_sec.saturating_sub(self.begun_sec);
+        // The lower bound ends a hold whose clock was set far back; without it, the hold would last until
+        // the clock caught up.
         now < self.expires_sec && now >= self.begun_sec.saturating_sub(length_sec)
     }
 }

@@ -1,36 +1,37 @@
-//! The most tickets that the pools of a slot have room for.
+//! The maximum number of tickets that fit into the pools of a slot.
 //!
-//! A ticket takes a spot of *every* pool that serves its type. How many tickets fit is therefore a
-//! packing problem: as many as possible, so that no pool is asked for more than it has left. Ticket
-//! types that draw on the same pools are one [`Draws`]; a type that draws on all the pools of another
-//! type, and on more, is never needed for the most.
+//! A ticket takes a spot of *every* pool that serves its type. The maximum is therefore a packing problem:
+//! as many tickets as possible, and no pool gives more than it has left. Ticket types that draw on the same
+//! pools are one [`Draws`]. A type that draws on all pools of another type, and on more, is never needed.
 //!
-//! What is then left mostly shares no pool at all, or has pools one within another; taking from one
-//! after the other is exact there. Only pools that cross each other need a search: branch and bound
-//! over linear programs in whole numbers, without rounding. It is bounded in size and steps. Beyond
-//! the bounds the answer is what has been found so far, which fits and may be less than the most.
+//! The remaining types mostly share no pool, or their pools are nested. A greedy choice is exact there.
+//! Only crossing pools need a search: branch and bound over linear programs in whole numbers, without
+//! rounding. Pools, kinds and steps of a search are bounded. Beyond the bounds the result is the best
+//! packing found so far, which fits and may be below the maximum.
 
 use smallvec::{SmallVec, smallvec};
 
 mod simplex;
 
-/// The most pools with several ticket types, in one group of pools that cross, that are searched.
+/// Most pools with several ticket types that a search covers, in one group of crossing pools. The size of
+/// the entries in [`simplex`] depends on this number.
 const MAX_POOLS: usize = 8;
 
-/// The most kinds of tickets in such a group.
+/// Most kinds of tickets in such a group.
 const MAX_KINDS: usize = 24;
 
-/// The most steps of all linear programs of one search.
+/// Most simplex steps of one search. They bound the time under the lock of a slot to milliseconds.
 const MAX_STEPS: usize = 1_000;
 
-/// The pools that a kind of ticket draws on, by their places, in order.
+/// The pools that a kind of ticket draws on, as sorted indexes.
 pub(super) type Draws = SmallVec<[u16; 4]>;
 
-/// The most tickets that fit, given the spots that each pool has left and what each ticket type draws
-/// on. The same in every order of ticket types.
+/// The maximum number of tickets that fit. `left` has the spots of each pool, `types` the pools of each
+/// ticket type. The order of the types makes no difference.
 pub(super) fn most(left: &[u32], types: impl IntoIterator<Item = Draws>) -> u64 {
     let mut kinds: SmallVec<[Draws; 4]> = SmallVec::new();
     for draws in types {
+        // A type without a pool is not sold in this slot; types with equal pools are interchangeable.
         if !draws.is_empty() && !kinds.contains(&draws) {
             kinds.push(draws);
         }
@@ -46,6 +47,7 @@ pub(super) fn most(left: &[u32], types: impl IntoIterator<Item = Draws>) -> u64 
             needed.push(draws);
         }
     }
+    // Groups share no pool, so each may consume its spots of this copy.
     let mut left: SmallVec<[u32; 8]> = left.into();
     let mut sum = 0;
     while let Some(first) = needed.pop() {
@@ -59,9 +61,11 @@ pub(super) fn most(left: &[u32], types: impl IntoIterator<Item = Draws>) -> u64 
     sum
 }
 
-/// Takes out of `others` what shares pools with `first`, or with something that does.
+/// Removes from `others` the kinds that share pools with `first`, directly or through others, and returns
+/// them with it.
 fn connected_with(first: Draws, others: &mut SmallVec<[Draws; 4]>) -> SmallVec<[Draws; 4]> {
     let mut group: SmallVec<[Draws; 4]> = smallvec![first];
+    // A worklist: members found later may share pools with kinds that the earlier ones did not reach.
     let mut at = 0;
     while let Some(member) = group.get(at).cloned() {
         others.retain(|other| {
@@ -81,7 +85,7 @@ fn shares_pool(one: &Draws, other: &Draws) -> bool {
     one.iter().any(|pool| other.contains(pool))
 }
 
-/// Whether two pools have kinds in common, and each has one that the other has not.
+/// Whether two pools cross: they share a kind, and each has a kind that the other has not.
 fn crosses(group: &[Draws]) -> bool {
     if group.len() < 3 {
         // Two pools that cross have three kinds between them.
@@ -91,6 +95,8 @@ fn crosses(group: &[Draws]) -> bool {
     let has = |pool: u16, kind: &Draws| kind.contains(&pool);
     pools.iter().enumerate().any(|(at, &one)| {
         pools[at + 1..].iter().any(|&other| {
+            // The condition of a laminar family: without such a pair, pools are separate or nested, and
+            // greedy is exact.
             let both = group.iter().any(|kind| has(one, kind) && has(other, kind));
             let only_one = group.iter().any(|kind| has(one, kind) && !has(other, kind));
             let only_other = group.iter().any(|kind| !has(one, kind) && has(other, kind));
@@ -106,7 +112,7 @@ fn pools_of(group: &[Draws]) -> SmallVec<[u16; 8]> {
     pools
 }
 
-/// Takes of each kind what all of its pools have left. The most there is where no pools cross.
+/// Takes of each kind in turn as many as all of its pools have left. This is the maximum if no pools cross.
 fn take_in_turn(left: &mut [u32], group: &[Draws]) -> u64 {
     let mut taken = 0;
     for draws in group {
@@ -116,6 +122,7 @@ fn take_in_turn(left: &mut [u32], group: &[Draws]) -> u64 {
             .min()
             .unwrap_or(0);
         for &pool in draws {
+            // Cannot underflow: `spots` is the minimum over these pools.
             left[usize::from(pool)] -= spots;
         }
         taken += u64::from(spots);
@@ -125,6 +132,7 @@ fn take_in_turn(left: &mut [u32], group: &[Draws]) -> u64 {
 
 fn most_of_crossing(left: &[u32], group: &[Draws]) -> u64 {
     let problem = Problem::of(left, group);
+    // The greedy packing is the first bound, and the result if the group is too large for a search.
     let bound = take_in_turn(&mut left.to_vec(), group);
     if problem.shared.len() > MAX_POOLS || problem.caps.len() > MAX_KINDS {
         return bound;
@@ -132,15 +140,15 @@ fn most_of_crossing(left: &[u32], group: &[Draws]) -> u64 {
     problem.solve(bound)
 }
 
-/// How many of each kind fit into pools that cross.
+/// The packing problem of one group of crossing pools.
 struct Problem {
-    /// The most of each kind alone.
+    /// The maximum of each kind alone.
     caps: Vec<i64>,
-    /// The pools that several kinds draw on: the places of these kinds, and the spots left.
+    /// The pools that several kinds draw on: the indexes of these kinds, and the spots left.
     shared: Vec<(Vec<usize>, i64)>,
 }
 
-/// A part of the solutions: those with so many at least, and at most, of each kind.
+/// A part of the solutions: those with at least `least` and at most `most` of each kind.
 #[derive(Clone)]
 struct Part {
     least: Vec<i64>,
@@ -156,8 +164,10 @@ impl Problem {
             let kinds: Vec<usize> = (0..group.len())
                 .filter(|&at| group[at].contains(&pool))
                 .collect();
+            // Pools of the same kinds are one constraint: the tighter one.
             match shared.iter_mut().find(|(known, _)| *known == kinds) {
                 Some((_, fewest)) => *fewest = spots(pool).min(*fewest),
+                // A pool of a single kind is already in the cap of that kind.
                 None if kinds.len() > 1 => shared.push((kinds, spots(pool))),
                 None => {}
             }
@@ -168,10 +178,11 @@ impl Problem {
         }
     }
 
-    /// The most there is, of which so many are known to fit.
+    /// The maximum. `known` tickets are known to fit.
     fn solve(&self, known: u64) -> u64 {
         let mut best = i64::try_from(known).unwrap_or(i64::MAX);
         let mut steps = MAX_STEPS;
+        // A stack, so depth first: a first whole solution comes early and cuts off other parts.
         let mut parts = vec![Part {
             least: vec![0; self.caps.len()],
             most: self.caps.clone(),
@@ -180,10 +191,12 @@ impl Problem {
             let Some(program) = self.program(&part) else {
                 continue;
             };
+            // Out of steps: the best packing so far stands.
             let Some(optimum) = simplex::maximum(program, &mut steps) else {
                 break;
             };
             let base: i64 = part.least.iter().sum();
+            // The relaxed optimum bounds the whole part from above, so nothing in it is better.
             if base + optimum.whole_sum() <= best {
                 continue;
             }
@@ -193,6 +206,7 @@ impl Problem {
                 .zip(optimum.floors())
                 .map(|(a, b)| a + b)
                 .collect();
+            // Rounding down always fits, and leaves spots that other tickets can fill.
             best = best.max(self.filled_up(&counts));
             if let Some(at) = optimum
                 .fractional()
@@ -200,6 +214,8 @@ impl Problem {
             {
                 let mut fewer = part.clone();
                 let mut more = part;
+                // No whole solution lies between the floor and the next number, so these two parts cover
+                // everything.
                 fewer.most[at] = counts[at];
                 more.least[at] = counts[at] + 1;
                 parts.push(fewer);
@@ -209,11 +225,12 @@ impl Problem {
         u64::try_from(best).unwrap_or(0)
     }
 
-    /// The linear program of what a part can have beyond the least of each kind; `None` if the part has
-    /// no solution.
+    /// The linear program of a part, counted beyond the least of each kind; `None` if the part has no
+    /// solution.
     fn program(&self, part: &Part) -> Option<simplex::Program> {
         let mut program = simplex::Program::of(part.least.len());
         for (kinds, left) in &self.shared {
+            // Below zero if the least counts exceed the pool: then the part is empty.
             let room = left - kinds.iter().map(|&at| part.least[at]).sum::<i64>();
             program.at_most(kinds, room)?;
         }
@@ -223,7 +240,7 @@ impl Problem {
         Some(program)
     }
 
-    /// How many there are of these, and of what still fits beside them.
+    /// The number of tickets in `counts` and of those that still fit beside them.
     fn filled_up(&self, counts: &[i64]) -> i64 {
         let mut left: Vec<i64> = self.shared.iter().map(|(_, left)| *left).collect();
         for ((kinds, _), left) in self.shared.iter().zip(&mut left) {

@@ -1,8 +1,8 @@
-//! The pools of a slot, in little room.
+//! The pools of a slot, in a compact form.
 
 use super::Pool;
 
-/// Hardly any slot has more than two, and two take no more room than one.
+/// The pools of a slot. Few slots have more than two, and two take no more memory than one.
 #[derive(Debug, Default)]
 pub(super) enum Pools {
     #[default]
@@ -12,12 +12,12 @@ pub(super) enum Pools {
     More(Box<More>),
 }
 
-/// Three and more.
+/// Three and more pools. Boxed, because a `Vec` in place is larger than two pools.
 #[derive(Debug)]
 pub(super) struct More(Vec<Pool>);
 
 impl Pools {
-    /// All of them, in the order in which they came.
+    /// All pools, in the order in which they were added.
     pub(super) fn as_slice(&self) -> &[Pool] {
         match self {
             Self::None => &[],

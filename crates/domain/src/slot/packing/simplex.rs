@@ -1,28 +1,28 @@
-//! Linear programs in whole numbers: as many as possible of some unknowns, none below zero, where
-//! sums of them have bounds.
+//! Linear programs in whole numbers: maximize a sum of unknowns, none below zero, under upper bounds of
+//! sums of them.
 //!
-//! The simplex method with one common denominator for the whole table, so that every division comes
-//! out even and nothing is ever rounded (Edmonds, Bareiss). The entries are minors of a matrix of zeros
-//! and ones with at most [`MAX_POOLS`](super::MAX_POOLS) rows beside bounds of single unknowns, or such
-//! minors times spots. A minor of 8 rows is at most 56, so that no product comes near 63 bits.
+//! The simplex method with one common denominator for the whole table: every division is exact, and nothing
+//! is rounded (Edmonds, Bareiss). The entries are minors of a matrix of zeros and ones, or such minors
+//! times spots. The matrix has at most [`MAX_POOLS`](super::MAX_POOLS) rows beside bounds of single
+//! unknowns. A minor of 8 rows is at most 56, so no product comes near 63 bits.
 
-/// A linear program: the sum of all unknowns is to be as large as possible.
+/// A linear program that maximizes the sum of all unknowns.
 pub(super) struct Program {
     unknowns: usize,
-    /// For each bound what it takes each unknown for, and, last, the bound.
+    /// For each bound the coefficients of the unknowns and, last, the bound itself.
     rows: Vec<Vec<i64>>,
 }
 
-/// Where a linear program is at its largest.
+/// The optimum of a linear program.
 pub(super) struct Optimum {
-    /// What all values below are to be divided by; above zero.
+    /// The common denominator of `sum` and `values`; above zero.
     denominator: i64,
     sum: i64,
     values: Vec<i64>,
 }
 
 impl Program {
-    /// One of so many unknowns, without bounds.
+    /// A program of `unknowns` unknowns, without bounds.
     pub(super) fn of(unknowns: usize) -> Self {
         Self {
             unknowns,
@@ -30,7 +30,8 @@ impl Program {
         }
     }
 
-    /// The sum of these unknowns is at most this; `None` if that is below zero, which cannot be kept.
+    /// Adds an upper bound to the sum of these unknowns; `None` if the bound is below zero, which nothing
+    /// satisfies.
     pub(super) fn at_most(&mut self, unknowns: &[usize], bound: i64) -> Option<()> {
         let mut row = vec![0; self.unknowns + 1];
         for &at in unknowns {
@@ -53,7 +54,7 @@ impl Optimum {
         self.values.iter().map(|value| value / self.denominator)
     }
 
-    /// An unknown that is no whole number, if there is one.
+    /// The index of an unknown that is no whole number; `None` if all are whole.
     pub(super) fn fractional(&self) -> Option<usize> {
         self.values
             .iter()
@@ -61,25 +62,26 @@ impl Optimum {
     }
 }
 
-/// A program on its way: each row says what a bound's slack or an unknown is, in terms of the columns.
+/// The simplex table: each row expresses a slack or an unknown by the variables of the columns.
 struct Table {
     denominator: i64,
-    /// The last row is the sum, with the signs of its coefficients turned.
+    /// The last row is the sum, with the signs of its coefficients reversed.
     rows: Vec<Vec<i64>>,
-    /// What stands in rows and in columns: an unknown by its number, then the slack of each bound.
+    /// The variables of rows and columns: unknowns by their numbers, then the slack of each bound.
     basic: Vec<usize>,
     free: Vec<usize>,
 }
 
-/// The largest sum, of which every unknown must have a bound; `None` if that takes more steps than there
-/// are. Steps are counted down.
+/// The maximum. Every unknown must have a bound. Counts `steps` down; `None` if they run out.
 pub(super) fn maximum(program: Program, steps: &mut usize) -> Option<Optimum> {
     let Program { unknowns, mut rows } = program;
     let basic = (unknowns..unknowns + rows.len()).collect();
+    // Every ticket counts one, so all coefficients are 1, with reversed signs.
     let mut sum = vec![-1; unknowns + 1];
     sum[unknowns] = 0;
     rows.push(sum);
     let mut table = Table {
+        // All coefficients are zeros and ones at first, so the denominator is 1.
         denominator: 1,
         rows,
         basic,
@@ -87,6 +89,7 @@ pub(super) fn maximum(program: Program, steps: &mut usize) -> Option<Optimum> {
     };
     while let Some(column) = table.entering() {
         *steps = steps.checked_sub(1)?;
+        // Never `None`, because every unknown is bounded; an unbounded program would have no maximum.
         let row = table.leaving(column)?;
         table.pivot(row, column);
     }
@@ -94,8 +97,8 @@ pub(super) fn maximum(program: Program, steps: &mut usize) -> Option<Optimum> {
 }
 
 impl Table {
-    /// The column of the first variable that the sum grows with. Taking the first one each time, here and
-    /// in [`Table::leaving`], never goes in circles (Bland).
+    /// The column of the first variable with which the sum grows. The choice of the first one, here and in
+    /// [`Table::leaving`], excludes cycles (Bland's rule).
     fn entering(&self) -> Option<usize> {
         let sum = self.rows.last()?;
         (0..self.free.len())
@@ -103,7 +106,7 @@ impl Table {
             .min_by_key(|&column| self.free[column])
     }
 
-    /// The row whose variable is the first at zero when that of the column grows.
+    /// The row whose variable reaches zero first when the variable of the column grows.
     fn leaving(&self, column: usize) -> Option<usize> {
         let bound = self.free.len();
         let mut tightest: Option<usize> = None;
@@ -117,6 +120,8 @@ impl Table {
                 Some(known) => {
                     let before = &self.rows[known];
                     // row[bound] / row[column] against before[bound] / before[column]
+                    // Compared as products, because a quotient would have to be rounded. Both divisors are
+                    // above zero.
                     let (this, that) = (row[bound] * before[column], before[bound] * row[column]);
                     let is_tighter =
                         this < that || this == that && self.basic[at] < self.basic[known];
@@ -127,7 +132,7 @@ impl Table {
         tightest
     }
 
-    /// Lets the variables of a row and a column change places.
+    /// Exchanges the variables of a row and a column.
     fn pivot(&mut self, row: usize, column: usize) {
         let pivot_row = self.rows[row].clone();
         let pivot = pivot_row[column];
@@ -139,11 +144,13 @@ impl Table {
         {
             let factor = entries[column];
             for (entry, &of_pivot) in entries.iter_mut().zip(&pivot_row) {
+                // Exact: each entry is a minor, and the old denominator divides the product (Bareiss).
                 *entry = (*entry * pivot - factor * of_pivot) / self.denominator;
             }
             entries[column] = -factor;
         }
         self.rows[row][column] = self.denominator;
+        // The pivot is above zero, since `leaving` takes only such rows, so the denominator stays positive.
         self.denominator = pivot;
         std::mem::swap(&mut self.basic[row], &mut self.free[column]);
     }
@@ -152,6 +159,7 @@ impl Table {
         let bound = self.free.len();
         let mut values = vec![0; unknowns];
         for (&variable, row) in self.basic.iter().zip(&self.rows) {
+            // Slacks have numbers beyond the unknowns, and unknowns in columns are zero.
             if let Some(value) = values.get_mut(variable) {
                 *value = row[bound];
             }
