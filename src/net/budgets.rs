@@ -1,4 +1,5 @@
-//! Budgets of bytes: how much may be in memory at once for one purpose, over all calls and connections.
+//! Byte budgets: the memory that may be in use at once for one purpose, over all calls and
+//! connections.
 
 use std::sync::{
     Arc,
@@ -12,12 +13,12 @@ pub struct Budget {
     in_use: AtomicUsize,
 }
 
-/// There are not as many bytes left.
+/// The budget has fewer bytes left than requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the budget of bytes is used up")]
 pub struct OverBudget;
 
-/// Bytes of a budget that are in use until this is dropped.
+/// Reserved bytes of a budget, released on drop.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<Budget>,
@@ -25,7 +26,7 @@ pub struct Reservation {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
@@ -37,6 +38,8 @@ impl Budget {
     /// Bytes in use at this moment.
     #[must_use]
     pub fn in_use(&self) -> usize {
+        // Relaxed throughout: the counter guards no other memory, and each update is atomic by
+        // itself.
         self.in_use.load(Ordering::Relaxed)
     }
 
@@ -46,11 +49,12 @@ impl Budget {
         self.limit
     }
 
-    /// Takes bytes into use.
+    /// Reserves bytes.
     ///
     /// # Errors
     /// [`OverBudget`] if there are not as many left.
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Reservation, OverBudget> {
+        // Checked: a sum that wrapped would pass the limit.
         let more = |in_use: usize| in_use.checked_add(bytes).filter(|sum| *sum <= self.limit);
         let taken = self
             .in_use
@@ -63,10 +67,11 @@ impl Budget {
             .map_err(|_| OverBudget)
     }
 
-    /// Takes bytes into use even if that is more than there are, for what has to be kept: others are
-    /// rejected until there is room again.
+    /// Reserves bytes even beyond the limit, for data that has to be kept. Other reservations fail
+    /// until there is room again.
     #[must_use]
     pub fn take(self: &Arc<Self>, bytes: usize) -> Reservation {
+        // Cannot wrap: all reservations are of bytes that are in memory.
         self.in_use.fetch_add(bytes, Ordering::Relaxed);
         Reservation {
             budget: Arc::clone(self),
@@ -82,10 +87,11 @@ impl Reservation {
         self.bytes
     }
 
-    /// A part of it as a reservation of its own: so many bytes, or all there are.
+    /// Splits off a part as a reservation of its own: at most `bytes`.
     #[must_use]
     pub fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
+        // `in_use` stays as it is: the bytes only change their owner.
         self.bytes -= bytes;
         Self {
             budget: Arc::clone(&self.budget),

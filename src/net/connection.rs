@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its good end.
+//! One connection: TLS, protocol detection, HTTP and the orderly end.
 
 mod activity;
 mod protocol;
@@ -42,17 +42,17 @@ use sending::{Reset, SendTimeout, StallDetector, StreamExecutor, TrackedBody};
 
 pub(crate) use activity::Activity;
 
-/// The time that a new connection has for its first words once the server drains, and that a used one
-/// has to end well once it has to go in favour of another.
+/// The time that a new connection has for its first request once the server drains, and that an
+/// evicted one has for calls that cross with the eviction.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
-/// The least that HTTP/1.1 keeps of what it reads.
+/// The smallest read buffer that the HTTP/1.1 library accepts, in bytes.
 const MIN_BUFFER_BYTES: usize = 8192;
 
-/// Bytes of one answer that HTTP/2 keeps ready beyond what its reader has room for.
+/// Bytes of one response that HTTP/2 buffers beyond the peer's window.
 const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What is needed to serve connections.
+/// Everything that serving a connection needs, shared by all connections.
 pub(crate) struct ConnectionContext<H> {
     pub(crate) handler: Arc<H>,
     pub(crate) http: Arc<HttpServer>,
@@ -107,15 +107,19 @@ impl HttpServer {
             .timer(TokioTimer::new())
             .max_headers(settings.max_headers)
             .max_header_size(settings.max_header_bytes)
-            // Until a head is whole, only this bounds it.
+            // The limits above apply to a complete head; only this bounds an incomplete one.
             .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER_BYTES))
-            // The time for a request's head runs while there is no request, too.
+            // The timer of a head also runs between requests, so it bounds the silence of a
+            // connection.
             .header_read_timeout(max_silence);
         let mut http2 = http2::Builder::new(StreamExecutor(send_timeout.clone()));
         http2
             .timer(TokioTimer::new())
+            // Saturates: a limit beyond 4 GiB is the same as none here.
             .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(settings.max_streams_per_connection)
+            // Bounded, so that a client that opens many streams and reads nothing cannot fill the
+            // memory.
             .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
             .keep_alive_interval(settings.keepalive_interval)
             .keep_alive_timeout(settings.keepalive_timeout);
@@ -130,17 +134,19 @@ impl HttpServer {
         }
     }
 
-    /// The longest silence of a connection by its settings: a keepalive and the time to answer it.
+    /// The longest silence of a connection by the settings: a keepalive interval and the time to
+    /// answer its ping.
     pub(crate) fn max_silence(settings: &config::Connections) -> Duration {
         settings
             .keepalive_interval
             .saturating_add(settings.keepalive_timeout)
     }
 
-    /// The age at which a connection ends, give or take a tenth, so that connections which were
-    /// made together do not end together.
+    /// The age at which a connection ends: the setting plus or minus a tenth, so that connections
+    /// which were opened together do not end together.
     fn age_limit(&self) -> Option<Duration> {
         let age = self.max_age?;
+        // Saturates instead of failing: an age that large never comes.
         let tenth = u64::try_from(age.as_millis() / 10).unwrap_or(u64::MAX);
         let jitter = Duration::from_millis(fastrand::u64(0..=tenth.saturating_mul(2)));
         Some(
@@ -150,15 +156,15 @@ impl HttpServer {
     }
 }
 
-/// Serves a connection until its peer closes it, it is idle or too old, it has to go in favour of another,
-/// or the server shuts down.
+/// Serves a connection until the peer closes it, it is idle or too old, it is evicted, or the
+/// server shuts down.
 pub(crate) async fn serve<H: HttpHandler>(
     stream: TcpStream,
     open: OpenConnection,
     context: ConnectionContext<H>,
 ) {
     if let Some(tls) = context.tls.clone() {
-        // Boxed, because room for it would have to be made for every connection without TLS.
+        // Boxed: otherwise every connection without TLS would reserve the memory of a handshake.
         Box::pin(serve_tls(stream, open, context, tls)).await;
     } else {
         serve_stream(stream, ClientCertificate::None, open, context).await;
@@ -205,8 +211,8 @@ async fn serve_stream<S, H: HttpHandler>(
         tls: _,
         phase,
     } = context;
-    // Where nothing is said there is nothing to finish, and the protocol, once begun, would wait for
-    // its first word for ever.
+    // A connection that has sent nothing is dropped at once. The HTTP library, once started, would
+    // wait for its first byte without a limit.
     let detected = in_time(
         http.max_silence,
         &open,
@@ -220,8 +226,9 @@ async fn serve_stream<S, H: HttpHandler>(
     let connection = Arc::new(handler.connected(open.address(), certificate));
     let (calls, shutdown) = (Arc::clone(open.activity()), phase.clone());
     let service = service_fn(move |request| {
+        // Before the handler runs: from here on the connection counts as busy and is not evicted.
         let call = calls.begin();
-        // Boxed, because the protocol moves it several times.
+        // Boxed, because the HTTP library moves the future several times.
         let answer = Box::pin(answer(
             Arc::clone(&handler),
             request,
@@ -266,6 +273,8 @@ async fn drive<C>(
     let mut watch = StallDetector::new(http.send_timeout.clone());
     let mut poll_watched = |connection: Pin<&mut C>, context: &mut Context<'_>| {
         let polled = watch.poll(connection, context);
+        // Recorded after every poll: the buffered end of a response may wait for the peer after its
+        // call has ended.
         if watch.is_blocked() {
             activity.note_blocked();
         } else {
@@ -274,20 +283,25 @@ async fn drive<C>(
         polled
     };
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
-    // The connection goes first: one that is told to end before it has read its first request does
-    // not read it.
+    // The connection is polled first. Otherwise one that must end before its first request is read
+    // would not read that request.
     let (told_to_end, is_evicted) = tokio::select! {
         biased;
         ended = poll_fn(|context| poll_watched(connection.as_mut(), context)) => return log_end(ended),
+        // An aged or idle connection gets a grace of its own; the drain of the server has its own
+        // limit instead.
         () = end_of_age.as_mut() => (Some(http.grace), false),
         () = activity.rests_for(http.idle_timeout) => (Some(http.grace), false),
         () = open.evicted() => (Some(http.grace), true),
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => (None, false),
     };
     connection.as_mut().graceful_shutdown();
+    // After the graceful shutdown was requested, so that the whole grace is left for the last
+    // calls.
     let mut grace = pin!(sleep_or_forever(told_to_end));
     let place_is_needed = async {
-        // It may be idle and too old already, and the other end takes its time to notice.
+        // A connection that already ends for its age or idleness can still be evicted, because its
+        // peer may take long to close it.
         if !is_evicted {
             open.evicted().await;
         }
@@ -301,18 +315,19 @@ async fn drive<C>(
     }
 }
 
-/// Waits until a connection that has to go in favour of another can go. A connection that has never had a
-/// call is simply closed. One that has had calls may have begun another in that very moment, or may begin
-/// one before the other end knows: these are finished.
+/// Waits until an evicted connection can be closed. A connection that never had a call is closed at
+/// once. On a used one, a call may cross with the eviction; such calls are finished.
 async fn last_calls(activity: &Activity) {
     if activity.was_used() {
+        // A request may be on its way: the peer learns of the end one trip later.
         sleep(LAST_WORD).await;
         activity.rests_for(LAST_WORD).await;
     }
 }
 
-/// Answers a request. Over HTTP/1.1, an answer from a server that goes ends the connection: were it
-/// ended later, that might cross with the next request, which would be lost. HTTP/2 knows better.
+/// Handles a request. During a shutdown, an HTTP/1.1 response ends its connection: a later end
+/// might cross with the next request, which would be lost. HTTP/2 names the last request that it
+/// has read.
 async fn answer<H: HttpHandler>(
     handler: Arc<H>,
     request: Request<Incoming>,
@@ -329,8 +344,8 @@ async fn answer<H: HttpHandler>(
     answer
 }
 
-/// What comes of it within that time, or within a moment once the server drains; nothing, if the
-/// connection has to go in favour of another.
+/// The output of `work` if it ends within `time`, or within a moment once the server drains; `None`
+/// also if the connection is evicted.
 async fn in_time<T>(
     time: Duration,
     open: &OpenConnection,
@@ -338,6 +353,7 @@ async fn in_time<T>(
     work: impl Future<Output = T>,
 ) -> Option<T> {
     let last_moment = async {
+        // An error means that the server is gone; the work then ends in the same way.
         let _ = phase.wait_for(|phase| *phase >= Phase::Draining).await;
         sleep(LAST_WORD).await;
     };
@@ -350,6 +366,7 @@ async fn in_time<T>(
 }
 
 async fn sleep_or_forever(time: Option<Duration>) {
+    // A time beyond the range of the clock never comes, which is the same as no limit.
     match time.and_then(|time| Instant::now().checked_add(time)) {
         Some(end) => tokio::time::sleep_until(end).await,
         None => pending().await,

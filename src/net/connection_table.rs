@@ -1,9 +1,10 @@
-//! The open connections of a listener, and who has to go when there are too many.
+//! The open connections of a listener, and the eviction of idle ones when their number reaches a
+//! limit.
 //!
-//! A connection that does nothing must not keep others out. So where all places are taken, a newcomer
-//! gets the place of the connection that has been idle for longest; and where its address has all of its
-//! share, the place of the idlest one of that address. Where none is idle, a newcomer waits for a place,
-//! or is turned away if it is its address that has too many.
+//! An idle connection must not keep new ones out. When all places are taken, the connection that
+//! has been idle longest is evicted. When one address holds its share, only connections of that
+//! address are evicted. If no connection is idle, the new one waits for a place, or is closed if
+//! its own address is over its share.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,8 +20,8 @@ use tokio::{sync::Notify, time::Instant};
 use super::{connection::Activity, network};
 use crate::metrics::{Collect, Counter, Metric};
 
-/// Connections that may be closing beyond those that may be open, so that newcomers need not wait until
-/// the other end has said good-bye, too.
+/// Connections that may be closing beyond `max`, so that new connections do not wait for the peers
+/// of evicted ones to close.
 pub(crate) const CLOSING: usize = 64;
 
 /// Open connections within their limits.
@@ -30,7 +31,7 @@ pub(crate) struct ConnectionTable {
     state: Mutex<TableState>,
     /// Notified when a connection has ended.
     ended: Notify,
-    /// Whether a newcomer waits because nobody can go in its favour.
+    /// Whether a new connection waits because no open one can be evicted.
     is_full: AtomicBool,
     stats: ConnectionStats,
 }
@@ -55,16 +56,16 @@ pub(crate) struct ConnectionStats {
     pub(crate) turned_away: Counter,
 }
 
-/// Idle connections as they were last looked at, those first that had been idle for longest. Whoever
-/// becomes idle later comes after all of them, so the order holds until the queue is empty.
+/// Idle connections as of the last scan, the longest idle first. A connection that becomes idle
+/// later sorts behind all of them, so the order holds until the queue is empty.
 type Idle = VecDeque<(u64, Instant)>;
 
-/// Why a newcomer has no place.
+/// Why a new connection has no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoRoom {
-    /// All are taken by connections with calls.
+    /// All places are taken by connections with calls.
     Full,
-    /// All that its address may have are.
+    /// All places of its address are taken by connections with calls.
     AddressFull,
 }
 
@@ -72,13 +73,13 @@ pub(crate) enum NoRoom {
 struct TableState {
     open: HashMap<u64, Arc<Tracked>>,
     by_address: HashMap<IpAddr, AddressConnections>,
-    /// Those of `open` that have been told to go.
+    /// Number of connections in `open` that have been evicted.
     closing: usize,
     next_id: u64,
     idle: Idle,
 }
 
-/// The connections of an address that have not been told to go.
+/// The connections of one address, without evicted ones.
 #[derive(Debug, Default)]
 struct AddressConnections {
     open: usize,
@@ -94,7 +95,7 @@ struct Tracked {
     evicted: Notify,
 }
 
-/// A place in the table, which is given back when it is dropped.
+/// A place in the table, released on drop.
 #[derive(Debug)]
 pub(crate) struct OpenConnection {
     table: Arc<ConnectionTable>,
@@ -122,24 +123,28 @@ impl ConnectionTable {
         &self.stats
     }
 
-    /// Connections that are open and have not been told to go.
+    /// Number of open connections, without evicted ones.
     pub(crate) fn open(&self) -> usize {
         let state = self.state();
         state.open.len() - state.closing
     }
 
-    /// Whether newcomers have to wait, because every open connection has a call under way.
+    /// Whether new connections have to wait, because every open connection has a call in flight.
     pub(crate) fn is_full(&self) -> bool {
+        // Relaxed: only readiness and a metric read the flag, and no other data depends on it.
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// Gives a newcomer a place as soon as there is one, unless its address has too many.
+    /// Waits for a place. `None` if the address is over its share.
     pub(crate) async fn place(self: &Arc<Self>, address: IpAddr) -> Option<OpenConnection> {
         loop {
-            // Before the look, so that an end that comes after it is not missed.
+            // Registered before the attempt, so that a connection that ends after the attempt still
+            // wakes this one.
             let ended = self.ended.notified();
             let placed = self.try_place(address);
             self.is_full
+                // Written on every attempt, so that the flag is cleared by the attempt that finds a
+                // place.
                 .store(matches!(placed, Err(NoRoom::Full)), Ordering::Relaxed);
             match placed {
                 Ok(place) => return Some(place),
@@ -149,12 +154,15 @@ impl ConnectionTable {
         }
     }
 
-    /// Gives a newcomer a place if there is one, or if another connection can go in its favour.
+    /// Takes a free place, or evicts an idle connection to make one.
     pub(crate) fn try_place(self: &Arc<Self>, address: IpAddr) -> Result<OpenConnection, NoRoom> {
         let of_network = network(address);
         let mut state = self.state();
+        // Checked under the same lock as the insert: two attempts at once cannot both take the last
+        // place.
         self.make_room(&mut state, of_network)?;
         let id = state.next_id;
+        // Never reused: an id in an old idle queue must not name a newer connection.
         state.next_id += 1;
         let tracked = Arc::new(Tracked {
             address: of_network,
@@ -173,16 +181,18 @@ impl ConnectionTable {
         })
     }
 
-    /// Closes the connection that has been idle for longest, if there is one, such as when the system has
-    /// no descriptor left for a newcomer.
+    /// Evicts the connection that has been idle longest, if any is idle. Used when the system has
+    /// no file descriptor left.
     pub(crate) fn close_one(&self) {
         if self.state().evict_idlest() {
             self.stats.closed_for_others.inc();
         }
     }
 
-    /// Sees to it that there is room for one more from an address.
+    /// Makes room for one more connection from an address.
     fn make_room(&self, state: &mut TableState, address: IpAddr) -> Result<(), NoRoom> {
+        // Checked before anything is evicted: an eviction frees its descriptor only when the
+        // connection has ended, so evicting more would not help.
         if state.open.len() >= self.limits.max + CLOSING {
             return Err(NoRoom::Full);
         }
@@ -190,6 +200,8 @@ impl ConnectionTable {
             .by_address
             .get(&address)
             .map_or(0, |address| address.open);
+        // A share as large as the whole table is no limit, so the rule for the whole table below
+        // decides.
         if of_address >= self.limits.max_per_address
             && self.limits.max_per_address < self.limits.max
         {
@@ -202,6 +214,7 @@ impl ConnectionTable {
             count.inc();
             return is_made.then_some(()).ok_or(NoRoom::AddressFull);
         }
+        // `closing` counts a subset of `open`, so the difference cannot go below zero.
         if state.open.len() - state.closing < self.limits.max {
             return Ok(());
         }
@@ -246,8 +259,10 @@ impl Collect for ConnectionTable {
 }
 
 impl TableState {
-    /// Tells the connection that has been idle for longest to go, if any is idle.
+    /// Evicts the connection that has been idle longest, if any is idle.
     fn evict_idlest(&mut self) -> bool {
+        // The queue of the last scan is used up first. Sorting the table again for each new
+        // connection would make a flood cost a sort each.
         let next = next_idle(&mut self.idle, &self.open).or_else(|| {
             self.idle = idle_among(self.open.iter());
             next_idle(&mut self.idle, &self.open)
@@ -255,11 +270,13 @@ impl TableState {
         next.inspect(|id| self.evict(*id)).is_some()
     }
 
-    /// The same among those of an address.
+    /// Evicts the connection of one address that has been idle longest, if any is idle.
     fn evict_idlest_of(&mut self, address: IpAddr) -> bool {
         let Some(of_address) = self.by_address.get_mut(&address) else {
             return false;
         };
+        // A queue per address, because the queue of the whole table would have to be searched for
+        // entries of this address.
         let next = next_idle(&mut of_address.idle, &self.open).or_else(|| {
             of_address.idle = idle_among(
                 self.open
@@ -275,9 +292,14 @@ impl TableState {
         let Some(tracked) = self.open.get(&id) else {
             return;
         };
+        // Relaxed: written and read under the lock of the table, which orders them.
         tracked.is_closing.store(true, Ordering::Relaxed);
+        // `notify_one` keeps its permit, so a connection that is not waiting yet still sees the
+        // eviction.
         tracked.evicted.notify_one();
         let address = tracked.address;
+        // From here on the connection is counted in `closing` and no longer in its address. The
+        // drop of `OpenConnection` relies on that.
         self.closing += 1;
         self.leave(address);
     }
@@ -286,24 +308,29 @@ impl TableState {
         if let Some(address) = self.by_address.get_mut(&of) {
             address.open -= 1;
             if address.open == 0 {
+                // Removed when empty: otherwise the map would grow with every address ever seen.
                 self.by_address.remove(&of);
             }
         }
     }
 }
 
-/// Those of some connections that are idle. One look at all of them serves as many newcomers.
+/// The idle connections among some. One scan serves as many evictions as it finds.
 fn idle_among<'t>(open: impl Iterator<Item = (&'t u64, &'t Arc<Tracked>)>) -> Idle {
     let mut idle: Vec<_> = open
         .filter_map(|(id, tracked)| Some((*id, tracked.idle_since()?)))
         .collect();
+    // The id breaks ties, so that connections which became idle in the same instant leave in the
+    // order of their arrival.
     idle.sort_unstable_by_key(|(id, since)| (*since, *id));
     idle.into()
 }
 
-/// The first that has been idle since it was looked at.
+/// The first connection that has been idle without a break since the scan.
 fn next_idle(idle: &mut Idle, open: &HashMap<u64, Arc<Tracked>>) -> Option<u64> {
     while let Some((id, since)) = idle.pop_front() {
+        // A call since the scan changes `since`. Such an entry is dropped: the connection will be
+        // found by the next scan.
         if open.get(&id).and_then(|tracked| tracked.idle_since()) == Some(since) {
             return Some(id);
         }
@@ -312,7 +339,7 @@ fn next_idle(idle: &mut Idle, open: &HashMap<u64, Arc<Tracked>>) -> Option<u64> 
 }
 
 impl Tracked {
-    /// Since when there has been no call, unless there is one or it is to go anyway.
+    /// The start of the idle time; `None` while a call is in flight and after an eviction.
     fn idle_since(&self) -> Option<Instant> {
         let is_closing = self.is_closing.load(Ordering::Relaxed);
         if is_closing {
@@ -329,12 +356,12 @@ impl OpenConnection {
         self.address
     }
 
-    /// The calls that go on on it.
+    /// The calls in flight on the connection.
     pub(crate) fn activity(&self) -> &Arc<Activity> {
         &self.tracked.activity
     }
 
-    /// Waits until it has to go in favour of a newcomer.
+    /// Waits until the connection is evicted.
     pub(crate) async fn evicted(&self) {
         self.tracked.evicted.notified().await;
     }
@@ -344,12 +371,15 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         let mut state = self.table.state();
         state.open.remove(&self.id);
+        // The eviction has removed it from its address already, so only one of the two counts goes
+        // down.
         if self.tracked.is_closing.load(Ordering::Relaxed) {
             state.closing -= 1;
         } else {
             state.leave(self.tracked.address);
         }
         drop(state);
+        // After the lock is released: a woken task takes that lock at once.
         self.table.ended.notify_waiters();
     }
 }

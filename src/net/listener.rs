@@ -1,4 +1,4 @@
-//! Listening, and receiving connections.
+//! Listening sockets and the accept loop.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,20 +17,20 @@ use super::{
 };
 use crate::descriptors;
 
-/// Connections that the system keeps for us until we get to them.
+/// The length of the kernel's queue of completed connections.
 const BACKLOG: i32 = 1024;
 
-/// The pause after a connection could not be received, mostly for want of file descriptors. It doubles with
+/// The first pause after a failed accept, mostly for want of file descriptors. It doubles with
 /// every failure in a row.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The longest such pause.
+/// The longest pause between failed accepts.
 const LONGEST_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// The time without a failure after which the next one is told again.
+/// The time without a failure after which the next one is logged again.
 const FAILURE_IS_OVER: Duration = Duration::from_secs(60);
 
-/// A socket with an address that does not listen yet.
+/// A socket that is bound to an address and does not listen yet.
 #[derive(Debug)]
 pub(crate) struct Listener {
     address: SocketAddr,
@@ -47,8 +47,10 @@ impl Listener {
         )?;
         // A restart must not wait until connections of the process before have left TIME_WAIT.
         socket.set_reuse_address(true)?;
+        // The runtime needs a non-blocking socket and does not set the option itself.
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
+        // Asked from the system, because port 0 was replaced by a free port.
         let bound = socket.local_addr()?;
         let address = bound.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Self { address, socket })
@@ -68,7 +70,7 @@ impl Listener {
     }
 }
 
-/// A connection that has been received and is to be served.
+/// An accepted connection with its place in the table.
 #[derive(Debug)]
 pub(crate) struct AcceptedConnection {
     stream: std::net::TcpStream,
@@ -83,6 +85,8 @@ impl AcceptedConnection {
         context: ConnectionContext<impl HttpHandler>,
         kept: impl Send + 'static,
     ) {
+        // Detached: the tracker's token, not a handle, tells a shutdown when the connection has
+        // ended.
         tokio::spawn(async move {
             let Self {
                 stream,
@@ -93,34 +97,38 @@ impl AcceptedConnection {
                 Ok(stream) => connection::serve(stream, open, context).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be served"),
             }
+            // Named so that both move into the task and live exactly as long as the connection.
             drop((counted, kept));
         });
     }
 }
 
-/// Where connections come in.
+/// Accepts the connections of one listener.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    /// Those that are open, within their limits.
+    /// The open connections, within their limits.
     pub(crate) table: Arc<ConnectionTable>,
-    /// The same, to wait for their end.
+    /// Counts the open connections, so that a shutdown can wait for their end.
     pub(crate) connections: TaskTracker,
     pub(crate) phase: watch::Receiver<Phase>,
 }
 
 impl Acceptor {
-    /// Receives connections while the server is serving, and hands each of them on.
+    /// Accepts connections until the server drains, and hands each of them on.
     pub(crate) async fn run(
         self,
         socket: std::net::TcpListener,
         hand_on: impl Fn(AcceptedConnection),
     ) {
         let mut phase = self.phase.clone();
-        // Whoever waits for the last connection to end waits for the last one to be received, too.
+        // Counted like a connection, so that a shutdown which waits for all connections also waits
+        // for the last accept.
         let _receiving = self.connections.token();
         match TcpListener::from_std(socket) {
             Ok(listener) => {
                 tokio::select! {
+                    // Cancelled by the drain at an await, so no accepted connection is lost in
+                    // between.
                     () = self.accept_all(&listener, &hand_on) => {}
                     _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
                 }
@@ -130,14 +138,16 @@ impl Acceptor {
         }
     }
 
-    /// A connection takes a place when it is there, so none is kept for one that never comes.
+    /// Accepts connections one by one. The place is taken after the accept, so that none is
+    /// reserved for a connection that never comes.
     async fn accept_all(&self, listener: &TcpListener, hand_on: &impl Fn(AcceptedConnection)) {
         let mut failures = Failures::default();
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
+                    // Only the pause starts again; the log stays quiet for its full interval.
                     failures.in_a_row = 0;
-                    // Dropped, it is closed: its address has too many.
+                    // Dropping the stream closes the connection: its address is over its share.
                     let Some(open) = self.table.place(address.ip()).await else {
                         continue;
                     };
@@ -150,7 +160,7 @@ impl Acceptor {
         }
     }
 
-    /// Logs the first failure for a while, and waits: what is missing may come back.
+    /// Logs the first failure in a while and pauses, because the missing resource may come back.
     async fn after_failure(&self, error: &io::Error, failures: &mut Failures) {
         let is_exhausted = descriptors::are_exhausted(error);
         if failures.is_news() && is_exhausted {
@@ -160,15 +170,17 @@ impl Acceptor {
             tracing::warn!(%error, "a connection could not be received");
         }
         if is_exhausted {
+            // An idle connection gives its descriptor to the next new one.
             self.table.close_one();
         }
         tokio::time::sleep(failures.next_pause()).await;
     }
 
-    /// Receives the connections that the system had already made for us: closing the socket would
-    /// break them.
+    /// Accepts the connections that the kernel has already completed: closing the socket would
+    /// reset them.
     fn accept_backlog(&self, listener: &TcpListener, hand_on: &impl Fn(AcceptedConnection)) {
         while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+            // Without waiting: during a drain nothing may delay the close of the socket.
             let Ok(open) = self.table.try_place(address.ip()) else {
                 return;
             };
@@ -182,8 +194,10 @@ impl Acceptor {
         open: OpenConnection,
         hand_on: &impl Fn(AcceptedConnection),
     ) {
-        // Without it a small answer may wait for the acknowledgement of the one before.
+        // Best effort: without it a small response may wait for the acknowledgement of the one
+        // before.
         let _ = stream.set_nodelay(true);
+        // Deregistered from this runtime, because the worker registers the socket with its own.
         match stream.into_std() {
             Ok(stream) => hand_on(AcceptedConnection {
                 stream,
@@ -211,6 +225,7 @@ impl Failures {
 
     /// Counts one, and gives the pause after it.
     fn next_pause(&mut self) -> Duration {
+        // At most 2^8, so the shift cannot overflow however long the failures go on.
         let pause = ACCEPT_PAUSE.saturating_mul(1 << self.in_a_row.min(8));
         self.in_a_row += 1;
         self.last = Some(Instant::now());

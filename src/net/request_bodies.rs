@@ -24,18 +24,18 @@ use tokio::{
 /// Bodies up to this size do not count once they are complete.
 pub const SMALL_BYTES: usize = 16 * 1024;
 
-/// Bounds of request bodies.
+/// Limits of request bodies.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
-    /// Bytes of all bodies that are incomplete, or long and not answered yet.
+    /// Maximum number of bytes in bodies that are incomplete, or long and not answered yet.
     pub max_bytes_in_flight: usize,
     /// Maximum number of incomplete bodies.
     pub max_incomplete: usize,
-    /// Time for a body to arrive, from the first moment that it is waited for.
+    /// Time limit for a body to arrive, from the first wait for it.
     pub timeout: Duration,
 }
 
-/// All bodies of requests that are being received.
+/// All request bodies that are being received.
 #[derive(Debug)]
 pub struct RequestBodies {
     limits: BodyLimits,
@@ -116,7 +116,7 @@ pub struct ReadOptions<E> {
 }
 
 impl ReceivedMessage {
-    /// The bytes.
+    /// The bytes of the message.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -166,12 +166,16 @@ impl RequestBodies {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let mut body = std::pin::pin!(body);
+        // By the announced length: a body that is too long is rejected before a byte of it is
+        // buffered.
         if body.size_hint().lower() > u64::try_from(options.max_bytes).unwrap_or(u64::MAX) {
             return Err(BodyError::TooLarge.into());
         }
         let mut read = BodyBuffer::default();
         let mut guard = None;
         loop {
+            // Tried first, because most bodies have arrived with their head and then need neither a
+            // lock nor a timer.
             let frame = match at_once(body.as_mut()).await {
                 Some(frame) => frame,
                 None => self.wait(body.as_mut(), &mut guard, &mut read).await?,
@@ -183,6 +187,8 @@ impl RequestBodies {
                 read.add(data, &options)?;
             }
         }
+        // The partial bytes are released before the whole is reserved, so that a body is not
+        // counted twice.
         drop(guard);
         let bytes = read.whole();
         let held = (bytes.len() > SMALL_BYTES)
@@ -198,6 +204,8 @@ impl RequestBodies {
         guard: &mut Option<IncompleteGuard>,
         read: &mut BodyBuffer,
     ) -> Result<Option<Result<Frame<B::Data>, B::Error>>, BodyError> {
+        // Copied before the wait: a small frame would otherwise pin the connection's read buffer
+        // meanwhile.
         read.copy();
         // The previous guard is dropped first: bytes have arrived since, so the body goes to the end of the order.
         drop(guard.take());
@@ -217,8 +225,11 @@ impl RequestBodies {
     fn enter(self: &Arc<Self>, bytes: usize) -> Result<IncompleteGuard, BodyError> {
         let (reject, rejected) = oneshot::channel();
         let mut state = self.state();
+        // The empty loop ends when there is room, or no body is left to reject.
         while state.incomplete.len() >= self.limits.max_incomplete && state.reject_one() {}
         self.make_room(&mut state, bytes)?;
+        // Numbers grow, so the map is ordered by the start of the wait: its first entry is the
+        // longest idle.
         let number = state.next;
         state.next += 1;
         state.incomplete.insert(
@@ -246,6 +257,7 @@ impl RequestBodies {
     /// Counts bytes against the budget, and rejects idle bodies until they fit.
     fn make_room(&self, state: &mut BodiesInFlight, bytes: usize) -> Result<(), BodyError> {
         let limit = self.limits.max_bytes_in_flight;
+        // Saturating: a sum that wrapped would pass the limit.
         while state.bytes.saturating_add(bytes) > limit {
             if !state.reject_one() {
                 return Err(BodyError::BytesInFlightLimit);
@@ -272,6 +284,7 @@ impl Drop for IncompleteGuard {
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
+        // Never below zero: the same number was added when these bytes were held.
         self.bodies.state().bytes -= self.bytes;
     }
 }
@@ -282,6 +295,7 @@ async fn at_once<B: Body>(
 ) -> Option<Option<Result<Frame<B::Data>, B::Error>>> {
     poll_fn(|context| match body.as_mut().poll_frame(context) {
         Poll::Ready(frame) => Poll::Ready(Some(frame)),
+        // The waker that was registered here is replaced by the wait that follows.
         Poll::Pending => Poll::Ready(None),
     })
     .await
@@ -299,6 +313,7 @@ struct BodyBuffer {
 
 impl BodyBuffer {
     fn add<E: From<BodyError>>(&mut self, data: Bytes, options: &ReadOptions<E>) -> Result<(), E> {
+        // Cannot overflow: both lengths are of memory that exists.
         if self.len() + data.len() > options.max_bytes {
             return Err(BodyError::TooLarge.into());
         }
@@ -329,6 +344,7 @@ impl BodyBuffer {
 
     /// The memory that it occupies.
     fn room(&self) -> usize {
+        // The capacity rather than the length: the allocation is what occupies memory.
         self.more.capacity()
     }
 

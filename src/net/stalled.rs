@@ -1,5 +1,5 @@
-//! Answers whose readers take nothing of them at present. Each has its place here with the moment since
-//! when, so that those who have waited longest can be reset where others need their room.
+//! Stalled responses: their readers take no bytes at present. They are kept in the order in which
+//! they stalled, so that the longest stalled ones can be reset when memory or permits are needed.
 
 use std::{
     collections::BTreeMap,
@@ -14,13 +14,13 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::metrics::Counter;
 
-/// How long a reader has to have taken nothing before its answer may be reset for the sake of others.
+/// The time for which a response has to be stalled before it may be reset for others.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Answers that are reset at once, so that it is not done again for every call that comes.
+/// Responses that are reset at once, so that not every following call has to reset some again.
 const RESET_AT_ONCE: usize = 32;
 
-/// All answers that wait for their readers.
+/// All stalled responses.
 #[derive(Debug, Default)]
 pub struct StalledResponses {
     next: AtomicU64,
@@ -31,11 +31,11 @@ pub struct StalledResponses {
 #[derive(Debug)]
 struct StalledResponse {
     since: Instant,
-    /// Dropped to have the answer reset.
+    /// Dropped to reset the response: its connection sees the end of the channel.
     _reset: oneshot::Sender<()>,
 }
 
-/// A place among them, until it is dropped.
+/// The registration of a stalled response, removed on drop.
 #[derive(Debug)]
 pub struct StalledGuard {
     stalled: Arc<StalledResponses>,
@@ -43,10 +43,13 @@ pub struct StalledGuard {
 }
 
 impl StalledResponses {
-    /// A place for an answer that waits from now on, and what is ready when it is to be reset.
+    /// Registers a response that stalls from now on. The receiver is ready when the response is to
+    /// be reset.
     #[must_use]
     pub fn enter(self: &Arc<Self>) -> (StalledGuard, oneshot::Receiver<()>) {
         let (reset, told) = oneshot::channel();
+        // Relaxed: the number only has to be unique. Two that race may be a moment out of order,
+        // which is harmless.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.answers().insert(
             number,
@@ -64,10 +67,13 @@ impl StalledResponses {
         )
     }
 
-    /// Resets those that have waited longest, some of them at most; whether there were any.
+    /// Resets the responses that have been stalled longest, at most [`RESET_AT_ONCE`] of them.
+    /// Returns whether there were any.
     pub fn make_room(&self) -> bool {
         let mut answers = self.answers();
         let mut done = 0;
+        // Numbers grow with time, so the first entry is the longest stalled and the loop can stop
+        // at the first that is too young.
         while let Some(longest) = answers.first_entry() {
             if done == RESET_AT_ONCE || longest.get().since.elapsed() < PATIENCE {
                 break;
@@ -78,24 +84,24 @@ impl StalledResponses {
         done > 0
     }
 
-    /// How many wait.
+    /// Number of stalled responses.
     #[must_use]
     pub fn len(&self) -> usize {
         self.answers().len()
     }
 
-    /// Whether none waits.
+    /// Whether no response is stalled.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Notes that an answer was reset because its reader took nothing of it.
+    /// Counts a response that was reset because its reader took nothing.
     pub fn note_reset(&self) {
         self.resets.inc();
     }
 
-    /// Answers that were reset so far.
+    /// Responses that were reset so far.
     #[must_use]
     pub fn resets(&self) -> u64 {
         self.resets.get()
@@ -108,6 +114,7 @@ impl StalledResponses {
 
 impl Drop for StalledGuard {
     fn drop(&mut self) {
+        // Absent if the response was reset for others, which has removed it already.
         self.stalled.answers().remove(&self.number);
     }
 }

@@ -32,24 +32,26 @@ impl TlsAcceptor {
         }
     }
 
-    /// Uses another configuration for connections to come.
+    /// Replaces the configuration for new connections. Open ones keep theirs.
     pub(crate) fn replace(&self, config: Arc<ServerConfig>) {
         self.config.store(config);
     }
 
-    /// The longest that a handshake may take.
+    /// The time limit of a handshake.
     pub(super) fn handshake_timeout(&self) -> Duration {
         self.handshake_timeout
     }
 
-    /// Performs the handshake, and tells what certificate the client has shown.
+    /// Performs the handshake, and returns what the client's certificate is.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
     ) -> io::Result<(TlsStream<TcpStream>, ClientCertificate)> {
+        // Loaded once per handshake, so that a reload in between cannot mix two configurations.
         let acceptor = tokio_rustls::TlsAcceptor::from(self.config.load_full());
         let stream = acceptor.accept(stream).await?;
         let (_, session) = stream.get_ref();
+        // The first is the client's own certificate; the others only complete the chain.
         let shown = session.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.map_or(ClientCertificate::None, |shown| self.recognize(shown));
         Ok((stream, certificate))
@@ -58,11 +60,14 @@ impl TlsAcceptor {
     fn recognize(&self, shown: &CertificateDer<'_>) -> ClientCertificate {
         let names = &self.accepted_names;
         let Ok(shown) = EndEntityCert::try_from(shown) else {
+            // The TLS library has verified the chain already; without readable names no name can
+            // match.
             return ClientCertificate::Other;
         };
         let has = |name: &&Arc<str>| {
             shown
                 .valid_dns_names()
+                // DNS names ignore case, URIs do not.
                 .any(|dns| dns.eq_ignore_ascii_case(name))
                 || shown.valid_uri_names().any(|uri| *uri == ***name)
         };
@@ -75,8 +80,8 @@ impl TlsAcceptor {
     }
 }
 
-/// Whether a handshake failed because no authority vouches for the client's certificate. Port scanners cause
-/// every other failure, so those are not worth an audit line.
+/// Whether a handshake failed because the client's certificate is not trusted. Port scanners cause
+/// most other failures, which are therefore not audited.
 pub(crate) fn is_untrusted(error: &io::Error) -> bool {
     let error = error
         .get_ref()

@@ -1,4 +1,4 @@
-//! The threads that serve connections, and who serves which.
+//! The threads that serve connections, and the assignment of connections to them.
 
 use std::{
     io,
@@ -17,34 +17,36 @@ use crate::{
     config::{RuntimeChoice, Serving},
 };
 
-/// Threads beside each that serves connections, for what may wait for the disk or takes long: lists of orders,
-/// passwords. They are started with the server and kept, because there may be no thread to be had later.
-/// Without a bound there come to be as many as lists pile up in a bad moment.
+/// Blocking threads per worker, for lists of orders and password verification. They start with the
+/// server and are kept, because a thread may not be available later. The bound keeps slow lists
+/// from piling up threads.
 const THREADS_BESIDE: usize = 4;
 
-/// Threads beside the control thread: looking at files and reading them, exports of the feeds.
+/// Blocking threads of the control thread, for reading files and exporting feeds.
 const THREADS_OF_CONTROL: usize = 8;
 
-/// Those who serve connections. Each connection is served by one of them from its beginning to its
-/// end, so each new one goes to the one that has the fewest.
+/// The workers. A connection stays with one worker, so each new one goes to the worker with the
+/// fewest.
 #[derive(Debug)]
 pub(crate) struct Workers(Vec<Worker>);
 
 /// A thread with a runtime of its own, or several that share one.
 #[derive(Debug)]
 struct Worker {
+    // Unbounded, because the table of connections bounds what is in it, and the acceptor must not
+    // wait.
     accepted: mpsc::UnboundedSender<Assigned>,
     connections: TaskTracker,
 }
 
-/// What comes out at the worker's end.
+/// The receiving side of a worker.
 type Assignments = mpsc::UnboundedReceiver<Assigned>;
 
-/// A connection, and its mark in the worker's count.
+/// A connection, and the token that counts it for its worker.
 type Assigned = (AcceptedConnection, TaskTrackerToken);
 
 impl Workers {
-    /// Starts them. They serve until the server is over.
+    /// Starts the workers, which run until the server stops.
     pub(crate) fn start(
         settings: &Serving,
         context: &ConnectionContext<impl HttpHandler>,
@@ -52,6 +54,7 @@ impl Workers {
         let (mut workers, mut threads) = (Vec::new(), Vec::new());
         for number in 0..runtimes(settings) {
             let (worker, assignments) = Worker::new();
+            // Built here rather than in the thread, so that a failure is reported at startup.
             let (runtime, context) = (runtime(settings)?, context.clone());
             let thread = thread::Builder::new()
                 .name(format!("worker-{number}"))
@@ -62,10 +65,11 @@ impl Workers {
         Ok((Self(workers), threads))
     }
 
-    /// Has a connection served.
+    /// Assigns a connection to the worker with the fewest.
     pub(crate) fn assign(&self, accepted: AcceptedConnection) {
         if let Some(worker) = self.idlest() {
-            // Nobody takes it where a worker has died; dropped, the connection is closed.
+            // Fails only if the worker's thread has died. The connection is then dropped, which
+            // closes it.
             let _ = worker.accepted.send((accepted, worker.connections.token()));
         }
     }
@@ -90,14 +94,18 @@ impl Worker {
 
 async fn serve(mut assignments: Assignments, context: ConnectionContext<impl HttpHandler>) {
     let mut phase = context.phase.clone();
+    // Ends when the acceptor is dropped, so no assigned connection is left in the channel.
     while let Some((accepted, counted)) = assignments.recv().await {
         accepted.serve(context.clone(), counted);
     }
+    // The connections are tasks of this runtime, which ends with this future. An error means that
+    // the server is gone.
     let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
 }
 
 /// Threads that serve connections.
 pub(crate) fn threads(settings: &Serving) -> usize {
+    // Respects CPU affinity and cgroup quotas, which the number of processors does not.
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
     settings.workers.unwrap_or_else(cores)
 }
@@ -116,10 +124,11 @@ fn runtime(settings: &Serving) -> io::Result<OwnRuntime> {
     };
     let threads = threads(settings);
     builder.worker_threads(threads);
+    // A shared runtime gets the blocking threads of all workers; otherwise the quotient is 1.
     with_threads(builder, THREADS_BESIDE * (threads / runtimes(settings)))
 }
 
-/// The runtime of what belongs to no connection.
+/// The runtime of the control thread, for work that belongs to no connection.
 ///
 /// # Errors
 /// If the system gives no threads for it.
@@ -133,7 +142,7 @@ fn with_threads(mut builder: runtime::Builder, blocking_threads: usize) -> io::R
         .max_blocking_threads(blocking_threads)
         .thread_keep_alive(blocking::KEEP_ALIVE)
         .enable_all();
-    // Where there is no thread for a worker, building panics.
+    // The builder panics if the system gives no thread for a worker.
     let runtime = catch_unwind(AssertUnwindSafe(|| builder.build()));
     let runtime = runtime.unwrap_or_else(|_| Err(io::Error::other(BlockingError::NoThread)))?;
     let runtime = OwnRuntime(Some(runtime));
@@ -141,8 +150,8 @@ fn with_threads(mut builder: runtime::Builder, blocking_threads: usize) -> io::R
     Ok(runtime)
 }
 
-/// A runtime whose end waits for nothing: what still reads from a disk is left alone, and it may be dropped
-/// within another runtime, such as where the start of the next one has failed.
+/// A runtime that does not wait for blocking work on drop. It may therefore be dropped within
+/// another runtime, such as when a later step of the startup fails.
 #[derive(Debug)]
 pub(crate) struct OwnRuntime(Option<runtime::Runtime>);
 

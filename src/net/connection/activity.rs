@@ -1,4 +1,4 @@
-//! The calls that go on on a connection, and how long there have been none.
+//! The calls in flight on a connection, and the time since the last one ended.
 
 use std::{
     sync::{
@@ -10,18 +10,19 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-/// What goes on on a connection.
+/// The activity of a connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
     calls: AtomicUsize,
     opened: Instant,
-    /// Milliseconds from the opening to the end of the call that ended last.
+    /// Milliseconds from the opening of the connection to the end of its latest call; 0 before the
+    /// first.
     last_end: AtomicU64,
-    /// Whether bytes of a response wait because the other end takes none at present.
+    /// Whether bytes of a response wait because the peer takes none.
     is_sending: AtomicBool,
 }
 
-/// A call that goes on.
+/// A call in flight, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct ActiveCall(Arc<Activity>);
 
@@ -30,18 +31,21 @@ impl Activity {
         Self {
             calls: AtomicUsize::new(0),
             opened: Instant::now(),
+            // Milliseconds in an atomic instead of an `Instant` under a lock: calls must not take a
+            // lock here.
             last_end: AtomicU64::new(0),
             is_sending: AtomicBool::new(false),
         }
     }
 
-    /// Begins a call, which goes on until what comes back is dropped.
+    /// Begins a call, which is in flight until the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> ActiveCall {
+        // Relaxed: nothing is published by the beginning of a call.
         self.calls.fetch_add(1, Ordering::Relaxed);
         ActiveCall(Arc::clone(self))
     }
 
-    /// Notes that bytes of a response wait to be taken, which may be so after the end of its call.
+    /// Records that bytes of a response wait for the peer. That may outlast the call.
     pub(crate) fn note_blocked(&self) {
         self.is_sending.store(true, Ordering::Relaxed);
     }
@@ -51,20 +55,25 @@ impl Activity {
         self.is_sending.store(false, Ordering::Relaxed);
     }
 
-    /// Since when there has been no call; none while there is one, or something of a response to send.
+    /// The start of the idle time; `None` while a call is in flight or bytes of a response wait.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let is_idle =
+            // Acquire pairs with the release in the drop of a call: a count of 0 implies that its
+            // `last_end` is visible.
             self.calls.load(Ordering::Acquire) == 0 && !self.is_sending.load(Ordering::Relaxed);
         is_idle.then(|| self.opened + Duration::from_millis(self.last_end.load(Ordering::Relaxed)))
     }
 
     /// Whether there has ever been a call.
     pub(crate) fn was_used(&self) -> bool {
+        // The count is read before `last_end`. In the other order a call that ends in between would
+        // be missed.
         self.calls.load(Ordering::Acquire) > 0 || self.last_end.load(Ordering::Relaxed) > 0
     }
 
-    /// Waits until there has been no call for that long.
+    /// Waits until the connection has been idle for this time without a break.
     pub(crate) async fn rests_for(&self, time: Duration) {
+        // A call may come and go during the sleep, so the idle time is measured again after it.
         loop {
             let rested = self.rested();
             match time.checked_sub(rested) {
@@ -74,7 +83,7 @@ impl Activity {
         }
     }
 
-    /// How long there has been no call.
+    /// The idle time so far.
     fn rested(&self) -> Duration {
         self.idle_since()
             .map_or(Duration::ZERO, |since| since.elapsed())
@@ -84,11 +93,13 @@ impl Activity {
 impl Drop for ActiveCall {
     fn drop(&mut self) {
         let Self(activity) = self;
-        // Never 0, which stands for no call.
+        // At least 1, because 0 stands for "no call yet".
         let end = u64::try_from(activity.opened.elapsed().as_millis())
             .unwrap_or(u64::MAX)
             .max(1);
+        // A maximum, because calls of one connection may end on several threads in any order.
         activity.last_end.fetch_max(end, Ordering::Relaxed);
+        // Last, and with release: once the count is 0, the end time of the call is there.
         activity.calls.fetch_sub(1, Ordering::Release);
     }
 }

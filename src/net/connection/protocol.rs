@@ -1,4 +1,4 @@
-//! The first bytes of a connection, which tell its protocol.
+//! Protocol detection from the first bytes of a connection.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::sending;
 
-/// What every HTTP/2 connection begins with, and no other.
+/// The preface of every HTTP/2 connection with prior knowledge.
 const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The protocol of a connection.
@@ -20,28 +20,33 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// A stream whose beginning has been read and is read again.
+/// A stream that replays its first bytes to the HTTP library.
 #[derive(Debug)]
 pub(super) struct Rewind<S> {
     stream: S,
     beginning: [u8; PREFACE.len()],
-    /// Bytes of the beginning that there are, and bytes that have been read again.
+    /// Number of bytes in `beginning`, and of those that were replayed.
     len: usize,
     read: usize,
 }
 
-/// Reads as much as it takes to know the protocol.
+/// Reads until the protocol is known.
 pub(super) async fn detect<S: AsyncRead + Unpin>(
     mut stream: S,
 ) -> io::Result<(Protocol, Rewind<S>)> {
     let mut beginning = [0; PREFACE.len()];
     let mut len = 0;
+    // Stops at the first byte that differs. Waiting for 24 bytes would hang on a short HTTP/1.1
+    // request.
     while len < PREFACE.len() && PREFACE.starts_with(&beginning[..len]) {
         match stream.read(&mut beginning[len..]).await? {
+            // No request can follow, so there is nothing to respond to.
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             read => len += read,
         }
     }
+    // Unread bytes of `beginning` are zero and the preface contains no zero, so a part of it never
+    // compares equal.
     let protocol = if beginning == PREFACE {
         Protocol::Http2
     } else {
@@ -67,6 +72,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
         if self.read == self.len {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
+        // The reader's buffer may be smaller than what is left to replay.
         let end = self.len.min(self.read + buffer.remaining());
         buffer.put_slice(&self.beginning[self.read..end]);
         self.read = end;
@@ -81,6 +87,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        // Only writes are recorded: this is the one place that sees a full socket for both
+        // protocols.
         sending::note_write(&written);
         written
     }

@@ -1,8 +1,8 @@
-//! Sending answers: whether their readers take them, and the end of those who do not.
+//! Detection of responses whose readers take no bytes, and their reset.
 //!
-//! Neither HTTP/1.1 nor HTTP/2 asks an answer for more while its reader takes nothing, so the answer cannot
-//! see for itself that it stalls. Whoever polls the connection, or the stream, can: what was going on
-//! when that was last polled is kept beside it.
+//! Neither HTTP/1.1 nor HTTP/2 polls a response body while the peer takes no bytes, so the body
+//! cannot see that it stalls. The task that polls the connection or the stream can: the progress of
+//! its last poll is kept beside it.
 
 use std::{
     cell::Cell,
@@ -21,42 +21,46 @@ use tokio::time::sleep;
 use super::activity::ActiveCall;
 use crate::net::stalled::StalledResponses;
 
-/// How long a reader may take nothing.
+/// The time for which a peer may take no bytes, and the register of stalled responses.
 #[derive(Debug, Clone)]
 pub(super) struct SendTimeout {
     pub(super) limit: Duration,
     pub(super) stalled: Arc<StalledResponses>,
 }
 
-/// What a task has come to with sending.
+/// The progress of a task's response.
 #[derive(Debug, Clone, Copy, Default)]
 struct Progress {
-    /// Grows with everything that is taken.
+    /// Incremented by every frame and every write that is taken.
     steps: u64,
     answer: Sending,
     /// Whether the connection takes no more bytes at present.
     is_blocked: bool,
 }
 
-/// Who has the next word on an answer.
+/// The side that a response waits for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Sending {
-    /// There is none.
+    /// No response is in progress.
     #[default]
     Nothing,
-    /// Its reader.
+    /// The peer has to take bytes.
     ForReader,
-    /// The server, which has nothing more to send yet.
+    /// The server has nothing to send yet.
     ForServer,
 }
 
 thread_local! {
-    /// Of the task that is being polled, if it is watched.
+    /// The progress of the task that is being polled; `None` if no detector watches it.
+    // A thread-local, because the HTTP library lets nothing pass between the body it polls and the
+    // task that polls it. A poll never leaves its thread, so no other task can see the value.
     static CURRENT: Cell<Option<Progress>> = const { Cell::new(None) };
 }
 
 fn note(change: impl FnOnce(&mut Progress)) {
     CURRENT.with(|current| {
+        // Without a detector there is nothing to record, such as while a body is dropped outside of
+        // a poll.
         if let Some(mut progress) = current.get() {
             change(&mut progress);
             current.set(Some(progress));
@@ -71,28 +75,30 @@ fn now(sending: Sending) {
     });
 }
 
-/// Notes what came of an attempt to send bytes.
+/// Records the result of a write to the connection.
 pub(super) fn note_write(written: &Poll<io::Result<usize>>) {
     note(|progress| {
+        // A pending write means that the send buffer of the socket is full: the peer takes no
+        // bytes.
         progress.is_blocked = written.is_pending();
         progress.steps += u64::from(written.is_ready());
     });
 }
 
-/// Watches whether what a connection or a stream sends is taken.
+/// Detects that the peer of a connection or a stream takes no bytes.
 pub(super) struct StallDetector {
     send_timeout: SendTimeout,
     progress: Progress,
     stall: Option<StallTimer>,
 }
 
-/// That nothing is taken. Its end is the end of `send_timeout`.
+/// A stall that began at a step; it ends after the limit of `send_timeout`.
 struct StallTimer {
     at_step: u64,
     end: BoxFuture<'static, ()>,
 }
 
-/// The end of something that was watched because its reader took nothing.
+/// The peer took nothing in time, so the connection or the stream is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reset;
 
@@ -105,17 +111,21 @@ impl StallDetector {
         }
     }
 
-    /// Polls what is watched.
+    /// Polls the connection or stream, and its stall timer.
     pub(super) fn poll<W: Future>(
         &mut self,
         work: Pin<&mut W>,
         context: &mut Context<'_>,
     ) -> Poll<Result<W::Output, Reset>> {
+        // Polls nest: a stream may be polled within its connection. The outer progress is put back
+        // after the inner poll.
         let outer = CURRENT.replace(Some(self.progress));
         let polled = work.poll(context);
         self.progress = CURRENT.replace(outer).unwrap_or_default();
         match polled {
             Poll::Ready(done) => Poll::Ready(Ok(done)),
+            // The work is polled first: whatever the peer has taken meanwhile ends the stall before
+            // its timer is looked at.
             Poll::Pending if self.waits_for_reader() => self.poll_stall(context).map(Err),
             Poll::Pending => {
                 self.stall = None;
@@ -135,11 +145,14 @@ impl StallDetector {
 
     fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<Reset> {
         let at_step = self.progress.steps;
+        // A step since the timer was set means that the peer took something, so the time starts
+        // again.
         let stall = self.stall.take().filter(|stall| stall.at_step == at_step);
         let stall = self.stall.insert(stall.unwrap_or_else(|| StallTimer {
             at_step,
             end: self.send_timeout.clone().end(),
         }));
+        // Polled in the poll that created it: an unpolled timer would never wake this task.
         stall.end.as_mut().poll(context).map(|()| {
             self.send_timeout.stalled.note_reset();
             Reset
@@ -148,12 +161,15 @@ impl StallDetector {
 }
 
 impl SendTimeout {
-    /// Waits until it is at an end, or until others need the room.
+    /// Waits for the limit, or until other responses need the memory.
     fn end(self) -> BoxFuture<'static, ()> {
+        // Entered before the future is polled, so that the stall counts from the moment it was
+        // detected.
         let (place, mut told) = self.stalled.enter();
         Box::pin(async move {
             let _place = place;
             tokio::select! {
+                // Neither branch is preferred: both end in the same reset.
                 () = sleep(self.limit) => {}
                 _ = &mut told => {}
             }
@@ -168,6 +184,7 @@ pub(super) struct StreamExecutor(pub(super) SendTimeout);
 impl<S: Future<Output = ()> + Send + 'static> hyper::rt::Executor<S> for StreamExecutor {
     fn execute(&self, stream: S) {
         let send_timeout = self.0.clone();
+        // Detached: a stream fails by itself once its connection is gone, so no handle is needed.
         tokio::spawn(async move {
             let (mut stream, mut watch) = (pin!(stream), StallDetector::new(send_timeout));
             // A stream that is dropped before its end is reset.
@@ -178,7 +195,8 @@ impl<S: Future<Output = ()> + Send + 'static> hyper::rt::Executor<S> for StreamE
     }
 }
 
-/// The body of an answer, by which it is known how its sending goes. Its call goes on until it is at an end.
+/// A response body that reports its progress to the detector. Its call is in flight until the body
+/// is dropped.
 #[derive(Debug)]
 pub(super) struct TrackedBody<B> {
     body: B,
@@ -190,6 +208,8 @@ pub(super) struct TrackedBody<B> {
 
 impl<B> TrackedBody<B> {
     pub(super) fn new(body: B, call: ActiveCall) -> Self {
+        // A new body waits for its peer: until the library polls it, only the peer's window can
+        // hold it back.
         now(Sending::ForReader);
         Self {
             body,
@@ -224,13 +244,14 @@ impl<B: Body + Unpin> Body for TrackedBody<B> {
                 self.has_ended = true;
                 now(Sending::Nothing);
             }
+            // The server is the one that is slow, so the peer must not be blamed for it.
             Poll::Pending => now(Sending::ForServer),
         }
         polled
     }
 
-    /// Once it has begun, it says so only when it has been asked for more than there is: what has been
-    /// taken last may still wait for its reader, and what the call keeps is kept until that has it.
+    /// After the first frame, true only once the end was polled: the last frame may still wait for
+    /// the peer, and the call keeps its resources until that frame is sent.
     fn is_end_stream(&self) -> bool {
         self.has_ended || (!self.has_begun && self.body.is_end_stream())
     }
