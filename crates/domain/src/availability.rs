@@ -59,6 +59,7 @@ impl AskedSlot {
             .resources
             .as_ref()
             .map_or(0, |resources| resources.party_size);
+        // The contract has no negative size. Like 0, it leaves the party unspecified.
         u32::try_from(party).unwrap_or(0)
     }
 }
@@ -116,6 +117,8 @@ pub fn view_for(
             spots_needed: size.max(1),
         };
     }
+    // The exact size comes first: its listed spots are the limit for the party, whatever is listed for any
+    // size.
     if let Some(listed) = listed_spots(parties, size) {
         return PartyView {
             spots_open: listed.min(open),
@@ -140,6 +143,7 @@ fn listed_spots(parties: &[PartySpots], size: u32) -> Option<u32> {
         .iter()
         .filter(|party| party.party_size == size)
         .map(|party| party.spots)
+        // Openings of several resources add up; `None` means that the feed does not list the size at all.
         .reduce(u32::saturating_add)
 }
 
@@ -214,6 +218,7 @@ pub fn window_fault(
     if let Some(opens) = terms.first_bookable_sec.filter(|&opens| now < opens) {
         return Some(WindowFault::NotYet(opens));
     }
+    // Inclusive on both sides: the last second of the window can still be booked.
     let closes = service.closes_at(key, terms);
     (now > closes).then_some(WindowFault::NoLonger(closes))
 }
@@ -227,6 +232,8 @@ impl Service {
             .closes_at(key.start_sec, i64::from(key.duration_sec));
         terms
             .last_bookable_sec
+            // A later limit would keep a slot open after its start, which only the service's booking window
+            // may do.
             .filter(|&last| last < key.start_sec)
             .unwrap_or(usual)
     }
@@ -234,6 +241,8 @@ impl Service {
     /// All ticket types of the service, and the appointment if it sells one.
     fn all_claims(&self) -> Vec<Claimed> {
         let tickets = self.tickets.iter().map(|ticket| Claimed::Ticket(ticket.ix));
+        // A line without tickets needs a price of the service; without one, there are no appointments to
+        // count.
         self.price
             .map(|_| Claimed::Appointment)
             .into_iter()

@@ -1,9 +1,9 @@
-//! What is on sale and by which rules: merchants, services, ticket types, fees, questions.
+//! The catalogue: merchants, services, ticket types, fees, questions and rules.
 //!
-//! A [`Catalog`] is immutable and has been checked as a whole when it was built; code that holds
-//! one need not doubt it. Ids are interned: inside, a service is a [`ServiceIx`] and a ticket type
-//! a [`TicketIx`] of its service. A catalogue that takes the place of another keeps the other's
-//! [`IdInterner`], so that what is counted under an index stays true.
+//! A [`Catalog`] is immutable and was checked as a whole when it was built, so code that holds one need not
+//! check it again. Ids are interned: a service is a [`ServiceIx`], a ticket type a [`TicketIx`] of its
+//! service. A catalogue that replaces another keeps the [`IdInterner`] of its predecessor, so counts under
+//! an index stay true.
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
@@ -26,28 +26,28 @@ pub use ticket_rules::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MerchantIx(pub u32);
 
-/// A service, over all merchants; for ever the same one.
+/// A service, unique over all merchants. The index stays with the service across reloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceIx(pub u32);
 
-/// A ticket type within its service; for ever the same one.
+/// A ticket type within its service. The index stays with the ticket type across reloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TicketIx(pub u16);
 
-/// Everything on sale.
+/// All merchants, services and rules of one revision.
 #[derive(Debug, Default)]
 pub struct Catalog {
     merchants: Vec<Merchant>,
     services: Vec<(ServiceIx, Service)>,
     merchants_by_id: HashMap<MerchantId, MerchantIx>,
     services_by_id: HashMap<MerchantIx, HashMap<ServiceId, ServiceIx>>,
-    /// Where in `services` the service of an index is, if it is sold.
+    /// The position in `services` of the service of an index; `None` if this catalogue does not sell it.
     places: Vec<Option<usize>>,
     register: IdInterner,
 }
 
 impl Catalog {
-    /// An empty catalogue that gives every service and ticket type the index it has in `register`.
+    /// An empty catalogue that takes the indexes of services and ticket types from `register`.
     #[must_use]
     pub fn with_ids(register: IdInterner) -> Self {
         Self {
@@ -56,19 +56,19 @@ impl Catalog {
         }
     }
 
-    /// Every index given so far.
+    /// The interner of this catalogue.
     #[must_use]
     pub fn ids(&self) -> &IdInterner {
         &self.register
     }
 
-    /// Every index given so far, to give further ones.
+    /// The interner of this catalogue, for further indexes.
     pub fn ids_mut(&mut self) -> &mut IdInterner {
         &mut self.register
     }
 
-    /// Adds a merchant and gives its index; a second one of the same id takes the first one's
-    /// place in look-ups, so the loader refuses it beforehand.
+    /// Adds a merchant and returns its index. A second merchant of one id would hide the first in look-ups;
+    /// the loader reports it beforehand.
     pub fn add_merchant(&mut self, merchant: Merchant) -> MerchantIx {
         let ix = MerchantIx(index(self.merchants.len()));
         self.merchants_by_id.insert(merchant.id.clone(), ix);
@@ -76,11 +76,12 @@ impl Catalog {
         ix
     }
 
-    /// Adds a service under its merchant and gives its index. Its ticket types get theirs.
+    /// Adds a service under its merchant and returns its index. Its ticket types get their indexes as well.
     pub fn add_service(&mut self, mut service: Service) -> ServiceIx {
         let ix = self
             .register
             .service(&self.merchants[service.merchant.0 as usize].id, &service.id);
+        // A ticket type beyond the 65536 of a service keeps a stand-in index; the loader has reported it.
         for ticket in &mut service.tickets {
             ticket.ix = self.register.ticket(ix, &ticket.id).unwrap_or(ticket.ix);
         }
@@ -89,6 +90,7 @@ impl Catalog {
             .or_default()
             .insert(service.id.clone(), ix);
         let at = ix.0 as usize;
+        // Indexes are permanent and this catalogue may not sell all of them, so positions have gaps.
         self.places.resize(self.places.len().max(at + 1), None);
         self.places[at] = Some(self.services.len());
         self.services.push((ix, service));
@@ -170,11 +172,12 @@ impl Catalog {
 }
 
 fn index(len: usize) -> u32 {
+    // Never saturates: memory ends before four billion ids do.
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-/// The indexes of services and ticket types. One that has been given stays with its id, whether or
-/// not a catalogue still has that, and is never given for anything else.
+/// The indexes of services and ticket types. An index belongs to its id for the life of the process,
+/// whether or not a catalogue still has that id.
 #[derive(Debug, Clone, Default)]
 pub struct IdInterner {
     /// By merchant id, then by service id.
@@ -193,6 +196,7 @@ impl IdInterner {
         {
             return *ix;
         }
+        // Indexes are never reused: orders and slots of a dropped service still refer to its index.
         let ix = ServiceIx(index(self.tickets.len()));
         self.tickets.push(Vec::new());
         self.services
@@ -213,11 +217,13 @@ impl IdInterner {
 
     /// The index of a ticket type; a new one gets the next, as long as there is one.
     pub fn ticket(&mut self, service: ServiceIx, ticket_id: &TicketId) -> Option<TicketIx> {
+        // A linear search: services have few ticket types, and this runs during a load only.
         let known = &mut self.tickets[service.0 as usize];
         let at = known
             .iter()
             .position(|id| id == ticket_id)
             .unwrap_or(known.len());
+        // Before the push: an id without an index must not be interned.
         let ix = u16::try_from(at).ok().map(TicketIx)?;
         if at == known.len() {
             known.push(ticket_id.clone());
@@ -226,7 +232,7 @@ impl IdInterner {
     }
 }
 
-/// A seller. All its services are priced in one currency.
+/// A seller. All services of a merchant are priced in one currency.
 #[derive(Debug, Clone)]
 pub struct Merchant {
     /// The partner's id.
@@ -235,15 +241,15 @@ pub struct Merchant {
     pub name: String,
     /// The one currency it sells in.
     pub currency: Currency,
-    /// Fees charged once an order, whatever is in it.
+    /// Fees charged once per order, whatever its items.
     pub per_order_fees: Vec<Fee>,
     /// Rules over the services of one order.
     pub combinations: Vec<ServiceRule>,
-    /// How long a cart keeps its spots; `None` switches holds off.
+    /// The hold times of the carts of a merchant.
     pub cart_hold: Option<CartHold>,
-    /// The tax on services that say nothing of their own.
+    /// The tax on services without a rate of their own.
     pub tax_rate: Option<TaxRate>,
-    /// What the customer reads for the tax.
+    /// The name of the tax for the customer.
     pub tax_name: String,
 }
 
@@ -263,12 +269,12 @@ pub enum ServiceRule {
     ForbiddenTogether(Vec<ServiceIx>),
     /// `service` is sold only in an order that also has one of `any_of`.
     RequiredWith {
-        /// The service that does not come alone.
+        /// The service that is not sold alone.
         service: ServiceIx,
-        /// What it comes with.
+        /// The services of which one must be in the order.
         any_of: Vec<ServiceIx>,
     },
-    /// Items of these services may not overlap in time (the very same slot twice is no overlap).
+    /// Items of these services may not overlap in time. The same slot twice is no overlap.
     NoOverlap(Vec<ServiceIx>),
 }
 
@@ -307,9 +313,9 @@ pub struct Service {
     pub prepayment: Prepayment,
     /// Ticket types in feed order.
     pub tickets: Vec<TicketType>,
-    /// Fees charged once an order that has this service.
+    /// Fees charged once per order that has this service.
     pub per_order_fees: Vec<Fee>,
-    /// Until when a slot can be booked.
+    /// The time at which booking closes.
     pub booking_window: BookingWindow,
     /// Questions to the customer.
     pub questions: Vec<Question>,
@@ -324,12 +330,12 @@ pub struct Service {
 /// Whether a service is paid for when it is booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Prepayment {
-    /// It may be paid for then, or later elsewhere.
+    /// Payment at booking or elsewhere.
     #[default]
     Optional,
-    /// It has to be.
+    /// Payment at booking only.
     Required,
-    /// It is paid for elsewhere, and nothing may be charged for it.
+    /// Payment elsewhere only; nothing may be charged.
     NotSupported,
 }
 
@@ -347,7 +353,7 @@ impl Service {
             .map(|ticket| ticket.ix)
     }
 
-    /// Whether an index is that of a ticket type which is sold.
+    /// Whether this service sells the ticket type of an index.
     #[must_use]
     pub fn has_ticket(&self, ix: TicketIx) -> bool {
         self.place_of(ix).is_some()
@@ -371,9 +377,11 @@ impl Service {
         &mut self.tickets[place]
     }
 
-    /// Where a ticket type is: at its index, unless others have come and gone.
+    /// The position of a ticket type: its index, unless the feed has dropped or reordered types since a
+    /// restart.
     fn place_of(&self, ix: TicketIx) -> Option<usize> {
         let at = usize::from(ix.0);
+        // Tried first at its index: mostly the feed keeps its ticket types, and no search is needed.
         let is_it = |ticket: &TicketType| ticket.ix == ix;
         if self.tickets.get(at).is_some_and(is_it) {
             Some(at)
@@ -396,7 +404,7 @@ pub struct TicketType {
     pub option_description: LocalizedText,
     /// Price of one, without tax.
     pub price: Money,
-    /// The price in force before the present one, where there was another.
+    /// The price before the present one, if it has changed.
     pub previous_price: Option<Money>,
     /// The three fees that the service feed knows.
     pub feed_fees: FeedFees,
@@ -405,7 +413,7 @@ pub struct TicketType {
 }
 
 impl TicketType {
-    /// Whether a caller may still hold another price than the one in force.
+    /// Whether the price has changed, so that a caller may still have the earlier one.
     #[must_use]
     pub fn price_moved(&self) -> bool {
         self.previous_price
@@ -435,7 +443,7 @@ pub struct Question {
     pub label: LocalizedText,
     /// Whether it must be answered.
     pub required: bool,
-    /// Asked only where a ticket of these types is bought; empty for all.
+    /// Asked only if a ticket of these types is bought; empty for all types.
     pub only_for: Vec<TicketIx>,
     /// Whether it is asked once or for every ticket.
     pub scope: QuestionScope,
@@ -465,7 +473,7 @@ pub enum QuestionScope {
     EachTicket,
 }
 
-/// Until when before (or after) its start a slot of the service can be booked.
+/// When booking of a slot closes, before or after its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BookingWindow {
     /// Booking closes this many seconds before the start.
@@ -480,6 +488,7 @@ impl BookingWindow {
     #[must_use]
     pub fn closes_at(&self, start_sec: EpochSeconds, duration_sec: i64) -> EpochSeconds {
         match (self.min_buffer_before_end_sec, self.min_advance_sec) {
+            // The buffer before the end wins, as it alone allows a booking after the start.
             (Some(buffer), _) => start_sec
                 .saturating_add(duration_sec)
                 .saturating_sub(buffer),
@@ -495,14 +504,14 @@ pub enum Deal {
     Group {
         /// Ticket types that count towards the group and get the reduction.
         tickets: Vec<TicketIx>,
-        /// How many make a group.
+        /// The smallest group.
         min_count: u32,
         /// The reduction.
         reduction: Reduction,
     },
     /// A fixed set of tickets at a price of its own, as often as it fits into the line.
     Bundle {
-        /// What is in it, each count above zero.
+        /// The ticket types and their counts, each above zero.
         contents: Vec<(TicketIx, u32)>,
         /// The price of the whole set.
         price: Money,

@@ -1,4 +1,4 @@
-//! Which tickets may stand in one line: known types, sensible counts, company of adults, bounds.
+//! Rules on the tickets of a line: known types, valid counts, adults, bounds.
 
 use super::{
     catalog::{CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx, TicketIx},
@@ -11,7 +11,7 @@ use super::{
 /// The tickets of a line by type, each type once and every count above zero.
 pub type TicketCounts = Vec<(TicketIx, u32)>;
 
-/// A bound that a line breaks.
+/// A bound that a line violates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViolatedConstraint {
     /// The bound.
@@ -20,7 +20,7 @@ pub struct ViolatedConstraint {
     pub ticket_id: Option<TicketId>,
 }
 
-/// The side of a bound that was crossed.
+/// The side of a violated bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
     /// Fewer tickets than this.
@@ -42,6 +42,7 @@ pub fn read_tickets(
     let mut counts = TicketCounts::new();
     let mut faults = Vec::new();
     for entry in tickets {
+        // Every entry is read, so that the caller learns of all faults at once.
         match read_entry(service, slot, entry) {
             Ok((ticket, count)) => add(&mut counts, ticket, count),
             Err(fault) => faults.push(fault),
@@ -65,6 +66,7 @@ fn read_entry(
             service: service.id.clone(),
         });
     };
+    // An unknown slot is a fault of its own; here it must not make every ticket type wrong.
     if slot.is_some_and(|slot| !slot.sells(service, Claimed::Ticket(ticket))) {
         return Err(TicketFault::NotSoldInSlot(ticket_id.clone()));
     }
@@ -80,12 +82,14 @@ fn read_entry(
 /// Adds tickets of a type.
 pub(super) fn add(counts: &mut TicketCounts, ticket: TicketIx, count: u32) {
     match counts.iter_mut().find(|(known, _)| *known == ticket) {
+        // Saturating: counts are the caller's. A count at the limit fits no slot, so nothing is sold by
+        // mistake.
         Some((_, sum)) => *sum = sum.saturating_add(count),
         None => counts.push((ticket, count)),
     }
 }
 
-/// The tickets of a line, as rules on tickets see them.
+/// The tickets that rules see: of the line, and of all lines of its slot.
 #[derive(Debug, Clone, Copy)]
 pub struct Party<'a> {
     /// The line's own.
@@ -101,7 +105,7 @@ impl<'a> Party<'a> {
         Self { line, slot: line }
     }
 
-    /// The tickets that a rule of that scope looks at.
+    /// The tickets that a rule of that scope covers.
     fn within(self, scope: RuleScope) -> &'a TicketCounts {
         match scope {
             RuleScope::Line => self.line,
@@ -116,16 +120,18 @@ fn has(counts: &TicketCounts, ticket: TicketIx) -> bool {
 
 fn sum_of(counts: &TicketCounts, tickets: &[TicketIx]) -> u64 {
     let of_these = counts.iter().filter(|(ticket, _)| tickets.contains(ticket));
+    // In 64 bits: two counts of 32 bits may overflow 32.
     of_these.map(|&(_, count)| u64::from(count)).sum()
 }
 
-/// Combination rules between ticket types that the line breaks. One on all lines of a slot is told of
-/// those that have tickets which it is about.
+/// Combination rules that the line breaks. A rule on all lines of a slot is reported for the lines with
+/// tickets that it names.
 #[must_use]
 pub fn combination_faults(service: &Service, party: Party<'_>) -> Vec<TicketFault> {
     let mut faults = Vec::new();
     for ForbiddenTickets { tickets, scope } in &service.rules.forbidden {
         let counts = party.within(*scope);
+        // A line without these tickets is not at fault, even if other lines of the slot are.
         let is_about_line = tickets.iter().any(|&ticket| has(party.line, ticket));
         let there = tickets
             .iter()
@@ -159,8 +165,8 @@ fn ids(service: &Service, tickets: &[TicketIx]) -> Vec<TicketId> {
         .collect()
 }
 
-/// The first rule on children that the line breaks. One on all lines of a slot is told of those that
-/// have children.
+/// The first rule on children that the line breaks. A rule on all lines of a slot is reported for the lines
+/// with children.
 #[must_use]
 pub fn child_fault(service: &Service, party: Party<'_>) -> Option<ChildFault> {
     for rule in &service.rules.children {
@@ -170,6 +176,7 @@ pub fn child_fault(service: &Service, party: Party<'_>) -> Option<ChildFault> {
         let counts = party.within(rule.scope);
         let children = sum_of(counts, &rule.children);
         let adults = sum_of(counts, &rule.adults);
+        // Before the ratio, which a rule may leave out: children never come alone.
         if adults == 0 {
             return Some(ChildFault::NoAdult(rule.scope));
         }
@@ -184,8 +191,8 @@ pub fn child_fault(service: &Service, party: Party<'_>) -> Option<ChildFault> {
     None
 }
 
-/// Every bound that the line breaks: first those of all tickets, then those of its ticket types in the
-/// order in which they were asked. Of two bounds on the same side of the same count, the stricter.
+/// Every bound that the line violates: first those of all tickets, then those of its ticket types in the
+/// requested order. Of two bounds on one side of one count, the stricter.
 #[must_use]
 pub fn violated_limits(
     service: &Service,
@@ -195,6 +202,7 @@ pub fn violated_limits(
 ) -> Vec<ViolatedConstraint> {
     let counted = std::iter::once(None).chain(party.line.iter().map(|&(ticket, _)| Some(ticket)));
     let broken = counted.flat_map(|ticket| {
+        // Both scopes may bound the same count; the caller reads one bound per side.
         let broken = [RuleScope::Line, RuleScope::Slot].map(|scope| {
             let count = count_of(party.within(scope), ticket);
             broken(service.rules.bounds(start_sec, tags, scope, ticket), count)
@@ -212,7 +220,7 @@ pub fn violated_limits(
         .collect()
 }
 
-/// How many tickets there are, or how many of one type.
+/// The number of tickets, of all types or of one.
 fn count_of(counts: &TicketCounts, ticket: Option<TicketIx>) -> u64 {
     let counted = counts
         .iter()
@@ -220,7 +228,7 @@ fn count_of(counts: &TicketCounts, ticket: Option<TicketIx>) -> u64 {
     counted.map(|&(_, count)| u64::from(count)).sum()
 }
 
-/// Those of the bounds that a count breaks.
+/// The sides of the bounds that a count violates.
 fn broken(bounds: CountBounds, count: u64) -> CountBounds {
     CountBounds {
         min: bounds.min.filter(|&min| count < u64::from(min)),

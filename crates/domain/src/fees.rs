@@ -1,4 +1,4 @@
-//! What an order costs beside its items: fees for each ticket, fees for the order as a whole, taxes.
+//! Fees and taxes: per ticket, per order, and by tax rate.
 //!
 //! The breakdown and the total come from one computation, so that the newer `fees` and the older
 //! `fees_and_taxes` of an answer always agree.
@@ -23,7 +23,7 @@ pub struct TicketFee {
     pub fee: Fee,
 }
 
-/// A line that is sold.
+/// A sellable line.
 #[derive(Debug, Clone, Copy)]
 pub struct SoldLine<'a> {
     /// Its service.
@@ -34,16 +34,16 @@ pub struct SoldLine<'a> {
     pub total: Money,
 }
 
-/// All fees and taxes of an order. A fee of nothing is none.
+/// All fees and taxes of an order. Fees of zero are not listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeeTable {
-    /// For each ticket, every kind of ticket and fee once.
+    /// Fees per ticket, each ticket type and fee once.
     pub per_ticket: Vec<TicketFee>,
-    /// For the order, once; last the taxes, one for each rate.
+    /// Fees per order; last the taxes, one for each rate.
     pub per_order: Vec<Fee>,
-    /// The part of the total that is tax by the rates of the services.
+    /// The part of the total that is tax by the rates of services.
     pub tax: Money,
-    /// The part of the total that the tickets' own fees call taxes.
+    /// The part of the total that the feed lists as taxes of tickets.
     pub ticket_taxes: Money,
     /// Σ per-ticket fee × count + Σ per-order fee.
     pub total: Money,
@@ -63,8 +63,8 @@ impl FeeTable {
         }
     }
 
-    /// The fees of an order of these lines. Per-order fees of a service count once, however many of
-    /// its lines there are. The tax of each line is rounded for itself. No lines, no fees.
+    /// The fees of an order of these lines. Per-order fees of a service count once, however many lines it
+    /// has. The tax is rounded per line. An order without lines has no fees.
     ///
     /// # Errors
     /// [`MoneyError`] if the total is beyond what the wire can carry.
@@ -80,6 +80,8 @@ impl FeeTable {
         for line in lines {
             let service = catalog.service(line.service);
             for &(ticket, count) in line.tickets {
+                // The total counts every line; the list names each ticket type once, because its amounts
+                // are per ticket.
                 table.add_tickets(service, ticket, count)?;
                 if kinds.insert((line.service, ticket)) {
                     table.list_fees(service, ticket);
@@ -89,13 +91,16 @@ impl FeeTable {
                 table.add_per_order(&service.per_order_fees)?;
             }
             if let Some(rate) = service.tax_rate {
+                // Rounded per line: the sum of rounded taxes is what a customer can add up.
                 add_tax(&mut taxes, rate, line.total.tax(rate)?)?;
             }
         }
+        // An order of which nothing can be sold must not show a fee.
         if !lines.is_empty() {
             table.add_per_order(&merchant.per_order_fees)?;
         }
         table.add_taxes(&merchant.tax_name, &taxes)?;
+        // Checked once at the end: a total that the wire cannot carry fails here and not in a response.
         table.total.to_micros()?;
         Ok(table)
     }
@@ -111,6 +116,7 @@ impl FeeTable {
             self.total = self.total.plus(fee.amount.times(count)?)?;
         }
         if let Some(taxes) = ticket.feed_fees.taxes {
+            // A part of the total, not added to it again: taxes of tickets are among their fees.
             self.ticket_taxes = self.ticket_taxes.plus(taxes.times(count)?)?;
         }
         Ok(())
@@ -118,6 +124,7 @@ impl FeeTable {
 
     fn list_fees(&mut self, service: &Service, ticket: TicketIx) {
         let ticket = service.ticket(ticket);
+        // A fee of zero charges nothing, so it is not listed.
         let due = ticket.fees.iter().filter(|fee| !fee.amount.is_zero());
         self.per_ticket.extend(due.map(|fee| TicketFee {
             service_id: service.id.clone(),
@@ -134,9 +141,10 @@ impl FeeTable {
         Ok(())
     }
 
-    /// One fee for each rate. Where an order has several, their names tell them apart.
+    /// One fee for each rate. If an order has several rates, the rate is part of the name.
     fn add_taxes(&mut self, name: &str, taxes: &[(TaxRate, Money)]) -> Result<(), MoneyError> {
         for &(rate, amount) in taxes {
+            // Names tell fees apart, and two rates would have the same one.
             let name = if taxes.len() == 1 {
                 name.to_owned()
             } else {
@@ -149,7 +157,7 @@ impl FeeTable {
     }
 }
 
-/// Adds the tax of a line to what has the same rate.
+/// Adds the tax of a line to the sum of its rate.
 fn add_tax(
     taxes: &mut Vec<(TaxRate, Money)>,
     rate: TaxRate,

@@ -1,4 +1,4 @@
-//! Whether the questions that a service asks the customer have been answered well.
+//! Answers to the questions of a service.
 
 use super::{
     catalog::{AnswerKind, LocalizedText, Question, QuestionScope, TicketIx},
@@ -6,8 +6,8 @@ use super::{
     order::IntakeAnswer,
 };
 
-/// What is wrong with the answers of a line: first the answers to questions that are not asked, then each
-/// question in its turn.
+/// Faults in the answers of a line: first answers to unknown questions, then the faults of each question in
+/// order.
 #[must_use]
 pub fn faults(
     questions: &[Question],
@@ -29,11 +29,14 @@ pub fn faults(
 impl Question {
     fn faults(&self, tickets: &[(TicketIx, u32)], answers: &[IntakeAnswer]) -> Vec<AnswerFault> {
         let asked = self.times_asked(tickets);
+        // Not asked for these tickets, so an answer is neither needed nor wrong: a form may send every
+        // question.
         if asked == 0 {
             return Vec::new();
         }
         let given: Vec<&IntakeAnswer> = answers
             .iter()
+            // A form may send an empty answer for a question that was left open.
             .filter(|answer| answer.question_id == self.id && answer.is_given())
             .collect();
         let answered = u64::try_from(given.len()).unwrap_or(u64::MAX);
@@ -66,7 +69,9 @@ impl Question {
             .sum();
         match self.scope {
             QuestionScope::EachTicket => bought,
+            // Asked also of an appointment, which has no tickets.
             QuestionScope::Line if self.only_for.is_empty() => 1,
+            // Once for the line, and only if one of the tickets needs it.
             QuestionScope::Line => bought.min(1),
         }
     }
@@ -76,6 +81,8 @@ impl AnswerKind {
     fn fault(&self, question_id: &str, responses: &[String]) -> Option<AnswerFault> {
         let is_one = responses.len() == 1;
         let fault = match self {
+            // A kind of a later version of the feeds: its answers cannot be judged and are taken as they
+            // are.
             Self::AnyText => return None,
             Self::Text if is_one => return None,
             Self::Boolean if is_one && matches!(responses[0].as_str(), "true" | "false") => {
@@ -92,7 +99,7 @@ impl AnswerKind {
     }
 }
 
-/// Whether every one of these texts is a choice, in whatever language.
+/// Whether every text is one of the choices, in any language.
 fn offers(choices: &[LocalizedText], texts: &[String]) -> bool {
     texts.iter().all(|text| is_choice(choices, text))
 }
@@ -108,7 +115,7 @@ fn is_choice(choices: &[LocalizedText], text: &str) -> bool {
 }
 
 impl IntakeAnswer {
-    /// Whether there is any text in it: an empty answer is none.
+    /// Whether the answer has any text; an answer without text counts as absent.
     fn is_given(&self) -> bool {
         self.responses.iter().any(|text| !text.trim().is_empty())
     }

@@ -11,7 +11,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 /// Decimal places of a micro-unit.
 const MICRO_DIGITS: u32 = 6;
 
-/// A currency of ISO 4217 that has a smallest unit one can pay with.
+/// A currency of ISO 4217 with a smallest unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Currency {
     iso: iso_currency::Currency,
@@ -19,12 +19,13 @@ pub struct Currency {
 }
 
 impl Currency {
-    /// Looks up an upper-case ISO 4217 code. Codes without a smallest unit (gold, test codes) are
-    /// not currencies one can sell in and give `None`, as do unknown codes.
+    /// Looks up an upper-case ISO 4217 code; `None` for an unknown code and for one without a smallest unit
+    /// (gold, test codes), because nothing is sold in it.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         let iso = iso_currency::Currency::from_code(code)?;
         let minor_digits = u32::from(iso.exponent()?);
+        // The wire carries six decimal places; a smaller unit could not be written exactly.
         (minor_digits <= MICRO_DIGITS).then_some(Self { iso, minor_digits })
     }
 
@@ -40,7 +41,7 @@ impl Currency {
         self.minor_digits
     }
 
-    /// The least that can be paid: a cent, a yen, a fils.
+    /// The smallest amount that can be paid: a cent, a yen, a fils.
     #[must_use]
     pub fn smallest_unit(self) -> Money {
         Money {
@@ -60,8 +61,8 @@ impl TaxRate {
     /// 100 per cent, in millionths of a per cent.
     pub const MAX_MICRO_PERCENT: u32 = 100_000_000;
 
-    /// A rate in millionths of a per cent: 7,253,000 is 7.253 %. `None` for no tax and for more than
-    /// all.
+    /// A rate in millionths of a per cent: 7,253,000 is 7.253 %. `None` for 0 and for more than 100 per
+    /// cent.
     #[must_use]
     pub fn from_micro_percent(micro_percent: u32) -> Option<Self> {
         (1..=Self::MAX_MICRO_PERCENT)
@@ -99,7 +100,7 @@ pub struct Money {
 }
 
 impl Money {
-    /// Nothing, in `currency`.
+    /// Zero in `currency`.
     #[must_use]
     pub fn zero(currency: Currency) -> Self {
         Self {
@@ -117,7 +118,7 @@ impl Money {
         }
     }
 
-    /// The amount in micro-units; what lies below a micro-unit is rounded half to even.
+    /// The amount in micro-units; fractions of a micro-unit are rounded half to even.
     ///
     /// # Errors
     /// [`MoneyError::Overflow`] if it does not fit 64 bits.
@@ -125,6 +126,7 @@ impl Money {
         let whole = Decimal::from(10_i64.pow(MICRO_DIGITS));
         self.amount
             .checked_mul(whole)
+            // Half to even, as everywhere: rounding half up would favour one side over many orders.
             .map(|micros| micros.round_dp_with_strategy(0, RoundingStrategy::MidpointNearestEven))
             .and_then(|micros| i64::try_from(micros).ok())
             .ok_or(MoneyError::Overflow)
@@ -136,14 +138,14 @@ impl Money {
         self.currency
     }
 
-    /// Whether it is nothing.
+    /// Whether the amount is zero.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.amount.is_zero()
     }
 
-    /// Whether it is more than nothing and less than anybody can pay: such an amount is a slip, most
-    /// often of somebody who wrote 14 for 14,000,000 micro-units.
+    /// Whether the amount is above zero and below the smallest unit. Such an amount is a mistake, most
+    /// often 14 written for 14,000,000 micro-units.
     #[must_use]
     pub fn is_below_smallest_unit(self) -> bool {
         self.amount > Decimal::ZERO && self.amount < self.currency.smallest_unit().amount
@@ -152,6 +154,7 @@ impl Money {
     /// Rounds to the currency's smallest unit, half to even: 2.5 cents are 2, 3.5 cents are 4.
     #[must_use]
     pub fn rounded(self) -> Self {
+        // By the currency and not to two digits: a yen has no cents, a dinar has a thousand fils.
         let digits = self.currency.minor_digits;
         let amount = self
             .amount
@@ -164,6 +167,7 @@ impl Money {
     /// # Errors
     /// [`MoneyError::CurrencyMismatch`] or [`MoneyError::Overflow`].
     pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
+        // An error and not a panic: amounts of the caller come in any currency.
         if self.currency != other.currency {
             return Err(MoneyError::CurrencyMismatch);
         }
@@ -174,18 +178,19 @@ impl Money {
         Ok(Self { amount, ..self })
     }
 
-    /// What is left of an amount less another of its currency.
+    /// The difference of two amounts of one currency.
     ///
     /// # Errors
     /// [`MoneyError::CurrencyMismatch`] or [`MoneyError::Overflow`].
     pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
         self.plus(Self {
+            // Cannot overflow: the decimal stores its sign apart from its digits.
             amount: -other.amount,
             ..other
         })
     }
 
-    /// The amount `count` times.
+    /// The product of the amount and `count`, unrounded.
     ///
     /// # Errors
     /// [`MoneyError::Overflow`].
@@ -208,6 +213,7 @@ impl Money {
         let amount = self
             .amount
             .checked_mul(kept)
+            // Multiplied first, so that the quotient is exact while the product fits.
             .and_then(|amount| amount.checked_div(Decimal::ONE_HUNDRED))
             .ok_or(MoneyError::Overflow)?;
         Ok(Self { amount, ..self })
@@ -225,15 +231,17 @@ impl Money {
         Ok(Self { amount, ..self }.rounded())
     }
 
-    /// Compares two amounts of one currency; `None` across currencies.
+    /// Compares two amounts; `None` if their currencies differ.
     #[must_use]
     pub fn compare(self, other: Self) -> Option<std::cmp::Ordering> {
+        // Without an exchange rate there is no order between currencies.
         (self.currency == other.currency).then(|| self.amount.cmp(&other.amount))
     }
 }
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Normalized, so that equal amounts print alike: 14 USD and not 14.000000 USD.
         write!(f, "{} {}", self.amount.normalize(), self.currency.code())
     }
 }

@@ -1,4 +1,5 @@
-//! The openings of a catalogue, in the order of their slots.
+//! The openings of a catalogue, in the order of their slots. Exports and look-ups read them here; sales do
+//! not.
 
 use std::{
     borrow::{Borrow, Cow},
@@ -24,7 +25,8 @@ use singles::{Single, Singles};
 pub struct Openings {
     singles: Singles,
     repeated: Vec<Opening>,
-    /// The indexes of the repeated openings of a service and duration.
+    /// The indexes of the recurring openings of a service and duration: a look-up of one slot must not scan
+    /// all of them.
     repeated_of: HashMap<(ServiceIx, u32), Vec<usize>>,
 }
 
@@ -40,7 +42,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The slots of a repeated opening in the span.
+    /// The slots of a recurring opening in the span that start after `after`.
     fn keys(
         self,
         repeated: &Opening,
@@ -50,6 +52,7 @@ impl Span {
             start: not_over,
             end,
         } = self.starts(repeated.first.duration_sec);
+        // Each step searches from the last start: a recurrence is never expanded as a whole.
         let from = after.map_or(not_over, |after| after.saturating_add(1));
         repeated
             .starts(from, end.min(self.repeated_until))
@@ -64,7 +67,7 @@ impl Span {
         self.starts(slot.duration_sec).contains(&slot.start_sec)
     }
 
-    /// The range of starts of slots with that duration.
+    /// The range of starts of slots with that duration that are not over.
     fn starts(self, duration_sec: u32) -> Range<EpochSeconds> {
         self.now
             .saturating_sub(i64::from(duration_sec))
@@ -72,16 +75,17 @@ impl Span {
     }
 }
 
-/// A slot and its openings, in the order in which they open it.
+/// A slot and its openings, in the order in which they add spots.
 pub type MadeOf<'a> = (SlotKey, SmallVec<[Cow<'a, Opening>; 2]>);
 
 impl Openings {
-    /// Sorts openings by slot; those of one slot stay in the order of the feed.
+    /// Sorts openings by slot; openings of one slot stay in the order of the feed.
     #[must_use]
     pub fn new(mut all: Vec<Opening>) -> Self {
         let single = |opening: &Opening| opening.recurrence.is_none().then_some(opening.first);
         // A stable sort: openings of one slot stay in the order of the feed.
         all.sort_by_key(|opening| (opening.recurrence.is_some(), single(opening)));
+        // Single openings sort before recurring ones, so one split separates them.
         let repeated = all.split_off(all.partition_point(|opening| single(opening).is_some()));
         let mut repeated_of = HashMap::<_, Vec<usize>>::new();
         for (at, opening) in repeated.iter().enumerate() {
@@ -97,14 +101,15 @@ impl Openings {
         }
     }
 
-    /// A slot of the catalogue, with nothing left; `None` if no opening has it. Repeated openings count only
-    /// for slots that start before `repeated_until`.
+    /// A slot of the catalogue with no spots left; `None` if no opening has it. Recurring openings count
+    /// only for slots that start before `repeated_until`.
     #[must_use]
     pub fn nothing_left(&self, key: SlotKey, repeated_until: EpochSeconds) -> Option<Slot> {
         let mut slot = Slot::default();
         for single in self.singles.of(key) {
             open_empty(&mut slot, &single.unpacked(), key);
         }
+        // A range of one second: the recurrence has this start or it has not.
         let end = key.start_sec.saturating_add(1).min(repeated_until);
         let repeated = self.repeated_of.get(&(key.service, key.duration_sec));
         for &at in repeated.into_iter().flatten() {
@@ -160,6 +165,7 @@ impl Openings {
             .filter_map(|at| next(at, None))
             .collect();
         std::iter::from_fn(move || {
+            // The smallest key of both sources is next, and every opening of that slot is taken with it.
             let single = singles.peek().map(|single| single.slot);
             let repeated = due.peek().map(|Reverse((key, _))| *key);
             let key = single.into_iter().chain(repeated).min()?;
@@ -170,6 +176,7 @@ impl Openings {
             while due.peek().is_some_and(|Reverse((next, _))| *next == key) {
                 let at = due.pop().map_or(0, |Reverse((_, at))| at);
                 openings.push(Cow::Borrowed(&self.repeated[at]));
+                // A recurrence that has no further start in the span leaves the heap.
                 due.extend(next(at, Some(key.start_sec)));
             }
             Some((key, openings))
@@ -177,23 +184,25 @@ impl Openings {
     }
 }
 
-/// Adds an opening to a slot with no spots.
+/// Adds an opening to a slot, without its spots.
 fn open_empty(slot: &mut Slot, opening: &Opening, key: SlotKey) {
     let (_, terms) = opening.occurrence(key.start_sec);
     let pool = Pool {
+        // The pool is there without spots, so callers can tell a past slot from an unknown one.
         allotment: 0,
         ..opening.pool
     };
     slot.open(pool, &terms);
 }
 
-/// The slot of these openings, with nothing sold or held. The terms have the parties only.
+/// The slot of these openings, without sales and holds. Its terms have the parties only.
 #[must_use]
 pub fn untouched(openings: &[impl Borrow<Opening>]) -> Slot {
     let mut slot = Slot::default();
     for opening in openings {
         let opening: &Opening = opening.borrow();
         let Opening { pool, terms, .. } = opening;
+        // Booking windows and tags depend on the occurrence; the division of spots needs the parties only.
         let parties = terms
             .as_ref()
             .map_or_else(Vec::new, |terms| terms.parties.clone());
@@ -208,9 +217,9 @@ pub fn untouched(openings: &[impl Borrow<Opening>]) -> Slot {
     slot
 }
 
-/// Divides the spots of a slot that can be sold among its openings. Openings for the same ticket types share
-/// what is left, the first ones first, because a sale does not say of which of them it was. Openings that are
-/// one stock for different parties have one share, of which each has at most its own allotment.
+/// Divides the open spots of a slot among its openings. Openings for the same ticket types share what is
+/// left, the first ones first, because a sale does not record the opening. Openings of one resource for
+/// different parties have one share, of which each has at most its own allotment.
 #[must_use]
 pub fn deal(
     slot: &Slot,
@@ -223,6 +232,7 @@ pub fn deal(
         let (_, left) = left
             .iter_mut()
             .find(|(pool, _)| pool.tickets == of.tickets)?;
+        // Never more than the opening brings: the rest belongs to the openings after it.
         let share = of.allotment.min(*left);
         *left -= share;
         Some(share)
@@ -232,10 +242,12 @@ pub fn deal(
     for opening in openings {
         let opening: &Opening = opening.borrow();
         let pool = opening.pool;
+        // The feed lists no party sizes for this service, so the opening has spots of its own.
         let Some(party) = opening.party() else {
             shares.push(share(pool).unwrap_or(0));
             continue;
         };
+        // The spots of a resource are dealt once; each further size shows the same spots.
         let known = stocks
             .iter()
             .find(|(known, _)| known.is_same_stock(&party))
@@ -243,6 +255,7 @@ pub fn deal(
         let stock = known.unwrap_or_else(|| {
             let parties = openings.iter().filter_map(|other| other.borrow().party());
             let same = parties.filter(|other| other.is_same_stock(&party));
+            // The largest size counts, as in the pool: smaller sizes are part of it.
             let allotment = same.map(|other| other.spots).max().unwrap_or(0);
             let stock = share(Pool { allotment, ..pool }).unwrap_or(0);
             stocks.push((party, stock));

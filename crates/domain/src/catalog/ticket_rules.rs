@@ -1,27 +1,26 @@
-//! Rules on tickets: which go together, and how many of them.
+//! Rules on tickets: combinations and counts.
 
 use super::TicketIx;
 use crate::order::EpochSeconds;
 
-/// Which tickets of a line go together, and how many of them.
+/// The rules on the tickets of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TicketRules {
     /// Tickets that need an adult.
     pub children: Vec<ChildRule>,
     /// Bounds for every slot.
     pub limits: TicketLimits,
-    /// Bounds for some slots; where one of them speaks, it replaces the general bound. Where several
-    /// do, the strictest counts.
+    /// Bounds for some slots; they replace the general bound. If several apply, the strictest counts.
     pub slot_limits: Vec<SlotLimits>,
     /// Sets of ticket types of which no two go together.
     pub forbidden: Vec<ForbiddenTickets>,
-    /// Ticket types that do not come without certain others.
+    /// Ticket types that are not sold without certain others.
     pub required: Vec<RequiredTicket>,
 }
 
 impl TicketRules {
-    /// The bounds in force for the slot of that start and with these tags: of all tickets together, or
-    /// of those of one type, in that scope.
+    /// The bounds in force in a slot of that start and these tags, in that scope: for all tickets together,
+    /// or for one type.
     #[must_use]
     pub fn bounds(
         &self,
@@ -36,11 +35,13 @@ impl TicketRules {
             .filter(|limits| limits.applies_to(start_sec, tags));
         let of_slot = of_slot.map(|slot| slot.limits.bounds(scope, ticket));
         of_slot
+            // Several limits of slots may apply at once; none of them may be broken.
             .fold(CountBounds::default(), CountBounds::and)
+            // Side by side: a slot that sets a maximum keeps the general minimum.
             .or(self.limits.bounds(scope, ticket))
     }
 
-    /// Whether any rule looks at all lines of a slot together.
+    /// Whether any rule covers all lines of a slot together.
     #[must_use]
     pub fn look_at_slots(&self) -> bool {
         let limits = self
@@ -56,13 +57,13 @@ impl TicketRules {
     }
 }
 
-/// Which tickets a rule looks at together.
+/// The tickets that a rule covers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RuleScope {
-    /// Those of one line.
+    /// The tickets of one line.
     #[default]
     Line,
-    /// Those of all lines of an order that are for one slot.
+    /// The tickets of all lines of an order for one slot.
     Slot,
 }
 
@@ -71,31 +72,31 @@ pub enum RuleScope {
 pub struct ForbiddenTickets {
     /// The ticket types.
     pub tickets: Vec<TicketIx>,
-    /// Where they do not.
+    /// The scope in which they are forbidden together.
     pub scope: RuleScope,
 }
 
 /// Tickets that are sold only to parties with an adult.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildRule {
-    /// The ticket types that need one.
+    /// The ticket types that need an adult.
     pub children: Vec<TicketIx>,
-    /// The ticket types that count as one.
+    /// The ticket types that count as an adult.
     pub adults: Vec<TicketIx>,
-    /// How many of the former one adult may bring; `None` for any number.
+    /// Children per adult; `None` for any number.
     pub per_adult: Option<u32>,
-    /// Where the adults are looked for.
+    /// The scope in which an adult must be found.
     pub scope: RuleScope,
 }
 
 /// A ticket type that needs the company of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequiredTicket {
-    /// The ticket type that does not come alone.
+    /// The ticket type that is not sold alone.
     pub ticket: TicketIx,
     /// At least one ticket of these types must be there.
     pub any_of: Vec<TicketIx>,
-    /// Where they are looked for.
+    /// The scope in which one of them must be found.
     pub scope: RuleScope,
 }
 
@@ -109,7 +110,7 @@ pub struct CountBounds {
 }
 
 impl CountBounds {
-    /// These, and those where these say nothing.
+    /// These bounds, completed by `others` where a side is missing.
     fn or(self, others: Self) -> Self {
         Self {
             min: self.min.or(others.min),
@@ -117,7 +118,7 @@ impl CountBounds {
         }
     }
 
-    /// Both together: of two bounds on one side, the stricter.
+    /// Both bounds together: the stricter one of each side.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let stricter = |a: Option<u32>, b: Option<u32>, pick: fn(u32, u32) -> u32| match (a, b) {
@@ -134,16 +135,16 @@ impl CountBounds {
 /// Bounds of tickets as a whole and of single ticket types.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TicketLimits {
-    /// Whose tickets are counted.
+    /// The scope in which tickets are counted.
     pub scope: RuleScope,
     /// All tickets together.
     pub line: CountBounds,
-    /// Single ticket types; they bind where at least one ticket of the type is asked.
+    /// Single ticket types. A bound applies if at least one ticket of the type is requested.
     pub tickets: Vec<(TicketIx, CountBounds)>,
 }
 
 impl TicketLimits {
-    /// Its bounds of all tickets together, or of those of one type, in that scope.
+    /// The bounds in that scope, for all tickets together or for one type.
     fn bounds(&self, scope: RuleScope, ticket: Option<TicketIx>) -> CountBounds {
         let of_type = |ticket| {
             self.tickets
@@ -152,6 +153,7 @@ impl TicketLimits {
                 .map(|(_, bounds)| *bounds)
         };
         match ticket {
+            // Limits of the other scope count other tickets, so they say nothing here.
             _ if self.scope != scope => CountBounds::default(),
             None => self.line,
             Some(ticket) => of_type(ticket).unwrap_or_default(),
@@ -159,7 +161,7 @@ impl TicketLimits {
     }
 }
 
-/// An availability tag that the rules of a service speak of.
+/// An availability tag that the rules of a service name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TagIx(pub u16);
 
@@ -182,6 +184,7 @@ impl SlotLimits {
     pub fn applies_to(&self, start_sec: EpochSeconds, tags: &[TagIx]) -> bool {
         self.tag.is_none_or(|wanted| tags.contains(&wanted))
             && self.from_sec.is_none_or(|from| start_sec >= from)
+            // Half-open, so that adjacent periods never both apply.
             && self.until_sec.is_none_or(|until| start_sec < until)
     }
 }

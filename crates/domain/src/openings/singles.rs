@@ -1,7 +1,7 @@
-//! Single openings, packed into eight bytes each: there may be as many as there are slots.
+//! Single openings, packed into eight bytes each: there may be ten million of them.
 //!
-//! A start is stored as seconds from the first start of the same service and duration. Everything else is
-//! stored once for all openings that have it in common.
+//! A row has the start, as seconds since the first start of the same service and duration, and the index of
+//! a kind. All other values are in the kind, which openings share.
 
 use indexmap::IndexSet;
 
@@ -33,7 +33,7 @@ struct Row {
     kind: u32,
 }
 
-/// What several openings can have in common.
+/// The values of an opening that others may share.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Kind {
     pool: Pool,
@@ -50,12 +50,13 @@ pub(super) struct Single<'a> {
 }
 
 impl Singles {
-    /// Packs single openings, which are in the order of their slots.
+    /// Packs single openings, which must be sorted by slot.
     pub(super) fn new(openings: Vec<Opening>) -> Self {
         let mut singles = Self {
             rows: Vec::with_capacity(openings.len()),
             ..Self::default()
         };
+        // An index set gives every distinct kind one index, in one pass over the openings.
         let mut kinds = IndexSet::new();
         for opening in openings {
             let (slot, kind) = Kind::of(opening);
@@ -65,6 +66,7 @@ impl Singles {
             let later_sec = singles.place(slot);
             singles.rows.push(Row { later_sec, kind });
         }
+        // Rows have their exact capacity from the start; the number of runs was unknown.
         singles.runs.shrink_to_fit();
         singles.kinds = kinds.into_iter().collect();
         singles
@@ -88,6 +90,7 @@ impl Singles {
             .iter()
             .skip(1)
             .map(|run| run.begin)
+            // A run ends where the next one begins, so runs store one index and not two.
             .chain([self.rows.len()]);
         self.runs.iter().zip(ends).flat_map(|(run, end)| {
             let single = |row: &Row| Single {
@@ -111,6 +114,7 @@ impl Singles {
                 .get(at + 1)
                 .map_or(self.rows.len(), |run| run.begin);
             let rows = &self.rows[self.runs[at].begin..end];
+            // Rows of a run are sorted by start: two binary searches give all openings of the slot.
             let begin = rows.partition_point(|row| row.later_sec < later_sec);
             let same = rows[begin..].partition_point(|row| row.later_sec == later_sec);
             &rows[begin..begin + same]
@@ -132,6 +136,7 @@ impl Singles {
 
 impl Run {
     fn later_sec(&self, slot: SlotKey) -> Option<u32> {
+        // Service and duration must be equal as well: keys differ in three members.
         let same_start = SlotKey {
             start_sec: self.first.start_sec,
             ..slot
@@ -189,6 +194,7 @@ impl Single<'_> {
                     terms,
                 },
         } = self;
+        // The inverse of `from_start` in `Kind::of`: wrapping both times restores every value.
         let to_moment = |from_start: i64| first.start_sec.wrapping_add(from_start);
         let terms = terms.as_ref().map(|terms| Box::new(terms.moved(to_moment)));
         Opening {
