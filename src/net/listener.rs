@@ -127,8 +127,8 @@ impl Acceptor {
         match TcpListener::from_std(socket) {
             Ok(listener) => {
                 tokio::select! {
-                    // Cancelled by the drain at an await, so no accepted connection is lost in
-                    // between.
+                    // `accept` is cancel safe. Only a connection that waits for a place in a full
+                    // table is closed.
                     () = self.accept_all(&listener, &hand_on) => {}
                     _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
                 }

@@ -69,11 +69,14 @@ impl Sweeps {
     /// The second up to which a sweep at `now` forgets slots.
     fn next(&self, now: EpochSeconds) -> EpochSeconds {
         let due = now.saturating_sub(KEPT_SEC);
+        // Saturating throughout: a clock may show any second.
         due.min(self.forgotten_until.saturating_add(MAX_STEP_SEC))
             .max(self.forgotten_until)
     }
 
     fn is_due(&self, now: EpochSeconds) -> bool {
+        // Inequality and not `>`: a clock that was set back needs a sweep, too. Euclidean, because
+        // seconds before 1970 are negative.
         now.div_euclid(HOUR_SEC) != self.last_sec.div_euclid(HOUR_SEC)
     }
 }
@@ -98,6 +101,7 @@ impl App {
         let now = self.now();
         clock_check::between_sweeps(sweeps.last_sec, now);
         sweeps.last_sec = now;
+        // Before slots are forgotten: a hold must not keep a slot that is over.
         self.inventory.release_expired(now);
         let retired = self.forget_slots(sweeps, now).await;
         let opened = self
@@ -111,6 +115,7 @@ impl App {
         // a new machine, has ever been right: slots that it closed would stay closed.
         let has_orders = sweeps.began_with_orders || self.metrics.orders_created.get() > 0;
         let until = sweeps.next(now);
+        // No write where nothing changes, so that an idle server does not write every hour.
         if !has_orders || until == sweeps.forgotten_until {
             return 0;
         }
@@ -119,6 +124,7 @@ impl App {
             tracing::warn!(error = %ErrorChain(&error), "no slots are forgotten, because that cannot be recorded");
             return 0;
         }
+        // Only after the record: the next sweep tries again where it failed.
         sweeps.forgotten_until = until;
         self.inventory.retire(until)
     }

@@ -42,6 +42,7 @@ impl App {
     pub fn check(&self, cart: &Cart, user: Option<&User>) -> Result<Checked, OrderError> {
         let checked = info_span!("decide")
             .in_scope(|| self.by_active_catalog(|active| self.check_by(active, cart, user)))?;
+        // After the loop, so that a repeated attempt is counted once.
         self.metrics.count_check(&checked);
         Ok(checked)
     }

@@ -20,6 +20,7 @@ enum Oddity {
 
 /// What is odd about a clock that shows `now` and is held against a moment that was present once.
 fn oddity(now: EpochSeconds, then: EpochSeconds) -> Option<Oddity> {
+    // Saturating: both come from clocks and disks that may hold any number.
     match now.saturating_sub(then) {
         ..0 if then.saturating_sub(now) > MAX_BEHIND_SEC => Some(Oddity::Behind),
         distance if distance > MAX_AHEAD_SEC => Some(Oddity::Ahead),

@@ -65,12 +65,17 @@ impl App {
         // Lock order: the token before any slot, so a request that waits for a token keeps no slot from
         // other orders.
         let guard = self.lock_token(&command.token, deadline).await?;
+        // Checked under the token's lock: a repetition that only waits for an outcome is not
+        // counted as an order.
         if self.commands.len() >= self.limits.max_commands {
             return Err(OrderError::Busy);
         }
         let app = Arc::clone(self);
         let work =
+            // A detached task loses the task-local context of its request, so the context travels
+            // with the work.
             request::propagate_context(async move { app.create_under(guard, command, user).await });
+        // Tracked, so that a shutdown waits for orders whose clients have disconnected.
         RunToCompletion::new(self.commands.track_future(work.in_current_span())).await
     }
 
@@ -79,6 +84,8 @@ impl App {
             match self.tokens.try_lock(token) {
                 TokenLock::Acquired(guard) => return Ok(guard),
                 // Of the requests that wait, the first one to try again acquires the lock.
+                // A loop, because several requests may wait for one token and only one of them gets
+                // it next.
                 TokenLock::Held(waiting) => timeout_at(deadline, released(waiting))
                     .await
                     .map_err(|_| OrderError::InProgress)?,
@@ -115,6 +122,8 @@ impl App {
             .then(|| command.order.merchant_id.clone());
         let outcome = self.create_once(command, user.as_deref()).await;
         if let Ok(created) = &outcome {
+            // Inside of the work that runs to completion, so that orders of disconnected clients
+            // are counted, too.
             self.metrics.count_failure(created);
         }
         if let Some(merchant_id) = audited {
@@ -139,6 +148,8 @@ impl App {
         command: Box<CreateOrder>,
         user: Option<&User>,
     ) -> Result<Created, OrderError> {
+        // Looked up under the token's lock: no other request can record the order between this and
+        // the sale.
         if let Some(replay) = self.by_token(&command.token)? {
             let is_same = is_repeated(&replay, command.fingerprint, user);
             return if is_same {
@@ -182,6 +193,7 @@ impl App {
             fingerprint: _,
         } = command;
         let cart = cart_key(token, user);
+        // Made in every attempt, so that a repeated decision sees the present time.
         let viewer = self.viewer(Some(cart));
         let asked = Asked::new(
             active,
@@ -218,6 +230,7 @@ impl App {
         if let Some(failure) = failure(order, asked, &assessment, self.charging()) {
             return Decision::Decline(failure);
         }
+        // Taken and not cloned: the rest of the assessment does not need them any more.
         let claims = std::mem::take(&mut assessment.claims);
         Decision::Sell((assessment, claims))
     }
@@ -231,6 +244,7 @@ impl App {
         let id = self.store.order_id(&command.token);
         let payment = match self.pay_if_due(&command, &id, &plan).await {
             Ok(payment) => payment,
+            // The money is certainly not taken, so the spots can be sold to others at once.
             Err(PaymentError::Declined(failure)) => {
                 self.inventory.release(plan.reservation, self.now());
                 return Ok(Err(failure));
@@ -259,7 +273,9 @@ impl App {
         };
         // Here, too, the spots stay sold after an error.
         let order = self.record(placed).await?;
+        // After the record: until then a failure must find the spots reserved.
         self.inventory.confirm(reservation);
+        // After the commit: the audit log must not name an order that is not on record.
         self.audit.record(AuditEvent::OrderCreated(&order));
         tracing::debug!(
             order_id = order.id.as_str(),
@@ -275,6 +291,7 @@ impl App {
         if let Err(error) = self.commit(Change::Order(Arc::clone(&placed))).await {
             return Err(self.commit_failed(&error));
         }
+        // No copy with the embedded store, which has dropped its share; the memory store keeps one.
         let PlacedOrder { order, claims, .. } = Arc::unwrap_or_clone(placed);
         let spots = claims.iter().map(|claim| u64::from(claim.count)).sum();
         self.metrics.count_order(&order.merchant_id, spots);
@@ -324,6 +341,7 @@ fn failure(
     charging: Charging,
 ) -> Option<OrderFailure> {
     let answer = &assessment.fulfillability;
+    // Fulfillability before payment: an order that cannot be fulfilled needs no payment.
     if answer.verdict != OrderVerdict::CanFulfill {
         let description = answer.reason().unwrap_or_default();
         let cause = FailureCause::Unfulfillable(Box::new(answer.clone()));

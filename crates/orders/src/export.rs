@@ -41,6 +41,8 @@ impl App {
     /// # Errors
     /// [`TooFar`].
     pub fn export(&self, days: Option<u32>) -> Result<Export<'_>, TooFar> {
+        // Taken together under the calendar's lock, so that the catalogue and its range belong
+        // together.
         let (active, repeated_until) = self.opened();
         let span = span(self.now(), repeated_until, self.limits.horizon_sec, days)?;
         Ok(Export {
@@ -153,6 +155,8 @@ impl Export<'_> {
             return openings.iter().map(|_| 0).collect();
         }
         let slot = self.inventory.with_taken(key, untouched(openings));
+        // The time of each slot and not of the beginning: an export may take minutes, and holds
+        // expire meanwhile.
         let viewer = Viewer {
             now: self.clock.now_sec(),
             cart: None,

@@ -211,6 +211,8 @@ impl App {
         attempt: impl Fn(&ActiveCatalog) -> Result<R, AttemptError>,
     ) -> Result<R, OrderError> {
         loop {
+            // Loaded again in each round: a revision is never mixed with another within one
+            // attempt.
             match attempt(&self.active.load()) {
                 Ok(decided) => return Ok(decided),
                 Err(AttemptError::Failed(error)) => return Err(error),
@@ -321,6 +323,7 @@ fn cart_key(cart_id: &Token, user: Option<&User>) -> CartKey {
 /// Claims by the ids of the catalogue, for the record.
 fn named(catalog: &Catalog, claims: &[Claim]) -> Vec<NamedClaim> {
     let name = |claim: &Claim| {
+        // Cannot miss: claims were decided by this same catalogue.
         let service = catalog.service(claim.slot.service);
         NamedClaim {
             merchant_id: catalog.merchant(service.merchant).id.clone(),

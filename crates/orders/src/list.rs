@@ -34,10 +34,13 @@ impl App {
             };
             let (mut ids, mut is_whole) = (Vec::new(), true);
             let listed = app.store.list(&selection, &may_see, &mut |order| {
+                // Collected for the audit log only: ids of a long list are not kept for nothing.
                 if app.audit.is_on() {
                     ids.push(order.id.clone());
                 }
                 let taken = taker.take(order);
+                // The last answer of the taker decides: `Break` means that it has discarded the
+                // list.
                 is_whole = taken.is_continue();
                 taken
             });

@@ -42,10 +42,13 @@ impl App {
         self.catalog()
             .merchant_ix(&merchant_id)
             .ok_or(OrderError::UnknownMerchant)?;
+        // One time for all slots, so that the answer is consistent with itself.
         let viewer = self.viewer(None);
         let mut seen = Vec::with_capacity(slots.len());
         for (at, asked) in slots.into_iter().enumerate() {
             if (at + 1).is_multiple_of(SLOTS_PER_YIELD) {
+                // A worker thread serves many connections, and a long list must not hold up their
+                // calls.
                 tokio::task::yield_now().await;
             }
             let view = self.view(&merchant_id, &asked, viewer)?;

@@ -98,6 +98,7 @@ impl App {
             .failed_attempts(&token)
             .map_err(|error| PaymentError::Failed(self.read_failed(&error)))?;
         // A key of its own for each attempt: a gateway answers a known key with its first outcome.
+        // Saturates after four billion declined charges of one token, which no client makes.
         let attempt = failed.saturating_add(1);
         let charge = Charge {
             key: ChargeKey::new(&order, attempt),
@@ -125,9 +126,12 @@ impl App {
         intent: PaymentIntent,
         charge: Charge,
     ) -> Result<PaymentAttempt, PaymentError> {
+        // The timeout drops the request but cannot recall it, so its outcome counts as unknown.
         let charged = timeout(self.limits.payment_timeout, gateway.charge(&charge)).await;
         let (outcome, failure) = match charged {
             Ok(ChargeOutcome::Captured(transaction_id)) => {
+                // Not recorded here: order and payment go into one change, so that neither is there
+                // without the other.
                 return Ok(self.ended(intent, PaymentOutcome::Captured, transaction_id));
             }
             Ok(ChargeOutcome::Declined(reason)) => (PaymentOutcome::Declined, declined(reason)),
@@ -161,6 +165,8 @@ impl App {
         let outcome = reverse(gateway, &ChargeKey::new(&order, intent.attempt)).await;
         match self.record_end(intent, outcome).await {
             Ok(()) => {
+                // After the record: a crash in between would sell the spots of an intent that is
+                // still open.
                 self.inventory.unsell(&claims);
                 self.audit.record(AuditEvent::PaymentReversed {
                     order_id: &order,
@@ -218,7 +224,9 @@ async fn reverse(gateway: &dyn PaymentGateway, key: &ChargeKey) -> PaymentOutcom
     let pauses = ExponentialBuilder::default()
         .with_min_delay(REVERSAL_PAUSE_MIN)
         .with_max_delay(REVERSAL_PAUSE_MAX)
+        // A reversal that gives up would leave money taken without an order.
         .without_max_times()
+        // Jitter spreads the retries of many payments after an outage of the gateway.
         .with_jitter();
     let reversal = (|| gateway.reverse(key))
         .retry(pauses)

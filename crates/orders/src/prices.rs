@@ -14,6 +14,8 @@ use store::{PriceBook, PriceEntry};
 /// another price.
 pub(super) fn remember(catalog: &mut Catalog, book: &PriceBook) -> PriceBook {
     let places: HashMap<_, _> = book.entries.iter().map(names).zip(0..).collect();
+    // The order of known entries is kept, so that an unchanged book compares equal and is not
+    // written again.
     let mut entries = book.entries.clone();
     for (service, ticket, mut entry) in in_force(catalog) {
         match places.get(&names(&entry)) {

@@ -56,6 +56,7 @@ impl<'a> Reconciler<'a> {
     }
 
     pub(super) fn see(&mut self, key: SlotKey, slot: &Slot) {
+        // Sales of the past cannot be mended, so a warning about them would only be noise.
         if key.end_sec() < self.now {
             return;
         }
@@ -74,6 +75,8 @@ impl<'a> Reconciler<'a> {
     }
 
     pub(super) fn finish(mut self) -> Reloaded {
+        // Sorted, because the inventory visits slots in no order and warnings must be the same
+        // every time.
         self.oversold.sort_unstable();
         self.withdrawn.sort_unstable();
         let names = self.names();

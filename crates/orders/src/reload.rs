@@ -40,8 +40,10 @@ impl App {
     ) -> Result<Reloaded, ReloadError> {
         // Owned, because the guard moves to the blocking thread, which continues if the caller is cancelled.
         let mut latest = Arc::clone(&self.latest).lock_owned().await;
+        // Advanced even if the reload fails: a revision is never used for two catalogues.
         latest.revision = latest.revision.next();
         let revision = latest.revision;
+        // The interner continues, so that ids keep their indexes in the ledgers of the inventory.
         let register = self.catalog().ids().clone();
         let loaded = blocking::run(move || load(register))
             .await?
@@ -55,6 +57,7 @@ impl App {
             unread: _,
         } = loaded;
         let prices = prices::remember(&mut catalog, &latest.prices);
+        // On record before the catalogue is active: a client may have a new price as soon as it is.
         if prices != latest.prices {
             self.commit(Change::Prices(prices.clone()))
                 .await
@@ -63,6 +66,8 @@ impl App {
         }
         let app = Arc::clone(self);
         let replace = move || {
+            // Moved into the work: the lock is held until the catalogue is active, even if the
+            // caller is cancelled.
             let _latest = latest;
             let (catalog, openings) = (Arc::new(catalog), Arc::new(Openings::new(openings)));
             let since_sec = app.now();
@@ -86,10 +91,13 @@ impl App {
             let mut calendar = self.calendar();
             let openings = Arc::clone(&next.openings);
             *calendar = calendar.stage(revision, openings, &self.inventory, now, horizon_sec);
+            // After the slots are staged: a decision by the new catalogue must find its slots.
             self.active.store(Arc::new(next));
         }
         let mut reconciler = Reconciler::new(&catalog, now);
         self.inventory
+            // Outside of the calendar's lock: this visits all slots, and those that a call needs
+            // first advance by that call.
             .advance_all(revision, |key, slot| reconciler.see(key, slot));
         let reloaded = reconciler.finish();
         reloaded.warn();

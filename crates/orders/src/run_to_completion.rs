@@ -19,6 +19,8 @@ pub(super) struct RunToCompletion<T: Send + 'static> {
 impl<T: Send + 'static> RunToCompletion<T> {
     pub(super) fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self {
+            // Boxed, because a future that was polled cannot move into a task unless it is on the
+            // heap.
             rest: Some(Box::pin(work)),
         }
     }

@@ -86,6 +86,8 @@ impl OfflineCatalog {
         let inventory = Inventory::default();
         let register = catalog.ids_mut();
         let (recovered, _) = recover(store, register, &inventory)?;
+        // Counted as sold, like in the server: nobody knows yet whether these charges were
+        // captured.
         for intent in recovered.pending {
             inventory.restore(&indexed(register, &intent.claims));
         }
@@ -140,14 +142,19 @@ impl App {
             newest_order_sec,
             slots_forgotten_until,
         } = recovered;
+        // Warned before the slots are opened by this clock.
         clock_check::at_start(now, slots_forgotten_until, newest_order_sec);
         let prices = prices::remember(&mut catalog, &known);
         if prices != known {
+            // Recorded before anything is sold: a client may hold a price of this catalogue after a
+            // crash.
             store.commit(Change::Prices(prices.clone())).await?;
         }
         let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon_sec);
         let mut pending_payments = Vec::with_capacity(pending.len());
         for intent in pending {
+            // Interned while the catalogue is still mutable; it is shared and immutable from here
+            // on.
             let claims = indexed(catalog.ids_mut(), &intent.claims);
             pending_payments.push((intent, claims));
         }
@@ -189,6 +196,7 @@ impl App {
             "recovery complete"
         );
         app.warn_of_prepayment();
+        // Last: reversals need the whole application, and run while it already sells.
         app.reverse_all_pending(pending_payments);
         Ok(app)
     }
@@ -206,6 +214,7 @@ impl App {
 
     fn reverse_all_pending(self: &Arc<Self>, pending: Vec<(PaymentIntent, Vec<Claim>)>) {
         for (intent, claims) in pending {
+            // Nothing has locked a token yet, and an order has one intent, so this does not happen.
             let TokenLock::Acquired(token) = self.tokens.try_lock(&intent.token) else {
                 continue;
             };
@@ -221,6 +230,8 @@ impl App {
                 claims,
                 token,
             };
+            // A task of its own per payment: a gateway that answers one late must not delay the
+            // others.
             self.commands
                 .spawn(async move { app.reverse_pending(&*gateway, payment).await });
         }
@@ -250,6 +261,7 @@ fn warn_of_what_was_sold(
     now: EpochSeconds,
 ) {
     let mut sold: Vec<SlotKey> = sold.into_iter().map(|claim| claim.slot).collect();
+    // Sorted for `dedup`: a slot has a claim for each of its ticket types.
     sold.sort_unstable();
     sold.dedup();
     let mut reconciler = Reconciler::new(catalog, now);
@@ -276,6 +288,7 @@ fn recover(
 ) -> Result<(Recovered, Vec<Claim>), ReadError> {
     let mut recovered = store.recover()?;
     if let Some(until) = recovered.slots_forgotten_until {
+        // Before the sales are restored, so that those of forgotten slots are left out.
         inventory.retire(until);
     }
     let sold = indexed(register, &std::mem::take(&mut recovered.sold));

@@ -42,6 +42,8 @@ impl Tokens {
     }
 
     pub(super) fn try_lock(&self, token: &Token) -> TokenLock {
+        // One lookup under the shard's lock: of two requests at once, exactly one finds the entry
+        // vacant.
         match self.in_flight.entry(token.clone()) {
             Entry::Occupied(holder) => TokenLock::Held(holder.get().clone()),
             Entry::Vacant(free) => {

@@ -158,10 +158,13 @@ impl EmbeddedStore {
         } = scan;
         let (queue, batches) = commit_queue(batch_max);
         let (state_sender, state) = watch::channel(StoreState::Open);
+        // Before the writer, so that a failure to start a thread leaves no writer behind.
         let watch = FileWatch::start(files, on_lost(dir.to_owned(), state_sender.clone()))?;
         let metrics = Arc::new(WriterMetrics::new(last_sequence));
         let writer = CommitWriter {
             database,
+            // A handle for reading stays with the store. The writer owns the database, and closes
+            // it once the queue is dropped and empty.
             records: records.clone(),
             checksum,
             last_sequence,
@@ -171,6 +174,7 @@ impl EmbeddedStore {
         };
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
+            // A thread rather than a task: the sync of a batch blocks for milliseconds.
             .spawn(move || writer.run(&batches))?;
         Ok(Self {
             records,
@@ -206,6 +210,7 @@ impl EmbeddedStore {
 
 impl Store for EmbeddedStore {
     fn commit(&self, change: Change) -> CommitFuture {
+        // Encoded here, on the caller's core: the writer thread is the bottleneck of all orders.
         Box::pin(self.queue.submit(EncodedChange::new(&change, &self.keys)))
     }
 
@@ -264,6 +269,7 @@ impl Store for EmbeddedStore {
             .recovered
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        // Taken, not cloned: the recovered sales of a large store are not kept in memory twice.
         recovered.take().ok_or(ReadError::AlreadyRecovered)
     }
 
@@ -273,6 +279,7 @@ impl Store for EmbeddedStore {
 
     fn stats(&self) -> StoreStats {
         StoreStats {
+            // Reads the disk, which may block: metrics are collected on a blocking thread.
             disk: disk_usage::read(&self.dir),
             ..self.metrics.read(self.queue.pending())
         }

@@ -306,6 +306,8 @@ impl ClaimTotals {
     fn add(&mut self, claims: impl IntoIterator<Item = NamedClaim>) {
         for claim in claims {
             let count = claim.count;
+            // The count is zeroed, because claims of the same slot and ticket type must share one
+            // key.
             let total = self.0.entry(NamedClaim { count: 0, ..claim }).or_default();
             // At the limit it is more than any slot has; nothing more is sold of it either way.
             *total = total.saturating_add(count);

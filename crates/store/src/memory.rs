@@ -82,6 +82,7 @@ impl MemoryStore {
         let keys = match selection {
             Selection::User(user_id) => {
                 let mut keys = contents.by_user.get(user_id).cloned().unwrap_or_default();
+                // Newest first, as in the embedded store.
                 keys.reverse();
                 keys
             }
@@ -103,6 +104,7 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn commit(&self, change: Change) -> CommitFuture {
+        // Applied before the future is polled: dropping the future must not cancel the change.
         self.apply(change);
         Box::pin(std::future::ready(Ok(())))
     }

@@ -79,6 +79,8 @@ impl KeyDeriver {
             .update(&[0])
             .update(text.as_bytes());
         let mut key = [0; KEY_BYTES];
+        // The first 16 bytes of the output; a shorter output of this hash is a prefix of a longer
+        // one.
         hasher.finalize_xof().fill(&mut key);
         key
     }

@@ -72,7 +72,9 @@ pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
             .as_ref()
             .map(|attempt| attempt_record(attempt, &order.id)),
     };
+    // Room for the sequence number, so that the writer thread appends it without an allocation.
     let mut bytes = Vec::with_capacity(record.encoded_len() + SEQUENCE_BYTES);
+    // `encode_raw` cannot fail: the vector grows where it has to.
     record.encode_raw(&mut bytes);
     bytes
 }
@@ -100,6 +102,7 @@ pub fn decode_replay(bytes: &[u8]) -> Result<Replay, RecordError> {
         payment,
         ..
     } = decode(bytes)?;
+    // Checked although the payment is not returned: a damaged field makes the others doubtful.
     check_attempt(payment.as_ref())?;
     let fingerprint = Fingerprint::try_from(fingerprint)
         .map_err(|bytes| RecordError::FingerprintLength(bytes.len()))?;
@@ -138,6 +141,8 @@ pub fn decode_order_if(
 /// # Errors
 /// [`RecordError`].
 pub fn decode_claims(bytes: &[u8]) -> Result<(EpochSeconds, Vec<NamedClaim>), RecordError> {
+    // A message with two fields of the whole record: the startup reads all orders and skips the
+    // rest of each.
     let proto::OrderClaims { created_sec, claim } = decode(bytes)?;
     Ok((created_sec, decode_slot_claims(claim)?))
 }
@@ -192,6 +197,7 @@ pub fn encode_prices(book: &PriceBook) -> Vec<u8> {
 /// [`RecordError`].
 pub fn decode_prices(bytes: &[u8]) -> Result<PriceBook, RecordError> {
     let proto::PriceBook { entry } = decode(bytes)?;
+    // The length is that of a decoded list, so a damaged record cannot demand memory.
     let mut entries = Vec::with_capacity(entry.len());
     for entry in entry {
         entries.push(decode_price(entry)?);
@@ -298,6 +304,7 @@ fn decode_claim(claim: proto::SlotClaim) -> Result<NamedClaim, RecordError> {
         count,
     } = claim;
     let duration_sec =
+        // Wider on disk than in memory, so a length that does not fit is damage.
         u32::try_from(duration_sec).map_err(|_| out_of_range("slot length", duration_sec))?;
     Ok(NamedClaim {
         merchant_id: merchant_id.into(),

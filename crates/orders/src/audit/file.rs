@@ -42,6 +42,7 @@ impl AuditFile {
 
     /// Takes a line in, or drops and counts it where they come faster than they are written.
     pub(super) fn write(&self, record: &AuditRecord<'_>) {
+        // Cannot fail for these fields; a panic in an audit line must not end a call.
         let Ok(mut line) = serde_json::to_vec(record) else {
             return;
         };
@@ -51,6 +52,8 @@ impl AuditFile {
 
     /// Opens the file anew before the next line.
     pub(super) fn reopen(&self) {
+        // Release pairs with the swap of the writer's thread: the file was moved before this was
+        // called.
         self.moved.store(true, Ordering::Release);
     }
 
@@ -91,6 +94,7 @@ impl Appender {
     /// Opens the file anew if that was asked for. Where that fails, the one that is open is better than
     /// none, and the next lines try again.
     fn open_anew(&mut self) {
+        // Cleared before the file is opened, so that a second request meanwhile is not lost.
         if !self.moved.swap(false, Ordering::AcqRel) {
             return;
         }
@@ -119,6 +123,7 @@ impl Write for Appender {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.open_anew();
         let written =
+            // A torn line is ended first: the new line must stay readable by itself.
             begin_line(&self.file, &mut self.is_torn).and_then(|()| (&self.file).write(lines));
         if let Err(error) = &written {
             // What has been written of these lines, in parts, may end within one.
@@ -139,6 +144,7 @@ impl Write for Appender {
 /// Ends a line that was cut short.
 fn begin_line(mut file: &File, is_torn: &mut bool) -> io::Result<()> {
     if std::mem::take(is_torn) {
+        // Still torn after an error, so the next line tries again.
         file.write_all(b"\n").inspect_err(|_| *is_torn = true)?;
     }
     Ok(())

@@ -58,10 +58,13 @@ struct QueueDepth {
 
 /// Both sides of a queue whose batches have at most `max_changes` changes, and at least one.
 pub(super) fn commit_queue<C>(max_changes: usize) -> (CommitQueue<C>, BatchReceiver<C>) {
+    // Unbounded: the limit of concurrent calls bounds it, and a caller must not block its core
+    // here.
     let (sender, receiver) = mpsc::channel();
     let depth = Arc::<QueueDepth>::default();
     let batches = BatchReceiver {
         receiver,
+        // A batch of none would never empty the queue.
         max_changes: max_changes.max(1),
         depth: Arc::clone(&depth),
     };
@@ -75,15 +78,19 @@ impl<C> CommitQueue<C> {
         let (reply, result) = oneshot::channel();
         let waiter = Waiter {
             reply,
+            // Remembered by the caller, because the writer thread runs outside of every runtime.
             runtime: Handle::try_current().ok(),
         };
         // Counted before it is sent: the writer must never see more completed than submitted.
         self.depth.submitted.add(1);
         let sent = self.sender.send(PendingCommit { change, waiter }).is_ok();
         async move {
+            // Reported by the future and not here, so that a caller has one place to look for
+            // errors.
             if !sent {
                 return Err(CommitError::WriterStopped);
             }
+            // A dropped sender means that nobody can tell any more whether the change was written.
             result.await.map_err(|_| CommitError::WriterStopped)?
         }
     }
@@ -138,11 +145,15 @@ impl<C> BatchReceiver<C> {
     /// submit again.
     fn next(&self, completed: u64) -> Option<Batch<C>> {
         let first = self.receive()?;
+        // After the first change is there, so that an idle queue sleeps in `recv` and spins
+        // nowhere.
         self.linger(completed);
+        // Only a hint for the capacity, bounded by the maximum on the next line.
         let pending = usize::try_from(self.depth.pending()).unwrap_or(usize::MAX);
         let mut batch = Batch::with_capacity(pending.min(self.max_changes));
         batch.push(first);
         while batch.changes.len() < self.max_changes {
+            // Counted but not sent yet, or the queue is empty: the batch does not wait for either.
             let Ok(pending) = self.receiver.try_recv() else {
                 break;
             };
@@ -167,6 +178,8 @@ impl<C> BatchReceiver<C> {
         let mut pending = self.depth.pending();
         let target = pending.midpoint(completed);
         while pending < target {
+            // Yields instead of sleeping: the shortest sleep is longer than a caller needs to
+            // submit.
             thread::yield_now();
             let now = self.depth.pending();
             if now == pending {
@@ -189,6 +202,7 @@ fn notify(waiters: Vec<Waiter>, result: &CommitResult) {
         };
         let known = by_runtime
             .iter_mut()
+            // Linear: there are as many runtimes as cores, and a map would cost more than it saves.
             .find(|(known, _)| known.id() == runtime.id());
         match known {
             Some((_, replies)) => replies.push(reply),

@@ -48,6 +48,7 @@ impl CommitWriter {
         let (begun, last_sequence) = (Instant::now(), self.last_sequence);
         let batch_size = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         self.write(changes)?;
+        // Never negative: the sequence number only grows, and other changes leave it as it is.
         self.metrics.orders.add(self.last_sequence - last_sequence);
         self.metrics.batch_sizes.add(batch_size);
         self.metrics.times.add_time(begun.elapsed());
@@ -60,7 +61,10 @@ impl CommitWriter {
         let batch = self
             .database
             .batch()
+            // `fdatasync` is enough: it also writes the metadata that reading the data needs, such
+            // as the length.
             .durability(Some(PersistMode::SyncData));
+        // Taken before the loop consumes the changes.
         let count = changes.len();
         let mut batch = self.checksum.batch(batch, &self.records);
         for change in changes {
@@ -81,6 +85,8 @@ impl CommitWriter {
     }
 
     fn fail(&self, error: &CommitError) {
+        // First, so that readiness and new orders see the failure before the callers of this batch
+        // do.
         self.state.send_replace(StoreState::Failed(error.clone()));
         tracing::error!(error = %ErrorChain(error), "a write failed; no further order is taken until a restart");
         // Keeps the engine open to the end of the process: closing it would write and sync once more, and

@@ -31,6 +31,8 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Creates the directory of a store and its missing parents, for the owner only.
 pub(super) fn create(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = with_parents(dir).take_while(|dir| !dir.exists()).collect();
+    // From the outermost inwards and one by one, because another process may create one of them
+    // meanwhile.
     for dir in missing.into_iter().rev() {
         match DirBuilder::new().mode(OWNER_ONLY).create(dir) {
             // Another process was faster.
@@ -84,6 +86,7 @@ pub(super) fn restrict_to_owner(dir: &Path, home: &Path) -> io::Result<()> {
 
 /// Removes the permissions of group and others on a file, or on a directory and everything in it.
 fn restrict(path: &Path) -> io::Result<()> {
+    // Without following links: a link out of the store must not lead the restriction elsewhere.
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_dir() {
         for entry in entries(path)? {
@@ -194,6 +197,7 @@ impl FileIds {
         for entry in fs::read_dir(home)? {
             let path = entry?.path();
             if let Some(number) = journal_number(&path) {
+                // By number, not by time: times are too coarse to order two journals.
                 newest = newest.max(Some((number, path)));
             }
         }
@@ -253,6 +257,7 @@ impl Drop for FileWatch {
         // The thread ends once its channel is closed.
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been logged; there is nothing left to do about it.
             let _ = thread.join();
         }
     }

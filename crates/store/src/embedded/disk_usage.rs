@@ -26,6 +26,7 @@ fn used(dir: &Path) -> io::Result<u64> {
         let entry = entry?;
         let below = match entry.metadata() {
             Ok(metadata) if metadata.is_dir() => used(&entry.path()),
+            // Allocated blocks and not the length: a sparse file occupies less than its length.
             Ok(metadata) => Ok(metadata.blocks().saturating_mul(BLOCK_BYTES)),
             Err(error) => Err(error),
         };

@@ -74,6 +74,8 @@ impl EncodedChange {
                 mut record,
                 ends_intent,
             } => {
+                // Only the writer thread numbers orders, so a plain integer is enough, and numbers
+                // have no gaps.
                 *last_sequence += 1;
                 record::number_order(&mut record, *last_sequence);
                 let listed = keys::user_order(&user, *last_sequence);
@@ -82,6 +84,8 @@ impl EncodedChange {
                 batch.insert(listed.clone(), record);
                 batch.insert(keys::order(&order), listed);
                 if ends_intent {
+                    // In the batch of the order: a crash must not leave a paid order whose intent
+                    // would be reversed.
                     batch.remove(keys::intent(&order));
                 }
             }

@@ -28,6 +28,7 @@ const L0_THRESHOLD: u8 = 8;
 
 /// Opens the engine in a thread of lower priority, which the engine's own threads inherit.
 pub(super) fn open(home: &Path) -> fjall::Result<Database> {
+    // Before the engine starts its threads, so that none of their errors is missed.
     engine_log::install();
     let open = || {
         // Best effort: without it, calls wait a little longer beside compactions.
@@ -35,6 +36,8 @@ pub(super) fn open(home: &Path) -> fjall::Result<Database> {
         let tables = descriptors::for_tables(descriptors::limit());
         let builder = Database::builder(home)
             .worker_threads(WORKER_THREADS)
+            // The engine would otherwise keep more files open than the share of the descriptors
+            // that is left for it.
             .max_cached_files(Some(tables));
         #[cfg(target_os = "linux")]
         let builder =

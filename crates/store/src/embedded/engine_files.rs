@@ -38,6 +38,7 @@ pub(super) fn verify(home: &Path) -> Result<(), OpenError> {
 fn first_damaged(home: &Path) -> io::Result<Option<PathBuf>> {
     for keyspace in entries(&home.join("keyspaces"))? {
         let keyspace = keyspace?.path();
+        // Manifests first: a damaged one says nothing reliable about the SSTables.
         if !manifest_is_intact(&keyspace)? {
             return Ok(Some(keyspace.join("current")));
         }
@@ -59,6 +60,7 @@ fn manifest_is_intact(keyspace: &Path) -> io::Result<bool> {
         return Ok(false);
     };
     let manifest = keyspace.join(format!("v{}", u64::from_le_bytes(*number)));
+    // A missing manifest reads as empty, whose checksum differs.
     let manifest = read_or_empty(&manifest)?;
     Ok(checksum.starts_with(&xxh3_128(&manifest).to_le_bytes()))
 }

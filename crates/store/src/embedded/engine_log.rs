@@ -20,6 +20,8 @@ impl Log for EngineLog {
             .target()
             .split_once("::")
             .unwrap_or((metadata.target(), ""));
+        // By the crate and not by a prefix, so that a crate of a similar name is not taken for the
+        // engine.
         metadata.level() == Level::Error && ENGINE.contains(&crate_name)
     }
 
@@ -27,6 +29,7 @@ impl Log for EngineLog {
         if self.enabled(record.metadata()) {
             let error = record.args().to_string();
             tracing::error!(error, "storage engine error");
+            // Poisoning means nothing here: the text is replaced as a whole.
             *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     }

@@ -32,6 +32,7 @@ pub(super) struct FullScan {
 impl FullScan {
     /// Reads every record, and fails if one is missing or is not what was written.
     pub(super) fn read(records: &Keyspace) -> Result<Self, OpenError> {
+        // Unknown cores count as one: the scan is then slower, and correct.
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self::read_by(cores, records)
     }
@@ -52,6 +53,7 @@ impl FullScan {
         };
         thread::scope(|scope| {
             let mut others = Vec::new();
+            // One fewer, because this thread reads, too.
             for _ in 1..threads {
                 let thread = thread::Builder::new().name("store-reader".to_owned());
                 match thread.spawn_scoped(scope, read) {
@@ -60,6 +62,7 @@ impl FullScan {
                     Err(_) => break,
                 }
             }
+            // An error returns here while the others still read; the scope waits for them.
             let mut whole = read()?;
             for other in others {
                 whole.merge(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
@@ -88,6 +91,7 @@ impl PartialScan {
     fn read(&mut self, records: &Keyspace, range: keys::KeyRange) -> Result<(), OpenError> {
         for entry in records.range(range) {
             let (key, value) = entry.into_inner().map_err(OpenError::of_engine)?;
+            // The one record that is not part of its own sum.
             if &*key == keys::STATE_CHECKSUM {
                 self.on_record = Some(value);
             } else {
@@ -101,6 +105,8 @@ impl PartialScan {
     fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
         if key.starts_with(&keys::USERS) {
             self.orders += 1;
+            // A key of another length is damage that the checksum reports; here it only must not
+            // fail first.
             let sequence = keys::sequence_of(key).unwrap_or_default();
             self.last_sequence = self.last_sequence.max(sequence);
             let (created_sec, claims) = record::decode_claims(value)?;
@@ -138,6 +144,7 @@ impl PartialScan {
         self.orders += orders;
         self.sold.add(sold.into_claims());
         self.pending.extend(pending);
+        // At most one scan has the record of the prices, so one of the two lists is empty.
         self.prices.entries.extend(prices.entries);
         self.newest_order_sec = self.newest_order_sec.max(newest_order_sec);
         self.slots_forgotten_until = self.slots_forgotten_until.max(slots_forgotten_until);

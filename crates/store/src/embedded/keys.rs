@@ -54,12 +54,14 @@ pub(super) fn user(user: &UserKey) -> Vec<u8> {
 
 /// An order in its user's list. The sequence number is inverted, so that the newest order comes first.
 pub(super) fn user_order(user: &UserKey, sequence: u64) -> Vec<u8> {
+    // Big-endian, so that the order of the bytes is the order of the numbers.
     [&USERS[..], &user.0, &(!sequence).to_be_bytes()].concat()
 }
 
 /// The sequence number in a key of a user's list.
 pub(super) fn sequence_of(user_order: &[u8]) -> Option<u64> {
     let inverted = user_order.get(USERS.len() + KEY_BYTES..)?;
+    // Exactly eight bytes: any other length is no key of an order.
     Some(!u64::from_be_bytes(inverted.try_into().ok()?))
 }
 

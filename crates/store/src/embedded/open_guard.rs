@@ -33,9 +33,12 @@ impl OpenGuard {
             kept: home.with_extension("kept"),
         };
         if guard.kept.exists() {
+            // Left by a start that crashed before its end. Nothing has been acknowledged since, so
+            // nothing is lost.
             guard.restore()?;
         }
         let unfinished = home.with_extension("unfinished");
+        // Left by a crash while linking or while discarding; it is incomplete either way.
         remove_dir(&unfinished)?;
         link_all(home, &unfinished)?;
         // `kept` appears in one step and synced: half of the files must never be rolled back.
@@ -50,6 +53,8 @@ impl OpenGuard {
         for entry in entries(&self.home)? {
             let path = entry?.path();
             if path.extension().and_then(OsStr::to_str) == Some(JOURNAL) {
+                // Under another name first, so that a crash never leaves half a journal under its
+                // own name.
                 fs::copy(&path, &copy)?;
                 // Before the rename: a journal of this name must never be shorter than the one it replaces.
                 File::open(&copy)?.sync_all()?;
@@ -77,6 +82,8 @@ impl OpenGuard {
     }
 
     fn restore(&self) -> io::Result<()> {
+        // A crash between this and the rename is repaired by the next start, because `kept` is
+        // still there.
         remove_dir(&self.home)?;
         fs::rename(&self.kept, &self.home)?;
         // Where there was nothing, nothing is left. This fails for a directory with files in it, as it must.
@@ -93,11 +100,14 @@ fn link_all(from: &Path, to: &Path) -> io::Result<()> {
         let (path, other) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
             link_all(&path, &other)?;
+        // Any error, because file systems report the lack of hard links in different ways; a copy
+        // fails for the others.
         } else if fs::hard_link(&path, &other).is_err() {
             fs::copy(&path, &other)?;
             File::open(&other)?.sync_all()?;
         }
     }
+    // The directory itself: a synced file is lost if the entry that names it is not on disk.
     File::open(to)?.sync_all()
 }
 

@@ -41,6 +41,8 @@ pub(super) fn open(
     let opened = guard
         .copy_journals()
         .map_err(&in_home)
+        // The journals are copied inside of the guard, so that a failure to copy is rolled back as
+        // well.
         .and_then(|()| open_and_verify(home, watermark));
     match opened {
         Ok(opened) => {
@@ -53,6 +55,7 @@ pub(super) fn open(
             Ok(opened)
         }
         Err(error) => {
+            // An error here counts more than the first one: the files are then not as they were.
             guard.roll_back().map_err(in_home)?;
             Err(error)
         }
@@ -64,6 +67,7 @@ fn open_and_verify(
     home: &Path,
     watermark: &CommitWatermark,
 ) -> Result<RecoveredDatabase, OpenError> {
+    // Unwind safe: after a panic nothing of the engine is used, and its files are rolled back.
     catch_unwind(AssertUnwindSafe(|| {
         // All before the engine runs: it would create a database among other files, misread those of another
         // version, or act on a damaged manifest.
@@ -82,6 +86,8 @@ fn open_database(home: &Path) -> Result<RecoveredDatabase, OpenError> {
     let records = database
         .keyspace("records", engine::keyspace_options)
         .map_err(OpenError::of_engine)?;
+    // By its records and not its files: a crash before the first batch leaves an engine without
+    // records.
     let is_new = records.first_key_value().is_none();
     if is_new {
         create(&database, &records)?;
@@ -110,6 +116,7 @@ fn require_store_or_nothing(home: &Path) -> Result<(), OpenError> {
         .map_err(OpenError::in_file(home))?
         .next()
         .is_none();
+    // Every database of the engine has both files.
     let is_store = ["version", "lock"]
         .iter()
         .all(|file| home.join(file).exists());
@@ -156,6 +163,8 @@ pub(super) fn require_unused(home: &Path) -> Result<(), OpenError> {
 /// Writes the first batch of a new store: its format and its secret.
 fn create(database: &Database, records: &Keyspace) -> Result<(), OpenError> {
     let mut secret = [0; 32];
+    // From the operating system: a secret that can be guessed would disclose the order id of a
+    // token.
     getrandom::fill(&mut secret).map_err(|error| OpenError::Secret(Box::new(error)))?;
     // No change by a caller, so it counts as none: the watermark of a new store is zero.
     let mut checksum = StateChecksum::default();
@@ -163,6 +172,7 @@ fn create(database: &Database, records: &Keyspace) -> Result<(), OpenError> {
         database.batch().durability(Some(PersistMode::SyncAll)),
         records,
     );
+    // Format and secret in one batch: a store with only one of them could never be opened.
     batch.insert(keys::FORMAT.to_vec(), FORMAT);
     batch.insert(keys::SECRET.to_vec(), secret);
     batch.commit(0).map_err(OpenError::of_engine)
@@ -185,6 +195,7 @@ fn require_acknowledged(watermark: &CommitWatermark, on_record: u64) -> Result<(
     let acknowledged = watermark
         .read()
         .map_err(OpenError::in_file(watermark.path()))?;
+    // More may be on record: the watermark is written after the sync and is not synced itself.
     if acknowledged <= on_record {
         return Ok(());
     }

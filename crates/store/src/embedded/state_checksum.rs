@@ -28,6 +28,8 @@ impl StateChecksum {
         let digest = digest(key, value);
         // Sums and differences wrap: they are taken modulo 2^64, like the checksum itself.
         if !keys::is_permanent(key) {
+            // Only few records can be replaced, so the map stays small. Orders are permanent and
+            // take no memory here.
             let replaced = self.removable.insert(key.to_vec(), digest);
             self.sum = self.sum.wrapping_sub(replaced.unwrap_or_default());
         }
@@ -36,8 +38,10 @@ impl StateChecksum {
 
     /// Adds the records of another checksum. No record may be in both.
     pub(super) fn merge(&mut self, other: Self) {
+        // 0 on both sides during a scan: the number is read from its record at the end.
         self.changes += other.changes;
         self.sum = self.sum.wrapping_add(other.sum);
+        // Key ranges of the scans do not overlap, so no digest is overwritten.
         self.removable.extend(other.removable);
     }
 
@@ -63,6 +67,7 @@ impl StateChecksum {
     /// Compares the sum with the one on record and goes on from the number of changes that stands there.
     /// `false` if the records are not those that were written.
     pub(super) fn verify_and_resume(&mut self, on_record: &[u8]) -> bool {
+        // Exactly two numbers: any other length is damage.
         let ([changes, sum], []) = on_record.as_chunks() else {
             return false;
         };
@@ -113,5 +118,6 @@ impl ChecksummedBatch<'_> {
 }
 
 fn digest(key: &[u8], value: &[u8]) -> u64 {
+    // The key seeds the value, so that two records whose values are exchanged change the sum.
     xxh3::xxh3_64_with_seed(value, xxh3::xxh3_64(key))
 }

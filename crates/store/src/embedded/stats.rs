@@ -54,6 +54,7 @@ impl WriterMetrics {
         };
         StoreStats {
             orders: self.orders.get(),
+            // The queue counts these; the writer cannot see what it has not received.
             waiting: pending,
             writes: Some(writes),
             disk: None,

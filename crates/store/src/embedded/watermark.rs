@@ -35,9 +35,11 @@ impl CommitWatermark {
             .read(true)
             .write(true)
             .create(true)
+            // Said explicitly, because truncating would lose the number of a store that is in use.
             .truncate(false)
             .open(path)
             .map_err(OpenError::in_file(path))?;
+        // Without waiting: a second server has to fail at once and say why.
         match file.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
@@ -58,6 +60,7 @@ impl CommitWatermark {
         match self.file.read_exact_at(twice.as_flattened_mut(), 0) {
             Ok(()) => {
                 let [first, second] = twice.map(u64::from_be_bytes);
+                // The smaller one: a number that is too large would reject an intact store.
                 Ok(first.min(second))
             }
             // Empty, or torn when it was written for the first time.
@@ -68,6 +71,7 @@ impl CommitWatermark {
 
     /// Counts what is on record as acknowledged: from now on it is listed.
     pub(super) fn catch_up(&self, on_record: u64) -> io::Result<()> {
+        // Never lowered here: a smaller number on record is an error, which is reported before.
         if self.read()? < on_record {
             self.advance_to(on_record)
         } else {

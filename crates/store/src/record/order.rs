@@ -11,6 +11,8 @@ use domain::order::{
 };
 
 pub(super) fn encode(order: &Order) -> proto::Order {
+    // Every struct in this file is destructured without `..`: a new field that is not encoded fails
+    // to compile.
     let Order {
         id,
         merchant_id,
@@ -38,11 +40,15 @@ pub(super) fn decode(order: proto::Order) -> Result<Order, RecordError> {
     Ok(Order {
         id: OrderId::from(order_id),
         merchant_id: merchant_id.into(),
+        // A message field may be absent on the wire, but every version has written this one, so
+        // absence is damage.
         customer: decode_customer(customer.ok_or(RecordError::Missing("customer"))?),
         payment: payment.map(decode_payment).transpose()?,
         items: item
             .into_iter()
             .map(decode_item)
+            // The first damaged item fails the order: an order with a part of its items would be
+            // wrong in silence.
             .collect::<Result<_, _>>()?,
     })
 }
@@ -84,6 +90,8 @@ fn decode_item(item: proto::LineItem) -> Result<BookedItem, RecordError> {
         duration_sec,
         tickets: tickets.into_iter().map(decode_tickets).collect(),
         price: price.map(decode_price),
+        // `None` and an empty form differ: only the second was sent by the client, and a replay
+        // returns what was sent.
         answers: intake_form.map(decode_answers),
     };
     let status = decode_status(status)?;
@@ -108,6 +116,8 @@ fn decode_tickets(
 
 fn encode_status(status: BookingStatus) -> proto::BookingStatus {
     use proto::BookingStatus as Record;
+    // Domain and record have separate enums, so that renaming a variant in the domain never changes
+    // a number on disk.
     match status {
         BookingStatus::Confirmed => Record::Confirmed,
         BookingStatus::PendingMerchantConfirmation => Record::PendingMerchantConfirmation,
@@ -129,6 +139,7 @@ fn decode_status(status: i32) -> Result<BookingStatus, RecordError> {
         Ok(Record::NoShowPenalized) => Ok(BookingStatus::NoShowPenalized),
         Ok(Record::Failed) => Ok(BookingStatus::Failed),
         Ok(Record::DeclinedByMerchant) => Ok(BookingStatus::DeclinedByMerchant),
+        // Every version writes a status, so even the default of protocol buffers is damage here.
         Ok(Record::Unspecified) | Err(_) => Err(out_of_range("booking status", status)),
     }
 }
@@ -149,6 +160,7 @@ fn encode_answers(answers: &[IntakeAnswer]) -> proto::IntakeForm {
 }
 
 fn decode_answers(proto::IntakeForm { answer }: proto::IntakeForm) -> Vec<IntakeAnswer> {
+    // The length is that of a decoded list, not a number from disk, so damage cannot demand memory.
     let mut answers = Vec::with_capacity(answer.len());
     for proto::IntakeAnswer {
         question_id,
@@ -170,6 +182,8 @@ fn encode_price(price: &PriceTag) -> proto::Price {
         pricing_option_tag,
     } = price;
     proto::Price {
+        // Micro-units, as the contract has them: minor units cannot represent every amount of a
+        // request.
         micros: *micros,
         currency_code: currency_code.clone(),
         pricing_option_tag: pricing_option_tag.clone(),
@@ -279,6 +293,7 @@ fn encode_payment(payment: &PaymentDetails) -> proto::PaymentDetails {
         option,
     } = payment;
     proto::PaymentDetails {
+        // `None` becomes the zero value, which takes no bytes on disk.
         prepayment: encode_prepayment(*prepayment).into(),
         transaction_id: transaction_id.clone(),
         price: price.as_ref().map(encode_price),
@@ -331,6 +346,8 @@ fn encode_prepayment(prepayment: Option<PrepaymentStatus>) -> proto::Prepayment 
 
 fn decode_prepayment(prepayment: i32) -> Result<Option<PrepaymentStatus>, RecordError> {
     match proto::Prepayment::try_from(prepayment) {
+        // Unlike the status of an item, the prepayment may be absent in a request, so zero is a
+        // value here.
         Ok(proto::Prepayment::Unspecified) => Ok(None),
         Ok(proto::Prepayment::Provided) => Ok(Some(PrepaymentStatus::Provided)),
         Ok(proto::Prepayment::NotProvided) => Ok(Some(PrepaymentStatus::NotProvided)),
@@ -350,6 +367,7 @@ fn encode_processor(processor: Option<PaymentProcessor>) -> proto::PaymentProces
 
 fn decode_processor(processor: i32) -> Result<Option<PaymentProcessor>, RecordError> {
     match proto::PaymentProcessor::try_from(processor) {
+        // A client need not name the processor, so zero is absence and not damage.
         Ok(proto::PaymentProcessor::Unspecified) => Ok(None),
         Ok(proto::PaymentProcessor::Google) => Ok(Some(PaymentProcessor::Google)),
         Ok(proto::PaymentProcessor::Partner) => Ok(Some(PaymentProcessor::Partner)),
@@ -417,6 +435,7 @@ fn decode_no_show_fee(
 
 fn encode_price_type(kind: PriceType) -> proto::PriceType {
     match kind {
+        // The contract has a fixed price as its default, so it is the zero value.
         PriceType::Fixed => proto::PriceType::Unspecified,
         PriceType::PerPerson => proto::PriceType::PerPerson,
     }
@@ -426,6 +445,7 @@ fn decode_price_type(kind: i32) -> Result<PriceType, RecordError> {
     match proto::PriceType::try_from(kind) {
         Ok(proto::PriceType::Unspecified) => Ok(PriceType::Fixed),
         Ok(proto::PriceType::PerPerson) => Ok(PriceType::PerPerson),
+        // A number without a name is damage: a fee read as another type would be charged wrongly.
         Err(_) => Err(out_of_range("price type", kind)),
     }
 }
