@@ -31,7 +31,7 @@ mod health;
 mod metrics;
 mod observability;
 mod parts;
-mod process;
+mod process_stats;
 mod reload;
 mod routes;
 mod security;

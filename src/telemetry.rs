@@ -7,7 +7,7 @@ use tracing_subscriber::{Layer, Registry, filter::ParseError, layer::SubscriberE
 use crate::config::Config;
 
 mod logs;
-pub mod metrics;
+pub mod metrics_page;
 pub mod traces;
 
 use kernel::log_queue::{self, LogQueue};

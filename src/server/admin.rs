@@ -185,7 +185,11 @@ fn readiness_text(readiness: &Readiness, table: &ConnectionTable) -> (StatusCode
 async fn show(metrics: Arc<Metrics>) -> impl IntoResponse {
     let text = blocking::run(move || metrics.text().map_err(|error| error.to_string())).await;
     match text.unwrap_or_else(|error| Err(error.to_string())) {
-        Ok(page) => ([(CONTENT_TYPE, telemetry::metrics::CONTENT_TYPE)], page).into_response(),
+        Ok(page) => (
+            [(CONTENT_TYPE, telemetry::metrics_page::CONTENT_TYPE)],
+            page,
+        )
+            .into_response(),
         Err(error) => {
             tracing::error!(error, "the metrics could not be written");
             rest::error_response(&ApiError::Internal(error)).into_response()

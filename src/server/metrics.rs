@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    parts::CallTraffic, process::ProcessStats, reload::Reloader, security::Security,
+    parts::CallTraffic, process_stats::ProcessStats, reload::Reloader, security::Security,
     watcher::Watcher,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     metrics::{Collect, Metric, Samples},
     net::ConnectionTable,
     store::{DiskUsage, Store, StoreStats},
-    telemetry::{self, metrics::Page},
+    telemetry::{self, metrics_page::Page},
 };
 
 /// The sources of the page.
@@ -55,13 +55,13 @@ impl Metrics {
 fn table() -> String {
     [
         "| Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n".to_owned(),
-        telemetry::metrics::rows::<CallTraffic>(),
-        telemetry::metrics::rows::<ConnectionTable>(),
-        telemetry::metrics::rows::<crate::app::metrics::OrderMetrics>(),
-        telemetry::metrics::rows::<App>(),
-        telemetry::metrics::rows::<StoreSource>(),
-        telemetry::metrics::rows::<ReloadSources>(),
-        telemetry::metrics::rows::<ProcessSource>(),
+        telemetry::metrics_page::rows::<CallTraffic>(),
+        telemetry::metrics_page::rows::<ConnectionTable>(),
+        telemetry::metrics_page::rows::<crate::app::metrics::OrderMetrics>(),
+        telemetry::metrics_page::rows::<App>(),
+        telemetry::metrics_page::rows::<StoreSource>(),
+        telemetry::metrics_page::rows::<ReloadSources>(),
+        telemetry::metrics_page::rows::<ProcessSource>(),
     ]
     .concat()
 }

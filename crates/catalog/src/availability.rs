@@ -19,9 +19,9 @@ use super::{
 
 mod collisions;
 mod duplicates;
-pub(super) mod element;
 mod entry;
 mod warnings;
+pub(super) mod write;
 
 use duplicates::Resource;
 use entry::{
@@ -164,7 +164,7 @@ impl EntryOfService {
     /// What is written again as it was read.
     fn into_pass_through(self) -> PassThrough {
         PassThrough {
-            members: element::members(&AvailabilityEntry {
+            members: write::members(&AvailabilityEntry {
                 spots_total: Field::Given(self.spots_total),
                 availability_tag: self.tag.into(),
                 resources: self.resources.into(),

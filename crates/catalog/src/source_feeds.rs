@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{availability::element, pass_through::PassThrough};
+use super::{availability::write, pass_through::PassThrough};
 use domain::{catalog::Catalog, order::EpochSeconds, slot::Opening};
 
 /// The files of a catalogue, as far as the catalogue itself does not keep what they say.
@@ -73,7 +73,7 @@ impl SourceFeeds {
         spots_open: u32,
     ) -> FeedRecord<'static> {
         let pass_through = &self.pass_through[opening.pass_through.0 as usize];
-        let text = element::write(catalog, pass_through, opening, start_sec, spots_open);
+        let text = write::write(catalog, pass_through, opening, start_sec, spots_open);
         FeedRecord {
             kind: RecordKind::Availability,
             text: text.into(),
