@@ -1,11 +1,11 @@
-//! Why an order is not created although its request is well-formed.
+//! Why a well-formed request creates no order.
 
 use super::fulfillability::Fulfillability;
 
-/// Why there is no order.
+/// The failure of an order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderFailure {
-    /// The cause, with the companion that the contract requires for it.
+    /// The cause, with the data that the contract requires for it.
     pub cause: FailureCause,
     /// A sentence for the caller's engineers.
     pub description: String,
@@ -16,7 +16,7 @@ pub struct OrderFailure {
 pub enum FailureCause {
     /// The order cannot be fulfilled as asked.
     Unfulfillable(Box<Fulfillability>),
-    /// The merchant does not take this kind of card.
+    /// The merchant does not accept this type of card.
     CardTypeRejected(CardType),
     /// The card was declined.
     CardDeclined,
@@ -24,7 +24,7 @@ pub enum FailureCause {
     Payment,
     /// The stated fee total is wrong.
     IncorrectFeeTotal,
-    /// The bank wants to see the customer first.
+    /// The bank requires a challenge of the customer.
     Requires3ds1(ThreeDs1Parameters),
 }
 
@@ -58,7 +58,7 @@ pub enum CardType {
     Jcb,
 }
 
-/// What a browser needs for a 3-D Secure 1 challenge.
+/// The parameters of a 3-D Secure 1 challenge in a browser.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ThreeDs1Parameters {
     /// Address of the bank's access control server.
@@ -67,6 +67,6 @@ pub struct ThreeDs1Parameters {
     pub pa_req: String,
     /// Transaction id of the challenge.
     pub transaction_id: String,
-    /// Merchant data to be handed back.
+    /// Opaque merchant data, returned with the result of the challenge.
     pub md_merchant_data: String,
 }

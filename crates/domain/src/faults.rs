@@ -1,5 +1,5 @@
-//! What is wrong with an item or an order. A decision gives a fault with its data; the sentence that the
-//! caller reads of it is written here and nowhere else.
+//! Faults of items and orders. A decision returns a fault with its data. The sentence for the caller is
+//! written here and nowhere else.
 
 use std::fmt::{self, Display};
 
@@ -13,10 +13,10 @@ use super::{
     wording::quoted,
 };
 
-/// The most faults of one item that are told; the others are counted.
+/// Most faults of one item that are listed; further ones are counted.
 pub(super) const MAX_FAULTS: usize = 10;
 
-/// Several faults of one kind: the first of them and the number of the others. Never none.
+/// Several faults of one kind: the first ones and the number of the others. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults<F> {
     told: Vec<F>,
@@ -24,7 +24,7 @@ pub struct Faults<F> {
 }
 
 impl<F> Faults<F> {
-    /// All of these, and of very many the first; `None` where nothing is wrong.
+    /// These faults, listed up to the limit; `None` if there are none.
     pub fn of(faults: impl IntoIterator<Item = F>) -> Option<Self> {
         let mut faults = faults.into_iter();
         let told: Vec<F> = faults.by_ref().take(MAX_FAULTS).collect();
@@ -75,7 +75,7 @@ impl<F: Display> Display for Faults<F> {
     }
 }
 
-/// Why a slot cannot be had.
+/// Why a slot cannot be booked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SlotFault {
     /// The merchant has no service of this id.
@@ -95,10 +95,12 @@ impl Display for SlotFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownService(id) => {
+                // Quoted and cut: the id is the caller's and may be of any length.
                 write!(f, "service {} is not one of this merchant's", quoted(id))
             }
             Self::UnknownSlot => f.write_str("the service has no slot of that start and duration"),
             Self::OutsideWindow(fault) => fault.fmt(f),
+            // A sentence of its own, because "more than the 0 that are open" reads like an error.
             Self::TooFewSpots { left: 0 } => f.write_str("the slot is sold out"),
             Self::TooFewSpots { left: 1 } => f.write_str(
                 "the order asks for more spots of this slot than the 1 that is still open",
@@ -111,7 +113,7 @@ impl Display for SlotFault {
     }
 }
 
-/// Why the tickets of an item are not sold, or not together.
+/// Why the tickets of an item are not sold, alone or together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TicketFault {
     /// The service has no ticket type of this id.
@@ -134,7 +136,7 @@ pub enum TicketFault {
     SoldByTicketOnly,
     /// Two or more of these are there.
     ForbiddenTogether(Vec<TicketId>),
-    /// A ticket type is there without the company that it needs.
+    /// A ticket type without any of the types that it requires.
     NeedsOneOf {
         /// The ticket type.
         ticket: TicketId,
@@ -172,14 +174,14 @@ impl Display for TicketFault {
     }
 }
 
-/// Why children may not come alone.
+/// Why tickets for children are not sold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildFault {
-    /// There is no adult among the tickets that the rule looks at.
+    /// No adult is among the tickets that the rule covers.
     NoAdult(RuleScope),
-    /// There are more children than so many for each adult.
+    /// More children than the adults may bring.
     TooManyChildren {
-        /// The most children for one adult.
+        /// Most children per adult.
         per_adult: u32,
     },
 }
@@ -221,6 +223,7 @@ impl Display for ViolatedConstraints<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the merchant sells other numbers of tickets: ")?;
         match Faults::of(self.0) {
+            // Listed up to the same limit as other faults; a service may have hundreds of bounds.
             Some(faults) => faults.write(f, ", "),
             None => Ok(()),
         }
@@ -237,7 +240,7 @@ impl Display for PriceFault {
     }
 }
 
-/// The price that an item has now, where it has moved and that stops the order.
+/// The price in force of an item whose moved price stops the order.
 pub(super) struct PriceNow(pub(super) Money);
 
 impl Display for PriceNow {
@@ -246,7 +249,7 @@ impl Display for PriceNow {
     }
 }
 
-/// What is wrong with the answers to the questions of a service.
+/// Faults in the answers to the questions of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerFault {
     /// The service does not ask this question.
@@ -255,16 +258,16 @@ pub enum AnswerFault {
     TooFew {
         /// The question.
         question: String,
-        /// Answers that are needed.
+        /// Answers required.
         asked: u64,
-        /// Answers that are there.
+        /// Answers given.
         answered: u64,
     },
     /// A question has more answers than it is asked times.
     TooMany {
         /// The question.
         question: String,
-        /// Answers that are taken.
+        /// Most answers accepted.
         asked: u64,
         /// Answers that are there.
         answered: u64,
@@ -323,7 +326,7 @@ impl Display for AnswerFault {
 pub enum ServiceFault {
     /// Two or more of these are there.
     ForbiddenTogether(Vec<ServiceId>),
-    /// A service is there without the company that it needs.
+    /// A service without any of the services that it requires.
     NeedsOneOf {
         /// The service.
         service: ServiceId,
@@ -363,12 +366,12 @@ impl<I: fmt::Debug> Display for List<'_, I> {
     }
 }
 
-/// Why an order as a whole has no verdict of its items.
+/// Faults of an order as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderFault {
     /// It has no items.
     NoItems,
-    /// What it comes to cannot be told.
+    /// The amount due cannot be computed.
     Amount(MoneyError),
 }
 

@@ -1,12 +1,12 @@
-//! The heart: can this set of items be sold, now, at these prices?
+//! The central question: can these items be sold, now, at these prices?
 //!
-//! [`assess`] is a pure function of the catalogue, the slots as seen, the items and the moment.
-//! Every item gets exactly one verdict. Where several rules are broken, the first of this order
-//! speaks: ticket types and counts, ticket combinations, children without an adult, bounds, the
-//! slot (there, open for booking, enough spots), price, answers to questions.
+//! [`assess`] is a pure function of the catalogue, the slots, the items and the time. Every item gets
+//! exactly one verdict. If several rules are broken, the first of this order counts: ticket types and
+//! counts, ticket combinations, children without an adult, bounds, the slot (known, open for booking,
+//! enough spots), price, answers to questions.
 //!
-//! Items that draw on one pool must fit it together. An item that is stopped by its tickets draws
-//! on nothing, so that it does not spoil its neighbours.
+//! Items that draw on one pool must fit it together. An item that a ticket rule stops claims no spots, so
+//! it does not stop other items.
 
 use super::{
     availability,
@@ -28,47 +28,47 @@ pub use verdict::{Fulfillability, ItemFulfillability, ItemVerdict, MovedPrice, O
 use demand::Demand;
 use item::ExaminedItem;
 
-/// What the question is asked for. Creating is stricter: a price that moved stops the order, and
-/// questions must have been answered.
+/// The purpose of a request. Creation is stricter: a moved price stops the order, and questions must be
+/// answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A look at a cart.
+    /// A check of a cart.
     Check,
-    /// An order is to be created.
+    /// The creation of an order.
     Create,
 }
 
-/// A question to [`assess`].
+/// The input of [`assess`].
 #[derive(Debug, Clone, Copy)]
 pub struct Inquiry<'a> {
-    /// What is on sale.
+    /// The active catalogue.
     pub catalog: &'a Catalog,
-    /// Whose order it is.
+    /// The merchant of the order.
     pub merchant: MerchantIx,
-    /// What is asked for.
+    /// The requested items.
     pub items: &'a [LineItem],
-    /// The slot of each item, where there is one; as long as `items`.
+    /// The slot of each item, `None` if unknown; as long as `items`.
     pub slots: &'a [Option<&'a Slot>],
-    /// Who asks, and when.
+    /// The cart of the caller, and the time.
     pub viewer: Viewer,
-    /// What for.
+    /// The purpose.
     pub purpose: Purpose,
 }
 
-/// The answer of [`assess`].
+/// The result of [`assess`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assessment {
     /// The verdict on the order and on each item.
     pub fulfillability: Fulfillability,
     /// Fees of the items that can be sold.
     pub fees: FeeTable,
-    /// Spots that the sellable items take.
+    /// The claims of the sellable items.
     pub claims: Vec<Claim>,
-    /// What the customer pays for the sellable items: their totals and the fees.
+    /// The amount due for the sellable items: their totals and the fees.
     pub amount_due: Money,
 }
 
-/// The slots that the items name, one for each item, `None` where the service is unknown.
+/// The slot keys of the items; `None` if the service is unknown.
 #[must_use]
 pub fn slot_keys(
     catalog: &Catalog,
@@ -110,6 +110,7 @@ pub fn assess(inquiry: &Inquiry<'_>) -> Assessment {
         .collect();
     match sum_up(inquiry, &examined, &items) {
         Ok((fees, amount_due)) => conclude(inquiry, &examined, items, fees, amount_due),
+        // An amount beyond the wire must not become an order, whatever the verdicts on the items are.
         Err(error) => beyond_measure(inquiry, items, error),
     }
 }
@@ -147,6 +148,7 @@ fn beyond_measure(
     Assessment {
         fulfillability,
         fees,
+        // Nothing is sold, so nothing is claimed, although single items may be sellable.
         claims: Vec::new(),
         amount_due: nothing,
     }
@@ -175,6 +177,7 @@ fn sum_up(
             lines.push(SoldLine {
                 service: key.service,
                 tickets: &examined.tickets,
+                // The line carries the price in force by now, and tax is due on what is charged.
                 total: price.rounded(),
             });
         }
@@ -183,7 +186,9 @@ fn sum_up(
     let amount_due = lines
         .iter()
         .map(|line| line.total)
+        // Checked addition: every line fits the wire, but their sum may not.
         .try_fold(fees.total, Money::plus)?;
+    // The total goes out as 64-bit micro-units, so it must fit as well.
     amount_due.to_micros()?;
     Ok((fees, amount_due))
 }
@@ -194,11 +199,13 @@ fn order_verdict(
     items: &[ItemFulfillability],
 ) -> OrderVerdict {
     if items.is_empty() {
+        // An empty order would pass every rule below.
         return OrderVerdict::Other(OrderFault::NoItems);
     }
     if !items.iter().all(|item| item.verdict.can_fulfill()) {
         return OrderVerdict::UnfulfillableItems;
     }
+    // Service rules come last: they make sense only if each item could be sold.
     let keys: Vec<SlotKey> = examined.iter().filter_map(|item| item.key).collect();
     for rule in &inquiry.catalog.merchant(inquiry.merchant).combinations {
         if let Some(fault) = rule.fault(inquiry.catalog, &keys) {

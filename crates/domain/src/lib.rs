@@ -1,4 +1,4 @@
-//! The rules of the trade, pure: no clock, no randomness, no input or output, no wire format.
+//! The rules of sale as pure functions: no clock, no randomness, no I/O, no wire format.
 
 pub use types::ids;
 pub mod money;

@@ -1,7 +1,7 @@
-//! What a customer orders: line items, tickets, answers, the customer and the payment details.
+//! Orders: line items, tickets, answers, the customer and the payment details.
 //!
-//! These are the published messages without their wire clothes. A [`LineItem`] is kept as asked,
-//! right or wrong, because every answer echoes it.
+//! The published messages without their wire format. A [`LineItem`] is kept as requested, right or wrong,
+//! because every response echoes it.
 
 pub use super::ids::OrderId;
 use super::{
@@ -67,12 +67,12 @@ pub struct IntakeAnswer {
     pub responses: Vec<String>,
 }
 
-/// How far a booked item has come.
+/// The state of a booked item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BookingStatus {
     /// Booked; the customer can come.
     Confirmed,
-    /// Waits for the merchant's word.
+    /// Waits for the merchant's decision.
     PendingMerchantConfirmation,
     /// Cancelled by the customer or for them.
     Canceled,
@@ -82,7 +82,7 @@ pub enum BookingStatus {
     NoShowPenalized,
     /// Could not be completed.
     Failed,
-    /// The merchant said no.
+    /// The merchant declined.
     DeclinedByMerchant,
 }
 
@@ -98,7 +98,7 @@ pub struct BookedItem {
 /// An order on record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// Our name for it.
+    /// The id, given by this server.
     pub id: OrderId,
     /// The merchant all items belong to.
     pub merchant_id: MerchantId,
@@ -166,7 +166,7 @@ pub struct PostalAddress {
     pub street_address: String,
 }
 
-/// What the caller and we say about the payment of an order.
+/// The payment details of an order, stated by the caller and completed by us.
 ///
 /// Fraud signals and the answers to a 3-D Secure challenge serve one attempt only: they are on
 /// [`PaymentChallenge`] and in the request, and are neither stored nor answered.
@@ -174,7 +174,7 @@ pub struct PostalAddress {
 pub struct PaymentDetails {
     /// Whether money has been taken.
     pub prepayment: Option<PrepaymentStatus>,
-    /// The transaction at whoever took the money.
+    /// The id of the transaction, given by the processor of the payment.
     pub transaction_id: String,
     /// Price, as the caller states it.
     pub price: Option<PriceTag>,
@@ -219,13 +219,13 @@ pub enum PrepaymentStatus {
     Provided,
     /// Not taken.
     NotProvided,
-    /// Given back.
+    /// Refunded.
     Refunded,
-    /// Given back as credit.
+    /// Refunded as credit.
     Credited,
 }
 
-/// What a stated amount is multiplied with.
+/// The count that a stated amount is multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PriceType {
     /// Once.

@@ -1,4 +1,4 @@
-//! What an order has to say of its payment: decided before anything is booked or charged.
+//! The payment details of an order, checked before anything is booked or charged.
 
 use super::{
     catalog::{Prepayment, Service},
@@ -9,16 +9,16 @@ use super::{
     wording::quoted,
 };
 
-/// Whether we can charge at all.
+/// Whether this server can charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charging {
-    /// There is a gateway.
+    /// A payment gateway is configured.
     Possible,
-    /// There is none.
+    /// No gateway is configured.
     Off,
 }
 
-/// What an order that can be fulfilled comes to.
+/// The amounts of a fulfillable order.
 #[derive(Debug, Clone, Copy)]
 pub struct Costs<'a> {
     /// Fees and taxes.
@@ -27,9 +27,9 @@ pub struct Costs<'a> {
     pub due: Money,
 }
 
-/// Why an order that can be fulfilled is not created for what it says of money, if it is not: the
-/// stated fee total first, then who is to take the money, then the other amounts that it states.
-/// `services` are those of its items.
+/// Why a fulfillable order is rejected for its payment details, if it is. The stated fee total comes first,
+/// then the processor of the payment, then the other stated amounts. `services` are the services of its
+/// items.
 #[must_use]
 pub fn failure<'a>(
     order: &NewOrder,
@@ -52,6 +52,7 @@ fn wrong_fee_total(order: &NewOrder, fees: Money) -> Option<OrderFailure> {
         .payment
         .as_ref()
         .and_then(|payment| payment.fees_and_taxes.as_ref());
+    // In protobuf JSON an absent amount is zero, so it is right for an order without fees.
     let is_right = stated.map_or(fees == nothing, |tag| states(tag, fees));
     (!is_right).then(|| OrderFailure {
         cause: FailureCause::IncorrectFeeTotal,
@@ -59,15 +60,16 @@ fn wrong_fee_total(order: &NewOrder, fees: Money) -> Option<OrderFailure> {
     })
 }
 
-/// Whether a price tag is this amount, once it is rounded. One without amount and currency is nothing.
+/// Whether a price tag has this amount, once it is rounded. A tag without amount and currency is zero.
 fn states(tag: &PriceTag, amount: Money) -> bool {
+    // The default of the message: a client that has nothing to state may send it empty.
     if tag.micros == 0 && tag.currency_code.is_empty() {
         return amount.is_zero();
     }
     tag.money().is_some_and(|stated| stated.rounded() == amount)
 }
 
-/// Why the order cannot be paid for in the way that it says.
+/// Why the stated way of payment is not possible.
 fn no_way_to_pay<'a>(
     order: &NewOrder,
     mut services: impl Iterator<Item = &'a Service>,
@@ -86,6 +88,7 @@ fn no_way_to_pay<'a>(
             quoted(&unpaid.id)
         ));
     }
+    // Nothing to pay, so a required prepayment is met.
     if due.is_zero() || is_provided(order) {
         return None;
     }
@@ -97,7 +100,7 @@ fn no_way_to_pay<'a>(
     ))
 }
 
-/// Whether the caller states that the money has been taken.
+/// Whether the caller states that it has taken the money.
 fn is_provided(order: &NewOrder) -> bool {
     order
         .payment
@@ -105,10 +108,10 @@ fn is_provided(order: &NewOrder) -> bool {
         .is_some_and(|payment| payment.prepayment == Some(PrepaymentStatus::Provided))
 }
 
-/// Where we charge: which amount the order states beside the one that we would charge. We charge
-/// nothing that the caller did not say; saying nothing is fine, because the items and the fees have
-/// been compared one by one.
+/// The stated amount that differs from our charge, if we charge. We charge nothing that the caller did not
+/// state. An absent amount is fine, because items and fees have been compared one by one.
 fn other_charge_stated(order: &NewOrder, costs: Costs<'_>) -> Option<String> {
+    // What the caller charges itself is its own affair.
     let payment = order.payment.as_ref().filter(|_| order.charged_by_us())?;
     if let Some(price) = &payment.price
         && !states_charge(price, costs)
@@ -119,6 +122,7 @@ fn other_charge_stated(order: &NewOrder, costs: Costs<'_>) -> Option<String> {
         tax, ticket_taxes, ..
     } = *costs.fees;
     let stated = payment.tax_amount.as_ref()?;
+    // Callers differ in whether taxes of tickets are taxes or fees; both readings are accepted.
     let all_taxes = tax.plus(ticket_taxes).unwrap_or(tax);
     (!states(stated, tax) && !states(stated, all_taxes)).then(|| {
         if all_taxes == tax {
@@ -131,8 +135,9 @@ fn other_charge_stated(order: &NewOrder, costs: Costs<'_>) -> Option<String> {
     })
 }
 
-/// Whether it is what we would charge, with or without the fees.
+/// Whether it is the amount that we would charge, with or without the fees.
 fn states_charge(stated: &PriceTag, costs: Costs<'_>) -> bool {
+    // Callers state the price with or without the fees; both readings are accepted.
     let with_fees = |stated: Money| {
         stated
             .plus(costs.fees.total)

@@ -1,4 +1,4 @@
-//! What a line costs, and how the price that the caller carries compares with it.
+//! The price of a line, and its comparison with the caller's price.
 
 use super::{
     catalog::{Deal, Reduction, Service, TicketIx},
@@ -11,12 +11,12 @@ use super::{
 pub struct Quote {
     /// The total without tax, after deals, in whole smallest units.
     pub total: Money,
-    /// What the total would be without any deal.
+    /// The total without any deal.
     pub without_deals: Money,
 }
 
-/// The price of a line without tickets: one spot at the service's price. `None` where the service
-/// sells by ticket only.
+/// The price of a line without tickets: one spot at the price of the service. `None` if the service is sold
+/// by ticket only.
 #[must_use]
 pub fn quote_appointment(service: &Service) -> Option<Quote> {
     let total = service.price?.rounded();
@@ -26,10 +26,10 @@ pub fn quote_appointment(service: &Service) -> Option<Quote> {
     })
 }
 
-/// The price of a line with tickets: the sum of unit price × count after deals, rounded once at
-/// the end. Bundles are taken out first, in the order of the rules file and each as often as it
-/// fits; what remains pays the group price of the first group deal that applies, or the unit price.
-/// A deal that is dearer than the unit prices is none.
+/// The price of a line with tickets: the sum of unit price × count after deals, rounded once at the end.
+/// Bundles come first, in the order of the rules file and each as often as it fits. Remaining tickets pay
+/// the price of the first group deal that applies, or the unit price. A deal above the unit prices is not
+/// applied.
 ///
 /// # Errors
 /// [`MoneyError`] if the amount is beyond what the wire can carry.
@@ -37,10 +37,12 @@ pub fn quote_tickets(service: &Service, tickets: &[(TicketIx, u32)]) -> Result<Q
     let without_deals = unit_prices(service, tickets)?.rounded();
     let mut rest = tickets.to_vec();
     let mut total = take_bundles(service, &mut rest)?;
+    // Groups count what bundles have left: a ticket gets one deal at most.
     let groups = groups_reached(service, &rest);
     for &(ticket, count) in &rest {
         total = total.plus(reduced_price(service, ticket, &groups)?.times(count)?)?;
     }
+    // Once at the end: rounding per ticket would add up to cents.
     let total = total.rounded();
     total.to_micros()?;
     without_deals.to_micros()?;
@@ -59,6 +61,7 @@ pub fn unit_prices(service: &Service, tickets: &[(TicketIx, u32)]) -> Result<Mon
         .tickets
         .first()
         .map(|ticket| ticket.price.currency());
+    // Never for a line with tickets: a service without ticket types sells none.
     let Some(currency) = currency else {
         return Err(MoneyError::CurrencyMismatch);
     };
@@ -69,22 +72,25 @@ pub fn unit_prices(service: &Service, tickets: &[(TicketIx, u32)]) -> Result<Mon
         })
 }
 
-/// Takes every bundle out of `rest` as often as it fits and gives the bundles' price.
+/// Takes every bundle out of `rest` as often as it fits, and returns the price of the bundles.
 fn take_bundles(service: &Service, rest: &mut [(TicketIx, u32)]) -> Result<Money, MoneyError> {
     let mut total = unit_prices(service, &[])?;
     for deal in &service.deals {
         let Deal::Bundle { contents, price } = deal else {
             continue;
         };
+        // A bundle that costs more than its tickets would punish a larger order.
         if !cheaper(*price, unit_prices(service, contents)?)? {
             continue;
         }
         let times = contents
             .iter()
+            // The loader rejects a count of zero; the bound guards the division.
             .map(|&(ticket, needed)| count_of(rest, ticket) / needed.max(1))
             .min()
             .unwrap_or(0);
         for (ticket, count) in rest.iter_mut() {
+            // Cannot underflow: `times` is the minimum of the quotients over the contents.
             *count -= count_of(contents, *ticket) * times;
         }
         total = total.plus(price.times(times)?)?;
@@ -92,7 +98,7 @@ fn take_bundles(service: &Service, rest: &mut [(TicketIx, u32)]) -> Result<Money
     Ok(total)
 }
 
-/// The group deals that have their number of tickets in `rest`, in the order of the rules file.
+/// The group deals whose minimum `rest` reaches, in the order of the rules file.
 fn groups_reached<'a>(
     service: &'a Service,
     rest: &[(TicketIx, u32)],
@@ -112,7 +118,7 @@ fn groups_reached<'a>(
     service.deals.iter().filter_map(reached).collect()
 }
 
-/// The price of one ticket where these group deals have been reached.
+/// The price of one ticket with these group deals.
 fn reduced_price(
     service: &Service,
     ticket: TicketIx,
@@ -124,6 +130,7 @@ fn reduced_price(
         Some((_, Reduction::Percent(percent))) => full.less_percent(*percent)?,
         None => full,
     };
+    // A price of the feed may fall below the price of the deal; the customer gets the lower one.
     Ok(if cheaper(reduced, full)? {
         reduced
     } else {
@@ -154,25 +161,25 @@ pub enum PriceChange {
     Decrease,
 }
 
-/// What is to be said of the caller's price.
+/// The result of a comparison with the caller's price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PriceVerdict {
     /// It is the price in force.
     Right,
     /// It is another amount in the right currency.
     Moved(PriceChange),
-    /// No correction makes it the same offer.
+    /// It cannot be corrected.
     Incorrect(PriceFault),
 }
 
 /// Why a price cannot be corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PriceFault {
-    /// There is none.
+    /// The line has no price.
     Missing,
     /// It is below zero.
     Negative,
-    /// Its currency is not the service's, or none at all.
+    /// The currency is unknown or not the currency of the service.
     OtherCurrency,
 }
 
@@ -182,11 +189,13 @@ pub fn judge(asked: Option<&PriceTag>, quote: &Quote) -> PriceVerdict {
     let Some(tag) = asked else {
         return PriceVerdict::Incorrect(PriceFault::Missing);
     };
+    // Before the comparison: a negative price would look like one that has increased.
     if tag.micros < 0 {
         return PriceVerdict::Incorrect(PriceFault::Negative);
     }
     let ordering = tag
         .money()
+        // Rounded, because callers multiply prices with fractions of a cent.
         .and_then(|asked| quote.total.compare(asked.rounded()));
     match ordering {
         None => PriceVerdict::Incorrect(PriceFault::OtherCurrency),
@@ -196,9 +205,9 @@ pub fn judge(asked: Option<&PriceTag>, quote: &Quote) -> PriceVerdict {
     }
 }
 
-/// Whether a moved total goes back to the price of a ticket type, so that the caller needs the
-/// present price of each: it did not reckon with the unit prices in force, and one of them is
-/// newer than what it may have read.
+/// Whether the price of a ticket type explains the moved total, so that the caller needs the present price
+/// of each type. That is so if the caller's total does not match the unit prices in force, and one of these
+/// is newer than what it may have read.
 #[must_use]
 pub fn ticket_prices_moved(
     service: &Service,
@@ -206,6 +215,7 @@ pub fn ticket_prices_moved(
     asked: &PriceTag,
     quote: &Quote,
 ) -> bool {
+    // A total of unit prices in force, without the deal, means that only the deal was missed.
     let knows_unit_prices = asked.money().map(Money::rounded) == Some(quote.without_deals);
     !knows_unit_prices
         && tickets

@@ -1,25 +1,27 @@
-//! Reasons in words. They quote what the caller sent, but neither at any length nor any number of
-//! times: an answer must not grow out of proportion to its request.
+//! Texts of reasons. They quote the caller's text in bounded length and number: a response must not grow
+//! out of proportion to its request.
 
 use super::order::EpochSeconds;
 
-/// The most characters of a caller's text that a reason repeats.
+/// Most characters of a caller's text that a reason quotes.
 const MAX_QUOTED_CHARS: usize = 80;
 
 /// A caller's text in quotation marks, escaped, and cut where it is long.
 pub(super) fn quoted(text: impl AsRef<str>) -> String {
     let text = text.as_ref();
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        // Cut at a character, as a cut within one would panic.
         Some((end, _)) => format!("{:?}...", &text[..end]),
         None => format!("{text:?}"),
     }
 }
 
-/// A moment for people and for programs: `2026-01-16 10:00:00 UTC (second 1768557600)`. A moment
-/// beyond the year 9999 is a number of seconds only.
+/// A moment for people and programs: `2026-01-16 10:00:00 UTC (second 1768557600)`. A moment beyond the
+/// year 9999 is a number of seconds only.
 #[must_use]
 pub fn moment(second: EpochSeconds) -> String {
     const DAY: i64 = 24 * 60 * 60;
+    // Euclidean division, so that seconds before 1970 fall on the right day.
     let Some((year, month, day)) = date(second.div_euclid(DAY)) else {
         return format!("second {second}");
     };
@@ -35,6 +37,7 @@ fn date(days: i64) -> Option<(i64, i64, i64)> {
     const BEFORE_EPOCH: i64 = 719_468;
     const FOUR_CENTURIES: i64 = 146_097;
     // Years are taken to begin in March, so that a leap day is the last day of its year.
+    // Checked: the second is the caller's and may be any.
     let days = days.checked_add(BEFORE_EPOCH)?;
     let (cycle, of_cycle) = (
         days.div_euclid(FOUR_CENTURIES),

@@ -22,6 +22,8 @@ impl ChargeKey {
     /// The key of an attempt; attempts count from 1.
     #[must_use]
     pub fn new(order: &OrderId, attempt: u32) -> Self {
+        // Derived and not random: after a restart, recovery names the same charge to the gateway and never
+        // pays twice.
         Self(format!("{}-{attempt}", order.as_str()))
     }
 }
@@ -33,16 +35,16 @@ pub struct Charge {
     pub key: ChargeKey,
     /// The amount.
     pub amount: Money,
-    /// The means of payment.
+    /// The payment method and its token.
     pub method: PaymentMethod,
 }
 
-/// A gateway's response to a charge.
+/// The response of a gateway to a charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChargeOutcome {
-    /// The money is taken; the gateway's transaction id.
+    /// The charge is captured; the gateway's transaction id.
     Captured(String),
-    /// Nothing is taken.
+    /// Declined: no money is taken.
     Declined(DeclineReason),
     /// The gateway gave no clear response: money may have been taken.
     Unknown(String),
@@ -78,8 +80,8 @@ pub struct GatewayError(pub String);
 /// The future of a request to a gateway.
 pub type GatewayFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A payment gateway. Its methods are called within the span of the payment, so one that sends requests
-/// over a network can propagate the trace with [`crate::telemetry::traces::traceparent`].
+/// A payment gateway. Its methods run within the span of the payment, so a gateway that sends requests over
+/// a network can propagate the trace context.
 pub trait PaymentGateway: Send + Sync + std::fmt::Debug {
     /// Takes money. Repeated requests with one key take it once.
     fn charge<'a>(&'a self, charge: &'a Charge) -> GatewayFuture<'a, ChargeOutcome>;

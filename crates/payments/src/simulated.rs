@@ -50,6 +50,7 @@ impl SimulatedGateway {
     }
 
     fn charges(&self) -> MutexGuard<'_, HashMap<ChargeKey, ChargeState>> {
+        // No code that can panic runs under this lock, so a poisoned one still guards sound data.
         self.charges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -57,6 +58,8 @@ impl SimulatedGateway {
         match *self
             .charges()
             .entry(key.clone())
+            // The first request decides: a repeated key gets the same transaction, a reversed key is never
+            // captured again.
             .or_insert(ChargeState::Captured)
         {
             ChargeState::Captured => ChargeOutcome::Captured(format!("simulated-{}", key.0)),
@@ -75,6 +78,7 @@ impl SimulatedGateway {
             "error" => ChargeOutcome::Declined(DeclineReason::Other(
                 "the simulated gateway reports an error".into(),
             )),
+            // Never ready, so that the timeout of payments and the reversal after it can be demonstrated.
             "hang" => std::future::pending().await,
             "slow" => {
                 tokio::time::sleep(SLOW).await;
@@ -97,6 +101,8 @@ impl PaymentGateway for SimulatedGateway {
         &'a self,
         key: &'a ChargeKey,
     ) -> GatewayFuture<'a, Result<Reversal, GatewayError>> {
+        // Recorded before it is known whether money was taken, so that a charge that arrives late is
+        // declined.
         let before = self.charges().insert(key.clone(), ChargeState::Reversed);
         let reversal = if before == Some(ChargeState::Captured) {
             Reversal::Refunded
@@ -114,6 +120,7 @@ fn rejected_card(token: &str) -> Option<CardType> {
         "american-express" => Some(CardType::AmericanExpress),
         "discover" => Some(CardType::Discover),
         "jcb" => Some(CardType::Jcb),
+        // Any other token is approved, so that demonstrations need no list of valid ones.
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What the items of an order ask of each slot together.
+//! The demand of an order: the spots that its items claim together, by slot.
 
 use super::item::ExaminedItem;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     slot::{Claimed, Slot, SlotKey, Viewer},
 };
 
-/// What all items together ask of each slot: in order, each ticket type of a slot once.
+/// The claims of all items, summed by slot and ticket type and sorted.
 pub(super) struct Demand(Vec<((SlotKey, Claimed), u64)>);
 
 impl Demand {
@@ -27,16 +27,17 @@ impl Demand {
         Self(asked)
     }
 
-    /// What is asked of a slot.
+    /// The claims to one slot.
     fn of_slot(&self, slot: SlotKey) -> &[((SlotKey, Claimed), u64)] {
+        // Sorted by slot, so the claims to a slot are one range.
         let first = self.0.partition_point(|((before, _), _)| *before < slot);
         let rest = &self.0[first..];
         let len = rest.partition_point(|((asked, _), _)| *asked == slot);
         &rest[..len]
     }
 
-    /// What is left of the tightest pool that these claims draw on and that is asked for more than
-    /// it has.
+    /// The spots left in the tightest overdrawn pool that these claims draw on; `None` if none is
+    /// overdrawn.
     pub(super) fn overdrawn(
         &self,
         service: &Service,
@@ -48,6 +49,7 @@ impl Demand {
         let asked = self.of_slot(key);
         let mut tightest = None;
         for (pool, left) in slot.left(service, viewer) {
+            // Pools that this item does not use do not stop it, even if others overdraw them.
             if !claimed.iter().any(|&ticket| pool.serves(service, ticket)) {
                 continue;
             }
@@ -57,6 +59,7 @@ impl Demand {
                     drawn += count;
                 }
             }
+            // The tightest pool bounds what the caller could still order.
             if drawn > u64::from(left) && tightest.is_none_or(|tightest| left < tightest) {
                 tightest = Some(left);
             }

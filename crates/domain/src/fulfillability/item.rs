@@ -1,4 +1,4 @@
-//! One item of an order: what the catalogue and its slot say of it, and the verdict.
+//! One item of an order: its catalogue entry, its slot and its verdict.
 
 use super::{
     Inquiry, Purpose,
@@ -17,13 +17,13 @@ use crate::{
     slot::{Claim, Claimed, Slot, SlotKey, Viewer},
 };
 
-/// An item with what the catalogue says of it.
+/// An item with its catalogue entry and its slot.
 pub(super) struct ExaminedItem<'a> {
     line: &'a LineItem,
     service: Option<&'a Service>,
     pub(super) key: Option<SlotKey>,
     slot: Option<&'a Slot>,
-    /// The tickets; none where they cannot be read.
+    /// The tickets; empty if they cannot be read.
     pub(super) tickets: TicketCounts,
     /// The verdict by the first rule on tickets that the line breaks.
     tickets_verdict: Option<ItemVerdict>,
@@ -38,6 +38,7 @@ impl<'a> ExaminedItem<'a> {
             line,
             service: ix.map(|ix| inquiry.catalog.service(ix)),
             key: ix.and_then(|ix| SlotKey::new(ix, line.start_sec, line.duration_sec)),
+            // A slot that is kept for its sales alone is unknown to callers.
             slot: slot.filter(|slot| slot.is_open()),
             tickets: TicketCounts::new(),
             tickets_verdict: None,
@@ -59,6 +60,7 @@ impl<'a> ExaminedItem<'a> {
         }
         let is_sold_here = self
             .slot
+            // An unknown slot is a fault of its own, reported by `check_slot`.
             .is_none_or(|slot| slot.sells(service, Claimed::Appointment));
         if service.price.is_some() && is_sold_here {
             Ok(TicketCounts::new())
@@ -71,7 +73,7 @@ impl<'a> ExaminedItem<'a> {
         self.line.tickets.is_empty()
     }
 
-    /// Applies the rules on tickets, those of all items for the same slot among them.
+    /// Applies the rules on tickets, including the rules on all items for one slot.
     pub(super) fn check_tickets(examined: &mut [Self]) {
         for at in 0..examined.len() {
             // An item whose tickets cannot be read has none and breaks no further rule, so a verdict that
@@ -82,11 +84,12 @@ impl<'a> ExaminedItem<'a> {
         }
     }
 
-    /// The verdict by the first rule on tickets that the line breaks, by itself or together with the other
-    /// lines of its slot. Those count if their tickets can be read, whatever else may be wrong with them, so
-    /// that the order of items changes nothing.
+    /// The verdict of the first ticket rule that the line breaks, alone or with the other lines of its
+    /// slot. Other lines count if their tickets can be read, whatever else is wrong with them: the order of
+    /// items makes no difference.
     fn ticket_rules_verdict(&self, all: &[Self]) -> Option<ItemVerdict> {
         let service = self.service.filter(|_| !self.tickets.is_empty())?;
+        // Lines without a key have no slot in common, so the rules see each alone.
         if self.key.is_none() || !service.rules.look_at_slots() {
             return self.party_verdict(service, Party::alone(&self.tickets));
         }
@@ -115,8 +118,9 @@ impl<'a> ExaminedItem<'a> {
         (!violated.is_empty()).then_some(ItemVerdict::TicketConstraintViolated(violated))
     }
 
-    /// The spots this item asks for; none where its tickets stop it or no slot is named.
+    /// The claims of this item; none if a ticket rule stops it or its slot has no key.
     pub(super) fn claims(&self) -> Vec<Claim> {
+        // An item that is stopped must not use up spots of a pool that other items could have.
         let (Some(slot), None) = (self.key, &self.tickets_verdict) else {
             return Vec::new();
         };
@@ -138,17 +142,19 @@ impl<'a> ExaminedItem<'a> {
         claims
     }
 
-    /// The item as it is answered. Demand is that of all items together.
+    /// The item as it is returned. `demand` is the demand of all items together.
     pub(super) fn assess(&self, inquiry: &Inquiry<'_>, demand: &Demand) -> ItemFulfillability {
         let Some(service) = self.service else {
             let fault = SlotFault::UnknownService(self.line.service_id.clone());
             return self.answer(None, ItemVerdict::SlotUnavailable(fault));
         };
         let open = self.spots_open(service, inquiry.viewer);
+        // Rules on tickets come before the slot: this is the documented precedence of faults.
         if let Some(verdict) = &self.tickets_verdict {
             return self.answer(open, verdict.clone());
         }
         if let Err((fault, left)) = self.check_slot(service, inquiry.viewer, demand) {
+            // The open spots of several pools together may exceed what the overdrawn pool has left.
             self.answer(open.min(left), ItemVerdict::SlotUnavailable(fault))
         } else {
             // Where too many pools cross, what is open may be told too low, but not below what fits.
@@ -165,10 +171,11 @@ impl<'a> ExaminedItem<'a> {
         }
     }
 
-    /// Spots open for the tickets asked, or for all types of the service where they make no sense;
-    /// none where the slot cannot be booked at this moment.
+    /// Spots open for the requested tickets, or for all types of the service if the tickets are invalid;
+    /// none if the slot cannot be booked now.
     fn spots_open(&self, service: &Service, viewer: Viewer) -> Option<u32> {
         let (slot, key) = (self.slot?, self.key?);
+        // Nothing valid was requested, so the number of all open spots tells the caller most.
         if self.tickets.is_empty() && self.tickets_verdict.is_some() {
             return Some(availability::spots_open(service, key, slot, viewer));
         }
@@ -178,7 +185,7 @@ impl<'a> ExaminedItem<'a> {
         ))
     }
 
-    /// What the line takes spots for.
+    /// The ticket types of the line, or the appointment.
     fn claimed(&self) -> Vec<Claimed> {
         if self.tickets.is_empty() {
             return vec![Claimed::Appointment];
@@ -200,8 +207,8 @@ impl<'a> ExaminedItem<'a> {
             .fold(0, |sum, &(_, count)| sum.saturating_add(count))
     }
 
-    /// Whether the slot is there, open for booking and has room; if not, with what is left of it, where
-    /// that is known.
+    /// Checks that the slot is known, open for booking and has room. The error has the spots left, if
+    /// known.
     fn check_slot(
         &self,
         service: &Service,
@@ -211,6 +218,7 @@ impl<'a> ExaminedItem<'a> {
         let (Some(slot), Some(key)) = (self.slot, self.key) else {
             return Err((SlotFault::UnknownSlot, None));
         };
+        // Before the spots: a slot that cannot be booked has none, however many are unsold.
         if let Some(fault) = window_fault(service, key, slot.terms(), viewer.now) {
             return Err((SlotFault::OutsideWindow(fault), Some(0)));
         }
@@ -232,6 +240,7 @@ impl<'a> ExaminedItem<'a> {
         };
         let verdict = self.price_verdict(service, &quote, purpose);
         let mut answer = self.answer(spots_open, verdict);
+        // Also for a declined line: the caller needs the price in force to offer it again.
         correct_price(&mut answer.line, micros, quote.total.currency());
         answer
     }
@@ -247,6 +256,7 @@ impl<'a> ExaminedItem<'a> {
 
     fn price_verdict(&self, service: &Service, quote: &Quote, purpose: Purpose) -> ItemVerdict {
         match (pricing::judge(self.line.price.as_ref(), quote), purpose) {
+            // The price comes before the answers in the documented precedence of faults.
             (PriceVerdict::Incorrect(fault), _) => ItemVerdict::IncorrectPrice(fault),
             (PriceVerdict::Moved(change), purpose) => {
                 let moved = MovedPrice {
@@ -259,12 +269,14 @@ impl<'a> ExaminedItem<'a> {
                     Purpose::Create => ItemVerdict::PriceMoved(moved),
                 }
             }
+            // A check comes before the customer has filled in the form, so answers are not judged.
             (PriceVerdict::Right, Purpose::Check) => ItemVerdict::CanFulfill(None),
             (PriceVerdict::Right, Purpose::Create) => self.answers_verdict(service),
         }
     }
 
     fn moved_ticket_types(&self, service: &Service, quote: &Quote) -> Vec<TicketType> {
+        // A missing price is `Incorrect` and never `Moved`, so this list is not needed then.
         let Some(asked) = &self.line.price else {
             return Vec::new();
         };

@@ -13,10 +13,12 @@ impl ServiceRule {
         let has = |service: &ServiceIx| keys.iter().any(|key| key.service == *service);
         match self {
             Self::ForbiddenTogether(set) => {
+                // Two items of one service count once: the rule is about different services.
                 let there = set.iter().filter(|service| has(service)).count();
                 (there > 1).then(|| ServiceFault::ForbiddenTogether(ids(catalog, set)))
             }
             Self::RequiredWith { service, any_of } => {
+                // An order without the service breaks no rule.
                 let is_alone = has(service) && !any_of.iter().any(has);
                 is_alone.then(|| ServiceFault::NeedsOneOf {
                     service: catalog.service(*service).id.clone(),
@@ -45,6 +47,7 @@ fn any_overlap(mut slots: Vec<SlotKey>) -> bool {
     // The very same slot twice is no overlap.
     slots.dedup();
     slots
+        // Sorted by start: if any two slots overlap, two neighbours do, so pairs need no search.
         .windows(2)
         .any(|pair| pair[1].start_sec < pair[0].end_sec())
 }

@@ -1,4 +1,4 @@
-//! What is said of an order and of each of its items.
+//! The verdicts on an order and on its items.
 
 use crate::{
     catalog::TicketType,
@@ -41,14 +41,15 @@ pub struct ItemFulfillability {
     pub line: LineItem,
     /// Spots open for these tickets; `None` where the slot is not known.
     pub spots_open: Option<u32>,
-    /// Whether it can be sold.
+    /// The verdict.
     pub verdict: ItemVerdict,
 }
 
 /// Whether an item can be sold, and why not.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ItemVerdict {
-    /// It can, at the price of the answer; where that is not the price asked, with what has moved.
+    /// It can be sold at the price of the response; with what has moved, if that is not the requested
+    /// price.
     CanFulfill(Option<MovedPrice>),
     /// No such slot, not open for booking, or not enough spots.
     SlotUnavailable(SlotFault),
@@ -63,13 +64,13 @@ pub enum ItemVerdict {
     IncorrectPrice(PriceFault),
     /// The order was to be created at a price that has moved since.
     PriceMoved(MovedPrice),
-    /// Questions of the service are not answered as they should be.
+    /// Questions of the service are not answered correctly.
     WrongAnswers(Faults<AnswerFault>),
-    /// What the item costs cannot be told.
+    /// The price of the item cannot be computed.
     NoPrice(MoneyError),
 }
 
-/// What has moved where the price in force is another than the one asked.
+/// The difference between the requested price and the price in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MovedPrice {
     /// How the price in force differs.
