@@ -1,5 +1,5 @@
-//! Composition: the only place that names concrete stores, gateways and clocks. `startup` has the stages in
-//! which a server starts; here it runs and shuts down.
+//! Composition root: the only place that names concrete stores, gateways and clocks. `startup` has
+//! the stages of the startup; this module runs the server and shuts it down.
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
@@ -50,7 +50,7 @@ use signals::{SignalAction, Signals};
 use startup::Bound;
 use watcher::Watcher;
 
-/// How long the last lines of the audit log may take to be written.
+/// Time limit for writing the last lines of the audit log.
 const AUDIT_FLUSH: Duration = Duration::from_secs(5);
 
 /// Why the server does not run.
@@ -62,7 +62,7 @@ pub enum ServeError {
     /// Certificates or credentials have errors.
     #[error("a file that the settings name cannot be used:\n{0}")]
     Security(Diagnostics),
-    /// There is no store where there has to be one.
+    /// A store is required and absent.
     #[error("the store cannot be opened: there is none in {}{hint}", dir.display())]
     NoStore {
         /// Where it was looked for.
@@ -73,7 +73,7 @@ pub enum ServeError {
     /// The store cannot be opened.
     #[error("{}", ErrorChain(.0))]
     OpenStore(OpenError),
-    /// What is in the store cannot be taken up.
+    /// The contents of the store cannot be recovered.
     #[error("{}", ErrorChain(.0))]
     Recovery(StartupError),
     /// The address cannot be listened on.
@@ -89,7 +89,7 @@ pub enum ServeError {
     /// The audit log cannot be opened.
     #[error("the audit_log cannot be opened: {0}")]
     Audit(io::Error),
-    /// The machine gives no threads or no signals.
+    /// The system provides no threads or no signal handlers.
     #[error("cannot start: {0}")]
     Start(io::Error),
 }
@@ -115,12 +115,15 @@ impl ServeError {
 pub fn run(config: &Config, effective_settings: &[EffectiveSetting]) -> Result<(), ServeError> {
     // Files are readable by their owner only, also those that the store's engine creates by itself.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    // Before anything else starts, so that a signal during the startup is not lost.
     let mut signals = Signals::listen().map_err(ServeError::Start)?;
+    // Before the store is opened, which takes a share of the limit for its tables.
     if let Err(error) = descriptors::raise_limit() {
         tracing::warn!(%error, "the limit of file descriptors could not be raised");
     }
     let control = control_runtime().map_err(ServeError::Start)?;
     control.block_on(async {
+        // Before the catalogue is read: a second server on the same address must fail at once.
         let bound = Bound::bind(config)?;
         // A file system that does not answer must not keep the process from ending.
         let (loaded, summary) = tokio::select! {
@@ -129,16 +132,19 @@ pub fn run(config: &Config, effective_settings: &[EffectiveSetting]) -> Result<(
         };
         let opened = bound.open(config, loaded).await?;
         let server = opened.wire(config)?.run(config)?;
+        // After `run`, because the summary shows the addresses with their real ports.
         summary::log(config, effective_settings, &server, &summary);
         while signals.next().await == SignalAction::Reload {
             server.ask_to_reload();
         }
+        // The next signal to stop becomes the force that ends the drain.
         server.stop(signals.end()).await;
         Ok(())
     })
 }
 
-/// Who may call a server of these settings, what is read on the way, and so on: each what and how.
+/// Facts about access, store and payments of a server with these settings, as pairs of name and
+/// value.
 ///
 /// # Errors
 /// Everything that is wrong with certificates and credentials.
@@ -148,16 +154,15 @@ pub fn describe_security(config: &Config) -> Result<Vec<(&'static str, String)>,
     Ok(summary::facts(config, &security))
 }
 
-/// The time by which a server of this machine goes, in seconds since 1970.
+/// The time of a server on this machine, in seconds since 1970.
 #[must_use]
 pub fn now_sec() -> i64 {
     SystemClock.now_sec()
 }
 
-/// The catalogue and the sales of a server of these settings that does not run.
+/// The catalogue and the sales of a stopped server with these settings.
 ///
-/// # Errors
-/// [`ServeError`]; in particular where it runs, or never has.
+/// [`ServeError`], in particular if the server is running or has never run.
 pub fn offline_catalog(config: &Config) -> Result<OfflineCatalog, ServeError> {
     let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
     let dir = &config.storage.data_dir;
@@ -201,43 +206,42 @@ impl Server {
         opened.wire(config)?.run(config)
     }
 
-    /// Reads the catalogue again and puts it on sale, or says why the present one stays.
+    /// Reloads the catalogue and activates it. On errors the present one stays active.
     ///
-    /// # Errors
-    /// [`ReloadError`]; everything that is wrong has been logged.
+    /// [`ReloadError`]; all diagnostics have been logged.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         self.catalog.watched().reload().await
     }
 
-    /// Reads certificates and credentials again; of those that have errors, the ones before stay.
+    /// Reloads certificates and credentials. Where one of them has errors, the previous one stays
+    /// in use.
     ///
-    /// # Errors
-    /// Everything that is wrong with them, which has been logged.
+    /// All diagnostics, which have been logged.
     pub async fn reload_security(&self) -> Result<(), Diagnostics> {
         self.security.watched().reload().await
     }
 
-    /// Opens slots that have come within reach and forgets those that have long been over, as the server
-    /// does by itself every hour.
+    /// Extends the horizon and forgets slots that ended long ago, as the server does by itself
+    /// every hour.
     pub async fn sweep(&self) {
         self.app.sweep().await;
     }
 
     /// Requests a reload of all files in the background.
     fn ask_to_reload(&self) {
-        // First, so that what comes of reading is in the new file.
+        // First, so that the outcome of the reloads is recorded in the new file.
         self.app.audit().reopen();
         self.catalog.ask();
         self.security.ask();
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it listens for those who run it, if it does.
+    /// The operator's address, if there is one.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(Admin::address)
@@ -255,16 +259,22 @@ impl Server {
     }
 
     async fn drain(&self) {
-        // Load balancers hear it first and need a while; until they have, connections are accepted.
+        // Load balancers learn it from the next health checks. Until then connections are still
+        // accepted.
         self.phase.send_replace(Phase::NotReady);
+        // Health watchers are told; a poll over HTTP reads the phase by itself.
         self.health.withdraw();
         tokio::time::sleep(self.drain_delay).await;
         self.phase.send_replace(Phase::Draining);
+        // Ends the streams of health watchers, which would otherwise keep their connections open to
+        // the last.
         self.health.end();
+        // A tracker completes `wait` only after it was closed.
         self.connections.close();
         self.app.commands().close();
         let finished = async {
             self.connections.wait().await;
+            // After the connections: until then a connection may begin another order.
             self.app.commands().wait().await;
         };
         if timeout(self.drain_timeout, finished).await.is_err() {
@@ -279,12 +289,14 @@ impl Server {
         self.phase.send_replace(Phase::Stopped);
         self.background_tasks.join_all().await;
         for thread in self.threads {
+            // A panic of a worker has been logged by the panic hook.
             let _ = thread.join();
         }
         if let Some(admin) = self.admin {
             admin.close().await;
         }
         self.app.audit().record(AuditEvent::ServerStopped);
+        // Last, because every step before may record an event.
         self.app.audit().flush(AUDIT_FLUSH);
         tracing::info!("shutdown complete");
     }

@@ -1,9 +1,9 @@
-//! What a request is and whether its head is one that is served: one decision for every transport and
-//! for both listeners, made before anything else is done with the request.
+//! Classification and validation of request heads: one decision for every transport and for both
+//! listeners, before anything else is done with a request.
 //!
-//! gRPC is POST with `application/grpc` or `application/grpc+proto` over HTTP/2, or gRPC-Web. Anything
-//! else that comes to a gRPC method is rejected: a page of another origin can send a GET, a form or plain
-//! text without asking first, and none of those may ever create an order.
+//! gRPC is POST with `application/grpc` or `application/grpc+proto` over HTTP/2, or gRPC-Web.
+//! Anything else to a gRPC method is rejected: a page of another origin can send a GET, a form or
+//! plain text without a preflight, and such a request must never create an order.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ use crate::{
     rpc::Transport,
 };
 
-/// The services that are called over gRPC, whatever the content type.
+/// The services whose paths are gRPC whatever the content type.
 const SERVICES: [&str; 4] = [
     BOOKING,
     HEALTH,
@@ -29,10 +29,10 @@ const SERVICES: [&str; 4] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-/// The service that tells health over gRPC.
+/// The gRPC health service.
 pub(super) use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
 
-/// What the content type of every form of gRPC begins with.
+/// The prefix of every gRPC content type.
 const GRPC: &[u8] = b"application/grpc";
 
 /// The forms of gRPC-Web.
@@ -54,7 +54,7 @@ pub(super) fn transport_of<B>(request: &Request<B>) -> Transport {
     }
 }
 
-/// A media type as far as gRPC goes.
+/// The kinds of media types that gRPC distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Media {
     Grpc,
@@ -83,6 +83,7 @@ impl Media {
         }
         let web = WEB
             .into_iter()
+            // The known names and not the prefix, because the library knows only these four.
             .find(|web| web.as_bytes().eq_ignore_ascii_case(essence));
         web.map_or(Self::OtherGrpc, Self::GrpcWeb)
     }
@@ -93,6 +94,7 @@ fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     types
         .next()
+        // Two content types are none: a proxy and this server might choose different ones.
         .filter(|_| types.next().is_none())
         .map(http::HeaderValue::as_bytes)
 }
@@ -115,7 +117,7 @@ fn is_grpc_path(path: &str) -> bool {
     service(path).is_some_and(|service| SERVICES.contains(&service))
 }
 
-/// The host names under which the server is called; none given, any name does.
+/// The host names of the server; `None` allows any name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AllowedHosts(Option<Box<[Box<str>]>>);
 
@@ -124,8 +126,8 @@ impl AllowedHosts {
         Self(names.map(|names| names.iter().map(|name| bare(name).into()).collect()))
     }
 
-    /// Whether a request to this host and port is served. An address does not go through the DNS, so
-    /// rebinding a name cannot make a browser send one, and the same holds for `localhost`.
+    /// Whether requests to this host and port are served. An address needs no DNS, so a rebound
+    /// name cannot make a browser send one; the same holds for `localhost`.
     fn serve(&self, authority: Option<&str>) -> bool {
         let Some(names) = &self.0 else { return true };
         let Some(host) = authority.map(bare) else {
@@ -144,7 +146,7 @@ fn bare(authority: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// Finds what is wrong with the head of a request, if anything is.
+/// Validates the head of a request.
 ///
 /// # Errors
 /// The first of: host, framing, expectation, host name, and for gRPC the method, the protocol and the
@@ -154,6 +156,7 @@ pub(super) fn check<B>(
     transport: Transport,
     hosts: &AllowedHosts,
 ) -> Result<(), ApiError> {
+    // Before the framing, which is meaningless for a request that may be for another server.
     let authority = authority(request)?;
     check_framing(request)?;
     if !hosts.serve(authority) {
@@ -183,7 +186,8 @@ fn check_grpc<B>(request: &Request<B>) -> Result<(), ApiError> {
             ));
         }
     }
-    // gRPC compresses messages one by one, and says so in headers of its own.
+    // gRPC compresses single messages and announces it in its own headers; this header is of the
+    // HTTP layer.
     let mut encodings = request.headers().get_all(CONTENT_ENCODING).iter();
     if encodings.any(rest::is_compressed) {
         Err(ApiError::UnsupportedEncoding)
@@ -196,6 +200,8 @@ fn check_grpc<B>(request: &Request<B>) -> Result<(), ApiError> {
 fn authority<B>(request: &Request<B>) -> Result<Option<&str>, ApiError> {
     let mut named = request.headers().get_all(HOST).iter();
     let host = named.next();
+    // RFC 9112 demands it: proxies that disagree on the host could be made to cache or route
+    // wrongly.
     if named.next().is_some() {
         return Err(ApiError::InvalidHost(
             "a request has one `host` header at most",
@@ -225,7 +231,7 @@ fn authority<B>(request: &Request<B>) -> Result<Option<&str>, ApiError> {
     }
 }
 
-/// Whether a text can be a host with a port or without one; user names have no place there.
+/// Whether a text can be a host with or without a port. User names are not allowed.
 fn is_authority(text: &str) -> bool {
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte);
     let port = &text[port_at(text)..];
@@ -235,19 +241,22 @@ fn is_authority(text: &str) -> bool {
         && port.bytes().skip(1).all(|byte| byte.is_ascii_digit())
 }
 
-/// Where the port begins, with its colon.
+/// The position of the port, its colon included; the length if there is none.
 fn port_at(authority: &str) -> usize {
+    // After the bracket of an IPv6 address, whose own colons begin no port.
     let end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     authority[end..]
         .find(':')
         .map_or(authority.len(), |colon| end + colon)
 }
 
-/// What HTTP/1.1 says of a body and of what it waits for. A request with both a length and chunks has
-/// been read by its chunks, and its connection ends with the answer: hyper sees to that.
+/// Validates the framing and the expectations of a body. The HTTP library reads a request with both
+/// a length and chunks by its chunks, and ends its connection with the response.
 fn check_framing<B>(request: &Request<B>) -> Result<(), ApiError> {
     let headers = request.headers();
     for codings in headers.get_all(TRANSFER_ENCODING) {
+        // Exactly `chunked`: other codings are where two servers read a body differently (request
+        // smuggling).
         if !codings
             .as_bytes()
             .trim_ascii()
@@ -256,7 +265,7 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), ApiError> {
             return Err(ApiError::UnsupportedTransferEncoding);
         }
     }
-    // HTTP/1.0 has no expectations, and RFC 9110, section 10.1.1, has them ignored there.
+    // RFC 9110, section 10.1.1: expectations of HTTP/1.0 are ignored.
     if request.version() < Version::HTTP_11 {
         return Ok(());
     }
@@ -272,13 +281,14 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), ApiError> {
     }
 }
 
-/// The answer to a request that is not served, by its head: an HTTP status with our error as JSON. Callers
-/// over gRPC find the same in the headers where they look for a status.
+/// The response to a rejected head: an HTTP status with the error as JSON. gRPC clients find the
+/// same error in the headers of a gRPC status.
 pub(super) fn reject(method: &Method, transport: Transport, error: ApiError) -> Response<Body> {
     let mut answer = rest::answer_to(method, rest::error_response(&error));
     if transport != Transport::Rest {
         let status: Response<()> = Status::from(error).into_http();
         for (name, value) in status.headers() {
+            // The body is JSON and stays so; only the headers of the status are added.
             if name != CONTENT_TYPE {
                 answer.headers_mut().insert(name, value.clone());
             }

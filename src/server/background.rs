@@ -1,4 +1,4 @@
-//! Background tasks: everything that runs beside the calls for as long as the server does.
+//! Background tasks, which run beside the calls for as long as the server does.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -12,18 +12,17 @@ use super::{
 };
 use crate::{app::App, config::Config, files::Snapshot, net::Phase};
 
-/// How often it is looked whether recurring availability is to be extended and past slots are to be
-/// forgotten, which is once an hour and when the clock was set.
+/// How often a sweep is considered. It runs once an hour, and soon after the clock was set.
 const SWEEP_LOOK: Duration = Duration::from_secs(60);
 
-/// How often callers who have not called for a while are forgotten.
+/// How often the rate state of idle callers is dropped.
 const CALLERS_SWEEP: Duration = Duration::from_secs(10);
 
-/// Something that is read again when its files change, and the files as they were when they were read.
+/// A reloadable part, and the snapshot of its files from before they were read.
 pub(super) type Watched<T> = (Arc<Watcher<T>>, Snapshot);
 
-/// Starts the tasks that run until the server stops: health follows the store, the calendar moves on, callers
-/// who have gone are forgotten, and changed files are read again.
+/// Starts the background tasks: health follows the store, the horizon moves on, state of idle
+/// callers is dropped, and changed files are reloaded.
 pub(super) fn spawn(
     config: &Config,
     (app, health): (&Arc<App>, &HealthReporter),
@@ -64,19 +63,21 @@ async fn sweep_slots(app: Arc<App>, phase: watch::Receiver<Phase>) {
     every(SWEEP_LOOK, phase, || app.sweep_if_due()).await;
 }
 
-/// Does something again and again, beginning when that time has passed, until the server is over.
+/// Runs `act` at an interval, first after one interval, until the server stops.
 async fn every<F: Future<Output = ()>>(
     time: Duration,
     mut phase: watch::Receiver<Phase>,
     act: impl Fn() -> F,
 ) {
     let mut times = tokio::time::interval(time);
+    // The first tick of an interval is immediate; at startup there is nothing to do yet.
     times.tick().await;
     loop {
         tokio::select! {
             _ = times.tick() => {}
             _ = phase.wait_for(|phase| *phase == Phase::Stopped) => return,
         }
+        // Outside of the `select`, so that a stop never cancels an action halfway.
         act().await;
     }
 }

@@ -1,5 +1,5 @@
-//! Certificates and keys from files, for the TLS of the network layer: read, checked, and read again without a
-//! restart.
+//! Certificates and keys from files, for the TLS of the network layer: read, validated, and
+//! reloaded without a restart.
 
 use std::{
     io,
@@ -39,7 +39,7 @@ pub(super) struct Certificates {
     expiries: ArcSwap<Vec<Expiry>>,
 }
 
-/// When a certificate ends.
+/// The expiry of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Expiry {
     /// The setting that names its file.
@@ -50,7 +50,7 @@ pub(super) struct Expiry {
     pub(super) not_after_sec: u64,
 }
 
-/// Where it is read from.
+/// The paths of the files.
 #[derive(Debug)]
 struct Files {
     certificate: PathBuf,
@@ -88,23 +88,25 @@ impl Certificates {
         }))
     }
 
-    /// The TLS that uses them.
+    /// The TLS acceptor that uses them.
     pub(super) fn acceptor(&self) -> &Arc<TlsAcceptor> {
         &self.acceptor
     }
 
-    /// Reads the files again for connections to come, or leaves all as it is.
+    /// Reloads the files for new connections. On errors nothing changes.
     ///
     /// # Errors
     /// Everything that is wrong with the files.
     pub(super) fn reload(&self) -> Result<(), Diagnostics> {
         let (config, expiries) = self.files.read(&self.clock)?;
+        // After everything was read and validated: a handshake sees the old or the new
+        // configuration, never a mixture.
         self.acceptor.replace(config);
         self.expiries.store(Arc::new(expiries));
         Ok(())
     }
 
-    /// When the certificates in use end.
+    /// The expiries of the certificates in use.
     pub(super) fn expiries(&self) -> Arc<Vec<Expiry>> {
         self.expiries.load_full()
     }
@@ -143,6 +145,7 @@ impl Files {
                 .iter()
                 .flat_map(|chain| expiries_of("tls_certificate", chain)),
         );
+        // Both files are read before either is missed, so that one run reports the errors of both.
         let key = private_key(&self.key, &sink.file(&of_key));
         let verifier = match &self.client_ca {
             None => Some(WebPkiClientVerifier::no_client_auth()),
@@ -159,6 +162,8 @@ impl Files {
             }
         };
         let unfit = |error| sink.file(&of_key).error("bad_private_key", misfit(&error));
+        // Fails if the key is not that of the certificate, as in the middle of a rotation of the
+        // two files.
         let certified = CertifiedKey::from_der(chain?, key?, &provider)
             .map_err(unfit)
             .ok()?;
@@ -187,7 +192,7 @@ impl TimeProvider for ClockOfTls {
     }
 }
 
-/// Reads certificates, of which there has to be one and each has to be valid now.
+/// Reads the certificates of a file. At least one is required, and each must be valid now.
 fn certificates(
     path: &Path,
     clock: &ClockOfTls,
@@ -211,8 +216,8 @@ fn certificates(
     is_sound.then_some(chain)
 }
 
-/// What is wrong with a certificate by itself. Who has signed it is for the other end to judge, so
-/// it is asked whether nobody's signature will do, and only what is said of its times counts.
+/// What is wrong with a certificate by itself. Its signature is for the peer to verify, so it is
+/// verified against no authority, and only errors of its validity period count.
 fn wrong_with(certificate: &CertificateDer<'_>, clock: &ClockOfTls) -> Option<&'static str> {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
         return Some("not a valid X.509 certificate");
@@ -229,7 +234,7 @@ fn wrong_with(certificate: &CertificateDer<'_>, clock: &ClockOfTls) -> Option<&'
     }
 }
 
-/// When the certificates of a file end.
+/// The expiries of the certificates of a file.
 fn expiries_of(
     setting: &'static str,
     chain: &[CertificateDer<'_>],
@@ -246,8 +251,8 @@ fn expiries_of(
         })
 }
 
-/// The last second at which a certificate is valid. It is asked whether it is valid when every
-/// certificate has ended, to which the answer says when this one has.
+/// The last second at which a certificate is valid. The library has no accessor, so it is verified
+/// at a time when every certificate has expired: the error carries the end of the validity.
 fn not_after_sec(certificate: &CertificateDer<'_>) -> Option<u64> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     let at_the_end = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
@@ -271,7 +276,8 @@ fn private_key(path: &Path, at: &Cursor<'_>) -> Option<PrivateKeyDer<'static>> {
         .ok()
 }
 
-/// A certificate is asked for and need not be shown; whether it has to be depends on the call.
+/// A verifier that requests a certificate without requiring one: whether one is required depends on
+/// the call.
 fn client_verifier(
     authorities: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
@@ -296,7 +302,7 @@ fn unreadable(error: &io::Error) -> String {
     format!("cannot be read: {error}")
 }
 
-/// Nothing of what a file says is told.
+/// Never quotes the file: it may be a private key.
 fn no_pem(what: &str) -> String {
     format!("there is no {what} in it that is written as PEM writes one")
 }

@@ -1,4 +1,4 @@
-//! Streams of answers that last for a while and not for ever.
+//! Response streams with a time limit.
 
 use std::{
     pin::Pin,
@@ -13,7 +13,7 @@ use tonic::Status;
 
 use crate::api::error::ApiError;
 
-/// The body of an answer over gRPC that ends when its time is up, if not before.
+/// A gRPC response body that ends at its deadline at the latest.
 #[derive(Debug)]
 pub(super) struct DeadlineBody<B> {
     body: B,
@@ -25,6 +25,7 @@ impl<B> DeadlineBody<B> {
     pub(super) fn new(body: B, time: Duration) -> Self {
         Self {
             body,
+            // Boxed, because the body has to be `Unpin` and a timer is not.
             end: Box::pin(sleep(time)),
             has_ended: false,
         }
@@ -42,6 +43,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for DeadlineBody<B> {
         if self.has_ended {
             return Poll::Ready(None);
         }
+        // The body first: a frame that is ready at the deadline is still sent.
         if let ready @ Poll::Ready(_) = Pin::new(&mut self.body).poll_frame(context) {
             return ready;
         }
@@ -58,7 +60,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for DeadlineBody<B> {
 
 fn time_is_up() -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    // Only a text that is no header could fail, and this is one.
+    // Fails only for a text that cannot be a header, and this one can.
     let _ = Status::from(ApiError::DeadlineExceeded).add_header(&mut trailers);
     trailers
 }

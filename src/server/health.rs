@@ -1,4 +1,4 @@
-//! Health: serving only while orders can be taken, and no longer once the server goes down.
+//! gRPC health: serving only while orders can be created and no shutdown has begun.
 
 use std::pin::Pin;
 
@@ -20,7 +20,7 @@ use crate::{
 /// The server as a whole, and the service.
 const SERVICES: [&str; 2] = ["", SERVICE_NAME];
 
-/// How the server stands at any moment.
+/// The readiness of the server, from its phase and its store.
 #[derive(Debug, Clone)]
 pub(super) struct Readiness {
     phase: watch::Receiver<Phase>,
@@ -32,21 +32,21 @@ impl Readiness {
         Self { phase, store }
     }
 
-    /// Whether anything but a restart is of use.
+    /// Whether the server can recover without a restart.
     pub(super) fn is_alive(&self) -> bool {
         self.store.borrow().is_open()
     }
 
-    /// Whether it wants to be given orders.
+    /// Whether the server accepts orders.
     pub(super) fn is_ready(&self) -> bool {
         self.is_alive() && *self.phase.borrow() == Phase::Serving
     }
 }
 
-/// What is told of health over gRPC; its clones tell the same.
+/// Reports health over gRPC. Clones share one status.
 #[derive(Debug, Clone)]
 pub(super) struct HealthReporter {
-    /// The status of every service that there is; `None` once nobody is told any more.
+    /// The status of every known service; `None` once all watchers are to end.
     told: watch::Sender<Option<ServingStatus>>,
 }
 
@@ -57,14 +57,14 @@ impl HealthReporter {
         }
     }
 
-    /// The service that tells it.
+    /// The gRPC service that reports it.
     pub(super) fn service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService {
             told: self.told.subscribe(),
         })
     }
 
-    /// Says how the server stands, as a whole and for the service.
+    /// Sets the status from the readiness.
     pub(super) fn announce(&self, readiness: &Readiness) {
         let status = if readiness.is_ready() {
             ServingStatus::Serving
@@ -74,26 +74,27 @@ impl HealthReporter {
         self.tell(status);
     }
 
-    /// Says that the server goes down.
+    /// Sets the status to not serving.
     pub(super) fn withdraw(&self) {
         self.tell(ServingStatus::NotServing);
     }
 
-    /// Ends what is told to those who watch, who would otherwise keep their connections to the last.
+    /// Ends the streams of all watchers, which would otherwise keep their connections to the last.
     pub(super) fn end(&self) {
         self.told.send_replace(None);
     }
 
-    /// Tells a status, unless the end has been told.
+    /// Sets a status, unless the streams have ended.
     fn tell(&self, status: ServingStatus) {
         self.told.send_if_modified(|told| match told {
+            // Watchers wake only when the status differs: repeated reports cost them nothing.
             Some(told) => std::mem::replace(told, status) != status,
             None => false,
         });
     }
 }
 
-/// Withdraws when the store fails. There is no way back but a restart.
+/// Sets the status to not serving when the store fails. Only a restart changes that.
 pub(super) async fn follow(
     health: HealthReporter,
     mut state: watch::Receiver<StoreState>,
@@ -108,14 +109,14 @@ pub(super) async fn follow(
     }
 }
 
-/// `grpc.health.v1.Health`: of a service that does not exist, a look says so and ends, while a watch
-/// says so and goes on, as the protocol has it.
+/// `grpc.health.v1.Health`. As the protocol demands, `Check` of an unknown service fails, while
+/// `Watch` reports it and goes on.
 #[derive(Debug, Clone)]
 pub(super) struct HealthService {
     told: watch::Receiver<Option<ServingStatus>>,
 }
 
-/// What is told to those who watch.
+/// The stream of a watcher.
 type HealthUpdates = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -147,7 +148,7 @@ impl Health for HealthService {
     }
 }
 
-/// The status as it is, and then each time that it is another.
+/// The present status, and then every change.
 fn changes(
     told: watch::Receiver<Option<ServingStatus>>,
 ) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
@@ -156,18 +157,19 @@ fn changes(
             .wait_for(|told| *told != last || told.is_none())
             .await
             .ok()?;
-        // The end may have been told so soon after bad health that only the end is seen.
+        // The end may follow a change so closely that the watcher sees only the end.
         let unsaid = (last != Some(ServingStatus::NotServing)).then_some(ServingStatus::NotServing);
         let next = next.or(unsaid)?;
         Some((Ok(response(next)), (told, Some(next))))
     })
 }
 
-/// That there is no such service, and nothing more until nobody is told any more.
+/// Reports an unknown service once, and then stays open until the end.
 fn unknown(
     mut told: watch::Receiver<Option<ServingStatus>>,
 ) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
     let end = async move {
+        // An error means that the reporter is gone, which is the end as well.
         let _ = told.wait_for(Option::is_none).await;
     };
     let said = stream::once(future::ready(Ok(response(ServingStatus::ServiceUnknown))));

@@ -1,25 +1,25 @@
-//! What the system says about this process. Where it does not say it, nothing is known.
+//! Statistics of this process from `/proc`; `None` where the system has no such file.
 
 use std::{fs, time::Duration};
 
-/// A tick of the times that Linux tells programs.
+/// The unit of CPU times in `/proc`, fixed at 100 per second for programs.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What is known.
+/// Statistics of the process.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ProcessStats {
-    /// Bytes of memory that it has of its own or shares.
+    /// Resident memory in bytes, shared pages included.
     pub(super) resident_bytes: Option<u64>,
-    /// Processor time that it has had, in nanoseconds.
+    /// CPU time in user and system mode, in nanoseconds.
     pub(super) cpu_nanos: Option<u64>,
-    /// Files and sockets that it has open.
+    /// Open file descriptors.
     pub(super) open_files: Option<u64>,
-    /// As many it may have open.
+    /// Limit of open file descriptors.
     pub(super) max_open_files: Option<u64>,
 }
 
 impl ProcessStats {
-    /// What is known now.
+    /// Reads the present statistics.
     pub(super) fn read() -> Self {
         let text = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).ok();
         let open_files = fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
@@ -40,11 +40,13 @@ fn resident_bytes(status: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// The eleventh and twelfth words after the name in brackets, which may itself have brackets: time as
-/// a program and time in the system on its behalf.
+/// User and system time: the twelfth and thirteenth words after the name, which stands in brackets
+/// and may contain brackets itself.
 fn cpu_nanos(stat: &str) -> Option<u64> {
+    // From the last bracket: the name of a program may contain any character.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut words = rest.split_ascii_whitespace().skip(11);
+    // 32 bits of ticks are more than a year of one core; beyond that nothing is reported.
     let mut ticks = || words.next()?.parse::<u32>().ok();
     let ticks = ticks()?.checked_add(ticks()?)?;
     u64::try_from(TICK.checked_mul(ticks)?.as_nanos()).ok()
@@ -54,6 +56,8 @@ fn max_open_files(limits: &str) -> Option<u64> {
     let line = limits
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"))?;
+    // The soft limit, which is the first and the one in force. `unlimited` is no number and reports
+    // nothing.
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 

@@ -1,7 +1,7 @@
-//! Signals that end the server or have it read its files again.
+//! Signals that stop the server or reload its files.
 //!
-//! A thread of its own waits for them, so that a second signal ends the process whatever the rest of it
-//! waits for: a disk, a thread, a reader of its log.
+//! A thread of its own waits for them, so that a second signal ends the process whatever the rest
+//! of it waits for: a disk, a thread, or the reader of its log.
 
 use std::{
     future::pending,
@@ -18,16 +18,16 @@ use tokio::{
 
 use crate::telemetry;
 
-/// How long an orderly end may take once a second signal has asked for it.
+/// Time limit of the orderly shutdown after the second signal.
 const FORCED_STOP_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long the last line of the log may take then.
+/// Time limit for writing the last log line after that.
 const LAST_LINE: Duration = Duration::from_millis(100);
 
 /// The exit code of a process that was ended by force.
 const FORCED: u8 = 75;
 
-/// What a signal asks for.
+/// The action that a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignalAction {
     /// SIGTERM or SIGINT, or SIGHUP from a terminal that has closed.
@@ -36,22 +36,23 @@ pub(super) enum SignalAction {
     Reload,
 }
 
-/// The signals that are handlers, in the order in which they come.
+/// The actions of received signals, in their order.
 #[derive(Debug)]
 pub(super) struct Signals(mpsc::UnboundedReceiver<SignalAction>);
 
 impl Signals {
-    /// Listens for them instead of being ended by them.
+    /// Installs the handlers, which replace the default action of the signals.
     ///
     /// # Errors
     /// If the system gives no thread or no handler.
     pub(super) fn listen() -> io::Result<Self> {
-        // SignalAction at once: a terminal that has closed is none any more.
+        // Decided now: once the terminal has closed, standard input is no terminal any more.
         let hang_up = if io::stdin().is_terminal() {
             SignalAction::Stop
         } else {
             SignalAction::Reload
         };
+        // A runtime of its own: the control runtime may be blocked when the second signal comes.
         let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
         let mut handlers = {
             let _within = runtime.enter();
@@ -60,6 +61,7 @@ impl Signals {
         let (sender, receiver) = mpsc::unbounded_channel();
         let heed = move || {
             runtime.block_on(pass_on(async || handlers.next().await, &sender));
+            // In this thread, because no other can be relied on any more.
             end_by_force();
         };
         thread::Builder::new()
@@ -68,16 +70,16 @@ impl Signals {
         Ok(Self(receiver))
     }
 
-    /// Waits for the next one.
+    /// Waits for the next action.
     pub(super) async fn next(&mut self) -> SignalAction {
         match self.0.recv().await {
             Some(asked) => asked,
-            // The thread has begun to end the process.
+            // The thread of the signals is about to end the process.
             None => pending().await,
         }
     }
 
-    /// Waits for the next one that asks to end.
+    /// Waits for the next request to stop. Reloads during a shutdown are ignored.
     pub(super) async fn end(&mut self) {
         while self.next().await != SignalAction::Stop {}
     }
@@ -88,7 +90,7 @@ struct Handlers {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
-    /// What a hang-up asks for.
+    /// The action of SIGHUP.
     on_hang_up: SignalAction,
 }
 
@@ -111,7 +113,7 @@ impl Handlers {
     }
 }
 
-/// Passes on what is asked, up to and including the second time that it is the end.
+/// Forwards actions, up to and including the second request to stop.
 async fn pass_on(
     mut next: impl AsyncFnMut() -> SignalAction,
     sender: &mpsc::UnboundedSender<SignalAction>,
@@ -119,17 +121,19 @@ async fn pass_on(
     let mut ends = 0;
     while ends < 2 {
         let asked = next().await;
-        // Nobody receives it once the server has stopped and only its last traces are being sent.
+        // Best effort: the receiver is gone once the server has stopped and only the last traces
+        // are sent.
         let _ = sender.send(asked);
         ends += usize::from(asked == SignalAction::Stop);
     }
 }
 
-/// Ends the process unless it ends by itself within a moment.
+/// Ends the process by force if it has not ended within a moment.
 fn end_by_force() {
     thread::sleep(FORCED_STOP_LIMIT);
     tracing::error!("the server did not end in good order, so a second signal ends it by force");
     telemetry::flush_log(LAST_LINE);
+    // `exit` and not `abort`: scripts tell this end from a crash by the code.
     process::exit(i32::from(FORCED));
 }
 

@@ -1,5 +1,6 @@
-//! The stages in which a server starts. Each is a struct with what is there by then, and one method that leads
-//! to the next: addresses are bound, files and the store are opened, services are wired, and it runs.
+//! The stages of a server's startup. Each stage is a struct that holds what exists by then, with
+//! one method that leads to the next: bind the addresses, open files and store, wire the services,
+//! run.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -37,8 +38,8 @@ use crate::{
     },
 };
 
-/// Stage 1: the addresses are ours. Nobody can connect yet: a client that did would wait for as long as the
-/// store takes to open.
+/// Stage 1: the addresses are bound. Nobody can connect yet: a client that did would wait until the
+/// store is open.
 #[derive(Debug)]
 pub(super) struct Bound {
     listener: Listener,
@@ -49,6 +50,8 @@ impl Bound {
     pub(super) fn bind(config: &Config) -> Result<Self, ServeError> {
         let settings = &config.serving;
         let admin = match settings.admin_listen {
+            // Bound before anything is opened, so that a taken address is reported within
+            // milliseconds and not after the recovery.
             Some(address) => Some(bind("admin_listen", address)?),
             None => None,
         };
@@ -58,12 +61,14 @@ impl Bound {
         })
     }
 
-    /// Opens what the settings name. The store is last: a start that fails for its audit log, certificates or
-    /// credentials must not create or lock one.
+    /// Opens the files that the settings name. The store is last: a startup that fails for its
+    /// audit log, certificates or credentials must not create or lock a store.
     pub(super) async fn open(self, config: &Config, loaded: Loaded) -> Result<Opened, ServeError> {
         let clock = Arc::new(SystemClock);
         let audit =
             Audit::open(&config.logging.audit_log, clock.clone()).map_err(ServeError::Audit)?;
+        // Before the store: certificates and credentials are cheap to check, and their errors are
+        // common.
         let security = Security::open(config, clock.clone())?;
         let parts = Parts {
             loaded,
@@ -76,7 +81,7 @@ impl Bound {
         self.open_app(security, parts).await
     }
 
-    /// The same with parts that are open already.
+    /// Opens the application with parts that are open already.
     pub(super) async fn open_with(
         self,
         config: &Config,
@@ -91,6 +96,8 @@ impl Bound {
         (security, security_files): (Security, Snapshot),
         parts: Parts,
     ) -> Result<Opened, ServeError> {
+        // The snapshot of before the catalogue was read: a change while it was read is then
+        // noticed.
         let (clock, catalog_files) = (Arc::clone(&parts.clock), parts.loaded.files.clone());
         let app = App::open(parts).await.map_err(ServeError::Recovery)?;
         Ok(Opened {
@@ -128,6 +135,8 @@ impl Opened {
             catalog_files,
             clock,
         } = self;
+        // Watchers are shared by the background task, which reads files, and by signals, which ask
+        // for that.
         let security = Arc::new(Watcher::new(security));
         let started_sec = clock.now_sec();
         let access = security.watched().access();
@@ -135,6 +144,7 @@ impl Opened {
         let phase = watch::Sender::new(Phase::Serving);
         let readiness = Readiness::new(phase.subscribe(), app.store().state());
         let health = HealthReporter::new();
+        // Before anything listens: the first health check must find the right status.
         health.announce(&readiness);
         let traffic = CallTraffic::new(config);
         let table = Arc::new(ConnectionTable::new(parts::connection_limits(config)));
@@ -162,7 +172,8 @@ impl Opened {
             hosts,
             audit: Arc::clone(app.audit()),
             max_headers: config.connections.max_headers,
-            // A call's own time begins when its message is there, which may take as long again.
+            // Twice the timeout: the time of a call begins when its message is complete, and
+            // receiving that may take as long again.
             max_call: config.calls.call_timeout.saturating_mul(2),
         };
         let router = router(config, &app, admission, (&health, readiness), &traffic)?;
@@ -212,7 +223,7 @@ fn router(
     })
 }
 
-/// Stage 3: everything that handles requests is there, and none comes in.
+/// Stage 3: all request handlers exist, and no request can arrive.
 #[derive(Debug)]
 pub(super) struct Wired {
     bound: Bound,
@@ -240,6 +251,8 @@ impl Wired {
             phase: self.phase.subscribe(),
         };
         let (workers, threads) =
+            // Before the background tasks: if the system gives no threads, nothing has to be
+            // stopped again.
             Workers::start(&config.serving, &context).map_err(ServeError::Start)?;
         let watching = self.phase.subscribe();
         let mut background_tasks = background::spawn(
@@ -254,7 +267,8 @@ impl Wired {
             connections: connections.clone(),
             phase: watching,
         };
-        // Listening begins here, when there is a worker for whoever connects.
+        // Last, once workers exist: from here on the kernel completes connections, and each of them
+        // must be served.
         let socket = listen("listen", listener)?;
         let admin = match admin {
             Some(listener) => {
@@ -265,6 +279,7 @@ impl Wired {
             }
             None => None,
         };
+        // The acceptor owns the workers' senders, so the workers end when this task has ended.
         background_tasks.spawn(acceptor.run(socket, move |accepted| workers.assign(accepted)));
         let admin_address = admin.as_ref().map(Admin::address);
         tracing::info!(
@@ -273,6 +288,7 @@ impl Wired {
             workers = workers::threads(&config.serving),
             "listening"
         );
+        // After both sockets listen, so that a failed startup leaves no such line.
         self.app.audit().record(AuditEvent::ServerStarted);
         let Shutdown {
             drain_delay,

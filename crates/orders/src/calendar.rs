@@ -101,7 +101,6 @@ impl App {
         let now = self.now();
         clock_check::between_sweeps(sweeps.last_sec, now);
         sweeps.last_sec = now;
-        // Before slots are forgotten: a hold must not keep a slot that is over.
         self.inventory.release_expired(now);
         let retired = self.forget_slots(sweeps, now).await;
         let opened = self
