@@ -1,7 +1,8 @@
-//! Work that may wait for the disk or take long, on threads beside those that serve calls.
+//! Work that waits for the disk or takes long, on threads beside those that serve calls.
 //!
-//! Such a thread may not be there to be had: a limit of processes, or of the container, is reached. The
-//! runtime panics then. Here that becomes an error, so that one call is refused and nothing else happens.
+//! The system may give no further thread: a limit of processes, or of the container, is reached. The
+//! runtime then panics. Here the panic becomes an error, so that one call is rejected and nothing else
+//! happens.
 
 use std::{
     io,
@@ -16,17 +17,17 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long blocking threads may take to start.
+/// Most time for the start of blocking threads.
 const START_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long a blocking thread may be idle before it ends: as good as for ever, because another may not be
-/// there to be had when it is needed.
+/// The idle time after which a blocking thread ends: practically never, because the system may not give
+/// another one later.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Why work was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BlockingError {
-    /// There is no thread for it, and the system gives none.
+    /// No thread is free, and the system gives none.
     #[error("the system gives this process no further thread")]
     NoThread,
     /// It panicked, which has been logged.
@@ -34,23 +35,26 @@ pub enum BlockingError {
     Panicked,
 }
 
-/// Bytes of a message beyond which taking it apart or putting it together is such work.
+/// Messages above this size, in bytes, are parsed and serialized on a blocking thread: below it, the change
+/// of threads costs more than the work.
 pub const LONG_BYTES: usize = 64 * 1024;
 
-/// Does work on a blocking thread of the present runtime, and waits for it. Work that nobody waits for any
-/// more is not begun.
+/// Runs work on a blocking thread of the current runtime and waits for it. Work whose caller is dropped
+/// before it begins is not done.
 ///
 /// # Errors
 /// [`BlockingError`].
 pub async fn run<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, BlockingError> {
+    // Aborted on drop, so that work of callers that have disconnected does not queue before the work of
+    // others.
     AbortOnDropHandle::new(start(work)?)
         .await
         .map_err(|_| BlockingError::Panicked)
 }
 
-/// Begins work on a blocking thread of the present runtime. It goes on if nobody waits for it.
+/// Starts work on a blocking thread of the current runtime. It continues if its handle is dropped.
 ///
 /// # Errors
 /// [`BlockingError::NoThread`].
@@ -62,23 +66,28 @@ pub fn start<R: Send + 'static>(
         reason = "the one place that has a runtime start such work"
     )]
     let spawn = || spawn_blocking(work);
+    // The panic is the only sign of a missing thread. Unwind-safe: the closure is dropped and never used
+    // again.
     catch_unwind(AssertUnwindSafe(spawn)).map_err(|_| BlockingError::NoThread)
 }
 
 /// Starts `threads` blocking threads of a runtime that keeps them for [`KEEP_ALIVE`], so that later work
-/// does not depend on what the system then has to give. If some cannot be started, work will queue for
-/// the others.
+/// does not depend on the system. If some cannot be started, work queues for the others.
 ///
 /// # Errors
 /// If not even one can be started.
 pub fn start_threads(runtime: &Runtime, threads: usize) -> io::Result<()> {
+    // `spawn_blocking` takes the runtime from the thread, and startup runs outside of any runtime.
     let _within = runtime.enter();
     let (started, running) = mpsc::channel();
     let (release, held) = mpsc::channel::<()>();
+    // All threads wait on one receiver: while each is blocked, the runtime has to start another for the
+    // next task.
     let held = std::sync::Arc::new(std::sync::Mutex::new(held));
     for _ in 0..threads {
         let (started, held) = (started.clone(), held.clone());
         let wait = move || {
+            // Nobody listens any more if the limit has passed; the thread is there all the same.
             let _ = started.send(());
             // An error is the release: the sender has been dropped.
             let _ = held.lock().map(|held| held.recv());
@@ -89,6 +98,7 @@ pub fn start_threads(runtime: &Runtime, threads: usize) -> io::Result<()> {
     let count = (0..threads)
         .map_while(|_| running.recv_timeout(START_LIMIT).ok())
         .count();
+    // Dropping the sender releases every waiting thread at once; they stay alive and idle.
     drop(release);
     if count < threads {
         tracing::warn!(

@@ -1,4 +1,4 @@
-//! The time of day, handed in, so that tests own it.
+//! The time of day, injected so that tests control it.
 
 use std::{
     sync::{
@@ -8,10 +8,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Where the time of day comes from.
+/// A source of the time of day.
 ///
-/// Successive readings may go backwards: the wall clock is set by people and by time servers. What
-/// needs an order takes a sequence number, and what needs a waiting time takes a timer.
+/// Successive readings may go backwards, because people and time servers set the wall clock. An order of
+/// events needs a sequence number, a waiting time needs a timer.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Whole seconds since the Unix epoch, rounded down; negative before it.
     fn now_sec(&self) -> i64;
@@ -37,8 +37,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told otherwise, and that may be set back. It starts at the
-/// epoch; share it in an [`Arc`].
+/// A clock that stands still until it is set or advanced. It may be set back. It starts at the epoch; share
+/// it in an [`Arc`].
 #[derive(Debug, Default)]
 pub struct ManualClock {
     now_sec: AtomicI64,
@@ -70,7 +70,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Says something at most once a second, and how often it would have been said.
+/// Limits a log line to one per second, and counts the events in between.
 #[derive(Debug)]
 pub struct OncePerSecond {
     last_sec: AtomicI64,
@@ -87,11 +87,13 @@ impl Default for OncePerSecond {
 }
 
 impl OncePerSecond {
-    /// How often it happened since it was last said, this time included; `None` if it has been said in
-    /// this second already.
+    /// The number of events since the last line, this one included; `None` if this second has its line
+    /// already.
     pub fn due(&self, now_sec: i64) -> Option<u64> {
+        // Relaxed: a number for a log line, which orders nothing.
         self.unsaid.fetch_add(1, Ordering::Relaxed);
-        // Whoever puts the second there says it; the count may be divided otherwise, but is never lost.
+        // The thread that stores the new second logs. The count may be split between two lines, but no
+        // event is lost.
         let is_new = self.last_sec.swap(now_sec, Ordering::Relaxed) != now_sec;
         is_new.then(|| self.unsaid.swap(0, Ordering::Relaxed))
     }
@@ -100,11 +102,14 @@ impl OncePerSecond {
 fn epoch_seconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => whole_seconds(since),
+        // Rounded away from zero, which is down before the epoch, so that seconds stay equally long on both
+        // sides.
         Err(before) => -whole_seconds(before.duration() + Duration::from_nanos(999_999_999)),
     }
 }
 
 fn whole_seconds(duration: Duration) -> i64 {
+    // Saturating: a clock that is absurdly wrong must not end the process.
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 

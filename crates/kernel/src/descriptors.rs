@@ -1,7 +1,7 @@
-//! File descriptors of this process: how many it may have, and what they are for.
+//! File descriptors: the limit of this process, and its division among connections, store and files.
 //!
-//! Every connection takes one, and so does every file that the store, the catalogue and the logs need. A
-//! store that cannot open its next file takes no more orders, so connections must not use them all up.
+//! Every connection takes one, and so does every file of the store, the catalogue and the logs. A store
+//! that cannot open its next file accepts no more orders, so connections must not use up all descriptors.
 
 use std::io;
 
@@ -10,25 +10,27 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
-/// Descriptors for everything that is there once: standard streams, listeners, files that are read.
+/// Descriptors for single things: standard streams, listeners, files that are read.
 const BASE: usize = 64;
 
-/// Descriptors that a runtime takes.
+/// Descriptors of one runtime, such as its epoll instance and its waker.
 const PER_RUNTIME: usize = 8;
 
-/// The most tables that the store keeps open, and the least.
+/// Fewest and most SSTables that the store keeps open.
 const TABLES: (usize, usize) = (16, 900);
 
-/// Files of the store that are open beside those: journals, and what compactions read and write.
+/// Fewest and most descriptors for other files of the store: journals, and inputs and outputs of
+/// compactions.
 const STORE_FILES: (usize, usize) = (32, 128);
 
-/// Raises the limit of this process as far as it may raise it, and gives it.
+/// Raises the soft limit of this process to its hard limit, and returns it.
 ///
 /// # Errors
 /// If the system does not let it; the limit is then as it was.
 pub fn raise_limit() -> io::Result<usize> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(
+        // The soft limit is often 1024 for the sake of `select`, which nothing here uses.
         Resource::Nofile,
         Rlimit {
             current: maximum,
@@ -38,7 +40,7 @@ pub fn raise_limit() -> io::Result<usize> {
     Ok(limit())
 }
 
-/// As many as this process may have.
+/// The soft limit of this process; `usize::MAX` if there is none.
 #[must_use]
 pub fn limit() -> usize {
     let Rlimit { current, .. } = getrlimit(Resource::Nofile);
@@ -54,15 +56,16 @@ pub fn are_exhausted(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// Tables that the store may keep open under a limit.
+/// SSTables that the store may keep open under a limit.
 #[must_use]
 pub fn for_tables(limit: usize) -> usize {
     let (least, most) = TABLES;
+    // A quarter: closed SSTables cost reads a reopening, connections that are not accepted cost orders.
     (limit / 4).clamp(least, most)
 }
 
-/// Connections of callers that may be open under a limit, where as many are wanted and there are so many
-/// runtimes and connections of other kinds. The rest is kept for the store, the catalogue and the logs.
+/// Connections of callers under a limit: `wanted`, or fewer if runtimes, other connections, the store, the
+/// catalogue and the logs need the descriptors.
 #[must_use]
 pub fn for_connections(
     limit: usize,
@@ -73,7 +76,8 @@ pub fn for_connections(
     let (least, most) = STORE_FILES;
     let store = for_tables(limit) + (limit / 16).clamp(least, most);
     let reserve = BASE + PER_RUNTIME * runtimes + other_connections + store;
-    // Below that the server would be of no use, and the store does with less than its share.
+    // Never below a quarter: without connections the server would be of no use, and the store can do with
+    // less.
     wanted.min(limit.saturating_sub(reserve).max(limit / 4))
 }
 

@@ -1,4 +1,4 @@
-//! Files that people write for this server: read as text or TOML, and looked at for changes.
+//! Files that people write for this server: read as text or TOML, and polled for changes.
 
 pub mod regular;
 pub mod snapshot;

@@ -1,5 +1,4 @@
-//! What every part of Box Office stands on: time, counters, the request that is being served,
-//! diagnostics, files.
+//! The foundation of all packages: time, metrics, the context of a request, diagnostics, files.
 
 pub mod blocking;
 pub mod clock;

@@ -1,8 +1,8 @@
-//! Log lines on their way out: a bounded queue and a thread of its own, so that nothing that logs ever
-//! waits for whoever reads the log.
+//! The log queue: a bounded buffer and a writer thread, so that no thread that logs waits for the reader of
+//! the log.
 //!
-//! A reader that is too slow loses lines. They are counted, and the log says how many they were as soon
-//! as there is room again.
+//! A slow reader loses lines. They are counted, and the log reports their number as soon as the queue has
+//! room.
 
 use std::{
     fs::File,
@@ -19,10 +19,10 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes of lines that may wait to be written. As many again may be in the middle of being written.
+/// Most bytes of waiting lines. As many again may be in the process of being written.
 const CAPACITY_BYTES: usize = 1 << 20;
 
-/// The pause before another try on a descriptor that somebody has made non-blocking and that is full.
+/// The pause before another write to a full descriptor that some process has made non-blocking.
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// A queue of log lines and the thread that writes them. Clones are the same queue.
@@ -44,12 +44,12 @@ struct Shared {
 struct State {
     lines: Vec<u8>,
     is_writing: bool,
-    /// Dropped lines that the log has not told of yet.
+    /// Dropped lines that the log has not reported yet.
     unreported: u64,
 }
 
 impl LogQueue {
-    /// Starts a thread that writes to `sink` whatever is put into the queue.
+    /// Starts a thread that writes the lines of the queue to `sink`.
     ///
     /// # Errors
     /// If the system gives no thread.
@@ -76,7 +76,7 @@ impl LogQueue {
         Ok(queue)
     }
 
-    /// Lines that nobody will read, because they came while the queue was full or could not be written.
+    /// Lines lost because the queue was full or the sink failed.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
@@ -93,9 +93,10 @@ impl LogQueue {
         );
     }
 
-    /// Takes a line in, or drops it. It never waits for the sink.
+    /// Queues a line, or drops it if the queue is full. Never waits for the sink.
     pub fn push(&self, line: &[u8]) {
         let mut state = self.state();
+        // The new line is dropped: to remove an old one would take a search and a move under the lock.
         if state.lines.len() + line.len() > self.0.capacity {
             state.unreported += 1;
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
@@ -103,7 +104,9 @@ impl LogQueue {
         }
         let was_empty = state.lines.is_empty();
         state.lines.extend_from_slice(line);
+        // Released first, so that the writer does not wake up only to wait for this lock.
         drop(state);
+        // One notification per batch: the writer sleeps only while the queue is empty.
         if was_empty {
             self.0.filled.notify_one();
         }
@@ -121,8 +124,8 @@ impl LogQueue {
             }
             batch.clear();
             if unreported > 0 {
-                // The event takes the ordinary way, through this queue; no lock is held here.
-                // The audit log has a queue of its own; the thread tells which of them it is.
+                // The event passes through this queue like any other, and no lock is held here. The
+                // thread's name tells the queue of the audit log from the other one.
                 let (current, lines) = (thread::current(), unreported);
                 let queue = current.name();
                 tracing::warn!(
@@ -134,14 +137,16 @@ impl LogQueue {
         }
     }
 
-    /// Waits for lines and swaps them into `batch`, which is empty; gives the number of lines dropped
-    /// since it was last asked.
+    /// Waits for lines and swaps them into the empty `batch`. Returns the number of lines dropped since the
+    /// last call.
     fn next_batch(&self, batch: &mut Vec<u8>) -> u64 {
         let mut state = self.state();
+        // Set under the lock: `flush` must not see an empty queue while a batch is still being written.
         state.is_writing = false;
         if state.lines.is_empty() {
             self.0.drained.notify_all();
         }
+        // A loop, because a condition variable may wake up without a cause.
         while state.lines.is_empty() {
             state = self
                 .0
@@ -149,6 +154,7 @@ impl LogQueue {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        // Swapped, so that both buffers keep their memory and the lock is held for three words only.
         mem::swap(&mut state.lines, batch);
         state.is_writing = true;
         mem::take(&mut state.unreported)
@@ -159,13 +165,17 @@ impl LogQueue {
     }
 }
 
-/// Gives the part that could not be written, if not all could.
+/// Writes all bytes. The error has the part that was not written.
 fn write_all<'b>(sink: &mut impl Write, mut bytes: &'b [u8]) -> Result<(), &'b [u8]> {
     while !bytes.is_empty() {
         match sink.write(bytes) {
+            // A sink that takes nothing would otherwise keep this loop busy for ever.
             Ok(0) => return Err(bytes),
             Ok(written) => bytes = &bytes[written..],
+            // A signal interrupted the write; nothing was lost.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Another process that shares the terminal or pipe may have made it non-blocking. Only this
+            // thread waits.
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PAUSE),
             Err(_) => return Err(bytes),
         }
@@ -198,8 +208,8 @@ impl<'q> MakeWriter<'q> for LogQueue {
     }
 }
 
-/// Standard error by a descriptor of its own. The standard library's handle has a lock that a blocked
-/// write would keep from everybody else.
+/// Standard error by a descriptor of its own: the handle of the standard library has a lock, which a
+/// blocked write would keep from all others.
 ///
 /// # Errors
 /// If there is no descriptor left.

@@ -15,25 +15,24 @@ use std::{
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
     pub fn inc(&self) {
         self.add(1);
     }
 
-    /// So many more.
+    /// Adds `more`.
     pub fn add(&self, more: u64) {
         // Relaxed: a count orders nothing; whoever reads it wants a number and no other memory.
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// How many so far.
+    /// The present count.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How large values were: how many up to each of some bounds, and their sum.
+/// A histogram: how many values lie within each bound, and the sum of all values.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     bounds: &'static [u64; N],
@@ -42,11 +41,11 @@ pub struct Histogram<const N: usize> {
     sum: Counter,
 }
 
-/// What a histogram says at a moment. Values may be added while it is read, so that the sum may be
-/// ahead of the counts or behind them by those.
+/// The counts of a histogram at a moment. Values may be added while it is read, so the sum may differ from
+/// the counts by these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistogramSnapshot {
-    /// Each bound, and how many values did not exceed it.
+    /// Each bound with the number of values that do not exceed it.
     pub up_to: Vec<(u64, u64)>,
     /// How many values there were.
     pub count: u64,
@@ -55,7 +54,7 @@ pub struct HistogramSnapshot {
 }
 
 impl<const N: usize> Histogram<N> {
-    /// A histogram with these bounds, which have to grow.
+    /// A histogram with these bounds, which must ascend.
     #[must_use]
     pub fn new(bounds: &'static [u64; N]) -> Self {
         Self {
@@ -68,17 +67,20 @@ impl<const N: usize> Histogram<N> {
 
     /// Adds a value.
     pub fn add(&self, value: u64) {
+        // Each value increments one counter; the cumulative counts are computed when metrics are read,
+        // which is rare.
         let at = self.bounds.partition_point(|bound| *bound < value);
         self.within.get(at).unwrap_or(&self.beyond).inc();
         self.sum.add(value);
     }
 
-    /// Adds a time, in nanoseconds.
+    /// Adds a duration, as nanoseconds.
     pub fn add_time(&self, time: Duration) {
+        // Saturating: 64 bits of nanoseconds are 584 years.
         self.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// What it says now.
+    /// The counts at this moment.
     #[must_use]
     pub fn read(&self) -> HistogramSnapshot {
         let mut count = 0;

@@ -1,9 +1,10 @@
-//! JSON as protobuf writes it, for requests and feeds alike: whole numbers, names of members, and what is
-//! said of JSON that is broken.
+//! Protobuf JSON, for requests and feeds alike: whole numbers, names of members, and texts for syntax
+//! errors.
 
 use crate::diagnostics::quoted;
 
-/// The most digits of a number that is judged by its value; none of the contract has more than 19.
+/// Most digits of a number that is evaluated. Numbers of the contract have at most 19; 38 digits always fit
+/// 128 bits.
 const MAX_DIGITS: usize = 38;
 
 /// A type of whole numbers.
@@ -24,14 +25,14 @@ impl Whole for u64 {
     const EXPECTED: &'static str = "a whole number of 64 bits, not below zero";
 }
 
-/// The number that a JSON number stands for, or the text of a JSON string that holds one: whole, and
-/// exactly as written. `7.2e3` is 7200, `-0` is 0, and 9007199254740993.0 is not rounded on the way.
+/// The whole number that a JSON number, or a JSON string with one, stands for, exactly as written. `7.2e3`
+/// is 7200, `-0` is 0, and 9007199254740993.0 is not rounded.
 #[must_use]
 pub fn whole<T: Whole>(number: &str) -> Option<T> {
     integer(number)?.try_into().ok()
 }
 
-/// The same for any size of number.
+/// Like [`whole`], for numbers of up to 38 digits.
 #[must_use]
 pub fn integer(number: &str) -> Option<i128> {
     let (is_negative, number) = number
@@ -43,9 +44,11 @@ pub fn integer(number: &str) -> Option<i128> {
     };
     let (before, after) = match mantissa.split_once('.') {
         Some((before, after)) if is_digits(after) => (before, after),
+        // JSON requires a digit after the point.
         Some(_) => return None,
         None => (mantissa, ""),
     };
+    // JSON has no leading zeros, and numbers in strings follow the same rule.
     if !is_digits(before) || (before.len() > 1 && before.starts_with('0')) {
         return None;
     }
@@ -53,7 +56,8 @@ pub fn integer(number: &str) -> Option<i128> {
     Some(if is_negative { -size } else { size })
 }
 
-/// The digits before and after the point, times ten to the exponent, if that is whole and in reach.
+/// The digits before and after the point, times ten to the exponent; `None` if the result is not whole or
+/// too large.
 fn scaled(before: &str, after: &str, exponent: i64) -> Option<i128> {
     let digits = [before, after].concat();
     let digits = digits.trim_start_matches('0');
@@ -68,11 +72,12 @@ fn scaled(before: &str, after: &str, exponent: i64) -> Option<i128> {
     if significant.len().checked_add(zeros)? > MAX_DIGITS {
         return None;
     }
+    // Checked, although the bound on digits excludes an overflow: the input comes from callers.
     let power = 10_i128.checked_pow(u32::try_from(zeros).ok()?)?;
     significant.parse::<i128>().ok()?.checked_mul(power)
 }
 
-/// An exponent; one that is beyond all measure still has its sign.
+/// An exponent. An exponent out of range keeps its sign.
 fn exponent_of(text: &str) -> Option<i64> {
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -81,7 +86,7 @@ fn exponent_of(text: &str) -> Option<i64> {
     if !is_digits(digits) {
         return None;
     }
-    // Half of the range, so that what is added to it later cannot overflow.
+    // Half of the range, so that later additions cannot overflow.
     let size = digits.parse::<i64>().unwrap_or(i64::MAX).min(i64::MAX / 2);
     Some(if is_negative { -size } else { size })
 }
@@ -90,10 +95,10 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A value by its JSON text, as far as numbers go.
+/// A JSON value, as far as numbers need it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Scalar<'a> {
-    /// `null`, which protobuf reads as a member that is not there.
+    /// `null`, which protobuf JSON reads as an absent member.
     Null,
     /// A number, as written.
     Number(&'a str),
@@ -113,6 +118,7 @@ impl<'a> Scalar<'a> {
             Some(b'f') => Self::Other("false"),
             Some(b'[') => Self::Other("a list"),
             Some(b'{') => Self::Other("an object"),
+            // Without escapes the text between the quotes is the value, and nothing is copied.
             Some(b'"') if !json.contains('\\') => Self::Text(json.trim_matches('"').into()),
             Some(b'"') => Self::Text(
                 serde_json::from_str::<String>(json)
@@ -158,9 +164,10 @@ pub fn is_camel_case_of(key: &str, name: &str) -> bool {
     key.next().is_none()
 }
 
-/// What is wrong with a text that is no JSON, without its place.
+/// The syntax error of a text that is not JSON, without its position.
 #[must_use]
 pub fn broken(error: &serde_json::Error) -> String {
+    // The position is reported in a field of its own, so it is cut off here.
     let text = error.to_string();
     let text = text
         .rsplit_once(" at line ")

@@ -1,8 +1,7 @@
-//! The request that is being served: what it is called, for every line of the log that is about it
-//! and for whoever is asked on its behalf.
+//! The context of a request: its ids, for log lines and for calls made on its behalf.
 //!
-//! It goes along with the work: whatever runs within [`RequestContext::scope`] finds it, also in a panic,
-//! and a task that goes on by itself takes it along with [`carried`].
+//! The context is local to the task. Code within [`RequestContext::scope`] finds it, also in a panic. A
+//! detached task takes it along with [`propagate_context`].
 
 use std::{
     net::IpAddr,
@@ -13,10 +12,10 @@ use data_encoding::HEXLOWER;
 
 use crate::{rpc::Transport, user::User};
 
-/// The longest id that is taken from a caller.
+/// Longest request id that is accepted from a caller, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// A request that is being served.
+/// The context of a request. Clones share it.
 #[derive(Debug, Clone)]
 pub struct RequestContext(Arc<Names>);
 
@@ -27,16 +26,16 @@ struct Names {
     origin: OnceLock<Origin>,
 }
 
-/// How a request came in and who makes it, known once it has been let in.
+/// The transport and the caller of a request, known once it is authorized.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// The transport.
     pub transport: Transport,
-    /// Whose password it carries, where passwords are demanded.
+    /// The authenticated user, if passwords are required.
     pub user: Option<Arc<User>>,
     /// The accepted name of its client certificate.
     pub certificate: Option<Arc<str>>,
-    /// Where it comes from.
+    /// The address of the peer.
     pub address: IpAddr,
 }
 
@@ -45,8 +44,8 @@ tokio::task_local! {
 }
 
 impl RequestContext {
-    /// A request by the id that its caller has given it, if that can be used, or by one made here; and
-    /// by the id of its trace, if it is traced.
+    /// A request with the caller's id if that is valid, or else a generated one; and with the id of its
+    /// trace, if it is traced.
     #[must_use]
     pub fn new(given_id: Option<&[u8]>, trace_id: Option<String>) -> Self {
         let id = given_id.and_then(sane).map_or_else(made, Box::from);
@@ -58,47 +57,49 @@ impl RequestContext {
         }))
     }
 
-    /// The one that the present task serves.
+    /// The context of the current task, if it has one.
     #[must_use]
     pub fn current() -> Option<Self> {
+        // Background tasks have no context, and logging must not panic for it.
         CURRENT.try_with(Clone::clone).ok().flatten()
     }
 
-    /// Its id: visible ASCII without quotes and backslashes, so that no format has to escape it.
+    /// The id: visible ASCII without quotes and backslashes, so that no format has to escape it.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// Notes that the request has been let in; what is noted first counts.
+    /// Records the origin of an authorized request. The first call counts.
     pub fn set_origin(&self, origin: Origin) {
+        // An error only says that the origin is set already, and the first one counts.
         let _ = self.0.origin.set(origin);
     }
 
-    /// How it came in; nothing of a request that has not been let in.
+    /// The origin; `None` before the request is authorized.
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         self.0.origin.get()
     }
 
-    /// The names it goes by in the log, each with its field.
+    /// The ids of the request as log fields.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let trace_id = self.0.trace_id.as_deref().map(|id| ("trace_id", id));
         [("request_id", self.id())].into_iter().chain(trace_id)
     }
 
-    /// Does `work` for it.
+    /// Runs `work` in this context.
     pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(Some(self), work)
     }
 }
 
-/// The same work, for the request that is served here and now, wherever it is done.
+/// Runs `work` in the context of the current task, whatever task it is moved to.
 pub fn propagate_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
     CURRENT.scope(RequestContext::current(), work)
 }
 
-/// An id that can stand in a header and in a log as it is.
+/// The id as text, if it can stand unescaped in headers and logs.
 fn sane(given: &[u8]) -> Option<&str> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
     let is_sane = (1..=MAX_ID_BYTES).contains(&given.len()) && given.iter().all(is_plain);
@@ -106,6 +107,7 @@ fn sane(given: &[u8]) -> Option<&str> {
 }
 
 fn made() -> Box<str> {
+    // Not a secret: an id only has to be unique, so a fast generator is enough.
     HEXLOWER.encode(&fastrand::u128(..).to_ne_bytes()).into()
 }
 

@@ -1,19 +1,19 @@
 //! The methods of the contract, and the transports that they are called over.
 
-/// What can be asked for.
+/// A method of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rpc {
-    /// Whether orders are taken. Over gRPC a service of its own answers that.
+    /// Whether the server is ready. Over gRPC, the standard health service answers this.
     HealthCheck,
-    /// Whether a cart can be sold.
+    /// Checks whether a cart can be sold.
     CheckOrderFulfillability,
-    /// To create an order.
+    /// Creates an order.
     CreateOrder,
-    /// Orders.
+    /// Lists orders.
     ListOrders,
-    /// Which slots are available.
+    /// Looks up which slots are available.
     BatchAvailabilityLookup,
-    /// How much of a slot is available.
+    /// Looks up how many spots of a slot are open.
     CheckAvailability,
 }
 

@@ -1,4 +1,4 @@
-//! Users, and what each of them may do.
+//! Users and their scopes.
 
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
@@ -21,16 +21,16 @@ pub struct User {
     scope: Scope,
 }
 
-/// What a user may do. `None` stands for everything there is.
+/// The scope of a user. `None` means no restriction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// The merchants it acts for.
+    /// The merchants that the user acts for.
     pub merchants: Option<BTreeSet<MerchantId>>,
-    /// The methods of the contract it calls.
+    /// The methods that the user may call.
     pub methods: Option<Vec<Rpc>>,
-    /// The transports it calls them over.
+    /// The transports that the user may use.
     pub transports: Option<Vec<Transport>>,
-    /// Whether it sees the orders of other users too.
+    /// Whether the user sees the orders of others.
     pub all_orders: bool,
 }
 
@@ -47,8 +47,9 @@ impl User {
         &self.name
     }
 
-    /// Whether it may call a method over a transport. Health, and what is no method of the contract,
-    /// such as reflection, is in everybody's scope. `method` is asked only where it matters.
+    /// Whether the user may call a method over a transport. Health checks are in every scope, and so is
+    /// everything outside of the contract, such as reflection. `method` is evaluated only if the scope
+    /// depends on it.
     ///
     /// # Errors
     /// [`OutOfScope::Transport`], [`OutOfScope::Method`].
@@ -62,6 +63,7 @@ impl User {
             transports,
             ..
         } = &self.scope;
+        // The fast path: an unrestricted user needs no look-up of the method.
         if methods.is_none() && transports.is_none() {
             return Ok(());
         }
@@ -96,22 +98,23 @@ impl User {
             .is_none_or(|taken| taken.contains(merchant_id))
     }
 
-    /// Whether it may see an order of this merchant that the user of that name has created; of an
-    /// order created by nobody who is known there is no name.
+    /// Whether the user may see an order of this merchant. `created_by` is `None` if the order was created
+    /// without authentication.
     #[must_use]
     pub fn may_see(&self, created_by: Option<&str>, merchant_id: &MerchantId) -> bool {
+        // || An order without a creator is nobody's own, so only users with `all_orders` see it.
         let is_own = || created_by == Some(&*self.name);
         (self.scope.all_orders || is_own()) && self.acts_for(merchant_id)
     }
 
-    /// Whether a repetition of the request that created an order may be answered with it. Of an order
-    /// created by nobody who is known, whoever knows the whole request is taken for its creator.
+    /// Whether a repetition of the request that created an order may be answered with that order. If the
+    /// order was created without authentication, knowledge of the whole request is proof enough.
     #[must_use]
     pub fn may_repeat(&self, created_by: Option<&str>) -> bool {
         self.scope.all_orders || created_by.is_none_or(|name| name == &*self.name)
     }
 
-    /// The merchants that its scope names; none where it has all.
+    /// The merchants that the scope names; empty if it is unrestricted.
     pub fn merchants(&self) -> impl Iterator<Item = &MerchantId> {
         self.scope.merchants.iter().flatten()
     }

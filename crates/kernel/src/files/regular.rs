@@ -1,8 +1,8 @@
-//! Opening files that people name: regular ones only, and without waiting for anybody.
+//! Opening files by configured names: regular files only, and without blocking.
 //!
-//! Opening a named pipe waits for its other end, and reading a device may never end. So what a file
-//! is gets looked at before it is opened, it is opened without blocking, and it is looked at once
-//! more when it is open, for it may have been replaced in between.
+//! Opening a named pipe waits for its other end, and reading a device may never end. So the type of a file
+//! is checked before it is opened, the file is opened without blocking, and its type is checked again
+//! afterwards, as it may have been replaced in between.
 
 use std::{
     fs::{self, File, FileType, OpenOptions},
@@ -18,11 +18,12 @@ use super::text;
 /// The largest file of settings, credentials, certificates or rules that is read, in bytes.
 pub const MAX_TEXT_BYTES: u64 = 16 << 20;
 
-/// Opens a regular file, or what a link leads to if that is one.
+/// Opens a regular file, also through a link.
 ///
 /// # Errors
 /// If it cannot be opened or is no regular file; never by waiting.
 pub fn open(path: &Path) -> io::Result<File> {
+    // Before the open, because opening a device can have effects of its own, such as rewinding a tape.
     check(fs::metadata(path)?.file_type(), "read")?;
     let file = OpenOptions::new()
         .read(true)
@@ -32,8 +33,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a regular file to append to and to read, and makes one that only its owner may read where there
-/// is none.
+/// Opens a regular file for appending and reading. A missing file is created, readable by its owner only.
 ///
 /// # Errors
 /// If it cannot be opened or is no regular file; never by waiting.
@@ -47,6 +47,7 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
         .read(true)
         .append(true)
         .create(true)
+        // The audit log names callers and orders, so only its owner may read a new file.
         .mode(0o600)
         .custom_flags(without_waiting());
     let file = options.open(path)?;
@@ -55,6 +56,8 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
 }
 
 fn without_waiting() -> i32 {
+    // NONBLOCK, so that a pipe does not wait for its other end; NOCTTY, so that a terminal does not become
+    // ours.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     i32::try_from(flags.bits()).expect("flags of `open` fit into its argument")
 }
@@ -70,7 +73,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same as UTF-8, without a byte order mark.
+/// Reads a regular file as UTF-8, without its byte order mark.
 ///
 /// # Errors
 /// As of [`read`], and if it is not UTF-8.
@@ -78,7 +81,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     text::of_file(&read(path)?)
 }
 
-/// What of a source is read, which may not be more than so many bytes.
+/// A reader that fails beyond `max_bytes`.
 pub struct Bounded<R> {
     source: R,
     left: u64,
@@ -86,7 +89,7 @@ pub struct Bounded<R> {
 }
 
 impl<R: Read> Bounded<R> {
-    /// A reader of `source` that fails beyond so many bytes.
+    /// A reader of `source` that fails once more than `max_bytes` are read.
     pub fn new(source: R, max_bytes: u64) -> Self {
         Self {
             source,
@@ -99,6 +102,7 @@ impl<R: Read> Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read(buffer)?;
+        // An error and no end of file: a truncated file could be valid and mean something else.
         match self.left.checked_sub(read as u64) {
             Some(left) => self.left = left,
             None => return Err(too_large(self.max_bytes)),

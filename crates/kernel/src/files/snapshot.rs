@@ -1,4 +1,4 @@
-//! What files look like from outside, to see that they have changed.
+//! Snapshots of the metadata of files, to detect changes.
 
 use std::{
     fs,
@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Files with what changes when they are written anew or replaced: equal snapshots
-/// mean that nobody has touched them. Times alone are too coarse on some file systems.
+/// Metadata that changes when files are written or replaced. Equal snapshots mean unchanged files. Times
+/// alone are too coarse on some file systems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot(Vec<File>);
 
@@ -20,7 +20,7 @@ struct File {
 }
 
 impl Snapshot {
-    /// Looks at a folder. What cannot be looked at is not there.
+    /// A snapshot of a folder. Unreadable files count as absent.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
         Self::of_files(
@@ -32,7 +32,7 @@ impl Snapshot {
         )
     }
 
-    /// Looks at files. What cannot be looked at is not there.
+    /// A snapshot of files. Unreadable files count as absent.
     #[must_use]
     pub fn of_files(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let file = |path: PathBuf| {
@@ -46,6 +46,7 @@ impl Snapshot {
             })
         };
         let mut files: Vec<File> = paths.into_iter().filter_map(file).collect();
+        // The system lists files in any order, which must not look like a change.
         files.sort_unstable();
         Self(files)
     }

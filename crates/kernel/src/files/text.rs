@@ -1,24 +1,24 @@
-//! Text as it comes in files and requests: UTF-8, with a byte order mark or without one.
+//! Text of files and requests: UTF-8, with or without a byte order mark.
 
 use std::{
     fmt,
     io::{self, Read},
 };
 
-/// The byte order mark of UTF-8, which some programs write in front. It says nothing and is skipped.
+/// The byte order mark of UTF-8, which some programs write first. It is skipped.
 pub const MARK: &str = "\u{feff}";
 
-/// As many bytes tell what something is that is no text.
+/// The number of first bytes that identify other formats.
 const TELLING_BYTES: usize = 4;
 
-/// Why bytes are no text.
+/// Why bytes are not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotText {
-    /// They are text in another encoding.
+    /// UTF-16 or UTF-32.
     Utf16,
-    /// They are compressed.
+    /// Compressed with gzip.
     Gzip,
-    /// They are broken at this line and column, counted from one.
+    /// Invalid UTF-8 at this line and column, counted from 1.
     Broken(usize, usize),
 }
 
@@ -45,6 +45,7 @@ pub fn read(bytes: &[u8]) -> Result<&str, NotText> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(unmarked(text)),
         Err(error) => {
+            // Line and column, because a byte offset helps nobody in an editor.
             let sound = &bytes[..error.valid_up_to()];
             let line = sound.split(|&byte| byte == b'\n').count();
             let column = 1 + sound
@@ -71,7 +72,7 @@ fn unmarked(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
-/// What a source has after its byte order mark, if it has one.
+/// The content of a source after its byte order mark, if it has one.
 ///
 /// # Errors
 /// Those of the source; [`NotText`] as an error of kind `InvalidData`, as far as the first bytes tell.
@@ -80,6 +81,7 @@ pub fn skip_mark<R: Read>(mut source: R) -> io::Result<impl Read> {
     source
         .by_ref()
         .take(TELLING_BYTES as u64)
+        // Read to the end and not once, because one `read` may return a single byte.
         .read_to_end(&mut begun)?;
     if let Some(why) = tell(&begun) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -90,11 +92,12 @@ pub fn skip_mark<R: Read>(mut source: R) -> io::Result<impl Read> {
         0
     };
     begun.drain(..marked);
+    // The rest of the first bytes is put in front again, as the source cannot be rewound.
     Ok(io::Cursor::new(begun).chain(source))
 }
 
-/// What bytes are that begin so, if they are known not to be text. Neither JSON nor TOML has a zero in
-/// its first two bytes, and both begin with a character of ASCII.
+/// The known format that begins with these bytes, if it is not UTF-8 text. Neither JSON nor TOML has a zero
+/// in its first two bytes, and both begin with a character of ASCII.
 fn tell(bytes: &[u8]) -> Option<NotText> {
     match bytes {
         [0x1f, 0x8b, ..] => Some(NotText::Gzip),

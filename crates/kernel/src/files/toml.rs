@@ -1,7 +1,7 @@
-//! TOML with the position of everything, read so that one wrong value hides no other.
+//! TOML with positions, read so that one wrong value hides no other.
 //!
-//! On the spans of the `toml` crate, which keeps the digits of a number as they are written (prices are
-//! exact) and reports several syntax errors of one file.
+//! Built on the spans of the `toml` crate. The crate keeps the digits of a number as written, so prices are
+//! exact, and reports several syntax errors of one file.
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
@@ -12,7 +12,7 @@ use toml::{
 
 use crate::diagnostics::{Cursor, quoted};
 
-/// A file of TOML. The one reader of settings, credentials and rules.
+/// A TOML file. The one reader of settings, credentials and rules.
 pub struct Document<'t> {
     text: &'t str,
     file: Cursor<'t>,
@@ -20,11 +20,12 @@ pub struct Document<'t> {
 }
 
 impl<'t> Document<'t> {
-    /// Reads a text. Of one that is not TOML every syntax error is reported, and nothing is returned.
+    /// Reads a text. If it is not TOML, every syntax error is reported and nothing is returned.
     #[must_use]
     pub fn parse(text: &'t str, file: Cursor<'t>) -> Option<Self> {
         let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
         let (top, mut errors) = DeTable::parse_recoverable(text);
+        // In the order of the text, because people fix a file from top to bottom.
         errors.sort_by_key(start);
         for error in &errors {
             let text_of_error = format!("{}; this is not TOML", error.message());
@@ -34,7 +35,7 @@ impl<'t> Document<'t> {
         errors.is_empty().then_some(Self { text, file, top })
     }
 
-    /// The top, which has no other keys than these; others are reported.
+    /// The top table. Keys other than `keys` are reported.
     #[must_use]
     pub fn table<'a>(&'a self, keys: &[&str]) -> TomlTable<'a> {
         TomlTable::new(
@@ -45,7 +46,7 @@ impl<'t> Document<'t> {
         )
     }
 
-    /// Everything at the top with any key: the key, where it stands, and its value.
+    /// All entries of the top table: the key, its location and its value.
     pub fn entries(&self) -> impl Iterator<Item = (&str, Cursor<'_>, TomlValue<'_>)> {
         self.top.get_ref().iter().map(|(key, value)| {
             let at = self.file.byte(self.text, key.span().start);
@@ -58,7 +59,7 @@ impl<'t> Document<'t> {
     }
 }
 
-/// A value of a file and where it stands.
+/// A value with its location.
 #[derive(Clone, Copy)]
 pub struct TomlValue<'t> {
     source: &'t str,
@@ -79,7 +80,7 @@ impl<'t> TomlValue<'t> {
         }
     }
 
-    /// This value, which no diagnostic quotes.
+    /// This value, marked so that no diagnostic quotes it.
     #[must_use]
     pub fn secret(self) -> Self {
         Self {
@@ -133,6 +134,7 @@ impl<'t> TomlValue<'t> {
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
+        // The same message for a number beyond 64 bits and for one out of the range: both are out of range.
         let integer = integer_of(self.value).and_then(|integer| T::try_from(integer).ok());
         let within = integer.filter(|integer| range.contains(integer));
         if within.is_none() {
@@ -220,6 +222,7 @@ impl<'t> TomlValue<'t> {
 
     fn inner(&self, value: &'t Spanned<DeValue<'t>>) -> Self {
         Self {
+            // A secret list has secret elements.
             is_secret: self.is_secret,
             ..Self::new(self.source, &self.at, value)
         }
@@ -257,7 +260,7 @@ impl<'t> TomlTable<'t> {
         }
     }
 
-    /// What stands under a key, if anything does.
+    /// The value of a key, if it is there.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<TomlValue<'t>> {
         self.entries
@@ -265,7 +268,7 @@ impl<'t> TomlTable<'t> {
             .map(|value| TomlValue::new(self.source, &self.at, value))
     }
 
-    /// What stands under a key; that nothing does is reported.
+    /// The value of a key; a missing one is reported.
     #[must_use]
     pub fn required(&self, key: &str) -> Option<TomlValue<'t>> {
         let entry = self.get(key);
@@ -281,6 +284,7 @@ impl<'t> TomlTable<'t> {
         let Some(entry) = self.get(key) else {
             return Vec::new();
         };
+        // `[name]` for `[[name]]` is a frequent slip, so it has a message of its own.
         if entry.value.is_table() {
             entry.expected("a list of tables, each headed in double brackets");
             return Vec::new();
@@ -302,6 +306,7 @@ fn decimal(number: &DeInteger<'_>) -> String {
 
 fn integer_of(value: &DeValue<'_>) -> Option<i64> {
     let integer = value.as_integer()?;
+    // TOML also has hexadecimal, octal and binary numbers.
     i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 

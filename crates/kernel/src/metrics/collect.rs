@@ -3,14 +3,14 @@
 
 use super::{Counter, HistogramSnapshot};
 
-/// What a value means to a monitoring system.
+/// The kind of a metric, as monitoring systems define it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
-    /// Only grows.
+    /// A value that only grows.
     Counter,
-    /// Rises and falls.
+    /// A value that rises and falls.
     Gauge,
-    /// How large values were.
+    /// A distribution of values.
     Histogram,
 }
 
@@ -29,7 +29,7 @@ impl MetricKind {
 /// The unit in which values are kept; times are shown in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Things, bytes, seconds since 1970: shown as they are.
+    /// Counts, bytes and seconds since 1970, shown as they are.
     One,
     /// Nanoseconds.
     Nanoseconds,
@@ -94,13 +94,13 @@ impl<T> Metric<T> {
         Self::new(MetricKind::Histogram, name, help, read)
     }
 
-    /// The same with these labels.
+    /// This metric with these labels.
     #[must_use]
     pub const fn by(self, labels: &'static [&'static str]) -> Self {
         Self { labels, ..self }
     }
 
-    /// The same with values in nanoseconds.
+    /// This metric with values in nanoseconds.
     #[must_use]
     pub const fn in_nanoseconds(self) -> Self {
         Self {
@@ -114,6 +114,7 @@ impl<T> Metric<T> {
     pub fn read(&self, source: &T) -> Vec<Sample> {
         let mut samples = Samples(Vec::new());
         (self.read)(source, &mut samples);
+        // A page with wrong labels is still served: a test finds the mistake before a release does.
         debug_assert!(
             samples
                 .0
@@ -126,9 +127,9 @@ impl<T> Metric<T> {
     }
 }
 
-/// Something that has metrics.
+/// A source of metrics.
 pub trait Collect: Sized + 'static {
-    /// All of them, in the order of the page.
+    /// All metrics, in the order of the page.
     const METRICS: &'static [Metric<Self>];
 }
 
@@ -162,6 +163,7 @@ impl Samples {
 
     /// Adds a value by the values of its labels.
     pub fn add_with<const N: usize>(&mut self, labels: [&str; N], value: impl Reading) {
+        // Absent and not 0: a monitoring system would take a 0 for a measured value.
         if let Some(value) = value.read() {
             let labels = labels.map(str::to_owned).into();
             self.0.push(Sample { labels, value });
@@ -169,7 +171,7 @@ impl Samples {
     }
 }
 
-/// What can be the value of a sample.
+/// A value that a sample can have.
 pub trait Reading {
     /// The value now, if it is known.
     fn read(self) -> Option<SampleValue>;
