@@ -38,22 +38,22 @@ use crate::{
     telemetry,
 };
 
-/// Browsers have no business here.
+/// Rejects browsers, which have no use for the operator's address.
 const NO_GRPC_WEB: ApiError =
     ApiError::UnsupportedMediaType("gRPC-Web is for callers, at the address for callers");
 
-/// How long a connection may be silent here, before its first request and between requests.
+/// The longest silence of a connection before its first request and between requests.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 
-/// Connections that it may have at once. Probes and scrapers are few; beyond that, those that say nothing
-/// make room for newcomers.
+/// Maximum number of connections. Probes and scrapers are few; beyond this number, idle connections
+/// are evicted.
 pub(super) const MAX_CONNECTIONS: usize = 128;
 
-/// What answers on the operator's address.
+/// The services of the operator's address.
 #[derive(Debug, Clone)]
 pub(super) struct AdminService {
     routes: axum::Router,
-    /// What answers over gRPC.
+    /// The gRPC health service.
     grpc: Routes,
     bodies: Arc<RequestBodies>,
     hosts: AllowedHosts,
@@ -113,7 +113,7 @@ impl HttpHandler for AdminService {
             }
             Transport::GrpcWeb => admission::reject(request.method(), transport, NO_GRPC_WEB),
             Transport::Rest => {
-                // Nothing takes a message here; a body is not read.
+                // No URL takes a message, so a body is never read.
                 let Ok(answer) = self
                     .routes
                     .clone()
@@ -125,8 +125,7 @@ impl HttpHandler for AdminService {
     }
 }
 
-/// The request without empty steps in its path: what puts an address and a path together may leave two
-/// slashes between them.
+/// Removes empty segments from the path: joining an address and a path may leave two slashes.
 fn with_single_slashes(mut request: Request<Incoming>) -> Request<Incoming> {
     let path = request.uri().path();
     if !path.contains("//") && (path == "/" || !path.ends_with('/')) {
@@ -156,8 +155,8 @@ fn liveness(readiness: &Readiness) -> impl IntoResponse + use<> {
     }
 }
 
-/// A server that cannot take new connections is not ready either. One that closes idle connections for them
-/// is, and says so.
+/// The text and status of `/readyz`. A server with only busy connections is not ready. One that
+/// evicts idle connections for new ones is ready, and says so.
 fn readiness_text(readiness: &Readiness, table: &ConnectionTable) -> (StatusCode, &'static str) {
     if !readiness.is_alive() {
         (
@@ -181,7 +180,8 @@ fn readiness_text(readiness: &Readiness, table: &ConnectionTable) -> (StatusCode
     }
 }
 
-/// The store looks at its disk, which may take its time, and the probes are served by this thread.
+/// The page of metrics, made on a blocking thread: it reads the disk usage of the store, and probes
+/// share this thread.
 async fn show(metrics: Arc<Metrics>) -> impl IntoResponse {
     let text = blocking::run(move || metrics.text().map_err(|error| error.to_string())).await;
     match text.unwrap_or_else(|error| Err(error.to_string())) {
@@ -197,7 +197,7 @@ async fn show(metrics: Arc<Metrics>) -> impl IntoResponse {
     }
 }
 
-/// The handler while it is open.
+/// The open listener of the operator's address.
 #[derive(Debug)]
 pub(super) struct Admin {
     address: SocketAddr,
@@ -207,12 +207,13 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    /// Receives connections in the runtime that this is called from.
+    /// Accepts connections in the current runtime.
     pub(super) fn open(
         (address, socket): (SocketAddr, TcpListener),
         handler: AdminService,
         http: Arc<HttpServer>,
     ) -> Self {
+        // A phase of its own, because this listener closes after that of the callers.
         let (phase, watching) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
         let context = ConnectionContext {
@@ -223,6 +224,7 @@ impl Admin {
         };
         let limits = ConnectionLimits {
             max: MAX_CONNECTIONS,
+            // No share per address: probes and scrapers may all come from one proxy.
             max_per_address: MAX_CONNECTIONS,
         };
         let table = Arc::new(ConnectionTable::new(limits));
@@ -241,22 +243,22 @@ impl Admin {
         }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes no more connections and ends those it has, at once: nothing is kept for what is told
-    /// here.
+    /// Closes the listener and ends all connections at once: no call here changes anything.
     pub(super) async fn close(self) {
         self.phase.send_replace(Phase::Stopped);
+        // A tracker completes `wait` only after it was closed.
         self.connections.close();
         self.connections.wait().await;
         self.receiving.join_all().await;
     }
 }
 
-/// Connections here are served as those of callers, but may be silent for a shorter time.
+/// HTTP settings of the operator's address: those of callers, with a shorter silence.
 pub(super) fn http_server(config: &Config, stalled: Arc<StalledResponses>) -> HttpServer {
     let max_silence = MAX_SILENCE.min(HttpServer::max_silence(&config.connections));
     HttpServer::new(

@@ -1,5 +1,6 @@
-//! The page of metrics. Metrics are declared beside the structs that they are read from; here is the order of the
-//! page, and the metrics of what belongs to no other room. Labels never take their values from callers.
+//! The page of metrics. Metrics are declared beside the structs that they are read from; this
+//! module has the order of the page and the metrics that belong nowhere else. No label takes its
+//! value from a caller.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The first to see a request and the last to see its answer, whichever transport it uses and whoever
-//! answers it: here it gets its id and its place in a trace, and is counted and logged.
+//! The outermost layer of every transport: each request gets its id and its place in a trace, and
+//! is counted and logged.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -23,10 +23,10 @@ mod calls;
 pub(super) use calls::CallMetrics;
 use calls::{CallTarget, CallTimer, Outcome};
 
-/// The header with the id of a request, on the request and on its answer.
+/// The header with the id of a request, on the request and on its response.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A handler that is observed.
+/// Observes the requests of another handler.
 #[derive(Debug)]
 pub(super) struct ObservabilityLayer<H> {
     handler: H,
@@ -69,12 +69,14 @@ impl<H: HttpHandler> HttpHandler for ObservabilityLayer<H> {
         let span = span(target);
         let trace_id = traces::join(&span, request.headers());
         let given_id = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
+        // Before the handler, so that every log line of the call names its request.
         let served = RequestContext::new(given_id, trace_id);
         let id = header(served.id());
         span.record("request_id", served.id());
         let work = async {
             let guard = CallGuard::begin(metrics, target, span.clone());
             let mut answer = handler.handle(request, connection).await;
+            // Read from the response, so that one place observes all transports and errors alike.
             guard.end(outcome(target.transport, &answer));
             if let Some(id) = id {
                 answer.headers_mut().insert(REQUEST_ID, id);
@@ -98,7 +100,7 @@ fn target(request: &Request<Incoming>, rest_base_path: &str) -> CallTarget {
     }
 }
 
-/// A call while it is observed. Dropped, it has ended one way or another.
+/// A call that is observed. Its drop records the end, whatever that was.
 struct CallGuard<'a> {
     call: CallTimer<'a>,
     target: CallTarget,
@@ -108,7 +110,8 @@ struct CallGuard<'a> {
 
 impl<'a> CallGuard<'a> {
     fn begin(metrics: &'a CallMetrics, target: CallTarget, span: Span) -> Self {
-        // Unless it is answered, its caller has gone.
+        // The outcome unless `end` replaces it: a call that is dropped unanswered was cancelled by
+        // its client.
         let outcome = Outcome {
             code: Code::Cancelled,
             reason: None,
@@ -135,6 +138,7 @@ impl Drop for CallGuard<'_> {
             outcome,
         } = self;
         let time = call.end(outcome);
+        // Saturates after 584,000 years.
         let elapsed_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let (transport, (_, method)) = (target.transport.name(), target.names());
         let (code, reason) = (outcome.code_name(), outcome.reason.as_deref());
@@ -144,6 +148,8 @@ impl Drop for CallGuard<'_> {
             tracing::debug!(transport, method, elapsed_us, "call cancelled by client");
         } else {
             tracing::debug!(transport, method, elapsed_us, code, reason, "call rejected");
+            // Not for cancelled calls: the client has ended those, and they are no failure of the
+            // server.
             span.record("otel.status_code", "ERROR");
         }
         span.record("grpc_code", code);
@@ -151,7 +157,7 @@ impl Drop for CallGuard<'_> {
     }
 }
 
-/// What an answer says.
+/// The outcome that a response reports.
 fn outcome(transport: Transport, answer: &Response<Body>) -> Outcome {
     match transport {
         Transport::Grpc | Transport::GrpcWeb => outcome_over_grpc(answer.headers()),
@@ -167,7 +173,7 @@ fn outcome(transport: Transport, answer: &Response<Body>) -> Outcome {
     }
 }
 
-/// A status among the headers is a refusal; a good one comes after the message.
+/// A gRPC status among the headers is an error; that of a success comes in the trailers.
 fn outcome_over_grpc(headers: &HeaderMap) -> Outcome {
     if !headers.contains_key(Status::GRPC_STATUS) {
         return Outcome::ANSWERED;
@@ -181,7 +187,7 @@ fn outcome_over_grpc(headers: &HeaderMap) -> Outcome {
     }
 }
 
-/// The span of a call, if calls are traced.
+/// The span of a call.
 fn span(target: CallTarget) -> Span {
     let (service, method) = target.names();
     tracing::info_span!(
@@ -198,7 +204,8 @@ fn span(target: CallTarget) -> Span {
     )
 }
 
-/// An id as a header. No other answer will have the same, so compression must not remember it.
+/// An id as a header value. It is marked as sensitive, so that HTTP/2 does not index a value that
+/// never occurs again.
 fn header(id: &str) -> Option<HeaderValue> {
     let mut header = HeaderValue::from_str(id).ok()?;
     header.set_sensitive(true);

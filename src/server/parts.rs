@@ -22,7 +22,7 @@ use crate::{
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
 };
 
-/// Longest token, cart id or user id that is taken.
+/// Maximum length of a token, cart id or user id, in bytes.
 const MAX_ID_BYTES: usize = 1024;
 
 /// Reads the catalogue on a blocking thread, and summarizes it.
@@ -57,6 +57,8 @@ pub(super) fn open_store(config: &Config) -> Result<Arc<dyn Store>, ServeError> 
     match config.storage.store {
         StoreChoice::Embedded => {
             let dir = &config.storage.data_dir;
+            // Checked before the store is opened, because opening creates one: an unmounted volume
+            // would start empty.
             if config.storage.store_must_exist && !EmbeddedStore::is_in(dir) {
                 return Err(ServeError::NoStore {
                     dir: dir.clone(),
@@ -80,6 +82,7 @@ pub fn limits(config: &Config) -> Limits {
     Limits {
         payment_timeout: config.sales.payment_timeout,
         max_commands: config.calls.max_in_flight,
+        // Saturates: a horizon that long has no end in practice.
         horizon_sec: i64::try_from(config.sales.availability_horizon.as_secs()).unwrap_or(i64::MAX),
     }
 }
@@ -100,6 +103,7 @@ impl CallTraffic {
         let budget = Arc::new(Budget::new(settings.max_response_bytes_in_flight));
         let limits = BodyLimits {
             max_bytes_in_flight: settings.max_request_bytes_in_flight,
+            // As many as calls: more could not be served anyway.
             max_incomplete: settings.max_in_flight,
             timeout: settings.call_timeout,
         };
@@ -122,6 +126,7 @@ pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
     let files = descriptors::limit();
     // Each listener may have some that are closing beyond those that are open.
     let others = admin::MAX_CONNECTIONS + 2 * net::CLOSING;
+    // The store and the files come first; connections get the descriptors that are left.
     let max =
         descriptors::for_connections(files, wanted, workers::threads(&config.serving) + 3, others);
     if max < wanted {
@@ -134,6 +139,7 @@ pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
              max_connections"
         );
     }
+    // Half by default: one address, such as that of a proxy gone wrong, cannot keep all others out.
     let half = max.div_ceil(2);
     let max_per_address = config
         .connections

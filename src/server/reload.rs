@@ -1,4 +1,4 @@
-//! Reading the catalogue again.
+//! Reload of the catalogue.
 
 use std::{
     path::PathBuf,
@@ -23,23 +23,23 @@ use crate::{
     metrics::Counter,
 };
 
-/// What comes of a catalogue that is refused.
+/// The end of the log line for a rejected catalogue.
 const STAYS: &str = "was rejected; the previous one stays on sale";
 
-/// Reads the catalogue of an application again.
+/// Reloads the catalogue of an application.
 #[derive(Debug)]
 pub(super) struct Reloader {
     app: Arc<App>,
-    /// Of users whose scopes are compared with the catalogue.
+    /// The users, whose scopes are compared with the catalogue.
     access: Arc<Access>,
     dir: PathBuf,
     clock: Arc<dyn Clock>,
-    /// How far ahead repeated availability is opened.
+    /// How far ahead repeated availability is open, in seconds.
     horizon_sec: i64,
     metrics: ReloadMetrics,
 }
 
-/// What has come of reading the catalogue again.
+/// The outcomes of reloads.
 #[derive(Debug, Default)]
 pub(super) struct ReloadMetrics {
     pub(super) replaced: Counter,
@@ -49,7 +49,7 @@ pub(super) struct ReloadMetrics {
 }
 
 impl ReloadMetrics {
-    /// Whether what was last read is on sale.
+    /// Whether the latest reload succeeded.
     pub(super) fn last_was_good(&self) -> bool {
         !self.last_was_bad.load(Ordering::Relaxed)
     }
@@ -61,6 +61,7 @@ impl ReloadMetrics {
             Err(ReloadError::Store(_) | ReloadError::Blocking(_)) => &self.failed,
         }
         .inc();
+        // Relaxed: a metric reads it, and nothing else depends on it.
         self.last_was_bad.store(outcome.is_err(), Ordering::Relaxed);
     }
 }
@@ -82,12 +83,12 @@ impl Reloader {
         }
     }
 
-    /// What has come of it so far.
+    /// The outcomes so far.
     pub(super) fn metrics(&self) -> &ReloadMetrics {
         &self.metrics
     }
 
-    /// Reads it again and logs what came of it.
+    /// Reloads the catalogue and logs the outcome.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let (dir, clock, horizon_sec) =
             (self.dir.clone(), Arc::clone(&self.clock), self.horizon_sec);
@@ -95,6 +96,8 @@ impl Reloader {
             let loaded = catalog_files::load_after(&dir, register);
             loaded.map(|loaded| summarized(loaded, clock.now_sec(), horizon_sec).0)
         };
+        // Loading runs inside, under the lock of reloads, so that two reloads cannot overtake each
+        // other.
         let outcome = self.app.reload(load).await;
         self.metrics.count(&outcome);
         self.app.audit().record(match &outcome {
@@ -124,12 +127,12 @@ impl FromFiles for Reloader {
     }
 
     async fn read_again(&self) {
-        // Logged where it is known.
+        // The error has been logged already.
         let _ = self.reload().await;
     }
 }
 
-/// A catalogue that has been read, in numbers; what may not be meant is logged.
+/// The catalogue with its summary. Warnings are logged.
 pub(super) fn summarized(
     mut loaded: Loaded,
     now: EpochSeconds,

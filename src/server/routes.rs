@@ -1,5 +1,5 @@
-//! Which services answer on a connection: over gRPC and gRPC-Web the contract, health, and
-//! reflection in both versions; over REST the contract and health.
+//! Routing of admitted requests: over gRPC and gRPC-Web the contract, health and reflection in both
+//! versions; over REST the contract and health.
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
@@ -42,34 +42,34 @@ use crate::{
     rpc::{Rpc, Transport},
 };
 
-/// The header that tells which encodings a message may have.
+/// The header that lists the accepted encodings of a message.
 const ENCODINGS: &str = "grpc-accept-encoding";
 
-/// The longest message to a service beside the contract: names, and little else.
+/// Maximum size of a message to health and reflection, in bytes: names, and little else.
 const MAX_OTHER_BYTES: usize = 4096;
 
-/// Both router. They share their connections; a request says which of them it wants.
+/// The services of all transports. They share their connections, and each request selects one.
 #[derive(Debug, Clone)]
 pub(super) struct Router {
     pub(super) booking: GrpcService,
-    /// What else answers over gRPC.
+    /// Health and reflection.
     pub(super) others: Routes,
     pub(super) rest: RestHandler,
     pub(super) bodies: Arc<RequestBodies>,
     pub(super) admission: Admission,
 }
 
-/// What is in front of both router.
+/// Admission of calls, the same for all services.
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
     pub(super) access: Arc<Access>,
-    /// Names under which the server is called.
+    /// The host names of the server.
     pub(super) hosts: AllowedHosts,
-    /// Where it is recorded who is kept out.
+    /// Records rejected callers.
     pub(super) audit: Arc<Audit>,
-    /// Headers that a request may have.
+    /// Maximum number of headers of a request.
     pub(super) max_headers: usize,
-    /// The longest that a call may take, its message included.
+    /// Time limit of a call, its message included.
     pub(super) max_call: Duration,
 }
 
@@ -91,6 +91,8 @@ impl HttpHandler for Router {
 
     async fn handle(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         let transport = admission::transport_of(&request);
+        // Before authorization: a request that two servers may read differently must not reach the
+        // credentials.
         if let Err(error) = admission::check(&request, transport, &self.admission.hosts) {
             self.admission
                 .note_rejection(&error, transport, request.headers(), &peer);
@@ -98,7 +100,8 @@ impl HttpHandler for Router {
         }
         match transport {
             Transport::Grpc => self.answer_grpc(request, transport, &peer).await,
-            // Boxed, because room for them would have to be made and moved for every call over gRPC.
+            // Boxed: otherwise the future of every gRPC call would be as large as the largest of
+            // the three.
             Transport::GrpcWeb => Box::pin(self.clone().answer_grpc_web(request, peer)).await,
             Transport::Rest => Box::pin(self.answer_rest(request, &peer)).await,
         }
@@ -122,13 +125,16 @@ impl Router {
             let (is_booking, is_health) = (service == Some(SERVICE_NAME), service == Some(HEALTH));
             let method = || grpc::rpc_at(path);
             let permit = admission
+                // Before the path is known to exist, so that strangers cannot find out which
+                // methods there are.
                 .authorize(transport, method, request.headers(), is_health, peer)
                 .await?;
             if is_booking {
                 return Ok(keeping(permit, self.booking.answer(request).await?));
             }
             let answer = answer_other(&self.others, &self.bodies, request).await?;
-            // Health may be watched for as long as its caller likes, and nothing else.
+            // Health may be watched without a limit; reflection is a stream too, and gets a
+            // deadline.
             let answer = if is_health {
                 answer
             } else {
@@ -141,13 +147,15 @@ impl Router {
             .unwrap_or_else(|error| Status::from(error).into_http())
     }
 
-    /// Answers a browser: the same call, with what it cannot read at the end of a stream inside it.
+    /// Handles a call over gRPC-Web: the layer turns the trailers, which browsers cannot read, into
+    /// a part of the body.
     async fn answer_grpc_web(
         self,
         mut request: Request<Incoming>,
         peer: Arc<Peer>,
     ) -> Response<Body> {
-        // The layer knows the content types by their plain text only.
+        // The layer compares content types literally, so parameters and capital letters are
+        // removed.
         if let Some(web) = admission::web_type(request.headers()) {
             request
                 .headers_mut()
@@ -193,6 +201,7 @@ impl Admission {
         is_health: bool,
         peer: &Peer,
     ) -> Result<Option<Permit>, ApiError> {
+        // The HTTP library limits HTTP/1.1 only; over HTTP/2 it limits the bytes.
         if headers.len() > self.max_headers {
             return Err(ApiError::TooManyHeaders);
         }
@@ -203,6 +212,7 @@ impl Admission {
         let admitted = admitted.map_err(ApiError::from);
         let Admitted { permit, user } =
             admitted.inspect_err(|error| self.note_rejection(error, transport, headers, peer))?;
+        // Set before the call runs: the audit log and the scope checks read it from the context.
         if let Some(served) = RequestContext::current() {
             let (certificate, address) = (peer.accepted_name().cloned(), peer.address());
             served.set_origin(Origin {
@@ -243,6 +253,7 @@ impl Admission {
         peer: &Peer,
     ) {
         let StatusMapping { grpc, reason, .. } = error.mapping();
+        // Checked first: looking up the named user costs a decoding of the credentials.
         if self.audit.is_on() && matches!(grpc, Code::Unauthenticated | Code::PermissionDenied) {
             let user = self.access.named_user(authorization(headers));
             let (user, address, transport) = (user.as_deref(), peer.address(), Some(transport));
@@ -255,8 +266,8 @@ impl Admission {
         }
     }
 
-    /// Answers in the place of a call that does not, such as one whose message never comes to its
-    /// end. Only the beginning of an answer counts: a stream may go on.
+    /// Limits the time of a call, so that one whose message never ends is answered as well. Only
+    /// the start of the response counts: a stream may go on.
     fn in_time(
         &self,
         call: impl Future<Output = Result<Response<Body>, ApiError>>,
@@ -266,7 +277,7 @@ impl Admission {
     }
 }
 
-/// The values of `authorization`.
+/// All values of `authorization`.
 fn authorization(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(AUTHORIZATION)
@@ -274,19 +285,19 @@ fn authorization(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .map(HeaderValue::as_bytes)
 }
 
-/// The answer, which keeps a permit that counts until it has been sent.
+/// The response, which holds a counted permit until it has been sent.
 fn keeping(permit: Option<Permit>, answer: Response<Body>) -> Response<Body> {
+    // An uncounted permit needs no guard, so that most responses are not boxed once more.
     match permit.filter(Permit::is_counted) {
         Some(permit) => answer.map(|body| Body::new(GuardedBody::new(body, permit))),
         None => answer,
     }
 }
 
-/// Answers a call of one of these services. All methods of health take one message, which is read whole
-/// first.
+/// Handles a call of health or reflection. The methods of health take one message, which is read
+/// whole first.
 ///
-/// # Errors
-/// What is wrong with that message.
+/// An invalid message.
 pub(super) async fn answer_other<B>(
     routes: &Routes,
     bodies: &Arc<RequestBodies>,
@@ -305,7 +316,7 @@ where
     Ok(name_refusal(answer))
 }
 
-/// A request to a service beside the contract whose methods take one message, once that has come whole.
+/// A request to health, once its message is complete.
 async fn whole<B>(
     bodies: &Arc<RequestBodies>,
     request: Request<B>,
@@ -329,7 +340,7 @@ where
     ))
 }
 
-/// What answers over gRPC beside the contract.
+/// The services of health and reflection.
 pub(super) fn others(health: HealthServer<HealthService>) -> Result<Routes, Error> {
     let described = || {
         Builder::configure()
@@ -348,10 +359,11 @@ pub(super) fn others(health: HealthServer<HealthService>) -> Result<Routes, Erro
                 .build_v1alpha()?
                 .max_decoding_message_size(MAX_OTHER_BYTES),
         );
+    // Prepared once: otherwise the router would be rebuilt for every request.
     Ok(routes.prepare())
 }
 
-/// Gives a refusal that the transport makes by itself the name and the details that ours have.
+/// Adds our reason and details to an error that the gRPC library has produced by itself.
 fn name_refusal(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
     if !headers.contains_key(Status::GRPC_STATUS)
@@ -366,8 +378,8 @@ fn name_refusal(response: Response<Body>) -> Response<Body> {
     Status::from(error).into_http()
 }
 
-/// What the transport means. It calls too large a message out of range, which no answer of ours is,
-/// and a broken frame an internal error, though it is the caller's mistake.
+/// The error that the gRPC library means. It reports a message that is too large as out of range,
+/// and a broken frame as an internal error, although the client caused it.
 fn error(refusal: &Status, headers: &HeaderMap) -> Option<ApiError> {
     let code = refusal.code();
     if code == Code::OutOfRange {

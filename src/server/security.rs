@@ -1,4 +1,4 @@
-//! Who may call and by which certificates, as the settings and the files that they name have it.
+//! Credentials and certificates of the settings, with their reload.
 
 use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
 
@@ -21,28 +21,28 @@ use crate::{
     metrics::Counter,
 };
 
-/// Access as it is measured by the machine's clock.
+/// The authenticator with the monotonic clock for rates.
 pub(super) type Access = auth::Authenticator<MonotonicClock>;
 
-/// What comes of files that are refused.
+/// The end of the log line for rejected files.
 const STAY: &str = "were rejected; the previous ones stay in use";
 
-/// What keeps strangers out.
+/// The authenticator and the certificates, and the files that they are read from.
 #[derive(Debug)]
 pub(super) struct Security {
     access: Arc<Access>,
     certificates: Option<Arc<Certificates>>,
     credentials: Option<PathBuf>,
-    /// Users when it was opened.
+    /// Number of users at startup; `None` without credentials.
     users: Option<usize>,
-    /// All that is read.
+    /// All files that are read.
     files: Vec<PathBuf>,
-    /// Whose catalogue the scopes of users are compared with, once it is open.
+    /// The application whose catalogue the scopes are compared with, once it is open.
     app: Option<Arc<App>>,
     rejected: Rejected,
 }
 
-/// How often files were read again and rejected.
+/// How often reloaded files were rejected.
 #[derive(Debug, Default)]
 pub(super) struct Rejected {
     pub(super) credentials: Counter,
@@ -50,7 +50,8 @@ pub(super) struct Rejected {
 }
 
 impl Security {
-    /// Reads everything that the settings name, and tells what it looked like when reading began.
+    /// Reads all files of the settings. Also returns a snapshot of the files from before they were
+    /// read.
     ///
     /// # Errors
     /// [`ServeError::Security`] with everything that is wrong in all files.
@@ -71,6 +72,7 @@ impl Security {
             .flatten()
             .cloned()
             .collect();
+        // Before the files are read: a change while they are read then counts as one to come.
         let read = Snapshot::of_files(files.clone());
         let certificates = Certificates::open(settings, clock);
         let users = credentials.as_deref().map(Credentials::read).transpose();
@@ -94,12 +96,13 @@ impl Security {
         ))
     }
 
-    /// What has been rejected so far.
+    /// The rejections so far.
     pub(super) fn rejected(&self) -> &Rejected {
         &self.rejected
     }
 
-    /// Compares scopes with the catalogue of this application, now and whenever credentials are read.
+    /// Compares the scopes of users with the catalogue of this application, now and after every
+    /// reload of credentials.
     pub(super) fn selling_for(self, app: Arc<App>) -> Self {
         warn_of_unknown_merchants(&self.access, &app);
         Self {
@@ -112,7 +115,7 @@ impl Security {
         &self.access
     }
 
-    /// How many users there are, where passwords are asked for.
+    /// Number of users; `None` without credentials.
     pub(super) fn users(&self) -> Option<usize> {
         self.users
     }
@@ -121,14 +124,16 @@ impl Security {
         self.certificates.as_ref()
     }
 
-    /// Reads the files again. What is sound among certificates and credentials counts from here on,
-    /// and of what is not, the one before.
+    /// Reloads certificates and credentials independently. Where one of them has errors, the
+    /// previous one stays in use.
     pub(super) async fn reload(&self) -> Result<(), Diagnostics> {
         let (certificates, credentials) = (self.certificates.clone(), self.credentials.clone());
         let read = move || {
             let tls = certificates.map(|certificates| certificates.reload());
             (tls, credentials.map(|path| Credentials::read(&path)))
         };
+        // One task for both, so that a rotation of certificate and credentials takes effect
+        // together.
         let (tls, users) = match blocking::run(read).await {
             Ok(read) => read,
             Err(error) => {
@@ -150,6 +155,7 @@ impl Security {
         }
         if let Ok(Some(users)) = &users {
             tracing::info!(users = users.users(), "credentials have been read");
+            // Only now, when the whole file was valid: a part of it never becomes active.
             self.access.replace(users.clone());
             if let Some(app) = &self.app {
                 warn_of_unknown_merchants(&self.access, app);
@@ -183,7 +189,7 @@ impl Security {
 }
 
 impl Security {
-    /// Leaves a line of what came of reading, if there was anything to be read.
+    /// Records the outcome in the audit log, if there was a file to read.
     fn record<T>(
         &self,
         read: &Result<Option<T>, Diagnostics>,
@@ -205,13 +211,13 @@ impl FromFiles for Security {
     }
 
     async fn read_again(&self) {
-        // Logged where it is known.
+        // The error has been logged already.
         let _ = self.reload().await;
     }
 }
 
-/// Says which scopes name merchants that the catalogue does not have. That is no error: merchants come
-/// and go, and what a scope names may be to come.
+/// Warns of scopes that name merchants which the catalogue does not have. That is no error: such a
+/// merchant may be added later.
 pub(super) fn warn_of_unknown_merchants(access: &Access, app: &App) {
     let catalog = app.catalog();
     for (user, merchants) in access.scopes_without_merchant(|id| catalog.merchant_ix(id).is_some())
@@ -225,7 +231,7 @@ pub(super) fn warn_of_unknown_merchants(access: &Access, app: &App) {
     }
 }
 
-/// Both, or all errors of both.
+/// Both values, or the errors of both.
 fn both<A, B>(
     one: Result<A, Diagnostics>,
     other: Result<B, Diagnostics>,
@@ -249,7 +255,7 @@ fn terms(config: &Config) -> AccessPolicy {
     }
 }
 
-/// Says aloud what is left open.
+/// Warns of everything that is open to others.
 fn say_who_may_call(serving: &config::Serving, settings: &config::Security) {
     if settings.credentials.is_some() && settings.tls_certificate.is_none() {
         tracing::warn!(

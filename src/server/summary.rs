@@ -1,4 +1,4 @@
-//! What a server is, in a few lines for those who run it.
+//! The summary of a server for its operator, in a few log lines.
 
 use std::io::{self, IsTerminal};
 
@@ -11,7 +11,7 @@ use crate::{
     domain::order::EpochSeconds,
 };
 
-/// Who may call, what is read on the way, and who takes the money, each in a word or two.
+/// Facts about access, store and payments, as pairs of name and value.
 pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, String)> {
     let settings = &config.security;
     let off = || "off".to_owned();
@@ -48,7 +48,7 @@ pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, 
     ]
 }
 
-/// Logs what has come up.
+/// Logs the summary of the started server.
 pub(super) fn log(
     config: &Config,
     effective_settings: &[EffectiveSetting],
@@ -87,6 +87,7 @@ pub(super) fn log(
     );
     if let Some(admin) = server
         .admin_address()
+        // A hint for a person at a terminal; in the logs of a service it would be noise.
         .filter(|_| io::stderr().is_terminal())
     {
         tracing::info!(

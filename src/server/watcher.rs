@@ -1,5 +1,4 @@
-//! Files that change while the server runs: read again when that is asked for, and when they have
-//! changed.
+//! Files that are reloaded while the server runs: on request, and when they have changed.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -15,16 +14,16 @@ use crate::{
     net::Phase,
 };
 
-/// What is read from files and can be read again.
+/// A part that is read from files and can be reloaded.
 pub(super) trait FromFiles: Send + Sync + 'static {
-    /// What its files look like now.
+    /// A snapshot of its files.
     fn look(&self) -> Snapshot;
 
-    /// Reads them again and logs what came of it.
+    /// Reloads the files and logs the outcome.
     fn read_again(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// Logs why files were rejected, and what comes of that.
+/// Logs the errors of rejected files, and what stays in use.
 pub(super) fn log_rejected(what: &str, outcome: &str, errors: &Diagnostics) {
     for Diagnostic {
         severity: _,
@@ -41,7 +40,7 @@ pub(super) fn log_rejected(what: &str, outcome: &str, errors: &Diagnostics) {
     tracing::error!(errors = total, unlisted, "{what} {outcome}");
 }
 
-/// Looks after what is read from files.
+/// Reloads a part when it is asked to or its files change.
 #[derive(Debug)]
 pub(super) struct Watcher<F> {
     watched: Arc<F>,
@@ -60,13 +59,14 @@ impl<F: FromFiles> Watcher<F> {
         &self.watched
     }
 
-    /// Asks for the files to be read again; asking more often before that is done is no more.
+    /// Requests a reload. Several requests before it begins are one.
     pub(super) fn ask(&self) {
+        // Keeps one permit, so a request during a reload leads to exactly one more reload.
         self.target.notify_one();
     }
 
-    /// Reads them whenever that is asked for or, if they are to be watched, they have changed since
-    /// they were `read`.
+    /// Reloads on request and, with an interval, when the files have changed since the snapshot
+    /// `read`.
     pub(super) async fn attend(
         self: Arc<Self>,
         every: Option<Duration>,
@@ -75,6 +75,7 @@ impl<F: FromFiles> Watcher<F> {
     ) {
         let mut looks = every.map(|every| {
             let mut looks = interval(every);
+            // A slow reload must not be followed by a burst of missed checks.
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             looks
         });
@@ -86,6 +87,8 @@ impl<F: FromFiles> Watcher<F> {
             loop {
                 tokio::select! {
                     () = self.target.notified() => {
+                        // Before the reload, so that a change while it reads is noticed by the next
+                        // check.
                         detector.read = self.look().await.unwrap_or_default();
                     }
                     () = tick(&mut looks) => {
@@ -94,17 +97,20 @@ impl<F: FromFiles> Watcher<F> {
                         }
                     }
                 }
+                // One at a time: the loop checks again only after the reload has ended.
                 self.watched.read_again().await;
             }
         };
         tokio::select! {
             () = reading => {}
+            // A reload during a shutdown would be of no use, and may be cancelled at any point: it
+            // replaces things in one step.
             _ = phase.wait_for(|phase| *phase > Phase::Serving) => {}
         }
     }
 
-    /// Looks at the files where that holds up nothing else, for a file system may take its time. Nothing is
-    /// seen where there is no thread to look.
+    /// Takes a snapshot on a blocking thread, because a file system may be slow. `None` if there is
+    /// no thread.
     async fn look(&self) -> Option<Snapshot> {
         let watched = Arc::clone(&self.watched);
         blocking::run(move || watched.look()).await.ok()
@@ -120,22 +126,24 @@ async fn tick(looks: &mut Option<Interval>) {
     }
 }
 
-/// Files that change from time to time.
+/// Detects changes of files.
 #[derive(Debug)]
 struct ChangeDetector {
-    /// What was last read, whether or not it was any good.
+    /// The snapshot of the last reload, successful or not.
     read: Snapshot,
-    /// What was last seen.
+    /// The latest snapshot.
     seen: Snapshot,
 }
 
 impl ChangeDetector {
-    /// Whether the files have changed and nobody is changing them: two looks saw the same.
+    /// Whether the files have changed and the change is complete: two snapshots in a row are equal.
     fn has_settled_change(&mut self, now: Snapshot) -> bool {
         let is_quiet = now == self.seen;
         self.seen = now;
         let calls = is_quiet && self.seen != self.read;
         if calls {
+            // Also for files that turn out to be invalid: they are reported once and not at every
+            // check.
             self.read.clone_from(&self.seen);
         }
         calls

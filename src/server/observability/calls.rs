@@ -1,5 +1,5 @@
-//! Calls, counted: by transport and method, begun and ended, by status, by how long they took, and rejections
-//! by reason.
+//! Counters of calls: by transport and method, started and finished, by status, by duration, and
+//! rejections by reason.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ const TIMES: [u64; 19] = [
     30_000_000_000,
 ];
 
-/// The names of the statuses as monitoring knows them, in the order of their numbers.
+/// The names of gRPC codes as monitoring tools spell them, in the order of their numbers.
 const CODES: [&str; 17] = [
     "OK",
     "Canceled",
@@ -60,22 +60,22 @@ const CODES: [&str; 17] = [
     "Unauthenticated",
 ];
 
-/// The service that tells health over gRPC.
+/// The gRPC health service and its method.
 const HEALTH: (&str, &str) = ("grpc.health.v1.Health", "Check");
 
-/// What is none of the methods that are told apart.
+/// The label of everything that is not a known method.
 const OTHER: &str = "other";
 
-/// What a call asks for, as far as calls are told apart.
+/// The target of a call, as far as metrics distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CallTarget {
     pub(super) transport: Transport,
-    /// None for whatever is not one of the methods: reflection, streams of health, what does not exist.
+    /// `None` for everything else: reflection, streams of health, unknown methods.
     pub(super) method: Option<Rpc>,
 }
 
 impl CallTarget {
-    /// What the path of a gRPC request asks for.
+    /// The target of a gRPC path.
     pub(super) fn over_grpc(transport: Transport, path: &str) -> Self {
         let named = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         let target = |method: &Rpc| named == Some(names(transport, *method));
@@ -112,15 +112,15 @@ fn names(transport: Transport, method: Rpc) -> (&'static str, &'static str) {
     }
 }
 
-/// What is counted of calls.
+/// The counters of all calls.
 #[derive(Debug)]
 pub(in crate::server) struct CallMetrics {
-    /// For each transport one line a method, and one for the rest.
+    /// For each transport one line per method, and one for everything else.
     lines: [[Line; Rpc::ALL.len() + 1]; Transport::ALL.len()],
     rejections: Mutex<BTreeMap<(Transport, String), u64>>,
 }
 
-/// What is counted of one method over one transport.
+/// The counters of one method over one transport.
 #[derive(Debug)]
 pub(in crate::server) struct Line {
     target: CallTarget,
@@ -129,7 +129,7 @@ pub(in crate::server) struct Line {
     times: Histogram<19>,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) code: Code,
@@ -145,6 +145,7 @@ impl Outcome {
 
     /// The name of its status.
     pub(super) fn code_name(&self) -> &'static str {
+        // Cannot be out of range: the table has every code, in the order of the numbers.
         CODES[self.code as usize]
     }
 }
@@ -167,11 +168,13 @@ impl Default for CallMetrics {
 }
 
 impl CallMetrics {
-    /// Counts a call that begins. It ends when it is dropped.
+    /// Counts the start of a call.
     pub(super) fn begin(&self, target: CallTarget) -> CallTimer<'_> {
+        // The line after the last method counts everything else.
         let at = target
             .method
             .map_or(Rpc::ALL.len(), |method| method as usize);
+        // An array and no map: counting a call takes no lock and hashes nothing.
         let line = &self.lines[target.transport as usize][at];
         line.begun.inc();
         CallTimer {
@@ -181,7 +184,7 @@ impl CallMetrics {
         }
     }
 
-    /// What is counted of every method over every transport.
+    /// The counters of every method over every transport.
     pub(in crate::server) fn lines(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().flatten()
     }
@@ -191,9 +194,10 @@ impl CallMetrics {
         self.rejections_so_far().clone()
     }
 
-    /// Calls that have begun and not ended.
+    /// Number of calls in flight.
     pub(in crate::server) fn in_flight(&self) -> u64 {
-        // In this order, because what has ended has begun before.
+        // `ended` is read first: the other way round, calls that start and end between the two
+        // reads would make the difference negative.
         let ended: u64 = self
             .lines()
             .flat_map(|line| &line.ended)
@@ -229,7 +233,7 @@ impl Line {
         self.begun.get()
     }
 
-    /// Those that ended, by the name of their status: good ones, and whatever else there was.
+    /// Finished calls by the name of their status: successes always, others if there were any.
     pub(in crate::server) fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counted = CODES
             .iter()
@@ -243,7 +247,7 @@ impl Line {
     }
 }
 
-/// A call at work.
+/// A call in flight.
 #[derive(Debug)]
 pub(super) struct CallTimer<'a> {
     metrics: &'a CallMetrics,
@@ -252,12 +256,13 @@ pub(super) struct CallTimer<'a> {
 }
 
 impl CallTimer<'_> {
-    /// Counts its end, and gives the time that it took.
+    /// Counts the end of the call, and returns its duration.
     pub(super) fn end(&self, outcome: &Outcome) -> Duration {
         let time = self.begun.elapsed();
         self.line.ended[outcome.code as usize].inc();
         self.line.times.add_time(time);
         if let Some(reason) = &outcome.reason {
+            // Reasons come from the table of errors and never from callers, so the map stays small.
             let counted = (self.line.target.transport, reason.clone());
             *self.metrics.rejections_so_far().entry(counted).or_default() += 1;
         }
