@@ -1,7 +1,7 @@
-//! The catalogue while it is read.
+//! The builder of a catalogue.
 //!
-//! A value that is wrong is reported and a stand-in takes its place, so that reading goes on and
-//! what refers to the entry finds it. A builder with errors never becomes a catalogue.
+//! An invalid value is reported and replaced by a stand-in, so that reading continues and references to the
+//! entry resolve. A builder with errors never becomes a catalogue.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,22 +17,22 @@ use super::{
     prices::PriceReader, source_feeds::SourceFeeds, tags::Tags,
 };
 
-/// What the customer reads for a tax where the rules give it no other name.
+/// The name of a tax if the rules give none.
 const DEFAULT_TAX_NAME: &str = "Tax";
 
 #[derive(Debug, Default)]
 pub(super) struct CatalogBuilder {
     pub(super) catalog: Catalog,
     pub(super) openings: Vec<Opening>,
-    /// Where the openings come from, in the same order.
+    /// The feed entries of the openings, in the same order.
     pub(super) origins: EntrySources,
-    /// Whether merchant and service feeds could be read to their ends: only then is an id that is
-    /// not in the catalogue an unknown one.
+    /// Whether the merchant and service feeds were read completely. Only then is an id that is not in the
+    /// catalogue unknown.
     pub(super) complete: bool,
-    /// Merchant and service ids of services that could not become part of the catalogue, with the
-    /// cause under which that has been reported; they need not be reported again.
+    /// Ids of services that could not become part of the catalogue, with the reported cause. They are not
+    /// reported again.
     refused: HashMap<(MerchantId, ServiceId), String>,
-    /// Merchants whose currency has shown itself in a price.
+    /// Merchants whose currency is known from a price.
     priced: HashSet<MerchantIx>,
     /// Merchants that have services with a tax.
     taxed: HashSet<MerchantIx>,
@@ -46,12 +46,12 @@ pub(super) fn stand_in_currency() -> Currency {
     Currency::from_code("USD").expect("the US dollar is a currency")
 }
 
-/// The cause of all that a merchant which is not in the feed makes wrong.
+/// The cause of all errors that follow from an unknown merchant.
 fn cause_of_merchant(merchant_id: &MerchantId) -> String {
     format!("merchant {merchant_id:?}")
 }
 
-/// The cause of all that a ticket type which the service does not have makes wrong.
+/// The cause of all errors that follow from an unknown ticket type.
 pub(super) fn cause_of_ticket(service: &Service, ticket_id: &str) -> String {
     format!(
         "ticket {ticket_id:?} of {:?} of {:?}",
@@ -82,6 +82,7 @@ impl CatalogBuilder {
         self.catalog.add_merchant(Merchant {
             id,
             name,
+            // Replaced by the currency of the first price: the merchant feed has none.
             currency: stand_in_currency(),
             per_order_fees: Vec::new(),
             combinations: Vec::new(),
@@ -124,7 +125,7 @@ impl CatalogBuilder {
         self.refused.insert((merchant_id, service_id), cause);
     }
 
-    /// The merchant of that id; that there is none is reported.
+    /// The merchant of that id; an unknown one is reported.
     pub(super) fn merchant(&self, id: &MerchantId, at: &Cursor<'_>) -> Option<MerchantIx> {
         let ix = self.catalog.merchant_ix(id);
         if ix.is_none() && self.complete {
@@ -134,8 +135,7 @@ impl CatalogBuilder {
         ix
     }
 
-    /// The service of that id; that there is none is reported at `merchant_id` or `service_id` of
-    /// `at`.
+    /// The service of that id; an unknown one is reported at the merchant or the service id.
     pub(super) fn service(
         &self,
         merchant_id: &MerchantId,
@@ -149,6 +149,7 @@ impl CatalogBuilder {
             return service;
         }
         if let Some(cause) = self.refused.get(&(merchant_id.clone(), service_id.clone())) {
+            // The cause has been reported once; each reference to the service is one more place of it.
             service_at.follows_from(cause);
         } else if self.merchant(merchant_id, merchant_at).is_some() {
             self.report_unknown_service(merchant_id, service_id, service_at);
@@ -156,7 +157,7 @@ impl CatalogBuilder {
         None
     }
 
-    /// The service of that id of a known merchant; that there is none is reported.
+    /// The service of that id of a known merchant; an unknown one is reported.
     pub(super) fn service_of(
         &self,
         merchant: MerchantIx,
@@ -185,7 +186,7 @@ impl CatalogBuilder {
         }
     }
 
-    /// The currency of a merchant, as far as a price has shown it.
+    /// The currency of a merchant, if a price has shown it.
     pub(super) fn currency_of(&self, merchant: MerchantIx) -> Option<Currency> {
         self.priced
             .contains(&merchant)
@@ -201,15 +202,17 @@ impl CatalogBuilder {
         }
     }
 
-    /// Settles the currency of a merchant.
+    /// Sets the currency of a merchant.
     pub(super) fn set_currency(&mut self, merchant: MerchantIx, currency: Currency) {
         self.priced.insert(merchant);
         self.catalog.merchant_mut(merchant).currency = currency;
     }
 
-    /// The place of a set of ticket types among those of the service; the set is sorted.
+    /// The index of a sorted set of ticket types among the sets of the service; `None` if there are too
+    /// many.
     pub(super) fn ticket_set(&mut self, service: ServiceIx, set: &[TicketIx]) -> Option<u16> {
         let sets = &mut self.catalog.service_mut(service).ticket_sets;
+        // Equal sets share one index, because millions of openings name the same few sets.
         let at = sets
             .iter()
             .position(|known| known == set)

@@ -1,9 +1,7 @@
-//! The catalogue folder: Google's feed files and a rules file become the [`Catalog`] and its
-//! [`Opening`]s.
+//! The catalogue folder: Google's feed files and a rules file become the [`Catalog`] and its [`Opening`]s.
 //!
-//! Everything is checked and every error is reported at once, with its location.
-//! A folder of the same form can be written, piece by piece, with [`FolderWriter`].
-//! What the files look like is told in `docs/catalog.md`.
+//! Everything is checked, and all errors are reported at once with their locations. [`FolderWriter`] writes
+//! a folder of the same form, record by record. The files are described in `docs/catalog.md`.
 
 mod json;
 
@@ -51,27 +49,27 @@ pub use writer::{FeedFileOptions, FileCompression, FolderWriter, WriteError, Wri
 /// Name of the rules file in the catalogue folder.
 const RULES_FILE: &str = "rules.toml";
 
-/// What a catalogue folder says.
+/// A valid catalogue folder.
 #[derive(Debug)]
 pub struct Loaded {
     /// The files as they were when reading began.
     pub files: Snapshot,
-    /// What is on sale, and by which rules.
+    /// The merchants, services and rules.
     pub catalog: Catalog,
-    /// When, and how many spots there are.
+    /// The openings of all services.
     pub openings: Vec<Opening>,
-    /// What else the files say.
+    /// The other contents of the files, for exports.
     pub source_feeds: SourceFeeds,
-    /// What is allowed and perhaps not meant: only warnings.
+    /// Warnings.
     pub warnings: Diagnostics,
-    /// What is in the folder and was not read; names of directories end in a slash.
+    /// Files in the folder that were not read; names of directories end in a slash.
     pub unread: Vec<String>,
 }
 
-/// What became of reading a catalogue folder, also of one with errors.
+/// The result of an examination of a catalogue folder, also of an invalid one.
 #[derive(Debug)]
 pub struct Examined {
-    /// What it says, without the warnings; nothing if there are errors.
+    /// The catalogue without its warnings; `None` if there are errors.
     pub loaded: Option<Loaded>,
     /// Errors and warnings.
     pub diagnostics: Diagnostics,
@@ -87,7 +85,7 @@ pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
     load_after(dir, IdInterner::default())
 }
 
-/// Reads a catalogue folder that is to take the place of another, whose register this is.
+/// Reads a catalogue folder that replaces another, with the interner of its predecessor.
 ///
 /// # Errors
 /// Everything that is wrong with its files.
@@ -107,13 +105,14 @@ pub fn load_after(dir: &Path, register: IdInterner) -> Result<Loaded, Diagnostic
     }
 }
 
-/// Reads a catalogue folder to tell all there is to say of it.
+/// Reads a catalogue folder for its diagnostics.
 #[must_use]
 pub fn examine(dir: &Path) -> Examined {
     examine_after(dir, IdInterner::default())
 }
 
 fn examine_after(dir: &Path, register: IdInterner) -> Examined {
+    // Before anything is read: a file that changes meanwhile differs from the snapshot at the next poll.
     let files = Snapshot::of(dir);
     let sink = DiagnosticSink::default();
     let mut builder = CatalogBuilder::after(register);
@@ -121,8 +120,10 @@ fn examine_after(dir: &Path, register: IdInterner) -> Examined {
     if let Some(folder) = &folder {
         read(folder, &mut builder, &sink);
     }
+    // After all reading, which marks the files that it uses.
     let unread = folder.map(|folder| folder.unread()).unwrap_or_default();
     let mut diagnostics = sink.into_diagnostics();
+    // One error discards the catalogue: half a catalogue would withdraw what the other half sells.
     let is_sound = diagnostics.total(Severity::Error) == 0;
     let loaded = is_sound.then(|| loaded(files, builder, &mut diagnostics));
     Examined {
@@ -142,6 +143,7 @@ fn loaded(files: Snapshot, builder: CatalogBuilder, diagnostics: &mut Diagnostic
         ..
     } = builder;
     source_feeds.pass_through = pass_through.into_list();
+    // Only now, when all entries are read, is a tag without availability certain.
     for warning in tags.unused() {
         diagnostics.add(warning);
     }
@@ -156,6 +158,7 @@ fn loaded(files: Snapshot, builder: CatalogBuilder, diagnostics: &mut Diagnostic
 }
 
 fn read(folder: &CatalogFolder<'_>, builder: &mut CatalogBuilder, sink: &DiagnosticSink) {
+    // Merchants before services before availability: each refers to the one before it by id.
     builder.complete = folder.read(&feed::MERCHANTS, |at, merchant| {
         merchants::add(builder, at, merchant);
     });
@@ -163,6 +166,8 @@ fn read(folder: &CatalogFolder<'_>, builder: &mut CatalogBuilder, sink: &Diagnos
         services::add(builder, at, service);
     });
     builder.complete &= all_services;
+    // After the services, whose ids and currencies the rules need, and before the availability, which needs
+    // the tags of the rules.
     let rules = folder.text(RULES_FILE);
     let rules_at = sink.file(RULES_FILE);
     let document = rules
@@ -175,6 +180,7 @@ fn read(folder: &CatalogFolder<'_>, builder: &mut CatalogBuilder, sink: &Diagnos
         availability::add(builder, at, entry);
     });
     std::mem::take(&mut builder.origins).settle(&mut builder.openings, sink);
+    // A growing list may have reserved twice its size, and a reload holds two catalogues at once.
     builder.openings.shrink_to_fit();
     // Which tags meet in a slot is known only now. Where the rules have other errors, those come first.
     if let Some(limits) = limits

@@ -1,9 +1,8 @@
-//! What is wrong, or perhaps not meant, in what people write for this program: files, environment
-//! variables, flags.
+//! Errors and warnings about input that people write: files, environment variables, flags.
 //!
-//! A [`Diagnostic`] has a [`Severity`], a code, a [`Location`] and a text. Codes are words in
-//! `snake_case` that keep their meaning over versions, because scripts go by them; texts may change.
-//! Readers report to a [`DiagnosticSink`] and go on, so that one error hides no other.
+//! A [`Diagnostic`] has a [`Severity`], a code, a [`Location`] and a text. Codes are in `snake_case` and
+//! keep their meaning over versions, because scripts depend on them; texts may change. Readers report to a
+//! [`DiagnosticSink`] and continue, so that one error hides no other.
 //!
 //! Two rules keep the output short, for errors and warnings alike:
 //!
@@ -21,7 +20,7 @@ pub use location::{Location, Position, Source};
 pub use similar::similar;
 pub use sink::{Cursor, DiagnosticSink};
 
-/// As many diagnostics of one code are listed for each file.
+/// Most diagnostics of one code that are listed for each file.
 pub const MAX_LISTED: usize = 50;
 
 /// Longest part of a wrong text that is quoted, in characters.
@@ -30,9 +29,9 @@ const MAX_QUOTED: usize = 40;
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// It is allowed and perhaps not meant.
+    /// Valid, and perhaps not intended.
     Warning,
-    /// It cannot be used.
+    /// Invalid.
     Error,
 }
 
@@ -45,18 +44,18 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that is wrong or perhaps not meant.
+/// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
-    /// One word in `snake_case` for everything of this sort, the same over versions.
+    /// The kind of diagnostic, in `snake_case`; stable over versions.
     pub code: &'static str,
-    /// Where it was found first.
+    /// The first location.
     pub location: Location,
-    /// What it is and what was expected.
+    /// The value found, and what was expected.
     pub text: String,
-    /// At how many more places the same was found, or follows from this.
+    /// The number of further places with the same cause.
     pub more_places: usize,
 }
 
@@ -72,7 +71,7 @@ impl Diagnostic {
         }
     }
 
-    /// That nothing goes by the name at `location`, and which of the `known` ones may have been meant.
+    /// An error for an unknown name at `location`, with the most similar one of the `known` names.
     pub fn unknown(
         code: &'static str,
         location: Location,
@@ -107,20 +106,20 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Everything that was found, in the order in which it was found first.
+/// All diagnostics, in the order in which they were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
-    /// How many are not in the list.
+    /// Numbers of diagnostics that are not listed.
     unlisted: BTreeMap<(Severity, &'static str), usize>,
-    /// How many there are of a code in a file.
+    /// Numbers of diagnostics by file and code.
     counts: BTreeMap<(String, &'static str), usize>,
-    /// Where in the list the first of each cause is; `None` if it is only counted.
+    /// The index of the first diagnostic of each cause; `None` if it is only counted.
     causes: BTreeMap<String, Option<usize>>,
 }
 
 impl Diagnostics {
-    /// A single one.
+    /// A single diagnostic.
     #[must_use]
     pub fn one(diagnostic: Diagnostic) -> Self {
         let mut all = Self::default();
@@ -128,7 +127,7 @@ impl Diagnostics {
         all
     }
 
-    /// Adds one; warnings that say the same of one file are folded.
+    /// Adds a diagnostic; equal warnings of one file are folded.
     pub fn add(&mut self, diagnostic: Diagnostic) {
         let Diagnostic {
             severity,
@@ -155,8 +154,8 @@ impl Diagnostics {
         });
     }
 
-    /// Lists a diagnostic, folds it into an earlier one of the same cause, or counts it. It is made
-    /// only if it is listed: to say where something stands takes the longer the larger a file is.
+    /// Lists a diagnostic, folds it into an earlier one of the same cause, or counts it. `make` runs only
+    /// if it is listed, because the computation of a position reads the file from its start.
     fn record(
         &mut self,
         severity: Severity,
@@ -165,6 +164,7 @@ impl Diagnostics {
         cause: Option<String>,
         make: impl FnOnce() -> Diagnostic,
     ) {
+        // Before the count: a folded place must not use up the limit of the file.
         if cause.as_ref().is_some_and(|cause| self.fold(cause)) {
             return;
         }
@@ -177,6 +177,7 @@ impl Diagnostics {
             self.list.push(make());
             Some(self.list.len() - 1)
         };
+        // Recorded also if the first one is not listed, so that further places fold into its count.
         if let Some(cause) = cause {
             self.causes.insert(cause, listed);
         }
@@ -193,20 +194,21 @@ impl Diagnostics {
         true
     }
 
-    /// These followed by others.
+    /// Both sets of diagnostics, `other` last.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.list.extend(other.list);
         for (key, more) in other.unlisted {
             *self.unlisted.entry(key).or_default() += more;
         }
+        // Causes are not merged: their indexes point into the list of `other`.
         for (key, more) in other.counts {
             *self.counts.entry(key).or_default() += more;
         }
         self
     }
 
-    /// Those of a severity.
+    /// The diagnostics of a severity.
     #[must_use]
     pub fn only(mut self, severity: Severity) -> Self {
         self.list.retain(|it| it.severity == severity);
@@ -227,18 +229,18 @@ impl Diagnostics {
         }
     }
 
-    /// All that are listed.
+    /// The listed diagnostics.
     #[must_use]
     pub fn list(&self) -> &[Diagnostic] {
         &self.list
     }
 
-    /// Those of a severity that are listed.
+    /// The listed diagnostics of a severity.
     pub fn of(&self, severity: Severity) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter().filter(move |it| it.severity == severity)
     }
 
-    /// How many of a severity are not listed, by code.
+    /// Numbers of diagnostics of a severity that are not listed, by code.
     #[must_use]
     pub fn unlisted(&self, severity: Severity) -> BTreeMap<&'static str, usize> {
         let of_severity = self.unlisted.iter().filter(|((of, _), _)| *of == severity);
@@ -247,20 +249,20 @@ impl Diagnostics {
             .collect()
     }
 
-    /// How many of a severity there are, those that were folded not counted.
+    /// The number of diagnostics of a severity, folded ones not counted.
     #[must_use]
     pub fn total(&self, severity: Severity) -> usize {
         self.of(severity).count() + self.unlisted(severity).values().sum::<usize>()
     }
 
-    /// At how many places those of a severity were found, the first ones counted as well.
+    /// The number of places with diagnostics of a severity, folded ones counted.
     #[must_use]
     pub fn places(&self, severity: Severity) -> usize {
         let more: usize = self.of(severity).map(|it| it.more_places).sum();
         self.total(severity) + more
     }
 
-    /// Sorts them by their locations.
+    /// Sorts the list by location.
     pub fn sort(&mut self) {
         self.list
             .sort_by(|one, other| one.location.cmp(&other.location));
@@ -269,12 +271,12 @@ impl Diagnostics {
     }
 }
 
-/// What warnings have in common that are folded.
+/// The cause by which warnings are folded.
 fn warning_cause(source: &str, code: &str, text: &str) -> String {
     [source, code, text].join("\n")
 }
 
-/// One a line, warnings before errors, each severity with what is not listed of it.
+/// One diagnostic per line, warnings before errors, each severity with the numbers of unlisted ones.
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -294,7 +296,7 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// A text in quotes, cut where it is long.
+/// A text in quotes, cut if it is long.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let mut start: String = text.chars().take(MAX_QUOTED).collect();

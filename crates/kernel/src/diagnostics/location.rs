@@ -1,8 +1,8 @@
-//! Where something stands.
+//! Locations of diagnostics.
 
 use std::fmt;
 
-/// What a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// The command line: a flag or an argument.
@@ -35,6 +35,7 @@ impl Position {
     /// The position of a byte of a text.
     #[must_use]
     pub fn of_byte(text: &str, offset: usize) -> Self {
+        // Bytes, because an offset of the parser may lie within a character, where a text cannot be cut.
         let before = &text.as_bytes()[..offset.min(text.len())];
         let line_start = before
             .iter()
@@ -51,14 +52,14 @@ impl Position {
     }
 }
 
-/// Where something stands: `rules.toml:3:5`, `services.json: service[3].price`, `--listen`.
+/// A location: `rules.toml:3:5`, `services.json: service[3].price`, `--listen`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
     /// What it comes from.
     pub source: Source,
-    /// Where in a file, as far as that is known.
+    /// The position in a file, if known.
     pub position: Option<Position>,
-    /// Members and indexes on the way to it, like `service[3].price`; empty for the whole.
+    /// The path of members and indexes, like `service[3].price`; empty for the whole file.
     pub path: String,
 }
 

@@ -1,11 +1,11 @@
-//! Names that were perhaps meant.
+//! Suggestions for misspelt names.
 
-/// The one of the `known` names that is nearest to `name`, if it is near enough to be what was meant:
-/// one letter in four may differ.
+/// The known name nearest to `name`, if at most one letter in four differs.
 pub fn similar(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let letters = name.chars().count();
     let mut nearest: Option<(usize, String)> = None;
     for known in known {
+        // A quarter: short names need to match exactly, or every unknown key would get a suggestion.
         let most = known.len() / 4;
         // Names that differ more than that in length need not be compared, however long one is.
         if known.len().abs_diff(letters) > most {

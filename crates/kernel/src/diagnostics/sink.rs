@@ -1,10 +1,10 @@
-//! Reporting while a file is read.
+//! The sink of readers, and cursors that know where a reader stands.
 
 use std::{cell::RefCell, collections::HashMap, fmt};
 
 use super::{Diagnostic, Diagnostics, Location, Position, Severity, Source, warning_cause};
 
-/// Where readers report what they find.
+/// The sink to which readers report diagnostics.
 #[derive(Debug, Default)]
 pub struct DiagnosticSink {
     found: RefCell<Diagnostics>,
@@ -21,7 +21,7 @@ impl DiagnosticSink {
         }
     }
 
-    /// Adds what was made elsewhere.
+    /// Adds a finished diagnostic.
     pub fn add(&self, diagnostic: Diagnostic) {
         self.found.borrow_mut().add(diagnostic);
     }
@@ -40,8 +40,8 @@ impl DiagnosticSink {
     }
 }
 
-/// A place in a file that is being read. To move it costs nothing; a [`Location`] is made when something
-/// is reported there.
+/// A place in a file that is being read. Moving it allocates nothing; a [`Location`] is made when something
+/// is reported.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
     sink: &'a DiagnosticSink,
@@ -104,7 +104,7 @@ impl<'a> Cursor<'a> {
         self.file
     }
 
-    /// The places in lists on the way from here to the top of the file.
+    /// The list indexes on the path, from here to the top of the file.
     pub fn indexes(&self) -> impl Iterator<Item = usize> {
         let mut next = Some(*self);
         std::iter::from_fn(move || {
@@ -122,7 +122,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// How many errors have been found in the file so far, those that follow from others not counted.
+    /// The number of errors in the file so far, without those that follow from others.
     #[must_use]
     pub fn errors_so_far(&self) -> usize {
         let errors_in = self.sink.errors_in.borrow();
@@ -134,8 +134,8 @@ impl<'a> Cursor<'a> {
         self.report(Severity::Error, code, text, None);
     }
 
-    /// Reports an error here, unless one of the same `cause` has been reported anywhere: then this is
-    /// a further place of that one.
+    /// Reports an error here. If an error of the same `cause` has been reported, this is a further place of
+    /// it.
     pub fn error_because(
         &self,
         code: &'static str,
@@ -145,20 +145,20 @@ impl<'a> Cursor<'a> {
         self.report(Severity::Error, code, text, Some(cause.into()));
     }
 
-    /// Counts a place that is wrong only because of what has been reported under `cause`.
+    /// Counts a place that is invalid only because of an error already reported under `cause`.
     pub fn follows_from(&self, cause: &str) {
         self.sink.found.borrow_mut().fold(cause);
     }
 
-    /// Reports what is allowed here and perhaps not meant. Say what it means for the partner, in
-    /// words that are the same wherever it is found in a file.
+    /// Reports a warning here. The text says what it means for the partner, in the same words at every
+    /// place of a file, so that equal warnings fold.
     pub fn warning(&self, code: &'static str, text: impl Into<String>) {
         let text = text.into();
         let cause = warning_cause(self.file, code, &text);
         self.report(Severity::Warning, code, text, Some(cause));
     }
 
-    /// A diagnostic of this place that is certain only later.
+    /// A diagnostic of this place, to be added later.
     pub fn diagnostic(
         &self,
         severity: Severity,
@@ -181,10 +181,12 @@ impl<'a> Cursor<'a> {
         text: impl Into<String>,
         cause: Option<String>,
     ) {
+        // Borrowed for the whole report: `make` reads the position and touches the sink no more.
         let mut found = self.sink.found.borrow_mut();
         let is_new = cause
             .as_ref()
             .is_none_or(|cause| !found.causes.contains_key(cause));
+        // Errors of a known cause follow from another one, which has been counted.
         if severity == Severity::Error && is_new {
             let mut errors_in = self.sink.errors_in.borrow_mut();
             *errors_in.entry(self.file.to_owned()).or_default() += 1;
@@ -193,7 +195,7 @@ impl<'a> Cursor<'a> {
         found.record(severity, code, self.file.to_owned(), cause, make);
     }
 
-    /// Where it is, in words that last.
+    /// The location, independent of the text of the file.
     #[must_use]
     pub fn location(&self) -> Location {
         let (position, path) = match self.step {
