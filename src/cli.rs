@@ -11,6 +11,7 @@ use clap::ArgMatches;
 
 use crate::{
     config::{self, Config, EffectiveSetting, Flags},
+    exit_code::{CATALOG, FORCED, INTERNAL, IO, SUCCESS, UNAVAILABLE, USAGE},
     files::regular,
 };
 
@@ -36,22 +37,6 @@ use commands::{
 use error::CliError;
 use export_feeds::ExportFeeds;
 use serve::serve;
-
-/// All is well.
-pub const SUCCESS: u8 = 0;
-/// The command line, a setting or a file that one names is wrong.
-pub const USAGE: u8 = 64;
-/// The catalogue is wrong.
-pub const CATALOG: u8 = 65;
-/// The address cannot be bound, or the server there does not answer as it should.
-pub const UNAVAILABLE: u8 = 69;
-/// The program is wrong.
-pub const INTERNAL: u8 = 70;
-/// The store cannot be read, or output cannot be written.
-pub const IO: u8 = 74;
-
-/// A second signal has ended the server before it was done.
-pub const FORCED: u8 = 75;
 
 const EXIT_CODES: [(u8, &str); 7] = [
     (SUCCESS, "all is well"),
@@ -87,8 +72,8 @@ enum Action {
 
 /// Does what the arguments ask for; the first of them is the program's name.
 ///
-/// What is asked for goes to `stdout` and what is wrong to `stderr`. A server logs to the standard
-/// error of the process, so neither may be locked by the caller.
+/// Results go to `stdout`, errors to `stderr`. A server logs to the standard error of the process, so
+/// neither may be locked by the caller.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,

@@ -1,8 +1,8 @@
 //! Settings: defaults, a file, the environment and flags, each over the one before.
 //!
-//! A setting goes by one name: `max_in_flight` in the file is `BOXOFFICE_MAX_IN_FLIGHT` in the
+//! Each setting has one name: `max_in_flight` in the file is `BOXOFFICE_MAX_IN_FLIGHT` in the
 //! environment and `--max-in-flight` on the command line, and its value is written the same way in
-//! all of them. Everything that is wrong is reported at once, also what a later layer would hide.
+//! all of them. All errors are reported together, including those in values that a later layer overrides.
 
 mod flags;
 mod kinds;

@@ -18,7 +18,7 @@
 //! | [`api`] | the interface for callers: errors, authentication, dispatch, the contract over gRPC and REST, feeds |
 //! | [`net`] | listeners, workers, connections, TLS, byte budgets; knows no orders |
 //! | [`server`] | composition: startup, routes, health, reload, metrics, shutdown |
-//! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs and traces |
+//! | [`config`], [`cli`], [`exit_code`], [`telemetry`] | settings, commands, exit codes, logs and traces |
 //! | [`diagnostics`], [`files`] | errors and warnings with codes and locations; TOML, text, changed files |
 //! | [`metrics`], [`request`], [`rpc`] | counters and histograms; the request context; methods and transports |
 //! | [`blocking`], [`clock`], [`descriptors`], `proto_json` | blocking work, time, file descriptors, JSON values |
@@ -36,6 +36,7 @@ pub mod api;
 
 pub mod cli;
 pub mod config;
+pub mod exit_code;
 pub mod net;
 pub mod server;
 pub mod telemetry;

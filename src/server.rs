@@ -15,6 +15,7 @@ use crate::{
     config::{Config, EffectiveSetting, StoreChoice},
     descriptors,
     diagnostics::Diagnostics,
+    exit_code,
     net::{Phase, control_runtime},
     store::{
         ErrorChain,
@@ -73,7 +74,7 @@ pub enum ServeError {
     /// The store cannot be opened.
     #[error("{}", ErrorChain(.0))]
     OpenStore(OpenError),
-    /// The contents of the store cannot be recovered.
+    /// Recovery of the store's contents failed.
     #[error("{}", ErrorChain(.0))]
     Recovery(StartupError),
     /// The address cannot be listened on.
@@ -89,7 +90,7 @@ pub enum ServeError {
     /// The audit log cannot be opened.
     #[error("the audit_log cannot be opened: {0}")]
     Audit(io::Error),
-    /// The system provides no threads or no signal handlers.
+    /// Threads or signal handlers could not be created.
     #[error("cannot start: {0}")]
     Start(io::Error),
 }
@@ -99,11 +100,13 @@ impl ServeError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Security(_) => 64,
-            Self::Catalog(_) => 65,
-            Self::Bind { .. } => 69,
-            Self::Start(_) => 70,
-            Self::NoStore { .. } | Self::OpenStore(_) | Self::Recovery(_) | Self::Audit(_) => 74,
+            Self::Security(_) => exit_code::USAGE,
+            Self::Catalog(_) => exit_code::CATALOG,
+            Self::Bind { .. } => exit_code::UNAVAILABLE,
+            Self::Start(_) => exit_code::INTERNAL,
+            Self::NoStore { .. } | Self::OpenStore(_) | Self::Recovery(_) | Self::Audit(_) => {
+                exit_code::IO
+            }
         }
     }
 }
@@ -113,7 +116,7 @@ impl ServeError {
 /// # Errors
 /// [`ServeError`] if it cannot start.
 pub fn run(config: &Config, effective_settings: &[EffectiveSetting]) -> Result<(), ServeError> {
-    // Files are readable by their owner only, also those that the store's engine creates by itself.
+    // Files are readable by their owner only, also files that the store's engine creates by itself.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     // Before anything else starts, so that a signal during the startup is not lost.
     let mut signals = Signals::listen().map_err(ServeError::Start)?;
@@ -143,25 +146,26 @@ pub fn run(config: &Config, effective_settings: &[EffectiveSetting]) -> Result<(
     })
 }
 
-/// Facts about access, store and payments of a server with these settings, as pairs of name and
-/// value.
+/// The security and storage facts that a server with these settings logs at startup, as name and value. Reads the
+/// certificates and credentials.
 ///
 /// # Errors
-/// Everything that is wrong with certificates and credentials.
+/// [`ServeError::Security`] with every error of certificates and credentials.
 pub fn describe_security(config: &Config) -> Result<Vec<(&'static str, String)>, ServeError> {
     let clock = Arc::new(SystemClock);
     let (security, _) = Security::open(config, clock)?;
     Ok(summary::facts(config, &security))
 }
 
-/// The time of a server on this machine, in seconds since 1970.
+/// The time of this machine's clock, in seconds since 1970.
 #[must_use]
 pub fn now_sec() -> i64 {
     SystemClock.now_sec()
 }
 
-/// The catalogue and the sales of a stopped server with these settings.
+/// The catalogue and the sales of a server with these settings, read while it is not running.
 ///
+/// # Errors
 /// [`ServeError`], in particular if the server is running or has never run.
 pub fn offline_catalog(config: &Config) -> Result<OfflineCatalog, ServeError> {
     let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
@@ -208,21 +212,22 @@ impl Server {
 
     /// Reloads the catalogue and activates it. On errors the present one stays active.
     ///
+    /// # Errors
     /// [`ReloadError`]; all diagnostics have been logged.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         self.catalog.watched().reload().await
     }
 
-    /// Reloads certificates and credentials. Where one of them has errors, the previous one stays
-    /// in use.
+    /// Reads certificates and credentials again; a file with errors leaves its previous contents in use.
     ///
+    /// # Errors
     /// All diagnostics, which have been logged.
     pub async fn reload_security(&self) -> Result<(), Diagnostics> {
         self.security.watched().reload().await
     }
 
-    /// Extends the horizon and forgets slots that ended long ago, as the server does by itself
-    /// every hour.
+    /// Opens slots that have come within the horizon and forgets slots that have long been over, as the server
+    /// does by itself every hour.
     pub async fn sweep(&self) {
         self.app.sweep().await;
     }
@@ -235,13 +240,13 @@ impl Server {
         self.security.ask();
     }
 
-    /// The address that it listens on.
+    /// The address for callers (`listen`).
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The operator's address, if there is one.
+    /// The address of the admin listener (`admin_listen`), if there is one.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(Admin::address)
@@ -285,7 +290,7 @@ impl Server {
 
     async fn end(self) {
         // Background tasks before worker threads: the acceptor hands connections to workers, which end when it
-        // is gone. The operator's listener is last, so that probes see how the shutdown proceeds.
+        // is gone. The admin listener is last, so that probes see how the shutdown proceeds.
         self.phase.send_replace(Phase::Stopped);
         self.background_tasks.join_all().await;
         for thread in self.threads {

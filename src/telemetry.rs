@@ -1,4 +1,4 @@
-//! What the process says about itself: logs, metrics, traces.
+//! Telemetry: logs, the metrics page, traces.
 
 use std::{io, sync::OnceLock, time::Duration};
 
@@ -22,7 +22,7 @@ static LOG: OnceLock<LogQueue> = OnceLock::new();
 /// Why logs or traces could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter is not one; a loaded configuration has a sound one.
+    /// The log filter is invalid. Cannot happen with a loaded configuration.
     #[error("the log filter is not valid")]
     Filter(#[from] ParseError),
     /// This process logs already.
@@ -31,7 +31,7 @@ pub enum TelemetryError {
     /// The log cannot be written beside the calls.
     #[error("the log cannot be written: {0}")]
     Log(#[from] io::Error),
-    /// There can be no traces.
+    /// The trace exporter could not be started.
     #[error("traces cannot be sent: {0}")]
     Traces(#[from] traces::TracesError),
 }
@@ -39,15 +39,15 @@ pub enum TelemetryError {
 /// A layer over the registry of spans.
 type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// What goes on until the process ends.
+/// Logging and tracing, flushed by [`finish`](Telemetry::finish).
 #[derive(Debug)]
 pub struct Telemetry {
     traces: Option<Traces>,
 }
 
 /// Logs all events of this process to standard error, and every panic as one of them; sends traces, if
-/// that is asked for. Whoever logs does not wait for standard error: a thread writes there, and what it
-/// cannot get rid of is dropped and counted.
+/// they are configured. Logging never blocks: a thread writes to standard error, and lines it cannot
+/// write are dropped and counted.
 ///
 /// # Errors
 ///

@@ -205,8 +205,8 @@ fn with_sales(sales: &SalesSource, day: &Day) -> Result<Examined, CliError> {
     Ok(catalog_files::examine(&folder))
 }
 
-/// Whether an element of an availability feed starts on that day. One that cannot be read is left to
-/// whoever can say why.
+/// Whether an element of an availability feed starts on that day. An unreadable element counts as one, so that
+/// reading the folder reports it.
 fn is_of(day: &Day, element: &str) -> bool {
     match serde_json::from_str(element) {
         Ok(Start { start_sec }) => (day.from..day.until).contains(&start_sec),

@@ -4,10 +4,14 @@ use std::io::{self, Write};
 
 use http::Uri;
 
-use super::{CATALOG, INTERNAL, IO, SUCCESS, UNAVAILABLE, USAGE};
 use crate::{
-    api::feeds::FetchError, app::TooFar, catalog_files::WriteError, diagnostics::Diagnostics,
-    server::ServeError, store::embedded::OpenError,
+    api::feeds::FetchError,
+    app::TooFar,
+    catalog_files::WriteError,
+    diagnostics::Diagnostics,
+    exit_code::{CATALOG, INTERNAL, IO, SUCCESS, UNAVAILABLE, USAGE},
+    server::ServeError,
+    store::embedded::OpenError,
 };
 
 /// Why a command failed.
@@ -44,14 +48,14 @@ pub(super) enum CliError {
     /// There is no place for temporary files.
     #[error("cannot make a temporary directory: {0}")]
     Temporary(io::Error),
-    /// The machine gives no threads.
+    /// Threads could not be created.
     #[error("cannot start: {0}")]
     Start(io::Error),
 }
 
 impl CliError {
-    /// What became of reading the files and the store of a server that does not run. `address` is what
-    /// its operator's address would be.
+    /// The error of reading the files and the store of a server offline. `address` is its `admin_listen`, which
+    /// the hint names if a running server has the store open.
     pub(super) fn offline(error: ServeError, address: Option<std::net::SocketAddr>) -> Self {
         let hint = if matches!(error, ServeError::OpenStore(OpenError::InUse)) {
             let address = address.map(|address| format!(", such as http://{address}"));
@@ -82,7 +86,7 @@ impl CliError {
         }
     }
 
-    /// Says it where it belongs: help that was asked for is no error.
+    /// Prints it: requested help to `stdout`, errors to `stderr`.
     pub(super) fn print(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
         match self {
             Self::Usage(error) if !error.use_stderr() => write!(stdout, "{}", error.render()),

@@ -32,18 +32,18 @@ impl Readiness {
         Self { phase, store }
     }
 
-    /// Whether the server can recover without a restart.
+    /// Whether the process is live (the store is open).
     pub(super) fn is_alive(&self) -> bool {
         self.store.borrow().is_open()
     }
 
-    /// Whether the server accepts orders.
+    /// Whether it is ready to take orders.
     pub(super) fn is_ready(&self) -> bool {
         self.is_alive() && *self.phase.borrow() == Phase::Serving
     }
 }
 
-/// Reports health over gRPC. Clones share one status.
+/// Publishes health over gRPC; clones share one state.
 #[derive(Debug, Clone)]
 pub(super) struct HealthReporter {
     /// The status of every known service; `None` once all watchers are to end.

@@ -1,6 +1,5 @@
-//! The page of metrics. Metrics are declared beside the structs that they are read from; this
-//! module has the order of the page and the metrics that belong nowhere else. No label takes its
-//! value from a caller.
+//! The metrics page. Metrics are declared beside the structs that they are read from. This module has the order of
+//! the page, and declares the metrics of calls, store, reloads and process. Labels never take values from callers.
 
 use std::sync::Arc;
 

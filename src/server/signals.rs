@@ -16,16 +16,13 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::telemetry;
+use crate::{exit_code, telemetry};
 
 /// Time limit of the orderly shutdown after the second signal.
 const FORCED_STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Time limit for writing the last log line after that.
 const LAST_LINE: Duration = Duration::from_millis(100);
-
-/// The exit code of a process that was ended by force.
-const FORCED: u8 = 75;
 
 /// The action that a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +131,7 @@ fn end_by_force() {
     tracing::error!("the server did not end in good order, so a second signal ends it by force");
     telemetry::flush_log(LAST_LINE);
     // `exit` and not `abort`: scripts tell this end from a crash by the code.
-    process::exit(i32::from(FORCED));
+    process::exit(i32::from(exit_code::FORCED));
 }
 
 #[cfg(test)]
