@@ -82,6 +82,7 @@ impl Dispatcher {
     #[must_use]
     pub fn new(app: Arc<App>, responses: Arc<Responses>, limits: CallLimits) -> Self {
         let in_flight = Arc::new(Semaphore::new(
+            // The semaphore panics above its maximum, which no setting means literally.
             limits.max_in_flight.min(Semaphore::MAX_PERMITS),
         ));
         Self {
@@ -104,6 +105,7 @@ impl Dispatcher {
         timeout: Option<Duration>,
     ) -> Result<Reply, ApiError> {
         let (limits, deadline) = (&self.limits.request, self.deadline(timeout));
+        // Before the message is decoded: where there is no room for the response, no work is begun.
         let format = self.responses.format(encoding, message.bytes().len())?;
         // The bytes of a message count against the budget until its call has been answered: `_held`.
         match rpc {
@@ -146,6 +148,7 @@ impl Dispatcher {
         format: ResponseFormat,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
+        // Pinned on the stack of the caller: boxing would cost an allocation per call.
         let work = pin!(async {
             let user = user()?;
             self.check_scope(user.as_deref(), &request.message.merchant_id)?;
@@ -181,6 +184,8 @@ impl Dispatcher {
                 &self.is_merchant(),
             ) {
                 Ok(command) => self.app.create(command, user, deadline).await?,
+                // An order that was created before stands, even if its request would be rejected
+                // today.
                 Err(rejected) => Ok(self.replay_rejected(rejected, user.as_deref())?),
             };
             // The order is on record: its response is sent even where the budget of bytes is used up.
@@ -312,6 +317,7 @@ impl Dispatcher {
         deadline: Instant,
         work: Pin<&mut (impl Future<Output = Result<EncodedResponse, ApiError>> + Send)>,
     ) -> Result<Reply, ApiError> {
+        // Before the work and until the response is sent, so that slow readers count as calls, too.
         let permit = self.acquire(deadline).await?;
         let method = rpc.name();
         // Nothing of the future is used after a panic, so no broken state can be observed.
@@ -328,6 +334,8 @@ impl Dispatcher {
 
     /// Acquires a permit: a free one, or that of a response whose client does not read.
     async fn acquire(&self, deadline: Instant) -> Result<CallPermit, ApiError> {
+        // Without a queue: a call beyond the limit is told at once, while its client can still go
+        // elsewhere.
         let permit = match Arc::clone(&self.in_flight).try_acquire_owned() {
             Ok(permit) => Some(permit),
             // A stalled response was reset; its connection releases the permit a moment later.

@@ -89,6 +89,8 @@ impl AsRef<[u8]> for Chunk {
 impl From<Chunk> for Bytes {
     fn from(chunk: Chunk) -> Self {
         if chunk.reservation.is_some() {
+            // The owner lives as long as the bytes, so the reservation ends when the transport
+            // drops them.
             Self::from_owner(chunk)
         } else {
             chunk.bytes.into()
@@ -119,8 +121,8 @@ impl Responses {
         &self.stalled
     }
 
-    /// The format of a response to a request of so many bytes. Most responses repeat their request, so as many bytes
-    /// are reserved before any work is done.
+    /// The format of a response to a request of `request_bytes`. Most responses repeat their
+    /// request, so the same number of bytes is reserved before any work is done.
     ///
     /// # Errors
     /// [`ApiError::BytesInFlightLimit`].
@@ -192,6 +194,8 @@ impl Responses {
         M: Described + Serialize + 'static,
     {
         let bytes = response.encoded_len();
+        // Short responses are encoded here: the hand-over to a thread would cost more than the
+        // encoding.
         if bytes <= LONG_BYTES {
             return writer.write(&response, bytes);
         }
@@ -217,6 +221,8 @@ impl Responses {
 
     fn reserve(&self, bytes: usize) -> Result<Reservation, ApiError> {
         self.budget.reserve(bytes).map_err(|_| {
+            // For the next call: this one cannot wait until the reset responses have released their
+            // bytes.
             self.stalled.make_room();
             ApiError::BytesInFlightLimit
         })
@@ -245,6 +251,7 @@ impl ResponseWriter {
     ) -> Result<EncodedResponse, ApiError> {
         match self.encoding {
             Encoding::Grpc if bytes + GRPC_PREFIX.len() <= CHUNK_BYTES => {
+                // The exact size is known, so the usual response is one allocation and one copy.
                 self.chunk.reserve_exact(GRPC_PREFIX.len() + bytes);
                 self.chunk.extend_from_slice(&GRPC_PREFIX);
                 response.encode_raw(&mut self.chunk);
@@ -252,6 +259,7 @@ impl ResponseWriter {
             }
             Encoding::Grpc => {
                 self.begin();
+                // Encoded as a whole, and then split into chunks that are reserved one by one.
                 self.put(&response.encode_to_vec())?;
             }
             Encoding::Json => match self.put_json(response) {
@@ -277,6 +285,8 @@ impl ResponseWriter {
     fn put(&mut self, mut bytes: &[u8]) -> Result<(), ApiError> {
         self.len += bytes.len();
         let limit_bytes = self.responses.max_bytes;
+        // Checked before the bytes are copied, so that a response never exceeds the limit by a
+        // chunk.
         if self.len > limit_bytes && !self.is_receipt {
             return Err(ApiError::ResponseTooLarge { limit_bytes });
         }
@@ -321,6 +331,7 @@ impl ResponseWriter {
     }
 
     fn finish(mut self) -> Result<EncodedResponse, ApiError> {
+        // A response of one chunk is free, so its bytes are reserved only if others came before.
         if !self.full.is_empty() {
             self.fill(self.chunk.len())?;
         }
@@ -333,6 +344,7 @@ impl ResponseWriter {
             let len = u32::try_from(self.len).map_err(|_| ApiError::ResponseTooLarge {
                 limit_bytes: self.responses.max_bytes,
             })?;
+            // The length is known only now; room for it was left at the beginning.
             first.bytes[1..GRPC_PREFIX.len()].copy_from_slice(&len.to_be_bytes());
         }
         Ok(EncodedResponse {
@@ -346,6 +358,7 @@ impl ResponseWriter {
 impl Write for ResponseWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.put(bytes).map_err(|error| {
+            // Kept aside, because `io::Write` can only carry an `io::Error`.
             self.error = Some(error);
             io::Error::other("the response was rejected")
         })?;
@@ -388,6 +401,8 @@ impl ListWriter {
         let Self {
             writer, scratch, ..
         } = self;
+        // The opening of the list is written with its first order, so that an empty list can be
+        // `{}`.
         let is_first = mem::take(&mut self.is_empty);
         let order = to_proto::order(order);
         match writer.encoding {
@@ -423,7 +438,7 @@ impl ListWriter {
 }
 
 impl EncodedResponse {
-    /// These bytes.
+    /// A response of these bytes.
     #[must_use]
     pub fn of(bytes: Vec<u8>) -> Self {
         let len = bytes.len();
@@ -492,6 +507,7 @@ impl<K: Unpin> Body for ResponseBody<K> {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if let Some(bytes) = self.encoded.next() {
             let sent = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            // Saturating: the length hint must never be larger than what is left.
             self.left = self.left.map(|left| left.saturating_sub(sent));
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }

@@ -1,12 +1,12 @@
-//! HTTP Basic: how a name and a password are written in `authorization`.
+//! HTTP Basic: the encoding of a name and a password in `authorization`.
 
 use data_encoding::BASE64;
 
 use super::AuthError;
 
-/// What stands behind the scheme, not yet decoded.
+/// The value after the scheme, not decoded yet.
 ///
-/// A name and a password have one such form only, so it can stand for the two.
+/// A name and a password have exactly one encoded form, which can therefore be their key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BasicCredentials<'h>(&'h [u8]);
 
@@ -17,7 +17,7 @@ pub(super) struct Login {
 }
 
 impl<'h> BasicCredentials<'h> {
-    /// Finds it in the values of `authorization`, of which there has to be one.
+    /// Extracts it from the values of `authorization`, of which there must be exactly one.
     pub(super) fn from_headers(
         mut authorization: impl Iterator<Item = &'h [u8]>,
     ) -> Result<Self, AuthError> {
@@ -37,10 +37,13 @@ impl<'h> BasicCredentials<'h> {
 
     pub(super) fn decode(self) -> Result<Login, AuthError> {
         let name_and_password = BASE64
+            // Strict: padding and unused bits must be canonical, so that one password has one cache
+            // key.
             .decode(self.0)
             .map_err(|_| AuthError::MalformedCredentials)?;
         let colon = name_and_password
             .iter()
+            // The first colon: a password may contain colons, a user name may not (RFC 7617).
             .position(|&byte| byte == b':')
             .ok_or(AuthError::MalformedCredentials)?;
         Ok(Login {

@@ -48,6 +48,7 @@ impl<C: Clock + Clone> CallerLimits<C> {
 
     /// Counts one more call of a caller.
     pub(super) fn admit(&self, caller: &Caller) -> Result<Permit, AuthError> {
+        // The rate first: a call beyond the concurrency limit counts against the rate as well.
         self.count(caller)?;
         let Some(in_flight) = &self.in_flight else {
             return Ok(Permit { counted: None });
@@ -57,6 +58,7 @@ impl<C: Clock + Clone> CallerLimits<C> {
             return Err(AuthError::ConcurrencyLimit);
         }
         *calls += 1;
+        // The entry holds a lock of the map, which the drop of a permit needs.
         drop(calls);
         Ok(Permit {
             counted: Some((Arc::clone(in_flight), caller.clone())),
@@ -81,12 +83,14 @@ impl<C: Clock + Clone> CallerLimits<C> {
     pub(super) fn forget_the_absent(&self) {
         if let Some(rates) = &self.rates {
             rates.retain_recent();
+            // A flood of addresses would otherwise keep its memory for ever.
             rates.shrink_to_fit();
         }
     }
 }
 
 fn millis(time: Duration) -> u64 {
+    // One below the maximum, because the caller adds one.
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
 }
 

@@ -50,6 +50,8 @@ impl Passwords {
     /// The passwords of these users, of which `max_checks` are verified concurrently.
     pub(super) fn new(users: Credentials, max_checks: usize) -> io::Result<Self> {
         let mut key = [0; blake3::KEY_LEN];
+        // From the operating system: nobody outside of this process must be able to compute a
+        // digest.
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
         let credentials = CredentialSet {
             users: Arc::new(users),
@@ -68,6 +70,7 @@ impl Passwords {
         basic: BasicCredentials<'_>,
         then: impl FnOnce(&Caller, &Arc<User>) -> R,
     ) -> Option<R> {
+        // The encoded form is hashed, so that a cached password needs no decoding.
         let digest = self.digest(basic.as_bytes());
         self.credentials
             .load()
@@ -99,11 +102,13 @@ impl Passwords {
             .verifications
             .acquire(peer.network(), peer.failures())
             .await;
+        // A dropped sender means that this call was displaced from the full queue.
         let permit = permit.ok_or(AuthError::VerificationLimit)?;
         // Another call may have verified the same credentials while this one was queued.
         if self.with_verified(basic, |_, _| ()).is_some() {
             return Ok(());
         }
+        // A snapshot: a reload during the verification is found out by `remember`.
         let users = Arc::clone(&self.credentials.load().users);
         let stand_in = self.number(login.name());
         let work = blocking::run(move || {
@@ -118,6 +123,7 @@ impl Passwords {
         let known = match work.await {
             Ok(known) => known.ok_or(AuthError::InvalidCredentials)?,
             Err(BlockingError::NoThread) => return Err(AuthError::NoThread),
+            // A panic in the library must not admit anyone.
             Err(BlockingError::Panicked) => return Err(AuthError::InvalidCredentials),
         };
         self.remember(self.digest(basic.as_bytes()), &known);
@@ -141,6 +147,8 @@ impl Passwords {
     /// Replaces the users, and keeps of the cached passwords those that are still valid.
     pub(super) fn replace(&self, users: Credentials) {
         let users = Arc::new(users);
+        // A retry loop of compare and swap: a password that is remembered meanwhile must not be
+        // lost.
         self.credentials.rcu(|credentials| {
             let still =
                 |(digest, known): (&Hash, &VerifiedUser)| Some((*digest, known.as_of(&users)?));
@@ -181,7 +189,8 @@ impl Passwords {
 }
 
 impl VerifiedUser {
-    /// The same by other credentials, if they have the password: its user may do other things then.
+    /// The entry by other credentials, if they still have the password. The scope of the user may
+    /// differ then.
     fn as_of(&self, users: &Credentials) -> Option<Self> {
         users
             .user_with(self.user.name(), &self.hash)
@@ -202,5 +211,6 @@ impl From<(&Arc<User>, &PasswordHash)> for VerifiedUser {
 /// Works for as long as the hash asks for.
 fn is_password(password: &[u8], hash: &PasswordHash) -> bool {
     tracing::debug!("password verification");
+    // The hash carries its own algorithm and parameters, so the defaults do not matter.
     Argon2::default().verify_password(password, hash).is_ok()
 }

@@ -1,4 +1,4 @@
-//! The peer of a connection, and the identity by which a caller is limited.
+//! The peer of a connection, and the identity that its calls are limited by.
 
 use std::{
     net::IpAddr,
@@ -10,18 +10,18 @@ use std::{
 
 use crate::net::{ClientCertificate, network};
 
-/// By what a caller's calls are counted.
+/// The identity by which calls are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// The name of a user whose password was right.
+    /// The name of an authenticated user.
     User(Arc<str>),
     /// The accepted name of a certificate.
     Certificate(Arc<str>),
-    /// An address; of version 6 the network of 64 bits, which one caller has to himself.
+    /// An IPv4 address, or the /64 network of an IPv6 address.
     Address(IpAddr),
 }
 
-/// Wrong passwords of a connection that make a difference; it is all the same how many more there are.
+/// The number of wrong passwords of a connection beyond which no difference is made.
 const MAX_FAILURES: u32 = 3;
 
 /// The other end of a connection.
@@ -57,7 +57,7 @@ impl Peer {
         &self.certificate
     }
 
-    /// Where it is.
+    /// The address of the peer.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address
@@ -72,33 +72,34 @@ impl Peer {
         }
     }
 
-    /// Who it is as far as the connection tells.
+    /// The identity by its certificate or address, before any password is verified.
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
     }
 }
 
 impl Peer {
-    /// Its address; of version 6 the network.
+    /// Its IPv4 address or /64 network.
     pub(super) fn network(&self) -> IpAddr {
         self.network
     }
 
-    /// How many wrong passwords have come over the connection since the last right one.
+    /// Wrong passwords on the connection since the last right one.
     pub(super) fn failures(&self) -> u32 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Notes that a password was wrong, or was not even verified because too many others wait.
+    /// Counts a wrong password, or one that was rejected because the queue is full.
     pub(super) fn has_failed(&self) {
-        // Calls that fail at once may count as one: the order of a queue depends on it and nothing else.
+        // Load and store without a lock: concurrent failures may count as one, which only affects
+        // the order of a queue.
         self.failures.store(
             self.failures().saturating_add(1).min(MAX_FAILURES),
             Ordering::Relaxed,
         );
     }
 
-    /// Notes that a password was right.
+    /// Resets the count after a right password.
     pub(super) fn has_succeeded(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }

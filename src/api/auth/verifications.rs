@@ -82,6 +82,7 @@ impl VerificationQueue {
         failures: u32,
     ) -> Option<VerificationPermit> {
         let (sender, permit) = oneshot::channel();
+        // The new call is added first and may be the one that is displaced.
         let displaced = self.state().add(address, failures, sender);
         // Dropping its sender tells the displaced call. That happens outside of the lock.
         drop(displaced);
@@ -98,6 +99,7 @@ impl VerificationQueue {
                 verifications: self.clone(),
                 address: next.address,
             };
+            // An undelivered permit comes back in the error, and its drop releases it.
             drop(next.sender.send(permit));
         }
     }
@@ -128,9 +130,12 @@ impl QueueState {
             arrival: self.arrivals,
             sender,
         });
+        // With a free permit the queue is about to become shorter, so nobody has to go.
         if self.waiting.len() <= MAX_WAITING || self.free > 0 {
             return None;
         }
+        // A linear search: the queue has at most a few hundred entries, and an Argon2 run takes
+        // tens of milliseconds.
         let worst = self.waiting.iter().enumerate().max_by_key(|(_, waiting)| {
             let of_address = self
                 .addresses
@@ -167,6 +172,7 @@ impl QueueState {
     }
 
     fn remove(&mut self, at: usize) -> WaitingCall {
+        // Swapped, because the order of the vector has no meaning: arrivals are numbered.
         let waiting = self.waiting.swap_remove(at);
         self.leave(waiting.address, |address| address.waiting -= 1);
         waiting
@@ -192,6 +198,7 @@ impl QueueState {
         let mut at = 0;
         while at < self.waiting.len() {
             if self.waiting[at].sender.is_closed() {
+                // `at` stays, because the last entry has moved into its place.
                 drop(self.remove(at));
             } else {
                 at += 1;
@@ -203,6 +210,7 @@ impl QueueState {
 impl Drop for VerificationPermit {
     fn drop(&mut self) {
         self.verifications.state().release(self.address);
+        // After the release, and outside of the lock, which `grant` takes itself.
         self.verifications.grant();
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     rpc::Rpc,
 };
 
-/// The header that names how messages are compressed.
+/// The header that names the compression of messages.
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// The prefix of a message: the compressed flag, and the length in four bytes.
@@ -34,7 +34,7 @@ pub struct GrpcService {
 }
 
 impl GrpcService {
-    /// A message may have `max_request_bytes`, its prefix not counted.
+    /// A service whose messages have at most `max_request_bytes`, without their prefix.
     #[must_use]
     pub fn new(
         dispatcher: Dispatcher,
@@ -48,21 +48,22 @@ impl GrpcService {
         }
     }
 
-    /// Answers a call of one of the methods.
+    /// Handles a call of one of the methods.
     ///
-    /// # Errors
-    /// [`ApiError`], where there is no message to answer with.
+    /// [`ApiError`], if there is no response of the contract.
     pub async fn answer<B>(&self, request: Request<B>) -> Result<Response<Body>, ApiError>
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let (Parts { uri, headers, .. }, body) = request.into_parts();
         let rpc = rpc_at(uri.path())
-            // Over gRPC health has a service of its own.
+            // Health has a service of its own over gRPC.
             .filter(|rpc| *rpc != Rpc::HealthCheck)
             .ok_or(ApiError::UnknownMethod)?;
+        // Before the body is read: both headers can reject a call whose message need not arrive.
         check_encoding(&headers)?;
         let timeout = asked_timeout(&headers)?;
+        // Saturating: a limit at the maximum has no room for the prefix either.
         let max_bytes = self.max_request_bytes.saturating_add(PREFIX_BYTES);
         let framed = self
             .bodies
@@ -82,7 +83,7 @@ impl GrpcService {
     }
 }
 
-/// The method of a path, letter for letter.
+/// The method of a path, which is case-sensitive in gRPC.
 #[must_use]
 pub fn rpc_at(path: &str) -> Option<Rpc> {
     let name = path
@@ -92,7 +93,7 @@ pub fn rpc_at(path: &str) -> Option<Rpc> {
     Rpc::ALL.into_iter().find(|method| method.name() == name)
 }
 
-/// Compressed messages are not supported.
+/// Rejects compressed messages.
 fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     let is_plain = |encoding: &HeaderValue| encoding.as_bytes() == b"identity";
     if headers.get_all(ENCODING).iter().all(is_plain) {
@@ -109,6 +110,7 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
 /// [`ApiError::Malformed`], [`ApiError::RequestTooLarge`].
 pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), ApiError> {
     match so_far.first() {
+        // Nothing has arrived yet, which is no error while more may come.
         None | Some(0) => {}
         Some(1) => {
             return Err(malformed(
@@ -149,6 +151,7 @@ fn announced_end(body: &[u8]) -> Option<usize> {
     let &[_, a, b, c, d] = body.first_chunk::<PREFIX_BYTES>()?;
     usize::try_from(u32::from_be_bytes([a, b, c, d]))
         .ok()?
+        // Overflows only where pointers have 32 bits; such a message is too large anyway.
         .checked_add(PREFIX_BYTES)
 }
 
@@ -159,6 +162,7 @@ fn malformed(what: &str) -> ApiError {
 fn respond(answered: Reply) -> Response<Body> {
     let Reply { response, permit } = answered;
     let mut trailers = HeaderMap::with_capacity(1);
+    // In the trailers, because a status among the headers would mean that no message follows.
     trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
     let body = ResponseBody::with_trailers(response, trailers, permit);
     let mut answer = Response::new(Body::new(body));
@@ -181,6 +185,7 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
 /// Reads at most eight digits and a unit, as the gRPC protocol writes a timeout.
 fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    // At most eight digits, so none of the products below can overflow.
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit())
     {
         return None;

@@ -1,4 +1,4 @@
-//! The contract over REST: the same calls as JSON over HTTP, at `/v3/` and the name of the method.
+//! The contract over REST: JSON over HTTP at `/v3/` and the name of the method.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::{
     rpc::Rpc,
 };
 
-/// Where the methods are, under the base path.
+/// The path of the methods under the base path.
 const VERSION: &str = "v3";
 
-/// What is said of a message whose content type is not JSON.
+/// The error text for a message whose content type is not JSON.
 const JSON_REQUIRED: &str =
     "the message must be JSON, with the header `content-type: application/json`";
 
@@ -52,8 +52,9 @@ impl fmt::Debug for RestHandler {
 }
 
 impl RestHandler {
-    /// The base path begins with a slash and does not end with one, or is empty. A message may have
-    /// `max_request_bytes`; `is_ready` says how it is at a moment.
+    /// A handler under a base path, which begins with a slash and does not end with one, or is
+    /// empty. A message may have `max_request_bytes`; `is_ready` returns the readiness of the
+    /// server.
     #[must_use]
     pub fn new(
         dispatcher: Dispatcher,
@@ -72,11 +73,12 @@ impl RestHandler {
         }
     }
 
-    /// Answers a request, whatever it is.
+    /// Handles a request; errors become responses.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
+        // Kept, because the request is consumed before the response is known to need no body.
         let method = request.method().clone();
         let answer = self
             .outcome(request)
@@ -98,6 +100,7 @@ impl RestHandler {
                 Err(ApiError::NotServing)
             };
         }
+        // Before the body is read: a message that cannot be decoded costs no memory.
         check_headers(request.headers())?;
         let reading = ReadOptions::<ApiError> {
             max_bytes: self.max_request_bytes,
@@ -106,6 +109,7 @@ impl RestHandler {
         let message = self.bodies.read(request.into_body(), reading).await?;
         let Reply { response, permit } = self
             .dispatcher
+            // HTTP has no standard header for a deadline, so the server's own applies.
             .dispatch(rpc, message, Encoding::Json, None)
             .await?;
         Ok(respond_with(
@@ -114,16 +118,16 @@ impl RestHandler {
         ))
     }
 
-    /// The method that a path stands for.
+    /// The method of a path.
     #[must_use]
     pub fn rpc_at(&self, path: &str) -> Option<Rpc> {
         rpc_at(&self.base_path, path)
     }
 }
 
-/// The method that a path under a base path stands for, in any letter case. Slashes may be doubled and
-/// stand at the end, as they do where an address and a path are put together; nothing is decoded. Who may
-/// call is decided by the same reading of the path.
+/// The method of a path under a base path, in any letter case. Slashes may be doubled or at the
+/// end, as they are where an address and a path are joined; nothing is percent-decoded.
+/// Authorization reads the path with this same function.
 #[must_use]
 pub fn rpc_at(base_path: &str, path: &str) -> Option<Rpc> {
     let mut asked = steps(path);
@@ -134,10 +138,11 @@ pub fn rpc_at(base_path: &str, path: &str) -> Option<Rpc> {
     let method = Rpc::ALL
         .into_iter()
         .find(|method| method.name().eq_ignore_ascii_case(name));
+    // A longer path is another URL; a path without a slash comes from `OPTIONS *` and the like.
     method.filter(|_| asked.next().is_none() && path.starts_with('/'))
 }
 
-/// The steps of a path; slashes beside each other are as good as one.
+/// The segments of a path. Adjacent slashes count as one.
 pub fn steps(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|step| !step.is_empty())
 }
@@ -158,7 +163,7 @@ fn check_http_method(rpc: Rpc, method: &http::Method) -> Result<(), ApiError> {
     }
 }
 
-/// The answer to a request of this method, of which some want no body.
+/// The response to a request of this HTTP method; without its body for HEAD.
 #[must_use]
 pub fn answer_to(method: &http::Method, answer: Response<Body>) -> Response<Body> {
     if method == http::Method::HEAD {
@@ -168,21 +173,25 @@ pub fn answer_to(method: &http::Method, answer: Response<Body>) -> Response<Body
     }
 }
 
-/// The answer that reports an error. Its extensions have its row of the table.
+/// The response that reports an error. Its extensions carry the row of the error table.
 #[must_use]
 pub fn error_response(error: &ApiError) -> Response<Body> {
     let mapping = error.mapping();
+    // Cannot fail: every row of the table has a valid status.
     let status = StatusCode::from_u16(mapping.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = respond(status, json::error_body(error).to_string().into_bytes());
+    // For the metrics: the outermost layer reads the reason from here.
     answer.extensions_mut().insert(mapping);
     let headers = answer.headers_mut();
     if let ApiError::MethodNotAllowed { allowed } = error {
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
     }
     if *error == ApiError::UnsupportedEncoding {
+        // RFC 9110, section 15.5.16: a 415 for a content coding names the accepted ones.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     if status == StatusCode::UNAUTHORIZED {
+        // RFC 9110 requires a challenge with every 401.
         headers.insert(WWW_AUTHENTICATE, CHALLENGE);
     }
     if let Some(delay) = error.retry_delay() {
@@ -191,7 +200,7 @@ pub fn error_response(error: &ApiError) -> Response<Body> {
     answer
 }
 
-/// As many as it takes for the delay to be over, at least one.
+/// The delay in whole seconds, rounded up, at least one.
 fn whole_seconds(delay: Duration) -> u64 {
     delay.as_secs() + u64::from(delay.subsec_nanos() > 0 || delay.is_zero())
 }
@@ -212,9 +221,11 @@ fn respond_with<K: Send + Unpin + 'static>(
     answer
 }
 
-/// A message has to say that it is JSON, and must not be compressed.
+/// Checks that a message is declared as JSON and is not compressed.
 fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
+    // Exactly one type: a form of another origin cannot send `application/json` without a
+    // preflight.
     let is_one_json = types.next().is_some_and(is_json) && types.next().is_none();
     if !is_one_json {
         return Err(ApiError::UnsupportedMediaType(JSON_REQUIRED));
@@ -237,7 +248,7 @@ fn is_json(content_type: &HeaderValue) -> bool {
         .eq_ignore_ascii_case(b"application/json")
 }
 
-/// Whether an encoding of a body is any compression at all.
+/// Whether a content encoding is a compression.
 #[must_use]
 pub fn is_compressed(encoding: &HeaderValue) -> bool {
     !encoding

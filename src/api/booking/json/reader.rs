@@ -1,10 +1,9 @@
-//! JSON read into the bytes of its protobuf message. Everything that does not fit its field is noted with
-//! its path and left out; only broken JSON stops the reading.
+//! Transcoding of JSON into the bytes of its protobuf message. A value that does not fit its field
+//! is reported with its path and left out; only malformed JSON ends the reading.
 //!
-//! Names are taken as `snake_case` and as `lowerCamelCase`, members that the message does not have are
-//! skipped, `null` is no value, and numbers may be written in any way that makes them whole. Every enum
-//! is open: a number without a name is kept, and a name that is not known is left out, unless the field
-//! is one that is acted on.
+//! Names may be `snake_case` or `lowerCamelCase`, unknown members are skipped, `null` counts as
+//! absent, and a number may have any form whose value is whole. Every enum is open: a number
+//! without a name is kept, and an unknown name is left out unless decisions depend on the field.
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -21,25 +20,26 @@ use crate::{
     proto_json::{Scalar, Whole, integer, whole},
 };
 
-/// The types of values on the wire.
+/// The wire types of protocol buffers that are written here.
+// Only these two: the contract has neither floating-point numbers nor fixed-size integers.
 const VARINT: u8 = 0;
 const DELIMITED: u8 = 2;
 
-/// Bytes that are set aside for the length of a message: enough for any.
+/// Bytes reserved for the length of a message: a varint of 35 bits, enough for any request.
 const LENGTH_BYTES: usize = 5;
 
-/// What has been read.
+/// The result of reading a text.
 #[derive(Debug, Default)]
 pub(super) struct WireBuffer {
     /// The message.
     pub(super) bytes: Vec<u8>,
-    /// What did not fit its field.
+    /// Values that do not fit their fields.
     pub(super) misfits: Violations,
-    /// What the text holds in the place of an object.
+    /// The value that stands in the place of the object, if it is none.
     pub(super) no_object: Option<String>,
 }
 
-/// Reads a text as a message.
+/// Reads a JSON text as a message.
 pub(super) fn read(
     text: &str,
     message: &'static MessageSchema,
@@ -54,6 +54,7 @@ pub(super) fn read(
     if let Err(found) = top.deserialize(&mut json)? {
         read.no_object = Some(found);
     }
+    // Anything after the object is an error, such as a second message.
     json.end()?;
     Ok(read)
 }
@@ -61,6 +62,7 @@ pub(super) fn read(
 impl WireBuffer {
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
+            // `to_le_bytes` takes the lowest byte without a cast that could truncate in silence.
             self.bytes.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
         }
@@ -68,29 +70,36 @@ impl WireBuffer {
     }
 
     fn tag(&mut self, number: u32, wire_type: u8) {
+        // Cannot overflow: field numbers have at most 29 bits.
         self.varint(u64::from(number << 3) | u64::from(wire_type));
     }
 
     fn number(&mut self, number: u32, value: i64) {
         self.tag(number, VARINT);
+        // Two's complement: negative numbers take ten bytes, as the format demands for int32 and
+        // int64.
         self.varint(value.cast_unsigned());
     }
 
     fn text(&mut self, number: u32, text: &str) {
         self.tag(number, DELIMITED);
+        // Lossless: no supported platform has pointers of more than 64 bits.
         self.varint(text.len() as u64);
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
-    /// Writes a message by its fields. Its length is known only after them, so it gets as many bytes as
-    /// any length could need.
+    /// Writes a nested message. Its length is known only after its fields, so a fixed number of
+    /// bytes is reserved for it.
     fn message<T>(&mut self, number: u32, fields: impl FnOnce(&mut Self) -> T) -> T {
         self.tag(number, DELIMITED);
         let at = self.bytes.len();
         self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
         let done = fields(self);
+        // Never negative: `fields` only appends, or truncates to a length that it has seen itself.
         let length = self.bytes.len() - at - LENGTH_BYTES;
         for (place, byte) in self.bytes[at..at + LENGTH_BYTES].iter_mut().enumerate() {
+            // A padded varint: every byte but the last has the continuation bit. Decoders accept
+            // that form.
             let more = if place + 1 < LENGTH_BYTES { 0x80 } else { 0 };
             *byte = (length >> (7 * place)).to_le_bytes()[0] & 0x7f | more;
         }
@@ -98,11 +107,12 @@ impl WireBuffer {
     }
 
     fn misfit(&mut self, path: &FieldPath<'_>, rule: &str) {
+        // Collected and not returned, so that a client learns all of its errors from one response.
         self.misfits.misfit(path, rule);
     }
 }
 
-/// Reads an object; the error is what stands in its place.
+/// Reads an object; the error describes the value that stands in its place.
 struct ObjectReader<'r, 'p> {
     read: &'r mut WireBuffer,
     message: &'static MessageSchema,
@@ -117,9 +127,10 @@ impl<'de> DeserializeSeed<'de> for ObjectReader<'_, '_> {
     }
 }
 
-/// Something that takes one form of JSON.
+/// A reader that accepts one form of JSON value and describes every other one.
 trait AcceptsJson<'de>: Sized {
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Result<(), String>, A::Error> {
+        // Read to its end, because the members after it are still to be read.
         skip_object(object).map(|()| Err("an object".to_owned()))
     }
 
@@ -193,11 +204,15 @@ impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
         };
         while let Some(known) = object.next_key_seed(MemberName(message))? {
             let Some(at) = known else {
+                // Unknown members are ignored, so that clients of a later contract are still
+                // served.
                 object.next_value::<IgnoredAny>()?;
                 continue;
             };
             let field = &message.fields[at];
             let within = FieldPath::Key(path, field.name);
+            // Rejected, because which of two values counts differs from one JSON library to the
+            // next.
             if !members.note(at) {
                 read.misfit(&within, "is given twice");
                 object.next_value::<IgnoredAny>()?;
@@ -209,6 +224,7 @@ impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
                 field,
                 path: &within,
             };
+            // `null` counts as absent, so it chooses nothing.
             let is_there = object.next_value_seed(value)?;
             if !is_there {
                 continue;
@@ -221,7 +237,7 @@ impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
     }
 }
 
-/// The members that an object has had, by bits.
+/// The members that an object has had so far, as bit sets.
 struct MembersSeen {
     message: &'static MessageSchema,
     given: u64,
@@ -229,15 +245,16 @@ struct MembersSeen {
 }
 
 impl MembersSeen {
-    /// Notes a field by its place; whether it is the first time.
+    /// Records a member by its index. Returns whether it is the first of that name.
     fn note(&mut self, at: usize) -> bool {
+        // The schema has at most 64 fields per message, so the bit exists.
         let bit = 1 << at;
         let is_first = self.given & bit == 0;
         self.given |= bit;
         is_first
     }
 
-    /// The set of choices of which another field had been chosen before.
+    /// The choice (`oneof`) of the field, if another member of it was given before.
     fn second_choice(&mut self, field: &FieldSchema) -> Option<&'static str> {
         let choice = field.choice?;
         let bit = 1 << choice;
@@ -260,7 +277,7 @@ impl MembersSeen {
     }
 }
 
-/// Reads a member's name as the place of its field.
+/// Reads the name of a member as the index of its field.
 struct MemberName(&'static MessageSchema);
 
 impl<'de> DeserializeSeed<'de> for MemberName {
@@ -283,11 +300,12 @@ impl Visitor<'_> for MemberName {
             .0
             .fields
             .iter()
+            // Linear: a message has few fields, and no map would have to be built for it.
             .position(|field| field.name == name || field.json_name == name))
     }
 }
 
-/// Reads the value of a field; whether there is one.
+/// Reads the value of a field. Returns whether there is one.
 struct FieldReader<'r, 'p> {
     read: &'r mut WireBuffer,
     /// The message that the field belongs to.
@@ -354,8 +372,9 @@ impl FieldReader<'_, '_> {
                         number,
                     },
                 ))?;
+                // Only elements: a single field that is left out has its default anyway.
                 if taken.is_err() && path.is_element() {
-                    // So that those after it keep their places.
+                    // An empty text in its place, so that the elements after it keep their indexes.
                     read.text(number, "");
                 }
                 Ok(read.noted(path, "a text", taken))
@@ -369,6 +388,7 @@ impl FieldReader<'_, '_> {
                 Ok(read.noted(path, "true or false", taken))
             }
             FieldKind::Message(message) => {
+                // Before the tag, so that a discarded message leaves no trace.
                 let start = read.bytes.len();
                 let taken = read.message(number, |read| {
                     ObjectReader {
@@ -378,7 +398,8 @@ impl FieldReader<'_, '_> {
                     }
                     .deserialize(deserializer)
                 })?;
-                // An element stays, empty, so that those after it keep their places.
+                // A value that is no object leaves an empty message, which is removed. An element
+                // keeps it, so that those after it keep their indexes.
                 if taken.is_err() && !path.is_element() {
                     read.bytes.truncate(start);
                 }
@@ -397,17 +418,19 @@ impl FieldReader<'_, '_> {
     }
 }
 
-/// Reads a value whose text tells more than a number made of it would.
+/// Reads a scalar by its text: as a floating-point number, a whole number of 64 bits would lose
+/// digits.
 fn scalar<'de, D: Deserializer<'de>>(
     deserializer: D,
     take: impl FnOnce(&Scalar<'_>) -> bool,
 ) -> Result<bool, D::Error> {
+    // Borrowed from the text: a number costs no allocation.
     let json = <&RawValue>::deserialize(deserializer)?;
     Ok(take(&Scalar::of(json.get())))
 }
 
 impl WireBuffer {
-    /// Notes what was found in the place of what is expected; `null` is no value.
+    /// Reports a value of another form than expected. `null` counts as absent, except in a list.
     fn noted(&mut self, path: &FieldPath<'_>, expected: &str, taken: Result<(), String>) -> bool {
         match taken {
             Ok(()) => true,
@@ -430,6 +453,7 @@ impl WireBuffer {
     ) -> bool {
         let read = match value {
             Scalar::Number(text) => whole::<T>(text),
+            // The JSON mapping writes 64-bit numbers as texts, because JavaScript would round them.
             Scalar::Text(text) => whole::<T>(text),
             Scalar::Null | Scalar::Other(_) => None,
         };
@@ -451,11 +475,13 @@ impl WireBuffer {
         let numbered = |text: &str| integer(text).map(i32::try_from);
         let read = match value {
             Scalar::Number(text) => numbered(text),
+            // The name first: a name never looks like a number.
             Scalar::Text(text) => known.number(text).map(Ok).or_else(|| numbered(text)),
             Scalar::Null | Scalar::Other(_) => None,
         };
         match (read, value) {
             (Some(Ok(read)), _) => self.number(number, read.into()),
+            // A later contract may have the name, and nothing here depends on it.
             (None, Scalar::Text(_)) if !is_acted_on => {}
             (None, Scalar::Text(text)) => {
                 let rule = format!(
@@ -488,6 +514,7 @@ impl<'de> AcceptsJson<'de> for ListReader<'_, '_> {
             field,
             path,
         } = self;
+        // Ends with the list; the index is for the paths of errors.
         for index in 0.. {
             let path = FieldPath::Index(path, index);
             let value = ElementReader(FieldReader {
@@ -548,9 +575,12 @@ struct TextMapReader<'r, 'p> {
 impl<'de> AcceptsJson<'de> for TextMapReader<'_, '_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Result<(), String>, A::Error> {
         let Self { read, number, path } = self;
+        // For duplicates only: the wire format would silently keep the last of two entries.
         let mut keys = std::collections::BTreeSet::new();
         while let Some(key) = object.next_key::<String>()? {
             let is_text = read.message(number, |read| {
+                // A map is a list of messages on the wire, with the key as field 1 and the value as
+                // field 2.
                 read.text(1, &key);
                 object.next_value_seed(MapValueReader { read, number: 2 })
             })?;
