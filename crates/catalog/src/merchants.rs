@@ -1,4 +1,4 @@
-//! The merchant feed: of all it says of a merchant, this server needs its id, its name and its tax.
+//! The merchant feed. This server needs the id, the name and the tax of a merchant.
 
 use super::{
     builder::CatalogBuilder,
@@ -30,12 +30,14 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, merchant: Quote
     else {
         return;
     };
+    // Kept also if the merchant is invalid: errors discard the catalogue and this text with it.
     builder.source_feeds.merchants.push(on_one_line(text.get()));
     let id_at = at.key("merchant_id");
     let name = name.optional(&at.key("name"));
     let tax_rate = prices::tax_rate(tax_rate, None, &at.key("tax_rate"));
     ignored::warn(&others, at);
     if let Some(id) = merchant_id.id(&id_at) {
+        // The feed may leave out the name, and messages need one.
         let name = name.unwrap_or_else(|| id.clone());
         builder.add_merchant(id.into(), name, tax_rate, &id_at);
     }

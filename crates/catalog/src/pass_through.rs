@@ -1,15 +1,16 @@
-//! What openings have besides their slots and spots, each once.
+//! The pass-through members of openings, each combination once.
 
 use indexmap::IndexSet;
 
 use domain::{order::EpochSeconds, slot::PassThroughIx};
 
-/// What an element of the availability feed says that rules take no interest in.
+/// The members of an availability entry that no rule needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct PassThrough {
     /// Members of the element, as an object.
     pub(super) members: Box<str>,
-    /// Until how long before the start a booking can be cancelled online; negative for after it.
+    /// Seconds before the start until which a booking can be cancelled online; negative for after it.
+    /// Relative, so that occurrences share it.
     pub(super) cancellable_sec: Option<EpochSeconds>,
 }
 
@@ -23,7 +24,7 @@ impl PassThroughInterner {
         PassThroughIx(u32::try_from(ix).unwrap_or(u32::MAX))
     }
 
-    /// All of them, in the order of their indexes.
+    /// All combinations, in the order of their indexes.
     pub(super) fn into_list(self) -> Vec<PassThrough> {
         self.0.into_iter().collect()
     }

@@ -27,7 +27,7 @@ message! {
     }
 }
 
-/// The tax rate that stands there, or else this one. One of 0 and one without a number are no tax.
+/// The tax rate of a member, or else `otherwise`. A rate of 0 or without a number means no tax.
 pub(super) fn tax_rate(
     rate: Field<TaxRateEntry>,
     otherwise: Option<TaxRate>,
@@ -54,18 +54,18 @@ pub(super) fn tax_rate(
     within.and_then(TaxRate::from_micro_percent)
 }
 
-/// Checks that a merchant's prices are all in one currency: the first one's.
+/// Reads prices, and checks that a merchant's prices are all in the currency of the first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PriceReader {
     pub(super) currency: Option<Currency>,
-    /// Whose prices they are, where that is known.
+    /// The merchant, if known.
     pub(super) merchant: Option<MerchantIx>,
-    /// The tax on services that say nothing of their own.
+    /// The tax on services without a rate of their own.
     pub(super) tax_rate: Option<TaxRate>,
 }
 
 impl PriceReader {
-    /// The price that stands there, if one does.
+    /// The price of a member, if given.
     pub(super) fn optional(&mut self, price: Field<Price>, at: &Cursor<'_>) -> Option<Money> {
         let Price {
             price_micros,
@@ -73,6 +73,8 @@ impl PriceReader {
         } = price.optional(at)?;
         let micros_at = at.key("price_micros");
         if price_micros.is_absent() {
+            // In protobuf JSON an absent number is 0. A free ticket is possible, but more likely the number
+            // was forgotten.
             micros_at.warning("amount_missing", "is missing, so that the amount is 0");
         }
         let micros = price_micros.optional(&micros_at).unwrap_or_default();
@@ -88,7 +90,7 @@ impl PriceReader {
         Some(amount)
     }
 
-    /// The price that must stand there, or a stand-in.
+    /// The price of a required member, or a stand-in.
     pub(super) fn required(&mut self, price: Field<Price>, at: &Cursor<'_>) -> Money {
         if price.is_absent() {
             at.error("missing", "is missing");
@@ -97,8 +99,9 @@ impl PriceReader {
         self.optional(price, at).unwrap_or(stand_in)
     }
 
-    /// A fee in whole smallest units under that name, if one stands there.
+    /// A fee of that name in whole smallest units, if given.
     pub(super) fn fee(&mut self, name: &str, price: Field<Price>, at: &Cursor<'_>) -> Option<Fee> {
+        // Fees are rounded once here, so that the list of fees and their total always agree.
         let amount = self.optional(price, at)?.rounded();
         Some(Fee {
             name: name.to_owned(),
@@ -118,9 +121,11 @@ impl PriceReader {
             );
             return None;
         };
+        // The first price sets the currency: no feed states the currency of a merchant.
         let settled = *self.currency.get_or_insert(currency);
         if settled != currency {
             let (code, settled) = (currency.code(), settled.code());
+            // One mistake in the currency of a merchant would otherwise be reported for every price.
             let cause = format!("currency {code} of {:?}", self.merchant);
             at.error_because(
                 "mixed_currencies",
@@ -133,8 +138,8 @@ impl PriceReader {
     }
 }
 
-/// Reports an amount that nobody can pay: above nothing and below the smallest unit of its currency.
-/// A fraction of the unit beside whole ones is a warning, because totals are rounded.
+/// Reports an amount between zero and the smallest unit as an error. A fraction beside whole units is a
+/// warning, because totals are rounded.
 pub(super) fn report_unpayable(amount: Money, at: &Cursor<'_>) {
     let (code, unit) = (amount.currency().code(), amount.currency().smallest_unit());
     if amount.is_below_smallest_unit() {

@@ -1,25 +1,25 @@
-//! What the files of a catalogue say beyond what the catalogue keeps, so that they can be written
-//! again: files on disk may have been replaced, or refused, since they were read.
+//! The contents of feed files that the catalogue itself does not keep, for exports: files on disk may have
+//! been replaced, or rejected, since they were read.
 
 use std::borrow::Cow;
 
 use super::{availability::write, pass_through::PassThrough};
 use domain::{catalog::Catalog, order::EpochSeconds, slot::Opening};
 
-/// The files of a catalogue, as far as the catalogue itself does not keep what they say.
+/// The feeds as they were read.
 #[derive(Debug, Default)]
 pub struct SourceFeeds {
-    /// Elements of the merchant feed, as they were written, each on one line.
+    /// Elements of the merchant feed as text, each on one line.
     pub(super) merchants: Vec<Box<str>>,
-    /// Elements of the service feed, the same.
+    /// Elements of the service feed as text, each on one line.
     pub(super) services: Vec<Box<str>>,
-    /// What openings have besides their slots and spots; openings that have the same share it.
+    /// Members of openings besides slots and spots. Openings share equal ones.
     pub(super) pass_through: Vec<PassThrough>,
     /// The rules file.
     pub(super) rules: Option<Box<str>>,
 }
 
-/// A kind of piece that a catalogue folder is made of.
+/// The kinds of records of a catalogue folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKind {
     /// An element of the merchant feed.
@@ -32,17 +32,17 @@ pub enum RecordKind {
     Rules,
 }
 
-/// A piece of a catalogue folder: an object of JSON on one line, or the text of the rules file.
+/// A record of a catalogue folder: a JSON object on one line, or the text of the rules file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedRecord<'a> {
-    /// What it is.
+    /// The kind.
     pub kind: RecordKind,
-    /// Its text.
+    /// The text.
     pub text: Cow<'a, str>,
 }
 
 impl SourceFeeds {
-    /// All pieces but the availability.
+    /// All records except the availability.
     pub fn pieces(&self) -> impl Iterator<Item = FeedRecord<'_>> {
         let merchants = pieces(RecordKind::Merchant, &self.merchants);
         let services = pieces(RecordKind::Service, &self.services);
@@ -51,7 +51,7 @@ impl SourceFeeds {
             .chain(pieces(RecordKind::Rules, self.rules.as_slice()))
     }
 
-    /// The spots in all of an opening of this catalogue, as its feed has them.
+    /// The `spots_total` of an opening, as its feed states it.
     #[must_use]
     pub fn spots_total(&self, opening: &Opening) -> Option<u32> {
         #[derive(serde::Deserialize)]
@@ -63,7 +63,7 @@ impl SourceFeeds {
         Some(members.spots_total)
     }
 
-    /// What an opening of this catalogue brings to a slot of which so many spots can be sold.
+    /// The availability record of an occurrence with `spots_open` spots left.
     #[must_use]
     pub fn availability(
         &self,
@@ -88,11 +88,13 @@ fn pieces(kind: RecordKind, texts: &[Box<str>]) -> impl Iterator<Item = FeedReco
     })
 }
 
-/// JSON without the white space between its parts, so without line breaks.
+/// JSON without white space between tokens, and so without line breaks.
 pub(super) fn on_one_line(json: &str) -> Box<str> {
     let (mut quoted, mut escaped) = (false, false);
     let means_something = |letter: &char| {
         let keeps = quoted || !letter.is_ascii_whitespace();
+        // By characters and not by a parser: numbers and unknown members keep exactly the form that they
+        // had.
         quoted ^= *letter == '"' && !escaped;
         escaped = quoted && *letter == '\\' && !escaped;
         keeps

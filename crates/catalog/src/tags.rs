@@ -1,4 +1,4 @@
-//! Availability tags: only those that rules speak of matter.
+//! Availability tags that rules name; others have no effect.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,15 +10,15 @@ use domain::{
 
 use super::diagnostics::{Cursor, Diagnostic, Severity};
 
-/// As many starts of entries with tags are looked at to find slots with several of them; the limits of
-/// later ones are believed to be sound.
+/// Most starts of tagged entries that are searched for slots with several tags. Limits of later slots are
+/// not checked.
 const MAX_STARTS: usize = 1_000_000;
 
-/// Starts and tags of slots that have different limits. A start stands for all up to the next moment at
-/// which other limits come into force.
+/// Starts and tags of slots with different limits. A start stands for all starts up to the next moment at
+/// which other limits apply.
 pub(super) type SlotConditions = BTreeSet<(EpochSeconds, Vec<TagIx>)>;
 
-/// The slots that have several of the tags by which the limits of their service differ.
+/// The slots with several tags by which the limits of their service differ.
 pub(super) fn combinations(
     catalog: &Catalog,
     openings: &[Opening],
@@ -56,6 +56,7 @@ pub(super) fn combinations(
             )
         })
     });
+    // A recurrence may be endless, so the number of starts is bounded and not the time.
     for (slot, tags) in slots.take(MAX_STARTS) {
         tags_of.entry(slot).or_default().extend(tags);
     }
@@ -68,6 +69,7 @@ pub(super) fn combinations(
                 .iter()
                 .flat_map(|it| [it.from_sec, it.until_sec])
                 .flatten();
+            // Slots between two changes of limits have the same bounds: one of them stands for all.
             let since = moments
                 .filter(|moment| *moment <= slot.start_sec)
                 .max()
@@ -78,21 +80,21 @@ pub(super) fn combinations(
     found
 }
 
-/// The tags that rules speak of, by service.
+/// The tags that rules name, by service.
 #[derive(Debug, Default)]
 pub(super) struct Tags(HashMap<ServiceIx, Vec<Tag>>);
 
 #[derive(Debug)]
 struct Tag {
     name: String,
-    /// Whether an entry of the availability feed has it.
+    /// Whether an entry of the availability feed has the tag.
     carried: bool,
-    /// The warning if none has.
+    /// The warning if no entry has it.
     otherwise: Diagnostic,
 }
 
 impl Tags {
-    /// The index of a tag in rules; one beyond the most there can be is reported.
+    /// The index of a tag that a rule names. Too many tags are reported.
     pub(super) fn of_rules(
         &mut self,
         service: ServiceIx,
@@ -101,6 +103,8 @@ impl Tags {
     ) -> Option<TagIx> {
         let tags = self.0.entry(service).or_default();
         let known = tags.iter().position(|tag| tag.name == name);
+        // The warning is made here, where the place in the rules is known, and used only if no entry has
+        // the tag.
         let ix = known.unwrap_or_else(|| {
             let otherwise = at.diagnostic(
                 Severity::Warning,
@@ -124,7 +128,7 @@ impl Tags {
         ix
     }
 
-    /// The index of the tag of an entry of the availability feed, if rules speak of it.
+    /// The index of the tag of a feed entry, if a rule names it.
     pub(super) fn of_entry(&mut self, service: ServiceIx, name: &str) -> Option<TagIx> {
         let tags = self.0.get_mut(&service)?;
         let ix = tags.iter().position(|tag| tag.name == name)?;
@@ -132,8 +136,8 @@ impl Tags {
         u16::try_from(ix).ok().map(TagIx)
     }
 
-    /// Warnings about the tags that no entry has, in the order of the services. They may be misspelt,
-    /// but the last slots that had them may also be over.
+    /// Warnings about tags that no entry has, in the order of services. Such a tag may be misspelt, or the
+    /// last slots with it may be over.
     pub(super) fn unused(self) -> Vec<Diagnostic> {
         let mut services: Vec<(ServiceIx, Vec<Tag>)> = self.0.into_iter().collect();
         services.sort_by_key(|&(service, _)| service);

@@ -1,4 +1,4 @@
-//! Texts with translations, in the feeds' newer form and in the older plain one.
+//! Texts with translations, in the newer form of the feeds and in the older plain one.
 
 use serde::de::MapAccess;
 
@@ -45,7 +45,7 @@ impl FromJson for Text {
 }
 
 impl Text {
-    /// The text. Where it has translations only, the first stands for it.
+    /// The text. If it has translations only, the first one is the text.
     pub(super) fn read(self, at: &Cursor<'_>) -> LocalizedText {
         let TextObject {
             value,
@@ -73,7 +73,7 @@ fn translation(text: LocalizedString, at: &Cursor<'_>) -> Option<(String, String
     Some((locale?, value?))
 }
 
-/// The first of these texts that is given: a newer member comes before the one it replaced.
+/// The first of these texts that is not empty. Newer members come before the ones that they replaced.
 pub(super) fn first_of<const N: usize>(
     members: [(&str, Field<Text>); N],
     at: &Cursor<'_>,
@@ -84,6 +84,7 @@ pub(super) fn first_of<const N: usize>(
             let at = at.key(name);
             Some(field.optional(&at)?.read(&at))
         })
+        // All are read before one is chosen, so that errors in the others are reported, too.
         .collect::<Vec<_>>()
         .into_iter();
     texts.find(|text| !text.value.is_empty())

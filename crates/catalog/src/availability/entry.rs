@@ -24,7 +24,7 @@ message! {
 }
 
 message! {
-    /// Whom and what an entry is of.
+    /// The staff member, the room and the party size of an entry.
     written ResourcesEntry {
         staff_id: String,
         staff_name: String,
@@ -35,7 +35,7 @@ message! {
 }
 
 message! {
-    /// How an entry repeats.
+    /// The recurrence of an entry.
     written RecurrenceEntry {
         repeat_until_sec: i64,
         repeat_every_sec: i64,
@@ -43,7 +43,7 @@ message! {
 }
 
 message! {
-    /// When a repeated entry pauses.
+    /// A pause of a recurring entry.
     written ScheduleException {
         time_range: TimeRange,
     }
@@ -66,15 +66,15 @@ message! {
     }
 }
 
-/// Whether a booking stands at once. An order always does, so that the mode changes nothing.
+/// The confirmation mode. An order is always confirmed at once, so the mode has no effect.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum ConfirmationMode {
-    /// One of those that there are.
+    /// A mode of the contract.
     Known(&'static str),
-    /// One of a later edition of the feeds, as it was written.
+    /// A mode of a later version of the feeds, as written.
     Name(String),
-    /// The same by its number.
+    /// A mode of a later version, by its number.
     Number(i64),
 }
 
@@ -86,12 +86,12 @@ const CONFIRMATION_MODES: [&str; 3] = [
 ];
 
 impl ConfirmationMode {
-    /// Whether the merchant is to be asked first.
+    /// Whether the merchant must confirm a booking.
     pub(super) fn is_asynchronous(&self) -> bool {
         matches!(self, Self::Known(name) if *name == CONFIRMATION_MODES[2])
     }
 
-    /// Whether it is one that this server does not know.
+    /// Whether this server does not know the mode.
     pub(super) fn is_unknown(&self) -> bool {
         matches!(self, Self::Name(_) | Self::Number(_))
     }
@@ -104,6 +104,7 @@ impl FromJson for ConfirmationMode {
 
     fn from_text(text: &str) -> Option<Self> {
         let known = CONFIRMATION_MODES.into_iter().find(|name| *name == text);
+        // An unknown mode is kept, so that an export writes it as it was read.
         Some(known.map_or_else(|| Self::Name(text.to_owned()), Self::Known))
     }
 

@@ -1,4 +1,4 @@
-//! Elements of the availability feed as they are written: one slot each, never repeated.
+//! Availability entries in the form in which exports write them: one slot each, never recurring.
 
 use super::entry::{AvailabilityEntry, Overrides};
 use crate::{json::Field, pass_through::PassThrough};
@@ -8,14 +8,14 @@ use domain::{
     slot::{Opening, PoolTickets, SlotKey, SlotTerms},
 };
 
-/// Members of an element as an object.
+/// The members of an entry as a JSON object.
 pub(super) fn members(entry: &AvailabilityEntry) -> Box<str> {
     serde_json::to_string(entry)
         .expect("members of an element can be written")
         .into()
 }
 
-/// What an opening brings to a slot, of which so many spots can still be sold.
+/// The entry of one occurrence, with the spots that can still be sold.
 pub(crate) fn write(
     catalog: &Catalog,
     pass_through: &PassThrough,
@@ -45,10 +45,11 @@ pub(crate) fn write(
         scheduling_rule_overrides: overrides(&terms, cancellable).into(),
         ..AvailabilityEntry::default()
     });
+    // Joined as text: the remaining members are written as they were read, without parsing them again.
     join(&slot, &pass_through.members)
 }
 
-/// One object of the members of two, neither of which is empty.
+/// One object with the members of two non-empty ones.
 fn join(one: &str, other: &str) -> String {
     let one = one.strip_suffix('}').unwrap_or(one);
     let other = other.strip_prefix('{').unwrap_or(other);
@@ -79,6 +80,7 @@ fn overrides(terms: &SlotTerms, cancellable: Option<EpochSeconds>) -> Option<Ove
         tags: _,
         parties: _,
     } = *terms;
+    // Absent and not empty: an entry that had no overrides gets none.
     first_bookable_sec.or(last_bookable_sec).or(cancellable)?;
     Some(Overrides {
         first_bookable_sec: first_bookable_sec.into(),
