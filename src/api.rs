@@ -6,7 +6,7 @@
 //! | [`auth`] | authentication and authorization of callers, rate and concurrency limits per caller |
 //! | [`dispatch`] | one call, whatever its transport: permit, deadline, conversion, use case |
 //! | [`booking`] | the Booking v3 contract: gRPC, REST, messages, conversions, rules of requests |
-//! | [`feeds`] | the export of feeds on the operator's address, and its client |
+//! | [`feeds`] | the export of feeds on the admin listener, and its client |
 //! | [`responses`] | responses as bytes within a budget |
 
 pub mod error;

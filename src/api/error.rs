@@ -21,7 +21,7 @@ pub const ERROR_DOMAIN: &str = "boxoffice";
 /// The gRPC header that lists the encodings a server accepts.
 const ACCEPTED_ENCODINGS: &str = "grpc-accept-encoding";
 
-/// The endpoints of the operator's address, as its answers list them.
+/// The endpoints of the admin listener, as its answers list them.
 pub const ADMIN_URLS: &str = "this is the operator's address: /livez, /readyz, /metrics and /feeds, and \
                               grpc.health.v1.Health over gRPC";
 
@@ -163,7 +163,7 @@ pub enum ApiError {
     UnknownMethod,
     /// There is nothing at this URL.
     NotFound,
-    /// There is nothing at this URL of the operator's address.
+    /// There is nothing at this URL of the admin listener.
     AdminNotFound,
     /// The URL does not take this HTTP method.
     MethodNotAllowed {

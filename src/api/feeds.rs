@@ -1,6 +1,6 @@
 //! Feeds out: what is on sale, with what is left of it, in the form in which it came in.
 //!
-//! A running server streams its export on the operator's address as lines of text, one record each, and the client
+//! A running server streams its export on the admin listener as lines of text, one record each, and the client
 //! writes the files. Without a running server the same records are written directly. The server therefore needs no
 //! directory, and the files belong to the user who starts the export.
 
@@ -15,7 +15,7 @@ pub use lines::{ExportHeader, ExportLine, MalformedLine};
 
 use crate::app::Export;
 
-/// Where the operator's address gives the export.
+/// The path of the export on the admin listener.
 pub const PATH: &str = "/feeds";
 
 /// The query's name for the days that are asked for.

@@ -211,7 +211,7 @@ fn exit_codes() -> String {
     format!("Exit codes:{}", lines.collect::<String>())
 }
 
-/// The operator's address of a running server.
+/// The `admin_listen` of a running server, as a URL.
 fn parse_server(text: &str) -> Result<Uri, String> {
     match text.parse() {
         Ok(server) if feeds::can_ask(&server) => Ok(server),

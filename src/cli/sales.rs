@@ -15,7 +15,7 @@ use crate::{
 /// Who knows what is left.
 #[derive(Debug, PartialEq)]
 pub(super) enum SalesSource {
-    /// The running server with this operator's address.
+    /// The running server with this `admin_listen`.
     Server(Uri),
     /// The catalogue and the store of a server that does not run.
     Offline(Box<Config>),

@@ -1,4 +1,4 @@
-//! The operator's listener: plain HTTP/1.1 and HTTP/2 on an address of its own, for probes, monitoring and
+//! The admin listener: plain HTTP/1.1 and HTTP/2 on an address of its own, for probes, monitoring and
 //! tools that run beside the server. It is served by the control thread, so it answers while the workers
 //! are busy, and it is the last to close.
 
@@ -38,7 +38,7 @@ use crate::{
     telemetry,
 };
 
-/// Rejects browsers, which have no use for the operator's address.
+/// Rejects browsers, which have no use for the admin listener.
 const NO_GRPC_WEB: ApiError =
     ApiError::UnsupportedMediaType("gRPC-Web is for callers, at the address for callers");
 
@@ -49,7 +49,7 @@ const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// are evicted.
 pub(super) const MAX_CONNECTIONS: usize = 128;
 
-/// The services of the operator's address.
+/// The services of the admin listener.
 #[derive(Debug, Clone)]
 pub(super) struct AdminService {
     routes: axum::Router,
@@ -197,7 +197,7 @@ async fn show(metrics: Arc<Metrics>) -> impl IntoResponse {
     }
 }
 
-/// The open listener of the operator's address.
+/// The bound admin listener.
 #[derive(Debug)]
 pub(super) struct Admin {
     address: SocketAddr,
@@ -258,7 +258,7 @@ impl Admin {
     }
 }
 
-/// HTTP settings of the operator's address: those of callers, with a shorter silence.
+/// HTTP settings of the admin listener: those of callers, with a shorter silence.
 pub(super) fn http_server(config: &Config, stalled: Arc<StalledResponses>) -> HttpServer {
     let max_silence = MAX_SILENCE.min(HttpServer::max_silence(&config.connections));
     HttpServer::new(

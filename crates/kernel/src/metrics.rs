@@ -15,13 +15,13 @@ use std::{
 pub struct Counter(AtomicU64);
 
 impl Counter {
+    /// Adds 1.
     pub fn inc(&self) {
         self.add(1);
     }
 
-    /// Adds `more`.
+    /// Adds `more`. Relaxed: the count synchronizes no other memory.
     pub fn add(&self, more: u64) {
-        // Relaxed: a count orders nothing; whoever reads it wants a number and no other memory.
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 

@@ -59,7 +59,7 @@ pub fn can_ask(server: &Uri) -> bool {
     server.scheme_str() == Some("http") && server.authority().is_some()
 }
 
-/// Asks the server whose operator's address this is for the slots that start within `days`, or for
+/// Asks the server whose `admin_listen` this is for the slots that start within `days`, or for
 /// all of them, and hands every line to `take`, the last one included.
 ///
 /// # Errors

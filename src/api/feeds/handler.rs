@@ -1,4 +1,4 @@
-//! An export over the operator's address.
+//! An export over the admin listener.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -31,7 +31,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// Chunks that wait for their reader; the export waits for it beyond that.
 const CHUNKS_WAITING: usize = 4;
 
-/// Serves the export of feeds on the operator's address.
+/// Serves the export of feeds on the admin listener.
 #[derive(Debug, Clone)]
 pub(crate) struct FeedsHandler {
     app: Arc<App>,
