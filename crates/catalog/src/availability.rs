@@ -1,4 +1,4 @@
-//! The availability feed: when a service can be booked, how often, and how many spots there are.
+//! The availability feed: the openings of services, their spots and their recurrence.
 
 use domain::{
     catalog::{ServiceIx, TicketIx},
@@ -31,7 +31,7 @@ use entry::{
 
 pub(super) use duplicates::EntrySources;
 
-/// The last second of the year 9999. What lies beyond is no date but, likely, milliseconds.
+/// The last second of the year 9999. Later values are more likely milliseconds.
 const LAST_SECOND: EpochSeconds = 253_402_300_799;
 
 /// Adds an element of the feed to the builder.
@@ -48,13 +48,15 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, entry: Field<Av
         return;
     };
     let (opening, resource, party_size) = entry.into_opening(builder, service, at);
+    // Of single entries only; collisions need all entries and come last.
     warnings::warn(builder.catalog.service(service), &opening, at);
     builder.openings.push(opening);
+    // Stand-ins of an invalid entry would collide with others and report errors that are not there.
     let is_sound = at.errors_so_far() == errors_before;
     builder.origins.add(at, resource, party_size, is_sound);
 }
 
-/// What an element says of its service. Of a value that is wrong, a stand-in is here.
+/// The contents of an entry, apart from its service. Invalid values are replaced by stand-ins.
 struct EntryOfService {
     start_sec: EpochSeconds,
     duration_sec: u32,
@@ -62,7 +64,7 @@ struct EntryOfService {
     allotment: u32,
     recurrence: Option<Recurrence>,
     terms: SlotTerms,
-    /// Until when a booking can be cancelled online.
+    /// The time until which a booking can be cancelled online.
     cancellable: Option<EpochSeconds>,
     resources: Option<ResourcesEntry>,
     resource: Resource,
@@ -118,7 +120,7 @@ impl EntryOfService {
         }
     }
 
-    /// The opening, and for whom and how many people it is.
+    /// The opening, its resource and its party size.
     fn into_opening(
         mut self,
         builder: &mut CatalogBuilder,
@@ -161,7 +163,7 @@ impl EntryOfService {
         )
     }
 
-    /// What is written again as it was read.
+    /// The members that an export writes as they were read.
     fn into_pass_through(self) -> PassThrough {
         PassThrough {
             members: write::members(&AvailabilityEntry {
@@ -179,7 +181,7 @@ impl EntryOfService {
     }
 }
 
-/// The mode of confirmation, which changes nothing: an order is confirmed at once.
+/// The confirmation mode, which has no effect: an order is confirmed at once.
 fn read_confirmation(mode: Field<ConfirmationMode>, at: &Cursor<'_>) -> Option<ConfirmationMode> {
     let mode = mode.optional(at)?;
     if mode.is_asynchronous() {
@@ -203,7 +205,7 @@ fn read_service(
     builder.service(&merchant_id?, &service_id?, &merchant_at, &service_at)
 }
 
-/// A moment that must be given.
+/// A required point in time.
 fn moment(field: Field<i64>, at: &Cursor<'_>) -> Option<EpochSeconds> {
     let second = field.required(at)?;
     if (1..=LAST_SECOND).contains(&second) {
@@ -216,8 +218,9 @@ fn moment(field: Field<i64>, at: &Cursor<'_>) -> Option<EpochSeconds> {
     None
 }
 
-/// A moment that may be given; the feeds' 0 is none.
+/// An optional point in time; in the feeds 0 means none.
 fn optional_moment(field: Field<i64>, at: &Cursor<'_>) -> Option<EpochSeconds> {
+    // In protobuf JSON 0 is the default, so it reads like an absent member.
     let given = !field.is_absent() && !matches!(field, Field::Given(0));
     given.then(|| moment(field, at)).flatten()
 }
@@ -235,8 +238,8 @@ fn duration(field: Field<i64>, at: &Cursor<'_>) -> u32 {
     u32::try_from(seconds).unwrap_or_default()
 }
 
-/// Whom and what an entry is of, as it is written again and as entries are told apart by it, and for how
-/// many people; 0 for any number.
+/// The resources of an entry: as an export writes them, as entries are compared, and the party size; 0 for
+/// any size.
 fn read_resources(
     resources: Field<ResourcesEntry>,
     at: &Cursor<'_>,
@@ -256,6 +259,7 @@ fn read_resources(
     let (staff_id, staff_name) = (text(staff_id, "staff_id"), text(staff_name, "staff_name"));
     let (room_id, room_name) = (text(room_id, "room_id"), text(room_name, "room_name"));
     let name = |id: &Option<String>, name: &Option<String>| {
+        // A feed may name people without ids; the name then tells them apart.
         id.clone()
             .filter(|id| !id.is_empty())
             .or_else(|| name.clone())
@@ -290,8 +294,8 @@ fn read_resources(
     )
 }
 
-/// The spots in all, and the allotment: the open ones, of which there are no more. A feed may leave
-/// out an open 0, and both where the entry repeats: then there is one.
+/// `spots_total` and the allotment, which is `spots_open` and at most the total. A feed may leave out an
+/// open 0. If the entry recurs it may leave out both, and then has one spot.
 fn spots(
     total: Field<i64>,
     open: Field<i64>,
@@ -300,12 +304,14 @@ fn spots(
 ) -> (i64, u32) {
     let open_at = at.key("spots_open");
     if open.is_absent() && total.is_absent() {
+        // The feeds' rule for recurring entries: one spot if no number is given.
         if !recurrence.is_absent() {
             return (1, 1);
         }
         open_at.error("missing", "is missing");
     }
     if open.is_absent() && matches!(total, Field::Given(1..)) {
+        // Valid, because an absent number is 0, but a feed that states the total means to sell.
         open_at.warning(
             "only_spots_total",
             "is not given beside `spots_total`, so that nothing can be sold",
@@ -339,6 +345,7 @@ fn read_recurrence(
 ) -> Option<Recurrence> {
     let (recurrence_at, exceptions_at) = (at.key("recurrence"), at.key("schedule_exception"));
     if recurrence.is_absent() && !exceptions.is_empty() {
+        // A single entry with an exception would contradict itself.
         exceptions_at.error(
             "contradiction",
             "is given without `recurrence`; leave the entry out instead",
@@ -402,7 +409,7 @@ fn read_exception(
     Some((begin, end))
 }
 
-/// The terms, and until when a booking can be cancelled online.
+/// The terms, and the time until which a booking can be cancelled online.
 fn read_terms(overrides: Field<Overrides>, at: &Cursor<'_>) -> (SlotTerms, Option<EpochSeconds>) {
     let overrides = overrides.optional(at).unwrap_or_default();
     let Overrides {
@@ -435,7 +442,7 @@ fn read_terms(overrides: Field<Overrides>, at: &Cursor<'_>) -> (SlotTerms, Optio
     )
 }
 
-/// Who draws on the spots: all ticket types where none is named.
+/// The ticket types that draw on the spots: all types if none is named.
 fn read_tickets(
     builder: &mut CatalogBuilder,
     service: ServiceIx,
@@ -464,6 +471,7 @@ fn read_tickets(
         return PoolTickets::All;
     }
     set.sort_unstable();
+    // Sorted, so that equal sets share one index whatever order the feed names them in.
     builder.ticket_set(service, &set).map_or_else(
         || {
             at.error(

@@ -1,4 +1,4 @@
-//! The service feed: what is sold, by which tickets, at which prices, with which questions.
+//! The service feed: services with their ticket types, prices and questions.
 
 mod forms;
 mod tickets;
@@ -87,6 +87,7 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, element: Quoted
         return;
     };
     let text = on_one_line(element.text.get());
+    // Kept also if the service is invalid: errors discard the catalogue and this text with it.
     builder.source_feeds.services.push(text);
     let (merchant_at, id_at) = (at.key("merchant_id"), at.key("service_id"));
     let merchant_id = std::mem::take(&mut entry.merchant_id).id(&merchant_at);
@@ -96,6 +97,7 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, element: Quoted
     let merchant = merchant_id
         .as_ref()
         .and_then(|id| builder.merchant(id, &merchant_at));
+    // Prices of an unknown merchant are read as well, so that their errors are reported.
     let mut prices = builder.price_reader(merchant);
     match (merchant, merchant_id, id) {
         (Some(merchant), Some(merchant_id), Some(id)) => {
@@ -105,6 +107,7 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, element: Quoted
         }
         (_, merchant_id, id) => {
             report_errors(entry, &mut prices, at);
+            // Remembered, so that its availability entries are not reported as unknown services.
             builder.reject_service(
                 merchant_id.unwrap_or_else(|| MerchantId::from("")),
                 id.unwrap_or_else(|| ServiceId::from("")),
@@ -116,8 +119,9 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, element: Quoted
     }
 }
 
-/// Reads a service that cannot become part of the catalogue, for the errors that it has otherwise.
+/// Reads a service that cannot become part of the catalogue, to report its other errors.
 fn report_errors(entry: ServiceEntry, prices: &mut PriceReader, at: &Cursor<'_>) {
+    // An interner of its own: a rejected service must not use up indexes, which are permanent.
     let mut ids = IdInterner::default();
     let none = ServiceId::from("");
     let ids = Numbering::of(&mut ids, &MerchantId::from(""), &none);
@@ -149,6 +153,7 @@ fn read(
         others,
     } = feed;
     ignored::warn(&others, at);
+    // A service with neither could never be sold, which is more likely a mistake than an intention.
     if price.is_absent() && ticket_type.is_empty() {
         at.error(
             "nothing_to_sell",
@@ -204,7 +209,7 @@ fn booking_window(rules: Field<BookingRules>, at: &Cursor<'_>) -> BookingWindow 
     window
 }
 
-/// A span of time, if one is given; the feeds' 0 is none.
+/// A duration in seconds, if given; in the feeds 0 means none.
 fn seconds(field: Field<i64>, at: &Cursor<'_>) -> Option<i64> {
     let seconds = field.optional(at)?;
     if seconds < 0 {
@@ -213,6 +218,7 @@ fn seconds(field: Field<i64>, at: &Cursor<'_>) -> Option<i64> {
             format!("is {seconds}; expected a number of seconds, not below zero"),
         );
     }
+    // 0 is the default of protobuf and means that the member is not set.
     (seconds > 0).then_some(seconds)
 }
 

@@ -25,6 +25,7 @@ pub(super) fn combinations(
 ) -> BTreeMap<ServiceIx, SlotConditions> {
     let mut tags_of: HashMap<SlotKey, Vec<TagIx>> = HashMap::new();
     let limits_of = |service| &catalog.service(service).rules.slot_limits;
+    // With one tag at most, no slot has two, and the search is saved.
     let differ = |limits: &[SlotLimits]| {
         limits
             .iter()

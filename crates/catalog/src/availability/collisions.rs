@@ -1,17 +1,17 @@
-//! Which repeated and single starts meet.
+//! Collisions: recurring and single entries that start in the same second.
 //!
-//! Nothing is expanded: whether two recurrences ever start in the same second is a matter of
-//! congruences, and exceptions are stepped over one by one. Entries of which no two can meet are set
-//! apart first, by their starts modulo the greatest common divisor of all periods; what is left is
-//! compared in the order of the first starts, each with those that have not ended.
+//! Nothing is expanded. Whether two recurrences ever start in the same second is a matter of congruences;
+//! exceptions are stepped over one by one. Entries that cannot meet are separated first, by their starts
+//! modulo the greatest common divisor of all periods. The others are compared in the order of their first
+//! starts, each with those that have not ended.
 
 use domain::{order::EpochSeconds, slot::Opening};
 
-/// The most pairs that are compared, beside a hundred for each entry. A feed of people has few: entries that overlap in time, whose starts
-/// are congruent, and that exceptions keep apart.
+/// Most pairs that are compared, beside a hundred for each entry. Real feeds have few pairs: entries that
+/// overlap in time, have congruent starts and are kept apart by exceptions.
 const MAX_COMPARISONS: usize = 5_000_000;
 
-/// More entries may meet than are compared.
+/// The number of pairs exceeds the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMany;
 
@@ -19,7 +19,7 @@ pub(super) struct TooMany;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Starts<'a> {
     opening: &'a Opening,
-    /// Its place among all entries.
+    /// The index of the entry.
     pub(super) at: usize,
 }
 
@@ -64,11 +64,13 @@ impl<'a> Starts<'a> {
             .chain(other.exceptions())
             .copied()
             .collect();
+        // Sorted, so that one pass over both lists finds the first start that neither excludes.
         except.sort_unstable();
         let duration = i128::from(self.opening.first.duration_sec);
         let mut except = except.into_iter().peekable();
         let (mut start, mut excepted_until) = (start, i128::MIN);
         while start <= last {
+            // Half-open ranges: an exception that begins when the slot ends does not touch it.
             while let Some((_, until)) =
                 except.next_if(|&(from, _)| i128::from(from) < start + duration)
             {
@@ -77,6 +79,7 @@ impl<'a> Starts<'a> {
             if excepted_until <= start {
                 return i64::try_from(start).ok();
             }
+            // Rounded up to the next common start: many starts may lie within one exception.
             start += (excepted_until - start + step - 1) / step * step;
         }
         None
@@ -86,12 +89,13 @@ impl<'a> Starts<'a> {
 /// The first second, at the earliest that of the later start, in which both would start if they had
 /// neither an end nor exceptions, and how many seconds there are from one such second to the next.
 fn common(one: &Starts<'_>, other: &Starts<'_>) -> Option<(i128, i128)> {
+    // 128 bits: products of two periods of 64 bits do not fit 64.
     let [(first, every), (other_first, other_every)] =
         [one, other].map(|starts| (i128::from(starts.first()), i128::from(starts.every_sec())));
     let begin = first.max(other_first);
     match (every, other_every) {
         (0, 0) => (first == other_first).then_some((begin, 1)),
-        // A single start is where the steps of the other lead or it is not.
+        // A single start lies on a step of the other, or the two never meet.
         (0, step) => (first == begin && (first - other_first) % step == 0).then_some((begin, step)),
         (step, 0) => {
             (other_first == begin && (other_first - first) % step == 0).then_some((begin, step))
@@ -99,13 +103,17 @@ fn common(one: &Starts<'_>, other: &Starts<'_>) -> Option<(i128, i128)> {
         (every, other_every) => {
             let (divisor, inverse) = extended_gcd(every, other_every);
             let apart = other_first - first;
+            // The starts are never congruent, so the recurrences never meet.
             if apart % divisor != 0 {
                 return None;
             }
             let modulus = other_every / divisor;
             // first + every * steps is congruent to other_first modulo other_every.
+            // The inverse solves the congruence directly; `rem_euclid` gives the smallest solution that is
+            // not negative.
             let steps = (apart / divisor % modulus * inverse).rem_euclid(modulus);
             let (meeting, step) = (first + every * steps, every * modulus);
+            // The first solution may lie before the later start, so it moves on by whole steps.
             let late = (begin - meeting).max(0);
             Some((meeting + (late + step - 1) / step * step, step))
         }
@@ -124,8 +132,8 @@ fn extended_gcd(one: i128, other: i128) -> (i128, i128) {
     (rests.0, factors.0)
 }
 
-/// Shows every two entries that meet to `met`, with the second in which they do; each entry first with the
-/// one that begins last before it.
+/// Calls `met` with every two entries that meet, and the second in which they do. Each entry is first
+/// compared with the one that begins last before it.
 pub(super) fn each<'a>(
     entries: &mut [Starts<'a>],
     met: &mut impl FnMut(Starts<'a>, Starts<'a>, EpochSeconds),
@@ -140,6 +148,7 @@ fn within<'a>(
     comparisons: &mut usize,
     met: &mut impl FnMut(Starts<'a>, Starts<'a>, EpochSeconds),
 ) -> Result<(), TooMany> {
+    // Single entries have a period of 0, the neutral element of the divisor.
     let divisor = entries.iter().map(Starts::every_sec).fold(0, gcd);
     if divisor > 0 && entries.len() > 1 {
         let rest = |entry: &Starts<'_>| entry.first().rem_euclid(divisor);
@@ -154,6 +163,7 @@ fn within<'a>(
     entries.sort_unstable_by_key(|entry| (entry.first(), entry.at));
     let mut begun: Vec<Starts<'a>> = Vec::new();
     for entry in entries {
+        // Entries are in order of their starts: what has ended can meet none of the rest.
         begun.retain(|known| known.last() >= entry.first());
         for known in begun.iter().rev() {
             *comparisons = comparisons.checked_sub(1).ok_or(TooMany)?;

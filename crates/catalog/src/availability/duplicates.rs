@@ -1,7 +1,7 @@
-//! Entries of the availability feed that are of the same slots.
+//! Duplicate entries of the availability feed.
 //!
-//! Entries alike in service, duration, ticket types and resources must not meet in a slot: the same spots
-//! would be sold twice. Where they differ in the size of parties they describe one stock.
+//! Entries alike in service, duration, ticket types and resources must not share a slot: the same spots
+//! would be sold twice. If they differ in party size, they describe the same spots.
 
 use std::{cmp::Ordering, collections::HashSet};
 
@@ -15,17 +15,17 @@ use domain::{
     slot::{Opening, PartySpots, Pool, ResourceIx, SlotTerms},
 };
 
-/// What the entries of a feed are told apart by, and where they stand.
+/// The resources and locations of the entries of a feed.
 #[derive(Debug, Default)]
 pub(crate) struct EntrySources {
     files: Vec<String>,
-    /// Whom and what entries are of; the first one is nobody and nothing.
+    /// The resources of entries; the first one is the empty resource.
     resources: IndexSet<Resource>,
-    /// As many as openings, in the same order.
+    /// One for each opening, in the same order.
     list: Vec<EntrySource>,
 }
 
-/// Whom and where an entry is of: by id, or by name where there is no id.
+/// The resource of an entry: its staff member and room, by id, or by name if there is no id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Resource {
     pub(super) staff: String,
@@ -40,12 +40,12 @@ struct EntrySource {
     resource: ResourceIx,
     /// 0 for any.
     party_size: u32,
-    /// Whether nothing is wrong with the entry by itself.
+    /// Whether the entry has no error of its own.
     is_sound: bool,
 }
 
 impl EntrySources {
-    /// Notes the entry that stands at a place.
+    /// Adds the entry at a location.
     pub(super) fn add(
         &mut self,
         at: &Cursor<'_>,
@@ -53,6 +53,7 @@ impl EntrySources {
         party_size: u32,
         is_sound: bool,
     ) {
+        // Entries of one file come together, so the last name is enough, and millions of entries share it.
         if self.files.last().is_none_or(|file| file != at.file_name()) {
             self.files.push(at.file_name().to_owned());
         }
@@ -61,6 +62,7 @@ impl EntrySources {
             .map(|index| u32::try_from(index).unwrap_or(u32::MAX));
         let element = indexes.next().unwrap_or_default();
         let list = indexes.next().unwrap_or_default();
+        // First of all, so that index 0 is the empty resource, which `ResourceIx::default` names.
         self.resources.insert_full(Resource::default());
         let (resource, _) = self.resources.insert_full(resource);
         let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
@@ -87,10 +89,11 @@ impl EntrySources {
         act(&list.key("availability").index(origin.element as usize))
     }
 
-    /// Lets the openings know for which parties they are, where the entries of their service say so, and
-    /// reports entries that bring the same spots twice.
+    /// Sets the parties of openings whose service has party sizes, and reports entries that bring the same
+    /// spots twice.
     pub(crate) fn settle(&self, openings: &mut [Opening], sink: &DiagnosticSink) {
         self.tell_parties(openings);
+        // Indexes are sorted and not openings: the order of the feed matters later.
         let mut order: Vec<usize> = (0..openings.len())
             .filter(|&at| self.list[at].is_sound)
             .collect();
@@ -108,6 +111,8 @@ impl EntrySources {
             .iter()
             .zip(&self.list)
             .filter(|(_, origin)| origin.party_size > 0);
+        // One entry with a size makes sizes meaningful for the whole service; elsewhere no opening needs a
+        // party.
         let services: HashSet<ServiceIx> =
             sized.map(|(opening, _)| opening.first.service).collect();
         for (opening, origin) in openings.iter_mut().zip(&self.list) {
@@ -136,7 +141,7 @@ impl EntrySources {
         }
     }
 
-    /// Entries are alike if they differ in nothing but starts, terms, tags and parties.
+    /// Entries are alike if only starts, terms, tags and parties differ.
     fn compare(&self, openings: &[Opening], one: usize, other: usize) -> Ordering {
         let [one, other] = [one, other].map(|at| {
             let Opening { first, pool, .. } = &openings[at];
@@ -161,8 +166,10 @@ impl EntrySources {
             .iter()
             .map(|&at| Starts::of(at, &openings[at]))
             .collect();
+        // One report for each entry: many others may collide with it.
         let (mut told, mut warned) = (HashSet::new(), HashSet::new());
         let outcome = collisions::each(&mut entries, &mut |one, other, start_sec| {
+            // The later entry is reported, because the earlier one alone would be fine.
             let (before, after) = (one.at.min(other.at), one.at.max(other.at));
             if self.list[before].party_size != self.list[after].party_size {
                 if warned.insert(after) {

@@ -1,4 +1,4 @@
-//! What a single entry says that is allowed and perhaps not meant.
+//! Warnings about single entries: valid, and perhaps not intended.
 
 use crate::diagnostics::Cursor;
 use domain::{
@@ -7,7 +7,7 @@ use domain::{
     slot::{Opening, Recurrence, SlotTerms},
 };
 
-/// Warns of what an entry of `service` says, as far as that does not depend on the time of the day.
+/// Warns about an entry of `service`, as far as that does not depend on the time of day.
 pub(super) fn warn(service: &Service, opening: &Opening, at: &Cursor<'_>) {
     if let Some(recurrence) = &opening.recurrence {
         warn_of_recurrence(opening, recurrence, at);
@@ -24,6 +24,7 @@ fn warn_of_recurrence(opening: &Opening, recurrence: &Recurrence, at: &Cursor<'_
         except,
     } = recurrence;
     let duration_sec = i64::from(opening.first.duration_sec);
+    // Allowed, because a restaurant seats guests every quarter of an hour for two hours.
     if *every_sec < duration_sec {
         at.key("recurrence").key("repeat_every_sec").warning(
             "overlapping_recurrence",
@@ -54,10 +55,11 @@ fn warn_of_recurrence(opening: &Opening, recurrence: &Recurrence, at: &Cursor<'_
     }
 }
 
-/// Whether exceptions leave no slot of a repeated opening. It goes from exception to exception and
-/// not from slot to slot, of which there may be any number.
+/// Whether exceptions leave no slot of a recurring opening. Steps from exception to exception and not from
+/// slot to slot, of which there may be any number.
 fn has_no_slot(all: &Opening, except: &[(EpochSeconds, EpochSeconds)]) -> bool {
     let mut except = except.to_vec();
+    // In order, so that each exception only has to reach the next start.
     except.sort_unstable();
     let mut from = all.first.start_sec;
     for (begin, end) in except {
@@ -81,6 +83,7 @@ fn warn_of_terms(service: &Service, opening: &Opening, terms: &SlotTerms, at: &C
         parties: _,
     } = *terms;
     let at = at.key("scheduling_rule_overrides");
+    // Only the service's booking window can open a slot after its start.
     if let Some(last) = last_bookable_sec.filter(|last| *last > start_sec) {
         let text = format!("is {last}, after the start at {start_sec}, and is not heeded");
         at.key("last_bookable_sec")

@@ -1,4 +1,4 @@
-//! Intake forms: the questions of a service, once for a line or for every ticket.
+//! Intake forms: the questions of a service, per line or per ticket.
 
 use crate::{
     diagnostics::Cursor,
@@ -30,7 +30,7 @@ message! {
     }
 }
 
-/// How a question is put.
+/// The type of a question.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum FieldType {
     ShortAnswer,
@@ -40,7 +40,7 @@ pub(crate) enum FieldType {
     Dropdown,
     Boolean,
     LocationSearch,
-    /// One of a later edition of the feeds.
+    /// A type of a later version of the feeds.
     Unknown,
 }
 
@@ -55,7 +55,7 @@ const FIELD_TYPES: [(&str, FieldType); 7] = [
     ("LOCATION_SEARCH", FieldType::LocationSearch),
 ];
 
-/// The type that is none.
+/// The name of the unset type.
 const UNSPECIFIED: &str = "FIELD_TYPE_UNSPECIFIED";
 
 impl FromJson for FieldType {
@@ -67,10 +67,12 @@ impl FromJson for FieldType {
             return None;
         }
         let known = FIELD_TYPES.iter().find(|(name, _)| *name == text);
+        // A warning and no error: a new type in the feeds must not stop a reload.
         Some(known.map_or(Self::Unknown, |&(_, kind)| kind))
     }
 
     fn from_integer(integer: i128) -> Option<Self> {
+        // The number 0 is the unset type.
         let at = usize::try_from(integer).ok()?.checked_sub(1)?;
         Some(FIELD_TYPES.get(at).map_or(Self::Unknown, |&(_, kind)| kind))
     }
@@ -147,7 +149,7 @@ fn read_question(
         id: id.unwrap_or_default(),
         kind: answer_kind(kind, choices, locations),
         label: label.unwrap_or_default(),
-        // Nobody can be held to answer what this server cannot read.
+        // Never required if the type is unknown: this server cannot tell a valid answer.
         required: required && !matches!(kind, FieldType::Unknown),
         only_for: read_restriction(
             service,
@@ -169,7 +171,7 @@ fn answer_kind(kind: FieldType, choices: Vec<LocalizedText>, locations: AnswerKi
     }
 }
 
-/// What a search for a location can be answered with.
+/// The answers that a location search takes.
 fn read_locations(
     value: Field<Vec<Field<String>>>,
     allow_custom_answer: Field<bool>,
@@ -208,6 +210,7 @@ fn read_locations(
     let any_text = allow_custom_answer
         .optional(&at.key("allow_custom_answer"))
         .unwrap_or_default();
+    // A custom answer is any text, so the offered locations restrict nothing.
     if any_text {
         return AnswerKind::Text;
     }
@@ -242,6 +245,7 @@ fn read_choices(
         );
     }
     match kind {
+        // A question without choices could not be answered, and a required one would stop every order.
         Some(FieldType::MultipleChoice | FieldType::Checkboxes | FieldType::Dropdown) if !given => {
             at.error(
                 "missing",

@@ -38,14 +38,14 @@ message! {
     }
 }
 
-/// Who gives the ticket types of a service their indexes.
+/// The source of indexes for the ticket types of a service.
 pub(super) struct Numbering<'a> {
     ids: &'a mut IdInterner,
     service: ServiceIx,
 }
 
 impl<'a> Numbering<'a> {
-    /// For the ticket types of a service, which gets an index itself.
+    /// A numbering for the ticket types of a service, which gets an index itself.
     pub(super) fn of(
         ids: &'a mut IdInterner,
         merchant_id: &MerchantId,
@@ -66,7 +66,7 @@ impl<'a> Numbering<'a> {
     }
 }
 
-/// The ticket types of a service. One of an id that is there already is reported and left out.
+/// The ticket types of a service. A duplicate id is reported and left out.
 pub(super) fn read(
     list: Field<Vec<Field<TicketEntry>>>,
     mut numbering: Numbering<'_>,
@@ -87,12 +87,14 @@ pub(super) fn read(
     for (index, ticket) in list {
         let at = at.index(index);
         let mut ticket = read_ticket(ticket, prices, &at);
+        // Empty ids have been reported as such and are not duplicates of each other.
         if tickets.iter().any(|known| known.id == ticket.id) && ticket.id != "" {
             at.key("ticket_type_id").error(
                 "duplicate",
                 format!("ticket type {:?} is there twice", ticket.id),
             );
         } else {
+            // Not for a duplicate: the interner would give it the index of its twin.
             numbering.number(&mut ticket, &at);
             tickets.push(ticket);
         }
@@ -122,6 +124,7 @@ fn read_ticket(ticket: TicketEntry, prices: &mut PriceReader, at: &Cursor<'_>) -
     ];
     let (feed_fees, fees) = read_fees(per_ticket_fee, prices, &at.key("per_ticket_fee"));
     TicketType {
+        // A stand-in until `number` gives the permanent index.
         ix: TicketIx(u16::MAX),
         id: ticket_type_id
             .id(&at.key("ticket_type_id"))
