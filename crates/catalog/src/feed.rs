@@ -1,4 +1,4 @@
-//! Feed files: which there are and how they are read, element by element.
+//! Feed files: their names, and reading them element by element.
 
 use std::{
     io::{BufReader, Read},
@@ -23,18 +23,19 @@ use super::{
     shards::{self, Metadata, ShardFile},
 };
 
-/// Bytes read from a file at once.
+/// Bytes per read of a file.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// The longest text of a feed file, unzipped. Google takes 200 MB of it zipped.
+/// Most bytes of a feed file, uncompressed: Google accepts 200 MB compressed, and the bound stops a
+/// decompression bomb.
 const MAX_FEED_BYTES: u64 = 8 << 30;
 
 /// A kind of feed.
 #[derive(Debug)]
 pub(super) struct Feed {
-    /// How its files' names begin.
+    /// The beginning of the names of its files.
     pub(super) stem: &'static str,
-    /// Where its elements are.
+    /// The location of its elements.
     pub(super) lists: Lists,
 }
 
@@ -70,7 +71,7 @@ pub(super) const AVAILABILITY: Feed = Feed {
 };
 
 impl CatalogFolder<'_> {
-    /// Hands every element of a feed to `each`, and tells whether all of the feed could be read.
+    /// Calls `each` with every element of a feed, and returns whether the whole feed could be read.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
         feed: &Feed,
@@ -94,8 +95,7 @@ impl CatalogFolder<'_> {
         shards::are_complete(shards, self.sink) && whole
     }
 
-    /// Reads a file as far as its JSON is sound; the answer is its metadata and whether it was
-    /// read to the end.
+    /// Reads a file as far as its JSON is valid. Returns its metadata, and whether it was read to the end.
     fn read_file<T: DeserializeOwned>(
         &self,
         name: &str,
@@ -131,8 +131,8 @@ impl CatalogFolder<'_> {
 }
 
 impl Feed {
-    /// Whether a file of that name is one of this feed: the stem, alone or followed by a separator
-    /// and anything, and `.json` or `.json.gz`. Descriptors are none.
+    /// Whether a file of that name belongs to this feed: the stem, alone or followed by a separator and
+    /// anything, and `.json` or `.json.gz`. Descriptors do not belong to it.
     pub(super) fn has(&self, name: &str) -> bool {
         if folder::is_descriptor(name) {
             return false;
@@ -148,17 +148,21 @@ impl Feed {
 
 fn open(path: &Path) -> std::io::Result<Bounded<Box<dyn Read>>> {
     let file = regular::open(path)?;
+    // By the name and not by the content: a plain file that happens to begin like gzip has its own error.
     let zipped = path.extension().is_some_and(|extension| extension == "gz");
     let text: Box<dyn Read> = if zipped {
+        // Multi-member: tools append to a gzip file by writing another member.
         Box::new(text::skip_mark(MultiGzDecoder::new(BufReader::new(file)))?)
     } else {
         Box::new(text::skip_mark(file)?)
     };
+    // The bound counts uncompressed bytes, which are what a bomb inflates.
     Ok(Bounded::new(text, MAX_FEED_BYTES))
 }
 
 fn report_broken(at: &Cursor<'_>, error: &serde_json::Error) {
     let text = proto_json::broken(error);
+    // The file may be valid: the disk or the decompression failed.
     if error.is_io() {
         at.error("unreadable", format!("cannot be read to the end: {text}"));
     } else {
@@ -173,7 +177,7 @@ fn report_broken(at: &Cursor<'_>, error: &serde_json::Error) {
     }
 }
 
-/// Reads an object with a list whose elements go to `each`, one by one: the list may be longer
+/// Reads an object with a list and calls `each` with every element of it, because the list may be larger
 /// than memory.
 struct FeedObject<'a, T, F> {
     at: Cursor<'a>,
@@ -204,6 +208,8 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for FeedOb
         while let Some(key) = object.next_key_seed(KeyAmong(&names, &mut other))? {
             let key = key.map(|(_, name)| name);
             if key == Some(self.lists.outer) {
+                // JSON parsers keep one of two equal keys, and half of the feed would vanish without a
+                // word.
                 if std::mem::replace(&mut listed, true) {
                     at.error("duplicate", "is given twice");
                 }
@@ -222,6 +228,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for FeedOb
                     **metadata = value;
                 }
             } else {
+                // Unknown members are skipped, as protobuf JSON readers of a newer contract expect.
                 object.next_value::<serde::de::IgnoredAny>()?;
             }
         }
@@ -235,7 +242,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for FeedOb
     }
 }
 
-/// Reads a list and hands its elements to `each`, or the elements of the lists in its elements.
+/// Reads a list and calls `each` with its elements, or with the elements of the lists in its elements.
 struct ElementList<'a, T, F> {
     at: Cursor<'a>,
     inner: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! A catalogue folder: which files there are, which of them are read, and which are not.
+//! A catalogue folder: its files, and which of them are read.
 
 use std::{cell::RefCell, collections::HashSet, fs, path::Path};
 
@@ -12,23 +12,23 @@ use super::{
     writer::MANIFEST,
 };
 
-/// How names of descriptors end, which go along with feeds and have nothing to say here.
+/// The ending of descriptors, which accompany feeds and are not needed here.
 const DESCRIPTOR: &str = ".filesetdesc.json";
 
-/// Kind of the warnings on files that are not read and perhaps should have been.
+/// The code of warnings about files that are not read.
 const UNREAD_FILE: &str = "unread_file";
 
 /// A catalogue folder.
 pub(super) struct CatalogFolder<'a> {
     pub(super) dir: &'a Path,
     pub(super) sink: &'a DiagnosticSink,
-    /// Names of what is in it, sorted.
+    /// The names of its entries, sorted.
     names: Vec<String>,
     read: RefCell<HashSet<String>>,
 }
 
 impl<'a> CatalogFolder<'a> {
-    /// Looks what files there are; `None` and a report if that is not possible.
+    /// Lists the folder; `None` and a report if that fails.
     pub(super) fn open(dir: &'a Path, sink: &'a DiagnosticSink) -> Option<Self> {
         let listed = fs::read_dir(dir).and_then(|entries| {
             entries
@@ -38,6 +38,8 @@ impl<'a> CatalogFolder<'a> {
         match listed {
             Ok(names) => {
                 let mut names: Vec<String> = names;
+                // The system lists in any order; sorted, diagnostics and shards come in the same order at
+                // every start.
                 names.sort();
                 Some(Self {
                     dir,
@@ -71,7 +73,7 @@ impl<'a> CatalogFolder<'a> {
         }
     }
 
-    /// The files of a feed, which count as read from here on. That there is none is reported.
+    /// The files of a feed, which count as read from now on. A feed without files is reported.
     pub(super) fn files_of(&self, feed: &Feed) -> Vec<&String> {
         let names: Vec<&String> = self.names.iter().filter(|name| feed.has(name)).collect();
         self.read
@@ -79,6 +81,7 @@ impl<'a> CatalogFolder<'a> {
             .extend(names.iter().map(|name| (*name).clone()));
         if names.is_empty() {
             let name = format!("{}.json", feed.stem);
+            // A misspelt file is the likely reason for a missing one, so the error names it.
             let near = self
                 .names
                 .iter()
@@ -93,8 +96,8 @@ impl<'a> CatalogFolder<'a> {
         names
     }
 
-    /// Everything in the folder that was not read and was not to be passed over: directories end in
-    /// a slash. Of what looks like a file of the catalogue, a warning says so.
+    /// The entries of the folder that were neither read nor expected; directories end in a slash. A name
+    /// that resembles a file of the catalogue gets a warning.
     pub(super) fn unread(&self) -> Vec<String> {
         let read = self.read.borrow();
         let unread = self
@@ -105,10 +108,10 @@ impl<'a> CatalogFolder<'a> {
     }
 
     fn unread_name(&self, name: &str) -> Option<String> {
-        // Of a link it is the file behind it that counts.
+        // Through links: the file behind a link counts.
         let is_dir = fs::metadata(self.dir.join(name)).is_ok_and(|seen| seen.is_dir());
         if is_dir {
-            // Such as `.git`, and those in which Kubernetes keeps what links lead to.
+            // Hidden directories, such as `.git` and the link targets of Kubernetes, are expected.
             return (!name.starts_with('.')).then(|| format!("{name}/"));
         }
         let looks_like = |ending| name.to_lowercase().ends_with(ending);
@@ -125,23 +128,23 @@ impl<'a> CatalogFolder<'a> {
     }
 }
 
-/// Whether a file is known and has nothing to say: a feed's descriptor, or what an export tells of
-/// itself.
+/// Whether a file is expected and not read: a descriptor of a feed, or the manifest of an export.
 fn is_passed_over(name: &str) -> bool {
     is_descriptor(name) || name == MANIFEST
 }
 
-/// Whether a file describes the files of a feed for those who upload them.
+/// Whether a file is a descriptor, which upload tools read.
 pub(super) fn is_descriptor(name: &str) -> bool {
     name.strip_suffix(".gz")
         .unwrap_or(name)
         .ends_with(DESCRIPTOR)
 }
 
-/// The name that a file should have had to be read, if it nearly has one.
+/// The correct name of a file whose name is nearly one of the catalogue.
 fn meant(name: &str) -> Option<String> {
     let lower = name.to_lowercase();
     if lower == RULES_FILE || feed_of(&lower).is_some() {
+        // Only the case differs: names are compared exactly, as on the file systems of servers.
         return (lower != name).then_some(lower);
     }
     misnamed_shard(&lower).or_else(|| similar_whole_name(&lower))
@@ -153,8 +156,8 @@ fn feed_of(name: &str) -> Option<&'static Feed> {
         .find(|feed| feed.has(name))
 }
 
-/// The name of a numbered file whose stem is misspelt or lacks the separator behind it. What follows the
-/// stem has to be a number or the ending: `merchant-logo.json` is no file of the merchant feed.
+/// The correct name of a numbered file with a misspelt stem or without its separator. A number or the
+/// ending must follow the stem: `merchant-logo.json` is no file of the merchant feed.
 fn misnamed_shard(lower: &str) -> Option<String> {
     let (stem, rest) = lower.split_at(lower.find(|letter: char| !letter.is_alphabetic())?);
     let number = rest.trim_start_matches(['-', '_']);
@@ -176,8 +179,8 @@ fn misnamed_shard(lower: &str) -> Option<String> {
     feed_of(&shard).map(|_| shard)
 }
 
-/// The name of a file that is not numbered, where this is nearly it. A copy (`services.json.bak`) or an
-/// archive (`services.json.zip`) of a file is not meant to be read.
+/// The correct name of a file without a number. A copy (`services.json.bak`) or an archive
+/// (`services.json.zip`) is not meant to be read.
 fn similar_whole_name(lower: &str) -> Option<String> {
     let feeds = [&MERCHANTS, &SERVICES, &AVAILABILITY];
     let names = feeds

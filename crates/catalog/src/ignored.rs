@@ -1,16 +1,16 @@
-//! Members of the feeds about money or permission that nothing here acts on. They are looked at all the
-//! same, wherever they stand, so that a partner hears of it before a customer does.
+//! Members of the feeds that concern money or permission and have no effect here. They are searched for at
+//! every level, so that the partner learns of them before a customer does.
 
 use serde_json::Value;
 
 use super::{diagnostics::Cursor, json::Others};
 
-/// A member that is not acted on.
+/// A member without effect.
 struct Member {
     name: &'static str,
-    /// Values of an enum that ask for nothing that is not done, in the order of their numbers from 0.
+    /// Enum values that require nothing, in the order of their numbers from 0.
     harmless: &'static [&'static str],
-    /// What it means that it is not acted on.
+    /// The consequence for the partner.
     meaning: &'static str,
 }
 
@@ -26,11 +26,12 @@ const fn member(
     }
 }
 
-/// What an order is if its mode of confirmation is asynchronous.
+/// The consequence of an asynchronous confirmation mode.
 pub(super) const CONFIRMED_AT_ONCE: &str =
     "is not acted on: an order is confirmed at once, and its merchant is not asked";
 
-/// The members, for all levels of the feeds. Where a level reads one of them, it is none of its others.
+/// The members, for all levels of the feeds. A level that reads a member never has it among its unknown
+/// ones.
 const MEMBERS: [Member; 16] = [
     member(
         "deposit",
@@ -117,13 +118,13 @@ const MEMBERS: [Member; 16] = [
     ),
 ];
 
-/// Warns of the members among these that ask for something that is not done.
+/// Warns about the members among these that require something that is not done.
 pub(super) fn warn(others: &Others, at: &Cursor<'_>) {
     for (name, value) in others {
         let Some(member) = MEMBERS.iter().find(|member| is_called(name, member.name)) else {
             continue;
         };
-        // What is no value by itself, like a number without measure, is no harmless one either.
+        // A value that cannot be parsed by itself, such as a huge number, is not known to be harmless.
         let asks =
             serde_json::from_str(value.get()).map_or(true, |value| asks(&value, member.harmless));
         if asks {
@@ -132,7 +133,7 @@ pub(super) fn warn(others: &Others, at: &Cursor<'_>) {
     }
 }
 
-/// Warns of every member that says something, because all members here are amounts to be charged.
+/// Warns about every member with a value: all members here are amounts to be charged.
 pub(super) fn warn_of_fees(others: &Others, at: &Cursor<'_>) {
     for (name, value) in others {
         if serde_json::from_str(value.get()).map_or(true, |value| asks(&value, &[])) {
@@ -144,7 +145,7 @@ pub(super) fn warn_of_fees(others: &Others, at: &Cursor<'_>) {
     }
 }
 
-/// Warns of every member of a tax rate that is not read.
+/// Warns about every member of a tax rate that is not read.
 pub(super) fn warn_of_rates(others: &Others, at: &Cursor<'_>) {
     for (name, _) in others {
         at.key(name).warning(
@@ -154,14 +155,15 @@ pub(super) fn warn_of_rates(others: &Others, at: &Cursor<'_>) {
     }
 }
 
-/// Whether a member goes by this name, in `snake_case` or `lowerCamelCase`.
+/// Whether a member has this name, in `snake_case` or `lowerCamelCase`.
 fn is_called(written: &str, name: &str) -> bool {
     let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
     written == name || !written.contains('_') && plain(written) == plain(name)
 }
 
-/// Whether a value asks for anything: not where it is empty, a default, or harmless.
+/// Whether a value requires anything: empty, default and harmless values do not.
 fn asks(value: &Value, harmless: &[&str]) -> bool {
+    // Enums may come as numbers, and 0 is the default of every protobuf type.
     let is_harmless_number =
         |number: u64| usize::try_from(number).is_ok_and(|number| number < harmless.len().max(1));
     match value {

@@ -1,10 +1,9 @@
-//! JSON read without failing: a value of the wrong kind becomes a [`Field::Wrong`] in its place and
-//! hides nothing else; only broken JSON stops the reading.
+//! Tolerant reading of JSON: a value of the wrong type becomes a [`Field::Wrong`] in its place and hides no
+//! other error. Only a syntax error stops the reading.
 //!
-//! Names are read as the published messages have them, `snake_case` or `lowerCamelCase`; `null`
-//! counts as absent, whole numbers may stand in quotes or be written like `60.0`, and members that
-//! no message knows are skipped. A message that is also written leaves out what is absent, and has
-//! the members that it does not know as they were read.
+//! Names are `snake_case` or `lowerCamelCase`. `null` counts as absent. Whole numbers may be quoted or
+//! written like `60.0`. Unknown members are skipped. A message that is also written leaves out absent
+//! members, and writes unknown ones as they were read.
 
 use std::{fmt, marker::PhantomData};
 
@@ -20,27 +19,27 @@ use serde_json::value::RawValue;
 use super::diagnostics::{Cursor, quoted};
 use kernel::proto_json::{Scalar, Whole, integer, is_camel_case_of, whole};
 
-/// What stands at a place of a file.
+/// The value of a member.
 #[derive(Debug, Default)]
 pub(super) enum Field<T> {
-    /// Nothing.
+    /// Absent, or `null`.
     #[default]
     Absent,
-    /// What was expected.
+    /// A value of the expected type.
     Given(T),
-    /// Something else; the text says what, and what was expected.
+    /// A value of another type; the text says what was expected and what was found.
     Wrong(String),
-    /// Two values.
+    /// The member is given twice.
     Repeated,
 }
 
 impl<T> Field<T> {
-    /// Whether nothing stands there.
+    /// Whether the member is absent.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    /// The value, if one is given; what is wrong is reported.
+    /// The value, if given; an invalid one is reported.
     pub(super) fn optional(self, at: &Cursor<'_>) -> Option<T> {
         match self {
             Self::Absent => None,
@@ -56,7 +55,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value; that it is wrong or missing is reported.
+    /// The value; an invalid or missing one is reported.
     pub(super) fn required(self, at: &Cursor<'_>) -> Option<T> {
         if self.is_absent() {
             at.error("missing", "is missing");
@@ -64,7 +63,7 @@ impl<T> Field<T> {
         self.optional(at)
     }
 
-    /// Notes that it is given twice: which of them is meant nobody knows.
+    /// Records that the member is given twice: neither value can be preferred.
     pub(super) fn twice(&mut self) {
         *self = Self::Repeated;
     }
@@ -99,7 +98,7 @@ impl<T> Field<Vec<T>> {
     }
 }
 
-/// The elements of a list that are as expected, each with its index; the others are reported.
+/// The valid elements of a list, each with its index; others are reported.
 pub(super) fn elements<T>(list: Field<Vec<Field<T>>>, at: &Cursor<'_>) -> Vec<(usize, T)> {
     let list = list
         .optional(at)
@@ -112,10 +111,11 @@ pub(super) fn elements<T>(list: Field<Vec<Field<T>>>, at: &Cursor<'_>) -> Vec<(u
 
 /// A value that a field can have.
 pub(super) trait FromJson: Sized {
-    /// What is expected, as it stands after "expected".
+    /// The expected type, as the text after "expected".
     const EXPECTED: &'static str;
 
-    /// Whether it may be a number, which is then read by its text: a number made of it might be another.
+    /// Whether it may be a number. Numbers are read from their text, because a conversion could change
+    /// them.
     const IS_NUMBER: bool = false;
 
     /// The value as a text.
@@ -203,12 +203,13 @@ impl<T: Serialize> Serialize for Field<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Given(value) => value.serialize(serializer),
+            // Never reached: absent members are left out, and a catalogue with invalid ones is discarded.
             Self::Absent | Self::Wrong(_) | Self::Repeated => serializer.serialize_unit(),
         }
     }
 }
 
-/// Members that no message knows, by their names.
+/// Unknown members, by name.
 pub(super) type Others = Vec<(String, Box<RawValue>)>;
 
 /// Declares an object of a feed by its members, each a [`Field`] of the given type. A member whose
@@ -286,8 +287,7 @@ macro_rules! message {
 }
 pub(super) use message;
 
-/// Reads a member's name: which of these it is, with its place among them, if it is one of them, or else
-/// as it stands there.
+/// Reads the name of a member: its index and name if it is one of these, or else the text as it is.
 pub(super) struct KeyAmong<'a>(pub(super) &'a [&'static str], pub(super) &'a mut String);
 
 impl<'de> DeserializeSeed<'de> for KeyAmong<'_> {
@@ -307,6 +307,7 @@ impl Visitor<'_> for KeyAmong<'_> {
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         let Self(names, other) = self;
+        // The published names first: they are the common case, and the comparison is cheaper.
         let snake = names.iter().position(|name| *name == key);
         let known = snake.or_else(|| names.iter().position(|name| is_camel_case_of(key, name)));
         if known.is_none() {
@@ -316,43 +317,43 @@ impl Visitor<'_> for KeyAmong<'_> {
     }
 }
 
-/// What to do with the value at one place of a file, whatever it turns out to be.
+/// A receiver of one value of any type.
 pub(super) trait Receive<'de>: Sized {
-    /// What it becomes.
+    /// The result.
     type Output;
 
-    /// Takes a value of a kind that is not expected, described in words.
+    /// Receives a value of an unexpected type, with its description.
     fn unexpected(self, found: &str) -> Self::Output;
 
-    /// Takes `null`.
+    /// Receives `null`.
     fn null(self) -> Self::Output {
         self.unexpected("null")
     }
 
-    /// Takes a text.
+    /// Receives a text.
     fn text(self, text: &str) -> Self::Output {
         self.unexpected(&quoted(text))
     }
 
-    /// Takes `true` or `false`.
+    /// Receives `true` or `false`.
     fn boolean(self, boolean: bool) -> Self::Output {
         self.unexpected(&boolean.to_string())
     }
 
-    /// Takes a list.
+    /// Receives a list.
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Output, A::Error> {
         skip_list(list)?;
         Ok(self.unexpected("a list"))
     }
 
-    /// Takes an object.
+    /// Receives an object.
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Output, A::Error> {
         skip_object(object)?;
         Ok(self.unexpected("an object"))
     }
 }
 
-/// Reads any value and hands it to a [`Receive`].
+/// Reads a value of any type for a [`Receive`].
 pub(super) struct AnyValue<R>(pub(super) R);
 
 impl<'de, R: Receive<'de>> DeserializeSeed<'de> for AnyValue<R> {
@@ -403,7 +404,7 @@ impl<'de, R: Receive<'de>> Visitor<'de> for AnyValue<R> {
     }
 }
 
-/// Makes a [`Field`] of whatever stands there.
+/// Makes a [`Field`] of a value of any type.
 struct ToField<T>(PhantomData<T>);
 
 impl<T: FromJson> ToField<T> {
@@ -450,12 +451,14 @@ impl<'de, T: FromJson> Deserialize<'de> for Field<T> {
         if !T::IS_NUMBER {
             return AnyValue(ToField(PhantomData)).deserialize(deserializer);
         }
+        // The raw text, because the parser would turn 9007199254740993.0 into a rounded float.
         let json = Box::<RawValue>::deserialize(deserializer)?;
         let scalar = Scalar::of(json.get());
         let value = match &scalar {
             Scalar::Null => return Ok(Self::Absent),
             Scalar::Number(number) => integer(number).and_then(T::from_integer),
             Scalar::Text(text) => {
+                // The name first: numbers of enums may come as strings, too.
                 T::from_text(text).or_else(|| integer(text).and_then(T::from_integer))
             }
             Scalar::Other(_) => None,
@@ -464,7 +467,7 @@ impl<'de, T: FromJson> Deserialize<'de> for Field<T> {
     }
 }
 
-/// An object along with its text.
+/// An object with its text.
 #[derive(Debug)]
 pub(super) struct Quoted<T> {
     pub(super) read: Field<T>,
@@ -474,12 +477,14 @@ pub(super) struct Quoted<T> {
 impl<'de, T: FromJson> Deserialize<'de> for Quoted<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
+        // Parsed a second time: the first pass only delimits the text, which is kept for exports.
         let read = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
         Ok(Self { read, text })
     }
 }
 
 fn skip_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
+    // The rest of the value must be consumed, or the parser would continue in the middle of it.
     while list.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
 }

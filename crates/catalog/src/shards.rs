@@ -1,4 +1,4 @@
-//! Whether the files of one feed belong together and none is missing.
+//! Whether the files of one feed belong together and are complete.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use super::{
 const MAX_SHARDS: i64 = 1_000;
 
 message! {
-    /// What a feed file says of itself.
+    /// The metadata of a feed file.
     written Metadata {
         processing_instruction: ProcessingInstruction,
         shard_number: i64,
@@ -23,18 +23,18 @@ message! {
     }
 }
 
-/// What is to be done with a feed.
+/// The processing instruction of a feed.
 #[derive(Debug, Serialize)]
 pub(super) enum ProcessingInstruction {
-    /// The one thing that a server can do with it.
+    /// The feed replaces its predecessor: the only supported instruction.
     #[serde(rename = "PROCESS_AS_COMPLETE")]
     Complete,
-    /// One of a later edition of the feeds; never written.
+    /// An instruction of a later version of the feeds; never written.
     Unknown,
 }
 
-/// What would have to be done with parts of a feed, which nothing here can. Known by its name and number,
-/// because to take a part for the whole would withdraw everything else.
+/// The instruction of partial feeds, which are not supported. Its name and number are known so that it is
+/// rejected: a part taken for the whole would withdraw everything else.
 const INCREMENTAL: (&str, i128) = ("PROCESS_AS_INCREMENTAL", 2);
 
 impl FromJson for ProcessingInstruction {
@@ -60,11 +60,11 @@ impl FromJson for ProcessingInstruction {
 pub(super) struct ShardFile {
     pub(super) file: String,
     pub(super) metadata: Field<Metadata>,
-    /// Whether it was read to its end; else its metadata may be in what was not read.
+    /// Whether it was read to its end; otherwise its metadata may be in the unread part.
     pub(super) to_the_end: bool,
 }
 
-/// A file with what it says of itself.
+/// A file with its metadata.
 struct Labelled {
     file: String,
     number: i64,
@@ -80,8 +80,7 @@ enum ShardCount {
     Several,
 }
 
-/// Whether these files are all of one feed; what is not so is reported. A single file needs no
-/// metadata.
+/// Whether these files are one complete feed; anything else is reported. A single file needs no metadata.
 pub(super) fn are_complete(shards: Vec<ShardFile>, sink: &DiagnosticSink) -> bool {
     let files = shards.len();
     let count = if files == 1 {
@@ -94,6 +93,7 @@ pub(super) fn are_complete(shards: Vec<ShardFile>, sink: &DiagnosticSink) -> boo
         .filter_map(|shard| label(shard, count, sink))
         .collect();
     let Some((first, others)) = labelled.split_first() else {
+        // Several files without metadata may be of different exports, so they are no feed.
         return count == ShardCount::One;
     };
     let alike = others.iter().all(|other| agree(first, other, sink));
@@ -103,6 +103,7 @@ pub(super) fn are_complete(shards: Vec<ShardFile>, sink: &DiagnosticSink) -> boo
 fn label(shard: ShardFile, count: ShardCount, sink: &DiagnosticSink) -> Option<Labelled> {
     let file = sink.file(&shard.file);
     let at = file.key("metadata");
+    // A file that ended early has an error already, and the metadata may have come later.
     if shard.metadata.is_absent() && shard.to_the_end && count == ShardCount::Several {
         at.error(
             "missing",
@@ -125,7 +126,9 @@ fn label(shard: ShardFile, count: ShardCount, sink: &DiagnosticSink) -> Option<L
     }
     let nonce = given_or(0, nonce, &at.key("nonce"));
     let timestamp = given_or(0, generation_timestamp, &at.key("generation_timestamp"));
+    // In protobuf JSON absent numbers are 0; a feed of one file may leave out its count.
     let total = within(1..=MAX_SHARDS, 1, total_shards, &at.key("total_shards"))?;
+    // Shards count from 0, so the last number is one below the total.
     let number = within(0..=total - 1, 0, shard_number, &at.key("shard_number"))?;
     Some(Labelled {
         file: shard.file,
@@ -205,6 +208,7 @@ fn none_is_missing(shards: &[Labelled], sink: &DiagnosticSink) -> bool {
         }
     }
     let total = shards[0].total;
+    // A missing file would withdraw its services, so the whole feed is rejected.
     for number in (0..total).filter(|number| shards.iter().all(|shard| shard.number != *number)) {
         whole = false;
         let file = sink.file(&shards[0].file);
