@@ -1,4 +1,5 @@
-//! The interface for callers: who may call, what a call asks for, and how it is answered.
+//! The interface for callers: authorization, decoding of requests, dispatch and encoding of
+//! responses.
 //!
 //! | module | contents |
 //! |---|---|

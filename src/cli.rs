@@ -1,4 +1,4 @@
-//! The command line: what its arguments ask for, and the exit code that answers.
+//! The command line: its arguments and its commands.
 
 use std::{
     ffi::OsString,
@@ -150,7 +150,7 @@ fn with_flags_of(flags: Flags, arguments: &ArgMatches) -> Result<Flags, clap::Er
     })
 }
 
-/// Refuses settings in front of a command that takes none.
+/// Rejects settings in front of a command that takes none.
 fn refuse_flags(flags: &Flags, command: &str) -> Result<(), clap::Error> {
     match flags.given().next() {
         Some(flag) => Err(commands::conflict(format!(

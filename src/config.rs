@@ -1,4 +1,4 @@
-//! Settings: defaults, a file, the environment and flags, each over the one before.
+//! Settings from defaults, a file, the environment and flags, each layer over the one before.
 //!
 //! Each setting has one name: `max_in_flight` in the file is `BOXOFFICE_MAX_IN_FLIGHT` in the
 //! environment and `--max-in-flight` on the command line, and its value is written the same way in
@@ -36,8 +36,8 @@ pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
 }
 
 impl Config {
-    /// The settings that result from these layers. `read_file` is called with the path that the
-    /// flags or else the environment name, if they do.
+    /// The settings of these layers. `read_file` is called with the path that the flags or else the
+    /// environment name, if they do.
     ///
     /// # Errors
     ///
@@ -60,6 +60,7 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         read_file: impl FnOnce(&Path) -> io::Result<String>,
     ) -> Result<(Self, Vec<EffectiveSetting>), Diagnostics> {
+        // Collected, because it is read twice: for the name of the file and for the values.
         let environment: Vec<_> = environment.into_iter().collect();
         let mut layers = Layers::of(SETTINGS);
         if let Some((location, path)) = flags.file().or_else(|| layers::file(&environment)) {
@@ -71,6 +72,7 @@ impl Config {
                 }
             }
         }
+        // The order of the layers is their precedence: the last value given counts.
         layers.add_environment(environment);
         flags.add_to(&mut layers);
         let config = Self::read(&mut layers);
@@ -79,9 +81,10 @@ impl Config {
         layers.into_diagnostics().unless_errors((config, effective))
     }
 
-    /// Finds settings that contradict each other.
+    /// Reports settings that contradict each other.
     fn check(&self, layers: &mut Layers) {
         let (payment, call) = (self.sales.payment_timeout, self.calls.call_timeout);
+        // Otherwise every call that waits for a payment would end before the payment does.
         if payment >= call {
             let text = format!(
                 "payment_timeout ({payment:?}) has to be shorter than call_timeout ({call:?})"
@@ -107,6 +110,7 @@ impl Calls {
                 ["max_response_bytes", "max_response_bytes_in_flight"],
             ),
         ] {
+            // Otherwise a request within its own limit could never be served.
             if one > all {
                 let [name, budget] = settings;
                 layers.contradiction(

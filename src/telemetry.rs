@@ -13,7 +13,7 @@ pub mod traces;
 use kernel::log_queue::{self, LogQueue};
 use traces::Traces;
 
-/// How long the last lines of the log may take to be written.
+/// Time limit for writing the last lines of the log.
 const LOG_FLUSH: Duration = Duration::from_secs(1);
 
 /// The queue of this process's log, once there is one.
@@ -25,10 +25,10 @@ pub enum TelemetryError {
     /// The log filter is invalid. Cannot happen with a loaded configuration.
     #[error("the log filter is not valid")]
     Filter(#[from] ParseError),
-    /// This process logs already.
+    /// Logging was set up before.
     #[error("logging was set up before")]
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
-    /// The log cannot be written beside the calls.
+    /// The thread that writes the log cannot be started.
     #[error("the log cannot be written: {0}")]
     Log(#[from] io::Error),
     /// The trace exporter could not be started.
@@ -45,24 +45,26 @@ pub struct Telemetry {
     traces: Option<Traces>,
 }
 
-/// Logs all events of this process to standard error, and every panic as one of them; sends traces, if
-/// they are configured. Logging never blocks: a thread writes to standard error, and lines it cannot
-/// write are dropped and counted.
+/// Logs all events and panics of this process to standard error, and exports traces if that is
+/// configured. A call never waits for standard error: a thread writes the lines, and lines that it
+/// cannot keep up with are dropped and counted.
 ///
 /// # Errors
 ///
 /// When it is called a second time, or with a filter that was not checked.
 pub fn init(config: &Config) -> Result<Telemetry, TelemetryError> {
+    // Traces first: if they cannot start, nothing global has been changed yet.
     let traces = Traces::start(&config.tracing)?;
     let queue = LogQueue::start("log", log_queue::standard_error()?)?;
     let mut layers: Vec<AnyLayer> = vec![logs::to_standard_error(&config.logging, queue.clone())?];
     layers.extend(traces.as_ref().map(Traces::layer));
     tracing::subscriber::set_global_default(Registry::default().with(layers))?;
+    // After the subscriber is set: a panic before has no log, and the default hook prints it.
     logs::log_panics(LOG.get_or_init(|| queue).clone());
     Ok(Telemetry { traces })
 }
 
-/// Lines that the log of this process has lost, because they came faster than they were read.
+/// Log lines that were dropped, because they came faster than they were written.
 #[must_use]
 pub fn dropped_log_lines() -> u64 {
     LOG.get().map_or(0, LogQueue::dropped)
@@ -76,10 +78,11 @@ pub fn flush_log(limit: Duration) {
 }
 
 impl Telemetry {
-    /// Sends the traces that have not been sent, for as long as `limit` at most, and then writes the last
-    /// lines of the log, for a second at most.
+    /// Exports the remaining traces within `limit`, and then writes the last lines of the log
+    /// within a second.
     pub fn finish(self, limit: Duration) {
         if let Some(traces) = self.traces {
+            // Before the log is flushed, because this may log a warning itself.
             traces.finish(limit);
         }
         flush_log(LOG_FLUSH);

@@ -64,7 +64,7 @@ pub enum AuthError {
         "credentials are malformed: `authorization` must be `Basic` and the base64 of `name:password`, once"
     )]
     MalformedCredentials,
-    /// Nobody has this name and this password, whichever of them is wrong.
+    /// No user has this name and this password.
     #[error("invalid user name or password")]
     InvalidCredentials,
     /// The queue of passwords to verify is full.

@@ -93,7 +93,8 @@ impl Dispatcher {
         }
     }
 
-    /// Answers a call whose message has arrived. Its time begins here: `timeout` is that of its caller.
+    /// Handles a call whose message has arrived. Its time begins here: `timeout` is that of its
+    /// caller.
     ///
     /// # Errors
     /// [`ApiError`], if there is no response of the contract. After [`ApiError::DeadlineExceeded`] an order may exist.

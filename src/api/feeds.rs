@@ -1,4 +1,4 @@
-//! Feeds out: what is on sale, with what is left of it, in the form in which it came in.
+//! Export of feeds: the active catalogue with the spots left, in the form of its source.
 //!
 //! A running server streams its export on the admin listener as lines of text, one record each, and the client
 //! writes the files. Without a running server the same records are written directly. The server therefore needs no
@@ -18,13 +18,12 @@ use crate::app::Export;
 /// The path of the export on the admin listener.
 pub const PATH: &str = "/feeds";
 
-/// The query's name for the days that are asked for.
+/// The query parameter for the number of days.
 const DAYS: &str = "days";
 
-/// Hands an export to `put`, line by line.
+/// Passes an export to `put`, line by line.
 ///
-/// # Errors
-/// The first of `put`, which ends it.
+/// The first error of `put`, which ends the export.
 pub fn export<E>(
     export: &Export<'_>,
     mut put: impl FnMut(ExportLine<'_>) -> Result<(), E>,

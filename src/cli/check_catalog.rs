@@ -57,7 +57,7 @@ pub(super) struct CheckCatalog {
 struct ShownCalendar {
     day: ShownDay,
     zone: ShownZone,
-    /// Who knows what is left; nobody where the files alone count.
+    /// Where sales are read from; `None` where the files alone count.
     sales: Option<SalesSource>,
 }
 
@@ -92,13 +92,13 @@ fn sales_source(dir: Option<&PathBuf>, arguments: &ArgMatches) -> Option<SalesSo
     let mut config = Config::default();
     dir?.clone_into(&mut config.sales.catalog);
     config.storage.data_dir.clone_from(data_dir);
-    // Which server may be running there is not known.
+    // Unknown: another server may use that data directory.
     config.serving.admin_listen = None;
     Some(SalesSource::Offline(Box::new(config)))
 }
 
 impl CheckCatalog {
-    /// Checks, and says what there is to say; the answer is the exit code.
+    /// Checks the catalogue and prints the report. Returns the exit code.
     pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
         let now = server::now_sec();
         let mut json = Map::new();
@@ -125,7 +125,7 @@ impl CheckCatalog {
         Ok(SUCCESS)
     }
 
-    /// Reads a folder and tells what was found; the answer has whether it can be used.
+    /// Reads a directory and prints what was found. Also returns whether the catalogue can be used.
     fn check(
         &self,
         dir: &Path,

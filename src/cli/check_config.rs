@@ -53,8 +53,8 @@ const COLUMNS: &[(&str, Align)] = &[
 ];
 
 impl CheckConfig {
-    /// Prints the settings in effect, and what is wrong with the files that they name; the answer is
-    /// the exit code.
+    /// Prints the effective settings, and the errors of the files that they name. Returns the exit
+    /// code.
     pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
         let mut rows = Vec::new();
         for setting in &self.settings {
@@ -90,7 +90,7 @@ impl CheckConfig {
         Ok(if problems.is_empty() { SUCCESS } else { USAGE })
     }
 
-    /// What is wrong with the directories, which nothing is made or read in here.
+    /// The errors of the directories. Nothing is created or read in them.
     fn directories(&self) -> Vec<Diagnostic> {
         let error = |setting: &str, path: &Path, text: String| {
             let location = Location::file(format!("{setting} {}", path.display()));
@@ -106,7 +106,7 @@ impl CheckConfig {
             ));
         }
         let data = &self.config.storage.data_dir;
-        // Where there is nothing yet, a server makes it.
+        // An absent directory is no error: the server creates it.
         let is_other = fs::metadata(data).is_ok_and(|found| !found.is_dir());
         if self.config.storage.store == StoreChoice::Embedded && is_other {
             problems.push(error("data_dir", data, "is not a directory".to_owned()));

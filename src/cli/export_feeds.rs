@@ -1,4 +1,4 @@
-//! Writing feeds.
+//! The `feeds export` command.
 
 use std::{
     ffi::OsString,
@@ -108,7 +108,7 @@ impl ExportFeeds {
     }
 }
 
-/// The folder that an export becomes.
+/// The directory that an export is written to.
 struct ExportFolder {
     writer: FolderWriter,
     beginning: ExportHeader,

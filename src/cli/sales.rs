@@ -22,8 +22,8 @@ pub(super) enum SalesSource {
 }
 
 impl SalesSource {
-    /// Hands all that is on sale to `take`, line by line: slots that start within so many days, where
-    /// that is bounded.
+    /// Passes the export to `take`, line by line: the slots that start within `days`, or all of
+    /// them.
     pub(super) fn read(
         &self,
         days: Option<u32>,

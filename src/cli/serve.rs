@@ -1,4 +1,4 @@
-//! Serving calls.
+//! The `serve` command.
 
 use std::{
     io::Write,
@@ -12,14 +12,14 @@ use crate::{
     server, telemetry,
 };
 
-/// How long the last traces may take to be sent, once the server is down.
+/// Time limit for exporting the last traces, once the server is down.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) fn serve(config: &Config, settings: &[EffectiveSetting], stderr: &mut dyn Write) -> u8 {
     let telemetry = match telemetry::init(config) {
         Ok(telemetry) => telemetry,
         Err(error) => {
-            // There is no other place to say this.
+            // Best effort: without a log, there is no other place to report this.
             let _ = writeln!(stderr, "{error}");
             return INTERNAL;
         }
@@ -30,6 +30,7 @@ pub(super) fn serve(config: &Config, settings: &[EffectiveSetting], stderr: &mut
 }
 
 fn run_server(config: &Config, settings: &[EffectiveSetting]) -> u8 {
+    // A panic must not skip the flush of traces and log. Nothing of the server is used after it.
     match catch_unwind(AssertUnwindSafe(|| server::run(config, settings))) {
         Ok(Ok(())) => SUCCESS,
         Ok(Err(error)) => {

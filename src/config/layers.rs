@@ -20,7 +20,7 @@ pub(super) const CONFIG: &str = "config";
 /// The code of a name that no setting has.
 const UNKNOWN_SETTING: &str = "unknown_setting";
 
-/// All that was given, and what was found wrong with it so far.
+/// The given values, and the errors found so far.
 pub(super) struct Layers {
     settings: &'static [Setting],
     given: Vec<GivenValue>,
@@ -58,7 +58,7 @@ struct GivenValue {
 }
 
 impl Layers {
-    /// Nothing given yet of these settings.
+    /// No values yet, of these settings.
     pub(super) fn of(settings: &'static [Setting]) -> Self {
         Self {
             settings,
@@ -74,7 +74,7 @@ impl Layers {
             .add(Diagnostic::error(code, location, text));
     }
 
-    /// All that was found wrong, in the order of the locations.
+    /// All errors, in the order of their locations.
     pub(super) fn into_diagnostics(self) -> Diagnostics {
         let mut diagnostics = self.diagnostics;
         diagnostics.sort();
@@ -100,13 +100,15 @@ impl Layers {
                 ));
                 self.invalid.push(name);
             }
+            // An invalid value leaves the one before, so that later checks have something to work
+            // with.
             value = read.or(value);
         }
         value.expect("the default of every setting can be read, as a test makes sure")
     }
 
-    /// Reports that two settings contradict each other, at the first of them that was given. Of
-    /// values that are wrong by themselves nothing more is said.
+    /// Reports that two settings contradict each other, at the first of them that was given. Values
+    /// that are invalid by themselves get no further error.
     pub(super) fn contradiction(&mut self, names: [&'static str; 2], text: String) {
         if names.iter().any(|name| self.invalid.contains(name)) {
             return;
@@ -129,6 +131,7 @@ impl Layers {
                 self.add_entry(location, key, &value);
             }
         }
+        // Merged, because the parser of the file reports into a sink of its own.
         let earlier = std::mem::take(&mut self.diagnostics);
         self.diagnostics = earlier.and(sink.into_diagnostics());
     }
@@ -153,6 +156,7 @@ impl Layers {
     pub(super) fn add_environment(&mut self, pairs: Vec<(OsString, OsString)>) {
         for (variable, value) in pairs {
             let variable = variable.to_string_lossy().into_owned();
+            // Unknown variables with our prefix are errors: a misspelt setting must not be ignored.
             let ours = variable.starts_with(PREFIX) && !is_service_link(&variable);
             if ours && variable != setting::variable(CONFIG) {
                 self.add_variable(variable, &value);
@@ -193,6 +197,7 @@ impl Layers {
 
     /// The value that counts among those given.
     fn counting(&self, name: &str) -> Option<&GivenValue> {
+        // The last one: layers are added in rising precedence.
         self.given.iter().rfind(|given| given.name == name)
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct ConnectionTable {
     stats: ConnectionStats,
 }
 
-/// How many connections there may be.
+/// The limits of open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConnectionLimits {
     /// In all.
@@ -45,14 +45,15 @@ pub(crate) struct ConnectionLimits {
     pub(crate) max_per_address: usize,
 }
 
-/// What has become of connections.
+/// Counters of evicted and rejected connections.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionStats {
-    /// Closed because all places were taken.
+    /// Evicted because all places were taken.
     pub(crate) closed_for_others: Counter,
-    /// Closed because their address had all of its share.
+    /// Evicted because their address held all of its share.
     pub(crate) closed_for_address: Counter,
-    /// Turned away, because their address had all of its share and none of it was idle.
+    /// Closed at once, because their address held all of its share and none of its connections was
+    /// idle.
     pub(crate) turned_away: Counter,
 }
 

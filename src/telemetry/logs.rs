@@ -1,7 +1,7 @@
-//! Logging: one line an event on standard error, for people on a terminal and as JSON elsewhere.
+//! Logging: one line per event on standard error, for people on a terminal and as JSON elsewhere.
 //!
-//! Times are UTC in RFC 3339. Messages of callers are never logged; events carry ids as fields. What
-//! happens for a request carries the names of the request.
+//! Times are UTC in RFC 3339. Messages of callers are never logged; events carry ids as fields.
+//! Events of a request also carry its names.
 
 use std::{
     any::Any,
@@ -31,7 +31,7 @@ use crate::{
 };
 use kernel::log_queue::LogQueue;
 
-/// How long a panic waits for the log: it may be the last thing that the process does.
+/// Time limit for a panic to be written: it may be the last action of the process.
 const PANIC_FLUSH: Duration = Duration::from_millis(100);
 
 /// Writes all events to standard error by way of a queue.
@@ -56,7 +56,7 @@ pub(super) fn log_panics(queue: LogQueue) {
     }));
 }
 
-/// What standard error leads to.
+/// The reader of standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LogReader {
     Terminal,
@@ -80,16 +80,17 @@ impl Style {
     }
 }
 
-/// A failure to write a line is not reported: the report would go the same way, and fail with a
-/// panic. A coloured style still honours `NO_COLOR`.
+/// The layer that writes events. A failure to write is not reported, because the report would take
+/// the same way and fail with a panic. The coloured style honours `NO_COLOR`.
 ///
-/// Spans are for traces; here they would only have to be kept.
+/// Spans are filtered out: only traces use them, and keeping them here would cost memory.
 fn lines<W>(filter: &str, style: Style, writer: W) -> Result<AnyLayer, ParseError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(filter)?.and(filter_fn(is_event));
     let lines = tracing_subscriber::fmt::layer()
+        // The internal report goes to standard error with a macro that panics on failure.
         .log_internal_errors(false)
         .with_writer(writer);
     Ok(match style {
@@ -115,7 +116,7 @@ fn is_event(metadata: &Metadata<'_>) -> bool {
     metadata.is_event()
 }
 
-/// The fields of an event, and after them those that name the request.
+/// The fields of an event, followed by those of its request.
 struct NamedFields;
 
 impl<'w> FormatFields<'w> for NamedFields {
@@ -130,7 +131,7 @@ impl<'w> FormatFields<'w> for NamedFields {
     }
 }
 
-/// The object of an event with the fields that name the request, whose values need no escapes.
+/// The JSON object of an event with the fields of its request, whose values need no escaping.
 struct NamedObjects(Format<Json>);
 
 impl<S, N> FormatEvent<S, N> for NamedObjects
@@ -150,6 +151,8 @@ where
         let mut line = String::new();
         self.0
             .format_event(context, Writer::new(&mut line), event)?;
+        // The fields are added inside of the finished object: the formatter has no hook for more
+        // fields.
         let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
         writer.write_str(open)?;
         served
@@ -160,6 +163,7 @@ where
 }
 
 fn log_panic(info: &PanicHookInfo<'_>) {
+    // Only with `RUST_BACKTRACE`: capturing is slow and its text is long.
     let backtrace = Backtrace::capture();
     let backtrace =
         (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
@@ -175,6 +179,7 @@ fn log_panic(info: &PanicHookInfo<'_>) {
 /// The text of a panic. Other payloads are values of the program, which are not for the log.
 fn panic_text(payload: &dyn Any) -> &str {
     payload
+        // `panic!` with a literal carries a `&str`, with arguments a `String`.
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))

@@ -12,14 +12,14 @@ use crate::metrics::{Collect, HistogramSnapshot, Metric, MetricKind, Sample, Sam
 /// The `Content-Type` of the page.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// A page that is being written.
+/// A page of metrics under construction.
 #[derive(Debug, Default)]
 pub struct Page {
     families: Vec<MetricFamily>,
 }
 
 impl Page {
-    /// Adds all metrics of a collector as they are now. A metric without samples is left out.
+    /// Adds the present values of all metrics of a collector. A metric without samples is left out.
     pub fn collect<T: Collect>(&mut self, source: &T) {
         for metric in T::METRICS {
             let samples = metric.read(source);
@@ -29,7 +29,7 @@ impl Page {
         }
     }
 
-    /// The page as text.
+    /// The page in the text format.
     ///
     /// # Errors
     /// If a metric has no name.
@@ -48,6 +48,7 @@ pub fn rows<T: Collect>() -> String {
             .iter()
             .map(|label| format!("`{label}`"))
             .collect();
+        // Sorted, because the order of the declaration has no meaning.
         labels.sort_unstable();
         let (name, kind, help) = (metric.name, metric.kind.name(), metric.help);
         writeln!(
@@ -119,6 +120,7 @@ fn histogram(unit: Unit, snapshot: &HistogramSnapshot) -> proto::Histogram {
 fn shown(unit: Unit, value: u64) -> f64 {
     match unit {
         Unit::One => number(value),
+        // Counted in nanoseconds and shown in seconds, which is the base unit of Prometheus.
         Unit::Nanoseconds => Duration::from_nanos(value).as_secs_f64(),
     }
 }

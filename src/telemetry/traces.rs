@@ -1,11 +1,11 @@
-//! Traces over OTLP: what became of a call, step by step, for a collector.
+//! Export of traces over OTLP.
 //!
-//! A call is a span, and so are the decision, the payment and the writing in it. They are made where
-//! traces are asked for, and cost nothing elsewhere. A caller who sends a `traceparent` of W3C Trace
-//! Context has the call in its own trace, and decides whether it is recorded.
+//! A call is a span, with spans for the decision, the payment and the commit inside. Without an
+//! endpoint they cost nothing. A caller that sends a `traceparent` (W3C Trace Context) has the call
+//! in its own trace, and decides whether it is sampled.
 //!
-//! Spans are handed to a thread of the exporter through a queue with an end: where the collector does
-//! not keep up or is away, spans are dropped and no call waits.
+//! A thread exports the spans from a bounded queue. If the collector is slow or away, spans are
+//! dropped, and no call waits.
 
 use std::{io, time::Duration};
 
@@ -29,7 +29,7 @@ use tracing_subscriber::{Layer, filter::FilterFn};
 use super::AnyLayer;
 use crate::config::Tracing;
 
-/// The program, as it goes by in traces.
+/// The service name in traces.
 const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// The packages whose spans are traced: the program and its libraries.
@@ -45,33 +45,33 @@ const TRACED: [&str; 9] = [
     "boxoffice_types",
 ];
 
-/// How long one attempt to hand spans to the collector may take.
+/// Time limit of one export.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The header that tells the parent of a span.
+/// The header that names the parent of a span.
 const TRACEPARENT: &str = "traceparent";
 
 /// Why traces cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// The machine gives no thread.
+    /// The system provides no thread.
     #[error(transparent)]
     Start(#[from] io::Error),
-    /// The collector's address is not one; a loaded configuration has a sound one.
+    /// The endpoint is invalid, which a loaded configuration rules out.
     #[error(transparent)]
     Endpoint(#[from] ExporterBuildError),
 }
 
-/// Traces on their way to a collector.
+/// The exporter of traces.
 #[derive(Debug)]
 pub(super) struct Traces {
     provider: SdkTracerProvider,
-    /// Where the connection to the collector is served, away from the calls.
+    /// Serves the connection to the collector, apart from the calls.
     runtime: runtime::Runtime,
 }
 
 impl Traces {
-    /// Begins to send traces, if there is anyone to send them to.
+    /// Starts the export, if an endpoint is configured.
     pub(super) fn start(tracing: &Tracing) -> Result<Option<Self>, TracesError> {
         let Some(endpoint) = &tracing.trace_endpoint else {
             return Ok(None);
@@ -82,6 +82,7 @@ impl Traces {
             .enable_all()
             .build()?;
         let exporter = {
+            // The exporter opens its connection lazily, in the runtime that it was built in.
             let _within = runtime.enter();
             SpanExporter::builder()
                 .with_tonic()
@@ -93,6 +94,7 @@ impl Traces {
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
+            // The caller's decision counts, so that a trace is never recorded in parts.
             .with_sampler(Sampler::ParentBased(Box::new(share)))
             .with_resource(
                 Resource::builder_empty()
@@ -104,7 +106,7 @@ impl Traces {
         Ok(Some(Self { provider, runtime }))
     }
 
-    /// What turns spans of ours into spans of the trace.
+    /// The layer that records spans of this program.
     pub(super) fn layer(&self) -> AnyLayer {
         let ours = FilterFn::new(is_ours).with_max_level_hint(LevelFilter::INFO);
         tracing_opentelemetry::layer()
@@ -117,24 +119,25 @@ impl Traces {
             .boxed()
     }
 
-    /// Sends what has not been sent, for as long as `limit` at most.
+    /// Exports the remaining spans within `limit`.
     pub(super) fn finish(self, limit: Duration) {
         if let Err(error) = self.provider.shutdown_with_timeout(limit) {
             tracing::warn!(%error, "some traces were not sent");
         }
+        // Without waiting: the exporter may still be connecting to a collector that is away.
         self.runtime.shutdown_background();
     }
 }
 
-/// Whether something is a span of ours. The exporter of spans has spans too: traced, they would
-/// make more of themselves.
+/// Whether metadata is of a span of this program. The exporter has spans of its own, and tracing
+/// those would create ever more of them.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     let package = metadata.target().split("::").next();
     metadata.is_span() && package.is_some_and(|package| TRACED.contains(&package))
 }
 
-/// Puts a new span where the headers of its request say it belongs, and gives the id of its trace, if it
-/// is recorded.
+/// Sets the parent of a span from the headers of its request, and returns the id of its trace if it
+/// is sampled.
 #[must_use]
 pub fn join(span: &Span, headers: &HeaderMap) -> Option<String> {
     if span.is_disabled() {
@@ -142,15 +145,14 @@ pub fn join(span: &Span, headers: &HeaderMap) -> Option<String> {
     }
     let parent =
         TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
-    // It fails where spans go to no trace.
+    // Best effort: fails where no layer records spans.
     let _ = span.set_parent(parent);
     let context = span.context();
     let context = context.span().span_context().clone();
     context.is_sampled().then(|| context.trace_id().to_string())
 }
 
-/// The `traceparent` with which whoever is asked on behalf of the present call can join its trace; none
-/// where there is no trace.
+/// The `traceparent` of the current call, for requests on its behalf; `None` without a trace.
 #[must_use]
 pub fn traceparent() -> Option<String> {
     let mut header = Header(None);

@@ -1,8 +1,9 @@
-//! The audit log: who sold, repeated, listed and was kept out, what was read again, when the server ran.
+//! The audit log: orders created, replayed and listed, calls rejected, files reloaded, and starts
+//! and stops of the server.
 //!
-//! It names users, certificates, addresses, orders and merchants. It has no personal data of customers, no
-//! tokens and no passwords, and a user name only if there is such a user: what else is sent as a name may
-//! be a password.
+//! It names users, certificates, addresses, orders and merchants. It has no personal data of
+//! customers, no tokens and no passwords. A user name is logged only if there is such a user,
+//! because anything else sent as a name may be a password.
 
 mod event;
 mod file;
@@ -29,7 +30,7 @@ pub enum AuditLog {
     File(PathBuf),
 }
 
-/// Keeps the audit log. Whoever does something worth a line never waits for it.
+/// Writes the audit log. No caller ever waits for it.
 #[derive(Debug)]
 pub struct Audit {
     sink: AuditSink,
@@ -59,13 +60,13 @@ impl Audit {
         Ok(Arc::new(Self { sink, clock }))
     }
 
-    /// Whether events leave lines. What is made for the audit log alone need not be made if not.
+    /// Whether events are recorded. If not, nothing need be prepared for them.
     #[must_use]
     pub fn is_on(&self) -> bool {
         !matches!(self.sink, AuditSink::Off)
     }
 
-    /// Takes note of an event, on behalf of the request that is served here and now, if one is.
+    /// Records an event, with the names of the current request, if there is one.
     pub fn record(&self, event: AuditEvent<'_>) {
         match &self.sink {
             AuditSink::Off => {}
@@ -76,7 +77,7 @@ impl Audit {
         }
     }
 
-    /// Opens the file anew before its next line, for whoever has moved it away.
+    /// Reopens the file before its next line, after it was moved by log rotation.
     pub fn reopen(&self) {
         if let AuditSink::File(file) = &self.sink {
             file.reopen();

@@ -1,24 +1,24 @@
-//! Telling the operator that the clock cannot be right.
+//! Warnings of a clock that cannot be right.
 
 use domain::{order::EpochSeconds, wording::moment};
 
-/// How far the clock may lie before the newest order, or before what it showed last: time servers correct
-/// it by seconds.
+/// How far the clock may lie before the newest order or the last sweep: time servers correct it by
+/// seconds.
 const MAX_BEHIND_SEC: i64 = 300;
 
-/// How far it may lie after them: a shop may be quiet for a day, and a machine asleep.
+/// How far it may lie after them: sales may pause for a day, and a machine may sleep.
 const MAX_AHEAD_SEC: i64 = 86_400;
 
-/// What is odd about a clock.
+/// The deviation of a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Oddity {
-    /// It lies too far before what it is held against.
+    /// Too far before the reference.
     Behind,
-    /// It lies too far after it.
+    /// Too far after the reference.
     Ahead,
 }
 
-/// What is odd about a clock that shows `now` and is held against a moment that was present once.
+/// The deviation of a clock that shows `now` from a time that was present once.
 fn oddity(now: EpochSeconds, then: EpochSeconds) -> Option<Oddity> {
     // Saturating: both come from clocks and disks that may hold any number.
     match now.saturating_sub(then) {
@@ -28,7 +28,7 @@ fn oddity(now: EpochSeconds, then: EpochSeconds) -> Option<Oddity> {
     }
 }
 
-/// Warns at a start of a clock that does not go with what is on record.
+/// Warns at startup of a clock that does not match the records.
 pub(super) fn at_start(
     now: EpochSeconds,
     forgotten_until: Option<EpochSeconds>,
@@ -62,7 +62,7 @@ pub(super) fn at_start(
     }
 }
 
-/// Warns of a clock that was set since it was last looked at, about an hour ago.
+/// Warns of a clock that was set since the last sweep, about an hour ago.
 pub(super) fn between_sweeps(last: EpochSeconds, now: EpochSeconds) {
     match oddity(now, last) {
         Some(Oddity::Behind) => {

@@ -236,7 +236,7 @@ impl App {
         &*self.store
     }
 
-    /// What has come of the work so far.
+    /// The metrics of the use cases.
     #[must_use]
     pub fn metrics(&self) -> &OrderMetrics {
         &self.metrics
@@ -267,8 +267,8 @@ impl App {
         self.inventory.holding(self.now())
     }
 
-    /// What a caller is told of a record that cannot be read. The cause goes to the log, once a second with
-    /// the number of times.
+    /// The error of a record that cannot be read. The cause is logged, at most once a second with
+    /// the number of errors.
     fn read_failed(&self, error: &ReadError) -> OrderError {
         if let Some(times) = self.read_errors.due(self.now()) {
             tracing::error!(error = %ErrorChain(error), times, "the store could not be read");
@@ -276,8 +276,8 @@ impl App {
         OrderError::Unreadable
     }
 
-    /// What a caller is told of a change that is not durable. The cause goes to the log, once a second with
-    /// the number of times.
+    /// The error of a change that is not durable. The cause is logged, at most once a second with
+    /// the number of errors.
     fn commit_failed(&self, error: &CommitError) -> OrderError {
         if let Some(times) = self.write_errors.due(self.now()) {
             tracing::error!(error = %ErrorChain(error), times, "an order could not be recorded");
@@ -340,7 +340,8 @@ fn named(catalog: &Catalog, claims: &[Claim]) -> Vec<NamedClaim> {
     claims.iter().map(name).collect()
 }
 
-/// Recorded claims by their indexes. What is not sold at present may be again, so it is counted too.
+/// Recorded claims by their indexes. Ids that the catalogue lacks are interned, because a later
+/// catalogue may have them again.
 fn indexed(register: &mut IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
     let claim = |named: &NamedClaim| {
         let service = register.service(&named.merchant_id, &named.service_id);

@@ -53,7 +53,7 @@ pub struct PlacedOrder {
     pub created_sec: EpochSeconds,
     /// The name of the user who created it, where the server knew its users.
     pub created_by: Option<Arc<str>>,
-    /// The order as it was answered.
+    /// The order of the first response.
     pub order: Box<Order>,
     /// The spots it takes.
     pub claims: Vec<NamedClaim>,
@@ -111,7 +111,7 @@ pub struct PaymentAttempt {
 pub enum PaymentOutcome {
     /// The money was taken.
     Captured,
-    /// The gateway refused; no money was taken.
+    /// The gateway declined; no money was taken.
     Declined,
     /// The outcome was unknown, and the gateway has cancelled the charge before money was taken.
     Voided,
@@ -149,7 +149,7 @@ pub struct Replay {
     pub fingerprint: Fingerprint,
     /// The name of the user who created the order, where that is on record.
     pub created_by: Option<Arc<str>>,
-    /// The order as it was answered first.
+    /// The order of the first response.
     pub order: Box<Order>,
 }
 

@@ -15,11 +15,10 @@ use crate::{
 };
 use kernel::user::{Scope, User};
 
-/// Passwords that a user may have at once: the one in use and the next.
+/// Maximum number of passwords of a user: the one in use and the next.
 const MAX_PASSWORDS: usize = 2;
 
-/// The most work that looking at a password may take: KiB of memory, times how often it is gone
-/// through. That is some seconds of a core.
+/// Maximum work of one verification: KiB of memory times passes over it, some seconds of a core.
 const MAX_WORK_KIB: u64 = 1 << 22;
 
 /// What is expected of a hash.
@@ -74,16 +73,16 @@ impl Credentials {
         sink.unless_errors(Self { users })
     }
 
-    /// How many users there are.
+    /// Number of users.
     #[must_use]
     pub fn users(&self) -> usize {
         self.users.len()
     }
 
-    /// The user of that name with the hash that fits, found out by asking `fits` of one or two.
+    /// The user of that name with the hash that `fits` accepts.
     ///
-    /// A name that nobody has is taken for that of the user at `stand_in`, and what comes of it is
-    /// thrown away: that costs what a wrong password costs.
+    /// For an unknown name, the hashes of the user at `stand_in` are verified and the result is
+    /// discarded, so that it takes as long as a wrong password.
     pub(super) fn find(
         &self,
         name: &[u8],
@@ -95,6 +94,7 @@ impl Credentials {
             .and_then(|name| self.users.get(name));
         let stand_in = usize::try_from(stand_in)
             .unwrap_or(usize::MAX)
+            // `None` without users, where a plain remainder would panic.
             .checked_rem(self.users.len());
         let Listed { hashes, .. } = known.or_else(|| self.users.values().nth(stand_in?))?;
         let fitting = hashes.iter().find(fits);
@@ -127,7 +127,7 @@ fn read_user(name: &str, user: &TomlValue<'_>) -> Option<(Arc<str>, Listed)> {
         "transports",
         "all_orders",
     ])?;
-    // Both are read before either is missed, so that all errors of a user are told.
+    // Both are read before an error ends this, so that all errors of a user are reported.
     let (hashes, scope) = (read_passwords(&table), read_scope(&table));
     let name = Arc::<str>::from(name);
     let user = Arc::new(User::new(Arc::clone(&name), scope));
@@ -153,7 +153,8 @@ fn read_passwords(user: &TomlTable<'_>) -> Option<Vec<PasswordHash>> {
     Some(list.iter().filter_map(read_hash).collect())
 }
 
-/// What is not in the file bounds nothing; but every user sees its own orders only, unless it says so.
+/// Reads the scope of a user. An absent list is no restriction; but a user sees only its own orders
+/// unless `all_orders` is set.
 fn read_scope(user: &TomlTable<'_>) -> Scope {
     let all_orders = user
         .get("all_orders")
@@ -240,6 +241,7 @@ fn read_hash(entry: &TomlValue<'_>) -> Option<PasswordHash> {
         entry.at.error("wrong_value", format!("expected {HASH}"));
         return None;
     };
+    // Cannot overflow: a product of two 32-bit numbers fits into 64 bits.
     if u64::from(params.m_cost()) * u64::from(params.t_cost()) > MAX_WORK_KIB {
         entry.at.error(
             "out_of_range",
@@ -256,6 +258,7 @@ fn argon2id(text: &str) -> Option<(PasswordHash, Params)> {
         .version
         .is_none_or(|version| Version::try_from(version).is_ok());
     let is_whole = hash.salt.is_some() && hash.hash.is_some();
+    // Only Argon2id: the other variants are weaker against one of two kinds of attack.
     if !(is_known && is_whole && hash.algorithm.as_str() == "argon2id") {
         return None;
     }

@@ -74,8 +74,8 @@ impl VerificationQueue {
         })))
     }
 
-    /// Waits for a permit, for a connection from `address` with so many failures. None if the queue is full and this
-    /// call is the worst in it.
+    /// Waits for a permit, for a connection from `address` with this number of failures. `None` if
+    /// the queue is full and this call is the worst in it.
     pub(super) async fn acquire(
         &self,
         address: IpAddr,

@@ -1,10 +1,10 @@
-//! Counting what is in a message before it is decoded: an empty element takes two bytes on the wire
-//! and some hundreds in memory.
+//! Limits on the elements of a message before it is decoded: an empty element takes two bytes on
+//! the wire and some hundreds in memory.
 //!
-//! What is counted are the elements of repeated fields, by a walk over the bytes that keeps nothing. The
-//! limits are those of [`super::requests`], which are checked again field by field once a message has
-//! been decoded. So only a message that may hold very many elements is walked over here, and it is
-//! rejected only if it does.
+//! The elements of repeated fields are counted in a walk over the bytes that keeps nothing. The
+//! limits are those of [`super::requests`], which are checked again field by field after decoding.
+//! Only a message that may hold very many elements is therefore counted here, and it is rejected
+//! only if it does.
 
 use super::{
     requests::{RequestLimits, Violations, too_many},
@@ -19,19 +19,19 @@ mod protobuf;
 use fields::ElementLimit;
 pub use fields::{Counted, RepeatedFields};
 
-/// Elements that a message may have in any case.
+/// Number of elements that every message may have.
 const FEW_ELEMENTS: usize = 20_000;
 
-/// The least that an element takes on the wire.
+/// The smallest element on the wire, in bytes.
 const ELEMENT_BYTES: usize = 2;
 
-/// What may stand before JSON and means nothing.
+/// The byte order mark, which may precede JSON and has no meaning.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Broken limits that are told of one message.
+/// Maximum number of violations that are reported of one message.
 const MAX_TOLD: usize = 20;
 
-/// Counts the elements of a message in protocol buffers. What cannot be read counts as far as it can.
+/// Counts the elements of a message in protocol buffers, as far as it can be read.
 ///
 /// # Errors
 /// The fields with more elements than their limits, of a message that has very many in all.
@@ -49,7 +49,7 @@ pub fn check_protobuf<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Resul
 /// # Errors
 /// See [`check_protobuf`]; also that a message which may hold very many elements is no JSON.
 pub fn check_json<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Result<(), ApiError> {
-    // Where there are few commas there are few elements.
+    // Few commas mean few elements, and counting them is much cheaper than parsing.
     if bytes.len() <= FEW_ELEMENTS || bytes.split(|byte| *byte == b',').count() <= FEW_ELEMENTS {
         return Ok(());
     }
@@ -60,7 +60,7 @@ pub fn check_json<M: Counted>(bytes: &[u8], limits: &RequestLimits) -> Result<()
     Ok(count.into_result()?)
 }
 
-/// What has been counted of a whole message, and what was too much.
+/// The counts of a whole message, and the violations found.
 struct ElementCount<'l> {
     limits: &'l RequestLimits,
     elements: usize,
@@ -78,7 +78,7 @@ impl<'l> ElementCount<'l> {
         }
     }
 
-    /// Notes a field with more elements than its limit.
+    /// Reports a field with more elements than its limit.
     fn check_limit(&mut self, path: &FieldPath<'_>, limit: ElementLimit, count: usize) {
         let limit = limit.of(self.limits);
         if count > limit && self.told < MAX_TOLD {

@@ -33,6 +33,8 @@ where
     };
     let limits = *limits;
     if received.bytes().len() <= LONG_BYTES {
+        // Short messages are decoded here: the hand-over to a thread would cost more than the
+        // decoding.
         return Ok((decode(received.bytes(), &limits)?, received));
     }
     let work = move || decode(received.bytes(), &limits).map(|message| (message, received));
@@ -43,6 +45,7 @@ fn from_protobuf<M: Counted + Described>(
     bytes: &[u8],
     limits: &RequestLimits,
 ) -> Result<Decoded<M>, ApiError> {
+    // Before decoding, which is what allocates the memory.
     counts::check_protobuf::<M>(bytes, limits)?;
     match M::decode(bytes) {
         Ok(message) => Ok(message.into()),

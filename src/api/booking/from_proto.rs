@@ -69,6 +69,8 @@ pub fn create_request(
 ) -> Result<Box<CreateOrder>, RejectedOrder> {
     let Decoded { message, misfits } = request;
     let is_complete = misfits.is_empty();
+    // Of the message as it was decoded and before validation: stricter rules later must not change
+    // it.
     let fingerprint = super::fingerprint(&message);
     let v3::CreateOrderRequest {
         order,

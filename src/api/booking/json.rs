@@ -62,7 +62,7 @@ pub fn write<M: Described + Serialize>(message: &M) -> Result<Vec<u8>, ApiError>
     serde_json::to_vec(&value).map_err(|error| bug(&error))
 }
 
-/// The body of an answer that reports an error, in the form of `google.rpc.Status`.
+/// The body of an error response, in the form of `google.rpc.Status`.
 #[must_use]
 pub fn error_body(error: &ApiError) -> Value {
     let mapping = error.mapping();

@@ -5,22 +5,22 @@ pub use super::violations::{Violation, Violations};
 /// The longest name the contract allows, in characters.
 pub const MAX_NAME_CHARS: usize = 40;
 
-/// The most kinds of tickets in one line item.
+/// Maximum number of ticket types in one line item.
 pub const MAX_TICKETS_PER_ITEM: usize = 100;
 
-/// The most answers to questions in one line item, of which some are asked for each ticket.
+/// Maximum number of answers in one line item; some questions are asked for each ticket.
 pub const MAX_ANSWERS_PER_ITEM: usize = 1000;
 
-/// The most responses in one answer.
+/// Maximum number of responses in one answer.
 pub const MAX_RESPONSES_PER_ANSWER: usize = 100;
 
-/// The most orders that can be asked for by their ids at once.
+/// Maximum number of order ids in one request.
 pub const MAX_ORDER_IDS: usize = 1000;
 
-/// The most entries of each kind in what is said about a payment's token.
+/// Maximum number of entries of each kind in the parameters of a payment token.
 pub const MAX_TOKENIZATION_ENTRIES: usize = 100;
 
-/// What is said of a field that has more elements than are taken.
+/// The rule of a field that has too many elements.
 #[must_use]
 pub fn too_many(count: usize, most: usize) -> String {
     format!("has {count} elements; at most {most} are taken")
@@ -44,7 +44,8 @@ pub const MAX_RESPONSE_CHARS: usize = 4096;
 /// The longest tag or currency, in characters.
 pub const MAX_TAG_CHARS: usize = 256;
 
-/// The longest text that a payment hands through, such as a payment token, in bytes.
+/// Maximum length of a text that is passed through to the payment gateway, such as a payment token,
+/// in bytes.
 pub const MAX_PAYMENT_BYTES: usize = 64 * 1024;
 
 /// Limits of a request.
@@ -58,8 +59,8 @@ pub struct RequestLimits {
     pub max_id_bytes: usize,
 }
 
-/// Fields with an enum that something is decided by, or that go on record: message and field. There, a
-/// value that the contract does not know breaks a rule; anywhere else it does no harm.
+/// Enum fields that decisions depend on or that are recorded, by message and field. An unknown
+/// value violates a rule there; anywhere else it does no harm.
 const ENUMS_ACTED_ON: [(&str, &str); 5] = [
     ("PaymentInformation", "prepayment_status"),
     ("PaymentInformation", "payment_processed_by"),
@@ -68,7 +69,7 @@ const ENUMS_ACTED_ON: [(&str, &str); 5] = [
     ("LineItem", "status"),
 ];
 
-/// Whether anything is decided by the enum of this field.
+/// Whether decisions depend on the enum of this field.
 pub(super) fn acts_on(message: &str, field: &str) -> bool {
     ENUMS_ACTED_ON.contains(&(message, field))
 }
@@ -91,5 +92,5 @@ impl<M> From<M> for Decoded<M> {
     }
 }
 
-/// What is said of a merchant that is not in the catalogue.
+/// The rule of a merchant that the catalogue does not have.
 pub const UNKNOWN_MERCHANT: &str = "is not a merchant of this booking partner";

@@ -1,4 +1,4 @@
-//! From the application outwards: answers become published messages.
+//! Conversion of outcomes of the application into messages of the contract.
 //!
 //! A message is written out whole, field by field, so that a new field of the contract cannot be
 //! forgotten here.
@@ -17,7 +17,7 @@ mod payment;
 
 pub use order::order;
 
-/// The answer to a cart.
+/// The response to a check of a cart.
 #[must_use]
 pub fn check_response(checked: Checked) -> v3::CheckOrderFulfillabilityResponse {
     let Checked {
@@ -33,7 +33,7 @@ pub fn check_response(checked: Checked) -> v3::CheckOrderFulfillabilityResponse 
     }
 }
 
-/// The answer to an order to be created.
+/// The response to CreateOrder.
 #[must_use]
 pub fn create_response(created: Created) -> v3::CreateOrderResponse {
     use v3::create_order_response::Result as Wire;
@@ -54,7 +54,7 @@ pub fn list_response(orders: Vec<Order>) -> v3::ListOrdersResponse {
     }
 }
 
-/// What was seen of slots.
+/// The response to a look-up of slots.
 #[must_use]
 pub fn lookup_response(seen: Vec<SeenSlot>) -> v3::BatchAvailabilityLookupResponse {
     let slot_time_availability = seen
@@ -66,8 +66,8 @@ pub fn lookup_response(seen: Vec<SeenSlot>) -> v3::BatchAvailabilityLookupRespon
     }
 }
 
-/// The spots of one slot. Their number is the whole answer: what is deprecated beside it is not
-/// answered, and no other slot was asked for.
+/// The response with the spots of one slot. Deprecated fields beside their number stay empty, and
+/// no other slot was asked for.
 #[must_use]
 pub fn availability_response(asked: SlotLookup, spots_open: u32) -> v3::CheckAvailabilityResponse {
     #[expect(
@@ -85,5 +85,6 @@ pub fn availability_response(asked: SlotLookup, spots_open: u32) -> v3::CheckAva
 
 /// Counts on the wire are signed.
 fn clamped(count: u32) -> i32 {
+    // Saturates: that many spots are as good as any number to a client.
     i32::try_from(count).unwrap_or(i32::MAX)
 }

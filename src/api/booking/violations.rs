@@ -6,7 +6,8 @@ use std::fmt::{self, Display};
 /// 8 KiB.
 const MAX_LISTED: usize = 20;
 
-/// The path of a field, step by step. It costs nothing until a rule is broken there.
+/// The path of a field, as a list of borrowed steps. It costs nothing until a violation is
+/// reported.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum FieldPath<'a> {
     /// The request.
@@ -48,7 +49,7 @@ impl Display for FieldPath<'_> {
     }
 }
 
-/// A rule that a request breaks.
+/// A rule that a request violates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// `FieldPath` of the field, with indices: `order.item[2].status`.
@@ -57,12 +58,12 @@ pub struct Violation {
     pub rule: String,
 }
 
-/// Every rule that a request breaks: the first of them, and how many more there are.
+/// The rules that a request violates: the first of them, and the number of the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations {
     listed: Vec<Violation>,
     more: usize,
-    /// As many of those listed are of values that could not be read.
+    /// Number of those listed that are of unreadable values.
     misfits: usize,
 }
 
@@ -80,19 +81,19 @@ impl Violations {
         self.listed.iter()
     }
 
-    /// How many more there are than those listed.
+    /// Number of violations that are not listed.
     #[must_use]
     pub fn more(&self) -> usize {
         self.more
     }
 
-    /// Whether no rule is broken.
+    /// Whether no rule is violated.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
     }
 
-    /// Nothing if no rule is broken.
+    /// `Ok` if no rule is violated.
     ///
     /// # Errors
     /// The list, if it is not empty.
@@ -100,13 +101,14 @@ impl Violations {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }
 
-    /// Notes a broken rule. Of a value that could not be read nothing else is said.
+    /// Adds a violation. A value that could not be read gets no second one.
     pub fn add(&mut self, field: impl Display, rule: &str) {
         if self.listed.len() >= MAX_LISTED {
             self.more += 1;
             return;
         }
         let field = field.to_string();
+        // Also of fields within it: a value that was left out looks absent to every later rule.
         let is_misfit = |violation: &Violation| is_within(&field, &violation.field);
         if !self.listed[..self.misfits].iter().any(is_misfit) {
             self.listed.push(Violation {
@@ -116,7 +118,7 @@ impl Violations {
         }
     }
 
-    /// Notes a value that could not be read. These come before all others.
+    /// Adds a value that could not be read. These come before all others.
     pub(super) fn misfit(&mut self, field: &FieldPath<'_>, rule: &str) {
         if self.listed.len() >= MAX_LISTED {
             self.more += 1;

@@ -1,4 +1,4 @@
-//! Asking a running server for its export.
+//! The client of a running server's export.
 
 use std::{io, time::Duration};
 
@@ -16,44 +16,44 @@ use super::{
     lines::{ExportLine, MalformedLine},
 };
 
-/// How long the server may say nothing.
+/// The longest silence of the server.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// Why there is no export, or only a part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError<E> {
-    /// The address is not one that can be asked.
+    /// The address is not that of an HTTP server.
     #[error("expected an address like http://127.0.0.1:50052")]
     Address,
-    /// Nobody answers there.
+    /// The server cannot be reached.
     #[error("the server cannot be reached: {0}")]
     Unreachable(io::Error),
-    /// It does not speak HTTP, or went away in the middle.
+    /// The server does not speak HTTP, or the connection broke.
     #[error("the server broke off: {0}")]
     Broken(#[from] hyper::Error),
-    /// It went away in the middle, or gave up.
+    /// The export ended before its last line.
     #[error("the server broke off before the end")]
     Unfinished,
-    /// It says nothing any more.
+    /// The server has sent nothing for too long.
     #[error("the server has said nothing for {} s", MAX_SILENCE.as_secs())]
     Silent,
-    /// It does not give an export.
+    /// The server rejects the request.
     #[error("the server refuses ({status}): {message}")]
     Refused {
-        /// Its answer.
+        /// The status of its response.
         status: StatusCode,
-        /// And why.
+        /// The reason.
         message: String,
     },
-    /// It gives something else.
+    /// The server sends something else than an export.
     #[error(transparent)]
     MalformedLine(#[from] MalformedLine),
-    /// Whoever takes the lines takes no more.
+    /// The consumer of the lines has failed.
     #[error(transparent)]
     Taker(E),
 }
 
-/// Whether an address is one of a server that can be asked.
+/// Whether an address is that of an HTTP server.
 #[must_use]
 pub fn can_ask(server: &Uri) -> bool {
     server.scheme_str() == Some("http") && server.authority().is_some()
@@ -62,8 +62,7 @@ pub fn can_ask(server: &Uri) -> bool {
 /// Asks the server whose `admin_listen` this is for the slots that start within `days`, or for
 /// all of them, and hands every line to `take`, the last one included.
 ///
-/// # Errors
-/// [`FetchError`]. What was taken before is then no export.
+/// [`FetchError`]. The lines before the error are then no export.
 pub async fn fetch<E>(
     server: &Uri,
     days: Option<u32>,
@@ -99,7 +98,7 @@ async fn ask<E>(
     let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await;
     let stream = TokioIo::new(stream.map_err(FetchError::Unreachable)?);
     let (mut sender, connection) = http1::handshake(stream).await?;
-    // Its end shows in the answer.
+    // Detached: the end of the connection shows in the response.
     tokio::spawn(connection);
     let query = days
         .map(|days| format!("?{DAYS}={days}"))
@@ -111,7 +110,7 @@ async fn ask<E>(
     Ok(sender.send_request(request).await?)
 }
 
-/// What a refusal says to people.
+/// The message of an error response.
 fn message(refusal: &[u8]) -> String {
     let json: Option<serde_json::Value> = serde_json::from_slice(refusal).ok();
     let message = json.and_then(|json| Some(json["error"]["message"].as_str()?.to_owned()));
@@ -122,7 +121,7 @@ async fn read<E>(
     mut body: Incoming,
     mut take: impl FnMut(ExportLine<'_>) -> Result<(), E>,
 ) -> Result<(), FetchError<E>> {
-    // The beginning of a line whose end is still to come.
+    // The start of a line whose end has not arrived yet.
     let mut begun = Vec::new();
     let mut is_first = true;
     loop {
@@ -134,6 +133,7 @@ async fn read<E>(
             continue;
         };
         begun.extend_from_slice(&chunk);
+        // Up to the last line break, so that all complete lines are read in one pass.
         let whole = begun
             .iter()
             .rposition(|byte| *byte == b'\n')
@@ -141,6 +141,8 @@ async fn read<E>(
         for line in begun[..whole].split_inclusive(|byte| *byte == b'\n') {
             let line = ExportLine::read(&line[..line.len() - 1])?;
             if matches!(line, ExportLine::Begin(_)) != std::mem::take(&mut is_first) {
+                // The header is the first line and no other: anything else is another version or
+                // another program.
                 return Err(MalformedLine.into());
             }
             let is_end = line == ExportLine::End;

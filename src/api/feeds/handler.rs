@@ -22,13 +22,13 @@ use crate::{
 /// Maximum concurrent exports; each has a thread of its own.
 const MAX_EXPORTS: usize = 2;
 
-/// Bytes that are sent together.
+/// Size of a chunk in bytes.
 const CHUNK_BYTES: usize = 1 << 16;
 
-/// What an export is.
+/// The content type of an export.
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Chunks that wait for their reader; the export waits for it beyond that.
+/// Chunks that wait for the client; beyond that the export waits.
 const CHUNKS_WAITING: usize = 4;
 
 /// Serves the export of feeds on the admin listener.
@@ -49,7 +49,7 @@ impl FeedsHandler {
         }
     }
 
-    /// Streams an export, which is made as it is read.
+    /// Streams an export, which is produced while the client reads it.
     pub(crate) fn answer(&self, uri: &Uri) -> Response<Body> {
         match self.begin(uri) {
             Ok(chunks) => {
@@ -69,10 +69,13 @@ impl FeedsHandler {
     ) -> Result<impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<>, ApiError> {
         let days = days(uri)?;
         let permit = Arc::clone(&self.permits)
+            // Without waiting: an export may take minutes, and its client should know at once.
             .try_acquire_owned()
             .map_err(|_| OrderError::Busy)?;
         self.app
             .export(days)
+            // Tried once for its error: the export itself borrows the application and is made on
+            // its thread.
             .map_err(|error| wrong_days(&format!("is too many: {error}")))?;
         let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
         let app = Arc::clone(&self.app);
@@ -139,6 +142,7 @@ impl ChunkSender {
     fn send(&mut self) -> Result<(), ReaderGone> {
         let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_BYTES));
         self.sender
+            // Blocks this thread, which is the back-pressure of a slow client.
             .blocking_send(chunk.into())
             .map_err(|_| ReaderGone)
     }

@@ -1,4 +1,4 @@
-//! An export as lines of text: a word for what a line is, a space, and JSON.
+//! The lines of an export: the kind of the line, a space, and JSON.
 
 use std::io::{self, Write};
 
@@ -9,12 +9,12 @@ use crate::{
     catalog_files::{FeedRecord, RecordKind},
 };
 
-/// What an export says before its first piece.
+/// The header of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ExportHeader {
-    /// The moment at which it began, in seconds since 1970.
+    /// The time at which the export began, in seconds since 1970.
     pub generation_timestamp: i64,
-    /// How many elements of the availability feed are to come.
+    /// Number of elements of the availability feed.
     pub availability: u64,
     /// For how many days repeated availability is open.
     pub days: i64,
@@ -34,11 +34,11 @@ impl ExportHeader {
 /// A line of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExportLine<'a> {
-    /// The first one.
+    /// The first line.
     Begin(ExportHeader),
-    /// One of those between.
+    /// Any line between.
     Record(FeedRecord<'a>),
-    /// The last one: without it, an export is not whole.
+    /// The last line, without which an export is incomplete.
     End,
 }
 
@@ -50,7 +50,7 @@ pub struct MalformedLine;
 const BEGIN: &str = "begin";
 const END: &str = "end";
 
-/// The word for each kind of piece.
+/// The word for each kind of record.
 const KINDS: [(RecordKind, &str); 4] = [
     (RecordKind::Merchant, "merchant"),
     (RecordKind::Service, "service"),
@@ -59,7 +59,7 @@ const KINDS: [(RecordKind, &str); 4] = [
 ];
 
 impl ExportLine<'_> {
-    /// Writes the line with the break after it.
+    /// Writes the line with its line break.
     pub(super) fn write_to(&self, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Begin(beginning) => {
@@ -83,7 +83,7 @@ impl ExportLine<'_> {
 }
 
 impl<'a> ExportLine<'a> {
-    /// Reads a line without its break.
+    /// Reads a line without its line break.
     pub(super) fn read(line: &'a [u8]) -> Result<Self, MalformedLine> {
         let line = str::from_utf8(line).map_err(|_| MalformedLine)?;
         let (word, text) = line.split_once(' ').ok_or(MalformedLine)?;

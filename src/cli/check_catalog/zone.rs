@@ -12,11 +12,11 @@ use crate::{diagnostics::similar, domain::order::EpochSeconds};
 const FIRST: Date = Date::constant(1970, 1, 1);
 const LAST: Date = Date::constant(9999, 12, 29);
 
-/// Which day is asked for.
+/// The day to show.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::cli) enum ShownDay {
     Date(Date),
-    /// So many days after the present one.
+    /// This number of days after today.
     InDays(i64),
 }
 

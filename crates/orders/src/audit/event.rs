@@ -1,4 +1,4 @@
-//! What is worth a line, and the line.
+//! The events of the audit log, and their lines.
 
 use std::{
     net::IpAddr,
@@ -21,65 +21,65 @@ use store::PaymentOutcome;
 /// Orders that one line names. A longer list takes several lines.
 const MAX_IDS_PER_LINE: usize = 1_000;
 
-/// Something that happened.
+/// An event of the audit log.
 #[derive(Debug, Clone, Copy)]
 pub enum AuditEvent<'e> {
     /// The server listens.
     ServerStarted,
     /// The server has stopped.
     ServerStopped,
-    /// Another catalogue is on sale.
+    /// A catalogue has become active.
     CatalogReloaded {
         /// Its number, from 0 at the start.
         revision: u32,
     },
-    /// A catalogue was read again and not put on sale.
+    /// A reloaded catalogue was rejected.
     CatalogRejected,
-    /// Other credentials count.
+    /// Reloaded credentials are in use.
     CredentialsReloaded {
-        /// How many users there are.
+        /// Number of users.
         users: usize,
     },
-    /// Credentials were read again and do not count.
+    /// Reloaded credentials were rejected.
     CredentialsRejected,
-    /// Other certificates are used.
+    /// Reloaded certificates are in use.
     CertificatesReloaded,
-    /// Certificates were read again and are not used.
+    /// Reloaded certificates were rejected.
     CertificatesRejected,
-    /// A call was kept out.
+    /// A call was rejected.
     AccessRejected {
         /// The reason in the table of errors.
         reason: &'static str,
         /// The user whose name it carries, if there is one; its password may be wrong.
         user: Option<&'e User>,
-        /// Where it comes from.
+        /// The address of the peer.
         address: IpAddr,
-        /// Over which transport, if it has come that far.
+        /// The transport; `None` if TLS failed before.
         transport: Option<Transport>,
     },
     /// An order is on record.
     OrderCreated(&'e Order),
-    /// A repeated request was answered with the order that it had created.
+    /// A repeated request got the order that it had created before.
     OrderReplayed(&'e Order),
     /// An order was not created.
     OrderFailed {
         /// The merchant.
         merchant_id: &'e MerchantId,
-        /// The cause in the answer, or the reason of the error.
+        /// The cause in the response, or the reason of the error.
         cause: &'static str,
     },
-    /// A payment that an earlier run had left open was reversed, so that there is no order.
+    /// A pending payment of an earlier run was reversed, so there is no order.
     PaymentReversed {
         /// The id that the order would have had.
         order_id: &'e OrderId,
         /// How the payment ended.
         outcome: PaymentOutcome,
     },
-    /// Orders were shown.
+    /// Orders were listed.
     OrdersListed(&'e [OrderId]),
 }
 
-/// One line, with all that any event says. What it does not say is left out.
+/// One line with the fields of all events. Absent fields are left out.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct AuditRecord<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,8 +119,8 @@ pub(super) struct AuditRecord<'r> {
 }
 
 impl AuditEvent<'_> {
-    /// Gives its lines, of which there is one, or one for each thousand orders of a list. They name the
-    /// request that is served here and now, and who makes it.
+    /// Passes its lines to `give`: one, or one for each thousand orders of a list. They name the
+    /// current request and its caller.
     pub(super) fn lines(self, now: Option<EpochSeconds>, mut give: impl FnMut(AuditRecord<'_>)) {
         let served = RequestContext::current();
         let mut record = AuditRecord {
@@ -237,8 +237,8 @@ fn outcome_name(outcome: PaymentOutcome) -> &'static str {
     }
 }
 
-/// A moment in RFC 3339; one before the epoch is told as the epoch, and one that has no such form as
-/// its second.
+/// A time in RFC 3339. A time before the epoch becomes the epoch; one that the format cannot write
+/// becomes a number of seconds.
 fn utc(moment: EpochSeconds) -> String {
     let since = Duration::from_secs(u64::try_from(moment).unwrap_or(0));
     let time = UNIX_EPOCH

@@ -1,4 +1,4 @@
-//! The file of the audit log: appended to by a thread of its own, opened anew when it has been moved away.
+//! The file of the audit log, written by a thread of its own and reopened after it was moved.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use kernel::{
     log_queue::LogQueue,
 };
 
-/// A file of lines.
+/// The queue of lines to a file.
 #[derive(Debug)]
 pub(super) struct AuditFile {
     queue: LogQueue,
@@ -27,7 +27,7 @@ pub(super) struct AuditFile {
 }
 
 impl AuditFile {
-    /// Opens the file, or makes it, readable by its owner only.
+    /// Opens the file, or creates it with access for its owner only.
     ///
     /// # Errors
     /// If it cannot be opened, is no regular file, or there is no thread to write it.
@@ -40,7 +40,7 @@ impl AuditFile {
         })
     }
 
-    /// Takes a line in, or drops and counts it where they come faster than they are written.
+    /// Queues a line. If lines come faster than they are written, it is dropped and counted.
     pub(super) fn write(&self, record: &AuditRecord<'_>) {
         // Cannot fail for these fields; a panic in an audit line must not end a call.
         let Ok(mut line) = serde_json::to_vec(record) else {
@@ -50,7 +50,7 @@ impl AuditFile {
         self.queue.push(&line);
     }
 
-    /// Opens the file anew before the next line.
+    /// Reopens the file before the next line.
     pub(super) fn reopen(&self) {
         // Release pairs with the swap of the writer's thread: the file was moved before this was
         // called.
@@ -66,7 +66,7 @@ impl AuditFile {
     }
 }
 
-/// Appends lines. What fails is told once a second, and the next lines are tried again.
+/// Appends lines. Errors are logged once a second, and the next lines are tried again.
 struct Appender {
     path: PathBuf,
     file: File,
@@ -91,8 +91,8 @@ impl Appender {
         })
     }
 
-    /// Opens the file anew if that was asked for. Where that fails, the one that is open is better than
-    /// none, and the next lines try again.
+    /// Reopens the file if that was requested. If that fails, the open file stays in use, and the
+    /// next lines try again.
     fn open_anew(&mut self) {
         // Cleared before the file is opened, so that a second request meanwhile is not lost.
         if !self.moved.swap(false, Ordering::AcqRel) {
@@ -126,7 +126,7 @@ impl Write for Appender {
             // A torn line is ended first: the new line must stay readable by itself.
             begin_line(&self.file, &mut self.is_torn).and_then(|()| (&self.file).write(lines));
         if let Err(error) = &written {
-            // What has been written of these lines, in parts, may end within one.
+            // A partial write may have ended within a line.
             self.is_torn = !ends_with_line(&self.file).unwrap_or(false);
             self.tell(
                 error,

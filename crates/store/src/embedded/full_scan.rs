@@ -20,7 +20,7 @@ use crate::{
 };
 use domain::order::EpochSeconds;
 
-/// What all records come to, as far as it is needed to go on.
+/// The result of reading all records, as far as startup needs it.
 #[derive(Debug)]
 pub(super) struct FullScan {
     pub(super) checksum: StateChecksum,
@@ -37,7 +37,7 @@ impl FullScan {
         Self::read_by(cores, records)
     }
 
-    /// Reads by so many threads, or by fewer where the system has no more to give.
+    /// Reads with this number of threads, or with fewer if the system has no more.
     pub(super) fn read_by(threads: usize, records: &Keyspace) -> Result<Self, OpenError> {
         // Ranges are handed out one at a time: threads on busy cores read fewer of them.
         let ranges = Mutex::new(keys::ranges());
@@ -72,7 +72,7 @@ impl FullScan {
     }
 }
 
-/// What some of the records come to.
+/// The result of reading some of the records.
 #[derive(Debug, Default)]
 struct PartialScan {
     checksum: StateChecksum,

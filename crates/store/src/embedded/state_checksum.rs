@@ -104,8 +104,8 @@ impl ChecksummedBatch<'_> {
         self.batch.remove(self.records, key);
     }
 
-    /// Commits the batch as so many changes. After an error the checksum is ahead of the disk, so that
-    /// nothing more may be written.
+    /// Commits the batch, which counts as `changes` changes. After an error the checksum is ahead
+    /// of the disk, so nothing more may be written.
     pub(super) fn commit(mut self, changes: usize) -> fjall::Result<()> {
         self.checksum.changes += u64::try_from(changes).unwrap_or(u64::MAX);
         self.batch.insert(

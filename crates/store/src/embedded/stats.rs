@@ -46,7 +46,7 @@ impl WriterMetrics {
         }
     }
 
-    /// The statistics of the store while so many changes are pending.
+    /// The statistics of the store, with the number of pending changes.
     pub(super) fn read(&self, pending: u64) -> StoreStats {
         let writes = WriteStats {
             batch_sizes: self.batch_sizes.read(),

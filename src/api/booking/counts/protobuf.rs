@@ -37,7 +37,7 @@ struct Walk<'w, 'l> {
 }
 
 impl Walk<'_, '_> {
-    /// Walks over a part of the message, which is `through` so many single messages.
+    /// Walks over a part of the message. `through` names the single messages on the way to it.
     fn part(
         &mut self,
         fields: &RepeatedFields,
@@ -133,6 +133,7 @@ impl FieldCounts {
         };
         let (_, count) = entry.get_or_insert((route, 0));
         let before = *count;
+        // Cannot overflow: there are never more elements than bytes.
         *count += more;
         before
     }
@@ -159,9 +160,10 @@ fn next_field<'b>(bytes: &mut &'b [u8]) -> Option<(u32, Option<&'b [u8]>)> {
         WireType::SixtyFourBit => (8, false),
         WireType::ThirtyTwoBit => (4, false),
         WireType::LengthDelimited => (usize::try_from(decode_varint(bytes).ok()?).ok()?, true),
-        // The contract has none, and whoever decodes the message skips them.
+        // The contract has no groups, and the decoder skips them.
         WireType::StartGroup | WireType::EndGroup => (0, false),
     };
+    // Checked: a length beyond the end stops the count, and the decoder reports it.
     let (value, rest) = bytes.split_at_checked(skipped)?;
     *bytes = rest;
     Some((tag, has_length.then_some(value)))

@@ -79,7 +79,7 @@ impl Validator<'_> {
         field: FieldPath<'_>,
         items: Vec<v3::LineItem>,
     ) -> Vec<LineItem> {
-        // Items beyond the limit are not looked at: their number alone rejects the request.
+        // Items beyond the limit are not examined: their number alone rejects the request.
         let max_items = self.limits().max_items_per_order;
         if self.limit_count(field, items.len(), max_items).is_err() {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! The checks of a request's fields, which note every rule that is violated and go on.
+//! The validation of a request's fields, which collects every violation and goes on.
 
 use std::fmt::Display;
 
@@ -19,7 +19,7 @@ pub(super) struct Validator<'l> {
 pub(super) struct Violated;
 
 impl<'l> Validator<'l> {
-    /// Begins with the values that could not be read.
+    /// A validator that starts with the values that could not be read.
     pub(super) fn new(misfits: Violations, limits: &'l RequestLimits) -> Self {
         Self {
             limits,
@@ -75,6 +75,7 @@ impl<'l> Validator<'l> {
 
     /// The form of an id; whether it names something known is decided elsewhere.
     pub(super) fn check_id(&mut self, field: FieldPath<'_>, id: &str) {
+        // The length first, so that a huge id is not searched character by character.
         if id.len() > self.limits.max_id_bytes {
             self.check_bytes(field, id, self.limits.max_id_bytes);
         } else if let Some(letter) = id.chars().find(|&letter| !is_printable(letter)) {
@@ -100,7 +101,7 @@ impl<'l> Validator<'l> {
         }
     }
 
-    /// The same where nothing is made of the elements if there are too many.
+    /// Checks a count where the elements are not used if there are too many.
     pub(super) fn limit_count(
         &mut self,
         field: impl Display,
@@ -151,6 +152,7 @@ impl<'l> Validator<'l> {
 /// Whether a character of an id can be seen or is an ordinary space: no control character, none that
 /// ends a line, none without a width, none that changes the direction of writing.
 fn is_printable(letter: char) -> bool {
+    // Such characters make two ids look alike in a log or on a screen.
     let is_invisible = matches!(
         letter,
         '\u{ad}'

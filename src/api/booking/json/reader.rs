@@ -463,7 +463,8 @@ impl WireBuffer {
         self.noted(path, T::EXPECTED, taken)
     }
 
-    /// An enum by name or number. A name that is not known is left out where nobody asks for it.
+    /// Reads an enum by name or number. An unknown name is left out unless decisions depend on the
+    /// field.
     fn name(
         &mut self,
         number: u32,

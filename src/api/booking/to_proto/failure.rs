@@ -36,7 +36,7 @@ pub(super) fn order_failure(failure: OrderFailure) -> v3::OrderFailure {
     wire
 }
 
-/// Every answer to an order to be created gives its items a status, also where there is no order.
+/// Sets the status of the items of a failed order: every response to CreateOrder has one.
 fn failed(mut verdict: v3::OrderFulfillability) -> v3::OrderFulfillability {
     for item in verdict
         .item_fulfillability

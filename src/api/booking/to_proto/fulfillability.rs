@@ -144,8 +144,8 @@ fn order_fee(Fee { name, amount }: Fee) -> v3::SpecificPerOrderFee {
     }
 }
 
-/// A ticket type at its present price. The older plain-text descriptions are not answered beside
-/// the localized ones.
+/// A ticket type at its present price. The deprecated plain-text descriptions stay empty beside the
+/// localized ones.
 fn ticket_type(ticket: &TicketType) -> v3::TicketType {
     let TicketType {
         ix: _,

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// An order, in an answer as on record.
+/// An order as it is recorded.
 #[must_use]
 pub fn order(order: Order) -> v3::Order {
     let Order {

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// Fraud signals and challenge answers belong to a request and are never answered.
+/// Fraud signals and challenge responses belong to a request and are never returned.
 pub(super) fn payment_information(payment: PaymentDetails) -> v3::PaymentInformation {
     let PaymentDetails {
         prepayment: status,
