@@ -1,4 +1,4 @@
-//! The rules file: what a partner sells by and no feed can say.
+//! The rules file: the rules of a partner that no feed can express.
 
 mod deals;
 mod fees;
@@ -13,8 +13,8 @@ use domain::catalog::ServiceIx;
 use kernel::files::toml::{self, Document};
 use limits::ServiceLimits;
 
-/// Reads the rules file into the builder, whose merchants and services are known. The limits of services
-/// are also returned with their places in the file, for [`check_combined_tags`].
+/// Reads the rules file into the builder, whose merchants and services are known. Returns the limits of
+/// services with their locations, for [`check_combined_tags`].
 pub(super) fn read<'t>(
     builder: &mut CatalogBuilder,
     document: &'t Document<'_>,
@@ -24,7 +24,7 @@ pub(super) fn read<'t>(
     services::read(builder, &top)
 }
 
-/// Reports limits that nobody can keep in slots with several tags, now that the availability is known.
+/// Reports limits that no line can keep in slots with several tags, once the availability is known.
 pub(super) fn check_combined_tags(
     builder: &CatalogBuilder,
     limits: &[(ServiceIx, ServiceLimits<'_>)],

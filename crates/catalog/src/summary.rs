@@ -1,4 +1,4 @@
-//! A catalogue in numbers, and what a shop would want to be told about its services as a whole.
+//! Summaries of a catalogue, and warnings about its services as a whole.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,47 +14,47 @@ use crate::diagnostics::Diagnostics;
 
 mod sellable;
 
-/// Slots that are counted; whether there are more is said, and how many is not.
+/// Most slots that are counted. Of further ones only their existence is reported.
 const MAX_COUNTED: usize = 10_000_000;
 
-/// Availability this far ahead is likely a slip: five years in seconds.
+/// Availability later than this, in seconds, is likely a mistake: five years.
 const FAR_AHEAD_SEC: i64 = 5 * 365 * 86_400;
 
-/// Where the warnings on services belong.
+/// The files that warnings about services refer to.
 const SERVICES: &str = "services.json";
 const AVAILABILITY: &str = "availability.json";
 
-/// A catalogue in numbers.
+/// A summary of a catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CatalogSummary {
     /// Entries of the availability feed.
     pub entries: usize,
-    /// Slots that are not over, each once.
+    /// Slots that have not ended, each once.
     pub slots: usize,
     /// Whether there are more slots than were counted.
     pub has_more_slots: bool,
     /// The services of the catalogue, in file order.
     pub services: Vec<ServiceSummary>,
-    /// When the slot that ends last ends, and with it all availability.
+    /// The end of the last slot, and so of all availability.
     pub ends_sec: Option<EpochSeconds>,
 }
 
-/// A service in numbers.
+/// A summary of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSummary {
-    /// Which one.
+    /// The service.
     pub service: ServiceIx,
-    /// Its slots that are not over, each once.
+    /// Its slots that have not ended, each once.
     pub slots: usize,
-    /// The starts of the first and of the last one.
+    /// The starts of its first and last slots.
     pub starts: Option<(EpochSeconds, EpochSeconds)>,
     /// Entries of the availability feed.
     entries: usize,
-    /// The end of its last slot, be it over or not.
+    /// The end of its last slot, past or future.
     ends_sec: EpochSeconds,
-    /// Whether some slot that is not over can be booked, now or later.
+    /// Whether some slot can be booked, now or later.
     can_be_booked: bool,
-    /// The most spots of one slot, pools that share their tickets counted each.
+    /// The largest number of spots in one slot, as the sum over its pools.
     most_spots: u64,
     /// Whether all ticket types and appointments can draw on some spots.
     serves_all: bool,
@@ -81,8 +81,10 @@ impl ServiceSummary {
         self.serves_all || self.serves.contains(&ticket)
     }
 
-    /// Takes note of spots and who draws on them.
+    /// Records the ticket types of a pool that has spots.
     fn add_pool(&mut self, service: &Service, pool: Pool) {
+        // Nothing more to learn once all types are served, which most services reach with their first
+        // entry.
         if pool.allotment == 0 || self.serves_all {
             return;
         }
@@ -96,7 +98,7 @@ impl ServiceSummary {
         }
     }
 
-    /// Takes note of a slot that is not over.
+    /// Records a slot that has not ended.
     fn add_slot(&mut self, start_sec: EpochSeconds, spots: u64) {
         self.slots += 1;
         let (first, last) = self.starts.unwrap_or((start_sec, start_sec));
@@ -106,7 +108,7 @@ impl ServiceSummary {
 }
 
 impl CatalogSummary {
-    /// Counts what is not over at `now`: what is repeated, as far as `horizon_sec` from then.
+    /// Counts slots that have not ended at `now`; recurring ones up to `horizon_sec` later.
     #[must_use]
     pub fn of(
         catalog: &Catalog,
@@ -140,6 +142,7 @@ impl CatalogSummary {
                     summary.can_be_booked || can_be_booked(service, opening, start_sec, now);
             }
         }
+        // Several openings may be of one slot: after sorting they are neighbours and count once.
         slots.sort_unstable();
         for slot in slots.chunk_by(|(one, _), (other, _)| one == other) {
             let (key, _) = slot[0];
@@ -149,6 +152,7 @@ impl CatalogSummary {
                 .or_insert_with(|| ServiceSummary::of(key.service))
                 .add_slot(key.start_sec, spots);
         }
+        // In file order, because people read the summary beside the file.
         let in_order = catalog.services().map(|(ix, _)| {
             services
                 .remove(&ix)
@@ -168,7 +172,7 @@ impl CatalogSummary {
         }
     }
 
-    /// Warns of services that sell nothing, or not all that they seem to.
+    /// Warns about services that sell nothing, or less than they seem to.
     pub fn warn(&self, catalog: &Catalog, now: EpochSeconds, warnings: &mut Diagnostics) {
         warn_of_merchants(catalog, warnings);
         if self.services.is_empty() {
@@ -198,7 +202,7 @@ impl CatalogSummary {
         self.warn_of_required(catalog, warnings);
     }
 
-    /// Warns of services that come only with others, none of which has a slot.
+    /// Warns about services that are sold only with others, none of which has a slot.
     fn warn_of_required(&self, catalog: &Catalog, warnings: &mut Diagnostics) {
         let has_slots = |ix: &ServiceIx| {
             self.services
@@ -235,6 +239,7 @@ impl ServiceSummary {
         let of_availability = |warnings: &mut Diagnostics, kind, text: String| {
             warnings.warn_of_file(kind, AVAILABILITY, text);
         };
+        // From the gravest on, and only the first: a service without slots would trigger all of them.
         if self.entries == 0 {
             return warnings.warn_of_file(
                 "service_without_availability",
@@ -327,7 +332,7 @@ fn warn_of_merchants(catalog: &Catalog, warnings: &mut Diagnostics) {
     }
 }
 
-/// The starts of the slots of an opening that are not over.
+/// The starts of the slots of an opening that have not ended.
 fn starts(
     opening: &Opening,
     now: EpochSeconds,
@@ -351,6 +356,7 @@ fn end_of(opening: &Opening) -> EpochSeconds {
     let first = opening.first.start_sec;
     let last = opening.recurrence.as_ref().map_or(first, |recurrence| {
         let every_sec = recurrence.every_sec.max(1);
+        // By arithmetic: the recurrence may run to the year 9999.
         let times = recurrence.until_sec.saturating_sub(first).max(0) / every_sec;
         first.saturating_add(times.saturating_mul(every_sec))
     });
@@ -368,7 +374,7 @@ fn can_be_booked(
     closes >= now && terms.first_bookable_sec.is_none_or(|first| first <= closes)
 }
 
-/// A moment as people and programs read it.
+/// A point in time in RFC 3339.
 fn utc(second: EpochSeconds) -> String {
     Timestamp::from_second(second)
         .map_or_else(|_| format!("second {second}"), |moment| moment.to_string())

@@ -1,4 +1,5 @@
-//! Writing a catalogue folder: under another name, and put in its place in one step when it is whole.
+//! Writing a catalogue folder: under a temporary name, and exchanged with its destination in one step when
+//! it is complete.
 
 mod shards;
 
@@ -20,8 +21,7 @@ use super::{
 };
 use shards::FeedWriter;
 
-/// Name of the file that says what was written, and by which a folder is known that may be
-/// replaced.
+/// Name of the manifest. Only a folder with a manifest may be replaced.
 pub(super) const MANIFEST: &str = "export.json";
 
 /// How the files of a feed are compressed.
@@ -33,7 +33,7 @@ pub enum FileCompression {
     Gzip,
 }
 
-/// What the files of a feed have to be like.
+/// Compression and size of the files of a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedFileOptions {
     /// How they are compressed.
@@ -53,10 +53,10 @@ impl FeedFileOptions {
     }
 }
 
-/// Why a folder cannot be written. What stood in its place stands there still.
+/// Why a folder cannot be written. The previous export, if any, is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The system does not let us.
+    /// The operating system reported an error.
     #[error("{} cannot be written: {error}", path.display())]
     Io {
         /// The file or folder.
@@ -64,32 +64,32 @@ pub enum WriteError {
         /// Why not.
         error: io::Error,
     },
-    /// There is something that must not be replaced.
+    /// The destination has files that must not be replaced.
     #[error("{} is not replaced, because of {name:?} in it: {why}", out.display())]
     Foreign {
         /// The folder.
         out: PathBuf,
         /// What is in it.
         name: String,
-        /// What is wrong about that.
+        /// The reason.
         why: &'static str,
     },
-    /// A feed is longer than it may be.
+    /// A feed exceeds the number of files that Google accepts.
     #[error("the {feed} feed is longer than {most} files of {max_bytes} bytes")]
     TooLong {
         /// The feed.
         feed: &'static str,
-        /// How many files it may have.
+        /// Most files of a feed.
         most: usize,
-        /// How long each of them may be.
+        /// Most bytes of a file.
         max_bytes: u64,
     },
-    /// A single element is longer than a file may be.
+    /// A single element exceeds the size of a file.
     #[error("an element of the {feed} feed does not fit into a file of {max_bytes} bytes")]
     TooLarge {
         /// The feed.
         feed: &'static str,
-        /// How long a file may be.
+        /// Most bytes of a file.
         max_bytes: u64,
     },
 }
@@ -101,10 +101,10 @@ impl WriteError {
     }
 }
 
-/// What was written; also the manifest.
+/// A summary of the export; also the contents of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Written {
-    /// The moment at which it was begun.
+    /// The time of the export.
     pub generation_timestamp: i64,
     /// Elements of the merchant feed.
     pub merchants: u64,
@@ -116,12 +116,12 @@ pub struct Written {
     pub files: Vec<String>,
 }
 
-/// A catalogue folder that is being written. Dropped before it is finished, it leaves nothing.
+/// A catalogue folder that is being written. If it is dropped before it is finished, nothing remains.
 #[derive(Debug)]
 pub struct FolderWriter {
-    /// Where it is to be.
+    /// The destination.
     out: PathBuf,
-    /// Where it is until then, in the same folder.
+    /// The temporary folder, in the parent of the destination.
     dir: TempDir,
     shape: FeedFileOptions,
     merchants: FeedWriter,
@@ -130,14 +130,18 @@ pub struct FolderWriter {
 }
 
 impl FolderWriter {
-    /// Begins to write what is to stand at `out`, where nothing may stand but an earlier export.
+    /// Begins an export to `out`, which must be absent, empty or an earlier export.
     ///
     /// # Errors
     /// [`WriteError`]; also where it can be seen beforehand that it could not be put there.
     pub fn begin(out: &Path, shape: FeedFileOptions) -> Result<Self, WriteError> {
         let out = place_of(out)?;
+        // Before the export, which would otherwise fail at its end only.
         refuse_foreign(&out)?;
+        // In the same folder, because a rename works within one file system only.
         let parent = out.parent().unwrap_or(Path::new("/"));
+        // `tempfile` makes folders for their owner only; an export is read by others. The umask still
+        // applies.
         let readable = fs::Permissions::from_mode(0o777);
         let dir = tempfile::Builder::new()
             .prefix(".export-")
@@ -157,7 +161,7 @@ impl FolderWriter {
         })
     }
 
-    /// Adds a piece.
+    /// Adds a record.
     ///
     /// # Errors
     /// [`WriteError`]; then nothing can come of it.
@@ -170,7 +174,8 @@ impl FolderWriter {
         }
     }
 
-    /// Puts it in its place as what was on sale at that second, and the export that was there before away.
+    /// Exchanges the export with the destination, stamped with that second, and removes the previous
+    /// export.
     ///
     /// # Errors
     /// [`WriteError`]; then what was there before still is.
@@ -200,7 +205,9 @@ impl FolderWriter {
         let path = dir.path().join(MANIFEST);
         let manifest = serde_json::to_vec_pretty(&written)
             .map_err(|error| WriteError::at(&path)(error.into()))?;
+        // The manifest comes last: a folder with one is complete.
         write(&path, &manifest)?;
+        // Before the rename: after a crash, the new name must not lead to files that were never written.
         sync(dir.path())?;
         put_in_place(dir, &out)?;
         Ok(written)
@@ -211,7 +218,7 @@ impl FolderWriter {
     }
 }
 
-/// The folder by its full path, whether or not it is there.
+/// The absolute path of the destination, whether or not it exists.
 fn place_of(out: &Path) -> Result<PathBuf, WriteError> {
     let at = WriteError::at(out);
     match (fs::canonicalize(out), out.parent(), out.file_name()) {
@@ -230,7 +237,7 @@ fn place_of(out: &Path) -> Result<PathBuf, WriteError> {
     }
 }
 
-/// Refuses a folder with anything in it that an export does not have, or that no export has made.
+/// Rejects a destination with files that no export writes, or without a manifest.
 fn refuse_foreign(out: &Path) -> Result<(), WriteError> {
     let names = match names_in(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -275,10 +282,11 @@ fn sync(path: &Path) -> Result<(), WriteError> {
         .map_err(WriteError::at(path))
 }
 
-/// Renames the folder. One that is there already gets the other name in the same step and goes.
+/// Moves the folder to its destination. An existing one is exchanged in the same step and then removed.
 fn put_in_place(dir: TempDir, out: &Path) -> Result<(), WriteError> {
     let at = || WriteError::at(out);
     if out.exists() {
+        // One system call: a reader sees the old export or the new one, and never neither.
         let exchanged = renameat_with(CWD, dir.path(), CWD, out, RenameFlags::EXCHANGE);
         exchanged.map_err(|error| at()(error.into()))?;
         dir.close().map_err(at())?;
@@ -287,6 +295,7 @@ fn put_in_place(dir: TempDir, out: &Path) -> Result<(), WriteError> {
         // It is not there any more.
         let _ = dir.keep();
     }
+    // The name is an entry of the parent, so the parent is what has to be synced.
     out.parent().map_or(Ok(()), sync)
 }
 

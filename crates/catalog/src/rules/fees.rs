@@ -1,4 +1,4 @@
-//! Fees with names of the partner's own.
+//! Fees with names chosen by the partner.
 
 use crate::{builder::CatalogBuilder, prices::report_unpayable};
 use domain::{
@@ -17,11 +17,12 @@ pub(super) fn read(table: &TomlTable<'_>, currency: Currency) -> Option<Fee> {
     let amount = price(table, currency);
     Some(Fee {
         name: name?.to_owned(),
+        // Fees are rounded once here, so that the list of fees and their total always agree.
         amount: amount?.rounded(),
     })
 }
 
-/// The price that must stand in a table.
+/// The required price of a table.
 pub(super) fn price(table: &TomlTable<'_>, currency: Currency) -> Option<Money> {
     let entry = table.required("price_micros")?;
     let amount = Money::from_micros(entry.integer(0..=i64::MAX)?, currency);
@@ -29,18 +30,19 @@ pub(super) fn price(table: &TomlTable<'_>, currency: Currency) -> Option<Money> 
     Some(amount)
 }
 
-/// The tax of a merchant as a fee that others may not be called like, if there is one.
+/// The tax of a merchant in the form of a fee, so that no other fee takes its name.
 pub(super) fn tax(builder: &CatalogBuilder, merchant: MerchantIx) -> Option<Fee> {
     let Merchant {
         tax_name, currency, ..
     } = builder.catalog.merchant(merchant);
     builder.is_taxed(merchant).then(|| Fee {
         name: tax_name.clone(),
+        // Only the name is compared.
         amount: Money::zero(*currency),
     })
 }
 
-/// The fee, unless one of its name is charged already, which is reported.
+/// The fee, unless a fee of its name exists, which is reported.
 pub(super) fn unless_charged<'f>(
     fee: Fee,
     charged: impl IntoIterator<Item = &'f Fee>,

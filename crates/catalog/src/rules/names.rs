@@ -1,4 +1,4 @@
-//! Ids in the rules of a service or merchant.
+//! Ids in the rules of services and merchants.
 
 use crate::{
     builder::cause_of_ticket,
@@ -8,15 +8,15 @@ use domain::catalog::{RuleScope, Service, TicketIx};
 
 use super::toml::{TomlTable, TomlValue};
 
-/// The ticket types that rules of a service may name. Without a service, which then has been
-/// reported, any id will do and stands for none.
+/// The ticket types that rules of a service may name. Without a service, which has been reported, ids are
+/// not checked.
 #[derive(Clone, Copy)]
 pub(super) struct TicketNames<'a> {
     pub(super) service: Option<&'a Service>,
 }
 
 impl TicketNames<'_> {
-    /// The ticket type of that id; that there is none is reported.
+    /// The ticket type of that id; an unknown one is reported.
     pub(super) fn ticket(self, id: &str, at: &Cursor<'_>) -> Option<TicketIx> {
         let service = self.service?;
         let ticket = service.ticket_ix(id);
@@ -36,7 +36,7 @@ impl TicketNames<'_> {
             .collect()
     }
 
-    /// The ticket types of the list that must stand under a key, if all of them are known.
+    /// The ticket types of a required list, if all of them are known.
     pub(super) fn tickets(
         self,
         table: &TomlTable<'_>,
@@ -44,12 +44,13 @@ impl TicketNames<'_> {
         at_least: usize,
     ) -> Option<Vec<TicketIx>> {
         let ids = ids(table, key, at_least)?.into_iter();
+        // All ids are read before the first unknown one ends the list, so that each is reported.
         let tickets: Vec<_> = ids.map(|(id, entry)| self.ticket(id, &entry.at)).collect();
         tickets.into_iter().collect()
     }
 }
 
-/// Which tickets a rule looks at together: those of a line, unless it says otherwise.
+/// The scope of a rule: the line, unless stated otherwise.
 pub(super) fn scope(rule: &TomlTable<'_>) -> RuleScope {
     let Some(entry) = rule.get("scope") else {
         return RuleScope::Line;
@@ -67,7 +68,7 @@ pub(super) fn scope(rule: &TomlTable<'_>) -> RuleScope {
     }
 }
 
-/// The ids of the list that must stand under a key: at least so many, none twice.
+/// The ids of a required list: at least `at_least`, without duplicates.
 pub(super) fn ids<'t>(
     table: &TomlTable<'t>,
     key: &str,
@@ -99,7 +100,7 @@ pub(super) fn ids<'t>(
     Some(ids)
 }
 
-/// Reports ids that a rule may not have on both of its sides.
+/// Reports an id on both sides of a rule.
 pub(super) fn report_shared<T: PartialEq>(one: &[T], other: &[T], at: &Cursor<'_>) {
     if one.iter().any(|id| other.contains(id)) {
         at.error(
@@ -109,7 +110,7 @@ pub(super) fn report_shared<T: PartialEq>(one: &[T], other: &[T], at: &Cursor<'_
     }
 }
 
-/// Reports a rule that asks for company which another rule forbids.
+/// Reports a rule that requires what another rule forbids.
 pub(super) fn report_hopeless<T: PartialEq>(
     needy: &T,
     any_of: &[T],

@@ -1,18 +1,19 @@
-//! Whether rules leave any line in which a ticket type can be sold.
+//! Whether the rules allow any line with a ticket type.
 
 use domain::{
     catalog::{Service, TicketIx},
     constraints::{Party, TicketCounts, child_fault, combination_faults},
 };
 
-/// More ticket types than these are not combined: nothing is said of their service then.
+/// Most ticket types that are combined; nothing is reported for services with more.
 const MAX_COMBINED: usize = 24;
 
-/// As many ticket types besides the first one are tried in a line.
+/// Most further ticket types that are tried in a line: rules that need more company are rare, and
+/// combinations grow fast.
 const MAX_COMPANY: usize = 2;
 
-/// Whether there is a line with this ticket type that no rule forbids. `has_spots` tells which types
-/// can be sold at all. It says so too where it cannot tell.
+/// Whether some line with this ticket type breaks no rule. `has_spots` tells which types have spots. Also
+/// true if that cannot be decided.
 pub(super) fn is_sellable(
     service: &Service,
     ticket: TicketIx,
@@ -52,8 +53,8 @@ fn is_allowed(service: &Service, line: &TicketCounts) -> bool {
         && fits(service, line)
 }
 
-/// Whether counts of these types keep the limits of the service. Limits of slots may say otherwise,
-/// so where there are any, nothing is said.
+/// Whether some counts of these types keep the limits of the service. Limits of slots may differ, so with
+/// them the result is true.
 fn fits(service: &Service, line: &TicketCounts) -> bool {
     let rules = &service.rules;
     if !rules.slot_limits.is_empty() {
@@ -72,6 +73,7 @@ fn fits(service: &Service, line: &TicketCounts) -> bool {
         let bounds = bounds(*ticket)
             .map(|(_, bounds)| *bounds)
             .unwrap_or_default();
+        // At least one: a type with a count of zero would not be in the line.
         fewest += u64::from(bounds.min.unwrap_or(1).max(1));
         most = most
             .zip(bounds.max)

@@ -1,7 +1,7 @@
-//! One feed in as many files as it takes.
+//! The writer of one feed, in as many files as its size needs.
 //!
-//! What a file says of itself stands at its beginning, and how many files there are is known at the
-//! end: room is left for it.
+//! The metadata of a file is at its beginning, and the number of files is known at the end. Room for the
+//! metadata is reserved.
 
 use std::{
     fs::{self, File},
@@ -19,13 +19,13 @@ use crate::{
     shards::{Metadata, ProcessingInstruction},
 };
 
-/// Most files of a feed that Google takes.
+/// Most files of a feed that Google accepts.
 pub(super) const MAX_SHARDS: usize = 20;
 
-/// The largest nonce: every reader of JSON has whole numbers up to here.
+/// The largest nonce. JSON readers that use floats have exact whole numbers up to here.
 const MAX_NONCE: u64 = (1 << 53) - 1;
 
-/// What stands between two elements.
+/// The separator of elements.
 const BETWEEN: &str = ",\n";
 
 /// A feed that is being written.
@@ -35,11 +35,11 @@ pub(super) struct FeedWriter {
     dir: PathBuf,
     max_bytes: u64,
     elements: u64,
-    /// Of all elements: the nonce comes from it, so that another feed has another one.
+    /// The digest of all elements, from which the nonce is derived: different feeds have different nonces.
     digest: blake3::Hasher,
-    /// Files that are full.
+    /// Complete files.
     full: Vec<ShardWriter>,
-    /// The one that is not.
+    /// The current file.
     open: ShardWriter,
 }
 
@@ -76,6 +76,7 @@ impl FeedWriter {
     }
 
     pub(super) fn put(&mut self, element: &str) -> Result<(), WriteError> {
+        // An element that does not fit into an empty file fits into no file, so no further one is begun.
         if !self.has_room(element) && !self.open.is_empty {
             self.turn_over()?;
         }
@@ -94,6 +95,7 @@ impl FeedWriter {
 
     fn has_room(&self, element: &str) -> bool {
         let between = if self.open.is_empty { 0 } else { BETWEEN.len() };
+        // The closing brackets count as well, or the last element would push the file over its limit.
         self.open.bytes + length(between + element.len() + tail(self.feed).len()) <= self.max_bytes
     }
 
@@ -112,7 +114,7 @@ impl FeedWriter {
         Ok(())
     }
 
-    /// Completes the files and gives their names.
+    /// Completes the files and returns their names.
     pub(super) fn finish(
         self,
         timestamp: i64,
@@ -128,6 +130,8 @@ impl FeedWriter {
         } = self;
         let mut nonce = [0; 8];
         digest.finalize_xof().fill(&mut nonce);
+        // From the contents and not from chance: all files of a feed share it, and an equal feed gets an
+        // equal one.
         let nonce = u64::from_le_bytes(nonce) & MAX_NONCE;
         let total = full.len() + 1;
         let finish = |(number, shard): (usize, ShardWriter)| {
@@ -150,6 +154,7 @@ impl FeedWriter {
 impl ShardWriter {
     fn begin(feed: &Feed, dir: &Path, number: usize) -> Result<Self, WriteError> {
         let path = dir.join(format!("{}.{number}.part", feed.stem));
+        // New and not truncated: an existing file would mean that two exports share the folder.
         let file = File::create_new(&path).map_err(WriteError::at(&path))?;
         let mut shard = Self {
             path,
@@ -158,6 +163,7 @@ impl ShardWriter {
             is_empty: true,
         };
         let (room, list) = (
+            // The longest beginning that there can be, to be overwritten with the real one.
             head(MAX_SHARDS, MAX_SHARDS, MAX_NONCE, i64::MAX),
             list(feed),
         );
@@ -191,6 +197,7 @@ impl ShardWriter {
         file.write_all_at(head.as_bytes(), 0)
             .and_then(|()| file.sync_all())
             .map_err(at())?;
+        // Renamed once it is complete, because only now the number of files in its name is known.
         fs::rename(&self.path, place).map_err(at())
     }
 }
@@ -199,7 +206,7 @@ fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// What a file begins with, always of the same length.
+/// The beginning of a file, always of the same length.
 fn head(number: usize, total: usize, nonce: u64, timestamp: i64) -> String {
     let count = |count: usize| Field::Given(i64::try_from(count).unwrap_or(i64::MAX));
     let metadata = serde_json::to_string(&Metadata {
@@ -245,7 +252,7 @@ fn name(feed: &Feed, number: usize, total: usize) -> String {
     }
 }
 
-/// Puts a zipped file in the place of a plain one.
+/// Replaces a file by its compressed form.
 fn zip(dir: &Path, name: &str) -> Result<String, WriteError> {
     let (plain, zipped) = (dir.join(name), format!("{name}.gz"));
     let path = dir.join(&zipped);
