@@ -87,7 +87,7 @@ pub fn start_threads(runtime: &Runtime, threads: usize) -> io::Result<()> {
     for _ in 0..threads {
         let (started, held) = (started.clone(), held.clone());
         let wait = move || {
-            // Nobody listens any more if the limit has passed; the thread is there all the same.
+            // Fails only after the time limit, when the receiver is gone; the thread exists all the same.
             let _ = started.send(());
             // An error is the release: the sender has been dropped.
             let _ = held.lock().map(|held| held.recv());

@@ -102,7 +102,7 @@ impl User {
     /// without authentication.
     #[must_use]
     pub fn may_see(&self, created_by: Option<&str>, merchant_id: &MerchantId) -> bool {
-        // || An order without a creator is nobody's own, so only users with `all_orders` see it.
+        // An order without a creator is nobody's own, so only users with `all_orders` see it.
         let is_own = || created_by == Some(&*self.name);
         (self.scope.all_orders || is_own()) && self.acts_for(merchant_id)
     }

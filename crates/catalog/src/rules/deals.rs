@@ -1,4 +1,4 @@
-//! Deals: cheaper for groups, fixed sets at a price of their own.
+//! Deals: reductions for groups, and bundles at a price of their own.
 
 use std::cmp::Ordering;
 
@@ -17,7 +17,7 @@ pub(super) const GROUP_KEYS: &[&str] = &["tickets", "min_count", "price_micros",
 /// Keys of a bundle.
 pub(super) const BUNDLE_KEYS: &[&str] = &["contents", "price_micros"];
 
-/// From so many tickets on, each is cheaper.
+/// Reads a group deal: from `min_count` tickets on, each is cheaper.
 pub(super) fn read_group(
     table: &TomlTable<'_>,
     names: TicketNames<'_>,
@@ -39,8 +39,8 @@ pub(super) fn read_group(
     })
 }
 
-/// Warns of a group deal that gives away for nothing what has a price, or that changes nothing:
-/// which of the two it is may change with the prices of the feed.
+/// Warns about a group deal that makes priced tickets free, or that changes nothing. A warning only,
+/// because prices of the feed may change either.
 fn warn_of_group(
     table: &TomlTable<'_>,
     service: &Service,
@@ -56,6 +56,7 @@ fn warn_of_group(
             Reduction::Percent(percent) => full.less_percent(percent).unwrap_or(full),
         };
         lowers_none &= !is_below(reduced, full);
+        // Of the smallest group, because rounding can make a few cheap tickets free and many of them not.
         if is_free(reduced, min_count) && !is_free(full, min_count) {
             let id = &service.ticket(ticket).id;
             table.at.warning(
@@ -72,7 +73,7 @@ fn warn_of_group(
     }
 }
 
-/// Whether so many at that price are a line of nothing, once it is rounded.
+/// Whether `count` tickets at that price are free, once the total is rounded.
 fn is_free(price: Money, count: u32) -> bool {
     price
         .times(count)
@@ -88,6 +89,7 @@ fn reduction(table: &TomlTable<'_>, currency: Currency) -> Option<Reduction> {
         (Some(_), None) => fees::price(table, currency).map(Reduction::UnitPrice),
         (None, Some(entry)) => {
             let percent: Decimal = entry.decimal()?;
+            // More than 100 per cent would pay the customer.
             if percent <= Decimal::ZERO || percent > Decimal::ONE_HUNDRED {
                 entry.at.error(
                     "out_of_range",
@@ -106,7 +108,7 @@ fn reduction(table: &TomlTable<'_>, currency: Currency) -> Option<Reduction> {
     }
 }
 
-/// A fixed set of tickets at a price of its own.
+/// Reads a bundle: a fixed set of tickets at a price of its own.
 pub(super) fn read_bundle(
     table: &TomlTable<'_>,
     names: TicketNames<'_>,
@@ -117,6 +119,7 @@ pub(super) fn read_bundle(
     if members.as_ref().is_some_and(Vec::is_empty) {
         table.at.error("empty", "`contents` names no ticket type");
     }
+    // Collected twice: first all entries are read and reported, then one invalid entry discards the bundle.
     let contents: Vec<_> = members?
         .into_iter()
         .map(|(id, entry)| {
@@ -130,8 +133,8 @@ pub(super) fn read_bundle(
     Some(Deal::Bundle { contents, price })
 }
 
-/// Warns of a bundle that costs more than its tickets one by one, which is not applied, and of one
-/// that gives them away for nothing.
+/// Warns about a bundle that costs more than its tickets, and so is not applied, and about one that is
+/// free.
 fn compare_with_singles(
     table: &TomlTable<'_>,
     names: TicketNames<'_>,
@@ -155,6 +158,7 @@ fn compare_with_singles(
             );
         }
         Ok(_) => {}
+        // Found here and not when an order is priced.
         Err(error) => table.at.error(
             "out_of_range",
             format!("its tickets one by one cannot be priced: {error}"),

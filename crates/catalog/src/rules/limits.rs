@@ -1,4 +1,4 @@
-//! Fewest and most tickets.
+//! Limits on ticket counts.
 
 use crate::{diagnostics::Cursor, tags::SlotConditions};
 use domain::catalog::{CountBounds, RuleScope, Service, SlotLimits, TagIx, TicketIx, TicketLimits};
@@ -24,13 +24,13 @@ const SLOT_KEYS: &[&str] = &[
     "ticket",
 ];
 
-/// Limits, and where in the file each of their bounds stands.
+/// Limits, with the location of each bound.
 struct Stated<'t> {
     limits: SlotLimits,
     bounds: Vec<LimitBound<'t>>,
 }
 
-/// A bound and where it stands.
+/// A bound with its location.
 struct LimitBound<'t> {
     at: Cursor<'t>,
     side: Side,
@@ -55,7 +55,7 @@ pub(crate) struct ServiceLimits<'t> {
 }
 
 impl<'t> ServiceLimits<'t> {
-    /// Reads the limits of a `[[service]]` table. A tag's index is asked of `tag`. Limits that nobody can
+    /// Reads the limits of a `[[service]]` table. `tag` gives the index of a tag. Limits that no line can
     /// keep are reported.
     pub(super) fn read(
         service: &TomlTable<'t>,
@@ -74,18 +74,19 @@ impl<'t> ServiceLimits<'t> {
                 .map(|table| read_for_slots(table, names, tag))
                 .collect(),
         };
+        // The rules of an unknown service have its error already; contradictions would only add to it.
         if let Some(service) = names.service {
             contradictions::report(service, limits.general.as_ref(), &limits.slots);
         }
         limits
     }
 
-    /// Reports limits that nobody can keep in slots of these starts and tags.
+    /// Reports limits that no line can keep in slots of these starts and tags.
     pub(crate) fn report_contradictions_in(&self, service: &Service, conditions: &SlotConditions) {
         contradictions::report_for(service, self.general.as_ref(), &self.slots, conditions);
     }
 
-    /// The limits for all slots, as the catalogue has them.
+    /// The limits for all slots, in the form of the catalogue.
     pub(super) fn general(&self) -> TicketLimits {
         self.general
             .as_ref()
@@ -93,7 +94,7 @@ impl<'t> ServiceLimits<'t> {
             .unwrap_or_default()
     }
 
-    /// The limits for some slots, as the catalogue has them.
+    /// The limits for some slots, in the form of the catalogue.
     pub(super) fn of_slots(&self) -> Vec<SlotLimits> {
         self.slots.iter().map(|slot| slot.limits.clone()).collect()
     }
@@ -114,6 +115,7 @@ fn read_for_slots<'t>(
             format!("from_sec is {from} and until_sec {until}; expected it to end later"),
         );
     }
+    // Limits without a bound have no effect, so something was forgotten or misspelt.
     if ["min", "max", "ticket"]
         .iter()
         .all(|key| table.get(key).is_none())
@@ -138,7 +140,7 @@ fn read_for_slots<'t>(
     )
 }
 
-/// Bounds of all tickets together and of single ticket types, wherever they are written.
+/// The bounds of a table: of all tickets together and of single ticket types.
 fn read_bounds<'t>(table: &TomlTable<'t>, names: TicketNames<'_>, of: &SlotLimits) -> Stated<'t> {
     let scope = names::scope(table);
     let (line, mut bounds) = read_pair(table, scope, None);
@@ -152,7 +154,7 @@ fn read_bounds<'t>(table: &TomlTable<'t>, names: TicketNames<'_>, of: &SlotLimit
         let Some(table) = entry.table(&["min", "max"]) else {
             continue;
         };
-        // Read also where the ticket type is unknown, so that a mistake in its bounds is told.
+        // Read even if the ticket type is unknown, so that errors in its bounds are reported.
         let (pair, found) = read_pair(&table, scope, ticket);
         if let Some(ticket) = ticket {
             tickets.push((ticket, pair));
@@ -181,7 +183,7 @@ fn read_bounds<'t>(table: &TomlTable<'t>, names: TicketNames<'_>, of: &SlotLimit
     }
 }
 
-/// The bounds that a table gives, with the place of each.
+/// `min` and `max` of a table, with their locations.
 fn read_pair<'t>(
     table: &TomlTable<'t>,
     scope: RuleScope,
@@ -190,6 +192,7 @@ fn read_pair<'t>(
     let mut bounds = Vec::new();
     let mut count = |key, side| {
         let entry = table.get(key)?;
+        // At most 31 bits, because counts of the contract are `int32`.
         let count = entry.integer(0..=i32::MAX)?.unsigned_abs();
         bounds.push(LimitBound {
             at: entry.at,

@@ -1,4 +1,4 @@
-//! Rules of a merchant: fees of its own, how long carts hold spots, which services go together.
+//! Rules of a merchant: fees, hold times of carts, combinations of services.
 
 use std::collections::HashSet;
 
@@ -10,14 +10,13 @@ use super::{
     toml::{TomlTable, TomlValue},
 };
 
-/// Longest time for which a cart holds spots: a day.
+/// Longest hold of a cart, in seconds: a day.
 const MAX_CART_HOLD_SEC: u32 = 86_400;
 
-/// How long checks can renew the hold of one cart where the rules do not say: an hour, or one whole
-/// hold where that is longer.
+/// Default for the time during which checks renew a hold: an hour, or one whole hold if that is longer.
 const CART_HOLD_MAX_SEC: u32 = 3_600;
 
-/// The most that the rules can say of that: a week.
+/// Most seconds that rules may set for it: a week.
 const MAX_CART_HOLD_MAX_SEC: u32 = 604_800;
 
 const KEYS: &[&str] = &[
@@ -50,7 +49,9 @@ pub(super) fn read(builder: &mut CatalogBuilder, top: &TomlTable<'_>) {
 }
 
 fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &TomlTable<'_>) {
+    // Everything is read before anything is stored: also the rules of an unknown merchant are checked.
     let hold = read_hold(table);
+    // Before the fees, which must not take this name.
     read_tax_name(builder, merchant, table);
     let fees = read_fees(builder, merchant, table);
     let combinations = read_combinations(builder, merchant, table);
@@ -84,11 +85,12 @@ fn read_hold(table: &TomlTable<'_>) -> Option<CartHold> {
     }
     Some(CartHold {
         each_sec,
+        // A bound must exist: without one, a cart could block its spots for ever.
         whole_sec: whole_sec.unwrap_or(CART_HOLD_MAX_SEC.max(each_sec)),
     })
 }
 
-/// What the customer reads for the tax; not the name of a fee of the feed.
+/// Reads the name of the tax, which must differ from the names of fees.
 fn read_tax_name(
     builder: &mut CatalogBuilder,
     merchant: Option<MerchantIx>,

@@ -1,4 +1,4 @@
-//! Rules of a service: which tickets go together and how many of them, deals, fees of its own.
+//! Rules of a service: ticket combinations, limits, deals and fees.
 
 use std::collections::HashSet;
 
@@ -35,7 +35,7 @@ const KEYS: &[&str] = &[
     "order_fee",
 ];
 
-/// Reads all `[[service]]` tables. The limits of known services are returned with their places.
+/// Reads all `[[service]]` tables. Returns the limits of known services with their locations.
 pub(super) fn read<'t>(
     builder: &mut CatalogBuilder,
     top: &TomlTable<'t>,
@@ -50,6 +50,7 @@ pub(super) fn read<'t>(
                 "this service has another [[service]] table already; write all its rules in one",
             );
         }
+        // Read also if the service is unknown or has a table already, so that every error is reported.
         let limits_of_service = read_one(builder, service, &table);
         limits.extend(service.map(|service| (service, limits_of_service)));
     }
@@ -84,7 +85,9 @@ fn read_one<'t>(
     let mut merchant_fees = merchant
         .map(|merchant| merchant.per_order_fees.clone())
         .unwrap_or_default();
+    // A customer could not tell a fee from a tax of the same name.
     merchant_fees.extend(tax);
+    // Tags of an unknown service have no index; the service is reported already.
     let mut tag = |name: &str, at: &Cursor<'_>| tags.of_rules(ix?, name, at);
     let limits = ServiceLimits::read(table, names, &mut tag);
     let rules = read_ticket_rules(table, names, &limits);
@@ -96,6 +99,7 @@ fn read_one<'t>(
         service.rules = rules;
         service.deals = deals;
         service.per_order_fees = order_fees;
+        // Both lists are in the order of the ticket types of the service.
         for (ticket, fees) in service.tickets.iter_mut().zip(ticket_fees) {
             ticket.fees = fees;
         }
@@ -185,10 +189,11 @@ fn read_deals(table: &TomlTable<'_>, names: TicketNames<'_>, currency: Currency)
     let groups = groups
         .iter()
         .filter_map(|deal| deals::read_group(deal, names, currency));
+    // Within each kind of deal, the order of the file is the order of application.
     bundles.chain(groups).collect()
 }
 
-/// The fees of every ticket type of the service: the feed's and then those of the rules.
+/// The fees of every ticket type of the service: those of the feed, then those of the rules.
 fn read_ticket_fees(
     table: &TomlTable<'_>,
     names: TicketNames<'_>,
@@ -205,6 +210,7 @@ fn read_ticket_fees(
     for table in table.tables("ticket_fee", &["tickets", "name", "price_micros"]) {
         let chosen = match table.get("tickets") {
             Some(_) => names.tickets(&table, "tickets", 1).unwrap_or_default(),
+            // A fee that names no ticket types applies to all of them.
             None => names.all(),
         };
         let Some(fee) = fees::read(&table, currency) else {

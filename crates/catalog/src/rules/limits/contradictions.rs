@@ -1,8 +1,8 @@
-//! Limits that nobody can keep.
+//! Limits that no line can keep.
 //!
-//! Which bounds are in force depends on the start and the tags of a slot. They are looked at for slots
-//! without tags and with each single one, at every moment at which others come into force; and, once the
-//! availability is known, for the slots that have several tags.
+//! The bounds in force depend on the start and the tags of a slot. They are checked for slots without tags
+//! and with each single tag, at every moment at which other bounds begin to apply. Slots with several tags
+//! are checked once the availability is known.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -13,11 +13,11 @@ use domain::{
     order::EpochSeconds,
 };
 
-/// As many sets of ticket types are tried to find one that can be bought; where that is not enough,
-/// limits are believed to be sound.
+/// Most sets of ticket types that are tried to find a sellable one. Beyond it, limits are assumed to be
+/// consistent.
 const MAX_TRIES: usize = 10_000;
 
-/// As many bounds are named in one report.
+/// Most bounds that are named in one report.
 const MAX_NAMED: usize = 5;
 
 /// Reports the contradictions for slots without tags and with each single one.
@@ -39,6 +39,7 @@ pub(super) fn report_for(
             bounds: bounds_in_force(general, slots, *start_sec, tags),
         };
         for (bound, text) in in_force.contradictions() {
+            // Many conditions show the same contradiction; one report each.
             if told.insert((bound.at.to_string(), text.clone())) {
                 bound.at.error("contradiction", text);
             }
@@ -46,7 +47,7 @@ pub(super) fn report_for(
     }
 }
 
-/// Starts and tags of slots of which no two have the same limits for certain.
+/// Starts and tags that cover all combinations of limits.
 fn conditions(slots: &[Stated<'_>]) -> SlotConditions {
     let tags: BTreeSet<Option<TagIx>> = slots
         .iter()
@@ -62,6 +63,7 @@ fn conditions(slots: &[Stated<'_>]) -> SlotConditions {
         let moments = of_tag
             .flat_map(|limits| [limits.from_sec, limits.until_sec])
             .flatten();
+        // Limits change only at these moments, so one start stands for all up to the next one.
         for start_sec in moments.chain([EpochSeconds::MIN]) {
             conditions.insert((start_sec, Vec::from_iter(tag)));
         }
@@ -69,7 +71,7 @@ fn conditions(slots: &[Stated<'_>]) -> SlotConditions {
     conditions
 }
 
-/// The bounds in force for a slot: the strictest of those for some slots, or else the general one.
+/// The bounds in force for a slot: the strictest of the slot limits, or else the general bound.
 fn bounds_in_force<'a, 't>(
     general: Option<&'a Stated<'t>>,
     slots: &'a [Stated<'t>],
@@ -111,7 +113,7 @@ impl LimitBound<'_> {
     }
 }
 
-/// Bounds that are in force together.
+/// Bounds that apply together.
 struct BoundsInForce<'a, 't> {
     service: &'a Service,
     bounds: Vec<&'a LimitBound<'t>>,
@@ -121,6 +123,7 @@ impl<'a, 't> BoundsInForce<'a, 't> {
     fn contradictions(&self) -> Vec<(&'a LimitBound<'t>, String)> {
         let mins = self.bounds.iter().filter(|bound| bound.side == Side::Min);
         let found: Vec<_> = mins.clone().flat_map(|min| self.against_one(min)).collect();
+        // A direct contradiction explains the case best, so the search for indirect ones is skipped then.
         if found.is_empty() {
             mins.filter_map(|min| self.against_all(min)).collect()
         } else {
@@ -154,7 +157,7 @@ impl<'a, 't> BoundsInForce<'a, 't> {
         })
     }
 
-    /// That a minimum of all tickets together cannot be reached with those that can be bought.
+    /// The contradiction between a minimum of all tickets together and the maxima of the sellable types.
     fn against_all(&self, min: &'a LimitBound<'t>) -> Option<(&'a LimitBound<'t>, String)> {
         if min.ticket.is_some() || self.service.tickets.is_empty() || self.can_be_reached(min) {
             return None;
@@ -187,6 +190,7 @@ impl<'a, 't> BoundsInForce<'a, 't> {
         };
         let most = strictest(Side::Max, None).min().unwrap_or(u64::MAX);
         let range = |ticket: TicketIx| {
+            // At least one, because a bound of a type applies only if it is in the line.
             let fewest = strictest(Side::Min, Some(ticket)).max().unwrap_or(0).max(1);
             (
                 fewest,
@@ -229,35 +233,37 @@ impl<'a, 't> BoundsInForce<'a, 't> {
     }
 }
 
-/// Whether a maximum bounds what a minimum counts: the same tickets or more of them.
+/// Whether a maximum covers what a minimum counts: the same tickets or more.
 fn binds(max: &LimitBound<'_>, min: &LimitBound<'_>) -> bool {
     max.scope_binds(min) && (max.ticket.is_none() || max.ticket == min.ticket)
 }
 
 impl LimitBound<'_> {
-    /// Whether what a minimum counts is part of what this counts: all lines of a slot may have more
-    /// tickets than one of them.
+    /// Whether this scope contains the scope of a minimum: all lines of a slot may have more tickets than
+    /// one of them.
     fn scope_binds(&self, min: &LimitBound<'_>) -> bool {
         min.scope == RuleScope::Line || self.scope == RuleScope::Slot
     }
 }
 
-/// A search for ticket types that can be bought together so that their number is within bounds.
+/// A search for ticket types whose possible counts meet the wanted bounds.
 struct TicketSearch {
-    /// Fewest and most of each type, if any.
+    /// Fewest and most tickets of each type, if it is in the line.
     ranges: Vec<(TicketIx, (u64, u64))>,
     wanted: (u64, u64),
     tries: usize,
 }
 
 impl TicketSearch {
-    /// Whether there are such types from a place on, beside others that come to so many at least and
-    /// so many at most.
+    /// Whether types from index `at` on, with `fewest` to `most` tickets chosen so far, reach the wanted
+    /// bounds.
     fn finds(&mut self, at: usize, (fewest, most): (u64, u64)) -> bool {
+        // Out of tries: an error must be certain, so doubt means sellable.
         if self.tries == 0 {
             return true;
         }
         self.tries -= 1;
+        // Cuts the search: what is left cannot bring the sum into the bounds.
         let rest: u64 = self.ranges[at..].iter().map(|(_, (_, most))| most).sum();
         if fewest > self.wanted.1 || most + rest < self.wanted.0 {
             return false;
