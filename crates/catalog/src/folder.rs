@@ -56,7 +56,7 @@ impl<'a> CatalogFolder<'a> {
         }
     }
 
-    /// The text of a file, if there is such a file.
+    /// The text of a file, if the folder has it.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         if !self.names.iter().any(|known| known == name) {
             return None;

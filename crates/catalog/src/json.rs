@@ -88,7 +88,7 @@ impl Field<String> {
 }
 
 impl<T> Field<Vec<T>> {
-    /// Whether there is no element.
+    /// Whether the list is absent or empty.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Absent => true,

@@ -73,22 +73,20 @@ pub struct Examined {
     pub loaded: Option<Loaded>,
     /// Errors and warnings.
     pub diagnostics: Diagnostics,
-    /// What is in the folder and was not read; names of directories end in a slash.
+    /// Files in the folder that were not read; names of directories end in a slash.
     pub unread: Vec<String>,
 }
 
 /// Reads a catalogue folder.
 ///
-/// # Errors
-/// Everything that is wrong with its files.
+/// All errors in the files of the folder.
 pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
     load_after(dir, IdInterner::default())
 }
 
 /// Reads a catalogue folder that replaces another, with the interner of its predecessor.
 ///
-/// # Errors
-/// Everything that is wrong with its files.
+/// All errors in the files of the folder.
 pub fn load_after(dir: &Path, register: IdInterner) -> Result<Loaded, Diagnostics> {
     let Examined {
         loaded,

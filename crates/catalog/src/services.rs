@@ -40,7 +40,7 @@ message! {
 }
 
 message! {
-    /// When a service can be booked, in seconds.
+    /// The booking window of a service, in seconds.
     watched BookingRules {
         min_advance_booking: i64,
         min_booking_buffer_before_end_time: i64,

@@ -73,7 +73,7 @@ struct Labelled {
     timestamp: i64,
 }
 
-/// How many files a feed has: a single one needs no metadata.
+/// Whether a feed has one file, which needs no metadata, or several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ShardCount {
     One,

@@ -24,7 +24,7 @@ use shards::FeedWriter;
 /// Name of the manifest. Only a folder with a manifest may be replaced.
 pub(super) const MANIFEST: &str = "export.json";
 
-/// How the files of a feed are compressed.
+/// The compression of the files of a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileCompression {
     /// Plain JSON.
@@ -36,7 +36,7 @@ pub enum FileCompression {
 /// Compression and size of the files of a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedFileOptions {
-    /// How they are compressed.
+    /// The compression.
     pub compression: FileCompression,
     /// Most bytes of a file, before it is zipped.
     pub max_bytes: u64,
@@ -61,7 +61,7 @@ pub enum WriteError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         error: io::Error,
     },
     /// The destination has files that must not be replaced.
@@ -69,7 +69,7 @@ pub enum WriteError {
     Foreign {
         /// The folder.
         out: PathBuf,
-        /// What is in it.
+        /// The name of the entry.
         name: String,
         /// The reason.
         why: &'static str,

@@ -98,9 +98,9 @@ pub struct SeenSlot {
 
 /// The spots of a slot for the party of a request.
 ///
-/// If the feed lists party sizes, a spot serves one party: a size has at most the spots that are listed for
-/// it, and a size that is not listed has none. Spots that are listed for any size, like those of a feed
-/// without sizes, serve one person each, so a party needs as many as it has people.
+/// If the feed lists party sizes, a spot serves one party. A size has at most the spots listed for it, and
+/// an unlisted size has none. Spots for any size, like those of a feed without sizes, serve one person
+/// each: a party needs one spot per person.
 #[must_use]
 pub fn view_for(
     service: &Service,

@@ -215,7 +215,7 @@ impl IdInterner {
         })
     }
 
-    /// The index of a ticket type; a new one gets the next, as long as there is one.
+    /// The index of a ticket type; a new type gets the next index. `None` if all are used up.
     pub fn ticket(&mut self, service: ServiceIx, ticket_id: &TicketId) -> Option<TicketIx> {
         // A linear search: services have few ticket types, and this runs during a load only.
         let known = &mut self.tickets[service.0 as usize];
@@ -239,7 +239,7 @@ pub struct Merchant {
     pub id: MerchantId,
     /// Name for humans.
     pub name: String,
-    /// The one currency it sells in.
+    /// The currency of all its prices.
     pub currency: Currency,
     /// Fees charged once per order, whatever its items.
     pub per_order_fees: Vec<Fee>,
@@ -253,7 +253,7 @@ pub struct Merchant {
     pub tax_name: String,
 }
 
-/// How long a cart keeps its spots.
+/// The time limits of cart holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CartHold {
     /// Seconds from a check until the spots are free again.
@@ -299,7 +299,7 @@ pub struct LocalizedText {
 /// Something bookable.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// Who sells it.
+    /// The merchant.
     pub merchant: MerchantIx,
     /// Id, unique within the merchant.
     pub id: ServiceId,
@@ -398,9 +398,9 @@ pub struct TicketType {
     pub ix: TicketIx,
     /// Id, unique within the service.
     pub id: TicketId,
-    /// What it is, e.g. "Adult".
+    /// A short description, e.g. "Adult".
     pub short_description: LocalizedText,
-    /// Further words, e.g. "Front row".
+    /// A further description, e.g. "Front row".
     pub option_description: LocalizedText,
     /// Price of one, without tax.
     pub price: Money,
@@ -437,7 +437,7 @@ pub struct FeedFees {
 pub struct Question {
     /// Id, unique within the service.
     pub id: String,
-    /// What kind of answer it takes.
+    /// The kind of answer.
     pub kind: AnswerKind,
     /// The question as the customer reads it.
     pub label: LocalizedText,
@@ -449,7 +449,7 @@ pub struct Question {
     pub scope: QuestionScope,
 }
 
-/// What kind of answer a question takes.
+/// The kinds of answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerKind {
     /// Any one text.
@@ -464,7 +464,7 @@ pub enum AnswerKind {
     AnyOf(Vec<LocalizedText>),
 }
 
-/// How often a question is asked.
+/// The scope of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuestionScope {
     /// Once a line.
@@ -518,7 +518,7 @@ pub enum Deal {
     },
 }
 
-/// How a group deal lowers the price of a ticket.
+/// The reduction of a group deal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reduction {
     /// A ticket costs this much, unless it is cheaper anyway.

@@ -118,7 +118,7 @@ impl Display for SlotFault {
 pub enum TicketFault {
     /// The service has no ticket type of this id.
     UnknownType {
-        /// As the caller gave it.
+        /// The requested id.
         ticket: TicketId,
         /// The item's service.
         service: ServiceId,
@@ -127,7 +127,7 @@ pub enum TicketFault {
     NotSoldInSlot(TicketId),
     /// The count is not above zero.
     BadCount {
-        /// Whose count.
+        /// The ticket type.
         ticket: TicketId,
         /// The count.
         count: i32,
@@ -140,7 +140,7 @@ pub enum TicketFault {
     NeedsOneOf {
         /// The ticket type.
         ticket: TicketId,
-        /// One of these has to be there.
+        /// The types of which one is required.
         any_of: Vec<TicketId>,
     },
 }
@@ -330,7 +330,7 @@ pub enum ServiceFault {
     NeedsOneOf {
         /// The service.
         service: ServiceId,
-        /// One of these has to be there.
+        /// The services of which one is required.
         any_of: Vec<ServiceId>,
     },
     /// Slots of these services overlap in time.
@@ -369,7 +369,7 @@ impl<I: fmt::Debug> Display for List<'_, I> {
 /// Faults of an order as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderFault {
-    /// It has no items.
+    /// The order has no items.
     NoItems,
     /// The amount due cannot be computed.
     Amount(MoneyError),

@@ -26,11 +26,11 @@ pub struct TicketFee {
 /// A sellable line.
 #[derive(Debug, Clone, Copy)]
 pub struct SoldLine<'a> {
-    /// Its service.
+    /// The service.
     pub service: ServiceIx,
-    /// Its tickets; none for an appointment.
+    /// The tickets; empty for an appointment.
     pub tickets: &'a TicketCounts,
-    /// Its price after deals, in whole smallest units: what is taxed.
+    /// The taxable price: after deals, in whole smallest units.
     pub total: Money,
 }
 

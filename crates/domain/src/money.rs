@@ -19,8 +19,8 @@ pub struct Currency {
 }
 
 impl Currency {
-    /// Looks up an upper-case ISO 4217 code; `None` for an unknown code and for one without a smallest unit
-    /// (gold, test codes), because nothing is sold in it.
+    /// Looks up an upper-case ISO 4217 code. `None` for an unknown code, and for one without a smallest
+    /// unit (gold, test codes), in which nothing is sold.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         let iso = iso_currency::Currency::from_code(code)?;

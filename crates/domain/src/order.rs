@@ -34,7 +34,7 @@ pub struct LineItem {
 pub struct OrderedTickets {
     /// Ticket type, unique within the service.
     pub ticket_id: TicketId,
-    /// How many; sellable only above zero.
+    /// The number of tickets; valid only above zero.
     pub count: i32,
 }
 
@@ -91,7 +91,7 @@ pub enum BookingStatus {
 pub struct BookedItem {
     /// The item as ordered, at the price it was sold for.
     pub line: LineItem,
-    /// Its state.
+    /// The state of the booking.
     pub status: BookingStatus,
 }
 
@@ -102,15 +102,15 @@ pub struct Order {
     pub id: OrderId,
     /// The merchant all items belong to.
     pub merchant_id: MerchantId,
-    /// Who ordered.
+    /// The customer.
     pub customer: Customer,
     /// Payment details, if the caller sent any.
     pub payment: Option<PaymentDetails>,
-    /// What was ordered, in the caller's order.
+    /// The booked items, in the requested order.
     pub items: Vec<BookedItem>,
 }
 
-/// Who orders. Personal data: never logged.
+/// The customer of an order. Personal data: never logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Customer {
     /// The caller's id of the person.
@@ -168,8 +168,8 @@ pub struct PostalAddress {
 
 /// The payment details of an order, stated by the caller and completed by us.
 ///
-/// Fraud signals and the answers to a 3-D Secure challenge serve one attempt only: they are on
-/// [`PaymentChallenge`] and in the request, and are neither stored nor answered.
+/// Fraud signals and the answers to a 3-D Secure challenge serve one attempt only. They are in
+/// [`PaymentChallenge`] and the request, and are neither stored nor returned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PaymentDetails {
     /// Whether money has been taken.
@@ -240,7 +240,7 @@ pub enum PriceType {
 pub struct Deposit {
     /// The amount.
     pub amount: Option<PriceTag>,
-    /// How long before the start one may cancel and get it back, in seconds.
+    /// Seconds before the start until which a cancellation is refunded.
     pub min_advance_cancellation_sec: i64,
     /// Once or for each person.
     pub kind: PriceType,

@@ -155,20 +155,20 @@ fn count_of(tickets: &[(TicketIx, u32)], wanted: TicketIx) -> u32 {
 /// How the price in force differs from the caller's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PriceChange {
-    /// It is higher now.
+    /// The price in force is higher.
     Increase,
-    /// It is lower now.
+    /// The price in force is lower.
     Decrease,
 }
 
 /// The result of a comparison with the caller's price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PriceVerdict {
-    /// It is the price in force.
+    /// The caller's price is the price in force.
     Right,
-    /// It is another amount in the right currency.
+    /// The caller's price is another amount in the right currency.
     Moved(PriceChange),
-    /// It cannot be corrected.
+    /// The caller's price cannot be corrected.
     Incorrect(PriceFault),
 }
 
@@ -177,7 +177,7 @@ pub enum PriceVerdict {
 pub enum PriceFault {
     /// The line has no price.
     Missing,
-    /// It is below zero.
+    /// The price is below zero.
     Negative,
     /// The currency is unknown or not the currency of the service.
     OtherCurrency,

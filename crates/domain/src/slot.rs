@@ -71,11 +71,11 @@ pub struct Opening {
     pub pass_through: PassThroughIx,
 }
 
-/// Where the pass-through members of an opening are kept.
+/// The index of the pass-through members of an opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct PassThroughIx(pub u32);
 
-/// How an opening repeats.
+/// The recurrence of an opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recurrence {
     /// Seconds from one start to the next; above zero.
@@ -125,7 +125,7 @@ impl Opening {
             })
     }
 
-    /// For which party its spots are, where the feed tells parties of the service apart.
+    /// The party of its spots, if the feed lists party sizes for the service.
     #[must_use]
     pub fn party(&self) -> Option<PartySpots> {
         self.terms.as_ref()?.parties.first().copied()
@@ -159,9 +159,9 @@ pub struct PartySpots {
     pub tickets: PoolTickets,
     /// The resource that they belong to.
     pub resource: ResourceIx,
-    /// How many people; 0 for any number.
+    /// The party size; 0 for any size.
     pub party_size: u32,
-    /// How many there are.
+    /// The number of spots.
     pub spots: u32,
 }
 
@@ -183,7 +183,7 @@ pub struct SlotTerms {
     pub last_bookable_sec: Option<EpochSeconds>,
     /// The tags by which rules refer to this slot, sorted and without duplicates.
     pub tags: Vec<TagIx>,
-    /// For which parties the spots are, where the feed tells parties of the service apart.
+    /// The parties of the spots, if the feed lists party sizes for the service.
     pub parties: Vec<PartySpots>,
 }
 
@@ -268,7 +268,7 @@ impl SlotTerms {
 /// The ticket types that a pool serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PoolTickets {
-    /// All of them, and lines without tickets.
+    /// All ticket types, and lines without tickets.
     All,
     /// Those of a set of the service, by its place in [`Service::ticket_sets`].
     Set(u16),
@@ -315,7 +315,7 @@ pub struct Claim {
     pub slot: SlotKey,
     /// A ticket type, or an appointment.
     pub ticket: Claimed,
-    /// How many; above zero.
+    /// The number of spots; above zero.
     pub count: u32,
 }
 
@@ -359,8 +359,8 @@ struct Offer {
 }
 
 impl Offer {
-    /// Pools for the same ticket types add up (two chairs of a salon), unless they are the same stock for
-    /// different parties; pools for different ones stand side by side.
+    /// Adds an opening. Its spots add up with a pool for the same ticket types (two chairs of a salon),
+    /// unless both are the same spots for different party sizes. Otherwise its pool is a further one.
     fn add(&mut self, pool: Pool, terms: &SlotTerms) {
         let known = self.terms.take().map(|known| *known).unwrap_or_default();
         let pool = Pool {

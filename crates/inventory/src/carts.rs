@@ -17,15 +17,15 @@ use domain::{
 /// below this number. So a sweep costs a constant per new cart.
 const FIRST_SWEEP: usize = 1024;
 
-/// What a cart holds. Lock order: a cart before its slots, so that operations of one cart run one after
+/// The hold of a cart. Lock order: a cart before its slots, so that operations of one cart run one after
 /// another.
 #[derive(Debug, Default)]
 pub(super) struct Cart {
     /// The slots, one entry for each claim.
     pub(super) slots: Vec<SlotKey>,
-    /// How long the hold lasts.
+    /// The time during which the hold lasts.
     pub(super) span: HoldSpan,
-    /// How often the hold has been replaced or released.
+    /// The number of replacements and releases of the hold.
     pub(super) changes: u64,
     renewals: Renewals,
 }
@@ -38,7 +38,7 @@ struct Renewals {
     used_sec: i64,
     /// The second up to which they are counted.
     counted_until: EpochSeconds,
-    /// How long the cart must hold nothing before its time starts again.
+    /// Seconds without a hold after which the time for holds starts again.
     pause_sec: i64,
     /// The end of that pause if nothing more is held.
     rested_from: EpochSeconds,
@@ -80,7 +80,7 @@ impl Renewals {
 }
 
 impl Cart {
-    /// Whether it holds anything.
+    /// Whether the cart holds spots.
     pub(super) fn holds_at(&self, now: EpochSeconds) -> bool {
         !self.slots.is_empty() && self.span.is_on(now)
     }
@@ -104,7 +104,7 @@ impl Cart {
         std::mem::take(&mut self.slots)
     }
 
-    /// Whether a new cart would be no different.
+    /// Whether the cart can be forgotten: a new cart would behave alike.
     fn is_over(&self, now: EpochSeconds) -> bool {
         !self.holds_at(now) && now >= self.renewals.rested_from
     }

@@ -30,7 +30,7 @@ pub enum BlockingError {
     /// No thread is free, and the system gives none.
     #[error("the system gives this process no further thread")]
     NoThread,
-    /// It panicked, which has been logged.
+    /// The work panicked, which has been logged.
     #[error("an internal error; it has been logged")]
     Panicked,
 }

@@ -47,7 +47,7 @@ impl fmt::Display for Severity {
 /// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Error or warning.
     pub severity: Severity,
     /// The kind of diagnostic, in `snake_case`; stable over versions.
     pub code: &'static str,
@@ -183,7 +183,7 @@ impl Diagnostics {
         }
     }
 
-    /// Counts a further place of a cause, and tells whether the cause is known.
+    /// Counts a further place of a cause, and returns whether the cause is known.
     fn fold(&mut self, cause: &str) -> bool {
         let Some(first) = self.causes.get(cause) else {
             return false;

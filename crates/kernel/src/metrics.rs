@@ -16,6 +16,7 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     /// Adds 1.
+    /// Adds one.
     pub fn inc(&self) {
         self.add(1);
     }
@@ -47,7 +48,7 @@ pub struct Histogram<const N: usize> {
 pub struct HistogramSnapshot {
     /// Each bound with the number of values that do not exceed it.
     pub up_to: Vec<(u64, u64)>,
-    /// How many values there were.
+    /// The number of values.
     pub count: u64,
     /// Their sum.
     pub sum: u64,

@@ -9,7 +9,7 @@ const MAX_DIGITS: usize = 38;
 
 /// A type of whole numbers.
 pub trait Whole: TryFrom<i128> {
-    /// What is expected, as it stands after "expected".
+    /// The expected type, as the text after "expected".
     const EXPECTED: &'static str;
 }
 

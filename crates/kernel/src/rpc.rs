@@ -18,7 +18,7 @@ pub enum Rpc {
 }
 
 impl Rpc {
-    /// All of them.
+    /// All methods.
     pub const ALL: [Self; 6] = [
         Self::HealthCheck,
         Self::CheckOrderFulfillability,
@@ -28,7 +28,7 @@ impl Rpc {
         Self::CheckAvailability,
     ];
 
-    /// Its published name.
+    /// The published name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// All of them.
+    /// All transports.
     pub const ALL: [Self; 3] = [Self::Grpc, Self::GrpcWeb, Self::Rest];
 
     /// Its name in settings, metrics and logs.

@@ -66,7 +66,7 @@ pub enum DeclineReason {
 /// The outcome of a reversal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reversal {
-    /// Nothing was taken, and nothing will be under this key.
+    /// No money was taken, and a later charge with this key is declined.
     Voided,
     /// Money was taken and has been refunded.
     Refunded,
@@ -83,7 +83,7 @@ pub type GatewayFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A payment gateway. Its methods run within the span of the payment, so a gateway that sends requests over
 /// a network can propagate the trace context.
 pub trait PaymentGateway: Send + Sync + std::fmt::Debug {
-    /// Takes money. Repeated requests with one key take it once.
+    /// Captures a charge. Repeated requests with one key capture it once.
     fn charge<'a>(&'a self, charge: &'a Charge) -> GatewayFuture<'a, ChargeOutcome>;
 
     /// Voids or refunds the charge of a key, and prevents a later one. May be repeated after an error.

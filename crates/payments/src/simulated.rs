@@ -10,7 +10,7 @@
 //! | `hang` | never answers; the charge is reversed when the payment's time is up |
 //! | anything else, e.g. `approve` | approved |
 //!
-//! It takes no money and forgets everything when the process ends.
+//! No money is taken, and all charges are forgotten when the process ends.
 
 use std::{
     collections::HashMap,

@@ -86,8 +86,8 @@ impl<'a> Starts<'a> {
     }
 }
 
-/// The first second, at the earliest that of the later start, in which both would start if they had
-/// neither an end nor exceptions, and how many seconds there are from one such second to the next.
+/// The first common start, if the recurrences had neither ends nor exceptions, and the seconds from one
+/// common start to the next. The first common start is not before the later first start.
 fn common(one: &Starts<'_>, other: &Starts<'_>) -> Option<(i128, i128)> {
     // 128 bits: products of two periods of 64 bits do not fit 64.
     let [(first, every), (other_first, other_every)] =

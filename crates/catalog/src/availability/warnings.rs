@@ -7,7 +7,7 @@ use domain::{
     slot::{Opening, Recurrence, SlotTerms},
 };
 
-/// Warns about an entry of `service`, as far as that does not depend on the time of day.
+/// Warns about an entry of `service`. The warnings do not depend on the time of day.
 pub(super) fn warn(service: &Service, opening: &Opening, at: &Cursor<'_>) {
     if let Some(recurrence) = &opening.recurrence {
         warn_of_recurrence(opening, recurrence, at);

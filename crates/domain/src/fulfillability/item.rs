@@ -157,7 +157,7 @@ impl<'a> ExaminedItem<'a> {
             // The open spots of several pools together may exceed what the overdrawn pool has left.
             self.answer(open.min(left), ItemVerdict::SlotUnavailable(fault))
         } else {
-            // Where too many pools cross, what is open may be told too low, but not below what fits.
+            // If too many pools cross, the open spots may be computed too low, but never below what fits.
             let open = open.map(|open| open.max(self.spots_asked()));
             self.assess_price(service, inquiry.purpose, open)
         }
@@ -201,7 +201,7 @@ impl<'a> ExaminedItem<'a> {
         if self.is_appointment() {
             return 1;
         }
-        // Counts are the caller's: together they may be more than there are numbers.
+        // Saturating: counts are the caller's, and their sum may exceed 32 bits.
         self.tickets
             .iter()
             .fold(0, |sum, &(_, count)| sum.saturating_add(count))
@@ -298,7 +298,7 @@ impl<'a> ExaminedItem<'a> {
     }
 }
 
-/// Gives a line the price in force; the caller's own tag stays.
+/// Sets the price of a line to the price in force; the caller's tag stays.
 fn correct_price(line: &mut LineItem, micros: i64, currency: Currency) {
     let pricing_option_tag = match line.price.take() {
         Some(asked) => asked.pricing_option_tag,

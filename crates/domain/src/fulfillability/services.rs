@@ -44,7 +44,7 @@ fn ids(catalog: &Catalog, services: &[ServiceIx]) -> Vec<ServiceId> {
 /// Whether any two different slots have a moment in common.
 fn any_overlap(mut slots: Vec<SlotKey>) -> bool {
     slots.sort_unstable_by_key(|slot| (slot.start_sec, slot.end_sec(), slot.service));
-    // The very same slot twice is no overlap.
+    // The same slot twice is two lines for one visit and no overlap.
     slots.dedup();
     slots
         // Sorted by start: if any two slots overlap, two neighbours do, so pairs need no search.

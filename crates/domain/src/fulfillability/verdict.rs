@@ -48,8 +48,8 @@ pub struct ItemFulfillability {
 /// Whether an item can be sold, and why not.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ItemVerdict {
-    /// It can be sold at the price of the response; with what has moved, if that is not the requested
-    /// price.
+    /// The item can be sold at the price of the response. [`MovedPrice`] is given if that is not the
+    /// requested price.
     CanFulfill(Option<MovedPrice>),
     /// No such slot, not open for booking, or not enough spots.
     SlotUnavailable(SlotFault),
@@ -135,7 +135,7 @@ impl Fulfillability {
         }
     }
 
-    /// How many items stop their order, and the reason of the first of them.
+    /// The number of items that stop the order, with the reason of the first.
     fn unfulfillable_items(&self) -> String {
         let mut first = None;
         let mut count = 0;

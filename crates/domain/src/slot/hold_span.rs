@@ -1,4 +1,4 @@
-//! How long a hold lasts, on a clock that may be set.
+//! The duration of a hold, on a clock that may be set back.
 
 use crate::order::EpochSeconds;
 

@@ -25,9 +25,9 @@ impl fmt::Display for Source {
 /// A character of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Its line, from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// Its column, from 1.
+    /// The column, from 1; a character counts as one.
     pub column: usize,
 }
 
@@ -55,7 +55,7 @@ impl Position {
 /// A location: `rules.toml:3:5`, `services.json: service[3].price`, `--listen`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
-    /// What it comes from.
+    /// The file, variable or argument.
     pub source: Source,
     /// The position in a file, if known.
     pub position: Option<Position>,

@@ -59,7 +59,7 @@ enum Step<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// The member of that name of the object that stands here.
+    /// A member of the object at this cursor.
     #[must_use]
     pub fn key<'b>(&'b self, name: &'b str) -> Cursor<'b> {
         Cursor {
@@ -68,7 +68,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// That element of the list that stands here.
+    /// An element of the list at this cursor.
     #[must_use]
     pub fn index(&self, index: usize) -> Cursor<'_> {
         Cursor {

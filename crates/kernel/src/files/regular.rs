@@ -1,8 +1,8 @@
 //! Opening files by configured names: regular files only, and without blocking.
 //!
 //! Opening a named pipe waits for its other end, and reading a device may never end. So the type of a file
-//! is checked before it is opened, the file is opened without blocking, and its type is checked again
-//! afterwards, as it may have been replaced in between.
+//! is checked before it is opened, and the file is opened without blocking. Its type is checked again
+//! afterwards, as the file may have been replaced in between.
 
 use std::{
     fs::{self, File, FileType, OpenOptions},
@@ -64,8 +64,7 @@ fn without_waiting() -> i32 {
 
 /// Reads a regular file of [`MAX_TEXT_BYTES`] at most.
 ///
-/// # Errors
-/// As of [`open`], and if it is larger or cannot be read.
+/// As [`open`]; also if the file is larger or cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // Its size is not asked for beforehand: a file may grow while it is read.
@@ -75,8 +74,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads a regular file as UTF-8, without its byte order mark.
 ///
-/// # Errors
-/// As of [`read`], and if it is not UTF-8.
+/// As [`read`]; also if the file is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
     text::of_file(&read(path)?)
 }

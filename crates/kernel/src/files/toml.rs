@@ -63,7 +63,7 @@ impl<'t> Document<'t> {
 #[derive(Clone, Copy)]
 pub struct TomlValue<'t> {
     source: &'t str,
-    /// Where it stands.
+    /// The location of the value.
     pub at: Cursor<'t>,
     value: &'t DeValue<'t>,
     is_secret: bool,
@@ -233,7 +233,7 @@ impl<'t> TomlValue<'t> {
 #[derive(Clone, Copy)]
 pub struct TomlTable<'t> {
     source: &'t str,
-    /// Where it stands.
+    /// The location of the table.
     pub at: Cursor<'t>,
     entries: &'t DeTable<'t>,
 }

@@ -40,9 +40,9 @@ pub enum Unit {
 pub struct Metric<T> {
     /// Its name.
     pub name: &'static str,
-    /// Its meaning, for the page and for the documents.
+    /// The meaning, for the metrics page and the documents.
     pub help: &'static str,
-    /// What its values mean.
+    /// The kind.
     pub kind: MetricKind,
     /// The unit of its values.
     pub unit: Unit,
@@ -109,7 +109,7 @@ impl<T> Metric<T> {
         }
     }
 
-    /// Its samples now.
+    /// The samples at this moment.
     #[must_use]
     pub fn read(&self, source: &T) -> Vec<Sample> {
         let mut samples = Samples(Vec::new());
@@ -145,9 +145,9 @@ pub struct Sample {
 /// A number or a distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SampleValue {
-    /// Of a counter or a gauge.
+    /// The value of a counter or a gauge.
     Number(u64),
-    /// Of a histogram.
+    /// The counts of a histogram.
     Histogram(HistogramSnapshot),
 }
 
