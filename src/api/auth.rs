@@ -150,6 +150,7 @@ impl<C: Clock + Clone> Authenticator<C> {
         authorization: impl Iterator<Item = &[u8]>,
         peer: &Peer,
     ) -> Result<Admitted, AuthError> {
+        // Before the password: it costs nothing, and a password alone must not be confirmed.
         self.check_certificate(transport, peer)?;
         let Some(passwords) = &self.passwords else {
             return Ok(Admitted {
@@ -164,6 +165,7 @@ impl<C: Clock + Clone> Authenticator<C> {
                 user: Some(Arc::clone(user)),
             })
         };
+        // The fast path of nearly every call: one hash, and no lock on the credentials.
         if let Some(admitted) = passwords.with_verified(basic, admit) {
             return admitted;
         }
@@ -172,6 +174,7 @@ impl<C: Clock + Clone> Authenticator<C> {
         passwords.verify(basic, peer).await?;
         passwords
             .with_verified(basic, admit)
+            // Absent only if the password was removed by a reload since it was verified.
             .unwrap_or(Err(AuthError::InvalidCredentials))
     }
 

@@ -297,6 +297,7 @@ impl ApiError {
             ERROR_DOMAIN,
             std::collections::HashMap::new(),
         );
+        // Only for retryable errors: clients take this detail as permission to retry.
         if let Some(delay) = self.retry_delay() {
             details.set_retry_info(Some(delay));
         }
@@ -378,6 +379,7 @@ impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
         let mut metadata = MetadataMap::new();
         if error == ApiError::UnsupportedEncoding {
+            // The gRPC protocol demands the list with this error.
             metadata.insert(ACCEPTED_ENCODINGS, MetadataValue::from_static("identity"));
         }
         let (code, message) = (error.mapping().grpc, error.message());
@@ -391,6 +393,7 @@ impl From<BodyError> for ApiError {
             BodyError::TooLarge => Self::RequestTooLarge,
             BodyError::BrokenOff(how) => Self::Malformed(how),
             BodyError::BytesInFlightLimit => Self::BytesInFlightLimit,
+            // The body counts against the time of the call, so this is the same error to a client.
             BodyError::TimedOut => Self::DeadlineExceeded,
         }
     }

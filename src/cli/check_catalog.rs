@@ -165,7 +165,7 @@ impl CheckCatalog {
 }
 
 impl ShownCalendar {
-    /// The calendar of the day at `now`. What has been read of the files may be handed on.
+    /// Reads the calendar of the day at `now`. A catalogue that was checked before is reused.
     fn read(&self, checked: Option<Examined>, now: EpochSeconds) -> Result<DayCalendar, CliError> {
         let day = Day::of(self.day, &self.zone, now)?;
         let examined = match (&self.sales, checked) {
@@ -187,8 +187,9 @@ impl ShownCalendar {
     }
 }
 
-/// A catalogue that has the slots of the day with what is left of them.
+/// Reads the slots of the day with their remaining spots as a catalogue.
 fn with_sales(sales: &SalesSource, day: &Day) -> Result<Examined, CliError> {
+    // The export is read by the loader of catalogues, which reads directories.
     let temporary = TempDir::new().map_err(CliError::Temporary)?;
     let folder = temporary.path().join("export");
     let mut writer =

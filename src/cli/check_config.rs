@@ -75,6 +75,7 @@ impl CheckConfig {
         }
         let mut problems: Vec<String> =
             self.directories().iter().map(ToString::to_string).collect();
+        // Also reads certificates and credentials, whose errors would end a start.
         match server::describe_security(&self.config) {
             Ok(facts) => {
                 writeln!(stdout)?;

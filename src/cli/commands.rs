@@ -38,7 +38,7 @@ pub(super) const FORMAT: &str = "format";
 /// Fewest days of availability that Google wants.
 pub(super) const MIN_DAYS: u32 = 30;
 
-/// The days that can be asked for: up to what `availability_horizon` takes.
+/// The allowed number of days, up to the maximum of `availability_horizon`.
 const ALLOWED_DAYS: RangeInclusive<i64> = 30..=3650;
 
 pub(super) fn command() -> Command {

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked for, and the exit code that says so.
+//! Errors of commands, and their exit codes.
 
 use std::io::{self, Write};
 
@@ -75,6 +75,7 @@ impl CliError {
     /// The exit code that tells scripts what kind of trouble it is.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
+            // Help and version arrive as errors of the parser.
             Self::Usage(error) if !error.use_stderr() => SUCCESS,
             Self::Usage(_) | Self::Settings(_) | Self::Day(_) | Self::TooFar(_) => USAGE,
             Self::Catalog(_) => CATALOG,

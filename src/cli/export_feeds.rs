@@ -88,6 +88,7 @@ impl ExportFeeds {
     fn write(&self) -> Result<(ExportHeader, Written), CliError> {
         let mut folder =
             ExportFolder::begin(&self.out, FeedFileOptions::for_google(self.compression))?;
+        // An error drops the writer, which leaves an earlier export as it was.
         self.source.read(self.days, |line| folder.take(&line))?;
         folder.finish()
     }

@@ -1,5 +1,5 @@
-//! Where it is known what is left of the slots: a server that does not run has a catalogue and a store,
-//! and a running one tells.
+//! The source of remaining spots: a running server, or the catalogue and the store of a stopped
+//! one.
 
 use http::Uri;
 use tokio::runtime;
@@ -12,7 +12,7 @@ use crate::{
     server,
 };
 
-/// Who knows what is left.
+/// The source of remaining spots.
 #[derive(Debug, PartialEq)]
 pub(super) enum SalesSource {
     /// The running server with this `admin_listen`.
@@ -36,6 +36,7 @@ impl SalesSource {
                 feeds::export(&catalog.export(days)?, take)?;
             }
             Self::Server(address) => {
+                // Only the request to a running server needs a runtime.
                 let runtime = runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()

@@ -20,6 +20,7 @@ pub(super) fn table(indent: &str, columns: &[(&str, Align)], rows: &[Vec<String>
     let mut widths = vec![0; columns.len()];
     for row in [&headings].into_iter().chain(rows) {
         for (width, cell) in widths.iter_mut().zip(row) {
+            // Characters and not bytes: ids and names need not be ASCII.
             *width = (*width).max(cell.chars().count());
         }
     }
@@ -33,6 +34,7 @@ pub(super) fn table(indent: &str, columns: &[(&str, Align)], rows: &[Vec<String>
             }
             .expect("a string takes all text");
         }
+        // The padding of the last column would only be noise in a pipe.
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -71,6 +73,7 @@ pub(super) fn price(price: Money) -> String {
         return price.to_string();
     };
     let (whole, rest) = (micros / MICROS, (micros % MICROS).unsigned_abs());
+    // Six digits with leading zeros, which are significant after the point.
     let digits = format!("{rest:06}");
     let least = usize::try_from(price.currency().minor_digits())
         .unwrap_or(0)

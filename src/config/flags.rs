@@ -118,6 +118,7 @@ fn arg(setting: &'static Setting) -> Arg {
         takes(),
         setting.variable()
     );
+    // Checked by the parser as well, so that its error shows the usage of the flag.
     let parse = |text: &str| {
         if accepts(text) {
             Ok(text.to_owned())
@@ -133,6 +134,7 @@ fn arg(setting: &'static Setting) -> Arg {
         .help(format!("{} [default: {default}]", first_clause(doc)))
         .long_help(long)
         .help_heading(group.trim_end_matches('.'))
+        // The long list would bury the few that everybody needs.
         .hide_short_help(!COMMON.contains(name))
 }
 

@@ -1,4 +1,4 @@
-//! What a setting takes: how its value is read from text, and how that is said.
+//! The kinds of settings: how values are read from text, and how they are described.
 
 mod address;
 mod choice;
@@ -19,13 +19,13 @@ pub use path::AuditLog;
 
 /// A way to read values from text, the same for flags, variables and the file.
 pub(in crate::config) trait ValueKind {
-    /// What is read.
+    /// The type of the values.
     type Value;
 
     /// One word for the help text: `--flag <LABEL>`.
     fn label(&self) -> &'static str;
 
-    /// What is taken, to follow "expected".
+    /// A description of the accepted values, to follow "expected".
     fn takes(&self) -> String;
 
     /// The value, if the text is one.

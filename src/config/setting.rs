@@ -3,7 +3,7 @@
 /// What the names of this program's environment variables begin with.
 pub(super) const PREFIX: &str = "BOXOFFICE_";
 
-/// What is said about a setting wherever it appears.
+/// A setting with its names, its default and its documentation.
 pub(super) struct Setting {
     /// Its key in the file, from which the other spellings follow.
     pub(super) name: &'static str,

@@ -183,6 +183,7 @@ fn readiness_text(readiness: &Readiness, table: &ConnectionTable) -> (StatusCode
 /// The page of metrics, made on a blocking thread: it reads the disk usage of the store, and probes
 /// share this thread.
 async fn show(metrics: Arc<Metrics>) -> impl IntoResponse {
+    // Errors become text here, because they have to cross the thread.
     let text = blocking::run(move || metrics.text().map_err(|error| error.to_string())).await;
     match text.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(page) => (

@@ -72,6 +72,7 @@ impl Audit {
             AuditSink::Off => {}
             AuditSink::Log => event.lines(None, |record| log(&record)),
             AuditSink::File(file) => {
+                // The log adds its own time; the file needs one in every line.
                 event.lines(Some(self.clock.now_sec()), |record| file.write(&record));
             }
         }

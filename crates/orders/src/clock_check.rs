@@ -42,6 +42,7 @@ pub(super) fn at_start(
              are not sold; set the clock right"
         );
     }
+    // Without an order there is nothing that shows what the time was.
     let Some(newest) = newest_order_sec else {
         return;
     };

@@ -21,7 +21,7 @@ const MAX_PASSWORDS: usize = 2;
 /// Maximum work of one verification: KiB of memory times passes over it, some seconds of a core.
 const MAX_WORK_KIB: u64 = 1 << 22;
 
-/// What is expected of a hash.
+/// The expected form of a hash, for errors.
 const HASH: &str = "a hash as `boxoffice hash-password` prints it, beginning with $argon2id$";
 
 /// Users, each with one or two passwords.

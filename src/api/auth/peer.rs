@@ -24,7 +24,7 @@ pub enum Caller {
 /// The number of wrong passwords of a connection beyond which no difference is made.
 const MAX_FAILURES: u32 = 3;
 
-/// The other end of a connection.
+/// The peer of a connection.
 #[derive(Debug)]
 pub struct Peer {
     address: IpAddr,

@@ -103,6 +103,7 @@ impl Violations {
 
     /// Adds a violation. A value that could not be read gets no second one.
     pub fn add(&mut self, field: impl Display, rule: &str) {
+        // The rest is only counted, so that a hostile request cannot make the response large.
         if self.listed.len() >= MAX_LISTED {
             self.more += 1;
             return;

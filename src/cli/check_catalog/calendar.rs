@@ -95,6 +95,7 @@ impl DayCalendar {
             services.entry(key.service).or_default().push(slot);
         }
         for slots in services.values_mut() {
+            // By time, as people read a calendar; the map sorts by service and length first.
             slots.sort_by_key(|slot| (slot.key.start_sec, slot.key.duration_sec));
         }
         let in_order = catalog
@@ -241,6 +242,8 @@ impl SlotOfDay {
     ) -> Self {
         let viewer = Viewer { now, cart: None };
         let mut slot = Slot::default();
+        // A second slot with nothing sold, because the total is what the openings give, before
+        // sales.
         let mut untouched = Slot::default();
         for opening in openings {
             let (_, terms) = opening.occurrence(key.start_sec);

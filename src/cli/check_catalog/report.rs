@@ -31,7 +31,7 @@ const MAX_PRICES: usize = 6;
 /// Files that are printed as not read; the others are counted.
 const MAX_UNREAD: usize = 20;
 
-/// For whom it is written.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Format {
     Text,
@@ -51,7 +51,7 @@ impl Format {
     }
 }
 
-/// What was found in a folder.
+/// The findings of a check.
 pub(super) struct Findings<'a> {
     pub(super) dir: &'a Path,
     pub(super) read: &'a Examined,
@@ -67,7 +67,7 @@ impl Findings<'_> {
         found.total(Severity::Error) > 0 || self.strict && found.total(Severity::Warning) > 0
     }
 
-    /// Prints what is wrong or may be to `stderr`, and what the catalogue comes to on `stdout`.
+    /// Prints errors and warnings to `stderr`, and the summary of a usable catalogue to `stdout`.
     pub(super) fn print(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<()> {
         let total = self.total();
         if !total.is_empty() {

@@ -103,6 +103,7 @@ impl Day {
         let begin = |date: Date| -> Result<EpochSeconds, jiff::Error> {
             Ok(date
                 .to_zoned_datetime(zone.clone())?
+                // Not midnight: in some zones a change of the clock skips it.
                 .start_of_day()?
                 .timestamp()
                 .as_second())
@@ -138,6 +139,7 @@ impl Day {
                 .ok()
                 .map(|at| self.zone.to_offset(at))
         };
+        // Zones change their offset at most once a day, so the two ends tell.
         offset(self.from) == offset(self.until)
     }
 

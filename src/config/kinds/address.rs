@@ -42,6 +42,7 @@ impl ValueKind for HttpEndpoint {
     fn read(&self, text: &str) -> Option<String> {
         let url: Uri = text.parse().ok()?;
         let is_plain =
+            // The exporter speaks plain HTTP/2 and chooses the path itself.
             url.scheme_str() == Some("http") && url.path() == "/" && url.query().is_none();
         (is_plain && url.port_u16().is_some()).then(|| text.to_owned())
     }

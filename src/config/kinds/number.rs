@@ -27,7 +27,7 @@ impl<T: FromStr + PartialOrd + Display> ValueKind for WholeNumber<T> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SamplingRatio(pub(super) f64);
 
-/// It is a number.
+/// Sound, because a parsed ratio is never NaN.
 impl Eq for SamplingRatio {}
 
 impl SamplingRatio {
@@ -53,6 +53,7 @@ impl ValueKind for Fraction {
     }
 
     fn read(&self, text: &str) -> Option<SamplingRatio> {
+        // Rules out `NaN`, `inf` and exponents, which the parser of the language accepts.
         let is_decimal = text
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'.');

@@ -82,6 +82,7 @@ impl ValueKind for BasePath {
     }
 
     fn read(&self, text: &str) -> Option<String> {
+        // Without its last slash, because the methods are joined with one.
         let path = text.strip_suffix('/').unwrap_or(text);
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._~".contains(letter);
         let named = |segment: &str| !segment.is_empty() && segment.chars().all(plain);

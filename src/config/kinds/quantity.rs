@@ -58,6 +58,7 @@ fn within<T: PartialOrd>(
     read: fn(&str) -> Option<T>,
 ) -> Option<T> {
     read(text)
+        // The bounds are texts, so that help and errors show them as a user would write them.
         .filter(|value| read(min).is_some_and(|min| *value >= min))
         .filter(|value| read(max).is_some_and(|max| *value <= max))
 }
@@ -71,6 +72,7 @@ fn bytes(text: &str) -> Option<usize> {
                 .map(|number| (number.trim_end(), *unit))
         })
         .unwrap_or((text, 1));
+    // Checked: a huge number of GiB must not wrap to a small size.
     number.parse::<usize>().ok()?.checked_mul(unit)
 }
 

@@ -134,7 +134,7 @@ impl StallDetector {
         }
     }
 
-    /// Whether the other end takes no bytes at present.
+    /// Whether the peer takes no bytes at present.
     pub(super) fn is_blocked(&self) -> bool {
         self.progress.is_blocked
     }

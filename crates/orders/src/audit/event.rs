@@ -128,6 +128,7 @@ impl AuditEvent<'_> {
             event: self.name(),
             ..AuditRecord::default()
         };
+        // First, so that the fields of the event can replace those of the request.
         if let Some(served) = &served {
             record.name_request(served);
         }
@@ -185,6 +186,7 @@ impl<'e> AuditEvent<'e> {
             } => {
                 record.reason = Some(reason);
                 record.user = user.map(|user| &**user.name());
+                // An IPv4 address that arrived mapped into IPv6 is written in its usual form.
                 record.address = Some(address.to_canonical());
                 record.transport = transport.map(Transport::name);
             }

@@ -137,6 +137,7 @@ impl EngineError {
         let first = &self.0 as &(dyn Error + 'static);
         iter::successors(Some(first), |error| (*error).source())
             .filter_map(|error| error.downcast_ref::<io::Error>())
+            // Only errors with a code: the engine also wraps its own findings in `io::Error`.
             .find(|error| error.raw_os_error().is_some())
     }
 }
@@ -169,6 +170,7 @@ impl Error for EngineError {}
 
 /// Adds what an operator has to know: a lack of descriptors is not a fault of the disk.
 fn with_advice(text: &str) -> String {
+    // By the text, because the engine's threads report their errors in its log only.
     if text.contains(NO_DESCRIPTOR) {
         format!(
             "{text}: no file descriptor was left (`ulimit -n`, `LimitNOFILE`); the disk is not at fault"

@@ -157,6 +157,7 @@ impl<'de> Visitor<'de> for JsonElements<'_, '_> {
         let mut count = 0;
         loop {
             let is_one = match self.elements {
+                // Beyond the limit elements are only counted: their contents change no response.
                 ElementKind::Shaped(fields) if count < self.limit.of(self.total.limits) => {
                     let path = FieldPath::Index(self.path, count);
                     elements
@@ -186,7 +187,7 @@ impl<'de> Visitor<'de> for JsonElements<'_, '_> {
         while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
             count += 1;
         }
-        // What is no map in the contract is for the reader to say.
+        // An object in the place of a list is an error that the reader reports.
         if matches!(self.elements, ElementKind::Map) {
             self.close(count);
         }

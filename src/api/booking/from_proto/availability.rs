@@ -1,4 +1,4 @@
-//! Slots that are asked for.
+//! The slots of a look-up.
 
 use super::{Validator, Violated};
 use crate::{

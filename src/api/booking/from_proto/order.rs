@@ -41,12 +41,14 @@ impl Validator<'_> {
         }
         let items = self.line_items(field.key("item"), item);
         let customer = self.customer(field.key("user_information"), user_information);
+        // Before `payment_information` is consumed by the next step.
         let challenge = payment_information.as_ref().and_then(payment::challenge);
         let payment = payment_information
             .map(|payment| self.payment_details(field.key("payment_information"), payment));
         let is_charged = payment
             .as_ref()
             .is_some_and(|payment| payment.processed_by == Some(PaymentProcessor::Partner));
+        // Required only where this server charges; elsewhere its fields are ignored.
         let method = if is_charged {
             Some(self.payment_method(processing, challenge))
         } else {
@@ -54,6 +56,7 @@ impl Validator<'_> {
         };
         Ok(NewOrder {
             merchant_id: merchant_id.into(),
+            // Only now: all fields are checked before the first missing one ends this.
             customer: customer?,
             items,
             payment,

@@ -45,6 +45,7 @@ impl Validator<'_> {
             payment_processor: _,
             tokenization_config: _,
         } = *processing;
+        // The newer field wins where a client fills both.
         let token = if unparsed_payment_method_token.is_empty() {
             payment_method_token
         } else {
@@ -133,6 +134,7 @@ impl Validator<'_> {
 }
 
 pub(super) fn challenge(payment: &v3::PaymentInformation) -> Option<PaymentChallenge> {
+    // Without a response there was no challenge; the merchant data alone means nothing.
     (!payment.pa_response.is_empty()).then(|| PaymentChallenge {
         response: payment.pa_response.clone(),
         merchant_data: payment.md_merchant_data.clone(),
@@ -163,6 +165,7 @@ fn payment_details(payment: v3::PaymentInformation) -> PaymentDetails {
         deposit: terms,
         no_show_fee: no_show,
         payment_processed_by,
+        // Not recorded: they belong to this one request. The challenge was read before.
         fraud_signals: _,
         pa_response: _,
         md_merchant_data: _,
@@ -184,6 +187,7 @@ fn payment_details(payment: v3::PaymentInformation) -> PaymentDetails {
 
 fn prepayment(status: i32) -> Option<PrepaymentStatus> {
     use v3::PrepaymentStatus as Wire;
+    // Unknown numbers were reported by `check_payment`, so nothing is lost in silence here.
     match Wire::try_from(status).ok()? {
         Wire::Unspecified => None,
         Wire::PrepaymentProvided => Some(PrepaymentStatus::Provided),
@@ -234,6 +238,7 @@ fn no_show_fee(terms: v3::NoShowFee) -> NoShowFee {
 fn price_type(kind: i32) -> PriceType {
     match v3::PriceType::try_from(kind) {
         Ok(v3::PriceType::PerPerson) => PriceType::PerPerson,
+        // An unknown number was reported before, so this value is never used.
         Ok(v3::PriceType::FixedRateDefault) | Err(_) => PriceType::Fixed,
     }
 }

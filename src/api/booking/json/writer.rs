@@ -30,6 +30,7 @@ fn add(
     wire_type: WireType,
 ) -> Result<(), DecodeError> {
     if field.is_list && wire_type == WireType::LengthDelimited && is_number(field.kind) {
+        // Repeated numbers are packed into one field by default in proto3.
         let mut packed = delimited(bytes)?;
         while packed.has_remaining() {
             push(
@@ -78,6 +79,7 @@ fn add_entry(
     field: &FieldSchema,
     mut entry: Bytes,
 ) -> Result<(), DecodeError> {
+    // Absent parts of a map entry have their default, which is the empty text.
     let mut pair = [Value::String(String::new()), Value::String(String::new())];
     while entry.has_remaining() {
         let (number, _) = decode_key(&mut entry)?;
@@ -100,6 +102,7 @@ fn scalar(kind: FieldKind, value: u64) -> Value {
     let signed = value.cast_signed();
     match kind {
         FieldKind::Boolean => (value != 0).into(),
+        // As text, because JavaScript would round numbers beyond 2^53.
         FieldKind::Int64 => signed.to_string().into(),
         FieldKind::Enum(known) => match i32::try_from(signed)
             .ok()
@@ -115,12 +118,14 @@ fn scalar(kind: FieldKind, value: u64) -> Value {
 }
 
 fn text(bytes: &[u8]) -> Value {
+    // Lossless here: the encoder only writes valid UTF-8.
     String::from_utf8_lossy(bytes).into()
 }
 
 fn delimited(bytes: &mut Bytes) -> Result<Bytes, DecodeError> {
     let length = usize::try_from(decode_varint(bytes)?).unwrap_or(usize::MAX);
     if length > bytes.len() {
+        // Cannot happen with bytes that this program has encoded; taking the rest ends the loop.
         return Ok(std::mem::take(bytes));
     }
     Ok(bytes.split_to(length))

@@ -9,6 +9,7 @@ pub(super) fn order_failure(failure: OrderFailure) -> v3::OrderFailure {
     use v3::order_failure::Cause;
     let OrderFailure { cause, description } = failure;
     let mut wire = v3::OrderFailure {
+        // Replaced below, once the cause has filled its own fields.
         cause: 0,
         fulfillability: None,
         rejected_card_type: 0,

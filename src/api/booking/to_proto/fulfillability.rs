@@ -16,6 +16,7 @@ use crate::{
 
 pub(super) fn fulfillability(answer: Fulfillability) -> v3::OrderFulfillability {
     use v3::order_fulfillability::OrderFulfillabilityResult as Wire;
+    // Before the verdict is taken apart, because the reason is made from it.
     let reason = answer.reason();
     let Fulfillability { verdict, items } = answer;
     let result = match verdict {
@@ -165,6 +166,7 @@ fn ticket_type(ticket: &TicketType) -> v3::TicketType {
         ticket_type_id: id.to_string(),
         short_description: String::new(),
         localized_short_description: text(short_description),
+        // Rounded, because the price of a ticket may have fractions of the smallest unit.
         price: Some(price(unit.rounded())),
         per_ticket_fee: per_ticket_fee(*feed_fees),
         option_description: String::new(),

@@ -50,6 +50,7 @@ pub(super) fn line_item(line: LineItem) -> v3::LineItem {
         duration_sec,
         tickets: tickets.into_iter().map(ordered_tickets).collect(),
         price: price.map(super::payment::price_tag),
+        // Unset: a status belongs to an item of an order, which `booked_item` and `failed` set.
         status: 0,
         intake_form_answers: answers.map(intake_form_answers),
         warning_reason: 0,
