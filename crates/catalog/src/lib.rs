@@ -79,6 +79,7 @@ pub struct Examined {
 
 /// Reads a catalogue folder.
 ///
+/// # Errors
 /// All errors in the files of the folder.
 pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
     load_after(dir, IdInterner::default())
@@ -86,6 +87,7 @@ pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
 
 /// Reads a catalogue folder that replaces another, with the interner of its predecessor.
 ///
+/// # Errors
 /// All errors in the files of the folder.
 pub fn load_after(dir: &Path, register: IdInterner) -> Result<Loaded, Diagnostics> {
     let Examined {

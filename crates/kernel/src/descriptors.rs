@@ -16,7 +16,7 @@ const BASE: usize = 64;
 /// Descriptors of one runtime, such as its epoll instance and its waker.
 const PER_RUNTIME: usize = 8;
 
-/// Fewest and most SSTables that the store keeps open.
+/// Fewest and most `SSTables` that the store keeps open.
 const TABLES: (usize, usize) = (16, 900);
 
 /// Fewest and most descriptors for other files of the store: journals, and inputs and outputs of
@@ -56,7 +56,7 @@ pub fn are_exhausted(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// SSTables that the store may keep open under a limit.
+/// `SSTables` that the store may keep open under a limit.
 #[must_use]
 pub fn for_tables(limit: usize) -> usize {
     let (least, most) = TABLES;

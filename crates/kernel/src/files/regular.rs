@@ -64,6 +64,7 @@ fn without_waiting() -> i32 {
 
 /// Reads a regular file of [`MAX_TEXT_BYTES`] at most.
 ///
+/// # Errors
 /// As [`open`]; also if the file is larger or cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -74,6 +75,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads a regular file as UTF-8, without its byte order mark.
 ///
+/// # Errors
 /// As [`read`]; also if the file is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
     text::of_file(&read(path)?)
