@@ -269,7 +269,7 @@ fn packaged() -> Option<String> {
     commit.get(..COMMIT_LETTERS).map(str::to_owned)
 }
 
-/// The day of so many seconds since 1970, in UTC.
+/// The UTC date of a number of seconds since 1970.
 fn date(seconds: &str) -> Option<String> {
     let days = seconds.trim().parse::<u64>().ok()? / 86_400;
     // Years of 365 or 366 days are few enough to be gone through.

@@ -225,8 +225,8 @@ pub(super) fn file(environment: &[(OsString, OsString)]) -> Option<(Location, Pa
     Some((Location::variable(variable), PathBuf::from(path)))
 }
 
-/// Whether the variable is one of those that Kubernetes sets in every pod for a service named
-/// `boxoffice` or `boxoffice-something`, such as `BOXOFFICE_PORT_50051_TCP_ADDR`.
+/// Whether Kubernetes sets the variable in every pod for a service named `boxoffice` or
+/// `boxoffice-something`, such as `BOXOFFICE_PORT_50051_TCP_ADDR`.
 fn is_service_link(variable: &str) -> bool {
     let words: Vec<_> = variable.split('_').collect();
     let follows = |first: &str, may_follow: fn(&[&str]) -> bool| {

@@ -124,7 +124,7 @@ impl CallTraffic {
 pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
     let wanted = config.connections.max_connections;
     let files = descriptors::limit();
-    // Each listener may have some that are closing beyond those that are open.
+    // Each listener may have some closing connections beside its open ones.
     let others = admin::MAX_CONNECTIONS + 2 * net::CLOSING;
     // The store and the files come first; connections get the descriptors that are left.
     let max =

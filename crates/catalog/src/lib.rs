@@ -60,7 +60,7 @@ pub struct Loaded {
     pub openings: Vec<Opening>,
     /// The other contents of the files, for exports.
     pub source_feeds: SourceFeeds,
-    /// Warnings.
+    /// Valid contents that are probably not intended.
     pub warnings: Diagnostics,
     /// Files in the folder that were not read; names of directories end in a slash.
     pub unread: Vec<String>,

@@ -181,8 +181,8 @@ impl Inventory {
             });
     }
 
-    /// Advances all slots to the active revision, calls `visit` with each of them, and forgets those that
-    /// are vacant.
+    /// Advances all slots to the active revision, calls `visit` with each of them, and forgets vacant
+    /// ones.
     pub fn advance_all(&self, revision: Revision, mut visit: impl FnMut(SlotKey, &Slot)) {
         let mut vacant = Vec::new();
         for known in self.slots.all() {
@@ -291,7 +291,7 @@ impl Inventory {
         Ok(slot.is_open().then(|| look(&slot)))
     }
 
-    /// `slot` with what is sold and held of the known slot of that key, whatever the revision of that one.
+    /// `slot` with the sales and holds of the known slot of that key, whatever revision that slot shows.
     #[must_use]
     pub fn with_taken(&self, key: SlotKey, slot: Slot) -> Slot {
         match self.slots.find(key) {

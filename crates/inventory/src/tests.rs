@@ -385,7 +385,7 @@ fn slots_that_are_over_are_forgotten() {
     assert!(!river.inventory.is_empty());
 }
 
-/// The opening of a slot and what was sold of it are forgotten together, whoever would open it again.
+/// The opening of a slot and its sales are forgotten together, so that no operation opens it again.
 #[test]
 fn a_slot_that_is_forgotten_is_never_opened_again() {
     let river = River::with(&[5, 5, 5]);
@@ -457,7 +457,7 @@ fn carts_that_still_hold_are_not_swept_out() {
     hold_for(&river, 0..1, NOW, NOW + 21);
     hold_for(&river, 1..2, NOW, NOW + 11);
     hold_for(&river, 2..1_024, NOW, NOW + 10);
-    // Those that have expired are remembered for as long as they have held.
+    // Carts whose holds have expired are remembered for as long as they have held.
     hold_for(&river, 1_024..1_025, NOW + 20, NOW + 30);
     assert_eq!(
         (

@@ -1,4 +1,4 @@
-//! Work that waits for the disk or takes long, on threads beside those that serve calls.
+//! Work that waits for the disk or takes long, on threads of its own beside the workers.
 //!
 //! The system may give no further thread: a limit of processes, or of the container, is reached. The
 //! runtime then panics. Here the panic becomes an error, so that one call is rejected and nothing else

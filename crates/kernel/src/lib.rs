@@ -1,4 +1,4 @@
-//! The foundation of all packages: time, metrics, the context of a request, diagnostics, files.
+//! Shared foundations: time, metrics, the request context, diagnostics, files.
 
 pub mod blocking;
 pub mod clock;

@@ -255,13 +255,13 @@ impl App {
         (active.revision, active.since_sec)
     }
 
-    /// Slots that are on sale, or of which something is sold or held.
+    /// The number of slots that are on sale, or of which something is sold or held.
     #[must_use]
     pub fn slots(&self) -> usize {
         self.inventory.len()
     }
 
-    /// Carts that hold spots.
+    /// The number of carts that hold spots.
     #[must_use]
     pub fn carts_with_holds(&self) -> usize {
         self.inventory.holding(self.now())

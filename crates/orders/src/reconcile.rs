@@ -107,8 +107,7 @@ impl<'a> Reconciler<'a> {
         }
     }
 
-    /// The merchant and service ids of all slots that are reported, also of those that the catalogue does not
-    /// have.
+    /// The merchant and service ids of all reported slots, also of slots that the catalogue does not have.
     fn names(&self) -> HashMap<ServiceIx, (&'a str, &'a str)> {
         let reported: HashSet<ServiceIx> = self
             .withdrawn

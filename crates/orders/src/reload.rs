@@ -96,8 +96,8 @@ impl App {
         }
         let mut reconciler = Reconciler::new(&catalog, now);
         self.inventory
-            // Outside of the calendar's lock: this visits all slots, and those that a call needs
-            // first advance by that call.
+            // Outside of the calendar's lock: this visits all slots, and a slot that a call
+            // needs earlier advances by that call.
             .advance_all(revision, |key, slot| reconciler.see(key, slot));
         let reloaded = reconciler.finish();
         reloaded.warn();

@@ -3,7 +3,7 @@
 //! The threads are real and so is the code they run. Before a step that others may notice, a thread
 //! calls [`point`] or, where it may have to wait, [`point_until`]. There it hands its turn over. So
 //! every run has one schedule, the list of choices, and can be repeated; [`every_schedule`] goes
-//! through all of them that interrupt a thread no more than so many times, [`random_schedules`]
+//! through all of them with a bounded number of interruptions, [`random_schedules`]
 //! takes some of the rest. A thread that waits for what never happens is found at once: nobody can
 //! go on.
 //!
@@ -85,8 +85,8 @@ pub fn wait_for<F: Future>(future: F) -> F::Output {
     output.into_inner().expect("it is called in a run")
 }
 
-/// Plays `scene` under every schedule in which at most so many times a thread that could go on has to
-/// wait for others, and gives the number of schedules.
+/// Plays `scene` under every schedule with at most `interruptions` interruptions, in which a runnable
+/// thread has to wait for others, and returns the number of schedules.
 pub fn every_schedule(interruptions: u32, scene: impl Fn(&Stage)) -> Result<u64, Caught> {
     let mut path = Vec::new();
     for schedules in 1.. {

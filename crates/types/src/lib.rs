@@ -1,3 +1,3 @@
-//! Ids and times: the types that everything else is written in.
+//! Ids and times, used by all other crates.
 
 pub mod ids;

@@ -144,7 +144,7 @@ impl Passwords {
         self.credentials.load().users.all().cloned().collect()
     }
 
-    /// Replaces the users, and keeps of the cached passwords those that are still valid.
+    /// Replaces the users, and keeps the cached passwords that are still valid.
     pub(super) fn replace(&self, users: Credentials) {
         let users = Arc::new(users);
         // A retry loop of compare and swap: a password that is remembered meanwhile must not be

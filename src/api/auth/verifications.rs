@@ -278,7 +278,7 @@ mod tests {
             // A lone caller from elsewhere passes a flood, and the flood goes on after it.
             (&[(1, 0), (1, 0), (1, 0), (2, 0)][..], &[3, 2, 1, 0][..]),
             (&[(1, 0), (2, 0), (1, 0), (2, 0)], &[3, 2, 1, 0]),
-            // From the same address, whoever has not failed yet passes those who have.
+            // From one address, a connection without failures passes connections with some.
             (&[(1, 3), (1, 1), (1, 0), (1, 2)], &[2, 1, 3, 0]),
             // And among the first guesses of a flood, the latest.
             (&[(1, 0), (1, 0), (1, 0)], &[2, 1, 0]),

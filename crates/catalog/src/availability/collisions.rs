@@ -3,7 +3,7 @@
 //! Nothing is expanded. Whether two recurrences ever start in the same second is a matter of congruences;
 //! exceptions are stepped over one by one. Entries that cannot meet are separated first, by their starts
 //! modulo the greatest common divisor of all periods. The others are compared in the order of their first
-//! starts, each with those that have not ended.
+//! starts, each with the entries that have not ended.
 
 use domain::{order::EpochSeconds, slot::Opening};
 

@@ -18,7 +18,7 @@ fn merchant(at: usize) -> String {
     format!(r#"{{"merchant_id":"m{at:04}"}}"#)
 }
 
-/// Writes a folder with so many merchants in files of so many bytes.
+/// Writes a folder with this number of merchants in files of this size in bytes.
 fn written(out: &Path, merchants: usize, shape: FeedFileOptions) -> Result<Written, WriteError> {
     let mut writer = FolderWriter::begin(out, shape)?;
     for at in 0..merchants {
@@ -52,7 +52,7 @@ fn json_of(path: &Path) -> Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
-/// The bytes of a file with so many merchants.
+/// The size in bytes of a file with this number of merchants.
 fn length_with(merchants: usize) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");

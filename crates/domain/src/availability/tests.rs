@@ -146,7 +146,7 @@ fn a_look_at_a_slot_and_a_look_at_a_cart_agree() {
     assert_eq!(for_adults, open(&fixture, "museum"));
 }
 
-/// Whether a party finds a place in the museum where so many spots are open, and how many it is told.
+/// Whether a party fits into this slot of the museum, and the open spots that it is shown.
 fn seen(slot: &Slot, party_size: impl Into<Option<i32>>) -> (bool, u32) {
     let fixture = Fixture::new();
     let (museum, key) = (fixture.service("museum"), fixture.key("museum", START));

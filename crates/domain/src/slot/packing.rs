@@ -36,7 +36,7 @@ pub(super) fn most(left: &[u32], types: impl IntoIterator<Item = Draws>) -> u64 
             kinds.push(draws);
         }
     }
-    // Those that draw on few pools come first: what one of them is part of is not needed.
+    // Kinds that draw on few pools come first: a kind that contains one of them is not needed.
     kinds.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
     let mut needed: SmallVec<[Draws; 4]> = SmallVec::new();
     for draws in kinds {
@@ -240,7 +240,7 @@ impl Problem {
         Some(program)
     }
 
-    /// The number of tickets in `counts` and of those that still fit beside them.
+    /// The number of tickets in `counts` and of the tickets that still fit beside them.
     fn filled_up(&self, counts: &[i64]) -> i64 {
         let mut left: Vec<i64> = self.shared.iter().map(|(_, left)| *left).collect();
         for ((kinds, _), left) in self.shared.iter().zip(&mut left) {

@@ -316,7 +316,7 @@ impl Shop {
     }
 }
 
-/// Somebody's calls by chance. Whoever has an order in the making ends it before the next.
+/// Random calls of one caller, which finishes an order before it begins another.
 fn calls_of(by: usize, chance: &mut fastrand::Rng) -> Vec<Call> {
     let mut making = false;
     let mut call = || {

@@ -311,7 +311,7 @@ async fn days_limit_what_is_exported_and_are_limited_by_what_is_open() {
     }
 }
 
-/// An entry for a slot so many hours from now.
+/// An entry for a slot that starts `hour` hours from now.
 fn entry(hour: i64, spots: i64) -> Value {
     json!({
         "merchant_id": "m", "service_id": "s1", "start_sec": NOW + hour * HOUR, "duration_sec": HOUR,

@@ -53,7 +53,7 @@ pub(super) fn open(home: &Path) -> fjall::Result<Database> {
     })
 }
 
-/// Options of the keyspace of a new store; an existing one keeps those that it was created with.
+/// Options of the keyspace of a new store; an existing one keeps the options that it was created with.
 pub(super) fn keyspace_options() -> KeyspaceCreateOptions {
     let compaction = Leveled::default()
         .with_table_target_size(TABLE_BYTES)

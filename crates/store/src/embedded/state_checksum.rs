@@ -65,7 +65,7 @@ impl StateChecksum {
     }
 
     /// Compares the sum with the one on record and goes on from the number of changes that stands there.
-    /// `false` if the records are not those that were written.
+    /// `false` if the records differ from the written ones.
     pub(super) fn verify_and_resume(&mut self, on_record: &[u8]) -> bool {
         // Exactly two numbers: any other length is damage.
         let ([changes, sum], []) = on_record.as_chunks() else {
