@@ -23,6 +23,7 @@ const DAYS: &str = "days";
 
 /// Passes an export to `put`, line by line.
 ///
+/// # Errors
 /// The first error of `put`, which ends the export.
 pub fn export<E>(
     export: &Export<'_>,

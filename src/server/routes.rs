@@ -297,7 +297,8 @@ fn keeping(permit: Option<Permit>, answer: Response<Body>) -> Response<Body> {
 /// Handles a call of health or reflection. The methods of health take one message, which is read
 /// whole first.
 ///
-/// An invalid message.
+/// # Errors
+/// An error of the message, if it is invalid.
 pub(super) async fn answer_other<B>(
     routes: &Routes,
     bodies: &Arc<RequestBodies>,

@@ -50,6 +50,7 @@ impl GrpcService {
 
     /// Handles a call of one of the methods.
     ///
+    /// # Errors
     /// [`ApiError`], if there is no response of the contract.
     pub async fn answer<B>(&self, request: Request<B>) -> Result<Response<Body>, ApiError>
     where

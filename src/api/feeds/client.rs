@@ -62,6 +62,7 @@ pub fn can_ask(server: &Uri) -> bool {
 /// Asks the server whose `admin_listen` this is for the slots that start within `days`, or for
 /// all of them, and hands every line to `take`, the last one included.
 ///
+/// # Errors
 /// [`FetchError`]. The lines before the error are then no export.
 pub async fn fetch<E>(
     server: &Uri,
