@@ -148,7 +148,7 @@ impl Feed {
 
 fn open(path: &Path) -> std::io::Result<Bounded<Box<dyn Read>>> {
     let file = regular::open(path)?;
-    // By the name and not by the content: a plain file that happens to begin like gzip has its own error.
+    // By name and not by content: a compressed file without `.gz` gets an error of its own.
     let zipped = path.extension().is_some_and(|extension| extension == "gz");
     let text: Box<dyn Read> = if zipped {
         // Multi-member: tools append to a gzip file by writing another member.
@@ -228,7 +228,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(&Cursor<'_>, T)> Receive<'de> for FeedOb
                     **metadata = value;
                 }
             } else {
-                // Unknown members are skipped, as protobuf JSON readers of a newer contract expect.
+                // Unknown members are skipped: a later version of the feeds may have more of them.
                 object.next_value::<serde::de::IgnoredAny>()?;
             }
         }

@@ -217,7 +217,7 @@ impl IdInterner {
 
     /// The index of a ticket type; a new type gets the next index. `None` if all are used up.
     pub fn ticket(&mut self, service: ServiceIx, ticket_id: &TicketId) -> Option<TicketIx> {
-        // A linear search: services have few ticket types, and this runs during a load only.
+        // A linear search: services have few ticket types, and this runs during loads and recovery only.
         let known = &mut self.tickets[service.0 as usize];
         let at = known
             .iter()

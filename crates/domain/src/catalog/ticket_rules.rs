@@ -37,7 +37,7 @@ impl TicketRules {
         of_slot
             // Several limits of slots may apply at once; none of them may be broken.
             .fold(CountBounds::default(), CountBounds::and)
-            // Side by side: a slot that sets a maximum keeps the general minimum.
+            // Each side on its own: a slot limit with a maximum keeps the general minimum.
             .or(self.limits.bounds(scope, ticket))
     }
 
