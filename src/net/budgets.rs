@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_are_given_twice_whoever_asks_at_once() {
+    fn concurrent_reservations_never_share_bytes() {
         let budget = Arc::new(Budget::new(1000));
         thread::scope(|scope| {
             for _ in 0..4 {

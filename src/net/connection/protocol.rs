@@ -25,8 +25,9 @@ pub(super) enum Protocol {
 pub(super) struct Rewind<S> {
     stream: S,
     beginning: [u8; PREFACE.len()],
-    /// Number of bytes in `beginning`, and of those that were replayed.
+    /// Number of bytes in `beginning`.
     len: usize,
+    /// Number of these bytes that have been replayed.
     read: usize,
 }
 

@@ -529,7 +529,7 @@ async fn readers_who_stand_still_stop_nobody_but_each_other() {
     let mut still = Vec::new();
     for _ in 0..2 {
         let socket = TcpSocket::new_v4().unwrap();
-        // The system must not read on for whoever does not.
+        // A small receive buffer, so that the kernel does not read on for a client that does not.
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = socket.connect(address).await.unwrap();
         stream

@@ -34,7 +34,7 @@ fn seconds(file: &str, words: &[&str]) -> Duration {
 }
 
 #[test]
-fn whoever_stops_the_server_gives_it_the_time_to_end_well() {
+fn service_managers_allow_the_whole_shutdown() {
     let shutdown = Config::default().shutdown;
     let drain = shutdown.drain_delay + shutdown.drain_timeout;
     let by_systemd = seconds("boxoffice.service", &["\nTimeoutStopSec="]);

@@ -747,7 +747,7 @@ async fn a_connection_that_never_says_anything_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn whoever_watches_health_does_not_hold_up_the_end() {
+async fn health_watchers_do_not_delay_the_shutdown() {
     let mut config = config();
     config.shutdown.drain_timeout = AN_HOUR;
     let server = Setup {
@@ -770,7 +770,7 @@ async fn whoever_watches_health_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn whoever_is_cut_short_leaves_what_is_not_done() {
+async fn a_forced_shutdown_abandons_unfinished_calls() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.shutdown.drain_timeout = AN_HOUR;

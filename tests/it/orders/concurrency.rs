@@ -110,7 +110,7 @@ async fn a_slot_is_never_sold_beyond_its_spots_nor_refused_while_it_has_enough()
     });
     let first = at_once(&server, requests).await;
     assert_eq!(sold(&first, tomorrow_at(10, 0)) + open().await, 50);
-    // Nothing is given back any more, so whoever is refused wants more than there is in the end.
+    // Nothing is released any more, so each rejected order wants more spots than are left in the end.
     let wanted: Vec<i32> = counts
         .into_iter()
         .zip(&first)

@@ -632,7 +632,7 @@ async fn orders_of_nobody_known_are_seen_by_those_who_may_see_all() {
     });
     assert_eq!(ada.list().await, [""; 0]);
     assert_eq!(desk.list().await, std::slice::from_ref(&order.order_id));
-    // Whoever repeats the whole request is answered, as ever.
+    // The order has no known creator, so a user that repeats the whole request gets the replay.
     assert_eq!(ada.create("token", "museum", entry()).await.unwrap(), order);
     assert_eq!(
         told(ada.create("token", "rafting", seats(2)).await).1,

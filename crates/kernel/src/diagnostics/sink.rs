@@ -122,7 +122,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// The number of errors in the file so far, without those that follow from others.
+    /// The number of errors in the file so far, without errors that follow from others.
     #[must_use]
     pub fn errors_so_far(&self) -> usize {
         let errors_in = self.sink.errors_in.borrow();

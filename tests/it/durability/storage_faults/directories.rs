@@ -176,7 +176,7 @@ async fn a_directory_from_which_any_file_is_taken_is_refused() {
         refusals += 1;
     }
     assert!(refusals >= 7, "{refusals}");
-    // Whoever takes the mark away asks to go on with what is there.
+    // Removing the mark is the operator's request to go on with the store as it is.
     fs::remove_file(&mark).unwrap();
     goes_on(dir.path(), &told).await;
 }
