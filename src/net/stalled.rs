@@ -67,7 +67,7 @@ impl StalledResponses {
         )
     }
 
-    /// Resets the responses that have been stalled longest, at most [`RESET_AT_ONCE`] of them.
+    /// Resets the responses that have been stalled longest, at most `RESET_AT_ONCE` of them.
     /// Returns whether there were any.
     pub fn make_room(&self) -> bool {
         let mut answers = self.answers();
