@@ -1,8 +1,8 @@
 //! Settings from defaults, a file, the environment and flags, each layer over the one before.
 //!
-//! Each setting has one name: `max_in_flight` in the file is `BOXOFFICE_MAX_IN_FLIGHT` in the
-//! environment and `--max-in-flight` on the command line, and its value is written the same way in
-//! all of them. All errors are reported together, including those in values that a later layer overrides.
+//! Each setting has one name. `max_in_flight` in the file is `BOXOFFICE_MAX_IN_FLIGHT` in the
+//! environment and `--max-in-flight` on the command line, with the same values. All errors are
+//! reported together, including those in values that a later layer overrides.
 
 mod flags;
 mod kinds;

@@ -201,7 +201,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// Its row of the table.
+    /// The row of the table.
     #[must_use]
     pub fn mapping(&self) -> StatusMapping {
         match self {
@@ -230,7 +230,8 @@ impl ApiError {
         }
     }
 
-    /// What the caller reads: what is wrong, what to do about it where that is known, and when to retry.
+    /// The text for the caller: the error, what to do about it where that is known, and when to
+    /// retry.
     #[must_use]
     pub fn message(&self) -> String {
         let text = self.text();
@@ -289,7 +290,7 @@ impl ApiError {
         text.to_owned()
     }
 
-    /// What a program reads: the reason, the fields at fault, when to ask again.
+    /// The details for programs: the reason, the violated fields, and the retry delay.
     pub(crate) fn details(&self) -> ErrorDetails {
         let mapping = self.mapping();
         let mut details = ErrorDetails::with_error_info(
@@ -308,7 +309,7 @@ impl ApiError {
         details
     }
 
-    /// After which the same request may succeed; none if it never will.
+    /// The time after which the same request may succeed; `None` if it never will.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         if let Self::Auth(AuthError::RateLimited { wait }) = self {

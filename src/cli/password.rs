@@ -35,7 +35,7 @@ fn read() -> io::Result<String> {
     text::of_file(&bytes)
 }
 
-/// The hash of what was read, which may end with its line.
+/// The hash of the password, without the line break after it.
 fn hash(read: &str) -> Result<String, String> {
     let password = read.strip_suffix('\n').unwrap_or(read);
     let password = password.strip_suffix('\r').unwrap_or(password);

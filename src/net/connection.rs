@@ -42,8 +42,8 @@ use sending::{Reset, SendTimeout, StallDetector, StreamExecutor, TrackedBody};
 
 pub(crate) use activity::Activity;
 
-/// The time that a new connection has for its first request once the server drains, and that an
-/// evicted one has for calls that cross with the eviction.
+/// Time for the first request of a new connection once the server drains, and for calls that cross
+/// with the eviction of a used one.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
 /// The smallest read buffer that the HTTP/1.1 library accepts, in bytes.

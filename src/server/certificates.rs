@@ -217,8 +217,8 @@ fn certificates(
     is_sound.then_some(chain)
 }
 
-/// What is wrong with a certificate by itself. Its signature is for the peer to verify, so it is
-/// verified against no authority, and only errors of its validity period count.
+/// The error of a certificate by itself. Its signature is for the peer to verify, so it is verified
+/// against no authority, and only errors of its validity period count.
 fn wrong_with(certificate: &CertificateDer<'_>, clock: &ClockOfTls) -> Option<&'static str> {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
         return Some("not a valid X.509 certificate");

@@ -1,4 +1,4 @@
-//! The concrete parts that the settings ask for: store, payment gateway, limits and budgets.
+//! The concrete parts of the settings: store, payment gateway, limits and budgets.
 
 use std::{io, sync::Arc};
 

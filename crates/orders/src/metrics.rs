@@ -32,7 +32,7 @@ pub struct OrderMetrics {
     pub payments: PaymentMetrics,
 }
 
-/// What each merchant has sold.
+/// Orders and spots by merchant.
 #[derive(Debug, Default)]
 pub struct MetricsByMerchant(DashMap<MerchantId, MerchantMetrics>);
 

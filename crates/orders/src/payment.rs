@@ -1,5 +1,5 @@
-//! Payment of an order: the intent is recorded before the charge, and its outcome after it, so that a crash
-//! at any point neither loses a charge nor makes one twice.
+//! Payment of an order. The intent is recorded before the charge and its outcome after it, so a
+//! crash at any point neither loses a charge nor makes one twice.
 
 use std::time::Duration;
 

@@ -17,13 +17,13 @@ use store::{Change, CommitError, ErrorChain};
 /// Why a reload has failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReloadError {
-    /// The other one has errors.
+    /// The new catalogue has errors.
     #[error("{0}")]
     Invalid(Diagnostics),
-    /// Its prices cannot be recorded.
+    /// The new prices cannot be recorded.
     #[error("{}", ErrorChain(.0))]
     Store(CommitError),
-    /// There is no thread to do it, or a bug.
+    /// No thread is available, or the work has panicked.
     #[error(transparent)]
     Blocking(#[from] BlockingError),
 }

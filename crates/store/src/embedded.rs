@@ -89,7 +89,7 @@ pub struct EmbeddedStore {
     keys: KeyDeriver,
     queue: CommitQueue<EncodedChange>,
     state: watch::Receiver<StoreState>,
-    /// What was read when the store was opened, until it is asked for.
+    /// The contents of the store when it was opened, until [`Store::recover`] takes them.
     recovered: Mutex<Option<Recovered>>,
     metrics: Arc<WriterMetrics>,
     dir: PathBuf,
@@ -105,7 +105,7 @@ impl std::fmt::Debug for EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Whether there is a store in `dir`, or what is left of one.
+    /// Whether `dir` has a store, or the remains of one.
     #[must_use]
     pub fn is_in(dir: &Path) -> bool {
         let home = dir.join(HOME);
@@ -286,7 +286,8 @@ impl Store for EmbeddedStore {
     }
 }
 
-/// What becomes of a store whose files were moved or removed: a later start would create another one.
+/// Marks a store as failed whose files were moved or removed: a later start would create another
+/// one.
 fn on_lost(dir: PathBuf, state: watch::Sender<StoreState>) -> impl FnOnce() {
     move || {
         let error = CommitError::FilesMoved(dir);

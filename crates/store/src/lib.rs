@@ -32,7 +32,7 @@ pub type Fingerprint = [u8; 32];
 pub enum Change {
     /// An order is created. Its payment's intent, if it had one, ends with it.
     Order(Arc<PlacedOrder>),
-    /// The gateway is about to be asked for money.
+    /// A charge is about to be requested from the gateway.
     PaymentIntent(PaymentIntent),
     /// A payment ended without an order: its intent ends, the attempt stays on record.
     PaymentEnded(PaymentAttempt),
@@ -78,7 +78,7 @@ pub struct NamedClaim {
     pub count: u32,
 }
 
-/// A charge that is about to be tried.
+/// A charge that is about to be requested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaymentIntent {
     /// The idempotency token of the order.
@@ -93,10 +93,10 @@ pub struct PaymentIntent {
     pub claims: Vec<NamedClaim>,
 }
 
-/// A charge that was tried, and its outcome. Appended, never edited.
+/// A charge that was requested, and its outcome. Appended, never edited.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaymentAttempt {
-    /// What was tried.
+    /// The intent of the attempt.
     pub intent: PaymentIntent,
     /// The outcome.
     pub outcome: PaymentOutcome,
@@ -142,7 +142,7 @@ pub struct PriceEntry {
     pub previous: Option<Money>,
 }
 
-/// What a token has led to.
+/// The order that a token has created.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
     /// Digest of the request that created the order.
@@ -250,9 +250,9 @@ pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + S
 
 /// Durable storage of orders.
 ///
-/// After a crash a token is either known with its whole order, or unknown with nothing sold and at most a
-/// payment intent that [`Store::recover`] returns. A commit that was answered `Ok` is there. One that was not
-/// answered is there as a whole or not at all.
+/// After a crash a token is either known with its whole order, or unknown. Of an unknown one
+/// nothing is sold; at most it has a payment intent, which [`Store::recover`] returns. A commit
+/// that returned `Ok` is there. One without a result is there as a whole or not at all.
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Writes a change. When the future is ready the change is durable and visible to the lookups below.
     /// Dropping the future does not cancel the change.

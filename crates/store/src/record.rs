@@ -90,7 +90,7 @@ pub fn number_order(record: &mut Vec<u8>, sequence: u64) {
     number.encode_raw(record);
 }
 
-/// What a token has led to.
+/// The order that a token has created.
 ///
 /// # Errors
 /// [`RecordError`].
@@ -147,13 +147,13 @@ pub fn decode_claims(bytes: &[u8]) -> Result<(EpochSeconds, Vec<NamedClaim>), Re
     Ok((created_sec, decode_slot_claims(claim)?))
 }
 
-/// The record of a payment that is about to be asked for.
+/// The record of a charge that is about to be requested.
 #[must_use]
 pub fn encode_intent(intent: &PaymentIntent, order: &OrderId) -> Vec<u8> {
     intent_record(intent, order).encode_to_vec()
 }
 
-/// A payment that is about to be asked for.
+/// A charge that is about to be requested.
 ///
 /// # Errors
 /// [`RecordError`].

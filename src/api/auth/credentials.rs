@@ -82,7 +82,7 @@ impl Credentials {
     /// The user of that name with the hash that `fits` accepts.
     ///
     /// For an unknown name, the hashes of the user at `stand_in` are verified and the result is
-    /// discarded, so that it takes as long as a wrong password.
+    /// discarded: that takes as long as a wrong password.
     pub(super) fn find(
         &self,
         name: &[u8],

@@ -104,8 +104,8 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-/// Checks the beginning of a body of one message as it arrives, so that a message that is too large or followed by
-/// another one is rejected before it is whole. `max_bytes` includes the prefix.
+/// Checks the start of a body as it arrives, so that a message that is too large, or a second one,
+/// is rejected early. `max_bytes` includes the prefix.
 ///
 /// # Errors
 /// [`ApiError::Malformed`], [`ApiError::RequestTooLarge`].

@@ -59,8 +59,8 @@ pub fn can_ask(server: &Uri) -> bool {
     server.scheme_str() == Some("http") && server.authority().is_some()
 }
 
-/// Asks the server whose `admin_listen` this is for the slots that start within `days`, or for
-/// all of them, and hands every line to `take`, the last one included.
+/// Requests the slots that start within `days`, or all of them, from the admin listener of a
+/// server. Passes every line to `take`, the last one included.
 ///
 /// # Errors
 /// [`FetchError`]. The lines before the error are then no export.

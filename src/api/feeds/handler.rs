@@ -1,4 +1,4 @@
-//! An export over the admin listener.
+//! The export on the admin listener.
 
 use std::{convert::Infallible, sync::Arc};
 

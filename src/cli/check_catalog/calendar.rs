@@ -1,4 +1,4 @@
-//! The calendar of a day: every slot with its time, its prices and what is left of it.
+//! The calendar of a day: every slot with its time, its prices and its remaining spots.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What is sold on a day.
+/// The slots of a day, by service.
 #[derive(Debug)]
 pub(super) struct DayCalendar {
     catalog: Catalog,
@@ -42,9 +42,9 @@ pub(super) enum CalendarBasis {
 #[derive(Debug)]
 struct SlotOfDay {
     key: SlotKey,
-    /// Why it cannot be booked at this moment, if it cannot.
+    /// The reason for which it cannot be booked now, if there is one.
     fault: Option<WindowFault>,
-    /// Spots that are left, and of how many.
+    /// Remaining and total spots.
     spots: Spots,
     offers: Vec<CalendarOffer>,
 }
@@ -55,7 +55,7 @@ struct Spots {
     total: u32,
 }
 
-/// What can be bought of a slot: a ticket type, or an appointment.
+/// An offer of a slot: a ticket type, or an appointment.
 #[derive(Debug)]
 struct CalendarOffer {
     ticket_id: Option<TicketId>,
@@ -291,7 +291,7 @@ impl SlotOfDay {
         }
     }
 
-    /// One word for whether it can be booked, which stays the same over versions.
+    /// The status as one word, which stays the same over versions.
     fn status(&self) -> &'static str {
         match self.fault {
             Some(WindowFault::NotYet(_)) => "not_yet",
@@ -303,7 +303,7 @@ impl SlotOfDay {
 }
 
 impl CalendarOffer {
-    /// The offer in words; what is left of it only where it is not all that is left.
+    /// The offer as text, with its remaining spots where they differ from those of the slot.
     fn text(&self, left: u32) -> String {
         let name = self
             .ticket_id

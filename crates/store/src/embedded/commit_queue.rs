@@ -1,9 +1,9 @@
 //! The queue between those who commit and the thread that writes: group commit without a timer.
 //!
-//! The writer takes whatever is pending as one batch; the next batch gathers while that one is being
-//! synced. A batch never waits for time to pass, only for callers that are about to submit on a busy core.
-//! A caller is answered once its batch is durable. The first write that fails is the last: nobody knows
-//! what is on disk, so its error answers everyone from then on.
+//! The writer takes all pending changes as one batch; the next batch gathers while that one is
+//! being synced. A batch never waits for time to pass, only for callers that are about to submit on
+//! a busy core. A caller gets its result once its batch is durable. The first write that fails is
+//! the last: the state on disk is unknown, so all later commits get its error.
 
 use std::{
     sync::{Arc, mpsc},

@@ -1,9 +1,9 @@
 //! Manifests and `SSTables` of the engine, verified against their checksums before the engine opens them.
 //!
-//! The manifest names the `SSTables` in use; a table of contents at the end of each `SSTable` says where its
-//! parts lie. The engine never verifies the checksum of the manifest, and that of a table of contents only
-//! after it has allocated as much memory as the table of contents demands. A damaged one makes it remove
-//! `SSTables` as leftovers, or aborts the process for want of memory.
+//! The manifest names the `SSTables` in use; a table of contents at the end of each `SSTable` says
+//! where its parts lie. The engine never verifies the checksum of the manifest. It verifies that of
+//! a table of contents only after it has allocated the memory that the table of contents demands. A
+//! damaged one makes it remove `SSTables` as leftovers, or aborts the process for want of memory.
 
 use std::{
     fs::{self, File},

@@ -74,7 +74,7 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
-/// What is wrong with the files of a store.
+/// The damage of a store's files.
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
     /// The records do not add up to the checksum that was written with them.

@@ -26,7 +26,8 @@ pub(super) struct OpenGuard {
 }
 
 impl OpenGuard {
-    /// Keeps what is in `home` beside it. What a start that never ended has kept is rolled back first.
+    /// Keeps the files of `home` beside it. Files that an interrupted start has kept are rolled
+    /// back first.
     pub(super) fn begin(home: &Path) -> io::Result<Self> {
         let guard = Self {
             home: home.to_owned(),
@@ -65,7 +66,7 @@ impl OpenGuard {
         ignore_missing(File::open(&self.home).and_then(|dir| dir.sync_all()))
     }
 
-    /// Makes the files what they were.
+    /// Restores the files.
     pub(super) fn roll_back(self) -> io::Result<()> {
         self.restore()?;
         remove_file(&self.home.with_extension("copy"))
@@ -111,7 +112,7 @@ fn link_all(from: &Path, to: &Path) -> io::Result<()> {
     File::open(to)?.sync_all()
 }
 
-/// What is in a directory; nothing, where there is none.
+/// The entries of a directory; none if it does not exist.
 pub(super) fn entries(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
     match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),

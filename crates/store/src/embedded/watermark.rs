@@ -69,7 +69,7 @@ impl CommitWatermark {
         }
     }
 
-    /// Counts what is on record as acknowledged: from now on it is listed.
+    /// Raises the watermark to the changes on record: from now on they are listed.
     pub(super) fn catch_up(&self, on_record: u64) -> io::Result<()> {
         // Never lowered here: a smaller number on record is an error, which is reported before.
         if self.read()? < on_record {

@@ -89,8 +89,8 @@ impl Walk<'_, '_> {
     }
 }
 
-/// What has been counted of the repeated fields of one message, of those in its single messages, too: on
-/// the wire a single message may come in parts, which are put together.
+/// The counts of the repeated fields of one message, those of its single messages included: on the
+/// wire a single message may come in parts, which are merged.
 #[derive(Default)]
 struct FieldCounts([Option<(FieldRoute, usize)>; 4]);
 

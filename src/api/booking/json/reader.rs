@@ -147,7 +147,7 @@ trait AcceptsJson<'de>: Sized {
     }
 }
 
-/// A value of any form, and what is expected of it.
+/// A visitor for a value of any form, with a description of the expected one.
 struct Expecting<T>(&'static str, T);
 
 impl<'de, T: AcceptsJson<'de>> Visitor<'de> for Expecting<T> {

@@ -1,5 +1,5 @@
-//! Messages written as JSON whose enums have numbers that the contract has no name for: a lookup hands
-//! back a slot as it was asked for, also with a mode of confirmation of a later edition.
+//! The JSON writer of messages with enum numbers that the contract has no name for: a look-up
+//! returns a slot as it was requested, also with a confirmation mode of a later contract.
 
 use prost::{
     DecodeError,
