@@ -30,13 +30,16 @@ use boxoffice::{
     catalog_files,
     clock::ManualClock,
     config::AuditLog,
-    domain::order::{LineItem, OrderedTickets, PriceTag},
+    domain::{
+        order::{LineItem, OrderedTickets, PriceTag},
+        time::{EpochSeconds, Seconds},
+    },
     payments::simulated::SimulatedGateway,
     store::memory::MemoryStore,
 };
 use serde_json::json;
 
-const NOW: i64 = 1_768_456_800;
+const NOW: EpochSeconds = EpochSeconds::new(1_768_456_800);
 const SERVICES: i64 = 1_000;
 const SLOTS_OF_EACH: i64 = 1_000;
 const HOUR: i64 = 3600;
@@ -53,7 +56,7 @@ fn main() {
         limits: Limits {
             payment_timeout: Duration::from_secs(1),
             max_commands: 1,
-            horizon_sec: (SLOTS_OF_EACH + 1) * HOUR,
+            horizon: Seconds::new((SLOTS_OF_EACH + 1) * HOUR),
         },
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -90,9 +93,9 @@ fn write(dir: &Path, spots: i64) {
     });
     let entries = (0..SERVICES).map(|at| {
         json!({
-            "merchant_id": "m", "service_id": format!("s{at}"), "start_sec": NOW + HOUR, "duration_sec": HOUR,
+            "merchant_id": "m", "service_id": format!("s{at}"), "start_sec": NOW.get() + HOUR, "duration_sec": HOUR,
             "spots_open": spots,
-            "recurrence": {"repeat_every_sec": HOUR, "repeat_until_sec": NOW + SLOTS_OF_EACH * HOUR},
+            "recurrence": {"repeat_every_sec": HOUR, "repeat_until_sec": NOW.get() + SLOTS_OF_EACH * HOUR},
         })
     });
     let (services, entries): (Vec<_>, Vec<_>) = (services.collect(), entries.collect());

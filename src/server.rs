@@ -22,6 +22,7 @@ use crate::{
         embedded::{EmbeddedStore, OpenError},
     },
 };
+use domain::time::EpochSeconds;
 
 mod admin;
 mod admission;
@@ -159,7 +160,7 @@ pub fn describe_security(config: &Config) -> Result<Vec<(&'static str, String)>,
 
 /// The time of this machine's clock, in seconds since 1970.
 #[must_use]
-pub fn now_sec() -> i64 {
+pub fn now_sec() -> EpochSeconds {
     SystemClock.now_sec()
 }
 
@@ -177,8 +178,8 @@ pub fn offline_catalog(config: &Config) -> Result<OfflineCatalog, ServeError> {
         });
     }
     let store = parts::open_store(config)?;
-    let horizon_sec = limits(config).horizon_sec;
-    OfflineCatalog::open(loaded, &*store, Arc::new(SystemClock), horizon_sec)
+    let horizon = limits(config).horizon;
+    OfflineCatalog::open(loaded, &*store, Arc::new(SystemClock), horizon)
         .map_err(|error| ServeError::Recovery(error.into()))
 }
 

@@ -14,6 +14,7 @@ use boxoffice::{
         openings::untouched,
         order::{LineItem, OrderedTickets, PriceTag},
         slot::{Opening, Slot, Viewer},
+        time::{EpochSeconds, Seconds},
     },
     store::memory::MemoryStore,
 };
@@ -40,8 +41,6 @@ const FEEDS: [&[u8]; 3] = [
 
 /// As many openings are looked at, and as many elements exported.
 const MAX_OPENINGS: usize = 20;
-
-const HOUR: i64 = 3_600;
 
 /// The files of a folder one after another.
 pub fn catalog(bytes: &[u8]) {
@@ -193,7 +192,7 @@ fn sell(catalog: &Catalog, opening: &Opening) {
 
 fn look(catalog: &Catalog, service: &Service, slot: &Slot, line: &LineItem) -> Assessment {
     let viewer = Viewer {
-        now: line.start_sec.saturating_sub(24 * HOUR),
+        now: line.start_sec.saturating_sub(Seconds::DAY),
         cart: None,
     };
     assess(&Inquiry {
@@ -242,9 +241,9 @@ fn export(loaded: Loaded) {
     let now = loaded
         .openings
         .first()
-        .map_or(0, |opening| opening.first.start_sec);
+        .map_or(EpochSeconds::default(), |opening| opening.first.start_sec);
     let clock = Arc::new(ManualClock::at(now));
-    let stock = OfflineCatalog::open(loaded, &MemoryStore::default(), clock, HOUR)
+    let stock = OfflineCatalog::open(loaded, &MemoryStore::default(), clock, Seconds::HOUR)
         .expect("an empty store opens");
     let export = stock.export(None).expect("everything may be exported");
     if export.availability() > MAX_OPENINGS {
@@ -260,7 +259,7 @@ fn export(loaded: Loaded) {
     export
         .write(|piece| writer.put(&piece))
         .expect("a piece can be written");
-    writer.finish(now).expect("a folder can be finished");
+    writer.finish(now.get()).expect("a folder can be finished");
     let again = catalog_files::load(&out).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(ids(&again.catalog), services);
 }

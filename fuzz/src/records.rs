@@ -1,7 +1,10 @@
 //! Records of the embedded store.
 
 use boxoffice::{
-    domain::order::{Order, OrderId},
+    domain::{
+        order::{Order, OrderId},
+        time::EpochSeconds,
+    },
     store::{
         NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
         record::{
@@ -54,7 +57,7 @@ fn order(bytes: &[u8]) {
     let placed = PlacedOrder {
         token: "token".into(),
         fingerprint: replay.fingerprint,
-        created_sec: 7,
+        created_sec: EpochSeconds::new(7),
         created_by: replay.created_by.clone(),
         order: replay.order.clone(),
         claims: claims.clone(),
@@ -117,7 +120,7 @@ fn ended(intent: PaymentIntent, order_id: &OrderId, written: &[u8]) {
         intent,
         outcome,
         transaction_id: String::new(),
-        finished_sec: 7,
+        finished_sec: EpochSeconds::new(7),
     };
     let record = encode_attempt(&attempt, order_id);
     let record = AttemptRecord::decode(&*record).expect("what is encoded can be decoded");

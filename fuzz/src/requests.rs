@@ -17,7 +17,10 @@ use boxoffice::{
         },
         error::ApiError,
     },
-    domain::order::{BookedItem, BookingStatus, NewOrder, Order, OrderId},
+    domain::{
+        order::{BookedItem, BookingStatus, NewOrder, Order, OrderId},
+        time::EpochSeconds,
+    },
     store::{
         PlacedOrder, Selection,
         record::{decode_order_if, encode_order, proto::OrderRecord},
@@ -252,7 +255,7 @@ fn stands_on_record(new: &NewOrder) {
     let record = encode_order(&PlacedOrder {
         token: "token".into(),
         fingerprint: [7; 32],
-        created_sec: 7,
+        created_sec: EpochSeconds::new(7),
         created_by: None,
         order: Box::new(order.clone()),
         claims: Vec::new(),

@@ -25,7 +25,7 @@ use crate::{
     },
     config::Config,
     diagnostics::Severity,
-    domain::order::EpochSeconds,
+    domain::time::EpochSeconds,
     server,
 };
 
@@ -64,7 +64,7 @@ struct ShownCalendar {
 /// When an element of an availability feed starts.
 #[derive(Deserialize)]
 struct Start {
-    start_sec: EpochSeconds,
+    start_sec: i64,
 }
 
 /// The action that the arguments ask for.
@@ -137,8 +137,8 @@ impl CheckCatalog {
         let mut read = catalog_files::examine(dir);
         let mut summary = None;
         if let Some(loaded) = &read.loaded {
-            let horizon_sec = server::limits(&Config::default()).horizon_sec;
-            let numbers = CatalogSummary::of(&loaded.catalog, &loaded.openings, now, horizon_sec);
+            let horizon = server::limits(&Config::default()).horizon;
+            let numbers = CatalogSummary::of(&loaded.catalog, &loaded.openings, now, horizon);
             numbers.warn(&loaded.catalog, now, &mut read.diagnostics);
             summary = Some(numbers);
         }
@@ -202,7 +202,7 @@ fn with_sales(sales: &SalesSource, day: &Day) -> Result<Examined, CliError> {
         }
         ExportLine::Begin(_) | ExportLine::Record(_) | ExportLine::End => Ok(()),
     })?;
-    writer.finish(day.from)?;
+    writer.finish(day.from.get())?;
     Ok(catalog_files::examine(&folder))
 }
 
@@ -210,7 +210,7 @@ fn with_sales(sales: &SalesSource, day: &Day) -> Result<Examined, CliError> {
 /// reading the folder reports it.
 fn is_of(day: &Day, element: &str) -> bool {
     match serde_json::from_str(element) {
-        Ok(Start { start_sec }) => (day.from..day.until).contains(&start_sec),
+        Ok(Start { start_sec }) => (day.from..day.until).contains(&EpochSeconds::new(start_sec)),
         Err(_) => true,
     }
 }

@@ -187,7 +187,7 @@ struct ClockOfTls(Arc<dyn Clock>);
 
 impl TimeProvider for ClockOfTls {
     fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.now_sec()).ok()?;
+        let seconds = u64::try_from(self.0.now_sec().get()).ok()?;
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }

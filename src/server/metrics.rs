@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::order::EpochSeconds,
+    domain::time::EpochSeconds,
     metrics::{Collect, Metric, Samples},
     net::ConnectionTable,
     store::{DiskUsage, Store, StoreStats},
@@ -312,7 +312,7 @@ impl Collect for ProcessSource {
         Metric::<Self>::gauge(
             "process_start_time_seconds",
             "When the server was started.",
-            |process, samples| samples.add(u64::try_from(process.started_sec).unwrap_or(0)),
+            |process, samples| samples.add(u64::try_from(process.started_sec.get()).unwrap_or(0)),
         ),
         Metric::<Self>::gauge(
             "process_resident_memory_bytes",

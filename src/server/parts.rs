@@ -27,14 +27,10 @@ const MAX_ID_BYTES: usize = 1024;
 
 /// Reads the catalogue on a blocking thread, and summarizes it.
 pub(super) async fn load_catalog(config: &Config) -> Result<(Loaded, CatalogSummary), ServeError> {
-    let (dir, horizon_sec) = (config.sales.catalog.clone(), limits(config).horizon_sec);
+    let (dir, horizon) = (config.sales.catalog.clone(), limits(config).horizon);
     let load = move || {
         let loaded = catalog_files::load(&dir)?;
-        Ok(reload::summarized(
-            loaded,
-            SystemClock.now_sec(),
-            horizon_sec,
-        ))
+        Ok(reload::summarized(loaded, SystemClock.now_sec(), horizon))
     };
     let loaded = blocking::run(load).await;
     let loaded = loaded.map_err(|error| ServeError::Start(io::Error::other(error)))?;
@@ -83,7 +79,7 @@ pub fn limits(config: &Config) -> Limits {
         payment_timeout: config.sales.payment_timeout,
         max_commands: config.calls.max_in_flight,
         // Saturates: a horizon that long has no end in practice.
-        horizon_sec: i64::try_from(config.sales.availability_horizon.as_secs()).unwrap_or(i64::MAX),
+        horizon: config.sales.availability_horizon.into(),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config::Config,
     diagnostics::{Diagnostic, Severity},
-    domain::order::EpochSeconds,
+    domain::time::{EpochSeconds, Seconds},
     metrics::Counter,
 };
 
@@ -34,8 +34,8 @@ pub(super) struct Reloader {
     access: Arc<Access>,
     dir: PathBuf,
     clock: Arc<dyn Clock>,
-    /// How far ahead repeated availability is open, in seconds.
-    horizon_sec: i64,
+    /// How far ahead repeated availability is open.
+    horizon: Seconds,
     metrics: ReloadMetrics,
 }
 
@@ -78,7 +78,7 @@ impl Reloader {
             access: Arc::clone(access),
             dir: config.sales.catalog.clone(),
             clock,
-            horizon_sec: super::limits(config).horizon_sec,
+            horizon: super::limits(config).horizon,
             metrics: ReloadMetrics::default(),
         }
     }
@@ -90,11 +90,10 @@ impl Reloader {
 
     /// Reloads the catalogue and logs the outcome.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let (dir, clock, horizon_sec) =
-            (self.dir.clone(), Arc::clone(&self.clock), self.horizon_sec);
+        let (dir, clock, horizon) = (self.dir.clone(), Arc::clone(&self.clock), self.horizon);
         let load = move |register| {
             let loaded = catalog_files::load_after(&dir, register);
-            loaded.map(|loaded| summarized(loaded, clock.now_sec(), horizon_sec).0)
+            loaded.map(|loaded| summarized(loaded, clock.now_sec(), horizon).0)
         };
         // Loading runs inside, under the lock of reloads, so that two reloads cannot overtake each
         // other.
@@ -136,9 +135,9 @@ impl FromFiles for Reloader {
 pub(super) fn summarized(
     mut loaded: Loaded,
     now: EpochSeconds,
-    horizon_sec: i64,
+    horizon: Seconds,
 ) -> (Loaded, CatalogSummary) {
-    let summary = CatalogSummary::of(&loaded.catalog, &loaded.openings, now, horizon_sec);
+    let summary = CatalogSummary::of(&loaded.catalog, &loaded.openings, now, horizon);
     summary.warn(&loaded.catalog, now, &mut loaded.warnings);
     log_warnings(&loaded);
     (loaded, summary)

@@ -8,7 +8,7 @@ use super::{Server, security::Security};
 use crate::{
     catalog_files::CatalogSummary,
     config::{Config, EffectiveSetting, StoreChoice},
-    domain::order::EpochSeconds,
+    domain::time::EpochSeconds,
 };
 
 /// Facts about access, store and payments, as pairs of name and value.
@@ -98,6 +98,6 @@ pub(super) fn log(
 
 /// The day of a moment in UTC.
 fn day(second: EpochSeconds) -> Option<String> {
-    let moment = Timestamp::from_second(second).ok()?;
+    let moment = Timestamp::from_second(second.get()).ok()?;
     Some(moment.strftime("%Y-%m-%d").to_string())
 }

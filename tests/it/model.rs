@@ -23,6 +23,7 @@ use boxoffice::{
     clock::ManualClock,
     config::PaymentsChoice,
 };
+use domain::time::{EpochSeconds, Seconds};
 use tempfile::TempDir;
 use tonic::Status;
 
@@ -180,7 +181,7 @@ impl Harness {
     async fn open(plan: &Plan, wrong: Option<Rule>) -> Self {
         let (dir, clock) = (
             TempDir::new().unwrap(),
-            Arc::new(ManualClock::at(plan.begin)),
+            Arc::new(ManualClock::at(EpochSeconds::new(plan.begin))),
         );
         let catalogue = FixtureCatalog::of(0);
         catalogue.write(dir.path());
@@ -303,7 +304,7 @@ impl Harness {
                 self.model.replace(catalogue);
             }
             Step::Sleep(seconds) => {
-                self.clock.advance(*seconds);
+                self.clock.advance(Seconds::new(*seconds));
                 self.model.now += seconds;
             }
             Step::Clock { off, then, sweeps } => {
@@ -340,7 +341,7 @@ impl Harness {
     async fn set_clock(&mut self, off: i64) {
         self.sweep().await;
         let by = off - self.off;
-        self.clock.advance(by);
+        self.clock.advance(Seconds::new(by));
         self.model.now += by;
         (self.off, self.steps_off) = (off, STEPS_OFF);
     }

@@ -3,10 +3,10 @@
 use domain::{
     catalog::{ServiceIx, TicketIx},
     ids::{MerchantId, ServiceId},
-    order::EpochSeconds,
     slot::{
         MAX_DURATION_SEC, Opening, PassThroughIx, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms,
     },
+    time::EpochSeconds,
 };
 
 use super::{
@@ -32,7 +32,7 @@ use entry::{
 pub(super) use duplicates::EntrySources;
 
 /// The last second of the year 9999. Later values are more likely milliseconds.
-const LAST_SECOND: EpochSeconds = 253_402_300_799;
+const LAST_SECOND: EpochSeconds = EpochSeconds::new(253_402_300_799);
 
 /// Adds an element of the feed to the builder.
 pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, entry: Field<AvailabilityEntry>) {
@@ -174,9 +174,7 @@ impl EntryOfService {
                 others: self.others,
                 ..AvailabilityEntry::default()
             }),
-            cancellable_sec: self
-                .cancellable
-                .map(|last| self.start_sec.saturating_sub(last)),
+            cancellable_before: self.cancellable.map(|last| self.start_sec.since(last)),
         }
     }
 }
@@ -208,8 +206,8 @@ fn read_service(
 /// A required point in time.
 fn moment(field: Field<i64>, at: &Cursor<'_>) -> Option<EpochSeconds> {
     let second = field.required(at)?;
-    if (1..=LAST_SECOND).contains(&second) {
-        return Some(second);
+    if (1..=LAST_SECOND.get()).contains(&second) {
+        return Some(EpochSeconds::new(second));
     }
     at.error(
         "out_of_range",

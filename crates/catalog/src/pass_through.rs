@@ -2,16 +2,16 @@
 
 use indexmap::IndexSet;
 
-use domain::{order::EpochSeconds, slot::PassThroughIx};
+use domain::{slot::PassThroughIx, time::Seconds};
 
 /// The members of an availability entry that no rule needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct PassThrough {
     /// Members of the element, as an object.
     pub(super) members: Box<str>,
-    /// Seconds before the start until which a booking can be cancelled online; negative for after it.
+    /// Time before the start until which a booking can be cancelled online; negative for after it.
     /// Relative, so that occurrences share it.
-    pub(super) cancellable_sec: Option<EpochSeconds>,
+    pub(super) cancellable_before: Option<Seconds>,
 }
 
 /// Gives equal pass-through members one index.
@@ -36,9 +36,9 @@ mod tests {
 
     #[test]
     fn equal_members_share_an_index() {
-        let pass_through = |members: &str, cancellable_sec| PassThrough {
+        let pass_through = |members: &str, cancellable_sec: Option<i64>| PassThrough {
             members: members.into(),
-            cancellable_sec,
+            cancellable_before: cancellable_sec.map(Seconds::new),
         };
         let mut interner = PassThroughInterner::default();
         let given = [

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::{availability::write, pass_through::PassThrough};
-use domain::{catalog::Catalog, order::EpochSeconds, slot::Opening};
+use domain::{catalog::Catalog, slot::Opening, time::EpochSeconds};
 
 /// The feeds as they were read.
 #[derive(Debug, Default)]

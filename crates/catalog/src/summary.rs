@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use domain::{
     catalog::{Catalog, Service, ServiceIx, ServiceRule, TicketIx},
-    order::EpochSeconds,
     slot::{Claimed, Opening, Pool, PoolTickets, SlotKey},
+    time::{EpochSeconds, Seconds},
 };
 
 use crate::diagnostics::Diagnostics;
@@ -17,8 +17,8 @@ mod sellable;
 /// Most slots that are counted. Of further ones only their existence is reported.
 const MAX_COUNTED: usize = 10_000_000;
 
-/// Availability later than this, in seconds, is likely a mistake: five years.
-const FAR_AHEAD_SEC: i64 = 5 * 365 * 86_400;
+/// Availability later than this is likely a mistake: five years.
+const FAR_AHEAD: Seconds = Seconds::days(5 * 365);
 
 /// The files that warnings about services refer to.
 const SERVICES: &str = "services.json";
@@ -108,13 +108,13 @@ impl ServiceSummary {
 }
 
 impl CatalogSummary {
-    /// Counts slots that have not ended at `now`; recurring ones up to `horizon_sec` later.
+    /// Counts slots that have not ended at `now`; recurring ones up to `horizon` later.
     #[must_use]
     pub fn of(
         catalog: &Catalog,
         openings: &[Opening],
         now: EpochSeconds,
-        horizon_sec: i64,
+        horizon: Seconds,
     ) -> Self {
         let mut services: BTreeMap<ServiceIx, ServiceSummary> = BTreeMap::new();
         let mut slots: Vec<(SlotKey, u32)> = Vec::new();
@@ -126,7 +126,7 @@ impl CatalogSummary {
             summary.entries += 1;
             summary.ends_sec = summary.ends_sec.max(end_of(opening));
             summary.add_pool(service, opening.pool);
-            for start_sec in starts(opening, now, horizon_sec) {
+            for start_sec in starts(opening, now, horizon) {
                 if slots.len() == MAX_COUNTED {
                     has_more_slots = true;
                     break;
@@ -274,7 +274,7 @@ impl ServiceSummary {
         }
         if let Some((_, last)) = self
             .starts
-            .filter(|(_, last)| *last > now.saturating_add(FAR_AHEAD_SEC))
+            .filter(|(_, last)| *last > now.saturating_add(FAR_AHEAD))
         {
             let text = format!("{name} has a slot as late as {}", utc(last));
             of_availability(warnings, "far_ahead", text);
@@ -336,15 +336,16 @@ fn warn_of_merchants(catalog: &Catalog, warnings: &mut Diagnostics) {
 fn starts(
     opening: &Opening,
     now: EpochSeconds,
-    horizon_sec: i64,
+    horizon: Seconds,
 ) -> impl Iterator<Item = EpochSeconds> {
-    let duration_sec = i64::from(opening.first.duration_sec);
-    let from = now.saturating_sub(duration_sec).saturating_add(1);
-    let horizon = now.saturating_add(horizon_sec);
+    let from = now
+        .saturating_sub(opening.first.duration_sec.into())
+        .saturating_add(Seconds::new(1));
+    let until = now.saturating_add(horizon);
     opening.starts(
         from,
         if opening.recurrence.is_some() {
-            horizon
+            until
         } else {
             EpochSeconds::MAX
         },
@@ -357,10 +358,10 @@ fn end_of(opening: &Opening) -> EpochSeconds {
     let last = opening.recurrence.as_ref().map_or(first, |recurrence| {
         let every_sec = recurrence.every_sec.max(1);
         // By arithmetic: the recurrence may run to the year 9999.
-        let times = recurrence.until_sec.saturating_sub(first).max(0) / every_sec;
-        first.saturating_add(times.saturating_mul(every_sec))
+        let until_last = recurrence.until_sec.since(first).get().max(0);
+        first.saturating_add(Seconds::new(until_last - until_last % every_sec))
     });
-    last.saturating_add(i64::from(opening.first.duration_sec))
+    last.saturating_add(opening.first.duration_sec.into())
 }
 
 fn can_be_booked(
@@ -376,6 +377,6 @@ fn can_be_booked(
 
 /// A point in time in RFC 3339.
 fn utc(second: EpochSeconds) -> String {
-    Timestamp::from_second(second)
+    Timestamp::from_second(second.get())
         .map_or_else(|_| format!("second {second}"), |moment| moment.to_string())
 }

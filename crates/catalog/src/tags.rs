@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::{
     catalog::{Catalog, ServiceIx, SlotLimits, TagIx},
-    order::EpochSeconds,
     slot::{Opening, SlotKey},
+    time::EpochSeconds,
 };
 
 use super::diagnostics::{Cursor, Diagnostic, Severity};
@@ -46,7 +46,7 @@ pub(super) fn combinations(
                 .or_insert_with(|| differ(limits_of(service)))
     });
     let slots = tagged.flat_map(|(opening, tags)| {
-        let starts = opening.starts(1, EpochSeconds::MAX);
+        let starts = opening.starts(EpochSeconds::new(1), EpochSeconds::MAX);
         starts.map(move |start_sec| {
             (
                 SlotKey {

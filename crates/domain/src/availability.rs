@@ -6,8 +6,8 @@ use std::fmt;
 use super::{
     catalog::{Catalog, MerchantIx, Service},
     ids::ServiceId,
-    order::EpochSeconds,
     slot::{Claimed, PartySpots, Slot, SlotKey, SlotTerms, Viewer},
+    time::EpochSeconds,
     wording::moment,
 };
 

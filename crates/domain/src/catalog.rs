@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use super::{
     ids::{MerchantId, ServiceId, TicketId},
     money::{Currency, Money, TaxRate},
-    order::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
 mod ticket_rules;
@@ -490,9 +490,9 @@ impl BookingWindow {
         match (self.min_buffer_before_end_sec, self.min_advance_sec) {
             // The buffer before the end wins, as it alone allows a booking after the start.
             (Some(buffer), _) => start_sec
-                .saturating_add(duration_sec)
-                .saturating_sub(buffer),
-            (None, advance) => start_sec.saturating_sub(advance.unwrap_or(0)),
+                .saturating_add(Seconds::new(duration_sec))
+                .saturating_sub(Seconds::new(buffer)),
+            (None, advance) => start_sec.saturating_sub(Seconds::new(advance.unwrap_or(0))),
         }
     }
 }

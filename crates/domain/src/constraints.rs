@@ -4,8 +4,9 @@ use super::{
     catalog::{CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx, TicketIx},
     faults::{ChildFault, Faults, TicketFault},
     ids::TicketId,
-    order::{EpochSeconds, OrderedTickets},
+    order::OrderedTickets,
     slot::{Claimed, Slot},
+    time::EpochSeconds,
 };
 
 /// The tickets of a line by type, each type once and every count above zero.

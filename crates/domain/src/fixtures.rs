@@ -19,13 +19,14 @@ use super::{
     },
     fulfillability::{Assessment, Inquiry, Purpose, assess, slot_keys},
     money::{Currency, Money, TaxRate},
-    order::{EpochSeconds, LineItem, OrderedTickets, PriceTag},
+    order::{LineItem, OrderedTickets, PriceTag},
     slot::{CartKey, Pool, PoolTickets, Slot, SlotKey, SlotTerms, Viewer},
+    time::{EpochSeconds, Seconds},
 };
 
-pub const NOW: EpochSeconds = 1_800_000_000;
+pub const NOW: EpochSeconds = EpochSeconds::new(1_800_000_000);
 pub const HOUR: i64 = 3_600;
-pub const START: EpochSeconds = NOW + 7 * 24 * HOUR;
+pub const START: EpochSeconds = NOW.saturating_add(Seconds::new(7 * 24 * HOUR));
 
 /// Ticket types of the museum.
 pub const ADULT: TicketIx = TicketIx(0);

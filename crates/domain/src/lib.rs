@@ -1,6 +1,6 @@
 //! The rules of sale as pure functions: no clock, no randomness, no I/O, no wire format.
 
-pub use types::ids;
+pub use types::{ids, time};
 pub mod money;
 
 pub mod catalog;

@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 
 use super::{
     catalog::{Service, ServiceIx},
-    order::EpochSeconds,
     slot::{Opening, PartySpots, Pool, Slot, SlotKey, SlotTerms, Viewer},
+    time::{EpochSeconds, Seconds},
 };
 
 mod singles;
@@ -53,7 +53,7 @@ impl Span {
             end,
         } = self.starts(repeated.first.duration_sec);
         // Each step searches from the last start: a recurrence is never expanded as a whole.
-        let from = after.map_or(not_over, |after| after.saturating_add(1));
+        let from = after.map_or(not_over, |after| after.saturating_add(Seconds::new(1)));
         repeated
             .starts(from, end.min(self.repeated_until))
             .map(|start_sec| SlotKey {
@@ -70,8 +70,8 @@ impl Span {
     /// The range of starts of slots with that duration that are not over.
     fn starts(self, duration_sec: u32) -> Range<EpochSeconds> {
         self.now
-            .saturating_sub(i64::from(duration_sec))
-            .saturating_add(1)..self.until
+            .saturating_sub(duration_sec.into())
+            .saturating_add(Seconds::new(1))..self.until
     }
 }
 
@@ -110,7 +110,10 @@ impl Openings {
             open_empty(&mut slot, &single.unpacked(), key);
         }
         // A range of one second: the recurrence has this start or it has not.
-        let end = key.start_sec.saturating_add(1).min(repeated_until);
+        let end = key
+            .start_sec
+            .saturating_add(Seconds::new(1))
+            .min(repeated_until);
         let repeated = self.repeated_of.get(&(key.service, key.duration_sec));
         for &at in repeated.into_iter().flatten() {
             let opening = &self.repeated[at];

@@ -7,10 +7,8 @@ pub use super::ids::OrderId;
 use super::{
     ids::{MerchantId, ServiceId, TicketId, UserId},
     money::Currency,
+    time::EpochSeconds,
 };
-
-/// Seconds of UTC since the Unix epoch.
-pub type EpochSeconds = i64;
 
 /// One service in one time slot, as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::{
     catalog::{Service, ServiceIx, TagIx, TicketIx},
-    order::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
 mod hold_span;
@@ -52,7 +52,7 @@ impl SlotKey {
     /// The second after the slot.
     #[must_use]
     pub fn end_sec(&self) -> EpochSeconds {
-        self.start_sec.saturating_add(i64::from(self.duration_sec))
+        self.start_sec.saturating_add(self.duration_sec.into())
     }
 }
 
@@ -107,13 +107,15 @@ impl Opening {
         // Computed, not iterated: a recurrence may begin decades before the range.
         let skipped = from
             .max(first)
-            .abs_diff(first)
+            .get()
+            .abs_diff(first.get())
             .div_ceil(every.unsigned_abs());
         let begin = skipped
             // An overflow lies beyond every date, so the recurrence has no start in the range.
             .checked_mul(every.unsigned_abs())
-            .and_then(|sec| first.checked_add_unsigned(sec));
-        let duration = i64::from(self.first.duration_sec);
+            .and_then(|sec| first.get().checked_add_unsigned(sec))
+            .map(EpochSeconds::new);
+        let (every, duration) = (Seconds::new(every), Seconds::from(self.first.duration_sec));
         std::iter::successors(begin, move |start| start.checked_add(every))
             .take_while(move |&start| start <= last && start < until)
             .filter(move |&start| {
@@ -134,7 +136,7 @@ impl Opening {
     /// The occurrence that starts at `start_sec`: its key and its terms.
     #[must_use]
     pub fn occurrence(&self, start_sec: EpochSeconds) -> (SlotKey, SlotTerms) {
-        let shift = start_sec.saturating_sub(self.first.start_sec);
+        let shift = start_sec.since(self.first.start_sec);
         let terms = self.terms.as_deref().map(|terms| terms.shifted_by(shift));
         (
             SlotKey {
@@ -209,8 +211,8 @@ impl SlotTerms {
         (!self.is_plain()).then(|| Box::new(self))
     }
 
-    fn shifted_by(&self, seconds: i64) -> Self {
-        self.moved(|at| at.saturating_add(seconds))
+    fn shifted_by(&self, length: Seconds) -> Self {
+        self.moved(|at| at.saturating_add(length))
     }
 
     /// These terms with every moment mapped by `to`.
@@ -249,17 +251,13 @@ impl SlotTerms {
         self.tags.sort_unstable();
         self.tags.dedup();
         self.parties.extend(&other.parties);
-        let stricter = |a: Option<i64>, b: Option<i64>, pick: fn(i64, i64) -> i64| match (a, b) {
-            (Some(a), Some(b)) => Some(pick(a, b)),
-            (one, other) => one.or(other),
-        };
         Self {
-            first_bookable_sec: stricter(
-                self.first_bookable_sec,
-                other.first_bookable_sec,
-                i64::max,
-            ),
-            last_bookable_sec: stricter(self.last_bookable_sec, other.last_bookable_sec, i64::min),
+            // `None` is less than every bound: the later bound wins, or the only one.
+            first_bookable_sec: self.first_bookable_sec.max(other.first_bookable_sec),
+            last_bookable_sec: match (self.last_bookable_sec, other.last_bookable_sec) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
             ..self
         }
     }

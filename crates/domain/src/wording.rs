@@ -1,7 +1,7 @@
 //! Texts of reasons. They quote the caller's text in bounded length and number: a response must not grow
 //! out of proportion to its request.
 
-use super::order::EpochSeconds;
+use super::time::EpochSeconds;
 
 /// Most characters of a caller's text that a reason quotes.
 const MAX_QUOTED_CHARS: usize = 80;
@@ -22,10 +22,10 @@ pub(super) fn quoted(text: impl AsRef<str>) -> String {
 pub fn moment(second: EpochSeconds) -> String {
     const DAY: i64 = 24 * 60 * 60;
     // Euclidean division, so that seconds before 1970 fall on the right day.
-    let Some((year, month, day)) = date(second.div_euclid(DAY)) else {
+    let Some((year, month, day)) = date(second.get().div_euclid(DAY)) else {
         return format!("second {second}");
     };
-    let time = second.rem_euclid(DAY);
+    let time = second.get().rem_euclid(DAY);
     let (hour, minute, rest) = (time / 3600, time / 60 % 60, time % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{rest:02} UTC (second {second})")
 }
@@ -85,7 +85,7 @@ mod tests {
             (i64::MAX, "second 9223372036854775807"),
             (i64::MIN, "second -9223372036854775808"),
         ] {
-            assert_eq!(moment(second), expected);
+            assert_eq!(moment(EpochSeconds::new(second)), expected);
         }
     }
 

@@ -11,6 +11,7 @@ use domain::{
     slot::{
         CartKey, Claim, Claimed, Opening, PassThroughIx, Pool, PoolTickets, Revision, Slot, SlotKey,
     },
+    time::EpochSeconds,
 };
 
 const REVISION: Revision = Revision(0);
@@ -23,14 +24,15 @@ fn main() {
 /// An inventory of the first slots of a service, which never sell out, and their keys.
 fn slots(count: usize) -> (Inventory, Vec<SlotKey>) {
     let fixture = Fixture::new();
-    let starts = (START..).step_by(usize::try_from(HOUR).unwrap());
-    let keys: Vec<SlotKey> = starts
+    let keys: Vec<SlotKey> = (0..)
         .take(count)
-        .map(|start| fixture.key("raft", start))
+        .map(|hours| fixture.key("raft", START + hours * HOUR))
         .collect();
     let openings: Vec<Opening> = keys.iter().map(|&first| opening(first)).collect();
     let inventory = Inventory::default();
-    inventory.open(REVISION, &openings, NOW, i64::MAX).unwrap();
+    inventory
+        .open(REVISION, &openings, NOW, EpochSeconds::MAX)
+        .unwrap();
     (inventory, keys)
 }
 

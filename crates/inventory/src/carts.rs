@@ -9,8 +9,8 @@ use dashmap::DashMap;
 
 use domain::{
     catalog::CartHold,
-    order::EpochSeconds,
     slot::{CartKey, HoldSpan, SlotKey},
+    time::{EpochSeconds, Seconds},
 };
 
 /// Carts that are over are removed when the number of carts has doubled since the last sweep, but never
@@ -33,13 +33,13 @@ pub(super) struct Cart {
 /// The time that a cart has used for holds, however often it renewed, replaced or released them.
 #[derive(Debug, Default)]
 struct Renewals {
-    /// Seconds since the first hold. They are counted forward only: if a clock that is set back returned
+    /// The time since the first hold. It is counted forward only: if a clock that is set back returned
     /// time, a clock that goes back and forth would renew a hold for ever.
-    used_sec: i64,
-    /// The second up to which they are counted.
+    used: Seconds,
+    /// The second up to which it is counted.
     counted_until: EpochSeconds,
     /// Seconds without a hold after which the time for holds starts again.
-    pause_sec: i64,
+    pause: Seconds,
     /// The end of that pause if nothing more is held.
     rested_from: EpochSeconds,
 }
@@ -54,28 +54,27 @@ impl Renewals {
                 ..Self::default()
             };
         }
-        self.used_sec = self
-            .used_sec
-            // A clock that was set back counts as no time, not as negative time.
-            .saturating_add(now.saturating_sub(self.counted_until).max(0));
+        // A clock that was set back counts as no time, not as negative time.
+        let more = now.since(self.counted_until).max(Seconds::ZERO);
+        self.used = self.used.saturating_add(more);
         self.counted_until = now;
-        let left_sec = i64::from(hold.whole_sec)
-            .saturating_sub(self.used_sec)
+        let left = Seconds::from(hold.whole_sec)
+            .saturating_sub(self.used)
             .min(hold.each_sec.into());
         // The time for holds is used up: a caller that checks a cart every minute must not block spots for
         // ever.
-        if left_sec <= 0 {
+        if left <= Seconds::ZERO {
             return None;
         }
-        let expires_sec = now.saturating_add(left_sec);
-        self.pause_sec = hold.each_sec.into();
-        self.rested_from = expires_sec.saturating_add(self.pause_sec);
+        let expires_sec = now.saturating_add(left);
+        self.pause = hold.each_sec.into();
+        self.rested_from = expires_sec.saturating_add(self.pause);
         Some(expires_sec)
     }
 
     /// Begins the pause, unless an earlier one is under way.
     fn rest(&mut self, now: EpochSeconds) {
-        self.rested_from = self.rested_from.min(now.saturating_add(self.pause_sec));
+        self.rested_from = self.rested_from.min(now.saturating_add(self.pause));
     }
 }
 

@@ -24,8 +24,8 @@ use std::{
 
 use domain::{
     catalog::CartHold,
-    order::EpochSeconds,
     slot::{CartKey, Claim, HoldSpan, Opening, Pool, Revision, Slot, SlotKey, SlotTerms, Stale},
+    time::EpochSeconds,
 };
 
 mod carts;
@@ -93,7 +93,7 @@ impl Inventory {
         Self {
             slots: Slots::with_capacity(slots),
             carts: Carts::default(),
-            forgotten_until: AtomicI64::new(EpochSeconds::MIN),
+            forgotten_until: AtomicI64::new(EpochSeconds::MIN.get()),
         }
     }
 
@@ -102,7 +102,7 @@ impl Inventory {
     pub fn forgotten_until(&self) -> EpochSeconds {
         // SeqCst, like the update in `retire`: the check under the lock of a slot must see a limit that is
         // already in use to remove slots.
-        self.forgotten_until.load(Ordering::SeqCst)
+        EpochSeconds::new(self.forgotten_until.load(Ordering::SeqCst))
     }
 
     fn is_forgotten(&self, key: SlotKey) -> bool {
@@ -206,7 +206,8 @@ impl Inventory {
     /// never opened again. `before` must be on record first, so that no later process opens them either.
     pub fn retire(&self, before: EpochSeconds) -> usize {
         // Before any slot is removed: a thread that creates one of them anew must find it forgotten.
-        self.forgotten_until.fetch_max(before, Ordering::SeqCst);
+        self.forgotten_until
+            .fetch_max(before.get(), Ordering::SeqCst);
         // By the limit and not by `before`, which lies earlier if the clock was set back.
         self.slots.retain(|key| !self.is_forgotten(key))
     }

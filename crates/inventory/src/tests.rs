@@ -34,9 +34,8 @@ impl River {
     fn with(allotments: &[u32]) -> Self {
         let fixture = Fixture::new();
         let inventory = Inventory::default();
-        let keys: Vec<SlotKey> = (START..)
-            .step_by(usize::try_from(HOUR).unwrap())
-            .map(|start| fixture.key("raft", start))
+        let keys: Vec<SlotKey> = (0..)
+            .map(|hours| fixture.key("raft", START + hours * HOUR))
             .take(allotments.len())
             .collect();
         let openings: Vec<Opening> = keys
@@ -152,7 +151,7 @@ fn reservation(decision: Decision<((), Reservation), ()>) -> Option<Reservation>
 /// One hold that lasts so long, renewed as often as one likes.
 fn until(now: EpochSeconds, expires_sec: EpochSeconds) -> CartHold {
     CartHold {
-        each_sec: u32::try_from(expires_sec - now).unwrap(),
+        each_sec: u32::try_from(expires_sec.since(now).get()).unwrap(),
         whole_sec: u32::MAX,
     }
 }
@@ -407,12 +406,14 @@ fn a_slot_that_is_forgotten_is_never_opened_again() {
         .map(|&key| revisions::opening(key, 5))
         .collect();
     assert_eq!(
-        river.inventory.open(FIRST, &all[..1], 0, EpochSeconds::MAX),
+        river
+            .inventory
+            .open(FIRST, &all[..1], EpochSeconds::new(0), EpochSeconds::MAX),
         Ok(0)
     );
     river
         .inventory
-        .stage(FIRST, next, &all, 0, EpochSeconds::MAX);
+        .stage(FIRST, next, &all, EpochSeconds::new(0), EpochSeconds::MAX);
     river.inventory.restore(&[sold(gone)]);
     river.inventory.advance_all(next, |_, _| {});
     assert_eq!(river.inventory.look_at(next, gone, Slot::sold), Ok(None));
@@ -485,7 +486,7 @@ fn renewals(steps: &[(i64, u32)]) -> Vec<Option<i64>> {
         let expires_sec = river.hold_at(NOW + at, &[0], count, CART, time);
         let held = if expires_sec.is_some() { count } else { 0 };
         assert_eq!(river.open_at(0, NOW + at, None), 9 - held, "at {at}");
-        expires_sec.map(|expires_sec| expires_sec - NOW)
+        expires_sec.map(|expires_sec| expires_sec.since(NOW).get())
     };
     steps.iter().map(granted).collect()
 }
@@ -577,7 +578,7 @@ fn a_cart_cannot_win_time_by_releases_and_failed_orders() {
         granted.push(
             river
                 .hold_at(now, &[0], 1, CART, time)
-                .map(|expires_sec| expires_sec - NOW),
+                .map(|expires_sec| expires_sec.since(NOW).get()),
         );
         let order = river.reserve(&[0], 1, CART, now).unwrap();
         river.inventory.release(order, now + 1);

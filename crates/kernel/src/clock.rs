@@ -9,16 +9,18 @@ use std::{
 };
 
 /// A source of the time of day.
+use types::time::{EpochSeconds, Seconds};
+
 ///
 /// Successive readings may go backwards, because people and time servers set the wall clock. An order of
 /// events needs a sequence number, a waiting time needs a timer.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Whole seconds since the Unix epoch, rounded down; negative before it.
-    fn now_sec(&self) -> i64;
+    fn now_sec(&self) -> EpochSeconds;
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
-    fn now_sec(&self) -> i64 {
+    fn now_sec(&self) -> EpochSeconds {
         (**self).now_sec()
     }
 }
@@ -32,7 +34,7 @@ impl Clock for SystemClock {
         clippy::disallowed_methods,
         reason = "the one place that asks the machine for the time"
     )]
-    fn now_sec(&self) -> i64 {
+    fn now_sec(&self) -> EpochSeconds {
         epoch_seconds(SystemTime::now())
     }
 }
@@ -47,26 +49,26 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that shows `now_sec`.
     #[must_use]
-    pub fn at(now_sec: i64) -> Self {
+    pub fn at(now_sec: EpochSeconds) -> Self {
         Self {
-            now_sec: AtomicI64::new(now_sec),
+            now_sec: AtomicI64::new(now_sec.get()),
         }
     }
 
     /// Shows `now_sec` from here on.
-    pub fn set(&self, now_sec: i64) {
-        self.now_sec.store(now_sec, Ordering::SeqCst);
+    pub fn set(&self, now_sec: EpochSeconds) {
+        self.now_sec.store(now_sec.get(), Ordering::SeqCst);
     }
 
-    /// Moves on by `seconds`; a negative number moves back.
-    pub fn advance(&self, seconds: i64) {
-        self.now_sec.fetch_add(seconds, Ordering::SeqCst);
+    /// Moves on by `length`; a negative length moves back.
+    pub fn advance(&self, length: Seconds) {
+        self.now_sec.fetch_add(length.get(), Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
-    fn now_sec(&self) -> i64 {
-        self.now_sec.load(Ordering::SeqCst)
+    fn now_sec(&self) -> EpochSeconds {
+        EpochSeconds::new(self.now_sec.load(Ordering::SeqCst))
     }
 }
 
@@ -89,28 +91,29 @@ impl Default for OncePerSecond {
 impl OncePerSecond {
     /// The number of events since the last line, this one included; `None` if this second has its line
     /// already.
-    pub fn due(&self, now_sec: i64) -> Option<u64> {
+    pub fn due(&self, now_sec: EpochSeconds) -> Option<u64> {
         // Relaxed: a number for a log line, which orders nothing.
         self.unsaid.fetch_add(1, Ordering::Relaxed);
         // The thread that stores the new second logs. The count may be split between two lines, but no
         // event is lost.
-        let is_new = self.last_sec.swap(now_sec, Ordering::Relaxed) != now_sec;
+        let last_sec = self.last_sec.swap(now_sec.get(), Ordering::Relaxed);
+        let is_new = last_sec != now_sec.get();
         is_new.then(|| self.unsaid.swap(0, Ordering::Relaxed))
     }
 }
 
-fn epoch_seconds(time: SystemTime) -> i64 {
+fn epoch_seconds(time: SystemTime) -> EpochSeconds {
+    let epoch = EpochSeconds::new(0);
     match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => whole_seconds(since),
+        // Saturating: a clock that is absurdly wrong must not end the process.
+        Ok(since) => epoch.saturating_add(since.into()),
         // Rounded away from zero, which is down before the epoch, so that seconds stay equally long on both
         // sides.
-        Err(before) => -whole_seconds(before.duration() + Duration::from_nanos(999_999_999)),
+        Err(before) => {
+            let rounded_up = before.duration() + Duration::from_nanos(999_999_999);
+            epoch.saturating_sub(rounded_up.into())
+        }
     }
-}
-
-fn whole_seconds(duration: Duration) -> i64 {
-    // Saturating: a clock that is absurdly wrong must not end the process.
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -119,16 +122,16 @@ mod tests {
 
     #[test]
     fn a_manual_clock_moves_only_when_told() {
-        let clock = Arc::new(ManualClock::at(1_000));
+        let clock = Arc::new(ManualClock::at(EpochSeconds::new(1_000)));
         let seen: Arc<dyn Clock> = clock.clone();
-        assert_eq!(seen.now_sec(), 1_000);
-        clock.advance(30);
-        assert_eq!(seen.now_sec(), 1_030);
-        clock.advance(-60);
-        assert_eq!(seen.now_sec(), 970);
-        clock.set(5);
-        assert_eq!(seen.now_sec(), 5);
-        assert_eq!(ManualClock::default().now_sec(), 0);
+        assert_eq!(seen.now_sec().get(), 1_000);
+        clock.advance(Seconds::new(30));
+        assert_eq!(seen.now_sec().get(), 1_030);
+        clock.advance(Seconds::new(-60));
+        assert_eq!(seen.now_sec().get(), 970);
+        clock.set(EpochSeconds::new(5));
+        assert_eq!(seen.now_sec().get(), 5);
+        assert_eq!(ManualClock::default().now_sec().get(), 0);
     }
 
     #[test]
@@ -144,13 +147,13 @@ mod tests {
             (2, Some(2)),
             (9, Some(1)),
         ] {
-            assert_eq!(said.due(now), expected, "{now}");
+            assert_eq!(said.due(EpochSeconds::new(now)), expected, "{now}");
         }
     }
 
     #[test]
     fn the_system_clock_shows_this_century() {
-        assert!((1_600_000_000..4_102_444_800).contains(&SystemClock.now_sec()));
+        assert!((1_600_000_000..4_102_444_800).contains(&SystemClock.now_sec().get()));
     }
 
     #[test]
@@ -163,7 +166,7 @@ mod tests {
             (UNIX_EPOCH - half, -1),
             (UNIX_EPOCH - Duration::from_secs(7), -7),
         ] {
-            assert_eq!(epoch_seconds(time), expected);
+            assert_eq!(epoch_seconds(time).get(), expected);
         }
     }
 }

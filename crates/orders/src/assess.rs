@@ -76,7 +76,7 @@ impl App {
     /// For each slot that is not open: the slot as the catalogue has it, with nothing left.
     fn past_slots(&self, asked: &Asked<'_>, open: &[Option<&Slot>]) -> Vec<Option<Slot>> {
         let active = asked.active;
-        let horizon = active.since_sec.saturating_add(self.limits.horizon_sec);
+        let horizon = active.since_sec.saturating_add(self.limits.horizon);
         // Forgotten slots may lie beyond the horizon of a clock that was set back.
         let repeated_until = horizon.max(self.inventory.forgotten_until());
         let mut past = Vec::with_capacity(open.len());

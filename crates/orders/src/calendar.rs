@@ -1,7 +1,7 @@
 //! The range of time in which slots are open, and the second before which they are forgotten, on a clock that
 //! may be wrong.
 //!
-//! The active catalogue is open from [`KEPT_SEC`] ago up to the horizon. A slot and its sales are forgotten
+//! The active catalogue is open from [`KEPT`] ago up to the horizon. A slot and its sales are forgotten
 //! together, up to a second that is recorded first. No slot that ended before that second is opened again,
 //! by this process or a later one. So a wrong clock can close slots for a while, but never sell a spot twice.
 
@@ -10,22 +10,19 @@ use std::{borrow::Cow, sync::Arc};
 use super::{App, clock_check};
 use domain::{
     openings::Openings,
-    order::EpochSeconds,
     slot::{MAX_DURATION_SEC, Opening, Revision},
+    time::{EpochSeconds, Seconds},
 };
 use inventory::Inventory;
 use store::{Change, ErrorChain};
 
-const HOUR_SEC: i64 = 3_600;
-const DAY_SEC: i64 = 24 * HOUR_SEC;
-
 /// How long a slot is kept after its end. A clock that is ahead by less forgets no slot that is still to
 /// come.
-const KEPT_SEC: i64 = 7 * DAY_SEC;
+const KEPT: Seconds = Seconds::days(7);
 
 /// By how much one sweep can advance the second up to which slots are forgotten. However far ahead a clock
 /// is, several sweeps warn of it before a slot that is still to come is forgotten.
-const MAX_STEP_SEC: i64 = DAY_SEC;
+const MAX_STEP: Seconds = Seconds::DAY;
 
 /// The openings of the active revision, and the range in which they are open: single ones from `opened_from`
 /// on, repeated ones between `opened_from` and `opened_until`.
@@ -57,7 +54,7 @@ impl Sweeps {
     ) -> Self {
         let begin = || {
             now.min(newest_order_sec.unwrap_or(now))
-                .saturating_sub(KEPT_SEC)
+                .saturating_sub(KEPT)
         };
         Self {
             forgotten_until: forgotten_until.unwrap_or_else(begin),
@@ -68,16 +65,17 @@ impl Sweeps {
 
     /// The second up to which a sweep at `now` forgets slots.
     fn next(&self, now: EpochSeconds) -> EpochSeconds {
-        let due = now.saturating_sub(KEPT_SEC);
+        let due = now.saturating_sub(KEPT);
         // Saturating throughout: a clock may show any second.
-        due.min(self.forgotten_until.saturating_add(MAX_STEP_SEC))
+        due.min(self.forgotten_until.saturating_add(MAX_STEP))
             .max(self.forgotten_until)
     }
 
     fn is_due(&self, now: EpochSeconds) -> bool {
         // Inequality and not `>`: a clock that was set back needs a sweep, too. Euclidean, because
         // seconds before 1970 are negative.
-        now.div_euclid(HOUR_SEC) != self.last_sec.div_euclid(HOUR_SEC)
+        let hour = |moment: EpochSeconds| moment.get().div_euclid(Seconds::HOUR.get());
+        hour(now) != hour(self.last_sec)
     }
 }
 
@@ -105,7 +103,7 @@ impl App {
         let retired = self.forget_slots(sweeps, now).await;
         let opened = self
             .calendar()
-            .extend(&self.inventory, now, self.limits.horizon_sec);
+            .extend(&self.inventory, now, self.limits.horizon);
         tracing::debug!(opened, retired, "the horizon is extended");
     }
 
@@ -135,19 +133,13 @@ impl Calendar {
         openings: Arc<Openings>,
         inventory: &Inventory,
         now: EpochSeconds,
-        horizon_sec: i64,
+        horizon: Seconds,
     ) -> Self {
         let revision = Revision::default();
-        Self::begin(
-            revision,
-            openings,
-            now,
-            horizon_sec,
-            |openings, from, until| {
-                // Never stale: a new inventory has the first revision.
-                let _ = inventory.open(revision, openings, from, until);
-            },
-        )
+        Self::begin(revision, openings, now, horizon, |openings, from, until| {
+            // Never stale: a new inventory has the first revision.
+            let _ = inventory.open(revision, openings, from, until);
+        })
     }
 
     /// Stages the same range for the next revision.
@@ -157,9 +149,9 @@ impl Calendar {
         openings: Arc<Openings>,
         inventory: &Inventory,
         now: EpochSeconds,
-        horizon_sec: i64,
+        horizon: Seconds,
     ) -> Self {
-        Self::begin(next, openings, now, horizon_sec, |openings, from, until| {
+        Self::begin(next, openings, now, horizon, |openings, from, until| {
             inventory.stage(self.revision, next, openings, from, until);
         })
     }
@@ -168,10 +160,10 @@ impl Calendar {
         revision: Revision,
         openings: Arc<Openings>,
         now: EpochSeconds,
-        horizon_sec: i64,
+        horizon: Seconds,
         open: impl Fn(&mut dyn Iterator<Item = Cow<'_, Opening>>, EpochSeconds, EpochSeconds),
     ) -> Self {
-        let (opened_from, opened_until) = span(now, horizon_sec);
+        let (opened_from, opened_until) = span(now, horizon);
         open(
             &mut openings.single().map(Cow::Owned),
             opened_from,
@@ -192,8 +184,8 @@ impl Calendar {
 
     /// Extends the range to that of `now`, and returns the number of slots opened. The beginning moves back
     /// where the clock was ahead at startup, which took these slots to be over.
-    fn extend(&mut self, inventory: &Inventory, now: EpochSeconds, horizon_sec: i64) -> usize {
-        let (from, until) = span(now, horizon_sec);
+    fn extend(&mut self, inventory: &Inventory, now: EpochSeconds, horizon: Seconds) -> usize {
+        let (from, until) = span(now, horizon);
         let (opened_from, opened_until) = (self.opened_from, self.opened_until);
         // No range is opened twice: a slot that is opened twice has twice its spots.
         self.opened_from = opened_from.min(from);
@@ -217,10 +209,10 @@ impl Calendar {
 }
 
 /// The range of starts in which slots are open.
-fn span(now: EpochSeconds, horizon_sec: i64) -> (EpochSeconds, EpochSeconds) {
+fn span(now: EpochSeconds, horizon: Seconds) -> (EpochSeconds, EpochSeconds) {
     (
-        now.saturating_sub(KEPT_SEC + MAX_DURATION_SEC),
-        now.saturating_add(horizon_sec),
+        now.saturating_sub(KEPT.saturating_add(Seconds::new(MAX_DURATION_SEC))),
+        now.saturating_add(horizon),
     )
 }
 
@@ -228,35 +220,33 @@ fn span(now: EpochSeconds, horizon_sec: i64) -> (EpochSeconds, EpochSeconds) {
 mod tests {
     use super::*;
 
-    const NOW: EpochSeconds = 1_768_456_800;
+    const DAY: i64 = 86_400;
+    const NOW: EpochSeconds = EpochSeconds::new(1_768_456_800);
 
     #[test]
     fn slots_are_forgotten_a_week_after_their_end_and_a_day_of_them_at_once() {
         let begun =
             |forgotten_until, newest| Sweeps::begin(NOW, forgotten_until, newest).forgotten_until;
-        assert_eq!(begun(None, None), NOW - KEPT_SEC);
+        assert_eq!(begun(None, None), NOW - KEPT);
+        assert_eq!(begun(None, Some(NOW - 30 * DAY)), NOW - 30 * DAY - KEPT);
+        assert_eq!(begun(None, Some(NOW + 30 * DAY)), NOW - KEPT);
         assert_eq!(
-            begun(None, Some(NOW - 30 * DAY_SEC)),
-            NOW - 30 * DAY_SEC - KEPT_SEC
-        );
-        assert_eq!(begun(None, Some(NOW + 30 * DAY_SEC)), NOW - KEPT_SEC);
-        assert_eq!(
-            begun(Some(NOW + DAY_SEC), Some(NOW)),
-            NOW + DAY_SEC,
+            begun(Some(NOW + DAY), Some(NOW)),
+            NOW + DAY,
             "as it is on record"
         );
 
-        let so_far = NOW - KEPT_SEC;
+        let so_far = NOW - KEPT;
         for (now, next) in [
             (NOW, so_far),
             (NOW + 60, so_far + 60),
-            (NOW + DAY_SEC, so_far + DAY_SEC),
-            (NOW + 3 * DAY_SEC, so_far + DAY_SEC),
-            (NOW + 30_000 * DAY_SEC, so_far + DAY_SEC),
+            (NOW + DAY, so_far + DAY),
+            (NOW + 3 * DAY, so_far + DAY),
+            (NOW + 30_000 * DAY, so_far + DAY),
             (NOW - 1, so_far),
-            (0, so_far),
+            (EpochSeconds::new(0), so_far),
             (EpochSeconds::MIN, so_far),
-            (EpochSeconds::MAX, so_far + DAY_SEC),
+            (EpochSeconds::MAX, so_far + DAY),
         ] {
             assert_eq!(
                 Sweeps::begin(NOW, Some(so_far), None).next(now),
@@ -269,14 +259,14 @@ mod tests {
     #[test]
     fn a_sweep_is_due_in_another_hour_and_whenever_the_clock_was_set() {
         let sweeps = Sweeps::begin(NOW, None, None);
-        assert_eq!(NOW.rem_euclid(HOUR_SEC), 0);
+        assert_eq!(NOW.get() % Seconds::HOUR.get(), 0);
         for (now, is_due) in [
             (NOW, false),
-            (NOW + HOUR_SEC - 1, false),
-            (NOW + HOUR_SEC, true),
+            (NOW + Seconds::HOUR - 1, false),
+            (NOW + Seconds::HOUR, true),
             (NOW - 1, true),
-            (NOW - 9 * DAY_SEC, true),
-            (NOW + 9 * DAY_SEC, true),
+            (NOW - 9 * DAY, true),
+            (NOW + 9 * DAY, true),
         ] {
             assert_eq!(sweeps.is_due(now), is_due, "{now}");
         }

@@ -7,8 +7,9 @@ use domain::{
     fees::FeeTable,
     fulfillability::{Assessment, Fulfillability, OrderVerdict, Purpose},
     ids::{MerchantId, Token},
-    order::{EpochSeconds, LineItem},
+    order::LineItem,
     slot::{Slot, Stale},
+    time::EpochSeconds,
 };
 use kernel::user::User;
 

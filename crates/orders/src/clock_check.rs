@@ -1,13 +1,16 @@
 //! Warnings of a clock that cannot be right.
 
-use domain::{order::EpochSeconds, wording::moment};
+use domain::{
+    time::{EpochSeconds, Seconds},
+    wording::moment,
+};
 
 /// How far the clock may lie before the newest order or the last sweep: time servers correct it by
 /// seconds.
-const MAX_BEHIND_SEC: i64 = 300;
+const MAX_BEHIND: Seconds = Seconds::new(300);
 
 /// How far it may lie after them: sales may pause for a day, and a machine may sleep.
-const MAX_AHEAD_SEC: i64 = 86_400;
+const MAX_AHEAD: Seconds = Seconds::DAY;
 
 /// The deviation of a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +24,12 @@ enum Oddity {
 /// The deviation of a clock that shows `now` from a time that was present once.
 fn oddity(now: EpochSeconds, then: EpochSeconds) -> Option<Oddity> {
     // Saturating: both come from clocks and disks that may hold any number.
-    match now.saturating_sub(then) {
-        ..0 if then.saturating_sub(now) > MAX_BEHIND_SEC => Some(Oddity::Behind),
-        distance if distance > MAX_AHEAD_SEC => Some(Oddity::Ahead),
-        _ => None,
+    if then.since(now) > MAX_BEHIND {
+        Some(Oddity::Behind)
+    } else if now.since(then) > MAX_AHEAD {
+        Some(Oddity::Ahead)
+    } else {
+        None
     }
 }
 
@@ -90,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_clock_is_odd_more_than_five_minutes_before_and_more_than_a_day_after() {
-        let then = 1_768_456_800;
+        let then = EpochSeconds::new(1_768_456_800);
         for (distance, expected) in [
             (0, None),
             (-300, None),

@@ -9,13 +9,11 @@ use catalog::FeedRecord;
 use domain::{
     catalog::Service,
     openings::{Span, deal, untouched},
-    order::EpochSeconds,
     slot::{Opening, SlotKey, Viewer},
+    time::{EpochSeconds, Seconds},
 };
 use inventory::Inventory;
 use kernel::clock::Clock;
-
-const DAY_SEC: i64 = 86_400;
 
 /// The days of an export exceed the horizon of repeated availability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +42,7 @@ impl App {
         // Taken together under the calendar's lock, so that the catalogue and its range belong
         // together.
         let (active, repeated_until) = self.opened();
-        let span = span(self.now(), repeated_until, self.limits.horizon_sec, days)?;
+        let span = span(self.now(), repeated_until, self.limits.horizon, days)?;
         Ok(Export {
             active,
             inventory: &self.inventory,
@@ -61,12 +59,7 @@ impl OfflineCatalog {
     /// [`TooFar`].
     pub fn export(&self, days: Option<u32>) -> Result<Export<'_>, TooFar> {
         let now = self.clock.now_sec();
-        let span = span(
-            now,
-            now.saturating_add(self.horizon_sec),
-            self.horizon_sec,
-            days,
-        )?;
+        let span = span(now, now.saturating_add(self.horizon), self.horizon, days)?;
         Ok(Export {
             active: Arc::clone(&self.active),
             inventory: &self.inventory,
@@ -79,16 +72,16 @@ impl OfflineCatalog {
 fn span(
     now: EpochSeconds,
     repeated_until: EpochSeconds,
-    horizon_sec: i64,
+    horizon: Seconds,
     days: Option<u32>,
 ) -> Result<Span, TooFar> {
-    let asked_sec = days.map(|days| i64::from(days) * DAY_SEC);
-    if asked_sec.is_some_and(|asked_sec| asked_sec > horizon_sec) {
+    let asked = days.map(Seconds::days);
+    if asked.is_some_and(|asked| asked > horizon) {
         return Err(TooFar {
-            open: horizon_sec / DAY_SEC,
+            open: horizon.get() / Seconds::DAY.get(),
         });
     }
-    let until = asked_sec.map_or(EpochSeconds::MAX, |asked_sec| now.saturating_add(asked_sec));
+    let until = asked.map_or(EpochSeconds::MAX, |asked| now.saturating_add(asked));
     Ok(Span {
         now,
         until,
@@ -111,8 +104,9 @@ impl Export<'_> {
             until,
             repeated_until,
         } = self.span;
-        let open_sec = until.min(repeated_until).saturating_sub(now);
-        open_sec.saturating_add(DAY_SEC / 2) / DAY_SEC
+        let open_sec = until.min(repeated_until).since(now).get();
+        let day_sec = Seconds::DAY.get();
+        open_sec.saturating_add(day_sec / 2) / day_sec
     }
 
     /// The number of elements in the availability feed.

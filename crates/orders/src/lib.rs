@@ -19,8 +19,9 @@ use domain::{
     failure::OrderFailure,
     ids::Token,
     openings::Openings,
-    order::{EpochSeconds, Order},
+    order::Order,
     slot::{CartKey, Claim, Claimed, Revision, SlotKey, Stale, Viewer},
+    time::{EpochSeconds, Seconds},
 };
 use inventory::Inventory;
 use kernel::{
@@ -126,8 +127,8 @@ pub struct Limits {
     pub payment_timeout: Duration,
     /// Maximum number of orders in flight, those of disconnected clients included.
     pub max_commands: usize,
-    /// How far ahead repeated availability is open, in seconds.
-    pub horizon_sec: i64,
+    /// How far ahead repeated availability is open.
+    pub horizon: Seconds,
 }
 
 /// The use cases, with the state and the adapters that they share.

@@ -260,7 +260,7 @@ impl Collect for App {
             "boxoffice_catalog_on_sale_since_timestamp_seconds",
             "When the catalogue on sale was put there.",
             // A moment before the epoch is not shown as one.
-            |app, samples| samples.add(u64::try_from(app.active_revision().1).unwrap_or(0)),
+            |app, samples| samples.add(u64::try_from(app.active_revision().1.get()).unwrap_or(0)),
         ),
     ];
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use domain::{
     catalog::{Catalog, ServiceIx},
-    order::EpochSeconds,
     slot::{Slot, SlotKey},
+    time::EpochSeconds,
     wording::moment,
 };
 

@@ -84,13 +84,13 @@ impl App {
 
     fn activate(&self, next: ActiveCatalog) -> Reloaded {
         let (revision, catalog) = (next.revision, Arc::clone(&next.catalog));
-        let (now, horizon_sec) = (self.now(), self.limits.horizon_sec);
+        let (now, horizon) = (self.now(), self.limits.horizon);
         {
             // Locked until the revision is active: a sweep in between would extend the old openings only, and
             // the slots that it opened would be missing from the new ones.
             let mut calendar = self.calendar();
             let openings = Arc::clone(&next.openings);
-            *calendar = calendar.stage(revision, openings, &self.inventory, now, horizon_sec);
+            *calendar = calendar.stage(revision, openings, &self.inventory, now, horizon);
             // After the slots are staged: a decision by the new catalogue must find its slots.
             self.active.store(Arc::new(next));
         }

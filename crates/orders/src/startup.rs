@@ -19,8 +19,8 @@ use catalog::Loaded;
 use domain::{
     catalog::{Catalog, IdInterner},
     openings::{Openings, Span},
-    order::EpochSeconds,
     slot::{Claim, Revision, SlotKey},
+    time::{EpochSeconds, Seconds},
 };
 use inventory::Inventory;
 use kernel::clock::{Clock, OncePerSecond};
@@ -61,7 +61,7 @@ pub struct OfflineCatalog {
     pub(super) active: Arc<ActiveCatalog>,
     pub(super) inventory: Inventory,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) horizon_sec: i64,
+    pub(super) horizon: Seconds,
 }
 
 impl OfflineCatalog {
@@ -73,7 +73,7 @@ impl OfflineCatalog {
         loaded: Loaded,
         store: &dyn Store,
         clock: Arc<dyn Clock>,
-        horizon_sec: i64,
+        horizon: Seconds,
     ) -> Result<Self, ReadError> {
         let Loaded {
             mut catalog,
@@ -102,7 +102,7 @@ impl OfflineCatalog {
             active,
             inventory,
             clock,
-            horizon_sec,
+            horizon,
         })
     }
 }
@@ -150,7 +150,7 @@ impl App {
             // crash.
             store.commit(Change::Prices(prices.clone())).await?;
         }
-        let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon_sec);
+        let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon);
         let mut pending_payments = Vec::with_capacity(pending.len());
         for intent in pending {
             // Interned while the catalogue is still mutable; it is shared and immutable from here

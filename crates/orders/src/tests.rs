@@ -57,7 +57,7 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
         limits: Limits {
             payment_timeout: Duration::from_secs(1),
             max_commands: 1,
-            horizon_sec: HOUR,
+            horizon: Seconds::new(HOUR),
         },
     };
     App::open(parts)
@@ -134,7 +134,7 @@ fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened()
     let log = Arc::new(Mutex::new(Vec::new()));
     tracing::subscriber::with_default(Log(Arc::clone(&log)), || {
         for (seconds, calls) in [(0, 1), (0, 1000), (1, 1), (0, 5), (3, 2)] {
-            clock.advance(seconds);
+            clock.advance(Seconds::new(seconds));
             for _ in 0..calls {
                 let refusal = app.commit_failed(&CommitError::WriterStopped);
                 assert_eq!(refusal, OrderError::StoreFailed);

@@ -9,8 +9,11 @@ use boxoffice_store::{
     record::{decode_claims, encode_order, number_order},
 };
 use divan::{Bencher, black_box};
-use domain::order::{
-    BookedItem, BookingStatus, Customer, LineItem, Order, OrderId, OrderedTickets, PriceTag,
+use domain::{
+    order::{
+        BookedItem, BookingStatus, Customer, LineItem, Order, OrderId, OrderedTickets, PriceTag,
+    },
+    time::EpochSeconds,
 };
 
 const START_SEC: i64 = 1_800_000_000;
@@ -36,7 +39,7 @@ fn placed(items: usize) -> PlacedOrder {
     let claim = NamedClaim {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
-        start_sec: START_SEC,
+        start_sec: EpochSeconds::new(START_SEC),
         duration_sec: 3600,
         ticket_id: Some("adult".into()),
         count: 2,
@@ -44,7 +47,7 @@ fn placed(items: usize) -> PlacedOrder {
     PlacedOrder {
         token: "7f6d3c1e-7b1a-4f0e-9a57-0d9e0e4b7c11".into(),
         fingerprint: [7; 32],
-        created_sec: START_SEC,
+        created_sec: EpochSeconds::new(START_SEC),
         created_by: None,
         order: Box::new(Order {
             id: OrderId::from("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
@@ -62,7 +65,7 @@ fn item() -> BookedItem {
     BookedItem {
         line: LineItem {
             service_id: "entry".into(),
-            start_sec: START_SEC,
+            start_sec: EpochSeconds::new(START_SEC),
             duration_sec: 3600,
             tickets: vec![OrderedTickets {
                 ticket_id: "adult".into(),

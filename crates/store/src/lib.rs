@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token, UserId},
     money::Money,
-    order::{EpochSeconds, Order, OrderId},
+    order::{Order, OrderId},
+    time::EpochSeconds,
 };
 use kernel::metrics::HistogramSnapshot;
 

@@ -14,7 +14,8 @@ use super::{
 };
 use domain::{
     ids::{Token, UserId},
-    order::{EpochSeconds, Order, OrderId},
+    order::{Order, OrderId},
+    time::EpochSeconds,
 };
 
 /// Keeps orders in memory only.

@@ -13,7 +13,8 @@ use super::{
 use domain::{
     ids::TicketId,
     money::{Currency, Money},
-    order::{EpochSeconds, Order, OrderId},
+    order::{Order, OrderId},
+    time::EpochSeconds,
 };
 
 pub mod proto;
@@ -64,7 +65,7 @@ pub fn encode_order(placed: &PlacedOrder) -> Vec<u8> {
         token: token.as_str().to_owned(),
         fingerprint: fingerprint.to_vec(),
         sequence: 0,
-        created_sec: *created_sec,
+        created_sec: created_sec.get(),
         created_by: created_by.as_deref().unwrap_or_default().to_owned(),
         order: Some(order::encode(order)),
         claim: claims.iter().map(encode_claim).collect(),
@@ -144,7 +145,7 @@ pub fn decode_claims(bytes: &[u8]) -> Result<(EpochSeconds, Vec<NamedClaim>), Re
     // A message with two fields of the whole record: the startup reads all orders and skips the
     // rest of each.
     let proto::OrderClaims { created_sec, claim } = decode(bytes)?;
-    Ok((created_sec, decode_slot_claims(claim)?))
+    Ok((EpochSeconds::new(created_sec), decode_slot_claims(claim)?))
 }
 
 /// The record of a charge that is about to be requested.
@@ -171,7 +172,7 @@ pub fn decode_intent(bytes: &[u8]) -> Result<PaymentIntent, RecordError> {
         token: token.into(),
         attempt,
         amount: money(amount_micros, &currency_code)?,
-        started_sec,
+        started_sec: EpochSeconds::new(started_sec),
         claims: decode_slot_claims(claim)?,
     })
 }
@@ -208,7 +209,10 @@ pub fn decode_prices(bytes: &[u8]) -> Result<PriceBook, RecordError> {
 /// The record of the second up to which slots are forgotten.
 #[must_use]
 pub fn encode_slots_forgotten(until_sec: EpochSeconds) -> Vec<u8> {
-    proto::SlotsForgotten { until_sec }.encode_to_vec()
+    proto::SlotsForgotten {
+        until_sec: until_sec.get(),
+    }
+    .encode_to_vec()
 }
 
 /// The second up to which slots are forgotten.
@@ -216,7 +220,9 @@ pub fn encode_slots_forgotten(until_sec: EpochSeconds) -> Vec<u8> {
 /// # Errors
 /// [`RecordError`].
 pub fn decode_slots_forgotten(bytes: &[u8]) -> Result<EpochSeconds, RecordError> {
-    Ok(decode::<proto::SlotsForgotten>(bytes)?.until_sec)
+    Ok(EpochSeconds::new(
+        decode::<proto::SlotsForgotten>(bytes)?.until_sec,
+    ))
 }
 
 fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, RecordError> {
@@ -287,7 +293,7 @@ fn encode_claim(claim: &NamedClaim) -> proto::SlotClaim {
     proto::SlotClaim {
         merchant_id: merchant_id.as_str().to_owned(),
         service_id: service_id.as_str().to_owned(),
-        start_sec: *start_sec,
+        start_sec: start_sec.get(),
         duration_sec: i64::from(*duration_sec),
         ticket_id: encode_ticket(ticket_id.as_ref()),
         count: *count,
@@ -309,7 +315,7 @@ fn decode_claim(claim: proto::SlotClaim) -> Result<NamedClaim, RecordError> {
     Ok(NamedClaim {
         merchant_id: merchant_id.into(),
         service_id: service_id.into(),
-        start_sec,
+        start_sec: EpochSeconds::new(start_sec),
         duration_sec,
         ticket_id: decode_ticket(ticket_id),
         count,
@@ -334,7 +340,7 @@ fn intent_record(intent: &PaymentIntent, order: &OrderId) -> proto::PaymentInten
         attempt: *attempt,
         amount_micros: micros(*amount),
         currency_code: amount.currency().code().to_owned(),
-        started_sec: *started_sec,
+        started_sec: started_sec.get(),
         claim: claims.iter().map(encode_claim).collect(),
     }
 }
@@ -356,7 +362,7 @@ fn attempt_record(attempt: &PaymentAttempt, order: &OrderId) -> proto::PaymentAt
         intent: Some(intent_record(intent, order)),
         outcome: outcome.into(),
         transaction_id: transaction_id.clone(),
-        finished_sec: *finished_sec,
+        finished_sec: finished_sec.get(),
     }
 }
 

@@ -6,7 +6,7 @@
 use super::proto::v3;
 use crate::{
     app::{Checked, Created, SlotLookup},
-    domain::{availability::SeenSlot, order::Order},
+    domain::{availability::SeenSlot, order::Order, time::EpochSeconds},
 };
 
 mod availability;
@@ -28,7 +28,7 @@ pub fn check_response(checked: Checked) -> v3::CheckOrderFulfillabilityResponse 
     v3::CheckOrderFulfillabilityResponse {
         fees_and_taxes: Some(fulfillability::price(table.total)),
         fees: Some(fulfillability::fees(table)),
-        cart_expiration_sec: hold_expires_sec.unwrap_or(0),
+        cart_expiration_sec: hold_expires_sec.map_or(0, EpochSeconds::get),
         fulfillability: Some(fulfillability::fulfillability(verdict)),
     }
 }

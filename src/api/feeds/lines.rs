@@ -24,7 +24,7 @@ impl ExportHeader {
     pub(super) fn of(export: &Export<'_>) -> Self {
         let availability = u64::try_from(export.availability()).unwrap_or(u64::MAX);
         Self {
-            generation_timestamp: export.begun_sec(),
+            generation_timestamp: export.begun_sec().get(),
             availability,
             days: export.days(),
         }

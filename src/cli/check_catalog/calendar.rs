@@ -15,8 +15,8 @@ use crate::{
         catalog::{Catalog, Service, ServiceIx},
         ids::TicketId,
         money::Money,
-        order::EpochSeconds,
         slot::{Claimed, Opening, Pool, Slot, SlotKey, Viewer},
+        time::EpochSeconds,
     },
 };
 
@@ -186,8 +186,8 @@ impl DayCalendar {
         json!({
             "date": date.to_string(),
             "zone": zone_name,
-            "begin_sec": from,
-            "end_sec": until,
+            "begin_sec": from.get(),
+            "end_sec": until.get(),
             "counts_sales": self.basis == CalendarBasis::Sales,
             "services": services.collect::<Vec<_>>(),
         })
@@ -209,7 +209,7 @@ impl DayCalendar {
         );
         json!({
             "start": self.day.rfc_3339(slot.key.start_sec),
-            "start_sec": slot.key.start_sec,
+            "start_sec": slot.key.start_sec.get(),
             "duration_sec": slot.key.duration_sec,
             "status": slot.status(),
             "spots_left": slot.spots.left,

@@ -18,7 +18,7 @@ use crate::{
     diagnostics::{Diagnostic, Diagnostics, Location, Severity},
     domain::{
         catalog::{Catalog, Service},
-        order::EpochSeconds,
+        time::EpochSeconds,
     },
 };
 
@@ -157,8 +157,8 @@ impl Findings<'_> {
             "entries": summary.entries,
             "slots": summary.slots,
             "has_more_slots": summary.has_more_slots,
-            "first_start_sec": span.map(|(first, _)| first),
-            "last_start_sec": span.map(|(_, last)| last),
+            "first_start_sec": span.map(|(first, _)| first.get()),
+            "last_start_sec": span.map(|(_, last)| last.get()),
             "services": services,
         }))
     }
@@ -258,14 +258,14 @@ fn price_list(service: &Service) -> String {
 fn span_of(summary: &CatalogSummary) -> Option<(EpochSeconds, EpochSeconds)> {
     let starts = || summary.services.iter().filter_map(|it| it.starts);
     Some((
-        starts().map(|(first, _)| first).min()?,
-        starts().map(|(_, last)| last).max()?,
+        EpochSeconds::new(starts().map(|(first, _)| first.get()).min()?),
+        EpochSeconds::new(starts().map(|(_, last)| last.get()).max()?),
     ))
 }
 
 /// The day of a moment in UTC.
 fn date(second: EpochSeconds) -> String {
-    Timestamp::from_second(second).map_or_else(
+    Timestamp::from_second(second.get()).map_or_else(
         |_| format!("second {second}"),
         |moment| moment.strftime("%Y-%m-%d").to_string(),
     )
@@ -319,8 +319,8 @@ fn service_json(catalog: &Catalog, summary: &ServiceSummary) -> Value {
         "service_id": service.id.as_str(),
         "name": service.name.value,
         "slots": summary.slots,
-        "first_start_sec": summary.starts.map(|(first, _)| first),
-        "last_start_sec": summary.starts.map(|(_, last)| last),
+        "first_start_sec": summary.starts.map(|(first, _)| first.get()),
+        "last_start_sec": summary.starts.map(|(_, last)| last.get()),
         "price": service.price.map(price_json),
         "ticket_types": tickets.collect::<Vec<_>>(),
     })

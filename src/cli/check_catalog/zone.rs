@@ -6,7 +6,7 @@ use jiff::{
     tz::{self, TimeZone},
 };
 
-use crate::{diagnostics::similar, domain::order::EpochSeconds};
+use crate::{diagnostics::similar, domain::time::EpochSeconds};
 
 /// The first and the last date that can be asked for: moments of both can be computed in every zone.
 const FIRST: Date = Date::constant(1970, 1, 1);
@@ -94,19 +94,16 @@ impl Day {
         let date = match shown {
             ShownDay::Date(date) => date,
             ShownDay::InDays(days) => {
-                let today = Timestamp::from_second(now)?
+                let today = Timestamp::from_second(now.get())?
                     .to_zoned_datetime(zone.clone())
                     .date();
                 today.checked_add(days.days())?
             }
         };
         let begin = |date: Date| -> Result<EpochSeconds, jiff::Error> {
-            Ok(date
-                .to_zoned_datetime(zone.clone())?
-                // Not midnight: in some zones a change of the clock skips it.
-                .start_of_day()?
-                .timestamp()
-                .as_second())
+            // Not midnight: in some zones a change of the clock skips it.
+            let start = date.to_zoned_datetime(zone.clone())?.start_of_day()?;
+            Ok(EpochSeconds::new(start.timestamp().as_second()))
         };
         let (from, until) = (begin(date)?, begin(date.tomorrow()?)?);
         Ok(Self {
@@ -134,8 +131,8 @@ impl Day {
     }
 
     fn has_one_offset(&self) -> bool {
-        let offset = |second| {
-            Timestamp::from_second(second)
+        let offset = |second: EpochSeconds| {
+            Timestamp::from_second(second.get())
                 .ok()
                 .map(|at| self.zone.to_offset(at))
         };
@@ -144,7 +141,7 @@ impl Day {
     }
 
     fn formatted(&self, second: EpochSeconds, format: &str) -> String {
-        match Timestamp::from_second(second) {
+        match Timestamp::from_second(second.get()) {
             Ok(moment) => moment
                 .to_zoned_datetime(self.zone.clone())
                 .strftime(format)
@@ -160,7 +157,12 @@ mod tests {
 
     fn day(date: &str, zone: &str) -> Day {
         let zone = ShownZone::parse(zone).unwrap();
-        Day::of(ShownDay::parse(date).unwrap(), &zone, 1_780_315_200).unwrap()
+        Day::of(
+            ShownDay::parse(date).unwrap(),
+            &zone,
+            EpochSeconds::new(1_780_315_200),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -178,7 +180,7 @@ mod tests {
         ] {
             let day = day(date, zone);
             assert_eq!(
-                (day.from, (day.until - day.from) / 3600),
+                (day.from.get(), day.until.since(day.from).get() / 3600),
                 (from, hours),
                 "{date} {zone}"
             );

@@ -17,7 +17,7 @@ const HOUR: i64 = 3600;
 
 /// A day that is some days ahead by the clock of this machine, at 0:00 UTC.
 fn midnight() -> i64 {
-    (SystemClock.now_sec().div_euclid(DAY) + 3) * DAY
+    (SystemClock.now_sec().get().div_euclid(DAY) + 3) * DAY
 }
 
 /// The date of that day.

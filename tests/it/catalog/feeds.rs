@@ -10,6 +10,7 @@ use boxoffice::{
     catalog_files,
     domain::slot::{Opening, SlotKey},
 };
+use domain::time::EpochSeconds;
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::Value;
@@ -169,7 +170,10 @@ fn slots(days: i64) -> Vec<(String, String, SlotKey)> {
     let loaded = catalog_files::load(&sample_catalog()).unwrap();
     let keys = |opening: &Opening| -> Vec<SlotKey> {
         opening
-            .starts(NOW, NOW + days * 86_400)
+            .starts(
+                EpochSeconds::new(NOW),
+                EpochSeconds::new(NOW + days * 86_400),
+            )
             .map(|start| opening.occurrence(start).0)
             .collect()
     };
@@ -207,7 +211,7 @@ async fn answers(
     ] {
         let line = LineItem {
             service_id: service.clone(),
-            start_sec: key.start_sec,
+            start_sec: key.start_sec.get(),
             duration_sec: key.duration_sec.into(),
             ..LineItem::default()
         };
@@ -289,7 +293,7 @@ async fn an_export_replaces_the_one_before_and_nothing_else() {
         .iter()
         .map(|it| it.first.start_sec)
         .max();
-    assert!((NOW + 29 * 86_400..NOW + 30 * 86_400).contains(&last.unwrap()));
+    assert!((NOW + 29 * 86_400..NOW + 30 * 86_400).contains(&last.unwrap().get()));
     let sample = fs::read_dir(sample_catalog()).unwrap().count();
     let catalog = sample_catalog();
     let words = [

@@ -6,6 +6,7 @@ use boxoffice::{
     api::booking::proto::v3::LineItem,
     app::{ReloadError, Reloaded},
 };
+use domain::time::Seconds;
 use futures_util::future::join_all;
 use serde_json::json;
 use tempfile::TempDir;
@@ -392,7 +393,7 @@ async fn a_cart_keeps_its_hold() {
         "the order of the cart"
     );
     assert_eq!(open(&server, adults(1)).await, 1);
-    server.clock.advance(601);
+    server.clock.advance(Seconds::new(601));
     assert_eq!(open(&server, adults(1)).await, 1, "the hold was used up");
 }
 

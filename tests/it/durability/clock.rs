@@ -8,6 +8,7 @@ use boxoffice::{
     clock::ManualClock,
     store::{Change, Store, embedded::EmbeddedStore, memory::MemoryStore},
 };
+use domain::time::{EpochSeconds, Seconds};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -46,7 +47,7 @@ impl Pier {
         write_catalogue(dir.path());
         Self {
             dir,
-            clock: Arc::new(ManualClock::at(NOW)),
+            clock: Arc::new(ManualClock::at(EpochSeconds::new(NOW))),
             store: Arc::new(MemoryStore::default()),
         }
     }
@@ -68,11 +69,11 @@ impl Pier {
 
     /// Starts a server while the clock is wrong by so many seconds, does something and stops it.
     async fn wrong_by(&self, seconds: i64, act: impl AsyncFn(&TestServer)) {
-        self.clock.advance(seconds);
+        self.clock.advance(Seconds::new(seconds));
         let server = self.open().await;
         act(&server).await;
         server.stop().await;
-        self.clock.advance(-seconds);
+        self.clock.advance(Seconds::new(-seconds));
     }
 }
 
@@ -230,10 +231,10 @@ async fn a_clock_that_is_put_right_in_a_running_server_opens_what_seemed_over() 
         let server = pier.open().await;
         sell_out(&server).await;
         server.stop().await;
-        pier.clock.advance(off);
+        pier.clock.advance(Seconds::new(off));
         let server = pier.open().await;
         server.server.sweep().await;
-        pier.clock.advance(-off);
+        pier.clock.advance(Seconds::new(-off));
         server.server.sweep().await;
         sells_the_rest_and_no_more(&server, &format!("swept, off by {off}")).await;
     }
@@ -245,10 +246,10 @@ async fn a_clock_that_jumps_between_sweeps_and_reloads_sells_nothing_twice() {
         let pier = Pier::new();
         let server = pier.open().await;
         sell_out(&server).await;
-        pier.clock.advance(off);
+        pier.clock.advance(Seconds::new(off));
         server.server.sweep().await;
         server.server.reload().await.unwrap();
-        pier.clock.advance(-off);
+        pier.clock.advance(Seconds::new(-off));
         server.server.reload().await.unwrap();
         sells_the_rest_and_no_more(&server, &format!("reloaded, off by {off}")).await;
     }
@@ -261,11 +262,11 @@ async fn what_is_forgotten_is_closed_for_good_and_not_sold_twice() {
     let pier = Pier::new();
     let server = pier.open().await;
     sell_out(&server).await;
-    pier.clock.advance(30 * DAY);
+    pier.clock.advance(Seconds::new(30 * DAY));
     for _ in 0..9 {
         server.server.sweep().await;
     }
-    pier.clock.advance(-30 * DAY);
+    pier.clock.advance(Seconds::new(-30 * DAY));
     let closed = async |server: &TestServer, when: &str| {
         for start_sec in [SOON, NOW + 6 * HOUR, NOW + 12 * HOUR] {
             let service = if start_sec == SOON { "tour" } else { "walk" };
@@ -296,10 +297,10 @@ async fn what_is_forgotten_is_closed_for_good_and_not_sold_twice() {
     server.stop().await;
     let server = pier.open().await;
     closed(&server, "after a restart").await;
-    pier.clock.advance(-10 * DAY);
+    pier.clock.advance(Seconds::new(-10 * DAY));
     server.server.sweep().await;
     server.server.reload().await.unwrap();
-    pier.clock.advance(10 * DAY);
+    pier.clock.advance(Seconds::new(10 * DAY));
     server.server.sweep().await;
     closed(&server, "whatever the clock does afterwards").await;
 }
@@ -307,13 +308,13 @@ async fn what_is_forgotten_is_closed_for_good_and_not_sold_twice() {
 #[tokio::test]
 async fn before_the_first_order_no_slot_is_closed_for_good_however_long_the_clock_is_ahead() {
     let pier = Pier::new();
-    pier.clock.advance(30 * DAY);
+    pier.clock.advance(Seconds::new(30 * DAY));
     let server = pier.open().await;
     for _ in 0..40 {
-        pier.clock.advance(DAY);
+        pier.clock.advance(Seconds::new(DAY));
         server.server.sweep().await;
     }
-    pier.clock.set(NOW);
+    pier.clock.set(EpochSeconds::new(NOW));
     server.server.sweep().await;
     assert_eq!(verdict(&server, "tour", SOON).await, "CAN_FULFILL 5");
     server.stop().await;
@@ -327,13 +328,19 @@ async fn before_the_first_order_no_slot_is_closed_for_good_however_long_the_cloc
 async fn what_was_sold_is_forgotten_a_week_after_its_slot() {
     let pier = Pier::new();
     let server = pier.open().await;
-    let forgotten = || pier.store.recover().unwrap().slots_forgotten_until;
+    let forgotten = || {
+        pier.store
+            .recover()
+            .unwrap()
+            .slots_forgotten_until
+            .map(EpochSeconds::get)
+    };
     sell_out(&server).await;
     assert_eq!(forgotten(), None);
-    pier.clock.advance(6 * HOUR);
+    pier.clock.advance(Seconds::new(6 * HOUR));
     server.server.sweep().await;
     assert_eq!(forgotten(), Some(NOW + 6 * HOUR - 7 * DAY));
-    pier.clock.advance(10 * DAY);
+    pier.clock.advance(Seconds::new(10 * DAY));
     server.server.sweep().await;
     assert_eq!(forgotten(), Some(NOW + 6 * HOUR - 6 * DAY), "a day at once");
     for _ in 0..9 {
@@ -367,7 +374,7 @@ async fn a_slot_that_is_over_is_known_and_has_nothing_left_as_long_as_the_feed_n
         );
     }
     for ahead in [2 * HOUR, DAY, 8 * DAY, 9 * DAY] {
-        pier.clock.set(NOW + ahead);
+        pier.clock.set(EpochSeconds::new(NOW + ahead));
         for _ in 0..2 {
             assert_eq!(verdict(&server, "tour", SOON).await, over, "{ahead}");
             assert!(!buy(&server, "late", "tour", SOON, 1).await);
@@ -394,24 +401,24 @@ async fn a_hold_neither_lives_for_ever_nor_is_sold_twice_when_the_clock_is_set_b
     };
     let open = async || server.spots_open("pier", tickets("tour", LATER, 1)).await;
     for (back, left) in [(5, 2), (600, 2), (601, 5), (3 * DAY, 5)] {
-        pier.clock.set(NOW);
+        pier.clock.set(EpochSeconds::new(NOW));
         hold().await;
         assert_eq!(open().await, 2);
-        pier.clock.advance(-back);
+        pier.clock.advance(Seconds::new(-back));
         assert_eq!(open().await, left, "set back by {back}");
         // Whatever has ended stays so when the clock is put right.
         server.server.sweep().await;
-        pier.clock.set(NOW + 1);
+        pier.clock.set(EpochSeconds::new(NOW + 1));
         assert_eq!(open().await, left, "set back by {back} and put right");
-        pier.clock.set(NOW + 600);
+        pier.clock.set(EpochSeconds::new(NOW + 600));
         assert_eq!(open().await, 5, "set back by {back}, its time over");
     }
     // What was held before the jump is sold to another, and then the clock is put right again.
-    pier.clock.set(NOW);
+    pier.clock.set(EpochSeconds::new(NOW));
     hold().await;
-    pier.clock.advance(-DAY);
+    pier.clock.advance(Seconds::new(-DAY));
     assert!(buy(&server, "other", "tour", LATER, 4).await);
-    pier.clock.set(NOW);
+    pier.clock.set(EpochSeconds::new(NOW));
     assert_eq!(open().await, 1);
     assert!(!buy(&server, "cart", "tour", LATER, 3).await);
     assert!(buy(&server, "rest", "tour", LATER, 1).await);
@@ -454,7 +461,7 @@ fn warning<'a>(lines: &'a [Value], beginning: &str) -> &'a Value {
 #[tokio::test]
 async fn a_start_before_the_moment_up_to_which_slots_were_forgotten_says_so() {
     let far_ahead = 4_102_444_800; // 2100
-    let dir = store_with([Change::SlotsForgotten(far_ahead)]).await;
+    let dir = store_with([Change::SlotsForgotten(EpochSeconds::new(far_ahead))]).await;
     let lines = warnings(Program::new().keeping(dir.path())).await;
     let line = warning(
         &lines,

@@ -12,6 +12,7 @@ use boxoffice::{
         record::{decode_replay, encode_order},
     },
 };
+use domain::time::EpochSeconds;
 use prost::Message;
 
 /// The record of an order as the first versions declared it, as far as this test sets it.
@@ -56,7 +57,7 @@ fn customer() -> Customer {
 fn item(status: BookingStatus) -> BookedItem {
     let line = LineItem {
         service_id: "entry".into(),
-        start_sec: 1_800_000_000,
+        start_sec: EpochSeconds::new(1_800_000_000),
         duration_sec: 3600,
         tickets: vec![
             OrderedTickets {
@@ -136,7 +137,7 @@ fn orders() -> Vec<Order> {
     let appointment = BookedItem {
         line: LineItem {
             service_id: "salon".into(),
-            start_sec: 0,
+            start_sec: EpochSeconds::new(0),
             duration_sec: 0,
             tickets: Vec::new(),
             price: None,
@@ -173,7 +174,7 @@ fn orders_read_back_from_the_records_of_the_first_versions_and_stand_there_as_th
         let placed = PlacedOrder {
             token: first.token.into(),
             fingerprint: [7; 32],
-            created_sec: first.created_sec,
+            created_sec: EpochSeconds::new(first.created_sec),
             created_by: None,
             order: Box::new(order),
             claims: Vec::new(),

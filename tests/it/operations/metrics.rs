@@ -8,6 +8,7 @@ use std::{
 };
 
 use boxoffice::{api::booking::proto::v3::CreateOrderRequest, server::Server};
+use domain::time::EpochSeconds;
 use http::{Method, Request};
 use prost::Message;
 use serde_json::{Value, json};
@@ -377,7 +378,7 @@ async fn carts_count_while_they_hold_spots() {
     let expires = checked.0.cart_expiration_sec;
     assert!(expires > 0);
     assert_eq!(page(&server).await.value("boxoffice_carts_holding", &[]), 1);
-    server.clock.set(expires);
+    server.clock.set(EpochSeconds::new(expires));
     assert_eq!(page(&server).await.value("boxoffice_carts_holding", &[]), 0);
     server.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Looking at a cart: one verdict an item, with all that belongs to it, and nothing left behind.
 
 use boxoffice::api::booking::proto::v3::{CheckOrderFulfillabilityRequest, LineItem};
+use domain::time::EpochSeconds;
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -749,7 +750,7 @@ async fn a_slot_can_be_booked_within_its_window_only() {
             "SLOT_UNAVAILABLE 0",
         ),
     ] {
-        server.clock.set(now);
+        server.clock.set(EpochSeconds::new(now));
         check(&server, merchant, [(rule, vec![item], expected)]).await;
     }
 }
@@ -1243,7 +1244,7 @@ async fn a_look_leaves_nothing_behind() {
     }
     assert_eq!(first.verdict(), "CAN_FULFILL");
     assert_eq!(server.list_user("user-1").await.unwrap(), []);
-    server.clock.set(NOW + 1);
+    server.clock.set(EpochSeconds::new(NOW + 1));
     server
         .create("t", "rafting", [seats(12).price("USD", 612_000_000)])
         .await

@@ -10,6 +10,7 @@ use boxoffice::{
     payments::{ChargeOutcome, Reversal},
     store::{Change, Store},
 };
+use domain::time::Seconds;
 use futures_util::future::join_all;
 use prost::Message;
 use tempfile::TempDir;
@@ -250,7 +251,7 @@ async fn a_cart_that_is_looked_at_while_it_is_ordered_leaves_no_hold_behind() {
     });
     let (_, answers) = tokio::join!(join_all(looking), join_all(ordering));
     let answers: Vec<Created> = answers.into_iter().map(Result::unwrap).collect();
-    server.clock.advance(600);
+    server.clock.advance(Seconds::new(600));
     for hour in [9, 13, 16] {
         let open = server.spots_open("rafting", two_seats_at(hour)).await;
         assert_eq!(sold(&answers, tomorrow_at(hour, 0)) + open, 12, "at {hour}");

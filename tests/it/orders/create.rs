@@ -6,6 +6,7 @@ use boxoffice::api::booking::proto::v3::{
     payment_information::{PaymentId, PaymentProcessedBy},
 };
 use bytes::Bytes;
+use domain::time::{EpochSeconds, Seconds};
 use prost::{
     Message,
     encoding::{WireType, encode_key, encode_varint},
@@ -829,7 +830,7 @@ async fn a_repeated_request_gets_the_bytes_of_the_first_answer_for_ever() {
     }
     .start()
     .await;
-    server.clock.set(tomorrow_at(23, 0));
+    server.clock.set(EpochSeconds::new(tomorrow_at(23, 0)));
     assert_eq!(
         create_raw(&server, &request).await,
         first,
@@ -1003,7 +1004,7 @@ async fn a_failure_is_not_remembered() {
         .unwrap()
         .failure();
     assert_eq!(failure.cause().as_str_name(), "ORDER_UNFULFILLABLE");
-    server.clock.advance(600);
+    server.clock.advance(Seconds::new(600));
     let order = server
         .create("t", "rafting", [trip()])
         .await

@@ -6,6 +6,7 @@ use crate::support::{
     Item, NOW, Setup, TestServer, doubles::GatewayDouble, edited_catalog, order_request, paid_with,
     tomorrow_at,
 };
+use domain::time::{EpochSeconds, Seconds};
 
 /// How long the rafting merchant holds a cart.
 const HOLD: i64 = 600;
@@ -49,7 +50,7 @@ async fn open_for(server: &TestServer, cart: &str) -> i32 {
 #[tokio::test]
 async fn a_cart_that_can_be_sold_is_held_until_an_absolute_second() {
     let server = TestServer::start().await;
-    server.clock.advance(5);
+    server.clock.advance(Seconds::new(5));
     assert_eq!(hold(&server, "cart", [seats(5)]).await, NOW + 5 + HOLD);
     assert_eq!(open(&server).await, 7, "for others");
     assert_eq!(open_for(&server, "cart").await, 12, "for itself");
@@ -123,9 +124,9 @@ async fn nothing_is_held_where_only_the_set_cannot_be_sold() {
 async fn a_hold_ends_at_its_second() {
     let server = TestServer::start().await;
     hold(&server, "cart", [seats(5)]).await;
-    server.clock.set(NOW + HOLD - 1);
+    server.clock.set(EpochSeconds::new(NOW + HOLD - 1));
     assert_eq!(open(&server).await, 7);
-    server.clock.set(NOW + HOLD);
+    server.clock.set(EpochSeconds::new(NOW + HOLD));
     assert_eq!(open(&server).await, 12);
 }
 
@@ -163,14 +164,14 @@ async fn a_repeated_look_replaces_the_hold() {
 async fn a_repeated_look_begins_the_time_anew() {
     let server = TestServer::start().await;
     hold(&server, "cart", [seats(5)]).await;
-    server.clock.advance(HOLD - 1);
+    server.clock.advance(Seconds::new(HOLD - 1));
     assert_eq!(
         hold(&server, "cart", [seats(5)]).await,
         NOW + HOLD - 1 + HOLD
     );
-    server.clock.advance(HOLD - 1);
+    server.clock.advance(Seconds::new(HOLD - 1));
     assert_eq!(open(&server).await, 7);
-    server.clock.advance(1);
+    server.clock.advance(Seconds::new(1));
     assert_eq!(open(&server).await, 12);
 }
 
@@ -189,7 +190,7 @@ async fn checks_renew_a_hold_for_an_hour_unless_the_rules_say_otherwise() {
         .start()
         .await;
         for at in (0..whole).step_by(500) {
-            server.clock.set(NOW + at);
+            server.clock.set(EpochSeconds::new(NOW + at));
             let expected = NOW + whole.min(at + HOLD);
             assert_eq!(
                 hold(&server, "cart", [seats(5)]).await,
@@ -197,7 +198,7 @@ async fn checks_renew_a_hold_for_an_hour_unless_the_rules_say_otherwise() {
                 "{rule} at {at}"
             );
         }
-        server.clock.set(NOW + whole);
+        server.clock.set(EpochSeconds::new(NOW + whole));
         assert_eq!(open(&server).await, 12, "{rule}: the last hold is cut");
         let checked = server
             .check_cart("cart", "rafting", [seats(5)])
@@ -209,7 +210,7 @@ async fn checks_renew_a_hold_for_an_hour_unless_the_rules_say_otherwise() {
             "{rule}"
         );
         assert_eq!(open(&server).await, 12, "{rule}: nothing is held any more");
-        server.clock.set(NOW + whole + HOLD);
+        server.clock.set(EpochSeconds::new(NOW + whole + HOLD));
         assert_eq!(
             hold(&server, "cart", [seats(5)]).await,
             NOW + whole + 2 * HOLD,
@@ -227,7 +228,7 @@ async fn a_cart_wins_no_time_by_a_detour() {
             .price("USD", 50_000_000)
     };
     for at in (0..3_600).step_by(300) {
-        server.clock.set(NOW + at);
+        server.clock.set(EpochSeconds::new(NOW + at));
         assert_ne!(hold(&server, "cart", [seats(5)]).await, 0, "at {at}");
         assert_eq!(
             hold(&server, "cart", [seats(1)]).await,
@@ -239,7 +240,7 @@ async fn a_cart_wins_no_time_by_a_detour() {
             .await
             .unwrap();
     }
-    server.clock.set(NOW + 3_600);
+    server.clock.set(EpochSeconds::new(NOW + 3_600));
     assert_eq!(hold(&server, "cart", [in_the_afternoon(seats(2))]).await, 0);
 }
 
@@ -316,7 +317,7 @@ async fn an_order_uses_up_the_hold_of_its_cart() {
         .unwrap()
         .order();
     assert_eq!(open(&server).await, 0);
-    server.clock.advance(HOLD);
+    server.clock.advance(Seconds::new(HOLD));
     assert_eq!(open(&server).await, 0, "sold, not held");
 }
 
@@ -392,7 +393,7 @@ async fn an_expired_hold_means_a_fresh_look_and_no_refusal() {
     let server = TestServer::start().await;
     hold(&server, "late", [seats(7)]).await;
     hold(&server, "too late", [seats(5)]).await;
-    server.clock.advance(HOLD);
+    server.clock.advance(Seconds::new(HOLD));
     server
         .create("quick", "rafting", [seats(5)])
         .await
@@ -426,7 +427,7 @@ async fn an_order_that_fails_leaves_the_hold_of_its_cart() {
             .failure();
         assert_eq!(open(&server).await, 7);
     }
-    server.clock.advance(HOLD);
+    server.clock.advance(Seconds::new(HOLD));
     assert_eq!(open(&server).await, 12);
 }
 
@@ -444,7 +445,7 @@ async fn a_payment_that_fails_gives_the_hold_back() {
     let gateway = GatewayDouble::silent();
     let server = with_gateway(&gateway).await;
     hold(&server, "token", [seats(5)]).await;
-    server.clock.advance(60);
+    server.clock.advance(Seconds::new(60));
     gateway.decline();
     server
         .send(paid_with(
@@ -455,9 +456,9 @@ async fn a_payment_that_fails_gives_the_hold_back() {
         .unwrap()
         .failure();
     assert_eq!(open(&server).await, 7, "held again");
-    server.clock.set(NOW + HOLD - 1);
+    server.clock.set(EpochSeconds::new(NOW + HOLD - 1));
     assert_eq!(open(&server).await, 7);
-    server.clock.set(NOW + HOLD);
+    server.clock.set(EpochSeconds::new(NOW + HOLD));
     assert_eq!(open(&server).await, 12, "no longer than before");
 }
 
@@ -471,7 +472,7 @@ async fn while_a_held_cart_is_being_paid_its_spots_count_once_and_for_nobody_els
     let call = tokio::spawn(async move { client.create_order(request).await });
     gateway.asked_times(1).await;
     assert_eq!(open(&server).await, 7);
-    server.clock.advance(HOLD);
+    server.clock.advance(Seconds::new(HOLD));
     assert_eq!(open(&server).await, 7, "being paid, no longer held");
     gateway.decline();
     call.await.unwrap().unwrap();

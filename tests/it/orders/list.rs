@@ -7,6 +7,7 @@ use boxoffice::api::booking::{
     },
     requests::MAX_ADDRESS_CHARS,
 };
+use domain::time::Seconds;
 use prost::Message;
 use tempfile::TempDir;
 use tonic::Code;
@@ -45,7 +46,7 @@ async fn order(server: &TestServer, token: &str, user_id: &str, item: Item, text
 /// Three orders of Ada, with one of Bob's between.
 async fn adas_and_bobs(server: &TestServer) -> ([Order; 3], Order) {
     let first = create(server, "1", "ada", 0).await;
-    server.clock.advance(-3600);
+    server.clock.advance(Seconds::new(-3600));
     let second = create(server, "2", "ada", 0).await;
     let bobs = create(server, "3", "bob", 0).await;
     let third = create(server, "4", "ada", 0).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use boxoffice::api::booking::proto::v3::{CheckAvailabilityRequest, ResourceIds, Slot, SlotTime};
+use domain::time::{EpochSeconds, Seconds};
 use serde_json::json;
 use tonic::Code;
 
@@ -351,9 +352,9 @@ async fn what_a_cart_holds_is_gone_until_the_hold_ends() {
     assert_eq!(spots(&server, "rafting", raft_trip()).await, 7);
     hold(12).await.unwrap();
     assert_eq!(spots(&server, "rafting", raft_trip()).await, 0);
-    server.clock.advance(HOLD - 1);
+    server.clock.advance(Seconds::new(HOLD - 1));
     assert_eq!(spots(&server, "rafting", raft_trip()).await, 0);
-    server.clock.advance(1);
+    server.clock.advance(Seconds::new(1));
     assert_eq!(spots(&server, "rafting", raft_trip()).await, 12);
     hold(4).await.unwrap();
     server
@@ -497,7 +498,7 @@ async fn a_slot_is_available_within_its_booking_window_only() {
             0,
         ),
     ] {
-        server.clock.set(now);
+        server.clock.set(EpochSeconds::new(now));
         assert_eq!(spots(&server, merchant, slot).await, expected, "{rule}");
     }
 }

@@ -13,6 +13,7 @@ use boxoffice::{
     payments::{ChargeOutcome, DeclineReason, GatewayError, Reversal, simulated::SimulatedGateway},
     store::{NamedClaim, PaymentIntent, Recovered, Store, embedded::EmbeddedStore},
 };
+use domain::time::EpochSeconds;
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -479,7 +480,7 @@ fn intent(attempt: usize) -> PaymentIntent {
     let seats = NamedClaim {
         merchant_id: "rafting".into(),
         service_id: "raft-trip".into(),
-        start_sec: tomorrow_at(9, 0),
+        start_sec: EpochSeconds::new(tomorrow_at(9, 0)),
         duration_sec: 10_800,
         ticket_id: Some("seat".into()),
         count: 12,
@@ -488,7 +489,7 @@ fn intent(attempt: usize) -> PaymentIntent {
         token: "t".into(),
         attempt: attempt.try_into().unwrap(),
         amount: Money::from_micros(612_000_000, Currency::from_code("USD").unwrap()),
-        started_sec: NOW,
+        started_sec: EpochSeconds::new(NOW),
         claims: vec![seats],
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 /// The same line, so many days after today by the clock of this machine.
 pub(crate) fn in_days(mut item: Item, days: i64) -> Item {
-    let today = SystemClock.now_sec().div_euclid(DAY);
+    let today = SystemClock.now_sec().get().div_euclid(DAY);
     item.0.start_sec += (today - NOW.div_euclid(DAY) - 1 + days) * DAY;
     item
 }

@@ -26,6 +26,7 @@ use boxoffice::{
     server::{self, ServeError, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
 };
+use domain::time::EpochSeconds;
 use prost::Message;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::{Code, Status, transport::Channel};
@@ -54,7 +55,7 @@ impl Default for Setup {
         Self {
             config: config(),
             catalog: sample_catalog(),
-            clock: Arc::new(ManualClock::at(NOW)),
+            clock: Arc::new(ManualClock::at(EpochSeconds::new(NOW))),
             payments: Arc::new(SimulatedGateway::default()),
             store: Arc::new(MemoryStore::default()),
         }

@@ -5,7 +5,7 @@
 //! modulo the greatest common divisor of all periods. The others are compared in the order of their first
 //! starts, each with the entries that have not ended.
 
-use domain::{order::EpochSeconds, slot::Opening};
+use domain::{slot::Opening, time::EpochSeconds};
 
 /// Most pairs that are compared, beside a hundred for each entry. Real feeds have few pairs: entries that
 /// overlap in time, have congruent starts and are kept apart by exceptions.
@@ -57,7 +57,7 @@ impl<'a> Starts<'a> {
     /// The first second in which both start.
     fn meets(&self, other: &Self) -> Option<EpochSeconds> {
         let (start, step) = common(self, other)?;
-        let last = i128::from(self.last().min(other.last()));
+        let last = i128::from(self.last().min(other.last()).get());
         let mut except: Vec<_> = self
             .exceptions()
             .iter()
@@ -72,12 +72,12 @@ impl<'a> Starts<'a> {
         while start <= last {
             // Half-open ranges: an exception that begins when the slot ends does not touch it.
             while let Some((_, until)) =
-                except.next_if(|&(from, _)| i128::from(from) < start + duration)
+                except.next_if(|&(from, _)| i128::from(from.get()) < start + duration)
             {
-                excepted_until = excepted_until.max(until.into());
+                excepted_until = excepted_until.max(until.get().into());
             }
             if excepted_until <= start {
-                return i64::try_from(start).ok();
+                return i64::try_from(start).ok().map(EpochSeconds::new);
             }
             // Rounded up to the next common start: many starts may lie within one exception.
             start += (excepted_until - start + step - 1) / step * step;
@@ -90,8 +90,8 @@ impl<'a> Starts<'a> {
 /// common start to the next. The first common start is not before the later first start.
 fn common(one: &Starts<'_>, other: &Starts<'_>) -> Option<(i128, i128)> {
     // 128 bits: products of two periods of 64 bits do not fit 64.
-    let [(first, every), (other_first, other_every)] =
-        [one, other].map(|starts| (i128::from(starts.first()), i128::from(starts.every_sec())));
+    let [(first, every), (other_first, other_every)]: [(i128, i128); 2] =
+        [one, other].map(|starts| (starts.first().get().into(), starts.every_sec().into()));
     let begin = first.max(other_first);
     match (every, other_every) {
         (0, 0) => (first == other_first).then_some((begin, 1)),
@@ -151,7 +151,7 @@ fn within<'a>(
     // Single entries have a period of 0, the neutral element of the divisor.
     let divisor = entries.iter().map(Starts::every_sec).fold(0, gcd);
     if divisor > 0 && entries.len() > 1 {
-        let rest = |entry: &Starts<'_>| entry.first().rem_euclid(divisor);
+        let rest = |entry: &Starts<'_>| entry.first().get().rem_euclid(divisor);
         entries.sort_unstable_by_key(rest);
         if rest(&entries[0]) != rest(&entries[entries.len() - 1]) {
             // Entries of different rests never meet, and those of one may have a larger divisor.
@@ -202,7 +202,7 @@ mod tests {
             first: SlotKey {
                 service: ServiceIx(0),
                 duration_sec: 3,
-                start_sec,
+                start_sec: EpochSeconds::new(start_sec),
             },
             pool: Pool {
                 tickets: PoolTickets::All,
@@ -210,9 +210,13 @@ mod tests {
             },
             terms: None,
             recurrence: recurrence.map(|(every_sec, until_sec, except)| {
+                let except = except
+                    .into_iter()
+                    .map(|(begin, end)| (EpochSeconds::new(begin), EpochSeconds::new(end)))
+                    .collect();
                 Box::new(Recurrence {
                     every_sec,
-                    until_sec,
+                    until_sec: EpochSeconds::new(until_sec),
                     except,
                 })
             }),
@@ -220,7 +224,7 @@ mod tests {
         }
     }
 
-    fn meetings(openings: &[Opening]) -> Vec<(usize, usize, i64)> {
+    fn meetings(openings: &[Opening]) -> Vec<(usize, usize, EpochSeconds)> {
         let mut entries: Vec<Starts<'_>> = openings
             .iter()
             .enumerate()
@@ -249,7 +253,7 @@ mod tests {
     proptest! {
         #[test]
         fn meetings_are_those_of_the_starts_one_by_one(openings in vec(any_opening(), 0..7)) {
-            let starts = |at: usize| openings[at].starts(0, 1_000).collect::<Vec<_>>();
+            let starts = |at: usize| openings[at].starts(EpochSeconds::new(0), EpochSeconds::new(1_000)).collect::<Vec<_>>();
             let mut expected = Vec::new();
             for other in 0..openings.len() {
                 for one in 0..other {
@@ -266,12 +270,15 @@ mod tests {
     fn recurrences_to_the_end_of_time_are_not_gone_through() {
         let last = 253_402_300_799;
         let whole = |start, every| opening(start, Some((every, last, Vec::new())));
-        assert_eq!(meetings(&[whole(1, 1), whole(2, 1)]), [(0, 1, 2)]);
+        assert_eq!(
+            meetings(&[whole(1, 1), whole(2, 1)]),
+            [(0, 1, EpochSeconds::new(2))]
+        );
         assert_eq!(meetings(&[whole(1, 2), whole(2, 2)]), []);
         assert_eq!(meetings(&[whole(1, 100_003), whole(2, 99_991)]).len(), 1);
         assert_eq!(
             meetings(&[whole(1, last - 1), whole(last, 5)]),
-            [(0, 1, last)]
+            [(0, 1, EpochSeconds::new(last))]
         );
         // Every other week, and each of a year's exceptions is the other's turn.
         let except: Vec<_> = (0..10_000).map(|at| (1 + 20 * at, 4 + 20 * at)).collect();
@@ -282,7 +289,7 @@ mod tests {
         );
         assert_eq!(
             meetings(&[often, opening(1, Some((30, 200_000, vec![])))]),
-            [(0, 1, 31)]
+            [(0, 1, EpochSeconds::new(31))]
         );
     }
 

@@ -11,8 +11,8 @@ use super::collisions::{self, Starts, TooMany};
 use crate::diagnostics::{Cursor, DiagnosticSink};
 use domain::{
     catalog::ServiceIx,
-    order::EpochSeconds,
     slot::{Opening, PartySpots, Pool, ResourceIx, SlotTerms},
+    time::EpochSeconds,
 };
 
 /// The resources and locations of the entries of a feed.

@@ -3,8 +3,8 @@
 use crate::diagnostics::Cursor;
 use domain::{
     catalog::Service,
-    order::EpochSeconds,
     slot::{Opening, Recurrence, SlotTerms},
+    time::{EpochSeconds, Seconds},
 };
 
 /// Warns about an entry of `service`. The warnings do not depend on the time of day.
@@ -44,7 +44,9 @@ fn warn_of_recurrence(opening: &Opening, recurrence: &Recurrence, at: &Cursor<'_
     let exceptions = at.key("schedule_exception");
     for (index, &(begin, end)) in except.iter().enumerate() {
         // A slot that ends when the range begins is not in it.
-        let from = begin.saturating_sub(duration_sec).saturating_add(1);
+        let from = begin
+            .saturating_sub(Seconds::new(duration_sec))
+            .saturating_add(Seconds::new(1));
         if all.starts(from, end).next().is_none() {
             let text = format!("from {begin} to {end} there is no slot that this could leave out");
             exceptions.index(index).warning("idle_exception", text);
@@ -65,7 +67,7 @@ fn has_no_slot(all: &Opening, except: &[(EpochSeconds, EpochSeconds)]) -> bool {
     for (begin, end) in except {
         match all.starts(from, EpochSeconds::MAX).next() {
             None => return true,
-            Some(start) if start.saturating_add(i64::from(all.first.duration_sec)) <= begin => {
+            Some(start) if start.saturating_add(all.first.duration_sec.into()) <= begin => {
                 return false;
             }
             Some(_) => from = from.max(end),

@@ -4,8 +4,8 @@ use super::entry::{AvailabilityEntry, Overrides};
 use crate::{json::Field, pass_through::PassThrough};
 use domain::{
     catalog::{Catalog, ServiceIx},
-    order::EpochSeconds,
     slot::{Opening, PoolTickets, SlotKey, SlotTerms},
+    time::EpochSeconds,
 };
 
 /// The members of an entry as a JSON object.
@@ -33,12 +33,12 @@ pub(crate) fn write(
     ) = opening.occurrence(start_sec);
     let sold = catalog.service(service);
     let cancellable = pass_through
-        .cancellable_sec
+        .cancellable_before
         .map(|before| start_sec.saturating_sub(before));
     let slot = members(&AvailabilityEntry {
         merchant_id: Field::Given(catalog.merchant(sold.merchant).id.clone().into()),
         service_id: Field::Given(sold.id.clone().into()),
-        start_sec: Field::Given(start_sec),
+        start_sec: Field::Given(start_sec.get()),
         duration_sec: Field::Given(duration_sec.into()),
         spots_open: Field::Given(spots_open.into()),
         ticket_type_id: ticket_type_ids(catalog, service, opening.pool.tickets).into(),
@@ -83,9 +83,9 @@ fn overrides(terms: &SlotTerms, cancellable: Option<EpochSeconds>) -> Option<Ove
     // Absent and not empty: an entry that had no overrides gets none.
     first_bookable_sec.or(last_bookable_sec).or(cancellable)?;
     Some(Overrides {
-        first_bookable_sec: first_bookable_sec.into(),
-        last_bookable_sec: last_bookable_sec.into(),
-        last_online_cancellable_sec: cancellable.into(),
+        first_bookable_sec: first_bookable_sec.map(EpochSeconds::get).into(),
+        last_bookable_sec: last_bookable_sec.map(EpochSeconds::get).into(),
+        last_online_cancellable_sec: cancellable.map(EpochSeconds::get).into(),
         ..Overrides::default()
     })
 }

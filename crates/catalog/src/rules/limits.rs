@@ -1,7 +1,10 @@
 //! Limits on ticket counts.
 
 use crate::{diagnostics::Cursor, tags::SlotConditions};
-use domain::catalog::{CountBounds, RuleScope, Service, SlotLimits, TagIx, TicketIx, TicketLimits};
+use domain::{
+    catalog::{CountBounds, RuleScope, Service, SlotLimits, TagIx, TicketIx, TicketLimits},
+    time::EpochSeconds,
+};
 
 use super::{
     names::{self, TicketNames},
@@ -105,7 +108,10 @@ fn read_for_slots<'t>(
     names: TicketNames<'_>,
     tag: &mut impl FnMut(&str, &Cursor<'_>) -> Option<TagIx>,
 ) -> Stated<'t> {
-    let second = |key| table.get(key).and_then(|entry| entry.integer(0..=i64::MAX));
+    let second = |key| {
+        let entry = table.get(key)?;
+        entry.integer(0..=i64::MAX).map(EpochSeconds::new)
+    };
     let (from_sec, until_sec) = (second("from_sec"), second("until_sec"));
     if let (Some(from), Some(until)) = (from_sec, until_sec)
         && from >= until

@@ -9,6 +9,7 @@ use domain::{
     },
     money::{Currency, Money},
     slot::{Opening, PoolTickets, SlotTerms},
+    time::EpochSeconds,
 };
 
 use super::{Folder, Loaded, told};
@@ -315,7 +316,7 @@ fn booking_windows_and_terms_of_single_slots() {
     let terms = terms(&loaded.openings[1]);
     assert_eq!(
         (terms.first_bookable_sec, terms.last_bookable_sec),
-        (Some(1_704_000_000), None)
+        (Some(EpochSeconds::new(1_704_000_000)), None)
     );
 }
 
@@ -385,10 +386,10 @@ fn recurrences_run_to_the_last_start_and_pause_for_exceptions() {
     let loaded = Folder::sample().loaded();
     let starts = |id: &str, day: i64| -> Vec<i64> {
         let openings = openings(&loaded, id);
-        let starts = openings
-            .iter()
-            .flat_map(|opening| opening.starts(day, day + DAY));
-        starts.map(|start| (start - day) / 60).collect()
+        let starts = openings.iter().flat_map(|opening| {
+            opening.starts(EpochSeconds::new(day), EpochSeconds::new(day + DAY))
+        });
+        starts.map(|start| (start.get() - day) / 60).collect()
     };
     let chairs: Vec<i64> = (9..=16).chain(9..=16).map(|hour| hour * 60).collect();
     assert_eq!(starts("haircut", CHRISTMAS_2030 - DAY), chairs);

@@ -6,6 +6,7 @@ use super::{Folder, Loaded};
 use domain::{
     catalog::{AnswerKind, Service},
     slot::{Pool, Slot, Viewer},
+    time::EpochSeconds,
 };
 
 const START: i64 = 1_800_000_000;
@@ -56,13 +57,29 @@ fn museum(loaded: &Loaded) -> &Service {
 fn spots(loaded: &Loaded, start_sec: i64) -> Vec<u32> {
     let mut slot = Slot::default();
     for opening in &loaded.openings {
-        if opening.starts(start_sec, start_sec + 1).next().is_some() {
-            slot.open(opening.pool, &opening.occurrence(start_sec).1);
+        if opening
+            .starts(
+                EpochSeconds::new(start_sec),
+                EpochSeconds::new(start_sec + 1),
+            )
+            .next()
+            .is_some()
+        {
+            slot.open(
+                opening.pool,
+                &opening.occurrence(EpochSeconds::new(start_sec)).1,
+            );
         }
     }
-    slot.left(museum(loaded), Viewer { now: 0, cart: None })
-        .map(|(Pool { .. }, left)| left)
-        .collect()
+    slot.left(
+        museum(loaded),
+        Viewer {
+            now: EpochSeconds::new(0),
+            cart: None,
+        },
+    )
+    .map(|(Pool { .. }, left)| left)
+    .collect()
 }
 
 #[test]

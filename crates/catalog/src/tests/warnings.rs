@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Folder, told};
 use crate::CatalogSummary;
+use domain::time::{EpochSeconds, Seconds};
 use kernel::diagnostics::Diagnostics;
 
 /// The first start of everything here: 12:00 on 1 June 2026 UTC.
@@ -211,8 +212,13 @@ fn both_rules_of_when_booking_closes() {
 fn summarized(folder: &Folder) -> Vec<&'static str> {
     let loaded = folder.loaded();
     let mut warnings = loaded.warnings;
-    let summary = CatalogSummary::of(&loaded.catalog, &loaded.openings, START, 400 * 24 * HOUR);
-    summary.warn(&loaded.catalog, START, &mut warnings);
+    let summary = CatalogSummary::of(
+        &loaded.catalog,
+        &loaded.openings,
+        EpochSeconds::new(START),
+        Seconds::new(400 * 24 * HOUR),
+    );
+    summary.warn(&loaded.catalog, EpochSeconds::new(START), &mut warnings);
     codes(&warnings)
 }
 
@@ -240,11 +246,16 @@ fn a_service_whose_slots_may_be_beyond_those_that_are_counted_is_not_said_to_hav
         "recurrence": {"repeat_every_sec": HOUR, "repeat_until_sec": START + 501 * 24 * HOUR},
     });
     let loaded = folder(&json!({}), &late).loaded();
-    let mut summary = CatalogSummary::of(&loaded.catalog, &loaded.openings, START, 400 * 24 * HOUR);
+    let mut summary = CatalogSummary::of(
+        &loaded.catalog,
+        &loaded.openings,
+        EpochSeconds::new(START),
+        Seconds::new(400 * 24 * HOUR),
+    );
     for (has_more_slots, expected) in [(false, &["no_slot_in_horizon"][..]), (true, &[])] {
         summary.has_more_slots = has_more_slots;
         let mut warnings = Diagnostics::default();
-        summary.warn(&loaded.catalog, START, &mut warnings);
+        summary.warn(&loaded.catalog, EpochSeconds::new(START), &mut warnings);
         assert_eq!(codes(&warnings), expected, "{has_more_slots}");
     }
 }

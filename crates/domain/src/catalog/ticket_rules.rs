@@ -1,7 +1,7 @@
 //! Rules on tickets: combinations and counts.
 
 use super::TicketIx;
-use crate::order::EpochSeconds;
+use crate::time::EpochSeconds;
 
 /// The rules on the tickets of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -298,10 +298,15 @@ fn bounds_for_some_slots_replace_what_they_speak_of_and_the_strictest_of_them_co
         }),
         slot_limits: vec![
             some(Some(1), None, None, at_least(5)),
-            some(None, Some(100), Some(200), at_most(16)),
-            some(Some(1), Some(150), None, at_least(4)),
-            some(Some(2), Some(150), None, at_most(12)),
-            some(Some(2), Some(180), None, at_most(14)),
+            some(
+                None,
+                Some(EpochSeconds::new(100)),
+                Some(EpochSeconds::new(200)),
+                at_most(16),
+            ),
+            some(Some(1), Some(EpochSeconds::new(150)), None, at_least(4)),
+            some(Some(2), Some(EpochSeconds::new(150)), None, at_most(12)),
+            some(Some(2), Some(EpochSeconds::new(180)), None, at_most(14)),
             some(Some(3), None, None, at_least(1)),
         ],
         ..TicketRules::default()
@@ -321,7 +326,7 @@ fn bounds_for_some_slots_replace_what_they_speak_of_and_the_strictest_of_them_co
         (i64::MAX, &[], 2, 9),
     ] {
         let of: Vec<TagIx> = tags.iter().copied().map(TagIx).collect();
-        let line = rules.bounds(start_sec, &of, RuleScope::Line, None);
+        let line = rules.bounds(EpochSeconds::new(start_sec), &of, RuleScope::Line, None);
         assert_eq!(
             line,
             CountBounds {

@@ -15,8 +15,9 @@ use crate::{
         dollars, tax_rate,
     },
     ids::{ServiceId, TicketId},
-    order::{EpochSeconds, OrderedTickets},
+    order::OrderedTickets,
     slot::{Claimed, HoldSpan, Pool, PoolTickets, SlotTerms},
+    time::{EpochSeconds, Seconds},
 };
 
 /// The services and ticket types of the fixture that a test may order.
@@ -27,7 +28,7 @@ const MENU: [(&str, &[&str]); 4] = [
     ("salon", &[]),
 ];
 
-const STARTS: [EpochSeconds; 2] = [START, START + HOUR];
+const STARTS: [EpochSeconds; 2] = [START, START.saturating_add(Seconds::new(HOUR))];
 
 /// One pool as a plain list: which tickets draw on it (`None` for all) and how many spots it has.
 #[derive(Debug, Clone)]
@@ -336,7 +337,7 @@ fn extreme_line() -> impl Strategy<Value = LineItem> {
             any::<i64>()
         ]
     };
-    let start_sec = prop_oneof![3 => Just(START), 1 => far()];
+    let start_sec = prop_oneof![3 => Just(START), 1 => far().prop_map(EpochSeconds::new)];
     let duration_sec = prop_oneof![3 => Just(HOUR), 1 => far()];
     let code = prop_oneof![3 => "USD", 1 => "\\PC{0,4}"];
     let price = prop::option::of((far(), code).prop_map(|(micros, currency_code)| PriceTag {
@@ -552,14 +553,14 @@ proptest! {
     fn no_input_is_too_strange_to_be_answered(
         mut lines in prop::collection::vec(extreme_line(), 0..6),
         purpose in any_purpose(),
-        now in prop_oneof![Just(i64::MIN), Just(i64::MAX), Just(NOW)],
+        now in prop_oneof![Just(EpochSeconds::MIN), Just(EpochSeconds::MAX), Just(NOW)],
         terms in [prop::option::of(any::<i64>()), prop::option::of(any::<i64>())],
         price in any::<i64>(),
     ) {
         let mut fixture = Fixture::new();
         fixture.viewer.now = now;
         fixture.service_mut("salon").price = Some(dollars(price));
-        let [first_bookable_sec, last_bookable_sec] = terms;
+        let [first_bookable_sec, last_bookable_sec] = terms.map(|sec| sec.map(EpochSeconds::new));
         let terms = SlotTerms { first_bookable_sec, last_bookable_sec, ..SlotTerms::default() };
         let plenty = Pool { tickets: PoolTickets::All, allotment: u32::MAX };
         fixture.slot("museum", START).open(plenty, &terms);

@@ -11,9 +11,10 @@ use crate::{
         cents, dollars, line, price_tag, ticket_type, tickets,
     },
     ids::TicketId,
-    order::{EpochSeconds, IntakeAnswer},
+    order::IntakeAnswer,
     pricing::PriceChange,
     slot::{Claimed, HoldSpan, Pool, PoolTickets, SlotTerms},
+    time::{EpochSeconds, Seconds},
 };
 
 /// The published result of an item, which several verdicts may share.
@@ -470,7 +471,7 @@ fn an_unknown_service_or_slot_is_unavailable_with_a_reason() {
         (START, HOUR + 1),
         (START + 1, HOUR),
         (START, -1),
-        (i64::MIN, i64::MAX),
+        (EpochSeconds::MIN, i64::MAX),
     ] {
         check_unavailable(&fixture, at(start_sec, duration_sec), None, "no slot");
     }
@@ -742,7 +743,7 @@ fn spots_open_is_told_for_every_known_slot_whatever_the_result() {
         (line("salon", &[], 3_500), Some(1)),
         (
             LineItem {
-                start_sec: 0,
+                start_sec: EpochSeconds::new(0),
                 ..line("museum", &[("adult", 1)], 2_000)
             },
             None,
@@ -795,7 +796,7 @@ fn a_slot_is_sold_from_the_first_to_the_last_second_of_its_window() {
             START + HOUR - quarter,
         ),
         (window(Some(i64::MAX), None), None, None, START - i64::MAX),
-        (window(Some(i64::MIN), None), None, None, i64::MAX),
+        (window(Some(i64::MIN), None), None, None, EpochSeconds::MAX),
     ] {
         let mut fixture = Fixture::new();
         fixture.service_mut("museum").booking_window = window;
@@ -807,12 +808,18 @@ fn a_slot_is_sold_from_the_first_to_the_last_second_of_its_window() {
         };
         open(&mut fixture, "museum", START, 3, &terms);
         let item = line("museum", &[("adult", 1)], 2_000);
-        let first = first_bookable_sec.unwrap_or(i64::MIN);
+        let first = first_bookable_sec.unwrap_or(EpochSeconds::MIN);
         for (now, open) in [
-            (first.saturating_sub(1), first == i64::MIN),
+            (
+                first.saturating_sub(Seconds::new(1)),
+                first == EpochSeconds::MIN,
+            ),
             (first, true),
             (last, true),
-            (last.saturating_add(1), last == i64::MAX),
+            (
+                last.saturating_add(Seconds::new(1)),
+                last == EpochSeconds::MAX,
+            ),
         ] {
             fixture.viewer.now = now;
             let assessment = fixture.check(std::slice::from_ref(&item));

@@ -6,8 +6,8 @@
 use indexmap::IndexSet;
 
 use crate::{
-    order::EpochSeconds,
     slot::{Opening, PassThroughIx, Pool, SlotKey, SlotTerms},
+    time::EpochSeconds,
 };
 
 /// Single openings, in the order of their slots.
@@ -141,19 +141,17 @@ impl Run {
             start_sec: self.first.start_sec,
             ..slot
         };
-        let later_sec = slot.start_sec.checked_sub(self.first.start_sec)?;
+        let later = slot.start_sec.since(self.first.start_sec);
         if same_start == self.first {
-            u32::try_from(later_sec).ok()
+            u32::try_from(later.get()).ok()
         } else {
             None
         }
     }
 
     fn slot(&self, row: &Row) -> SlotKey {
-        // Wrapping: the sum is the start that the row was made from, so it does not overflow.
-        let start_sec = self.first.start_sec.wrapping_add(i64::from(row.later_sec));
         SlotKey {
-            start_sec,
+            start_sec: self.first.start_sec.saturating_add(row.later_sec.into()),
             ..self.first
         }
     }
@@ -169,7 +167,8 @@ impl Kind {
             pass_through,
         } = opening;
         // Wrapping, not saturating: the inverse in `unpacked` then restores every second, also extreme ones.
-        let from_start = |at: EpochSeconds| at.wrapping_sub(slot.start_sec);
+        let from_start =
+            |at: EpochSeconds| EpochSeconds::new(at.get().wrapping_sub(slot.start_sec.get()));
         let terms = terms.map(|terms| Box::new(terms.moved(from_start)));
         (
             slot,
@@ -195,7 +194,9 @@ impl Single<'_> {
                 },
         } = self;
         // The inverse of `from_start` in `Kind::of`: wrapping both times restores every value.
-        let to_moment = |from_start: i64| first.start_sec.wrapping_add(from_start);
+        let to_moment = |from_start: EpochSeconds| {
+            EpochSeconds::new(first.start_sec.get().wrapping_add(from_start.get()))
+        };
         let terms = terms.as_ref().map(|terms| Box::new(terms.moved(to_moment)));
         Opening {
             first,
@@ -220,7 +221,7 @@ mod tests {
     /// Moments close together, about as far from one another as can be told apart in a run, and any.
     fn any_moment() -> impl Strategy<Value = EpochSeconds> {
         let far = i64::from(u32::MAX);
-        prop_oneof![0..4_i64, far - 2..far + 4, any::<i64>()]
+        prop_oneof![0..4_i64, far - 2..far + 4, any::<i64>()].prop_map(EpochSeconds::new)
     }
 
     prop_compose! {
@@ -281,7 +282,7 @@ mod tests {
                 let of_slot: Vec<_> = singles.of(slot).map(Single::unpacked).collect();
                 let expected: Vec<_> = openings.iter().filter(|it| it.first == slot).cloned().collect();
                 prop_assert_eq!(of_slot, expected);
-                let other = SlotKey { start_sec: slot.start_sec.wrapping_add(1), ..slot };
+                let other = SlotKey { start_sec: EpochSeconds::new(slot.start_sec.get().wrapping_add(1)), ..slot };
                 let is_there = openings.iter().any(|opening| opening.first == other);
                 prop_assert_eq!(singles.of(other).next().is_some(), is_there);
             }
@@ -320,7 +321,10 @@ mod tests {
             (&[i64::MIN, i64::MAX], 2),
             (&[i64::MAX - far, i64::MAX], 1),
         ] {
-            let openings: Vec<Opening> = starts.iter().map(|&start| single(start, None)).collect();
+            let openings: Vec<Opening> = starts
+                .iter()
+                .map(|&start| single(EpochSeconds::new(start), None))
+                .collect();
             let singles = Singles::new(openings.clone());
             assert_eq!(singles.runs.len(), runs, "{starts:?}");
             assert_eq!(unpacked(&singles), openings);
@@ -330,7 +334,12 @@ mod tests {
     #[test]
     fn openings_that_differ_in_their_starts_alone_take_eight_bytes_each() {
         let an_hour_before = (0..100)
-            .map(|at| single(900 * at, Some(900 * at - 3600)))
+            .map(|at| {
+                single(
+                    EpochSeconds::new(900 * at),
+                    Some(EpochSeconds::new(900 * at - 3600)),
+                )
+            })
             .collect();
         let singles = Singles::new(an_hour_before);
         assert_eq!((singles.runs.len(), singles.kinds.len()), (1, 1));

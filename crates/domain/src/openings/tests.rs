@@ -21,12 +21,12 @@ prop_compose! {
         allotment in 0..5_u32,
     ) -> Opening {
         Opening {
-            first: SlotKey { service: ServiceIx(service), duration_sec, start_sec },
+            first: SlotKey { service: ServiceIx(service), duration_sec, start_sec: EpochSeconds::new(start_sec) },
             pool: Pool { tickets: PoolTickets::All, allotment },
             terms: None,
             recurrence: recurrence.map(|(every_sec, until_sec, except)| {
-                let except = except.into_iter().map(|(begin, length)| (begin, begin + length)).collect();
-                Box::new(Recurrence { every_sec, until_sec, except })
+                let except = except.into_iter().map(|(begin, length)| (EpochSeconds::new(begin), EpochSeconds::new(begin + length))).collect();
+                Box::new(Recurrence { every_sec, until_sec: EpochSeconds::new(until_sec), except })
             }),
             pass_through: PassThroughIx::default(),
         }
@@ -49,11 +49,12 @@ proptest! {
     fn openings_are_gone_through_slot_by_slot(
         feed in any_openings(), now in 0..50_i64, until in 0..70_i64, repeated_until in 0..70_i64,
     ) {
+        let [now, until, repeated_until] = [now, until, repeated_until].map(EpochSeconds::new);
         let span = Span { now, until, repeated_until };
         let mut expected: Vec<(SlotKey, bool, PassThroughIx)> = Vec::new();
         for opening in &feed {
             let repeated = opening.recurrence.is_some();
-            for start_sec in opening.starts(0, until.min(if repeated { repeated_until } else { until })) {
+            for start_sec in opening.starts(EpochSeconds::new(0), until.min(if repeated { repeated_until } else { until })) {
                 let key = SlotKey { start_sec, ..opening.first };
                 if key.end_sec() > now {
                     expected.push((key, repeated, opening.pass_through));

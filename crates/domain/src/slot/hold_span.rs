@@ -1,6 +1,6 @@
 //! The duration of a hold, on a clock that may be set back.
 
-use crate::order::EpochSeconds;
+use crate::time::EpochSeconds;
 
 /// The time during which spots are held.
 ///
@@ -26,10 +26,10 @@ impl HoldSpan {
     /// Whether the hold lasts at this moment.
     #[must_use]
     pub fn is_on(self, now: EpochSeconds) -> bool {
-        let length_sec = self.expires_sec.saturating_sub(self.begun_sec);
+        let length = self.expires_sec.since(self.begun_sec);
+        now < self.expires_sec && now >= self.begun_sec.saturating_sub(length)
         // The lower bound ends a hold whose clock was set far back; without it, the hold would last until
         // the clock caught up.
-        now < self.expires_sec && now >= self.begun_sec.saturating_sub(length_sec)
     }
 }
 
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_hold_ends_in_time_and_a_clock_that_is_set_back_keeps_it_no_longer_than_twice_its_length() {
-        let span = HoldSpan::new(1_000_000, 1_000_600);
+        let span = HoldSpan::new(EpochSeconds::new(1_000_000), EpochSeconds::new(1_000_600));
         for (now, is_on) in [
             (1_000_000, true),
             (1_000_599, true),
@@ -55,13 +55,18 @@ mod tests {
             (i64::MIN, false),
             (i64::MAX, false),
         ] {
-            assert_eq!(span.is_on(now), is_on, "{now}");
+            assert_eq!(span.is_on(EpochSeconds::new(now)), is_on, "{now}");
         }
     }
 
     #[test]
     fn a_hold_of_no_length_is_none_and_one_without_end_is_no_fault() {
-        assert!(!HoldSpan::new(5, 5).is_on(5));
-        assert!(HoldSpan::new(5, i64::MAX).is_on(i64::MAX - 1));
+        assert!(
+            !HoldSpan::new(EpochSeconds::new(5), EpochSeconds::new(5)).is_on(EpochSeconds::new(5))
+        );
+        assert!(
+            HoldSpan::new(EpochSeconds::new(5), EpochSeconds::MAX)
+                .is_on(EpochSeconds::new(i64::MAX - 1))
+        );
     }
 }

@@ -45,9 +45,18 @@ fn opening(
 fn every(every_sec: i64, until_sec: i64, except: &[(i64, i64)]) -> Recurrence {
     Recurrence {
         every_sec,
-        until_sec,
-        except: except.to_vec(),
+        until_sec: EpochSeconds::new(until_sec),
+        except: except
+            .iter()
+            .map(|&(begin, end)| (EpochSeconds::new(begin), EpochSeconds::new(end)))
+            .collect(),
     }
+}
+
+/// The starts of an opening in `[from, until)`, as numbers.
+fn starts(opening: &Opening, from: i64, until: i64) -> impl Iterator<Item = i64> {
+    let starts = opening.starts(EpochSeconds::new(from), EpochSeconds::new(until));
+    starts.map(EpochSeconds::get)
 }
 
 #[test]
@@ -58,7 +67,8 @@ fn an_opening_without_recurrence_starts_once() {
         (101, 1_000, &[]),
         (0, 100, &[]),
     ] {
-        let starts: Vec<i64> = opening(100, 10, None).starts(from, until).collect();
+        let opening = opening(EpochSeconds::new(100), 10, None);
+        let starts: Vec<i64> = starts(&opening, from, until).collect();
         assert_eq!(starts, expected, "[{from}, {until})");
     }
 }
@@ -95,7 +105,8 @@ fn a_recurrence_starts_at_every_step_inside_the_range_that_no_exception_touches(
         (every(50, 250, &[(0, 1_000)]), (0, 1_000), none),
     ] {
         let label = format!("{recurrence:?} in [{from}, {until})");
-        let starts: Vec<i64> = opening(100, 10, recurrence).starts(from, until).collect();
+        let opening = opening(EpochSeconds::new(100), 10, recurrence);
+        let starts: Vec<i64> = starts(&opening, from, until).collect();
         assert_eq!(starts, expected, "{label}");
     }
 }
@@ -109,32 +120,35 @@ fn the_terms_of_an_opening_move_with_its_occurrences() {
         spots: 1,
     };
     let terms = SlotTerms {
-        first_bookable_sec: Some(40),
-        last_bookable_sec: Some(90),
+        first_bookable_sec: Some(EpochSeconds::new(40)),
+        last_bookable_sec: Some(EpochSeconds::new(90)),
         tags: vec![TagIx(7)],
         parties: vec![party],
     };
     let weekly = Opening {
         terms: terms.clone().boxed(),
-        ..opening(100, 10, every(50, 250, &[]))
+        ..opening(EpochSeconds::new(100), 10, every(50, 250, &[]))
     };
-    let (key, moved) = weekly.occurrence(200);
+    let (key, moved) = weekly.occurrence(EpochSeconds::new(200));
     assert_eq!(
         key,
         SlotKey {
-            start_sec: 200,
+            start_sec: EpochSeconds::new(200),
             ..weekly.first
         }
     );
     assert_eq!(
         moved,
         SlotTerms {
-            first_bookable_sec: Some(140),
-            last_bookable_sec: Some(190),
+            first_bookable_sec: Some(EpochSeconds::new(140)),
+            last_bookable_sec: Some(EpochSeconds::new(190)),
             ..terms.clone()
         }
     );
-    assert_eq!(weekly.occurrence(100), (weekly.first, terms));
+    assert_eq!(
+        weekly.occurrence(EpochSeconds::new(100)),
+        (weekly.first, terms)
+    );
 }
 
 #[test]
@@ -159,10 +173,13 @@ fn the_ends_of_time_neither_overflow_nor_take_for_ever() {
         (5, Some(every(0, 6, &[])), 0, vec![5, 6]),
         (5, Some(every(-1, 6, &[])), 0, vec![5, 6]),
     ] {
-        let opening = opening(first, u32::MAX, recurrence);
-        let starts: Vec<i64> = opening.starts(from, i64::MAX).take(4).collect();
+        let opening = opening(EpochSeconds::new(first), u32::MAX, recurrence);
+        let starts: Vec<i64> = starts(&opening, from, i64::MAX).take(4).collect();
         assert_eq!(starts, expected, "{opening:?} from {from}");
-        let _ = (opening.occurrence(i64::MIN), opening.occurrence(i64::MAX));
+        let _ = (
+            opening.occurrence(EpochSeconds::MIN),
+            opening.occurrence(EpochSeconds::MAX),
+        );
     }
 }
 
@@ -175,14 +192,17 @@ fn a_slot_of_several_openings_keeps_the_stricter_terms() {
         ..SlotTerms::default()
     };
     for terms in [
-        terms(None, Some(9)),
-        terms(Some(3), None),
-        terms(Some(2), Some(8)),
+        terms(None, Some(EpochSeconds::new(9))),
+        terms(Some(EpochSeconds::new(3)), None),
+        terms(Some(EpochSeconds::new(2)), Some(EpochSeconds::new(8))),
         terms(None, None),
     ] {
         slot.open(pool(PoolTickets::All, 1), &terms);
     }
-    assert_eq!(*slot.terms(), terms(Some(3), Some(8)));
+    assert_eq!(
+        *slot.terms(),
+        terms(Some(EpochSeconds::new(3)), Some(EpochSeconds::new(8)))
+    );
 }
 
 #[test]
@@ -260,14 +280,16 @@ fn only_lengths_that_a_slot_can_have_make_a_key() {
         (i64::MAX, false),
     ] {
         assert_eq!(
-            SlotKey::new(SERVICE, 0, duration_sec).is_some(),
+            SlotKey::new(SERVICE, EpochSeconds::new(0), duration_sec).is_some(),
             is_key,
             "{duration_sec}"
         );
     }
     assert_eq!(
-        SlotKey::new(SERVICE, i64::MAX, 1).unwrap().end_sec(),
-        i64::MAX
+        SlotKey::new(SERVICE, EpochSeconds::MAX, 1)
+            .unwrap()
+            .end_sec(),
+        EpochSeconds::MAX
     );
 }
 
@@ -444,7 +466,7 @@ fn an_oversold_pool_has_nothing_left_and_does_not_underflow() {
         cart(1),
         Claimed::Appointment,
         u32::MAX,
-        HoldSpan::new(NOW, i64::MAX),
+        HoldSpan::new(NOW, EpochSeconds::MAX),
     );
     assert_eq!(
         slot.spots_open(
@@ -530,9 +552,9 @@ proptest! {
         let mut bounds = [from, middle, until];
         bounds.sort_unstable();
         let [from, middle, until] = bounds;
-        let opening = opening(first, 30, every(every_sec, 400, &except));
-        let whole: Vec<i64> = opening.starts(from, until).collect();
-        let parts: Vec<i64> = opening.starts(from, middle).chain(opening.starts(middle, until)).collect();
+        let opening = opening(EpochSeconds::new(first), 30, every(every_sec, 400, &except));
+        let whole: Vec<i64> = starts(&opening, from, until).collect();
+        let parts: Vec<i64> = starts(&opening, from, middle).chain(starts(&opening, middle, until)).collect();
         prop_assert_eq!(&whole, &parts);
         let expected: Vec<i64> = (from..until)
             .filter(|start| *start >= first && *start <= 400 && (start - first) % every_sec == 0)
@@ -568,7 +590,7 @@ fn a_slot_turns_to_what_was_laid_ready_and_never_back() {
     let (first, second, third) = (Revision(0), Revision(1), Revision(2));
     let fixture = Fixture::new();
     let terms = SlotTerms {
-        first_bookable_sec: Some(7),
+        first_bookable_sec: Some(EpochSeconds::new(7)),
         ..SlotTerms::default()
     };
     let mut slot = slot(&[(PoolTickets::All, 5)]);

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use domain::{
     ids::MerchantId,
-    order::{EpochSeconds, Order, OrderId},
+    order::{Order, OrderId},
+    time::EpochSeconds,
 };
 use kernel::{
     request::{Origin, RequestContext},
@@ -242,7 +243,7 @@ fn outcome_name(outcome: PaymentOutcome) -> &'static str {
 /// A time in RFC 3339. A time before the epoch becomes the epoch; one that the format cannot write
 /// becomes a number of seconds.
 fn utc(moment: EpochSeconds) -> String {
-    let since = Duration::from_secs(u64::try_from(moment).unwrap_or(0));
+    let since = Duration::from_secs(u64::try_from(moment.get()).unwrap_or(0));
     let time = UNIX_EPOCH
         .checked_add(since)
         .filter(|_| moment <= LAST_SECOND);
@@ -253,7 +254,7 @@ fn utc(moment: EpochSeconds) -> String {
 }
 
 /// The last second of the year 9999.
-const LAST_SECOND: EpochSeconds = 253_402_300_799;
+const LAST_SECOND: EpochSeconds = EpochSeconds::new(253_402_300_799);
 
 #[cfg(test)]
 mod tests {
@@ -261,7 +262,7 @@ mod tests {
 
     fn lines(event: AuditEvent<'_>) -> Vec<String> {
         let mut lines = Vec::new();
-        event.lines(Some(1_768_456_800), |record| {
+        event.lines(Some(EpochSeconds::new(1_768_456_800)), |record| {
             lines.push(serde_json::to_string(&record).unwrap());
         });
         lines
@@ -359,11 +360,11 @@ mod tests {
         for (moment, expected) in [
             (0, "1970-01-01T00:00:00Z"),
             (-1, "1970-01-01T00:00:00Z"),
-            (LAST_SECOND, "9999-12-31T23:59:59Z"),
-            (LAST_SECOND + 1, "253402300800"),
+            (LAST_SECOND.get(), "9999-12-31T23:59:59Z"),
+            (LAST_SECOND.get() + 1, "253402300800"),
             (i64::MAX, "9223372036854775807"),
         ] {
-            assert_eq!(utc(moment), expected);
+            assert_eq!(utc(EpochSeconds::new(moment)), expected);
         }
     }
 }

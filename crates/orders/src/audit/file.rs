@@ -167,12 +167,17 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use domain::time::EpochSeconds;
     use kernel::clock::ManualClock;
 
     const SOON: Duration = Duration::from_secs(60);
 
     fn open(dir: &TempDir) -> AuditFile {
-        AuditFile::open(&dir.path().join("audit"), Arc::new(ManualClock::at(7))).unwrap()
+        AuditFile::open(
+            &dir.path().join("audit"),
+            Arc::new(ManualClock::at(EpochSeconds::new(7))),
+        )
+        .unwrap()
     }
 
     fn write(file: &AuditFile, event: &'static str) {
@@ -242,7 +247,7 @@ mod tests {
     #[test]
     fn lines_that_cannot_be_written_are_counted() {
         let dir = TempDir::new().unwrap();
-        let clock = Arc::new(ManualClock::at(7));
+        let clock = Arc::new(ManualClock::at(EpochSeconds::new(7)));
         let mut appender = Appender::open(dir.path().join("audit"), Arc::default(), clock).unwrap();
         // As a file that has become unwritable.
         appender.file = File::open(dir.path().join("audit")).unwrap();

@@ -24,9 +24,9 @@ use store::{
     Change, NamedClaim, PaymentIntent, Store, embedded::EmbeddedStore, memory::MemoryStore,
 };
 
-const NOW: EpochSeconds = 1_768_456_800;
+const NOW: EpochSeconds = EpochSeconds::new(1_768_456_800);
 const HOUR: i64 = 3_600;
-const HORIZON_SEC: i64 = 4 * HOUR;
+const HORIZON: Seconds = Seconds::new(4 * HOUR);
 const TICKETS: [&str; 3] = ["adult", "child", "senior"];
 
 /// A server with a catalogue and a clock that stands still.
@@ -35,7 +35,7 @@ async fn open(dir: &Path) -> Arc<App> {
     let limits = Limits {
         payment_timeout: Duration::from_secs(1),
         max_commands: 1,
-        horizon_sec: HORIZON_SEC,
+        horizon: HORIZON,
     };
     let (store, payments) = (Arc::new(MemoryStore::default()), None);
     let clock = Arc::new(ManualClock::at(NOW));
@@ -62,7 +62,7 @@ fn write(export: &Export<'_>, out: &Path) {
     )
     .unwrap();
     export.write(|piece| writer.put(&piece)).unwrap();
-    writer.finish(NOW).unwrap();
+    writer.finish(NOW.get()).unwrap();
 }
 
 /// Whatever can be asked of a slot.
@@ -175,7 +175,7 @@ prop_compose! {
         window in option::of((-2..5_i64, 0..6_i64)),
         unheard_of in any::<bool>(),
     ) -> Value {
-        let at = |hours: i64| NOW - HOUR + hours * HOUR;
+        let at = |hours: i64| NOW.get() - HOUR + hours * HOUR;
         let mut entry = json!({
             "merchant_id": "m", "service_id": format!("s{service}"), "start_sec": at(start),
             "duration_sec": duration * HOUR, "spots_open": spots, "spots_total": spots + more,
@@ -300,13 +300,12 @@ async fn days_limit_what_is_exported_and_are_limited_by_what_is_open() {
     write_catalog(dir.path(), &[]);
     let app = open(dir.path()).await;
     assert_eq!(app.export(Some(1)).unwrap_err(), TooFar { open: 0 });
-    let day = HORIZON_SEC.max(DAY_SEC);
     for (days, expected) in [
         (None, Some(EpochSeconds::MAX)),
-        (Some(1), Some(NOW + DAY_SEC)),
+        (Some(1), Some(NOW + Seconds::DAY)),
         (Some(2), None),
     ] {
-        let span = span(NOW, NOW + day, day, days);
+        let span = span(NOW, NOW + Seconds::DAY, Seconds::DAY, days);
         assert_eq!(span.ok().map(|span| span.until), expected, "{days:?}");
     }
 }
@@ -314,7 +313,7 @@ async fn days_limit_what_is_exported_and_are_limited_by_what_is_open() {
 /// An entry for a slot that starts `hour` hours from now.
 fn entry(hour: i64, spots: i64) -> Value {
     json!({
-        "merchant_id": "m", "service_id": "s1", "start_sec": NOW + hour * HOUR, "duration_sec": HOUR,
+        "merchant_id": "m", "service_id": "s1", "start_sec": NOW.get() + hour * HOUR, "duration_sec": HOUR,
         "spots_open": spots,
     })
 }
@@ -326,7 +325,10 @@ fn spots_open(export: &Export<'_>) -> Vec<(i64, i64)> {
         if piece.kind == RecordKind::Availability {
             let element: Value = serde_json::from_str(&piece.text).unwrap();
             let number = |name: &str| element[name].as_i64().unwrap();
-            found.push(((number("start_sec") - NOW) / HOUR, number("spots_open")));
+            found.push((
+                (number("start_sec") - NOW.get()) / HOUR,
+                number("spots_open"),
+            ));
         }
         Ok::<_, ()>(())
     };
@@ -375,13 +377,9 @@ async fn what_is_being_paid_for_counts_as_sold_and_stays_to_be_settled() {
     store().commit(Change::PaymentIntent(intent)).await.unwrap();
     for _ in 0..2 {
         let loaded = catalog::load(dir.path()).unwrap();
-        let offline = OfflineCatalog::open(
-            loaded,
-            &store(),
-            Arc::new(ManualClock::at(NOW)),
-            HORIZON_SEC,
-        )
-        .unwrap();
+        let offline =
+            OfflineCatalog::open(loaded, &store(), Arc::new(ManualClock::at(NOW)), HORIZON)
+                .unwrap();
         assert_eq!(spots_open(&offline.export(None).unwrap()), [(1, 3)]);
     }
 }

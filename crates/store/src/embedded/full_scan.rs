@@ -18,7 +18,7 @@ use crate::{
     ClaimTotals, PaymentIntent, PriceBook, Recovered,
     record::{self, RecordError},
 };
-use domain::order::EpochSeconds;
+use domain::time::EpochSeconds;
 
 /// The result of reading all records, as far as startup needs it.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use crate::{
 use domain::{
     money::{Currency, Money},
     order::{Customer, Order},
+    time::EpochSeconds,
 };
 
 mod damage;
@@ -40,7 +41,7 @@ fn claim(count: u32) -> NamedClaim {
     NamedClaim {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
-        start_sec: 1_800_000_000,
+        start_sec: EpochSeconds::new(1_800_000_000),
         duration_sec: 3600,
         ticket_id: Some("adult".into()),
         count,
@@ -51,7 +52,7 @@ fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
     PlacedOrder {
         token: token.into(),
         fingerprint: [7; 32],
-        created_sec: 1_700_000_000,
+        created_sec: EpochSeconds::new(1_700_000_000),
         created_by: None,
         order: Box::new(Order {
             id: store.order_id(&token.into()),
@@ -70,7 +71,7 @@ fn intent(token: &str) -> PaymentIntent {
         token: token.into(),
         attempt: 1,
         amount: dollars(1),
-        started_sec: 1,
+        started_sec: EpochSeconds::new(1),
         claims: vec![claim(1)],
     }
 }
@@ -80,7 +81,7 @@ fn ended(token: &str, outcome: PaymentOutcome) -> PaymentAttempt {
         intent: intent(token),
         outcome,
         transaction_id: "tx".into(),
-        finished_sec: 2,
+        finished_sec: EpochSeconds::new(2),
     }
 }
 
@@ -375,19 +376,22 @@ async fn up_to_when_slots_are_forgotten_and_when_the_newest_order_was_created_is
     );
     for (token, created_sec) in [("one", 700), ("two", 900), ("three", 800)] {
         let order = PlacedOrder {
-            created_sec,
+            created_sec: EpochSeconds::new(created_sec),
             ..placed(&store, token, "ada")
         };
         store.commit(Change::Order(Arc::new(order))).await.unwrap();
     }
     for until in [100, 200] {
-        store.commit(Change::SlotsForgotten(until)).await.unwrap();
+        store
+            .commit(Change::SlotsForgotten(EpochSeconds::new(until)))
+            .await
+            .unwrap();
     }
     drop(store);
     let (again, _) = recovered(&open(&dir));
     assert_eq!(
         (again.slots_forgotten_until, again.newest_order_sec),
-        (Some(200), Some(900))
+        (Some(EpochSeconds::new(200)), Some(EpochSeconds::new(900)))
     );
 }
 

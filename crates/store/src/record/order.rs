@@ -4,10 +4,13 @@
 //! becomes a default.
 
 use super::{RecordError, out_of_range, proto};
-use domain::order::{
-    BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NoShowFee, Order,
-    OrderId, OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress,
-    PrepaymentStatus, PriceTag, PriceType,
+use domain::{
+    order::{
+        BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NoShowFee, Order,
+        OrderId, OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress,
+        PrepaymentStatus, PriceTag, PriceType,
+    },
+    time::EpochSeconds,
 };
 
 pub(super) fn encode(order: &Order) -> proto::Order {
@@ -65,7 +68,7 @@ fn encode_item(item: &BookedItem) -> proto::LineItem {
     } = line;
     proto::LineItem {
         service_id: service_id.as_str().to_owned(),
-        start_sec: *start_sec,
+        start_sec: start_sec.get(),
         duration_sec: *duration_sec,
         tickets: tickets.iter().map(encode_tickets).collect(),
         price: price.as_ref().map(encode_price),
@@ -86,7 +89,7 @@ fn decode_item(item: proto::LineItem) -> Result<BookedItem, RecordError> {
     } = item;
     let line = LineItem {
         service_id: service_id.into(),
-        start_sec,
+        start_sec: EpochSeconds::new(start_sec),
         duration_sec,
         tickets: tickets.into_iter().map(decode_tickets).collect(),
         price: price.map(decode_price),

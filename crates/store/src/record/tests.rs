@@ -5,7 +5,7 @@ fn order() -> Order {
     let item = BookedItem {
         line: LineItem {
             service_id: "entry".into(),
-            start_sec: 1_800_000_000,
+            start_sec: EpochSeconds::new(1_800_000_000),
             duration_sec: 3600,
             tickets: Vec::new(),
             price: None,
@@ -26,7 +26,7 @@ fn placed(created_by: Option<&str>) -> PlacedOrder {
     PlacedOrder {
         token: "token".into(),
         fingerprint: [7; 32],
-        created_sec: 1_700_000_000,
+        created_sec: EpochSeconds::new(1_700_000_000),
         created_by: created_by.map(Arc::from),
         order: Box::new(order()),
         claims: Vec::new(),
@@ -40,7 +40,7 @@ fn claims_are_read_without_the_rest_of_an_order() {
     let claim = NamedClaim {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
-        start_sec: 1_800_000_000,
+        start_sec: EpochSeconds::new(1_800_000_000),
         duration_sec: 3600,
         ticket_id: Some("adult".into()),
         count: 2,

@@ -6,6 +6,7 @@ use crate::{
     app::SlotLookup,
     domain::availability::{AskedSlot, Resources},
 };
+use domain::time::EpochSeconds;
 
 impl Validator<'_> {
     pub(super) fn slot_times(
@@ -71,7 +72,7 @@ fn asked_slot_time(slot_time: v3::SlotTime) -> AskedSlot {
     } = slot_time;
     AskedSlot {
         service_id: service_id.into(),
-        start_sec,
+        start_sec: EpochSeconds::new(start_sec),
         duration_sec,
         availability_tag,
         resources: resource_ids.map(resources),
@@ -91,7 +92,7 @@ fn slot_lookup(slot: v3::Slot) -> SlotLookup {
     } = slot;
     let slot = AskedSlot {
         service_id: service_id.into(),
-        start_sec,
+        start_sec: EpochSeconds::new(start_sec),
         duration_sec,
         availability_tag,
         resources: about.map(resources),

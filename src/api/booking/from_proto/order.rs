@@ -15,6 +15,7 @@ use crate::{
         Customer, IntakeAnswer, LineItem, NewOrder, OrderedTickets, PaymentProcessor, PostalAddress,
     },
 };
+use domain::time::EpochSeconds;
 
 impl Validator<'_> {
     pub(super) fn new_order(
@@ -178,7 +179,7 @@ fn line_item(item: v3::LineItem) -> LineItem {
     } = item;
     LineItem {
         service_id: service_id.into(),
-        start_sec,
+        start_sec: EpochSeconds::new(start_sec),
         duration_sec,
         tickets: tickets.into_iter().map(ordered_tickets).collect(),
         price: price.map(payment::price_tag),

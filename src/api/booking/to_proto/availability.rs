@@ -25,7 +25,7 @@ fn slot_time(asked: AskedSlot) -> v3::SlotTime {
     } = asked;
     v3::SlotTime {
         service_id: service_id.into(),
-        start_sec,
+        start_sec: start_sec.get(),
         duration_sec,
         availability_tag,
         resource_ids: resources.map(resource_ids),
@@ -46,7 +46,7 @@ pub(super) fn slot(lookup: SlotLookup) -> v3::Slot {
     v3::Slot {
         merchant_id: merchant_id.into(),
         service_id: service_id.into(),
-        start_sec,
+        start_sec: start_sec.get(),
         duration_sec,
         availability_tag,
         resources: resources.map(resource_ids),

@@ -46,7 +46,7 @@ pub(super) fn line_item(line: LineItem) -> v3::LineItem {
     } = line;
     v3::LineItem {
         service_id: service_id.into(),
-        start_sec,
+        start_sec: start_sec.get(),
         duration_sec,
         tickets: tickets.into_iter().map(ordered_tickets).collect(),
         price: price.map(super::payment::price_tag),

@@ -28,6 +28,7 @@ use boxoffice::{
     },
     telemetry,
 };
+use domain::time::EpochSeconds;
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -116,7 +117,7 @@ impl Plan {
 struct OffClock(AtomicI64);
 
 impl Clock for OffClock {
-    fn now_sec(&self) -> i64 {
+    fn now_sec(&self) -> EpochSeconds {
         SystemClock.now_sec() + self.0.load(Ordering::SeqCst)
     }
 }
@@ -125,7 +126,7 @@ impl Clock for OffClock {
 #[derive(Debug)]
 struct ForgetfulStore {
     inner: EmbeddedStore,
-    now: i64,
+    now: EpochSeconds,
 }
 
 impl Store for ForgetfulStore {

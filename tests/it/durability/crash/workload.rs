@@ -88,7 +88,7 @@ impl Workload {
     /// The first slot is the day after tomorrow.
     pub(super) fn of(rounds: u64) -> Self {
         Self {
-            first_sec: (SystemClock.now_sec() / HOUR + 48) * HOUR,
+            first_sec: (SystemClock.now_sec().get() / HOUR + 48) * HOUR,
             rounds,
             weight: 0,
         }

@@ -10,7 +10,7 @@ use super::{LimitBound, Side, Stated};
 use crate::tags::SlotConditions;
 use domain::{
     catalog::{RuleScope, Service, TagIx, TicketIx},
-    order::EpochSeconds,
+    time::EpochSeconds,
 };
 
 /// Most sets of ticket types that are tried to find a sellable one. Beyond it, limits are assumed to be

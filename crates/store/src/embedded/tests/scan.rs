@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use domain::time::EpochSeconds;
 use testkit::seeds::seeds;
 
 /// `FullScan`, with what comes in no particular order by its key.
@@ -56,16 +57,19 @@ fn any_change(random: &mut fastrand::Rng, store: &EmbeddedStore, number: u32) ->
             false,
         ),
         2 => (prices(number.into()), false),
-        3 => (Change::SlotsForgotten(number.into()), false),
+        3 => (
+            Change::SlotsForgotten(EpochSeconds::new(number.into())),
+            false,
+        ),
         _ => {
             let user = format!("user-{}", random.u8(..4));
             let claims = vec![NamedClaim {
-                start_sec: random.i64(..3),
+                start_sec: EpochSeconds::new(random.i64(..3)),
                 ..claim(random.u32(1..9))
             }];
             let created_sec = random.i64(..1_000);
             let order = PlacedOrder {
-                created_sec,
+                created_sec: EpochSeconds::new(created_sec),
                 claims,
                 ..placed(store, &token, &user)
             };
