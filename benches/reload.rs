@@ -25,15 +25,15 @@ use std::{
 };
 
 use boxoffice::{
-    app::{App, Cart, Limits, Parts},
-    audit::Audit,
-    catalog_files,
-    clock::ManualClock,
+    catalog,
     config::AuditLog,
     domain::{
         order::{LineItem, OrderedTickets, PriceTag},
         time::{EpochSeconds, Seconds},
     },
+    kernel::clock::ManualClock,
+    orders::audit::Audit,
+    orders::{App, Cart, Limits, Parts},
     payments::simulated::SimulatedGateway,
     store::memory::MemoryStore,
 };
@@ -48,7 +48,7 @@ fn main() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 10);
     let parts = Parts {
-        loaded: catalog_files::load(dir.path()).unwrap(),
+        loaded: catalog::load(dir.path()).unwrap(),
         store: Arc::new(MemoryStore::default()),
         payments: Some(Arc::new(SimulatedGateway::default())),
         clock: Arc::new(ManualClock::at(NOW)),
@@ -73,7 +73,7 @@ fn main() {
         let checks = checks_during(&app, || {
             let dir = dir.path().to_owned();
             let begun = Instant::now();
-            let load = move |register| catalog_files::load_after(&dir, register);
+            let load = move |register| catalog::load_after(&dir, register);
             let reloaded = runtime.block_on(app.reload(load)).unwrap();
             println!(
                 "{} slots on sale after {:?}",

@@ -12,8 +12,8 @@ use clap::ArgMatches;
 use crate::{
     config::{self, Config, EffectiveSetting, Flags},
     exit_code::{CATALOG, FORCED, INTERNAL, IO, SUCCESS, UNAVAILABLE, USAGE},
-    files::regular,
 };
+use kernel::files::regular;
 
 mod error;
 mod table;

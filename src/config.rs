@@ -24,7 +24,7 @@ pub use self::{
     },
 };
 use self::{layers::Layers, settings::SETTINGS};
-use crate::diagnostics::Diagnostics;
+use kernel::diagnostics::Diagnostics;
 
 /// The environment of this process.
 #[expect(
@@ -160,7 +160,7 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostics::Diagnostic;
+    use kernel::diagnostics::Diagnostic;
 
     const FILE: &str = "/etc/boxoffice.toml";
 

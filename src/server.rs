@@ -8,21 +8,24 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    app::{App, OfflineCatalog, Parts, ReloadError, Reloaded, StartupError},
-    audit::AuditEvent,
-    catalog_files,
-    clock::{Clock, SystemClock},
     config::{Config, EffectiveSetting, StoreChoice},
-    descriptors,
-    diagnostics::Diagnostics,
     exit_code,
     net::{Phase, control_runtime},
-    store::{
-        ErrorChain,
-        embedded::{EmbeddedStore, OpenError},
-    },
 };
 use domain::time::EpochSeconds;
+use kernel::{
+    clock::{Clock, SystemClock},
+    descriptors,
+    diagnostics::Diagnostics,
+};
+use orders::{
+    audit::AuditEvent,
+    {App, OfflineCatalog, Parts, ReloadError, Reloaded, StartupError},
+};
+use store::{
+    ErrorChain,
+    embedded::{EmbeddedStore, OpenError},
+};
 
 mod admin;
 mod admission;
@@ -169,7 +172,7 @@ pub fn now_sec() -> EpochSeconds {
 /// # Errors
 /// [`ServeError`], in particular if the server is running or has never run.
 pub fn offline_catalog(config: &Config) -> Result<OfflineCatalog, ServeError> {
-    let loaded = catalog_files::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
+    let loaded = catalog::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
     let dir = &config.storage.data_dir;
     if config.storage.store == StoreChoice::Embedded && !EmbeddedStore::is_in(dir) {
         return Err(ServeError::NoStore {

@@ -3,10 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use boxoffice::{
-    app::OfflineCatalog,
-    catalog_files::{self, FeedFileOptions, FileCompression, FolderWriter, Loaded},
-    clock::ManualClock,
-    diagnostics::{Diagnostic, Diagnostics},
+    catalog::{self, FeedFileOptions, FileCompression, FolderWriter, Loaded},
     domain::{
         catalog::{Catalog, Service},
         fulfillability::{Assessment, Inquiry, OrderVerdict, Purpose, assess},
@@ -16,6 +13,9 @@ use boxoffice::{
         slot::{Opening, Slot, Viewer},
         time::{EpochSeconds, Seconds},
     },
+    kernel::clock::ManualClock,
+    kernel::diagnostics::{Diagnostic, Diagnostics},
+    orders::OfflineCatalog,
     store::memory::MemoryStore,
 };
 
@@ -70,7 +70,7 @@ fn folder(files: [Option<&[u8]>; 4]) {
             None => scratch::remove(&dir.join(name)),
         }
     }
-    match catalog_files::load(&dir) {
+    match catalog::load(&dir) {
         Ok(loaded) => judge(&dir, loaded),
         Err(errors) => judge_errors(&errors, &files),
     }
@@ -109,7 +109,7 @@ fn judge(dir: &Path, loaded: Loaded) {
         .openings
         .iter()
         .for_each(|opening| judge_opening(&loaded.catalog, opening));
-    let keeps_its_indexes = catalog_files::load_after(dir, loaded.catalog.ids().clone());
+    let keeps_its_indexes = catalog::load_after(dir, loaded.catalog.ids().clone());
     let again = keeps_its_indexes.expect("what has been read can be read");
     assert_eq!(
         openings,
@@ -260,6 +260,6 @@ fn export(loaded: Loaded) {
         .write(|piece| writer.put(&piece))
         .expect("a piece can be written");
     writer.finish(now.get()).expect("a folder can be finished");
-    let again = catalog_files::load(&out).unwrap_or_else(|errors| panic!("{errors}"));
+    let again = catalog::load(&out).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(ids(&again.catalog), services);
 }

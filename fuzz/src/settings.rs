@@ -5,7 +5,7 @@ use std::path::Path;
 use boxoffice::{
     api::auth::Credentials,
     config::{Config, Flags},
-    diagnostics::{Diagnostics, Source},
+    kernel::diagnostics::{Diagnostics, Source},
 };
 
 use crate::{catalog::judge_position, scratch};

@@ -22,7 +22,9 @@ pub use limits::Permit;
 pub use passwords::hash;
 pub use peer::{Caller, Peer};
 
-use crate::{domain::ids::MerchantId, net::ClientCertificate, rpc::Transport};
+use crate::net::ClientCertificate;
+use domain::ids::MerchantId;
+use kernel::rpc::Transport;
 
 /// What callers must present, and the limits of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

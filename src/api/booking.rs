@@ -20,6 +20,6 @@ pub mod rest;
 /// A digest of a message, the same for every encoding of it: fields are in the order of their
 /// numbers, maps in the order of their keys, and unknown fields are dropped.
 #[must_use]
-pub fn fingerprint(message: &impl prost::Message) -> crate::store::Fingerprint {
+pub fn fingerprint(message: &impl prost::Message) -> store::Fingerprint {
     blake3::hash(&message.encode_to_vec()).into()
 }

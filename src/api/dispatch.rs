@@ -30,12 +30,16 @@ use crate::{
         error::ApiError,
         responses::{EncodedResponse, Encoding, ResponseFormat, Responses},
     },
-    app::{App, OrderError},
-    audit::AuditEvent,
-    domain::order::Order,
     net::request_bodies::ReceivedMessage,
+};
+use domain::order::Order;
+use kernel::{
     request::{Origin, RequestContext},
     rpc::Rpc,
+};
+use orders::{
+    audit::AuditEvent,
+    {App, OrderError},
 };
 
 /// Limits of calls.

@@ -10,10 +10,10 @@ use tonic::{
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::booking::requests::{UNKNOWN_MERCHANT, Violations};
-use crate::{
-    api::auth::AuthError, app::OrderError, diagnostics::quoted, domain::ids::MerchantId,
-    net::request_bodies::BodyError,
-};
+use crate::{api::auth::AuthError, net::request_bodies::BodyError};
+use domain::ids::MerchantId;
+use kernel::diagnostics::quoted;
+use orders::OrderError;
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";

@@ -13,7 +13,7 @@ pub use client::{FetchError, can_ask, fetch};
 pub(crate) use handler::FeedsHandler;
 pub use lines::{ExportHeader, ExportLine, MalformedLine};
 
-use crate::app::Export;
+use orders::Export;
 
 /// The path of the export on the admin listener.
 pub const PATH: &str = "/feeds";

@@ -23,14 +23,14 @@ use crate::{
         booking::{json, schema::Described, to_proto},
         error::ApiError,
     },
-    app::{OrderError, TakeOrders},
-    blocking::{self, LONG_BYTES},
-    domain::order::Order,
     net::{
-        budgets::{Budget, Reservation},
+        budgets::{Budget, ReservedBytes},
         stalled::StalledResponses,
     },
 };
+use domain::order::Order;
+use kernel::blocking::{self, LONG_BYTES};
+use orders::{OrderError, TakeOrders};
 
 /// Bytes of a chunk. Responses up to this size do not count.
 pub const CHUNK_BYTES: usize = 16 * 1024;
@@ -54,7 +54,7 @@ pub enum Encoding {
 #[derive(Debug)]
 pub struct ResponseFormat {
     encoding: Encoding,
-    room: Option<Reservation>,
+    room: Option<ReservedBytes>,
 }
 
 /// The budget of all responses that have not been sent yet.
@@ -77,7 +77,7 @@ pub struct EncodedResponse {
 struct Chunk {
     bytes: Vec<u8>,
     /// Released together with the bytes.
-    reservation: Option<Reservation>,
+    reservation: Option<ReservedBytes>,
 }
 
 impl AsRef<[u8]> for Chunk {
@@ -219,7 +219,7 @@ impl Responses {
         }
     }
 
-    fn reserve(&self, bytes: usize) -> Result<Reservation, ApiError> {
+    fn reserve(&self, bytes: usize) -> Result<ReservedBytes, ApiError> {
         self.budget.reserve(bytes).map_err(|_| {
             // For the next call: this one cannot wait until the reset responses have released their
             // bytes.
@@ -233,7 +233,7 @@ impl Responses {
 struct ResponseWriter {
     responses: Arc<Responses>,
     encoding: Encoding,
-    room: Option<Reservation>,
+    room: Option<ReservedBytes>,
     is_receipt: bool,
     chunk: Vec<u8>,
     full: Vec<Chunk>,
@@ -322,7 +322,7 @@ impl ResponseWriter {
         Ok(())
     }
 
-    fn reserve(&mut self, bytes: usize) -> Result<Reservation, ApiError> {
+    fn reserve(&mut self, bytes: usize) -> Result<ReservedBytes, ApiError> {
         match &mut self.room {
             Some(room) if room.bytes() >= bytes => Ok(room.split(bytes)),
             Some(_) | None if self.is_receipt => Ok(self.responses.budget.take(bytes)),

@@ -18,16 +18,12 @@ use super::{
     error::CliError,
     sales::SalesSource,
 };
-use crate::{
-    api::feeds::ExportLine,
-    catalog_files::{
-        self, CatalogSummary, Examined, FeedFileOptions, FileCompression, FolderWriter, RecordKind,
-    },
-    config::Config,
-    diagnostics::Severity,
-    domain::time::EpochSeconds,
-    server,
+use crate::{api::feeds::ExportLine, config::Config, server};
+use catalog::{
+    self, CatalogSummary, Examined, FeedFileOptions, FileCompression, FolderWriter, RecordKind,
 };
+use domain::time::EpochSeconds;
+use kernel::diagnostics::Severity;
 
 mod calendar;
 mod report;
@@ -134,7 +130,7 @@ impl CheckCatalog {
         stdout: &mut dyn Write,
         stderr: &mut dyn Write,
     ) -> io::Result<(Examined, bool)> {
-        let mut read = catalog_files::examine(dir);
+        let mut read = catalog::examine(dir);
         let mut summary = None;
         if let Some(loaded) = &read.loaded {
             let horizon = server::limits(&Config::default()).horizon;
@@ -203,7 +199,7 @@ fn with_sales(sales: &SalesSource, day: &Day) -> Result<Examined, CliError> {
         ExportLine::Begin(_) | ExportLine::Record(_) | ExportLine::End => Ok(()),
     })?;
     writer.finish(day.from.get())?;
-    Ok(catalog_files::examine(&folder))
+    Ok(catalog::examine(&folder))
 }
 
 /// Whether an element of an availability feed starts on that day. An unreadable element counts as one, so that

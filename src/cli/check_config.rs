@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     config::{Config, EffectiveSetting, Flags, StoreChoice},
-    diagnostics::{Diagnostic, Location},
     server,
 };
+use kernel::diagnostics::{Diagnostic, Location};
 
 /// The settings to check.
 #[derive(Debug, PartialEq)]

@@ -6,13 +6,13 @@ use http::Uri;
 
 use crate::{
     api::feeds::FetchError,
-    app::TooFar,
-    catalog_files::WriteError,
-    diagnostics::Diagnostics,
     exit_code::{CATALOG, INTERNAL, IO, SUCCESS, UNAVAILABLE, USAGE},
     server::ServeError,
-    store::embedded::OpenError,
 };
+use catalog::WriteError;
+use kernel::diagnostics::Diagnostics;
+use orders::TooFar;
+use store::embedded::OpenError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

@@ -19,11 +19,9 @@ use super::{
 };
 use crate::{
     api::feeds::{ExportHeader, ExportLine},
-    catalog_files::{
-        FeedFileOptions, FileCompression, FolderWriter, RecordKind, WriteError, Written,
-    },
     config::{Config, Flags},
 };
+use catalog::{FeedFileOptions, FileCompression, FolderWriter, RecordKind, WriteError, Written};
 
 /// What to write, and where.
 #[derive(Debug, PartialEq)]

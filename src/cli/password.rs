@@ -3,7 +3,8 @@
 use std::io::{self, IsTerminal, Read, Write};
 
 use super::{IO, SUCCESS, USAGE};
-use crate::{api::auth, files::text};
+use crate::api::auth;
+use kernel::files::text;
 
 /// The longest password. With its name in front it has to fit into a header.
 const MAX_BYTES: usize = 1024;

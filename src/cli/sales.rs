@@ -7,10 +7,10 @@ use tokio::runtime;
 use super::error::CliError;
 use crate::{
     api::feeds::{self, ExportLine},
-    catalog_files::WriteError,
     config::Config,
     server,
 };
+use catalog::WriteError;
 
 /// The source of remaining spots.
 #[derive(Debug, PartialEq)]

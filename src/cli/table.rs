@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::domain::money::Money;
+use domain::money::Money;
 
 /// How the cells of a column stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ const MICROS: i64 = 1_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::money::Currency;
+    use domain::money::Currency;
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

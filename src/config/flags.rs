@@ -9,7 +9,7 @@ use super::{
     setting::{Setting, flag, variable},
     settings::SETTINGS,
 };
-use crate::diagnostics::Location;
+use kernel::diagnostics::Location;
 
 /// What the command line says about settings. Each value has been checked by the parser.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{
     kinds::ValueKind,
     setting::{self, PREFIX, Setting},
 };
-use crate::{
+use kernel::{
     diagnostics::{Diagnostic, DiagnosticSink, Diagnostics, Location},
     files::toml::{Document, TomlValue},
 };

@@ -20,7 +20,7 @@ pub struct OverBudget;
 
 /// Reserved bytes of a budget, released on drop.
 #[derive(Debug)]
-pub struct Reservation {
+pub struct ReservedBytes {
     budget: Arc<Budget>,
     bytes: usize,
 }
@@ -53,14 +53,14 @@ impl Budget {
     ///
     /// # Errors
     /// [`OverBudget`] if there are not as many left.
-    pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Reservation, OverBudget> {
+    pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<ReservedBytes, OverBudget> {
         // Checked: a sum that wrapped would pass the limit.
         let more = |in_use: usize| in_use.checked_add(bytes).filter(|sum| *sum <= self.limit);
         let taken = self
             .in_use
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         taken
-            .map(|_| Reservation {
+            .map(|_| ReservedBytes {
                 budget: Arc::clone(self),
                 bytes,
             })
@@ -70,17 +70,17 @@ impl Budget {
     /// Reserves bytes even beyond the limit, for data that has to be kept. Other reservations fail
     /// until there is room again.
     #[must_use]
-    pub fn take(self: &Arc<Self>, bytes: usize) -> Reservation {
+    pub fn take(self: &Arc<Self>, bytes: usize) -> ReservedBytes {
         // Cannot wrap: all reservations are of bytes that are in memory.
         self.in_use.fetch_add(bytes, Ordering::Relaxed);
-        Reservation {
+        ReservedBytes {
             budget: Arc::clone(self),
             bytes,
         }
     }
 }
 
-impl Reservation {
+impl ReservedBytes {
     /// Bytes that are reserved.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -100,7 +100,7 @@ impl Reservation {
     }
 }
 
-impl Drop for Reservation {
+impl Drop for ReservedBytes {
     fn drop(&mut self) {
         self.budget.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
     }

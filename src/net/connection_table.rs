@@ -18,7 +18,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{connection::Activity, network};
-use crate::metrics::{Collect, Counter, Metric};
+use kernel::metrics::{Collect, Counter, Metric};
 
 /// Connections that may be closing beyond `max`, so that new connections do not wait for the peers
 /// of evicted ones to close.

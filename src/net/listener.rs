@@ -15,7 +15,7 @@ use super::{
     ConnectionContext, ConnectionTable, HttpHandler, Phase, connection,
     connection_table::OpenConnection,
 };
-use crate::descriptors;
+use kernel::descriptors;
 
 /// The length of the kernel's queue of completed connections.
 const BACKLOG: i32 = 1024;

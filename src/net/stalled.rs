@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::metrics::Counter;
+use kernel::metrics::Counter;
 
 /// The time for which a response has to be stalled before it may be reset for others.
 const PATIENCE: Duration = Duration::from_secs(1);

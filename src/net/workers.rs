@@ -12,10 +12,8 @@ use tokio::{runtime, sync::mpsc};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{ConnectionContext, HttpHandler, Phase, listener::AcceptedConnection};
-use crate::{
-    blocking::{self, BlockingError},
-    config::{RuntimeChoice, Serving},
-};
+use crate::config::{RuntimeChoice, Serving};
+use kernel::blocking::{self, BlockingError};
 
 /// Blocking threads per worker, for lists of orders and password verification. They start with the
 /// server and are kept, because a thread may not be available later. The bound keeps slow lists

@@ -28,15 +28,14 @@ use crate::{
         error::{ADMIN_URLS, ApiError},
         feeds::{self, FeedsHandler},
     },
-    blocking,
     config::Config,
     net::{
         Acceptor, ClientCertificate, ConnectionContext, ConnectionLimits, ConnectionTable,
         HttpHandler, HttpServer, Phase, request_bodies::RequestBodies, stalled::StalledResponses,
     },
-    rpc::Transport,
     telemetry,
 };
+use kernel::{blocking, rpc::Transport};
 
 /// Rejects browsers, which have no use for the admin listener.
 const NO_GRPC_WEB: ApiError =

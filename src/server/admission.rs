@@ -13,13 +13,11 @@ use http::{
 };
 use tonic::{Status, body::Body};
 
-use crate::{
-    api::{
-        booking::{proto::v3::booking_service_server::SERVICE_NAME as BOOKING, rest},
-        error::ApiError,
-    },
-    rpc::Transport,
+use crate::api::{
+    booking::{proto::v3::booking_service_server::SERVICE_NAME as BOOKING, rest},
+    error::ApiError,
 };
+use kernel::rpc::Transport;
 
 /// The services whose paths are gRPC whatever the content type.
 const SERVICES: [&str; 4] = [

@@ -10,7 +10,9 @@ use super::{
     security::{Access, Security},
     watcher::{FromFiles, Watcher},
 };
-use crate::{app::App, config::Config, files::Snapshot, net::Phase};
+use crate::{config::Config, net::Phase};
+use kernel::files::Snapshot;
+use orders::App;
 
 /// How often a sweep is considered. It runs once an hour, and soon after the clock was set.
 const SWEEP_LOOK: Duration = Duration::from_secs(60);

@@ -19,12 +19,11 @@ use rustls::{
 };
 use webpki::{EndEntityCert, KeyUsage};
 
-use crate::{
+use crate::{config, net::TlsAcceptor};
+use kernel::{
     clock::Clock,
-    config,
     diagnostics::{Cursor, DiagnosticSink, Diagnostics},
     files::regular,
-    net::TlsAcceptor,
 };
 
 /// The protocols offered by ALPN, in the order of preference.

@@ -14,8 +14,8 @@ use tonic_health::pb::{
 use crate::{
     api::{booking::proto::v3::booking_service_server::SERVICE_NAME, error::ApiError},
     net::Phase,
-    store::StoreState,
 };
+use store::StoreState;
 
 /// The server as a whole, and the service.
 const SERVICES: [&str; 2] = ["", SERVICE_NAME];

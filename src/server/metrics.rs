@@ -8,13 +8,13 @@ use super::{
     watcher::Watcher,
 };
 use crate::{
-    app::App,
-    domain::time::EpochSeconds,
-    metrics::{Collect, Metric, Samples},
     net::ConnectionTable,
-    store::{DiskUsage, Store, StoreStats},
     telemetry::{self, metrics_page::Page},
 };
+use domain::time::EpochSeconds;
+use kernel::metrics::{Collect, Metric, Samples};
+use orders::App;
+use store::{DiskUsage, Store, StoreStats};
 
 /// The sources of the page.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ fn table() -> String {
         "| Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n".to_owned(),
         telemetry::metrics_page::rows::<CallTraffic>(),
         telemetry::metrics_page::rows::<ConnectionTable>(),
-        telemetry::metrics_page::rows::<crate::app::metrics::OrderMetrics>(),
+        telemetry::metrics_page::rows::<orders::metrics::OrderMetrics>(),
         telemetry::metrics_page::rows::<App>(),
         telemetry::metrics_page::rows::<StoreSource>(),
         telemetry::metrics_page::rows::<ReloadSources>(),

@@ -13,10 +13,9 @@ use super::admission;
 use crate::{
     api::{booking::rest, error::StatusMapping},
     net::{ClientCertificate, HttpHandler},
-    request::RequestContext,
-    rpc::Transport,
     telemetry::traces,
 };
+use kernel::{request::RequestContext, rpc::Transport};
 
 mod calls;
 

@@ -5,12 +5,7 @@ use std::{io, sync::Arc};
 use super::{ServeError, admin, observability::CallMetrics, reload};
 use crate::{
     api::{booking::requests::RequestLimits, dispatch::CallLimits, responses::Responses},
-    app::Limits,
-    blocking,
-    catalog_files::{self, CatalogSummary, Loaded},
-    clock::{Clock, SystemClock},
     config::{Config, PaymentsChoice, StoreChoice},
-    descriptors,
     net::{
         self, ConnectionLimits,
         budgets::Budget,
@@ -18,9 +13,16 @@ use crate::{
         stalled::StalledResponses,
         workers,
     },
-    payments::{PaymentGateway, simulated::SimulatedGateway},
-    store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
 };
+use catalog::{self, CatalogSummary, Loaded};
+use kernel::{
+    blocking,
+    clock::{Clock, SystemClock},
+    descriptors,
+};
+use orders::Limits;
+use payments::{PaymentGateway, simulated::SimulatedGateway};
+use store::{Store, embedded::EmbeddedStore, memory::MemoryStore};
 
 /// Maximum length of a token, cart id or user id, in bytes.
 const MAX_ID_BYTES: usize = 1024;
@@ -29,7 +31,7 @@ const MAX_ID_BYTES: usize = 1024;
 pub(super) async fn load_catalog(config: &Config) -> Result<(Loaded, CatalogSummary), ServeError> {
     let (dir, horizon) = (config.sales.catalog.clone(), limits(config).horizon);
     let load = move || {
-        let loaded = catalog_files::load(&dir)?;
+        let loaded = catalog::load(&dir)?;
         Ok(reload::summarized(loaded, SystemClock.now_sec(), horizon))
     };
     let loaded = blocking::run(load).await;

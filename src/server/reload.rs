@@ -12,15 +12,17 @@ use super::{
     security::{self, Access},
     watcher::{FromFiles, log_rejected},
 };
-use crate::{
-    app::{App, ReloadError, Reloaded},
-    audit::AuditEvent,
-    catalog_files::{self, CatalogSummary, Loaded, Snapshot},
+use crate::config::Config;
+use catalog::{self, CatalogSummary, Loaded, Snapshot};
+use domain::time::{EpochSeconds, Seconds};
+use kernel::{
     clock::Clock,
-    config::Config,
     diagnostics::{Diagnostic, Severity},
-    domain::time::{EpochSeconds, Seconds},
     metrics::Counter,
+};
+use orders::{
+    audit::AuditEvent,
+    {App, ReloadError, Reloaded},
 };
 
 /// The end of the log line for a rejected catalogue.
@@ -92,7 +94,7 @@ impl Reloader {
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let (dir, clock, horizon) = (self.dir.clone(), Arc::clone(&self.clock), self.horizon);
         let load = move |register| {
-            let loaded = catalog_files::load_after(&dir, register);
+            let loaded = catalog::load_after(&dir, register);
             loaded.map(|loaded| summarized(loaded, clock.now_sec(), horizon).0)
         };
         // Loading runs inside, under the lock of reloads, so that two reloads cannot overtake each

@@ -33,14 +33,16 @@ use crate::{
         },
         error::{ApiError, StatusMapping},
     },
-    audit::{Audit, AuditEvent},
     net::{
         ClientCertificate, GuardedBody, HttpHandler,
         request_bodies::{ReadOptions, RequestBodies},
     },
+};
+use kernel::{
     request::{Origin, RequestContext},
     rpc::{Rpc, Transport},
 };
+use orders::audit::{Audit, AuditEvent};
 
 /// The header that lists the accepted encodings of a message.
 const ENCODINGS: &str = "grpc-accept-encoding";

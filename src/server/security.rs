@@ -11,15 +11,16 @@ use super::{
 };
 use crate::{
     api::auth::{self, AccessPolicy, Credentials},
-    app::App,
-    audit::AuditEvent,
+    config::{self, Config},
+};
+use kernel::{
     blocking,
     clock::Clock,
-    config::{self, Config},
     diagnostics::{Diagnostic, Diagnostics, Location},
     files::Snapshot,
     metrics::Counter,
 };
+use orders::{App, audit::AuditEvent};
 
 /// The authenticator with the monotonic clock for rates.
 pub(super) type Access = auth::Authenticator<MonotonicClock>;

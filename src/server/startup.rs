@@ -27,15 +27,19 @@ use crate::{
         dispatch::Dispatcher,
         feeds::FeedsHandler,
     },
-    app::{App, Parts},
-    audit::{Audit, AuditEvent},
-    catalog_files::Loaded,
-    clock::{Clock, SystemClock},
     config::{Config, Shutdown},
-    files::Snapshot,
     net::{
         Acceptor, ConnectionContext, ConnectionTable, HttpServer, Listener, Phase, Workers, workers,
     },
+};
+use catalog::Loaded;
+use kernel::{
+    clock::{Clock, SystemClock},
+    files::Snapshot,
+};
+use orders::{
+    audit::{Audit, AuditEvent},
+    {App, Parts},
 };
 
 /// Stage 1: the addresses are bound. Nobody can connect yet: a client that did would wait until the

@@ -5,11 +5,9 @@ use std::io::{self, IsTerminal};
 use jiff::Timestamp;
 
 use super::{Server, security::Security};
-use crate::{
-    catalog_files::CatalogSummary,
-    config::{Config, EffectiveSetting, StoreChoice},
-    domain::time::EpochSeconds,
-};
+use crate::config::{Config, EffectiveSetting, StoreChoice};
+use catalog::CatalogSummary;
+use domain::time::EpochSeconds;
 
 /// Facts about access, store and payments, as pairs of name and value.
 pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, String)> {

@@ -7,11 +7,11 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use crate::{
+use crate::net::Phase;
+use kernel::{
     blocking,
     diagnostics::{Diagnostic, Diagnostics, Severity},
     files::Snapshot,
-    net::Phase,
 };
 
 /// A part that is read from files and can be reloaded.

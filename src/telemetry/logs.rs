@@ -25,11 +25,9 @@ use tracing_subscriber::{
 };
 
 use super::AnyLayer;
-use crate::{
-    config::{LogFormat, Logging},
-    request::RequestContext,
-};
+use crate::config::{LogFormat, Logging};
 use kernel::log_queue::LogQueue;
+use kernel::request::RequestContext;
 
 /// Time limit for a panic to be written: it may be the last action of the process.
 const PANIC_FLUSH: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use prometheus::{
     proto::{self, Bucket, LabelPair, MetricFamily, MetricType},
 };
 
-use crate::metrics::{Collect, HistogramSnapshot, Metric, MetricKind, Sample, SampleValue, Unit};
+use kernel::metrics::{Collect, HistogramSnapshot, Metric, MetricKind, Sample, SampleValue, Unit};
 
 /// The `Content-Type` of the page.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;

@@ -20,8 +20,8 @@ use boxoffice::{
         LineItem, OrderFulfillability, PrepaymentStatus, ResourceIds, Slot, SlotTime,
         line_item::OrderedTickets, payment_information::PaymentProcessedBy,
     },
-    clock::ManualClock,
     config::PaymentsChoice,
+    kernel::clock::ManualClock,
 };
 use domain::time::{EpochSeconds, Seconds};
 use tempfile::TempDir;

@@ -1,6 +1,6 @@
 //! The verdict on a cart: one line, and a cart of four lines that share fees and limits.
 //!
-//! `cargo bench -p boxoffice-domain`
+//! `cargo bench -p boxoffice-domain --features fixtures`
 
 use boxoffice_domain::fixtures::{Fixture, line};
 use divan::{Bencher, black_box};

@@ -16,14 +16,14 @@ pub type TicketCounts = Vec<(TicketIx, u32)>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViolatedConstraint {
     /// The bound.
-    pub bound: Bound,
+    pub bound: CountLimit,
     /// The ticket type it is for; `None` for the whole line.
     pub ticket_id: Option<TicketId>,
 }
 
 /// The side of a violated bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
+pub enum CountLimit {
     /// Fewer tickets than this.
     Min(u32),
     /// More tickets than this.
@@ -209,7 +209,10 @@ pub fn violated_limits(
             broken(service.rules.bounds(start_sec, tags, scope, ticket), count)
         });
         let CountBounds { min, max } = broken[0].and(broken[1]);
-        let bounds = min.map(Bound::Min).into_iter().chain(max.map(Bound::Max));
+        let bounds = min
+            .map(CountLimit::Min)
+            .into_iter()
+            .chain(max.map(CountLimit::Max));
         bounds.map(move |bound| (bound, ticket))
     });
     let id = |ticket: TicketIx| service.ticket(ticket).id.clone();

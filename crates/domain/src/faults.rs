@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use super::{
     availability::WindowFault,
     catalog::RuleScope,
-    constraints::{Bound, ViolatedConstraint},
+    constraints::{CountLimit, ViolatedConstraint},
     ids::{ServiceId, TicketId},
     money::{Money, MoneyError},
     pricing::PriceFault,
@@ -206,8 +206,8 @@ impl Display for ChildFault {
 impl Display for ViolatedConstraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.bound {
-            Bound::Min(count) => write!(f, "at least {count} ")?,
-            Bound::Max(count) => write!(f, "at most {count} ")?,
+            CountLimit::Min(count) => write!(f, "at least {count} ")?,
+            CountLimit::Max(count) => write!(f, "at most {count} ")?,
         }
         match &self.ticket_id {
             Some(id) => write!(f, "of {id:?}"),

@@ -20,7 +20,7 @@ const FIRST_SWEEP: usize = 1024;
 /// The hold of a cart. Lock order: a cart before its slots, so that operations of one cart run one after
 /// another.
 #[derive(Debug, Default)]
-pub(super) struct Cart {
+pub(super) struct HeldCart {
     /// The slots, one entry for each claim.
     pub(super) slots: Vec<SlotKey>,
     /// The time during which the hold lasts.
@@ -78,7 +78,7 @@ impl Renewals {
     }
 }
 
-impl Cart {
+impl HeldCart {
     /// Whether the cart holds spots.
     pub(super) fn holds_at(&self, now: EpochSeconds) -> bool {
         !self.slots.is_empty() && self.span.is_on(now)
@@ -111,14 +111,14 @@ impl Cart {
 
 /// A cart to which the map has the one reference. No other thread can get one while the map's guard is held,
 /// so nothing waits for the mutex.
-fn unshared(cart: &mut Arc<Mutex<Cart>>) -> Option<&mut Cart> {
+fn unshared(cart: &mut Arc<Mutex<HeldCart>>) -> Option<&mut HeldCart> {
     Arc::get_mut(cart).map(|cart| cart.get_mut().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// All carts that hold spots or have done so.
 #[derive(Debug)]
 pub(super) struct Carts {
-    carts: DashMap<CartKey, Arc<Mutex<Cart>>>,
+    carts: DashMap<CartKey, Arc<Mutex<HeldCart>>>,
     sweep_at: AtomicUsize,
 }
 
@@ -132,7 +132,7 @@ impl Default for Carts {
 }
 
 impl Carts {
-    pub(super) fn find(&self, cart: CartKey) -> Option<Arc<Mutex<Cart>>> {
+    pub(super) fn find(&self, cart: CartKey) -> Option<Arc<Mutex<HeldCart>>> {
         // Where no merchant has cart holds, an order costs no look-up.
         if self.carts.is_empty() {
             return None;
@@ -140,7 +140,7 @@ impl Carts {
         self.carts.get(&cart).map(|found| Arc::clone(&found))
     }
 
-    pub(super) fn find_or_new(&self, cart: CartKey, now: EpochSeconds) -> Arc<Mutex<Cart>> {
+    pub(super) fn find_or_new(&self, cart: CartKey, now: EpochSeconds) -> Arc<Mutex<HeldCart>> {
         self.sweep(now);
         Arc::clone(&self.carts.entry(cart).or_default())
     }
@@ -166,7 +166,8 @@ impl Carts {
 
     /// Number of carts whose hold has not ended. A locked cart counts as one: a metric waits for no lock.
     pub(super) fn holding(&self, now: EpochSeconds) -> usize {
-        let holds = |cart: &Mutex<Cart>| cart.try_lock().map_or(true, |cart| cart.holds_at(now));
+        let holds =
+            |cart: &Mutex<HeldCart>| cart.try_lock().map_or(true, |cart| cart.holds_at(now));
         self.carts.iter().filter(|cart| holds(cart)).count()
     }
 

@@ -31,7 +31,7 @@ use domain::{
 mod carts;
 mod slots;
 
-use carts::{Cart, Carts};
+use carts::{Carts, HeldCart};
 use slots::{SharedSlot, Slots};
 
 /// All slots, and the carts that hold spots of them.
@@ -73,7 +73,7 @@ pub struct Reservation {
 #[derive(Debug)]
 struct ConsumedHold {
     key: CartKey,
-    cart: Arc<Mutex<Cart>>,
+    cart: Arc<Mutex<HeldCart>>,
     /// [`Cart::changes`] at the time of the reservation.
     changes: u64,
 }
@@ -418,7 +418,7 @@ impl Inventory {
     }
 
     /// Ends the hold of a locked cart in all of its slots.
-    fn end_hold(&self, cart: CartKey, held: &mut Cart, now: EpochSeconds) {
+    fn end_hold(&self, cart: CartKey, held: &mut HeldCart, now: EpochSeconds) {
         // Lock order: the cart is locked by the caller, the slots come after it.
         let found = self.find_slots(held.release(now));
         LockedSlots::lock(&found).release_holds(cart, now);
@@ -456,7 +456,7 @@ impl Inventory {
     fn restore_hold(
         &self,
         key: CartKey,
-        held: &mut Cart,
+        held: &mut HeldCart,
         changes: u64,
         claims: &[Claim],
         now: EpochSeconds,
@@ -506,8 +506,8 @@ impl ConsumedHold {
     /// Consumes what a locked cart holds; `None` if it holds nothing.
     fn take(
         key: CartKey,
-        cart: &Arc<Mutex<Cart>>,
-        held: &mut Cart,
+        cart: &Arc<Mutex<HeldCart>>,
+        held: &mut HeldCart,
         now: EpochSeconds,
     ) -> Option<Self> {
         if !held.holds_at(now) {

@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use argon2::{Params, PasswordHash, Version};
 
-use crate::{
+use domain::ids::MerchantId;
+use kernel::user::{Scope, User};
+use kernel::{
     diagnostics::{Cursor, Diagnostic, DiagnosticSink, Diagnostics, Location, quoted},
-    domain::ids::MerchantId,
     files::{
         regular,
         toml::{Document, TomlTable, TomlValue},
     },
     rpc::{Rpc, Transport},
 };
-use kernel::user::{Scope, User};
 
 /// Maximum number of passwords of a user: the one in use and the next.
 const MAX_PASSWORDS: usize = 2;

@@ -10,7 +10,7 @@ use super::{
     AuthError, Caller, Credentials, Peer, User, basic::BasicCredentials,
     verifications::VerificationQueue,
 };
-use crate::blocking::{self, BlockingError};
+use kernel::blocking::{self, BlockingError};
 
 /// The hash of a password, for the credentials file.
 ///

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     api::{error::ApiError, responses::Encoding},
-    app::OrderError,
-    blocking::{self, LONG_BYTES},
     net::request_bodies::ReceivedMessage,
 };
+use kernel::blocking::{self, LONG_BYTES};
+use orders::OrderError;
 
 /// Decodes a message, unless it has too many elements. The bytes are returned, too: they count against the budget
 /// until the call has been answered.

@@ -8,11 +8,9 @@ use super::{
     requests::{Decoded, MAX_ORDER_IDS, RequestLimits, Violations},
     violations::FieldPath,
 };
-use crate::{
-    app::{Cart, CreateOrder, Lookup, SlotLookup},
-    domain::{ids::Token, order::OrderId},
-    store::{Fingerprint, Selection},
-};
+use domain::{ids::Token, order::OrderId};
+use orders::{Cart, CreateOrder, Lookup, SlotLookup};
+use store::{Fingerprint, Selection};
 
 mod availability;
 mod order;

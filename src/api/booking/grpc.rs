@@ -16,8 +16,8 @@ use crate::{
         responses::{Encoding, ResponseBody},
     },
     net::request_bodies::{ReadOptions, ReceivedMessage, RequestBodies},
-    rpc::Rpc,
 };
+use kernel::rpc::Rpc;
 
 /// The header that names the compression of messages.
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");

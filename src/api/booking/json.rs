@@ -5,11 +5,8 @@ use serde_json::{Value, json};
 use tonic_types::ErrorDetails;
 
 use super::{requests::Decoded, schema::Described};
-use crate::{
-    api::error::{self, ApiError},
-    files::text,
-    proto_json,
-};
+use crate::api::error::{self, ApiError};
+use kernel::{files::text, proto_json};
 
 mod reader;
 mod writer;

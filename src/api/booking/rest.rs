@@ -19,8 +19,8 @@ use crate::{
         responses::{EncodedResponse, Encoding, ResponseBody},
     },
     net::request_bodies::{ReadOptions, RequestBodies},
-    rpc::Rpc,
 };
+use kernel::rpc::Rpc;
 
 /// The path of the methods under the base path.
 const VERSION: &str = "v3";

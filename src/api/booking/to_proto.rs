@@ -4,10 +4,8 @@
 //! forgotten here.
 
 use super::proto::v3;
-use crate::{
-    app::{Checked, Created, SlotLookup},
-    domain::{availability::SeenSlot, order::Order, time::EpochSeconds},
-};
+use domain::{availability::SeenSlot, order::Order, time::EpochSeconds};
+use orders::{Checked, Created, SlotLookup};
 
 mod availability;
 mod failure;

@@ -10,14 +10,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::body::Body;
 
 use super::{DAYS, ExportLine, export};
-use crate::{
-    api::{
-        booking::{requests::Violations, rest},
-        error::ApiError,
-    },
-    app::{App, Export, OrderError},
-    blocking,
+use crate::api::{
+    booking::{requests::Violations, rest},
+    error::ApiError,
 };
+use kernel::blocking;
+use orders::{App, Export, OrderError};
 
 /// Maximum concurrent exports; each has a thread of its own.
 const MAX_EXPORTS: usize = 2;

@@ -4,10 +4,8 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    app::Export,
-    catalog_files::{FeedRecord, RecordKind},
-};
+use catalog::{FeedRecord, RecordKind};
+use orders::Export;
 
 /// The header of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

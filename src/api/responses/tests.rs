@@ -4,13 +4,11 @@ use http_body_util::BodyExt;
 use prost::Message;
 
 use super::*;
-use crate::{
-    api::booking::{
-        json,
-        proto::v3::{CheckAvailabilityResponse, ListOrdersResponse, Order as WireOrder, Slot},
-    },
-    domain::order::{Customer, OrderId},
+use crate::api::booking::{
+    json,
+    proto::v3::{CheckAvailabilityResponse, ListOrdersResponse, Order as WireOrder, Slot},
 };
+use domain::order::{Customer, OrderId};
 
 const MAX: usize = 1 << 20;
 

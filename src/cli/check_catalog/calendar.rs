@@ -8,16 +8,14 @@ use super::{
     super::table::{Align, count, price, table},
     zone::Day,
 };
-use crate::{
-    catalog_files::{Loaded, SourceFeeds},
-    domain::{
-        availability::{WindowFault, window_fault},
-        catalog::{Catalog, Service, ServiceIx},
-        ids::TicketId,
-        money::Money,
-        slot::{Claimed, Opening, Pool, Slot, SlotKey, Viewer},
-        time::EpochSeconds,
-    },
+use catalog::{Loaded, SourceFeeds};
+use domain::{
+    availability::{WindowFault, window_fault},
+    catalog::{Catalog, Service, ServiceIx},
+    ids::TicketId,
+    money::Money,
+    slot::{Claimed, Opening, Pool, Slot, SlotKey, Viewer},
+    time::EpochSeconds,
 };
 
 /// The slots of a day, by service.

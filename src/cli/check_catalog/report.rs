@@ -13,14 +13,12 @@ use super::{
     super::table::{Align, count, grouped, price, table},
     calendar::price_json,
 };
-use crate::{
-    catalog_files::{CatalogSummary, Examined, ServiceSummary},
-    diagnostics::{Diagnostic, Diagnostics, Location, Severity},
-    domain::{
-        catalog::{Catalog, Service},
-        time::EpochSeconds,
-    },
+use catalog::{CatalogSummary, Examined, ServiceSummary};
+use domain::{
+    catalog::{Catalog, Service},
+    time::EpochSeconds,
 };
+use kernel::diagnostics::{Diagnostic, Diagnostics, Location, Severity};
 
 /// Services that are printed; the others are counted.
 const MAX_SERVICES: usize = 100;

@@ -6,7 +6,8 @@ use jiff::{
     tz::{self, TimeZone},
 };
 
-use crate::{diagnostics::similar, domain::time::EpochSeconds};
+use domain::time::EpochSeconds;
+use kernel::diagnostics::similar;
 
 /// The first and the last date that can be asked for: moments of both can be computed in every zone.
 const FIRST: Date = Date::constant(1970, 1, 1);

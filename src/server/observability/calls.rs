@@ -10,8 +10,8 @@ use std::{
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::{
-    api::booking::proto::v3::booking_service_server::SERVICE_NAME,
+use crate::api::booking::proto::v3::booking_service_server::SERVICE_NAME;
+use kernel::{
     metrics::{Counter, Histogram, HistogramSnapshot},
     rpc::{Rpc, Transport},
 };

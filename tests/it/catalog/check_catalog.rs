@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use boxoffice::clock::{Clock, SystemClock};
+use boxoffice::kernel::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

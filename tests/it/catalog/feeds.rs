@@ -7,7 +7,7 @@ use std::{
 
 use boxoffice::{
     api::booking::proto::v3::LineItem,
-    catalog_files,
+    catalog,
     domain::slot::{Opening, SlotKey},
 };
 use domain::time::EpochSeconds;
@@ -167,7 +167,7 @@ async fn sell(server: &TestServer) {
 
 /// The slots of the sample on some days, each with its merchant.
 fn slots(days: i64) -> Vec<(String, String, SlotKey)> {
-    let loaded = catalog_files::load(&sample_catalog()).unwrap();
+    let loaded = catalog::load(&sample_catalog()).unwrap();
     let keys = |opening: &Opening| -> Vec<SlotKey> {
         opening
             .starts(
@@ -287,7 +287,7 @@ async fn an_export_replaces_the_one_before_and_nothing_else() {
         "services.json.gz",
     ];
     assert_eq!(out.names(), zipped);
-    let last = catalog_files::load(&out.path())
+    let last = catalog::load(&out.path())
         .unwrap()
         .openings
         .iter()

@@ -4,7 +4,7 @@ use std::{collections::HashSet, fs, path::Path, sync::Arc};
 
 use boxoffice::{
     api::booking::proto::v3::LineItem,
-    app::{ReloadError, Reloaded},
+    orders::{ReloadError, Reloaded},
 };
 use domain::time::Seconds;
 use futures_util::future::join_all;

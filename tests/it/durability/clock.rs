@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use boxoffice::{
     api::booking::proto::v3::booking_service_client::BookingServiceClient,
-    clock::ManualClock,
+    kernel::clock::ManualClock,
     store::{Change, Store, embedded::EmbeddedStore, memory::MemoryStore},
 };
 use domain::time::{EpochSeconds, Seconds};

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use boxoffice::clock::{Clock, SystemClock};
+use boxoffice::kernel::clock::{Clock, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{

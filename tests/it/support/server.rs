@@ -17,11 +17,11 @@ use boxoffice::{
         booking_service_client::BookingServiceClient,
         list_orders_request::{Ids, OrderIds},
     },
-    app::Parts,
-    audit::Audit,
-    catalog_files,
-    clock::ManualClock,
+    catalog,
     config::{Config, PaymentsChoice},
+    kernel::clock::ManualClock,
+    orders::Parts,
+    orders::audit::Audit,
     payments::{PaymentGateway, simulated::SimulatedGateway},
     server::{self, ServeError, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
@@ -93,7 +93,7 @@ impl Setup {
             payments,
             store,
         } = self;
-        let loaded = catalog_files::load(&catalog).unwrap();
+        let loaded = catalog::load(&catalog).unwrap();
         let payments = (config.sales.payments != PaymentsChoice::Off).then_some(payments);
         let audit = Audit::open(&config.logging.audit_log, clock.clone()).unwrap();
         let parts = Parts {

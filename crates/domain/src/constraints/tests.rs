@@ -151,7 +151,7 @@ fn violated_in(
     rules: &TicketRules,
     tags: &[TagIx],
     party: Party<'_>,
-) -> Vec<(Bound, Option<TicketId>)> {
+) -> Vec<(CountLimit, Option<TicketId>)> {
     let mut service = museum();
     service.rules = rules.clone();
     let violated = violated_limits(&service, START, tags, party);
@@ -165,7 +165,7 @@ fn check_rules(
     rules: &TicketRules,
     tags: &[TagIx],
     counts: &[(TicketIx, u32)],
-    expected: &[(Bound, Option<&str>)],
+    expected: &[(CountLimit, Option<&str>)],
 ) {
     let violated = violated_in(rules, tags, Party::alone(&counts.to_vec()));
     let violated: Vec<_> = violated
@@ -178,7 +178,7 @@ fn check_rules(
 fn check_limits(
     limits: &TicketLimits,
     counts: &[(TicketIx, u32)],
-    expected: &[(Bound, Option<&str>)],
+    expected: &[(CountLimit, Option<&str>)],
 ) {
     check_rules(
         &TicketRules {
@@ -219,14 +219,18 @@ fn a_bound_of_the_line_is_told_without_a_ticket_type() {
         min: Some(5),
         max: Some(8),
     });
-    check_limits(&limits, &[(ADULT, 4)], &[(Bound::Min(5), None)]);
+    check_limits(&limits, &[(ADULT, 4)], &[(CountLimit::Min(5), None)]);
     check_limits(&limits, &[(ADULT, 2), (CHILD, 3)], &[]);
     check_limits(&limits, &[(ADULT, 8)], &[]);
-    check_limits(&limits, &[(ADULT, 4), (CHILD, 5)], &[(Bound::Max(8), None)]);
+    check_limits(
+        &limits,
+        &[(ADULT, 4), (CHILD, 5)],
+        &[(CountLimit::Max(8), None)],
+    );
     check_limits(
         &limits,
         &[(ADULT, u32::MAX), (CHILD, u32::MAX)],
-        &[(Bound::Max(8), None)],
+        &[(CountLimit::Max(8), None)],
     );
 }
 
@@ -236,7 +240,7 @@ fn a_bound_of_one_ticket_type_is_told_with_its_id() {
     check_limits(
         &limits,
         &[(ADULT, 4), (CHILD, 1)],
-        &[(Bound::Min(5), Some("adult"))],
+        &[(CountLimit::Min(5), Some("adult"))],
     );
     check_limits(&limits, &[(ADULT, 5)], &[]);
     check_limits(&limits, &[(CHILD, 1)], &[]);
@@ -254,8 +258,8 @@ fn bounds_of_several_ticket_types_are_all_told() {
         &limits,
         &[(CHILD, 5), (ADULT, 2)],
         &[
-            (Bound::Max(4), Some("child")),
-            (Bound::Min(3), Some("adult")),
+            (CountLimit::Max(4), Some("child")),
+            (CountLimit::Min(3), Some("adult")),
         ],
     );
 }
@@ -273,12 +277,12 @@ fn a_bound_of_the_line_and_the_slots_own_for_several_types_are_all_told() {
         ..TicketRules::default()
     };
     let asked = &[(ADULT, 2), (CHILD, 3)];
-    let line = (Bound::Min(8), None);
+    let line = (CountLimit::Min(8), None);
     check_rules(&rules, &[], asked, &[line]);
     let all = [
         line,
-        (Bound::Min(3), Some("adult")),
-        (Bound::Min(4), Some("child")),
+        (CountLimit::Min(3), Some("adult")),
+        (CountLimit::Min(4), Some("child")),
     ];
     check_rules(&rules, &[TagIx(1)], asked, &all);
 }
@@ -352,13 +356,13 @@ fn every_bound_that_is_broken_is_told_also_where_they_contradict() {
         &rules,
         &[TagIx(1), TagIx(2)],
         &[(ADULT, 4)],
-        &[(Bound::Min(5), None), (Bound::Max(3), None)],
+        &[(CountLimit::Min(5), None), (CountLimit::Max(3), None)],
     );
     check_rules(
         &rules,
         &[TagIx(1), TagIx(2)],
         &[(ADULT, 6)],
-        &[(Bound::Max(3), None)],
+        &[(CountLimit::Max(3), None)],
     );
 }
 
@@ -391,32 +395,35 @@ fn rules_on_a_slot_look_at_all_of_its_lines() {
             &several,
             &[(ADULT, 2)],
             &[(ADULT, 4)],
-            &[(Bound::Max(3), Some("adult"))][..],
+            &[(CountLimit::Max(3), Some("adult"))][..],
         ),
         (
             &several,
             &[(ADULT, 2)],
             &[(ADULT, 3), (CHILD, 2)],
-            &[(Bound::Max(4), None)],
+            &[(CountLimit::Max(4), None)],
         ),
         (
             &several,
             &[(CHILD, 1)],
             &[(ADULT, 3), (CHILD, 2)],
-            &[(Bound::Max(4), None), (Bound::Max(1), Some("child"))],
+            &[
+                (CountLimit::Max(4), None),
+                (CountLimit::Max(1), Some("child")),
+            ],
         ),
         // Of two bounds on one side the stricter is told.
         (
             &both,
             &[(SENIOR, 3)],
             &[(SENIOR, 5)],
-            &[(Bound::Max(2), None)],
+            &[(CountLimit::Max(2), None)],
         ),
         (
             &both,
             &[(SENIOR, 2)],
             &[(SENIOR, 5)],
-            &[(Bound::Max(4), None)],
+            &[(CountLimit::Max(4), None)],
         ),
     ] {
         let (line, slot) = (line.to_vec(), slot.to_vec());

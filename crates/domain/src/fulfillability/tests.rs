@@ -5,7 +5,7 @@ use crate::{
         QuestionScope, Reduction, RuleScope, ServiceRule, SlotLimits, TagIx, TicketLimits,
         TicketType,
     },
-    constraints::{Bound, ViolatedConstraint},
+    constraints::{CountLimit, ViolatedConstraint},
     fixtures::{
         ADULT, BALCONY, CHILD, Fixture, HOUR, NOW, SEAT, SENIOR, STALLS, STALLS_ONLY, START, cart,
         cents, dollars, line, price_tag, ticket_type, tickets,
@@ -174,7 +174,7 @@ fn check_unavailable(fixture: &Fixture, item: LineItem, spots_open: Option<u32>,
     );
 }
 
-fn violated(bounds: &[(Bound, Option<&str>)]) -> ItemResult {
+fn violated(bounds: &[(CountLimit, Option<&str>)]) -> ItemResult {
     let violated = bounds.iter().map(|&(bound, id)| ViolatedConstraint {
         bound,
         ticket_id: id.map(TicketId::from),
@@ -248,7 +248,7 @@ fn every_item_result_has_a_cause_of_its_own() {
         ItemResult::ChildTicketsWithoutAdult,
         ItemResult::UnfulfillableTicketCombination,
         ItemResult::IncorrectPrice,
-        violated(&[(Bound::Max(4), None)]),
+        violated(&[(CountLimit::Max(4), None)]),
         ItemResult::OtherReason,
     ];
     let verdicts = check(
@@ -378,7 +378,7 @@ fn where_several_rules_are_broken_the_first_in_order_speaks() {
     speaks(
         &fixture,
         &item,
-        violated(&[(Bound::Min(5), None)]),
+        violated(&[(CountLimit::Min(5), None)]),
         "at least 5 in all",
     );
     item.tickets = tickets(&[("child", 2), ("adult", 3)]);
@@ -512,7 +512,7 @@ fn an_item_that_its_tickets_stop_draws_on_no_pool() {
         fixture.check(&items),
         &items,
         other,
-        &[can.clone(), violated(&[(Bound::Max(4), None)])],
+        &[can.clone(), violated(&[(CountLimit::Max(4), None)])],
     );
 
     let unpriced = LineItem {
@@ -858,28 +858,28 @@ fn all_violated_bounds_are_told_in_each_of_their_four_forms() {
         (
             limits(line_bound, vec![]),
             limits(CountBounds::default(), vec![]),
-            &[(Bound::Min(8), None)][..],
+            &[(CountLimit::Min(8), None)][..],
         ),
         (
             limits(CountBounds::default(), each(Some(3), None)),
             limits(CountBounds::default(), vec![]),
-            &[(Bound::Min(3), Some("adult"))],
+            &[(CountLimit::Min(3), Some("adult"))],
         ),
         (
             limits(CountBounds::default(), each(Some(3), Some(4))),
             limits(CountBounds::default(), vec![]),
             &[
-                (Bound::Min(3), Some("adult")),
-                (Bound::Min(4), Some("child")),
+                (CountLimit::Min(3), Some("adult")),
+                (CountLimit::Min(4), Some("child")),
             ],
         ),
         (
             limits(line_bound, each(Some(1), None)),
             limits(CountBounds::default(), each(Some(3), Some(4))),
             &[
-                (Bound::Min(8), None),
-                (Bound::Min(3), Some("adult")),
-                (Bound::Min(4), Some("child")),
+                (CountLimit::Min(8), None),
+                (CountLimit::Min(3), Some("adult")),
+                (CountLimit::Min(4), Some("child")),
             ],
         ),
     ] {
@@ -930,7 +930,7 @@ fn bounds_for_a_tag_bind_in_slots_that_carry_it() {
         &fixture,
         Purpose::Check,
         tagged,
-        violated(&[(Bound::Max(2), None)]),
+        violated(&[(CountLimit::Max(2), None)]),
     );
 }
 

@@ -1,12 +1,10 @@
 //! The slots of a look-up.
 
 use super::{Validator, Violated};
-use crate::{
-    api::booking::{proto::v3, requests::MAX_TAG_CHARS, violations::FieldPath},
-    app::SlotLookup,
-    domain::availability::{AskedSlot, Resources},
-};
+use crate::api::booking::{proto::v3, requests::MAX_TAG_CHARS, violations::FieldPath};
+use domain::availability::{AskedSlot, Resources};
 use domain::time::EpochSeconds;
+use orders::SlotLookup;
 
 impl Validator<'_> {
     pub(super) fn slot_times(

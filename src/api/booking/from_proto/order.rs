@@ -1,19 +1,17 @@
 //! Orders, line items and customers.
 
 use super::{Validator, Violated, payment};
-use crate::{
-    api::booking::{
-        proto::v3,
-        requests::{
-            MAX_ADDRESS_CHARS, MAX_ANSWERS_PER_ITEM, MAX_EMAIL_CHARS, MAX_LANGUAGE_CHARS,
-            MAX_NAME_CHARS, MAX_RESPONSE_CHARS, MAX_RESPONSES_PER_ANSWER, MAX_TELEPHONE_CHARS,
-            MAX_TICKETS_PER_ITEM,
-        },
-        violations::FieldPath,
+use crate::api::booking::{
+    proto::v3,
+    requests::{
+        MAX_ADDRESS_CHARS, MAX_ANSWERS_PER_ITEM, MAX_EMAIL_CHARS, MAX_LANGUAGE_CHARS,
+        MAX_NAME_CHARS, MAX_RESPONSE_CHARS, MAX_RESPONSES_PER_ANSWER, MAX_TELEPHONE_CHARS,
+        MAX_TICKETS_PER_ITEM,
     },
-    domain::order::{
-        Customer, IntakeAnswer, LineItem, NewOrder, OrderedTickets, PaymentProcessor, PostalAddress,
-    },
+    violations::FieldPath,
+};
+use domain::order::{
+    Customer, IntakeAnswer, LineItem, NewOrder, OrderedTickets, PaymentProcessor, PostalAddress,
 };
 use domain::time::EpochSeconds;
 

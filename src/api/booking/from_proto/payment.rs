@@ -1,16 +1,14 @@
 //! Payments, as far as a request says anything of them.
 
 use super::{Validator, Violated};
-use crate::{
-    api::booking::{
-        proto::v3,
-        requests::{MAX_PAYMENT_BYTES, MAX_TAG_CHARS},
-        violations::FieldPath,
-    },
-    domain::order::{
-        Deposit, NoShowFee, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
-        PaymentProcessor, PrepaymentStatus, PriceTag, PriceType,
-    },
+use crate::api::booking::{
+    proto::v3,
+    requests::{MAX_PAYMENT_BYTES, MAX_TAG_CHARS},
+    violations::FieldPath,
+};
+use domain::order::{
+    Deposit, NoShowFee, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
+    PaymentProcessor, PrepaymentStatus, PriceTag, PriceType,
 };
 
 impl Validator<'_> {

@@ -10,12 +10,12 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
-use crate::{
-    api::booking::{
-        requests::acts_on,
-        schema::{EnumSchema, FieldKind, FieldSchema, MessageSchema},
-        violations::{FieldPath, Violations},
-    },
+use crate::api::booking::{
+    requests::acts_on,
+    schema::{EnumSchema, FieldKind, FieldSchema, MessageSchema},
+    violations::{FieldPath, Violations},
+};
+use kernel::{
     diagnostics::quoted,
     proto_json::{Scalar, Whole, integer, whole},
 };

@@ -1,10 +1,8 @@
 //! Slots as they were asked for, and what was seen of them.
 
-use crate::{
-    api::booking::proto::v3,
-    app::SlotLookup,
-    domain::availability::{AskedSlot, Resources, SeenSlot},
-};
+use crate::api::booking::proto::v3;
+use domain::availability::{AskedSlot, Resources, SeenSlot};
+use orders::SlotLookup;
 
 pub(super) fn slot_time_availability(seen: SeenSlot) -> v3::SlotTimeAvailability {
     let available = seen.is_available;

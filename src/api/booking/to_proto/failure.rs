@@ -1,9 +1,7 @@
 //! Why no order was created.
 
-use crate::{
-    api::booking::proto::v3,
-    domain::failure::{CardType, FailureCause, OrderFailure, ThreeDs1Parameters},
-};
+use crate::api::booking::proto::v3;
+use domain::failure::{CardType, FailureCause, OrderFailure, ThreeDs1Parameters};
 
 pub(super) fn order_failure(failure: OrderFailure) -> v3::OrderFailure {
     use v3::order_failure::Cause;

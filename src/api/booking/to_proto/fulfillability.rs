@@ -1,17 +1,13 @@
 //! Verdicts on carts, with prices, fees and ticket types.
 
-use crate::{
-    api::booking::proto::v3,
-    domain::{
-        catalog::{Fee, FeedFees, LocalizedText, TicketType},
-        constraints::{Bound, ViolatedConstraint},
-        fees::{FeeTable, TicketFee},
-        fulfillability::{
-            Fulfillability, ItemFulfillability, ItemVerdict, MovedPrice, OrderVerdict,
-        },
-        money::Money,
-        pricing::PriceChange,
-    },
+use crate::api::booking::proto::v3;
+use domain::{
+    catalog::{Fee, FeedFees, LocalizedText, TicketType},
+    constraints::{CountLimit, ViolatedConstraint},
+    fees::{FeeTable, TicketFee},
+    fulfillability::{Fulfillability, ItemFulfillability, ItemVerdict, MovedPrice, OrderVerdict},
+    money::Money,
+    pricing::PriceChange,
 };
 
 pub(super) fn fulfillability(answer: Fulfillability) -> v3::OrderFulfillability {
@@ -94,8 +90,8 @@ fn violated_constraint(
     };
     let ViolatedConstraint { bound, ticket_id } = violated;
     let value = match bound {
-        Bound::Min(count) => Value::MinTicketCount(super::clamped(count)),
-        Bound::Max(count) => Value::MaxTicketCount(super::clamped(count)),
+        CountLimit::Min(count) => Value::MinTicketCount(super::clamped(count)),
+        CountLimit::Max(count) => Value::MaxTicketCount(super::clamped(count)),
     };
     ViolatedTicketConstraint {
         value: Some(value),

@@ -1,11 +1,9 @@
 //! Orders, line items and customers.
 
-use crate::{
-    api::booking::proto::v3,
-    domain::order::{
-        BookedItem, BookingStatus, Customer, IntakeAnswer, LineItem, Order, OrderedTickets,
-        PostalAddress,
-    },
+use crate::api::booking::proto::v3;
+use domain::order::{
+    BookedItem, BookingStatus, Customer, IntakeAnswer, LineItem, Order, OrderedTickets,
+    PostalAddress,
 };
 
 /// An order as it is recorded.

@@ -1,11 +1,9 @@
 //! Payments and amounts as an order records them.
 
-use crate::{
-    api::booking::proto::v3,
-    domain::order::{
-        Deposit, NoShowFee, PaymentDetails, PaymentOption, PaymentProcessor, PrepaymentStatus,
-        PriceTag, PriceType,
-    },
+use crate::api::booking::proto::v3;
+use domain::order::{
+    Deposit, NoShowFee, PaymentDetails, PaymentOption, PaymentProcessor, PrepaymentStatus,
+    PriceTag, PriceType,
 };
 
 /// Fraud signals and challenge responses belong to a request and are never returned.

@@ -14,12 +14,12 @@ use std::{
 };
 
 use boxoffice::{
-    app::Parts,
-    audit::Audit,
-    catalog_files,
-    clock::{Clock, SystemClock},
+    catalog,
     config::{Config, Flags},
     domain::order::OrderId,
+    kernel::clock::{Clock, SystemClock},
+    orders::Parts,
+    orders::audit::Audit,
     payments::simulated::SimulatedGateway,
     server::{self, Server},
     store::{
@@ -170,7 +170,7 @@ async fn a_server_with_a_clock_of_its_own() {
         Arc::new(inner)
     };
     let parts = Parts {
-        loaded: catalog_files::load(&plan.catalog).unwrap(),
+        loaded: catalog::load(&plan.catalog).unwrap(),
         store,
         payments: Some(Arc::new(SimulatedGateway::default())),
         clock: clock.clone(),

@@ -6,7 +6,7 @@ use boxoffice::{
     api::booking::proto::v3::{
         CheckOrderFulfillabilityRequest, CreateOrderRequest, LineItem, PostalAddress,
     },
-    clock::{Clock, SystemClock},
+    kernel::clock::{Clock, SystemClock},
 };
 use fastrand::Rng;
 use serde_json::{Value, json};
