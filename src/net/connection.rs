@@ -40,7 +40,7 @@ use crate::config;
 use protocol::Protocol;
 use sending::{Reset, SendTimeout, StallDetector, StreamExecutor, TrackedBody};
 
-pub(crate) use activity::Activity;
+pub(crate) use activity::{Activity, Newcomers};
 
 /// Time for the first request of a new connection once the server drains, and for calls that cross
 /// with the eviction of a used one.
@@ -389,7 +389,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_has_to_go_finishes_calls_that_begin_before_it_is_gone() {
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(Activity::new(Arc::default()));
         advance(Duration::from_secs(60)).await;
         let begun = Instant::now();
         last_calls(&activity).await;

@@ -17,7 +17,10 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::{connection::Activity, network};
+use super::{
+    connection::{Activity, Newcomers},
+    network,
+};
 use kernel::metrics::{Collect, Counter, Metric};
 
 /// Connections that may be closing beyond `max`, so that new connections do not wait for the peers
@@ -29,10 +32,8 @@ pub(crate) const CLOSING: usize = 64;
 pub(crate) struct ConnectionTable {
     limits: ConnectionLimits,
     state: Mutex<TableState>,
-    /// Notified when a connection has ended.
-    ended: Notify,
-    /// Whether a new connection waits because no open one can be evicted.
-    is_full: AtomicBool,
+    /// New connections that wait because no open one can be evicted.
+    newcomers: Arc<Newcomers>,
     stats: ConnectionStats,
 }
 
@@ -110,8 +111,7 @@ impl ConnectionTable {
         Self {
             limits,
             state: Mutex::default(),
-            ended: Notify::new(),
-            is_full: AtomicBool::new(false),
+            newcomers: Arc::default(),
             stats: ConnectionStats::default(),
         }
     }
@@ -132,27 +132,26 @@ impl ConnectionTable {
 
     /// Whether new connections have to wait, because every open connection has a call in flight.
     pub(crate) fn is_full(&self) -> bool {
-        // Relaxed: only readiness and a metric read the flag, and no other data depends on it.
-        self.is_full.load(Ordering::Relaxed)
+        self.newcomers.are_waiting()
     }
 
     /// Waits for a place. `None` if the address is over its share.
     pub(crate) async fn place(self: &Arc<Self>, address: IpAddr) -> Option<OpenConnection> {
-        loop {
-            // Registered before the attempt, so that a connection that ends after the attempt still
-            // wakes this one.
-            let ended = self.ended.notified();
-            let placed = self.try_place(address);
-            self.is_full
-                // Written on every attempt, so that the flag is cleared by the attempt that finds a
-                // place.
-                .store(matches!(placed, Err(NoRoom::Full)), Ordering::Relaxed);
-            match placed {
-                Ok(place) => return Some(place),
-                Err(NoRoom::AddressFull) => return None,
-                Err(NoRoom::Full) => ended.await,
+        let mut placed = self.try_place(address);
+        if matches!(placed, Err(NoRoom::Full)) {
+            let waiting = self.newcomers.wait();
+            loop {
+                // Registered before the attempt, so that a connection that ends or becomes idle after
+                // the attempt still wakes this one.
+                let changed = waiting.changed();
+                placed = self.try_place(address);
+                if !matches!(placed, Err(NoRoom::Full)) {
+                    break;
+                }
+                changed.await;
             }
         }
+        placed.ok()
     }
 
     /// Takes a free place, or evicts an idle connection to make one.
@@ -167,7 +166,7 @@ impl ConnectionTable {
         state.next_id += 1;
         let tracked = Arc::new(Tracked {
             address: of_network,
-            activity: Arc::new(Activity::new()),
+            activity: Arc::new(Activity::new(Arc::clone(&self.newcomers))),
             is_closing: AtomicBool::new(false),
             evicted: Notify::new(),
         });
@@ -381,7 +380,7 @@ impl Drop for OpenConnection {
         }
         drop(state);
         // After the lock is released: a woken task takes that lock at once.
-        self.table.ended.notify_waiters();
+        self.table.newcomers.notify();
     }
 }
 
@@ -477,6 +476,46 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none() && table.is_full());
         drop((call, busy));
         assert!(waiting.now_or_never().unwrap().is_some());
+        assert!(!table.is_full());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_that_waits_evicts_the_first_connection_that_becomes_idle() {
+        let table = table(2, 2);
+        let (one, other) = (
+            newcomer(&table, 1).await.unwrap(),
+            newcomer(&table, 1).await.unwrap(),
+        );
+        let call = one.activity().begin();
+        let last_call = other.activity().begin();
+        let mut waiting = Box::pin(table.place(address(2)));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(other.activity().begin());
+        assert!(
+            waiting.as_mut().now_or_never().is_none(),
+            "it has another call"
+        );
+        other.activity().note_blocked();
+        drop(last_call);
+        assert!(waiting.as_mut().now_or_never().is_none(), "it sends");
+        other.activity().note_unblocked();
+        let placed = waiting.now_or_never().flatten().unwrap();
+        assert!(is_evicted(&other) && !is_evicted(&one));
+        let _call = placed.activity().begin();
+        let mut next = Box::pin(table.place(address(2)));
+        assert!(next.as_mut().now_or_never().is_none());
+        drop(call);
+        assert!(next.now_or_never().flatten().is_some() && is_evicted(&one));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_that_gives_up_waits_no_more() {
+        let table = table(1, 1);
+        let busy = newcomer(&table, 1).await.unwrap();
+        let _call = busy.activity().begin();
+        let mut waiting = Box::pin(table.place(address(2)));
+        assert!(waiting.as_mut().now_or_never().is_none() && table.is_full());
+        drop(waiting);
         assert!(!table.is_full());
     }
 

@@ -8,11 +8,27 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::{Instant, sleep},
+};
+
+/// New connections that wait until an open one ends or becomes idle.
+#[derive(Debug, Default)]
+pub(crate) struct Newcomers {
+    waiting: AtomicUsize,
+    changed: Notify,
+}
+
+/// A new connection that waits, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct WaitingNewcomer<'a>(&'a Newcomers);
 
 /// The activity of a connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
+    /// Notified when the connection becomes idle.
+    newcomers: Arc<Newcomers>,
     calls: AtomicUsize,
     opened: Instant,
     /// Milliseconds from the opening of the connection to the end of its latest call; 0 before the
@@ -26,9 +42,47 @@ pub(crate) struct Activity {
 #[derive(Debug)]
 pub(crate) struct ActiveCall(Arc<Activity>);
 
+impl Newcomers {
+    /// Counts a new connection that waits.
+    pub(crate) fn wait(&self) -> WaitingNewcomer<'_> {
+        // SeqCst, like the end of a call and the reads on both sides: either the newcomer sees the
+        // connection idle, or the end of the call sees the newcomer.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        WaitingNewcomer(self)
+    }
+
+    /// Whether any new connection waits.
+    pub(crate) fn are_waiting(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Wakes all that wait. Without any it is a single load, because every call ends with it.
+    pub(crate) fn notify(&self) {
+        if self.are_waiting() {
+            // All, and without a stored permit: a permit would only cause a look at the table in vain
+            // later.
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+impl WaitingNewcomer<'_> {
+    /// Waits for the next notification after the call of this function.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.0.changed.notified()
+    }
+}
+
+impl Drop for WaitingNewcomer<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Activity {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(newcomers: Arc<Newcomers>) -> Self {
         Self {
+            newcomers,
             calls: AtomicUsize::new(0),
             opened: Instant::now(),
             // Milliseconds in an atomic instead of an `Instant` under a lock: calls must not take a
@@ -52,15 +106,21 @@ impl Activity {
 
     /// Notes that no bytes of a response wait to be taken.
     pub(crate) fn note_unblocked(&self) {
-        self.is_sending.store(false, Ordering::Relaxed);
+        // Read first, because this runs at every turn of the connection, and only the connection
+        // itself writes the flag.
+        if self.is_sending.load(Ordering::Relaxed) {
+            // SeqCst for the reason given in `Newcomers::wait`.
+            self.is_sending.store(false, Ordering::SeqCst);
+            self.newcomers.notify();
+        }
     }
 
     /// The start of the idle time; `None` while a call is in flight or bytes of a response wait.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let is_idle =
-            // Acquire pairs with the release in the drop of a call: a count of 0 implies that its
-            // `last_end` is visible.
-            self.calls.load(Ordering::Acquire) == 0 && !self.is_sending.load(Ordering::Relaxed);
+            // SeqCst for the reason given in `Newcomers::wait`. As an acquire it also pairs with the
+            // drop of a call: a count of 0 implies that its `last_end` is visible.
+            self.calls.load(Ordering::SeqCst) == 0 && !self.is_sending.load(Ordering::SeqCst);
         is_idle.then(|| self.opened + Duration::from_millis(self.last_end.load(Ordering::Relaxed)))
     }
 
@@ -99,8 +159,11 @@ impl Drop for ActiveCall {
             .max(1);
         // A maximum, because calls of one connection may end on several threads in any order.
         activity.last_end.fetch_max(end, Ordering::Relaxed);
-        // Last, and with release: once the count is 0, the end time of the call is there.
-        activity.calls.fetch_sub(1, Ordering::Release);
+        // After the end time and as a release: once the count is 0, the end time of the call is there.
+        // SeqCst for the reason given in `Newcomers::wait`.
+        if activity.calls.fetch_sub(1, Ordering::SeqCst) == 1 {
+            activity.newcomers.notify();
+        }
     }
 }
 
@@ -119,7 +182,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_rests_from_its_opening_and_from_the_end_of_its_last_call() {
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(Activity::new(Arc::default()));
         assert_eq!(wait(&activity).await, LIMIT);
         let (first, second) = (activity.begin(), activity.begin());
         drop(first);
@@ -134,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_not_idle_while_the_end_of_a_response_waits_to_be_taken() {
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(Activity::new(Arc::default()));
         drop(activity.begin());
         assert!(activity.was_used(), "however short the call was");
         activity.note_blocked();

@@ -285,7 +285,10 @@ mod tests {
     }
 
     fn answer(text: &'static str) -> TrackedBody<Full<Bytes>> {
-        TrackedBody::new(Full::from(text), Arc::new(Activity::new()).begin())
+        TrackedBody::new(
+            Full::from(text),
+            Arc::new(Activity::new(Arc::default())).begin(),
+        )
     }
 
     /// What becomes of work under a watch, and how long that takes.
@@ -340,7 +343,8 @@ mod tests {
             let silent = http_body_util::StreamBody::new(futures_util::stream::pending::<
                 Result<Frame<Bytes>, std::convert::Infallible>,
             >());
-            let mut answer = TrackedBody::new(silent, Arc::new(Activity::new()).begin());
+            let mut answer =
+                TrackedBody::new(silent, Arc::new(Activity::new(Arc::default())).begin());
             tokio::select! {
                 _ = answer.frame() => {}
                 () = sleep(100 * LIMIT) => {}
