@@ -13,7 +13,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     ConnectionContext, ConnectionTable, HttpHandler, Phase, connection,
-    connection_table::OpenConnection,
+    connection_table::{NoRoom, OpenConnection},
 };
 use kernel::descriptors;
 
@@ -127,8 +127,8 @@ impl Acceptor {
         match TcpListener::from_std(socket) {
             Ok(listener) => {
                 tokio::select! {
-                    // `accept` is cancel safe. Only a connection that waits for a place in a full
-                    // table is closed.
+                    // `accept` is cancel safe. A connection that waits for a place in a full table is
+                    // closed: nothing was read from it, and its client can try another server.
                     () = self.accept_all(&listener, &hand_on) => {}
                     _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
                 }
@@ -181,10 +181,12 @@ impl Acceptor {
     fn accept_backlog(&self, listener: &TcpListener, hand_on: &impl Fn(AcceptedConnection)) {
         while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
             // Without waiting: during a drain nothing may delay the close of the socket.
-            let Ok(open) = self.table.try_place(address.ip()) else {
-                return;
-            };
-            self.accept(stream, open, hand_on);
+            match self.table.try_place(address.ip()) {
+                Ok(open) => self.accept(stream, open, hand_on),
+                // Only this one is closed: connections from other addresses may have a place.
+                Err(NoRoom::AddressFull) => {}
+                Err(NoRoom::Full) => return,
+            }
         }
     }
 
@@ -235,7 +237,52 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::RefCell, net::Ipv4Addr};
+
+    use tokio::net::TcpSocket;
+
     use super::*;
+    use crate::net::ConnectionLimits;
+
+    async fn connect(from: u8, to: SocketAddr) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        let from = Ipv4Addr::new(127, 0, 0, from);
+        socket.bind((from, 0).into()).unwrap();
+        socket.connect(to).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_address_over_its_share_does_not_keep_others_in_the_backlog_from_a_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let (_phase, phase) = watch::channel(Phase::Draining);
+        let acceptor = Acceptor {
+            table: Arc::new(ConnectionTable::new(ConnectionLimits {
+                max: 3,
+                max_per_address: 1,
+            })),
+            connections: TaskTracker::new(),
+            phase,
+        };
+        let mut clients = Vec::new();
+        for from in [9, 1, 1, 2, 3, 4, 5] {
+            clients.push(connect(from, to).await);
+        }
+        // The runtime knows only after one accept that more of them are there.
+        drop(listener.accept().await.unwrap());
+        let served = RefCell::new(Vec::new());
+        acceptor.accept_backlog(&listener, &|accepted| {
+            let call = accepted.open.activity().begin();
+            served.borrow_mut().push((accepted, call));
+        });
+        let from: Vec<_> = served
+            .borrow()
+            .iter()
+            .map(|(accepted, _)| accepted.open.address().to_string())
+            .collect();
+        // The table is full then, and all of the places are busy.
+        assert_eq!(from, ["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn failures_are_news_once_and_their_pauses_grow_to_a_bound() {
