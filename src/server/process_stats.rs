@@ -1,9 +1,9 @@
 //! Statistics of this process from `/proc`; `None` where the system has no such file.
 
-use std::{fs, time::Duration};
+use std::fs;
 
-/// The unit of CPU times in `/proc`, fixed at 100 per second for programs.
-const TICK: Duration = Duration::from_millis(10);
+/// Nanoseconds in the unit of CPU times in `/proc`, which is fixed at 100 per second for programs.
+const TICK_NANOS: u64 = 10_000_000;
 
 /// Statistics of the process.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -46,10 +46,9 @@ fn cpu_nanos(stat: &str) -> Option<u64> {
     // From the last bracket: the name of a program may contain any character.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut words = rest.split_ascii_whitespace().skip(11);
-    // 32 bits of ticks are more than a year of one core; beyond that nothing is reported.
-    let mut ticks = || words.next()?.parse::<u32>().ok();
-    let ticks = ticks()?.checked_add(ticks()?)?;
-    u64::try_from(TICK.checked_mul(ticks)?.as_nanos()).ok()
+    let mut ticks = || words.next()?.parse::<u64>().ok();
+    // 64 bits of nanoseconds are more than 500 years of one core.
+    ticks()?.checked_add(ticks()?)?.checked_mul(TICK_NANOS)
 }
 
 fn max_open_files(limits: &str) -> Option<u64> {
@@ -73,6 +72,9 @@ mod tests {
         );
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 1 0 250 50 0 0 20 0 5 0 99 1 1";
         assert_eq!(cpu_nanos(stat), Some(3_000_000_000));
+        // Ten years of one core in each mode.
+        let long = stat.replace("250 50", "31536000000 31536000000");
+        assert_eq!(cpu_nanos(&long), Some(630_720_000_000_000_000));
         let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files  1024  4096  files\n";
         assert_eq!(max_open_files(limits), Some(1024));
         assert_eq!(max_open_files(&limits.replace("1024", "unlimited")), None);
