@@ -19,6 +19,9 @@ const SERVICE: &str = "ext/maps/booking/partner/v3/service.proto";
 /// The package of those messages; they have a JSON form too.
 const PACKAGE: &str = ".ext.maps.booking.partner.v3";
 
+/// Most fields of a message: the reader of JSON notes the fields it has met in the bits of a `u64`.
+const MAX_FIELDS: usize = 64;
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto/ext");
     println!("cargo::rustc-env=STAMPED_VERSION={}", stamp());
@@ -98,6 +101,14 @@ fn write_enum(schema: &mut String, found: &EnumDescriptor) -> std::fmt::Result {
 }
 
 fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(), Box<dyn Error>> {
+    let fields = message.fields().len();
+    if fields > MAX_FIELDS {
+        return Err(format!(
+            "the reader of JSON knows at most {MAX_FIELDS} fields of a message, and {} has {fields}",
+            message.full_name()
+        )
+        .into());
+    }
     let choices: Vec<_> = message
         .oneofs()
         .map(|choice| choice.name().to_owned())

@@ -247,7 +247,7 @@ struct MembersSeen {
 impl MembersSeen {
     /// Records a member by its index. Returns whether it is the first of that name.
     fn note(&mut self, at: usize) -> bool {
-        // The schema has at most 64 fields per message, so the bit exists.
+        // The bit exists: the build fails for a message of more than 64 fields (`MAX_FIELDS`).
         let bit = 1 << at;
         let is_first = self.given & bit == 0;
         self.given |= bit;
