@@ -103,20 +103,28 @@ impl Violations {
 
     /// Adds a violation. A value that could not be read gets no second one.
     pub fn add(&mut self, field: impl Display, rule: &str) {
-        // The rest is only counted, so that a hostile request cannot make the response large.
-        if self.listed.len() >= MAX_LISTED {
+        let is_full = self.listed.len() >= MAX_LISTED;
+        // The path is not made for a violation that can only be counted.
+        if is_full && self.misfits == 0 {
             self.more += 1;
             return;
         }
         let field = field.to_string();
         // Also of fields within it: a value that was left out looks absent to every later rule.
         let is_misfit = |violation: &Violation| is_within(&field, &violation.field);
-        if !self.listed[..self.misfits].iter().any(is_misfit) {
-            self.listed.push(Violation {
-                field,
-                rule: rule.to_owned(),
-            });
+        // Before the count: what would not have been listed must not be counted either.
+        if self.listed[..self.misfits].iter().any(is_misfit) {
+            return;
         }
+        // The rest is only counted, so that a hostile request cannot make the response large.
+        if is_full {
+            self.more += 1;
+            return;
+        }
+        self.listed.push(Violation {
+            field,
+            rule: rule.to_owned(),
+        });
     }
 
     /// Adds a value that could not be read. These come before all others.
@@ -172,6 +180,19 @@ mod tests {
                 .ends_with("item[19] is wrong; and 5 more"),
             "{violations}"
         );
+    }
+
+    #[test]
+    fn what_follows_from_an_unreadable_value_is_not_counted_in_a_full_list() {
+        let mut violations = Violations::default();
+        violations.misfit(&FieldPath::field("order"), "does not fit");
+        for at in 1..MAX_LISTED {
+            violations.add(FieldPath::field("item").index(at), "is wrong");
+        }
+        violations.add("order.name", "is missing");
+        assert_eq!(violations.more(), 0);
+        violations.add("token", "is missing");
+        assert_eq!(violations.more(), 1);
     }
 
     #[test]
