@@ -72,7 +72,10 @@ pub(super) fn price(price: Money) -> String {
     let Ok(micros) = price.to_micros() else {
         return price.to_string();
     };
-    let (whole, rest) = (micros / MICROS, (micros % MICROS).unsigned_abs());
+    // The sign stands apart: the whole part of an amount between -1 and 0 is 0, which has none.
+    let sign = if micros < 0 { "-" } else { "" };
+    let micros = micros.unsigned_abs();
+    let (whole, rest) = (micros / MICROS, micros % MICROS);
     // Six digits with leading zeros, which are significant after the point.
     let digits = format!("{rest:06}");
     let least = usize::try_from(price.currency().minor_digits())
@@ -81,14 +84,14 @@ pub(super) fn price(price: Money) -> String {
     let needed = digits.trim_end_matches('0').len().max(least);
     let point = if needed == 0 { "" } else { "." };
     format!(
-        "{whole}{point}{} {}",
+        "{sign}{whole}{point}{} {}",
         &digits[..needed],
         price.currency().code()
     )
 }
 
 /// Millionths in a whole.
-const MICROS: i64 = 1_000_000;
+const MICROS: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -112,6 +115,8 @@ mod tests {
             (12_345_000, "USD", "12.345 USD"),
             (500_000, "USD", "0.50 USD"),
             (0, "USD", "0.00 USD"),
+            (-500_000, "USD", "-0.50 USD"),
+            (-1_250_000, "USD", "-1.25 USD"),
             (1_500_000_000, "JPY", "1500 JPY"),
             (1_250_000, "KWD", "1.250 KWD"),
         ] {
