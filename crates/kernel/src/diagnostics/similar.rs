@@ -6,9 +6,10 @@ pub fn similar(name: &str, known: impl Iterator<Item = String>) -> Option<String
     let mut nearest: Option<(usize, String)> = None;
     for known in known {
         // A quarter: short names need to match exactly, or every unknown key would get a suggestion.
-        let most = known.len() / 4;
+        let length = known.chars().count();
+        let most = length / 4;
         // Names that differ more than that in length need not be compared, however long one is.
-        if known.len().abs_diff(letters) > most {
+        if length.abs_diff(letters) > most {
             continue;
         }
         let candidate = (strsim::damerau_levenshtein(&known, name), known);
@@ -33,8 +34,11 @@ mod tests {
             ("colour", None),
             ("log", None),
             ("l", None),
+            ("größ", Some("größe")),
+            ("zählxxg", None),
         ] {
-            let known = ["max_in_flight", "drain_delay", "log"].map(str::to_owned);
+            let known =
+                ["max_in_flight", "drain_delay", "log", "größe", "zählung"].map(str::to_owned);
             let found = similar(name, known.into_iter());
             assert_eq!(found.as_deref(), suggested, "{name}");
         }
