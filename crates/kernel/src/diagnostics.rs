@@ -86,6 +86,15 @@ impl Diagnostic {
         )
     }
 
+    /// The cause that follows from the diagnostic itself; an error has none.
+    fn own_cause(&self) -> Option<String> {
+        let source = self.location.source.to_string();
+        match self.severity {
+            Severity::Warning => Some(warning_cause(&source, self.code, &self.text)),
+            Severity::Error => None,
+        }
+    }
+
     /// Location and text, without severity and code.
     #[must_use]
     pub fn message(&self) -> String {
@@ -112,10 +121,19 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     /// Numbers of diagnostics that are not listed.
     unlisted: BTreeMap<(Severity, &'static str), usize>,
-    /// Numbers of diagnostics by file and code.
-    counts: BTreeMap<(String, &'static str), usize>,
-    /// The index of the first diagnostic of each cause; `None` if it is only counted.
-    causes: BTreeMap<String, Option<usize>>,
+    /// Numbers of listed diagnostics by file and code.
+    listed: BTreeMap<(String, &'static str), usize>,
+    /// The first diagnostic of each cause.
+    causes: BTreeMap<String, FirstOfCause>,
+}
+
+/// The first diagnostic of a cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstOfCause {
+    /// Its index in the list.
+    Listed(usize),
+    /// It is only counted.
+    Unlisted(Severity, &'static str),
 }
 
 impl Diagnostics {
@@ -129,17 +147,13 @@ impl Diagnostics {
 
     /// Adds a diagnostic; equal warnings of one file are folded.
     pub fn add(&mut self, diagnostic: Diagnostic) {
-        let Diagnostic {
-            severity,
-            code,
-            ref text,
-            ..
-        } = diagnostic;
+        let cause = diagnostic.own_cause();
+        self.add_because(diagnostic, cause);
+    }
+
+    fn add_because(&mut self, diagnostic: Diagnostic, cause: Option<String>) {
+        let Diagnostic { severity, code, .. } = diagnostic;
         let source = diagnostic.location.source.to_string();
-        let cause = match severity {
-            Severity::Warning => Some(warning_cause(&source, code, text)),
-            Severity::Error => None,
-        };
         self.record(severity, code, source, cause, || diagnostic);
     }
 
@@ -165,47 +179,78 @@ impl Diagnostics {
         make: impl FnOnce() -> Diagnostic,
     ) {
         // Before the count: a folded place must not use up the limit of the file.
-        if cause.as_ref().is_some_and(|cause| self.fold(cause)) {
+        if cause.as_ref().is_some_and(|cause| self.fold(cause, 1)) {
             return;
         }
-        let count = self.counts.entry((source, code)).or_default();
-        *count += 1;
-        let listed = if *count > MAX_LISTED {
+        let listed = self.listed.entry((source, code)).or_default();
+        let first = if *listed >= MAX_LISTED {
             *self.unlisted.entry((severity, code)).or_default() += 1;
-            None
+            FirstOfCause::Unlisted(severity, code)
         } else {
+            *listed += 1;
             self.list.push(make());
-            Some(self.list.len() - 1)
+            FirstOfCause::Listed(self.list.len() - 1)
         };
         // Recorded also if the first one is not listed, so that further places fold into its count.
         if let Some(cause) = cause {
-            self.causes.insert(cause, listed);
+            self.causes.insert(cause, first);
         }
     }
 
-    /// Counts a further place of a cause, and returns whether the cause is known.
-    fn fold(&mut self, cause: &str) -> bool {
-        let Some(first) = self.causes.get(cause) else {
-            return false;
-        };
-        if let Some(first) = *first {
-            self.list[first].more_places += 1;
+    /// Counts further places of a cause, and returns whether the cause is known.
+    fn fold(&mut self, cause: &str, places: usize) -> bool {
+        match self.causes.get(cause) {
+            Some(FirstOfCause::Listed(first)) => self.list[*first].more_places += places,
+            Some(FirstOfCause::Unlisted(..)) => {}
+            None => return false,
         }
         true
     }
 
-    /// Both sets of diagnostics, `other` last.
+    /// Both sets of diagnostics, `other` last, folded and limited as one.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
-        self.list.extend(other.list);
         for (key, more) in other.unlisted {
             *self.unlisted.entry(key).or_default() += more;
         }
-        // Causes are not merged: their indexes point into the list of `other`.
-        for (key, more) in other.counts {
-            *self.counts.entry(key).or_default() += more;
+        let mut listed_causes = BTreeMap::new();
+        for (cause, first) in other.causes {
+            match first {
+                FirstOfCause::Listed(index) => {
+                    listed_causes.insert(index, cause);
+                }
+                FirstOfCause::Unlisted(severity, code) if self.fold(&cause, 1) => {
+                    self.forget_unlisted(severity, code);
+                }
+                FirstOfCause::Unlisted(..) => {
+                    self.causes.insert(cause, first);
+                }
+            }
+        }
+        for (index, diagnostic) in other.list.into_iter().enumerate() {
+            let cause = listed_causes
+                .remove(&index)
+                .or_else(|| diagnostic.own_cause());
+            let places = 1 + diagnostic.more_places;
+            // Here, because a single call to `record` would count one place only.
+            if cause.as_ref().is_some_and(|it| self.fold(it, places)) {
+                continue;
+            }
+            self.add_because(diagnostic, cause);
         }
         self
+    }
+
+    /// Takes back the count of an unlisted diagnostic that is folded after all.
+    fn forget_unlisted(&mut self, severity: Severity, code: &'static str) {
+        let key = (severity, code);
+        if let Some(more) = self.unlisted.get_mut(&key) {
+            *more -= 1;
+            if *more == 0 {
+                // Otherwise the text would end with "and 0 more".
+                self.unlisted.remove(&key);
+            }
+        }
     }
 
     /// The diagnostics of a severity.

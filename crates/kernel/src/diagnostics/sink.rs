@@ -147,7 +147,7 @@ impl<'a> Cursor<'a> {
 
     /// Counts a place that is invalid only because of an error already reported under `cause`.
     pub fn follows_from(&self, cause: &str) {
-        self.sink.found.borrow_mut().fold(cause);
+        self.sink.found.borrow_mut().fold(cause, 1);
     }
 
     /// Reports a warning here. The text says what it means for the partner, in the same words at every

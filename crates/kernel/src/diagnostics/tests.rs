@@ -10,7 +10,7 @@ fn of_many_diagnostics_of_a_code_the_last_are_counted_and_not_made() {
     sink.file("b").error("odd", "is wrong, too");
     let mut all = sink.into_diagnostics();
     let at_the_limit = ("a".to_owned(), "odd");
-    assert_eq!(all.counts[&at_the_limit], MAX_LISTED + 1);
+    assert_eq!(all.listed[&at_the_limit], MAX_LISTED);
     all.record(Severity::Error, "odd", "a".to_owned(), None, || {
         panic!("it is only counted")
     });
@@ -78,6 +78,36 @@ fn warnings_that_say_the_same_of_a_file_are_folded() {
         ]
     );
     assert_eq!(all.unless_errors(7), Ok(7));
+}
+
+#[test]
+fn two_sets_are_folded_and_limited_as_one() {
+    let found = |warnings: usize| {
+        let sink = DiagnosticSink::default();
+        let file = sink.file("a");
+        for key in ["x", "y"] {
+            file.key(key).error_because("unknown", "x", "is unknown");
+        }
+        for number in 0..warnings {
+            file.warning("rare", format!("is {number}"));
+        }
+        for _ in 0..MAX_LISTED - 1 {
+            file.error("odd", "is wrong");
+        }
+        sink.into_diagnostics()
+    };
+    let both = found(MAX_LISTED + 1).and(found(MAX_LISTED + 2));
+    let of_code = |code| both.list().iter().filter(move |it| it.code == code);
+    assert_eq!(of_code("odd").count(), MAX_LISTED);
+    let unlisted = both.unlisted(Severity::Error);
+    assert_eq!(unlisted, BTreeMap::from([("odd", MAX_LISTED - 2)]));
+    let unknown: Vec<_> = of_code("unknown").map(|it| it.more_places).collect();
+    assert_eq!(unknown, [3]);
+    // The same warnings twice, and one more of them.
+    let places: Vec<_> = of_code("rare").map(|it| it.more_places).collect();
+    assert_eq!(places, [1; MAX_LISTED]);
+    let unlisted = both.unlisted(Severity::Warning);
+    assert_eq!(unlisted, BTreeMap::from([("rare", 2)]));
 }
 
 #[test]
