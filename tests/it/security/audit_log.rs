@@ -442,7 +442,7 @@ async fn among_the_lines_of_the_log_it_has_a_target_of_its_own_and_off_it_has_no
         let ended = program.stop().await;
         let audit: Vec<_> = ended
             .log()
-            .filter(|line| line["target"] == "boxoffice::orders::audit")
+            .filter(|line| line["target"] == "boxoffice::audit")
             .collect();
         assert_eq!(audit.len(), lines, "{setting}: {}", ended.text());
         if let [started, created, stopped] = &audit[..] {
