@@ -179,8 +179,9 @@ impl Request for CheckOrderFulfillabilityRequest {
 
     fn take_in(self) -> Result<(), Violations> {
         let cart = from_proto::check_request(self.clone().into(), &LIMITS, &is_merchant)?;
-        assert!(is_merchant(&cart.merchant_id));
-        assert_eq!(cart.cart_id.clone().unwrap_or_default(), self.cart_id);
+        assert!(is_merchant(cart.merchant_id.as_str()));
+        let cart_id = cart.cart_id.as_ref().map_or("", |id| id.as_str());
+        assert_eq!(cart_id, self.cart_id);
         assert_fits(&self.cart_id);
         assert_items(&self.item, cart.items.len());
         Ok(())
@@ -199,7 +200,9 @@ impl Request for CreateOrderRequest {
                     (self.idempotency_token.as_str(), digest)
                 );
                 let asked = self.order.expect("an order without an order is refused");
-                assert!(asked.order_id.is_empty() && is_merchant(&command.order.merchant_id));
+                assert!(
+                    asked.order_id.is_empty() && is_merchant(command.order.merchant_id.as_str())
+                );
                 assert_items(&asked.item, command.order.items.len());
                 stands_on_record(&command.order);
                 let customer = &command.order.customer;
@@ -278,8 +281,8 @@ impl Request for ListOrdersRequest {
     fn take_in(self) -> Result<(), Violations> {
         match from_proto::list_request(self.into(), &LIMITS)? {
             Selection::User(user_id) => {
-                assert!(!user_id.is_empty());
-                assert_fits(&user_id);
+                assert!(!user_id.as_str().is_empty());
+                assert_fits(user_id.as_str());
             }
             Selection::Ids(ids) => {
                 assert!(!ids.is_empty());
@@ -296,7 +299,7 @@ impl Request for BatchAvailabilityLookupRequest {
     fn take_in(self) -> Result<(), Violations> {
         let slots = self.slot_time.len();
         let lookup = from_proto::lookup_request(self.into(), &LIMITS, &is_merchant)?;
-        assert!(is_merchant(&lookup.merchant_id));
+        assert!(is_merchant(lookup.merchant_id.as_str()));
         assert!(lookup.slots.len() == slots && slots <= LIMITS.max_slots_per_lookup);
         Ok(())
     }
@@ -307,7 +310,7 @@ impl Request for CheckAvailabilityRequest {
 
     fn take_in(self) -> Result<(), Violations> {
         let lookup = from_proto::availability_request(self.clone().into(), &LIMITS, &is_merchant)?;
-        assert!(is_merchant(&lookup.merchant_id));
+        assert!(is_merchant(lookup.merchant_id.as_str()));
         let answer = to_proto::availability_response(lookup, 0);
         assert_eq!(answer.slot, self.slot, "the slot comes back as it was sent");
         Ok(())
