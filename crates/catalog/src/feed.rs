@@ -168,7 +168,8 @@ fn report_broken(at: &Cursor<'_>, error: &serde_json::Error) {
     } else {
         at.position(Position {
             line: error.line(),
-            column: error.column(),
+            // serde_json counts what it has read of the line: 0 where the text ends at its beginning.
+            column: error.column().max(1),
         })
         .error(
             "not_json",

@@ -409,6 +409,20 @@ fn broken_files_are_reported_with_their_line_and_hide_no_others() {
     assert!(errors[2].ends_with("; this is not TOML"), "{}", errors[2]);
 }
 
+/// Lines and columns count from 1, also where the text ends before the first character.
+#[test]
+fn an_empty_feed_file_is_reported_at_its_beginning() {
+    for (text, (line, column)) in [("", (1, 1)), ("\n", (2, 1)), ("{", (1, 1))] {
+        let folder = Folder::sample();
+        folder.write("merchants.json", text);
+        let errors = folder.errors();
+        assert!(
+            errors[0].starts_with(&format!("merchants.json: line {line} column {column}: ")),
+            "{text:?}: {errors:?}"
+        );
+    }
+}
+
 #[test]
 fn nothing_follows_the_feed_in_its_file() {
     let folder = Folder::sample();
