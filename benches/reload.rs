@@ -32,8 +32,7 @@ use boxoffice::{
         time::{EpochSeconds, Seconds},
     },
     kernel::clock::ManualClock,
-    orders::audit::Audit,
-    orders::{App, Cart, Limits, Parts},
+    orders::{App, Cart, Limits, Parts, audit::Audit},
     payments::simulated::SimulatedGateway,
     store::memory::MemoryStore,
 };

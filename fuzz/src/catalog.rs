@@ -13,8 +13,10 @@ use boxoffice::{
         slot::{Opening, Slot, Viewer},
         time::{EpochSeconds, Seconds},
     },
-    kernel::clock::ManualClock,
-    kernel::diagnostics::{Diagnostic, Diagnostics},
+    kernel::{
+        clock::ManualClock,
+        diagnostics::{Diagnostic, Diagnostics},
+    },
     orders::OfflineCatalog,
     store::memory::MemoryStore,
 };

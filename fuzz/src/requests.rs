@@ -148,7 +148,7 @@ fn judge<R: Request>(request: R) {
     let Err(violations) = request.take_in() else {
         return;
     };
-    assert!(violations.iter().next().is_some(), "a refusal says why");
+    assert!(violations.iter().next().is_some(), "a rejection says why");
     for violation in violations.iter() {
         assert!(
             contract::has_field(R::NAME, &violation.field),

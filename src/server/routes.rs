@@ -316,7 +316,7 @@ where
         request.map(Body::new)
     };
     let Ok(answer) = routes.clone().oneshot(request).await;
-    Ok(name_refusal(answer))
+    Ok(name_rejection(answer))
 }
 
 /// A request to health, once its message is complete.
@@ -367,15 +367,15 @@ pub(super) fn others(health: HealthServer<HealthService>) -> Result<Routes, Erro
 }
 
 /// Adds our reason and details to an error that the gRPC library has produced by itself.
-fn name_refusal(response: Response<Body>) -> Response<Body> {
+fn name_rejection(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
     if !headers.contains_key(Status::GRPC_STATUS)
         || headers.contains_key(Status::GRPC_STATUS_DETAILS)
     {
         return response;
     }
-    let refusal = Status::from_header_map(headers);
-    let Some(error) = refusal.and_then(|refusal| error(&refusal, headers)) else {
+    let status = Status::from_header_map(headers);
+    let Some(error) = status.and_then(|status| error(&status, headers)) else {
         return response;
     };
     Status::from(error).into_http()
@@ -383,13 +383,13 @@ fn name_refusal(response: Response<Body>) -> Response<Body> {
 
 /// The error that the gRPC library means. It reports a message that is too large as out of range,
 /// and a broken frame as an internal error, although the client caused it.
-fn error(refusal: &Status, headers: &HeaderMap) -> Option<ApiError> {
-    let code = refusal.code();
+fn error(status: &Status, headers: &HeaderMap) -> Option<ApiError> {
+    let code = status.code();
     if code == Code::OutOfRange {
         Some(ApiError::RequestTooLarge)
     } else if code == Code::Internal {
         Some(ApiError::Malformed(
-            refusal.message().trim_end_matches('.').to_owned(),
+            status.message().trim_end_matches('.').to_owned(),
         ))
     } else if code == Code::Unimplemented && headers.contains_key(ENCODINGS) {
         Some(ApiError::UnsupportedEncoding)

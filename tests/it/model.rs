@@ -411,7 +411,7 @@ impl Harness {
             self.note("INVALID_REQUEST");
             return same(&&*code(&answer), &"INVALID_REQUEST");
         }
-        let mut answer = answer.map_err(|refusal| refusal.to_string())?.0;
+        let mut answer = answer.map_err(|rejection| rejection.to_string())?.0;
         if lines
             .iter()
             .any(|line| self.model.is_forgotten(&fixture::slots()[line.slot]))
@@ -516,11 +516,11 @@ impl Harness {
             }
             self.note("the same order");
             return same(
-                &answer.map_err(|refusal| refusal.to_string())?.order(),
+                &answer.map_err(|rejection| rejection.to_string())?.order(),
                 &order,
             );
         }
-        let created = answer.map_err(|refusal| refusal.to_string())?;
+        let created = answer.map_err(|rejection| rejection.to_string())?;
         let judged = self.model.judge(&asked.item, token, true);
         if let Some(NotCreated { failure, why }) = answers::failure(&self.model, &request, &judged)
         {

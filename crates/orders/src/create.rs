@@ -71,9 +71,8 @@ impl App {
             return Err(OrderError::Busy);
         }
         let app = Arc::clone(self);
+        // A detached task loses the task-local context of its request, so the context travels with the work.
         let work =
-            // A detached task loses the task-local context of its request, so the context travels
-            // with the work.
             request::propagate_context(async move { app.create_under(guard, command, user).await });
         // Tracked, so that a shutdown waits for orders whose clients have disconnected.
         RunToCompletion::new(self.commands.track_future(work.in_current_span())).await
@@ -83,9 +82,8 @@ impl App {
         loop {
             match self.tokens.try_lock(token) {
                 TokenLock::Acquired(guard) => return Ok(guard),
-                // Of the requests that wait, the first one to try again acquires the lock.
-                // A loop, because several requests may wait for one token and only one of them gets
-                // it next.
+                // A loop: of several requests that wait for one token, only the first to try again
+                // acquires the lock.
                 TokenLock::Held(waiting) => timeout_at(deadline, released(waiting))
                     .await
                     .map_err(|_| OrderError::InProgress)?,

@@ -112,10 +112,10 @@ async fn ask<E>(
 }
 
 /// The message of an error response.
-fn message(refusal: &[u8]) -> String {
-    let json: Option<serde_json::Value> = serde_json::from_slice(refusal).ok();
+fn message(body: &[u8]) -> String {
+    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = json.and_then(|json| Some(json["error"]["message"].as_str()?.to_owned()));
-    message.unwrap_or_else(|| String::from_utf8_lossy(refusal).into_owned())
+    message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
 }
 
 async fn read<E>(

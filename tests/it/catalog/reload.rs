@@ -406,10 +406,7 @@ async fn a_payment_under_way_ends_with_its_spots_whatever_is_on_sale_by_then() {
         );
         let server = Arc::new(
             harbour
-                .open_with(Setup {
-                    payments: gateway.clone(),
-                    ..Setup::default()
-                })
+                .open_with(Setup::default().with_gateway(&gateway))
                 .await,
         );
         let order = paid_with(order_request("token", "harbour", [adults(4)]), "card");
@@ -566,7 +563,7 @@ async fn the_program_reads_its_catalogue_again_on_a_signal() {
     program.signal("HUP").await;
     let is_refused =
         |line: &serde_json::Value| line["level"] == "ERROR" && line["errors"].is_number();
-    let refused = program.line("the refusal", is_refused).await;
+    let refused = program.line("the rejection", is_refused).await;
     let lines = program.output();
     let errors = lines
         .iter()

@@ -54,7 +54,7 @@ async fn a_reload_does_not_wait_for_a_pipe_and_the_catalogue_stays() {
     program.signal("HUP").await;
     let expected = "cannot be read: it is a named pipe, and only regular files are read";
     program
-        .line("the refusal", |line| line["text"] == expected)
+        .line("the rejection", |line| line["text"] == expected)
         .await;
     let ended = program.stop().await;
     assert_eq!(ended.code(), 0, "{}", ended.text());

@@ -118,7 +118,7 @@ impl Told {
         for number in numbers {
             match caller.create(number).await {
                 Ok(order) => told.acknowledged.push(order),
-                Err(refusal) => told.refused.push((number, refusal)),
+                Err(rejection) => told.refused.push((number, rejection)),
             }
         }
         told
@@ -127,11 +127,11 @@ impl Told {
     /// Fails unless all that was refused was refused because the store has failed.
     fn refused_for_the_store(&self) {
         assert!(!self.refused.is_empty(), "nothing was refused");
-        for (_, refusal) in &self.refused {
-            let details = refusal.get_error_details();
+        for (_, rejection) in &self.refused {
+            let details = rejection.get_error_details();
             let reason = details.error_info().map(|info| info.reason.as_str());
             assert_eq!(
-                (refusal.code(), reason),
+                (rejection.code(), reason),
                 (Code::Unavailable, Some("STORE_UNAVAILABLE"))
             );
             assert!(details.retry_info().is_some());

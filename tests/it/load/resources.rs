@@ -219,13 +219,7 @@ async fn where_all_places_are_taken_the_idlest_connection_makes_room() {
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
     config.connections.max_connections = 3;
     config.connections.max_connections_per_address = Some(3);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let admin = server.admin_address().unwrap();
     let client = ByteClient::connect(server.address()).await;
     is_served(&client).await;
@@ -258,11 +252,7 @@ async fn where_none_is_idle_a_newcomer_waits_and_the_server_is_not_ready() {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
     config.connections.max_connections = 1;
-    let setup = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    };
+    let setup = Setup::with_config(config).with_gateway(&payments);
     let server = setup.open().await.unwrap();
     let admin = server.admin_address().unwrap();
     let busy = ByteClient::connect(server.address()).await;
@@ -300,13 +290,7 @@ async fn an_address_with_many_connections_pushes_out_its_own_only() {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
     config.connections.max_connections = 20;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let admin = server.admin_address().unwrap();
     let mut other = from(Ipv4Addr::new(127, 0, 0, 2), server.address()).await;
     let _flood = silent(server.address(), 100).await;
@@ -330,13 +314,7 @@ async fn an_address_with_many_connections_pushes_out_its_own_only() {
 async fn half_heads_on_the_operators_address_do_not_keep_probes_out() {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let admin = server.admin_address().unwrap();
     let mut halves = silent(admin, 300).await;
     for half in &mut halves {
@@ -546,13 +524,7 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
     let keys = Keys::new();
     let mut config = config();
     keys.with_users(&mut config, &[("ada", &["secret"])]);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let address = server.address();
     let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..FLOOD {

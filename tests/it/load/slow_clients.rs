@@ -33,12 +33,7 @@ async fn small_server(max_in_flight: usize) -> TestServer {
     config.calls.max_in_flight = max_in_flight;
     config.calls.call_timeout = Duration::from_secs(2);
     config.sales.payment_timeout = Duration::from_secs(1);
-    Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await
+    Setup::with_config(config).start().await
 }
 
 fn cart() -> Vec<u8> {
@@ -185,13 +180,13 @@ async fn very_many_elements_are_rejected_by_the_name_of_their_field_at_both_tran
         r#"{{"item": [{{"tickets": [{}{{}}]}}]}}"#,
         "{},".repeat(299_999)
     );
-    let refusal = rest_client::send(
+    let rejection = rest_client::send(
         server.server.address(),
         rest_client::post("/v3/CheckOrderFulfillability", json),
     )
     .await
-    .refusal();
-    let found: Vec<_> = tonic_types::StatusExt::get_error_details(&refusal)
+    .rejection();
+    let found: Vec<_> = tonic_types::StatusExt::get_error_details(&rejection)
         .bad_request()
         .unwrap()
         .field_violations

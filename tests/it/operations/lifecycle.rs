@@ -1,4 +1,4 @@
-//! Coming up, serving within limits, and going down.
+//! Startup, serving within limits, and shutdown.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -303,13 +303,10 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
         let payments = GatewayDouble::silent();
         let mut config = config();
         config.calls.call_timeout = ceiling;
-        let server = Setup {
-            config,
-            payments: payments.clone(),
-            ..Setup::default()
-        }
-        .start()
-        .await;
+        let server = Setup::with_config(config)
+            .with_gateway(&payments)
+            .start()
+            .await;
         let client = connect(&server).await;
         let message = paid_order("slow").encode_to_vec();
         let mut request = client.request("CreateOrder");
@@ -387,13 +384,10 @@ async fn calls_beyond_the_limit_are_refused_until_others_have_ended() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.calls.max_in_flight = 1;
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .start()
+        .await;
     let client = connect(&server).await;
     let first = begin(&client, &paid_order("first"));
     payments.asked_times(1).await;
@@ -415,12 +409,7 @@ async fn calls_beyond_the_limit_are_refused_until_others_have_ended() {
 async fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
     let mut config = config();
     config.calls.max_request_bytes = 4096;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let client = connect(&server).await;
     let mut message = check_request().encode_to_vec();
     // A field that nobody knows, two bytes of tag and two of length.
@@ -456,15 +445,10 @@ async fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
 async fn an_order_may_have_as_many_items_as_the_limit_and_no_more() {
     let mut config = config();
     config.sales.max_items_per_order = 3;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let checked = server.check("museum", vec![two_adults(); 3]).await.unwrap();
     assert_eq!(checked.verdict(), "CAN_FULFILL");
-    let refusals = [
+    let rejections = [
         (
             server
                 .check("museum", vec![two_adults(); 4])
@@ -480,7 +464,7 @@ async fn an_order_may_have_as_many_items_as_the_limit_and_no_more() {
             "order.item",
         ),
     ];
-    for (refused, field) in refusals {
+    for (refused, field) in rejections {
         assert_eq!(refused.code(), Code::InvalidArgument);
         let violations = refused
             .get_error_details()
@@ -502,12 +486,7 @@ async fn an_order_may_have_as_many_items_as_the_limit_and_no_more() {
 async fn connections_that_are_too_old_are_ended_without_losing_a_call() {
     let mut config = config();
     config.connections.max_connection_age = Some(Duration::from_millis(100));
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let mut answered = 0;
     for _ in 0..5 {
         let client = connect(&server).await;
@@ -536,13 +515,10 @@ async fn a_call_on_a_connection_that_is_too_old_is_finished() {
     let mut config = config();
     config.connections.max_connection_age = Some(Duration::from_millis(500));
     config.connections.max_connection_age_grace = AN_HOUR;
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .start()
+        .await;
     let client = connect(&server).await;
     let slow = begin(&client, &paid_order("slow"));
     payments.asked_times(1).await;
@@ -560,12 +536,7 @@ async fn both_ways_to_share_the_work_serve_many_connections() {
     for runtime in [RuntimeChoice::PerCore, RuntimeChoice::Shared] {
         let mut config = config();
         config.serving.runtime = runtime;
-        let server = Setup {
-            config,
-            ..Setup::default()
-        }
-        .start()
-        .await;
+        let server = Setup::with_config(config).start().await;
         let mut ids = Vec::new();
         for number in 0..16 {
             let client = connect(&server).await;
@@ -584,12 +555,7 @@ async fn both_ways_to_share_the_work_serve_many_connections() {
 async fn a_message_that_never_comes_to_its_end_is_not_waited_for() {
     let mut config = config();
     config.calls.call_timeout = Duration::from_millis(100);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let client = connect(&server).await;
     let body = beginning(framed(&check_request().encode_to_vec()).slice(..20));
     let answer = client.send(
@@ -612,12 +578,7 @@ async fn a_connection_that_never_says_anything_is_closed() {
     let mut config = config();
     config.connections.keepalive_interval = Duration::from_millis(200);
     config.connections.keepalive_timeout = Duration::from_millis(200);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let mut silent = TcpStream::connect(server.server.address()).await.unwrap();
     let read = surely("the end of a silent connection", silent.read(&mut [0])).await;
     assert_eq!(read.unwrap(), 0);
@@ -637,12 +598,7 @@ async fn refused(address: SocketAddr) {
 async fn who_goes_down_says_so_first_and_serves_until_others_have_noticed() {
     let mut config = config();
     config.shutdown.drain_delay = AN_HOUR;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let address = server.server.address();
     let client = connect(&server).await;
     let mut all = health(server.another_connection().await, "").await;
@@ -677,13 +633,10 @@ async fn what_is_in_flight_is_finished_while_newcomers_are_refused() {
         let mut config = config();
         config.serving.runtime = runtime;
         config.shutdown.drain_timeout = AN_HOUR;
-        let server = Setup {
-            config,
-            payments: payments.clone(),
-            ..Setup::default()
-        }
-        .start()
-        .await;
+        let server = Setup::with_config(config)
+            .with_gateway(&payments)
+            .start()
+            .await;
         let address = server.server.address();
         let client = connect(&server).await;
         let slow = begin(&client, &paid_order("slow"));
@@ -731,12 +684,7 @@ async fn a_connection_that_never_says_anything_does_not_hold_up_the_end() {
         config.serving.runtime = runtime;
         config.serving.workers = Some(1);
         config.shutdown.drain_timeout = AN_HOUR;
-        let server = Setup {
-            config,
-            ..Setup::default()
-        }
-        .start()
-        .await;
+        let server = Setup::with_config(config).start().await;
         let silent = TcpStream::connect(server.server.address()).await.unwrap();
         // Connections are received in the order they come, so the silent one has been by now.
         assert_eq!(check(&connect(&server).await).await.code(), Code::Ok);
@@ -750,12 +698,7 @@ async fn a_connection_that_never_says_anything_does_not_hold_up_the_end() {
 async fn health_watchers_do_not_delay_the_shutdown() {
     let mut config = config();
     config.shutdown.drain_timeout = AN_HOUR;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let mut watched = health(server.another_connection().await, "").await;
     assert_eq!(next_health(&mut watched).await, ServingStatus::Serving);
     let (stop, _cut) = server.begin_shutdown();
@@ -774,13 +717,10 @@ async fn a_forced_shutdown_abandons_unfinished_calls() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.shutdown.drain_timeout = AN_HOUR;
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .start()
+        .await;
     let address = server.server.address();
     let client = connect(&server).await;
     let slow = begin(&client, &paid_order("slow"));

@@ -500,7 +500,7 @@ async fn knock(
     let mut caller = Caller::connect(transport, address).await;
     loop {
         match caller.create(request.clone()).await {
-            Err(refusal) if refusal.code() == Code::ResourceExhausted => {}
+            Err(rejection) if rejection.code() == Code::ResourceExhausted => {}
             answer => return answer,
         }
     }
@@ -513,7 +513,7 @@ async fn busy(servers: &[Running]) -> Option<usize> {
             .await
             .check()
             .await;
-        if answer.is_err_and(|refusal| refusal.code() == Code::ResourceExhausted) {
+        if answer.is_err_and(|rejection| rejection.code() == Code::ResourceExhausted) {
             return Some(at);
         }
     }

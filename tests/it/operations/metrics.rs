@@ -386,11 +386,7 @@ async fn carts_count_while_they_hold_spots() {
 #[tokio::test]
 async fn what_is_at_work_counts_until_it_is_done_even_if_its_caller_goes_away() {
     let gateway = GatewayDouble::silent();
-    let server = start(Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    })
-    .await;
+    let server = start(Setup::default().with_gateway(&gateway)).await;
     let request = paid_with(order("slow"), "any");
     let mut client = server.client();
     let call = tokio::spawn(async move { client.create_order(request).await });
@@ -459,13 +455,7 @@ async fn page_over_tls() -> Page {
     keys.with_tls(&mut config);
     keys.with_clients(&mut config, &["shop.example"]);
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let page = page_of(&server).await;
     server.stop(std::future::pending()).await;
     page
@@ -503,13 +493,7 @@ async fn every_certificate_tells_when_it_ends_and_what_is_rejected_is_counted() 
     keys.with_tls(&mut config);
     keys.with_clients(&mut config, &["shop.example"]);
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let ends = async |setting: &str| {
         let labels = [("setting", setting), ("position", "0")];
         page_of(&server)

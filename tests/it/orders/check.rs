@@ -1186,10 +1186,10 @@ async fn fees_are_answered_one_by_one_and_in_one_sum() {
 async fn an_unknown_or_empty_merchant_is_an_invalid_argument() {
     let server = TestServer::start().await;
     for merchant in ["", "no-such-merchant", "MUSEUM"] {
-        let refusal = server.check(merchant, [adults(1)]).await.unwrap_err();
-        assert_eq!(refusal.code(), Code::InvalidArgument, "{merchant:?}");
-        assert_eq!(faulty_fields(&refusal), ["merchant_id"], "{merchant:?}");
-        assert_eq!(reason(&refusal), "INVALID_REQUEST", "{merchant:?}");
+        let rejection = server.check(merchant, [adults(1)]).await.unwrap_err();
+        assert_eq!(rejection.code(), Code::InvalidArgument, "{merchant:?}");
+        assert_eq!(faulty_fields(&rejection), ["merchant_id"], "{merchant:?}");
+        assert_eq!(reason(&rejection), "INVALID_REQUEST", "{merchant:?}");
     }
 }
 
@@ -1203,10 +1203,10 @@ async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
         item: vec![adults(1).0, with_status.0],
         cart_id: "x".repeat(1025),
     };
-    let refusal = server.check_request(&request).await.unwrap_err();
-    assert_eq!(refusal.code(), Code::InvalidArgument);
+    let rejection = server.check_request(&request).await.unwrap_err();
+    assert_eq!(rejection.code(), Code::InvalidArgument);
     assert_eq!(
-        faulty_fields(&refusal),
+        faulty_fields(&rejection),
         ["merchant_id", "cart_id", "item[1].status"]
     );
 }
@@ -1214,12 +1214,12 @@ async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
 #[tokio::test]
 async fn a_cart_of_more_items_than_an_order_may_have_is_refused() {
     let server = TestServer::start().await;
-    let refusal = server
+    let rejection = server
         .check("museum", vec![adults(1); 101])
         .await
         .unwrap_err();
     assert_eq!(
-        (refusal.code(), faulty_fields(&refusal)),
+        (rejection.code(), faulty_fields(&rejection)),
         (Code::InvalidArgument, vec!["item".to_owned()])
     );
     assert_eq!(

@@ -305,7 +305,7 @@ async fn of_different_requests_under_one_token_one_is_created() {
     assert!(
         refused
             .into_iter()
-            .all(|refusal| reason(&refusal.unwrap_err()) == "TOKEN_REUSED")
+            .all(|rejection| reason(&rejection.unwrap_err()) == "TOKEN_REUSED")
     );
     assert_eq!(
         server.spots_open("museum", adults(1)).await,
@@ -321,12 +321,7 @@ fn begin(channel: &Channel, request: CreateOrderRequest) -> JoinHandle<Result<Cr
 #[tokio::test]
 async fn a_second_copy_waits_within_its_deadline_and_is_then_told_to_come_again() {
     let gateway = GatewayDouble::silent();
-    let server = Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::default().with_gateway(&gateway).start().await;
     let first = begin(&server.channel, paid_trip("t"));
     gateway.asked_times(1).await;
     let second = server.create_within("50m", &paid_trip("t")).await;
@@ -344,12 +339,7 @@ async fn a_second_copy_waits_within_its_deadline_and_is_then_told_to_come_again(
 #[tokio::test]
 async fn a_caller_whose_time_is_up_finds_the_order_under_the_same_token() {
     let gateway = GatewayDouble::silent();
-    let server = Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::default().with_gateway(&gateway).start().await;
     let late = server.create_within("50m", &paid_trip("t")).await;
     assert_eq!(
         (late.code(), &*late.reason()),
@@ -556,12 +546,7 @@ async fn a_caller_who_leaves_takes_nothing_where_the_payment_fails() {
 #[tokio::test]
 async fn a_caller_who_waits_behind_another_and_leaves_changes_nothing() {
     let gateway = GatewayDouble::silent();
-    let server = Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::default().with_gateway(&gateway).start().await;
     let first = begin(&server.channel, paid_trip("t"));
     gateway.asked_times(1).await;
     let second = begin(&server.channel, paid_trip("t"));
@@ -577,12 +562,7 @@ async fn a_caller_who_waits_behind_another_and_leaves_changes_nothing() {
 #[tokio::test]
 async fn the_second_of_two_callers_gets_the_answer_though_the_first_has_left() {
     let gateway = GatewayDouble::silent();
-    let server = Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::default().with_gateway(&gateway).start().await;
     let first = begin(&server.channel, paid_trip("t"));
     gateway.asked_times(1).await;
     let second = begin(&server.another_connection().await, paid_trip("t"));

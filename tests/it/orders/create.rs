@@ -127,10 +127,10 @@ async fn refuse(breaches: &[Breach]) {
     for (rule, breach, fields) in breaches {
         let mut request = order_request("t", "museum", [adults(1), tour()]);
         breach(&mut request);
-        let refusal = server.send(request).await.unwrap_err();
-        assert_eq!(refusal.code(), Code::InvalidArgument, "{rule}");
-        assert_eq!(faulty_fields(&refusal), *fields, "{rule}");
-        assert_eq!(reason(&refusal), "INVALID_REQUEST", "{rule}");
+        let rejection = server.send(request).await.unwrap_err();
+        assert_eq!(rejection.code(), Code::InvalidArgument, "{rule}");
+        assert_eq!(faulty_fields(&rejection), *fields, "{rule}");
+        assert_eq!(reason(&rejection), "INVALID_REQUEST", "{rule}");
     }
     assert_eq!(server.spots_open("museum", adults(1)).await, 50);
     server
@@ -852,9 +852,9 @@ async fn an_answer_stands_though_its_request_would_be_refused_now() {
     assert_eq!(server.send(request.clone()).await.unwrap().order(), first);
     let mut other = request;
     user(&mut other).given_name = "Another".into();
-    let refusal = server.send(other).await.unwrap_err();
+    let rejection = server.send(other).await.unwrap_err();
     assert_eq!(
-        faulty_fields(&refusal),
+        faulty_fields(&rejection),
         ["order.item"],
         "another request under the token is judged anew"
     );
@@ -970,10 +970,10 @@ async fn a_used_token_with_another_request_is_refused_and_creates_nothing() {
     for (rule, change) in changes {
         let mut request = full_request();
         change(&mut request);
-        let refusal = server.send(request).await.unwrap_err();
-        assert_eq!(refusal.code(), Code::InvalidArgument, "{rule}");
+        let rejection = server.send(request).await.unwrap_err();
+        assert_eq!(rejection.code(), Code::InvalidArgument, "{rule}");
         assert_eq!(
-            (reason(&refusal), faulty_fields(&refusal)),
+            (reason(&rejection), faulty_fields(&rejection)),
             ("TOKEN_REUSED".into(), vec!["idempotency_token".into()])
         );
     }

@@ -432,12 +432,7 @@ async fn an_order_that_fails_leaves_the_hold_of_its_cart() {
 }
 
 async fn with_gateway(gateway: &Arc<GatewayDouble>) -> TestServer {
-    Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await
+    Setup::default().with_gateway(gateway).start().await
 }
 
 #[tokio::test]
@@ -482,12 +477,7 @@ async fn while_a_held_cart_is_being_paid_its_spots_count_once_and_for_nobody_els
 #[tokio::test]
 async fn a_cart_whose_order_is_there_or_on_its_way_holds_nothing_more() {
     let gateway = GatewayDouble::silent();
-    let server = Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::default().with_gateway(&gateway).start().await;
     let request = paid_with(order_request("cart", "rafting", [seats(5)]), "card");
     hold(&server, "cart", [seats(5)]).await;
     let mut client = server.client();

@@ -149,12 +149,12 @@ async fn a_list_of_nothing_in_particular_is_an_invalid_argument() {
             "user_id",
         ),
     ] {
-        let refusal = server
+        let rejection = server
             .list_request(&ListOrdersRequest { ids })
             .await
             .unwrap_err();
-        assert_eq!(refusal.code(), Code::InvalidArgument, "{rule}");
-        assert_eq!(faulty_fields(&refusal), [field], "{rule}");
+        assert_eq!(rejection.code(), Code::InvalidArgument, "{rule}");
+        assert_eq!(faulty_fields(&rejection), [field], "{rule}");
     }
 }
 
@@ -179,12 +179,7 @@ async fn an_order_is_listed_the_moment_it_is_answered() {
 async fn answering_at_most(max_response_bytes: usize) -> TestServer {
     let mut config = config();
     config.calls.max_response_bytes = max_response_bytes;
-    Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await
+    Setup::with_config(config).start().await
 }
 
 #[tokio::test]
@@ -196,15 +191,15 @@ async fn a_list_beyond_the_limit_is_refused_and_can_be_had_in_pages() {
         orders.push(create(&server, &token.to_string(), "ada", 1000).await);
     }
     let ids: Vec<_> = orders.iter().map(|order| order.order_id.clone()).collect();
-    for refusal in [
+    for rejection in [
         server.list_user("ada").await.unwrap_err(),
         server.list_ids(&ids).await.unwrap_err(),
     ] {
         assert_eq!(
-            (refusal.code(), &*reason(&refusal)),
+            (rejection.code(), &*reason(&rejection)),
             (Code::ResourceExhausted, "RESPONSE_TOO_LARGE")
         );
-        assert!(refusal.message().contains("4096"), "{refusal:?}");
+        assert!(rejection.message().contains("4096"), "{rejection:?}");
     }
     let mut paged = Vec::new();
     for page in ids.chunks(2) {
@@ -228,8 +223,8 @@ async fn what_counts_of_a_list_is_what_is_sent() {
             "ListOrders",
             &request,
         );
-        if let Err(refusal) = by_rest.await {
-            assert_eq!(reason(&refusal), "RESPONSE_TOO_LARGE");
+        if let Err(rejection) = by_rest.await {
+            assert_eq!(reason(&rejection), "RESPONSE_TOO_LARGE");
             break;
         }
     }

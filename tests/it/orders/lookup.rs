@@ -392,12 +392,7 @@ async fn a_look_holds_nothing_and_ends_no_hold() {
 #[tokio::test]
 async fn spots_are_gone_while_they_are_being_paid_for_and_back_if_that_fails() {
     let gateway = GatewayDouble::silent();
-    let server = Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::default().with_gateway(&gateway).start().await;
     let mut client = server.client();
     let request = paid_with(order_request("token", "rafting", [seats(5)]), "card");
     let call = tokio::spawn(async move { client.create_order(request).await });
@@ -537,33 +532,33 @@ async fn a_request_without_a_known_merchant_or_a_slot_is_refused_by_field() {
     let server = TestServer::start().await;
     for merchant in ["", "nobody"] {
         for slots in [vec![], vec![museum_entry()]] {
-            let refusal = server.look_up(merchant, slots).await.unwrap_err();
+            let rejection = server.look_up(merchant, slots).await.unwrap_err();
             assert_eq!(
-                (refusal.code(), &*reason(&refusal)),
+                (rejection.code(), &*reason(&rejection)),
                 (Code::InvalidArgument, "INVALID_REQUEST")
             );
-            assert_eq!(faulty_fields(&refusal), ["merchant_id"]);
+            assert_eq!(faulty_fields(&rejection), ["merchant_id"]);
         }
-        let refusal = server
+        let rejection = server
             .count_available(of_merchant(merchant, museum_entry()))
             .await
             .unwrap_err();
         assert_eq!(
-            (refusal.code(), &*reason(&refusal)),
+            (rejection.code(), &*reason(&rejection)),
             (Code::InvalidArgument, "INVALID_REQUEST")
         );
-        assert_eq!(faulty_fields(&refusal), ["slot.merchant_id"]);
+        assert_eq!(faulty_fields(&rejection), ["slot.merchant_id"]);
     }
-    let refusal = server
+    let rejection = server
         .client()
         .check_availability(CheckAvailabilityRequest { slot: None })
         .await;
-    let refusal = refusal.unwrap_err();
+    let rejection = rejection.unwrap_err();
     assert_eq!(
-        (refusal.code(), &*reason(&refusal)),
+        (rejection.code(), &*reason(&rejection)),
         (Code::InvalidArgument, "INVALID_REQUEST")
     );
-    assert_eq!(faulty_fields(&refusal), ["slot"]);
+    assert_eq!(faulty_fields(&rejection), ["slot"]);
 }
 
 #[tokio::test]
@@ -587,12 +582,12 @@ async fn many_slots_are_looked_up_at_once_and_no_more_than_the_limit() {
         ("museum", &["slot_time"][..]),
         ("nobody", &["merchant_id", "slot_time"]),
     ] {
-        let refusal = server
+        let rejection = server
             .look_up(merchant, slots().take(most + 1))
             .await
             .unwrap_err();
-        assert_eq!(refusal.code(), Code::InvalidArgument);
-        assert_eq!(faulty_fields(&refusal), fields);
+        assert_eq!(rejection.code(), Code::InvalidArgument);
+        assert_eq!(faulty_fields(&rejection), fields);
     }
 }
 
@@ -600,12 +595,7 @@ async fn many_slots_are_looked_up_at_once_and_no_more_than_the_limit() {
 async fn the_limit_of_slots_is_a_setting() {
     let mut config = config();
     config.sales.max_slots_per_lookup = 2;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     assert_eq!(
         server
             .look_up("museum", [museum_entry(), museum_entry()])
@@ -613,15 +603,15 @@ async fn the_limit_of_slots_is_a_setting() {
             .unwrap(),
         [true, true]
     );
-    let refusal = server
+    let rejection = server
         .look_up("museum", [museum_entry(), museum_entry(), museum_entry()])
         .await;
-    let refusal = refusal.unwrap_err();
+    let rejection = rejection.unwrap_err();
     assert!(
-        refusal
+        rejection
             .message()
             .contains("slot_time has 3 elements; at most 2 are taken"),
-        "{refusal:?}"
+        "{rejection:?}"
     );
 }
 

@@ -43,12 +43,7 @@ async fn seats_open(server: &TestServer) -> i32 {
 }
 
 async fn with_gateway(gateway: &Arc<GatewayDouble>) -> TestServer {
-    Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await
+    Setup::default().with_gateway(gateway).start().await
 }
 
 /// A failure's cause and its companions.
@@ -70,13 +65,10 @@ async fn each_payment_token_of_the_simulated_gateway_has_its_outcome() {
     let gateway = Arc::new(SimulatedGateway::default());
     let mut config = config();
     config.sales.payment_timeout = Duration::from_millis(50);
-    let server = Setup {
-        config,
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&gateway)
+        .start()
+        .await;
     let rejected = "PAYMENT_ERROR_CARD_TYPE_REJECTED";
     for (payment_token, cause, card) in [
         ("decline", "PAYMENT_ERROR_CARD_DECLINED", ""),
@@ -109,12 +101,7 @@ async fn each_payment_token_of_the_simulated_gateway_has_its_outcome() {
 #[tokio::test]
 async fn a_slow_gateway_is_waited_for() {
     let gateway = Arc::new(SimulatedGateway::default());
-    let server = Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::default().with_gateway(&gateway).start().await;
     server.send(paid_trip("t", "slow")).await.unwrap().order();
     assert_eq!(gateway.captured(), 1);
 }
@@ -122,12 +109,7 @@ async fn a_slow_gateway_is_waited_for() {
 #[tokio::test]
 async fn a_challenge_is_a_failure_and_its_answer_comes_in_another_request() {
     let gateway = Arc::new(SimulatedGateway::default());
-    let server = Setup {
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::default().with_gateway(&gateway).start().await;
     for (captured, (first, second, hour)) in [("same", "same", 13), ("one", "another", 16)]
         .into_iter()
         .enumerate()
@@ -389,13 +371,10 @@ async fn a_charge_that_has_no_outcome_in_time_is_undone() {
     gateway.answer_reversals(Ok(Reversal::Voided));
     let mut config = config();
     config.sales.payment_timeout = Duration::from_millis(20);
-    let server = Setup {
-        config,
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&gateway)
+        .start()
+        .await;
     assert_eq!(
         failure(server.send(paid_trip("t", "card")).await.unwrap()),
         ("PAYMENT_ERROR", "", None)
@@ -558,11 +537,7 @@ async fn a_payment_that_a_crash_left_open_is_undone_before_its_spots_are_sold_ag
 fn payments_off(gateway: &Arc<GatewayDouble>) -> Setup {
     let mut config = config();
     config.sales.payments = PaymentsChoice::Off;
-    Setup {
-        config,
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
+    Setup::with_config(config).with_gateway(gateway)
 }
 
 #[tokio::test]
@@ -856,10 +831,7 @@ async fn what_has_to_be_prepaid_is_not_sold_unpaid() {
         let gateway = GatewayDouble::silent();
         gateway.capture();
         let setup = if charging {
-            Setup {
-                payments: gateway.clone(),
-                ..Setup::default()
-            }
+            Setup::default().with_gateway(&gateway)
         } else {
             payments_off(&gateway)
         };

@@ -301,13 +301,10 @@ async fn an_order_whose_caller_has_gone_leaves_its_line_and_certificates_leave_t
     let mut config = config();
     config.logging.audit_log = AuditLog::File(file.clone());
     let gateway = GatewayDouble::silent();
-    let server = Setup {
-        config,
-        payments: gateway.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&gateway)
+        .start()
+        .await;
     let mut client = server.client();
     let call =
         tokio::spawn(async move { client.create_order(paid_with(order("slow"), "any")).await });
@@ -341,13 +338,7 @@ async fn an_order_whose_caller_has_gone_leaves_its_line_and_certificates_leave_t
     keys.with_tls(&mut config);
     keys.with_clients(&mut config, &["shop.example"]);
     config.logging.audit_log = AuditLog::File(file.clone());
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     // Whether the client hears of it in the handshake or after it is up to the protocol.
     let stranger = Authority::new().issue(&["shop.example"]);
     let _ = keys

@@ -68,13 +68,7 @@ async fn guarded(keys: &Keys, change: impl FnOnce(&mut Config)) -> Server {
         &[("ada", &["old", "new"]), ("grace", &["hopper"])],
     );
     change(&mut config);
-    Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap()
+    Setup::with_config(config).open().await.unwrap()
 }
 
 fn with<B>(mut request: Request<B>, headers: &[(&'static str, &str)]) -> Request<B> {
@@ -102,7 +96,7 @@ async fn check_with(client: &ByteClient, headers: &[(&'static str, &str)]) -> by
 }
 
 /// What both transports say to a check with these headers, which is the same.
-async fn refusal(server: &Server, headers: &[(&'static str, &str)]) -> Status {
+async fn rejection(server: &Server, headers: &[(&'static str, &str)]) -> Status {
     let by_grpc = by_grpc(server, headers).await;
     let by_rest = by_rest(server, headers).await;
     let told = |status: &Status| {
@@ -112,7 +106,7 @@ async fn refusal(server: &Server, headers: &[(&'static str, &str)]) -> Status {
             format!("{:?}", status.get_error_details()),
         )
     };
-    assert_eq!(told(&by_grpc.status()), told(&by_rest.refusal()));
+    assert_eq!(told(&by_grpc.status()), told(&by_rest.rejection()));
     assert_eq!(
         by_rest.headers.contains_key("www-authenticate"),
         by_rest.http == 401,
@@ -202,7 +196,7 @@ async fn ten_wrong_requests_are_refused_in_words_that_help() {
         (&[("authorization", &nobody)], "CREDENTIALS_INVALID", denied),
         (&[("authorization", &other)], "CREDENTIALS_INVALID", denied),
     ] {
-        let refused = refusal(&server, headers).await;
+        let refused = rejection(&server, headers).await;
         assert_eq!(refused.code(), Code::Unauthenticated, "{headers:?}");
         assert_eq!(
             (reason(&refused).as_str(), refused.message()),
@@ -232,7 +226,7 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
             if verb == Method::POST {
                 *request.body_mut() = endless();
             }
-            let refused = surely("a refusal", rest_client::send(server.address(), request)).await;
+            let refused = surely("a rejection", rest_client::send(server.address(), request)).await;
             assert_eq!(refused.http, 401, "{verb} {path}");
             assert_eq!(
                 refused.body.is_empty(),
@@ -253,7 +247,7 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
         "/v3/HealthCheck",
     ] {
         let call = client.send(client.request_to(path).body(endless()).unwrap());
-        let refused = surely("a refusal", call).await.unwrap();
+        let refused = surely("a rejection", call).await.unwrap();
         assert_eq!(
             (refused.code(), &*refused.reason()),
             (Code::Unauthenticated, "CREDENTIALS_MISSING"),
@@ -265,7 +259,7 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
         .header("content-type", "application/grpc-web+proto")
         .body(endless());
     let refused = surely(
-        "a refusal",
+        "a rejection",
         rest_client::send(server.address(), by_web.unwrap()),
     )
     .await;
@@ -792,13 +786,7 @@ async fn with_certificates_and_without_passwords_no_door_is_left_open() {
     let mut config = config();
     keys.with_tls(&mut config);
     keys.with_clients(&mut config, &["ads.example"]);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let authority = keys.authority();
     for (shown, grpc, rest) in [
         (None, Code::Unauthenticated, 401),
@@ -839,7 +827,7 @@ async fn who_calls_too_fast_is_told_when_to_go_on() {
             }
         }
     };
-    let refused = surely("a refusal", refused_by_rest).await;
+    let refused = surely("a rejection", refused_by_rest).await;
     assert_eq!(
         (refused.http.as_u16(), &refused.headers["retry-after"]),
         (429, &"1".parse().unwrap())
@@ -853,7 +841,7 @@ async fn who_calls_too_fast_is_told_when_to_go_on() {
             }
         }
     };
-    let refused = surely("a refusal", refused_by_grpc).await;
+    let refused = surely("a rejection", refused_by_grpc).await;
     assert_eq!(
         (refused.code(), &*refused.reason()),
         (Code::ResourceExhausted, "RATE_LIMITED")
@@ -876,14 +864,11 @@ async fn a_caller_has_so_many_calls_at_once_whichever_way_they_come() {
     let mut config = config();
     keys.with_users(&mut config, &[("ada", &["new"]), ("grace", &["hopper"])]);
     config.callers.caller_max_in_flight = Some(1);
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .open()
+        .await
+        .unwrap();
     let authorization = basic("ada", "new");
     let headers = [("authorization", &*authorization)];
     let client = ByteClient::connect(server.address()).await;
@@ -894,7 +879,7 @@ async fn a_caller_has_so_many_calls_at_once_whichever_way_they_come() {
         async move { client.send(order).await }
     });
     payments.asked_times(1).await;
-    let refused = refusal(&server, &headers).await;
+    let refused = rejection(&server, &headers).await;
     assert_eq!(
         (refused.code(), &*reason(&refused)),
         (Code::ResourceExhausted, "CALLER_CONCURRENCY_LIMIT")
@@ -914,13 +899,7 @@ async fn too_large_a_head_is_refused() {
     let mut config = config();
     config.connections.max_header_bytes = 4096;
     config.connections.max_headers = 20;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let long = "x".repeat(5000);
     let many: Vec<_> = (0..30).map(|_| ("x-more", "y")).collect();
     for headers in [&[("x-long", &*long)][..], &many] {
@@ -948,13 +927,7 @@ async fn too_large_a_head_is_refused() {
 async fn impatient(change: impl FnOnce(&mut Config)) -> Server {
     let mut config = config();
     change(&mut config);
-    Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap()
+    Setup::with_config(config).open().await.unwrap()
 }
 
 /// Says this and reads until the server closes the connection, which it has to.
@@ -1038,14 +1011,11 @@ async fn a_connection_with_a_call_is_not_idle() {
     let mut config = config();
     config.connections.idle_timeout = 3 * SOON;
     config.connections.max_connection_age_grace = Duration::ZERO;
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .open()
+        .await
+        .unwrap();
     let (busy, idle) = (
         ByteClient::connect(server.address()).await,
         TcpStream::connect(server.address()).await.unwrap(),
@@ -1072,14 +1042,11 @@ async fn a_server_over_tls_goes_down_in_good_order() {
     let mut config = config();
     keys.with_tls(&mut config);
     config.shutdown.drain_timeout = AN_HOUR;
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .open()
+        .await
+        .unwrap();
     // It will never agree on anything.
     let silent = TcpStream::connect(server.address()).await.unwrap();
     let client = Arc::new(grpc_over_tls(&server, keys.authority(), None).await);

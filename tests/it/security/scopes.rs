@@ -79,8 +79,8 @@ impl Caller<'_> {
                 .header("content-type", "application/grpc-web+proto");
                 let body = whole(framed(&request.encode_to_vec()));
                 let answer = send(address, call.body(body).unwrap()).await;
-                if let Some(refusal) = Status::from_header_map(&answer.headers) {
-                    return Err(refusal);
+                if let Some(rejection) = Status::from_header_map(&answer.headers) {
+                    return Err(rejection);
                 }
                 // Behind the message is a frame with the trailers.
                 let length = u32::from_be_bytes(answer.body[1..5].try_into().unwrap());
@@ -230,11 +230,11 @@ fn guarded(keys: &Keys) -> boxoffice::config::Config {
 }
 
 fn told<T: std::fmt::Debug>(outcome: Result<T, Status>) -> (Code, String, String) {
-    let refusal = outcome.unwrap_err();
+    let rejection = outcome.unwrap_err();
     (
-        refusal.code(),
-        reason(&refusal),
-        refusal.message().to_owned(),
+        rejection.code(),
+        reason(&rejection),
+        rejection.message().to_owned(),
     )
 }
 
@@ -341,13 +341,7 @@ async fn health_and_reflection_are_in_every_scope() {
     )]);
     let mut config = guarded(&keys);
     config.security.health_open = false;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let password = basic("ada", "ada");
     let client = ByteClient::connect(server.address()).await;
     for path in [
@@ -486,13 +480,7 @@ async fn orders_of_others_do_not_make_a_list_too_long() {
     keys.write_scopes(&[("ada", ""), ("eve", "")]);
     let mut config = guarded(&keys);
     config.calls.max_response_bytes = 1024;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .open()
-    .await
-    .unwrap();
+    let server = Setup::with_config(config).open().await.unwrap();
     let (ada, eve) = (
         Caller {
             server: &server,

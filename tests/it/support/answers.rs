@@ -12,11 +12,11 @@ pub(crate) fn agree<M: PartialEq + std::fmt::Debug>(
     one: &Result<M, Status>,
     other: &Result<M, Status>,
 ) {
-    let told = |refusal: &Status| {
+    let told = |rejection: &Status| {
         (
-            refusal.code(),
-            refusal.message().to_owned(),
-            format!("{:?}", refusal.get_error_details()),
+            rejection.code(),
+            rejection.message().to_owned(),
+            format!("{:?}", rejection.get_error_details()),
         )
     };
     match (one, other) {
@@ -78,9 +78,9 @@ impl Created {
     }
 }
 
-/// The fields that a refusal finds fault with, in its order.
-pub(crate) fn faulty_fields(refusal: &Status) -> Vec<String> {
-    let violations = refusal
+/// The fields that a rejection finds fault with, in its order.
+pub(crate) fn faulty_fields(rejection: &Status) -> Vec<String> {
+    let violations = rejection
         .get_details_bad_request()
         .map(|details| details.field_violations);
     violations
@@ -90,9 +90,9 @@ pub(crate) fn faulty_fields(refusal: &Status) -> Vec<String> {
         .collect()
 }
 
-/// The machine-readable reason of a refusal.
-pub(crate) fn reason(refusal: &Status) -> String {
-    refusal
+/// The machine-readable reason of a rejection.
+pub(crate) fn reason(rejection: &Status) -> String {
+    rejection
         .get_details_error_info()
         .map(|info| info.reason)
         .unwrap_or_default()

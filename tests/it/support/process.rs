@@ -51,7 +51,7 @@ pub(crate) fn in_days(mut item: Item, days: i64) -> Item {
 }
 
 /// A way to start the program. What is not said is: the sample catalogue, a store in memory, any
-/// free port, no other port for the operator, two workers, going down without delay, JSON.
+/// free port, no other port for the operator, two workers, shutdown without delay, JSON.
 pub(crate) struct Program {
     command: Command,
     dir: TempDir,

@@ -50,17 +50,17 @@ impl Answer {
         )
     }
 
-    /// The message, or the refusal in the form that it has over gRPC.
+    /// The message, or the rejection in the form that it has over gRPC.
     pub(crate) fn message<M: Described>(&self) -> Result<M, Status> {
         let json = self.json();
         if self.http == StatusCode::OK {
             is_as_promised(&json);
             return Ok(json::read(&self.body).unwrap());
         }
-        Err(self.refusal())
+        Err(self.rejection())
     }
 
-    pub(crate) fn refusal(&self) -> Status {
+    pub(crate) fn rejection(&self) -> Status {
         let json = self.json();
         let error = &json["error"];
         assert_eq!(error["code"], self.http.as_u16(), "{json}");

@@ -20,8 +20,7 @@ use boxoffice::{
     catalog,
     config::{Config, PaymentsChoice},
     kernel::clock::ManualClock,
-    orders::Parts,
-    orders::audit::Audit,
+    orders::{Parts, audit::Audit},
     payments::{PaymentGateway, simulated::SimulatedGateway},
     server::{self, ServeError, Server},
     store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
@@ -63,6 +62,22 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// A server with these settings.
+    pub(crate) fn with_config(config: Config) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
+
+    /// The server with this gateway.
+    pub(crate) fn with_gateway(self, gateway: &Arc<impl PaymentGateway + 'static>) -> Self {
+        Self {
+            payments: gateway.clone(),
+            ..self
+        }
+    }
+
     /// A server that keeps its orders in `dir`.
     pub(crate) fn embedded(dir: &Path) -> Self {
         Self {
@@ -109,7 +124,7 @@ impl Setup {
     }
 }
 
-/// The defaults, on a free port, with a gateway, going down without delay.
+/// The defaults, on a free port, with a gateway, shutdown without delay.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.serving.listen = "127.0.0.1:0".parse().unwrap();
@@ -235,7 +250,7 @@ impl TestServer {
         let answer = self.send_over(transport, &request).await;
         let harmless = match &answer {
             Ok(created) => created.is_order() || request.payment_processing_parameters.is_none(),
-            Err(refusal) => refusal.code() == Code::InvalidArgument,
+            Err(rejection) => rejection.code() == Code::InvalidArgument,
         };
         if harmless {
             agree(&answer, &self.send_over(transport.other(), &request).await);

@@ -1,4 +1,4 @@
-//! Whatever is sent, the answer is one of the contract or a refusal of the table, and the next call
+//! Whatever is sent, the answer is one of the contract or a rejection of the table, and the next call
 //! is served.
 
 use std::collections::{BTreeMap, HashSet};
@@ -395,7 +395,7 @@ fn by_ids() -> ListOrdersRequest {
     }
 }
 
-/// Fails unless this is an answer of the contract or a refusal of the table. Gives the order that
+/// Fails unless this is an answer of the contract or a rejection of the table. Gives the order that
 /// was created, if one was.
 fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str) -> Option<Order> {
     assert_eq!(answer.http, StatusCode::OK, "{what}");
@@ -436,7 +436,7 @@ fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str)
     }
 }
 
-/// Fails unless the refusal is one that bad input may get, with what belongs to it.
+/// Fails unless the rejection is one that bad input may get, with what belongs to it.
 fn judge_refusal(answer: &Answer, what: &str) {
     let details = answer.details();
     let info = details
@@ -457,7 +457,7 @@ fn judge_refusal(answer: &Answer, what: &str) {
     assert!(!answer.status().message().is_empty(), "{what}");
 }
 
-/// Paths of the fields that a refusal names.
+/// Paths of the fields that a rejection names.
 fn violations(answer: &Answer) -> Vec<String> {
     let details = answer.details();
     let violations = details

@@ -220,9 +220,13 @@ async fn texts_of_an_order_are_bounded_and_the_field_is_named() {
         edit(&mut request);
         match (server.send(request).await, field) {
             (Ok(created), None) => assert!(created.is_order(), "{number}: {created:?}"),
-            (Err(refusal), Some(field)) => {
-                assert_eq!(reason(&refusal), "INVALID_REQUEST", "{number}");
-                assert_eq!(faulty_fields(&refusal), [field], "{number}: {refusal:?}");
+            (Err(rejection), Some(field)) => {
+                assert_eq!(reason(&rejection), "INVALID_REQUEST", "{number}");
+                assert_eq!(
+                    faulty_fields(&rejection),
+                    [field],
+                    "{number}: {rejection:?}"
+                );
             }
             (answer, field) => panic!("{number}: {answer:?}, and {field:?}"),
         }
@@ -338,7 +342,7 @@ async fn values_of_enums_that_nobody_reads_do_no_harm() {
     message["order"]["payment_information"] = json!({ "prepayment_status": "LATER", "payment_processed_by": 99, "deposit": { "deposit_type": "X" } });
     let refused = ask(&server, "CreateOrder", &message.to_string())
         .await
-        .refusal();
+        .rejection();
     let at = |name: &str| format!("order.payment_information.{name}");
     assert_eq!(
         faulty_fields(&refused),
@@ -395,7 +399,7 @@ async fn what_rest_cannot_read_and_what_breaks_rules_is_told_at_once() {
     });
     let refused = ask(&server, "CreateOrder", &message.to_string())
         .await
-        .refusal();
+        .rejection();
     assert_eq!(
         (refused.code(), &*reason(&refused)),
         (Code::InvalidArgument, "INVALID_REQUEST")
@@ -422,7 +426,7 @@ async fn a_request_that_cannot_be_read_is_never_taken_for_an_earlier_one() {
     message["order"]["item"][0]["warning_reason"] = json!([]);
     let refused = ask(&server, "CreateOrder", &message.to_string())
         .await
-        .refusal();
+        .rejection();
     assert_eq!(faulty_fields(&refused), ["order.item[0].warning_reason"]);
     server.stop().await;
 }
@@ -452,7 +456,7 @@ async fn a_member_twice_creates_no_order() {
         assert!(good.contains(old), "{old}");
         let refused = ask(&server, "CreateOrder", &good.replacen(old, new, 1))
             .await
-            .refusal();
+            .rejection();
         assert!(
             faulty_fields(&refused).contains(&field.to_owned()),
             "{new}: {refused:?}"
@@ -505,7 +509,7 @@ async fn whole_numbers_in_any_form_are_the_same_request() {
 async fn a_list_is_of_a_user_or_of_orders() {
     let server = TestServer::start().await;
     let both = r#"{"user_id": "user-1", "order_ids": {"order_id": ["a"]}}"#;
-    let refused = ask(&server, "ListOrders", both).await.refusal();
+    let refused = ask(&server, "ListOrders", both).await.rejection();
     assert_eq!(
         (&*reason(&refused), faulty_fields(&refused)),
         ("INVALID_REQUEST", vec!["ids".to_owned()])

@@ -1,4 +1,4 @@
-//! The REST transport: its URLs, its JSON, its refusals; and that both transports say the same.
+//! The REST transport: its URLs, its JSON, its rejections; and that both transports say the same.
 
 use std::{sync::Arc, time::Duration};
 
@@ -67,12 +67,7 @@ fn paid_order(token: &str) -> CreateOrderRequest {
 async fn under(rest_base_path: &str) -> TestServer {
     let mut config = config();
     config.serving.rest_base_path = rest_base_path.into();
-    Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await
+    Setup::with_config(config).start().await
 }
 
 async fn ask(server: &TestServer, request: Request<crate::support::byte_client::Body>) -> Answer {
@@ -475,12 +470,7 @@ async fn health_is_good_only_while_the_store_takes_orders() {
 async fn health_is_bad_as_soon_as_the_server_goes_down_and_orders_are_taken_to_the_end() {
     let mut config = config();
     config.shutdown.drain_delay = Duration::from_secs(3600);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let address = server.server.address();
     let (stop, cut) = server.begin_shutdown();
     is_unhealthy(address).await;
@@ -496,12 +486,7 @@ async fn health_is_bad_as_soon_as_the_server_goes_down_and_orders_are_taken_to_t
 async fn a_message_beyond_the_limit_is_refused_whether_it_says_its_length_or_not() {
     let mut config = config();
     config.calls.max_request_bytes = 4096;
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let padded = |bytes: usize| {
         let mut message = cart();
         message.resize(bytes, b' ');
@@ -518,7 +503,7 @@ async fn a_message_beyond_the_limit_is_refused_whether_it_says_its_length_or_not
     );
     let endless = post(CHECK, "").map(|_| beginning(padded(4097)));
     assert_eq!(
-        surely("a refusal", ask(&server, endless)).await.outcome(),
+        surely("a rejection", ask(&server, endless)).await.outcome(),
         too_large
     );
     server.stop().await;
@@ -528,12 +513,7 @@ async fn a_message_beyond_the_limit_is_refused_whether_it_says_its_length_or_not
 async fn a_message_that_never_comes_to_its_end_is_not_waited_for() {
     let mut config = config();
     config.calls.call_timeout = Duration::from_millis(100);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let endless = post(CHECK, "").map(|_| beginning(Bytes::from_static(b"{\"item\":")));
     let late = surely("an answer to half a message", ask(&server, endless)).await;
     assert_eq!(
@@ -570,13 +550,10 @@ async fn both_doors_share_one_limit_of_calls() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.calls.max_in_flight = 1;
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .start()
+        .await;
     let address = server.server.address();
     let client = ByteClient::connect(address).await;
     let message = paid_order("first").encode_to_vec();
@@ -618,13 +595,10 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.calls.call_timeout = Duration::from_millis(150);
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .start()
+        .await;
     let message = serde_json::to_vec(&paid_order("slow")).unwrap();
     let late = surely(
         "an answer to a slow call",
@@ -650,13 +624,10 @@ async fn a_token_that_is_at_work_in_another_call_is_in_conflict() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.calls.call_timeout = Duration::from_millis(150);
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .start()
+        .await;
     let address = server.server.address();
     let message = serde_json::to_vec(&paid_order("t")).unwrap();
     let first = tokio::spawn(send(address, post(CREATE, message.clone())));
@@ -684,7 +655,7 @@ async fn create(server: &TestServer, transport: Transport, request: &CreateOrder
             format!("created {} items", created.order().item.len())
         }
         Ok(failed) => describe_failure(&asked, &failed.failure()),
-        Err(refusal) => format!("{:?} {}", refusal.code(), reason(&refusal)),
+        Err(rejection) => format!("{:?} {}", rejection.code(), reason(&rejection)),
     }
 }
 
@@ -829,11 +800,11 @@ async fn an_enum_number_that_the_contract_does_not_know_is_refused_with_its_fiel
     let mut message: Value = serde_json::from_slice(&order("t")).unwrap();
     message["order"]["payment_information"] = json!({ "prepayment_status": 99 });
     let refused = ask(&server, post(CREATE, message.to_string())).await;
-    let refusal = refused
+    let rejection = refused
         .message::<CheckOrderFulfillabilityResponse>()
         .unwrap_err();
     assert_eq!(
-        crate::support::faulty_fields(&refusal),
+        crate::support::faulty_fields(&rejection),
         ["order.payment_information.prepayment_status"]
     );
     message["order"]["payment_information"] = json!({ "prepayment_status": 2 });
@@ -878,12 +849,7 @@ async fn a_connection_that_falls_silent_is_closed() {
     let mut config = config();
     config.connections.keepalive_interval = Duration::from_millis(50);
     config.connections.keepalive_timeout = Duration::from_millis(50);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let get = format!("GET {HEALTH} HTTP/1.1\r\nhost: boxoffice\r\n\r\n");
     for said in [&get[..get.len() - 2], &get] {
         let mut stream = TcpStream::connect(server.server.address()).await.unwrap();
@@ -904,12 +870,7 @@ async fn a_connection_that_falls_silent_is_closed() {
 async fn a_connection_that_waits_for_nothing_does_not_hold_up_the_end() {
     let mut config = config();
     config.shutdown.drain_timeout = Duration::from_secs(3600);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let (mut idle, connection) = http1::handshake(connect(server.server.address()).await)
         .await
         .unwrap();
@@ -928,12 +889,7 @@ async fn a_connection_that_waits_for_nothing_does_not_hold_up_the_end() {
 async fn a_server_that_goes_ends_http_1_connections_with_an_answer() {
     let mut config = config();
     config.shutdown.drain_delay = Duration::from_secs(3600);
-    let server = Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config).start().await;
     let address = server.server.address();
     let (mut old, connection) = http1::handshake(connect(address).await).await.unwrap();
     let connection = tokio::spawn(connection);
@@ -971,13 +927,10 @@ async fn what_is_in_flight_is_finished_and_its_connection_then_closed() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.shutdown.drain_timeout = Duration::from_secs(3600);
-    let server = Setup {
-        config,
-        payments: payments.clone(),
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let server = Setup::with_config(config)
+        .with_gateway(&payments)
+        .start()
+        .await;
     let (mut sender, connection) = http1::handshake(connect(server.server.address()).await)
         .await
         .unwrap();

@@ -35,12 +35,7 @@ async fn start(hosts: Option<&[&str]>) -> TestServer {
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
     config.serving.allowed_hosts =
         hosts.map(|hosts| hosts.iter().map(ToString::to_string).collect());
-    Setup {
-        config,
-        ..Setup::default()
-    }
-    .start()
-    .await
+    Setup::with_config(config).start().await
 }
 
 impl TestServer {

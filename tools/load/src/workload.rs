@@ -110,7 +110,7 @@ impl Workload {
                     .map(created)
             }
         };
-        answer.unwrap_or_else(|refusal| refused(&refusal))
+        answer.unwrap_or_else(|rejection| refused(&rejection))
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
@@ -233,6 +233,6 @@ fn listed(response: &ListOrdersResponse) -> Outcome {
     })
 }
 
-fn refused(refusal: &Status) -> Outcome {
-    Outcome::Rejected(format!("{:?}: {}", refusal.code(), refusal.message()))
+fn refused(rejection: &Status) -> Outcome {
+    Outcome::Rejected(format!("{:?}: {}", rejection.code(), rejection.message()))
 }

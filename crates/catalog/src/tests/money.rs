@@ -20,7 +20,7 @@ fn line_of(folder: &Folder, piece: &str) -> String {
     )
 }
 
-fn remarks(folder: &Folder) -> Vec<String> {
+fn warnings_of(folder: &Folder) -> Vec<String> {
     folder.loaded().warnings.list().iter().map(told).collect()
 }
 
@@ -33,7 +33,7 @@ fn check_warning(piece: &str, other: &str, place: &str, expected: &str) {
         "" => Vec::new(),
         text => vec![format!("{}: {text}", line_of(&folder, place))],
     };
-    assert_eq!(remarks(&folder), expected, "{other}");
+    assert_eq!(warnings_of(&folder), expected, "{other}");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn an_amount_with_a_fraction_of_the_smallest_unit_is_warned_of_once_a_file() {
     );
     let expected =
         format!("services.json: service[0].ticket_type[1].price.price_micros: {text}; and 1 more");
-    assert_eq!(remarks(&folder), [expected]);
+    assert_eq!(warnings_of(&folder), [expected]);
     check_warning(
         "price_micros = 990_000",
         "price_micros = 990_001",
@@ -170,7 +170,7 @@ fn a_deal_that_gives_away_for_nothing_what_has_a_price_is_warned_of() {
     folder.replace("rules.toml", percent, "percent_off = 100");
     folder.replace("rules.toml", "180_000_000", "80_000_000");
     assert_eq!(
-        remarks(&folder),
+        warnings_of(&folder),
         [""; 0],
         "what costs nothing anyway is not given away"
     );
@@ -249,9 +249,13 @@ fn a_service_has_its_own_tax_rate_or_its_merchants() {
             (MERCHANT.0, MERCHANT.1, merchant.clone()),
             (HAIRCUT.0, HAIRCUT.1, haircut.clone()),
         ];
-        let (rates, remarks) = salon_with(&edits);
+        let (rates, warnings_of) = salon_with(&edits);
         let expected: Vec<_> = expected.map(|rate| rate.map(str::to_owned)).into();
-        assert_eq!((rates, remarks), (expected, vec![]), "{merchant} {haircut}");
+        assert_eq!(
+            (rates, warnings_of),
+            (expected, vec![]),
+            "{merchant} {haircut}"
+        );
     }
 }
 
@@ -280,14 +284,14 @@ fn a_tax_rate_is_between_nothing_and_all() {
             );
         }
     }
-    let (rates, remarks) = salon_with(&[(
+    let (rates, warnings_of) = salon_with(&[(
         HAIRCUT.0,
         HAIRCUT.1,
         json!({"percent": 10, "micro_percent": 10_000_000}),
     )]);
     assert_eq!(rates[0].as_deref(), Some("10%"));
     let expected = "services.json: service[6].tax_rate.percent: is not a member of a tax rate and not read; `micro_percent` is";
-    assert_eq!(remarks, [expected]);
+    assert_eq!(warnings_of, [expected]);
 }
 
 #[test]
@@ -309,7 +313,7 @@ fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
     let named = taxed();
     named.replace("rules.toml", hall, vat);
     assert_eq!(
-        (tax_name(&named), remarks(&named)),
+        (tax_name(&named), warnings_of(&named)),
         ("VAT".to_owned(), vec![])
     );
     check_warning(
@@ -505,7 +509,7 @@ fn what_is_said_of_money_and_permission_and_not_acted_on_is_warned_of_at_every_l
                     name
                 };
                 folder.set(file, &format!("{pointer}/{name}"), value.clone());
-                remarks(&folder)
+                warnings_of(&folder)
             };
             assert_eq!(
                 with(&value),
@@ -582,7 +586,7 @@ fn what_is_acted_on_elsewhere_only_is_warned_of() {
         let folder = Folder::sample();
         folder.set(file, &format!("{pointer}/{name}"), value);
         assert_eq!(
-            remarks(&folder),
+            warnings_of(&folder),
             [format!("{file}: {place}.{name}: {text}")]
         );
     }
@@ -602,7 +606,7 @@ fn what_is_acted_on_elsewhere_only_is_warned_of() {
         let expected = format!(
             "services.json: {place}.towel_fee: is a fee that is not known here and not charged"
         );
-        assert_eq!(remarks(&folder), [expected]);
+        assert_eq!(warnings_of(&folder), [expected]);
     }
 }
 
@@ -616,7 +620,7 @@ fn an_amount_that_is_missing_is_nothing_and_warned_of() {
     );
     let expected =
         "services.json: service[7].price.price_micros: is missing, so that the amount is 0";
-    assert_eq!(remarks(&folder), [expected]);
+    assert_eq!(warnings_of(&folder), [expected]);
 }
 
 #[test]

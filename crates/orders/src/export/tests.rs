@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    audit::Audit,
-    audit::AuditLog,
-    {Cart, Limits, Parts},
+    Cart, Limits, Parts,
+    audit::{Audit, AuditLog},
 };
-use catalog::{self, FeedFileOptions, FileCompression, FolderWriter, RecordKind};
+use catalog::{FeedFileOptions, FileCompression, FolderWriter, RecordKind};
 use domain::{
     catalog::{Catalog, Service},
     ids::TicketId,

@@ -129,7 +129,7 @@ impl Client {
     }
 }
 
-/// The message that answers, or the refusal; nothing if the connection is lost.
+/// The message that answers, or the rejection; nothing if the connection is lost.
 async fn ask(
     grpc: &ByteClient,
     method: &str,
@@ -149,7 +149,7 @@ async fn ask(
 async fn create_by_grpc(grpc: &ByteClient, request: &CreateOrderRequest) -> Response {
     match ask(grpc, "CreateOrder", request).await {
         None => Response::Lost,
-        Some(Err(refusal)) => Response::Rejected(reason(&refusal)),
+        Some(Err(rejection)) => Response::Rejected(reason(&rejection)),
         Some(Ok(bytes)) => classify(
             CreateOrderResponse::decode(bytes.clone()).unwrap(),
             Transport::Grpc,
@@ -169,7 +169,7 @@ async fn create_by_rest(
     };
     match answer.message() {
         Ok(response) => classify(response, Transport::Rest, answer.body),
-        Err(refusal) => Response::Rejected(reason(&refusal)),
+        Err(rejection) => Response::Rejected(reason(&rejection)),
     }
 }
 

@@ -18,8 +18,7 @@ use boxoffice::{
     config::{Config, Flags},
     domain::order::OrderId,
     kernel::clock::{Clock, SystemClock},
-    orders::Parts,
-    orders::audit::Audit,
+    orders::{Parts, audit::Audit},
     payments::simulated::SimulatedGateway,
     server::{self, Server},
     store::{

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::workload::Pool;
 use crate::support::{Item, Transport, order_request};
 
-/// The refusal of another request under a used token.
+/// The rejection of another request under a used token.
 const TOKEN_REUSED: &str = "TOKEN_REUSED";
 
 /// The response to CreateOrder.

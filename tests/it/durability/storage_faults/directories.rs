@@ -159,7 +159,7 @@ async fn a_directory_from_which_any_file_is_taken_is_refused() {
     // The next start removes lists of tables that are no longer in force.
     goes_on(dir.path(), &told).await;
     let mark = dir.path().join("acknowledged");
-    let mut refusals = 0;
+    let mut rejections = 0;
     for (path, bytes) in files(dir.path()) {
         let Some(bytes) = bytes.filter(|_| path != mark) else {
             continue;
@@ -173,9 +173,9 @@ async fn a_directory_from_which_any_file_is_taken_is_refused() {
         )
         .await;
         fs::write(&path, bytes).unwrap();
-        refusals += 1;
+        rejections += 1;
     }
-    assert!(refusals >= 7, "{refusals}");
+    assert!(rejections >= 7, "{rejections}");
     // Removing the mark is the operator's request to go on with the store as it is.
     fs::remove_file(&mark).unwrap();
     goes_on(dir.path(), &told).await;
