@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, path::PathBuf, sync::Arc};
 
-use super::record::RecordError;
+use super::{Precondition, record::RecordError};
 
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +21,19 @@ pub enum ReadError {
     AlreadyRecovered,
 }
 
-/// Why a change is not durable. The error of the first failed write answers all later commits: what is on
+/// Why a unit is not durable. The error of the first failed write answers all later commits: what is on
 /// disk is unknown until a restart has read it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommitError {
+    /// A precondition does not hold, so nothing was written. The decision has to be made again.
+    #[error("what the change was decided on has changed")]
+    Stale(Precondition),
+    /// The store cannot write at present, and nothing was written. It comes back by itself.
+    #[error("the store is unavailable")]
+    Unavailable,
+    /// The unit is larger than a segment of the log can hold.
+    #[error("a change of {0} bytes is too large for the store")]
+    TooLarge(usize),
     /// The write failed.
     #[error("the store has failed: a change cannot be written")]
     Write(#[source] Arc<dyn Error + Send + Sync>),

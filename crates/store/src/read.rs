@@ -1,0 +1,120 @@
+//! What a store answers.
+
+use std::{collections::HashMap, future::Future, ops::ControlFlow, pin::Pin, sync::Arc};
+
+use domain::{
+    ids::{MerchantId, UserId},
+    order::{Order, OrderId},
+    time::EpochSeconds,
+};
+
+use super::{Fingerprint, HoldRecord, NamedClaim, PaymentIntent, PriceBook, PriceEntry, ReadError};
+
+/// An answer that is there at once, or needs the disk or a network. A store never blocks the thread that asks.
+pub enum Read<T> {
+    /// The answer.
+    Now(Result<T, ReadError>),
+    /// The answer once it has been read. To be awaited in a runtime.
+    Later(ReadFuture<T>),
+}
+
+/// An answer that has to be read.
+pub type ReadFuture<T> = Pin<Box<dyn Future<Output = Result<T, ReadError>> + Send>>;
+
+impl<T> Read<T> {
+    /// The answer, at once where it is there.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn get(self) -> Result<T, ReadError> {
+        match self {
+            Self::Now(answer) => answer,
+            Self::Later(answer) => answer.await,
+        }
+    }
+}
+
+/// The order that a token has created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replay {
+    /// Digest of the request that created the order.
+    pub fingerprint: Fingerprint,
+    /// The name of the user who created the order, where that is on record.
+    pub created_by: Option<Arc<str>>,
+    /// The order of the first response.
+    pub order: Box<Order>,
+}
+
+/// What decides who may see an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Provenance<'o> {
+    /// The name of the user who created it, where that is on record.
+    pub created_by: Option<&'o str>,
+    /// The merchant who sells it.
+    pub merchant_id: &'o MerchantId,
+}
+
+/// Whether the caller may see an order.
+pub type OrderFilter<'a> = &'a (dyn Fn(Provenance<'_>) -> bool + 'a);
+
+/// The orders to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All orders of a user, newest first.
+    User(UserId),
+    /// The orders that were created in `from..until`, newest first.
+    Created {
+        /// The first second.
+        from: EpochSeconds,
+        /// The second after the last.
+        until: EpochSeconds,
+    },
+    /// The orders of these ids, in this sequence, each once; unknown ids are left out.
+    Ids(Vec<OrderId>),
+}
+
+/// Contents of a store when it was opened, as far as a server needs them in memory.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Number of orders on record.
+    pub orders: u64,
+    /// The spots that the orders take, added up by slot and ticket type, in no particular sequence.
+    pub sold: Vec<NamedClaim>,
+    /// Payments without an outcome on record.
+    pub pending: Vec<PaymentIntent>,
+    /// Holds that are neither consumed nor released, whatever their time.
+    pub holds: Vec<HoldRecord>,
+    /// The prices last served.
+    pub prices: PriceBook,
+    /// When the newest order was created, by the clock of that moment.
+    pub newest_order_sec: Option<EpochSeconds>,
+    /// The latest second up to which slots were forgotten, if any ever were.
+    pub slots_forgotten_until: Option<EpochSeconds>,
+}
+
+/// Receives the orders of a list one by one, until it wants no more.
+pub type OrderSink<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);
+
+/// Claims added up by slot and ticket type, of which there are far fewer than orders.
+#[derive(Debug, Default)]
+pub(super) struct ClaimTotals(HashMap<NamedClaim, u32>);
+
+impl ClaimTotals {
+    pub(super) fn add(&mut self, claims: impl IntoIterator<Item = NamedClaim>) {
+        for claim in claims {
+            let count = claim.count;
+            // The count is zeroed, because claims of the same slot and ticket type must share one
+            // key.
+            let total = self.0.entry(NamedClaim { count: 0, ..claim }).or_default();
+            // At the limit it is more than any slot has; nothing more is sold of it either way.
+            *total = total.saturating_add(count);
+        }
+    }
+
+    pub(super) fn into_claims(self) -> Vec<NamedClaim> {
+        self.0
+            .into_iter()
+            .map(|(claim, count)| NamedClaim { count, ..claim })
+            .collect()
+    }
+}
