@@ -6,8 +6,8 @@ use std::error::Error;
 /// The root of the published files and the records.
 const PROTO: &str = "../../proto";
 
-/// The records of the embedded store.
-const RECORDS: &str = "boxoffice/store/v1/record.proto";
+/// The records of the order log.
+const RECORDS: &str = "boxoffice/store/v3/record.proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO}/boxoffice/store");

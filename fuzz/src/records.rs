@@ -1,31 +1,32 @@
-//! Records of the embedded store.
+//! Records of the order log.
 
-use boxoffice::{
-    domain::{
-        order::{Order, OrderId},
-        time::EpochSeconds,
-    },
-    store::{
-        NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
-        record::{
-            RecordError, decode_claims, decode_intent, decode_order_if, decode_prices,
-            decode_replay, encode_attempt, encode_intent, encode_order, encode_prices,
-            number_order,
-            proto::{OrderRecord, PaymentAttempt as AttemptRecord},
-        },
+use boxoffice::store::{
+    KeyDeriver, PlacedOrder, Write,
+    record::{
+        EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt, decode_facts,
+        decode_hold, decode_hold_released, decode_intent, decode_order_if, decode_person_erased,
+        decode_placed, decode_prices, decode_replay, decode_slots_forgotten, encode,
+        encode_person_erased,
     },
 };
-use prost::Message;
 
-/// One digit says which record it is; the rest is the record.
+/// One digit is the kind of the record; the rest is the record. Of an order, two bytes say how long the public part is.
 pub fn records(bytes: &[u8]) {
-    let Some((kind, bytes)) = bytes.split_first() else {
+    let Some((digit, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let Ok(kind) = RecordKind::try_from(digit.wrapping_sub(b'0')) else {
         return;
     };
     match kind {
-        b'0' => order(bytes),
-        b'1' => intent(bytes),
-        _ => prices(bytes),
+        RecordKind::OrderPlaced => order(bytes),
+        RecordKind::PaymentIntent
+        | RecordKind::PaymentEnded
+        | RecordKind::HoldPlaced
+        | RecordKind::HoldReleased
+        | RecordKind::Prices
+        | RecordKind::SlotsForgotten => other(kind, bytes),
+        RecordKind::PersonErased => person_erased(bytes),
     }
 }
 
@@ -36,107 +37,90 @@ fn read<T>(record: Result<T, RecordError>) -> Option<T> {
         .ok()
 }
 
-fn order(bytes: &[u8]) {
-    let order = read(decode_order_if(bytes, &|_| true)).flatten();
-    let replay = read(decode_replay(bytes));
-    let claims = read(decode_claims(bytes)).map(|(_, claims)| claims);
-    counted(bytes, claims.as_ref());
-    if let Some(replay) = &replay {
-        assert_eq!(
-            order.as_ref(),
-            Some(&*replay.order),
-            "an order is what it was answered as"
-        );
-    }
-    let (Some(replay), Some(claims)) = (replay, claims) else {
-        return;
-    };
-    let sequence = OrderRecord::decode(bytes)
-        .expect("an order was read")
-        .sequence;
-    let placed = PlacedOrder {
-        token: "token".into(),
-        fingerprint: replay.fingerprint,
-        created_sec: EpochSeconds::new(7),
-        created_by: replay.created_by.clone(),
-        order: replay.order.clone(),
-        claims: claims.clone(),
-        payment: None,
-    };
-    let written = numbered(&placed, sequence);
-    assert_eq!(decode_replay(&written).as_ref(), Ok(&replay));
-    assert_eq!(
-        decode_order_if(&written, &|_| true),
-        Ok(Some(Order::clone(&replay.order)))
-    );
-    assert_eq!(decode_claims(&written), Ok((placed.created_sec, claims)));
-    let again = decode_replay(&written).expect("as above");
-    let again = PlacedOrder {
-        order: again.order,
-        ..placed
-    };
-    assert_eq!(
-        numbered(&again, sequence),
-        written,
-        "equal orders have equal records"
-    );
+fn keys() -> KeyDeriver {
+    KeyDeriver::new([7; 32])
 }
 
-fn numbered(placed: &PlacedOrder, sequence: u64) -> Vec<u8> {
-    let mut record = encode_order(placed);
-    number_order(&mut record, sequence);
-    record
+fn order(bytes: &[u8]) {
+    let Some((length, bytes)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let length = usize::from(u16::from_le_bytes(*length));
+    let Some((public, personal)) = bytes.split_at_checked(length) else {
+        return;
+    };
+    read(decode_placed(public, None));
+    let facts = read(decode_facts(
+        RecordKind::OrderPlaced,
+        public,
+        Some(personal),
+    ));
+    let Some(placed) = read(decode_placed(public, Some(personal))) else {
+        return;
+    };
+    let replay = read(decode_replay(public, Some(personal))).expect("the whole was read");
+    assert_eq!(replay.order, placed.order);
+    assert_eq!(replay.fingerprint, placed.fingerprint);
+    let seen = read(decode_order_if(public, Some(personal), &|_| true)).flatten();
+    assert_eq!(seen.as_ref(), Some(&*placed.order));
+    counted(&placed, facts);
+    written_again(&Write::OrderPlaced(Box::new(placed)), |record| {
+        let placed = decode_placed(&record.public, Some(&record.personal))?;
+        Ok(Write::OrderPlaced(Box::new(placed)))
+    });
 }
 
 /// The start reads of a record only what it counts, and that as it stands there.
-fn counted(bytes: &[u8], claims: Option<&Vec<NamedClaim>>) {
-    let (Ok(record), Some(claims)) = (OrderRecord::decode(bytes), claims) else {
-        return;
+fn counted(placed: &PlacedOrder, facts: Option<RecordFacts>) {
+    let Some(RecordFacts::OrderPlaced(facts)) = facts else {
+        panic!("the whole was read and the facts were not");
     };
-    let counts = record
-        .claim
-        .iter()
-        .map(|claim| (&*claim.service_id, claim.count));
-    let expected = claims
-        .iter()
-        .map(|claim| (claim.service_id.as_str(), claim.count));
-    assert!(counts.eq(expected));
+    assert_eq!(facts.key.order_id(), placed.order.id);
+    assert_eq!(facts.user_id.as_ref(), Some(&placed.order.customer.user_id));
+    assert_eq!(facts.created_sec, placed.created_sec);
+    assert_eq!(facts.claims, placed.claims);
+    assert_eq!(facts.hold, placed.hold);
+    assert_eq!(facts.ends_intent, placed.payment.is_some());
 }
 
-fn intent(bytes: &[u8]) {
-    let Some(intent) = read(decode_intent(bytes)) else {
-        return;
-    };
-    let order_id = OrderId::from("order");
-    let written = encode_intent(&intent, &order_id);
-    assert_eq!(decode_intent(&written).as_ref(), Ok(&intent));
-    ended(intent, &order_id, &written);
+fn other(kind: RecordKind, bytes: &[u8]) {
+    let facts = read(decode_facts(kind, bytes, None));
+    if let Some(write) = read(decode_other(kind, bytes)) {
+        assert!(facts.is_some(), "the whole was read and the facts were not");
+        written_again(&write, |record| decode_other(record.kind, &record.public));
+    }
 }
 
-/// A payment that has ended is on record with its intent as it was.
-fn ended(intent: PaymentIntent, order_id: &OrderId, written: &[u8]) {
-    let outcome = PaymentOutcome::Captured;
-    let attempt = PaymentAttempt {
-        intent,
-        outcome,
-        transaction_id: String::new(),
-        finished_sec: EpochSeconds::new(7),
-    };
-    let record = encode_attempt(&attempt, order_id);
-    let record = AttemptRecord::decode(&*record).expect("what is encoded can be decoded");
-    assert_eq!(record.intent.unwrap_or_default().encode_to_vec(), written);
+fn decode_other(kind: RecordKind, bytes: &[u8]) -> Result<Write, RecordError> {
+    Ok(match kind {
+        RecordKind::PaymentIntent => Write::PaymentIntent(decode_intent(bytes)?),
+        RecordKind::PaymentEnded => Write::PaymentEnded(decode_attempt(bytes)?),
+        RecordKind::HoldPlaced => Write::HoldPlaced(Box::new(decode_hold(bytes)?)),
+        RecordKind::HoldReleased => {
+            let (id, released_sec, reason) = decode_hold_released(bytes)?;
+            Write::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            }
+        }
+        RecordKind::Prices => Write::Prices(decode_prices(bytes)?),
+        RecordKind::SlotsForgotten => Write::SlotsForgotten(decode_slots_forgotten(bytes)?),
+        RecordKind::OrderPlaced | RecordKind::PersonErased => unreachable!("{kind:?}"),
+    })
 }
 
-fn prices(bytes: &[u8]) {
-    let Some(book) = read(decode_prices(bytes)) else {
-        return;
-    };
-    let written = encode_prices(&book);
-    assert_eq!(decode_prices(&written).as_ref(), Ok(&book));
-    let again = decode_prices(&written).expect("as above");
-    assert_eq!(
-        encode_prices(&again),
-        written,
-        "equal books have equal records"
-    );
+/// What was read is written as it would be at first, and equal values have equal records.
+fn written_again(write: &Write, decode: fn(&EncodedRecord) -> Result<Write, RecordError>) {
+    let record = encode(write, &keys());
+    let again = decode(&record).expect("what is encoded can be decoded");
+    assert_eq!(&again, write);
+    assert_eq!(encode(&again, &keys()), record);
+}
+
+fn person_erased(bytes: &[u8]) {
+    if let Some(erased) = read(decode_person_erased(bytes)) {
+        let written = encode_person_erased(&erased);
+        assert_eq!(decode_person_erased(&written), Ok(erased));
+    }
 }

@@ -2,5 +2,4 @@
 
 mod clock;
 mod crash;
-mod records;
 mod storage_faults;

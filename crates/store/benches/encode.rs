@@ -1,20 +1,19 @@
-//! The record of an order: encoded, and decoded with its claims only.
+//! Records of orders: encoded, decoded whole, and decoded as far as a start needs them. With the allocations of each.
 //!
-//! `cargo bench -p boxoffice-store`
-
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
+//! `cargo bench -p boxoffice-store --bench encode`
 
 use boxoffice_store::{
-    NamedClaim, PlacedOrder,
-    record::{decode_claims, encode_order, number_order},
+    KeyDeriver, NamedClaim, PlacedOrder, Write,
+    record::{EncodedRecord, decode_facts, decode_placed, encode},
 };
-use divan::{Bencher, black_box};
+use divan::{AllocProfiler, Bencher, black_box};
 use domain::{
-    order::{
-        BookedItem, BookingStatus, Customer, LineItem, Order, OrderId, OrderedTickets, PriceTag,
-    },
+    order::{BookedItem, BookingStatus, Customer, LineItem, Order, OrderedTickets, PriceTag},
     time::EpochSeconds,
 };
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 const START_SEC: i64 = 1_800_000_000;
 
@@ -23,19 +22,35 @@ fn main() {
 }
 
 #[divan::bench(args = [1, 10])]
-fn order(bencher: Bencher<'_, '_>, items: usize) {
-    let placed = placed(items);
-    bencher.bench(|| encode_order(black_box(&placed)));
+fn encoded(bencher: Bencher<'_, '_>, items: usize) {
+    let (keys, write) = (keys(), placed(items));
+    bencher.bench_local(|| encode(black_box(&write), &keys));
 }
 
 #[divan::bench(args = [1, 10])]
-fn claims_of_a_record(bencher: Bencher<'_, '_>, items: usize) {
-    let mut record = encode_order(&placed(items));
-    number_order(&mut record, 1);
-    bencher.bench(|| decode_claims(black_box(&record)).unwrap());
+fn whole(bencher: Bencher<'_, '_>, items: usize) {
+    let EncodedRecord {
+        public, personal, ..
+    } = encode(&placed(items), &keys());
+    bencher.bench_local(|| decode_placed(black_box(&public), Some(&personal)));
 }
 
-fn placed(items: usize) -> PlacedOrder {
+#[divan::bench(args = [1, 10])]
+fn facts(bencher: Bencher<'_, '_>, items: usize) {
+    let EncodedRecord {
+        kind,
+        public,
+        personal,
+        ..
+    } = encode(&placed(items), &keys());
+    bencher.bench_local(|| decode_facts(kind, black_box(&public), Some(&personal)));
+}
+
+fn keys() -> KeyDeriver {
+    KeyDeriver::new([7; 32])
+}
+
+fn placed(items: usize) -> Write {
     let claim = NamedClaim {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
@@ -44,13 +59,13 @@ fn placed(items: usize) -> PlacedOrder {
         ticket_id: Some("adult".into()),
         count: 2,
     };
-    PlacedOrder {
-        token: "7f6d3c1e-7b1a-4f0e-9a57-0d9e0e4b7c11".into(),
+    let token = "7f6d3c1e-7b1a-4f0e-9a57-0d9e0e4b7c11".into();
+    Write::OrderPlaced(Box::new(PlacedOrder {
         fingerprint: [7; 32],
         created_sec: EpochSeconds::new(START_SEC),
         created_by: None,
         order: Box::new(Order {
-            id: OrderId::from("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+            id: keys().order_key(&token).order_id(),
             merchant_id: "museum".into(),
             customer: Customer::of("user-1"),
             payment: None,
@@ -58,7 +73,9 @@ fn placed(items: usize) -> PlacedOrder {
         }),
         claims: vec![claim; items],
         payment: None,
-    }
+        hold: None,
+        token,
+    }))
 }
 
 fn item() -> BookedItem {

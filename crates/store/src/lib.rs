@@ -32,6 +32,7 @@ mod stats;
 mod unit;
 
 pub use error::{CommitError, ErrorChain, ReadError};
+pub use order_key::{KeyDeriver, OrderKey, UserKey};
 pub use read::{
     OrderFilter, OrderSink, Provenance, Read, ReadFuture, Recovered, Replay, Selection,
 };

@@ -6,33 +6,40 @@ use domain::{
 };
 
 /// Bytes of a key: 128 bits of a hash, so that no two keys collide.
-pub(super) const KEY_BYTES: usize = 16;
+pub(crate) const KEY_BYTES: usize = 16;
 
 /// The key of an order. It follows from the order's token, and in letters it is the order's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct OrderKey(pub(super) [u8; KEY_BYTES]);
+pub struct OrderKey(pub [u8; KEY_BYTES]);
 
 /// The key of a user's list of orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct UserKey(pub(super) [u8; KEY_BYTES]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UserKey(pub [u8; KEY_BYTES]);
 
 impl OrderKey {
     /// The id by which callers know the order.
-    pub(super) fn order_id(&self) -> OrderId {
+    #[must_use]
+    pub fn order_id(&self) -> OrderId {
         OrderId::from(data_encoding::BASE32_NOPAD.encode(&self.0))
     }
 
     /// The key behind an order id; `None` for an id that no store gives out.
-    pub(super) fn of_id(id: &OrderId) -> Option<Self> {
-        let bytes = data_encoding::BASE32_NOPAD
-            .decode(id.as_str().as_bytes())
-            .ok()?;
-        bytes.try_into().ok().map(Self)
+    #[must_use]
+    pub fn of_id(id: &OrderId) -> Option<Self> {
+        let letters = id.as_str().as_bytes();
+        let base32 = data_encoding::BASE32_NOPAD;
+        if base32.decode_len(letters.len()) != Ok(KEY_BYTES) {
+            return None;
+        }
+        // Without an allocation: every order that is encoded comes by here.
+        let mut key = [0; KEY_BYTES];
+        base32.decode_mut(letters, &mut key).ok()?;
+        Some(Self(key))
     }
 
     /// The keys behind order ids, each once and in the order of its first mention. Ids that no store
     /// gives out are left out.
-    pub(super) fn of_each_id(ids: &[OrderId]) -> Vec<Self> {
+    pub(crate) fn of_each_id(ids: &[OrderId]) -> Vec<Self> {
         let mut seen = std::collections::HashSet::new();
         let mut keys = Vec::with_capacity(ids.len());
         for key in ids.iter().filter_map(Self::of_id) {
@@ -47,7 +54,7 @@ impl OrderKey {
 /// Derives keys under the secret of a store. Without the secret nobody can compute an order's id from its
 /// token.
 #[derive(Clone)]
-pub(super) struct KeyDeriver {
+pub struct KeyDeriver {
     secret: [u8; 32],
 }
 
@@ -58,16 +65,21 @@ impl std::fmt::Debug for KeyDeriver {
 }
 
 impl KeyDeriver {
-    pub(super) fn new(secret: [u8; 32]) -> Self {
+    /// Derives keys under this secret.
+    #[must_use]
+    pub fn new(secret: [u8; 32]) -> Self {
         Self { secret }
     }
 
     /// The key of the order that a token leads to.
-    pub(super) fn order_key(&self, token: &Token) -> OrderKey {
+    #[must_use]
+    pub fn order_key(&self, token: &Token) -> OrderKey {
         OrderKey(self.hash("token", token.as_str()))
     }
 
-    pub(super) fn user_key(&self, user_id: &UserId) -> UserKey {
+    /// The key of the list of a user's orders.
+    #[must_use]
+    pub fn user_key(&self, user_id: &UserId) -> UserKey {
         UserKey(self.hash("user", user_id.as_str()))
     }
 

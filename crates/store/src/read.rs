@@ -8,7 +8,7 @@ use domain::{
     time::EpochSeconds,
 };
 
-use super::{Fingerprint, HoldRecord, NamedClaim, PaymentIntent, PriceBook, PriceEntry, ReadError};
+use super::{Fingerprint, HoldRecord, NamedClaim, PaymentIntent, PriceBook, ReadError};
 
 /// An answer that is there at once, or needs the disk or a network. A store never blocks the thread that asks.
 pub enum Read<T> {

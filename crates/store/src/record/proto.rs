@@ -1,4 +1,4 @@
-//! The generated messages of `proto/boxoffice/store/v1/record.proto`.
+//! The generated messages of `proto/boxoffice/store/v3/record.proto`.
 
 #![expect(
     clippy::doc_markdown,
@@ -6,4 +6,4 @@
     reason = "generated code"
 )]
 
-include!(concat!(env!("OUT_DIR"), "/boxoffice.store.v1.rs"));
+include!(concat!(env!("OUT_DIR"), "/boxoffice.store.v3.rs"));

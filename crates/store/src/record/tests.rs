@@ -1,42 +1,40 @@
+use prost::Message;
+
 use super::*;
-use domain::order::{BookedItem, BookingStatus, Customer, LineItem, PaymentDetails};
+use crate::{
+    HoldRecord, NamedClaim, PaymentAttempt, PaymentIntent, Provenance, conformance::samples,
+};
+use domain::{
+    order::{BookedItem, BookingStatus, Customer, LineItem, Order, OrderedTickets, PaymentDetails},
+    time::EpochSeconds,
+};
+use testkit::seeds::seeds;
 
-fn order() -> Order {
-    let item = BookedItem {
-        line: LineItem {
-            service_id: "entry".into(),
-            start_sec: EpochSeconds::new(1_800_000_000),
-            duration_sec: 3600,
-            tickets: Vec::new(),
-            price: None,
-            answers: None,
-        },
-        status: BookingStatus::Confirmed,
-    };
-    Order {
-        id: OrderId::from("order"),
-        merchant_id: "museum".into(),
-        customer: Customer::of("ada"),
-        payment: Some(PaymentDetails::default()),
-        items: vec![item],
-    }
+fn keys() -> KeyDeriver {
+    KeyDeriver::new([7; 32])
 }
 
+/// A write by chance, and its record.
+fn sample(seed: u64) -> (Write, EncodedRecord) {
+    let (mut random, keys) = (fastrand::Rng::with_seed(seed), keys());
+    let write = samples::write(&mut random, |token| keys.order_key(token).order_id());
+    let record = encode(&write, &keys);
+    (write, record)
+}
+
+/// An order as most are: one item, one claim.
 fn placed(created_by: Option<&str>) -> PlacedOrder {
-    PlacedOrder {
-        token: "token".into(),
-        fingerprint: [7; 32],
-        created_sec: EpochSeconds::new(1_700_000_000),
-        created_by: created_by.map(Arc::from),
-        order: Box::new(order()),
-        claims: Vec::new(),
-        payment: None,
-    }
-}
-
-/// Both messages describe the same bytes.
-#[test]
-fn claims_are_read_without_the_rest_of_an_order() {
+    let line = LineItem {
+        service_id: "entry".into(),
+        start_sec: EpochSeconds::new(1_800_000_000),
+        duration_sec: 3600,
+        tickets: vec![OrderedTickets {
+            ticket_id: "adult".into(),
+            count: 2,
+        }],
+        price: None,
+        answers: Some(Vec::new()),
+    };
     let claim = NamedClaim {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
@@ -45,118 +43,314 @@ fn claims_are_read_without_the_rest_of_an_order() {
         ticket_id: Some("adult".into()),
         count: 2,
     };
-    let without_ticket = NamedClaim {
-        ticket_id: None,
-        ..claim.clone()
-    };
-    let placed = PlacedOrder {
-        claims: vec![claim, without_ticket],
-        ..placed(Some("google"))
-    };
-    let mut bytes = encode_order(&placed);
-    number_order(&mut bytes, u64::MAX);
-    assert_eq!(
-        decode_claims(&bytes),
-        Ok((placed.created_sec, placed.claims))
-    );
-    assert_eq!(decode_order_if(&bytes, &|_| true), Ok(Some(*placed.order)));
+    let token = "7f6d3c1e-7b1a-4f0e-9a57-0d9e0e4b7c11".into();
+    PlacedOrder {
+        fingerprint: [7; 32],
+        created_sec: EpochSeconds::new(1_700_000_000),
+        created_by: created_by.map(Into::into),
+        order: Box::new(Order {
+            id: keys().order_key(&token).order_id(),
+            merchant_id: "museum".into(),
+            customer: Customer::of("ada"),
+            payment: Some(PaymentDetails::default()),
+            items: vec![BookedItem {
+                line,
+                status: BookingStatus::Confirmed,
+            }],
+        }),
+        claims: vec![claim],
+        payment: None,
+        hold: None,
+        token,
+    }
+}
+
+fn encode_placed(placed: PlacedOrder) -> EncodedRecord {
+    encode(&Write::OrderPlaced(Box::new(placed)), &keys())
+}
+
+/// The write of a record.
+fn decode_write(record: &EncodedRecord) -> Result<Write, RecordError> {
+    let (public, personal) = (&*record.public, &*record.personal);
+    Ok(match record.kind {
+        RecordKind::OrderPlaced => {
+            Write::OrderPlaced(Box::new(decode_placed(public, Some(personal))?))
+        }
+        RecordKind::PaymentIntent => Write::PaymentIntent(decode_intent(public)?),
+        RecordKind::PaymentEnded => Write::PaymentEnded(decode_attempt(public)?),
+        RecordKind::HoldPlaced => Write::HoldPlaced(Box::new(decode_hold(public)?)),
+        RecordKind::HoldReleased => {
+            let (id, released_sec, reason) = decode_hold_released(public)?;
+            Write::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            }
+        }
+        RecordKind::Prices => Write::Prices(decode_prices(public)?),
+        RecordKind::SlotsForgotten => Write::SlotsForgotten(decode_slots_forgotten(public)?),
+        RecordKind::PersonErased => panic!("it is no write of a unit"),
+    })
+}
+
+/// The bytes as message `M`, encoded again.
+fn again<M: Message + Default>(bytes: &[u8]) -> Vec<u8> {
+    M::decode(bytes).unwrap().encode_to_vec()
+}
+
+fn without_answers(hold: &HoldRecord) -> HoldRecord {
+    let mut hold = hold.clone();
+    for line in &mut hold.lines {
+        line.answers = None;
+    }
+    hold
 }
 
 #[test]
-fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
-    for created_by in [None, Some("google")] {
-        let bytes = encode_order(&placed(created_by));
-        assert_eq!(
-            decode_replay(&bytes).unwrap().created_by.as_deref(),
-            created_by
-        );
-        let expected = Provenance {
-            created_by,
-            merchant_id: &"museum".into(),
+fn a_write_reads_back_as_it_was() {
+    for seed in seeds(2_000) {
+        let (write, record) = sample(seed);
+        let expected = match write {
+            Write::HoldPlaced(hold) => Write::HoldPlaced(Box::new(without_answers(&hold))),
+            other => other,
         };
-        let seen = decode_order_if(&bytes, &|provenance| {
-            assert_eq!(provenance, expected);
-            created_by.is_some()
-        });
-        assert_eq!(seen.unwrap().is_some(), created_by.is_some());
+        assert_eq!(decode_write(&record), Ok(expected), "seed {seed}");
+    }
+}
+
+/// What is written without the generated messages is what they would write: the proto file describes the disk.
+#[test]
+fn records_are_the_messages_of_the_proto_file() {
+    for seed in seeds(2_000) {
+        let (_, record) = sample(seed);
+        let public = &*record.public;
+        let expected = match record.kind {
+            RecordKind::OrderPlaced => again::<proto::OrderPlaced>(public),
+            RecordKind::PaymentIntent => again::<proto::PaymentIntent>(public),
+            RecordKind::PaymentEnded => again::<proto::PaymentEnded>(public),
+            RecordKind::HoldPlaced => again::<proto::HoldPlaced>(public),
+            RecordKind::HoldReleased => again::<proto::HoldReleased>(public),
+            RecordKind::Prices => again::<proto::Prices>(public),
+            RecordKind::SlotsForgotten => again::<proto::SlotsForgotten>(public),
+            RecordKind::PersonErased => panic!("it is no write of a unit"),
+        };
+        assert_eq!(public, expected, "seed {seed}, {:?}", record.kind);
+        let personal = again::<proto::PersonalPart>(&record.personal);
+        assert_eq!(record.personal, personal, "seed {seed}");
     }
 }
 
 #[test]
-fn a_value_that_no_version_writes_is_damage() {
-    type Record = proto::OrderRecord;
-    fn payment(record: &mut Record) -> &mut proto::PaymentDetails {
-        record.order.as_mut().unwrap().payment.as_mut().unwrap()
-    }
-    fn set_status(record: &mut Record, value: i32) {
-        record.order.as_mut().unwrap().item[0].status = value;
-    }
-    fn set_prepayment(record: &mut Record, value: i32) {
-        payment(record).prepayment = value;
-    }
-    fn set_processor(record: &mut Record, value: i32) {
-        payment(record).processed_by = value;
-    }
-    fn set_deposit_type(record: &mut Record, value: i32) {
-        payment(record).deposit.get_or_insert_default().price_type = value;
-    }
-    fn set_fee_type(record: &mut Record, value: i32) {
-        payment(record)
-            .no_show_fee
-            .get_or_insert_default()
-            .price_type = value;
-    }
-    fn set_outcome(record: &mut Record, value: i32) {
-        record.payment.get_or_insert_default().outcome = value;
-    }
-    type SetField = fn(&mut Record, i32);
-    let cases: [(&str, SetField, std::ops::Range<i32>); 6] = [
-        ("booking status", set_status, 1..8),
-        ("prepayment", set_prepayment, 0..5),
-        ("payment processor", set_processor, 0..3),
-        ("price type", set_deposit_type, 0..2),
-        ("price type", set_fee_type, 0..2),
-        ("payment outcome", set_outcome, 1..5),
-    ];
-    for (field, set, known) in cases {
-        for value in -1..10 {
-            let mut record = Record::decode(&*encode_order(&placed(None))).unwrap();
-            set(&mut record, value);
-            let bytes = record.encode_to_vec();
-            let expected = RecordError::OutOfRange {
-                field,
-                value: value.into(),
-            };
-            let (replay, listed) = (
-                decode_replay(&bytes).err(),
-                decode_order_if(&bytes, &|_| true).err(),
-            );
-            let expected = Some(expected).filter(|_| !known.contains(&value));
-            assert_eq!(replay, expected, "{field} {value}");
-            assert_eq!(listed, expected, "{field} {value}");
+fn the_facts_of_a_record_are_those_of_the_whole() {
+    for seed in seeds(2_000) {
+        let (write, record) = sample(seed);
+        let facts = decode_facts(record.kind, &record.public, Some(&record.personal)).unwrap();
+        match (write, facts, record.keys) {
+            (
+                Write::OrderPlaced(placed),
+                RecordFacts::OrderPlaced(facts),
+                RecordKeys::Order {
+                    order,
+                    user,
+                    hold,
+                    ends_intent,
+                },
+            ) => {
+                let user_id = &placed.order.customer.user_id;
+                assert_eq!(
+                    (order, hold, ends_intent),
+                    (facts.key, facts.hold, facts.ends_intent)
+                );
+                assert_eq!(order, keys().order_key(&placed.token));
+                assert_eq!(user, keys().user_key(user_id));
+                assert_eq!(facts.user_id.as_ref(), Some(user_id));
+                assert_eq!(facts.created_sec, placed.created_sec);
+                assert_eq!(facts.claims, placed.claims);
+                assert_eq!(facts.hold, placed.hold);
+                assert_eq!(facts.ends_intent, placed.payment.is_some());
+            }
+            (
+                Write::PaymentIntent(PaymentIntent { token, .. }),
+                RecordFacts::PaymentIntent(key),
+                RecordKeys::Intent(indexed),
+            )
+            | (
+                Write::PaymentEnded(PaymentAttempt {
+                    intent: PaymentIntent { token, .. },
+                    ..
+                }),
+                RecordFacts::PaymentEnded(key),
+                RecordKeys::PaymentEnded(indexed),
+            ) => {
+                let expected = keys().order_key(&token);
+                assert_eq!((key, indexed), (expected, expected));
+            }
+            (Write::HoldPlaced(hold), facts, indexed) => {
+                let (id, revision) = (hold.id, hold.revision);
+                assert_eq!(indexed, RecordKeys::Hold { id, revision });
+                let expected = RecordFacts::HoldPlaced {
+                    id,
+                    revision,
+                    placed_sec: hold.placed_sec,
+                    expires_sec: hold.expires_sec,
+                };
+                assert_eq!(facts, expected);
+            }
+            (
+                Write::HoldReleased {
+                    id, released_sec, ..
+                },
+                facts,
+                indexed,
+            ) => {
+                assert_eq!(indexed, RecordKeys::HoldReleased(id));
+                assert_eq!(facts, RecordFacts::HoldReleased { id, released_sec });
+            }
+            (Write::Prices(_), RecordFacts::Prices, RecordKeys::None) => {}
+            (Write::SlotsForgotten(until), facts, RecordKeys::None) => {
+                assert_eq!(facts, RecordFacts::SlotsForgotten(until));
+            }
+            other => panic!("seed {seed}: {other:?}"),
         }
     }
 }
 
 #[test]
-fn a_record_says_what_is_wrong_with_it() {
-    let whole = proto::OrderRecord::decode(&*encode_order(&placed(None))).unwrap();
-    let without_order = proto::OrderRecord {
-        order: None,
-        ..whole.clone()
-    };
-    let short_fingerprint = proto::OrderRecord {
-        fingerprint: vec![7; 31],
-        ..whole
-    };
-    for (record, expected) in [
-        (without_order, RecordError::Missing("order")),
-        (short_fingerprint, RecordError::FingerprintLength(31)),
-    ] {
-        assert_eq!(decode_replay(&record.encode_to_vec()), Err(expected));
+fn an_erased_order_is_the_order_without_its_person() {
+    for seed in seeds(500) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let placed = samples::placed(&mut random, |token| keys().order_key(token).order_id());
+        let record = encode_placed(placed.clone());
+        assert!(record.personal.iter().any(|byte| *byte != 0));
+        let mut expected = placed;
+        expected.order.customer = Customer::of("");
+        for item in &mut expected.order.items {
+            item.line.answers = None;
+        }
+        assert_eq!(decode_placed(&record.public, None).as_ref(), Ok(&expected));
+        assert_eq!(
+            decode_replay(&record.public, None).unwrap().order,
+            expected.order
+        );
+        let RecordFacts::OrderPlaced(facts) =
+            decode_facts(record.kind, &record.public, None).unwrap()
+        else {
+            panic!("it is an order")
+        };
+        assert_eq!(facts.user_id, None);
+        assert_eq!(facts.claims, expected.claims);
     }
-    assert!(matches!(
-        decode_prices(b"\x0a"),
-        Err(RecordError::Malformed(_))
-    ));
 }
+
+#[test]
+fn personal_data_is_in_the_personal_part_only() {
+    let mut placed = placed(None);
+    let secret = "Lovelace";
+    placed.order.customer = Customer {
+        user_id: secret.into(),
+        given_name: secret.into(),
+        family_name: secret.into(),
+        address: Some(domain::order::PostalAddress {
+            country: secret.into(),
+            locality: secret.into(),
+            region: secret.into(),
+            postal_code: secret.into(),
+            street_address: secret.into(),
+        }),
+        telephone: secret.into(),
+        email: secret.into(),
+        language_code: secret.into(),
+    };
+    let answers = vec![domain::order::IntakeAnswer {
+        question_id: "name".into(),
+        responses: vec![secret.into()],
+    }];
+    placed.order.items[0].line.answers = Some(answers);
+    let line = placed.order.items[0].line.clone();
+    let record = encode_placed(placed);
+    let hold = HoldRecord {
+        lines: vec![line],
+        ..samples::hold(&mut fastrand::Rng::with_seed(1))
+    };
+    let hold = encode(&Write::HoldPlaced(Box::new(hold)), &keys());
+    let times = |bytes: &[u8]| {
+        let windows = bytes.windows(secret.len());
+        windows
+            .filter(|window| *window == secret.as_bytes())
+            .count()
+    };
+    assert_eq!(times(&record.personal), 12);
+    assert_eq!(times(&record.public), 0);
+    assert_eq!((times(&hold.public), hold.personal.len()), (0, 0));
+}
+
+#[test]
+fn the_usual_order_is_encoded_in_two_allocations() {
+    let record = encode_placed(PlacedOrder {
+        hold: Some(HoldId([1; 16])),
+        ..placed(Some("google"))
+    });
+    // A vector that had to grow would have doubled.
+    assert_eq!(record.public.capacity(), 256 + 2 * 128);
+    assert_eq!(record.personal.capacity(), 256);
+}
+
+#[test]
+fn an_order_of_an_id_that_no_store_gives_out_is_found_under_its_token() {
+    let mut stranger = placed(None);
+    stranger.order.id = "order".into();
+    let record = encode_placed(stranger);
+    let expected = placed(None).order.id;
+    let replay = decode_replay(&record.public, Some(&record.personal)).unwrap();
+    assert_eq!(replay.order.id, expected);
+}
+
+#[test]
+fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
+    for created_by in [None, Some("google"), Some("")] {
+        let record = encode_placed(placed(created_by));
+        let (public, personal) = (&*record.public, Some(&*record.personal));
+        let replay = decode_replay(public, personal).unwrap();
+        assert_eq!(replay.created_by.as_deref(), created_by);
+        let expected = Provenance {
+            created_by,
+            merchant_id: &"museum".into(),
+        };
+        let seen = decode_order_if(public, personal, &|provenance| {
+            assert_eq!(provenance, expected);
+            created_by.is_some()
+        });
+        let order = created_by.is_some().then_some(*replay.order);
+        assert_eq!(seen, Ok(order));
+    }
+}
+
+#[test]
+fn kinds_keep_their_numbers() {
+    let known = (1..=8).zip(RecordKind::ALL);
+    for (number, kind) in known {
+        assert_eq!(kind.number(), number);
+        assert_eq!(RecordKind::try_from(number), Ok(kind));
+    }
+    for number in [0, 9, 255] {
+        let unknown = RecordError::UnknownKind(number);
+        assert_eq!(RecordKind::try_from(number), Err(unknown));
+    }
+}
+
+#[test]
+fn an_erasure_reads_back_as_it_was() {
+    let erased = PersonErased {
+        user: keys().user_key(&"ada".into()),
+        erased_sec: EpochSeconds::new(-7),
+        orders: 3,
+    };
+    let record = encode_person_erased(&erased);
+    assert_eq!(decode_person_erased(&record), Ok(erased));
+    assert_eq!(
+        decode_facts(RecordKind::PersonErased, &record, None),
+        Ok(RecordFacts::PersonErased(erased))
+    );
+}
+
+mod damage;

@@ -1,0 +1,324 @@
+//! Values by chance, with every field and every variant, and with texts of all lengths that are encoded differently.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+
+use crate::{
+    HoldId, HoldRecord, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
+    PriceBook, PriceEntry, ReleaseReason, Write,
+};
+use domain::{
+    ids::Token,
+    money::{Currency, Money},
+    order::{
+        BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NoShowFee, Order,
+        OrderId, OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress,
+        PrepaymentStatus, PriceTag, PriceType,
+    },
+    time::{EpochSeconds, Seconds},
+};
+
+/// One of the values.
+pub(crate) fn one_of<T: Clone>(random: &mut Rng, values: &[T]) -> T {
+    values[random.usize(..values.len())].clone()
+}
+
+/// A write of any kind. An order has the id that `order_id` gives.
+#[cfg(test)]
+pub(crate) fn write(random: &mut Rng, order_id: impl FnOnce(&Token) -> OrderId) -> Write {
+    match random.u8(..7) {
+        0 => {
+            let token = token(random);
+            Write::PaymentIntent(intent(random, token))
+        }
+        1 => {
+            let token = token(random);
+            Write::PaymentEnded(attempt(random, token))
+        }
+        2 => Write::HoldPlaced(Box::new(hold(random))),
+        3 => Write::HoldReleased {
+            id: HoldId(bytes(random)),
+            released_sec: second(random),
+            reason: one_of(random, &[ReleaseReason::Released, ReleaseReason::Expired]),
+        },
+        4 => Write::Prices(prices(random)),
+        5 => Write::SlotsForgotten(second(random)),
+        _ => Write::OrderPlaced(Box::new(placed(random, order_id))),
+    }
+}
+
+/// An order with everything of its commit. Its token has not been seen before, as good as surely.
+pub(crate) fn placed(random: &mut Rng, order_id: impl FnOnce(&Token) -> OrderId) -> PlacedOrder {
+    let token = token(random);
+    PlacedOrder {
+        fingerprint: bytes(random),
+        created_sec: second(random),
+        created_by: maybe(random, name),
+        order: Box::new(Order {
+            id: order_id(&token),
+            merchant_id: text(random).into(),
+            customer: customer(random),
+            payment: maybe(random, details),
+            items: several(random, item),
+        }),
+        claims: several(random, claim),
+        payment: random.bool().then(|| attempt(random, token.clone())),
+        hold: maybe(random, |random| HoldId(bytes(random))),
+        token,
+    }
+}
+
+/// A hold of any content.
+pub(crate) fn hold(random: &mut Rng) -> HoldRecord {
+    HoldRecord {
+        id: HoldId(bytes(random)),
+        revision: random.u32(..),
+        owner: maybe(random, name),
+        merchant_id: text(random).into(),
+        lines: several(random, line),
+        claims: several(random, claim),
+        placed_sec: second(random),
+        expires_sec: second(random),
+        used: Seconds::new(number(random)),
+    }
+}
+
+/// Prices of any content. Their ids are few, so that later books replace entries of earlier ones.
+pub(crate) fn prices(random: &mut Rng) -> PriceBook {
+    let mut entries: Vec<PriceEntry> = Vec::new();
+    for entry in several(random, price_entry) {
+        let ids = |entry: &PriceEntry| (entry.service_id.clone(), entry.ticket_id.clone());
+        // A book has one entry of the same ids.
+        if entries.iter().all(|other| ids(other) != ids(&entry)) {
+            entries.push(entry);
+        }
+    }
+    PriceBook { entries }
+}
+
+/// The charge of this token, about to be requested.
+pub(crate) fn intent(random: &mut Rng, token: Token) -> PaymentIntent {
+    PaymentIntent {
+        token,
+        attempt: random.u32(..),
+        amount: money(random),
+        started_sec: second(random),
+        claims: several(random, claim),
+    }
+}
+
+/// A payment of this token with an outcome.
+pub(crate) fn attempt(random: &mut Rng, token: Token) -> PaymentAttempt {
+    let outcomes = [
+        PaymentOutcome::Captured,
+        PaymentOutcome::Declined,
+        PaymentOutcome::Voided,
+        PaymentOutcome::Refunded,
+    ];
+    PaymentAttempt {
+        intent: intent(random, token),
+        outcome: one_of(random, &outcomes),
+        transaction_id: text(random),
+        finished_sec: second(random),
+    }
+}
+
+fn token(random: &mut Rng) -> Token {
+    format!("{}{:032x}", text(random), random.u128(..)).into()
+}
+
+/// Texts whose lengths take one, two and three bytes; most are short.
+fn text(random: &mut Rng) -> String {
+    let length = match random.u8(..40) {
+        0..=7 => 0,
+        8 => random.usize(120..140),
+        9 if random.u8(..10) == 0 => random.usize(16_370..16_400),
+        _ => random.usize(1..20),
+    };
+    std::iter::repeat_with(|| one_of(random, &['a', 'B', '7', ' ', '\0', 'ü', '漢']))
+        .take(length)
+        .collect()
+}
+
+fn name(random: &mut Rng) -> Arc<str> {
+    text(random).into()
+}
+
+fn number(random: &mut Rng) -> i64 {
+    let extremes = [0, 1, -1, i64::MIN, i64::MAX];
+    match random.u8(..4) {
+        0 => one_of(random, &extremes),
+        1 => random.i64(..),
+        _ => random.i64(-1_000..2_000_000_000),
+    }
+}
+
+fn second(random: &mut Rng) -> EpochSeconds {
+    EpochSeconds::new(number(random))
+}
+
+fn bytes<const N: usize>(random: &mut Rng) -> [u8; N] {
+    let mut bytes = [0; N];
+    random.fill(&mut bytes);
+    bytes
+}
+
+fn maybe<T>(random: &mut Rng, make: impl FnOnce(&mut Rng) -> T) -> Option<T> {
+    random.bool().then(|| make(random))
+}
+
+fn several<T>(random: &mut Rng, make: impl Fn(&mut Rng) -> T) -> Vec<T> {
+    (0..random.usize(..4)).map(|_| make(random)).collect()
+}
+
+fn money(random: &mut Rng) -> Money {
+    let code = one_of(random, &["USD", "JPY", "KWD"]);
+    let currency = Currency::from_code(code).unwrap();
+    Money::from_micros(number(random), currency)
+}
+
+fn price_entry(random: &mut Rng) -> PriceEntry {
+    let current = money(random);
+    let previous = maybe(random, number);
+    PriceEntry {
+        merchant_id: "museum".into(),
+        service_id: one_of(random, &["", "entry", "tour"]).into(),
+        ticket_id: one_of(random, &[None, Some("adult"), Some("ü")]).map(Into::into),
+        current,
+        previous: previous.map(|micros| Money::from_micros(micros, current.currency())),
+    }
+}
+
+fn claim(random: &mut Rng) -> NamedClaim {
+    NamedClaim {
+        merchant_id: text(random).into(),
+        service_id: text(random).into(),
+        start_sec: second(random),
+        duration_sec: random.u32(..),
+        ticket_id: maybe(random, text).map(Into::into),
+        count: random.u32(..),
+    }
+}
+
+fn item(random: &mut Rng) -> BookedItem {
+    let states = [
+        BookingStatus::Confirmed,
+        BookingStatus::PendingMerchantConfirmation,
+        BookingStatus::Canceled,
+        BookingStatus::NoShow,
+        BookingStatus::NoShowPenalized,
+        BookingStatus::Failed,
+        BookingStatus::DeclinedByMerchant,
+    ];
+    BookedItem {
+        line: line(random),
+        status: one_of(random, &states),
+    }
+}
+
+fn line(random: &mut Rng) -> LineItem {
+    LineItem {
+        service_id: text(random).into(),
+        start_sec: second(random),
+        duration_sec: number(random),
+        tickets: several(random, |random| OrderedTickets {
+            ticket_id: text(random).into(),
+            count: random.i32(..),
+        }),
+        price: maybe(random, price),
+        answers: maybe(random, |random| several(random, answer)),
+    }
+}
+
+fn answer(random: &mut Rng) -> IntakeAnswer {
+    IntakeAnswer {
+        question_id: text(random),
+        responses: several(random, text),
+    }
+}
+
+fn price(random: &mut Rng) -> PriceTag {
+    PriceTag {
+        micros: number(random),
+        currency_code: text(random),
+        pricing_option_tag: text(random),
+    }
+}
+
+fn customer(random: &mut Rng) -> Customer {
+    Customer {
+        user_id: text(random).into(),
+        given_name: text(random),
+        family_name: text(random),
+        address: maybe(random, address),
+        telephone: text(random),
+        email: text(random),
+        language_code: text(random),
+    }
+}
+
+fn address(random: &mut Rng) -> PostalAddress {
+    PostalAddress {
+        country: text(random),
+        locality: text(random),
+        region: text(random),
+        postal_code: text(random),
+        street_address: text(random),
+    }
+}
+
+fn details(random: &mut Rng) -> PaymentDetails {
+    let prepayments = [
+        None,
+        Some(PrepaymentStatus::Provided),
+        Some(PrepaymentStatus::NotProvided),
+        Some(PrepaymentStatus::Refunded),
+        Some(PrepaymentStatus::Credited),
+    ];
+    let processors = [
+        None,
+        Some(PaymentProcessor::Google),
+        Some(PaymentProcessor::Partner),
+    ];
+    PaymentDetails {
+        prepayment: one_of(random, &prepayments),
+        transaction_id: text(random),
+        price: maybe(random, price),
+        tax_amount: maybe(random, price),
+        fees: maybe(random, price),
+        fees_and_taxes: maybe(random, price),
+        deposit: maybe(random, deposit),
+        no_show_fee: maybe(random, no_show_fee),
+        processed_by: one_of(random, &processors),
+        option: maybe(random, option),
+    }
+}
+
+fn option(random: &mut Rng) -> PaymentOption {
+    let id = text(random);
+    if random.bool() {
+        PaymentOption::Merchant(id)
+    } else {
+        PaymentOption::Customer(id)
+    }
+}
+
+fn deposit(random: &mut Rng) -> Deposit {
+    Deposit {
+        amount: maybe(random, price),
+        min_advance_cancellation_sec: number(random),
+        kind: price_type(random),
+    }
+}
+
+fn no_show_fee(random: &mut Rng) -> NoShowFee {
+    NoShowFee {
+        amount: maybe(random, price),
+        kind: price_type(random),
+    }
+}
+
+fn price_type(random: &mut Rng) -> PriceType {
+    one_of(random, &[PriceType::Fixed, PriceType::PerPerson])
+}
