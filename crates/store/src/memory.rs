@@ -8,12 +8,14 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Change, ClaimTotals, CommitFuture, OrderFilter, OrderSink, PlacedOrder, PriceBook, Provenance,
-    ReadError, Recovered, Replay, Selection, Store, StoreState, StoreStats,
+    CommitError, CommitFuture, HoldId, HoldRecord, HoldState, OrderFilter, OrderSink,
+    PaymentIntent, PlacedOrder, Precondition, PriceBook, PriceEntry, Provenance, Read, ReadError,
+    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
     order_key::{KeyDeriver, OrderKey},
+    read::ClaimTotals,
 };
 use domain::{
-    ids::{Token, UserId},
+    ids::{MerchantId, ServiceId, TicketId, Token, UserId},
     order::{Order, OrderId},
     time::EpochSeconds,
 };
@@ -23,105 +25,244 @@ use domain::{
 pub struct MemoryStore {
     keys: KeyDeriver,
     contents: Mutex<MemoryContents>,
-    state: watch::Sender<StoreState>,
+    health: watch::Sender<StoreHealth>,
 }
 
 #[derive(Debug, Default)]
 struct MemoryContents {
-    orders: HashMap<OrderKey, Arc<PlacedOrder>>,
-    by_user: HashMap<UserId, Vec<OrderKey>>,
+    /// In the order of their commits.
+    orders: Vec<Arc<PlacedOrder>>,
+    by_key: HashMap<OrderKey, usize>,
+    by_user: HashMap<UserId, Vec<usize>>,
+    holds: HashMap<HoldId, StoredHold>,
+    pending: HashMap<Token, PaymentIntent>,
     failed_attempts: HashMap<Token, u32>,
-    prices: PriceBook,
+    prices: HashMap<(MerchantId, ServiceId, Option<TicketId>), PriceEntry>,
     slots_forgotten_until: Option<EpochSeconds>,
 }
 
 impl Default for MemoryStore {
     /// An empty store. Its secret is fixed, so order ids are the same in every process.
     fn default() -> Self {
-        let state = watch::Sender::new(StoreState::Open);
         Self {
             keys: KeyDeriver::new([0; 32]),
             contents: Mutex::default(),
-            state,
+            health: watch::Sender::new(StoreHealth::Ready),
         }
     }
 }
 
 impl MemoryStore {
+    /// Commits fail from now on, until [`MemoryStore::end_outage`].
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn begin_outage(&self, since: EpochSeconds) {
+        self.health.send_replace(StoreHealth::Unavailable { since });
+    }
+
+    /// Commits succeed again.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn end_outage(&self) {
+        self.health.send_replace(StoreHealth::Ready);
+    }
+
     fn lock(&self) -> MutexGuard<'_, MemoryContents> {
         #[cfg(any(test, feature = "schedules"))]
         testkit::schedules::before_lock(&self.contents);
-        // A panic elsewhere leaves the maps whole: every change below is one insertion or assignment each.
+        // Nothing that is done under the lock panics, so a panic elsewhere leaves the contents whole.
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply(&self, change: Change) {
+    /// Writes the unit, if all that it requires is so.
+    fn apply(&self, unit: &UnitOfWork) -> Result<(), CommitError> {
+        if !self.health.borrow().is_ready() {
+            return Err(CommitError::Unavailable);
+        }
+        // One lock for checks and writes, so that no other unit comes between them and none is seen in part.
         let mut contents = self.lock();
-        match change {
-            Change::Order(placed) => {
-                let key = self.keys.order_key(&placed.token);
-                let user_id = placed.order.customer.user_id.clone();
-                contents.by_user.entry(user_id).or_default().push(key);
-                contents.orders.insert(key, placed);
-            }
-            // An intent matters only after a crash, which this store does not survive.
-            Change::PaymentIntent(_) => {}
-            Change::PaymentEnded(attempt) => {
-                let token = attempt.intent.token;
-                *contents.failed_attempts.entry(token).or_default() += 1;
-            }
-            Change::Prices(prices) => contents.prices = prices,
-            Change::SlotsForgotten(until) => {
-                contents.slots_forgotten_until = contents.slots_forgotten_until.max(Some(until));
+        for precondition in &unit.requires {
+            if !contents.meets(precondition, &self.keys) {
+                return Err(CommitError::Stale(precondition.clone()));
             }
         }
+        for write in &unit.writes {
+            contents.write(write, &self.keys);
+        }
+        Ok(())
     }
 
     /// The selected orders that pass the filter.
     fn select(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<Arc<PlacedOrder>> {
         let contents = self.lock();
-        let keys = match selection {
-            Selection::User(user_id) => {
-                let mut keys = contents.by_user.get(user_id).cloned().unwrap_or_default();
-                // Newest first, as in the embedded store.
-                keys.reverse();
-                keys
-            }
-            Selection::Ids(ids) => OrderKey::of_each_id(ids),
-        };
-        let mut selected = Vec::new();
-        for placed in keys.iter().filter_map(|key| contents.orders.get(key)) {
-            let provenance = Provenance {
+        let mut selected = contents.select(selection);
+        selected.retain(|placed| {
+            may_see(Provenance {
                 created_by: placed.created_by.as_deref(),
                 merchant_id: &placed.order.merchant_id,
-            };
-            if may_see(provenance) {
-                selected.push(Arc::clone(placed));
-            }
-        }
+            })
+        });
         selected
     }
 }
 
+impl MemoryContents {
+    fn meets(&self, precondition: &Precondition, keys: &KeyDeriver) -> bool {
+        match precondition {
+            Precondition::NewRequest(token) => !self.by_key.contains_key(&keys.order_key(token)),
+            Precondition::HoldRevision { id, revision } => {
+                let active = self
+                    .holds
+                    .get(id)
+                    .filter(|stored| stored.state == HoldState::Active);
+                active.map_or(0, |stored| stored.hold.revision) == *revision
+            }
+        }
+    }
+
+    fn write(&mut self, write: &Write, keys: &KeyDeriver) {
+        match write {
+            Write::OrderPlaced(placed) => self.place(placed, keys),
+            Write::PaymentIntent(intent) => {
+                self.pending.insert(intent.token.clone(), intent.clone());
+            }
+            Write::PaymentEnded(attempt) => {
+                let token = &attempt.intent.token;
+                self.pending.remove(token);
+                *self.failed_attempts.entry(token.clone()).or_default() += 1;
+            }
+            Write::HoldPlaced(hold) => self.hold(hold),
+            Write::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            } => self.end_hold(
+                *id,
+                HoldState::Released {
+                    released_sec: *released_sec,
+                    reason: *reason,
+                },
+            ),
+            Write::Prices(book) => self.merge_prices(book),
+            Write::SlotsForgotten(until) => {
+                self.slots_forgotten_until = self.slots_forgotten_until.max(Some(*until));
+            }
+        }
+    }
+
+    fn place(&mut self, placed: &PlacedOrder, keys: &KeyDeriver) {
+        let at = self.orders.len();
+        self.by_key.insert(keys.order_key(&placed.token), at);
+        let user_id = placed.order.customer.user_id.clone();
+        self.by_user.entry(user_id).or_default().push(at);
+        if placed.payment.is_some() {
+            self.pending.remove(&placed.token);
+        }
+        if let Some(hold) = placed.hold {
+            self.end_hold(hold, HoldState::Consumed);
+        }
+        self.orders.push(Arc::new(placed.clone()));
+    }
+
+    fn hold(&mut self, hold: &HoldRecord) {
+        let mut hold = hold.clone();
+        for line in &mut hold.lines {
+            // As on disk: a hold has no personal data.
+            line.answers = None;
+        }
+        let state = HoldState::Active;
+        self.holds.insert(hold.id, StoredHold { hold, state });
+    }
+
+    fn end_hold(&mut self, id: HoldId, state: HoldState) {
+        if let Some(stored) = self.holds.get_mut(&id) {
+            stored.state = state;
+        }
+    }
+
+    fn merge_prices(&mut self, book: &PriceBook) {
+        for entry in &book.entries {
+            let ids = (
+                entry.merchant_id.clone(),
+                entry.service_id.clone(),
+                entry.ticket_id.clone(),
+            );
+            self.prices.insert(ids, entry.clone());
+        }
+    }
+
+    fn select(&self, selection: &Selection) -> Vec<Arc<PlacedOrder>> {
+        match selection {
+            Selection::User(user_id) => {
+                let of_user = self.by_user.get(user_id).into_iter().flatten();
+                of_user
+                    .rev()
+                    .map(|at| Arc::clone(&self.orders[*at]))
+                    .collect()
+            }
+            Selection::Created { from, until } => {
+                let newest_first = self.orders.iter().rev();
+                newest_first
+                    .filter(|placed| (*from..*until).contains(&placed.created_sec))
+                    .map(Arc::clone)
+                    .collect()
+            }
+            Selection::Ids(ids) => {
+                let keys = OrderKey::of_each_id(ids);
+                let known = keys.iter().filter_map(|key| self.by_key.get(key));
+                known.map(|at| Arc::clone(&self.orders[*at])).collect()
+            }
+        }
+    }
+
+    fn recover(&self) -> Recovered {
+        let mut sold = ClaimTotals::default();
+        for placed in &self.orders {
+            sold.add(placed.claims.iter().cloned());
+        }
+        let active = self
+            .holds
+            .values()
+            .filter(|stored| stored.state == HoldState::Active);
+        Recovered {
+            orders: self.count(),
+            sold: sold.into_claims(),
+            pending: self.pending.values().cloned().collect(),
+            holds: active.map(|stored| stored.hold.clone()).collect(),
+            prices: PriceBook {
+                entries: self.prices.values().cloned().collect(),
+            },
+            newest_order_sec: self.orders.iter().map(|placed| placed.created_sec).max(),
+            slots_forgotten_until: self.slots_forgotten_until,
+        }
+    }
+
+    fn count(&self) -> u64 {
+        u64::try_from(self.orders.len()).unwrap_or(u64::MAX)
+    }
+}
+
 impl Store for MemoryStore {
-    fn commit(&self, change: Change) -> CommitFuture {
-        // Applied before the future is polled: dropping the future must not cancel the change.
-        self.apply(change);
-        Box::pin(std::future::ready(Ok(())))
+    fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
+        // Applied before the future is polled: dropping the future must not cancel the unit.
+        Box::pin(std::future::ready(self.apply(unit)))
     }
 
     fn order_id(&self, token: &Token) -> OrderId {
         self.keys.order_key(token).order_id()
     }
 
-    fn by_token(&self, token: &Token) -> Result<Option<Replay>, ReadError> {
+    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
         let contents = self.lock();
-        let placed = contents.orders.get(&self.keys.order_key(token));
-        Ok(placed.map(|placed| Replay {
+        let at = contents.by_key.get(&self.keys.order_key(token));
+        let placed = at.map(|at| &contents.orders[*at]);
+        Read::Now(Ok(placed.map(|placed| Replay {
             fingerprint: placed.fingerprint,
             created_by: placed.created_by.clone(),
             order: placed.order.clone(),
-        }))
+        })))
+    }
+
+    fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
+        Read::Now(Ok(self.lock().holds.get(&id).cloned()))
     }
 
     fn list(
@@ -139,37 +280,23 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn failed_attempts(&self, token: &Token) -> Result<u32, ReadError> {
-        let contents = self.lock();
-        Ok(contents.failed_attempts.get(token).copied().unwrap_or(0))
+    fn failed_attempts(&self, token: &Token) -> Read<u32> {
+        let attempts = self.lock().failed_attempts.get(token).copied();
+        Read::Now(Ok(attempts.unwrap_or(0)))
     }
 
+    /// What is in the store at this moment, as often as it is called: tests play a restart with it.
     fn recover(&self) -> Result<Recovered, ReadError> {
-        let contents = self.lock();
-        let mut sold = ClaimTotals::default();
-        let mut newest_order_sec = None;
-        for placed in contents.orders.values() {
-            sold.add(placed.claims.iter().cloned());
-            newest_order_sec = newest_order_sec.max(Some(placed.created_sec));
-        }
-        Ok(Recovered {
-            orders: u64::try_from(contents.orders.len()).unwrap_or(u64::MAX),
-            sold: sold.into_claims(),
-            pending: Vec::new(),
-            prices: contents.prices.clone(),
-            newest_order_sec,
-            slots_forgotten_until: contents.slots_forgotten_until,
-        })
+        Ok(self.lock().recover())
     }
 
-    fn state(&self) -> watch::Receiver<StoreState> {
-        self.state.subscribe()
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.health.subscribe()
     }
 
     fn stats(&self) -> StoreStats {
-        let orders = u64::try_from(self.lock().orders.len()).unwrap_or(u64::MAX);
         StoreStats {
-            orders,
+            orders: self.lock().count(),
             ..StoreStats::default()
         }
     }
