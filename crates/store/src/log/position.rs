@@ -27,7 +27,7 @@ impl Position {
         let is_one = (1..=SEGMENTS_MAX).contains(&segment)
             && offset < SEGMENT_BYTES
             && offset.is_multiple_of(ALIGNMENT);
-        is_one.then(|| Self(segment << UNIT_BITS | offset / ALIGNMENT))
+        is_one.then_some(Self((segment << UNIT_BITS) | (offset / ALIGNMENT)))
     }
 
     /// The position behind its 40 bits; `None` for 0 and for more bits.
