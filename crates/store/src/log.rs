@@ -8,5 +8,8 @@
 
 mod disk;
 mod position;
+mod segment_name;
 
-pub use disk::{Disk, DiskFile};
+#[cfg(any(test, feature = "simulation"))]
+pub use disk::simulated;
+pub use disk::{DirectoryDisk, Disk, DiskFile};

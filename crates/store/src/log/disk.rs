@@ -1,6 +1,16 @@
 //! The disk as the log sees it: a directory of files, so that the same code runs on a simulated one.
 
+mod real;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulated;
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, io, sync::Arc};
+
+pub use self::real::DirectoryDisk;
+#[cfg(test)]
+use self::simulated::SimulatedDisk;
 
 /// A directory of the log.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -42,6 +52,10 @@ pub trait Disk: fmt::Debug + Send + Sync {
 }
 
 /// A file of the log. Reads and writes may come from several threads at once.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "no caller asks whether a file is empty"
+)]
 pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Its length in bytes.
     ///
