@@ -7,8 +7,10 @@
 //! Sold spots are not stored: they are the sum of the claims of all orders and cannot disagree with them.
 
 mod disk;
+mod planted;
 mod position;
 mod segment_name;
+mod spares;
 
 #[cfg(any(test, feature = "simulation"))]
 pub use disk::simulated;
