@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use crate::{
     HoldId, HoldRecord, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
-    PriceBook, PriceEntry, ReleaseReason, Write,
+    PriceBook, PriceEntry,
 };
 use domain::{
     ids::Token,
@@ -22,30 +22,6 @@ use domain::{
 /// One of the values.
 pub(crate) fn one_of<T: Clone>(random: &mut Rng, values: &[T]) -> T {
     values[random.usize(..values.len())].clone()
-}
-
-/// A write of any kind. An order has the id that `order_id` gives.
-#[cfg(test)]
-pub(crate) fn write(random: &mut Rng, order_id: impl FnOnce(&Token) -> OrderId) -> Write {
-    match random.u8(..7) {
-        0 => {
-            let token = token(random);
-            Write::PaymentIntent(intent(random, token))
-        }
-        1 => {
-            let token = token(random);
-            Write::PaymentEnded(attempt(random, token))
-        }
-        2 => Write::HoldPlaced(Box::new(hold(random))),
-        3 => Write::HoldReleased {
-            id: HoldId(bytes(random)),
-            released_sec: second(random),
-            reason: one_of(random, &[ReleaseReason::Released, ReleaseReason::Expired]),
-        },
-        4 => Write::Prices(prices(random)),
-        5 => Write::SlotsForgotten(second(random)),
-        _ => Write::OrderPlaced(Box::new(placed(random, order_id))),
-    }
 }
 
 /// An order with everything of its commit. Its token has not been seen before, as good as surely.
@@ -124,7 +100,8 @@ pub(crate) fn attempt(random: &mut Rng, token: Token) -> PaymentAttempt {
     }
 }
 
-fn token(random: &mut Rng) -> Token {
+/// A token that has not been seen before, as good as surely.
+pub(crate) fn token(random: &mut Rng) -> Token {
     format!("{}{:032x}", text(random), random.u128(..)).into()
 }
 
@@ -154,11 +131,13 @@ fn number(random: &mut Rng) -> i64 {
     }
 }
 
-fn second(random: &mut Rng) -> EpochSeconds {
+/// Any second.
+pub(crate) fn second(random: &mut Rng) -> EpochSeconds {
     EpochSeconds::new(number(random))
 }
 
-fn bytes<const N: usize>(random: &mut Rng) -> [u8; N] {
+/// Any bytes.
+pub(crate) fn bytes<const N: usize>(random: &mut Rng) -> [u8; N] {
     let mut bytes = [0; N];
     random.fill(&mut bytes);
     bytes

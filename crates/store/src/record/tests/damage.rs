@@ -36,7 +36,7 @@ fn an_enum_value_that_no_version_writes_is_damage() {
                 details(order)
                     .no_show_fee
                     .get_or_insert_default()
-                    .price_type = value
+                    .price_type = value;
             },
             1..3,
         ),
@@ -126,15 +126,13 @@ fn bytes_that_a_message_does_not_declare_are_damage() {
 
 #[test]
 fn a_record_says_what_is_wrong_with_it() {
+    type Damage = fn(&mut proto::OrderPlaced, &mut proto::PersonalPart);
     let EncodedRecord {
         public, personal, ..
     } = encode_placed(placed(None));
     let order = proto::OrderPlaced::decode(&*public).unwrap();
     let person = proto::PersonalPart::decode(&*personal).unwrap();
     let length = |field, bytes| RecordError::Length { field, bytes };
-    type Order = proto::OrderPlaced;
-    type Person = proto::PersonalPart;
-    type Damage = fn(&mut Order, &mut Person);
     let cases: [(Damage, RecordError); 7] = [
         (
             |order, _| order.fingerprint.truncate(31),

@@ -1,0 +1,243 @@
+//! Histories by chance, with restarts, against the model.
+
+use fastrand::Rng;
+
+use super::{
+    StoreHome,
+    driver::{Driver, hold_id, revision},
+    model::{Model, sorted},
+    samples::{self, one_of},
+};
+use crate::{
+    CommitError, HoldId, HoldRecord, PaymentAttempt, Precondition, ReleaseReason, Selection,
+    UnitOfWork, Write,
+};
+use domain::{
+    ids::{Token, UserId},
+    order::OrderId,
+    time::EpochSeconds,
+};
+use testkit::seeds::seeds;
+
+/// Units of one history.
+const UNITS: u32 = 120;
+
+/// A history that is being made up.
+struct Script {
+    random: Rng,
+    tokens: Vec<Token>,
+    users: Vec<UserId>,
+    holds: Vec<HoldId>,
+}
+
+pub(super) fn any_history_is_that_of_the_model(home: &dyn StoreHome) {
+    // One home has one store, so that the histories of all seeds are one history with other tokens.
+    let (mut driver, mut model) = (Driver::open(home), Model::default());
+    for seed in seeds(4) {
+        let mut script = Script::of(seed);
+        for number in 0..UNITS {
+            script.step(&mut driver, &mut model);
+            if number % 40 == 39 {
+                script.assert_agree(&driver, &model);
+            }
+        }
+        reopen(&mut driver, &model);
+        script.assert_agree(&driver, &model);
+    }
+}
+
+fn reopen(driver: &mut Driver<'_>, model: &Model) {
+    if let Some(recovered) = driver.reopen() {
+        assert_eq!(sorted(recovered), model.recovered());
+    }
+}
+
+impl Script {
+    fn of(seed: u64) -> Self {
+        let first_hold = u8::try_from(seed % 25).unwrap() * 10;
+        Self {
+            random: Rng::with_seed(seed),
+            tokens: (0..40)
+                .map(|number| format!("{seed}-{number}").as_str().into())
+                .collect(),
+            users: (0..4)
+                .map(|number| format!("user-{number}").as_str().into())
+                .collect(),
+            holds: (0..6).map(|number| hold_id(first_hold + number)).collect(),
+        }
+    }
+
+    fn step(&mut self, driver: &mut Driver<'_>, model: &mut Model) {
+        let unit = self.unit(model, |token| driver.store().order_id(token));
+        let stale: Vec<_> = unit
+            .requires
+            .iter()
+            .filter(|required| !model.meets(required))
+            .collect();
+        match driver.try_commit(&unit) {
+            Ok(()) => {
+                assert!(
+                    stale.is_empty(),
+                    "{stale:?} do not hold, and the unit is committed"
+                );
+                model.apply(&unit);
+            }
+            Err(CommitError::Stale(precondition)) => {
+                assert!(
+                    stale.contains(&&precondition),
+                    "{precondition:?} holds: {stale:?}"
+                );
+            }
+            Err(error) => panic!("{unit:?} is not committed: {error:?}"),
+        }
+        match self.random.u8(..16) {
+            0 => reopen(driver, model),
+            1..4 => model.assert_lists(driver, &self.selection(driver)),
+            _ => {}
+        }
+    }
+
+    fn assert_agree(&mut self, driver: &Driver<'_>, model: &Model) {
+        model.assert_answers(driver, &self.tokens, &self.users, &self.holds);
+        for _ in 0..4 {
+            model.assert_lists(driver, &self.selection(driver));
+        }
+    }
+
+    fn selection(&mut self, driver: &Driver<'_>) -> Selection {
+        match self.random.u8(..3) {
+            0 => Selection::User(one_of(&mut self.random, &self.users)),
+            1 => {
+                let from = self.random.i64(-10..1_010);
+                Selection::Created {
+                    from: EpochSeconds::new(from),
+                    until: EpochSeconds::new(from + self.random.i64(-10..500)),
+                }
+            }
+            _ => {
+                let mut ids = vec![OrderId::from("stranger")];
+                for _ in 0..self.random.usize(..20) {
+                    ids.push(
+                        driver
+                            .store()
+                            .order_id(&one_of(&mut self.random, &self.tokens)),
+                    );
+                }
+                self.random.shuffle(&mut ids);
+                Selection::Ids(ids)
+            }
+        }
+    }
+
+    /// A unit that the server might commit. Some of what it requires is not so.
+    fn unit(&mut self, model: &Model, order_id: impl Fn(&Token) -> OrderId) -> UnitOfWork {
+        match self.random.u8(..12) {
+            0..5 => self.order(model, order_id),
+            5 => self.payment(model),
+            6..8 => self.hold(model),
+            8 => self.release(model),
+            9 => Write::SlotsForgotten(EpochSeconds::new(self.random.i64(..1_000))).into(),
+            _ => self.any_prices(),
+        }
+    }
+
+    fn order(&mut self, model: &Model, order_id: impl Fn(&Token) -> OrderId) -> UnitOfWork {
+        let token = one_of(&mut self.random, &self.tokens);
+        let mut placed = samples::placed(&mut self.random, |_| order_id(&token));
+        placed.order.customer.user_id = one_of(&mut self.random, &self.users);
+        // The clock goes back and forth.
+        placed.created_sec = EpochSeconds::new(self.random.i64(..1_000));
+        let creators = [None, Some("google".into()), Some("hidden".into())];
+        placed.created_by = one_of(&mut self.random, &creators);
+        placed.payment = self.payment_of(model, &token);
+        placed.hold = None;
+        let mut requires = vec![Precondition::NewRequest(token.clone())];
+        placed.token = token;
+        let hold = one_of(&mut self.random, &self.holds);
+        if self.random.bool() && model.revision(hold) > 0 {
+            placed.hold = Some(hold);
+            requires.push(self.expected(model, hold));
+        }
+        let order = Write::OrderPlaced(Box::new(placed));
+        let mut unit = requires
+            .into_iter()
+            .fold(order.into(), UnitOfWork::requiring);
+        if self.random.u8(..4) == 0 {
+            // Another hold ends in the same unit.
+            let other = self
+                .holds
+                .iter()
+                .find(|id| **id != hold && model.revision(**id) > 0);
+            if let Some(other) = other.copied() {
+                let expected = self.expected(model, other);
+                unit = unit.and(self.released(other)).requiring(expected);
+            }
+        }
+        unit
+    }
+
+    /// The payment of an order: that of the pending intent, if there is one.
+    fn payment_of(&mut self, model: &Model, token: &Token) -> Option<PaymentAttempt> {
+        let pending = model.pending(token)?.clone();
+        Some(PaymentAttempt {
+            intent: pending,
+            ..samples::attempt(&mut self.random, token.clone())
+        })
+    }
+
+    /// A payment begins; one that has begun ends without an order.
+    fn payment(&mut self, model: &Model) -> UnitOfWork {
+        let token = one_of(&mut self.random, &self.tokens);
+        if let Some(attempt) = self.payment_of(model, &token) {
+            return Write::PaymentEnded(attempt).into();
+        }
+        let intent = samples::intent(&mut self.random, token.clone());
+        UnitOfWork::from(Write::PaymentIntent(intent)).requiring(Precondition::NewRequest(token))
+    }
+
+    fn hold(&mut self, model: &Model) -> UnitOfWork {
+        let id = one_of(&mut self.random, &self.holds);
+        let hold = HoldRecord {
+            id,
+            revision: model.revision(id) + 1,
+            ..samples::hold(&mut self.random)
+        };
+        let expected = self.expected(model, id);
+        UnitOfWork::from(Write::HoldPlaced(Box::new(hold))).requiring(expected)
+    }
+
+    fn release(&mut self, model: &Model) -> UnitOfWork {
+        let active = self.holds.iter().find(|id| model.revision(**id) > 0);
+        let Some(id) = active.copied() else {
+            return self.any_prices();
+        };
+        let expected = self.expected(model, id);
+        UnitOfWork::from(self.released(id)).requiring(expected)
+    }
+
+    fn released(&mut self, id: HoldId) -> Write {
+        Write::HoldReleased {
+            id,
+            released_sec: EpochSeconds::new(self.random.i64(..1_000)),
+            reason: one_of(
+                &mut self.random,
+                &[ReleaseReason::Released, ReleaseReason::Expired],
+            ),
+        }
+    }
+
+    fn any_prices(&mut self) -> UnitOfWork {
+        Write::Prices(samples::prices(&mut self.random)).into()
+    }
+
+    /// The revision that a hold has, or now and then another one.
+    fn expected(&mut self, model: &Model, id: HoldId) -> Precondition {
+        let current = model.revision(id);
+        let expected = match self.random.u8(..8) {
+            0 => current + 1,
+            1 => current.saturating_sub(1),
+            _ => current,
+        };
+        revision(id, expected)
+    }
+}

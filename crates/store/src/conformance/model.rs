@@ -1,0 +1,263 @@
+//! What a store is to answer, computed in the simplest way.
+
+use std::collections::BTreeMap;
+
+use super::driver::Driver;
+use crate::{
+    HoldId, HoldRecord, HoldState, NamedClaim, PaymentIntent, PlacedOrder, Precondition, PriceBook,
+    PriceEntry, Recovered, Replay, Selection, StoredHold, UnitOfWork, Write,
+};
+use domain::{
+    ids::{MerchantId, ServiceId, TicketId, Token, UserId},
+    order::{Order, OrderId},
+    time::EpochSeconds,
+};
+
+type PriceKey = (MerchantId, ServiceId, Option<TicketId>);
+
+/// Contents of a store.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    /// In the order of their commits.
+    orders: Vec<PlacedOrder>,
+    holds: BTreeMap<HoldId, StoredHold>,
+    pending: BTreeMap<Token, PaymentIntent>,
+    /// The tokens of payments that ended without an order.
+    failed: Vec<Token>,
+    prices: BTreeMap<PriceKey, PriceEntry>,
+    forgotten: Option<EpochSeconds>,
+}
+
+/// [`Recovered`] with everything in one order.
+#[derive(Debug, PartialEq)]
+pub(super) struct SortedContents {
+    orders: u64,
+    sold: Vec<(String, u32)>,
+    pending: Vec<PaymentIntent>,
+    holds: Vec<HoldRecord>,
+    prices: Vec<PriceEntry>,
+    newest_order_sec: Option<EpochSeconds>,
+    slots_forgotten_until: Option<EpochSeconds>,
+}
+
+/// What was recovered, in one order.
+pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
+    let Recovered {
+        orders,
+        sold,
+        pending,
+        holds,
+        prices: PriceBook { entries: prices },
+        newest_order_sec,
+        slots_forgotten_until,
+    } = recovered;
+    let mut contents = SortedContents {
+        orders: *orders,
+        sold: sold
+            .iter()
+            .map(|claim| (slot_of(claim), claim.count))
+            .collect(),
+        pending: pending.clone(),
+        holds: holds.clone(),
+        prices: prices.clone(),
+        newest_order_sec: *newest_order_sec,
+        slots_forgotten_until: *slots_forgotten_until,
+    };
+    contents.sold.sort();
+    contents
+        .pending
+        .sort_by(|left, right| left.token.cmp(&right.token));
+    contents.holds.sort_by_key(|hold| hold.id);
+    contents.prices.sort_by_key(price_key);
+    contents
+}
+
+/// Slot and ticket type of a claim.
+fn slot_of(claim: &NamedClaim) -> String {
+    let slot = NamedClaim {
+        count: 0,
+        ..claim.clone()
+    };
+    format!("{slot:?}")
+}
+
+fn price_key(entry: &PriceEntry) -> PriceKey {
+    let ids = (&entry.merchant_id, &entry.service_id);
+    (ids.0.clone(), ids.1.clone(), entry.ticket_id.clone())
+}
+
+impl Model {
+    /// Whether what a unit requires is so.
+    pub(super) fn meets(&self, precondition: &Precondition) -> bool {
+        match precondition {
+            Precondition::NewRequest(token) => self.order_of(token).is_none(),
+            Precondition::HoldRevision { id, revision } => self.revision(*id) == *revision,
+        }
+    }
+
+    /// Writes a unit whose preconditions hold.
+    pub(super) fn apply(&mut self, unit: &UnitOfWork) {
+        for write in &unit.writes {
+            self.write(write.clone());
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        match write {
+            Write::OrderPlaced(placed) => {
+                if let Some(attempt) = &placed.payment {
+                    self.pending.remove(&attempt.intent.token);
+                }
+                if let Some(id) = placed.hold {
+                    self.end_hold(id, HoldState::Consumed);
+                }
+                self.orders.push(*placed);
+            }
+            Write::PaymentIntent(intent) => {
+                self.pending.insert(intent.token.clone(), intent);
+            }
+            Write::PaymentEnded(attempt) => {
+                self.pending.remove(&attempt.intent.token);
+                self.failed.push(attempt.intent.token);
+            }
+            Write::HoldPlaced(mut hold) => {
+                hold.lines.iter_mut().for_each(|line| line.answers = None);
+                let (hold, state) = (*hold, HoldState::Active);
+                self.holds.insert(hold.id, StoredHold { hold, state });
+            }
+            Write::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            } => {
+                let state = HoldState::Released {
+                    released_sec,
+                    reason,
+                };
+                self.end_hold(id, state);
+            }
+            Write::Prices(book) => {
+                let entries = book.entries.into_iter();
+                self.prices
+                    .extend(entries.map(|entry| (price_key(&entry), entry)));
+            }
+            Write::SlotsForgotten(until) => self.forgotten = self.forgotten.max(Some(until)),
+        }
+    }
+
+    fn end_hold(&mut self, id: HoldId, state: HoldState) {
+        self.holds.get_mut(&id).unwrap().state = state;
+    }
+
+    fn order_of(&self, token: &Token) -> Option<&PlacedOrder> {
+        self.orders.iter().find(|placed| placed.token == *token)
+    }
+
+    /// The revision of a hold that has not ended; otherwise 0.
+    pub(super) fn revision(&self, id: HoldId) -> u32 {
+        let stored = self
+            .holds
+            .get(&id)
+            .filter(|stored| stored.state == HoldState::Active);
+        stored.map_or(0, |stored| stored.hold.revision)
+    }
+
+    /// The intent of this token's payment, if that has not ended.
+    pub(super) fn pending(&self, token: &Token) -> Option<&PaymentIntent> {
+        self.pending.get(token)
+    }
+
+    fn count(&self) -> u64 {
+        self.orders.len().try_into().unwrap()
+    }
+
+    /// What the store recovers when it is opened.
+    pub(super) fn recovered(&self) -> SortedContents {
+        let mut sold = BTreeMap::<_, u32>::new();
+        for claim in self.orders.iter().flat_map(|placed| &placed.claims) {
+            let total = sold.entry(slot_of(claim)).or_default();
+            *total = total.saturating_add(claim.count);
+        }
+        let active = self
+            .holds
+            .values()
+            .filter(|stored| stored.state == HoldState::Active);
+        SortedContents {
+            orders: self.count(),
+            sold: sold.into_iter().collect(),
+            pending: self.pending.values().cloned().collect(),
+            holds: active.map(|stored| stored.hold.clone()).collect(),
+            prices: self.prices.values().cloned().collect(),
+            newest_order_sec: self.orders.iter().map(|placed| placed.created_sec).max(),
+            slots_forgotten_until: self.forgotten,
+        }
+    }
+
+    /// Fails unless the store answers all questions about these ids as the model does.
+    pub(super) fn assert_answers(
+        &self,
+        driver: &Driver<'_>,
+        tokens: &[Token],
+        users: &[UserId],
+        holds: &[HoldId],
+    ) {
+        for token in tokens {
+            let replay = self.order_of(token).map(|placed| Replay {
+                fingerprint: placed.fingerprint,
+                created_by: placed.created_by.clone(),
+                order: placed.order.clone(),
+            });
+            assert_eq!(driver.request(token.as_str()), replay, "{token}");
+            let failed = self.failed.iter().filter(|failed| *failed == token).count();
+            assert_eq!(
+                driver.failed_attempts(token.as_str()) as usize,
+                failed,
+                "{token}"
+            );
+        }
+        for id in holds {
+            assert_eq!(driver.hold(*id).as_ref(), self.holds.get(id), "{id}");
+        }
+        for user in users {
+            self.assert_lists(driver, &Selection::User(user.clone()));
+        }
+        assert_eq!(driver.store().stats().orders, self.count());
+    }
+
+    /// Fails unless the store lists what the model lists.
+    pub(super) fn assert_lists(&self, driver: &Driver<'_>, selection: &Selection) {
+        let may_see = |order: crate::Provenance<'_>| order.created_by != Some("hidden");
+        let listed = super::driver::all_orders(&**driver.store(), selection, &may_see).unwrap();
+        let mut expected: Vec<&Order> = Vec::new();
+        for placed in self.selected(selection) {
+            if placed.created_by.as_deref() != Some("hidden") {
+                expected.push(&placed.order);
+            }
+        }
+        assert_eq!(listed.iter().collect::<Vec<_>>(), expected, "{selection:?}");
+    }
+
+    fn selected(&self, selection: &Selection) -> Vec<&PlacedOrder> {
+        let newest_first = self.orders.iter().rev();
+        match selection {
+            Selection::User(user) => newest_first
+                .filter(|placed| placed.order.customer.user_id == *user)
+                .collect(),
+            Selection::Created { from, until } => newest_first
+                .filter(|placed| (*from..*until).contains(&placed.created_sec))
+                .collect(),
+            Selection::Ids(ids) => {
+                let mut seen: Vec<&OrderId> = Vec::new();
+                let mut selected = Vec::new();
+                for id in ids {
+                    let placed = self.orders.iter().find(|placed| placed.order.id == *id);
+                    if !seen.contains(&id) {
+                        selected.extend(placed);
+                        seen.push(id);
+                    }
+                }
+                selected
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A store whose units are written by a thread and whose answers come later.
+
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, Condvar, Mutex, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    CommitError, CommitFuture, HoldId, OrderFilter, OrderSink, Read, ReadError, Recovered, Replay,
+    Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, conformance::StoreHome,
+    memory::MemoryStore,
+};
+use domain::{ids::Token, order::OrderId};
+
+/// Keeps the contents, and the gate that the writer has to pass.
+#[derive(Default)]
+pub(super) struct QueuedHome {
+    contents: Arc<MemoryStore>,
+    gate: Arc<Gate>,
+    /// Whether the writer writes first and waits then, which is wrong.
+    is_hasty: bool,
+}
+
+impl QueuedHome {
+    /// Units are seen before they are durable.
+    pub(super) fn hasty() -> Self {
+        Self {
+            is_hasty: true,
+            ..Self::default()
+        }
+    }
+}
+
+impl StoreHome for QueuedHome {
+    fn open(&self) -> Arc<dyn Store> {
+        let (contents, gate) = (Arc::clone(&self.contents), Arc::clone(&self.gate));
+        let is_hasty = self.is_hasty;
+        let (sender, receiver) = mpsc::channel::<(UnitOfWork, Reply)>();
+        let writer = thread::spawn(move || {
+            for (unit, reply) in receiver {
+                // Neither order blocks for long: the memory's futures are ready at once.
+                let commit = || futures_util::FutureExt::now_or_never(contents.commit(&unit));
+                let result = if is_hasty {
+                    let result = commit();
+                    gate.pass();
+                    result
+                } else {
+                    gate.pass();
+                    commit()
+                };
+                // Whoever no longer waits has dropped the receiver.
+                let _ = reply.send(result.unwrap());
+            }
+        });
+        Arc::new(QueuedStore {
+            contents: Arc::clone(&self.contents),
+            queue: Some(sender),
+            writer: Some(writer),
+        })
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn hold_writes(&self) -> Option<Box<dyn Any>> {
+        self.gate.set_closed(true);
+        Some(Box::new(Closed(Arc::clone(&self.gate))))
+    }
+}
+
+type Reply = oneshot::Sender<Result<(), CommitError>>;
+
+#[derive(Default)]
+struct Gate {
+    is_closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let is_closed = self.is_closed.lock().unwrap();
+        drop(
+            self.opened
+                .wait_while(is_closed, |is_closed| *is_closed)
+                .unwrap(),
+        );
+    }
+
+    fn set_closed(&self, is_closed: bool) {
+        *self.is_closed.lock().unwrap() = is_closed;
+        self.opened.notify_all();
+    }
+}
+
+/// Opens the gate when it is dropped.
+struct Closed(Arc<Gate>);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.0.set_closed(false);
+    }
+}
+
+struct QueuedStore {
+    contents: Arc<MemoryStore>,
+    /// `None` while it is dropped.
+    queue: Option<mpsc::Sender<(UnitOfWork, Reply)>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for QueuedStore {
+    fn drop(&mut self) {
+        // The writer ends once nobody can send any more, and what was sent is written by then.
+        self.queue = None;
+        self.writer.take().unwrap().join().unwrap();
+    }
+}
+
+impl fmt::Debug for QueuedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("QueuedStore")
+    }
+}
+
+impl QueuedStore {
+    /// The answer, after others had a turn.
+    fn later<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&MemoryStore) -> Read<T> + Send + 'static,
+    ) -> Read<T> {
+        let contents = Arc::clone(&self.contents);
+        Read::Later(Box::pin(async move {
+            tokio::task::yield_now().await;
+            match ask(&contents) {
+                Read::Now(answer) => answer,
+                Read::Later(_) => panic!("memory answers at once"),
+            }
+        }))
+    }
+}
+
+impl Store for QueuedStore {
+    fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
+        let (reply, result) = oneshot::channel();
+        self.queue
+            .as_ref()
+            .unwrap()
+            .send((unit.clone(), reply))
+            .unwrap();
+        Box::pin(async move { result.await.unwrap() })
+    }
+
+    fn order_id(&self, token: &Token) -> OrderId {
+        self.contents.order_id(token)
+    }
+
+    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
+        let token = token.clone();
+        self.later(move |contents| contents.find_request(&token))
+    }
+
+    fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
+        self.later(move |contents| contents.find_hold(id))
+    }
+
+    fn list(
+        &self,
+        selection: &Selection,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
+    ) -> Result<(), ReadError> {
+        self.contents.list(selection, may_see, take)
+    }
+
+    fn failed_attempts(&self, token: &Token) -> Read<u32> {
+        let token = token.clone();
+        self.later(move |contents| contents.failed_attempts(&token))
+    }
+
+    fn recover(&self) -> Result<Recovered, ReadError> {
+        self.contents.recover()
+    }
+
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.contents.health()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.contents.stats()
+    }
+}

@@ -1,0 +1,423 @@
+//! Stores that are wrong in one way each.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each fault changes one thing and leaves the rest alone"
+)]
+
+use std::{
+    any::Any,
+    ops::ControlFlow,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+
+use super::memory::Outage;
+use crate::{
+    CommitError, CommitFuture, HoldId, HoldState, OrderFilter, OrderSink, PlacedOrder, PriceBook,
+    Provenance, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
+    StoredHold, UnitOfWork, Write, conformance::StoreHome, memory::MemoryStore,
+};
+use domain::{
+    ids::Token,
+    order::{Order, OrderId},
+    time::EpochSeconds,
+};
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    None,
+    PreconditionsIgnored,
+    StaleUnitsWritten,
+    StaleUnitsPoison,
+    LastWriteLost,
+    WrittenWhenPolled,
+    SeenLate,
+    SeenInPart,
+    LateUnitsLost,
+    FingerprintLost,
+    OldestFirst,
+    SortedByClock,
+    UntilIncluded,
+    IdsRepeated,
+    IdsSorted,
+    FilterIgnored,
+    BreakIgnored,
+    IntentStays,
+    AttemptsForgotten,
+    HoldNotConsumed,
+    EndedHoldForgotten,
+    AnswersKept,
+    FirstRevisionStays,
+    ReleasesLostAtRestart,
+    EndedHoldsRecovered,
+    ClaimsNotAddedUp,
+    PricesReplaced,
+    ForgottenGoesBack,
+    LastUnitLostAtRestart,
+    WritesDuringOutage,
+    OutageUnnoticed,
+    OrdersMiscounted,
+}
+
+/// Keeps the units of a wrong store, from which it is built again when it is opened again.
+pub(super) struct WrongHome {
+    fault: Fault,
+    units: Arc<Mutex<Vec<UnitOfWork>>>,
+    open: Mutex<Arc<MemoryStore>>,
+}
+
+impl WrongHome {
+    pub(super) fn with(fault: Fault) -> Self {
+        Self {
+            fault,
+            units: Arc::default(),
+            open: Mutex::default(),
+        }
+    }
+
+    /// The contents that are there after a restart.
+    fn replayed(&self) -> MemoryStore {
+        let contents = MemoryStore::default();
+        let mut units = self.units.lock().unwrap();
+        if self.fault == Fault::LastUnitLostAtRestart {
+            units.pop();
+        }
+        for unit in &*units {
+            // What was committed is read again, not decided again.
+            let mut unit = without_preconditions(unit);
+            if self.fault == Fault::ReleasesLostAtRestart {
+                unit.writes
+                    .retain(|write| !matches!(write, Write::HoldReleased { .. }));
+            }
+            write(&contents, &unit).unwrap();
+        }
+        contents
+    }
+}
+
+impl StoreHome for WrongHome {
+    fn open(&self) -> Arc<dyn Store> {
+        let contents = Arc::new(self.replayed());
+        *self.open.lock().unwrap() = Arc::clone(&contents);
+        Arc::new(WrongStore {
+            fault: self.fault,
+            contents,
+            units: Arc::clone(&self.units),
+            late: Mutex::default(),
+            reads: AtomicU64::default(),
+            always_ready: watch::Sender::new(StoreHealth::Ready),
+        })
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn interrupt(&self) -> Option<Box<dyn Any>> {
+        Some(Box::new(Outage::of(Arc::clone(&self.open.lock().unwrap()))))
+    }
+}
+
+#[derive(Debug)]
+struct WrongStore {
+    fault: Fault,
+    contents: Arc<MemoryStore>,
+    units: Arc<Mutex<Vec<UnitOfWork>>>,
+    /// A unit that was acknowledged and not written, or the first of many that is.
+    late: Mutex<Option<UnitOfWork>>,
+    reads: AtomicU64,
+    always_ready: watch::Sender<StoreHealth>,
+}
+
+/// Writes to a store in memory, whose futures are ready at once.
+fn write(contents: &MemoryStore, unit: &UnitOfWork) -> Result<(), CommitError> {
+    contents.commit(unit).now_or_never().unwrap()
+}
+
+fn without_preconditions(unit: &UnitOfWork) -> UnitOfWork {
+    UnitOfWork {
+        requires: Vec::new(),
+        ..unit.clone()
+    }
+}
+
+impl WrongStore {
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn write(&self, unit: &UnitOfWork) -> Result<(), CommitError> {
+        // Locked over the write, so that the units are kept in the order in which they are written.
+        let mut units = self.units.lock().unwrap();
+        write(&self.contents, unit)?;
+        units.push(unit.clone());
+        Ok(())
+    }
+
+    /// The unit as the fault changes it.
+    fn changed(&self, unit: &UnitOfWork) -> UnitOfWork {
+        let mut unit = unit.clone();
+        match self.fault {
+            Fault::PreconditionsIgnored => unit.requires.clear(),
+            Fault::LastWriteLost if unit.writes.len() > 1 => drop(unit.writes.pop()),
+            Fault::FirstRevisionStays => {
+                let renews =
+                    |write: &Write| matches!(write, Write::HoldPlaced(hold) if hold.revision > 1);
+                unit.writes.retain(|write| !renews(write));
+            }
+            _ => {}
+        }
+        for write in &mut unit.writes {
+            if let Write::OrderPlaced(placed) = write {
+                self.change_order(placed);
+            }
+        }
+        unit
+    }
+
+    fn change_order(&self, placed: &mut PlacedOrder) {
+        match self.fault {
+            Fault::FingerprintLost => placed.fingerprint = [0; 32],
+            Fault::HoldNotConsumed => placed.hold = None,
+            Fault::IntentStays => placed.payment = None,
+            _ => {}
+        }
+    }
+
+    /// Writes a unit by halves: the first write, then, once somebody has looked, the others.
+    fn write_in_parts(&self, unit: &UnitOfWork) -> Result<(), CommitError> {
+        let mut rest = unit.clone();
+        rest.requires.clear();
+        let first = UnitOfWork {
+            requires: unit.requires.clone(),
+            writes: rest.writes.drain(..1).collect(),
+        };
+        self.write(&first)?;
+        let reads = self.reads.load(Ordering::SeqCst);
+        for _ in 0..20_000 {
+            if self.reads.load(Ordering::SeqCst) > reads + 300 {
+                break;
+            }
+            thread::yield_now();
+        }
+        self.write(&rest)
+    }
+
+    /// Acknowledges a unit and writes it when the next one comes.
+    fn write_late(&self, unit: &UnitOfWork) -> Result<(), CommitError> {
+        let before = self.late.lock().unwrap().replace(unit.clone());
+        match before {
+            Some(before) => self.write(&without_preconditions(&before)),
+            None => Ok(()),
+        }
+    }
+
+    fn write_wrongly(&self, unit: &UnitOfWork) -> Result<(), CommitError> {
+        let unit = &self.changed(unit);
+        match self.fault {
+            Fault::StaleUnitsWritten => self.write(unit).inspect_err(|_| {
+                self.write(&without_preconditions(unit)).unwrap();
+            }),
+            Fault::StaleUnitsPoison => {
+                let mut poison = self.late.lock().unwrap();
+                if poison.is_some() {
+                    return Err(CommitError::WriterStopped);
+                }
+                self.write(unit)
+                    .inspect_err(|_| *poison = Some(unit.clone()))
+            }
+            Fault::SeenInPart if unit.writes.len() > 1 => self.write_in_parts(unit),
+            Fault::SeenLate => self.write_late(unit),
+            Fault::LateUnitsLost => {
+                // Of two that come at the same moment the second is lost.
+                let Ok(mut last) = self.late.try_lock() else {
+                    return Ok(());
+                };
+                *last = Some(unit.clone());
+                thread::yield_now();
+                self.write(unit)
+            }
+            Fault::WritesDuringOutage => self.write(unit).inspect_err(|error| {
+                if matches!(error, CommitError::Unavailable) {
+                    self.contents.end_outage();
+                    self.write(unit).unwrap();
+                    self.contents.begin_outage(EpochSeconds::new(1));
+                }
+            }),
+            _ => self.write(unit),
+        }
+    }
+
+    /// The orders that were placed, oldest first.
+    fn placed(&self) -> Vec<PlacedOrder> {
+        let mut placed = Vec::new();
+        for write in self.writes() {
+            if let Write::OrderPlaced(order) = write {
+                placed.push(*order);
+            }
+        }
+        placed
+    }
+
+    fn writes(&self) -> Vec<Write> {
+        let units = self.units.lock().unwrap();
+        units.iter().flat_map(|unit| unit.writes.clone()).collect()
+    }
+
+    /// The selected orders as they are listed wrongly.
+    fn selected(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<Order> {
+        let changed = match (self.fault, selection.clone()) {
+            (Fault::UntilIncluded, Selection::Created { from, until }) => Selection::Created {
+                from,
+                until: until.saturating_add(1.into()),
+            },
+            (Fault::IdsSorted, Selection::Ids(mut ids)) => {
+                ids.sort();
+                Selection::Ids(ids)
+            }
+            (Fault::IdsRepeated, Selection::Ids(ids)) => {
+                let one_by_one = ids.into_iter().map(|id| Selection::Ids(vec![id]));
+                return one_by_one
+                    .flat_map(|one| self.orders(&one, may_see))
+                    .collect();
+            }
+            (_, selection) => selection,
+        };
+        let mut orders = self.orders(&changed, may_see);
+        match (self.fault, selection) {
+            (Fault::OldestFirst, Selection::User(_) | Selection::Created { .. }) => {
+                orders.reverse();
+            }
+            (Fault::SortedByClock, Selection::Created { .. }) => {
+                let placed = self.placed();
+                let second = |order: &Order| {
+                    let placed = placed.iter().find(|placed| placed.order.id == order.id);
+                    std::cmp::Reverse(placed.unwrap().created_sec)
+                };
+                orders.sort_by_key(second);
+            }
+            _ => {}
+        }
+        orders
+    }
+
+    fn orders(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<Order> {
+        let sees_all = self.has(Fault::FilterIgnored);
+        let may_see = |order: Provenance<'_>| sees_all || may_see(order);
+        super::super::driver::all_orders(&*self.contents, selection, &may_see).unwrap()
+    }
+}
+
+impl Store for WrongStore {
+    fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
+        if self.has(Fault::WrittenWhenPolled) {
+            let (contents, unit) = (Arc::clone(&self.contents), unit.clone());
+            return Box::pin(async move { write(&contents, &unit) });
+        }
+        Box::pin(std::future::ready(self.write_wrongly(unit)))
+    }
+
+    fn order_id(&self, token: &Token) -> OrderId {
+        self.contents.order_id(token)
+    }
+
+    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.contents.find_request(token)
+    }
+
+    fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let Read::Now(Ok(mut found)) = self.contents.find_hold(id) else {
+            panic!("memory answers at once");
+        };
+        if self.has(Fault::EndedHoldForgotten) {
+            found.take_if(|stored| stored.state != HoldState::Active);
+        }
+        if self.has(Fault::AnswersKept) {
+            let lines = found.iter_mut().flat_map(|stored| &mut stored.hold.lines);
+            lines.for_each(|line| line.answers = Some(Vec::new()));
+        }
+        Read::Now(Ok(found))
+    }
+
+    fn list(
+        &self,
+        selection: &Selection,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
+    ) -> Result<(), ReadError> {
+        for order in self.selected(selection, may_see) {
+            if take(order) == ControlFlow::Break(()) && !self.has(Fault::BreakIgnored) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn failed_attempts(&self, token: &Token) -> Read<u32> {
+        if self.has(Fault::AttemptsForgotten) {
+            return Read::Now(Ok(0));
+        }
+        self.contents.failed_attempts(token)
+    }
+
+    fn recover(&self) -> Result<Recovered, ReadError> {
+        let mut recovered = self.contents.recover()?;
+        match self.fault {
+            Fault::ClaimsNotAddedUp => {
+                let placed = self.placed().into_iter();
+                recovered.sold = placed.flat_map(|placed| placed.claims).collect();
+            }
+            Fault::EndedHoldsRecovered => {
+                recovered.holds.clear();
+                for write in self.writes() {
+                    if let Write::HoldPlaced(hold) = write {
+                        recovered.holds.push(*hold);
+                    }
+                }
+            }
+            Fault::PricesReplaced => {
+                let mut books = self.writes().into_iter().rev();
+                recovered.prices = books
+                    .find_map(|write| match write {
+                        Write::Prices(book) => Some(book),
+                        _ => None,
+                    })
+                    .unwrap_or_else(PriceBook::default);
+            }
+            Fault::ForgottenGoesBack => {
+                let mut seconds = self.writes().into_iter().rev();
+                recovered.slots_forgotten_until = seconds.find_map(|write| match write {
+                    Write::SlotsForgotten(until) => Some(until),
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+        Ok(recovered)
+    }
+
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        if self.has(Fault::OutageUnnoticed) {
+            return self.always_ready.subscribe();
+        }
+        self.contents.health()
+    }
+
+    fn stats(&self) -> StoreStats {
+        let mut stats = self.contents.stats();
+        if self.has(Fault::OrdersMiscounted) {
+            stats.orders = self.units.lock().unwrap().len().try_into().unwrap();
+        }
+        stats
+    }
+}
