@@ -173,7 +173,12 @@ impl MemoryContents {
     }
 
     fn end_hold(&mut self, id: HoldId, state: HoldState) {
-        if let Some(stored) = self.holds.get_mut(&id) {
+        let active = self
+            .holds
+            .get_mut(&id)
+            .filter(|stored| stored.state == HoldState::Active);
+        // A hold ends once.
+        if let Some(stored) = active {
             stored.state = state;
         }
     }

@@ -57,7 +57,7 @@ pub struct Provenance<'o> {
 /// Whether the caller may see an order.
 pub type OrderFilter<'a> = &'a (dyn Fn(Provenance<'_>) -> bool + 'a);
 
-/// The orders to list.
+/// The orders to list. Newest first is the reverse order of their commits, whatever the clock said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// All orders of a user, newest first.

@@ -15,10 +15,10 @@
 use prost::DecodeError;
 
 use super::{
-    HoldId, PlacedOrder, Write,
+    HoldId, PlacedOrder, ReleaseReason, Write,
     order_key::{KeyDeriver, OrderKey, UserKey},
 };
-use domain::money::Money;
+use domain::{money::Money, time::EpochSeconds};
 
 mod decode;
 mod encode;
@@ -31,7 +31,8 @@ pub use decode::{
     decode_placed, decode_prices, decode_replay, decode_slots_forgotten,
 };
 pub use facts::{
-    OrderFacts, PersonErased, RecordFacts, decode_facts, decode_person_erased, encode_person_erased,
+    OrderFacts, PersonErased, RecordFacts, created_sec, decode_facts, decode_person_erased,
+    encode_person_erased, is_of_user,
 };
 
 /// Why bytes are not a record that some version of this program has written.
@@ -136,7 +137,8 @@ pub struct EncodedRecord {
     pub keys: RecordKeys,
 }
 
-/// The keys by which the index finds a record, and what it does to open work.
+/// What the index and the open work need of a record that is written. It is what [`decode_facts`] reads of the record
+/// later, without the claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKeys {
     /// An order.
@@ -145,6 +147,8 @@ pub enum RecordKeys {
         order: OrderKey,
         /// The user's list that it belongs to.
         user: UserKey,
+        /// When it was created.
+        created_sec: EpochSeconds,
         /// The hold that it consumes.
         hold: Option<HoldId>,
         /// Whether its payment's intent ends with it.
@@ -152,19 +156,35 @@ pub enum RecordKeys {
     },
     /// The payment of this order begins.
     Intent(OrderKey),
-    /// The payment of this order ended without it.
-    PaymentEnded(OrderKey),
+    /// A payment ended without an order.
+    PaymentEnded {
+        /// The order that it was for.
+        order: OrderKey,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
     /// A hold has this revision now.
     Hold {
         /// The hold.
         id: HoldId,
         /// Its revision.
         revision: u32,
+        /// The second at which it ends.
+        expires_sec: EpochSeconds,
     },
-    /// This hold ended.
-    HoldReleased(HoldId),
-    /// There is one current value, which needs no key.
-    None,
+    /// A hold ends without an order.
+    HoldReleased {
+        /// The hold.
+        id: HoldId,
+        /// When it was released.
+        released_sec: EpochSeconds,
+        /// Why.
+        reason: ReleaseReason,
+    },
+    /// Prices are served.
+    Prices,
+    /// Slots that ended before this second are forgotten.
+    SlotsForgotten(EpochSeconds),
 }
 
 /// A write as it goes to disk.
@@ -177,36 +197,39 @@ pub fn encode(write: &Write, keys: &KeyDeriver) -> EncodedRecord {
             let public = encode::intent(intent, &key);
             (RecordKind::PaymentIntent, public, RecordKeys::Intent(key))
         }
-        Write::PaymentEnded(attempt) => {
-            let key = keys.order_key(&attempt.intent.token);
-            let public = encode::payment_ended(attempt, &key);
-            (
-                RecordKind::PaymentEnded,
-                public,
-                RecordKeys::PaymentEnded(key),
-            )
+        Write::PaymentEnded(ended) => {
+            let order = keys.order_key(&ended.intent.token);
+            let attempt = ended.intent.attempt;
+            let public = encode::payment_ended(ended, &order);
+            let record_keys = RecordKeys::PaymentEnded { order, attempt };
+            (RecordKind::PaymentEnded, public, record_keys)
         }
         Write::HoldPlaced(hold) => {
-            let (id, revision) = (hold.id, hold.revision);
-            let record_keys = RecordKeys::Hold { id, revision };
+            let record_keys = RecordKeys::Hold {
+                id: hold.id,
+                revision: hold.revision,
+                expires_sec: hold.expires_sec,
+            };
             (RecordKind::HoldPlaced, encode::hold(hold), record_keys)
         }
-        Write::HoldReleased {
+        &Write::HoldReleased {
             id,
             released_sec,
             reason,
         } => {
-            let public = encode::hold_released(*id, *released_sec, *reason);
-            (
-                RecordKind::HoldReleased,
-                public,
-                RecordKeys::HoldReleased(*id),
-            )
+            let public = encode::hold_released(id, released_sec, reason);
+            let record_keys = RecordKeys::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            };
+            (RecordKind::HoldReleased, public, record_keys)
         }
-        Write::Prices(book) => (RecordKind::Prices, encode::prices(book), RecordKeys::None),
+        Write::Prices(book) => (RecordKind::Prices, encode::prices(book), RecordKeys::Prices),
         Write::SlotsForgotten(until_sec) => {
             let public = encode::slots_forgotten(*until_sec);
-            (RecordKind::SlotsForgotten, public, RecordKeys::None)
+            let record_keys = RecordKeys::SlotsForgotten(*until_sec);
+            (RecordKind::SlotsForgotten, public, record_keys)
         }
     };
     EncodedRecord {
@@ -228,6 +251,7 @@ fn encode_order(placed: &PlacedOrder, keys: &KeyDeriver) -> EncodedRecord {
         keys: RecordKeys::Order {
             order: key,
             user: keys.user_key(&placed.order.customer.user_id),
+            created_sec: placed.created_sec,
             hold: placed.hold,
             ends_intent: placed.payment.is_some(),
         },

@@ -11,7 +11,7 @@ use super::{
     proto,
 };
 use crate::{
-    HoldId, NamedClaim,
+    HoldId, NamedClaim, ReleaseReason,
     order_key::{OrderKey, UserKey},
 };
 use domain::{ids::UserId, time::EpochSeconds};
@@ -23,8 +23,13 @@ pub enum RecordFacts {
     OrderPlaced(OrderFacts),
     /// A charge is about to be requested for this order.
     PaymentIntent(OrderKey),
-    /// A payment ended without this order.
-    PaymentEnded(OrderKey),
+    /// A payment ended without an order.
+    PaymentEnded {
+        /// The order that it was for.
+        order: OrderKey,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
     /// Spots are held.
     HoldPlaced {
         /// The hold.
@@ -42,6 +47,8 @@ pub enum RecordFacts {
         id: HoldId,
         /// When it was released.
         released_sec: EpochSeconds,
+        /// Why.
+        reason: ReleaseReason,
     },
     /// Prices now served.
     Prices,
@@ -100,14 +107,38 @@ pub fn decode_facts(
         RecordKind::PaymentEnded => payment_ended_facts(public),
         RecordKind::HoldPlaced => hold_facts(public),
         RecordKind::HoldReleased => {
-            let (id, released_sec, _) = decode_hold_released(public)?;
-            Ok(RecordFacts::HoldReleased { id, released_sec })
+            let (id, released_sec, reason) = decode_hold_released(public)?;
+            Ok(RecordFacts::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            })
         }
         RecordKind::Prices => Ok(RecordFacts::Prices),
         RecordKind::SlotsForgotten => {
             decode_slots_forgotten(public).map(RecordFacts::SlotsForgotten)
         }
         RecordKind::PersonErased => decode_person_erased(public).map(RecordFacts::PersonErased),
+    }
+}
+
+/// When an order was created. The rest is skipped, as by [`decode_facts`].
+///
+/// # Errors
+/// [`RecordError`].
+pub fn created_sec(public: &[u8]) -> Result<EpochSeconds, RecordError> {
+    let order = proto::OrderTime::decode(public)?;
+    Ok(EpochSeconds::new(order.created_sec))
+}
+
+/// Whether an order is of this user; never after erasure.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn is_of_user(personal: Option<&[u8]>, expected: &UserId) -> Result<bool, RecordError> {
+    match personal {
+        Some(personal) => Ok(user_id(personal)? == *expected),
+        None => Ok(false),
     }
 }
 
@@ -176,7 +207,10 @@ fn payment_ended_facts(public: &[u8]) -> Result<RecordFacts, RecordError> {
     let intent = attempt
         .intent
         .ok_or(RecordError::Missing("payment intent"))?;
-    decode_order_key(&intent.order_key).map(RecordFacts::PaymentEnded)
+    Ok(RecordFacts::PaymentEnded {
+        order: decode_order_key(&intent.order_key)?,
+        attempt: intent.attempt,
+    })
 }
 
 fn hold_facts(public: &[u8]) -> Result<RecordFacts, RecordError> {

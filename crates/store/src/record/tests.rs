@@ -2,8 +2,7 @@ use prost::Message;
 
 use super::*;
 use crate::{
-    HoldRecord, NamedClaim, PaymentAttempt, PaymentIntent, Provenance, ReleaseReason,
-    conformance::samples,
+    HoldRecord, NamedClaim, PaymentAttempt, Provenance, ReleaseReason, conformance::samples,
 };
 use domain::{
     ids::Token,
@@ -166,77 +165,103 @@ fn records_are_the_messages_of_the_proto_file() {
     }
 }
 
+/// What an index needs of a write, and what it reads of its record.
+fn expected_facts(write: &Write) -> (RecordKeys, RecordFacts) {
+    match write {
+        Write::OrderPlaced(placed) => expected_order(placed),
+        Write::PaymentIntent(intent) => {
+            let key = keys().order_key(&intent.token);
+            (RecordKeys::Intent(key), RecordFacts::PaymentIntent(key))
+        }
+        Write::PaymentEnded(PaymentAttempt { intent, .. }) => {
+            let (order, attempt) = (keys().order_key(&intent.token), intent.attempt);
+            let facts = RecordFacts::PaymentEnded { order, attempt };
+            (RecordKeys::PaymentEnded { order, attempt }, facts)
+        }
+        Write::HoldPlaced(hold) => {
+            let HoldRecord {
+                id,
+                revision,
+                placed_sec,
+                expires_sec,
+                ..
+            } = **hold;
+            let indexed = RecordKeys::Hold {
+                id,
+                revision,
+                expires_sec,
+            };
+            let facts = RecordFacts::HoldPlaced {
+                id,
+                revision,
+                placed_sec,
+                expires_sec,
+            };
+            (indexed, facts)
+        }
+        &Write::HoldReleased {
+            id,
+            released_sec,
+            reason,
+        } => {
+            let indexed = RecordKeys::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            };
+            let facts = RecordFacts::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            };
+            (indexed, facts)
+        }
+        Write::Prices(_) => (RecordKeys::Prices, RecordFacts::Prices),
+        Write::SlotsForgotten(until) => (
+            RecordKeys::SlotsForgotten(*until),
+            RecordFacts::SlotsForgotten(*until),
+        ),
+    }
+}
+
+fn expected_order(placed: &PlacedOrder) -> (RecordKeys, RecordFacts) {
+    let order = keys().order_key(&placed.token);
+    let user_id = &placed.order.customer.user_id;
+    let (created_sec, hold) = (placed.created_sec, placed.hold);
+    let ends_intent = placed.payment.is_some();
+    let indexed = RecordKeys::Order {
+        order,
+        user: keys().user_key(user_id),
+        created_sec,
+        hold,
+        ends_intent,
+    };
+    let facts = RecordFacts::OrderPlaced(OrderFacts {
+        key: order,
+        user_id: Some(user_id.clone()),
+        created_sec,
+        claims: placed.claims.clone(),
+        hold,
+        ends_intent,
+    });
+    (indexed, facts)
+}
+
 #[test]
 fn the_facts_of_a_record_are_those_of_the_whole() {
     for seed in seeds(2_000) {
         let (write, record) = sample(seed);
         let facts = decode_facts(record.kind, &record.public, Some(&record.personal)).unwrap();
-        match (write, facts, record.keys) {
-            (
-                Write::OrderPlaced(placed),
-                RecordFacts::OrderPlaced(facts),
-                RecordKeys::Order {
-                    order,
-                    user,
-                    hold,
-                    ends_intent,
-                },
-            ) => {
-                let user_id = &placed.order.customer.user_id;
-                assert_eq!(
-                    (order, hold, ends_intent),
-                    (facts.key, facts.hold, facts.ends_intent)
-                );
-                assert_eq!(order, keys().order_key(&placed.token));
-                assert_eq!(user, keys().user_key(user_id));
-                assert_eq!(facts.user_id.as_ref(), Some(user_id));
-                assert_eq!(facts.created_sec, placed.created_sec);
-                assert_eq!(facts.claims, placed.claims);
-                assert_eq!(facts.hold, placed.hold);
-                assert_eq!(facts.ends_intent, placed.payment.is_some());
-            }
-            (
-                Write::PaymentIntent(PaymentIntent { token, .. }),
-                RecordFacts::PaymentIntent(key),
-                RecordKeys::Intent(indexed),
-            )
-            | (
-                Write::PaymentEnded(PaymentAttempt {
-                    intent: PaymentIntent { token, .. },
-                    ..
-                }),
-                RecordFacts::PaymentEnded(key),
-                RecordKeys::PaymentEnded(indexed),
-            ) => {
-                let expected = keys().order_key(&token);
-                assert_eq!((key, indexed), (expected, expected));
-            }
-            (Write::HoldPlaced(hold), facts, indexed) => {
-                let (id, revision) = (hold.id, hold.revision);
-                assert_eq!(indexed, RecordKeys::Hold { id, revision });
-                let expected = RecordFacts::HoldPlaced {
-                    id,
-                    revision,
-                    placed_sec: hold.placed_sec,
-                    expires_sec: hold.expires_sec,
-                };
-                assert_eq!(facts, expected);
-            }
-            (
-                Write::HoldReleased {
-                    id, released_sec, ..
-                },
-                facts,
-                indexed,
-            ) => {
-                assert_eq!(indexed, RecordKeys::HoldReleased(id));
-                assert_eq!(facts, RecordFacts::HoldReleased { id, released_sec });
-            }
-            (Write::Prices(_), RecordFacts::Prices, RecordKeys::None) => {}
-            (Write::SlotsForgotten(until), facts, RecordKeys::None) => {
-                assert_eq!(facts, RecordFacts::SlotsForgotten(until));
-            }
-            other => panic!("seed {seed}: {other:?}"),
+        let expected = expected_facts(&write);
+        assert_eq!((record.keys, facts), expected, "seed {seed}");
+        if let Write::OrderPlaced(placed) = write {
+            assert_eq!(created_sec(&record.public), Ok(placed.created_sec));
+            let user_id = &placed.order.customer.user_id;
+            let personal = Some(&*record.personal);
+            assert_eq!(is_of_user(personal, user_id), Ok(true));
+            let another = format!("{user_id}+").as_str().into();
+            assert_eq!(is_of_user(personal, &another), Ok(false));
+            assert_eq!(is_of_user(None, user_id), Ok(false));
         }
     }
 }

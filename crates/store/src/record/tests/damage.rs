@@ -91,7 +91,7 @@ fn decode(kind: RecordKind, public: Vec<u8>, personal: Vec<u8>) -> Result<(), Re
         kind,
         public,
         personal,
-        keys: RecordKeys::None,
+        keys: RecordKeys::Prices,
     };
     decode_write(&record).map(drop)
 }
