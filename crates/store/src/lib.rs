@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use domain::{ids::Token, order::OrderId, time::Seconds};
 
+mod claim_totals;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
@@ -30,6 +31,8 @@ mod read;
 pub mod record;
 mod stats;
 mod unit;
+
+use claim_totals::ClaimTotals;
 
 pub use error::{CommitError, ErrorChain, ReadError};
 pub use order_key::{KeyDeriver, OrderKey, UserKey};

@@ -7,10 +7,16 @@
 //! Sold spots are not stored: they are the sum of the claims of all orders and cannot disagree with them.
 
 mod disk;
+mod fact;
+mod fold;
+mod index;
+mod open_work;
 mod planted;
 mod position;
 mod segment_name;
+mod segment_times;
 mod spares;
+mod summary;
 
 #[cfg(any(test, feature = "simulation"))]
 pub use disk::simulated;

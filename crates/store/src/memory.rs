@@ -8,11 +8,10 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    CommitError, CommitFuture, HoldId, HoldRecord, HoldState, OrderFilter, OrderSink,
+    ClaimTotals, CommitError, CommitFuture, HoldId, HoldRecord, HoldState, OrderFilter, OrderSink,
     PaymentIntent, PlacedOrder, Precondition, PriceBook, PriceEntry, Provenance, Read, ReadError,
     Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
     order_key::{KeyDeriver, OrderKey},
-    read::ClaimTotals,
 };
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token, UserId},

@@ -1,6 +1,6 @@
 //! What a store answers.
 
-use std::{collections::HashMap, future::Future, ops::ControlFlow, pin::Pin, sync::Arc};
+use std::{future::Future, ops::ControlFlow, pin::Pin, sync::Arc};
 
 use domain::{
     ids::{MerchantId, UserId},
@@ -94,27 +94,3 @@ pub struct Recovered {
 
 /// Receives the orders of a list one by one, until it wants no more.
 pub type OrderSink<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);
-
-/// Claims added up by slot and ticket type, of which there are far fewer than orders.
-#[derive(Debug, Default)]
-pub(super) struct ClaimTotals(HashMap<NamedClaim, u32>);
-
-impl ClaimTotals {
-    pub(super) fn add(&mut self, claims: impl IntoIterator<Item = NamedClaim>) {
-        for claim in claims {
-            let count = claim.count;
-            // The count is zeroed, because claims of the same slot and ticket type must share one
-            // key.
-            let total = self.0.entry(NamedClaim { count: 0, ..claim }).or_default();
-            // At the limit it is more than any slot has; nothing more is sold of it either way.
-            *total = total.saturating_add(count);
-        }
-    }
-
-    pub(super) fn into_claims(self) -> Vec<NamedClaim> {
-        self.0
-            .into_iter()
-            .map(|(claim, count)| NamedClaim { count, ..claim })
-            .collect()
-    }
-}

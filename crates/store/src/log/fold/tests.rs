@@ -1,0 +1,133 @@
+//! Summaries fold to what the records fold to, one by one.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::{
+    NamedClaim,
+    log::{
+        fact::random_log::{NOW, hold_ids, order_keys, random_log, user_keys},
+        summary::{CHAIN_HASH_BYTES, SegmentBounds, SummaryBuilder},
+    },
+};
+
+mod figures;
+
+const SEED: u64 = 0x5eed;
+
+fn summary_bytes(segment: u64, facts: &[Fact]) -> Vec<u8> {
+    let mut builder = SummaryBuilder::default();
+    for fact in facts {
+        builder.add(fact);
+    }
+    let bounds = SegmentBounds {
+        segment,
+        first_sequence: 1,
+        last_sequence: 1,
+        chain_hash: [0; CHAIN_HASH_BYTES],
+    };
+    builder.finish(bounds).encode(SEED)
+}
+
+/// The log folded record by record.
+fn fold_records(log: &[Vec<Fact>]) -> Folded {
+    let mut fold = Fold::new(NOW);
+    for fact in log.iter().flatten() {
+        fold.add(fact);
+    }
+    fold.finish()
+}
+
+/// The log folded by summaries of its first segments, then record by record.
+fn fold_summaries(log: &[Vec<Fact>], sealed: usize) -> Folded {
+    let (sealed, tail) = log.split_at(sealed);
+    let summaries: Vec<_> = (1..)
+        .zip(sealed)
+        .map(|(segment, facts)| summary_bytes(segment, facts))
+        .collect();
+    let mut fold = Fold::new(NOW);
+    let segments = 1..=u64::try_from(summaries.len()).unwrap();
+    fold.add_summaries(segments, |segment| {
+        let bytes = &summaries[usize::try_from(segment).unwrap() - 1];
+        Summary::decode(bytes, SEED, segment).ok_or(segment)
+    })
+    .unwrap();
+    for fact in tail.iter().flatten() {
+        fold.add(fact);
+    }
+    fold.finish()
+}
+
+fn counts(folded: &Folded) -> HashMap<NamedClaim, u32> {
+    let mut counts = HashMap::new();
+    for claim in folded.sums.claims.clone().into_claims() {
+        let count = claim.count;
+        let earlier = counts.insert(NamedClaim { count: 0, ..claim }, count);
+        assert_eq!(earlier, None, "one total a slot and ticket type");
+    }
+    counts
+}
+
+fn assert_equal(one: &Folded, other: &Folded, context: &str) {
+    for key in order_keys() {
+        let (found, expected) = (one.index.candidates(&key), other.index.candidates(&key));
+        assert_eq!(found, expected, "{context}");
+        let ended = |folded: &Folded| folded.open_work.ended_payments(key);
+        assert_eq!(ended(one), ended(other), "{context}");
+    }
+    for user in user_keys() {
+        assert_eq!(
+            one.index.newest(&user),
+            other.index.newest(&user),
+            "{context}"
+        );
+    }
+    for id in hold_ids() {
+        assert_eq!(
+            one.open_work.hold(id),
+            other.open_work.hold(id),
+            "{context}"
+        );
+    }
+    let rest = |folded: &Folded| {
+        (
+            folded.index.orders(),
+            folded.index.latest_created_sec(),
+            folded
+                .index
+                .segments_between(EpochSeconds::MIN, EpochSeconds::MAX),
+            folded.open_work.pending_intents(),
+            folded.open_work.active_holds(),
+            counts(folded),
+            folded.sums.prices.clone(),
+            folded.sums.slots_forgotten_until,
+        )
+    };
+    assert_eq!(rest(one), rest(other), "{context}");
+}
+
+#[test]
+fn summaries_fold_to_what_their_records_fold_to_wherever_the_log_is_cut() {
+    for seed in testkit::seeds::seeds(60) {
+        let log = random_log(seed);
+        let expected = fold_records(&log);
+        for sealed in 0..=log.len() {
+            let folded = fold_summaries(&log, sealed);
+            assert_equal(&folded, &expected, &format!("seed {seed}, {sealed} sealed"));
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_loaded_ends_the_fold_with_its_error() {
+    for damaged in [1, 2, 30, 60] {
+        let mut fold = Fold::new(NOW);
+        let result = fold.add_summaries(1..=60, |segment| {
+            if segment == damaged {
+                return Err(segment);
+            }
+            Summary::decode(&summary_bytes(segment, &[]), SEED, segment).ok_or(0)
+        });
+        assert_eq!(result, Err(damaged));
+    }
+}

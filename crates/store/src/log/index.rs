@@ -1,0 +1,297 @@
+//! The index of the log: where the order of a request is, and where the newest order of a user is.
+//!
+//! It is in memory and holds prefixes of keys instead of keys, so that an order takes 48 bytes at most. What it answers
+//! is a candidate until its record has been read: another order may have the same prefix. The list of a user is a chain
+//! through the records, each of which has the position of the order before it. A chain links the orders of all users
+//! with the same prefix; readers skip those of other users.
+//!
+//! One thread publishes, after the sync, so that no reader sees an order that is not durable. Entries are never removed.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use domain::time::EpochSeconds;
+use hashbrown::HashTable;
+
+use super::{
+    position::{POSITION_BITS, Position},
+    segment_times::SegmentTimes,
+};
+use crate::order_key::{KEY_BYTES, OrderKey, UserKey};
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes of a [`KeyPrefix`].
+pub(super) const PREFIX_BYTES: usize = 4;
+
+/// The first bytes of a key. Keys are hashes under the store's secret, so prefixes are spread evenly, and nobody can
+/// choose keys with equal ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct KeyPrefix(pub(super) [u8; PREFIX_BYTES]);
+
+impl KeyPrefix {
+    fn of(key: [u8; KEY_BYTES]) -> Self {
+        let [first, second, third, fourth, ..] = key;
+        Self([first, second, third, fourth])
+    }
+
+    /// The shard of the key: the first byte.
+    fn shard(self) -> usize {
+        usize::from(self.0[0])
+    }
+
+    /// What tells the keys of a shard apart: 24 bits.
+    fn tag(self) -> u64 {
+        let [_, first, second, third] = self.0;
+        u64::from(u32::from_be_bytes([0, first, second, third]))
+    }
+}
+
+impl From<&OrderKey> for KeyPrefix {
+    fn from(key: &OrderKey) -> Self {
+        Self::of(key.0)
+    }
+}
+
+impl From<&UserKey> for KeyPrefix {
+    fn from(key: &UserKey) -> Self {
+        Self::of(key.0)
+    }
+}
+
+/// What the index has of one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OrderEntry {
+    /// Prefix of the order's key.
+    pub(super) order: KeyPrefix,
+    /// Prefix of its user's key.
+    pub(super) user: KeyPrefix,
+    /// Where its record is.
+    pub(super) position: Position,
+}
+
+impl OrderEntry {
+    pub(super) fn new(order: &OrderKey, user: &UserKey, position: Position) -> Self {
+        Self {
+            order: order.into(),
+            user: user.into(),
+            position,
+        }
+    }
+}
+
+/// Where orders are, by request, by user and by time of creation.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    requests: PrefixTable,
+    users: PrefixTable,
+    times: RwLock<SegmentTimes>,
+}
+
+impl Index {
+    /// Positions of the orders whose keys begin like this one, newest first: none or one as a rule. The caller reads the
+    /// records to find out whether one of them is the order.
+    pub(super) fn candidates(&self, key: &OrderKey) -> Vec<Position> {
+        self.requests.positions(key.into())
+    }
+
+    /// The newest order of the users whose keys begin like this one: the beginning of the chain through their orders.
+    pub(super) fn newest(&self, user: &UserKey) -> Option<Position> {
+        self.users.position(user.into())
+    }
+
+    /// Numbers of the segments that may have orders created in `from..until`, newest first.
+    pub(super) fn segments_between(&self, from: EpochSeconds, until: EpochSeconds) -> Vec<u64> {
+        self.read_times().between(from, until)
+    }
+
+    /// Number of orders.
+    pub(super) fn orders(&self) -> u64 {
+        self.read_times().orders()
+    }
+
+    /// The latest creation of an order, by the clock of that moment.
+    pub(super) fn latest_created_sec(&self) -> Option<EpochSeconds> {
+        self.read_times().latest_sec()
+    }
+
+    /// Makes the orders of a durable batch visible.
+    pub(super) fn publish(&self, pending: PendingEntries) {
+        let PendingEntries { entries, times, .. } = pending;
+        self.insert_all(&entries, &times);
+    }
+
+    /// Inserts orders with the times of their segments. Several threads may insert at once and in any order of segments:
+    /// the greatest position of a user counts.
+    pub(super) fn insert_all(&self, entries: &[OrderEntry], times: &SegmentTimes) {
+        for entry in entries {
+            self.requests.insert(entry.order, entry.position);
+            self.users.raise(entry.user, entry.position);
+        }
+        self.times
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .merge(times);
+    }
+
+    /// Bytes that the tables of orders and users have allocated.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.requests.allocated_bytes() + self.users.allocated_bytes()
+    }
+
+    fn read_times(&self) -> RwLockReadGuard<'_, SegmentTimes> {
+        // A panic elsewhere leaves the times whole: every change is an insertion or an assignment.
+        self.times.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The orders of a batch that is not durable yet. Only its writer sees them.
+#[derive(Debug, Default)]
+pub(super) struct PendingEntries {
+    entries: Vec<OrderEntry>,
+    keys: HashSet<OrderKey>,
+    newest: HashMap<KeyPrefix, Position>,
+    times: SegmentTimes,
+}
+
+impl PendingEntries {
+    /// Whether the batch has this order.
+    pub(super) fn contains(&self, key: &OrderKey) -> bool {
+        self.keys.contains(key)
+    }
+
+    /// Adds an order. Returns its link: the position of the order before it in the chain of its user.
+    pub(super) fn add(
+        &mut self,
+        index: &Index,
+        key: OrderKey,
+        user: &UserKey,
+        position: Position,
+        created_sec: EpochSeconds,
+    ) -> Option<Position> {
+        self.entries.push(OrderEntry::new(&key, user, position));
+        self.keys.insert(key);
+        self.times.add(position.segment(), created_sec);
+        let earlier = self.newest.insert(user.into(), position);
+        earlier.or_else(|| index.newest(user))
+    }
+}
+
+/// Number of shards: one for each first byte of a key. A shard that grows moves all of its entries while readers and the
+/// writer wait; with 10 million orders that is 40,000 entries.
+const SHARDS: usize = 1 << u8::BITS;
+
+type Shard = RwLock<HashTable<TableEntry>>;
+
+/// Positions by prefixes of keys.
+#[derive(Debug)]
+struct PrefixTable {
+    shards: Box<[Shard; SHARDS]>,
+}
+
+impl Default for PrefixTable {
+    fn default() -> Self {
+        Self {
+            shards: Box::new(std::array::from_fn(|_| Shard::default())),
+        }
+    }
+}
+
+impl PrefixTable {
+    /// Adds an entry beside those that the prefix may have.
+    fn insert(&self, prefix: KeyPrefix, position: Position) {
+        let entry = TableEntry::new(prefix, position);
+        self.write(prefix)
+            .insert_unique(entry.hash(), entry, |entry| entry.hash());
+    }
+
+    /// Makes this the only position of the prefix, unless it has a later one.
+    fn raise(&self, prefix: KeyPrefix, position: Position) {
+        let entry = TableEntry::new(prefix, position);
+        let mut shard = self.write(prefix);
+        match shard.find_mut(entry.hash(), |other| other.tag() == entry.tag()) {
+            // Entries with the same tag are in the order of their positions.
+            Some(other) => *other = (*other).max(entry),
+            None => {
+                shard.insert_unique(entry.hash(), entry, |entry| entry.hash());
+            }
+        }
+    }
+
+    /// The positions of a prefix, the greatest first.
+    fn positions(&self, prefix: KeyPrefix) -> Vec<Position> {
+        let shard = self.read(prefix);
+        let mut positions = Vec::new();
+        for entry in shard.iter_hash(hash(prefix.tag())) {
+            if entry.tag() == prefix.tag() {
+                positions.extend(entry.position());
+            }
+        }
+        positions.sort_unstable();
+        positions.reverse();
+        positions
+    }
+
+    /// The position of a prefix that has one at most.
+    fn position(&self, prefix: KeyPrefix) -> Option<Position> {
+        let tag = prefix.tag();
+        self.read(prefix)
+            .find(hash(tag), |entry| entry.tag() == tag)?
+            .position()
+    }
+
+    fn allocated_bytes(&self) -> usize {
+        let shards = self.shards.iter();
+        let tables: usize = shards
+            .map(|shard| {
+                let table = shard.read().unwrap_or_else(PoisonError::into_inner);
+                table.allocation_size()
+            })
+            .sum();
+        tables + size_of_val(&*self.shards)
+    }
+
+    // A panic elsewhere leaves a table whole: nothing that runs under its lock panics halfway.
+    fn read(&self, prefix: KeyPrefix) -> RwLockReadGuard<'_, HashTable<TableEntry>> {
+        self.shards[prefix.shard()]
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, prefix: KeyPrefix) -> RwLockWriteGuard<'_, HashTable<TableEntry>> {
+        self.shards[prefix.shard()]
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The tag of a prefix in the upper 24 bits, a position in the lower 40.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct TableEntry(u64);
+
+impl TableEntry {
+    fn new(prefix: KeyPrefix, position: Position) -> Self {
+        Self((prefix.tag() << POSITION_BITS) | position.bits())
+    }
+
+    fn tag(self) -> u64 {
+        self.0 >> POSITION_BITS
+    }
+
+    fn position(self) -> Option<Position> {
+        Position::from_bits(self.0 & ((1 << POSITION_BITS) - 1))
+    }
+
+    fn hash(self) -> u64 {
+        hash(self.tag())
+    }
+}
+
+/// The hash of a tag. A tag is evenly spread as it is; it is there twice, because the table takes the lower bits for the
+/// place of an entry and the upper 7 to compare entries.
+fn hash(tag: u64) -> u64 {
+    (tag << POSITION_BITS) | tag
+}

@@ -1,0 +1,414 @@
+//! A summary as bytes.
+//!
+//! ```text
+//! format text [8] │ length u64 │ segment u64 │ first sequence u64 │ last sequence u64 │ chain hash [16]
+//! orders      count u32 × {order prefix [4], user prefix [4], offset u32}; earliest, latest i64 if there is one
+//! intents     count u32 × {order key [16], offset u32; the greatest u32: ended}
+//! payments    count u32 × {order key [16], attempt u32}
+//! holds       count u32 × {id [16], 0 u8 or 1 u8 {offset u32, revision u32, expiry i64}, end u8 {second i64 if ended}}
+//! prices      count u32 × {offset u32}
+//! forgotten   0 u8, or 1 u8 {second i64}
+//! ids         count u32 × {length u32, bytes}
+//! totals      count u32 × {merchant u32, service u32, ticket u32, start i64, duration u32, spots u32}
+//! checksum    xxh3 [16] of all bytes before it, seeded
+//! ```
+//!
+//! Integers are little-endian. Offsets are in the segment, in units of the alignment of records. Lists are sorted where
+//! they have keys, so that equal records make equal bytes.
+
+use std::collections::BTreeMap;
+
+use domain::time::EpochSeconds;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use super::{CHAIN_HASH_BYTES, RecordSums, SegmentBounds, SegmentEffects, Summary};
+use crate::{
+    HoldId, ReleaseReason,
+    claim_totals::{ClaimKey, ClaimTotals},
+    log::{
+        index::{KeyPrefix, OrderEntry, PREFIX_BYTES},
+        open_work::{HoldEffect, HoldEnd, HoldEndKind, HoldPlacement, IntentEffect, WorkEffects},
+        position::{ALIGNMENT, Position},
+        segment_times::{OrderSpan, SegmentTimes},
+    },
+    order_key::{KEY_BYTES, OrderKey},
+};
+
+/// Format and its version.
+const FORMAT: [u8; 8] = *b"bo-idx 1";
+
+const CHECKSUM_BYTES: usize = 16;
+
+/// Bytes of an order.
+const ENTRY_BYTES: usize = 2 * PREFIX_BYTES + 4;
+
+/// In place of an offset or of the number of an id: there is none.
+const NONE: u32 = u32::MAX;
+
+impl Summary {
+    /// The bytes of its file. The seed is the store's own, so that no caller can craft bytes that look like a summary.
+    pub(in crate::log) fn encode(&self, seed: u64) -> Vec<u8> {
+        let mut out = Encoder::default();
+        let bounds = &self.bounds;
+        out.bytes(&FORMAT);
+        let length_at = out.0.len();
+        out.u64(0);
+        out.u64(bounds.segment);
+        out.u64(bounds.first_sequence);
+        out.u64(bounds.last_sequence);
+        out.bytes(&bounds.chain_hash);
+        let effects = &self.effects;
+        out.orders(&effects.entries, effects.times.get(bounds.segment));
+        out.work(&effects.work);
+        out.sums(&effects.sums);
+        let length = u64::try_from(out.0.len() + CHECKSUM_BYTES).unwrap_or(u64::MAX);
+        out.0[length_at..length_at + size_of::<u64>()].copy_from_slice(&length.to_le_bytes());
+        let checksum = xxh3_128_with_seed(&out.0, seed);
+        out.bytes(&checksum.to_le_bytes());
+        out.0
+    }
+
+    /// The summary of a segment from the bytes of its file; `None` if they are anything else than what [`Self::encode`]
+    /// returned for this segment and this seed. The summary then has to be made again from the segment.
+    pub(in crate::log) fn decode(bytes: &[u8], seed: u64, segment: u64) -> Option<Self> {
+        let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+        if xxh3_128_with_seed(content, seed) != u128::from_le_bytes(*checksum) {
+            return None;
+        }
+        let mut content = Decoder {
+            rest: content,
+            segment,
+        };
+        let is_of_this = content.array()? == FORMAT
+            && content.u64()? == u64::try_from(bytes.len()).ok()?
+            && content.u64()? == segment;
+        if !is_of_this {
+            return None;
+        }
+        let bounds = SegmentBounds {
+            segment,
+            first_sequence: content.u64()?,
+            last_sequence: content.u64()?,
+            chain_hash: content.array::<CHAIN_HASH_BYTES>()?,
+        };
+        let (entries, times) = content.orders()?;
+        let effects = SegmentEffects {
+            entries,
+            times,
+            work: content.work()?,
+            sums: content.sums()?,
+        };
+        content.rest.is_empty().then_some(Self { bounds, effects })
+    }
+}
+
+#[derive(Default)]
+struct Encoder(Vec<u8>);
+
+impl Encoder {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn u8(&mut self, number: u8) {
+        self.0.push(number);
+    }
+
+    fn u32(&mut self, number: u32) {
+        self.bytes(&number.to_le_bytes());
+    }
+
+    fn u64(&mut self, number: u64) {
+        self.bytes(&number.to_le_bytes());
+    }
+
+    fn second(&mut self, second: EpochSeconds) {
+        self.bytes(&second.get().to_le_bytes());
+    }
+
+    /// A number of bytes or elements. A segment of 64 MiB has fewer than its type can count.
+    fn count(&mut self, count: usize) {
+        self.u32(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// The offset alone: the segment is that of the summary.
+    fn offset(&mut self, position: Position) {
+        // 26 bits less the alignment, so it fits.
+        self.u32(u32::try_from(position.offset() / ALIGNMENT).unwrap_or(NONE));
+    }
+
+    fn orders(&mut self, entries: &[OrderEntry], span: Option<OrderSpan>) {
+        self.count(entries.len());
+        self.0.reserve(entries.len() * ENTRY_BYTES);
+        for entry in entries {
+            self.bytes(&entry.order.0);
+            self.bytes(&entry.user.0);
+            self.offset(entry.position);
+        }
+        if let Some(span) = span {
+            self.second(span.earliest_sec);
+            self.second(span.latest_sec);
+        }
+    }
+
+    fn work(&mut self, work: &WorkEffects) {
+        self.count(work.intents.len());
+        for (key, effect) in &work.intents {
+            self.bytes(&key.0);
+            match effect {
+                IntentEffect::Opened(position) => self.offset(*position),
+                IntentEffect::Ended => self.u32(NONE),
+            }
+        }
+        self.count(work.ended_payments.len());
+        for (key, attempt) in &work.ended_payments {
+            self.bytes(&key.0);
+            self.u32(*attempt);
+        }
+        self.count(work.holds.len());
+        for (id, effect) in &work.holds {
+            self.hold(*id, effect);
+        }
+    }
+
+    fn hold(&mut self, id: HoldId, effect: &HoldEffect) {
+        self.bytes(&id.0);
+        self.u8(u8::from(effect.placed.is_some()));
+        if let Some(placement) = effect.placed {
+            self.offset(placement.position);
+            self.u32(placement.revision);
+            self.second(placement.expires_sec);
+        }
+        self.u8(end_code(effect.end.map(|end| end.kind)));
+        if let Some(end) = effect.end {
+            self.second(end.ended_sec);
+        }
+    }
+
+    fn sums(&mut self, sums: &RecordSums) {
+        self.count(sums.prices.len());
+        for position in &sums.prices {
+            self.offset(*position);
+        }
+        self.u8(u8::from(sums.slots_forgotten_until.is_some()));
+        if let Some(until) = sums.slots_forgotten_until {
+            self.second(until);
+        }
+        self.count(sums.claims.ids().len());
+        for id in sums.claims.ids() {
+            self.count(id.len());
+            self.bytes(id.as_bytes());
+        }
+        self.count(sums.claims.totals().len());
+        for (key, count) in sums.claims.totals() {
+            self.u32(key.merchant);
+            self.u32(key.service);
+            self.u32(key.ticket.unwrap_or(NONE));
+            self.second(key.start_sec);
+            self.u32(key.duration_sec);
+            self.u32(count);
+        }
+    }
+}
+
+const HOLD_ENDS: [Option<HoldEndKind>; 4] = [
+    None,
+    Some(HoldEndKind::Consumed),
+    Some(HoldEndKind::Released(ReleaseReason::Released)),
+    Some(HoldEndKind::Released(ReleaseReason::Expired)),
+];
+
+/// The place of an end among [`HOLD_ENDS`].
+fn end_code(end: Option<HoldEndKind>) -> u8 {
+    match end {
+        None => 0,
+        Some(HoldEndKind::Consumed) => 1,
+        Some(HoldEndKind::Released(ReleaseReason::Released)) => 2,
+        Some(HoldEndKind::Released(ReleaseReason::Expired)) => 3,
+    }
+}
+
+/// The bytes that are not read yet.
+struct Decoder<'b> {
+    rest: &'b [u8],
+    segment: u64,
+}
+
+impl<'b> Decoder<'b> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(*array)
+    }
+
+    fn slice(&mut self, length: usize) -> Option<&'b [u8]> {
+        let (slice, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(slice)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn second(&mut self) -> Option<EpochSeconds> {
+        self.array().map(i64::from_le_bytes).map(EpochSeconds::new)
+    }
+
+    /// A number of elements that take so many bytes each at least. `None` if they are not all there, so that it is safe
+    /// to allocate for them.
+    fn count(&mut self, element_bytes: usize) -> Option<usize> {
+        let count = usize::try_from(self.u32()?).ok()?;
+        let bytes = count.checked_mul(element_bytes)?;
+        (bytes <= self.rest.len()).then_some(count)
+    }
+
+    /// Elements of so many bytes each at least, by a function that reads one.
+    fn list<T>(
+        &mut self,
+        element_bytes: usize,
+        element: impl Fn(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let count = self.count(element_bytes)?;
+        let mut elements = Vec::with_capacity(count);
+        for _ in 0..count {
+            elements.push(element(self)?);
+        }
+        Some(elements)
+    }
+
+    /// Whether an optional element is there.
+    fn is_there(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    fn position(&self, offset: u32) -> Option<Position> {
+        Position::new(self.segment, u64::from(offset) * ALIGNMENT)
+    }
+
+    fn order_key(&mut self) -> Option<OrderKey> {
+        self.array::<KEY_BYTES>().map(OrderKey)
+    }
+
+    fn orders(&mut self) -> Option<(Vec<OrderEntry>, SegmentTimes)> {
+        let entries = self.list(ENTRY_BYTES, |rest| {
+            Some(OrderEntry {
+                order: KeyPrefix(rest.array()?),
+                user: KeyPrefix(rest.array()?),
+                position: rest.u32().and_then(|offset| rest.position(offset))?,
+            })
+        })?;
+        if !entries.is_sorted_by(|one, next| one.position < next.position) {
+            return None;
+        }
+        let mut times = SegmentTimes::default();
+        if !entries.is_empty() {
+            let span = OrderSpan {
+                earliest_sec: self.second()?,
+                latest_sec: self.second()?,
+                orders: u64::try_from(entries.len()).ok()?,
+            };
+            times.add_span(self.segment, span);
+        }
+        Some((entries, times))
+    }
+
+    fn work(&mut self) -> Option<WorkEffects> {
+        let intents = self.list(KEY_BYTES + 4, |rest| {
+            let key = rest.order_key()?;
+            let effect = match rest.u32()? {
+                NONE => IntentEffect::Ended,
+                offset => IntentEffect::Opened(rest.position(offset)?),
+            };
+            Some((key, effect))
+        })?;
+        let ended_payments = self.list(KEY_BYTES + 4, |rest| {
+            Some(((rest.order_key()?, rest.u32()?), ()))
+        })?;
+        let holds = self.list(KEY_BYTES + 2, Self::hold)?;
+        Some(WorkEffects {
+            intents: sorted(intents)?,
+            ended_payments: sorted(ended_payments)?.into_keys().collect(),
+            holds: sorted(holds)?,
+        })
+    }
+
+    fn hold(&mut self) -> Option<(HoldId, HoldEffect)> {
+        let id = self.array().map(HoldId)?;
+        let mut effect = HoldEffect::default();
+        if self.is_there()? {
+            effect.placed = Some(HoldPlacement {
+                position: self.u32().and_then(|offset| self.position(offset))?,
+                revision: self.u32()?,
+                expires_sec: self.second()?,
+            });
+        }
+        if let Some(kind) = *HOLD_ENDS.get(usize::from(self.u8()?))? {
+            effect.end = Some(HoldEnd {
+                ended_sec: self.second()?,
+                kind,
+            });
+        }
+        Some((id, effect))
+    }
+
+    fn sums(&mut self) -> Option<RecordSums> {
+        let prices = self.list(4, |rest| {
+            rest.u32().and_then(|offset| rest.position(offset))
+        })?;
+        let mut slots_forgotten_until = None;
+        if self.is_there()? {
+            slots_forgotten_until = Some(self.second()?);
+        }
+        Some(RecordSums {
+            claims: self.claims()?,
+            prices,
+            slots_forgotten_until,
+        })
+    }
+
+    fn claims(&mut self) -> Option<ClaimTotals> {
+        let mut claims = ClaimTotals::default();
+        for number in 0..self.count(4)? {
+            let length = self.count(1)?;
+            let id = std::str::from_utf8(self.slice(length)?).ok()?;
+            // An id that is there twice has the number of the first.
+            if usize::try_from(claims.add_id(id)) != Ok(number) {
+                return None;
+            }
+        }
+        for number in 0..self.count(28)? {
+            let key = ClaimKey {
+                merchant: self.u32()?,
+                service: self.u32()?,
+                ticket: Some(self.u32()?).filter(|ticket| *ticket != NONE),
+                start_sec: self.second()?,
+                duration_sec: self.u32()?,
+            };
+            let is_new = claims.add_total(key, self.u32()?) && claims.totals().len() > number;
+            if !is_new {
+                return None;
+            }
+        }
+        Some(claims)
+    }
+}
+
+/// A map of entries that are sorted by their keys; `None` if they are not, or one key is there twice.
+fn sorted<K: Ord, V>(entries: Vec<(K, V)>) -> Option<BTreeMap<K, V>> {
+    entries
+        .is_sorted_by(|(one, _), (next, _)| one < next)
+        .then(|| entries.into_iter().collect())
+}
