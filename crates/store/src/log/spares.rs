@@ -105,6 +105,12 @@ impl Spares {
         self.state().ready.len()
     }
 
+    /// The numbers of the spares that are ready.
+    #[cfg(test)]
+    pub(super) fn ready_numbers(&self) -> Vec<u64> {
+        self.state().ready.keys().copied().collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, SparesState> {
         // A panic has interrupted no change halfway: every one is a single assignment or insertion.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{FillerStatus, SpareFiller, Spares};
+use crate::ErrorChain;
 
 /// Between two steps, so that they take turns with the syncs of the log. The thread has no lower priority: one that
 /// runs in idle time only may hold the lock while it waits for a core, and the log would wait with it.
@@ -24,12 +25,26 @@ pub(in crate::log) struct SpareThread {
 }
 
 impl SpareThread {
+    /// Starts the thread, which keeps spares of `segment_bytes` ready.
+    ///
+    /// # Errors
+    /// Where the directory cannot be listed, or there is no thread left.
+    pub(in crate::log) fn start(spares: Arc<Spares>, segment_bytes: u64) -> io::Result<Self> {
+        let filler = SpareFiller::new(spares, segment_bytes)?;
+        Self::start_reporting(filler, |error| {
+            tracing::warn!(
+                error = %ErrorChain(error),
+                "no spare segment can be prepared; orders are written without, more slowly, while it is tried again"
+            );
+        })
+    }
+
     /// Starts the thread. `report` is called with the first error, and again with the first after a success; the
     /// thread goes on trying.
     ///
     /// # Errors
     /// Where there is no thread left.
-    pub(in crate::log) fn start(
+    pub(super) fn start_reporting(
         filler: SpareFiller,
         report: impl Fn(&io::Error) + Send + 'static,
     ) -> io::Result<Self> {
