@@ -16,10 +16,12 @@ use super::{
 };
 
 mod hold_span;
+mod holds;
 mod packing;
 mod pools;
 
 pub use hold_span::HoldSpan;
+use holds::Holds;
 use pools::Pools;
 
 /// The longest slot the feeds know: a day.
@@ -321,15 +323,6 @@ pub struct Claim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CartKey(pub [u8; 16]);
 
-/// Spots that are held for a cart until the end of the span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Hold {
-    cart: CartKey,
-    ticket: Claimed,
-    count: u32,
-    span: HoldSpan,
-}
-
 /// The revision of a catalogue; a later one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Revision(pub u32);
@@ -383,7 +376,7 @@ impl Offer {
 #[derive(Debug, Clone, Default)]
 struct Ledger {
     sold: Vec<(Claimed, u32)>,
-    holds: Vec<Hold>,
+    holds: Holds,
 }
 
 /// The parts that few slots have, behind one pointer. There may be ten million slots, and most have none of
@@ -602,22 +595,45 @@ impl Slot {
 
     /// Holds spots for a cart.
     pub fn hold(&mut self, cart: CartKey, ticket: Claimed, count: u32, span: HoldSpan) {
-        self.change_ledger(|ledger| {
-            ledger.holds.push(Hold {
-                cart,
-                ticket,
-                count,
-                span,
-            });
-        });
+        self.change_ledger(|ledger| ledger.holds.place(cart, ticket, count, span));
+    }
+
+    /// Holds spots for a cart beside what it holds, until [`Slot::apply_staged_holds`] or
+    /// [`Slot::discard_staged_holds`]. What the cart takes of a pool meanwhile is the greater of both.
+    pub fn stage_hold(&mut self, cart: CartKey, ticket: Claimed, count: u32, span: HoldSpan) {
+        self.change_ledger(|ledger| ledger.holds.stage(cart, ticket, count, span));
+    }
+
+    /// Puts what is staged for a cart in the place of what it holds. Where nothing is staged, it holds nothing any more.
+    pub fn apply_staged_holds(&mut self, cart: CartKey, now: EpochSeconds) {
+        self.change_holds(|holds| holds.apply_staged(cart, now));
+    }
+
+    /// Discards what is staged for a cart.
+    pub fn discard_staged_holds(&mut self, cart: CartKey) {
+        self.change_holds(|holds| holds.discard_staged(cart));
+    }
+
+    /// Takes up to `count` spots from what a cart holds, because they are sold to it. What it holds beyond stays held.
+    pub fn consume_hold(&mut self, cart: CartKey, ticket: Claimed, count: u32) {
+        self.change_holds(|holds| holds.consume(cart, ticket, count));
     }
 
     /// Releases the holds of a cart, and every hold that has expired by `now`.
     pub fn release_holds(&mut self, cart: CartKey, now: EpochSeconds) {
+        self.change_holds(|holds| holds.release(cart, now));
+    }
+
+    /// Whether a cart holds spots, whatever the time.
+    #[must_use]
+    pub fn has_hold_of(&self, cart: CartKey) -> bool {
+        self.ledger().is_some_and(|ledger| ledger.holds.has(cart))
+    }
+
+    fn change_holds(&mut self, change: impl FnOnce(&mut Holds)) {
         // The check keeps slots without holds from allocating extras.
         if self.ledger().is_some_and(|ledger| !ledger.holds.is_empty()) {
-            let goes_on = |hold: &Hold| hold.cart != cart && hold.span.is_on(now);
-            self.change_ledger(|ledger| ledger.holds.retain(goes_on));
+            self.change_ledger(|ledger| change(&mut ledger.holds));
         }
     }
 
@@ -625,14 +641,12 @@ impl Slot {
         let Some(ledger) = self.ledger() else {
             return 0;
         };
-        // A hold counts by its span and not by its presence: expired holds are removed only when their slot
-        // is next changed.
-        let held = ledger
+        let sold = ledger.sold.iter().copied();
+        let taken = self.drawn(service, pool, sold.chain(ledger.holds.placed(viewer)));
+        let staged = ledger
             .holds
-            .iter()
-            .filter(|hold| hold.span.is_on(viewer.now) && viewer.cart != Some(hold.cart))
-            .map(|hold| (hold.ticket, hold.count));
-        self.drawn(service, pool, ledger.sold.iter().copied().chain(held))
+            .staged_beyond_placed(viewer, |held| self.drawn(service, pool, held));
+        taken.saturating_add(staged)
     }
 
     /// Sum of those `taken` spots that count against a pool.

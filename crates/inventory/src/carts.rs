@@ -7,9 +7,10 @@ use std::sync::{
 
 use dashmap::DashMap;
 
+use super::holds::{NextHold, RestoredHold};
 use domain::{
     catalog::CartHold,
-    slot::{CartKey, HoldSpan, SlotKey},
+    slot::{CartKey, Claim, HoldSpan, SlotKey},
     time::{EpochSeconds, Seconds},
 };
 
@@ -21,21 +22,24 @@ const FIRST_SWEEP: usize = 1024;
 /// another.
 #[derive(Debug, Default)]
 pub(super) struct HeldCart {
-    /// The slots, one entry for each claim.
-    pub(super) slots: Vec<SlotKey>,
+    /// The spots.
+    pub(super) claims: Vec<Claim>,
     /// The time during which the hold lasts.
     pub(super) span: HoldSpan,
-    /// The number of replacements and releases of the hold.
-    pub(super) changes: u64,
+    /// The revision of the hold on record; 0 where none is. A hold that has expired stays on record until its end is
+    /// recorded.
+    pub(super) revision: u32,
+    /// Whether the spots are sold to the cart's order, which is not on record yet.
+    pub(super) is_consumed: bool,
     renewals: Renewals,
 }
 
 /// The time that a cart has used for holds, however often it renewed, replaced or released them.
-#[derive(Debug, Default)]
-struct Renewals {
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Renewals {
     /// The time since the first hold. It is counted forward only: if a clock that is set back returned
     /// time, a clock that goes back and forth would renew a hold for ever.
-    used: Seconds,
+    pub(super) used: Seconds,
     /// The second up to which it is counted.
     counted_until: EpochSeconds,
     /// Seconds without a hold after which the time for holds starts again.
@@ -45,7 +49,18 @@ struct Renewals {
 }
 
 impl Renewals {
-    /// The second at which a hold from now on ends; `None` if the time is used up.
+    /// The time used by a hold that was placed before this process began.
+    pub(super) fn restored(hold: &RestoredHold) -> Self {
+        Self {
+            used: hold.used,
+            counted_until: hold.placed_sec,
+            pause: hold.pause,
+            rested_from: hold.expires_sec.saturating_add(hold.pause),
+        }
+    }
+
+    /// Counts the time until now, and grants a hold that begins now: the second at which it ends; `None` if the time is
+    /// used up.
     fn grant(&mut self, now: EpochSeconds, hold: CartHold) -> Option<EpochSeconds> {
         // The pause is over: the cart is as good as new, and its time for holds starts again.
         if now >= self.rested_from {
@@ -81,31 +96,75 @@ impl Renewals {
 impl HeldCart {
     /// Whether the cart holds spots.
     pub(super) fn holds_at(&self, now: EpochSeconds) -> bool {
-        !self.slots.is_empty() && self.span.is_on(now)
+        !self.claims.is_empty() && !self.is_consumed && self.span.is_on(now)
     }
 
-    /// The second at which a hold from now on ends; `None` if the cart's time for holds is used up.
-    pub(super) fn grant(&mut self, now: EpochSeconds, hold: CartHold) -> Option<EpochSeconds> {
-        self.renewals.grant(now, hold)
+    /// Whether the hold is over by the clock and its end is not on record.
+    pub(super) fn has_expired(&self, now: EpochSeconds) -> bool {
+        self.revision > 0 && !self.is_consumed && !self.span.is_on(now)
+    }
+
+    /// The slots of the hold, one for each claim.
+    pub(super) fn slots(&self) -> impl Iterator<Item = SlotKey> + '_ {
+        self.claims.iter().map(|claim| claim.slot)
+    }
+
+    /// The next hold of the cart; `None` if there is nothing to hold or the cart's time for holds is used up.
+    pub(super) fn next(
+        &mut self,
+        claims: Vec<Claim>,
+        now: EpochSeconds,
+        time: Option<CartHold>,
+    ) -> Option<NextHold> {
+        // Nothing to hold, so no time is granted: a grant would postpone the cart's pause.
+        let time = time.filter(|_| !claims.is_empty())?;
+        let mut renewals = self.renewals;
+        let Some(expires_sec) = renewals.grant(now, time) else {
+            self.renewals = renewals;
+            return None;
+        };
+        Some(NextHold {
+            claims,
+            placed_sec: now,
+            expires_sec,
+            revision: self.revision.saturating_add(1),
+            // In force once the hold is on record: a hold that was never granted uses no time.
+            renewals,
+        })
     }
 
     /// Replaces the hold.
-    pub(super) fn replace(&mut self, slots: Vec<SlotKey>, span: HoldSpan) {
-        self.span = span;
-        self.changes += 1;
-        self.slots = slots;
+    pub(super) fn replace(&mut self, next: NextHold) {
+        self.span = next.span();
+        self.revision = next.revision;
+        self.renewals = next.renewals;
+        self.claims = next.claims;
     }
 
-    /// Ends the hold, and returns its slots.
-    pub(super) fn release(&mut self, now: EpochSeconds) -> Vec<SlotKey> {
+    /// Puts a hold in force that was placed before this process began.
+    pub(super) fn restore(&mut self, hold: RestoredHold) {
+        self.renewals = Renewals::restored(&hold);
+        self.span = hold.span();
+        self.revision = hold.revision;
+        self.claims = hold.claims;
+    }
+
+    /// Ends the hold without an order.
+    pub(super) fn release(&mut self, now: EpochSeconds) {
         self.renewals.rest(now);
-        self.changes += 1;
-        std::mem::take(&mut self.slots)
+        self.clear();
     }
 
-    /// Whether the cart can be forgotten: a new cart would behave alike.
+    /// Ends the hold.
+    pub(super) fn clear(&mut self) {
+        self.claims = Vec::new();
+        self.revision = 0;
+        self.is_consumed = false;
+    }
+
+    /// Whether the cart can be forgotten: nothing of it is on record, and a new cart would behave alike.
     fn is_over(&self, now: EpochSeconds) -> bool {
-        !self.holds_at(now) && now >= self.renewals.rested_from
+        self.revision == 0 && now >= self.renewals.rested_from
     }
 }
 
@@ -140,6 +199,10 @@ impl Carts {
         self.carts.get(&cart).map(|found| Arc::clone(&found))
     }
 
+    pub(super) fn contains(&self, cart: CartKey) -> bool {
+        !self.carts.is_empty() && self.carts.contains_key(&cart)
+    }
+
     pub(super) fn find_or_new(&self, cart: CartKey, now: EpochSeconds) -> Arc<Mutex<HeldCart>> {
         self.sweep(now);
         Arc::clone(&self.carts.entry(cart).or_default())
@@ -148,7 +211,7 @@ impl Carts {
     /// Forgets a cart that has become an order, unless another thread uses it or it has a new hold.
     pub(super) fn forget(&self, cart: CartKey) {
         self.carts.remove_if_mut(&cart, |_, cart| {
-            unshared(cart).is_some_and(|cart| cart.slots.is_empty())
+            unshared(cart).is_some_and(|cart| cart.revision == 0)
         });
     }
 

@@ -6,6 +6,10 @@
 //!
 //! Lock order: a cart before slots, slots by key. No thread waits for a lock while it has a guard of a map.
 //!
+//! What is sold or held is not on record yet when an operation returns. Its caller records it, and then ends the
+//! [`Reservation`] or the [`HoldChange`]; spots that it gives back are given back only then. Between the beginning and
+//! that end, the caller begins no other change of the same cart.
+//!
 //! A reload stops no call. [`Inventory::stage`] prepares the openings of the next revision beside those of
 //! the active one. Once the next revision is active, every operation advances the slots that it locks. An
 //! operation by the older revision gets [`Stale`] from a slot that has advanced, before anything has
@@ -17,19 +21,25 @@ use std::{
     borrow::Borrow,
     convert::Infallible,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
 };
 
+use smallvec::SmallVec;
+
 use domain::{
-    catalog::CartHold,
     slot::{CartKey, Claim, HoldSpan, Opening, Pool, Revision, Slot, SlotKey, SlotTerms, Stale},
     time::EpochSeconds,
 };
 
 mod carts;
+mod holds;
+mod reservation;
 mod slots;
+
+pub use holds::{HoldChange, NextHold, RestoredHold};
+pub use reservation::{ConsumedHold, Decision, Reservation};
 
 use carts::{Carts, HeldCart};
 use slots::{SharedSlot, Slots};
@@ -47,42 +57,6 @@ pub struct Inventory {
 impl Default for Inventory {
     fn default() -> Self {
         Self::with_capacity(0)
-    }
-}
-
-/// A decision about locked slots.
-#[derive(Debug)]
-pub enum Decision<S, D> {
-    /// Spots are sold.
-    Sell(S),
-    /// Nothing is sold and nothing has changed.
-    Decline(D),
-}
-
-/// Spots that are sold to an order which is not on record yet. Ends in [`Inventory::confirm`] or in
-/// [`Inventory::release`]; if dropped, the spots stay sold, which undersells and never oversells.
-#[derive(Debug)]
-#[must_use]
-pub struct Reservation {
-    claims: Vec<Claim>,
-    consumed: Option<ConsumedHold>,
-}
-
-/// The hold that a reservation has consumed. A release restores it, unless the cart's hold has been
-/// replaced or released meanwhile. Its reference keeps the cart from being forgotten.
-#[derive(Debug)]
-struct ConsumedHold {
-    key: CartKey,
-    cart: Arc<Mutex<HeldCart>>,
-    /// [`Cart::changes`] at the time of the reservation.
-    changes: u64,
-}
-
-impl Reservation {
-    /// The spots.
-    #[must_use]
-    pub fn claims(&self) -> &[Claim] {
-        &self.claims
     }
 }
 
@@ -237,12 +211,6 @@ impl Inventory {
         self.len() == 0
     }
 
-    /// Number of carts that hold spots.
-    #[must_use]
-    pub fn holding(&self, now: EpochSeconds) -> usize {
-        self.carts.holding(now)
-    }
-
     /// Sells spots that are on record as sold, whether or not they fit. A slot that is not open keeps them
     /// in case it opens later; a forgotten one never does.
     pub fn restore(&self, claims: &[Claim]) {
@@ -301,184 +269,6 @@ impl Inventory {
         }
     }
 
-    /// Decides with the slots of `keys` locked, as of `revision`, and sells the claims of the decision in
-    /// the same step. A sale consumes the hold of the cart.
-    ///
-    /// # Errors
-    /// [`Stale`] if a slot has advanced beyond `revision`; then nothing has changed.
-    pub fn reserve<S, D>(
-        &self,
-        revision: Revision,
-        keys: &[Option<SlotKey>],
-        cart: CartKey,
-        now: EpochSeconds,
-        decide: impl FnOnce(&[Option<&Slot>]) -> Decision<(S, Vec<Claim>), D>,
-    ) -> Result<Decision<(S, Reservation), D>, Stale> {
-        loop {
-            // Lock order: the cart before the slots.
-            let known = self.carts.find(cart);
-            let mut held = known.as_ref().map(|cart| (cart, lock(cart)));
-            // The slots of the hold are locked as well, because the sale releases the hold in all of them.
-            let held_slots = held.as_ref().map_or(&[][..], |(_, held)| &held.slots);
-            let found = self.find_slots(keys.iter().flatten().chain(held_slots).copied());
-            let mut slots = LockedSlots::lock(&found);
-            // A check of the same cart may have created it, with a hold on these slots, before they were
-            // locked. Its hold has to be consumed: start again with the cart locked.
-            if held.is_none() && self.carts.find(cart).is_some() {
-                continue;
-            }
-            // Before the decision, so that a stale catalogue is found while nothing has changed.
-            slots.advance_to(revision)?;
-            let (sold, claims) = match decide(&slots.open_among(keys)) {
-                Decision::Sell(sold) => sold,
-                Decision::Decline(reason) => return Ok(Decision::Decline(reason)),
-            };
-            // The sale takes the place of the hold, which the decision counted as open.
-            slots.release_holds(cart, now);
-            for claim in &claims {
-                slots.change(claim.slot, |slot| slot.sell(claim.ticket, claim.count));
-            }
-            // The cart remembers the consumed hold, so that a declined payment can restore it.
-            let consumed = held
-                .as_mut()
-                .and_then(|(known, held)| ConsumedHold::take(cart, known, held, now));
-            return Ok(Decision::Sell((sold, Reservation { claims, consumed })));
-        }
-    }
-
-    /// Decides with the slots of `keys` locked, as of `revision`, and holds the claims of the decision for
-    /// the cart, in place of its earlier hold. Returns the second at which the hold ends; `None` if nothing
-    /// is claimed or the cart's time for holds is used up.
-    ///
-    /// # Errors
-    /// [`Stale`] if a slot has advanced beyond `revision`; then nothing has changed.
-    pub fn hold<R>(
-        &self,
-        revision: Revision,
-        keys: &[Option<SlotKey>],
-        cart: CartKey,
-        now: EpochSeconds,
-        time: CartHold,
-        decide: impl FnOnce(&[Option<&Slot>]) -> (R, Vec<Claim>),
-    ) -> Result<(R, Option<EpochSeconds>), Stale> {
-        // Lock order: the cart before the slots.
-        let known = self.carts.find_or_new(cart, now);
-        let mut held = lock(&known);
-        let found = self.find_slots(keys.iter().flatten().chain(&held.slots).copied());
-        let mut slots = LockedSlots::lock(&found);
-        slots.advance_to(revision)?;
-        // The old hold ends even if no new one is granted: the decision counted its spots as open.
-        let (answer, claims) = decide(&slots.open_among(keys));
-        slots.release_holds(cart, now);
-        // Nothing to hold, so no time is granted: a grant would postpone the cart's pause.
-        let granted = if claims.is_empty() {
-            None
-        } else {
-            held.grant(now, time)
-        };
-        let Some(expires_sec) = granted else {
-            held.release(now);
-            return Ok((answer, None));
-        };
-        let span = HoldSpan::new(now, expires_sec);
-        for claim in &claims {
-            slots.change(claim.slot, |slot| {
-                slot.hold(cart, claim.ticket, claim.count, span);
-            });
-        }
-        held.replace(claims.iter().map(|claim| claim.slot).collect(), span);
-        Ok((answer, Some(expires_sec)))
-    }
-
-    /// Releases the hold of a cart.
-    pub fn release_hold(&self, cart: CartKey, now: EpochSeconds) {
-        let Some(known) = self.carts.find(cart) else {
-            return;
-        };
-        self.end_hold(cart, &mut lock(&known), now);
-        // A cart is forgotten only when the map has the one reference to it.
-        drop(known);
-        self.carts.forget_if_over(cart, now);
-    }
-
-    /// Releases the holds that have expired. A hold that only its clock has ended would come back if the
-    /// clock were set back.
-    pub fn release_expired(&self, now: EpochSeconds) {
-        // Keys are copied first, so that no guard of the map is held while a cart is locked.
-        for cart in self.carts.keys() {
-            if let Some(known) = self.carts.find(cart) {
-                let mut held = lock(&known);
-                // A hold without slots is consumed by an order in flight, which restores it or does not.
-                if !held.slots.is_empty() && !held.span.is_on(now) {
-                    self.end_hold(cart, &mut held, now);
-                }
-            }
-            self.carts.forget_if_over(cart, now);
-        }
-    }
-
-    /// Ends the hold of a locked cart in all of its slots.
-    fn end_hold(&self, cart: CartKey, held: &mut HeldCart, now: EpochSeconds) {
-        // Lock order: the cart is locked by the caller, the slots come after it.
-        let found = self.find_slots(held.release(now));
-        LockedSlots::lock(&found).release_holds(cart, now);
-    }
-
-    /// Ends a reservation whose order is on record: the spots stay sold.
-    pub fn confirm(&self, reservation: Reservation) {
-        if let Some(ConsumedHold {
-            key,
-            cart,
-            changes: _,
-        }) = reservation.consumed
-        {
-            // A cart is forgotten only when the map has the one reference to it.
-            drop(cart);
-            self.carts.forget(key);
-        }
-    }
-
-    /// Ends a reservation without an order: its spots are open again, or held by its cart as before. The
-    /// hold is restored unless it has expired, or has been replaced or released since the reservation.
-    pub fn release(&self, reservation: Reservation, now: EpochSeconds) {
-        let Reservation { claims, consumed } = reservation;
-        let Some(ConsumedHold { key, cart, changes }) = consumed else {
-            return self.unsell(&claims);
-        };
-        // Lock order: the cart before the slots, as in `reserve`.
-        self.restore_hold(key, &mut lock(&cart), changes, &claims, now);
-        // A cart is forgotten only when the map has the one reference to it.
-        drop(cart);
-        self.carts.forget_if_over(key, now);
-    }
-
-    /// Turns sold spots into a hold of the locked cart again, if its hold is still the one of `changes`.
-    fn restore_hold(
-        &self,
-        key: CartKey,
-        held: &mut HeldCart,
-        changes: u64,
-        claims: &[Claim],
-        now: EpochSeconds,
-    ) {
-        // The hold has been replaced or released, or has expired: the cart has no more right to these
-        // spots.
-        if held.changes != changes || !held.span.is_on(now) {
-            return self.unsell(claims);
-        }
-        // Listed again, so that a later release of the cart finds these slots.
-        held.slots.extend(claims.iter().map(|claim| claim.slot));
-        let found = self.find_slots(claims.iter().map(|claim| claim.slot));
-        // All slots are locked at once, so no other thread sees the spots neither sold nor held.
-        let mut slots = LockedSlots::lock(&found);
-        for claim in claims {
-            slots.change(claim.slot, |slot| {
-                slot.unsell(claim.ticket, claim.count);
-                slot.hold(key, claim.ticket, claim.count, held.span);
-            });
-        }
-    }
-
     /// Opens sold spots again, all in one step.
     pub fn unsell(&self, claims: &[Claim]) {
         let found = self.find_slots(claims.iter().map(|claim| claim.slot));
@@ -489,8 +279,8 @@ impl Inventory {
     }
 
     /// The known slots of these keys, each once and in key order, as [`LockedSlots::lock`] needs them.
-    fn find_slots(&self, keys: impl IntoIterator<Item = SlotKey>) -> Vec<SharedSlot> {
-        let mut wanted = Vec::from_iter(keys);
+    fn find_slots(&self, keys: impl IntoIterator<Item = SlotKey>) -> Few<SharedSlot> {
+        let mut wanted = Few::from_iter(keys);
         // In key order, the one lock order of slots. Without duplicates: a thread that locks a mutex twice
         // waits for itself.
         wanted.sort_unstable();
@@ -502,31 +292,12 @@ impl Inventory {
     }
 }
 
-impl ConsumedHold {
-    /// Consumes what a locked cart holds; `None` if it holds nothing.
-    fn take(
-        key: CartKey,
-        cart: &Arc<Mutex<HeldCart>>,
-        held: &mut HeldCart,
-        now: EpochSeconds,
-    ) -> Option<Self> {
-        if !held.holds_at(now) {
-            return None;
-        }
-        // The span and the count of changes stay, so that `restore_hold` can tell whether the hold is still
-        // the same.
-        held.slots.clear();
-        Some(Self {
-            key,
-            cart: Arc::clone(cart),
-            changes: held.changes,
-        })
-    }
-}
+/// As many as an operation has in nearly all cases, without an allocation.
+type Few<T> = SmallVec<[T; 4]>;
 
 /// The locked slots of one operation, in key order.
 struct LockedSlots<'a> {
-    guards: Vec<(SlotKey, MutexGuard<'a, Slot>)>,
+    guards: Few<(SlotKey, MutexGuard<'a, Slot>)>,
 }
 
 impl<'a> LockedSlots<'a> {
@@ -553,7 +324,7 @@ impl<'a> LockedSlots<'a> {
     }
 
     /// The open slots of `keys`, in that order.
-    fn open_among(&self, keys: &[Option<SlotKey>]) -> Vec<Option<&Slot>> {
+    fn open_among(&self, keys: &[Option<SlotKey>]) -> Few<Option<&Slot>> {
         let find = |key: &Option<SlotKey>| {
             let at = self.position((*key)?)?;
             Some(&*self.guards[at].1).filter(|slot| slot.is_open())
@@ -567,9 +338,27 @@ impl<'a> LockedSlots<'a> {
         }
     }
 
-    fn release_holds(&mut self, cart: CartKey, now: EpochSeconds) {
+    fn visit(&self, mut visit: impl FnMut(SlotKey, &Slot)) {
+        for (key, slot) in &self.guards {
+            visit(*key, slot);
+        }
+    }
+
+    fn change_all(&mut self, mut change: impl FnMut(&mut Slot)) {
         for (_, slot) in &mut self.guards {
-            slot.release_holds(cart, now);
+            change(slot);
+        }
+    }
+
+    fn release_holds(&mut self, cart: CartKey, now: EpochSeconds) {
+        self.change_all(|slot| slot.release_holds(cart, now));
+    }
+
+    fn hold(&mut self, cart: CartKey, claims: &[Claim], span: HoldSpan) {
+        for claim in claims {
+            self.change(claim.slot, |slot| {
+                slot.hold(cart, claim.ticket, claim.count, span);
+            });
         }
     }
 

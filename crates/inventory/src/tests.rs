@@ -11,6 +11,7 @@ use domain::{
     catalog::{CartHold, Service},
     fixtures::{Fixture, HOUR, NOW, START},
     slot::{Claimed, PassThroughIx, Pool, PoolTickets, SlotTerms, Viewer},
+    time::Seconds,
 };
 
 mod histories;
@@ -131,12 +132,43 @@ impl River {
         cart: CartKey,
         time: CartHold,
     ) -> Option<EpochSeconds> {
+        let change = self.begin_hold(now, slots, count, cart, time)?;
+        let granted = change.next().map(|next| next.expires_sec);
+        self.inventory.apply_hold(change, now);
+        granted
+    }
+
+    /// Begins to hold spots, and does not record it yet.
+    fn begin_hold(
+        &self,
+        now: EpochSeconds,
+        slots: &[usize],
+        count: u32,
+        cart: CartKey,
+        time: CartHold,
+    ) -> Option<HoldChange> {
         let slots = if count > 0 { slots } else { &[] };
         let claims = |_: &[Option<&Slot>]| ((), self.claims(slots, count));
-        self.inventory
-            .hold(FIRST, &self.asked(slots), cart, now, time, claims)
-            .unwrap()
-            .1
+        let held = self
+            .inventory
+            .hold(FIRST, &self.asked(slots), cart, now, Some(time), claims);
+        held.unwrap().1
+    }
+
+    fn release_hold(&self, cart: CartKey, now: EpochSeconds) {
+        if let Some(change) = self.inventory.release_hold(cart) {
+            self.inventory.apply_hold(change, now);
+        }
+    }
+
+    /// Records the ends of all holds that have expired.
+    fn expire_holds(&self, now: EpochSeconds) -> usize {
+        let expired = self.inventory.expired(now);
+        for cart in &expired {
+            let change = self.inventory.expire_hold(*cart, now).unwrap();
+            self.inventory.apply_hold(change, now);
+        }
+        expired.len()
     }
 }
 
@@ -212,7 +244,7 @@ fn an_order_uses_up_the_hold_of_its_cart_and_is_not_counted_twice() {
         .reserve(&[0], 5, CART, NOW)
         .expect("the cart's own hold is free for it");
     assert_eq!(river.open_at(0, NOW, None), 0);
-    river.inventory.confirm(taken);
+    river.inventory.confirm(taken, NOW);
     assert_eq!(river.open_at(0, NOW + 600, None), 0);
     assert_eq!(river.inventory.carts.len(), 0, "the cart is done with");
 }
@@ -237,7 +269,7 @@ fn an_order_that_fails_gives_the_cart_its_hold_back() {
         1,
         "how long its cart has held is not forgotten yet"
     );
-    river.inventory.release_hold(CART, NOW + 1_200);
+    river.release_hold(CART, NOW + 1_200);
     assert_eq!(river.inventory.carts.len(), 0);
 }
 
@@ -256,7 +288,7 @@ fn a_cart_holds_until_its_hold_expires_or_is_let_go() {
     ] {
         assert_eq!(river.inventory.holding(now), holding, "{now}");
     }
-    river.inventory.release_hold(OTHER_CART, NOW);
+    river.release_hold(OTHER_CART, NOW);
     assert_eq!(river.inventory.holding(NOW), 1);
 }
 
@@ -265,7 +297,7 @@ fn what_is_taken_of_a_slot_can_be_seen_by_another_catalogue() {
     let river = River::with(&[5]);
     river
         .inventory
-        .confirm(river.reserve(&[0], 2, CART, NOW).unwrap());
+        .confirm(river.reserve(&[0], 2, CART, NOW).unwrap(), NOW);
     let other = |allotment| {
         let mut slot = Slot::default();
         slot.open(
@@ -315,15 +347,195 @@ fn a_cart_that_held_nothing_holds_nothing_after_an_order_that_failed() {
 }
 
 #[test]
-fn what_a_cart_holds_while_its_order_is_made_can_be_let_go_when_that_is_done() {
+fn what_a_cart_held_beyond_its_order_is_given_back_with_the_record_and_not_before() {
+    for (ends_well, left) in [(true, [3, 5]), (false, [1, 3])] {
+        let river = River::with(&[5, 5]);
+        let change = river.begin_hold(NOW, &[0, 1], 2, CART, until(NOW, NOW + 600));
+        river.inventory.apply_hold(change.unwrap(), NOW);
+        river.hold(&[0], 2, OTHER_CART, NOW + 600);
+        let taken = river.reserve(&[0], 2, CART, NOW).unwrap();
+        let consumed = taken.consumed().unwrap();
+        assert_eq!((consumed.cart(), consumed.revision()), (CART, 1));
+        let open = || [0, 1].map(|at| river.open_at(at, NOW, None));
+        assert_eq!(open(), [1, 3], "what is not ordered stays held");
+        if ends_well {
+            river.inventory.confirm(taken, NOW);
+            river.release_hold(OTHER_CART, NOW);
+        } else {
+            river.inventory.release(taken, NOW);
+        }
+        assert_eq!(open(), left);
+    }
+}
+
+#[test]
+fn a_hold_that_is_not_on_record_yet_counts_beside_the_earlier_one() {
+    let river = River::with(&[9, 9]);
+    let time = until(NOW, NOW + 600);
+    let open = || [0, 1].map(|at| river.open_at(at, NOW, None));
+    // The slots and the number of spots of each change, whether it is recorded, and what is open before and after.
+    for (slots, count, is_recorded, meanwhile, afterwards) in [
+        (&[0][..], 3, false, [6, 9], [9, 9]),
+        (&[0], 3, true, [6, 9], [6, 9]),
+        (&[0], 5, false, [4, 9], [6, 9]),
+        (&[1], 2, false, [6, 7], [6, 9]),
+        (&[1], 2, true, [6, 7], [9, 7]),
+        (&[0, 1], 1, true, [8, 7], [8, 8]),
+        (&[], 0, false, [8, 8], [8, 8]),
+        (&[], 0, true, [8, 8], [9, 9]),
+    ] {
+        let change = river.begin_hold(NOW, slots, count, CART, time).unwrap();
+        assert_eq!(open(), meanwhile, "{slots:?} {count}");
+        assert_eq!(river.open_at(0, NOW, Some(CART)), 9);
+        if is_recorded {
+            river.inventory.apply_hold(change, NOW);
+        } else {
+            river.inventory.revert_hold(change, NOW);
+        }
+        assert_eq!(open(), afterwards, "{slots:?} {count}");
+    }
+    assert!(river.begin_hold(NOW, &[], 0, CART, time).is_none());
+}
+
+#[test]
+fn each_hold_of_a_cart_has_the_next_revision_and_one_after_the_end_begins_anew() {
+    let river = River::with(&[9]);
+    let time = until(NOW, NOW + 600);
+    let mut place = |is_recorded: bool| {
+        let change = river.begin_hold(NOW, &[0], 1, CART, time).unwrap();
+        let revisions = (change.revision(), change.next().unwrap().revision);
+        if is_recorded {
+            river.inventory.apply_hold(change, NOW);
+        } else {
+            river.inventory.revert_hold(change, NOW);
+        }
+        revisions
+    };
+    assert_eq!(
+        [true, false, true].map(&mut place),
+        [(0, 1), (1, 2), (1, 2)]
+    );
+    let release = river.inventory.release_hold(CART).unwrap();
+    assert_eq!((release.revision(), release.next().is_none()), (2, true));
+    river.inventory.revert_hold(release, NOW);
+    assert_eq!(place(true), (2, 3));
+    river.release_hold(CART, NOW);
+    assert!(river.inventory.release_hold(CART).is_none());
+    assert_eq!(place(true), (0, 1));
+}
+
+/// A hold on record, placed so many seconds before now.
+fn restored(river: &River, age: i64, used: i64) -> RestoredHold {
+    RestoredHold {
+        cart: CART,
+        revision: 4,
+        claims: river.claims(&[0], 3),
+        placed_sec: NOW - age,
+        expires_sec: NOW - age + 600,
+        used: Seconds::new(used),
+        pause: Seconds::new(600),
+    }
+}
+
+#[test]
+fn a_hold_is_restored_with_its_second_its_revision_and_the_time_it_has_used() {
     let river = River::with(&[5]);
-    river.hold(&[0], 1, CART, NOW + 600);
-    let taken = river.reserve(&[0], 1, CART, NOW).unwrap();
-    river.hold(&[0], 1, CART, NOW + 600);
-    river.inventory.confirm(taken);
-    assert_eq!(river.open_at(0, NOW, None), 3);
-    river.inventory.release_hold(CART, NOW);
+    river.inventory.restore_hold(restored(&river, 100, 2_000));
+    assert_eq!(river.inventory.holding(NOW), 1);
+    assert_eq!(
+        [NOW, NOW + 499, NOW + 500].map(|now| river.open_at(0, now, None)),
+        [2, 2, 5]
+    );
+    assert_eq!(river.open_at(0, NOW, Some(CART)), 5);
+    let time = CartHold {
+        each_sec: 600,
+        whole_sec: 2_500,
+    };
+    let change = river.begin_hold(NOW, &[0], 1, CART, time).unwrap();
+    let next = change.next().unwrap().clone();
+    assert_eq!(
+        (
+            change.revision(),
+            next.revision,
+            next.used(),
+            next.expires_sec
+        ),
+        (4, 5, Seconds::new(2_100), NOW + 400),
+        "the time for holds goes on"
+    );
+    river.inventory.apply_hold(change, NOW);
     assert_eq!(river.open_at(0, NOW, None), 4);
+    assert_eq!(river.hold_at(NOW + 400, &[0], 1, CART, time), None);
+}
+
+#[test]
+fn a_restored_hold_is_kept_for_a_slot_that_opens_later_and_not_for_one_that_is_forgotten() {
+    let river = River::with(&[5, 5]);
+    let later = SlotKey {
+        start_sec: START + 100 * HOUR,
+        ..river.keys[0]
+    };
+    river.inventory.retire(river.keys[1].end_sec());
+    let mut hold = restored(&river, 0, 0);
+    hold.claims.extend(river.claims(&[1], 1));
+    hold.claims.push(Claim {
+        slot: later,
+        ticket: Claimed::Appointment,
+        count: 2,
+    });
+    river.inventory.restore_hold(hold);
+    assert_eq!(river.inventory.len(), 2, "the one that is over stays away");
+    let opening = revisions::opening(later, 3);
+    river
+        .inventory
+        .open(FIRST, &[opening], NOW, EpochSeconds::MAX)
+        .unwrap();
+    let left = river
+        .inventory
+        .look_at(FIRST, later, |slot| river.left(slot, NOW, None));
+    assert_eq!(left, Ok(Some(1)));
+}
+
+#[test]
+fn an_unfinished_order_is_restored_in_the_place_of_its_carts_hold() {
+    for (cart, count, meanwhile, afterwards) in [
+        (Some(CART), 3, 2, 2),
+        (Some(CART), 1, 2, 2),
+        (Some(CART), 5, 0, 2),
+        (Some(OTHER_CART), 1, 1, 2),
+        (None, 2, 0, 2),
+    ] {
+        let river = River::with(&[5]);
+        river.inventory.restore_hold(restored(&river, 0, 0));
+        let claims = river.claims(&[0], count);
+        let reservation = river.inventory.restore_reservation(claims, cart, NOW);
+        assert_eq!(river.open_at(0, NOW, None), meanwhile, "{cart:?} {count}");
+        river.inventory.release(reservation, NOW);
+        assert_eq!(river.open_at(0, NOW, None), afterwards, "{cart:?} {count}");
+    }
+}
+
+#[test]
+fn holds_that_have_expired_are_found_until_their_end_is_on_record() {
+    let river = River::with(&[9]);
+    river.hold(&[0], 1, CART, NOW + 600);
+    river.hold(&[0], 1, OTHER_CART, NOW + 700);
+    assert_eq!(river.inventory.expired(NOW + 599), []);
+    assert_eq!(river.inventory.expired(NOW + 600), [CART]);
+    assert_eq!(
+        river.inventory.expired(NOW + 600),
+        [CART],
+        "nothing is recorded yet"
+    );
+    assert!(river.inventory.expire_hold(OTHER_CART, NOW + 600).is_none());
+    assert_eq!(river.expire_holds(NOW + 600), 1);
+    assert_eq!(river.inventory.expired(NOW + 600), []);
+    // The clock is set back: a hold whose end is on record does not come back.
+    assert_eq!(river.open_at(0, NOW, None), 8);
+    let taken = river.reserve(&[0], 1, OTHER_CART, NOW).unwrap();
+    assert_eq!(river.inventory.expired(NOW + 700), [], "its order decides");
+    river.inventory.release(taken, NOW + 700);
+    assert_eq!(river.inventory.expired(NOW + 700), [OTHER_CART]);
 }
 
 #[test]
@@ -444,6 +656,9 @@ fn carts_that_have_expired_are_swept_out() {
     for number in 0..5_000_u32 {
         let now = NOW + i64::from(number);
         hold_for(&river, number..number + 1, now, now + 10);
+        if number.is_multiple_of(60) {
+            river.expire_holds(now);
+        }
     }
     assert!(
         river.inventory.carts.len() < 2_000,
@@ -458,6 +673,12 @@ fn carts_that_still_hold_are_not_swept_out() {
     hold_for(&river, 0..1, NOW, NOW + 21);
     hold_for(&river, 1..2, NOW, NOW + 11);
     hold_for(&river, 2..1_024, NOW, NOW + 10);
+    assert_eq!(river.inventory.carts.len(), 1_024);
+    assert_eq!(
+        river.expire_holds(NOW + 20),
+        1_023,
+        "the others are on record until then"
+    );
     // Carts whose holds have expired are remembered for as long as they have held.
     hold_for(&river, 1_024..1_025, NOW + 20, NOW + 30);
     assert_eq!(
@@ -582,11 +803,11 @@ fn a_cart_cannot_win_time_by_releases_and_failed_orders() {
         );
         let order = river.reserve(&[0], 1, CART, now).unwrap();
         river.inventory.release(order, now + 1);
-        river.inventory.release_hold(CART, now + 1);
+        river.release_hold(CART, now + 1);
     }
     assert_eq!(granted, [Some(10), Some(19), Some(25), Some(25), None]);
     let order = river.reserve(&[0], 1, CART, NOW + 25).unwrap();
-    river.inventory.confirm(order);
+    river.inventory.confirm(order, NOW);
     assert_eq!(river.open_at(0, NOW + 25, None), 8);
 }
 
@@ -614,7 +835,7 @@ fn a_slot_is_never_sold_beyond_its_allotment_however_many_want_it() {
     let river = River::with(&[1_000]);
     let got = fight(8_000, || match river.reserve(&[0], 1, CART, NOW) {
         Some(reservation) => {
-            river.inventory.confirm(reservation);
+            river.inventory.confirm(reservation, NOW);
             true
         }
         None => false,

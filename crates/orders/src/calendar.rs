@@ -14,7 +14,7 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 use inventory::Inventory;
-use store::{Change, ErrorChain};
+use store::{ErrorChain, Write};
 
 /// How long a slot is kept after its end. A clock that is ahead by less forgets no slot that is still to
 /// come.
@@ -80,12 +80,14 @@ impl Sweeps {
 }
 
 impl App {
-    /// Sweeps if the clock shows another hour than at the last sweep, so also soon after the clock was set.
-    /// To be called about every minute.
+    /// Releases expired holds. Sweeps if the clock shows another hour than at the last sweep, so also soon after the
+    /// clock was set. To be called about every minute.
     pub async fn sweep_if_due(&self) {
         let mut sweeps = self.sweeps.lock().await;
         if sweeps.is_due(self.now()) {
             self.sweep_after(&mut sweeps).await;
+        } else {
+            self.expire_holds().await;
         }
     }
 
@@ -99,7 +101,7 @@ impl App {
         let now = self.now();
         clock_check::between_sweeps(sweeps.last_sec, now);
         sweeps.last_sec = now;
-        self.inventory.release_expired(now);
+        self.expire_holds().await;
         let retired = self.forget_slots(sweeps, now).await;
         let opened = self
             .calendar()
@@ -117,7 +119,7 @@ impl App {
             return 0;
         }
         // On disk before in memory: a later process that no longer has the orders must not open their slots.
-        if let Err(error) = self.commit(Change::SlotsForgotten(until)).await {
+        if let Err(error) = self.commit(&Write::SlotsForgotten(until).into()).await {
             tracing::warn!(error = %ErrorChain(&error), "no slots are forgotten, because that cannot be recorded");
             return 0;
         }

@@ -1,14 +1,21 @@
 //! CheckOrderFulfillability: the assessment of a cart, with its hold.
 
+use std::sync::Arc;
+
 use tracing::info_span;
 
-use super::{ActiveCatalog, App, AttemptError, OrderError, assess::Asked, cart_key};
+use super::{
+    App, OrderError,
+    assess::Asked,
+    hold::HoldCart,
+    tokens::{LockedFor, RequestKey, TokenLock, released},
+};
 use domain::{
     fees::FeeTable,
-    fulfillability::{Assessment, Fulfillability, OrderVerdict, Purpose},
+    fulfillability::{Assessment, Fulfillability, Purpose},
     ids::{MerchantId, Token},
     order::LineItem,
-    slot::{Slot, Stale},
+    slot::CartKey,
     time::EpochSeconds,
 };
 use kernel::user::User;
@@ -36,78 +43,77 @@ pub struct Checked {
 }
 
 impl App {
-    /// Checks a user's cart and, where its merchant has cart holds, holds its spots.
+    /// Checks a user's cart and, where its merchant has cart holds, holds its spots. The hold is on record before the
+    /// answer. Where it cannot be recorded, the answer promises none.
     ///
     /// # Errors
-    /// [`OrderError::UnknownMerchant`], [`OrderError::Unreadable`].
-    pub fn check(&self, cart: &Cart, user: Option<&User>) -> Result<Checked, OrderError> {
-        let checked = info_span!("decide")
-            .in_scope(|| self.by_active_catalog(|active| self.check_by(active, cart, user)))?;
-        // After the loop, so that a repeated attempt is counted once.
+    /// [`OrderError::UnknownMerchant`], [`OrderError::Unreadable`]; where the cart may hold spots, [`OrderError::Busy`].
+    pub async fn check(
+        self: &Arc<Self>,
+        cart: Cart,
+        user: Option<Arc<User>>,
+    ) -> Result<Checked, OrderError> {
+        let request = cart.cart_id.as_ref().map(RequestKey::of);
+        let named = request.map(|request| (request, request.cart(user.as_deref())));
+        let checked = match named {
+            Some((request, key)) if self.may_hold(&cart, key) => {
+                let command = HoldCart {
+                    cart,
+                    user,
+                    request,
+                    key,
+                };
+                self.check_and_hold(command).await?
+            }
+            _ => self.look(&cart, named.map(|(_, key)| key))?,
+        };
+        // After all attempts, so that a repeated one is counted once.
         self.metrics.count_check(&checked);
         Ok(checked)
     }
 
-    fn check_by(
-        &self,
-        active: &ActiveCatalog,
-        cart: &Cart,
-        user: Option<&User>,
-    ) -> Result<Checked, AttemptError> {
-        let key = cart.cart_id.as_ref().map(|cart_id| cart_key(cart_id, user));
-        let (id, items) = (&cart.merchant_id, &cart.items);
-        let asked = Asked::new(active, id, items, self.viewer(key), Purpose::Check)?;
-        let merchant = active.catalog.merchant(asked.merchant);
-        let (Some(key), Some(time)) = (key, merchant.cart_hold) else {
-            return Ok(self.check_without_hold(&asked)?);
-        };
-        let now = asked.viewer.now;
-        let (assessment, mut expires_sec) =
-            self.inventory
-                .hold(active.revision, &asked.keys, key, now, time, |open| {
-                    let mut assessment = self.assess(&asked, open);
-                    let claims = std::mem::take(&mut assessment.claims);
-                    // A cart holds all of its spots or none.
-                    match assessment.fulfillability.verdict {
-                        OrderVerdict::CanFulfill => (assessment, claims),
-                        OrderVerdict::UnfulfillableItems
-                        | OrderVerdict::UnfulfillableServices(_)
-                        | OrderVerdict::Other(_) => (assessment, Vec::new()),
-                    }
-                })?;
-        // Asked after the hold is placed: an order that begins later consumes the hold.
-        if self.is_ordered(cart)? {
-            self.inventory.release_hold(key, now);
-            expires_sec = None;
-        }
-        Ok(checked(assessment, expires_sec))
+    /// Checks a cart and changes nothing.
+    fn look(&self, cart: &Cart, key: Option<CartKey>) -> Result<Checked, OrderError> {
+        let Cart {
+            merchant_id, items, ..
+        } = cart;
+        let assessment = info_span!("decide").in_scope(|| {
+            self.by_active_catalog(|active| {
+                let viewer = self.viewer(key);
+                let asked = Asked::new(active, merchant_id, items, viewer, Purpose::Check)?;
+                let look = self
+                    .inventory
+                    .examine(active.revision, &asked.keys, |open| {
+                        self.assess(&asked, open)
+                    });
+                Ok(look?)
+            })
+        })?;
+        Ok(checked(assessment))
     }
 
-    fn check_without_hold(&self, asked: &Asked<'_>) -> Result<Checked, Stale> {
-        let look = |open: &[Option<&Slot>]| self.assess(asked, open);
-        let assessment = self
-            .inventory
-            .examine(asked.active.revision, &asked.keys, look)?;
-        // A check replaces what its cart held, also where this merchant has no cart holds: the hold may be
-        // another merchant's, or from before a reload that switched holds off.
-        if let Some(key) = asked.viewer.cart {
-            self.inventory.release_hold(key, asked.viewer.now);
-        }
-        Ok(checked(assessment, None))
-    }
-
-    /// Whether the order of a cart is in flight or on record: its spots are sold, and a hold would count
-    /// them twice. The token may be another user's; then the cart can never become an order.
-    fn is_ordered(&self, cart: &Cart) -> Result<bool, OrderError> {
-        let Some(token) = &cart.cart_id else {
-            return Ok(false);
+    async fn check_and_hold(self: &Arc<Self>, command: HoldCart) -> Result<Checked, OrderError> {
+        let (request, key) = (command.request, command.key);
+        // A loop: of several checks that wait for one cart, only the first to try again acquires the lock.
+        let guard = loop {
+            match self.tokens.try_lock(request, LockedFor::Hold) {
+                TokenLock::Acquired(guard) => break guard,
+                // The order takes the spots or fails. Its outcome may take as long as a payment, and a check waits for
+                // none.
+                TokenLock::Held(_) if self.tokens.forgo(request, key) => {
+                    return self.look(&command.cart, Some(key));
+                }
+                TokenLock::Held(waiting) => released(waiting).await,
+            }
         };
-        // In this order: an order in flight is recorded before its token is released.
-        Ok(self.tokens.is_in_flight(token) || self.by_token(token)?.is_some())
+        let app = Arc::clone(self);
+        self.complete(async move { app.execute(guard, command).await })
+            .await
     }
 }
 
-fn checked(assessment: Assessment, hold_expires_sec: Option<EpochSeconds>) -> Checked {
+/// The answer of an assessment, without a hold.
+pub(super) fn checked(assessment: Assessment) -> Checked {
     let Assessment {
         fulfillability,
         fees,
@@ -117,6 +123,6 @@ fn checked(assessment: Assessment, hold_expires_sec: Option<EpochSeconds>) -> Ch
     Checked {
         fulfillability,
         fees,
-        hold_expires_sec,
+        hold_expires_sec: None,
     }
 }

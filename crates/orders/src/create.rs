@@ -2,29 +2,36 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::{Instrument, info_span};
 
 use super::{
     ActiveCatalog, App, AttemptError, Created, OrderError,
     assess::Asked,
-    cart_key, named,
+    execute::{Command, CommitFailure, Decided},
+    hold::hold_id,
+    named,
     payment::{ChargeRequest, PaymentError},
-    run_to_completion::RunToCompletion,
-    tokens::{TokenGuard, TokenLock, released},
+    tokens::{RequestKey, TokenGuard},
 };
 use crate::audit::AuditEvent;
 use domain::{
     failure::{FailureCause, OrderFailure},
     fulfillability::{Assessment, ItemFulfillability, OrderVerdict, Purpose},
     ids::{MerchantId, Token},
-    order::{BookedItem, BookingStatus, NewOrder, Order, OrderId, PrepaymentStatus},
+    order::{
+        BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PaymentMethod,
+        PrepaymentStatus,
+    },
     payment::{self, Charging, Costs},
-    slot::{Claim, Slot},
+    slot::{CartKey, Claim, Slot},
+    time::EpochSeconds,
 };
 use inventory::{Decision, Reservation};
-use kernel::{request, user::User};
-use store::{Change, Fingerprint, NamedClaim, PaymentAttempt, PlacedOrder, Replay};
+use kernel::user::User;
+use store::{
+    Fingerprint, NamedClaim, PaymentAttempt, PlacedOrder, Precondition, Replay, UnitOfWork, Write,
+};
 
 /// An order to be created.
 #[derive(Debug, Clone)]
@@ -35,6 +42,24 @@ pub struct CreateOrder {
     pub fingerprint: Fingerprint,
     /// The order.
     pub order: NewOrder,
+}
+
+/// The creation of an order, on behalf of a user.
+pub(super) struct Creation {
+    command: Box<CreateOrder>,
+    user: Option<Arc<User>>,
+    cart: CartKey,
+}
+
+/// An order that is decided and not on record yet.
+pub(super) struct SoldOrder {
+    reservation: Reservation,
+    user: Option<Arc<User>>,
+    cart: CartKey,
+    /// What another decision needs and the order does not have.
+    method: Option<PaymentMethod>,
+    /// The payment details of the request, where the order has others.
+    details: Option<PaymentDetails>,
 }
 
 /// An order that can be fulfilled and whose spots are sold.
@@ -62,63 +87,50 @@ impl App {
         user: Option<Arc<User>>,
         deadline: Instant,
     ) -> Result<Created, OrderError> {
+        let request = RequestKey::of(&command.token);
+        let cart = request.cart(user.as_deref());
         // Lock order: the token before any slot, so a request that waits for a token keeps no slot from
         // other orders.
-        let guard = self.lock_token(&command.token, deadline).await?;
-        // Checked under the token's lock: a repetition that only waits for an outcome is not
-        // counted as an order.
-        if self.commands.len() >= self.limits.max_commands {
-            return Err(OrderError::Busy);
-        }
+        let guard = self.lock_request(request, deadline).await?;
+        let creation = Creation {
+            command,
+            user,
+            cart,
+        };
         let app = Arc::clone(self);
-        // A detached task loses the task-local context of its request, so the context travels with the work.
-        let work =
-            request::propagate_context(async move { app.create_under(guard, command, user).await });
-        // Tracked, so that a shutdown waits for orders whose clients have disconnected.
-        RunToCompletion::new(self.commands.track_future(work.in_current_span())).await
-    }
-
-    async fn lock_token(&self, token: &Token, deadline: Instant) -> Result<TokenGuard, OrderError> {
-        loop {
-            match self.tokens.try_lock(token) {
-                TokenLock::Acquired(guard) => return Ok(guard),
-                // A loop: of several requests that wait for one token, only the first to try again
-                // acquires the lock.
-                TokenLock::Held(waiting) => timeout_at(deadline, released(waiting))
-                    .await
-                    .map_err(|_| OrderError::InProgress)?,
-            }
-        }
+        // Under the token's lock: a repetition that only waits for an outcome is not counted as an order.
+        self.complete(async move { app.create_under(guard, creation).await })
+            .await
     }
 
     /// The order that this same request has created before, if it has and `user` may see it.
     ///
     /// # Errors
     /// [`OrderError::Unreadable`].
-    pub fn answered_before(
+    pub async fn answered_before(
         &self,
         token: &Token,
         fingerprint: Fingerprint,
         user: Option<&User>,
     ) -> Result<Option<Box<Order>>, OrderError> {
         let replay = self
-            .by_token(token)?
+            .find_request(token)
+            .await?
             .filter(|replay| is_repeated(replay, fingerprint, user));
         Ok(replay.map(|replay| self.answer_again(replay)))
     }
 
     pub(super) async fn create_under(
         &self,
-        _token: TokenGuard,
-        command: Box<CreateOrder>,
-        user: Option<Arc<User>>,
+        guard: TokenGuard,
+        creation: Creation,
     ) -> Result<Created, OrderError> {
         // Cloned before the command is consumed, and only if the audit log is on.
         let audited = self
             .audit
             .is_on()
-            .then(|| command.order.merchant_id.clone());
-        let outcome = self.create_once(command, user.as_deref()).await;
+            .then(|| creation.command.order.merchant_id.clone());
+        let outcome = self.run(creation).await;
         if let Ok(created) = &outcome {
             // Inside of the work that runs to completion, so that orders of disconnected clients
             // are counted, too.
@@ -127,6 +139,7 @@ impl App {
         if let Some(merchant_id) = audited {
             self.record_failure(&merchant_id, &outcome);
         }
+        self.unlock(guard).await;
         outcome
     }
 
@@ -141,33 +154,9 @@ impl App {
             .record(AuditEvent::OrderFailed { merchant_id, cause });
     }
 
-    async fn create_once(
-        &self,
-        command: Box<CreateOrder>,
-        user: Option<&User>,
-    ) -> Result<Created, OrderError> {
-        // Looked up under the token's lock: no other request can record the order between this and
-        // the sale.
-        if let Some(replay) = self.by_token(&command.token)? {
-            let is_same = is_repeated(&replay, command.fingerprint, user);
-            return if is_same {
-                Ok(Ok(self.answer_again(replay)))
-            } else {
-                Err(OrderError::TokenReused)
-            };
-        }
-        let decision = info_span!("decide")
-            .in_scope(|| self.by_active_catalog(|active| self.plan(active, &command, user)))?;
-        match decision {
-            Decision::Sell(plan) => self.carry_out(command, plan, user).await,
-            Decision::Decline(failure) => Ok(Err(failure)),
-        }
-    }
-
-    pub(super) fn by_token(&self, token: &Token) -> Result<Option<Replay>, OrderError> {
-        self.store
-            .by_token(token)
-            .map_err(|error| self.read_failed(&error))
+    pub(super) async fn find_request(&self, token: &Token) -> Result<Option<Replay>, OrderError> {
+        let found = self.store.find_request(token).get().await;
+        found.map_err(|error| self.read_failed(&error))
     }
 
     fn answer_again(&self, replay: Replay) -> Box<Order> {
@@ -182,15 +171,9 @@ impl App {
     fn plan(
         &self,
         active: &ActiveCatalog,
-        command: &CreateOrder,
-        user: Option<&User>,
+        creation: &Creation,
     ) -> Result<Decision<Plan, OrderFailure>, AttemptError> {
-        let CreateOrder {
-            token,
-            order,
-            fingerprint: _,
-        } = command;
-        let cart = cart_key(token, user);
+        let (order, cart) = (&creation.command.order, creation.cart);
         // Made in every attempt, so that a repeated decision sees the present time.
         let viewer = self.viewer(Some(cart));
         let asked = Asked::new(
@@ -207,6 +190,7 @@ impl App {
                 })?;
         Ok(match decision {
             Decision::Sell((assessment, reservation)) => {
+                // By the catalogue of the decision: an index is a name in that one only.
                 let claims = named(&active.catalog, reservation.claims());
                 Decision::Sell(Plan {
                     assessment,
@@ -231,69 +215,6 @@ impl App {
         // Taken and not cloned: the rest of the assessment does not need them any more.
         let claims = std::mem::take(&mut assessment.claims);
         Decision::Sell((assessment, claims))
-    }
-
-    async fn carry_out(
-        &self,
-        command: Box<CreateOrder>,
-        plan: Plan,
-        user: Option<&User>,
-    ) -> Result<Created, OrderError> {
-        let id = self.store.order_id(&command.token);
-        let payment = match self.pay_if_due(&command, &id, &plan).await {
-            Ok(payment) => payment,
-            // The money is certainly not taken, so the spots can be sold to others at once.
-            Err(PaymentError::Declined(failure)) => {
-                self.inventory.release(plan.reservation, self.now());
-                return Ok(Err(failure));
-            }
-            // The state on disk is unknown, so the spots stay sold until a restart has recovered it.
-            Err(PaymentError::Failed(error)) => return Err(error),
-        };
-        let Plan {
-            assessment,
-            claims,
-            reservation,
-        } = plan;
-        let CreateOrder {
-            token,
-            fingerprint,
-            order,
-        } = *command;
-        let placed = PlacedOrder {
-            token,
-            fingerprint,
-            created_sec: self.now(),
-            created_by: user.map(|user| Arc::clone(user.name())),
-            order: Box::new(placed(order, id, assessment, payment.as_ref())),
-            claims,
-            payment,
-        };
-        // Here, too, the spots stay sold after an error.
-        let order = self.record(placed).await?;
-        // After the record: until then a failure must find the spots reserved.
-        self.inventory.confirm(reservation);
-        // After the commit: the audit log must not name an order that is not on record.
-        self.audit.record(AuditEvent::OrderCreated(&order));
-        tracing::debug!(
-            order_id = order.id.as_str(),
-            merchant_id = order.merchant_id.as_str(),
-            "order created"
-        );
-        Ok(Ok(order))
-    }
-
-    /// Commits an order and counts it.
-    async fn record(&self, placed: PlacedOrder) -> Result<Box<Order>, OrderError> {
-        let placed = Arc::new(placed);
-        if let Err(error) = self.commit(Change::Order(Arc::clone(&placed))).await {
-            return Err(self.commit_failed(&error));
-        }
-        // No copy with the embedded store, which has dropped its share; the memory store keeps one.
-        let PlacedOrder { order, claims, .. } = Arc::unwrap_or_clone(placed);
-        let spots = claims.iter().map(|claim| u64::from(claim.count)).sum();
-        self.metrics.count_order(&order.merchant_id, spots);
-        Ok(order)
     }
 
     /// Charges for the order if the partner has to charge and an amount is due.
@@ -323,6 +244,186 @@ impl App {
             .await
             .map(Some)
     }
+}
+
+impl Command for Creation {
+    type Answer = Created;
+    type Taken = SoldOrder;
+
+    async fn replay(&self, app: &App) -> Result<Option<Created>, OrderError> {
+        let Some(replay) = app.find_request(&self.command.token).await? else {
+            return Ok(None);
+        };
+        if is_repeated(&replay, self.command.fingerprint, self.user.as_deref()) {
+            Ok(Some(Ok(app.answer_again(replay))))
+        } else {
+            Err(OrderError::TokenReused)
+        }
+    }
+
+    async fn decide(self, app: &App) -> Result<Decided<Self>, OrderError> {
+        let decision = info_span!("decide")
+            .in_scope(|| app.by_active_catalog(|active| app.plan(active, &self)))?;
+        let plan = match decision {
+            Decision::Sell(plan) => plan,
+            Decision::Decline(failure) => return Ok(Decided::Answer(Err(failure))),
+        };
+        let id = app.store.order_id(&self.command.token);
+        match app.pay_if_due(&self.command, &id, &plan).await {
+            Ok(payment) => Ok(self.sold(id, plan, payment, app.now())),
+            // The money is certainly not taken, so the spots can be sold to others at once.
+            Err(PaymentError::Declined(failure)) => {
+                app.inventory.release(plan.reservation, app.now());
+                Ok(Decided::Answer(Err(failure)))
+            }
+            Err(PaymentError::NotRecorded(CommitFailure::Unwritten(error))) => {
+                app.inventory.release(plan.reservation, app.now());
+                Err(error)
+            }
+            // The state on disk is unknown, so the spots stay sold until a restart has recovered it.
+            Err(PaymentError::NotRecorded(CommitFailure::Unknown(error))) => Err(error),
+        }
+    }
+
+    fn apply(app: &App, unit: UnitOfWork, taken: SoldOrder) -> Result<Created, OrderError> {
+        // After the record: until then a failure must find the spots reserved.
+        app.inventory.confirm(taken.reservation, app.now());
+        let PlacedOrder { order, claims, .. } = *placed_in(unit)?;
+        let spots = claims.iter().map(|claim| u64::from(claim.count)).sum();
+        app.metrics.count_order(&order.merchant_id, spots);
+        // After the commit: the audit log must not name an order that is not on record.
+        app.audit.record(AuditEvent::OrderCreated(&order));
+        tracing::debug!(
+            order_id = order.id.as_str(),
+            merchant_id = order.merchant_id.as_str(),
+            "order created"
+        );
+        Ok(Ok(order))
+    }
+
+    async fn revert(app: &App, unit: UnitOfWork, taken: SoldOrder) -> Result<Self, OrderError> {
+        let PlacedOrder {
+            token,
+            fingerprint,
+            order,
+            payment,
+            ..
+        } = *placed_in(unit)?;
+        if let (Some(attempt), Some(gateway)) = (payment, &app.payments) {
+            // Before the spots are given back: until then the money may be owed an order.
+            Box::pin(app.reverse_captured(&**gateway, &order.id, attempt)).await?;
+        }
+        app.inventory.release(taken.reservation, app.now());
+        let order = NewOrder {
+            merchant_id: order.merchant_id,
+            customer: order.customer,
+            items: order.items.into_iter().map(|item| item.line).collect(),
+            payment: taken.details.or(order.payment),
+            method: taken.method,
+        };
+        Ok(Self {
+            command: Box::new(CreateOrder {
+                token,
+                fingerprint,
+                order,
+            }),
+            user: taken.user,
+            cart: taken.cart,
+        })
+    }
+
+    async fn fail(
+        app: &App,
+        unit: UnitOfWork,
+        taken: SoldOrder,
+        failure: CommitFailure,
+    ) -> Result<Created, OrderError> {
+        match failure {
+            CommitFailure::Unwritten(error) => {
+                Self::revert(app, unit, taken).await?;
+                Err(error)
+            }
+            // The reservation is dropped: the spots stay sold until a restart has read what is on record.
+            CommitFailure::Unknown(error) => Err(error),
+        }
+    }
+}
+
+impl Creation {
+    /// The creation of the order of a cart.
+    #[cfg(test)]
+    pub(super) fn new(command: Box<CreateOrder>, user: Option<Arc<User>>) -> Self {
+        let cart = RequestKey::of(&command.token).cart(user.as_deref());
+        Self {
+            command,
+            user,
+            cart,
+        }
+    }
+
+    /// The unit that creates the order.
+    fn sold(
+        self,
+        id: OrderId,
+        plan: Plan,
+        payment: Option<PaymentAttempt>,
+        now: EpochSeconds,
+    ) -> Decided<Self> {
+        let Plan {
+            assessment,
+            claims,
+            reservation,
+        } = plan;
+        let CreateOrder {
+            token,
+            fingerprint,
+            mut order,
+        } = *self.command;
+        let mut requires = vec![Precondition::NewRequest(token.clone())];
+        let consumed = reservation.consumed();
+        // Where money has been taken, the order stands with or without the hold that it was decided on.
+        if let (Some(consumed), None) = (consumed, &payment) {
+            requires.push(Precondition::HoldRevision {
+                id: hold_id(consumed.cart()),
+                revision: consumed.revision(),
+            });
+        }
+        let hold = consumed.map(|consumed| hold_id(consumed.cart()));
+        let method = order.method.take();
+        let details = order.payment.clone().filter(|_| order.charged_by_us());
+        let placed = PlacedOrder {
+            token,
+            fingerprint,
+            created_sec: now,
+            created_by: self.user.as_ref().map(|user| Arc::clone(user.name())),
+            order: Box::new(placed(order, id, assessment, payment.as_ref())),
+            claims,
+            payment,
+            hold,
+        };
+        let unit = UnitOfWork {
+            requires,
+            writes: vec![Write::OrderPlaced(Box::new(placed))],
+        };
+        let taken = SoldOrder {
+            reservation,
+            user: self.user,
+            cart: self.cart,
+            method,
+            details,
+        };
+        Decided::Change(unit, taken)
+    }
+}
+
+/// The order of the unit that creates it.
+fn placed_in(unit: UnitOfWork) -> Result<Box<PlacedOrder>, OrderError> {
+    for write in unit.writes {
+        if let Write::OrderPlaced(placed) = write {
+            return Ok(placed);
+        }
+    }
+    Err(OrderError::Bug)
 }
 
 /// Whether a request repeats the one that created the order, on behalf of a user who may see it.

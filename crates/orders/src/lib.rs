@@ -10,14 +10,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, info_span};
 
 use crate::audit::Audit;
 use catalog::SourceFeeds;
 use domain::{
     catalog::{Catalog, IdInterner},
     failure::OrderFailure,
-    ids::Token,
     openings::Openings,
     order::Order,
     slot::{CartKey, Claim, Claimed, Revision, SlotKey, Stale, Viewer},
@@ -27,10 +25,9 @@ use inventory::Inventory;
 use kernel::{
     blocking::BlockingError,
     clock::{Clock, OncePerSecond},
-    user::User,
 };
 use payments::PaymentGateway;
-use store::{Change, CommitError, ErrorChain, NamedClaim, PriceBook, ReadError, Store};
+use store::{ErrorChain, NamedClaim, PriceBook, ReadError, Store};
 
 mod assess;
 pub mod audit;
@@ -38,7 +35,9 @@ mod calendar;
 mod check;
 mod clock_check;
 mod create;
+mod execute;
 mod export;
+mod hold;
 mod list;
 mod lookup;
 pub mod metrics;
@@ -46,6 +45,7 @@ mod payment;
 mod prices;
 mod reconcile;
 mod reload;
+mod restore;
 mod run_to_completion;
 mod startup;
 mod tokens;
@@ -85,9 +85,12 @@ pub enum OrderError {
     /// No thread could be started for the work.
     #[error("the server has no thread available")]
     NoThread,
-    /// The store does not accept writes.
+    /// The store has failed, and accepts no writes until a restart.
     #[error("orders cannot be recorded at present")]
     StoreFailed,
+    /// The store accepts no writes at present. Nothing has changed.
+    #[error("orders cannot be recorded at present")]
+    StoreUnavailable,
     /// A record cannot be read.
     #[error("internal error; details are in the server log")]
     Unreadable,
@@ -105,7 +108,7 @@ impl OrderError {
             Self::InProgress => "ORDER_IN_PROGRESS",
             Self::Busy => "CONCURRENCY_LIMIT",
             Self::NoThread => "THREADS_EXHAUSTED",
-            Self::StoreFailed => "STORE_UNAVAILABLE",
+            Self::StoreFailed | Self::StoreUnavailable => "STORE_UNAVAILABLE",
             Self::Unreadable | Self::Bug => "INTERNAL",
         }
     }
@@ -277,22 +280,6 @@ impl App {
         OrderError::Unreadable
     }
 
-    /// The error of a change that is not durable. The cause is logged, at most once a second with
-    /// the number of errors.
-    fn commit_failed(&self, error: &CommitError) -> OrderError {
-        if let Some(times) = self.write_errors.due(self.now()) {
-            tracing::error!(error = %ErrorChain(error), times, "an order could not be recorded");
-        }
-        OrderError::StoreFailed
-    }
-
-    async fn commit(&self, change: Change) -> Result<(), CommitError> {
-        self.store
-            .commit(change)
-            .instrument(info_span!("commit"))
-            .await
-    }
-
     fn now(&self) -> EpochSeconds {
         self.clock.now_sec()
     }
@@ -303,22 +290,6 @@ impl App {
             cart,
         }
     }
-}
-
-/// The key of a user's cart. A cart's id is the token of its later order. Users have carts of their own:
-/// with the same id, neither sees or changes the other's.
-fn cart_key(cart_id: &Token, user: Option<&User>) -> CartKey {
-    let mut hasher = blake3::Hasher::new();
-    if let Some(user) = user {
-        // No name contains a NUL, so a name cannot continue into the id.
-        hasher.update(user.name().as_bytes()).update(b"\0");
-    }
-    let mut key = [0; 16];
-    hasher
-        .update(cart_id.as_str().as_bytes())
-        .finalize_xof()
-        .fill(&mut key);
-    CartKey(key)
 }
 
 /// Claims by the ids of the catalogue, for the record.

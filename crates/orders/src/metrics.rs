@@ -18,6 +18,8 @@ use store::PaymentOutcome;
 pub struct OrderMetrics {
     /// Checks of carts.
     pub checks: CheckMetrics,
+    /// Checks answered without a hold, because it could not be recorded.
+    pub holds_failed: Counter,
     /// Orders created, each counted when it is on record.
     pub orders_created: Counter,
     /// Requests answered with the order that the same request had created before.
@@ -175,6 +177,11 @@ impl Collect for OrderMetrics {
             },
         )
         .by(&["result"]),
+        Metric::<Self>::counter(
+            "boxoffice_holds_failed_total",
+            "Checks answered without a hold, because it could not be recorded.",
+            |metrics, samples| samples.add(&metrics.holds_failed),
+        ),
         Metric::<Self>::counter(
             "boxoffice_orders_created_total",
             "Orders created and on record.",

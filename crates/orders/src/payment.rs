@@ -6,7 +6,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use tokio::time::timeout;
 
-use super::{App, OrderError, tokens::TokenGuard};
+use super::{App, OrderError, execute::CommitFailure, tokens::TokenGuard};
 use crate::audit::AuditEvent;
 use domain::{
     catalog::Prepayment,
@@ -15,11 +15,11 @@ use domain::{
     money::Money,
     order::{OrderId, PaymentMethod},
     payment::Charging,
-    slot::Claim,
 };
+use inventory::Reservation;
 use payments::{Charge, ChargeKey, ChargeOutcome, DeclineReason, PaymentGateway, Reversal};
 use store::{
-    Change, CommitError, ErrorChain, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome,
+    CommitError, ErrorChain, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, Write,
 };
 
 /// Pauses between attempts to reverse a charge at a gateway that does not answer.
@@ -40,8 +40,8 @@ pub(super) struct ChargeRequest {
 pub(super) enum PaymentError {
     /// Nothing was taken: the charge was declined or has been reversed.
     Declined(OrderFailure),
-    /// The store failed, so it is unknown what it has of the payment.
-    Failed(OrderError),
+    /// A step of the payment is not recorded.
+    NotRecorded(CommitFailure),
 }
 
 /// A payment of the last run that has an intent on record and no outcome. Its token is locked until the
@@ -50,7 +50,7 @@ pub(super) enum PaymentError {
 pub(super) struct PendingPayment {
     pub(super) intent: PaymentIntent,
     /// The spots that are sold to its order.
-    pub(super) claims: Vec<Claim>,
+    pub(super) reservation: Reservation,
     pub(super) token: TokenGuard,
 }
 
@@ -93,10 +93,14 @@ impl App {
             method,
             claims,
         } = request;
-        let failed = self
-            .store
-            .failed_attempts(&token)
-            .map_err(|error| PaymentError::Failed(self.read_failed(&error)))?;
+        let failed = match self.store.failed_attempts(&token).get().await {
+            Ok(failed) => failed,
+            Err(error) => {
+                let error = self.read_failed(&error);
+                // Nothing is charged and nothing written.
+                return Err(PaymentError::NotRecorded(CommitFailure::Unwritten(error)));
+            }
+        };
         // A key of its own for each attempt: a gateway answers a known key with its first outcome.
         // Saturates after four billion declined charges of one token, which no client makes.
         let attempt = failed.saturating_add(1);
@@ -114,7 +118,7 @@ impl App {
         };
         // Before the request to the gateway: after a crash, the next run finds the intent and reverses the
         // charge, made or not.
-        self.commit(Change::PaymentIntent(intent.clone()))
+        self.commit(&Write::PaymentIntent(intent.clone()).into())
             .await
             .map_err(|error| self.not_recorded(&error))?;
         self.charge(gateway, intent, charge).await
@@ -147,7 +151,7 @@ impl App {
     }
 
     fn not_recorded(&self, error: &CommitError) -> PaymentError {
-        PaymentError::Failed(self.commit_failed(error))
+        PaymentError::NotRecorded(self.commit_failed(error))
     }
 
     /// Reverses a pending payment, opens its spots again and releases its token.
@@ -158,7 +162,7 @@ impl App {
     ) {
         let PendingPayment {
             intent,
-            claims,
+            reservation,
             token,
         } = pending;
         let order = self.store.order_id(&intent.token);
@@ -167,7 +171,7 @@ impl App {
             Ok(()) => {
                 // After the record: a crash in between would sell the spots of an intent that is
                 // still open.
-                self.inventory.unsell(&claims);
+                self.inventory.release(reservation, self.now());
                 self.audit.record(AuditEvent::PaymentReversed {
                     order_id: &order,
                     outcome,
@@ -186,7 +190,20 @@ impl App {
             ),
         }
         // Last, so that no request with this token finds the spots still sold to its own payment.
-        drop(token);
+        self.unlock(token).await;
+    }
+
+    /// Reverses a charge whose order is not created after all, and records that.
+    pub(super) async fn reverse_captured(
+        &self,
+        gateway: &dyn PaymentGateway,
+        order: &OrderId,
+        attempt: PaymentAttempt,
+    ) -> Result<(), OrderError> {
+        let outcome = reverse(gateway, &ChargeKey::new(order, attempt.intent.attempt)).await;
+        self.record_end(attempt.intent, outcome)
+            .await
+            .map_err(|error| self.commit_failed(&error).into_error())
     }
 
     async fn record_end(
@@ -194,12 +211,8 @@ impl App {
         intent: PaymentIntent,
         outcome: PaymentOutcome,
     ) -> Result<(), CommitError> {
-        self.commit(Change::PaymentEnded(self.ended(
-            intent,
-            outcome,
-            String::new(),
-        )))
-        .await
+        let ended = self.ended(intent, outcome, String::new());
+        self.commit(&Write::PaymentEnded(ended).into()).await
     }
 
     fn ended(

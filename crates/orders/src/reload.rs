@@ -12,7 +12,7 @@ use kernel::{
     blocking::{self, BlockingError},
     diagnostics::Diagnostics,
 };
-use store::{Change, CommitError, ErrorChain};
+use store::{CommitError, ErrorChain, Write};
 
 /// Why a reload has failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,7 +59,7 @@ impl App {
         let prices = prices::remember(&mut catalog, &latest.prices);
         // On record before the catalogue is active: a client may have a new price as soon as it is.
         if prices != latest.prices {
-            self.commit(Change::Prices(prices.clone()))
+            self.commit(&Write::Prices(prices.clone()).into())
                 .await
                 .map_err(ReloadError::Store)?;
             latest.prices = prices;

@@ -12,7 +12,8 @@ use super::{
     payment::PendingPayment,
     prices,
     reconcile::{Reconciler, Reloaded},
-    tokens::{TokenGuard, TokenLock},
+    restore::RestoredHolds,
+    tokens::{LockedFor, RequestKey, TokenGuard, TokenLock},
 };
 use crate::audit::Audit;
 use catalog::Loaded;
@@ -22,10 +23,10 @@ use domain::{
     slot::{Claim, Revision, SlotKey},
     time::{EpochSeconds, Seconds},
 };
-use inventory::Inventory;
+use inventory::{Inventory, Reservation};
 use kernel::clock::{Clock, OncePerSecond};
 use payments::PaymentGateway;
-use store::{Change, CommitError, PaymentIntent, ReadError, Recovered, Store};
+use store::{CommitError, PaymentIntent, ReadError, Recovered, Store, Write};
 
 /// Why the use cases cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +34,7 @@ pub enum StartupError {
     /// The store cannot be read as a whole.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The prices of the catalogue cannot be recorded.
+    /// The prices of the catalogue, or the ends of expired holds, cannot be recorded.
     #[error(transparent)]
     Commit(#[from] CommitError),
 }
@@ -65,7 +66,7 @@ pub struct OfflineCatalog {
 }
 
 impl OfflineCatalog {
-    /// Reads the store, and changes nothing in it: the spots of pending payments count as sold.
+    /// Reads the store, and changes nothing in it: the spots of pending payments count as sold, those of holds as held.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -84,16 +85,17 @@ impl OfflineCatalog {
             unread: _,
         } = loaded;
         let inventory = Inventory::default();
-        let register = catalog.ids_mut();
-        let (recovered, _) = recover(store, register, &inventory)?;
-        // Counted as sold, like in the server: nobody knows yet whether these charges were
-        // captured.
+        let now = clock.now_sec();
+        let (recovered, _) = recover(store, catalog.ids_mut(), &inventory)?;
+        let holds = RestoredHolds::restore(recovered.holds, &mut catalog, &inventory, now);
         for intent in recovered.pending {
-            inventory.restore(&indexed(register, &intent.claims));
+            // Counted as sold, like in the server: nobody knows yet whether these charges were
+            // captured. A reservation that is dropped stays sold.
+            let _ = holds.reservation(&intent, &mut catalog, &inventory, now);
         }
         let active = Arc::new(ActiveCatalog {
             revision: Revision::default(),
-            since_sec: clock.now_sec(),
+            since_sec: now,
             catalog: Arc::new(catalog),
             openings: Arc::new(Openings::new(openings)),
             source_feeds: Arc::new(source_feeds),
@@ -108,7 +110,7 @@ impl OfflineCatalog {
 }
 
 impl App {
-    /// Recovers the orders on record and opens the slots. Pending payments of the last run are reversed in
+    /// Recovers the orders and the holds on record and opens the slots. Pending payments of the last run are reversed in
     /// the background; until then their spots stay sold and their tokens locked.
     ///
     /// # Errors
@@ -138,6 +140,7 @@ impl App {
             orders,
             sold: _,
             pending,
+            holds,
             prices: known,
             newest_order_sec,
             slots_forgotten_until,
@@ -148,15 +151,20 @@ impl App {
         if prices != known {
             // Recorded before anything is sold: a client may hold a price of this catalogue after a
             // crash.
-            store.commit(Change::Prices(prices.clone())).await?;
+            store.commit(&Write::Prices(prices.clone()).into()).await?;
+        }
+        let holds = RestoredHolds::restore(holds, &mut catalog, &inventory, now);
+        for unit in holds.ends(now) {
+            // Before anything is held anew: a hold that is placed then must not end with the expired one.
+            store.commit(&unit).await?;
         }
         let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon);
         let mut pending_payments = Vec::with_capacity(pending.len());
         for intent in pending {
             // Interned while the catalogue is still mutable; it is shared and immutable from here
-            // on.
-            let claims = indexed(catalog.ids_mut(), &intent.claims);
-            pending_payments.push((intent, claims));
+            // on. The store has recovered the spots of orders only.
+            let reservation = holds.reservation(&intent, &mut catalog, &inventory, now);
+            pending_payments.push((intent, reservation));
         }
         warn_of_what_was_sold(&catalog, &openings, &inventory, sold, now);
         let revision = Revision::default();
@@ -192,6 +200,7 @@ impl App {
         tracing::info!(
             slots = app.inventory.len(),
             orders,
+            holds = holds.count,
             pending_payments = pending_payments.len(),
             "recovery complete"
         );
@@ -212,14 +221,13 @@ impl App {
         self.calendar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reverse_all_pending(self: &Arc<Self>, pending: Vec<(PaymentIntent, Vec<Claim>)>) {
-        for (intent, claims) in pending {
+    fn reverse_all_pending(self: &Arc<Self>, pending: Vec<(PaymentIntent, Reservation)>) {
+        for (intent, reservation) in pending {
             // Nothing has locked a token yet, and an order has one intent, so this does not happen.
-            let TokenLock::Acquired(token) = self.tokens.try_lock(&intent.token) else {
+            let request = RequestKey::of(&intent.token);
+            let TokenLock::Acquired(token) = self.tokens.try_lock(request, LockedFor::Order) else {
                 continue;
             };
-            // The store has recovered the spots of orders only.
-            self.inventory.restore(&claims);
             let Some(gateway) = self.payments.clone() else {
                 self.keep_pending(&intent, token);
                 continue;
@@ -227,7 +235,7 @@ impl App {
             let app = Arc::clone(self);
             let payment = PendingPayment {
                 intent,
-                claims,
+                reservation,
                 token,
             };
             // A task of its own per payment: a gateway that answers one late must not delay the

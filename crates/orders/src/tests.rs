@@ -1,22 +1,32 @@
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Poll, Wake, Waker},
+};
+
 use futures_util::FutureExt;
 
-use super::{tokens::TokenLock, *};
+use super::{
+    create::Creation,
+    execute::CommitFailure,
+    tokens::{LockedFor, RequestKey, TokenLock},
+    *,
+};
 use crate::{audit::Audit, audit::AuditLog};
 use catalog::{Loaded, Snapshot};
 use domain::{
     availability::AskedSlot,
     catalog::CartHold,
     fixtures::{Fixture, HOUR, NOW, START, line},
-    order::{Customer, LineItem, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
+    order::{Customer, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
     slot::{Opening, PassThroughIx, Pool, PoolTickets},
 };
 use kernel::{clock::ManualClock, diagnostics::Diagnostics};
 use payments::simulated::SimulatedGateway;
 use store::{CommitError, ReadError, memory::MemoryStore};
-use testkit::schedules::every_schedule;
+use testkit::schedules::{every_schedule, point_until};
 
-const SPOTS: u32 = 5;
-const WANTED: u32 = 2;
+pub(super) const SPOTS: u32 = 5;
+pub(super) const WANTED: u32 = 2;
 
 /// A trip with a few spots, whose merchant holds carts.
 fn raft() -> Arc<App> {
@@ -24,6 +34,11 @@ fn raft() -> Arc<App> {
 }
 
 fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
+    raft_on(Arc::new(MemoryStore::default()), clock)
+}
+
+/// The same on a store that may have something on record.
+pub(super) fn raft_on(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Arc<App> {
     let mut fixture = Fixture::new();
     fixture.merchant_mut().cart_hold = Some(CartHold {
         each_sec: 600,
@@ -50,13 +65,13 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
     };
     let parts = Parts {
         loaded,
-        store: Arc::new(MemoryStore::default()),
+        store,
         payments: Some(Arc::new(SimulatedGateway::default())),
         audit: Audit::open(&AuditLog::Off, clock.clone()).unwrap(),
         clock,
         limits: Limits {
             payment_timeout: Duration::from_secs(1),
-            max_commands: 1,
+            max_commands: 8,
             horizon: Seconds::new(HOUR),
         },
     };
@@ -66,27 +81,71 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
         .unwrap()
 }
 
-fn seats() -> LineItem {
-    line("raft", &[("seat", WANTED.cast_signed())], 15_000)
+pub(super) fn cart(count: u32) -> Cart {
+    Cart {
+        merchant_id: "town".into(),
+        items: vec![line(
+            "raft",
+            &[("seat", count.cast_signed())],
+            7_500 * i64::from(count),
+        )],
+        cart_id: Some("cart".into()),
+    }
 }
 
 /// Whether the cart is told that its spots are held.
-fn is_told_of_a_hold(app: &App) -> bool {
-    let cart = Cart {
-        merchant_id: "town".into(),
-        items: vec![seats()],
-        cart_id: Some("cart".into()),
-    };
-    app.check(&cart, None).unwrap().hold_expires_sec.is_some()
+fn is_told_of_a_hold(app: &Arc<App>) -> bool {
+    let checked = played(app.check(cart(WANTED), None)).unwrap();
+    checked.hold_expires_sec.is_some()
+}
+
+/// Waits for a future in a schedule, and for nothing outside of one. Between two polls the thread waits until it is woken.
+pub(super) fn played<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let woken = Arc::new(Woken(AtomicBool::new(false)));
+    let waker = Waker::from(Arc::clone(&woken));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        point_until(|| woken.0.swap(false, Ordering::SeqCst));
+    }
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Creates the cart's order, to be paid for with this token where there is one.
-fn create(app: &App, payment_token: Option<&str>) -> Created {
+pub(super) fn create(app: &App, payment_token: Option<&str>) -> Created {
+    try_to_create(app, payment_token, 0).unwrap()
+}
+
+/// The same by a request with this fingerprint.
+pub(super) fn try_to_create(
+    app: &App,
+    payment_token: Option<&str>,
+    fingerprint: u8,
+) -> Result<Created, OrderError> {
+    let (guard, creation) = creation(app, payment_token, fingerprint);
+    played(app.create_under(guard, creation))
+}
+
+/// The creation of the cart's order, under its lock.
+pub(super) fn creation(
+    app: &App,
+    payment_token: Option<&str>,
+    fingerprint: u8,
+) -> (TokenGuard, Creation) {
     let processed_by = payment_token.map(|_| PaymentProcessor::Partner);
     let order = NewOrder {
         merchant_id: "town".into(),
         customer: Customer::of("ada"),
-        items: vec![seats()],
+        items: cart(WANTED).items,
         payment: Some(PaymentDetails {
             processed_by,
             ..PaymentDetails::default()
@@ -96,21 +155,26 @@ fn create(app: &App, payment_token: Option<&str>) -> Created {
             challenge: None,
         }),
     };
-    let TokenLock::Acquired(guard) = app.tokens.try_lock(&"cart".into()) else {
-        panic!("nobody else has it")
-    };
     let command = CreateOrder {
         token: "cart".into(),
-        fingerprint: [0; 32],
+        fingerprint: [fingerprint; 32],
         order,
     };
-    app.create_under(guard, Box::new(command), None)
-        .now_or_never()
-        .expect("nothing is waited for")
-        .unwrap()
+    let guard = played(async {
+        loop {
+            match app
+                .tokens
+                .try_lock(RequestKey::of(&command.token), LockedFor::Order)
+            {
+                TokenLock::Acquired(guard) => return guard,
+                TokenLock::Held(waiting) => tokens::released(waiting).await,
+            }
+        }
+    });
+    (guard, Creation::new(Box::new(command), None))
 }
 
-fn open_for_others(app: &App) -> u32 {
+pub(super) fn open_for_others(app: &App) -> u32 {
     let (service_id, start_sec, duration_sec) = ("raft".into(), START, HOUR);
     let slot = AskedSlot {
         service_id,
@@ -136,8 +200,8 @@ fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened()
         for (seconds, calls) in [(0, 1), (0, 1000), (1, 1), (0, 5), (3, 2)] {
             clock.advance(Seconds::new(seconds));
             for _ in 0..calls {
-                let refusal = app.commit_failed(&CommitError::WriterStopped);
-                assert_eq!(refusal, OrderError::StoreFailed);
+                let failure = app.commit_failed(&CommitError::WriterStopped);
+                assert_eq!(failure, CommitFailure::Unknown(OrderError::StoreFailed));
             }
         }
         // Another kind of error is told beside it.
@@ -146,7 +210,7 @@ fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened()
             OrderError::Unreadable
         );
     });
-    let failed = |times: u64| format!("ERROR an order could not be recorded {times}");
+    let failed = |times: u64| format!("ERROR a change could not be recorded {times}");
     let expected = [
         failed(1),
         failed(1001),

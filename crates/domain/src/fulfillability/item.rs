@@ -1,5 +1,7 @@
 //! One item of an order: its catalogue entry, its slot and its verdict.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{
     Inquiry, Purpose,
     demand::Demand,
@@ -119,19 +121,19 @@ impl<'a> ExaminedItem<'a> {
     }
 
     /// The claims of this item; none if a ticket rule stops it or its slot has no key.
-    pub(super) fn claims(&self) -> Vec<Claim> {
+    pub(super) fn claims(&self) -> SmallVec<[Claim; 2]> {
         // An item that is stopped must not use up spots of a pool that other items could have.
         let (Some(slot), None) = (self.key, &self.tickets_verdict) else {
-            return Vec::new();
+            return SmallVec::new();
         };
         if self.is_appointment() {
-            return vec![Claim {
+            return smallvec![Claim {
                 slot,
                 ticket: Claimed::Appointment,
                 count: 1,
             }];
         }
-        let mut claims = Vec::with_capacity(self.tickets.len());
+        let mut claims = SmallVec::with_capacity(self.tickets.len());
         for &(ticket, count) in &self.tickets {
             claims.push(Claim {
                 slot,
@@ -186,9 +188,9 @@ impl<'a> ExaminedItem<'a> {
     }
 
     /// The ticket types of the line, or the appointment.
-    fn claimed(&self) -> Vec<Claimed> {
+    fn claimed(&self) -> SmallVec<[Claimed; 4]> {
         if self.tickets.is_empty() {
-            return vec![Claimed::Appointment];
+            return smallvec![Claimed::Appointment];
         }
         self.tickets
             .iter()

@@ -438,6 +438,95 @@ fn releasing_ends_the_holds_of_one_cart_and_the_expired_ones() {
     assert_eq!(left, [5], "only the third cart's hold is left");
 }
 
+/// What strangers find left of each pool of a slot of the concert.
+fn left_of_all(slot: &Slot) -> Vec<u32> {
+    let fixture = Fixture::new();
+    let left = slot.left(fixture.service("concert"), STRANGER);
+    left.map(|(_, left)| left).collect()
+}
+
+#[test]
+fn a_hold_that_is_being_replaced_takes_of_every_pool_the_more_of_both() {
+    let span = HoldSpan::new(NOW, NOW + 60);
+    let (stalls, balcony) = (Claimed::Ticket(STALLS), Claimed::Ticket(BALCONY));
+    for (placed, staged, meanwhile, afterwards) in [
+        (&[][..], &[(stalls, 2)][..], [7, 4], [7, 4]),
+        (&[(stalls, 2)], &[(stalls, 2)], [7, 4], [7, 4]),
+        (&[(stalls, 2)], &[(stalls, 3)], [6, 3], [6, 3]),
+        (&[(stalls, 3)], &[(stalls, 2)], [6, 3], [7, 4]),
+        (&[(stalls, 3)], &[(balcony, 2)], [6, 3], [7, 6]),
+        (
+            &[(stalls, 1), (balcony, 1)],
+            &[(stalls, 1), (stalls, 2)],
+            [6, 3],
+            [6, 3],
+        ),
+        (&[(balcony, 4)], &[], [5, 6], [9, 6]),
+    ] {
+        let fresh = || {
+            let mut slot = slot(&[(PoolTickets::All, 9), (STALLS_ONLY, 6)]);
+            for &(ticket, count) in placed {
+                slot.hold(cart(1), ticket, count, span);
+            }
+            for &(ticket, count) in staged {
+                slot.stage_hold(cart(1), ticket, count, span);
+            }
+            slot
+        };
+        let case = format!("{placed:?} and {staged:?}");
+        let mut applied = fresh();
+        assert_eq!(left_of_all(&applied), meanwhile, "{case}");
+        applied.apply_staged_holds(cart(1), NOW);
+        assert_eq!(left_of_all(&applied), afterwards, "{case}");
+        let mut discarded = fresh();
+        discarded.stage_hold(cart(2), stalls, 1, span);
+        discarded.discard_staged_holds(cart(2));
+        discarded.discard_staged_holds(cart(1));
+        let before: u32 = placed.iter().map(|&(_, count)| count).sum();
+        assert_eq!(left_of_all(&discarded)[0], 9 - before, "{case}");
+    }
+}
+
+#[test]
+fn two_holds_that_are_being_replaced_are_counted_each_by_itself() {
+    let span = HoldSpan::new(NOW, NOW + 60);
+    let stalls = Claimed::Ticket(STALLS);
+    let mut slot = slot(&[(PoolTickets::All, 20)]);
+    for (owner, placed, staged) in [(1, 3, 1), (2, 1, 4), (3, 0, 2)] {
+        slot.hold(cart(owner), stalls, placed, span);
+        slot.stage_hold(cart(owner), stalls, staged, span);
+    }
+    assert_eq!(left_of_all(&slot), [20 - 3 - 4 - 2]);
+}
+
+#[test]
+fn a_sale_consumes_what_its_cart_holds_and_leaves_the_rest_held() {
+    let span = HoldSpan::new(NOW, NOW + 60);
+    let (stalls, balcony) = (Claimed::Ticket(STALLS), Claimed::Ticket(BALCONY));
+    for (consumed, left, is_held) in [
+        (&[(stalls, 2)][..], [5], true),
+        (&[(stalls, 3)], [6], true),
+        (&[(stalls, 9)], [6], true),
+        (&[(stalls, 3), (balcony, 1)], [7], false),
+    ] {
+        let mut slot = slot(&[(PoolTickets::All, 9)]);
+        for (owner, ticket, count) in [
+            (1, stalls, 1),
+            (1, stalls, 2),
+            (1, balcony, 1),
+            (2, stalls, 2),
+        ] {
+            slot.hold(cart(owner), ticket, count, span);
+        }
+        for &(ticket, count) in consumed {
+            slot.consume_hold(cart(1), ticket, count);
+        }
+        assert_eq!(left_of_all(&slot), left, "{consumed:?}");
+        assert_eq!(slot.has_hold_of(cart(1)), is_held, "{consumed:?}");
+        assert!(slot.has_hold_of(cart(2)));
+    }
+}
+
 #[test]
 fn what_is_given_back_is_free_again_and_never_more_than_that() {
     let fixture = Fixture::new();

@@ -5,28 +5,39 @@ use std::{collections::BTreeMap, sync::Mutex};
 use super::{revisions::opening, *};
 use testkit::{
     histories::{History, Sequential},
-    schedules::{Caught, Stage, every_schedule, point, random_schedules},
+    schedules::{Caught, Stage, every_schedule, point, point_until, random_schedules},
     seeds::seeds,
 };
 
 const SLOTS: usize = 2;
-const CARTS: u8 = 2;
+const CARTS: usize = 2;
 /// Holds last longer than a history.
 const TIME: CartHold = CartHold {
     each_sec: 600,
     whole_sec: 600,
 };
 
-/// What somebody does. Each has one order in the making at a time.
+/// What somebody does. Each has one order or one hold in the making at a time, and a cart has one of either.
 #[derive(Debug, Clone)]
 enum Call {
     /// Looks at all slots at one moment, as a cart or as nobody.
     Look(Option<u8>),
-    /// Keeps spots of slots for a cart, in place of what it had.
+    /// Begins to keep spots of slots for a cart, in place of what it had.
     Hold {
+        by: usize,
         cart: u8,
         slots: Vec<usize>,
         count: u32,
+    },
+    /// Begins to give up what a cart holds.
+    ReleaseHold {
+        by: usize,
+        cart: u8,
+    },
+    /// Ends somebody's change of a hold, which is on record or is not.
+    EndHold {
+        by: usize,
+        is_recorded: bool,
     },
     /// Takes spots of slots for the order of a cart.
     Reserve {
@@ -42,8 +53,6 @@ enum Call {
     Release {
         by: usize,
     },
-    /// Gives up what a cart holds.
-    ReleaseHold(u8),
     /// Puts another revision on sale, with these allotments.
     Replace([u32; SLOTS]),
 }
@@ -55,19 +64,14 @@ enum Answer {
     Left([u32; SLOTS]),
 }
 
-/// An order in the making: its spots, and the cart whose hold it has used up and may give back.
+/// Spots of slots.
+type Spots = Vec<(usize, u32)>;
+
+/// An order in the making: its spots, and the cart with what it held before.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct InTheMaking {
-    slots: Vec<usize>,
-    count: u32,
-    consumed: Option<u8>,
-}
-
-impl InTheMaking {
-    /// Gives nothing back to a cart of which something else has been said meanwhile.
-    fn forgets(&mut self, cart: u8) {
-        self.consumed.take_if(|consumed| *consumed == cart);
-    }
+    spots: Spots,
+    consumed: Option<(u8, Spots)>,
 }
 
 /// What the inventory promises, where one call follows another.
@@ -75,41 +79,59 @@ impl InTheMaking {
 struct Plain {
     allotments: [u32; SLOTS],
     sold: [u32; SLOTS],
-    holds: BTreeMap<u8, Vec<(usize, u32)>>,
+    holds: BTreeMap<u8, Spots>,
+    /// What each cart is going to hold, by who changes it.
+    staged: BTreeMap<usize, (u8, Spots)>,
     making: BTreeMap<usize, InTheMaking>,
 }
 
+fn of_slot(spots: &Spots, slot: usize) -> u32 {
+    let of_it = spots.iter().filter(|(at, _)| *at == slot);
+    of_it.map(|(_, count)| count).sum()
+}
+
 impl Plain {
-    fn with(allotments: [u32; SLOTS]) -> Self {
+    fn with(allotments: [u32; SLOTS], holds: BTreeMap<u8, Spots>) -> Self {
         Self {
             allotments,
             sold: [0; SLOTS],
-            holds: BTreeMap::new(),
+            holds,
+            staged: BTreeMap::new(),
             making: BTreeMap::new(),
         }
     }
 
-    fn release_hold(&mut self, cart: u8) {
-        self.holds.remove(&cart);
-        for order in self.making.values_mut() {
-            order.forgets(cart);
-        }
+    /// What a cart takes of a slot: what it holds or what it is going to hold, whichever is more.
+    fn held(&self, cart: u8, slot: usize) -> u32 {
+        let placed = self.holds.get(&cart).map_or(0, |held| of_slot(held, slot));
+        let staged = self.staged.values().filter(|(of, _)| *of == cart);
+        staged.fold(placed, |most, (_, held)| most.max(of_slot(held, slot)))
     }
 
     fn left(&self, viewer: Option<u8>) -> [u32; SLOTS] {
         std::array::from_fn(|slot| {
-            let others = self.holds.iter().filter(|(cart, _)| Some(**cart) != viewer);
-            let held = others
-                .flat_map(|(_, held)| held)
-                .filter(|(at, _)| *at == slot);
-            let taken = self.sold[slot] + held.map(|(_, count)| count).sum::<u32>();
-            self.allotments[slot].saturating_sub(taken)
+            let others = (0..).take(CARTS).filter(|cart| Some(*cart) != viewer);
+            let held: u32 = others.map(|cart| self.held(cart, slot)).sum();
+            self.allotments[slot].saturating_sub(self.sold[slot] + held)
         })
     }
 
     fn fits(&self, cart: u8, slots: &[usize], count: u32) -> bool {
         let left = self.left(Some(cart));
         slots.iter().all(|&slot| left[slot] >= count)
+    }
+
+    fn sell(&mut self, by: usize, cart: u8, spots: Spots) {
+        for &(slot, count) in &spots {
+            self.sold[slot] += count;
+        }
+        let consumed = self.holds.get(&cart).cloned().map(|held| (cart, held));
+        if let Some(held) = self.holds.get_mut(&cart) {
+            for (slot, count) in held {
+                *count = count.saturating_sub(of_slot(&spots, *slot));
+            }
+        }
+        self.making.insert(by, InTheMaking { spots, consumed });
     }
 }
 
@@ -120,14 +142,24 @@ impl Sequential for Plain {
     fn answer(&mut self, call: &Call) -> Answer {
         match call {
             Call::Look(viewer) => return Answer::Left(self.left(*viewer)),
-            Call::Hold { cart, slots, count } => {
+            Call::Hold {
+                by,
+                cart,
+                slots,
+                count,
+            } => {
                 let fits = self.fits(*cart, slots, *count);
-                self.release_hold(*cart);
-                if fits {
-                    self.holds
-                        .insert(*cart, slots.iter().map(|&slot| (slot, *count)).collect());
-                }
+                let next = slots.iter().map(|&slot| (slot, *count)).filter(|_| fits);
+                self.staged.insert(*by, (*cart, next.collect()));
                 return Answer::Fits(fits);
+            }
+            Call::ReleaseHold { by, cart } => {
+                self.staged.insert(*by, (*cart, Spots::new()));
+            }
+            Call::EndHold { by, is_recorded } => {
+                if let Some((cart, next)) = self.staged.remove(by).filter(|_| *is_recorded) {
+                    self.holds.insert(cart, next);
+                }
             }
             Call::Reserve {
                 by,
@@ -138,42 +170,28 @@ impl Sequential for Plain {
                 if !self.fits(*cart, slots, *count) {
                     return Answer::Fits(false);
                 }
-                let consumed = self.holds.remove(cart).map(|_| *cart);
-                for &slot in slots {
-                    self.sold[slot] += count;
-                }
-                self.making.insert(
+                self.sell(
                     *by,
-                    InTheMaking {
-                        slots: slots.clone(),
-                        count: *count,
-                        consumed,
-                    },
+                    *cart,
+                    slots.iter().map(|&slot| (slot, *count)).collect(),
                 );
                 return Answer::Fits(true);
             }
             Call::Confirm { by } => {
-                self.making.remove(by);
+                if let Some((cart, _)) = self.making.remove(by).and_then(|order| order.consumed) {
+                    self.holds.remove(&cart);
+                }
             }
             Call::Release { by } => {
-                let Some(InTheMaking {
-                    slots,
-                    count,
-                    consumed,
-                }) = self.making.remove(by)
-                else {
+                let Some(InTheMaking { spots, consumed }) = self.making.remove(by) else {
                     return Answer::Done;
                 };
-                for &slot in &slots {
+                for (slot, count) in spots {
                     self.sold[slot] -= count;
                 }
-                if let Some(cart) = consumed {
-                    self.holds
-                        .insert(cart, slots.iter().map(|&slot| (slot, count)).collect());
+                if let Some((cart, held)) = consumed {
+                    self.holds.insert(cart, held);
                 }
-            }
-            Call::ReleaseHold(cart) => {
-                self.release_hold(*cart);
             }
             Call::Replace(allotments) => self.allotments = *allotments,
         }
@@ -190,14 +208,47 @@ struct Shop {
     river: River,
     on_sale: AtomicU32,
     making: Mutex<BTreeMap<usize, Reservation>>,
+    holding: Mutex<BTreeMap<usize, Option<HoldChange>>>,
+    /// Who changes each cart, as the application locks it.
+    locks: Mutex<[Option<usize>; CARTS]>,
 }
 
 impl Shop {
-    fn with(allotments: [u32; SLOTS]) -> Self {
+    fn with(allotments: [u32; SLOTS], holds: &BTreeMap<u8, Spots>) -> Self {
+        let river = River::with(&allotments);
+        for (cart, spots) in holds {
+            let claims = spots
+                .iter()
+                .flat_map(|&(at, count)| river.claims(&[at], count));
+            river.inventory.restore_hold(RestoredHold {
+                cart: cart_key(*cart),
+                revision: 1,
+                claims: claims.collect(),
+                placed_sec: NOW - 60,
+                expires_sec: NOW + 540,
+                used: Seconds::ZERO,
+                pause: TIME.each_sec.into(),
+            });
+        }
         Self {
-            river: River::with(&allotments),
+            river,
             on_sale: AtomicU32::new(0),
             making: Mutex::default(),
+            holding: Mutex::default(),
+            locks: Mutex::default(),
+        }
+    }
+
+    /// Waits until nobody changes a cart, and becomes who does.
+    fn lock(&self, by: usize, cart: u8) {
+        let cart = usize::from(cart);
+        point_until(|| self.locks.lock().unwrap()[cart].is_none());
+        self.locks.lock().unwrap()[cart] = Some(by);
+    }
+
+    fn unlock(&self, by: usize) {
+        for holder in &mut *self.locks.lock().unwrap() {
+            holder.take_if(|holder| *holder == by);
         }
     }
 
@@ -236,9 +287,9 @@ impl Shop {
         left.into_iter().all(|left| left >= count)
     }
 
-    fn hold(&self, cart: u8, slots: &[usize], count: u32) -> Answer {
+    fn begin_hold(&self, cart: u8, slots: &[usize], count: u32) -> (bool, Option<HoldChange>) {
         let (river, key) = (&self.river, cart_key(cart));
-        Answer::Fits(self.decide(|revision| {
+        self.decide(|revision| {
             let claim = |seen: &[Option<&Slot>]| {
                 let fits = self.fits(seen, cart, count);
                 let claims = if fits {
@@ -248,17 +299,46 @@ impl Shop {
                 };
                 (fits, claims)
             };
+            let asked = river.asked(slots);
             let held = river
                 .inventory
-                .hold(revision, &river.asked(slots), key, NOW, TIME, claim);
-            held.map(|(fits, expires_sec)| {
-                assert_eq!(fits, expires_sec.is_some());
-                fits
+                .hold(revision, &asked, key, NOW, Some(TIME), claim);
+            held.inspect(|(fits, change)| {
+                let is_held = change
+                    .as_ref()
+                    .is_some_and(|change| change.next().is_some());
+                assert_eq!(*fits, is_held);
             })
-        }))
+        })
+    }
+
+    fn hold(&self, by: usize, cart: u8, slots: &[usize], count: u32) -> Answer {
+        self.lock(by, cart);
+        let (fits, change) = self.begin_hold(cart, slots, count);
+        self.holding.lock().unwrap().insert(by, change);
+        Answer::Fits(fits)
+    }
+
+    fn release_hold(&self, by: usize, cart: u8) {
+        self.lock(by, cart);
+        let change = self.river.inventory.release_hold(cart_key(cart));
+        self.holding.lock().unwrap().insert(by, change);
+    }
+
+    fn end_hold(&self, by: usize, is_recorded: bool) {
+        let change = self.holding.lock().unwrap().remove(&by).flatten();
+        if let Some(change) = change {
+            if is_recorded {
+                self.river.inventory.apply_hold(change, NOW);
+            } else {
+                self.river.inventory.revert_hold(change, NOW);
+            }
+        }
+        self.unlock(by);
     }
 
     fn reserve(&self, by: usize, cart: u8, slots: &[usize], count: u32) -> Answer {
+        self.lock(by, cart);
         let (river, key) = (&self.river, cart_key(cart));
         let decision = self.decide(|revision| {
             river
@@ -271,6 +351,8 @@ impl Shop {
         let fits = reservation.is_some();
         if let Some(reservation) = reservation {
             self.making.lock().unwrap().insert(by, reservation);
+        } else {
+            self.unlock(by);
         }
         Answer::Fits(fits)
     }
@@ -292,70 +374,101 @@ impl Shop {
     fn end(&self, by: usize, end: impl FnOnce(Reservation)) {
         let reservation = self.making.lock().unwrap().remove(&by);
         reservation.map(end);
+        self.unlock(by);
     }
 
     fn make(&self, call: &Call) -> Answer {
         let inventory = &self.river.inventory;
         match call {
             Call::Look(cart) => return self.look(*cart),
-            Call::Hold { cart, slots, count } => return self.hold(*cart, slots, *count),
+            Call::Hold {
+                by,
+                cart,
+                slots,
+                count,
+            } => return self.hold(*by, *cart, slots, *count),
+            Call::ReleaseHold { by, cart } => self.release_hold(*by, *cart),
+            Call::EndHold { by, is_recorded } => self.end_hold(*by, *is_recorded),
             Call::Reserve {
                 by,
                 cart,
                 slots,
                 count,
             } => return self.reserve(*by, *cart, slots, *count),
-            Call::Confirm { by } => self.end(*by, |reservation| inventory.confirm(reservation)),
+            Call::Confirm { by } => {
+                self.end(*by, |reservation| inventory.confirm(reservation, NOW));
+            }
             Call::Release { by } => {
                 self.end(*by, |reservation| inventory.release(reservation, NOW));
             }
-            Call::ReleaseHold(cart) => inventory.release_hold(cart_key(*cart), NOW),
             Call::Replace(allotments) => self.replace(*allotments),
         }
         Answer::Done
     }
 }
 
-/// Random calls of one caller, which finishes an order before it begins another.
+/// Random calls of one caller, which ends an order or a change of a hold before it begins another.
 fn calls_of(by: usize, chance: &mut fastrand::Rng) -> Vec<Call> {
-    let mut making = false;
-    let mut call = || {
+    let mut calls = Vec::new();
+    let look = |chance: &mut fastrand::Rng, calls: &mut Vec<Call>| {
+        if chance.u8(..4) == 0 {
+            let cart = chance.u8(..2);
+            calls.push(Call::Look(Some(cart).filter(|_| chance.bool())));
+        }
+    };
+    for _ in 0..2 {
+        look(chance, &mut calls);
         let slots = [vec![0], vec![1], vec![0, 1], vec![1, 0]][chance.usize(..4)].clone();
-        let (cart, count) = (chance.u8(..CARTS), chance.u32(1..3));
-        match chance.u8(..10) {
-            0 => Call::Look(Some(cart).filter(|_| chance.bool())),
-            1 | 2 => Call::Hold { cart, slots, count },
-            3 => Call::ReleaseHold(cart),
-            _ if making => {
-                making = false;
-                if chance.bool() {
-                    Call::Confirm { by }
-                } else {
-                    Call::Release { by }
-                }
-            }
-            _ => {
-                making = true;
+        let (cart, count) = (chance.u8(..2), chance.u32(1..3));
+        let (begin, end) = match chance.u8(..7) {
+            0..3 => (
+                Call::Hold {
+                    by,
+                    cart,
+                    slots,
+                    count,
+                },
+                Call::EndHold {
+                    by,
+                    is_recorded: chance.u8(..4) > 0,
+                },
+            ),
+            3 => (
+                Call::ReleaseHold { by, cart },
+                Call::EndHold {
+                    by,
+                    is_recorded: chance.u8(..4) > 0,
+                },
+            ),
+            ends => (
                 Call::Reserve {
                     by,
                     cart,
                     slots,
                     count,
-                }
-            }
-        }
-    };
-    (0..4).map(|_| call()).collect()
+                },
+                if ends == 4 {
+                    Call::Confirm { by }
+                } else {
+                    Call::Release { by }
+                },
+            ),
+        };
+        calls.push(begin);
+        look(chance, &mut calls);
+        calls.push(end);
+    }
+    calls
 }
 
 /// Lets everybody make his calls, and judges what was answered.
 fn judge(
     stage: &Stage,
-    start: [u32; SLOTS],
+    (start, holds): &([u32; SLOTS], BTreeMap<u8, Spots>),
     parts: Vec<Vec<Call>>,
     make: impl Fn(&Shop, &Call) -> Answer + Sync,
 ) {
-    let (shop, history) = (Shop::with(start), History::<Plain>::default());
+    let (shop, history) = (Shop::with(*start, holds), History::<Plain>::default());
     let (shop, make, noted) = (&shop, &make, &history);
     let actor = |calls: Vec<Call>| {
         Box::new(move || {
@@ -368,7 +481,7 @@ fn judge(
     for cart in [None, Some(0), Some(1)] {
         noted.note(Call::Look(cart), |call| make(shop, call));
     }
-    history.must_be_linearizable(&Plain::with(start));
+    history.must_be_linearizable(&Plain::with(*start, holds.clone()));
 }
 
 /// Three with calls by chance, and now and then one who replaces what is on sale.
@@ -384,6 +497,17 @@ fn parts(chance: &mut fastrand::Rng) -> Vec<Vec<Call>> {
     parts
 }
 
+/// What some carts held before this process began.
+fn holds(chance: &mut fastrand::Rng) -> BTreeMap<u8, Spots> {
+    let mut holds = BTreeMap::new();
+    for cart in (0..).take(CARTS) {
+        if chance.u8(..3) == 0 {
+            holds.insert(cart, vec![(chance.usize(..SLOTS), chance.u32(1..3))]);
+        }
+    }
+    holds
+}
+
 fn histories(
     seeds: std::ops::Range<u64>,
     make: impl Fn(&Shop, &Call) -> Answer + Sync,
@@ -391,7 +515,12 @@ fn histories(
     random_schedules(seeds, |stage, seed| {
         let mut chance = fastrand::Rng::with_seed(seed);
         let start = [chance.u32(1..4), chance.u32(1..4)];
-        judge(stage, start, parts(&mut chance), &make);
+        judge(
+            stage,
+            &(start, holds(&mut chance)),
+            parts(&mut chance),
+            &make,
+        );
     })
 }
 
@@ -407,11 +536,20 @@ fn a_cart_and_its_order_follow_one_another_under_every_schedule() {
         vec![
             vec![
                 Call::Hold {
+                    by: 0,
                     cart: 0,
                     slots: both(),
                     count: 1,
                 },
-                Call::ReleaseHold(0),
+                Call::EndHold {
+                    by: 0,
+                    is_recorded: true,
+                },
+                Call::ReleaseHold { by: 0, cart: 0 },
+                Call::EndHold {
+                    by: 0,
+                    is_recorded: true,
+                },
             ],
             vec![
                 Call::Reserve {
@@ -424,7 +562,8 @@ fn a_cart_and_its_order_follow_one_another_under_every_schedule() {
             ],
         ]
     };
-    let schedules = every_schedule(3, |stage| judge(stage, [2, 2], parts(), Shop::make)).unwrap();
+    let start = ([2, 2], BTreeMap::new());
+    let schedules = every_schedule(3, |stage| judge(stage, &start, parts(), Shop::make)).unwrap();
     eprintln!("{schedules} schedules");
 }
 
@@ -491,17 +630,22 @@ fn broken_inventories_are_found_out() {
         };
         let without_holds = |seed| {
             let mut parts = parts(&mut fastrand::Rng::with_seed(seed));
-            let is_of_carts =
-                |call: &Call| matches!(call, Call::Hold { .. } | Call::ReleaseHold(_));
+            let is_of_carts = |call: &Call| {
+                matches!(
+                    call,
+                    Call::Hold { .. } | Call::ReleaseHold { .. } | Call::EndHold { .. }
+                )
+            };
             for calls in &mut parts {
                 calls.retain(|call| !is_of_carts(call));
             }
             parts
         };
+        let start = ([2, 3], BTreeMap::new());
         let alone =
-            |stage: &Stage, seed| judge(stage, [2, 3], vec![without_holds(seed).concat()], make);
+            |stage: &Stage, seed| judge(stage, &start, vec![without_holds(seed).concat()], make);
         random_schedules(0..100, alone).unwrap();
-        let together = |stage: &Stage, seed| judge(stage, [2, 3], without_holds(seed), make);
+        let together = |stage: &Stage, seed| judge(stage, &start, without_holds(seed), make);
         let caught = random_schedules(0..1_000, together).unwrap_err();
         assert!(
             caught.why.contains("not linearizable"),
@@ -510,4 +654,28 @@ fn broken_inventories_are_found_out() {
         );
         eprintln!("{name}: found out after {} histories", caught.schedules);
     }
+}
+
+/// The negative control of the records: a hold that gives its spots back before that is on record is found out, also
+/// where one call follows another.
+#[test]
+fn spots_that_are_given_back_too_early_are_found_out() {
+    let make = |shop: &Shop, call: &Call| {
+        let answer = shop.make(call);
+        if let Call::Hold { by, .. } | Call::ReleaseHold { by, .. } = call {
+            let change = shop
+                .holding
+                .lock()
+                .unwrap()
+                .get_mut(by)
+                .and_then(Option::take);
+            if let Some(change) = change {
+                shop.river.inventory.apply_hold(change, NOW);
+            }
+        }
+        answer
+    };
+    let caught = histories(0..1_000, make).unwrap_err();
+    assert!(caught.why.contains("not linearizable"), "{}", caught.why);
+    eprintln!("found out after {} histories", caught.schedules);
 }

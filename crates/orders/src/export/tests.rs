@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use futures_util::FutureExt;
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use domain::{
 };
 use kernel::clock::ManualClock;
 use store::{
-    Change, NamedClaim, PaymentIntent, Store, embedded::EmbeddedStore, memory::MemoryStore,
+    HoldId, HoldRecord, NamedClaim, PaymentIntent, Store, UnitOfWork, Write, memory::MemoryStore,
 };
 
 const NOW: EpochSeconds = EpochSeconds::new(1_768_456_800);
@@ -103,14 +104,17 @@ fn item(service: &Service, key: SlotKey, line: &[(TicketId, i32)]) -> LineItem {
 }
 
 /// Every answer to everything that can be asked.
-fn answers(app: &App, asked: &[Cart]) -> Vec<String> {
+fn answers(app: &Arc<App>, asked: &[Cart]) -> Vec<String> {
     asked
         .iter()
-        .map(|cart| format!("{cart:?}: {:?}", app.check(cart, None)))
+        .map(|cart| {
+            let checked = app.check(cart.clone(), None).now_or_never().unwrap();
+            format!("{cart:?}: {checked:?}")
+        })
         .collect()
 }
 
-fn everything(app: &App) -> Vec<Cart> {
+fn everything(app: &Arc<App>) -> Vec<Cart> {
     let export = app.export(None).unwrap();
     let slots = export.active.openings.slots(export.span);
     slots
@@ -122,7 +126,7 @@ fn everything(app: &App) -> Vec<Cart> {
 /// many, and whether they are only held.
 type Taken = (usize, Option<usize>, u32, bool);
 
-fn take(app: &App, taken: &[Taken]) {
+fn take(app: &Arc<App>, taken: &[Taken]) {
     let export = app.export(None).unwrap();
     let slots: Vec<SlotKey> = export
         .active
@@ -142,13 +146,15 @@ fn take(app: &App, taken: &[Taken]) {
             let merchant_id = export.active.catalog.merchant(service.merchant).id.clone();
             let items = vec![item(service, *key, &line)];
             app.check(
-                &Cart {
+                Cart {
                     merchant_id,
                     items,
                     cart_id: Some(format!("cart-{at}").into()),
                 },
                 None,
             )
+            .now_or_never()
+            .unwrap()
             .unwrap();
         } else {
             let ticket = ticket.map_or(Claimed::Appointment, |ticket| Claimed::Ticket(ticket.ix));
@@ -353,7 +359,7 @@ async fn an_export_goes_by_one_catalogue_and_counts_what_is_sold_by_any() {
 }
 
 #[tokio::test]
-async fn what_is_being_paid_for_counts_as_sold_and_stays_to_be_settled() {
+async fn what_is_being_paid_for_counts_as_sold_what_is_held_as_held_and_both_stay_on_record() {
     let dir = tempfile::tempdir().unwrap();
     write_catalog(dir.path(), &[entry(1, 5)]);
     let claim = NamedClaim {
@@ -370,15 +376,32 @@ async fn what_is_being_paid_for_counts_as_sold_and_stays_to_be_settled() {
         attempt: 1,
         amount,
         started_sec: NOW,
-        claims: vec![claim],
+        claims: vec![claim.clone()],
     };
-    let store = || EmbeddedStore::open(&dir.path().join("data"), 1).unwrap();
-    store().commit(Change::PaymentIntent(intent)).await.unwrap();
+    let hold = |id, expires_sec| HoldRecord {
+        id: HoldId([id; 16]),
+        revision: 1,
+        owner: None,
+        merchant_id: "m".into(),
+        lines: Vec::new(),
+        claims: vec![NamedClaim {
+            count: 1,
+            ..claim.clone()
+        }],
+        placed_sec: NOW - 60,
+        expires_sec,
+        used: Seconds::ZERO,
+    };
+    let store = MemoryStore::default();
+    let unit = UnitOfWork::write(Write::PaymentIntent(intent))
+        .and(Write::HoldPlaced(Box::new(hold(1, NOW + 1))))
+        .and(Write::HoldPlaced(Box::new(hold(2, NOW))));
+    store.commit(&unit).await.unwrap();
     for _ in 0..2 {
         let loaded = catalog::load(dir.path()).unwrap();
         let offline =
-            OfflineCatalog::open(loaded, &store(), Arc::new(ManualClock::at(NOW)), HORIZON)
-                .unwrap();
-        assert_eq!(spots_open(&offline.export(None).unwrap()), [(1, 3)]);
+            OfflineCatalog::open(loaded, &store, Arc::new(ManualClock::at(NOW)), HORIZON).unwrap();
+        assert_eq!(spots_open(&offline.export(None).unwrap()), [(1, 2)]);
     }
+    assert_eq!(store.recover().unwrap().holds.len(), 2);
 }

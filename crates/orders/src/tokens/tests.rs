@@ -3,13 +3,58 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use testkit::schedules::{Stage, every_schedule, point, wait_for};
 
+fn lock(tokens: &Tokens, token: &str) -> TokenLock {
+    tokens.try_lock(RequestKey::of(&token.into()), LockedFor::Order)
+}
+
+#[test]
+fn the_request_of_a_cart_is_found_by_its_owner() {
+    let request = RequestKey::of(&"t".into());
+    let mut carts = Vec::new();
+    for owner in [None, Some("ada"), Some("bob")] {
+        let cart = request.cart_of(owner);
+        assert_eq!(RequestKey::of_cart(cart, owner), request, "{owner:?}");
+        carts.push(cart);
+    }
+    assert!(carts[0] != carts[1] && carts[1] != carts[2] && carts[0] != carts[2]);
+    assert_ne!(RequestKey::of(&"u".into()).cart_of(None), carts[0]);
+}
+
+#[test]
+fn a_cart_is_forgone_only_while_its_order_is_in_flight_and_its_lock_waits_for_that() {
+    let tokens = Tokens::default();
+    let key = RequestKey::of(&"t".into());
+    let carts = [Some("ada"), Some("bob")].map(|owner| key.cart_of(owner));
+    assert!(!tokens.forgo(key, carts[0]), "nothing is in flight");
+    let TokenLock::Acquired(guard) = tokens.try_lock(key, LockedFor::Hold) else {
+        panic!("the token was free")
+    };
+    assert!(!tokens.forgo(key, carts[0]), "another check is");
+    guard.release().unwrap();
+
+    let TokenLock::Acquired(guard) = lock(&tokens, "t") else {
+        panic!("the token was free")
+    };
+    for cart in [carts[0], carts[1], carts[0]] {
+        assert!(tokens.forgo(key, cart));
+    }
+    let forgone = guard.release().unwrap_err();
+    assert_eq!(forgone.carts, carts, "each once");
+    assert!(matches!(lock(&tokens, "t"), TokenLock::Held(_)));
+    assert!(tokens.forgo(key, carts[1]));
+    let forgone = forgone.guard.release().unwrap_err();
+    assert_eq!(forgone.carts, [carts[1]]);
+    forgone.guard.release().unwrap();
+    assert!(tokens.in_flight.is_empty());
+}
+
 #[tokio::test]
 async fn the_second_waits_until_the_first_lets_go() {
     let tokens = Tokens::default();
-    let TokenLock::Acquired(guard) = tokens.try_lock(&"t".into()) else {
+    let TokenLock::Acquired(guard) = lock(&tokens, "t") else {
         panic!("the token was free")
     };
-    let TokenLock::Held(waiting) = tokens.try_lock(&"t".into()) else {
+    let TokenLock::Held(waiting) = lock(&tokens, "t") else {
         panic!("the token was taken")
     };
     let waiter = tokio::spawn(released(waiting));
@@ -17,20 +62,14 @@ async fn the_second_waits_until_the_first_lets_go() {
     assert!(!waiter.is_finished());
     drop(guard);
     waiter.await.unwrap();
-    assert!(matches!(
-        tokens.try_lock(&"t".into()),
-        TokenLock::Acquired(_)
-    ));
+    assert!(matches!(lock(&tokens, "t"), TokenLock::Acquired(_)));
 }
 
 #[test]
 fn tokens_do_not_stand_in_each_others_way() {
     let tokens = Tokens::default();
-    let first = tokens.try_lock(&"a".into());
-    assert!(matches!(
-        tokens.try_lock(&"b".into()),
-        TokenLock::Acquired(_)
-    ));
+    let first = lock(&tokens, "a");
+    assert!(matches!(lock(&tokens, "b"), TokenLock::Acquired(_)));
     drop(first);
     assert!(tokens.in_flight.is_empty(), "nothing is left behind");
 }
@@ -52,7 +91,7 @@ struct Manner {
 }
 
 const RIGHT: Manner = Manner {
-    claim: |desk| desk.tokens.try_lock(&"t".into()),
+    claim: |desk| lock(&desk.tokens, "t"),
     give_up: drop,
 };
 
@@ -104,21 +143,25 @@ fn one_acts_at_a_time_and_nobody_waits_for_ever_under_every_schedule() {
 }
 
 fn looked_at_and_then_claimed(desk: &Desk) -> TokenLock {
+    let key = RequestKey::of(&"t".into());
     let taken = desk
         .tokens
         .in_flight
-        .get("t")
-        .map(|waiting| waiting.clone());
+        .get_mut(&key)
+        .map(|mut in_flight| in_flight.wait());
     point();
     if let Some(waiting) = taken {
         return TokenLock::Held(waiting);
     }
-    let (done, waiting) = watch::channel(());
-    desk.tokens.in_flight.insert("t".into(), waiting);
+    let in_flight = InFlight {
+        locked_for: LockedFor::Order,
+        done: None,
+        forgone: Vec::new(),
+    };
+    desk.tokens.in_flight.insert(key, in_flight);
     TokenLock::Acquired(TokenGuard {
-        tokens: desk.tokens.clone(),
-        token: "t".into(),
-        _done: done,
+        tokens: Some(desk.tokens.clone()),
+        key,
     })
 }
 

@@ -1,0 +1,104 @@
+//! Holds and pending payments of the last run, put in force again at startup.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{hold::released, indexed, tokens::RequestKey};
+use domain::{
+    catalog::Catalog,
+    ids::MerchantId,
+    slot::CartKey,
+    time::{EpochSeconds, Seconds},
+};
+use inventory::{Inventory, Reservation, RestoredHold};
+use store::{HoldRecord, PaymentIntent, ReleaseReason, UnitOfWork};
+
+/// Ends of holds in one unit of work.
+const ENDS_PER_UNIT: usize = 256;
+
+/// The holds that were put in force.
+#[derive(Debug, Default)]
+pub(super) struct RestoredHolds {
+    pub(super) count: usize,
+    /// The users whose carts they are.
+    owners: HashSet<Option<Arc<str>>>,
+    expired: Vec<CartKey>,
+}
+
+impl RestoredHolds {
+    /// Puts the holds that last at this moment in force.
+    pub(super) fn restore(
+        holds: Vec<HoldRecord>,
+        catalog: &mut Catalog,
+        inventory: &Inventory,
+        now: EpochSeconds,
+    ) -> Self {
+        let mut restored = Self::default();
+        for record in holds {
+            let hold = RestoredHold {
+                cart: CartKey(record.id.0),
+                revision: record.revision,
+                claims: indexed(catalog.ids_mut(), &record.claims),
+                placed_sec: record.placed_sec,
+                expires_sec: record.expires_sec,
+                used: record.used,
+                pause: pause(catalog, &record),
+            };
+            // By the span, as everywhere: it also ends the hold of a clock that was set far back.
+            if hold.span().is_on(now) {
+                restored.count += 1;
+                restored.owners.insert(record.owner);
+                inventory.restore_hold(hold);
+            } else {
+                restored.expired.push(hold.cart);
+            }
+        }
+        restored
+    }
+
+    /// The records of the ends of those that have expired.
+    pub(super) fn ends(&self, now: EpochSeconds) -> impl Iterator<Item = UnitOfWork> + '_ {
+        self.expired.chunks(ENDS_PER_UNIT).map(move |carts| {
+            let mut writes = Vec::with_capacity(carts.len());
+            for cart in carts {
+                writes.push(released(*cart, now, ReleaseReason::Expired));
+            }
+            UnitOfWork {
+                requires: Vec::new(),
+                writes,
+            }
+        })
+    }
+
+    /// The reservation of an order whose payment is pending. It has consumed the hold of its cart, so that its spots are
+    /// not counted twice.
+    pub(super) fn reservation(
+        &self,
+        intent: &PaymentIntent,
+        catalog: &mut Catalog,
+        inventory: &Inventory,
+        now: EpochSeconds,
+    ) -> Reservation {
+        let claims = indexed(catalog.ids_mut(), &intent.claims);
+        let request = RequestKey::of(&intent.token);
+        // An intent does not name its user. There are few users, and few payments are pending.
+        let mut carts = self
+            .owners
+            .iter()
+            .map(|owner| request.cart_of(owner.as_deref()));
+        let cart = carts.find(|cart| inventory.knows_cart(*cart));
+        inventory.restore_reservation(claims, cart, now)
+    }
+}
+
+/// How long a cart has to hold nothing before its time for holds starts again: by the catalogue, as for a hold that is
+/// placed now, or else the length of its last hold.
+fn pause(catalog: &Catalog, record: &HoldRecord) -> Seconds {
+    let merchant_id: &MerchantId = &record.merchant_id;
+    let time = catalog
+        .merchant_ix(merchant_id)
+        .and_then(|merchant| catalog.merchant(merchant).cart_hold);
+    time.map_or_else(
+        || record.expires_sec.since(record.placed_sec),
+        |time| time.each_sec.into(),
+    )
+}
