@@ -36,6 +36,7 @@ use boxoffice::{
     payments::simulated::SimulatedGateway,
     store::memory::MemoryStore,
 };
+use futures_util::FutureExt;
 use serde_json::json;
 
 const NOW: EpochSeconds = EpochSeconds::new(1_768_456_800);
@@ -115,7 +116,7 @@ fn write(dir: &Path, spots: i64) {
 
 /// Checks one cart after another, all over the catalogue, while something goes on, and gives the
 /// nanoseconds that they took, in order.
-fn checks_during(app: &App, act: impl FnOnce()) -> Vec<u64> {
+fn checks_during(app: &Arc<App>, act: impl FnOnce()) -> Vec<u64> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let checking = scope.spawn(|| {
@@ -125,7 +126,7 @@ fn checks_during(app: &App, act: impl FnOnce()) -> Vec<u64> {
                 at = (at + 7_919) % (SERVICES * SLOTS_OF_EACH);
                 let cart = cart(at % SERVICES, at / SERVICES);
                 let begun = Instant::now();
-                let checked = app.check(&cart, None).unwrap();
+                let checked = app.check(cart, None).now_or_never().unwrap().unwrap();
                 took.push(u64::try_from(begun.elapsed().as_nanos()).unwrap());
                 let spots = checked.fulfillability.items[0].spots_open;
                 assert!(

@@ -24,7 +24,7 @@ use orders::{
 };
 use store::{
     ErrorChain,
-    embedded::{EmbeddedStore, OpenError},
+    log::{LogStore, OpenError},
 };
 
 mod admin;
@@ -174,7 +174,7 @@ pub fn now_sec() -> EpochSeconds {
 pub fn offline_catalog(config: &Config) -> Result<OfflineCatalog, ServeError> {
     let loaded = catalog::load(&config.sales.catalog).map_err(ServeError::Catalog)?;
     let dir = &config.storage.data_dir;
-    if config.storage.store == StoreChoice::Embedded && !EmbeddedStore::is_in(dir) {
+    if config.storage.store == StoreChoice::Embedded && !LogStore::is_in(dir) {
         return Err(ServeError::NoStore {
             dir: dir.clone(),
             hint: "",

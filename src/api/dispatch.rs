@@ -159,7 +159,7 @@ impl Dispatcher {
             self.check_scope(user.as_deref(), &request.message.merchant_id)?;
             let cart =
                 from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
-            let checked = self.app.check(&cart, user.as_deref())?;
+            let checked = self.app.check(cart, user).await?;
             self.responses
                 .write(to_proto::check_response(checked), format)
                 .await
@@ -191,7 +191,7 @@ impl Dispatcher {
                 Ok(command) => self.app.create(command, user, deadline).await?,
                 // An order that was created before stands, even if its request would be rejected
                 // today.
-                Err(rejected) => Ok(self.replay_rejected(rejected, user.as_deref())?),
+                Err(rejected) => Ok(self.replay_rejected(rejected, user.as_deref()).await?),
             };
             // The order is on record: its response is sent even where the budget of bytes is used up.
             self.responses
@@ -293,7 +293,7 @@ impl Dispatcher {
 
     /// The order of a rejected request that was accepted before, under older rules or another catalogue. A replay
     /// must not depend on what is on sale now.
-    fn replay_rejected(
+    async fn replay_rejected(
         &self,
         rejected: RejectedOrder,
         user: Option<&User>,
@@ -303,7 +303,9 @@ impl Dispatcher {
             violations,
         } = rejected;
         let order = match answered {
-            Some((token, fingerprint)) => self.app.answered_before(&token, fingerprint, user)?,
+            Some((token, fingerprint)) => {
+                self.app.answered_before(&token, fingerprint, user).await?
+            }
             None => None,
         };
         order.ok_or(ApiError::Invalid(violations))

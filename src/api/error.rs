@@ -134,7 +134,8 @@ error_table! {
     NOT_SERVING Unavailable 503 retry YES:
         "REST health check: the store has failed, or the server is shutting down.";
     STORE_UNAVAILABLE Unavailable 503 retry YES:
-        "Orders cannot be recorded: a write has failed. The server needs a restart.";
+        "Orders cannot be recorded. After a failed write the server needs a restart; a store that cannot be reached comes \
+         back by itself.";
     THREADS_EXHAUSTED Unavailable 503 retry YES:
         "The system does not give the server a thread for the work.";
     DEADLINE_EXCEEDED DeadlineExceeded 504 retry YES:
@@ -336,6 +337,7 @@ impl ApiError {
             | OrderError::Busy
             | OrderError::NoThread
             | OrderError::StoreFailed
+            | OrderError::StoreUnavailable
             | OrderError::Unreadable
             | OrderError::Bug => Vec::new(),
         }
@@ -365,7 +367,7 @@ const fn order_mapping(error: &OrderError) -> StatusMapping {
         OrderError::InProgress => ORDER_IN_PROGRESS,
         OrderError::Busy => CONCURRENCY_LIMIT,
         OrderError::NoThread => THREADS_EXHAUSTED,
-        OrderError::StoreFailed => STORE_UNAVAILABLE,
+        OrderError::StoreFailed | OrderError::StoreUnavailable => STORE_UNAVAILABLE,
         OrderError::Unreadable | OrderError::Bug => INTERNAL,
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 use catalog::WriteError;
 use kernel::diagnostics::Diagnostics;
 use orders::TooFar;
-use store::embedded::OpenError;
+use store::log::OpenError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

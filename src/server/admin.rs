@@ -162,6 +162,11 @@ fn readiness_text(readiness: &Readiness, table: &ConnectionTable) -> (StatusCode
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: the store has failed\n",
         )
+    } else if !readiness.can_record() {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the store is unavailable\n",
+        )
     } else if !readiness.is_ready() {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n")
     } else if table.is_full() {

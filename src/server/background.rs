@@ -5,7 +5,7 @@ use std::{future::ready, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    health::{self, HealthReporter},
+    health::{self, HealthReporter, Readiness},
     reload::Reloader,
     security::{Access, Security},
     watcher::{FromFiles, Watcher},
@@ -35,8 +35,7 @@ pub(super) fn spawn(
     let mut tasks = JoinSet::new();
     tasks.spawn(health::follow(
         health.clone(),
-        app.store().state(),
-        phase.clone(),
+        Readiness::new(phase.clone(), app.store().health()),
     ));
     tasks.spawn(sweep_slots(Arc::clone(app), phase.clone()));
     tasks.spawn(forget_callers(access, phase.clone()));

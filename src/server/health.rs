@@ -15,7 +15,7 @@ use crate::{
     api::{booking::proto::v3::booking_service_server::SERVICE_NAME, error::ApiError},
     net::Phase,
 };
-use store::StoreState;
+use store::StoreHealth;
 
 /// The server as a whole, and the service.
 const SERVICES: [&str; 2] = ["", SERVICE_NAME];
@@ -24,22 +24,27 @@ const SERVICES: [&str; 2] = ["", SERVICE_NAME];
 #[derive(Debug, Clone)]
 pub(super) struct Readiness {
     phase: watch::Receiver<Phase>,
-    store: watch::Receiver<StoreState>,
+    store: watch::Receiver<StoreHealth>,
 }
 
 impl Readiness {
-    pub(super) fn new(phase: watch::Receiver<Phase>, store: watch::Receiver<StoreState>) -> Self {
+    pub(super) fn new(phase: watch::Receiver<Phase>, store: watch::Receiver<StoreHealth>) -> Self {
         Self { phase, store }
     }
 
-    /// Whether the process is live (the store is open).
+    /// Whether the process is live: only a restart helps a store that has failed, and none helps one that is unavailable.
     pub(super) fn is_alive(&self) -> bool {
-        self.store.borrow().is_open()
+        !matches!(*self.store.borrow(), StoreHealth::Failed(_))
+    }
+
+    /// Whether orders can be recorded.
+    pub(super) fn can_record(&self) -> bool {
+        self.store.borrow().is_ready()
     }
 
     /// Whether it is ready to take orders.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_alive() && *self.phase.borrow() == Phase::Serving
+        self.can_record() && *self.phase.borrow() == Phase::Serving
     }
 }
 
@@ -94,18 +99,16 @@ impl HealthReporter {
     }
 }
 
-/// Sets the status to not serving when the store fails. Only a restart changes that.
-pub(super) async fn follow(
-    health: HealthReporter,
-    mut state: watch::Receiver<StoreState>,
-    mut phase: watch::Receiver<Phase>,
-) {
-    let failed = tokio::select! {
-        failed = state.wait_for(|state| !state.is_open()) => failed.is_ok(),
-        _ = phase.wait_for(|phase| *phase == Phase::Stopped) => false,
-    };
-    if failed {
-        health.withdraw();
+/// Sets the status whenever the health of the store changes, until the server stops.
+pub(super) async fn follow(reporter: HealthReporter, readiness: Readiness) {
+    let (mut store, mut phase) = (readiness.store.clone(), readiness.phase.clone());
+    loop {
+        reporter.announce(&readiness);
+        tokio::select! {
+            // An error means that the store is gone, and nothing changes any more.
+            changed = store.changed() => if changed.is_err() { return },
+            _ = phase.wait_for(|phase| *phase == Phase::Stopped) => return,
+        }
     }
 }
 

@@ -160,14 +160,14 @@ impl Collect for CallTraffic {
 /// A store at one moment.
 #[derive(Debug)]
 struct StoreSource {
-    is_open: bool,
+    is_ready: bool,
     stats: StoreStats,
 }
 
 impl StoreSource {
     fn read(store: &dyn Store) -> Self {
         Self {
-            is_open: store.state().borrow().is_open(),
+            is_ready: store.health().borrow().is_ready(),
             stats: store.stats(),
         }
     }
@@ -181,8 +181,8 @@ impl Collect for StoreSource {
     const METRICS: &'static [Metric<Self>] = &[
         Metric::<Self>::gauge(
             "boxoffice_store_open",
-            "1 while orders can be recorded, 0 once a write has failed.",
-            |store, samples| samples.add(store.is_open),
+            "1 while orders can be recorded, 0 while the store is unavailable or once a write has failed.",
+            |store, samples| samples.add(store.is_ready),
         ),
         Metric::<Self>::gauge(
             "boxoffice_store_orders",

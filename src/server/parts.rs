@@ -22,7 +22,7 @@ use kernel::{
 };
 use orders::Limits;
 use payments::{PaymentGateway, simulated::SimulatedGateway};
-use store::{Store, embedded::EmbeddedStore, memory::MemoryStore};
+use store::{Store, log::LogStore, memory::MemoryStore};
 
 /// Maximum length of a token, cart id or user id, in bytes.
 const MAX_ID_BYTES: usize = 1024;
@@ -57,13 +57,13 @@ pub(super) fn open_store(config: &Config) -> Result<Arc<dyn Store>, ServeError> 
             let dir = &config.storage.data_dir;
             // Checked before the store is opened, because opening creates one: an unmounted volume
             // would start empty.
-            if config.storage.store_must_exist && !EmbeddedStore::is_in(dir) {
+            if config.storage.store_must_exist && !LogStore::is_in(dir) {
                 return Err(ServeError::NoStore {
                     dir: dir.clone(),
                     hint: "; to begin one there, start once with --store-must-exist=false",
                 });
             }
-            let store = EmbeddedStore::open(dir, config.storage.commit_batch_max)
+            let store = LogStore::open(dir, config.storage.commit_batch_max)
                 .map_err(ServeError::OpenStore)?;
             Ok(Arc::new(store))
         }

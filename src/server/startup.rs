@@ -146,7 +146,7 @@ impl Opened {
         let access = security.watched().access();
         let catalog = Arc::new(Watcher::new(Reloader::new(&app, access, config, clock)));
         let phase = watch::Sender::new(Phase::Serving);
-        let readiness = Readiness::new(phase.subscribe(), app.store().state());
+        let readiness = Readiness::new(phase.subscribe(), app.store().health());
         let health = HealthReporter::new();
         // Before anything listens: the first health check must find the right status.
         health.announce(&readiness);

@@ -354,8 +354,6 @@ impl Harness {
     async fn restart(mut self) -> Self {
         self.server.stop().await;
         self.server = start(&self.dir, self.durable, self.charging, &self.clock).await;
-        self.model.holds.clear();
-        self.model.holdings.clear();
         self.model.begin();
         self
     }
@@ -528,7 +526,7 @@ impl Harness {
             self.note(why);
             self.note_verdict(&judged.verdict(&asked.item));
             if why == answers::BY_GATEWAY {
-                self.model.payment_error(token, &judged);
+                self.model.payment_error(token);
             }
             return same(&answers::plain_failure(created)?, &failure);
         }

@@ -220,12 +220,7 @@ const BEHIND_RULES: &[&str] = &["store", "payments", "inventory", "catalog"];
 const INNER: &[&str] = &["domain", "store", "payments", "inventory", "catalog"];
 /// What puts the program together.
 const COMPOSITION: &[&str] = &["crate::server", "crate::cli"];
-const IMPLEMENTATIONS: &[&str] = &[
-    "EmbeddedStore",
-    "MemoryStore",
-    "SimulatedGateway",
-    "SystemClock",
-];
+const IMPLEMENTATIONS: &[&str] = &["LogStore", "MemoryStore", "SimulatedGateway", "SystemClock"];
 
 /// What the modules may not name.
 const RULES: [(&str, &[&[&str]]); 11] = [

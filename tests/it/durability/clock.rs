@@ -6,7 +6,7 @@ use std::{fs, path::Path, sync::Arc};
 use boxoffice::{
     api::booking::proto::v3::booking_service_client::BookingServiceClient,
     kernel::clock::ManualClock,
-    store::{Change, Store, embedded::EmbeddedStore, memory::MemoryStore},
+    store::{Store, Write, log::LogStore, memory::MemoryStore},
 };
 use domain::time::{EpochSeconds, Seconds};
 use serde_json::{Value, json};
@@ -425,7 +425,7 @@ async fn a_hold_neither_lives_for_ever_nor_is_sold_twice_when_the_clock_is_set_b
 }
 
 /// A store with an order of the sample catalogue, and what else is on record.
-async fn store_with(changes: impl IntoIterator<Item = Change>) -> TempDir {
+async fn store_with(writes: impl IntoIterator<Item = Write>) -> TempDir {
     let dir = TempDir::new().unwrap();
     let server = Program::new().keeping(dir.path()).start().await;
     let mut client = BookingServiceClient::new(server.connect().await);
@@ -438,9 +438,9 @@ async fn store_with(changes: impl IntoIterator<Item = Change>) -> TempDir {
     let request = order_request("token", "museum", [item]);
     client.create_order(request).await.unwrap();
     assert_eq!(server.stop().await.code(), 0);
-    let store = EmbeddedStore::open(dir.path(), 1).unwrap();
-    for change in changes {
-        store.commit(change).await.unwrap();
+    let store = LogStore::open(dir.path(), 1).unwrap();
+    for write in writes {
+        store.commit(&write.into()).await.unwrap();
     }
     dir
 }
@@ -461,7 +461,7 @@ fn warning<'a>(lines: &'a [Value], beginning: &str) -> &'a Value {
 #[tokio::test]
 async fn a_start_before_the_moment_up_to_which_slots_were_forgotten_says_so() {
     let far_ahead = 4_102_444_800; // 2100
-    let dir = store_with([Change::SlotsForgotten(EpochSeconds::new(far_ahead))]).await;
+    let dir = store_with([Write::SlotsForgotten(EpochSeconds::new(far_ahead))]).await;
     let lines = warnings(Program::new().keeping(dir.path())).await;
     let line = warning(
         &lines,

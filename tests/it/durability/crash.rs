@@ -10,7 +10,7 @@ use std::{path::Path, time::Duration};
 use boxoffice::{
     api::booking::proto::v3::LineItem,
     domain::money::{Currency, Money},
-    store::{Change, PriceBook, PriceEntry, Store, embedded::EmbeddedStore},
+    store::{PriceBook, PriceEntry, Store, Write, log::LogStore},
 };
 use fastrand::Rng;
 use tempfile::TempDir;
@@ -186,12 +186,12 @@ async fn fill(store: &Path) {
         current: nothing,
         previous: None,
     };
-    let store = EmbeddedStore::open(store, 1).unwrap();
+    let store = LogStore::open(store, 1).unwrap();
     for _ in 0..RECORDS_MIB {
         let book = PriceBook {
             entries: vec![entry.clone()],
         };
-        store.commit(Change::Prices(book)).await.unwrap();
+        store.commit(&Write::Prices(book).into()).await.unwrap();
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct HoldTime {
     used: i64,
     counted: i64,
     pub(super) until: i64,
+    /// Seconds without a hold after which the time for holds starts again.
+    pub(super) pause: i64,
 }
 
 pub(super) struct ReferenceModel {
@@ -218,12 +220,11 @@ impl ReferenceModel {
             return 0;
         }
         self.holds.remove(cart);
-        let pause = self.now + HOLD_SEC;
         self.holdings.retain(|_, holding| self.now < holding.until);
         let fits = self.catalogue.holds && judged.result == Verdict::CanFulfill;
         if !fits || cart.is_empty() || self.ordered(cart).is_some() {
             if let Some(holding) = self.holdings.get_mut(cart) {
-                holding.until = holding.until.min(pause);
+                holding.until = holding.until.min(self.now + holding.pause);
             }
             return 0;
         }
@@ -232,10 +233,12 @@ impl ReferenceModel {
             used,
             counted,
             until,
+            pause,
         } = known.unwrap_or(HoldTime {
             used: 0,
             counted: self.now,
             until: 0,
+            pause: HOLD_SEC,
         });
         let used = used + (self.now - counted).max(0);
         let most = if self.keeps(Rule::HoldsAreRenewedForSoLong) {
@@ -250,7 +253,8 @@ impl ReferenceModel {
                 HoldTime {
                     used,
                     counted,
-                    until: until.min(pause),
+                    until: until.min(self.now + pause),
+                    pause,
                 },
             );
             return 0;
@@ -262,6 +266,7 @@ impl ReferenceModel {
                 used,
                 counted,
                 until: until + HOLD_SEC,
+                pause: HOLD_SEC,
             },
         );
         self.holds.insert(
@@ -275,22 +280,14 @@ impl ReferenceModel {
         until
     }
 
-    /// An order's payment has failed: what its cart held is what the order asked for.
-    pub(super) fn payment_error(&mut self, token: &str, judged: &ModelVerdict) {
-        let keeps = self.keeps(Rule::FailedPaymentKeepsTheHold);
-        if let Some(hold) = self
-            .holds
-            .remove(token)
-            .filter(|hold| keeps && hold.is_on(self.now))
-        {
-            self.holds.insert(
-                token.into(),
-                Hold {
-                    spots: judged.spots.clone(),
-                    ..hold
-                },
-            );
+    /// An order's payment has failed: its cart holds what it held.
+    pub(super) fn payment_error(&mut self, token: &str) {
+        if !self.keeps(Rule::FailedPaymentKeepsTheHold) {
+            self.holds.remove(token);
         }
+        let now = self.now;
+        self.holds
+            .retain(|cart, hold| cart != token || hold.is_on(now));
     }
 
     pub(super) fn sell(&mut self, token: &str, order: Order, judged: ModelVerdict) {

@@ -1,7 +1,7 @@
 //! Time in the model: slots and their sales expire a week after their end, a day at a time; holds expire.
 
 use super::{
-    fixture::{HOLD_SEC, SlotName},
+    fixture::SlotName,
     reference::{Hold, ReferenceModel},
     rules::Rule,
 };
@@ -26,8 +26,26 @@ impl Hold {
 impl ReferenceModel {
     /// A server is started.
     pub(super) fn begin(&mut self) {
+        self.restore_holds();
         let first = self.now.min(self.newest.unwrap_or(self.now)) - KEPT;
         self.forgotten.reached = self.forgotten.recorded.unwrap_or(first);
+    }
+
+    /// Holds are on record with the time that their carts have used. Of other carts nothing is.
+    fn restore_holds(&mut self) {
+        let now = self.now;
+        self.holds.retain(|_, hold| hold.is_on(now));
+        let (holds, has_holds) = (&self.holds, self.catalogue.holds);
+        self.holdings.retain(|cart, holding| {
+            let Some(hold) = holds.get(cart) else {
+                return false;
+            };
+            if !has_holds {
+                holding.pause = hold.until - hold.since;
+            }
+            holding.until = hold.until + holding.pause;
+            true
+        });
     }
 
     /// The clock shows another time than before, and is looked at.
@@ -35,7 +53,7 @@ impl ReferenceModel {
         let now = self.now;
         for (cart, _) in self.holds.iter().filter(|(_, hold)| !hold.is_on(now)) {
             if let Some(holding) = self.holdings.get_mut(cart) {
-                holding.until = holding.until.min(now + HOLD_SEC);
+                holding.until = holding.until.min(now + holding.pause);
             }
         }
         if self.keeps(Rule::HoldsEndWhenTheClockIsSetBack) {

@@ -674,7 +674,8 @@ async fn an_order_is_finished_even_if_its_caller_has_hung_up() {
     refused(address).await;
     payments.capture();
     surely("the end", stop).await.unwrap();
-    assert!(store.by_token(&"slow".into()).unwrap().is_some());
+    let found = store.find_request(&"slow".into()).get().await;
+    assert!(found.unwrap().is_some());
 }
 
 #[tokio::test]

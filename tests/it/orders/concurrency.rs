@@ -8,7 +8,7 @@ use boxoffice::{
         booking_service_client::BookingServiceClient,
     },
     payments::{ChargeOutcome, Reversal},
-    store::{Change, Store},
+    store::{Store, Write},
 };
 use domain::time::Seconds;
 use futures_util::future::join_all;
@@ -357,7 +357,7 @@ async fn a_caller_whose_time_is_up_finds_the_order_under_the_same_token() {
 
 #[tokio::test]
 async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
-    let store = SlowStore::keeping(|change| matches!(change, Change::Order(_)));
+    let store = SlowStore::keeping(|write| matches!(write, Write::OrderPlaced(_)));
     let server = Setup {
         store: store.clone(),
         ..Setup::default()
@@ -406,9 +406,9 @@ impl Moment {
 
     fn store(self) -> Arc<SlowStore> {
         SlowStore::keeping(match self {
-            Self::WritingTheIntent => |change| matches!(change, Change::PaymentIntent(_)),
-            Self::WritingTheEnd => |change| matches!(change, Change::PaymentEnded(_)),
-            Self::WritingTheOrder => |change| matches!(change, Change::Order(_)),
+            Self::WritingTheIntent => |write| matches!(write, Write::PaymentIntent(_)),
+            Self::WritingTheEnd => |write| matches!(write, Write::PaymentEnded(_)),
+            Self::WritingTheOrder => |write| matches!(write, Write::OrderPlaced(_)),
             Self::Charging | Self::Reversing => |_| false,
         })
     }

@@ -1,10 +1,17 @@
 //! Spots held for a cart between a look at it and its order.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
+
+use boxoffice::{
+    api::booking::proto::v3::CheckOrderFulfillabilityRequest, kernel::clock::ManualClock,
+    store::Write,
+};
+use tempfile::TempDir;
 
 use crate::support::{
-    Item, NOW, Setup, TestServer, doubles::GatewayDouble, edited_catalog, order_request, paid_with,
-    tomorrow_at,
+    Item, NOW, Setup, TestServer,
+    doubles::{BreakableStore, GatewayDouble, SlowStore},
+    edited_catalog, order_request, paid_with, tomorrow_at,
 };
 use domain::time::{EpochSeconds, Seconds};
 
@@ -497,4 +504,169 @@ async fn a_cart_whose_order_is_there_or_on_its_way_holds_nothing_more() {
         "once it has been created"
     );
     assert_eq!(open(&server).await, 7);
+}
+
+/// A server on a directory, at a time.
+async fn on_disk(dir: &Path, clock: &Arc<ManualClock>) -> TestServer {
+    Setup {
+        clock: clock.clone(),
+        ..Setup::embedded(dir)
+    }
+    .start()
+    .await
+}
+
+#[tokio::test]
+async fn a_hold_survives_a_restart_to_its_second() {
+    let (dir, clock) = (
+        TempDir::new().unwrap(),
+        Arc::new(ManualClock::at(EpochSeconds::new(NOW))),
+    );
+    let server = on_disk(dir.path(), &clock).await;
+    hold(&server, "cart", [seats(5)]).await;
+    hold(&server, "ordered", [seats(2)]).await;
+    hold(&server, "released", [seats(2)]).await;
+    hold(&server, "released", [seats(1)]).await;
+    clock.advance(Seconds::new(60));
+    assert_eq!(hold(&server, "later", [seats(2)]).await, NOW + 60 + HOLD);
+    server
+        .create("ordered", "rafting", [seats(2)])
+        .await
+        .unwrap()
+        .order();
+    assert_eq!(open(&server).await, 3);
+    server.stop().await;
+
+    let server = on_disk(dir.path(), &clock).await;
+    assert_eq!(open(&server).await, 3);
+    for (at, left) in [(HOLD - 1, 3), (HOLD, 8), (HOLD + 59, 8), (HOLD + 60, 10)] {
+        clock.set(EpochSeconds::new(NOW + at));
+        assert_eq!(open(&server).await, left, "after {at} seconds");
+    }
+    clock.set(EpochSeconds::new(NOW + 60));
+    server
+        .create("cart", "rafting", [seats(8)])
+        .await
+        .unwrap()
+        .order();
+    assert_eq!(open(&server).await, 0, "its own hold is free for it");
+}
+
+#[tokio::test]
+async fn the_time_that_a_cart_has_used_survives_a_restart() {
+    let (dir, clock) = (
+        TempDir::new().unwrap(),
+        Arc::new(ManualClock::at(EpochSeconds::new(NOW))),
+    );
+    for at in (0..3_600).step_by(500) {
+        clock.set(EpochSeconds::new(NOW + at));
+        let server = on_disk(dir.path(), &clock).await;
+        let expected = NOW + 3_600.min(at + HOLD);
+        assert_eq!(hold(&server, "cart", [seats(5)]).await, expected, "at {at}");
+        server.stop().await;
+    }
+    clock.set(EpochSeconds::new(NOW + 3_599));
+    let server = on_disk(dir.path(), &clock).await;
+    assert_eq!(hold(&server, "cart", [seats(5)]).await, NOW + 3_600);
+    clock.set(EpochSeconds::new(NOW + 3_600));
+    assert_eq!(hold(&server, "cart", [seats(5)]).await, 0);
+}
+
+#[tokio::test]
+async fn a_hold_that_is_over_by_the_clock_of_a_start_is_released_for_good() {
+    for (now, left) in [(NOW + HOLD, 12), (NOW - HOLD, 7), (NOW - HOLD - 1, 12)] {
+        let (dir, clock) = (
+            TempDir::new().unwrap(),
+            Arc::new(ManualClock::at(EpochSeconds::new(NOW))),
+        );
+        let server = on_disk(dir.path(), &clock).await;
+        hold(&server, "cart", [seats(5)]).await;
+        server.stop().await;
+        for now in [now, NOW + 1] {
+            clock.set(EpochSeconds::new(now));
+            let server = on_disk(dir.path(), &clock).await;
+            assert_eq!(open(&server).await, left, "{now}");
+            server.stop().await;
+        }
+    }
+}
+
+fn check_request(
+    cart: &str,
+    merchant: &str,
+    items: impl IntoIterator<Item = Item>,
+) -> CheckOrderFulfillabilityRequest {
+    CheckOrderFulfillabilityRequest {
+        merchant_id: merchant.into(),
+        item: items.into_iter().map(|item| item.0).collect(),
+        cart_id: cart.into(),
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_holds_is_answered_once_the_hold_is_durable() {
+    let store = SlowStore::keeping(|write| matches!(write, Write::HoldPlaced(_)));
+    let server = Setup {
+        store: store.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    let mut client = server.client();
+    let request = check_request("cart", "rafting", [seats(5)]);
+    let call = tokio::spawn(async move { client.check_order_fulfillability(request).await });
+    store.keeps_one().await;
+    assert_eq!(open(&server).await, 7, "nobody else gets its spots");
+    assert!(!call.is_finished());
+    store.go_on();
+    let checked = call.await.unwrap().unwrap().into_inner();
+    assert_eq!(checked.cart_expiration_sec, NOW + HOLD);
+}
+
+#[tokio::test]
+async fn a_check_whose_caller_has_left_holds_as_if_it_had_stayed() {
+    let store = SlowStore::keeping(|write| matches!(write, Write::HoldPlaced(_)));
+    let server = Setup {
+        store: store.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    let mut client = server.client();
+    let request = check_request("cart", "rafting", [seats(5)]);
+    let call = tokio::spawn(async move { client.check_order_fulfillability(request).await });
+    store.keeps_one().await;
+    call.abort();
+    // The next check of the cart waits for the one that nobody waits for any more.
+    let mut client = server.client();
+    let request = check_request("cart", "rafting", [seats(3)]);
+    let next = tokio::spawn(async move { client.check_order_fulfillability(request).await });
+    store.go_on();
+    let checked = next.await.unwrap().unwrap().into_inner();
+    assert_eq!(checked.cart_expiration_sec, NOW + HOLD);
+    assert_eq!(open(&server).await, 9);
+}
+
+#[tokio::test]
+async fn a_store_that_has_failed_leaves_checks_and_promises_no_hold() {
+    let store = Arc::new(BreakableStore::new());
+    let server = Setup {
+        store: store.clone(),
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    hold(&server, "earlier", [seats(2)]).await;
+    store.break_down();
+    for cart in ["earlier", "cart"] {
+        let checked = server
+            .check_cart(cart, "rafting", [seats(5)])
+            .await
+            .unwrap();
+        assert_eq!(
+            (checked.verdict(), checked.0.cart_expiration_sec),
+            ("CAN_FULFILL", 0)
+        );
+        assert_eq!(open(&server).await, 10, "what was promised before stays");
+    }
 }

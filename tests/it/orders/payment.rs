@@ -11,7 +11,7 @@ use boxoffice::{
     config::PaymentsChoice,
     domain::money::{Currency, Money},
     payments::{ChargeOutcome, DeclineReason, GatewayError, Reversal, simulated::SimulatedGateway},
-    store::{NamedClaim, PaymentIntent, Recovered, Store, embedded::EmbeddedStore},
+    store::{NamedClaim, PaymentIntent, Recovered, Store, log::LogStore},
 };
 use domain::time::EpochSeconds;
 use tempfile::TempDir;
@@ -420,10 +420,7 @@ fn crash_image(store: &Path) -> TempDir {
 }
 
 fn recovered(image: &TempDir) -> Recovered {
-    EmbeddedStore::open(image.path(), 1)
-        .unwrap()
-        .recover()
-        .unwrap()
+    LogStore::open(image.path(), 1).unwrap().recover().unwrap()
 }
 
 #[tokio::test]

@@ -12,8 +12,9 @@ use boxoffice::{
         PaymentGateway, Reversal,
     },
     store::{
-        Change, CommitError, CommitFuture, OrderFilter, OrderSink, ReadError, Recovered, Replay,
-        Selection, Store, StoreState, StoreStats, memory::MemoryStore,
+        CommitError, CommitFuture, HoldId, OrderFilter, OrderSink, Read, ReadError, Recovered,
+        Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
+        memory::MemoryStore,
     },
 };
 use tokio::sync::watch;
@@ -144,8 +145,12 @@ macro_rules! reads_of {
             self.$store.order_id(token)
         }
 
-        fn by_token(&self, token: &boxoffice::domain::ids::Token) -> Result<Option<Replay>, ReadError> {
-            self.$store.by_token(token)
+        fn find_request(&self, token: &boxoffice::domain::ids::Token) -> Read<Option<Replay>> {
+            self.$store.find_request(token)
+        }
+
+        fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
+            self.$store.find_hold(id)
         }
 
         fn list(
@@ -157,7 +162,7 @@ macro_rules! reads_of {
             self.$store.list(selection, may_see, take)
         }
 
-        fn failed_attempts(&self, token: &boxoffice::domain::ids::Token) -> Result<u32, ReadError> {
+        fn failed_attempts(&self, token: &boxoffice::domain::ids::Token) -> Read<u32> {
             self.$store.failed_attempts(token)
         }
 
@@ -168,18 +173,18 @@ macro_rules! reads_of {
 }
 pub(crate) use reads_of;
 
-/// A store in memory that keeps some changes waiting.
+/// A store in memory that keeps some writes waiting.
 #[derive(Debug)]
 pub(crate) struct SlowStore {
     inner: Arc<MemoryStore>,
-    is_slow: fn(&Change) -> bool,
+    is_slow: fn(&Write) -> bool,
     waiting: watch::Sender<usize>,
     open: watch::Sender<bool>,
 }
 
 impl SlowStore {
-    /// A store that begins to keep changes of this kind waiting.
-    pub(crate) fn keeping(is_slow: fn(&Change) -> bool) -> Arc<Self> {
+    /// A store that begins to keep units with a write of this kind waiting.
+    pub(crate) fn keeping(is_slow: fn(&Write) -> bool) -> Arc<Self> {
         let (waiting, open) = (watch::Sender::default(), watch::Sender::default());
         Arc::new(Self {
             inner: Arc::default(),
@@ -207,22 +212,23 @@ impl SlowStore {
 }
 
 impl Store for SlowStore {
-    fn commit(&self, change: Change) -> CommitFuture {
-        if !(self.is_slow)(&change) {
-            return self.inner.commit(change);
+    fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
+        if !unit.writes.iter().any(self.is_slow) {
+            return self.inner.commit(unit);
         }
         self.waiting.send_modify(|waiting| *waiting += 1);
         let (mut open, inner) = (self.open.subscribe(), Arc::clone(&self.inner));
+        let unit = unit.clone();
         Box::pin(async move {
             open.wait_for(|open| *open).await.unwrap();
-            inner.commit(change).await
+            inner.commit(&unit).await
         })
     }
 
     reads_of!(inner);
 
-    fn state(&self) -> watch::Receiver<StoreState> {
-        self.inner.state()
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.inner.health()
     }
 }
 
@@ -231,16 +237,16 @@ impl Store for SlowStore {
 pub(crate) struct BreakableStore {
     orders: MemoryStore,
     broken: AtomicBool,
-    state: watch::Sender<StoreState>,
+    health: watch::Sender<StoreHealth>,
 }
 
 impl BreakableStore {
     pub(crate) fn new() -> Self {
-        let state = watch::Sender::new(StoreState::Open);
+        let health = watch::Sender::new(StoreHealth::Ready);
         Self {
             orders: MemoryStore::default(),
             broken: AtomicBool::new(false),
-            state,
+            health,
         }
     }
 
@@ -250,18 +256,18 @@ impl BreakableStore {
 }
 
 impl Store for BreakableStore {
-    fn commit(&self, change: Change) -> CommitFuture {
+    fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
         if !self.broken.load(Ordering::SeqCst) {
-            return self.orders.commit(change);
+            return self.orders.commit(unit);
         }
-        self.state
-            .send_replace(StoreState::Failed(CommitError::WriterStopped));
+        self.health
+            .send_replace(StoreHealth::Failed(CommitError::WriterStopped));
         Box::pin(std::future::ready(Err(CommitError::WriterStopped)))
     }
 
     reads_of!(orders);
 
-    fn state(&self) -> watch::Receiver<StoreState> {
-        self.state.subscribe()
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.health.subscribe()
     }
 }

@@ -23,7 +23,7 @@ use boxoffice::{
     orders::{Parts, audit::Audit},
     payments::{PaymentGateway, simulated::SimulatedGateway},
     server::{self, ServeError, Server},
-    store::{Store, embedded::EmbeddedStore, memory::MemoryStore},
+    store::{Store, log::LogStore, memory::MemoryStore},
 };
 use domain::time::EpochSeconds;
 use prost::Message;
@@ -81,7 +81,7 @@ impl Setup {
     /// A server that keeps its orders in `dir`.
     pub(crate) fn embedded(dir: &Path) -> Self {
         Self {
-            store: Arc::new(EmbeddedStore::open(dir, 1024).unwrap()),
+            store: Arc::new(LogStore::open(dir, 1024).unwrap()),
             ..Self::default()
         }
     }

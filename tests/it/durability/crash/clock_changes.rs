@@ -22,8 +22,8 @@ use boxoffice::{
     payments::simulated::SimulatedGateway,
     server::{self, Server},
     store::{
-        Change, CommitFuture, OrderFilter, OrderSink, ReadError, Recovered, Replay, Selection,
-        Store, StoreState, StoreStats, embedded::EmbeddedStore,
+        CommitFuture, HoldId, OrderFilter, OrderSink, Read, ReadError, Recovered, Replay,
+        Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, log::LogStore,
     },
     telemetry,
 };
@@ -124,13 +124,13 @@ impl Clock for OffClock {
 /// A store that forgets, at a start, what is over by the clock.
 #[derive(Debug)]
 struct ForgetfulStore {
-    inner: EmbeddedStore,
+    inner: LogStore,
     now: EpochSeconds,
 }
 
 impl Store for ForgetfulStore {
-    fn commit(&self, change: Change) -> CommitFuture {
-        self.inner.commit(change)
+    fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
+        self.inner.commit(unit)
     }
 
     reads_of!(inner but recover);
@@ -143,8 +143,8 @@ impl Store for ForgetfulStore {
         Ok(recovered)
     }
 
-    fn state(&self) -> watch::Receiver<StoreState> {
-        self.inner.state()
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.inner.health()
     }
 }
 
@@ -159,7 +159,7 @@ async fn a_server_with_a_clock_of_its_own() {
     config.logging = logging.logging;
     telemetry::init(&config).unwrap();
     let clock = Arc::new(OffClock(AtomicI64::new(plan.off)));
-    let inner = EmbeddedStore::open(&plan.store, 64).unwrap();
+    let inner = LogStore::open(&plan.store, 64).unwrap();
     let store: Arc<dyn Store> = if plan.forgets {
         Arc::new(ForgetfulStore {
             inner,

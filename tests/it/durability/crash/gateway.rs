@@ -23,8 +23,8 @@ use boxoffice::{
         PaymentGateway, Reversal,
     },
     store::{
-        Change, CommitFuture, OrderFilter, OrderSink, ReadError, Recovered, Replay, Selection,
-        Store, StoreState, StoreStats, embedded::EmbeddedStore,
+        CommitFuture, HoldId, OrderFilter, OrderSink, Read, ReadError, Recovered, Replay,
+        Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write, log::LogStore,
     },
     telemetry,
 };
@@ -210,32 +210,41 @@ impl PaymentGateway for BookedGateway {
 /// A store in whose process there are points to die at.
 #[derive(Debug)]
 struct DyingStore {
-    inner: EmbeddedStore,
+    inner: LogStore,
     plan: Plan,
 }
 
 impl Store for DyingStore {
-    fn commit(&self, change: Change) -> CommitFuture {
-        let lie = match &change {
-            Change::PaymentIntent(_) => Some(Wrong::Intents),
-            Change::Order(_) => Some(Wrong::Orders),
-            Change::PaymentEnded(_) | Change::Prices(_) | Change::SlotsForgotten(_) => None,
+    fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
+        let [write] = &unit.writes[..] else {
+            return self.inner.commit(unit);
+        };
+        let lie = match write {
+            Write::PaymentIntent(_) => Some(Wrong::Intents),
+            Write::OrderPlaced(_) => Some(Wrong::Orders),
+            Write::PaymentEnded(_)
+            | Write::HoldPlaced(_)
+            | Write::HoldReleased { .. }
+            | Write::Prices(_)
+            | Write::SlotsForgotten(_) => None,
         };
         if lie.is_some() && lie == self.plan.wrong {
             return Box::pin(std::future::ready(Ok(())));
         }
-        let (before, after) = match &change {
-            Change::PaymentIntent(_) => (Point::BeforeIntent, Point::AfterIntent),
-            Change::Order(placed) if placed.payment.is_some() => {
+        let (before, after) = match write {
+            Write::PaymentIntent(_) => (Point::BeforeIntent, Point::AfterIntent),
+            Write::OrderPlaced(placed) if placed.payment.is_some() => {
                 (Point::BeforeOrder, Point::AfterOrder)
             }
-            Change::PaymentEnded(_) => (Point::BeforeEnd, Point::AfterEnd),
-            Change::Order(_) | Change::Prices(_) | Change::SlotsForgotten(_) => {
-                return self.inner.commit(change);
-            }
+            Write::PaymentEnded(_) => (Point::BeforeEnd, Point::AfterEnd),
+            Write::OrderPlaced(_)
+            | Write::HoldPlaced(_)
+            | Write::HoldReleased { .. }
+            | Write::Prices(_)
+            | Write::SlotsForgotten(_) => return self.inner.commit(unit),
         };
         self.plan.pass(before);
-        let (plan, committed) = (self.plan.clone(), self.inner.commit(change));
+        let (plan, committed) = (self.plan.clone(), self.inner.commit(unit));
         Box::pin(async move {
             let outcome = committed.await;
             plan.pass(after);
@@ -245,8 +254,8 @@ impl Store for DyingStore {
 
     reads_of!(inner);
 
-    fn state(&self) -> watch::Receiver<StoreState> {
-        self.inner.state()
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.inner.health()
     }
 }
 
@@ -264,7 +273,7 @@ async fn a_server_that_dies_as_it_is_told() {
     .logging;
     telemetry::init(&config).unwrap();
     let store = DyingStore {
-        inner: EmbeddedStore::open(&plan.store, 64).unwrap(),
+        inner: LogStore::open(&plan.store, 64).unwrap(),
         plan: plan.clone(),
     };
     let setup = Setup {
