@@ -5,7 +5,8 @@ use domain::time::EpochSeconds;
 use super::{open_work::HoldPlacement, position::Position};
 use crate::{
     HoldId, NamedClaim, ReleaseReason,
-    order_key::{OrderKey, UserKey},
+    order_key::{KeyDeriver, OrderKey, UserKey},
+    record::{RecordFacts, RecordKeys},
 };
 
 #[cfg(test)]
@@ -63,8 +64,8 @@ pub(super) enum Fact {
 pub(super) struct OrderFact {
     /// The order.
     pub(super) key: OrderKey,
-    /// The user whose list it is in.
-    pub(super) user: UserKey,
+    /// The user whose list it is in; `None` if the user is erased.
+    pub(super) user: Option<UserKey>,
     /// Where its record is.
     pub(super) position: Position,
     /// When it was created.
@@ -75,4 +76,213 @@ pub(super) struct OrderFact {
     pub(super) consumes: Option<HoldId>,
     /// Whether it has a payment, so that an intent ends with it.
     pub(super) ends_intent: bool,
+}
+
+impl Fact {
+    /// The meaning of a record that is being written, at this position, without the claims of an order.
+    pub(super) fn written(keys: RecordKeys, position: Position) -> Self {
+        match keys {
+            RecordKeys::Order {
+                order,
+                user,
+                created_sec,
+                hold,
+                ends_intent,
+            } => Self::OrderPlaced(OrderFact {
+                key: order,
+                user: Some(user),
+                position,
+                created_sec,
+                claims: Vec::new(),
+                consumes: hold,
+                ends_intent,
+            }),
+            RecordKeys::Intent(key) => Self::PaymentIntent { key, position },
+            RecordKeys::PaymentEnded { order, attempt } => Self::PaymentEnded {
+                key: order,
+                attempt,
+            },
+            RecordKeys::Hold {
+                id,
+                revision,
+                expires_sec,
+            } => Self::hold(id, revision, expires_sec, position),
+            RecordKeys::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            } => Self::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            },
+            RecordKeys::Prices => Self::Prices { position },
+            RecordKeys::SlotsForgotten(until) => Self::SlotsForgotten { until },
+        }
+    }
+
+    /// The meaning of a record that was read at this position; `None` where it is for readers of the log alone.
+    pub(super) fn read(facts: RecordFacts, keys: &KeyDeriver, position: Position) -> Option<Self> {
+        Some(match facts {
+            RecordFacts::OrderPlaced(order) => Self::OrderPlaced(OrderFact {
+                key: order.key,
+                user: order.user_id.as_ref().map(|user_id| keys.user_key(user_id)),
+                position,
+                created_sec: order.created_sec,
+                claims: order.claims,
+                consumes: order.hold,
+                ends_intent: order.ends_intent,
+            }),
+            RecordFacts::PaymentIntent(key) => Self::PaymentIntent { key, position },
+            RecordFacts::PaymentEnded { order, attempt } => Self::PaymentEnded {
+                key: order,
+                attempt,
+            },
+            RecordFacts::HoldPlaced {
+                id,
+                revision,
+                placed_sec: _,
+                expires_sec,
+            } => Self::hold(id, revision, expires_sec, position),
+            RecordFacts::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            } => Self::HoldReleased {
+                id,
+                released_sec,
+                reason,
+            },
+            RecordFacts::Prices => Self::Prices { position },
+            RecordFacts::SlotsForgotten(until) => Self::SlotsForgotten { until },
+            RecordFacts::PersonErased(_) => return None,
+        })
+    }
+
+    fn hold(id: HoldId, revision: u32, expires_sec: EpochSeconds, position: Position) -> Self {
+        let placement = HoldPlacement {
+            position,
+            revision,
+            expires_sec,
+        };
+        Self::HoldPlaced { id, placement }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{OrderFacts, PersonErased};
+
+    const ID: HoldId = HoldId([3; 16]);
+
+    fn keys() -> KeyDeriver {
+        KeyDeriver::new([7; 32])
+    }
+
+    fn order() -> OrderFacts {
+        OrderFacts {
+            key: keys().order_key(&"token".into()),
+            user_id: Some("user".into()),
+            created_sec: EpochSeconds::new(5),
+            claims: Vec::new(),
+            hold: Some(ID),
+            ends_intent: true,
+        }
+    }
+
+    /// Records without claims, as they are written and as they are read again.
+    fn records() -> Vec<(RecordKeys, RecordFacts)> {
+        let key = order().key;
+        let (released_sec, reason) = (EpochSeconds::new(6), ReleaseReason::Expired);
+        let (revision, expires_sec) = (4, EpochSeconds::new(9));
+        let written_order = RecordKeys::Order {
+            order: key,
+            user: keys().user_key(&"user".into()),
+            created_sec: order().created_sec,
+            hold: Some(ID),
+            ends_intent: true,
+        };
+        let attempt = 2;
+        vec![
+            (written_order, RecordFacts::OrderPlaced(order())),
+            (RecordKeys::Intent(key), RecordFacts::PaymentIntent(key)),
+            (
+                RecordKeys::PaymentEnded {
+                    order: key,
+                    attempt,
+                },
+                RecordFacts::PaymentEnded {
+                    order: key,
+                    attempt,
+                },
+            ),
+            (
+                RecordKeys::Hold {
+                    id: ID,
+                    revision,
+                    expires_sec,
+                },
+                RecordFacts::HoldPlaced {
+                    id: ID,
+                    revision,
+                    placed_sec: released_sec,
+                    expires_sec,
+                },
+            ),
+            (
+                RecordKeys::HoldReleased {
+                    id: ID,
+                    released_sec,
+                    reason,
+                },
+                RecordFacts::HoldReleased {
+                    id: ID,
+                    released_sec,
+                    reason,
+                },
+            ),
+            (RecordKeys::Prices, RecordFacts::Prices),
+            (
+                RecordKeys::SlotsForgotten(released_sec),
+                RecordFacts::SlotsForgotten(released_sec),
+            ),
+        ]
+    }
+
+    #[test]
+    fn a_record_means_the_same_when_it_is_written_and_when_it_is_read() {
+        let position = Position::new(3, 4096).unwrap();
+        for (written, read) in records() {
+            let fact = Fact::written(written, position);
+            assert_eq!(
+                Fact::read(read, &keys(), position),
+                Some(fact),
+                "{written:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_erased_user_is_none_and_the_record_of_an_erasure_means_nothing() {
+        let position = Position::new(3, 4096).unwrap();
+        let erased = OrderFacts {
+            user_id: None,
+            ..order()
+        };
+        let fact = Fact::read(RecordFacts::OrderPlaced(erased), &keys(), position);
+        assert!(matches!(
+            fact,
+            Some(Fact::OrderPlaced(OrderFact { user: None, .. }))
+        ));
+        let erasure = PersonErased {
+            user: keys().user_key(&"user".into()),
+            erased_sec: EpochSeconds::new(7),
+            orders: 1,
+        };
+        assert_eq!(
+            Fact::read(RecordFacts::PersonErased(erasure), &keys(), position),
+            None
+        );
+    }
 }

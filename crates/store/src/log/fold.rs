@@ -18,13 +18,16 @@ use domain::time::EpochSeconds;
 
 use super::{
     fact::Fact,
-    index::Index,
+    index::{EntryLists, Index},
     open_work::{OpenWork, WorkEffects},
     summary::{RecordSums, SegmentEffects, Summary},
 };
 
 #[cfg(test)]
 mod tests;
+
+/// How many orders a thread gathers before it inserts them: 16 MiB.
+const LIST_ORDERS: usize = 1 << 20;
 
 /// What a store has in memory when it starts.
 #[derive(Debug, Default)]
@@ -100,7 +103,10 @@ impl Fold {
             open_work,
             sums,
         } = &mut self.0;
-        index.insert_all(&effects.entries, &effects.times);
+        for entry in &effects.entries {
+            index.insert(entry);
+        }
+        index.add_times(&effects.times);
         open_work.apply(&effects.work);
         sums.merge(&effects.sums);
     }
@@ -136,14 +142,16 @@ where
 {
     /// Folds one segment after the other until none is left.
     fn run(&self) -> Result<(), E> {
+        let mut lists = EntryLists::default();
         loop {
             // Relaxed: it only deals out numbers. What is folded is passed on by locks.
             let segment = self.next.fetch_add(1, Ordering::Relaxed);
             if segment > self.last {
+                self.index.insert_lists(&mut lists);
                 return Ok(());
             }
             match (self.load)(segment) {
-                Ok(summary) => self.add(segment, summary.effects),
+                Ok(summary) => self.add(segment, summary.effects, &mut lists),
                 Err(error) => {
                     // The other thread stops, too.
                     self.next
@@ -154,8 +162,14 @@ where
         }
     }
 
-    fn add(&self, segment: u64, effects: SegmentEffects) {
-        self.index.insert_all(&effects.entries, &effects.times);
+    fn add(&self, segment: u64, effects: SegmentEffects, lists: &mut EntryLists) {
+        for entry in &effects.entries {
+            lists.add(entry);
+        }
+        if lists.len() >= LIST_ORDERS {
+            self.index.insert_lists(lists);
+        }
+        self.index.add_times(&effects.times);
         let mut in_order = self.lock();
         in_order.early.insert(segment, (effects.work, effects.sums));
         in_order.advance();

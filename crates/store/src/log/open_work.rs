@@ -269,19 +269,17 @@ impl Default for WorkState {
 
 impl WorkState {
     fn change_hold(&mut self, id: HoldId, effect: HoldEffect) {
-        let hold = self
-            .holds
-            .get(&id)
-            .copied()
-            .unwrap_or_default()
-            .then(effect);
+        let earlier = self.holds.get(&id).copied();
+        let hold = earlier.unwrap_or_default().then(effect);
         if hold.placed.is_none() {
             // It ended before it was forgotten, or was never placed.
             return;
         }
         match hold.end {
             Some(end) if end.ended_sec < self.holds_since => {
-                self.holds.remove(&id);
+                if earlier.is_some() {
+                    self.holds.remove(&id);
+                }
                 return;
             }
             Some(end) => self.ended_holds.push(Reverse((end.ended_sec, id))),

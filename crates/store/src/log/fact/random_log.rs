@@ -61,7 +61,7 @@ fn random_fact(random: &mut Rng, position: Position) -> Fact {
     match random.u32(0..9) {
         0..3 => Fact::OrderPlaced(OrderFact {
             key,
-            user: random.choice(user_keys()).unwrap(),
+            user: random_user(random),
             position,
             created_sec: random_second(random),
             claims: random_claims(random),
@@ -93,6 +93,12 @@ fn random_fact(random: &mut Rng, position: Position) -> Fact {
             until: random_second(random),
         },
     }
+}
+
+/// A user, who is erased now and then.
+fn random_user(random: &mut Rng) -> Option<UserKey> {
+    let users = user_keys().into_iter().map(Some);
+    random.choice(users.chain([None]).collect::<Vec<_>>())?
 }
 
 /// A second around the oldest one at which a hold may have ended that is kept. The clock goes back now and then.

@@ -104,13 +104,15 @@ fn a_batch_has_the_orders_that_were_added_and_no_other_with_the_same_prefix() {
 fn an_unknown_key_has_no_candidate() {
     let mut random = Rng::with_seed(1);
     let index = Index::default();
-    let entries: Vec<OrderEntry> = (0..10_000)
-        .map(|record| {
-            let (key, user) = (spread_key(&mut random), spread_key(&mut random));
-            OrderEntry::new(&OrderKey(key), &UserKey(user), position(1, record))
-        })
-        .collect();
-    index.insert_all(&entries, &SegmentTimes::default());
+    for record in 0..10_000 {
+        let (key, user) = (spread_key(&mut random), spread_key(&mut random));
+        let position = position(1, record);
+        index.insert(&OrderEntry::new(
+            &OrderKey(key),
+            Some(&UserKey(user)),
+            position,
+        ));
+    }
     let mut candidates = 0;
     for _ in 0..10_000 {
         candidates += index.candidates(&OrderKey(spread_key(&mut random))).len();
@@ -127,15 +129,28 @@ fn the_greatest_position_of_a_user_counts_when_threads_insert_segments_in_any_or
     for segment in 1..=64 {
         for record in 0..50 {
             let key = OrderKey(u128::from(segment * 50 + record).to_be_bytes());
-            entries.push(OrderEntry::new(&key, &user, position(segment, record)));
+            entries.push(OrderEntry::new(
+                &key,
+                Some(&user),
+                position(segment, record),
+            ));
         }
     }
     Rng::with_seed(1).shuffle(&mut entries);
-    let (one, other) = entries.split_at(entries.len() / 2);
+    let (singly, listed) = entries.split_at(entries.len() / 2);
     thread::scope(|scope| {
-        for half in [one, other] {
-            scope.spawn(|| index.insert_all(half, &SegmentTimes::default()));
-        }
+        scope.spawn(|| singly.iter().for_each(|entry| index.insert(entry)));
+        scope.spawn(|| {
+            for some in listed.chunks(100) {
+                let mut lists = EntryLists::default();
+                for entry in some {
+                    lists.add(entry);
+                }
+                assert_eq!(lists.len(), some.len());
+                index.insert_lists(&mut lists);
+                assert_eq!(lists.len(), 0);
+            }
+        });
     });
     assert_eq!(index.newest(&user), Some(position(64, 49)));
     for entry in &entries {
@@ -168,8 +183,11 @@ fn an_order_takes_48_bytes_at_most_also_just_after_growing() {
         while orders <= full {
             let key = key_of_first_shard(orders);
             let position = position(1, orders.into());
-            let entry = OrderEntry::new(&OrderKey(key), &UserKey(key), position);
-            index.insert_all(&[entry], &SegmentTimes::default());
+            index.insert(&OrderEntry::new(
+                &OrderKey(key),
+                Some(&UserKey(key)),
+                position,
+            ));
             orders += 1;
         }
         let bytes = index.allocated_bytes() / usize::try_from(orders).unwrap();

@@ -41,7 +41,7 @@ fn released(seconds_ago: i64) -> Fact {
 fn ordered(key: OrderKey, consumes: Option<HoldId>, ends_intent: bool) -> Fact {
     Fact::OrderPlaced(OrderFact {
         key,
-        user: user_keys()[0],
+        user: Some(user_keys()[0]),
         position: position(50),
         created_sec: NOW,
         claims: Vec::new(),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! format text [8] │ length u64 │ segment u64 │ first sequence u64 │ last sequence u64 │ chain hash [16]
-//! orders      count u32 × {order prefix [4], user prefix [4], offset u32}; earliest, latest i64 if there is one
+//! orders      count u32 × {order prefix [4], user prefix [4], offset u32}; earliest, latest i64 if there is one.
+//!             With the user erased, the prefix is zeros and the upper bit of the offset is 1
 //! intents     count u32 × {order key [16], offset u32; the greatest u32: ended}
 //! payments    count u32 × {order key [16], attempt u32}
 //! holds       count u32 × {id [16], 0 u8 or 1 u8 {offset u32, revision u32, expiry i64}, end u8 {second i64 if ended}}
@@ -41,6 +42,9 @@ const CHECKSUM_BYTES: usize = 16;
 
 /// Bytes of an order.
 const ENTRY_BYTES: usize = 2 * PREFIX_BYTES + 4;
+
+/// Beside the offset of an order: its user is erased.
+const ERASED: u32 = 1 << 31;
 
 /// In place of an offset or of the number of an id: there is none.
 const NONE: u32 = u32::MAX;
@@ -133,8 +137,7 @@ impl Encoder {
 
     /// The offset alone: the segment is that of the summary.
     fn offset(&mut self, position: Position) {
-        // 26 bits less the alignment, so it fits.
-        self.u32(u32::try_from(position.offset() / ALIGNMENT).unwrap_or(NONE));
+        self.u32(offset(position));
     }
 
     fn orders(&mut self, entries: &[OrderEntry], span: Option<OrderSpan>) {
@@ -142,8 +145,9 @@ impl Encoder {
         self.0.reserve(entries.len() * ENTRY_BYTES);
         for entry in entries {
             self.bytes(&entry.order.0);
-            self.bytes(&entry.user.0);
-            self.offset(entry.position);
+            self.bytes(&entry.user.map_or([0; PREFIX_BYTES], |user| user.0));
+            let erased = if entry.user.is_none() { ERASED } else { 0 };
+            self.u32(offset(entry.position) | erased);
         }
         if let Some(span) = span {
             self.second(span.earliest_sec);
@@ -209,6 +213,11 @@ impl Encoder {
             self.u32(count);
         }
     }
+}
+
+fn offset(position: Position) -> u32 {
+    // 26 bits less those of the alignment, so it fits.
+    u32::try_from(position.offset() / ALIGNMENT).unwrap_or(NONE)
 }
 
 const HOLD_ENDS: [Option<HoldEndKind>; 4] = [
@@ -303,13 +312,7 @@ impl<'b> Decoder<'b> {
     }
 
     fn orders(&mut self) -> Option<(Vec<OrderEntry>, SegmentTimes)> {
-        let entries = self.list(ENTRY_BYTES, |rest| {
-            Some(OrderEntry {
-                order: KeyPrefix(rest.array()?),
-                user: KeyPrefix(rest.array()?),
-                position: rest.u32().and_then(|offset| rest.position(offset))?,
-            })
-        })?;
+        let entries = self.list(ENTRY_BYTES, Self::order)?;
         if !entries.is_sorted_by(|one, next| one.position < next.position) {
             return None;
         }
@@ -323,6 +326,21 @@ impl<'b> Decoder<'b> {
             times.add_span(self.segment, span);
         }
         Some((entries, times))
+    }
+
+    fn order(&mut self) -> Option<OrderEntry> {
+        let order = KeyPrefix(self.array()?);
+        let user = self.array()?;
+        let offset = self.u32()?;
+        let is_erased = offset & ERASED != 0;
+        if is_erased && user != [0; PREFIX_BYTES] {
+            return None;
+        }
+        Some(OrderEntry {
+            order,
+            user: (!is_erased).then_some(KeyPrefix(user)),
+            position: self.position(offset & !ERASED)?,
+        })
     }
 
     fn work(&mut self) -> Option<WorkEffects> {
