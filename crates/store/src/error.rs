@@ -13,6 +13,15 @@ pub enum ReadError {
     /// A record is damaged.
     #[error("the store cannot be read")]
     Record(#[from] RecordError),
+    /// A record is not what was written.
+    #[error("the store cannot be read: a record is damaged ({0})")]
+    Damaged(String),
+    /// The system gives no thread to read with.
+    #[error("the store cannot be read: no thread is free")]
+    NoThread,
+    /// Reading panicked, which has been logged.
+    #[error("the store cannot be read: an internal error; it has been logged")]
+    Panicked,
     /// A key leads to an order that is not there.
     #[error("the store cannot be read: an order is missing from its user's list")]
     MissingFromList,

@@ -24,6 +24,7 @@ mod claim_totals;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod latest_prices;
 pub mod log;
 pub mod memory;
 mod order_key;

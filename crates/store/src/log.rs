@@ -5,19 +5,404 @@
 //! no timer: the next batch gathers during the sync.
 //!
 //! Sold spots are not stored: they are the sum of the claims of all orders and cannot disagree with them.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`disk`] | the disk as the log sees it: real, and simulated |
+//! | `segment`, `frame`, `record_header`, `checksum`, `position` | the format |
+//! | `appender`, `spares` | writing: the end of the log, segments prepared ahead |
+//! | `scan`, `recovery` | reading segments, and opening the log |
+//! | `index`, `open_work`, `summary`, `fold` | what is in memory, and how it gets there |
+//! | `reader` | orders, holds and payments by the index |
+//! | `ledger`, `commit_queue`, `commit_writer` | commits: the state machine, its queue, its thread |
+//! | `watermark`, `store_lock`, `directory` | what is beside the segments |
 
-mod disk;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use tokio::sync::watch;
+
+use super::{
+    CommitError, CommitFuture, ErrorChain, HoldId, OrderFilter, OrderSink, Read, ReadError,
+    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork,
+};
+use domain::{ids::Token, order::OrderId};
+use kernel::{
+    blocking::{self, BlockingError},
+    clock::{Clock, SystemClock},
+};
+
+mod appender;
+mod checksum;
+mod commit_queue;
+mod commit_writer;
+mod directory;
+pub mod disk;
+mod disk_usage;
+mod encoded_unit;
+mod error;
 mod fact;
 mod fold;
+mod frame;
 mod index;
+mod ledger;
 mod open_work;
 mod planted;
 mod position;
+mod reader;
+mod record_header;
+mod record_reader;
+mod recovery;
+mod scan;
+mod segment;
+mod segment_files;
 mod segment_name;
 mod segment_times;
 mod spares;
+mod store_lock;
+mod summarizer;
 mod summary;
+mod watermark;
+mod writer_metrics;
 
-#[cfg(any(test, feature = "simulation"))]
-pub use disk::simulated;
-pub use disk::{DirectoryDisk, Disk, DiskFile};
+pub use error::{Damage, DamageFault, OpenError};
+
+use appender::Appender;
+use commit_queue::{CommitQueue, commit_queue};
+use commit_writer::CommitWriter;
+use directory::{FileWatch, WatchedFiles};
+use disk::{DirectoryDisk, Disk};
+use encoded_unit::EncodedUnit;
+use fold::Folded;
+use ledger::Ledger;
+use reader::LogReader;
+use recovery::RecoveredLog;
+use spares::{SpareThread, Spares};
+use store_lock::StoreLock;
+use summarizer::{Summarizer, SummaryThread};
+use watermark::CommitWatermark;
+use writer_metrics::WriterMetrics;
+
+/// Name of the file with the number of acknowledged changes.
+const WATERMARK: &str = "acknowledged";
+
+/// Name of the directory of the segments.
+const SEGMENTS: &str = "orders";
+
+/// Keeps orders on the local disk.
+pub struct LogStore {
+    reader: Arc<LogReader>,
+    queue: CommitQueue<EncodedUnit>,
+    /// The most bytes that the records of a unit may take.
+    unit_bytes_max: usize,
+    health: watch::Receiver<StoreHealth>,
+    /// The contents of the store when it was opened, until [`Store::recover`] takes them.
+    recovered: Mutex<Option<Recovered>>,
+    metrics: Arc<WriterMetrics>,
+    dir: PathBuf,
+    _watch: FileWatch,
+    /// Dropped after the queue: it waits for the writer, which ends when nothing more can be submitted.
+    _writer: WriterThread,
+    _summaries: SummaryThread,
+    _spares: SpareThread,
+    /// Last: nothing is written any more when another process may open the store.
+    _lock: StoreLock,
+}
+
+impl std::fmt::Debug for LogStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogStore").finish_non_exhaustive()
+    }
+}
+
+/// How a log is opened.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// Most units that share one write.
+    pub batch_max: usize,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl LogOptions {
+    /// The options of a server that shares one write among `batch_max` units.
+    #[must_use]
+    pub fn new(batch_max: usize) -> Self {
+        Self {
+            batch_max,
+            segment_bytes: position::SEGMENT_BYTES,
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+impl LogStore {
+    /// Whether `dir` has a store, or the remains of one.
+    #[must_use]
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(WATERMARK).exists() || directory::is_filled(&dir.join(SEGMENTS))
+    }
+
+    /// Opens the store in `dir`, or creates one. At most `batch_max` units share one write.
+    ///
+    /// # Errors
+    /// [`OpenError`]: it is in use, of another format, unreadable, damaged, or lacks something that was
+    /// acknowledged. Its files are then as they were.
+    pub fn open(dir: &Path, batch_max: usize) -> Result<Self, OpenError> {
+        Self::open_with(dir, &LogOptions::new(batch_max))
+    }
+
+    /// Opens the store in `dir` with these options, or creates one.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with(dir: &Path, options: &LogOptions) -> Result<Self, OpenError> {
+        let home = dir.join(SEGMENTS);
+        let in_dir = OpenError::in_file(dir);
+        directory::create(dir).map_err(&in_dir)?;
+        directory::require_log_or_nothing(&home)?;
+        if !Self::is_in(dir) {
+            directory::sync_parents(dir);
+        }
+        // Locked before anything is read, so that two starts exclude each other.
+        let (lock, file) = StoreLock::acquire(&dir.join(WATERMARK))?;
+        let watermark = CommitWatermark::new(file);
+        let acknowledged = watermark.read().map_err(&in_dir)?;
+        if acknowledged > 0 && !directory::is_filled(&home) {
+            // Before the directory is created: what is lost must not look like an empty store.
+            return Err(OpenError::ChangesMissing {
+                acknowledged,
+                on_record: 0,
+            });
+        }
+        directory::create(&home).map_err(&in_dir)?;
+        let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::open(&home).map_err(&in_dir)?);
+        let now = options.clock.now_sec();
+        let recovered = recovery::recover(&disk, acknowledged, options.segment_bytes, now)?;
+        warn_if_new(&recovered, &home);
+        watermark
+            .catch_up(recovered.end.next_sequence - 1)
+            .map_err(&in_dir)?;
+        directory::restrict_to_owner(dir, &home).map_err(&in_dir)?;
+        let files = WatchedFiles::of(dir, &home).map_err(in_dir)?;
+        Self::start(dir, options, disk, (watermark, lock), recovered, files)
+    }
+
+    /// Starts the threads of a store that has been opened.
+    fn start(
+        dir: &Path,
+        options: &LogOptions,
+        disk: Arc<dyn Disk>,
+        (watermark, lock): (CommitWatermark, StoreLock),
+        log: RecoveredLog,
+        files: WatchedFiles,
+    ) -> Result<Self, OpenError> {
+        let RecoveredLog {
+            identity,
+            end,
+            file,
+            folded,
+            unsummarized,
+            is_new: _,
+        } = log;
+        let Folded {
+            index,
+            open_work,
+            sums,
+        } = folded;
+        let reader = LogReader::new(
+            &identity,
+            Arc::clone(&disk),
+            index,
+            open_work,
+            end.next_sequence,
+        );
+        let reader = Arc::new(reader);
+        let recovered = reader.recovered(sums).map_err(OpenError::Read)?;
+        let (queue, batches) = commit_queue(options.batch_max);
+        let (health_sender, health) = watch::channel(StoreHealth::Ready);
+        // Before the writer, so that a failure to start a thread leaves no writer behind.
+        let watch = FileWatch::start(files, on_lost(dir.to_owned(), health_sender.clone()))
+            .map_err(OpenError::Thread)?;
+        let spares = Spares::new(Arc::clone(&disk), end.segment);
+        let spare_thread = SpareThread::start(Arc::clone(&spares), options.segment_bytes)
+            .map_err(OpenError::Thread)?;
+        let summarizer = Summarizer {
+            disk,
+            seed: identity.seed(),
+            keys: reader.keys.clone(),
+        };
+        let summaries = SummaryThread::start(summarizer).map_err(OpenError::Thread)?;
+        let mut on_sealed = summaries.sender();
+        for segment in unsummarized {
+            on_sealed(segment);
+        }
+        let metrics = Arc::new(WriterMetrics::default());
+        let appender = Appender::new(identity, options.segment_bytes, spares, file, end);
+        let unit_bytes_max = appender.frame_capacity();
+        let writer = CommitWriter {
+            ledger: Ledger {
+                appender,
+                reader: Arc::clone(&reader),
+                watermark,
+                clock: Arc::clone(&options.clock),
+                on_sealed: Box::new(on_sealed),
+            },
+            health: health_sender,
+            metrics: Arc::clone(&metrics),
+        };
+        let writer = thread::Builder::new()
+            .name("store-writer".to_owned())
+            // A thread rather than a task: the sync of a batch blocks for milliseconds.
+            .spawn(move || writer.run(&batches))
+            .map_err(OpenError::Thread)?;
+        Ok(Self {
+            reader,
+            queue,
+            unit_bytes_max,
+            health,
+            recovered: Mutex::new(Some(recovered)),
+            metrics,
+            dir: dir.to_owned(),
+            _watch: watch,
+            _writer: WriterThread(Some(writer)),
+            _summaries: summaries,
+            _spares: spare_thread,
+            _lock: lock,
+        })
+    }
+}
+
+impl Store for LogStore {
+    fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
+        // Encoded here, on the caller's core: the writer thread is the bottleneck of all orders.
+        let encoded = EncodedUnit::new(unit, &self.reader.keys);
+        let bytes = encoded.bytes();
+        if bytes > self.unit_bytes_max {
+            return Box::pin(std::future::ready(Err(CommitError::TooLarge(bytes))));
+        }
+        Box::pin(self.queue.submit(encoded))
+    }
+
+    fn order_id(&self, token: &Token) -> OrderId {
+        self.reader.keys.order_key(token).order_id()
+    }
+
+    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
+        let key = self.reader.keys.order_key(token);
+        if self.reader.index.candidates(&key).is_empty() {
+            // The usual case of a creation: no disk is asked.
+            return Read::Now(Ok(None));
+        }
+        later(&self.reader, move |reader| reader.replay(&key))
+    }
+
+    fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
+        if self.reader.work.hold(id).is_none() {
+            return Read::Now(Ok(None));
+        }
+        later(&self.reader, move |reader| reader.hold(id))
+    }
+
+    fn list(
+        &self,
+        selection: &Selection,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
+    ) -> Result<(), ReadError> {
+        self.reader.list(selection, may_see, take)
+    }
+
+    fn failed_attempts(&self, token: &Token) -> Read<u32> {
+        let key = self.reader.keys.order_key(token);
+        Read::Now(Ok(self.reader.work.ended_payments(key)))
+    }
+
+    fn recover(&self) -> Result<Recovered, ReadError> {
+        let mut recovered = self
+            .recovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Taken, not cloned: the recovered sales of a large store are not kept in memory twice.
+        recovered.take().ok_or(ReadError::AlreadyRecovered)
+    }
+
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.health.clone()
+    }
+
+    fn stats(&self) -> StoreStats {
+        StoreStats {
+            orders: self.reader.index.orders(),
+            // The queue counts these; the writer cannot see what it has not received.
+            waiting: self.queue.pending(),
+            writes: Some(self.metrics.read()),
+            // Reads the disk, which may block: metrics are collected on a blocking thread.
+            disk: disk_usage::read(&self.dir),
+        }
+    }
+}
+
+/// A read on a blocking thread: what is not in the page cache takes milliseconds.
+fn later<T: Send + 'static>(
+    reader: &Arc<LogReader>,
+    read: impl FnOnce(&LogReader) -> Result<T, ReadError> + Send + 'static,
+) -> Read<T> {
+    let reader = Arc::clone(reader);
+    Read::Later(Box::pin(async move {
+        match blocking::run(move || read(&reader)).await {
+            Ok(result) => result,
+            Err(BlockingError::NoThread) => Err(ReadError::NoThread),
+            Err(BlockingError::Panicked) => Err(ReadError::Panicked),
+        }
+    }))
+}
+
+fn warn_if_new(log: &RecoveredLog, home: &Path) {
+    if log.is_new {
+        tracing::warn!(
+            directory = %home.display(),
+            "no store was found: an empty one was created. If there should be one, stop the server and check \
+             that its volume is mounted; `store_must_exist` prevents this"
+        );
+    }
+}
+
+/// Marks a store as failed whose files were moved or removed: a later start would create another
+/// one.
+fn on_lost(dir: PathBuf, health: watch::Sender<StoreHealth>) -> impl FnOnce() {
+    move || {
+        let error = CommitError::FilesMoved(dir);
+        // The first failure stays: a write that failed before says more.
+        let was_ready = health.send_if_modified(|health| {
+            let is_ready = health.is_ready();
+            if is_ready {
+                *health = StoreHealth::Failed(error.clone());
+            }
+            is_ready
+        });
+        if was_ready {
+            tracing::error!(error = %ErrorChain(&error), "the store was moved or removed; no further order is taken until a restart");
+        }
+    }
+}
+
+/// Waits for the writer when it is dropped, until all that was submitted is written.
+struct WriterThread(Option<thread::JoinHandle<()>>);
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        if let Some(writer) = self.0.take() {
+            // A panic of the writer has been logged and answered where it happened.
+            let _ = writer.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

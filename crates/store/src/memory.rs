@@ -9,12 +9,13 @@ use tokio::sync::watch;
 
 use super::{
     ClaimTotals, CommitError, CommitFuture, HoldId, HoldRecord, HoldState, OrderFilter, OrderSink,
-    PaymentIntent, PlacedOrder, Precondition, PriceBook, PriceEntry, Provenance, Read, ReadError,
-    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
+    PaymentIntent, PlacedOrder, Precondition, Provenance, Read, ReadError, Recovered, Replay,
+    Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
+    latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
 };
 use domain::{
-    ids::{MerchantId, ServiceId, TicketId, Token, UserId},
+    ids::{Token, UserId},
     order::{Order, OrderId},
     time::EpochSeconds,
 };
@@ -36,7 +37,7 @@ struct MemoryContents {
     holds: HashMap<HoldId, StoredHold>,
     pending: HashMap<Token, PaymentIntent>,
     failed_attempts: HashMap<Token, u32>,
-    prices: HashMap<(MerchantId, ServiceId, Option<TicketId>), PriceEntry>,
+    prices: LatestPrices,
     slots_forgotten_until: Option<EpochSeconds>,
 }
 
@@ -140,7 +141,7 @@ impl MemoryContents {
                     reason: *reason,
                 },
             ),
-            Write::Prices(book) => self.merge_prices(book),
+            Write::Prices(book) => self.prices.merge(book),
             Write::SlotsForgotten(until) => {
                 self.slots_forgotten_until = self.slots_forgotten_until.max(Some(*until));
             }
@@ -182,17 +183,6 @@ impl MemoryContents {
         }
     }
 
-    fn merge_prices(&mut self, book: &PriceBook) {
-        for entry in &book.entries {
-            let ids = (
-                entry.merchant_id.clone(),
-                entry.service_id.clone(),
-                entry.ticket_id.clone(),
-            );
-            self.prices.insert(ids, entry.clone());
-        }
-    }
-
     fn select(&self, selection: &Selection) -> Vec<Arc<PlacedOrder>> {
         match selection {
             Selection::User(user_id) => {
@@ -231,9 +221,7 @@ impl MemoryContents {
             sold: sold.into_claims(),
             pending: self.pending.values().cloned().collect(),
             holds: active.map(|stored| stored.hold.clone()).collect(),
-            prices: PriceBook {
-                entries: self.prices.values().cloned().collect(),
-            },
+            prices: self.prices.to_book(),
             newest_order_sec: self.orders.iter().map(|placed| placed.created_sec).max(),
             slots_forgotten_until: self.slots_forgotten_until,
         }

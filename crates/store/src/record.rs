@@ -32,7 +32,7 @@ pub use decode::{
 };
 pub use facts::{
     OrderFacts, PersonErased, RecordFacts, created_sec, decode_facts, decode_person_erased,
-    encode_person_erased, is_of_user,
+    encode_person_erased, is_of_user, order_key,
 };
 
 /// Why bytes are not a record that some version of this program has written.

@@ -60,4 +60,3 @@ pub struct WriteStats {
     /// Nanoseconds to write and sync one batch.
     pub times: HistogramSnapshot,
 }
-

@@ -17,6 +17,9 @@ use kernel::metrics::Counter;
 
 type CommitResult = Result<(), CommitError>;
 
+/// The results of the changes of a batch, or the error of a failed write.
+type BatchResult = Result<Vec<CommitResult>, CommitError>;
+
 type Reply = oneshot::Sender<CommitResult>;
 
 /// The side of the callers.
@@ -125,19 +128,31 @@ impl<C> Batch<C> {
 }
 
 impl<C> BatchReceiver<C> {
-    /// Writes one batch after another and answers its callers, until the queue is dropped and empty.
-    pub(super) fn run(&self, mut write: impl FnMut(Vec<C>) -> CommitResult) {
-        let mut result = Ok(());
+    /// Writes one batch after another and answers its callers, until the queue is dropped and empty. `write` has a result
+    /// for each change, in their order, or one error for all of them and all later ones.
+    pub(super) fn run(&self, mut write: impl FnMut(Vec<C>) -> BatchResult) {
+        let mut failure = None;
         let mut completed = 0;
         while let Some(Batch { changes, waiters }) = self.next(completed) {
             // Never again after a failure: a later sync may report success for pages that were dropped.
-            if result.is_ok() {
-                result = write(changes);
-            }
+            let results = match &failure {
+                None => write(changes),
+                Some(error) => Err(CommitError::clone(error)),
+            };
             completed = u64::try_from(waiters.len()).unwrap_or(u64::MAX);
             // Before the answers: a caller that was answered must not count as pending.
             self.depth.completed.add(completed);
-            notify(waiters, &result);
+            match results {
+                Ok(results) => notify(waiters.into_iter().zip(results)),
+                Err(error) => {
+                    let error = failure.insert(error);
+                    notify(
+                        waiters
+                            .into_iter()
+                            .map(|waiter| (waiter, Err(error.clone()))),
+                    );
+                }
+            }
         }
     }
 
@@ -193,11 +208,11 @@ impl<C> BatchReceiver<C> {
 
 /// Answers callers. To wake a task from outside of its runtime takes a system call, so each runtime is
 /// woken once, by a task that answers all callers in it.
-fn notify(waiters: Vec<Waiter>, result: &CommitResult) {
-    let mut by_runtime: Vec<(Handle, Vec<Reply>)> = Vec::new();
-    for Waiter { reply, runtime } in waiters {
+fn notify(answers: impl Iterator<Item = (Waiter, CommitResult)>) {
+    let mut by_runtime: Vec<(Handle, Vec<(Reply, CommitResult)>)> = Vec::new();
+    for (Waiter { reply, runtime }, result) in answers {
         let Some(runtime) = runtime else {
-            reply_all([reply], result);
+            reply_all([(reply, result)]);
             continue;
         };
         let known = by_runtime
@@ -205,20 +220,19 @@ fn notify(waiters: Vec<Waiter>, result: &CommitResult) {
             // Linear: there are as many runtimes as cores, and a map would cost more than it saves.
             .find(|(known, _)| known.id() == runtime.id());
         match known {
-            Some((_, replies)) => replies.push(reply),
-            None => by_runtime.push((runtime, vec![reply])),
+            Some((_, replies)) => replies.push((reply, result)),
+            None => by_runtime.push((runtime, vec![(reply, result)])),
         }
     }
     for (runtime, replies) in by_runtime {
-        let result = result.clone();
-        runtime.spawn(async move { reply_all(replies, &result) });
+        runtime.spawn(async move { reply_all(replies) });
     }
 }
 
-fn reply_all(replies: impl IntoIterator<Item = Reply>, result: &CommitResult) {
-    for reply in replies {
+fn reply_all(replies: impl IntoIterator<Item = (Reply, CommitResult)>) {
+    for (reply, result) in replies {
         // A caller that no longer waits has dropped its receiver; its change stands all the same.
-        let _ = reply.send(result.clone());
+        let _ = reply.send(result);
     }
 }
 

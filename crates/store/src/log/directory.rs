@@ -14,7 +14,17 @@ use std::{
     time::Duration,
 };
 
-use super::{JOURNAL, WATERMARK, open_guard::entries};
+use super::{
+    SEGMENTS, WATERMARK,
+    error::OpenError,
+    segment_name::{self, log_name},
+};
+
+/// Files of the engine of format 2, which kept its records in the same directory.
+const ENGINE_FILES: [&str; 2] = ["version", "lock"];
+
+/// The format of stores of that engine.
+const ENGINE_FORMAT: &str = "boxoffice 2";
 
 /// Mode of a directory that only its owner may use.
 const OWNER_ONLY: u32 = 0o700;
@@ -62,15 +72,12 @@ fn with_parents(dir: &Path) -> impl Iterator<Item = &Path> {
 pub(super) fn restrict_to_owner(dir: &Path, home: &Path) -> io::Result<()> {
     restrict(&dir.join(WATERMARK))?;
     restrict(home)?;
-    let ours = home
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
     let mut is_shared = false;
     for entry in entries(dir)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        is_shared |= name != WATERMARK && name != LOST_AND_FOUND && !name.starts_with(&ours);
+        let name = entry?.file_name();
+        is_shared |= ![WATERMARK, LOST_AND_FOUND, SEGMENTS]
+            .iter()
+            .any(|ours| name == *ours);
     }
     let mode = fs::metadata(dir)?.mode();
     if is_shared && mode & GROUP_AND_OTHERS != 0 {
@@ -91,7 +98,7 @@ fn restrict(path: &Path) -> io::Result<()> {
     if metadata.is_dir() {
         for entry in entries(path)? {
             match restrict(&entry?.path()) {
-                // The engine removes files in the background.
+                // Spares get their names in the background.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 taken => taken?,
             }
@@ -119,6 +126,35 @@ fn set_owner_only(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
+/// Fails if `home` holds files and no segment: it belongs to something else, or to a version with another engine.
+pub(super) fn require_log_or_nothing(home: &Path) -> Result<(), OpenError> {
+    let (mut is_empty, mut has_segments) = (true, false);
+    for entry in entries(home).map_err(OpenError::in_file(home))? {
+        let name = entry.map_err(OpenError::in_file(home))?.file_name();
+        is_empty = false;
+        has_segments |= name
+            .to_str()
+            .is_some_and(|name| segment_name::parse(name).is_some());
+    }
+    if is_empty || has_segments {
+        Ok(())
+    } else if ENGINE_FILES.iter().all(|file| home.join(file).exists()) {
+        Err(OpenError::Format(ENGINE_FORMAT.to_owned()))
+    } else {
+        Err(OpenError::NotAStore(home.to_owned()))
+    }
+}
+
+/// The entries of a directory; none if there is no directory.
+fn entries(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => Some(entries),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok(entries.into_iter().flatten())
+}
+
 /// Whether a directory of this name exists and has entries.
 pub(super) fn is_filled(dir: &Path) -> bool {
     entries(dir).is_ok_and(|mut entries| entries.next().is_some())
@@ -144,78 +180,38 @@ impl FileId {
 /// The files of an open store, by path and identity.
 #[derive(Debug)]
 pub(super) struct WatchedFiles {
-    watermark: PathBuf,
-    home: PathBuf,
-    last: FileIds,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileIds {
-    watermark: FileId,
-    home: FileId,
-    /// Number and identity of the newest journal, which is the one that is written to.
-    journal: (u64, FileId),
+    paths: [PathBuf; 3],
+    files: [FileId; 3],
 }
 
 impl WatchedFiles {
-    /// The files as they are now that the store is open.
+    /// The files as they are now that the store is open: the watermark, the directory of the segments, and the first
+    /// segment, which is there for ever. The segment in use is looked at with every batch.
     pub(super) fn of(dir: &Path, home: &Path) -> io::Result<Self> {
-        let (watermark, home) = (dir.join(WATERMARK), home.to_owned());
-        let last = FileIds::read(&watermark, &home)?;
-        Ok(Self {
-            watermark,
-            home,
-            last,
-        })
+        let paths = [dir.join(WATERMARK), home.to_owned(), home.join(log_name(1))];
+        let files = identities(&paths)?;
+        Ok(Self { paths, files })
     }
 
-    /// Whether the paths still lead to the files. A newer journal is fine: the engine rotates them.
-    fn are_there(&mut self) -> bool {
-        let now = match FileIds::read(&self.watermark, &self.home) {
-            Ok(now) => now,
-            Err(error) => {
-                // Any other error, such as too many open files, says nothing about the files.
-                return !matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                );
-            }
-        };
-        let is_same = now.watermark == self.last.watermark && now.home == self.last.home;
-        let (number, _) = self.last.journal;
-        let continues = now.journal.0 > number || now.journal == self.last.journal;
-        if is_same && continues {
-            self.last = now;
+    /// Whether the paths still lead to the files.
+    fn are_there(&self) -> bool {
+        match identities(&self.paths) {
+            Ok(now) => now == self.files,
+            // Any other error, such as too many open files, says nothing about the files.
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ),
         }
-        is_same && continues
     }
 }
 
-impl FileIds {
-    fn read(watermark: &Path, home: &Path) -> io::Result<Self> {
-        let mut newest = None;
-        for entry in fs::read_dir(home)? {
-            let path = entry?.path();
-            if let Some(number) = journal_number(&path) {
-                // By number, not by time: times are too coarse to order two journals.
-                newest = newest.max(Some((number, path)));
-            }
-        }
-        let (number, journal) = newest.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self {
-            watermark: FileId::of(watermark)?,
-            home: FileId::of(home)?,
-            journal: (number, FileId::of(&journal)?),
-        })
-    }
-}
-
-/// The number of a journal; `None` for other files.
-fn journal_number(path: &Path) -> Option<u64> {
-    if path.extension()? != JOURNAL {
-        return None;
-    }
-    path.file_stem()?.to_str()?.parse().ok()
+fn identities([watermark, home, first]: &[PathBuf; 3]) -> io::Result<[FileId; 3]> {
+    Ok([
+        FileId::of(watermark)?,
+        FileId::of(home)?,
+        FileId::of(first)?,
+    ])
 }
 
 /// A thread that watches the files of a store until it is dropped.
@@ -228,16 +224,13 @@ pub(super) struct FileWatch {
 impl FileWatch {
     /// Calls `lost` once if the paths no longer lead to the files.
     pub(super) fn start(
-        mut files: WatchedFiles,
+        files: WatchedFiles,
         lost: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let watch = move || {
-            let mut missed = 0;
             while stopped.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                // Twice in a row, because the engine may rotate its journal during a check.
-                missed = if files.are_there() { 0 } else { missed + 1 };
-                if missed == 2 {
+                if !files.are_there() {
                     return lost();
                 }
             }
@@ -273,16 +266,15 @@ mod tests {
         fs::metadata(path).unwrap().mode() & 0o777
     }
 
-    /// A watermark and two journals.
+    /// A watermark and two segments.
     fn scene() -> (TempDir, WatchedFiles) {
         let dir = TempDir::new().unwrap();
-        let home = dir.path().join("orders");
+        let home = dir.path().join(SEGMENTS);
         fs::create_dir(&home).unwrap();
         for file in [
             dir.path().join(WATERMARK),
-            home.join("9.jnl"),
-            home.join("10.jnl"),
-            home.join("lock"),
+            home.join(log_name(1)),
+            home.join(log_name(2)),
         ] {
             fs::write(file, "").unwrap();
         }
@@ -294,13 +286,13 @@ mod tests {
     fn files_are_missed_whatever_takes_their_place() {
         let harmless: [fn(&Path); 3] = [
             |_| {},
-            |dir| fs::remove_file(dir.join("orders/9.jnl")).unwrap(),
-            |dir| fs::write(dir.join("orders/11.jnl"), "").unwrap(),
+            |dir| fs::remove_file(dir.join("orders/000002.log")).unwrap(),
+            |dir| fs::write(dir.join("orders/000003.log"), "").unwrap(),
         ];
         for change in harmless {
-            let (dir, mut files) = scene();
+            let (dir, files) = scene();
             change(dir.path());
-            assert!(files.are_there() && files.are_there());
+            assert!(files.are_there());
         }
         let harmful: [fn(&Path); 7] = [
             |dir| fs::remove_file(dir.join(WATERMARK)).unwrap(),
@@ -308,20 +300,36 @@ mod tests {
                 fs::rename(dir.join(WATERMARK), dir.join("elsewhere")).unwrap();
                 fs::write(dir.join(WATERMARK), "").unwrap();
             },
-            |dir| fs::remove_file(dir.join("orders/10.jnl")).unwrap(),
+            |dir| fs::remove_file(dir.join("orders/000001.log")).unwrap(),
             |dir| {
-                fs::rename(dir.join("orders/10.jnl"), dir.join("elsewhere")).unwrap();
-                fs::write(dir.join("orders/10.jnl"), "").unwrap();
+                fs::rename(dir.join("orders/000001.log"), dir.join("elsewhere")).unwrap();
+                fs::write(dir.join("orders/000001.log"), "").unwrap();
             },
             |dir| fs::remove_dir_all(dir.join("orders")).unwrap(),
             |dir| fs::rename(dir.join("orders"), dir.join("elsewhere")).unwrap(),
             |dir| fs::remove_dir_all(dir).unwrap(),
         ];
         for change in harmful {
-            let (dir, mut files) = scene();
+            let (dir, files) = scene();
             change(dir.path());
-            assert!(!files.are_there() && !files.are_there());
+            assert!(!files.are_there());
         }
+    }
+
+    #[test]
+    fn a_directory_of_something_else_and_one_of_the_former_engine_are_left_alone() {
+        let dir = TempDir::new().unwrap();
+        let home = dir.path().join(SEGMENTS);
+        let required = || require_log_or_nothing(&home);
+        required().unwrap();
+        fs::create_dir(&home).unwrap();
+        required().unwrap();
+        fs::write(home.join("version"), "").unwrap();
+        assert!(matches!(required(), Err(OpenError::NotAStore(_))));
+        fs::write(home.join("lock"), "").unwrap();
+        assert!(matches!(required(), Err(OpenError::Format(format)) if format == "boxoffice 2"));
+        fs::write(home.join(log_name(1)), "").unwrap();
+        required().unwrap();
     }
 
     #[test]
@@ -337,11 +345,11 @@ mod tests {
         for path in [dir.path(), &home] {
             fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
         }
-        fs::set_permissions(home.join("9.jnl"), Permissions::from_mode(0o664)).unwrap();
+        fs::set_permissions(home.join(log_name(1)), Permissions::from_mode(0o664)).unwrap();
         fs::write(dir.path().join("a letter"), "").unwrap();
         restrict_to_owner(dir.path(), &home).unwrap();
         assert_eq!(
-            (mode(dir.path()), mode(&home), mode(&home.join("9.jnl"))),
+            (mode(dir.path()), mode(&home), mode(&home.join(log_name(1)))),
             (0o755, 0o700, 0o600)
         );
         fs::remove_file(dir.path().join("a letter")).unwrap();

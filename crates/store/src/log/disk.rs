@@ -9,6 +9,7 @@ mod tests;
 use std::{fmt, io, sync::Arc};
 
 pub use self::real::DirectoryDisk;
+pub(super) use self::real::real_file;
 #[cfg(test)]
 use self::simulated::SimulatedDisk;
 

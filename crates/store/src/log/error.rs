@@ -1,19 +1,13 @@
-//! Why the embedded store cannot be opened, and errors of its engine.
+//! Why the log cannot be opened, and what is wrong with its files.
 
 use std::{
     error::Error,
-    fmt, io, iter,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
-use super::{
-    engine_log,
-    recovery::{ENGINE_VERSION, FORMAT},
-};
-use crate::record::RecordError;
-
-/// How the system reports that no descriptor is left, for the process (`EMFILE`) or at all (`ENFILE`).
-const NO_DESCRIPTOR: &str = "Too many open files";
+use super::{segment::FORMAT, segment_name::log_name};
+use crate::{ReadError, record::RecordError};
 
 const NOT_DAMAGED: &str = "It is not damaged: start the version of this program that wrote it";
 
@@ -36,22 +30,15 @@ pub enum OpenError {
     /// The directory holds other files.
     #[error("the store cannot be opened: {} holds what is not a store, or not all of one", .0.display())]
     NotAStore(PathBuf),
-    /// The files are those of another version of the storage engine.
+    /// Files and records have another layout.
     #[error(
-        "the store cannot be opened: version {0} of its engine wrote it, and this program reads version \
-         {ENGINE_VERSION}. {NOT_DAMAGED}"
+        "the store cannot be opened: its format is {0:?}, and this program reads {FORMAT:?}. {NOT_DAMAGED}"
     )]
-    EngineVersion(u8),
-    /// Keys and records have another layout; `None` if it is not on record.
-    #[error(
-        "the store cannot be opened: its format is {}, and this program reads {FORMAT:?}. {NOT_DAMAGED}",
-        .0.as_ref().map_or_else(|| "none".to_owned(), |format| format!("{format:?}"))
-    )]
-    Format(Option<String>),
+    Format(String),
     /// Fewer changes are on record than were acknowledged.
     #[error(
-        "the store cannot be opened: {acknowledged} changes (orders, payments, prices) were acknowledged and \
-         only {on_record} are on record: the end of the journal is damaged. {RESTORE}, or remove its file \
+        "the store cannot be opened: {acknowledged} changes (orders, holds, payments, prices) were acknowledged and \
+         only {on_record} are on record: the end of the log is damaged. {RESTORE}, or remove its file \
          \"acknowledged\" to go on without them"
     )]
     ChangesMissing {
@@ -63,38 +50,18 @@ pub enum OpenError {
     /// The files are not what was written.
     #[error("the store cannot be opened: its files are damaged ({0}). {RESTORE}")]
     Damaged(Damage),
-    /// The operating system reports an error to the storage engine.
-    #[error("the store cannot be opened")]
-    Engine(#[source] EngineError),
     /// There is no randomness for the secret of a new store.
     #[error("the store cannot be opened: a secret cannot be drawn")]
     Secret(#[source] Box<dyn Error + Send + Sync>),
     /// The operating system gives no thread.
     #[error("the store cannot be opened: a thread cannot be started")]
     Thread(#[source] io::Error),
-}
-
-/// The damage of a store's files.
-#[derive(Debug, thiserror::Error)]
-pub enum Damage {
-    /// The records do not add up to the checksum that was written with them.
-    #[error("records are missing, are not what was written, or are back though they were removed")]
-    Checksum,
-    /// A manifest or an `SSTable` differs from its checksum.
-    #[error("{}", .0.display())]
-    EngineFile(PathBuf),
-    /// The storage engine panics over them.
-    #[error("the storage engine panics over them")]
-    Panic,
-    /// The secret is not one.
-    #[error("the secret has another length")]
-    Secret,
-    /// A record cannot be decoded.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The storage engine cannot read them.
-    #[error(transparent)]
-    Engine(EngineError),
+    /// What has been found cannot be read again.
+    #[error("the store cannot be opened")]
+    Read(#[source] ReadError),
+    /// The files of the log cannot be read or written.
+    #[error("the store cannot be opened")]
+    Disk(#[source] io::Error),
 }
 
 impl OpenError {
@@ -105,20 +72,6 @@ impl OpenError {
             source,
         }
     }
-
-    /// Why the engine does not open or read the database. An error that is not one of the operating system
-    /// is damage.
-    pub(super) fn of_engine(error: fjall::Error) -> Self {
-        if matches!(error, fjall::Error::Locked) {
-            return Self::InUse;
-        }
-        let error = EngineError(error);
-        if error.system_error().is_some() {
-            Self::Engine(error)
-        } else {
-            Self::Damaged(Damage::Engine(error))
-        }
-    }
 }
 
 impl From<Damage> for OpenError {
@@ -127,79 +80,75 @@ impl From<Damage> for OpenError {
     }
 }
 
-/// An error of the storage engine. It displays its first cause, so it has no source: where the operating
-/// system reports an error, that error is what an operator can act on.
-pub struct EngineError(pub(super) fjall::Error);
-
-impl EngineError {
-    /// The error of the operating system behind it, if there is one.
-    fn system_error(&self) -> Option<&io::Error> {
-        let first = &self.0 as &(dyn Error + 'static);
-        iter::successors(Some(first), |error| (*error).source())
-            .filter_map(|error| error.downcast_ref::<io::Error>())
-            // Only errors with a code: the engine also wraps its own findings in `io::Error`.
-            .find(|error| error.raw_os_error().is_some())
-    }
+/// Damage of a segment: where it is, what it is, and which changes cannot be read for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The number of the segment.
+    pub segment: u64,
+    /// The first byte that is not what was written, as far as that is known.
+    pub offset: u64,
+    /// The first change that is damaged, by its sequence number. Everything before it is intact.
+    pub sequence: u64,
+    /// What is wrong.
+    pub fault: DamageFault,
 }
 
-impl fmt::Debug for EngineError {
+/// What is wrong with a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DamageFault {
+    /// The file is not there.
+    Missing,
+    /// It is shorter than what was written.
+    CutShort,
+    /// Its header is not what was written.
+    Header,
+    /// It belongs to another store.
+    OtherStore,
+    /// A frame does not verify, and a valid one stands behind it.
+    Frame {
+        /// The offset of the valid frame.
+        valid_at: u64,
+    },
+    /// A frame does not continue the one before it: one in between is missing, or this one belongs elsewhere.
+    Chain,
+    /// Only a part of what was written to it is there, and a later segment is in use.
+    End,
+    /// A record cannot be decoded.
+    Record(RecordError),
+    /// A part of a record was erased, and no erasure is on record.
+    ErasedUnrecorded,
+}
+
+impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for EngineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if matches!(self.0, fjall::Error::Poisoned) {
-            // A write in the foreground learns only that one in the background has failed before.
-            let logged = engine_log::last_error();
-            let logged = logged.as_deref().map_or(
-                "check whether the disk is full or failing".into(),
-                with_advice,
-            );
-            return write!(f, "an earlier write in the background failed: {logged}");
+        let Self {
+            segment,
+            offset,
+            sequence,
+            fault,
+        } = self;
+        write!(
+            f,
+            "{}, offset {offset}, change {sequence}: ",
+            log_name(*segment)
+        )?;
+        match fault {
+            DamageFault::Missing => f.write_str("the file is missing"),
+            DamageFault::CutShort => f.write_str("the file is cut short"),
+            DamageFault::Header => f.write_str("the header of the segment is not what was written"),
+            DamageFault::OtherStore => f.write_str("the segment belongs to another store"),
+            DamageFault::Frame { valid_at } => write!(
+                f,
+                "a frame is not what was written; the next intact one is at offset {valid_at}"
+            ),
+            DamageFault::Chain => f.write_str("a frame does not continue the one before it"),
+            DamageFault::End => f.write_str("the end of the segment is not what was written"),
+            DamageFault::Record(error) => write!(f, "{error}"),
+            DamageFault::ErasedUnrecorded => {
+                f.write_str("personal data is erased, and no erasure is on record")
+            }
         }
-        match self.system_error() {
-            Some(error) => f.write_str(&with_advice(&error.to_string())),
-            None => write!(f, "{}", self.0),
-        }
     }
 }
 
-impl Error for EngineError {}
-
-/// Adds what an operator has to know: a lack of descriptors is not a fault of the disk.
-fn with_advice(text: &str) -> String {
-    // By the text, because the engine's threads report their errors in its log only.
-    if text.contains(NO_DESCRIPTOR) {
-        format!(
-            "{text}: no file descriptor was left (`ulimit -n`, `LimitNOFILE`); the disk is not at fault"
-        )
-    } else {
-        text.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ErrorChain;
-
-    #[test]
-    fn an_error_of_the_system_is_told_from_damage_and_a_lack_of_descriptors_from_a_bad_disk() {
-        let os_error = |code| fjall::Error::Io(io::Error::from_raw_os_error(code));
-        let open_error = |error| ErrorChain(&OpenError::of_engine(error)).to_string();
-        let (too_many_files, input_output) = (24, 5);
-        assert_eq!(
-            open_error(os_error(input_output)),
-            "the store cannot be opened: Input/output error (os error 5)"
-        );
-        assert!(open_error(os_error(too_many_files)).ends_with("the disk is not at fault"));
-        assert!(open_error(fjall::Error::Locked).contains("another process has it open"));
-        let damaged = open_error(fjall::Error::InvalidVersion(None));
-        assert!(
-            damaged.contains("its files are damaged (") && damaged.ends_with(RESTORE),
-            "{damaged}"
-        );
-    }
-}
+impl Error for Damage {}

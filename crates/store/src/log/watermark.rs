@@ -1,63 +1,32 @@
-//! The number of acknowledged changes, in a file beside the engine's files.
+//! The number of acknowledged changes, in a file beside the segments.
 //!
-//! The engine truncates a journal whose end it cannot read. That is right for a write that was torn by a
-//! crash, and wrong for damage to what was acknowledged. The watermark tells the two apart: it is advanced
-//! after every synced batch and before the answers, so the changes on record are never fewer than it says.
+//! A frame at the end of the log that does not verify was torn by a crash, or is damaged. The watermark tells the two
+//! apart: it is advanced after every synced batch and before the answers, so the changes on record are never fewer than
+//! it says.
 //!
 //! The file is not synced. It survives the end of the process; after a power failure it may lag behind,
 //! which makes it lenient and never wrong. The number is written twice and the smaller one counts, so that
 //! damage makes it lenient, too.
-//!
-//! The file is locked while the store is open, which keeps a second process out.
 
-use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io,
-    os::unix::fs::{FileExt, MetadataExt},
-    path::{Path, PathBuf},
-};
+use std::{io, sync::Arc};
 
-use super::error::OpenError;
+use super::disk::DiskFile;
 
 /// The number, big-endian, twice.
 type Twice = [[u8; 8]; 2];
 
 #[derive(Debug)]
-pub(super) struct CommitWatermark {
-    path: PathBuf,
-    file: File,
-}
+pub(super) struct CommitWatermark(Arc<dyn DiskFile>);
 
 impl CommitWatermark {
-    /// Opens and locks the file, or creates it.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            // Said explicitly, because truncating would lose the number of a store that is in use.
-            .truncate(false)
-            .open(path)
-            .map_err(OpenError::in_file(path))?;
-        // Without waiting: a second server has to fail at once and say why.
-        match file.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                file,
-            }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
-            Err(TryLockError::Error(error)) => Err(OpenError::in_file(path)(error)),
-        }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn new(file: Arc<dyn DiskFile>) -> Self {
+        Self(file)
     }
 
     /// How many changes were acknowledged; 0 for a new store.
     pub(super) fn read(&self) -> io::Result<u64> {
         let mut twice = Twice::default();
-        match self.file.read_exact_at(twice.as_flattened_mut(), 0) {
+        match self.0.read_exact_at(twice.as_flattened_mut(), 0) {
             Ok(()) => {
                 let [first, second] = twice.map(u64::from_be_bytes);
                 // The smaller one: a number that is too large would reject an intact store.
@@ -82,63 +51,50 @@ impl CommitWatermark {
     /// Whether the file still has a name. A file without one was removed, most likely together with the
     /// orders.
     pub(super) fn is_linked(&self) -> io::Result<bool> {
-        Ok(self.file.metadata()?.nlink() > 0)
+        self.0.is_linked()
     }
 
     pub(super) fn advance_to(&self, changes: u64) -> io::Result<()> {
         // One call to the system per batch, without a sync: see above why it may lag behind.
         let twice: Twice = [changes.to_be_bytes(); 2];
-        self.file.write_all_at(twice.as_flattened(), 0)
-    }
-}
-
-impl Drop for CommitWatermark {
-    fn drop(&mut self) {
-        // Unlocked by hand, because closing is not enough: a child process between fork and exec shares the
-        // open file, and the lock would last until then. An error leaves the lock to the kernel.
-        let _ = self.file.unlock();
+        self.0.write_all_at(twice.as_flattened(), 0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::disk::Disk, *};
+    use crate::log::disk::DirectoryDisk;
 
-    #[test]
-    fn a_lock_ends_with_its_watermark_even_where_another_process_shares_the_file() {
-        let dir = tempfile::TempDir::new().unwrap();
-        let path = dir.path().join("watermark");
-        let watermark = CommitWatermark::open(&path).unwrap();
-        assert!(matches!(
-            CommitWatermark::open(&path),
-            Err(OpenError::InUse)
-        ));
-        let _shared_as_by_a_child = watermark.file.try_clone().unwrap();
-        drop(watermark);
-        CommitWatermark::open(&path).unwrap();
+    /// A watermark and its file.
+    fn watermark(dir: &std::path::Path) -> (CommitWatermark, Arc<dyn DiskFile>) {
+        let disk = DirectoryDisk::open(dir).unwrap();
+        let file = disk.create("watermark").unwrap();
+        (CommitWatermark::new(Arc::clone(&file)), file)
     }
 
     #[test]
     fn the_smaller_of_the_two_numbers_counts_and_a_file_cut_short_says_nothing() {
         let dir = tempfile::TempDir::new().unwrap();
-        let path = dir.path().join("watermark");
-        let watermark = CommitWatermark::open(&path).unwrap();
+        let (watermark, file) = watermark(dir.path());
         assert_eq!(watermark.read().unwrap(), 0);
         watermark.advance_to(7).unwrap();
         assert_eq!(watermark.read().unwrap(), 7);
         for at in [0, 8] {
-            watermark.file.write_all_at(&[0xff], at).unwrap();
+            file.write_all_at(&[0xff], at).unwrap();
             assert_eq!(watermark.read().unwrap(), 7);
             watermark.advance_to(7).unwrap();
         }
-        watermark.file.set_len(15).unwrap();
+        let path = dir.path().join("watermark");
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(15).unwrap();
         assert_eq!(watermark.read().unwrap(), 0);
     }
 
     #[test]
     fn catching_up_never_goes_back() {
         let dir = tempfile::TempDir::new().unwrap();
-        let watermark = CommitWatermark::open(&dir.path().join("watermark")).unwrap();
+        let (watermark, _) = watermark(dir.path());
         for (on_record, expected) in [(5, 5), (3, 5), (6, 6)] {
             watermark.catch_up(on_record).unwrap();
             assert_eq!(watermark.read().unwrap(), expected);

@@ -122,12 +122,21 @@ pub fn decode_facts(
     }
 }
 
+/// The key of an order. The rest is skipped, as by [`decode_facts`].
+///
+/// # Errors
+/// [`RecordError`].
+pub fn order_key(public: &[u8]) -> Result<OrderKey, RecordError> {
+    let order = proto::OrderCreation::decode(public)?;
+    decode_order_key(&order.order_key)
+}
+
 /// When an order was created. The rest is skipped, as by [`decode_facts`].
 ///
 /// # Errors
 /// [`RecordError`].
 pub fn created_sec(public: &[u8]) -> Result<EpochSeconds, RecordError> {
-    let order = proto::OrderTime::decode(public)?;
+    let order = proto::OrderCreation::decode(public)?;
     Ok(EpochSeconds::new(order.created_sec))
 }
 

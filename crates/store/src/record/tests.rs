@@ -256,6 +256,10 @@ fn the_facts_of_a_record_are_those_of_the_whole() {
         assert_eq!((record.keys, facts), expected, "seed {seed}");
         if let Write::OrderPlaced(placed) = write {
             assert_eq!(created_sec(&record.public), Ok(placed.created_sec));
+            assert_eq!(
+                order_key(&record.public),
+                Ok(keys().order_key(&placed.token))
+            );
             let user_id = &placed.order.customer.user_id;
             let personal = Some(&*record.personal);
             assert_eq!(is_of_user(personal, user_id), Ok(true));

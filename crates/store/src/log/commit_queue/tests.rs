@@ -116,17 +116,22 @@ fn what_is_acknowledged_is_synced_and_everyone_is_answered_under_every_schedule(
     for fault in [Fault::None, Fault::Fails, Fault::Panics] {
         let schedules = every_schedule(2, |stage| {
             scene(stage, fault, |batches, write| {
-                batches.run(|changes| write(&changes));
+                batches.run(|changes| write(&changes).map(|()| vec![Ok(()); changes.len()]));
             });
         });
         eprintln!("{fault:?}: {} schedules", schedules.unwrap());
     }
 }
 
+/// Answers all of them alike.
+fn notify_all(waiters: impl IntoIterator<Item = Waiter>, result: &CommitResult) {
+    notify(waiters.into_iter().map(|waiter| (waiter, result.clone())));
+}
+
 /// Answers a batch before it is written.
 fn hastily(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
     while let Some(Batch { changes, waiters }) = batches.next(0) {
-        notify(waiters, &Ok(()));
+        notify_all(waiters, &Ok(()));
         let _ = write(&changes);
     }
 }
@@ -135,7 +140,7 @@ fn hastily(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> Commit
 fn doggedly(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
     while let Some(Batch { changes, waiters }) = batches.next(0) {
         let result = write(&changes);
-        notify(waiters, &result);
+        notify_all(waiters, &result);
     }
 }
 
@@ -144,7 +149,7 @@ fn forgetfully(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> Co
     while let Some(Batch { changes, waiters }) = batches.next(0) {
         let result = write(&changes);
         let mut waiters = waiters.into_iter();
-        notify(waiters.by_ref().take(1).collect(), &result);
+        notify_all(waiters.by_ref().take(1), &result);
         std::mem::forget(waiters);
     }
 }
@@ -155,7 +160,7 @@ fn lazily(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitR
         return;
     };
     let result = write(&changes);
-    notify(waiters, &result);
+    notify_all(waiters, &result);
     point();
     let mut rest = Batch::with_capacity(0);
     batches
@@ -164,7 +169,7 @@ fn lazily(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitR
         .for_each(|pending| rest.push(pending));
     let Batch { changes, waiters } = rest;
     let result = write(&changes);
-    notify(waiters, &result);
+    notify_all(waiters, &result);
 }
 
 /// The negative control.
@@ -201,7 +206,7 @@ fn everyone_is_answered_and_each_runtime_is_woken_once() {
     drop(queue);
     batches.run(|changes| {
         assert_eq!(changes, [1, 2, 1, 2, 3]);
-        Ok(())
+        Ok(vec![Ok(()); 5])
     });
     outside.now_or_never().unwrap().unwrap();
     for (runtime, waiting) in runtimes.iter().zip(waiting) {
@@ -210,4 +215,18 @@ fn everyone_is_answered_and_each_runtime_is_woken_once() {
             answer.unwrap();
         }
     }
+}
+
+#[test]
+fn a_change_that_is_stale_is_told_so_and_those_beside_it_are_written() {
+    let (queue, batches) = commit_queue(3);
+    let waiting = [1, 2, 3].map(|change| queue.submit(change));
+    drop(queue);
+    let stale = || CommitError::Stale(crate::Precondition::NewRequest("token".into()));
+    batches.run(|_| Ok(vec![Ok(()), Err(stale()), Ok(())]));
+    let results = waiting.map(|result| result.now_or_never().unwrap());
+    assert!(matches!(
+        results,
+        [Ok(()), Err(CommitError::Stale(_)), Ok(())]
+    ));
 }

@@ -80,6 +80,11 @@ impl Disk for DirectoryDisk {
     }
 }
 
+/// A file that is open already.
+pub(in crate::log) fn real_file(file: File) -> Arc<dyn DiskFile> {
+    Arc::new(RealFile(file))
+}
+
 /// An open file of the file system.
 #[derive(Debug)]
 struct RealFile(File);

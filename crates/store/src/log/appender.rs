@@ -1,0 +1,165 @@
+//! Appending frames to the log: the only code that writes to a segment in use.
+
+use std::{io, sync::Arc};
+
+use domain::time::EpochSeconds;
+
+use super::{
+    checksum::StoreSeed,
+    disk::DiskFile,
+    frame::{FRAME_HEADER_BYTES, FrameBuilder, FramePlace, NewRecord},
+    position::Position,
+    scan::LogEnd,
+    segment::{SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
+    spares::Spares,
+};
+
+/// The end of the log. After an error nothing more may be appended: what is on disk is unknown.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    identity: StoreIdentity,
+    seed: StoreSeed,
+    segment_bytes: u64,
+    spares: Arc<Spares>,
+    file: Arc<dyn DiskFile>,
+    end: LogEnd,
+    /// The bytes of the present write, kept for the next.
+    buffer: Vec<u8>,
+}
+
+/// A frame that is being put together at the end of the log.
+#[derive(Debug)]
+pub(crate) struct NewFrame {
+    builder: FrameBuilder,
+    place: FramePlace,
+}
+
+impl NewFrame {
+    /// Whether it has no record.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.builder.records() == 0
+    }
+
+    /// Where the next record will stand.
+    ///
+    /// # Errors
+    /// If the frame is longer than it was said to be.
+    pub(crate) fn next_position(&self) -> io::Result<Position> {
+        let too_large = || io::Error::from(io::ErrorKind::FileTooLarge);
+        self.builder.next_position().ok_or_else(too_large)
+    }
+
+    /// Adds a record at [`Self::next_position`], with a link to an earlier one.
+    pub(crate) fn push(
+        &mut self,
+        position: Position,
+        record: NewRecord<'_>,
+        link: Option<Position>,
+    ) {
+        self.builder.push(position, record, link);
+    }
+}
+
+impl Appender {
+    /// Goes on at `end` in the segment `file`.
+    pub(crate) fn new(
+        identity: StoreIdentity,
+        segment_bytes: u64,
+        spares: Arc<Spares>,
+        file: Arc<dyn DiskFile>,
+        end: LogEnd,
+    ) -> Self {
+        Self {
+            identity,
+            seed: identity.seed(),
+            segment_bytes,
+            spares,
+            file,
+            end,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The end of the log.
+    pub(crate) fn end(&self) -> LogEnd {
+        self.end
+    }
+
+    /// The segment in use.
+    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
+        &self.file
+    }
+
+    /// The most bytes that the records of one frame may take.
+    pub(crate) fn frame_capacity(&self) -> usize {
+        let headers = (SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES) as u64;
+        usize::try_from(self.segment_bytes.saturating_sub(headers)).unwrap_or(usize::MAX)
+    }
+
+    /// Begins a frame of at most this many bytes. Also says which segment is full, if another one was begun.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(crate) fn begin(
+        &mut self,
+        bytes: usize,
+        now: EpochSeconds,
+    ) -> io::Result<(NewFrame, Option<u64>)> {
+        let sealed = self.make_room((FRAME_HEADER_BYTES + bytes) as u64, now)?;
+        let place = FramePlace {
+            segment: self.end.segment,
+            offset: self.end.offset,
+            first_sequence: self.end.next_sequence,
+            previous: self.end.previous,
+        };
+        let buffer = std::mem::take(&mut self.buffer);
+        let builder = FrameBuilder::new(self.seed, place, buffer);
+        Ok((NewFrame { builder, place }, sealed))
+    }
+
+    /// Writes a frame and syncs it.
+    ///
+    /// # Errors
+    /// Those of the operating system. The frame may be on disk or not.
+    pub(crate) fn append(&mut self, frame: NewFrame, now: EpochSeconds) -> io::Result<()> {
+        let NewFrame { builder, place } = frame;
+        let records = u64::from(builder.records());
+        let (bytes, hash) = builder.finish(now);
+        self.file.write_all_at(&bytes, place.offset)?;
+        // `fdatasync` is enough: the length of a filled segment does not change.
+        self.file.sync_data()?;
+        self.end = LogEnd {
+            segment: place.segment,
+            offset: place.offset + bytes.len() as u64,
+            next_sequence: place.first_sequence + records,
+            previous: hash,
+            committed_sec: Some(now),
+        };
+        self.buffer = bytes;
+        Ok(())
+    }
+
+    /// Begins another segment if a frame of this length does not fit into the present one, and returns the number of the
+    /// full one.
+    fn make_room(&mut self, bytes: u64, now: EpochSeconds) -> io::Result<Option<u64>> {
+        if self.end.offset + bytes <= self.segment_bytes {
+            return Ok(None);
+        }
+        let full = self.end.segment;
+        let header = SegmentHeader {
+            identity: self.identity,
+            number: full + 1,
+            first_sequence: self.end.next_sequence,
+            previous: self.end.previous,
+            begun_sec: now,
+        };
+        self.file = self.spares.take_or_create(header.number)?;
+        self.file.write_all_at(&header.encode(), 0)?;
+        // Durable before its first frame, so that behind a header that was torn by a crash there is nothing. One more sync
+        // in tens of thousands of orders.
+        self.file.sync_data()?;
+        self.end.segment = header.number;
+        self.end.offset = SEGMENT_HEADER_BYTES as u64;
+        Ok(Some(full))
+    }
+}

@@ -1,0 +1,176 @@
+//! The log together with its index and its open work: one synchronous state machine, which the writer thread drives, and in
+//! tests a simulation.
+
+use std::{io, sync::Arc};
+
+use kernel::clock::Clock;
+
+use super::{
+    appender::{Appender, NewFrame},
+    encoded_unit::{EncodedPrecondition, EncodedUnit, new_record},
+    fact::Fact,
+    index::PendingEntries,
+    open_work::WorkEffects,
+    reader::LogReader,
+    watermark::CommitWatermark,
+};
+use crate::{CommitError, Precondition, ReadError, order_key::OrderKey, record::RecordKeys};
+
+/// Most bytes of a frame that has more than one unit. Larger writes delay the units of the next batch.
+const FRAME_BYTES: usize = 4 << 20;
+
+/// What became of a unit.
+pub(super) type UnitResult = Result<(), Precondition>;
+
+/// The log and everything in memory that follows it.
+pub(super) struct Ledger {
+    pub(super) appender: Appender,
+    pub(super) reader: Arc<LogReader>,
+    pub(super) watermark: CommitWatermark,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Told the number of each segment that is full.
+    pub(super) on_sealed: Box<dyn FnMut(u64) + Send>,
+}
+
+/// What a frame changes once it is durable.
+#[derive(Default)]
+struct PendingFrame {
+    entries: PendingEntries,
+    effects: WorkEffects,
+}
+
+impl Ledger {
+    /// Writes units of which the preconditions hold, one after the other, and says of each whether it was written.
+    ///
+    /// # Errors
+    /// If the log fails. Nothing may be written to it after that.
+    pub(super) fn write(&mut self, units: &[EncodedUnit]) -> Result<Vec<UnitResult>, CommitError> {
+        let mut results = Vec::with_capacity(units.len());
+        let mut rest = units;
+        while !rest.is_empty() {
+            let (frame, later) = rest.split_at(units_of_a_frame(rest));
+            self.write_frame(frame, &mut results)?;
+            rest = later;
+        }
+        Ok(results)
+    }
+
+    /// The order of the steps matters: the watermark may never say more than is synced, nothing is visible before it is
+    /// durable, and a caller may not be answered before the watermark says so.
+    fn write_frame(
+        &mut self,
+        units: &[EncodedUnit],
+        results: &mut Vec<UnitResult>,
+    ) -> Result<(), CommitError> {
+        let now = self.clock.now_sec();
+        let bytes = units.iter().map(EncodedUnit::bytes).sum();
+        let (mut frame, sealed) = self
+            .appender
+            .begin(bytes, now)
+            .map_err(CommitError::write)?;
+        let mut pending = PendingFrame::default();
+        for unit in units {
+            let stale = self
+                .first_stale(unit, &pending)
+                .map_err(CommitError::write)?;
+            if stale.is_none() {
+                self.add(unit, &mut frame, &mut pending)
+                    .map_err(CommitError::write)?;
+            }
+            results.push(stale.map_or(Ok(()), Err));
+        }
+        if !frame.is_empty() {
+            self.appender
+                .append(frame, now)
+                .map_err(CommitError::write)?;
+            self.acknowledge()?;
+            let next_sequence = self.appender.end().next_sequence;
+            self.reader
+                .publish(pending.entries, &pending.effects, next_sequence);
+            self.reader.work.forget_holds(now);
+        }
+        if let Some(segment) = sealed {
+            (self.on_sealed)(segment);
+        }
+        Ok(())
+    }
+
+    fn add(
+        &self,
+        unit: &EncodedUnit,
+        frame: &mut NewFrame,
+        pending: &mut PendingFrame,
+    ) -> io::Result<()> {
+        for record in &unit.records {
+            let position = frame.next_position()?;
+            pending.effects.add(&Fact::written(record.keys, position));
+            let link = match record.keys {
+                RecordKeys::Order {
+                    order,
+                    user,
+                    created_sec,
+                    ..
+                } => pending
+                    .entries
+                    .add(&self.reader.index, order, &user, position, created_sec),
+                _ => None,
+            };
+            frame.push(position, new_record(record), link);
+        }
+        Ok(())
+    }
+
+    /// Records in the watermark what is durable now.
+    fn acknowledge(&self) -> Result<(), CommitError> {
+        let changes = self.appender.end().next_sequence - 1;
+        self.watermark
+            .advance_to(changes)
+            .map_err(CommitError::write)?;
+        // Two system calls more per batch: what was written to removed files must not be acknowledged.
+        let is_linked = self.watermark.is_linked().map_err(CommitError::write)?
+            && self
+                .appender
+                .file()
+                .is_linked()
+                .map_err(CommitError::write)?;
+        if is_linked {
+            Ok(())
+        } else {
+            Err(CommitError::FilesRemoved)
+        }
+    }
+
+    /// The first precondition of a unit that does not hold after the units before it.
+    fn first_stale(
+        &self,
+        unit: &EncodedUnit,
+        pending: &PendingFrame,
+    ) -> Result<Option<Precondition>, ReadError> {
+        for (encoded, precondition) in &unit.requires {
+            let holds = match encoded {
+                EncodedPrecondition::NewRequest(key) => !self.is_on_record(key, pending)?,
+                EncodedPrecondition::HoldRevision { id, revision } => {
+                    self.reader.work.active_revision(*id, &pending.effects) == *revision
+                }
+            };
+            if !holds {
+                return Ok(Some(precondition.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_on_record(&self, key: &OrderKey, pending: &PendingFrame) -> Result<bool, ReadError> {
+        Ok(pending.entries.contains(key) || self.reader.find_order(key)?.is_some())
+    }
+}
+
+/// How many of the units share the next frame: one at least.
+fn units_of_a_frame(units: &[EncodedUnit]) -> usize {
+    let mut bytes = 0;
+    let fitting = units.iter().take_while(|unit| {
+        bytes += unit.bytes();
+        bytes <= FRAME_BYTES
+    });
+    fitting.count().max(1)
+}

@@ -1,0 +1,287 @@
+//! Reading orders, holds and payments from the log by its index. All of it may be called while the log is written.
+
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use domain::{ids::UserId, time::EpochSeconds};
+
+use super::{
+    checksum::StoreSeed,
+    disk::Disk,
+    index::{Index, PendingEntries},
+    open_work::{OpenWork, WorkEffects},
+    position::Position,
+    record_header::PersonalPart,
+    record_reader::{self, RecordRead, disk_error},
+    recovery::{header_of, read_file},
+    scan::scan,
+    segment::{HeaderFound, StoreIdentity},
+    segment_files::SegmentFiles,
+    segment_name::log_name,
+    summary::RecordSums,
+};
+use crate::{
+    HoldId, OrderFilter, OrderSink, ReadError, Recovered, Replay, Selection, StoredHold,
+    latest_prices::LatestPrices,
+    order_key::{KeyDeriver, OrderKey},
+    record::{self, RecordKind},
+};
+
+/// The side of the log that answers.
+#[derive(Debug)]
+pub(crate) struct LogReader {
+    pub(crate) seed: StoreSeed,
+    pub(crate) keys: KeyDeriver,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) files: SegmentFiles,
+    pub(crate) index: Index,
+    pub(crate) work: OpenWork,
+    /// The first sequence number that is not published.
+    next_sequence: AtomicU64,
+}
+
+impl LogReader {
+    pub(crate) fn new(
+        identity: &StoreIdentity,
+        disk: Arc<dyn Disk>,
+        index: Index,
+        work: OpenWork,
+        next_sequence: u64,
+    ) -> Self {
+        Self {
+            seed: identity.seed(),
+            keys: KeyDeriver::new(identity.secret),
+            files: SegmentFiles::new(Arc::clone(&disk)),
+            disk,
+            index,
+            work,
+            next_sequence: AtomicU64::new(next_sequence),
+        }
+    }
+
+    /// Makes visible what is durable now: everything before `next_sequence`.
+    pub(crate) fn publish(&self, entries: PendingEntries, work: &WorkEffects, next_sequence: u64) {
+        self.index.publish(entries);
+        self.work.apply(work);
+        // Release: who reads the log by sequence numbers sees no record before the index has it.
+        self.next_sequence.store(next_sequence, Ordering::Release);
+    }
+
+    /// What a server needs when it starts.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn recovered(&self, sums: RecordSums) -> Result<Recovered, ReadError> {
+        let RecordSums {
+            claims,
+            prices,
+            slots_forgotten_until,
+        } = sums;
+        let mut latest = LatestPrices::default();
+        for book in self.decode_each(prices, record::decode_prices)? {
+            latest.merge(&book);
+        }
+        Ok(Recovered {
+            orders: self.index.orders(),
+            sold: claims.into_claims(),
+            pending: self.decode_each(self.work.pending_intents(), record::decode_intent)?,
+            holds: self.decode_each(self.work.active_holds(), record::decode_hold)?,
+            prices: latest.to_book(),
+            newest_order_sec: self.index.latest_created_sec(),
+            slots_forgotten_until,
+        })
+    }
+
+    /// The order of this key, if there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn find_order(&self, key: &OrderKey) -> Result<Option<RecordRead>, ReadError> {
+        for position in self.index.candidates(key) {
+            let record = self.read(position)?;
+            // Another order may have the same prefix.
+            if order_key_of(&record)? == Some(*key) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The order of this key as first answered.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn replay(&self, key: &OrderKey) -> Result<Option<Replay>, ReadError> {
+        let Some(record) = self.find_order(key)? else {
+            return Ok(None);
+        };
+        let (public, personal) = parts(&record)?;
+        Ok(Some(record::decode_replay(public, personal)?))
+    }
+
+    /// A hold with its state.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn hold(&self, id: HoldId) -> Result<Option<StoredHold>, ReadError> {
+        let Some(tracked) = self.work.hold(id) else {
+            return Ok(None);
+        };
+        let record = self.read(tracked.placement.position)?;
+        let (public, _) = parts(&record)?;
+        Ok(Some(StoredHold {
+            hold: record::decode_hold(public)?,
+            state: tracked.state,
+        }))
+    }
+
+    fn decode_each<T>(
+        &self,
+        positions: Vec<Position>,
+        decode: impl Fn(&[u8]) -> Result<T, record::RecordError>,
+    ) -> Result<Vec<T>, ReadError> {
+        let mut decoded = Vec::with_capacity(positions.len());
+        for position in positions {
+            let record = self.read(position)?;
+            decoded.push(decode(parts(&record)?.0)?);
+        }
+        Ok(decoded)
+    }
+
+    /// Hands over the selected orders.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn list(
+        &self,
+        selection: &Selection,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
+    ) -> Result<(), ReadError> {
+        match selection {
+            Selection::User(user_id) => self.list_of_user(user_id, may_see, take),
+            Selection::Created { from, until } => self.list_created(*from, *until, may_see, take),
+            Selection::Ids(ids) => {
+                for key in OrderKey::of_each_id(ids) {
+                    let Some(record) = self.find_order(&key)? else {
+                        continue;
+                    };
+                    if hand_over(&record, may_see, take)?.is_break() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn list_of_user(
+        &self,
+        user_id: &UserId,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
+    ) -> Result<(), ReadError> {
+        let mut next = self.index.newest(&self.keys.user_key(user_id));
+        while let Some(position) = next {
+            let record = self.read(position)?;
+            next = record.header.link;
+            // The chain has the orders of all users with the same prefix.
+            let (_, personal) = parts(&record)?;
+            if record::is_of_user(personal, user_id)?
+                && hand_over(&record, may_see, take)?.is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn list_created(
+        &self,
+        from: EpochSeconds,
+        until: EpochSeconds,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
+    ) -> Result<(), ReadError> {
+        for segment in self.index.segments_between(from, until) {
+            let orders = self.orders_created(segment, from, until)?;
+            for position in orders.into_iter().rev() {
+                if hand_over(&self.read(position)?, may_see, take)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The orders of a segment that were created in `from..until`, oldest first.
+    fn orders_created(
+        &self,
+        segment: u64,
+        from: EpochSeconds,
+        until: EpochSeconds,
+    ) -> Result<Vec<Position>, ReadError> {
+        let HeaderFound::Header(header) = header_of(&*self.disk, segment).map_err(disk_error)?
+        else {
+            return Err(ReadError::Damaged(log_name(segment)));
+        };
+        let bytes = read_file(&*self.disk, &log_name(segment)).map_err(disk_error)?;
+        // Acquire: see `publish`.
+        let published = self.next_sequence.load(Ordering::Acquire);
+        let mut positions = Vec::new();
+        // The tail is not looked at: while the log is written, a frame may be there in part.
+        scan(&bytes, self.seed, &header, |frame| {
+            for stored in &frame.records {
+                if stored.header.kind != RecordKind::OrderPlaced.number() {
+                    continue;
+                }
+                let created_sec = record::created_sec(stored.public)?;
+                if (from..until).contains(&created_sec) && stored.header.sequence < published {
+                    positions.push(stored.position);
+                }
+            }
+            Ok::<_, ReadError>(())
+        })?;
+        Ok(positions)
+    }
+
+    pub(crate) fn read(&self, position: Position) -> Result<RecordRead, ReadError> {
+        record_reader::read(&self.files, self.seed, position)
+    }
+}
+
+/// The parts of a record; the personal one is `None` if it was erased.
+pub(crate) fn parts(record: &RecordRead) -> Result<(&[u8], Option<&[u8]>), ReadError> {
+    let (public, personal) = record.parts()?;
+    Ok(match personal {
+        PersonalPart::Intact(personal) => (public, Some(personal)),
+        PersonalPart::Erased => (public, None),
+    })
+}
+
+/// The key of an order; `None` for another record.
+fn order_key_of(record: &RecordRead) -> Result<Option<OrderKey>, ReadError> {
+    if record.header.kind != RecordKind::OrderPlaced.number() {
+        return Ok(None);
+    }
+    let (public, _) = parts(record)?;
+    Ok(Some(record::order_key(public)?))
+}
+
+/// Hands over the order in a record if it passes the filter.
+fn hand_over(
+    record: &RecordRead,
+    may_see: OrderFilter<'_>,
+    take: OrderSink<'_>,
+) -> Result<ControlFlow<()>, ReadError> {
+    let (public, personal) = parts(record)?;
+    match record::decode_order_if(public, personal, may_see)? {
+        Some(order) => Ok(take(order)),
+        None => Ok(ControlFlow::Continue(())),
+    }
+}

@@ -1,0 +1,83 @@
+//! Reading one record by its position.
+
+use std::io;
+
+use super::{
+    checksum::StoreSeed,
+    position::Position,
+    record_header::{PersonalPart, RECORD_HEADER_BYTES, RecordHeader},
+    segment_files::SegmentFiles,
+};
+use crate::ReadError;
+
+/// Bytes that are read at first. Most records are shorter.
+const FIRST_READ: u64 = 2048;
+
+/// A record that was read and verified.
+#[derive(Debug)]
+pub(crate) struct RecordRead {
+    bytes: Vec<u8>,
+    seed: StoreSeed,
+    position: Position,
+    /// Its header.
+    pub(crate) header: RecordHeader,
+}
+
+impl RecordRead {
+    /// Its parts.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`].
+    pub(crate) fn parts(&self) -> Result<(&[u8], PersonalPart<'_>), ReadError> {
+        self.header
+            .parts(&self.bytes, self.seed, self.position)
+            .ok_or_else(|| damaged(self.position))
+    }
+}
+
+/// Reads the record at a position.
+///
+/// # Errors
+/// [`ReadError`].
+pub(crate) fn read(
+    files: &SegmentFiles,
+    seed: StoreSeed,
+    position: Position,
+) -> Result<RecordRead, ReadError> {
+    let file = files.get(position.segment()).map_err(disk_error)?;
+    let rest = file
+        .len()
+        .map_err(disk_error)?
+        .saturating_sub(position.offset());
+    let mut bytes = vec![0; usize::try_from(rest.min(FIRST_READ)).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, position.offset())
+        .map_err(disk_error)?;
+    let header = RecordHeader::decode(&bytes, seed, position).ok_or_else(|| damaged(position))?;
+    let whole = header.record_bytes();
+    // The header is verified, so its lengths are those that were written; the file may be shorter all the same.
+    if whole as u64 > rest {
+        return Err(damaged(position));
+    }
+    let first = bytes.len();
+    bytes.resize(whole, 0);
+    if whole > first {
+        let from = position.offset() + first as u64;
+        file.read_exact_at(&mut bytes[first..], from)
+            .map_err(disk_error)?;
+    }
+    debug_assert!(bytes.len() >= RECORD_HEADER_BYTES);
+    Ok(RecordRead {
+        bytes,
+        seed,
+        position,
+        header,
+    })
+}
+
+fn damaged(position: Position) -> ReadError {
+    ReadError::Damaged(position.to_string())
+}
+
+pub(crate) fn disk_error(error: io::Error) -> ReadError {
+    ReadError::Engine(Box::new(error))
+}

@@ -1,0 +1,501 @@
+//! Opening the log: everything that was acknowledged is found, or the log is not opened and stays as it was.
+//!
+//! Sealed segments are read by their summaries; one without a valid summary is read as a whole, and its summary is
+//! written again. The segment in use is always read as a whole. Nothing is written before everything has been found
+//! in order.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use domain::time::EpochSeconds;
+
+use super::{
+    checksum::StoreSeed,
+    disk::{Disk, DiskFile},
+    error::{Damage, DamageFault, OpenError},
+    fact::Fact,
+    fold::{Fold, Folded},
+    frame::{Frame, StoredRecord},
+    record_header::PersonalPart,
+    scan::{LogEnd, Tail, TailDamage, scan},
+    segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
+    segment_name::{LogFile, log_name, parse, summary_name},
+    summary::{SegmentBounds, Summary, SummaryBuilder},
+};
+use crate::{
+    order_key::KeyDeriver,
+    record::{self, RecordError, RecordKind},
+};
+
+/// Zeros are written in pieces of this size: the syncs of larger ones take longer.
+const ZERO_BYTES: usize = 256 << 10;
+
+/// A log that holds everything that was acknowledged, ready to be appended to.
+pub(crate) struct RecoveredLog {
+    pub(crate) identity: StoreIdentity,
+    /// The end of the log.
+    pub(crate) end: LogEnd,
+    /// The segment in use.
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// What is in it.
+    pub(crate) folded: Folded,
+    /// Whether there was none before.
+    pub(crate) is_new: bool,
+    /// Sealed segments without a valid summary.
+    pub(crate) unsummarized: Vec<u64>,
+}
+
+/// Opens the log on `disk`, of which `acknowledged` changes were acknowledged, or creates one.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) fn recover(
+    disk: &Arc<dyn Disk>,
+    acknowledged: u64,
+    segment_bytes: u64,
+    now: EpochSeconds,
+) -> Result<RecoveredLog, OpenError> {
+    let survey = Survey::read(&**disk)?;
+    let Some(last) = survey.used.last().copied() else {
+        require_acknowledged(acknowledged, 0)?;
+        return create(disk, segment_bytes, now);
+    };
+    let identity = last.identity;
+    let log = SegmentReader {
+        disk: &**disk,
+        seed: identity.seed(),
+        keys: KeyDeriver::new(identity.secret),
+        headers: &survey.used,
+        unsummarized: Mutex::default(),
+    };
+    let mut fold = Fold::new(now);
+    fold.add_summaries(1..=last.number - 1, |number| log.summary(number))?;
+    let tail = log.read_last(&last, acknowledged, &mut fold)?;
+    require_acknowledged(acknowledged, tail.end.next_sequence - 1)?;
+    if let Some(torn) = survey.torn {
+        // Nothing is behind a header that is not durable, so the segment is as good as a prepared one.
+        let file = disk.open(&log_name(torn)).map_err(OpenError::Disk)?;
+        fill(&*file, 0, SEGMENT_HEADER_BYTES as u64).map_err(OpenError::Disk)?;
+    }
+    let end = tail.end;
+    let file = tail.repair().map_err(OpenError::Disk)?;
+    Ok(RecoveredLog {
+        identity,
+        end,
+        file,
+        folded: fold.finish(),
+        is_new: false,
+        unsummarized: log.into_unsummarized(),
+    })
+}
+
+/// Creates a log without changes.
+fn create(
+    disk: &Arc<dyn Disk>,
+    segment_bytes: u64,
+    now: EpochSeconds,
+) -> Result<RecoveredLog, OpenError> {
+    let mut random = [0; 48];
+    // From the operating system: a secret that can be guessed would disclose the order id of a token.
+    getrandom::fill(&mut random).map_err(|error| OpenError::Secret(Box::new(error)))?;
+    let mut identity = StoreIdentity {
+        id: [0; 16],
+        secret: [0; 32],
+    };
+    identity.id.copy_from_slice(&random[..16]);
+    identity.secret.copy_from_slice(&random[16..]);
+    let header = SegmentHeader {
+        identity,
+        number: 1,
+        first_sequence: 1,
+        previous: [0; 16],
+        begun_sec: now,
+    };
+    let file = create_first(&**disk, &header, segment_bytes).map_err(OpenError::Disk)?;
+    Ok(RecoveredLog {
+        identity,
+        end: LogEnd::begin(&header),
+        file,
+        folded: Fold::new(now).finish(),
+        is_new: true,
+        unsummarized: Vec::new(),
+    })
+}
+
+/// The first segment, durable with its header and its name.
+fn create_first(
+    disk: &dyn Disk,
+    header: &SegmentHeader,
+    segment_bytes: u64,
+) -> io::Result<Arc<dyn DiskFile>> {
+    let file = disk.create(&log_name(header.number))?;
+    fill(&*file, 0, segment_bytes)?;
+    file.write_all_at(&header.encode(), 0)?;
+    file.sync_data()?;
+    disk.sync()?;
+    Ok(file)
+}
+
+/// Writes zeros over `from..until`, and syncs them.
+fn fill(file: &dyn DiskFile, from: u64, until: u64) -> io::Result<()> {
+    let zeros = vec![0; ZERO_BYTES];
+    let mut at = from;
+    while at < until {
+        let piece = usize::try_from(until - at).map_or(ZERO_BYTES, |rest| rest.min(ZERO_BYTES));
+        file.write_all_at(&zeros[..piece], at)?;
+        at += piece as u64;
+    }
+    file.sync_data()
+}
+
+/// Writes zeros from `from` to the end of a file, and syncs them.
+fn wipe(file: &dyn DiskFile, from: u64) -> io::Result<()> {
+    fill(file, from, file.len()?)
+}
+
+/// The segments by their headers.
+#[derive(Debug)]
+struct Survey {
+    /// Those in use, by number and without gaps.
+    used: Vec<SegmentHeader>,
+    /// The segment after them, if its header was torn while it was written.
+    torn: Option<u64>,
+}
+
+impl Survey {
+    fn read(disk: &dyn Disk) -> Result<Self, OpenError> {
+        let mut found = BTreeMap::new();
+        for name in disk.list().map_err(OpenError::Disk)? {
+            if let Some(LogFile::Segment(number)) = parse(&name) {
+                let header = header_of(disk, number).map_err(OpenError::Disk)?;
+                found.insert(number, header);
+            }
+        }
+        let mut survey = Self {
+            used: Vec::new(),
+            torn: None,
+        };
+        // The last that is in use; behind it there are prepared ones only.
+        let last = found
+            .iter()
+            .rev()
+            .find(|(_, header)| matches!(header, HeaderFound::Header(_)))
+            .map_or(0, |(&number, _)| number);
+        for number in 1..=last {
+            let header = match found.remove(&number) {
+                Some(HeaderFound::Header(header)) => header,
+                Some(HeaderFound::Format(format)) => return Err(OpenError::Format(format)),
+                Some(HeaderFound::Blank | HeaderFound::Damaged) => {
+                    return Err(survey.damage(number, DamageFault::Header).into());
+                }
+                None => return Err(survey.damage(number, DamageFault::Missing).into()),
+            };
+            survey.add(header)?;
+        }
+        for (number, header) in found {
+            match header {
+                HeaderFound::Format(format) => return Err(OpenError::Format(format)),
+                // Only the next one can have been written to.
+                HeaderFound::Damaged if number == last + 1 => survey.torn = Some(number),
+                HeaderFound::Damaged => {
+                    return Err(survey.damage(number, DamageFault::Header).into());
+                }
+                HeaderFound::Blank | HeaderFound::Header(_) => {}
+            }
+        }
+        Ok(survey)
+    }
+
+    fn add(&mut self, header: SegmentHeader) -> Result<(), OpenError> {
+        if let Some(before) = self.used.last()
+            && before.identity != header.identity
+        {
+            return Err(self.damage(header.number, DamageFault::OtherStore).into());
+        }
+        self.used.push(header);
+        Ok(())
+    }
+
+    /// Damage of a whole segment.
+    fn damage(&self, segment: u64, fault: DamageFault) -> Damage {
+        Damage {
+            segment,
+            offset: 0,
+            // The number of its first change is unknown; it is not before that of the segment before it.
+            sequence: self.used.last().map_or(1, |header| header.first_sequence),
+            fault,
+        }
+    }
+}
+
+pub(crate) fn header_of(disk: &dyn Disk, number: u64) -> io::Result<HeaderFound> {
+    let file = disk.open(&log_name(number))?;
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => Ok(SegmentHeader::decode(&bytes, number)),
+        // Made without a spare, and not written to yet.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            let is_empty = file.len()? == 0;
+            Ok(if is_empty {
+                HeaderFound::Blank
+            } else {
+                HeaderFound::Damaged
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Fails if fewer changes are on record than were acknowledged.
+fn require_acknowledged(acknowledged: u64, on_record: u64) -> Result<(), OpenError> {
+    // More may be on record: the watermark is written after the sync and is not synced itself.
+    if acknowledged <= on_record {
+        return Ok(());
+    }
+    Err(OpenError::ChangesMissing {
+        acknowledged,
+        on_record,
+    })
+}
+
+/// Reads segments of which the headers are known.
+struct SegmentReader<'r> {
+    disk: &'r dyn Disk,
+    seed: StoreSeed,
+    keys: KeyDeriver,
+    /// Those of the segments in use, from number 1 on.
+    headers: &'r [SegmentHeader],
+    /// Sealed segments without a valid summary.
+    unsummarized: Mutex<Vec<u64>>,
+}
+
+impl SegmentReader<'_> {
+    /// The summary of a sealed segment: the one on disk, or a new one from its records.
+    fn summary(&self, number: u64) -> Result<Summary, OpenError> {
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        let Some([header, next]) = self.headers.get(index - 1..=index) else {
+            return Err(missing(number).into());
+        };
+        if let Some(summary) = self.summary_on_disk(header, next)? {
+            return Ok(summary);
+        }
+        let bytes = read_segment(self.disk, number)?;
+        let summary = summarize(&bytes, self.seed, &self.keys, header, next)?;
+        self.lock().push(number);
+        Ok(summary)
+    }
+
+    /// The summary on disk, if it is intact and of this segment.
+    fn summary_on_disk(
+        &self,
+        header: &SegmentHeader,
+        next: &SegmentHeader,
+    ) -> Result<Option<Summary>, OpenError> {
+        let bytes = match read_file(self.disk, &summary_name(header.number)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(OpenError::Disk(error)),
+        };
+        let summary = Summary::decode(&bytes, self.seed.get(), header.number);
+        // A summary of another state of the segment, such as from a backup, does not end where the next begins.
+        let expected = bounds(header, next);
+        Ok(summary.filter(|summary| summary.bounds == expected))
+    }
+
+    /// Folds what is in the segment in use, and finds its end.
+    fn read_last(
+        &self,
+        header: &SegmentHeader,
+        acknowledged: u64,
+        fold: &mut Fold,
+    ) -> Result<LastSegment, OpenError> {
+        let file = self
+            .disk
+            .open(&log_name(header.number))
+            .map_err(OpenError::Disk)?;
+        let bytes = read_segment(self.disk, header.number)?;
+        // The first frame that may not be durable, although it can be read from the page cache.
+        let mut unsynced_from = None;
+        let (end, tail) = scan(&bytes, self.seed, header, |frame| {
+            if frame.next_sequence() - 1 > acknowledged && unsynced_from.is_none() {
+                unsynced_from = Some(frame.place.offset);
+            }
+            for fact in facts_of(frame, &self.keys)? {
+                fold.add(&fact);
+            }
+            Ok::<_, Damage>(())
+        })?;
+        match tail {
+            Tail::Blank | Tail::Torn => Ok(LastSegment {
+                file,
+                bytes,
+                end,
+                tail,
+                unsynced_from: unsynced_from.unwrap_or(end.offset),
+            }),
+            Tail::Damaged(damage) => Err(tail_damage(&end, damage).into()),
+        }
+    }
+
+    fn into_unsummarized(self) -> Vec<u64> {
+        self.unsummarized
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.unsummarized
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is known of a sealed segment by its header and the next one.
+fn bounds(header: &SegmentHeader, next: &SegmentHeader) -> SegmentBounds {
+    SegmentBounds {
+        segment: header.number,
+        first_sequence: header.first_sequence,
+        last_sequence: next.first_sequence - 1,
+        chain_hash: next.previous,
+    }
+}
+
+fn missing(segment: u64) -> Damage {
+    Damage {
+        segment,
+        offset: 0,
+        sequence: 1,
+        fault: DamageFault::Missing,
+    }
+}
+
+/// The summary of a sealed segment from its bytes.
+///
+/// # Errors
+/// [`Damage`].
+pub(crate) fn summarize(
+    bytes: &[u8],
+    seed: StoreSeed,
+    keys: &KeyDeriver,
+    header: &SegmentHeader,
+    next: &SegmentHeader,
+) -> Result<Summary, Damage> {
+    let mut builder = SummaryBuilder::default();
+    let (end, tail) = scan(bytes, seed, header, |frame| {
+        for fact in facts_of(frame, keys)? {
+            builder.add(&fact);
+        }
+        Ok(())
+    })?;
+    if let Tail::Damaged(damage) = tail {
+        return Err(tail_damage(&end, damage));
+    }
+    // Whatever follows the last frame: if the next segment continues it, nothing is missing.
+    if end.next_sequence != next.first_sequence || end.previous != next.previous {
+        return Err(Damage {
+            segment: header.number,
+            offset: end.offset,
+            sequence: end.next_sequence,
+            fault: DamageFault::End,
+        });
+    }
+    Ok(builder.finish(bounds(header, next)))
+}
+
+/// The damage that ends a scan.
+pub(crate) fn tail_damage(end: &LogEnd, damage: TailDamage) -> Damage {
+    Damage {
+        segment: end.segment,
+        offset: end.offset,
+        sequence: end.next_sequence,
+        fault: match damage {
+            TailDamage::NotTheLast { valid_at } => DamageFault::Frame { valid_at },
+            TailDamage::Chain => DamageFault::Chain,
+        },
+    }
+}
+
+/// What the records of a frame mean.
+///
+/// # Errors
+/// [`Damage`].
+pub(crate) fn facts_of(frame: &Frame<'_>, keys: &KeyDeriver) -> Result<Vec<Fact>, Damage> {
+    let mut facts = Vec::with_capacity(frame.records.len());
+    for stored in &frame.records {
+        let fact = fact_of(stored, keys).map_err(|error| Damage {
+            segment: frame.place.segment,
+            offset: stored.position.offset(),
+            sequence: stored.header.sequence,
+            fault: DamageFault::Record(error),
+        })?;
+        facts.extend(fact);
+    }
+    Ok(facts)
+}
+
+fn fact_of(stored: &StoredRecord<'_>, keys: &KeyDeriver) -> Result<Option<Fact>, RecordError> {
+    let kind = RecordKind::try_from(stored.header.kind)?;
+    let personal = match stored.personal {
+        PersonalPart::Intact(bytes) => Some(bytes),
+        PersonalPart::Erased => None,
+    };
+    let facts = record::decode_facts(kind, stored.public, personal)?;
+    Ok(Fact::read(facts, keys, stored.position))
+}
+
+/// The segment in use as it was read.
+struct LastSegment {
+    file: Arc<dyn DiskFile>,
+    bytes: Vec<u8>,
+    end: LogEnd,
+    tail: Tail,
+    /// From here on nothing was acknowledged.
+    unsynced_from: u64,
+}
+
+impl LastSegment {
+    /// Makes what was read durable and what follows it blank.
+    fn repair(self) -> io::Result<Arc<dyn DiskFile>> {
+        let Self {
+            file,
+            bytes,
+            end,
+            tail,
+            unsynced_from,
+        } = self;
+        // After a sync that failed, the page cache has what the disk does not, and takes it for written. Written again, it
+        // is synced again.
+        let range = unsynced_from..end.offset;
+        if let (Ok(from), Ok(until)) = (usize::try_from(range.start), usize::try_from(range.end))
+            && let Some(unsynced) = bytes.get(from..until)
+        {
+            file.write_all_at(unsynced, unsynced_from)?;
+        }
+        file.sync_data()?;
+        if tail == Tail::Torn {
+            // Before anything is appended: remains behind a shorter frame would look like damage.
+            wipe(&*file, end.offset)?;
+        }
+        Ok(file)
+    }
+}
+
+fn read_segment(disk: &dyn Disk, number: u64) -> Result<Vec<u8>, OpenError> {
+    read_file(disk, &log_name(number)).map_err(OpenError::Disk)
+}
+
+/// All bytes of a file.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn read_file(disk: &dyn Disk, name: &str) -> io::Result<Vec<u8>> {
+    let file = disk.open(name)?;
+    let length =
+        usize::try_from(file.len()?).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
