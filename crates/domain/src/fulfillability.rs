@@ -1,6 +1,6 @@
 //! The central question: can these items be sold, now, at these prices?
 //!
-//! [`assess`] is a pure function of the catalogue, the slots, the items and the time. Every item gets
+//! [`judge`] is a pure function of the catalogue, the slots, the items and the time. Every item gets
 //! exactly one verdict. If several rules are broken, the first of this order counts: ticket types and
 //! counts, ticket combinations, children without an adult, bounds, the slot (known, open for booking,
 //! enough spots), price, answers to questions.
@@ -14,7 +14,7 @@ use super::{
     faults::OrderFault,
     fees::{FeeTable, SoldLine},
     money::{Money, MoneyError},
-    order::{LineItem, PriceTag},
+    order::LineItem,
     slot::{Claim, Slot, SlotKey, Viewer},
 };
 
@@ -26,7 +26,7 @@ mod verdict;
 pub use verdict::{Fulfillability, ItemFulfillability, ItemVerdict, MovedPrice, OrderVerdict};
 
 use demand::Demand;
-use item::ExaminedItem;
+use item::{ExaminedItem, JudgedItem, PriceInForce};
 
 /// The purpose of a request. Creation is stricter: a moved price stops the order, and questions must be
 /// answered.
@@ -38,7 +38,7 @@ pub enum Purpose {
     Create,
 }
 
-/// The input of [`assess`].
+/// The input of [`judge`].
 #[derive(Debug, Clone, Copy)]
 pub struct Inquiry<'a> {
     /// The active catalogue.
@@ -55,7 +55,43 @@ pub struct Inquiry<'a> {
     pub purpose: Purpose,
 }
 
-/// The result of [`assess`].
+/// The result of [`judge`], without the items: they are moved into the answer, not copied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The verdict on the order.
+    pub verdict: OrderVerdict,
+    /// The verdicts on the items, in the order asked.
+    items: Vec<JudgedItem>,
+    /// Fees of the items that can be sold.
+    pub fees: FeeTable,
+    /// The claims of the sellable items.
+    pub claims: Vec<Claim>,
+    /// The amount due for the sellable items: their totals and the fees.
+    pub amount_due: Money,
+}
+
+impl Judgement {
+    /// The judgement with the items that were judged, each at the price in force.
+    #[must_use]
+    pub fn answer(self, lines: Vec<LineItem>) -> Assessment {
+        debug_assert_eq!(lines.len(), self.items.len(), "every item has its verdict");
+        let mut items = Vec::with_capacity(lines.len());
+        for (judged, line) in self.items.into_iter().zip(lines) {
+            items.push(judged.answer(line));
+        }
+        Assessment {
+            fulfillability: Fulfillability {
+                verdict: self.verdict,
+                items,
+            },
+            fees: self.fees,
+            claims: self.claims,
+            amount_due: self.amount_due,
+        }
+    }
+}
+
+/// A judgement with its items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assessment {
     /// The verdict on the order and on each item.
@@ -87,9 +123,15 @@ pub fn slot_keys(
     items.iter().map(key).collect()
 }
 
-/// Decides whether the items can be sold together.
+/// The judgement with a copy of the items.
 #[must_use]
 pub fn assess(inquiry: &Inquiry<'_>) -> Assessment {
+    judge(inquiry).answer(inquiry.items.to_vec())
+}
+
+/// Decides whether the items can be sold together.
+#[must_use]
+pub fn judge(inquiry: &Inquiry<'_>) -> Judgement {
     debug_assert_eq!(
         inquiry.items.len(),
         inquiry.slots.len(),
@@ -104,9 +146,9 @@ pub fn assess(inquiry: &Inquiry<'_>) -> Assessment {
     ExaminedItem::check_tickets(&mut examined);
     // After the rules on tickets: an item that they stop draws on no pool.
     let demand = Demand::of(&examined);
-    let items: Vec<ItemFulfillability> = examined
+    let items: Vec<JudgedItem> = examined
         .iter()
-        .map(|item| item.assess(inquiry, &demand))
+        .map(|item| item.judge(inquiry, &demand))
         .collect();
     match sum_up(inquiry, &examined, &items) {
         Ok((fees, amount_due)) => conclude(inquiry, &examined, items, fees, amount_due),
@@ -118,35 +160,29 @@ pub fn assess(inquiry: &Inquiry<'_>) -> Assessment {
 fn conclude(
     inquiry: &Inquiry<'_>,
     examined: &[ExaminedItem<'_>],
-    items: Vec<ItemFulfillability>,
+    items: Vec<JudgedItem>,
     fees: FeeTable,
     amount_due: Money,
-) -> Assessment {
+) -> Judgement {
     let verdict = order_verdict(inquiry, examined, &items);
     let claims = sellable(examined, &items)
         .flat_map(|(examined, _)| examined.claims())
         .collect();
-    Assessment {
-        fulfillability: Fulfillability { verdict, items },
+    Judgement {
+        verdict,
+        items,
         fees,
         claims,
         amount_due,
     }
 }
 
-fn beyond_measure(
-    inquiry: &Inquiry<'_>,
-    items: Vec<ItemFulfillability>,
-    error: MoneyError,
-) -> Assessment {
+fn beyond_measure(inquiry: &Inquiry<'_>, items: Vec<JudgedItem>, error: MoneyError) -> Judgement {
     let nothing = Money::zero(inquiry.catalog.merchant(inquiry.merchant).currency);
-    let fulfillability = Fulfillability {
+    let fees = FeeTable::nothing(inquiry.catalog.merchant(inquiry.merchant));
+    Judgement {
         verdict: OrderVerdict::Other(OrderFault::Amount(error)),
         items,
-    };
-    let fees = FeeTable::nothing(inquiry.catalog.merchant(inquiry.merchant));
-    Assessment {
-        fulfillability,
         fees,
         // Nothing is sold, so nothing is claimed, although single items may be sellable.
         claims: Vec::new(),
@@ -156,8 +192,8 @@ fn beyond_measure(
 
 fn sellable<'a, 'b>(
     examined: &'b [ExaminedItem<'a>],
-    items: &'b [ItemFulfillability],
-) -> impl Iterator<Item = (&'b ExaminedItem<'a>, &'b ItemFulfillability)> {
+    items: &'b [JudgedItem],
+) -> impl Iterator<Item = (&'b ExaminedItem<'a>, &'b JudgedItem)> {
     examined
         .iter()
         .zip(items)
@@ -167,17 +203,17 @@ fn sellable<'a, 'b>(
 fn sum_up(
     inquiry: &Inquiry<'_>,
     examined: &[ExaminedItem<'_>],
-    items: &[ItemFulfillability],
+    items: &[JudgedItem],
 ) -> Result<(FeeTable, Money), MoneyError> {
     let merchant = inquiry.catalog.merchant(inquiry.merchant);
     let mut lines = Vec::with_capacity(items.len());
     for (examined, item) in sellable(examined, items) {
-        let price = item.line.price.as_ref().and_then(PriceTag::money);
+        let price = item.price.map(PriceInForce::money);
         if let (Some(key), Some(price)) = (examined.key, price) {
             lines.push(SoldLine {
                 service: key.service,
                 tickets: &examined.tickets,
-                // The line carries the price in force by now, and tax is due on what is charged.
+                // The price in force and not the one asked: tax is due on what is charged.
                 total: price.rounded(),
             });
         }
@@ -196,7 +232,7 @@ fn sum_up(
 fn order_verdict(
     inquiry: &Inquiry<'_>,
     examined: &[ExaminedItem<'_>],
-    items: &[ItemFulfillability],
+    items: &[JudgedItem],
 ) -> OrderVerdict {
     if items.is_empty() {
         // An empty order would pass every rule below.

@@ -3,7 +3,7 @@
 use super::{ActiveCatalog, App, OrderError};
 use domain::{
     catalog::MerchantIx,
-    fulfillability::{self, Assessment, Inquiry, Purpose},
+    fulfillability::{self, Inquiry, Judgement, Purpose},
     ids::MerchantId,
     order::LineItem,
     slot::{Slot, SlotKey, Viewer},
@@ -45,8 +45,8 @@ impl<'a> Asked<'a> {
         })
     }
 
-    fn assess(&self, slots: &[Option<&Slot>]) -> Assessment {
-        fulfillability::assess(&Inquiry {
+    fn judge(&self, slots: &[Option<&Slot>]) -> Judgement {
+        fulfillability::judge(&Inquiry {
             catalog: &self.active.catalog,
             merchant: self.merchant,
             items: self.items,
@@ -58,19 +58,19 @@ impl<'a> Asked<'a> {
 }
 
 impl App {
-    /// Assesses the items with the open slots of [`Asked::keys`]. A slot that the catalogue has and that is
+    /// Judges the items with the open slots of [`Asked::keys`]. A slot that the catalogue has and that is
     /// not open any more counts as sold out, not as unknown.
-    pub(super) fn assess(&self, asked: &Asked<'_>, open: &[Option<&Slot>]) -> Assessment {
+    pub(super) fn judge(&self, asked: &Asked<'_>, open: &[Option<&Slot>]) -> Judgement {
         // Nearly always so: nothing is allocated.
         if open.iter().all(Option::is_some) {
-            return asked.assess(open);
+            return asked.judge(open);
         }
         let past = self.past_slots(asked, open);
         let mut slots = Vec::with_capacity(open.len());
         for (open, past) in open.iter().zip(&past) {
             slots.push(open.or(past.as_ref()));
         }
-        asked.assess(&slots)
+        asked.judge(&slots)
     }
 
     /// For each slot that is not open: the slot as the catalogue has it, with nothing left.

@@ -12,7 +12,7 @@ use super::{
 };
 use domain::{
     fees::FeeTable,
-    fulfillability::{Assessment, Fulfillability, Purpose},
+    fulfillability::{Assessment, Fulfillability, Judgement, Purpose},
     ids::{MerchantId, Token},
     order::LineItem,
     slot::CartKey,
@@ -65,7 +65,7 @@ impl App {
                 };
                 self.check_and_hold(command).await?
             }
-            _ => self.look(&cart, named.map(|(_, key)| key))?,
+            _ => self.look(cart, named.map(|(_, key)| key))?,
         };
         // After all attempts, so that a repeated one is counted once.
         self.metrics.count_check(&checked);
@@ -73,23 +73,23 @@ impl App {
     }
 
     /// Checks a cart and changes nothing.
-    fn look(&self, cart: &Cart, key: Option<CartKey>) -> Result<Checked, OrderError> {
+    fn look(&self, cart: Cart, key: Option<CartKey>) -> Result<Checked, OrderError> {
         let Cart {
             merchant_id, items, ..
         } = cart;
-        let assessment = info_span!("decide").in_scope(|| {
+        let judgement = info_span!("decide").in_scope(|| {
             self.by_active_catalog(|active| {
                 let viewer = self.viewer(key);
-                let asked = Asked::new(active, merchant_id, items, viewer, Purpose::Check)?;
+                let asked = Asked::new(active, &merchant_id, &items, viewer, Purpose::Check)?;
                 let look = self
                     .inventory
                     .examine(active.revision, &asked.keys, |open| {
-                        self.assess(&asked, open)
+                        self.judge(&asked, open)
                     });
                 Ok(look?)
             })
         })?;
-        Ok(checked(assessment))
+        Ok(checked(judgement, items))
     }
 
     async fn check_and_hold(self: &Arc<Self>, command: HoldCart) -> Result<Checked, OrderError> {
@@ -101,7 +101,7 @@ impl App {
                 // The order takes the spots or fails. Its outcome may take as long as a payment, and a check waits for
                 // none.
                 TokenLock::Held(_) if self.tokens.forgo(request, key) => {
-                    return self.look(&command.cart, Some(key));
+                    return self.look(command.cart, Some(key));
                 }
                 TokenLock::Held(waiting) => released(waiting).await,
             }
@@ -112,14 +112,14 @@ impl App {
     }
 }
 
-/// The answer of an assessment, without a hold.
-pub(super) fn checked(assessment: Assessment) -> Checked {
+/// The answer of a judgement of these items, without a hold.
+pub(super) fn checked(judgement: Judgement, items: Vec<LineItem>) -> Checked {
     let Assessment {
         fulfillability,
         fees,
         claims: _,
         amount_due: _,
-    } = assessment;
+    } = judgement.answer(items);
     Checked {
         fulfillability,
         fees,

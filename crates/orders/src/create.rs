@@ -17,7 +17,7 @@ use super::{
 use crate::audit::AuditEvent;
 use domain::{
     failure::{FailureCause, OrderFailure},
-    fulfillability::{Assessment, ItemFulfillability, OrderVerdict, Purpose},
+    fulfillability::{ItemFulfillability, Judgement, OrderVerdict, Purpose},
     ids::{MerchantId, Token},
     order::{
         BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PaymentMethod,
@@ -64,7 +64,7 @@ pub(super) struct SoldOrder {
 
 /// An order that can be fulfilled and whose spots are sold.
 struct Plan {
-    assessment: Assessment,
+    judgement: Judgement,
     claims: Vec<NamedClaim>,
     reservation: Reservation,
 }
@@ -189,11 +189,11 @@ impl App {
                     self.decide(&asked, order, open)
                 })?;
         Ok(match decision {
-            Decision::Sell((assessment, reservation)) => {
+            Decision::Sell((judgement, reservation)) => {
                 // By the catalogue of the decision: an index is a name in that one only.
                 let claims = named(&active.catalog, reservation.claims());
                 Decision::Sell(Plan {
-                    assessment,
+                    judgement,
                     claims,
                     reservation,
                 })
@@ -207,14 +207,18 @@ impl App {
         asked: &Asked<'_>,
         order: &NewOrder,
         open: &[Option<&Slot>],
-    ) -> Decision<(Assessment, Vec<Claim>), OrderFailure> {
-        let mut assessment = self.assess(asked, open);
-        if let Some(failure) = failure(order, asked, &assessment, self.charging()) {
+    ) -> Decision<(Judgement, Vec<Claim>), OrderFailure> {
+        let mut judgement = self.judge(asked, open);
+        // Fulfillability before payment: an order that cannot be fulfilled needs no payment.
+        if judgement.verdict != OrderVerdict::CanFulfill {
+            return Decision::Decline(unfulfillable(judgement, order));
+        }
+        if let Some(failure) = payment_failure(order, asked, &judgement, self.charging()) {
             return Decision::Decline(failure);
         }
-        // Taken and not cloned: the rest of the assessment does not need them any more.
-        let claims = std::mem::take(&mut assessment.claims);
-        Decision::Sell((assessment, claims))
+        // Taken and not cloned: the rest of the judgement does not need them any more.
+        let claims = std::mem::take(&mut judgement.claims);
+        Decision::Sell((judgement, claims))
     }
 
     /// Charges for the order if the partner has to charge and an amount is due.
@@ -224,7 +228,7 @@ impl App {
         order: &OrderId,
         plan: &Plan,
     ) -> Result<Option<PaymentAttempt>, PaymentError> {
-        let amount = plan.assessment.amount_due;
+        let amount = plan.judgement.amount_due;
         let due = command.order.charged_by_us() && !amount.is_zero();
         // Without a gateway, an order that asks for a charge is declined before this.
         let (Some(method), Some(gateway)) =
@@ -370,7 +374,7 @@ impl Creation {
         now: EpochSeconds,
     ) -> Decided<Self> {
         let Plan {
-            assessment,
+            judgement,
             claims,
             reservation,
         } = plan;
@@ -396,7 +400,7 @@ impl Creation {
             fingerprint,
             created_sec: now,
             created_by: self.user.as_ref().map(|user| Arc::clone(user.name())),
-            order: Box::new(placed(order, id, assessment, payment.as_ref())),
+            order: Box::new(placed(order, id, judgement, payment.as_ref())),
             claims,
             payment,
             hold,
@@ -432,28 +436,30 @@ fn is_repeated(replay: &Replay, fingerprint: Fingerprint, user: Option<&User>) -
     replay.fingerprint == fingerprint && user.is_none_or(|user| user.may_repeat(created_by))
 }
 
-/// The reason for which an assessed order is not created, if there is one.
-fn failure(
+/// The failure of an order that cannot be fulfilled.
+fn unfulfillable(judgement: Judgement, order: &NewOrder) -> OrderFailure {
+    let answer = judgement.answer(order.items.clone()).fulfillability;
+    OrderFailure {
+        description: answer.reason().unwrap_or_default(),
+        cause: FailureCause::Unfulfillable(Box::new(answer)),
+    }
+}
+
+/// The reason for which an order that can be fulfilled is not created, if there is one.
+fn payment_failure(
     order: &NewOrder,
     asked: &Asked<'_>,
-    assessment: &Assessment,
+    judgement: &Judgement,
     charging: Charging,
 ) -> Option<OrderFailure> {
-    let answer = &assessment.fulfillability;
-    // Fulfillability before payment: an order that cannot be fulfilled needs no payment.
-    if answer.verdict != OrderVerdict::CanFulfill {
-        let description = answer.reason().unwrap_or_default();
-        let cause = FailureCause::Unfulfillable(Box::new(answer.clone()));
-        return Some(OrderFailure { cause, description });
-    }
     let catalog = &asked.active.catalog;
     let services = order.items.iter().filter_map(|item| {
         let service = catalog.service_ix(asked.merchant, &item.service_id)?;
         Some(catalog.service(service))
     });
     let costs = Costs {
-        fees: &assessment.fees,
-        due: assessment.amount_due,
+        fees: &judgement.fees,
+        due: judgement.amount_due,
     };
     payment::failure(order, services, costs, charging)
 }
@@ -462,14 +468,14 @@ fn failure(
 fn placed(
     new: NewOrder,
     id: OrderId,
-    assessment: Assessment,
+    judgement: Judgement,
     payment: Option<&PaymentAttempt>,
 ) -> Order {
     let charged_by_us = new.charged_by_us();
     let NewOrder {
         merchant_id,
         customer,
-        items: _,
+        items,
         payment: mut details,
         method: _,
     } = new;
@@ -481,7 +487,8 @@ fn placed(
             |attempt| attempt.transaction_id.clone(),
         );
     }
-    let items = assessment
+    let items = judgement
+        .answer(items)
         .fulfillability
         .items
         .into_iter()

@@ -265,21 +265,21 @@ impl App {
         )?;
         let time = active.catalog.merchant(asked.merchant).cart_hold;
         let time = time.filter(|_| !is_ordered);
-        let (assessment, change) = self.inventory.hold(
+        let (judgement, change) = self.inventory.hold(
             active.revision,
             &asked.keys,
             key,
             viewer.now,
             time,
             |open| {
-                let mut assessment = self.assess(&asked, open);
-                let claims = std::mem::take(&mut assessment.claims);
+                let mut judgement = self.judge(&asked, open);
+                let claims = std::mem::take(&mut judgement.claims);
                 // A cart holds all of its spots or none.
-                match assessment.fulfillability.verdict {
-                    OrderVerdict::CanFulfill => (assessment, claims),
+                match judgement.verdict {
+                    OrderVerdict::CanFulfill => (judgement, claims),
                     OrderVerdict::UnfulfillableItems
                     | OrderVerdict::UnfulfillableServices(_)
-                    | OrderVerdict::Other(_) => (assessment, Vec::new()),
+                    | OrderVerdict::Other(_) => (judgement, Vec::new()),
                 }
             },
         )?;
@@ -287,7 +287,8 @@ impl App {
         // By the catalogue of the decision: an index is a name in that one only.
         let claims = next.map_or_else(Vec::new, |next| named(&active.catalog, &next.claims));
         Ok(Held {
-            checked: checked(assessment),
+            // Copied: a decision that is stale is made again.
+            checked: checked(judgement, cart.items.clone()),
             change,
             claims,
         })

@@ -13,7 +13,7 @@ use crate::{
     constraints::{self, Party, TicketCounts},
     faults::{Faults, SlotFault, TicketFault},
     intake,
-    money::{Currency, MoneyError},
+    money::{Currency, Money, MoneyError},
     order::{LineItem, PriceTag},
     pricing::{self, PriceVerdict, Quote},
     slot::{Claim, Claimed, Slot, SlotKey, Viewer},
@@ -144,32 +144,24 @@ impl<'a> ExaminedItem<'a> {
         claims
     }
 
-    /// The item as it is returned. `demand` is the demand of all items together.
-    pub(super) fn assess(&self, inquiry: &Inquiry<'_>, demand: &Demand) -> ItemFulfillability {
+    /// The verdict on the item. `demand` is the demand of all items together.
+    pub(super) fn judge(&self, inquiry: &Inquiry<'_>, demand: &Demand) -> JudgedItem {
         let Some(service) = self.service else {
             let fault = SlotFault::UnknownService(self.line.service_id.clone());
-            return self.answer(None, ItemVerdict::SlotUnavailable(fault));
+            return JudgedItem::unpriced(None, ItemVerdict::SlotUnavailable(fault));
         };
         let open = self.spots_open(service, inquiry.viewer);
         // Rules on tickets come before the slot: this is the documented precedence of faults.
         if let Some(verdict) = &self.tickets_verdict {
-            return self.answer(open, verdict.clone());
+            return JudgedItem::unpriced(open, verdict.clone());
         }
         if let Err((fault, left)) = self.check_slot(service, inquiry.viewer, demand) {
             // The open spots of several pools together may exceed what the overdrawn pool has left.
-            self.answer(open.min(left), ItemVerdict::SlotUnavailable(fault))
+            JudgedItem::unpriced(open.min(left), ItemVerdict::SlotUnavailable(fault))
         } else {
             // If too many pools cross, the open spots may be computed too low, but never below what fits.
             let open = open.map(|open| open.max(self.spots_asked()));
-            self.assess_price(service, inquiry.purpose, open)
-        }
-    }
-
-    fn answer(&self, spots_open: Option<u32>, verdict: ItemVerdict) -> ItemFulfillability {
-        ItemFulfillability {
-            line: self.line.clone(),
-            spots_open,
-            verdict,
+            self.judge_price(service, inquiry.purpose, open)
         }
     }
 
@@ -230,21 +222,25 @@ impl<'a> ExaminedItem<'a> {
         }
     }
 
-    fn assess_price(
+    fn judge_price(
         &self,
         service: &Service,
         purpose: Purpose,
         spots_open: Option<u32>,
-    ) -> ItemFulfillability {
+    ) -> JudgedItem {
         let (quote, micros) = match self.quote(service) {
             Ok(quote) => quote,
-            Err(error) => return self.answer(spots_open, ItemVerdict::NoPrice(error)),
+            Err(error) => return JudgedItem::unpriced(spots_open, ItemVerdict::NoPrice(error)),
         };
-        let verdict = self.price_verdict(service, &quote, purpose);
-        let mut answer = self.answer(spots_open, verdict);
-        // Also for a declined line: the caller needs the price in force to offer it again.
-        correct_price(&mut answer.line, micros, quote.total.currency());
-        answer
+        JudgedItem {
+            // Also for a declined line: the caller needs the price in force to offer it again.
+            price: Some(PriceInForce {
+                micros,
+                currency: quote.total.currency(),
+            }),
+            spots_open,
+            verdict: self.price_verdict(service, &quote, purpose),
+        }
     }
 
     /// The price of the line, and its total in micro-units.
@@ -300,15 +296,57 @@ impl<'a> ExaminedItem<'a> {
     }
 }
 
-/// Sets the price of a line to the price in force; the caller's tag stays.
-fn correct_price(line: &mut LineItem, micros: i64, currency: Currency) {
-    let pricing_option_tag = match line.price.take() {
-        Some(asked) => asked.pricing_option_tag,
-        None => String::new(),
-    };
-    line.price = Some(PriceTag {
-        micros,
-        currency_code: currency.code().to_owned(),
-        pricing_option_tag,
-    });
+/// The verdict on an item, without the item.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct JudgedItem {
+    /// The price in force, where it is known.
+    pub(super) price: Option<PriceInForce>,
+    spots_open: Option<u32>,
+    pub(super) verdict: ItemVerdict,
+}
+
+/// The total of a line in micro-units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PriceInForce {
+    micros: i64,
+    currency: Currency,
+}
+
+impl JudgedItem {
+    fn unpriced(spots_open: Option<u32>, verdict: ItemVerdict) -> Self {
+        Self {
+            price: None,
+            spots_open,
+            verdict,
+        }
+    }
+
+    /// The item as it is returned.
+    pub(super) fn answer(self, mut line: LineItem) -> ItemFulfillability {
+        if let Some(price) = self.price {
+            line.price = Some(price.corrected(line.price));
+        }
+        ItemFulfillability {
+            line,
+            spots_open: self.spots_open,
+            verdict: self.verdict,
+        }
+    }
+}
+
+impl PriceInForce {
+    pub(super) fn money(self) -> Money {
+        Money::from_micros(self.micros, self.currency)
+    }
+
+    /// The price of a line set to the price in force; the caller's tag stays.
+    fn corrected(self, asked: Option<PriceTag>) -> PriceTag {
+        let mut price = asked.unwrap_or_default();
+        price.micros = self.micros;
+        // Nearly always so: nothing is allocated.
+        if price.currency_code != self.currency.code() {
+            self.currency.code().clone_into(&mut price.currency_code);
+        }
+        price
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
         dollars, tax_rate,
     },
     ids::{ServiceId, TicketId},
-    order::OrderedTickets,
+    order::{OrderedTickets, PriceTag},
     slot::{Claimed, HoldSpan, Pool, PoolTickets, SlotTerms},
     time::{EpochSeconds, Seconds},
 };

@@ -11,7 +11,7 @@ use crate::{
         cents, dollars, line, price_tag, ticket_type, tickets,
     },
     ids::TicketId,
-    order::IntakeAnswer,
+    order::{IntakeAnswer, PriceTag},
     pricing::PriceChange,
     slot::{Claimed, HoldSpan, Pool, PoolTickets, SlotTerms},
     time::{EpochSeconds, Seconds},
