@@ -300,7 +300,7 @@ fn files_naming(prefixes: &[&str]) -> BTreeSet<&'static str> {
 fn implementations_are_chosen_by_the_server_only() {
     let at_home = [
         "src/server",
-        "crates/store/src/embedded",
+        "crates/store/src/log",
         "crates/store/src/memory",
         "crates/payments/src/simulated",
         "crates/kernel/src/clock",

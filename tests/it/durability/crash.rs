@@ -298,8 +298,10 @@ async fn hold_carts(
     let mut carts: Vec<Vec<LineItem>> = Vec::new();
     for _ in 0..CARTS {
         let request = user.order();
-        let checked = client.check(&workload::cart_of(&request)).await.unwrap();
+        let cart = workload::cart_of(&request);
+        let checked = client.check(&cart).await.unwrap();
         assert!(checked.cart_expiration_sec > 0, "{checked:?}");
+        history.note_hold(cart, Some(&checked));
         carts.push(request.order.as_ref().unwrap().item.clone());
         history.operations.push(Operation::new(request));
     }

@@ -79,12 +79,12 @@ impl Client {
 
     /// The spots that are open in these pools.
     pub(super) async fn spots_open(&self, pools: &[Pool]) -> Vec<i32> {
-        let seen = self
-            .check(&workload::look_at(pools))
-            .await
-            .unwrap()
-            .fulfillability
-            .unwrap();
+        self.look(&workload::look_at(pools)).await
+    }
+
+    /// The spots that are open for each item of a cart.
+    pub(super) async fn look(&self, cart: &CheckOrderFulfillabilityRequest) -> Vec<i32> {
+        let seen = self.check(cart).await.unwrap().fulfillability.unwrap();
         let open = seen
             .item_fulfillability
             .iter()

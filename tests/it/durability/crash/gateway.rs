@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
-    io::Write,
+    io::Write as _,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process,

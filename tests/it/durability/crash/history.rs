@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use boxoffice::api::booking::proto::v3::{CreateOrderRequest, LineItem, Order};
+use boxoffice::api::booking::proto::v3::{
+    CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
+    LineItem, Order,
+};
 use bytes::Bytes;
 
 use super::workload::Pool;
@@ -49,6 +52,8 @@ pub(super) enum Anomaly {
     TokenShared { token: String },
     /// Nothing was answered by a server that nobody killed.
     Unanswered { token: String },
+    /// A cart does not hold what it was promised, or holds a part of what it asked for.
+    Hold { token: String },
     /// Spots of a pool are missing, or there are too many.
     Spots {
         start_sec: i64,
@@ -157,10 +162,19 @@ impl Operation {
     }
 }
 
+/// A cart that holds its spots, or may do so.
+#[derive(Debug, Clone)]
+pub(super) struct HeldCart {
+    pub(super) cart: CheckOrderFulfillabilityRequest,
+    /// Whether a hold was promised that lasts. Otherwise nobody knows.
+    pub(super) is_promised: bool,
+}
+
 /// Operations since a start of the server, including later requests under the same tokens.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
     pub(super) operations: Vec<Operation>,
+    pub(super) holds: Vec<HeldCart>,
     /// What was wrong with answers.
     pub(super) anomalies: Vec<Anomaly>,
 }
@@ -168,7 +182,30 @@ pub(super) struct History {
 impl History {
     pub(super) fn extend(&mut self, other: Self) {
         self.operations.extend(other.operations);
+        self.holds.extend(other.holds);
         self.anomalies.extend(other.anomalies);
+    }
+
+    /// Notes how a check of a cart was answered, if it was.
+    pub(super) fn note_hold(
+        &mut self,
+        cart: CheckOrderFulfillabilityRequest,
+        checked: Option<&CheckOrderFulfillabilityResponse>,
+    ) {
+        let is_promised = checked.is_some_and(|checked| checked.cart_expiration_sec > 0);
+        // Where the answer says that nothing is held, nothing is.
+        if is_promised || checked.is_none() {
+            self.holds.push(HeldCart { cart, is_promised });
+        }
+    }
+
+    /// The holds that no order has consumed.
+    pub(super) fn standing_holds(&self) -> Vec<HeldCart> {
+        let ordered = self.operations.iter().filter(|it| it.order.is_some());
+        let ordered: BTreeSet<String> = ordered.map(Operation::token).collect();
+        let mut holds = self.holds.clone();
+        holds.retain(|held| !ordered.contains(&held.cart.cart_id));
+        holds
     }
 
     pub(super) fn orders(&self) -> impl Iterator<Item = &Order> {
@@ -380,7 +417,7 @@ fn each_way_to_list_otherwise_is_a_fault() {
         let listed: Vec<Order> = listed.into_iter().cloned().collect();
         let history = History {
             operations,
-            anomalies: Vec::new(),
+            ..History::default()
         };
         assert_eq!(history.compare(&listed, true), anomalies);
     }

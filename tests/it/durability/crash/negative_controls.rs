@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::{
     Deployment, Started,
     client::Client,
-    history::{Anomaly, History, Operation, Response},
+    history::{Anomaly, HeldCart, History, Operation, Response},
     run_until_killed,
     verifier::Verifier,
     workload::{self, SimulatedUser},
@@ -218,7 +218,26 @@ async fn a_server_that_keeps_nothing_is_found_out_by_every_order() {
             token: operation.token(),
         })
         .collect();
+    let is_settled = |held: &HeldCart| {
+        let operation = history
+            .operations
+            .iter()
+            .find(|it| it.token() == held.cart.cart_id);
+        held.is_promised && operation.is_none_or(|operation| !operation.is_open)
+    };
+    let holds = history.standing_holds();
+    let broken: BTreeSet<Anomaly> = holds
+        .iter()
+        .filter(|held| is_settled(held))
+        .map(|held| Anomaly::Hold {
+            token: held.cart.cart_id.clone(),
+        })
+        .collect();
     let anomalies = as_set(found(&started, &deployment, &history).await);
+    assert!(
+        !broken.is_empty() && broken.is_subset(&anomalies),
+        "{broken:?}"
+    );
     let lost: BTreeSet<Anomaly> = anomalies
         .into_iter()
         .filter(|anomaly| matches!(anomaly, Anomaly::Lost { .. }))

@@ -1,5 +1,6 @@
 //! A user's session, until the connection breaks.
 
+use boxoffice::api::booking::proto::v3::CreateOrderRequest;
 use tokio::sync::mpsc;
 
 use super::{
@@ -41,11 +42,11 @@ async fn step(
     match user.chance.u8(..20) {
         0 | 1 => again(user, transport, client, history).await,
         2 => otherwise(user, transport, client, history).await,
-        3 => hold(user, client).await,
+        3 => hold(user, client, history).await,
         kind => {
             let mut operation = Operation::new(user.purchase());
             if kind < 7 {
-                client.check(&workload::cart_of(&operation.request)).await?;
+                check(&operation.request, client, history).await?;
             }
             let anomalies = &mut history.anomalies;
             let sent = match kind {
@@ -119,9 +120,14 @@ async fn otherwise(
 }
 
 /// Holds a cart and forgets about it.
-async fn hold(user: &mut SimulatedUser, client: &Client) -> Option<()> {
-    client
-        .check(&workload::cart_of(&user.order()))
-        .await
-        .map(|_| ())
+async fn hold(user: &mut SimulatedUser, client: &Client, history: &mut History) -> Option<()> {
+    check(&user.order(), client, history).await
+}
+
+/// Checks the cart of an order.
+async fn check(order: &CreateOrderRequest, client: &Client, history: &mut History) -> Option<()> {
+    let cart = workload::cart_of(order);
+    let checked = client.check(&cart).await;
+    history.note_hold(cart, checked.as_ref());
+    checked.map(|_| ())
 }

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::{
     client::Client,
-    history::{Anomaly, History, Operation, Response},
+    history::{Anomaly, HeldCart, History, Operation, Response},
     workload::{self, Pool},
 };
 use crate::support::{Transport, byte_client::ByteClient, process::Running};
@@ -12,7 +12,7 @@ use crate::support::{Transport, byte_client::ByteClient, process::Running};
 /// Concurrent clients that repeat tokens.
 const AUDITORS: usize = 16;
 
-/// Verifies a server on which nothing is held.
+/// Verifies a server on which nothing is held but what the last round has held. That is released.
 pub(super) struct Verifier {
     counters: Vec<Client>,
 }
@@ -42,6 +42,11 @@ impl Verifier {
         let ids = history.orders().map(|order| &order.order_id);
         anomalies.extend(history.compare(&self.client().list_by_ids(ids).await, false));
         anomalies.extend(self.send_again(&mut history.operations, settle).await);
+        for held in history.standing_holds() {
+            anomalies.extend(self.of_hold(&held).await);
+        }
+        // They are released now.
+        history.holds.clear();
         anomalies.extend(self.of_record(pools, history).await);
         once_each(anomalies)
     }
@@ -55,6 +60,22 @@ impl Verifier {
         let mut anomalies = self.send_again(&mut history.operations, send_once).await;
         anomalies.extend(self.of_record(pools, history).await);
         once_each(anomalies)
+    }
+
+    /// What is wrong with what a cart holds. It holds nothing afterwards.
+    async fn of_hold(&self, held: &HeldCart) -> Option<Anomaly> {
+        let others = self.client().look(&workload::beyond(&held.cart, "")).await;
+        // More than there is: such a check counts the cart's own hold as open, and releases it.
+        let own = workload::beyond(&held.cart, &held.cart.cart_id);
+        let own = self.client().look(&own).await;
+        let counts = held.cart.item.iter().map(|line| line.tickets[0].count);
+        let differences = own.iter().zip(&others).map(|(own, others)| own - others);
+        let is_held = differences.clone().eq(counts);
+        let is_nothing = differences.clone().all(|held| held == 0);
+        let is_right = is_held || is_nothing && !held.is_promised;
+        (!is_right).then(|| Anomaly::Hold {
+            token: held.cart.cart_id.clone(),
+        })
     }
 
     async fn of_record(&self, pools: &[Pool], history: &History) -> Vec<Anomaly> {

@@ -225,6 +225,21 @@ pub(super) fn cart_of(request: &CreateOrderRequest) -> CheckOrderFulfillabilityR
     }
 }
 
+/// A cart with the same items as another one, more of each than there are.
+pub(super) fn beyond(
+    cart: &CheckOrderFulfillabilityRequest,
+    cart_id: &str,
+) -> CheckOrderFulfillabilityRequest {
+    let mut beyond = CheckOrderFulfillabilityRequest {
+        cart_id: cart_id.into(),
+        ..cart.clone()
+    };
+    for line in &mut beyond.item {
+        line.tickets[0].count = 10 * MANY;
+    }
+    beyond
+}
+
 /// The same cart as nobody's, in which every pool is looked at.
 pub(super) fn look_at(pools: &[Pool]) -> CheckOrderFulfillabilityRequest {
     let item = pools.iter().map(Pool::single).collect();
