@@ -332,7 +332,7 @@ fn decimals_clocks_and_randomness_have_few_places() {
         (
             "getrandom",
             &[
-                "crates/store/src/embedded/recovery.rs",
+                "crates/store/src/log/recovery.rs",
                 "src/api/auth/passwords.rs",
             ],
         ),
