@@ -25,7 +25,7 @@ impl Scenario {
             deployment,
             history: History {
                 operations: vec![first],
-                anomalies: Vec::new(),
+                ..History::default()
             },
         }
     }
