@@ -1,9 +1,9 @@
 //! The index of the log: where the order of a request is, and where the newest order of a user is.
 //!
 //! It is in memory and holds prefixes of keys instead of keys, so that an order takes 48 bytes at most. What it answers
-//! is a candidate until its record has been read: another order may have the same prefix. The list of a user is a chain
-//! through the records, each of which has the position of the order before it. A chain links the orders of all users
-//! with the same prefix; readers skip those of other users.
+//! is a candidate until its record has been read: another order may have the same prefix. The list of a user leads through
+//! the records: each has a link, the position of the order before it. A list has the orders of all users with the same
+//! prefix; readers skip those of other users.
 //!
 //! One thread publishes, after the sync, so that no reader sees an order that is not durable. Entries are never removed.
 
@@ -98,7 +98,7 @@ impl Index {
         self.requests.positions(key.into())
     }
 
-    /// The newest order of the users whose keys begin like this one: the beginning of the chain through their orders.
+    /// The newest order of the users whose keys begin like this one: the beginning of their list.
     pub(super) fn newest(&self, user: &UserKey) -> Option<Position> {
         self.users.position(user.into())
     }
@@ -190,7 +190,7 @@ impl PendingEntries {
         self.keys.contains(key)
     }
 
-    /// Adds an order. Returns its link: the position of the order before it in the chain of its user.
+    /// Adds an order. Returns its link: the position of the order before it in the list of its user.
     pub(super) fn add(
         &mut self,
         index: &Index,
