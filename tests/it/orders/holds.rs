@@ -3,15 +3,18 @@
 use std::{path::Path, sync::Arc};
 
 use boxoffice::{
-    api::booking::proto::v3::CheckOrderFulfillabilityRequest, kernel::clock::ManualClock,
-    store::Write,
+    api::booking::proto::v3::CheckOrderFulfillabilityRequest,
+    kernel::clock::ManualClock,
+    store::{Write, log::LogStore},
 };
 use tempfile::TempDir;
 
 use crate::support::{
     Item, NOW, Setup, TestServer,
     doubles::{BreakableStore, GatewayDouble, SlowStore},
-    edited_catalog, order_request, paid_with, tomorrow_at,
+    edited_catalog, order_request, paid_with,
+    process::until,
+    tomorrow_at,
 };
 use domain::time::{EpochSeconds, Seconds};
 
@@ -508,9 +511,17 @@ async fn a_cart_whose_order_is_there_or_on_its_way_holds_nothing_more() {
 
 /// A server on a directory, at a time.
 async fn on_disk(dir: &Path, clock: &Arc<ManualClock>) -> TestServer {
+    let mut store = None;
+    // The last user of a store that is being closed may be a connection that is just ending.
+    until("the store is open", async || {
+        store = LogStore::open(dir, 1024).ok();
+        store.is_some()
+    })
+    .await;
     Setup {
         clock: clock.clone(),
-        ..Setup::embedded(dir)
+        store: Arc::new(store.unwrap()),
+        ..Setup::default()
     }
     .start()
     .await
