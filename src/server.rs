@@ -120,11 +120,11 @@ impl ServeError {
 /// # Errors
 /// [`ServeError`] if it cannot start.
 pub fn run(config: &Config, effective_settings: &[EffectiveSetting]) -> Result<(), ServeError> {
-    // Files are readable by their owner only, also files that the store's engine creates by itself.
+    // Files are readable by their owner only, whatever code creates them.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     // Before anything else starts, so that a signal during the startup is not lost.
     let mut signals = Signals::listen().map_err(ServeError::Start)?;
-    // Before the store is opened, which takes a share of the limit for its tables.
+    // Before the store is opened, which opens files of its own.
     if let Err(error) = descriptors::raise_limit() {
         tracing::warn!(%error, "the limit of file descriptors could not be raised");
     }

@@ -574,7 +574,7 @@ impl Slot {
     pub fn sell(&mut self, ticket: Claimed, count: u32) {
         self.change_ledger(|Ledger { sold, .. }| {
             match sold.iter_mut().find(|(known, _)| *known == ticket) {
-                // Saturating: sales come from bounded claims, but a restored journal is not checked against
+                // Saturating: sales come from bounded claims, but those read from a store are not checked against
                 // the pools.
                 Some((_, sold)) => *sold = sold.saturating_add(count),
                 None => sold.push((ticket, count)),

@@ -16,12 +16,8 @@ const BASE: usize = 64;
 /// Descriptors of one runtime, such as its epoll instance and its waker.
 const PER_RUNTIME: usize = 8;
 
-/// Fewest and most `SSTables` that the store keeps open.
-const TABLES: (usize, usize) = (16, 900);
-
-/// Fewest and most descriptors for other files of the store: journals, and inputs and outputs of
-/// compactions.
-const STORE_FILES: (usize, usize) = (32, 128);
+/// Files of the store: 128 segments that it keeps open for reading, and those that it writes.
+const STORE_FILES: usize = 160;
 
 /// Raises the soft limit of this process to its hard limit, and returns it.
 ///
@@ -56,14 +52,6 @@ pub fn are_exhausted(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// `SSTables` that the store may keep open under a limit.
-#[must_use]
-pub fn for_tables(limit: usize) -> usize {
-    let (least, most) = TABLES;
-    // A quarter: closed SSTables cost reads a reopening, connections that are not accepted cost orders.
-    (limit / 4).clamp(least, most)
-}
-
 /// Connections of callers under a limit: `wanted`, or fewer if runtimes, other connections, the store, the
 /// catalogue and the logs need the descriptors.
 #[must_use]
@@ -73,9 +61,7 @@ pub fn for_connections(
     runtimes: usize,
     other_connections: usize,
 ) -> usize {
-    let (least, most) = STORE_FILES;
-    let store = for_tables(limit) + (limit / 16).clamp(least, most);
-    let reserve = BASE + PER_RUNTIME * runtimes + other_connections + store;
+    let reserve = BASE + PER_RUNTIME * runtimes + other_connections + STORE_FILES;
     // Never below a quarter: without connections the server would be of no use, and the store can do with
     // less.
     wanted.min(limit.saturating_sub(reserve).max(limit / 4))
@@ -104,13 +90,12 @@ mod tests {
             (usize::MAX, 10_000),
             (1 << 20, 10_000),
             (20_000, 10_000),
-            (4_096, 2_820),
-            (1_024, 456),
+            (4_096, 3_688),
+            (1_024, 616),
             (256, 64),
             (64, 16),
         ] {
             assert_eq!(for_connections(limit, 10_000, 4, 152), expected, "{limit}");
-            assert!(expected + for_tables(limit) <= limit, "{limit}");
         }
         assert_eq!(
             for_connections(1_024, 100, 4, 152),

@@ -7,7 +7,7 @@ use super::{Precondition, record::RecordError};
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The storage engine or the operating system reports an error.
+    /// The disk, or what else keeps the store, reports an error.
     #[error("the store cannot be read")]
     Engine(#[source] Box<dyn Error + Send + Sync>),
     /// A record is damaged.

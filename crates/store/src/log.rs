@@ -166,21 +166,28 @@ impl LogStore {
         let in_dir = OpenError::in_file(dir);
         directory::create(dir).map_err(&in_dir)?;
         directory::require_log_or_nothing(&home)?;
-        if !Self::is_in(dir) {
-            directory::sync_parents(dir);
-        }
-        // Locked before anything is read, so that two starts exclude each other.
-        let (lock, file) = StoreLock::acquire(&dir.join(WATERMARK))?;
+        // Locked before anything is read, so that two starts exclude each other. The directory first: where it is locked,
+        // no watermark may be made anew.
+        let mut lock = StoreLock::default();
+        lock.add_directory(&home)?;
+        let file = lock.open_watermark(&dir.join(WATERMARK))?;
         let watermark = CommitWatermark::new(file);
         let acknowledged = watermark.read().map_err(&in_dir)?;
-        if acknowledged > 0 && !directory::is_filled(&home) {
-            // Before the directory is created: what is lost must not look like an empty store.
-            return Err(OpenError::ChangesMissing {
-                acknowledged,
-                on_record: 0,
-            });
+        if !directory::is_filled(&home) {
+            if acknowledged > 0 {
+                // Before the directory is created: what is lost must not look like an empty store.
+                return Err(OpenError::ChangesMissing {
+                    acknowledged,
+                    on_record: 0,
+                });
+            }
+            if !home.exists() {
+                directory::create(&home).map_err(&in_dir)?;
+                lock.add_directory(&home)?;
+            }
+            // Before anything is in it, so that it is done again after a crash.
+            directory::sync_parents(&home);
         }
-        directory::create(&home).map_err(&in_dir)?;
         let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::open(&home).map_err(&in_dir)?);
         let now = options.clock.now_sec();
         let recovered = recovery::recover(&disk, acknowledged, options.segment_bytes, now)?;

@@ -1,7 +1,7 @@
 //! The real program on a disk that fails: it acknowledges nothing that may be lost, says so to callers,
 //! to probes and in its log, and opened again it has what it acknowledged, or refuses and says why.
 //!
-//! What single bytes do is tested beside the store, in `src/store/embedded/tests/`.
+//! What single bytes do is tested beside the store, in `crates/store/src/log/tests/damage.rs`.
 
 use std::{net::SocketAddr, path::Path};
 

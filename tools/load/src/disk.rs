@@ -7,7 +7,7 @@ use crate::Error;
 /// Writes per measurement.
 const WRITES: usize = 500;
 
-/// About what one order takes in the journal.
+/// About what one order takes in the log.
 const BYTES: usize = 512;
 
 /// The median time of one append with its sync, in nanoseconds.

@@ -1,6 +1,7 @@
 //! Reading orders, holds and payments from the log by its index. All of it may be called while the log is written.
 
 use std::{
+    io,
     ops::ControlFlow,
     sync::{
         Arc,
@@ -20,7 +21,7 @@ use super::{
     record_reader::{self, RecordRead, disk_error},
     recovery::{header_of, read_file},
     scan::scan,
-    segment::{HeaderFound, StoreIdentity},
+    segment::{HeaderFound, SegmentHeader, StoreIdentity},
     segment_files::SegmentFiles,
     segment_name::log_name,
     summary::RecordSums,
@@ -226,16 +227,14 @@ impl LogReader {
         from: EpochSeconds,
         until: EpochSeconds,
     ) -> Result<Vec<Position>, ReadError> {
-        let HeaderFound::Header(header) = header_of(&*self.disk, segment).map_err(disk_error)?
-        else {
-            return Err(ReadError::Damaged(log_name(segment)));
-        };
-        let bytes = read_file(&*self.disk, &log_name(segment)).map_err(disk_error)?;
-        // Acquire: see `publish`.
+        // Acquire: see `publish`. Before the segment is read, so that everything published is in what is read.
         let published = self.next_sequence.load(Ordering::Acquire);
+        let header = self
+            .header(segment)?
+            .ok_or_else(|| ReadError::Damaged(log_name(segment)))?;
+        let bytes = read_file(&*self.disk, &log_name(segment)).map_err(disk_error)?;
         let mut positions = Vec::new();
-        // The tail is not looked at: while the log is written, a frame may be there in part.
-        scan(&bytes, self.seed, &header, |frame| {
+        let (end, _) = scan(&bytes, self.seed, &header, |frame| {
             for stored in &frame.records {
                 if stored.header.kind != RecordKind::OrderPlaced.number() {
                     continue;
@@ -247,7 +246,24 @@ impl LogReader {
             }
             Ok::<_, ReadError>(())
         })?;
+        // What follows the last frame says nothing: while the log is written, a frame may be there in part. But a list
+        // that ends before a damaged frame would leave out orders as if they did not exist.
+        let next = self.header(segment + 1)?;
+        let expected = next.map_or(published, |next| next.first_sequence.min(published));
+        if end.next_sequence < expected {
+            return Err(ReadError::Damaged(log_name(segment)));
+        }
         Ok(positions)
+    }
+
+    /// The header of a segment; `None` for one that is not in use.
+    fn header(&self, segment: u64) -> Result<Option<SegmentHeader>, ReadError> {
+        match header_of(&*self.disk, segment) {
+            Ok(HeaderFound::Header(header)) => Ok(Some(header)),
+            Ok(HeaderFound::Blank | HeaderFound::Format(_) | HeaderFound::Damaged) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(disk_error(error)),
+        }
     }
 
     pub(crate) fn read(&self, position: Position) -> Result<RecordRead, ReadError> {

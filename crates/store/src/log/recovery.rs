@@ -198,8 +198,14 @@ impl Survey {
         for (number, header) in found {
             match header {
                 HeaderFound::Format(format) => return Err(OpenError::Format(format)),
-                // Only the next one can have been written to.
-                HeaderFound::Damaged if number == last + 1 => survey.torn = Some(number),
+                // Only the next one can have been written to, and no further than its header, which is synced before a frame
+                // is written. With anything behind it, this was the header of a segment in use.
+                HeaderFound::Damaged
+                    if number == last + 1
+                        && is_blank_behind_header(disk, number).map_err(OpenError::Disk)? =>
+                {
+                    survey.torn = Some(number);
+                }
                 HeaderFound::Damaged => {
                     return Err(survey.damage(number, DamageFault::Header).into());
                 }
@@ -247,6 +253,13 @@ pub(crate) fn header_of(disk: &dyn Disk, number: u64) -> io::Result<HeaderFound>
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether nothing stands behind the header of a segment.
+fn is_blank_behind_header(disk: &dyn Disk, number: u64) -> io::Result<bool> {
+    let bytes = read_file(disk, &log_name(number))?;
+    let behind = bytes.get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
+    Ok(behind.iter().all(|&byte| byte == 0))
 }
 
 /// Fails if fewer changes are on record than were acknowledged.

@@ -1,4 +1,4 @@
-//! The lock of a store: one process has it open at a time.
+//! The locks of a store: one process has it open at a time.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -8,13 +8,37 @@ use std::{
 
 use super::{disk::DiskFile, error::OpenError};
 
-/// The lock on the file of the watermark, held until it is dropped.
-#[derive(Debug)]
-pub(super) struct StoreLock(File);
+/// The locks on the file of the watermark and on the directory of the segments, held until they are dropped. Two,
+/// because the watermark may be removed, and made again by another process, while the store is open.
+#[derive(Debug, Default)]
+pub(super) struct StoreLock {
+    locked: Vec<File>,
+}
 
 impl StoreLock {
-    /// Opens and locks the file, or creates it.
-    pub(super) fn acquire(path: &Path) -> Result<(Self, Arc<dyn DiskFile>), OpenError> {
+    /// Locks the directory of the segments; nothing if it is not there.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`].
+    pub(super) fn add_directory(&mut self, home: &Path) -> Result<(), OpenError> {
+        let Ok(directory) = File::open(home) else {
+            // Not there, or reported by whoever reads it.
+            return Ok(());
+        };
+        match directory.try_lock() {
+            Ok(()) => self.locked.push(directory),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse),
+            // Best effort: some file systems lock no directories.
+            Err(TryLockError::Error(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// Opens and locks the file of the watermark, or creates it.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`], and those of the operating system.
+    pub(super) fn open_watermark(&mut self, path: &Path) -> Result<Arc<dyn DiskFile>, OpenError> {
         let in_path = OpenError::in_file(path);
         let file = OpenOptions::new()
             .read(true)
@@ -31,15 +55,18 @@ impl StoreLock {
             Err(TryLockError::Error(error)) => return Err(in_path(error)),
         }
         let shared = file.try_clone().map_err(in_path)?;
-        Ok((Self(file), super::disk::real_file(shared)))
+        self.locked.push(file);
+        Ok(super::disk::real_file(shared))
     }
 }
 
 impl Drop for StoreLock {
     fn drop(&mut self) {
-        // Unlocked by hand, because closing is not enough: a child process between fork and exec shares the
-        // open file, and the lock would last until then. An error leaves the lock to the kernel.
-        let _ = self.0.unlock();
+        for file in &self.locked {
+            // Unlocked by hand, because closing is not enough: a child process between fork and exec shares the
+            // open file, and the lock would last until then. An error leaves the lock to the kernel.
+            let _ = file.unlock();
+        }
     }
 }
 
@@ -51,10 +78,28 @@ mod tests {
     fn a_lock_ends_with_its_store_even_where_another_process_shares_the_file() {
         let dir = tempfile::TempDir::new().unwrap();
         let path = dir.path().join("watermark");
-        let (lock, _file) = StoreLock::acquire(&path).unwrap();
-        assert!(matches!(StoreLock::acquire(&path), Err(OpenError::InUse)));
-        let _shared_as_by_a_child = lock.0.try_clone().unwrap();
+        let acquire = || {
+            let mut lock = StoreLock::default();
+            lock.add_directory(dir.path())?;
+            lock.open_watermark(&path)?;
+            Ok(lock)
+        };
+        let lock: StoreLock = acquire().unwrap();
+        let is_in_use = |tried: Result<StoreLock, OpenError>| matches!(tried, Err(OpenError::InUse));
+        assert!(is_in_use(acquire()));
+        std::fs::remove_file(&path).unwrap();
+        assert!(is_in_use(acquire()), "by its directory");
+        let _shared_as_by_a_child: Vec<File> =
+            lock.locked.iter().map(|file| file.try_clone().unwrap()).collect();
         drop(lock);
-        StoreLock::acquire(&path).unwrap();
+        acquire().unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_not_locked() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut lock = StoreLock::default();
+        lock.add_directory(&dir.path().join("gone")).unwrap();
+        assert!(lock.locked.is_empty());
     }
 }

@@ -1,11 +1,30 @@
 //! The store on a real disk.
 
+use std::{
+    fs,
+    ops::ControlFlow,
+    os::unix::fs::PermissionsExt,
+    process,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
 use tempfile::TempDir;
 
-use domain::time::EpochSeconds;
+use domain::{
+    ids::MerchantId,
+    money::{Currency, Money},
+    order::{Customer, Order},
+    time::{EpochSeconds, Seconds},
+};
 
 use super::*;
-use crate::conformance::{StoreHome, assert_conforms};
+use crate::{
+    HoldRecord, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook,
+    PriceEntry, ReleaseReason, Write,
+    conformance::{StoreHome, assert_conforms},
+};
+
+mod damage;
 
 /// Small segments, so that a test has many.
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -39,6 +58,108 @@ fn open(dir: &Path) -> LogStore {
     LogStore::open_with(dir, &options()).unwrap()
 }
 
+fn open_error(dir: &Path) -> String {
+    let error = LogStore::open_with(dir, &options()).unwrap_err();
+    ErrorChain(&error).to_string()
+}
+
+fn dollars(micros: i64) -> Money {
+    Money::from_micros(micros, Currency::from_code("USD").unwrap())
+}
+
+fn claim(count: u32) -> NamedClaim {
+    NamedClaim {
+        merchant_id: "museum".into(),
+        service_id: "entry".into(),
+        start_sec: EpochSeconds::new(1_800_000_000),
+        duration_sec: 3600,
+        ticket_id: Some("adult".into()),
+        count,
+    }
+}
+
+fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
+    PlacedOrder {
+        token: token.into(),
+        fingerprint: [7; 32],
+        created_sec: EpochSeconds::new(1_700_000_000),
+        created_by: None,
+        order: Box::new(Order {
+            id: store.order_id(&token.into()),
+            merchant_id: MerchantId::from("museum"),
+            customer: Customer::of(user_id),
+            payment: None,
+            items: Vec::new(),
+        }),
+        claims: vec![claim(2)],
+        payment: None,
+        hold: None,
+    }
+}
+
+fn hold(number: u8) -> HoldRecord {
+    HoldRecord {
+        id: HoldId([number; 16]),
+        revision: 1,
+        owner: None,
+        merchant_id: MerchantId::from("museum"),
+        lines: Vec::new(),
+        claims: vec![claim(1)],
+        placed_sec: EpochSeconds::new(10),
+        expires_sec: EpochSeconds::new(700),
+        used: Seconds::new(0),
+    }
+}
+
+fn intent(token: &str) -> PaymentIntent {
+    PaymentIntent {
+        token: token.into(),
+        attempt: 1,
+        amount: dollars(1),
+        started_sec: EpochSeconds::new(1),
+        claims: vec![claim(1)],
+    }
+}
+
+fn ended(token: &str, outcome: PaymentOutcome) -> PaymentAttempt {
+    PaymentAttempt {
+        intent: intent(token),
+        outcome,
+        transaction_id: "tx".into(),
+        finished_sec: EpochSeconds::new(2),
+    }
+}
+
+fn prices(micros: i64) -> Write {
+    let entry = PriceEntry {
+        merchant_id: "museum".into(),
+        service_id: "entry".into(),
+        ticket_id: Some("adult".into()),
+        current: dollars(micros),
+        previous: None,
+    };
+    Write::Prices(PriceBook {
+        entries: vec![entry],
+    })
+}
+
+async fn order(store: &dyn Store, token: &str, user_id: &str) {
+    let write = Write::OrderPlaced(Box::new(placed(store, token, user_id)));
+    store.commit(&write.into()).await.unwrap();
+}
+
+fn listed(store: &dyn Store, selection: &Selection) -> Result<Vec<Order>, ReadError> {
+    let mut orders = Vec::new();
+    store.list(selection, &|_| true, &mut |order| {
+        orders.push(order);
+        ControlFlow::Continue(())
+    })?;
+    Ok(orders)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
 
 struct LogHome(TempDir);
 
@@ -55,4 +176,149 @@ impl StoreHome for LogHome {
 #[test]
 fn the_log_conforms() {
     assert_conforms(&|| Box::new(LogHome(scratch())));
+}
+
+#[tokio::test]
+async fn orders_of_many_segments_are_there_after_restarts() {
+    let dir = scratch();
+    let token = |number: u32| format!("token-{number}");
+    for first in [0, 200, 400] {
+        let store = open(dir.path());
+        assert_eq!(store.stats().orders, u64::from(first));
+        for number in first..first + 200 {
+            order(&store, &token(number), "ada").await;
+        }
+    }
+    assert!(dir.path().join("orders/000002.idx").exists(), "sealed");
+    let store = open(dir.path());
+    let expected: Vec<OrderId> = (0..600)
+        .rev()
+        .map(|number| store.order_id(&token(number).into()))
+        .collect();
+    let created = Selection::Created {
+        from: EpochSeconds::MIN,
+        until: EpochSeconds::MAX,
+    };
+    for selection in [Selection::User("ada".into()), created] {
+        let orders = listed(&store, &selection).unwrap();
+        let ids: Vec<OrderId> = orders.into_iter().map(|order| order.id).collect();
+        assert!(ids == expected, "{selection:?}");
+    }
+    let spots: u32 = store.recover().unwrap().sold.iter().map(|it| it.count).sum();
+    assert_eq!(spots, 1200);
+}
+
+/// A process that begins shares what is open until it runs its program.
+#[test]
+fn a_store_that_was_closed_opens_again_while_processes_begin() {
+    let (dir, is_over) = (scratch(), AtomicBool::new(false));
+    let is_over = &is_over;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let _ = process::Command::new("true").status();
+                }
+            });
+        }
+        let tries: Vec<_> = (0..60)
+            .map(|_| LogStore::open_with(dir.path(), &options()).map(drop))
+            .collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(tries.iter().all(Result::is_ok), "{tries:?}");
+    });
+}
+
+#[test]
+fn a_store_is_open_in_one_process_only() {
+    let dir = scratch();
+    let first = open(dir.path());
+    assert!(open_error(dir.path()).contains("another process has it open"));
+    drop(first);
+    open(dir.path());
+}
+
+#[tokio::test]
+async fn another_format_is_left_alone() {
+    let dir = scratch();
+    order(&open(dir.path()), "a", "ada").await;
+    let segment = dir.path().join("orders/000001.log");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[21..34].copy_from_slice(b"boxoffice 99\n");
+    fs::write(&segment, &bytes).unwrap();
+    let error = open_error(dir.path());
+    assert!(
+        error.contains(r#"its format is "boxoffice 99", and this program reads "boxoffice 3""#),
+        "{error}"
+    );
+    assert!(error.contains("not damaged"), "{error}");
+    assert!(fs::read(&segment).unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn no_store_is_created_where_one_has_been_lost() {
+    let dir = scratch();
+    order(&open(dir.path()), "a", "ada").await;
+    let home = dir.path().join(SEGMENTS);
+    fs::remove_dir_all(&home).unwrap();
+    let error = open_error(dir.path());
+    assert!(error.contains("1 changes (orders"), "{error}");
+    assert!(!home.exists());
+    // Its directory was made again, as by a mount that has gone wrong.
+    fs::create_dir(&home).unwrap();
+    assert_eq!(open_error(dir.path()), error);
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn only_the_owner_may_read_any_file_of_a_store() {
+    let dir = scratch();
+    let data_dir = dir.path().join("data");
+    let store = open(&data_dir);
+    for number in 0..400 {
+        order(&store, &format!("token-{number}"), "ada").await;
+    }
+    drop(store);
+    let home = data_dir.join(SEGMENTS);
+    assert_eq!((mode(&data_dir), mode(&home)), (0o700, 0o700));
+    assert_eq!(mode(&data_dir.join(WATERMARK)), 0o600);
+    let mut files = 0;
+    for entry in fs::read_dir(&home).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        files += 1;
+    }
+    assert!(files > 4, "segments, summaries, and spares: {files}");
+}
+
+/// A clock that breaks.
+#[derive(Debug, Default)]
+struct BreakingClock(AtomicBool);
+
+impl Clock for BreakingClock {
+    fn now_sec(&self) -> EpochSeconds {
+        assert!(!self.0.load(Ordering::SeqCst), "the clock is broken");
+        EpochSeconds::MIN
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_has_failed() {
+    let dir = scratch();
+    let clock = Arc::new(BreakingClock::default());
+    let options = LogOptions {
+        clock: Arc::<BreakingClock>::clone(&clock),
+        ..options()
+    };
+    let store = LogStore::open_with(dir.path(), &options).unwrap();
+    order(&store, "before", "ada").await;
+    clock.0.store(true, Ordering::SeqCst);
+    let failed = store.commit(&prices(1).into());
+    assert!(matches!(failed.await, Err(CommitError::WriterPanicked)));
+    clock.0.store(false, Ordering::SeqCst);
+    let later = store.commit(&prices(2).into());
+    assert!(matches!(later.await, Err(CommitError::WriterPanicked)));
+    assert!(!store.health().borrow().is_ready());
+    drop(store);
+    assert_eq!(open(dir.path()).stats().orders, 1);
 }

@@ -51,7 +51,7 @@ fn pick(history: &History) -> (usize, Order) {
 }
 
 #[tokio::test]
-async fn a_journal_that_differs_by_one_order_is_found_out() {
+async fn a_history_that_differs_by_one_order_is_found_out() {
     let deployment = Deployment::of(1);
     let (started, mut history) = after_a_crash(&deployment).await;
     let pools = deployment.workload.pools(0);

@@ -7,6 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use boxoffice::{
+    domain::money::{Currency, Money},
+    store::{
+        PriceBook, PriceEntry, Store, Write,
+        log::{LogOptions, LogStore},
+    },
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -125,7 +132,7 @@ async fn what_is_not_a_store_is_not_made_one() {
     let dir = TempDir::new().unwrap();
     let orders = dir.path().join("orders");
     fs::create_dir(&orders).unwrap();
-    fs::write(orders.join("0.jnl"), "a diary").unwrap();
+    fs::write(orders.join("1.log"), "a diary").unwrap();
     fs::write(dir.path().join("acknowledged"), "").unwrap();
     refuses(
         Program::new(),
@@ -153,31 +160,57 @@ async fn a_path_that_is_not_there_yet_is_made() {
     goes_on(&data_dir, &Told::default()).await;
 }
 
-#[tokio::test]
-async fn a_directory_from_which_any_file_is_taken_is_refused() {
-    let (dir, told) = store().await;
-    // The next start removes lists of tables that are no longer in force.
-    goes_on(dir.path(), &told).await;
-    let mark = dir.path().join("acknowledged");
-    let mut rejections = 0;
-    for (path, bytes) in files(dir.path()) {
-        let Some(bytes) = bytes.filter(|_| path != mark) else {
-            continue;
-        };
-        fs::remove_file(&path).unwrap();
-        refuses(
-            Program::new(),
-            dir.path(),
-            dir.path(),
-            &["the store cannot be opened"],
-        )
-        .await;
-        fs::write(&path, bytes).unwrap();
-        rejections += 1;
+/// Fills some segments of a store with prices of what is not in the catalogue.
+async fn seal_segments(dir: &Path) {
+    let options = LogOptions {
+        segment_bytes: 16 << 10,
+        ..LogOptions::new(1)
+    };
+    let store = LogStore::open_with(dir, &options).unwrap();
+    let last = dir.join("orders/000004.idx");
+    let entry = PriceEntry {
+        merchant_id: "m".repeat(1000).into(),
+        service_id: "nothing".into(),
+        ticket_id: None,
+        current: Money::zero(Currency::from_code("USD").unwrap()),
+        previous: None,
+    };
+    let book = PriceBook {
+        entries: vec![entry],
+    };
+    // Ten of them fill a segment.
+    for _ in 0..60 {
+        store
+            .commit(&Write::Prices(book.clone()).into())
+            .await
+            .unwrap();
     }
-    assert!(rejections >= 7, "{rejections}");
+    drop(store);
+    assert!(last.exists());
+}
+
+#[tokio::test]
+async fn a_directory_from_which_any_segment_is_taken_is_refused() {
+    let (dir, told) = store().await;
+    seal_segments(dir.path()).await;
+    let orders = dir.path().join("orders");
+    let mut rejections = 0;
+    for (path, bytes) in files(&orders) {
+        let bytes = bytes.unwrap();
+        let is_in_use = path.extension().unwrap() == "log" && bytes.iter().any(|&byte| byte != 0);
+        fs::remove_file(&path).unwrap();
+        if is_in_use {
+            let words = ["the store cannot be opened"];
+            refuses(Program::new(), dir.path(), dir.path(), &words).await;
+            fs::write(&path, bytes).unwrap();
+            rejections += 1;
+        }
+    }
+    assert!(rejections >= 5, "{rejections}");
+    // Without summaries and spares it has everything.
+    goes_on(dir.path(), &told).await;
     // Removing the mark is the operator's request to go on with the store as it is.
-    fs::remove_file(&mark).unwrap();
+    fs::remove_file(dir.path().join("acknowledged")).unwrap();
     goes_on(dir.path(), &told).await;
 }
 
@@ -346,13 +379,37 @@ async fn a_program_without_its_mark_still_has_the_store_to_itself() {
 #[tokio::test]
 async fn a_store_of_another_version_is_not_called_damaged() {
     let (dir, told) = store().await;
-    let version = dir.path().join("orders/version");
-    let ours = fs::read(&version).unwrap();
-    for other in [2, 4] {
-        fs::write(&version, [b"FJL".as_slice(), &[other]].concat()).unwrap();
-        let words = [&*format!("version {other} of its engine"), "not damaged"];
+    let segment = dir.path().join("orders/000001.log");
+    let ours = fs::read(&segment).unwrap();
+    let name = b"boxoffice 3\n";
+    let at = ours
+        .windows(name.len())
+        .position(|bytes| bytes == name)
+        .unwrap();
+    for other in [2_u8, 4] {
+        let mut bytes = ours.clone();
+        bytes[at + name.len() - 2] = b'0' + other;
+        fs::write(&segment, bytes).unwrap();
+        let words = [
+            &*format!(r#"its format is "boxoffice {other}""#),
+            "not damaged",
+        ];
         refuses(Program::new(), dir.path(), dir.path(), &words).await;
     }
-    fs::write(&version, ours).unwrap();
+    fs::write(&segment, ours).unwrap();
     goes_on(dir.path(), &told).await;
+}
+
+/// What the version before this one has left of a store of its own.
+#[tokio::test]
+async fn a_store_of_the_former_format_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let orders = dir.path().join("orders");
+    fs::create_dir_all(orders.join("keyspaces/1")).unwrap();
+    for file in ["version", "lock", "0.jnl"] {
+        fs::write(orders.join(file), "").unwrap();
+    }
+    fs::write(dir.path().join("acknowledged"), [0; 16]).unwrap();
+    let words = [r#"its format is "boxoffice 2""#, "not damaged"];
+    refuses(Program::new(), dir.path(), dir.path(), &words).await;
 }

@@ -41,7 +41,7 @@ impl Disk {
             disk.failed = true;
             drop(disk);
             if fault == Fault::Panics {
-                resume_unwind(Box::new("the engine panics"));
+                resume_unwind(Box::new("the log panics"));
             }
             return Err(CommitError::write(std::io::Error::other("no room")));
         }
