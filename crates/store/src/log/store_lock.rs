@@ -85,12 +85,16 @@ mod tests {
             Ok(lock)
         };
         let lock: StoreLock = acquire().unwrap();
-        let is_in_use = |tried: Result<StoreLock, OpenError>| matches!(tried, Err(OpenError::InUse));
+        let is_in_use =
+            |tried: Result<StoreLock, OpenError>| matches!(tried, Err(OpenError::InUse));
         assert!(is_in_use(acquire()));
         std::fs::remove_file(&path).unwrap();
         assert!(is_in_use(acquire()), "by its directory");
-        let _shared_as_by_a_child: Vec<File> =
-            lock.locked.iter().map(|file| file.try_clone().unwrap()).collect();
+        let _shared_as_by_a_child: Vec<File> = lock
+            .locked
+            .iter()
+            .map(|file| file.try_clone().unwrap())
+            .collect();
         drop(lock);
         acquire().unwrap();
     }

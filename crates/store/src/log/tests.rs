@@ -204,7 +204,13 @@ async fn orders_of_many_segments_are_there_after_restarts() {
         let ids: Vec<OrderId> = orders.into_iter().map(|order| order.id).collect();
         assert!(ids == expected, "{selection:?}");
     }
-    let spots: u32 = store.recover().unwrap().sold.iter().map(|it| it.count).sum();
+    let spots: u32 = store
+        .recover()
+        .unwrap()
+        .sold
+        .iter()
+        .map(|it| it.count)
+        .sum();
     assert_eq!(spots, 1200);
 }
 
@@ -288,7 +294,7 @@ async fn only_the_owner_may_read_any_file_of_a_store() {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
         files += 1;
     }
-    assert!(files > 4, "segments, summaries, and spares: {files}");
+    assert!(files >= 3, "segments and a summary: {files}");
 }
 
 /// A clock that breaks.

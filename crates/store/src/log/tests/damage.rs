@@ -7,12 +7,14 @@ use std::{collections::BTreeMap, path::PathBuf};
 use testkit::seeds::seeds;
 
 use super::*;
-use crate::log::segment::SEGMENT_HEADER_BYTES;
+use crate::{Precondition, log::segment::SEGMENT_HEADER_BYTES};
 
-/// A header and a few frames: the store of the scene has three segments.
-const SMALL: u64 = 6 << 10;
+/// A header and some frames: the store of the scene has three segments.
+const SMALL: u64 = 8 << 10;
 
-const TOKENS: [&str; 7] = ["early", "paid", "declined", "open", "middle", "late", "last"];
+const TOKENS: [&str; 7] = [
+    "early", "paid", "declined", "open", "middle", "late", "last",
+];
 
 const HOLDS: [u8; 3] = [1, 2, 3];
 
@@ -256,13 +258,10 @@ impl Scene {
             ..placed(&store, "paid", "ada")
         };
         commit(vec![Write::OrderPlaced(Box::new(paid))]).await;
+        // Orders only in the second segment, and in the third.
+        fill(&store, "more", 2).await;
         order(&store, "middle", "bob").await;
-        let mut more = 0;
-        // The third segment begins: everything above is sealed.
-        while store.reader.index.segments_between(EpochSeconds::MIN, EpochSeconds::MAX).len() < 3 {
-            order(&store, &format!("more-{more}"), "ada").await;
-            more += 1;
-        }
+        fill(&store, "still-more", 3).await;
         order(&store, "late", "bob").await;
         let before = Self::copy(dir.path());
         order(&store, "last", "ada").await;
@@ -320,12 +319,29 @@ impl Scene {
                     })
                     .await;
                 let place = path.display();
-                assert!(is_expected(&verdict), "bit {bit} of byte {at} in {place}: {verdict:?}");
+                assert!(
+                    is_expected(&verdict),
+                    "bit {bit} of byte {at} in {place}: {verdict:?}"
+                );
                 stores += 1;
             }
         }
         eprintln!("{stores} stores with a flipped bit in {}", path.display());
         stores
+    }
+}
+
+/// Creates orders with tokens that begin so, until there is one in this segment.
+async fn fill(store: &LogStore, begin: &str, segment: u64) {
+    let newest = || {
+        let times = (EpochSeconds::MIN, EpochSeconds::MAX);
+        let segments = store.reader.index.segments_between(times.0, times.1);
+        segments.into_iter().max()
+    };
+    let mut number = 0;
+    while newest() < Some(segment) {
+        order(store, &format!("{begin}-{number}"), "ada").await;
+        number += 1;
     }
 }
 
@@ -347,7 +363,11 @@ fn blank_bytes(log: &[u8]) -> impl Iterator<Item = usize> {
 #[tokio::test]
 async fn the_scene_has_sealed_segments_with_summaries_and_one_in_use() {
     let scene = Scene::play().await;
-    let names: Vec<_> = scene.files.keys().map(|path| path.to_str().unwrap()).collect();
+    let names: Vec<_> = scene
+        .files
+        .keys()
+        .map(|path| path.to_str().unwrap())
+        .collect();
     let expected = [
         "acknowledged",
         "orders/000001.idx",
@@ -375,10 +395,14 @@ async fn a_flipped_bit_in_a_segment_in_use_is_noticed() {
     let scene = Scene::play().await;
     let (path, log) = (log_path(3), scene.log(3));
     let is_rejected = |verdict: &Verdict| matches!(verdict, Verdict::Rejected(_));
-    let frames = scene.flip_each(&[], &path, frame_bytes(log), is_rejected).await;
+    let frames = scene
+        .flip_each(&[], &path, frame_bytes(log), is_rejected)
+        .await;
     assert!(frames > 300, "{frames}");
     let is_right = |verdict: &Verdict| *verdict == Verdict::Right;
-    scene.flip_each(&[], &path, blank_bytes(log), is_right).await;
+    scene
+        .flip_each(&[], &path, blank_bytes(log), is_right)
+        .await;
 }
 
 #[tokio::test]
@@ -386,18 +410,21 @@ async fn a_flipped_bit_in_a_sealed_segment_is_found_by_every_read_of_it() {
     let scene = Scene::play().await;
     let (path, log) = (log_path(2), scene.log(2));
     let is_found = |verdict: &Verdict| *verdict == Verdict::Found;
-    let frames = scene.flip_each(&[], &path, frame_bytes(log), is_found).await;
+    let frames = scene
+        .flip_each(&[], &path, frame_bytes(log), is_found)
+        .await;
     assert!(frames > 1000, "{frames}");
     let is_right = |verdict: &Verdict| *verdict == Verdict::Right;
-    scene.flip_each(&[], &path, blank_bytes(log), is_right).await;
+    scene
+        .flip_each(&[], &path, blank_bytes(log), is_right)
+        .await;
 }
 
 #[tokio::test]
 async fn a_flipped_bit_in_the_segment_of_holds_and_payments_never_changes_an_answer() {
     let scene = Scene::play().await;
-    let is_noticed =
-        |verdict: &Verdict| matches!(verdict, Verdict::Found | Verdict::Rejected(_));
-    let frames = frame_bytes(scene.log(1));
+    let is_noticed = |verdict: &Verdict| matches!(verdict, Verdict::Found | Verdict::Rejected(_));
+    let frames = frame_bytes(scene.log(1)).step_by(3);
     scene.flip_each(&[], &log_path(1), frames, is_noticed).await;
 }
 
@@ -417,13 +444,17 @@ async fn a_flipped_bit_in_a_header_is_noticed_even_without_a_watermark() {
     let without_watermark = [PathBuf::from(WATERMARK)];
     for number in 1..=3 {
         let is_rejected = |verdict: &Verdict| matches!(verdict, Verdict::Rejected(_));
-        scene.flip_each(&[], &log_path(number), header_bytes(), is_rejected).await;
+        scene
+            .flip_each(&[], &log_path(number), header_bytes(), is_rejected)
+            .await;
         for at in header_bytes().step_by(7) {
             let mut files = scene.files.clone();
             files.retain(|path, _| !without_watermark.contains(path));
             files.get_mut(&log_path(number)).unwrap()[at] ^= 1;
             let dir = written(&files);
-            let error = LogStore::open_with(dir.path(), &small()).map(drop).unwrap_err();
+            let error = LogStore::open_with(dir.path(), &small())
+                .map(drop)
+                .unwrap_err();
             assert!(
                 matches!(error, OpenError::Damaged(_) | OpenError::Format(_)),
                 "byte {at} of segment {number}: {error}"
@@ -466,10 +497,17 @@ async fn a_log_that_ends_anywhere_in_its_last_frame_has_lost_that_frame_or_is_re
             ("nothing", vec![]),
             ("zeros", vec![0; log.len() - cut]),
             ("garbage", garbage(rest)),
-            ("another segment", scene.log(2)[cut.min(scene.log(2).len() - rest)..][..rest].to_vec()),
+            (
+                "another segment",
+                scene.log(2)[cut.min(scene.log(2).len() - rest)..][..rest].to_vec(),
+            ),
         ];
         for (what, tail) in tails {
             let torn = [&log[..cut], &tail].concat();
+            if torn.get(begin..end) == Some(&log[begin..end]) {
+                // By chance it ends as it did.
+                continue;
+            }
             let acknowledged = scene
                 .judge_changed(|files| {
                     files.insert(path.clone(), torn.clone());
@@ -482,7 +520,11 @@ async fn a_log_that_ends_anywhere_in_its_last_frame_has_lost_that_frame_or_is_re
             let mut files = scene.files_before.clone();
             files.insert(path.clone(), torn);
             let verdict = judge(&files, &scene.answers_before).await;
-            assert_eq!(verdict, Verdict::Right, "not acknowledged, {what} from {cut}");
+            assert_eq!(
+                verdict,
+                Verdict::Right,
+                "not acknowledged, {what} from {cut}"
+            );
         }
     }
     let mut files = scene.files_before.clone();
@@ -529,10 +571,15 @@ async fn a_sealed_segment_that_is_cut_or_zeroed_behind_its_header_is_found_by_ev
             .judge_changed(|files| files.get_mut(&path).unwrap().truncate(cut))
             .await;
         assert_eq!(verdict, Verdict::Found, "cut at {cut}");
+        // The last bytes may be zeros as they are.
+        let is_change = content(scene.log(2)) > cut + 8;
         let verdict = scene
             .judge_changed(|files| files.get_mut(&path).unwrap()[cut..].fill(0))
             .await;
-        assert_eq!(verdict, Verdict::Found, "zeros from {cut}");
+        assert!(
+            verdict == Verdict::Found || !is_change,
+            "zeros from {cut}: {verdict:?}"
+        );
     }
 }
 
@@ -604,17 +651,11 @@ async fn an_older_segment_in_place_of_a_newer_one_is_noticed() {
     assert!(matches!(verdict, Verdict::Rejected(_)), "{verdict:?}");
 }
 
-/// The files of a store after as many more orders under these names as begin another segment.
-async fn continued(files: &Files, name: &str) -> Files {
+/// The files of a store of three segments after more orders, of which the last begins the fourth.
+async fn continued(files: &Files, begin: &str) -> Files {
     let dir = written(files);
     let store = open_small(dir.path());
-    let segments = || store.reader.index.segments_between(EpochSeconds::MIN, EpochSeconds::MAX);
-    let before = segments().len();
-    let mut number = 0;
-    while segments().len() == before {
-        order(&store, &format!("{name}-{number}"), "eve").await;
-        number += 1;
-    }
+    fill(&store, begin, 4).await;
     drop(store);
     Scene::copy(dir.path())
 }
@@ -638,26 +679,33 @@ async fn files_of_another_history_of_the_same_store_are_noticed() {
     };
     assert!(one[&summary_path(3)] != other[&summary_path(3)]);
     let summary = judge(&mixed(&[summary_path(3)]), &answers).await;
-    assert_eq!(summary, Verdict::Right, "a summary of another state is made anew");
-    for paths in [
-        vec![log_path(4)],
-        vec![log_path(3), summary_path(3)],
-    ] {
+    assert_eq!(
+        summary,
+        Verdict::Right,
+        "a summary of another state is made anew"
+    );
+    for paths in [vec![log_path(4)], vec![log_path(3), summary_path(3)]] {
         let verdict = judge(&mixed(&paths), &answers).await;
         assert!(
             matches!(verdict, Verdict::Rejected(_)),
             "{paths:?}: {verdict:?}"
         );
     }
-    // Orders of the same length: the second frame of one follows the first of the other.
+    // Frames of the same length stand at the same places, so that only the chain tells the histories apart.
     let (begin, end) = (content(scene.log(3)), content(&one[&log_path(3)]));
-    let half = usize::midpoint(begin, end).next_multiple_of(8);
+    let magic = *b"BoxFrm3\n";
+    let second = (begin + 8..end)
+        .find(|&at| one[&log_path(3)][at..].starts_with(&magic))
+        .unwrap();
     let mut spliced = one.clone();
     let log = spliced.get_mut(&log_path(3)).unwrap();
-    log[half..end].copy_from_slice(&other[&log_path(3)][half..end]);
+    log[second..end].copy_from_slice(&other[&log_path(3)][second..end]);
     spliced.remove(&summary_path(3));
     let verdict = judge(&spliced, &answers).await;
-    assert!(matches!(verdict, Verdict::Rejected(_)), "{verdict:?}");
+    assert!(
+        verdict.is_rejected_for("does not continue the one before it"),
+        "{verdict:?}"
+    );
 }
 
 #[tokio::test]
