@@ -15,9 +15,9 @@ use super::{
     tokens::{TokenGuard, TokenLock},
 };
 use crate::audit::Audit;
-use catalog::Loaded;
+use catalog::{Loaded, SourceFeeds};
 use domain::{
-    catalog::{Catalog, IdInterner},
+    catalog::Catalog,
     openings::{Openings, Span},
     slot::{Claim, Revision, SlotKey},
     time::{EpochSeconds, Seconds},
@@ -25,7 +25,7 @@ use domain::{
 use inventory::Inventory;
 use kernel::clock::{Clock, OncePerSecond};
 use payments::PaymentGateway;
-use store::{Change, CommitError, PaymentIntent, ReadError, Recovered, Store};
+use store::{Change, CommitError, PaymentIntent, PriceBook, ReadError, Recovered, Store};
 
 /// Why the use cases cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,65 @@ impl OfflineCatalog {
         clock: Arc<dyn Clock>,
         horizon: Seconds,
     ) -> Result<Self, ReadError> {
+        // No capacity: only slots with sales are in this inventory.
+        let mut recovery = Recovery::read(loaded, store, |_| 0)?;
+        // Counted as sold, like in the server: nobody knows yet whether these charges were
+        // captured.
+        for (_, claims) in recovery.pending_payments() {
+            recovery.inventory.restore(&claims);
+        }
+        let Recovery {
+            catalog,
+            openings,
+            source_feeds,
+            inventory,
+            ..
+        } = recovery;
+        let since_sec = clock.now_sec();
+        let active = ActiveCatalog::first(catalog, openings, source_feeds, since_sec);
+        Ok(Self {
+            active: Arc::new(active),
+            inventory,
+            clock,
+            horizon,
+        })
+    }
+}
+
+/// A catalogue that is not on sale yet, and what the store has of earlier runs.
+struct Recovery {
+    catalog: Catalog,
+    openings: Arc<Openings>,
+    source_feeds: SourceFeeds,
+    /// The slots of the orders on record; no slot is open yet.
+    inventory: Inventory,
+    /// The spots of the orders on record.
+    sold: Vec<Claim>,
+    /// The rest of what is on record.
+    recovered: Recovered,
+}
+
+/// A catalogue that is on sale, with its slots.
+struct Opened {
+    active: ActiveCatalog,
+    inventory: Inventory,
+    calendar: Calendar,
+    sweeps: Sweeps,
+    latest: Latest,
+    /// The number of orders on record.
+    orders: u64,
+    /// Pending payments of the last run with their claims, whose spots are not sold yet.
+    pending: Vec<(PaymentIntent, Vec<Claim>)>,
+}
+
+impl Recovery {
+    /// Reads the store, and sells the spots that are on record as sold, whatever the clock says. Only those
+    /// of forgotten slots are left out, because these slots are never opened again.
+    fn read(
+        loaded: Loaded,
+        store: &dyn Store,
+        capacity: impl FnOnce(&Openings) -> usize,
+    ) -> Result<Self, ReadError> {
         let Loaded {
             mut catalog,
             openings,
@@ -83,27 +142,120 @@ impl OfflineCatalog {
             warnings: _,
             unread: _,
         } = loaded;
-        let inventory = Inventory::default();
-        let register = catalog.ids_mut();
-        let (recovered, _) = recover(store, register, &inventory)?;
-        // Counted as sold, like in the server: nobody knows yet whether these charges were
-        // captured.
-        for intent in recovered.pending {
-            inventory.restore(&indexed(register, &intent.claims));
+        let openings = Arc::new(Openings::new(openings));
+        let inventory = Inventory::with_capacity(capacity(&openings));
+        let mut recovered = store.recover()?;
+        if let Some(until) = recovered.slots_forgotten_until {
+            // Before the sales are restored, so that those of forgotten slots are left out.
+            inventory.retire(until);
         }
-        let active = Arc::new(ActiveCatalog {
-            revision: Revision::default(),
-            since_sec: clock.now_sec(),
-            catalog: Arc::new(catalog),
-            openings: Arc::new(Openings::new(openings)),
-            source_feeds: Arc::new(source_feeds),
-        });
+        let sold = indexed(catalog.ids_mut(), &std::mem::take(&mut recovered.sold));
+        inventory.restore(&sold);
         Ok(Self {
-            active,
+            catalog,
+            openings,
+            source_feeds,
             inventory,
-            clock,
-            horizon,
+            sold,
+            recovered,
         })
+    }
+
+    /// The payments without an outcome on record, with their claims.
+    fn pending_payments(&mut self) -> Vec<(PaymentIntent, Vec<Claim>)> {
+        let pending = std::mem::take(&mut self.recovered.pending);
+        let register = self.catalog.ids_mut();
+        let mut with_claims = Vec::with_capacity(pending.len());
+        for intent in pending {
+            let claims = indexed(register, &intent.claims);
+            with_claims.push((intent, claims));
+        }
+        with_claims
+    }
+
+    /// Puts the catalogue on sale.
+    async fn open(
+        mut self,
+        store: &dyn Store,
+        now: EpochSeconds,
+        horizon: Seconds,
+    ) -> Result<Opened, CommitError> {
+        let forgotten_until = self.recovered.slots_forgotten_until;
+        let newest_order_sec = self.recovered.newest_order_sec;
+        // Warned before the slots are opened by this clock.
+        clock_check::at_start(now, forgotten_until, newest_order_sec);
+        let prices = self.remember_prices(store).await?;
+        let openings = Arc::clone(&self.openings);
+        let calendar = Calendar::open(openings, &self.inventory, now, horizon);
+        // Their ids are interned while the catalogue is still mutable; it is shared and immutable from
+        // here on.
+        let pending = self.pending_payments();
+        self.warn_of_what_was_sold(now);
+        let active = ActiveCatalog::first(self.catalog, self.openings, self.source_feeds, now);
+        Ok(Opened {
+            latest: Latest {
+                revision: active.revision,
+                prices,
+            },
+            active,
+            inventory: self.inventory,
+            calendar,
+            sweeps: Sweeps::begin(now, forgotten_until, newest_order_sec),
+            orders: self.recovered.orders,
+            pending,
+        })
+    }
+
+    /// Tells the catalogue its previous prices, and records the present ones.
+    async fn remember_prices(&mut self, store: &dyn Store) -> Result<PriceBook, CommitError> {
+        let known = &self.recovered.prices;
+        let prices = prices::remember(&mut self.catalog, known);
+        if prices != *known {
+            // Recorded before anything is sold: a client may hold a price of this catalogue after a
+            // crash.
+            store.commit(Change::Prices(prices.clone())).await?;
+        }
+        Ok(prices)
+    }
+
+    /// Warns of orders that do not match the catalogue, as a reload does.
+    fn warn_of_what_was_sold(&self, now: EpochSeconds) {
+        let mut sold: Vec<SlotKey> = self.sold.iter().map(|claim| claim.slot).collect();
+        // Sorted for `dedup`: a slot has a claim for each of its ticket types.
+        sold.sort_unstable();
+        sold.dedup();
+        let mut reconciler = Reconciler::new(&self.catalog, now);
+        self.inventory
+            .visit(sold, |key, slot| reconciler.see(key, slot));
+        let still_to_come = Span {
+            now,
+            until: EpochSeconds::MAX,
+            repeated_until: EpochSeconds::MAX,
+        };
+        let slots = usize::from(self.openings.slots(still_to_come).next().is_some());
+        Reloaded {
+            slots,
+            ..reconciler.finish()
+        }
+        .warn();
+    }
+}
+
+impl ActiveCatalog {
+    /// The first catalogue of a process.
+    fn first(
+        catalog: Catalog,
+        openings: Arc<Openings>,
+        source_feeds: SourceFeeds,
+        since_sec: EpochSeconds,
+    ) -> Self {
+        Self {
+            revision: Revision::default(),
+            since_sec,
+            catalog: Arc::new(catalog),
+            openings,
+            source_feeds: Arc::new(source_feeds),
+        }
     }
 }
 
@@ -122,61 +274,23 @@ impl App {
             limits,
             audit,
         } = parts;
-        let Loaded {
-            mut catalog,
-            openings,
-            source_feeds,
-            files: _,
-            warnings: _,
-            unread: _,
-        } = loaded;
-        let openings = Arc::new(Openings::new(openings));
         let now = clock.now_sec();
-        let inventory = Inventory::with_capacity(openings.single_slots());
-        let (recovered, sold) = recover(&*store, catalog.ids_mut(), &inventory)?;
-        let Recovered {
+        let recovery = Recovery::read(loaded, &*store, Openings::single_slots)?;
+        let Opened {
+            active,
+            inventory,
+            calendar,
+            sweeps,
+            latest,
             orders,
-            sold: _,
             pending,
-            prices: known,
-            newest_order_sec,
-            slots_forgotten_until,
-        } = recovered;
-        // Warned before the slots are opened by this clock.
-        clock_check::at_start(now, slots_forgotten_until, newest_order_sec);
-        let prices = prices::remember(&mut catalog, &known);
-        if prices != known {
-            // Recorded before anything is sold: a client may hold a price of this catalogue after a
-            // crash.
-            store.commit(Change::Prices(prices.clone())).await?;
-        }
-        let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon);
-        let mut pending_payments = Vec::with_capacity(pending.len());
-        for intent in pending {
-            // Interned while the catalogue is still mutable; it is shared and immutable from here
-            // on.
-            let claims = indexed(catalog.ids_mut(), &intent.claims);
-            pending_payments.push((intent, claims));
-        }
-        warn_of_what_was_sold(&catalog, &openings, &inventory, sold, now);
-        let revision = Revision::default();
-        let (catalog, source_feeds) = (Arc::new(catalog), Arc::new(source_feeds));
+        } = recovery.open(&*store, now, limits.horizon).await?;
         let app = Arc::new(Self {
-            active: ArcSwap::from_pointee(ActiveCatalog {
-                revision,
-                since_sec: now,
-                catalog,
-                openings,
-                source_feeds,
-            }),
+            active: ArcSwap::from_pointee(active),
             inventory,
             calendar: Mutex::new(calendar),
-            sweeps: tokio::sync::Mutex::new(Sweeps::begin(
-                now,
-                slots_forgotten_until,
-                newest_order_sec,
-            )),
-            latest: Arc::new(tokio::sync::Mutex::new(Latest { revision, prices })),
+            sweeps: tokio::sync::Mutex::new(sweeps),
+            latest: Arc::new(tokio::sync::Mutex::new(latest)),
             store,
             payments,
             clock,
@@ -192,12 +306,12 @@ impl App {
         tracing::info!(
             slots = app.inventory.len(),
             orders,
-            pending_payments = pending_payments.len(),
+            pending_payments = pending.len(),
             "recovery complete"
         );
         app.warn_of_prepayment();
         // Last: reversals need the whole application, and run while it already sells.
-        app.reverse_all_pending(pending_payments);
+        app.reverse_all_pending(pending);
         Ok(app)
     }
 
@@ -250,48 +364,4 @@ impl App {
             .unwrap_or_else(PoisonError::into_inner)
             .push(token);
     }
-}
-
-/// Warns of orders that do not match the catalogue, as a reload does.
-fn warn_of_what_was_sold(
-    catalog: &Catalog,
-    openings: &Openings,
-    inventory: &Inventory,
-    sold: Vec<Claim>,
-    now: EpochSeconds,
-) {
-    let mut sold: Vec<SlotKey> = sold.into_iter().map(|claim| claim.slot).collect();
-    // Sorted for `dedup`: a slot has a claim for each of its ticket types.
-    sold.sort_unstable();
-    sold.dedup();
-    let mut reconciler = Reconciler::new(catalog, now);
-    inventory.visit(sold, |key, slot| reconciler.see(key, slot));
-    let still_to_come = Span {
-        now,
-        until: EpochSeconds::MAX,
-        repeated_until: EpochSeconds::MAX,
-    };
-    let slots = usize::from(openings.slots(still_to_come).next().is_some());
-    Reloaded {
-        slots,
-        ..reconciler.finish()
-    }
-    .warn();
-}
-
-/// Sells the spots that are on record as sold, whatever the clock says. Only those of forgotten slots are left
-/// out, because these slots are never opened again.
-fn recover(
-    store: &dyn Store,
-    register: &mut IdInterner,
-    inventory: &Inventory,
-) -> Result<(Recovered, Vec<Claim>), ReadError> {
-    let mut recovered = store.recover()?;
-    if let Some(until) = recovered.slots_forgotten_until {
-        // Before the sales are restored, so that those of forgotten slots are left out.
-        inventory.retire(until);
-    }
-    let sold = indexed(register, &std::mem::take(&mut recovered.sold));
-    inventory.restore(&sold);
-    Ok((recovered, sold))
 }
