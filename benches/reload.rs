@@ -151,7 +151,7 @@ fn cart(service: i64, slot: i64) -> Cart {
     let item = LineItem {
         service_id: format!("s{service}").into(),
         start_sec: NOW + (slot + 1) * HOUR,
-        duration_sec: HOUR,
+        duration_sec: Seconds::HOUR,
         tickets: vec![OrderedTickets {
             ticket_id: "t".into(),
             count: 1,

@@ -340,7 +340,7 @@ fn starts(
 ) -> impl Iterator<Item = EpochSeconds> {
     let from = now
         .saturating_sub(opening.first.duration_sec.into())
-        .saturating_add(Seconds::new(1));
+        .saturating_add(Seconds::ONE);
     let until = now.saturating_add(horizon);
     opening.starts(
         from,
@@ -356,10 +356,10 @@ fn starts(
 fn end_of(opening: &Opening) -> EpochSeconds {
     let first = opening.first.start_sec;
     let last = opening.recurrence.as_ref().map_or(first, |recurrence| {
-        let every_sec = recurrence.every_sec.max(1);
+        let every = recurrence.every.max(Seconds::ONE).get();
         // By arithmetic: the recurrence may run to the year 9999.
         let until_last = recurrence.until_sec.since(first).get().max(0);
-        first.saturating_add(Seconds::new(until_last - until_last % every_sec))
+        first.saturating_add(Seconds::new(until_last - until_last % every))
     });
     last.saturating_add(opening.first.duration_sec.into())
 }

@@ -256,10 +256,10 @@ pub struct Merchant {
 /// The time limits of cart holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CartHold {
-    /// Seconds from a check until the spots are free again.
-    pub each_sec: u32,
-    /// Seconds for which checks of one cart can renew its hold, counted from the first one.
-    pub whole_sec: u32,
+    /// The time from a check until the spots are free again.
+    pub each: Seconds,
+    /// The time for which checks of one cart can renew its hold, counted from the first one.
+    pub whole: Seconds,
 }
 
 /// A rule over the set of services in one order.
@@ -476,23 +476,22 @@ pub enum QuestionScope {
 /// When booking of a slot closes, before or after its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BookingWindow {
-    /// Booking closes this many seconds before the start.
-    pub min_advance_sec: Option<i64>,
-    /// Booking closes this many seconds before the end instead, so that a slot that has begun can
-    /// still be booked.
-    pub min_buffer_before_end_sec: Option<i64>,
+    /// Booking closes this long before the start.
+    pub min_advance: Option<Seconds>,
+    /// Booking closes this long before the end instead, so that a slot that has begun can still be
+    /// booked.
+    pub min_buffer_before_end: Option<Seconds>,
 }
 
 impl BookingWindow {
     /// The last second in which a slot can be booked.
     #[must_use]
-    pub fn closes_at(&self, start_sec: EpochSeconds, duration_sec: i64) -> EpochSeconds {
-        match (self.min_buffer_before_end_sec, self.min_advance_sec) {
+    pub fn closes_at(&self, start_sec: EpochSeconds, duration: Seconds) -> EpochSeconds {
+        match (self.min_buffer_before_end, self.min_advance) {
             // The buffer before the end wins, as it alone allows a booking after the start.
-            (Some(buffer), _) => start_sec
-                .saturating_add(Seconds::new(duration_sec))
-                .saturating_sub(Seconds::new(buffer)),
-            (None, advance) => start_sec.saturating_sub(Seconds::new(advance.unwrap_or(0))),
+            (Some(buffer), _) => start_sec.saturating_add(duration).saturating_sub(buffer),
+            (None, Some(advance)) => start_sec.saturating_sub(advance),
+            (None, None) => start_sec,
         }
     }
 }

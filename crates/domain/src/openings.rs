@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::{
     catalog::{Service, ServiceIx},
-    slot::{Opening, PartySpots, Pool, Slot, SlotKey, SlotTerms, Viewer},
+    slot::{Opening, PartySpots, Pool, Slot, SlotDuration, SlotKey, SlotTerms, Viewer},
     time::{EpochSeconds, Seconds},
 };
 
@@ -27,7 +27,7 @@ pub struct Openings {
     repeated: Vec<Opening>,
     /// The indexes of the recurring openings of a service and duration: a look-up of one slot must not scan
     /// all of them.
-    repeated_of: HashMap<(ServiceIx, u32), Vec<usize>>,
+    repeated_of: HashMap<(ServiceIx, SlotDuration), Vec<usize>>,
 }
 
 /// A range of slots.
@@ -53,7 +53,7 @@ impl Span {
             end,
         } = self.starts(repeated.first.duration_sec);
         // Each step searches from the last start: a recurrence is never expanded as a whole.
-        let from = after.map_or(not_over, |after| after.saturating_add(Seconds::new(1)));
+        let from = after.map_or(not_over, |after| after.saturating_add(Seconds::ONE));
         repeated
             .starts(from, end.min(self.repeated_until))
             .map(|start_sec| SlotKey {
@@ -68,10 +68,10 @@ impl Span {
     }
 
     /// The range of starts of slots with that duration that are not over.
-    fn starts(self, duration_sec: u32) -> Range<EpochSeconds> {
+    fn starts(self, duration_sec: SlotDuration) -> Range<EpochSeconds> {
         self.now
             .saturating_sub(duration_sec.into())
-            .saturating_add(Seconds::new(1))..self.until
+            .saturating_add(Seconds::ONE)..self.until
     }
 }
 
@@ -112,7 +112,7 @@ impl Openings {
         // A range of one second: the recurrence has this start or it has not.
         let end = key
             .start_sec
-            .saturating_add(Seconds::new(1))
+            .saturating_add(Seconds::ONE)
             .min(repeated_until);
         let repeated = self.repeated_of.get(&(key.service, key.duration_sec));
         for &at in repeated.into_iter().flatten() {

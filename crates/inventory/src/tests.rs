@@ -11,6 +11,7 @@ use domain::{
     catalog::{CartHold, Service},
     fixtures::{Fixture, HOUR, NOW, START},
     slot::{Claimed, PassThroughIx, Pool, PoolTickets, SlotTerms, Viewer},
+    time::Seconds,
 };
 
 mod histories;
@@ -151,8 +152,8 @@ fn reservation(decision: Decision<((), Reservation), ()>) -> Option<Reservation>
 /// One hold that lasts so long, renewed as often as one likes.
 fn until(now: EpochSeconds, expires_sec: EpochSeconds) -> CartHold {
     CartHold {
-        each_sec: u32::try_from(expires_sec.since(now).get()).unwrap(),
-        whole_sec: u32::MAX,
+        each: expires_sec.since(now),
+        whole: Seconds::MAX,
     }
 }
 
@@ -479,8 +480,8 @@ fn carts_that_still_hold_are_not_swept_out() {
 fn renewals(steps: &[(i64, u32)]) -> Vec<Option<i64>> {
     let river = River::with(&[9]);
     let time = CartHold {
-        each_sec: 10,
-        whole_sec: 25,
+        each: Seconds::new(10),
+        whole: Seconds::new(25),
     };
     let granted = |&(at, count): &(i64, u32)| {
         let expires_sec = river.hold_at(NOW + at, &[0], count, CART, time);
@@ -569,8 +570,8 @@ fn a_clock_that_is_set_back_gives_a_cart_no_time_back() {
 fn a_cart_cannot_win_time_by_releases_and_failed_orders() {
     let river = River::with(&[9]);
     let time = CartHold {
-        each_sec: 10,
-        whole_sec: 25,
+        each: Seconds::new(10),
+        whole: Seconds::new(25),
     };
     let mut granted = Vec::new();
     for at in [0, 9, 18, 24, 25] {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use domain::{
     catalog::{Catalog, ServiceIx},
     slot::{Slot, SlotKey},
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
     wording::moment,
 };
 
@@ -129,7 +129,7 @@ fn first_of(keys: &[SlotKey], names: &HashMap<ServiceIx, (&str, &str)>) -> Vec<S
         format!(
             "{merchant_id}/{service_id} at {} for {} s",
             moment(key.start_sec),
-            key.duration_sec
+            Seconds::from(key.duration_sec)
         )
     };
     keys.iter().take(MAX_NAMED).map(named).collect()

@@ -26,8 +26,8 @@ fn raft() -> Arc<App> {
 fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
     let mut fixture = Fixture::new();
     fixture.merchant_mut().cart_hold = Some(CartHold {
-        each_sec: 600,
-        whole_sec: 3_600,
+        each: Seconds::new(600),
+        whole: Seconds::HOUR,
     });
     fixture.merchant_mut().per_order_fees.clear();
     let opening = Opening {
@@ -111,7 +111,7 @@ fn create(app: &App, payment_token: Option<&str>) -> Created {
 }
 
 fn open_for_others(app: &App) -> u32 {
-    let (service_id, start_sec, duration_sec) = ("raft".into(), START, HOUR);
+    let (service_id, start_sec, duration_sec) = ("raft".into(), START, Seconds::HOUR);
     let slot = AskedSlot {
         service_id,
         start_sec,

@@ -12,6 +12,7 @@ use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token, UserId},
     money::Money,
     order::{Order, OrderId},
+    slot::SlotDuration,
     time::EpochSeconds,
 };
 use kernel::metrics::HistogramSnapshot;
@@ -71,8 +72,8 @@ pub struct NamedClaim {
     pub service_id: ServiceId,
     /// Start of the slot.
     pub start_sec: EpochSeconds,
-    /// Length of the slot in seconds.
-    pub duration_sec: u32,
+    /// Length of the slot.
+    pub duration_sec: SlotDuration,
     /// Ticket type; `None` for an appointment.
     pub ticket_id: Option<TicketId>,
     /// How many spots.

@@ -14,7 +14,8 @@ use domain::{
     ids::TicketId,
     money::{Currency, Money},
     order::{Order, OrderId},
-    time::EpochSeconds,
+    slot::SlotDuration,
+    time::{EpochSeconds, Seconds},
 };
 
 pub mod proto;
@@ -294,7 +295,7 @@ fn encode_claim(claim: &NamedClaim) -> proto::SlotClaim {
         merchant_id: merchant_id.as_str().to_owned(),
         service_id: service_id.as_str().to_owned(),
         start_sec: start_sec.get(),
-        duration_sec: i64::from(*duration_sec),
+        duration_sec: Seconds::from(*duration_sec).get(),
         ticket_id: encode_ticket(ticket_id.as_ref()),
         count: *count,
     }
@@ -309,9 +310,9 @@ fn decode_claim(claim: proto::SlotClaim) -> Result<NamedClaim, RecordError> {
         ticket_id,
         count,
     } = claim;
-    let duration_sec =
-        // Wider on disk than in memory, so a length that does not fit is damage.
-        u32::try_from(duration_sec).map_err(|_| out_of_range("slot length", duration_sec))?;
+    // Wider on disk than in memory, so a length that does not fit is damage.
+    let duration_sec = SlotDuration::new(Seconds::new(duration_sec))
+        .ok_or_else(|| out_of_range("slot length", duration_sec))?;
     Ok(NamedClaim {
         merchant_id: merchant_id.into(),
         service_id: service_id.into(),

@@ -10,7 +10,7 @@ use boxoffice::{
     catalog,
     domain::slot::{Opening, SlotKey},
 };
-use domain::time::EpochSeconds;
+use domain::time::{EpochSeconds, Seconds};
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::Value;
@@ -212,7 +212,7 @@ async fn answers(
         let line = LineItem {
             service_id: service.clone(),
             start_sec: key.start_sec.get(),
-            duration_sec: key.duration_sec.into(),
+            duration_sec: Seconds::from(key.duration_sec).get(),
             ..LineItem::default()
         };
         let item = Item(line).price("USD", 25_000_000);

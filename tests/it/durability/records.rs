@@ -12,7 +12,7 @@ use boxoffice::{
         record::{decode_replay, encode_order},
     },
 };
-use domain::time::EpochSeconds;
+use domain::time::{EpochSeconds, Seconds};
 use prost::Message;
 
 /// The record of an order as the first versions declared it, as far as this test sets it.
@@ -58,7 +58,7 @@ fn item(status: BookingStatus) -> BookedItem {
     let line = LineItem {
         service_id: "entry".into(),
         start_sec: EpochSeconds::new(1_800_000_000),
-        duration_sec: 3600,
+        duration_sec: Seconds::HOUR,
         tickets: vec![
             OrderedTickets {
                 ticket_id: "adult".into(),
@@ -88,7 +88,7 @@ fn payment() -> PaymentDetails {
         fees_and_taxes: Some(price(-4)),
         deposit: Some(Deposit {
             amount: Some(price(5)),
-            min_advance_cancellation_sec: 86_400,
+            min_advance_cancellation_sec: Seconds::DAY,
             kind: PriceType::PerPerson,
         }),
         no_show_fee: Some(NoShowFee {
@@ -138,7 +138,7 @@ fn orders() -> Vec<Order> {
         line: LineItem {
             service_id: "salon".into(),
             start_sec: EpochSeconds::new(0),
-            duration_sec: 0,
+            duration_sec: Seconds::ZERO,
             tickets: Vec::new(),
             price: None,
             answers: None,

@@ -460,7 +460,7 @@ fn intent(attempt: usize) -> PaymentIntent {
         merchant_id: "rafting".into(),
         service_id: "raft-trip".into(),
         start_sec: EpochSeconds::new(tomorrow_at(9, 0)),
-        duration_sec: 10_800,
+        duration_sec: 10_800.into(),
         ticket_id: Some("seat".into()),
         count: 12,
     };

@@ -9,7 +9,7 @@ use domain::{
     },
     money::{Currency, Money},
     slot::{Opening, PoolTickets, SlotTerms},
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
 use super::{Folder, Loaded, told};
@@ -63,8 +63,8 @@ fn the_sample_has_merchants_with_their_currencies_and_services() {
             "rafting",
             "USD",
             Some(CartHold {
-                each_sec: 600,
-                whole_sec: 3_600,
+                each: Seconds::new(600),
+                whole: Seconds::HOUR,
             }),
         ),
         ("concert-hall", "USD", None),
@@ -302,16 +302,13 @@ fn booking_windows_and_terms_of_single_slots() {
     let loaded = folder.loaded();
     let trip = service(&loaded, "rafting", "raft-trip").booking_window;
     assert_eq!(
-        (trip.min_advance_sec, trip.min_buffer_before_end_sec),
-        (Some(3600), None)
+        (trip.min_advance, trip.min_buffer_before_end),
+        (Some(Seconds::HOUR), None)
     );
     let colouring = service(&loaded, "salon", "colouring").booking_window;
     assert_eq!(
-        (
-            colouring.min_advance_sec,
-            colouring.min_buffer_before_end_sec
-        ),
-        (None, Some(3600))
+        (colouring.min_advance, colouring.min_buffer_before_end),
+        (None, Some(Seconds::HOUR))
     );
     let terms = terms(&loaded.openings[1]);
     assert_eq!(

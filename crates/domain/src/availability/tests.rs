@@ -25,7 +25,7 @@ fn asked(party_size: impl Into<Option<i32>>) -> AskedSlot {
     AskedSlot {
         service_id: "museum".into(),
         start_sec: START,
-        duration_sec: HOUR,
+        duration_sec: Seconds::HOUR,
         availability_tag: String::new(),
         resources,
         confirmation_mode: 0,
@@ -250,7 +250,7 @@ fn a_slot_is_named_by_service_start_and_duration() {
         let slot = AskedSlot {
             service_id: service_id.into(),
             start_sec,
-            duration_sec,
+            duration_sec: Seconds::new(duration_sec),
             availability_tag: "late".into(),
             confirmation_mode: 7,
             ..asked(9)

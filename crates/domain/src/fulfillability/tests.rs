@@ -404,7 +404,7 @@ fn tickets_are_judged_even_where_the_slot_is_unknown() {
     let fixture = Fixture::new();
     let child = line("museum", &[("child", 1)], 1_000);
     let nowhere = LineItem {
-        duration_sec: HOUR + 1,
+        duration_sec: Seconds::new(HOUR + 1),
         ..child
     };
     let answer = check_one(
@@ -452,7 +452,7 @@ fn an_unknown_service_or_slot_is_unavailable_with_a_reason() {
     let adult = line("museum", &[("adult", 1)], 2_000);
     let at = |start_sec, duration_sec| LineItem {
         start_sec,
-        duration_sec,
+        duration_sec: Seconds::new(duration_sec),
         ..adult.clone()
     };
     for service_id in ["", "Museum", "onsen"] {
@@ -762,9 +762,9 @@ fn spots_open_is_told_for_every_known_slot_whatever_the_result() {
 
 #[test]
 fn a_slot_is_sold_from_the_first_to_the_last_second_of_its_window() {
-    let window = |min_advance_sec, min_buffer_before_end_sec| BookingWindow {
-        min_advance_sec,
-        min_buffer_before_end_sec,
+    let window = |advance: Option<i64>, buffer: Option<i64>| BookingWindow {
+        min_advance: advance.map(Seconds::new),
+        min_buffer_before_end: buffer.map(Seconds::new),
     };
     let quarter = HOUR / 4;
     for (window, first_bookable_sec, last_bookable_sec, last) in [

@@ -253,7 +253,7 @@ mod tests {
             pass_through in prop_oneof![0..2_u32, any::<u32>()],
         ) -> Opening {
             Opening {
-                first: SlotKey { service: ServiceIx(service), duration_sec, start_sec },
+                first: SlotKey { service: ServiceIx(service), duration_sec: duration_sec.into(), start_sec },
                 pool: Pool { tickets: set.map_or(PoolTickets::All, PoolTickets::Set), allotment },
                 terms: terms.boxed(),
                 recurrence: None,
@@ -294,7 +294,7 @@ mod tests {
         Opening {
             first: SlotKey {
                 service: ServiceIx(0),
-                duration_sec: 900,
+                duration_sec: 900.into(),
                 start_sec,
             },
             pool: Pool {

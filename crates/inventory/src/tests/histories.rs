@@ -13,8 +13,8 @@ const SLOTS: usize = 2;
 const CARTS: u8 = 2;
 /// Holds last longer than a history.
 const TIME: CartHold = CartHold {
-    each_sec: 600,
-    whole_sec: 600,
+    each: Seconds::new(600),
+    whole: Seconds::new(600),
 };
 
 /// What somebody does. Each has one order in the making at a time.

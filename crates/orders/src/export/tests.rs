@@ -360,7 +360,7 @@ async fn what_is_being_paid_for_counts_as_sold_and_stays_to_be_settled() {
         merchant_id: "m".into(),
         service_id: "s1".into(),
         start_sec: NOW + HOUR,
-        duration_sec: 3_600,
+        duration_sec: 3_600.into(),
         ticket_id: Some("adult".into()),
         count: 2,
     };

@@ -10,7 +10,7 @@ use domain::{
         OrderId, OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress,
         PrepaymentStatus, PriceTag, PriceType,
     },
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
 pub(super) fn encode(order: &Order) -> proto::Order {
@@ -69,7 +69,7 @@ fn encode_item(item: &BookedItem) -> proto::LineItem {
     proto::LineItem {
         service_id: service_id.as_str().to_owned(),
         start_sec: start_sec.get(),
-        duration_sec: *duration_sec,
+        duration_sec: duration_sec.get(),
         tickets: tickets.iter().map(encode_tickets).collect(),
         price: price.as_ref().map(encode_price),
         status: encode_status(*status).into(),
@@ -90,7 +90,7 @@ fn decode_item(item: proto::LineItem) -> Result<BookedItem, RecordError> {
     let line = LineItem {
         service_id: service_id.into(),
         start_sec: EpochSeconds::new(start_sec),
-        duration_sec,
+        duration_sec: Seconds::new(duration_sec),
         tickets: tickets.into_iter().map(decode_tickets).collect(),
         price: price.map(decode_price),
         // `None` and an empty form differ: only the second was sent by the client, and a replay
@@ -402,7 +402,7 @@ fn encode_deposit(deposit: &Deposit) -> proto::Deposit {
     } = deposit;
     proto::Deposit {
         amount: amount.as_ref().map(encode_price),
-        min_advance_cancellation_sec: *min_advance_cancellation_sec,
+        min_advance_cancellation_sec: min_advance_cancellation_sec.get(),
         price_type: encode_price_type(*kind).into(),
     }
 }
@@ -415,7 +415,7 @@ fn decode_deposit(deposit: proto::Deposit) -> Result<Deposit, RecordError> {
     } = deposit;
     Ok(Deposit {
         amount: amount.map(decode_price),
-        min_advance_cancellation_sec,
+        min_advance_cancellation_sec: Seconds::new(min_advance_cancellation_sec),
         kind: decode_price_type(price_type)?,
     })
 }

@@ -6,7 +6,7 @@ fn order() -> Order {
         line: LineItem {
             service_id: "entry".into(),
             start_sec: EpochSeconds::new(1_800_000_000),
-            duration_sec: 3600,
+            duration_sec: 3600.into(),
             tickets: Vec::new(),
             price: None,
             answers: None,
@@ -41,7 +41,7 @@ fn claims_are_read_without_the_rest_of_an_order() {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
         start_sec: EpochSeconds::new(1_800_000_000),
-        duration_sec: 3600,
+        duration_sec: 3600.into(),
         ticket_id: Some("adult".into()),
         count: 2,
     };

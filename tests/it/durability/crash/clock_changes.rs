@@ -27,7 +27,7 @@ use boxoffice::{
     },
     telemetry,
 };
-use domain::time::EpochSeconds;
+use domain::time::{EpochSeconds, Seconds};
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -139,7 +139,7 @@ impl Store for ForgetfulStore {
         let mut recovered = self.inner.recover()?;
         recovered
             .sold
-            .retain(|claim| claim.start_sec + i64::from(claim.duration_sec) >= self.now);
+            .retain(|claim| claim.start_sec + Seconds::from(claim.duration_sec) >= self.now);
         Ok(recovered)
     }
 
