@@ -15,7 +15,7 @@ use super::{
 };
 use crate::audit::AuditEvent;
 use domain::{
-    failure::{FailureCause, OrderFailure},
+    failure::FailureCause,
     fulfillability::{Assessment, ItemFulfillability, OrderVerdict, Purpose},
     ids::{MerchantId, Token},
     order::{BookedItem, BookingStatus, NewOrder, Order, OrderId, PrepaymentStatus},
@@ -134,7 +134,7 @@ impl App {
     fn record_failure(&self, merchant_id: &MerchantId, outcome: &Result<Created, OrderError>) {
         let cause = match outcome {
             Ok(Ok(_)) => return,
-            Ok(Err(failure)) => failure.cause.name(),
+            Ok(Err(cause)) => cause.name(),
             Err(error) => error.name(),
         };
         self.audit
@@ -184,7 +184,7 @@ impl App {
         active: &ActiveCatalog,
         command: &CreateOrder,
         user: Option<&User>,
-    ) -> Result<Decision<Plan, OrderFailure>, AttemptError> {
+    ) -> Result<Decision<Plan, FailureCause>, AttemptError> {
         let CreateOrder {
             token,
             order,
@@ -223,7 +223,7 @@ impl App {
         asked: &Asked<'_>,
         order: &NewOrder,
         open: &[Option<&Slot>],
-    ) -> Decision<(Assessment, Vec<Claim>), OrderFailure> {
+    ) -> Decision<(Assessment, Vec<Claim>), FailureCause> {
         let mut assessment = self.assess(asked, open);
         if let Some(failure) = failure(order, asked, &assessment, self.charging()) {
             return Decision::Decline(failure);
@@ -337,13 +337,11 @@ fn failure(
     asked: &Asked<'_>,
     assessment: &Assessment,
     charging: Charging,
-) -> Option<OrderFailure> {
+) -> Option<FailureCause> {
     let answer = &assessment.fulfillability;
     // Fulfillability before payment: an order that cannot be fulfilled needs no payment.
     if answer.verdict != OrderVerdict::CanFulfill {
-        let description = answer.reason().unwrap_or_default();
-        let cause = FailureCause::Unfulfillable(Box::new(answer.clone()));
-        return Some(OrderFailure { cause, description });
+        return Some(FailureCause::Unfulfillable(Box::new(answer.clone())));
     }
     let catalog = &asked.active.catalog;
     let services = order.items.iter().filter_map(|item| {

@@ -16,7 +16,7 @@ use crate::audit::Audit;
 use catalog::SourceFeeds;
 use domain::{
     catalog::{Catalog, IdInterner},
-    failure::OrderFailure,
+    failure::FailureCause,
     ids::Token,
     openings::Openings,
     order::Order,
@@ -62,8 +62,8 @@ pub use startup::{OfflineCatalog, Parts, StartupError};
 use metrics::OrderMetrics;
 use tokens::{TokenGuard, Tokens};
 
-/// The outcome of CreateOrder: the order, or the reason for which it is not created.
-pub type Created = Result<Box<Order>, OrderFailure>;
+/// The outcome of CreateOrder: the order, or the cause of its failure.
+pub type Created = Result<Box<Order>, FailureCause>;
 
 /// Why a use case has no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use dashmap::{DashMap, mapref::multiple::RefMulti};
 
 use super::{App, Created, check::Checked};
-use domain::{
-    failure::{FailureCause, OrderFailure},
-    fulfillability::OrderVerdict,
-    ids::MerchantId,
-};
+use domain::{failure::FailureCause, fulfillability::OrderVerdict, ids::MerchantId};
 use kernel::metrics::{Collect, Counter, Metric, Samples};
 use store::PaymentOutcome;
 
@@ -127,11 +123,7 @@ impl OrderMetrics {
     }
 
     pub(super) fn count_failure(&self, created: &Created) {
-        let Err(OrderFailure {
-            cause,
-            description: _,
-        }) = created
-        else {
+        let Err(cause) = created else {
             return;
         };
         let causes = &self.orders_failed;
@@ -139,8 +131,8 @@ impl OrderMetrics {
             FailureCause::Unfulfillable(_) => &causes.unfulfillable,
             FailureCause::CardTypeRejected(_) => &causes.card_type_rejected,
             FailureCause::CardDeclined => &causes.card_declined,
-            FailureCause::Payment => &causes.payment,
-            FailureCause::IncorrectFeeTotal => &causes.incorrect_fee_total,
+            FailureCause::Payment(_) => &causes.payment,
+            FailureCause::IncorrectFeeTotal { .. } => &causes.incorrect_fee_total,
             FailureCause::Requires3ds1(_) => &causes.requires_3ds1,
         }
         .inc();
