@@ -24,7 +24,7 @@ mod entry;
 mod warnings;
 pub(super) mod write;
 
-use duplicates::Resource;
+use duplicates::{Resource, Validity};
 use entry::{
     AvailabilityEntry, ConfirmationMode, Overrides, RecurrenceEntry, ResourcesEntry,
     ScheduleException, TimeRange,
@@ -53,8 +53,12 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, entry: Field<Av
     warnings::warn(builder.catalog.service(service), &opening, at);
     builder.openings.push(opening);
     // Stand-ins of an invalid entry would collide with others and report errors that are not there.
-    let is_sound = at.errors_so_far() == errors_before;
-    builder.origins.add(at, resource, party_size, is_sound);
+    let validity = if at.errors_so_far() == errors_before {
+        Validity::Valid
+    } else {
+        Validity::Invalid
+    };
+    builder.origins.add(at, resource, party_size, validity);
 }
 
 /// The contents of an entry, apart from its service. Invalid values are replaced by stand-ins.

@@ -190,6 +190,11 @@ impl CatalogSummary {
             warnings.warn_of_file("availability_past", AVAILABILITY, text);
             return;
         }
+        let counted = if self.has_more_slots {
+            Counted::First
+        } else {
+            Counted::All
+        };
         for summary in &self.services {
             let service = catalog.service(summary.service);
             let name = format!(
@@ -197,7 +202,7 @@ impl CatalogSummary {
                 service.id,
                 catalog.merchant(service.merchant).id
             );
-            summary.warn(service, &name, now, !self.has_more_slots, warnings);
+            summary.warn(service, &name, now, counted, warnings);
         }
         self.warn_of_required(catalog, warnings);
     }
@@ -227,13 +232,20 @@ impl CatalogSummary {
     }
 }
 
+/// Which slots of a catalogue are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    All,
+    First,
+}
+
 impl ServiceSummary {
     fn warn(
         &self,
         service: &Service,
         name: &str,
         now: EpochSeconds,
-        all_counted: bool,
+        counted: Counted,
         warnings: &mut Diagnostics,
     ) {
         let of_availability = |warnings: &mut Diagnostics, kind, text: String| {
@@ -252,7 +264,7 @@ impl ServiceSummary {
             return of_availability(warnings, "availability_past", text);
         }
         // Of a catalogue with more slots than are counted, this service's may be among the others.
-        if self.slots == 0 && !all_counted {
+        if self.slots == 0 && counted == Counted::First {
             return;
         }
         if self.slots == 0 {

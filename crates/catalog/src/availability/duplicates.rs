@@ -40,8 +40,16 @@ struct EntrySource {
     resource: ResourceIx,
     /// 0 for any.
     party_size: u32,
-    /// Whether the entry has no error of its own.
-    is_sound: bool,
+    validity: Validity,
+}
+
+/// Whether an entry has errors of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Validity {
+    /// It has none.
+    Valid,
+    /// It has some, so it is compared with no other entry.
+    Invalid,
 }
 
 impl EntrySources {
@@ -51,7 +59,7 @@ impl EntrySources {
         at: &Cursor<'_>,
         resource: Resource,
         party_size: u32,
-        is_sound: bool,
+        validity: Validity,
     ) {
         // Entries of one file come together, so the last name is enough, and millions of entries share it.
         if self.files.last().is_none_or(|file| file != at.file_name()) {
@@ -72,7 +80,7 @@ impl EntrySources {
             element,
             resource: ResourceIx(index(resource)),
             party_size,
-            is_sound,
+            validity,
         });
     }
 
@@ -95,7 +103,7 @@ impl EntrySources {
         self.tell_parties(openings);
         // Indexes are sorted and not openings: the order of the feed matters later.
         let mut order: Vec<usize> = (0..openings.len())
-            .filter(|&at| self.list[at].is_sound)
+            .filter(|&at| self.list[at].validity == Validity::Valid)
             .collect();
         let compare = |one: &usize, other: &usize| self.compare(openings, *one, *other);
         order.sort_by(|one, other| {

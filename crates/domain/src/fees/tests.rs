@@ -7,7 +7,7 @@ use crate::{
 /// The fees of lines at these totals.
 fn table_of(
     fixture: &Fixture,
-    lines: &[(&str, TicketCounts, Money)],
+    lines: &[(&str, Vec<(TicketIx, u32)>, Money)],
 ) -> Result<FeeTable, MoneyError> {
     let lines = lines.iter().map(|&(service, ref tickets, total)| {
         let service = fixture.ix(service);
@@ -28,9 +28,9 @@ fn table_of(
 /// The fees of lines whose totals do not matter.
 fn table(
     fixture: &Fixture,
-    items: &[(&'static str, TicketCounts)],
+    items: &[(&'static str, Vec<(TicketIx, u32)>)],
 ) -> Result<FeeTable, MoneyError> {
-    let line = |(service, tickets): &(&'static str, TicketCounts)| {
+    let line = |(service, tickets): &(&'static str, Vec<(TicketIx, u32)>)| {
         (*service, tickets.clone(), cents(1_000))
     };
     table_of(fixture, &items.iter().map(line).collect::<Vec<_>>())
@@ -62,7 +62,7 @@ fn taxes(fixture: &Fixture, lines: &[(&str, Money)]) -> (Vec<(String, Money)>, M
 
 fn check(
     fixture: &Fixture,
-    items: &[(&'static str, TicketCounts)],
+    items: &[(&'static str, Vec<(TicketIx, u32)>)],
     total_cents: i64,
     per_order: &[&str],
 ) {

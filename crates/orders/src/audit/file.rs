@@ -112,6 +112,16 @@ impl Appender {
         }
     }
 
+    /// Ends a line that was cut short: the next one must stay readable by itself.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            // Still torn after an error, so the next line tries again.
+            (&self.file).write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
     fn tell(&self, error: &io::Error, what: &str) {
         if let Some(times) = self.errors.due(self.clock.now_sec()) {
             tracing::error!(%error, times, file = %self.path.display(), "{what}");
@@ -122,9 +132,9 @@ impl Appender {
 impl Write for Appender {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.open_anew();
-        let written =
-            // A torn line is ended first: the new line must stay readable by itself.
-            begin_line(&self.file, &mut self.is_torn).and_then(|()| (&self.file).write(lines));
+        let written = self
+            .end_torn_line()
+            .and_then(|()| (&self.file).write(lines));
         if let Err(error) = &written {
             // A partial write may have ended within a line.
             self.is_torn = !ends_with_line(&self.file).unwrap_or(false);
@@ -139,15 +149,6 @@ impl Write for Appender {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Ends a line that was cut short.
-fn begin_line(mut file: &File, is_torn: &mut bool) -> io::Result<()> {
-    if std::mem::take(is_torn) {
-        // Still torn after an error, so the next line tries again.
-        file.write_all(b"\n").inspect_err(|_| *is_torn = true)?;
-    }
-    Ok(())
 }
 
 /// Whether a file is empty or ends with the end of a line.
