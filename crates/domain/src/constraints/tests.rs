@@ -98,7 +98,7 @@ fn a_child_needs_an_adult_and_each_adult_brings_so_many() {
     let mut service = museum();
     let mut check = |per_adult, counts: &[(TicketIx, u32)], good: bool| {
         service.rules.children[0].per_adult = per_adult;
-        let fault = child_fault(&service, Party::alone(&counts.to_vec()));
+        let fault = child_fault(&service, Party::alone(counts));
         assert_eq!(fault.is_none(), good, "{per_adult:?} {counts:?}: {fault:?}");
     };
     check(None, &[(CHILD, 1)], false);
@@ -140,7 +140,7 @@ fn forbidden_and_required_companions_are_named() {
             &["ticket types \"senior\", \"child\" cannot be combined"],
         ),
     ] {
-        let faults = combination_faults(&service, Party::alone(&counts.to_vec()));
+        let faults = combination_faults(&service, Party::alone(counts));
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(told, expected, "{counts:?}");
     }
@@ -167,7 +167,7 @@ fn check_rules(
     counts: &[(TicketIx, u32)],
     expected: &[(CountLimit, Option<&str>)],
 ) {
-    let violated = violated_in(rules, tags, Party::alone(&counts.to_vec()));
+    let violated = violated_in(rules, tags, Party::alone(counts));
     let violated: Vec<_> = violated
         .iter()
         .map(|(bound, id)| (*bound, id.as_ref().map(TicketId::as_str)))
