@@ -22,7 +22,7 @@ pub const ERROR_DOMAIN: &str = "boxoffice";
 const ACCEPTED_ENCODINGS: &str = "grpc-accept-encoding";
 
 /// The endpoints of the admin listener, as its answers list them.
-pub const ADMIN_URLS: &str = "this is the operator's address: /livez, /readyz, /metrics and /feeds, and \
+pub const ADMIN_URLS: &str = "this is the admin listener: /livez, /readyz, /metrics and /feeds, and \
                               grpc.health.v1.Health over gRPC";
 
 /// After which a retryable request should be repeated, unless the error knows better.

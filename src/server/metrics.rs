@@ -243,23 +243,23 @@ impl Collect for ReloadSources {
             "Reloads of the catalogue: activated, rejected because of errors, or failed otherwise.",
             |reloads, samples| {
                 let metrics = reloads.catalog.watched().metrics();
-                samples.add_with(["replaced"], &metrics.replaced);
-                samples.add_with(["refused"], &metrics.refused);
+                samples.add_with(["activated"], &metrics.activated);
+                samples.add_with(["rejected"], &metrics.rejected);
                 samples.add_with(["failed"], &metrics.failed);
             },
         )
         .by(&["outcome"]),
         Metric::<Self>::gauge(
             "boxoffice_catalog_last_reload_successful",
-            "1 if the catalogue as last read is on sale, 0 if it was refused or failed.",
-            |reloads, samples| samples.add(reloads.catalog.watched().metrics().last_was_good()),
+            "1 if the latest reload of the catalogue was activated, 0 if it was rejected or failed.",
+            |reloads, samples| samples.add(reloads.catalog.watched().metrics().last_succeeded()),
         ),
         Metric::<Self>::counter(
             "boxoffice_reloads_rejected_total",
             "Times that files were read again and rejected for errors in them, so that those before stay in use.",
             |reloads, samples| {
                 let rejected = reloads.security.watched().rejected();
-                samples.add_with(["catalog"], &reloads.catalog.watched().metrics().refused);
+                samples.add_with(["catalog"], &reloads.catalog.watched().metrics().rejected);
                 samples.add_with(["certificates"], &rejected.certificates);
                 samples.add_with(["credentials"], &rejected.credentials);
             },

@@ -276,7 +276,7 @@ fn say_who_may_call(serving: &config::Serving, settings: &config::Security) {
     {
         tracing::warn!(
             %admin_listen,
-            "THE OPERATOR'S ADDRESS IS OPEN to other machines: metrics and feeds are there without TLS and \
+            "THE ADMIN LISTENER IS OPEN to other machines: metrics and feeds are there without TLS and \
              passwords, so let a firewall or a network policy keep others away"
         );
     }

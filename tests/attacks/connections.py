@@ -50,7 +50,7 @@ def connections_full(stage):
 
 @attack("half-heads", peak_mib=200, probe="livez", may_fail=5)
 def half_heads(stage):
-    """600 heads that never end at the operator's address."""
+    """600 heads that never end at the admin listener."""
     complaints = []
     for number in range(600):
         try:

@@ -109,7 +109,7 @@ class Stage:
         time.sleep(seconds)
 
     def get(self, path):
-        """The status of a page on the operator's address."""
+        """The status of a page of the admin listener."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=PROBE_LIMIT_SEC)
         with contextlib.closing(connection):
             connection.request("GET", path)

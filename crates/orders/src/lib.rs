@@ -158,7 +158,7 @@ pub struct App {
     write_errors: OncePerSecond,
 }
 
-/// The catalogue that is on sale, with its revision. A reload replaces all of it at once, and every decision
+/// The active catalogue with its revision. A reload replaces all of it at once, and every decision
 /// reads one of them from beginning to end.
 #[derive(Debug)]
 struct ActiveCatalog {
@@ -256,7 +256,7 @@ impl App {
         (active.revision, active.since_sec)
     }
 
-    /// The number of slots that are on sale, or of which something is sold or held.
+    /// The number of slots of the active catalogue, and of others with sold or held spots.
     #[must_use]
     pub fn slots(&self) -> usize {
         self.inventory.len()

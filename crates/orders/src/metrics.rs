@@ -154,7 +154,7 @@ impl Collect for OrderMetrics {
     const METRICS: &'static [Metric<Self>] = &[
         Metric::<Self>::counter(
             "boxoffice_checks_total",
-            "Carts looked at, by verdict.",
+            "Carts checked, by verdict.",
             |metrics, samples| {
                 let checks = &metrics.checks;
                 samples.add_with(["CAN_FULFILL"], &checks.can_fulfill);
@@ -230,7 +230,7 @@ impl Collect for App {
         .by(&["merchant_id"]),
         Metric::<Self>::gauge(
             "boxoffice_slots",
-            "Slots that are on sale, or of which something is sold or held.",
+            "Slots of the active catalogue, and others with sold or held spots.",
             |app, samples| samples.add(app.slots()),
         ),
         Metric::<Self>::gauge(
@@ -240,17 +240,17 @@ impl Collect for App {
         ),
         Metric::<Self>::gauge(
             "boxoffice_orders_in_progress",
-            "Orders being created and payments being settled, whether or not anybody waits for them.",
+            "Orders being created and charges being reversed, also those whose client has disconnected.",
             |app, samples| samples.add(app.commands().len()),
         ),
         Metric::<Self>::gauge(
             "boxoffice_catalog_revision",
-            "Number of the catalogue on sale, from 0 at the start of the process.",
+            "Revision of the active catalogue, from 0 at the start of the process.",
             |app, samples| samples.add(u64::from(app.active_revision().0.0)),
         ),
         Metric::<Self>::gauge(
-            "boxoffice_catalog_on_sale_since_timestamp_seconds",
-            "When the catalogue on sale was put there.",
+            "boxoffice_catalog_activated_timestamp_seconds",
+            "When the active catalogue was activated.",
             // A moment before the epoch is not shown as one.
             |app, samples| samples.add(u64::try_from(app.active_revision().1.get()).unwrap_or(0)),
         ),

@@ -15,9 +15,9 @@ const MAX_NAMED: usize = 5;
 /// The outcome of a catalogue that has become active, at startup or by a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
-    /// Services on sale.
+    /// Services of the active catalogue.
     pub services: usize,
-    /// Slots on sale that are not over.
+    /// Slots of the active catalogue that have not ended.
     pub slots: usize,
     /// Slots with sales that the catalogue no longer has.
     pub withdrawn: usize,

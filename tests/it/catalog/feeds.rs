@@ -96,7 +96,7 @@ impl Out {
     }
 }
 
-/// A server of the sample whose operator's address is open.
+/// A server of the sample whose admin listener is open.
 async fn start(catalog: &Path) -> TestServer {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());

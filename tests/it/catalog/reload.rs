@@ -554,7 +554,7 @@ async fn the_program_reads_its_catalogue_again_on_a_signal() {
     );
     assert_eq!(price_of_two(&program).await, 50_000_000);
     program.signal("HUP").await;
-    let is_replaced = |line: &serde_json::Value| line["message"] == "another catalogue is on sale";
+    let is_replaced = |line: &serde_json::Value| line["message"] == "catalogue reloaded";
     program.line("the other catalogue", is_replaced).await;
     assert_eq!(price_of_two(&program).await, 54_000_000);
 
@@ -590,7 +590,7 @@ async fn the_program_sees_that_files_of_its_catalogue_have_changed() {
         .args(["--catalog", dir, "--catalog-watch=10ms"])
         .start()
         .await;
-    let is_replaced = |line: &serde_json::Value| line["message"] == "another catalogue is on sale";
+    let is_replaced = |line: &serde_json::Value| line["message"] == "catalogue reloaded";
     replace(
         catalog.path(),
         "services.json",

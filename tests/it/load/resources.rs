@@ -143,7 +143,7 @@ async fn where_descriptors_are_few_connections_leave_some_for_everything_else() 
     server.signal("HUP").await;
     server
         .line("the catalogue", |line| {
-            line["message"] == "another catalogue is on sale"
+            line["message"] == "catalogue reloaded"
         })
         .await;
     assert_eq!(metric(admin, "boxoffice_connections_max").await, 50);
@@ -311,7 +311,7 @@ async fn an_address_with_many_connections_pushes_out_its_own_only() {
 }
 
 #[tokio::test]
-async fn half_heads_on_the_operators_address_do_not_keep_probes_out() {
+async fn incomplete_heads_at_the_admin_listener_do_not_keep_probes_out() {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
     let server = Setup::with_config(config).open().await.unwrap();
@@ -488,7 +488,7 @@ async fn a_running_server_needs_no_further_thread() {
         server.signal("HUP").await;
         server
             .line("the catalogue", |line| {
-                line["message"] == "another catalogue is on sale"
+                line["message"] == "catalogue reloaded"
             })
             .await;
         let ended = server.stop().await;
@@ -603,7 +603,7 @@ async fn a_hang_up_ends_a_server_on_a_terminal_and_has_others_reload() {
     server.signal("HUP").await;
     server
         .line("the catalogue", |line| {
-            line["message"] == "another catalogue is on sale"
+            line["message"] == "catalogue reloaded"
         })
         .await;
     assert_eq!(server.stop().await.code(), 0);

@@ -193,7 +193,7 @@ async fn an_address_that_other_machines_reach_is_warned_of() {
                 && line["message"]
                     .as_str()
                     .unwrap()
-                    .starts_with("THE OPERATOR'S ADDRESS")
+                    .starts_with("THE ADMIN LISTENER")
         };
         assert_eq!(
             ended.log().filter(is_warning).count(),

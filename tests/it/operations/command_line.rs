@@ -98,7 +98,7 @@ async fn a_start_says_what_has_started() {
         .await;
     let catalog = program
         .line("the catalogue", |line| {
-            line["message"] == "the catalogue is on sale"
+            line["message"] == "catalogue activated"
         })
         .await;
     for (line, name, expected) in [

@@ -339,7 +339,7 @@ async fn sales_are_counted_by_what_came_of_them() {
         ),
         ("boxoffice_orders_failed_total", "cause", "PAYMENT_ERROR", 1),
         ("boxoffice_payments_total", "outcome", "captured", 1),
-        ("boxoffice_catalog_reloads_total", "outcome", "replaced", 1),
+        ("boxoffice_catalog_reloads_total", "outcome", "activated", 1),
     ] {
         assert_eq!(page.value(name, &[(label, value)]), count, "{name} {value}");
     }
@@ -413,7 +413,7 @@ async fn what_is_at_work_counts_until_it_is_done_even_if_its_caller_goes_away() 
 }
 
 #[tokio::test]
-async fn a_store_that_failed_and_a_catalogue_that_was_refused_are_seen() {
+async fn a_failed_store_and_a_rejected_catalogue_are_on_the_page() {
     let store = Arc::new(BreakableStore::new());
     let catalog = edited_catalog(&[]);
     let setup = Setup {
@@ -437,7 +437,10 @@ async fn a_store_that_failed_and_a_catalogue_that_was_refused_are_seen() {
     );
     assert_eq!(page.value("boxoffice_orders_created_total", &[]), 0);
     assert_eq!(
-        page.value("boxoffice_catalog_reloads_total", &[("outcome", "refused")]),
+        page.value(
+            "boxoffice_catalog_reloads_total",
+            &[("outcome", "rejected")]
+        ),
         1
     );
     assert_eq!(

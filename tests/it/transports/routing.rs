@@ -203,7 +203,7 @@ async fn a_call_over_grpc_web_is_known_by_its_media_type_whatever_its_parameters
 }
 
 #[tokio::test]
-async fn the_same_is_a_call_at_the_operators_address() {
+async fn the_admin_listener_has_the_same_rule_of_admission() {
     let server = start(None).await;
     let [_, admin] = server.addresses();
     for path in [HEALTH, WATCH] {

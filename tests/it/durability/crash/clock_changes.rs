@@ -79,7 +79,7 @@ struct Plan {
 const PLAN: &str = "BOXOFFICE_TEST_PLAN";
 
 /// The line of the log that is written by a reload, which is the last thing that such a server does.
-const READY: &str = "another catalogue is on sale";
+const READY: &str = "catalogue reloaded";
 
 impl Plan {
     fn of(deployment: &Deployment, off: i64) -> Self {
