@@ -135,7 +135,7 @@ impl App {
         let cause = match outcome {
             Ok(Ok(_)) => return,
             Ok(Err(cause)) => cause.name(),
-            Err(error) => error.name(),
+            Err(error) => error.reason(),
         };
         self.audit
             .record(AuditEvent::OrderFailed { merchant_id, cause });

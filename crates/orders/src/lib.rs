@@ -97,10 +97,12 @@ pub enum OrderError {
 }
 
 impl OrderError {
-    /// The name in the audit log.
-    fn name(&self) -> &'static str {
+    /// The reason in responses and in the audit log; every reason has a row in the table of `docs/errors.md`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
         match self {
-            Self::UnknownMerchant => "UNKNOWN_MERCHANT",
+            // As in the validation of requests, whose catalogue may have been an earlier one.
+            Self::UnknownMerchant => "INVALID_REQUEST",
             Self::TokenReused => "TOKEN_REUSED",
             Self::InProgress => "ORDER_IN_PROGRESS",
             Self::Busy => "CONCURRENCY_LIMIT",
