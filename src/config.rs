@@ -66,6 +66,10 @@ impl Config {
         if let Some((location, path)) = flags.file().or_else(|| layers::file(&environment)) {
             match read_file(&path) {
                 Ok(text) => layers.add_file(&path, &text),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    layers.add_unreadable_file(&path, &error);
+                }
+                // At the flag or the variable, which may name the wrong file.
                 Err(error) => {
                     let text = format!("cannot read \"{}\": {error}", path.display());
                     layers.error("unreadable", location, text);
@@ -160,7 +164,7 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::diagnostics::Diagnostic;
+    use kernel::{diagnostics::Diagnostic, files::text};
 
     const FILE: &str = "/etc/boxoffice.toml";
 
@@ -448,12 +452,22 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_an_error() {
-        let environment = [("BOXOFFICE_CONFIG".into(), "/nowhere".into())];
-        let missing = |_: &Path| Err(io::Error::new(io::ErrorKind::NotFound, "no such file"));
-        let told = Config::from_layers(Flags::default(), environment, missing).unwrap_err();
-        assert_eq!(
-            told.to_string(),
-            "error[unreadable]: BOXOFFICE_CONFIG: cannot read \"/nowhere\": no such file"
-        );
+        let missing = || Err(io::Error::new(io::ErrorKind::NotFound, "no such file"));
+        let not_text = || text::of_file(b"# \xff");
+        let cases: [(&dyn Fn() -> io::Result<String>, &str); 2] = [
+            (
+                &missing,
+                "error[unreadable]: BOXOFFICE_CONFIG: cannot read \"/a.toml\": no such file",
+            ),
+            (
+                &not_text,
+                "error[unreadable]: /a.toml:1:3: cannot be read: this is not UTF-8",
+            ),
+        ];
+        for (read, expected) in cases {
+            let environment = [("BOXOFFICE_CONFIG".into(), "/a.toml".into())];
+            let errors = Config::from_layers(Flags::default(), environment, |_| read());
+            assert_eq!(errors.unwrap_err().to_string(), expected);
+        }
     }
 }

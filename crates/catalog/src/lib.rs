@@ -179,7 +179,7 @@ fn read(folder: &CatalogFolder<'_>, builder: &mut CatalogBuilder, sink: &Diagnos
     folder.read(&feed::AVAILABILITY, |at, entry| {
         availability::add(builder, at, entry);
     });
-    std::mem::take(&mut builder.origins).settle(&mut builder.openings, sink);
+    std::mem::take(&mut builder.origins).resolve(&mut builder.openings, sink);
     // A growing list may have reserved twice its size, and a reload holds two catalogues at once.
     builder.openings.shrink_to_fit();
     // Which tags meet in a slot is known only now. Where the rules have other errors, those come first.

@@ -1,7 +1,7 @@
-//! Protobuf JSON, for requests and feeds alike: whole numbers, names of members, and texts for syntax
-//! errors.
+//! Protobuf JSON, for requests and feeds alike: whole numbers, names of members, and texts and positions of
+//! syntax errors.
 
-use crate::diagnostics::quoted;
+use crate::diagnostics::{Position, quoted};
 
 /// Most digits of a number that is evaluated. Numbers of the contract have at most 19; 38 digits always fit
 /// 128 bits.
@@ -162,6 +162,16 @@ pub fn is_camel_case_of(key: &str, name: &str) -> bool {
         }
     }
     key.next().is_none()
+}
+
+/// The position of a syntax error.
+#[must_use]
+pub fn position(error: &serde_json::Error) -> Position {
+    Position {
+        line: error.line(),
+        // serde_json counts what it has read of the line: 0 where the text ends at its beginning.
+        column: error.column().max(1),
+    }
 }
 
 /// The syntax error of a text that is not JSON, without its position.

@@ -320,7 +320,7 @@ async fn a_message_has_to_say_that_it_is_json_and_must_not_be_compressed() {
 async fn what_cannot_be_read_is_refused_with_the_place() {
     let server = TestServer::start().await;
     for (body, reason, place) in [
-        (&b""[..], "MALFORMED_MESSAGE", "line 1 column 0"),
+        (&b""[..], "MALFORMED_MESSAGE", "line 1 column 1"),
         (
             b"{\"merchant_id\":\n \"museum\",}",
             "MALFORMED_MESSAGE",

@@ -12,7 +12,7 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 
-use super::{Folder, Loaded, told};
+use super::{Folder, Loaded};
 
 fn service<'a>(loaded: &'a Loaded, merchant: &str, service: &str) -> &'a Service {
     let catalog = &loaded.catalog;
@@ -593,14 +593,8 @@ fn a_tag_that_no_availability_has_is_remarked() {
         r#"availability_tag = "late""#,
         "availability_tag = 'early'",
     );
-    let warnings: Vec<String> = folder.loaded().warnings.list().iter().map(told).collect();
-    let line = folder
-        .text("rules.toml")
-        .lines()
-        .position(|line| line.contains("'early'"))
-        .unwrap()
-        + 1;
-    let expected =
-        format!("rules.toml: line {line}: no availability of the service has the tag \"early\"");
+    let warnings = folder.warnings();
+    let line = folder.rules_line("'early'");
+    let expected = format!("{line}:20: no availability of the service has the tag \"early\"");
     assert_eq!(warnings, [expected]);
 }

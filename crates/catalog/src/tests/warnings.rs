@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{Folder, told};
+use super::Folder;
 use crate::CatalogSummary;
 use domain::time::{EpochSeconds, Seconds};
 use kernel::diagnostics::Diagnostics;
@@ -47,7 +47,7 @@ fn warnings(folder: &Folder) -> Vec<String> {
     let warnings = folder.loaded().warnings;
     let warnings = warnings.list().iter();
     warnings
-        .map(|warning| format!("{}: {}", warning.code, told(warning)))
+        .map(|warning| format!("{}: {}", warning.code, warning.message()))
         .collect()
 }
 

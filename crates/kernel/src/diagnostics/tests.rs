@@ -128,7 +128,11 @@ fn locations_are_written_as_editors_read_them() {
     let position = Position { line: 4, column: 2 };
     let at = file.position(position);
     assert_eq!(at.location().to_string(), "rules.toml:4:2");
-    assert_eq!(at.to_string(), "line 4");
+    assert_eq!(at.to_string(), "rules.toml:4:2");
+    let list = file.key("service");
+    let price = list.index(3);
+    let price = price.key("price");
+    assert_eq!(price.to_string(), "rules.toml: service[3].price");
     let named = Location {
         path: "workers".to_owned(),
         ..at.location()

@@ -179,7 +179,7 @@ mod tests {
                 "directory",
                 "it is a directory, and only regular files are read",
             ),
-            ("bytes", "not UTF-8 at line 1 column 1"),
+            ("bytes", "this is not UTF-8"),
             ("missing", "No such file or directory (os error 2)"),
         ] {
             assert_eq!(

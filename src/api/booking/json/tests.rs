@@ -129,7 +129,7 @@ fn a_callers_text_is_not_sent_back_at_any_length() {
 #[test]
 fn what_is_no_json_is_named_by_line_and_column() {
     for (json, place) in [
-        ("", "line 1 column 0"),
+        ("", "line 1 column 1"),
         ("{", "line 1 column 1"),
         ("{\n\"item\": [}", "line 2 column 10"),
         ("{} {}", "line 1 column 4"),
