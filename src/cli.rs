@@ -113,7 +113,7 @@ fn parse(
             check_config::action(flags, arguments, environment, read_file)
         }
         CHECK_CATALOG | COMPLETIONS | MAN | SETTINGS | HASH_PASSWORD => {
-            refuse_flags(&flags, name)?;
+            reject_flags(&flags, name)?;
             action_without_settings(name, arguments)
         }
         // `serve`; the parser knows no other.
@@ -151,7 +151,7 @@ fn with_flags_of(flags: Flags, arguments: &ArgMatches) -> Result<Flags, clap::Er
 }
 
 /// Rejects settings in front of a command that takes none.
-fn refuse_flags(flags: &Flags, command: &str) -> Result<(), clap::Error> {
+fn reject_flags(flags: &Flags, command: &str) -> Result<(), clap::Error> {
     match flags.given().next() {
         Some(flag) => Err(commands::conflict(format!(
             "the argument '{flag}' cannot be used with '{command}'"
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_are_not_text_are_refused() {
+    fn arguments_that_are_not_text_are_errors() {
         use std::os::unix::ffi::OsStringExt;
         let odd = OsString::from_vec(vec![b'x', 0xff]);
         let given = arguments("--data-dir").into_iter().chain([odd]);

@@ -311,10 +311,10 @@ mod tests {
                 "2:9: string values must be quoted, expected literal string; this is not TOML",
             ),
         ] {
-            let told = errors(&["--config", FILE], &[], file);
+            let text = errors(&["--config", FILE], &[], file);
             assert!(
-                told.starts_with(&format!("{FILE}:{expected}")),
-                "{file:?}: {told}"
+                text.starts_with(&format!("{FILE}:{expected}")),
+                "{file:?}: {text}"
             );
         }
     }
@@ -423,7 +423,7 @@ mod tests {
 
     #[test]
     fn all_errors_of_all_layers_are_told_at_once() {
-        let told = errors(
+        let text = errors(
             &["--config", FILE, "--workers=3", "--payment-timeout=1h"],
             &[
                 ("BOXOFFICE_WORKERS", "lots"),
@@ -442,12 +442,12 @@ mod tests {
             /etc/boxoffice.toml:3:1: workers: expected a number from 0 to 1024, not \"few\"\n\
             /etc/boxoffice.toml:4:1: listen: expected an IP address and port, not a table\n\
             /etc/boxoffice.toml:5:1: colour: unknown";
-        let (told, expected): (Vec<_>, Vec<_>) =
-            (told.lines().collect(), expected.lines().collect());
+        let (text, expected): (Vec<_>, Vec<_>) =
+            (text.lines().collect(), expected.lines().collect());
         for line in &expected {
-            assert!(told.contains(line), "{line}\nis not in {told:#?}");
+            assert!(text.contains(line), "{line}\nis not in {text:#?}");
         }
-        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        assert_eq!(text.len(), expected.len(), "{text:#?}");
     }
 
     #[test]

@@ -271,7 +271,7 @@ impl Server {
         // Load balancers learn it from the next health checks. Until then connections are still
         // accepted.
         self.phase.send_replace(Phase::NotReady);
-        // Health watchers are told; a poll over HTTP reads the phase by itself.
+        // Health watchers get the change; a poll over HTTP reads the phase by itself.
         self.health.withdraw();
         tokio::time::sleep(self.drain_delay).await;
         self.phase.send_replace(Phase::Draining);

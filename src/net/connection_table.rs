@@ -55,7 +55,7 @@ pub(crate) struct ConnectionStats {
     pub(crate) closed_for_address: Counter,
     /// Closed at once, because their address held all of its share and none of its connections was
     /// idle.
-    pub(crate) turned_away: Counter,
+    pub(crate) rejected: Counter,
 }
 
 /// Idle connections as of the last scan, the longest idle first. A connection that becomes idle
@@ -209,7 +209,7 @@ impl ConnectionTable {
             let count = if is_made {
                 &self.stats.closed_for_address
             } else {
-                &self.stats.turned_away
+                &self.stats.rejected
             };
             count.inc();
             return is_made.then_some(()).ok_or(NoRoom::AddressFull);
@@ -242,16 +242,16 @@ impl Collect for ConnectionTable {
         ),
         Metric::<Self>::gauge(
             "boxoffice_connections_full",
-            "1 while newcomers wait, because all connections are taken and none is idle.",
+            "1 while new connections wait, because all connections are in use and none is idle.",
             |table, samples| samples.add(table.is_full()),
         ),
         Metric::<Self>::counter(
             "boxoffice_connections_evicted_total",
-            "Connections closed for newcomers, or newcomers turned away, by the limit that was reached.",
+            "Connections closed to admit new ones, and new ones rejected, by the limit that was reached.",
             |table, samples| {
                 samples.add_with(["all"], &table.stats().closed_for_others);
                 samples.add_with(["address"], &table.stats().closed_for_address);
-                samples.add_with(["address_busy"], &table.stats().turned_away);
+                samples.add_with(["address_busy"], &table.stats().rejected);
             },
         )
         .by(&["limit"]),
@@ -455,13 +455,13 @@ mod tests {
         let ConnectionStats {
             closed_for_others,
             closed_for_address,
-            turned_away,
+            rejected,
         } = table.stats();
         assert_eq!(
             (
                 closed_for_others.get(),
                 closed_for_address.get(),
-                turned_away.get()
+                rejected.get()
             ),
             (0, 1, 1)
         );
@@ -536,7 +536,7 @@ mod tests {
     async fn nothing_is_left_of_connections_that_have_ended() {
         let table = table(2, 1);
         for from in 0..20 {
-            // Some are told to go, some are not.
+            // Evicted and open ones alike.
             let first = newcomer(&table, from).await.unwrap();
             let second = newcomer(&table, from).await.unwrap();
             if from % 2 == 0 {

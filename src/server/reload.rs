@@ -93,8 +93,8 @@ impl Reloader {
     /// Reloads the catalogue and logs the outcome.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let (dir, clock, horizon) = (self.dir.clone(), Arc::clone(&self.clock), self.horizon);
-        let load = move |register| {
-            let loaded = catalog::load_after(&dir, register);
+        let load = move |ids| {
+            let loaded = catalog::load_after(&dir, ids);
             loaded.map(|loaded| summarized(loaded, clock.now_sec(), horizon).0)
         };
         // Loading runs inside, under the lock of reloads, so that two reloads cannot overtake each

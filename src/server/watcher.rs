@@ -92,7 +92,7 @@ impl<F: FromFiles> Watcher<F> {
                         detector.read = self.look().await.unwrap_or_default();
                     }
                     () = tick(&mut looks) => {
-                        if !self.look().await.is_some_and(|now| detector.has_settled_change(now)) {
+                        if !self.look().await.is_some_and(|now| detector.has_complete_change(now)) {
                             continue;
                         }
                     }
@@ -137,7 +137,7 @@ struct ChangeDetector {
 
 impl ChangeDetector {
     /// Whether the files have changed and the change is complete: two snapshots in a row are equal.
-    fn has_settled_change(&mut self, now: Snapshot) -> bool {
+    fn has_complete_change(&mut self, now: Snapshot) -> bool {
         let is_quiet = now == self.seen;
         self.seen = now;
         let calls = is_quiet && self.seen != self.read;
@@ -180,7 +180,11 @@ mod tests {
             (&first, false),
             (&first, true),
         ] {
-            assert_eq!(detector.has_settled_change(seen.clone()), calls, "{seen:?}");
+            assert_eq!(
+                detector.has_complete_change(seen.clone()),
+                calls,
+                "{seen:?}"
+            );
         }
     }
 }

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_nearly_is_one_of_the_catalogue_is_told() {
+    fn a_name_close_to_one_of_the_catalogue_is_recognized() {
         for (name, expected) in [
             ("rule.toml", Some("rules.toml")),
             ("Rules.toml", Some("rules.toml")),

@@ -226,7 +226,7 @@ mod tests {
     /// Long enough for anything that happens at all.
     const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
-    /// A sink that shows every write to the test, and waits to be told what comes of it.
+    /// A sink that shows every write to the test and waits for its outcome from there.
     struct Held {
         begun: mpsc::Sender<String>,
         outcomes: mpsc::Receiver<io::Result<()>>,

@@ -345,12 +345,12 @@ fn named(catalog: &Catalog, claims: &[Claim]) -> Vec<NamedClaim> {
 
 /// Recorded claims by their indexes. Ids that the catalogue lacks are interned, because a later
 /// catalogue may have them again.
-fn indexed(register: &mut IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
+fn indexed(ids: &mut IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
     let claim = |named: &NamedClaim| {
-        let service = register.service(&named.merchant_id, &named.service_id);
+        let service = ids.service(&named.merchant_id, &named.service_id);
         let ticket = match &named.ticket_id {
             None => Claimed::Appointment,
-            Some(id) => Claimed::Ticket(register.ticket(service, id)?),
+            Some(id) => Claimed::Ticket(ids.ticket(service, id)?),
         };
         let slot = SlotKey {
             service,

@@ -174,7 +174,7 @@ impl Collect for OrderMetrics {
         ),
         Metric::<Self>::counter(
             "boxoffice_orders_replayed_total",
-            "Requests answered with the order that their token had led to before.",
+            "Requests answered with the recorded order of their token.",
             |metrics, samples| samples.add(&metrics.orders_replayed),
         ),
         Metric::<Self>::counter(
@@ -201,7 +201,7 @@ impl Collect for OrderMetrics {
         ),
         Metric::<Self>::counter(
             "boxoffice_payments_total",
-            "Payments asked of the gateway, by how they ended.",
+            "Charges at the gateway, by outcome.",
             |metrics, samples| {
                 let payments = &metrics.payments;
                 samples.add_with(["captured"], &payments.captured);

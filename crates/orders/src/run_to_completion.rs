@@ -100,6 +100,6 @@ mod tests {
         assert!(polled.is_err());
         assert_eq!((&mut work).now_or_never(), None::<()>);
         drop(work);
-        assert!(tasks.is_empty(), "nothing goes on");
+        assert!(tasks.is_empty(), "no task is left");
     }
 }

@@ -70,8 +70,8 @@ fn seats() -> LineItem {
     line("raft", &[("seat", WANTED.cast_signed())], 15_000)
 }
 
-/// Whether the cart is told that its spots are held.
-fn is_told_of_a_hold(app: &App) -> bool {
+/// Whether a check of the cart answers with a hold.
+fn check_holds(app: &App) -> bool {
     let cart = Cart {
         merchant_id: "town".into(),
         items: vec![seats()],
@@ -128,7 +128,7 @@ fn open_for_others(app: &App) -> u32 {
 }
 
 #[test]
-fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened() {
+fn errors_of_the_store_are_logged_once_a_second_with_their_number() {
     let clock = Arc::new(ManualClock::at(NOW));
     let app = raft_by(clock.clone());
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -136,11 +136,11 @@ fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened()
         for (seconds, calls) in [(0, 1), (0, 1000), (1, 1), (0, 5), (3, 2)] {
             clock.advance(Seconds::new(seconds));
             for _ in 0..calls {
-                let refusal = app.commit_failed(&CommitError::WriterStopped);
-                assert_eq!(refusal, OrderError::StoreFailed);
+                let error = app.commit_failed(&CommitError::WriterStopped);
+                assert_eq!(error, OrderError::StoreFailed);
             }
         }
-        // Another kind of error is told beside it.
+        // Another kind of error has its own limit.
         assert_eq!(
             app.read_failed(&ReadError::MissingFromList),
             OrderError::Unreadable
@@ -210,34 +210,34 @@ impl tracing::field::Visit for Fields {
 }
 
 #[test]
-fn a_cart_that_is_looked_at_while_it_is_ordered_takes_its_spots_once_under_every_schedule() {
+fn a_check_beside_its_order_takes_the_spots_once_under_every_schedule() {
     let schedules = every_schedule(3, |stage| {
         let app = raft();
-        let looks = || {
-            is_told_of_a_hold(&app);
+        let checks = || {
+            check_holds(&app);
         };
         let orders = || assert!(create(&app, None).is_ok());
-        stage.play(vec![Box::new(looks), Box::new(orders)]);
+        stage.play(vec![Box::new(checks), Box::new(orders)]);
         assert_eq!(open_for_others(&app), SPOTS - WANTED);
     });
     eprintln!("{} schedules", schedules.unwrap());
 }
 
 #[test]
-fn a_cart_whose_order_fails_holds_what_it_was_told_under_every_schedule() {
+fn a_cart_whose_order_fails_has_the_hold_that_was_answered_under_every_schedule() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap();
     let schedules = every_schedule(3, |stage| {
-        let (app, told) = (raft(), Mutex::new(false));
-        let looks = || *told.lock().unwrap() = is_told_of_a_hold(&app);
+        let (app, answered) = (raft(), Mutex::new(false));
+        let checks = || *answered.lock().unwrap() = check_holds(&app);
         let orders = || {
             let _timers = runtime.enter();
             assert!(create(&app, Some("decline")).is_err());
         };
-        stage.play(vec![Box::new(looks), Box::new(orders)]);
-        let held = if told.into_inner().unwrap() {
+        stage.play(vec![Box::new(checks), Box::new(orders)]);
+        let held = if answered.into_inner().unwrap() {
             WANTED
         } else {
             0

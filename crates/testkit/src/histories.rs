@@ -64,17 +64,17 @@ impl<M: Sequential> History<M> {
     pub fn must_be_linearizable(self, start: &M) {
         let events = self.events.into_inner().unwrap();
         assert!(events.len() <= 64, "a set of calls is kept in 64 bits");
-        let whole = Search {
+        let is_linearizable = Search {
             events: &events,
             seen: HashSet::new(),
         }
-        .goes_on(0, start);
-        assert!(whole, "not linearizable:\n{}", told(events));
+        .can_continue(0, start);
+        assert!(is_linearizable, "not linearizable:\n{}", lines(events));
     }
 }
 
 /// A line for each call, with the moments of its beginning and its end.
-fn told<C: Debug, A: Debug>(mut events: Vec<Event<C, A>>) -> String {
+fn lines<C: Debug, A: Debug>(mut events: Vec<Event<C, A>>) -> String {
     events.sort_unstable_by_key(|event| event.began);
     let line =
         |Event {
@@ -86,7 +86,7 @@ fn told<C: Debug, A: Debug>(mut events: Vec<Event<C, A>>) -> String {
     events.iter().map(line).collect()
 }
 
-/// The search of Wing and Gong, which goes nowhere twice.
+/// The search of Wing and Gong, which visits no state twice.
 struct Search<'a, M: Sequential> {
     events: &'a [Event<M::Call, M::Answer>],
     seen: HashSet<(u64, M)>,
@@ -94,7 +94,7 @@ struct Search<'a, M: Sequential> {
 
 impl<M: Sequential> Search<'_, M> {
     /// Whether the calls that are not `done` can follow.
-    fn goes_on(&mut self, done: u64, state: &M) -> bool {
+    fn can_continue(&mut self, done: u64, state: &M) -> bool {
         let open = |at: &usize| done & 1 << at == 0;
         let Some(first_end) = (0..self.events.len())
             .filter(open)
@@ -116,7 +116,7 @@ impl<M: Sequential> Search<'_, M> {
             let mut next = state.clone();
             *began < first_end
                 && next.answer(call) == *answer
-                && self.goes_on(done | 1 << at, &next)
+                && self.can_continue(done | 1 << at, &next)
         })
     }
 }
@@ -159,7 +159,7 @@ mod tests {
             events: &events,
             seen: HashSet::new(),
         }
-        .goes_on(0, &Register(0))
+        .can_continue(0, &Register(0))
     }
 
     #[test]

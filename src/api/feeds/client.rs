@@ -38,8 +38,8 @@ pub enum FetchError<E> {
     #[error("the server has said nothing for {} s", MAX_SILENCE.as_secs())]
     Silent,
     /// The server rejects the request.
-    #[error("the server refuses ({status}): {message}")]
-    Refused {
+    #[error("the server rejected the request ({status}): {message}")]
+    Rejected {
         /// The status of its response.
         status: StatusCode,
         /// The reason.
@@ -76,7 +76,7 @@ pub async fn fetch<E>(
     let status = answer.status();
     if status != StatusCode::OK {
         let text = answer.into_body().collect().await?.to_bytes();
-        return Err(FetchError::Refused {
+        return Err(FetchError::Rejected {
             status,
             message: message(&text),
         });

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_are_refused() {
+    fn other_lines_are_rejected() {
         for line in [
             &b""[..],
             b"merchant",

@@ -122,7 +122,7 @@ async fn over_the_budget_the_message_that_has_gone_longest_without_a_byte_is_rej
         sender.send(&ZEROS[..30_000]).unwrap();
     }
     assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
-    // The first goes on, so the second has waited longer.
+    // The first makes progress, so the second has waited longer.
     first_sender.send(&ZEROS[..1]).unwrap();
     assert!(first.as_mut().now_or_never().is_none());
     let newcomer = bodies
@@ -168,10 +168,10 @@ async fn whole_messages_that_fill_the_budget_are_not_taken_from_those_who_have_s
         .read(Full::from(&ZEROS[..40_000]), anything(MAX))
         .await
         .unwrap();
-    let refused = bodies
+    let second = bodies
         .read(Full::from(&ZEROS[..20_000]), anything(MAX))
         .await;
-    assert_eq!(refused.unwrap_err(), BodyError::BytesInFlightLimit);
+    assert_eq!(second.unwrap_err(), BodyError::BytesInFlightLimit);
     drop(held);
     bodies
         .read(Full::from(&ZEROS[..20_000]), anything(MAX))

@@ -460,7 +460,7 @@ async fn an_export_that_breaks_off_leaves_the_one_before() {
         ),
         (
             "HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\ngone".to_owned(),
-            "refuses (404 Not Found): gone",
+            "rejected the request (404 Not Found): gone",
         ),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

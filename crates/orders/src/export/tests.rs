@@ -344,7 +344,7 @@ async fn an_export_goes_by_one_catalogue_and_counts_what_is_sold_by_any() {
     let next = dir.path().join("next");
     fs::create_dir(&next).unwrap();
     write_catalog(&next, &[entry(2, 9), entry(3, 9)]);
-    app.reload(move |register| catalog::load_after(&next, register))
+    app.reload(move |ids| catalog::load_after(&next, ids))
         .await
         .unwrap();
     take(&app, &[(0, Some(1), 2, false)]);

@@ -35,7 +35,7 @@ fn tokens_do_not_stand_in_each_others_way() {
     assert!(tokens.in_flight.is_empty(), "nothing is left behind");
 }
 
-/// Orders being created under one token, as the application does it: claim, look, act, let go.
+/// Orders being created under one token, as the application does it: lock, look up, act, release.
 #[derive(Default)]
 struct Desk {
     tokens: Tokens,
@@ -124,7 +124,7 @@ fn looked_at_and_then_claimed(desk: &Desk) -> TokenLock {
 
 /// The negative control.
 #[test]
-fn a_claim_in_two_steps_and_a_token_that_is_not_let_go_are_found_out() {
+fn a_lock_in_two_steps_and_a_token_that_is_not_released_are_detected() {
     for (manner, expected) in [
         (
             Manner {
