@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_settings_are_told_all_at_once() {
+    fn all_wrong_settings_are_reported_at_once() {
         let given = [("BOXOFFICE_WORKERS", "many"), ("BOXOFFICE_LISTEN", "here")];
         let given = given.map(|(name, value)| (name.into(), value.into()));
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());

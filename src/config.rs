@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_in_the_file_is_told_with_its_position() {
+    fn each_error_in_the_file_has_its_position() {
         for (file, expected) in [
             (
                 "workers = -1",
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn all_errors_of_all_layers_are_told_at_once() {
+    fn all_errors_of_all_layers_are_reported_at_once() {
         let text = errors(
             &["--config", FILE, "--workers=3", "--payment-timeout=1h"],
             &[

@@ -126,7 +126,7 @@ fn judge(dir: &Path, loaded: Loaded) {
 fn judge_opening(catalog: &Catalog, opening: &Opening) {
     let service = catalog
         .find_service(opening.first.service)
-        .expect("what is on sale is a service");
+        .expect("an opening belongs to a service");
     assert!(
         (Seconds::ONE..=MAX_DURATION).contains(&Seconds::from(opening.first.duration_sec)),
         "{}: {opening:?}",

@@ -267,7 +267,7 @@ mod tests {
     use super::{super::settings::SETTINGS, *};
 
     #[test]
-    fn service_links_are_told_from_settings() {
+    fn service_links_are_not_settings() {
         let links = [
             "BOXOFFICE_SERVICE_HOST",
             "BOXOFFICE_SERVICE_PORT",

@@ -126,20 +126,20 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_have_waited_longest_are_reset_first_and_nobody_at_once() {
+    async fn the_longest_stalled_are_reset_first_and_none_at_once() {
         let stalled = Arc::new(StalledResponses::default());
-        let (_first, mut first_told) = stalled.enter();
+        let (_first, mut first_reset) = stalled.enter();
         assert!(!stalled.make_room(), "it has only just begun to wait");
         tokio::time::advance(PATIENCE).await;
-        let (_second, mut second_told) = stalled.enter();
+        let (_second, mut second_reset) = stalled.enter();
         assert!(stalled.make_room());
         assert!(
-            first_told
+            first_reset
                 .try_recv()
                 .is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
         );
         assert!(
-            second_told
+            second_reset
                 .try_recv()
                 .is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
         );

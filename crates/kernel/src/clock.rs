@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_when_told() {
+    fn a_manual_clock_moves_only_by_its_methods() {
         let clock = Arc::new(ManualClock::at(EpochSeconds::new(1_000)));
         let seen: Arc<dyn Clock> = clock.clone();
         assert_eq!(seen.now_sec().get(), 1_000);

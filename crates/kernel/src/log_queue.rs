@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_lines_are_told_once_there_is_room() {
+    fn dropped_lines_are_reported_once_there_is_room() {
         let (queue, writes, tell) = held(30);
         queue.push(b"first\n");
         assert_eq!(writes.recv().unwrap(), "first\n");

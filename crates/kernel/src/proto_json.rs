@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scalar_is_told_by_its_text() {
+    fn a_scalar_is_recognized_by_its_text() {
         for (json, expected) in [
             ("null", Scalar::Null),
             ("true", Scalar::Other("true")),

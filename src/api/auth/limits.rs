@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_too_fast_is_told_when_to_go_on() {
+    fn a_rate_limited_caller_gets_its_retry_delay() {
         let (limits, clock) = limits(4, 1, 0);
         let ada = user("ada");
         assert!(limits.admit(&ada).is_ok());

@@ -120,7 +120,7 @@ impl Postgres {
         let rate = out.lines().find_map(|line| line.strip_prefix("tps = "));
         let whole = rate
             .and_then(|rate| rate.split('.').next())
-            .ok_or("pgbench told no rate")?;
+            .ok_or("pgbench printed no rate")?;
         Ok(whole.parse()?)
     }
 

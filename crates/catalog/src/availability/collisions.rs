@@ -138,7 +138,7 @@ fn extended_gcd(one: i128, other: i128) -> (i128, i128) {
 }
 
 /// Calls `met` with every two entries that meet, and the second in which they do. Each entry is first
-/// compared with the one that begins last before it.
+/// compared with the latest one that begins before it.
 pub(super) fn each<'a>(
     entries: &mut [Starts<'a>],
     met: &mut impl FnMut(Starts<'a>, Starts<'a>, EpochSeconds),

@@ -180,7 +180,7 @@ const UNREAD: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_file_that_goes_by_nearly_the_right_name_is_told_with_the_missing_one() {
+fn a_file_with_nearly_the_right_name_is_named_with_the_missing_one() {
     let folder = Folder::sample();
     std::fs::rename(folder.path("merchants.json"), folder.path("merchant.json")).unwrap();
     let expected =

@@ -223,7 +223,7 @@ fn summarized(folder: &Folder) -> Vec<&'static str> {
 }
 
 #[test]
-fn an_empty_catalogue_is_told_to_sell_nothing() {
+fn an_empty_catalogue_is_a_warning() {
     let folder = folder(&json!({}), &json!({}));
     for (file, feed) in [
         ("availability.json", json!({"service_availability": []})),

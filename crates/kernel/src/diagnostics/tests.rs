@@ -142,7 +142,7 @@ fn locations_are_written_as_editors_read_them() {
 }
 
 #[test]
-fn both_of_two_files_are_told_and_settings_come_in_the_order_of_their_sources() {
+fn sets_of_two_files_are_joined_and_settings_are_sorted_by_source() {
     let one = Diagnostics::one(Diagnostic::error(
         "wrong",
         Location::variable("B"),
