@@ -197,7 +197,7 @@ fn document(path: &str, text: &str) -> Document {
 }
 
 #[test]
-fn documents_that_everybody_reads_are_short() {
+fn entry_documents_are_short() {
     for (path, max) in MAX_BYTES {
         let bytes = fs::read(root().join(path)).unwrap().len();
         assert!(bytes <= max, "{path} has {bytes} bytes of {max}");

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_stands_still_costs_lines_and_nobody_waits_for_it() {
+    fn a_blocked_sink_drops_lines_and_blocks_no_writer() {
         let (queue, writes, tell) = held(10);
         queue.push(b"first\n");
         assert_eq!(writes.recv().unwrap(), "first\n");

@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_nobody_has_costs_as_much_as_a_wrong_password() {
+    fn an_unknown_name_costs_as_much_as_a_wrong_password() {
         let users = two_users();
         let asked = |name: &str, stand_in| {
             let mut asked = 0;

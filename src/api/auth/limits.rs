@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_who_stay_away_are_forgotten() {
+    fn idle_callers_are_removed() {
         let (limits, clock) = limits(10, 5, 7);
         for number in 0..100 {
             limits.admit(&user(&number.to_string())).unwrap();

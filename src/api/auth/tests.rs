@@ -157,7 +157,7 @@ async fn a_known_password_stands_for_the_user_as_the_credentials_have_it_now() {
 }
 
 #[tokio::test]
-async fn a_user_is_named_by_a_wrong_password_and_nobody_by_a_name_that_nobody_has() {
+async fn a_wrong_password_names_its_user_and_an_unknown_name_none() {
     let access = open(&policy(), Some(users(&[("ada", &["x"])])));
     let named = |authorization: &str| {
         let named = access.named_user([authorization.as_bytes()].into_iter());

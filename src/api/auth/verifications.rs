@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_who_hangs_up_leaves_the_queue_and_gives_its_turn_back() {
+    fn a_disconnected_caller_leaves_the_queue_and_returns_its_permit() {
         let verifications = VerificationQueue::new(1);
         let turn = poll(&mut call(&verifications, 0, 0)).unwrap();
         let (gone, mut next) = (call(&verifications, 1, 0), call(&verifications, 2, 0));

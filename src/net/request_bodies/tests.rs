@@ -162,7 +162,7 @@ async fn so_many_messages_may_be_incomplete_and_whole_ones_pass_by_them() {
 }
 
 #[tokio::test]
-async fn whole_messages_that_fill_the_budget_are_not_taken_from_those_who_have_sent_them() {
+async fn complete_messages_that_fill_the_budget_are_not_evicted() {
     let bodies = bodies(50_000, 10);
     let held = bodies
         .read(Full::from(&ZEROS[..40_000]), anything(MAX))

@@ -178,7 +178,7 @@ async fn warnings_are_errors_only_if_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn each_habit_of_a_catalogue_that_a_shop_would_want_to_be_told_is_told() {
+async fn every_questionable_catalogue_has_its_warning() {
     let past = |mut entry: Value| {
         entry["start_sec"] = json!(midnight() - 30 * DAY);
         entry

@@ -304,12 +304,12 @@ async fn an_export_replaces_the_one_before_and_nothing_else() {
         "--out",
         catalog.to_str().unwrap(),
     ];
-    let refused = Program::new().args(words).run().await;
-    assert_eq!(refused.code(), 74, "{}", refused.text());
+    let ended = Program::new().args(words).run().await;
+    assert_eq!(ended.code(), 74, "{}", ended.text());
     assert!(
-        refused.text().contains("no export has written it"),
+        ended.text().contains("no export has written it"),
         "{}",
-        refused.text()
+        ended.text()
     );
     assert_eq!(
         fs::read_dir(sample_catalog()).unwrap().count(),
@@ -492,7 +492,7 @@ async fn an_export_that_breaks_off_leaves_the_one_before() {
 }
 
 #[tokio::test]
-async fn what_is_asked_wrongly_is_told() {
+async fn invalid_requests_for_exports_are_rejected() {
     let server = start(&sample_catalog()).await;
     let address = server.server.admin_address().unwrap();
     for query in [
@@ -527,7 +527,7 @@ async fn what_is_asked_wrongly_is_told() {
 }
 
 #[tokio::test]
-async fn readers_who_stand_still_stop_nobody_but_each_other() {
+async fn stalled_readers_block_only_each_other() {
     let server = start(&sample_catalog()).await;
     let address = server.server.admin_address().unwrap();
     let mut still = Vec::new();

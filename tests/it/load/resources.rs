@@ -170,7 +170,7 @@ async fn a_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
 }
 
 #[tokio::test]
-async fn connections_that_cannot_be_received_are_told_once_and_come_in_later() {
+async fn connections_that_cannot_be_accepted_are_logged_once_and_accepted_later() {
     let mut server = Program::new().start().await;
     let open = fs::read_dir(format!("/proc/{}/fd", server.id()))
         .unwrap()
@@ -207,8 +207,8 @@ async fn connections_that_cannot_be_received_are_told_once_and_come_in_later() {
     streams.clear();
     let ended = server.stop().await;
     assert_eq!(ended.code(), 0);
-    let told = ended.log().filter(is_it).count();
-    assert_eq!(told, 1, "{}", ended.text());
+    let count = ended.log().filter(is_it).count();
+    assert_eq!(count, 1, "{}", ended.text());
 }
 
 // Connections.
@@ -333,7 +333,7 @@ async fn incomplete_heads_at_the_admin_listener_do_not_keep_probes_out() {
 // The log.
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_up_nothing() {
+async fn an_unread_log_blocks_nothing() {
     let words = ["--admin-listen=127.0.0.1:0", "--log=trace"];
     let mut server = Program::new().args(words).start().await;
     let admin = admin_address(&mut server).await;
@@ -347,17 +347,17 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
     assert_eq!(get(admin, "/livez").await.http, 200);
     is_served(&client).await;
     server.read_output(true);
-    let told = server.line("the lines that were dropped", |line| {
+    let dropped = server.line("the lines that were dropped", |line| {
         line["message"]
             .as_str()
             .is_some_and(|message| message.starts_with("log lines were dropped"))
     });
-    assert!(told.await["lines"].as_u64() > Some(0));
+    assert!(dropped.await["lines"].as_u64() > Some(0));
     assert_eq!(server.stop().await.code(), 0);
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
+async fn an_unread_log_does_not_block_the_shutdown() {
     for (signals, drain_delay) in [(1, "0s"), (2, "1h")] {
         let words = [
             "--admin-listen=127.0.0.1:0",
@@ -417,12 +417,7 @@ async fn what_goes_wrong_at_the_start_is_still_logged_to_the_end() {
     let ended = Program::new().args(["--catalog=/nowhere"]).run().await;
     assert_eq!(ended.code(), 65);
     let last = ended.log().last().unwrap();
-    assert_eq!(
-        last["message"],
-        "the server cannot go on",
-        "{}",
-        ended.text()
-    );
+    assert_eq!(last["message"], "the server failed", "{}", ended.text());
 }
 
 // Threads.
@@ -498,7 +493,7 @@ async fn a_running_server_needs_no_further_thread() {
 }
 
 #[tokio::test]
-async fn a_start_without_threads_fails_in_plain_words() {
+async fn a_start_without_threads_fails_with_the_cause() {
     let (tool, words) = bound();
     let limited = words
         .into_iter()
@@ -506,7 +501,7 @@ async fn a_start_without_threads_fails_in_plain_words() {
     let ended = Program::under(tool, limited).run().await;
     assert_eq!(ended.code(), 70, "{}", ended.text());
     let last = ended.log().last().unwrap();
-    assert_eq!(last["message"], "the server cannot go on");
+    assert_eq!(last["message"], "the server failed");
     assert!(
         last["error"]
             .as_str()
@@ -526,9 +521,9 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
     keys.with_users(&mut config, &[("ada", &["secret"])]);
     let server = Setup::with_config(config).open().await.unwrap();
     let address = server.address();
-    let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    let (answered, mut answers) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..FLOOD {
-        let told = told.clone();
+        let answered = answered.clone();
         tokio::spawn(async move {
             let client = ByteClient::connect(address).await;
             let wrong = basic("ada", &format!("wrong-{number}"));
@@ -540,13 +535,13 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
                     .send(call.body(whole(framed(&check()))).unwrap())
                     .await;
                 let Ok(answer) = answer else { return };
-                if told.send(answer.code()).is_err() {
+                if answered.send(answer.code()).is_err() {
                     return;
                 }
             }
         });
     }
-    // The flood is there, and some of it has been told what it is.
+    // The flood has begun, and some of its calls were rejected.
     for _ in 0..3 {
         assert_eq!(
             surely("an answer to the flood", answers.recv()).await,
@@ -612,7 +607,7 @@ async fn a_hang_up_ends_a_server_on_a_terminal_and_has_others_reload() {
 #[tokio::test]
 async fn a_terminal_that_closes_ends_its_server() {
     let (other_end, terminal) = terminal();
-    // The terminal becomes the one that its session hangs on.
+    // The terminal becomes the controlling terminal of its session.
     let mut server = Program::under("setsid", ["--ctty"])
         .reading(terminal)
         .start()

@@ -73,7 +73,7 @@ async fn a_failed_store_calls_for_a_restart() {
 }
 
 #[tokio::test]
-async fn health_is_told_over_grpc_as_on_the_main_address() {
+async fn the_admin_listener_serves_grpc_health() {
     let server = start(Setup::default()).await;
     let address = format!("http://{}", server.server.admin_address().unwrap());
     let channel = Channel::from_shared(address)
@@ -125,7 +125,7 @@ async fn a_server_that_goes_down_is_alive_and_not_ready_until_the_end() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_as_on_the_main_address() {
+async fn errors_of_the_admin_listener_have_the_form_of_all_errors() {
     let server = start(Setup::default()).await;
     let outcome = (404, "NOT_FOUND".to_owned(), "NOT_FOUND".to_owned());
     assert_eq!(get(&server, "/v3/HealthCheck").await.outcome(), outcome);
@@ -163,9 +163,9 @@ async fn it_points_to_what_is_there_and_not_to_what_is_elsewhere() {
         }
         assert!(!text.contains("/v3/"), "{path}: {text}");
     }
-    // Callers are told of their own methods.
-    let told = send(server.server.address(), bare(Method::GET, "/nowhere")).await;
-    let text = String::from_utf8(told.body.to_vec()).unwrap();
+    // Callers get the hint about their own methods.
+    let answer = send(server.server.address(), bare(Method::GET, "/nowhere")).await;
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
     assert!(
         text.contains("/v3/CreateOrder") && !text.contains("/metrics"),
         "{text}"

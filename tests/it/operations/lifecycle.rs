@@ -97,7 +97,7 @@ fn order_id(answer: &Answer) -> String {
     }
 }
 
-/// A call that goes on in the background.
+/// A call in a background task.
 fn begin(
     client: &ByteClient,
     request: &CreateOrderRequest,
@@ -250,14 +250,14 @@ async fn a_store_that_fails_stops_orders_and_health_and_nothing_else() {
 
     store.break_down();
     let client = connect(&server).await;
-    let refused = client
+    let rejected = client
         .call("CreateOrder", &free_order("after").encode_to_vec())
         .await;
     assert_eq!(
-        (refused.code(), refused.reason().as_str()),
+        (rejected.code(), rejected.reason().as_str()),
         (Code::Unavailable, "STORE_UNAVAILABLE")
     );
-    assert!(refused.details().retry_info().is_some());
+    assert!(rejected.details().retry_info().is_some());
     assert_eq!(next_health(&mut all).await, ServingStatus::NotServing);
     assert_eq!(next_health(&mut service).await, ServingStatus::NotServing);
 
@@ -315,9 +315,9 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
         }
         let answer = client.send(request.body(whole(framed(&message))).unwrap());
         let late = surely("an answer to a slow call", answer).await.unwrap();
-        let told = (late.code(), late.reason());
+        let outcome = (late.code(), late.reason());
         assert_eq!(
-            told,
+            outcome,
             (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()),
             "{timeout:?} {ceiling:?}"
         );
@@ -380,7 +380,7 @@ async fn a_timeout_that_is_none_is_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_limit_are_refused_until_others_have_ended() {
+async fn calls_beyond_the_limit_are_rejected_until_others_have_ended() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.calls.max_in_flight = 1;
@@ -392,12 +392,12 @@ async fn calls_beyond_the_limit_are_refused_until_others_have_ended() {
     let first = begin(&client, &paid_order("first"));
     payments.asked_times(1).await;
     for client in [&client, &connect(&server).await] {
-        let refused = check(client).await;
+        let rejected = check(client).await;
         assert_eq!(
-            (refused.code(), refused.reason().as_str()),
+            (rejected.code(), rejected.reason().as_str()),
             (Code::ResourceExhausted, "CONCURRENCY_LIMIT")
         );
-        assert!(refused.details().retry_info().is_some());
+        assert!(rejected.details().retry_info().is_some());
     }
     payments.capture();
     order_id(&first.await.unwrap().unwrap());
@@ -431,9 +431,9 @@ async fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
 
     message.push(b'x');
     for method in ["CheckOrderFulfillability", "CreateOrder", "ListOrders"] {
-        let refused = client.call(method, &message).await;
+        let rejected = client.call(method, &message).await;
         assert_eq!(
-            (refused.code(), refused.reason().as_str()),
+            (rejected.code(), rejected.reason().as_str()),
             (Code::ResourceExhausted, "REQUEST_TOO_LARGE")
         );
     }
@@ -464,9 +464,9 @@ async fn an_order_may_have_as_many_items_as_the_limit_and_no_more() {
             "order.item",
         ),
     ];
-    for (refused, field) in rejections {
-        assert_eq!(refused.code(), Code::InvalidArgument);
-        let violations = refused
+    for (rejected, field) in rejections {
+        assert_eq!(rejected.code(), Code::InvalidArgument);
+        let violations = rejected
             .get_error_details()
             .bad_request()
             .unwrap()
@@ -586,8 +586,8 @@ async fn a_connection_that_never_says_anything_is_closed() {
     server.stop().await;
 }
 
-/// Waits until nobody listens at an address any more.
-async fn refused(address: SocketAddr) {
+/// Waits until connections to an address are refused.
+async fn assert_connection_refused(address: SocketAddr) {
     surely("a refused connection", async {
         while TcpStream::connect(address).await.is_ok() {}
     })
@@ -595,7 +595,7 @@ async fn refused(address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn who_goes_down_says_so_first_and_serves_until_others_have_noticed() {
+async fn a_stopping_server_is_not_ready_and_serves_during_the_drain_delay() {
     let mut config = config();
     config.shutdown.drain_delay = AN_HOUR;
     let server = Setup::with_config(config).start().await;
@@ -623,11 +623,11 @@ async fn who_goes_down_says_so_first_and_serves_until_others_have_noticed() {
 
     cut.send(()).unwrap();
     surely("the end", stop).await.unwrap();
-    refused(address).await;
+    assert_connection_refused(address).await;
 }
 
 #[tokio::test]
-async fn what_is_in_flight_is_finished_while_newcomers_are_refused() {
+async fn calls_in_flight_are_finished_while_new_connections_are_refused() {
     for runtime in [RuntimeChoice::PerCore, RuntimeChoice::Shared] {
         let payments = GatewayDouble::silent();
         let mut config = config();
@@ -642,7 +642,7 @@ async fn what_is_in_flight_is_finished_while_newcomers_are_refused() {
         let slow = begin(&client, &paid_order("slow"));
         payments.asked_times(1).await;
         let (stop, _cut) = server.begin_shutdown();
-        refused(address).await;
+        assert_connection_refused(address).await;
         assert!(!stop.is_finished(), "{runtime:?}");
         payments.capture();
         order_id(&slow.await.unwrap().unwrap());
@@ -671,7 +671,7 @@ async fn an_order_is_finished_even_if_its_caller_has_hung_up() {
     slow.abort();
     drop(client);
     let (stop, _cut) = server.begin_shutdown();
-    refused(address).await;
+    assert_connection_refused(address).await;
     payments.capture();
     surely("the end", stop).await.unwrap();
     assert!(store.by_token(&"slow".into()).unwrap().is_some());
@@ -726,7 +726,7 @@ async fn a_forced_shutdown_abandons_unfinished_calls() {
     let slow = begin(&client, &paid_order("slow"));
     payments.asked_times(1).await;
     let (stop, cut) = server.begin_shutdown();
-    refused(address).await;
+    assert_connection_refused(address).await;
     cut.send(()).unwrap();
     surely("the end", stop).await.unwrap();
     assert!(surely("the end of the call", slow).await.unwrap().is_err());
@@ -838,7 +838,7 @@ async fn a_broken_catalogue_stops_the_start_with_all_its_errors() {
 }
 
 #[tokio::test]
-async fn bad_settings_are_all_told_before_anything_is_opened() {
+async fn all_invalid_settings_are_reported_before_anything_is_opened() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let dir = TempDir::new().unwrap();
@@ -890,7 +890,7 @@ async fn a_store_in_memory_warns_that_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn services_that_nobody_can_pay_for_are_warned_of_with_payments_off() {
+async fn services_that_require_prepayment_are_warnings_with_payments_off() {
     for (payments, expected) in [("off", true), ("simulated", false)] {
         let ended = Program::new()
             .args([format!("--payments={payments}")])

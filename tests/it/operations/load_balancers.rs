@@ -33,7 +33,7 @@ use crate::support::{
 /// Spots of the slot that everyone wants: more than all calls of a test can buy.
 const SPOTS: i32 = 1_000_000;
 
-/// What a client does at most before it is told to end.
+/// Maximum number of calls of a client before it stops.
 const MAX_ROUNDS: usize = 20_000;
 
 /// Orders that show that a server has its part of the load.
@@ -371,7 +371,7 @@ async fn sells(server: &Running) {
 }
 
 /// Every order that was acknowledged is on record at one of the servers, and nothing else is. An
-/// order that was begun on both would be two, of which the caller was told one.
+/// order that was begun on both would be two, of which the caller knows one.
 async fn orders_are_those_acknowledged(servers: [&Running; 2], mut acknowledged: Vec<String>) {
     let mut on_record = Vec::new();
     for server in servers {

@@ -574,7 +574,7 @@ async fn sales_are_counted_by_merchant_of_the_catalogue() {
             .count()
     };
     assert_eq!(of_salon(&before), 2);
-    // Who has left the catalogue is not on the page, and goes on where it was when it comes back.
+    // A merchant that has left the catalogue is not on the page; its counts continue when it is back.
     let everything = |from: &str, to: &str| {
         for file in fs::read_dir(catalog.path()).unwrap() {
             let path = file.unwrap().path();

@@ -99,7 +99,7 @@ fn sold(answers: &[Created], start_sec: i64) -> i32 {
 }
 
 #[tokio::test]
-async fn a_slot_is_never_sold_beyond_its_spots_nor_refused_while_it_has_enough() {
+async fn a_slot_sells_exactly_its_spots_under_concurrency() {
     let store = TempDir::new().unwrap();
     let server = Setup::embedded(store.path()).start().await;
     let counts: Vec<i32> = (0..120).map(|at| at % 4 + 1).collect();
@@ -298,12 +298,12 @@ async fn of_different_requests_under_one_token_one_is_created() {
             request,
         )
     });
-    let (created, refused): (Vec<_>, Vec<_>) =
+    let (created, rejected): (Vec<_>, Vec<_>) =
         join_all(calls).await.into_iter().partition(Result::is_ok);
     let created: Vec<Created> = created.into_iter().map(Result::unwrap).collect();
-    assert_eq!((created.len(), refused.len()), (1, 7));
+    assert_eq!((created.len(), rejected.len()), (1, 7));
     assert!(
-        refused
+        rejected
             .into_iter()
             .all(|rejection| reason(&rejection.unwrap_err()) == "TOKEN_REUSED")
     );
@@ -319,7 +319,7 @@ fn begin(channel: &Channel, request: CreateOrderRequest) -> JoinHandle<Result<Cr
 }
 
 #[tokio::test]
-async fn a_second_copy_waits_within_its_deadline_and_is_then_told_to_come_again() {
+async fn a_concurrent_repeat_waits_within_its_deadline_and_can_be_retried() {
     let gateway = GatewayDouble::silent();
     let server = Setup::default().with_gateway(&gateway).start().await;
     let first = begin(&server.channel, paid_trip("t"));
@@ -468,7 +468,7 @@ async fn with_room_for_one_more(store: Arc<dyn Store>, gateway: Arc<GatewayDoubl
 
 /// Has a caller leave at a moment, and returns when the server has noticed.
 async fn leave(server: &TestServer, exit: Exit, arrived: impl Future<Output = ()>) {
-    // As long as this call goes on, the first connection is not idle and does not make room for another.
+    // While this call is in flight, the first connection is not idle and does not make room for another.
     let mut first = HealthClient::new(server.channel.clone());
     let _health = first.watch(HealthCheckRequest::default()).await.unwrap();
     let connection = match exit {
@@ -503,7 +503,7 @@ async fn a_caller_leaves(moment: Moment, exit: Exit) {
     assert_eq!(
         server.spots_open("rafting", whole_trip()).await,
         0,
-        "as long as it is at work"
+        "while its call is in flight"
     );
     store.go_on();
     gateway.capture();
@@ -515,7 +515,7 @@ async fn a_caller_leaves(moment: Moment, exit: Exit) {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_finds_the_order_or_tries_again_and_is_charged_once() {
+async fn a_disconnected_caller_repeats_its_token_and_is_charged_once() {
     for moment in Moment::ALL {
         for exit in [Exit::CancelTheCall, Exit::BreakTheConnection] {
             let story = Box::pin(a_caller_leaves(moment, exit));
@@ -525,7 +525,7 @@ async fn a_caller_who_leaves_finds_the_order_or_tries_again_and_is_charged_once(
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_takes_nothing_where_the_payment_fails() {
+async fn a_disconnected_caller_whose_payment_fails_leaves_no_sale() {
     for exit in [Exit::CancelTheCall, Exit::BreakTheConnection] {
         let gateway = GatewayDouble::silent();
         let server = with_room_for_one_more(Moment::Charging.store(), gateway.clone()).await;
@@ -544,7 +544,7 @@ async fn a_caller_who_leaves_takes_nothing_where_the_payment_fails() {
 }
 
 #[tokio::test]
-async fn a_caller_who_waits_behind_another_and_leaves_changes_nothing() {
+async fn a_disconnected_caller_that_waited_for_the_token_changes_nothing() {
     let gateway = GatewayDouble::silent();
     let server = Setup::default().with_gateway(&gateway).start().await;
     let first = begin(&server.channel, paid_trip("t"));

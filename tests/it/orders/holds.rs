@@ -267,11 +267,7 @@ async fn a_check_where_carts_are_not_held_releases_what_the_cart_held() {
         .check_cart("other", "nobody", [entry()])
         .await
         .unwrap_err();
-    assert_eq!(
-        open(&server).await,
-        10,
-        "a check that is refused replaces nothing"
-    );
+    assert_eq!(open(&server).await, 10, "a rejected check replaces no hold");
 }
 
 #[tokio::test]
@@ -389,7 +385,7 @@ async fn an_order_cannot_take_what_another_cart_holds() {
 }
 
 #[tokio::test]
-async fn an_expired_hold_means_a_fresh_look_and_no_refusal() {
+async fn an_order_after_its_hold_expired_is_decided_anew() {
     let server = TestServer::start().await;
     hold(&server, "late", [seats(7)]).await;
     hold(&server, "too late", [seats(5)]).await;
@@ -458,7 +454,7 @@ async fn a_payment_that_fails_gives_the_hold_back() {
 }
 
 #[tokio::test]
-async fn while_a_held_cart_is_being_paid_its_spots_count_once_and_for_nobody_else() {
+async fn the_spots_of_a_held_cart_count_once_during_its_payment() {
     let gateway = GatewayDouble::silent();
     let server = with_gateway(&gateway).await;
     hold(&server, "token", [seats(5)]).await;

@@ -683,7 +683,7 @@ fn order_fees(checked: &Checked) -> Vec<(String, i64)> {
 }
 
 #[tokio::test]
-async fn taxes_are_told_charged_and_answered_again() {
+async fn taxes_are_reported_charged_and_replayed() {
     let (catalog, store, gateway) = (taxed(), TempDir::new().unwrap(), GatewayDouble::silent());
     gateway.capture();
     let open = || Setup {

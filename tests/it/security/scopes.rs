@@ -106,8 +106,8 @@ impl Caller<'_> {
             (Ok(one), Ok(other)) => assert_eq!(one, other),
             (Err(one), Err(other)) => {
                 assert_eq!(
-                    told(Err::<R, _>(one.clone())),
-                    told(Err::<R, _>(other.clone()))
+                    rejection_of(Err::<R, _>(one.clone())),
+                    rejection_of(Err::<R, _>(other.clone()))
                 );
             }
             (one, other) => panic!("{one:?} and {other:?}"),
@@ -229,7 +229,7 @@ fn guarded(keys: &Keys) -> boxoffice::config::Config {
     config
 }
 
-fn told<T: std::fmt::Debug>(outcome: Result<T, Status>) -> (Code, String, String) {
+fn rejection_of<T: std::fmt::Debug>(outcome: Result<T, Status>) -> (Code, String, String) {
     let rejection = outcome.unwrap_err();
     (
         rejection.code(),
@@ -259,7 +259,7 @@ async fn methods_outside_of_a_scope_are_denied_whatever_the_transport() {
             "CreateOrder",
             "BatchAvailabilityLookup",
         ] {
-            // Not even what would be wrong with the message is told.
+            // Violations of the message are not reported either.
             let nothing = ListOrdersRequest::default();
             let denied = ada.call::<ListOrdersResponse>(over, method, &nothing).await;
             let text = "this user may not call this method".to_owned();
@@ -268,7 +268,7 @@ async fn methods_outside_of_a_scope_are_denied_whatever_the_transport() {
                 "METHOD_OUT_OF_SCOPE".to_owned(),
                 text,
             );
-            assert_eq!(told(denied), expected, "{over:?} {method}");
+            assert_eq!(rejection_of(denied), expected, "{over:?} {method}");
         }
         let request = ListOrdersRequest {
             ids: Some(Ids::UserId("user-1".into())),
@@ -326,7 +326,7 @@ async fn transports_outside_of_a_scope_are_denied_whatever_the_method() {
                     "TRANSPORT_OUT_OF_SCOPE".to_owned(),
                     text,
                 );
-                assert_eq!(told(answer), expected, "{name} {over:?}");
+                assert_eq!(rejection_of(answer), expected, "{name} {over:?}");
             }
         }
     }
@@ -396,24 +396,27 @@ async fn merchants_outside_of_a_scope_are_denied_whether_or_not_they_exist() {
             "MERCHANT_OUT_OF_SCOPE".to_owned(),
             text,
         );
-        assert_eq!(told(ada.check("", merchant, seats(2)).await), expected);
-        // However much else is wrong with it.
         assert_eq!(
-            told(ada.create("", merchant, Item::of("x", 0, 0, 0)).await),
+            rejection_of(ada.check("", merchant, seats(2)).await),
             expected
         );
-        assert_eq!(told(ada.look_up(merchant).await), expected);
-        assert_eq!(told(ada.look_at(merchant).await), expected);
+        // However much else is wrong with it.
+        assert_eq!(
+            rejection_of(ada.create("", merchant, Item::of("x", 0, 0, 0)).await),
+            expected
+        );
+        assert_eq!(rejection_of(ada.look_up(merchant).await), expected);
+        assert_eq!(rejection_of(ada.look_at(merchant).await), expected);
     }
     for merchant in ["nowhere", ""] {
         assert_eq!(
-            told(eve.check("", merchant, seats(2)).await).0,
+            rejection_of(eve.check("", merchant, seats(2)).await).0,
             Code::InvalidArgument
         );
     }
-    assert_eq!(told(ada.look_up("").await).1, "INVALID_REQUEST");
+    assert_eq!(rejection_of(ada.look_up("").await).1, "INVALID_REQUEST");
     assert_eq!(
-        told(ada.look_up("closed").await).1,
+        rejection_of(ada.look_up("closed").await).1,
         "INVALID_REQUEST",
         "a scope opens no merchant"
     );
@@ -501,8 +504,8 @@ async fn orders_of_others_do_not_make_a_list_too_long() {
     let request = ListOrdersRequest {
         ids: Some(Ids::UserId("user-1".into())),
     };
-    let refused = ada.ask::<ListOrdersResponse>("ListOrders", &request).await;
-    assert_eq!(told(refused).1, "RESPONSE_TOO_LARGE");
+    let rejected = ada.ask::<ListOrdersResponse>("ListOrders", &request).await;
+    assert_eq!(rejection_of(rejected).1, "RESPONSE_TOO_LARGE");
 }
 
 #[tokio::test]
@@ -521,14 +524,18 @@ async fn a_token_of_another_user_tells_nothing_of_its_order() {
     let same = eve.create("token", "museum", entry()).await;
     let mut unsound = order_request("token", "museum", [entry()]);
     unsound.order.as_mut().unwrap().order_id = order.order_id.clone();
-    let another = told(eve.create("token", "rafting", seats(2)).await);
-    assert_eq!(told(same), another, "nor whether the request is the same");
+    let another = rejection_of(eve.create("token", "rafting", seats(2)).await);
+    assert_eq!(
+        rejection_of(same),
+        another,
+        "nor whether the request is the same"
+    );
     assert_eq!(
         (another.0, &*another.1),
         (Code::InvalidArgument, "TOKEN_REUSED")
     );
     assert!(!another.2.contains(&order.order_id));
-    assert_eq!(told(eve.send(&unsound).await).1, "INVALID_REQUEST");
+    assert_eq!(rejection_of(eve.send(&unsound).await).1, "INVALID_REQUEST");
     for caller in [ada, desk] {
         assert_eq!(
             caller.create("token", "museum", entry()).await.unwrap(),
@@ -580,7 +587,7 @@ async fn a_cart_of_another_user_is_neither_seen_nor_moved() {
     // Each orders what it holds.
     ada.create("cart", "rafting", seats(5)).await.unwrap();
     assert_eq!(
-        told(eve.create("cart", "rafting", seats(3)).await).1,
+        rejection_of(eve.create("cart", "rafting", seats(3)).await).1,
         "TOKEN_REUSED"
     );
     assert_eq!(open(ada, "").await, 4);
@@ -599,7 +606,7 @@ async fn a_cart_of_another_user_is_neither_seen_nor_moved() {
 }
 
 #[tokio::test]
-async fn orders_of_nobody_known_are_seen_by_those_who_may_see_all() {
+async fn orders_without_a_creator_are_visible_to_users_with_all_orders() {
     let (keys, dir) = (Keys::new(), TempDir::new().unwrap());
     let server = Setup::embedded(dir.path()).start().await;
     let order = server
@@ -623,7 +630,7 @@ async fn orders_of_nobody_known_are_seen_by_those_who_may_see_all() {
     // The order has no known creator, so a user that repeats the whole request gets the replay.
     assert_eq!(ada.create("token", "museum", entry()).await.unwrap(), order);
     assert_eq!(
-        told(ada.create("token", "rafting", seats(2)).await).1,
+        rejection_of(ada.create("token", "rafting", seats(2)).await).1,
         "TOKEN_REUSED"
     );
     let own = ada.create("own", "museum", entry()).await.unwrap().order_id;
@@ -635,7 +642,7 @@ async fn orders_of_nobody_known_are_seen_by_those_who_may_see_all() {
 }
 
 #[tokio::test]
-async fn merchants_that_a_scope_names_and_nobody_sells_are_warned_of_whenever_files_are_read() {
+async fn unknown_merchants_of_scopes_are_warnings_at_every_reload() {
     let keys = Keys::new();
     keys.write_scopes(&[
         ("ada", "merchants = ['museum', 'closed', 'gone']"),

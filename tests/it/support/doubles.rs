@@ -1,4 +1,4 @@
-//! A payment gateway and a store that wait until a test lets them go on, and a store that breaks.
+//! A payment gateway and a store that wait for a test, and a store that breaks.
 
 use std::sync::{
     Arc,
@@ -40,7 +40,7 @@ impl Asked {
     }
 }
 
-/// A gateway that answers as it is told, waits while it is not, and remembers what it was asked.
+/// A gateway whose answers a test sets; until then its calls wait. It records the calls.
 #[derive(Debug)]
 pub(crate) struct GatewayDouble {
     asked: watch::Sender<Vec<Asked>>,
@@ -102,8 +102,8 @@ impl GatewayDouble {
     }
 }
 
-/// What a test has told, as soon as it has.
-async fn told<T: Clone>(mut answers: watch::Receiver<Option<T>>) -> T {
+/// The answer that the test sets, once it is set.
+async fn answer_of<T: Clone>(mut answers: watch::Receiver<Option<T>>) -> T {
     answers
         .wait_for(Option::is_some)
         .await
@@ -118,7 +118,7 @@ impl PaymentGateway for GatewayDouble {
             &charge.key.0,
             charge.amount.to_micros().unwrap(),
         ));
-        Box::pin(told(self.charges.subscribe()))
+        Box::pin(answer_of(self.charges.subscribe()))
     }
 
     fn reverse<'a>(
@@ -126,7 +126,7 @@ impl PaymentGateway for GatewayDouble {
         key: &'a ChargeKey,
     ) -> GatewayFuture<'a, Result<Reversal, GatewayError>> {
         self.note(Asked::reverse(&key.0));
-        Box::pin(told(self.reversals.subscribe()))
+        Box::pin(answer_of(self.reversals.subscribe()))
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     HaProxy,
 }
 
-/// A load balancer at work. It is killed when this is dropped.
+/// A running load balancer. It is killed on drop.
 pub(crate) struct Balancer {
     kind: Kind,
     _process: Child,

@@ -360,10 +360,10 @@ fn texts(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
         "' OR 1=1 --",
         "\u{202e}\u{1f3ad}\u{10ffff}",
     ];
-    let told = |text: &str| format!("the text {}", text.escape_default());
+    let described = |text: &str| format!("the text {}", text.escape_default());
     let texts = texts
         .into_iter()
-        .map(move |text| (told(text), delimited(number, text.as_bytes())));
+        .map(move |text| (described(text), delimited(number, text.as_bytes())));
     let names = [(
         "41 characters of two bytes".to_owned(),
         delimited(number, "ü".repeat(41).as_bytes()),

@@ -83,7 +83,7 @@ impl Program {
         Self::of(command)
     }
 
-    /// Runs one of these tests as if it were the program, which is told something by a variable.
+    /// Runs one of these tests in place of the program, with a variable.
     pub(crate) fn this_test(name: &str, variable: &str, value: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -204,7 +204,7 @@ async fn read(
     }
 }
 
-/// The program at work. It is killed when this is dropped.
+/// A running program. It is killed on drop.
 pub(crate) struct Running {
     child: Child,
     lines: watch::Receiver<Vec<String>>,

@@ -400,7 +400,7 @@ fn by_ids() -> ListOrdersRequest {
 fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str) -> Option<Order> {
     assert_eq!(answer.http, StatusCode::OK, "{what}");
     if answer.code() != Code::Ok {
-        judge_refusal(answer, what);
+        assert_error(answer, what);
         for violation in violations(answer) {
             assert!(
                 schema.leads_somewhere(good.message, &violation),
@@ -437,7 +437,7 @@ fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str)
 }
 
 /// Fails unless the rejection is one that bad input may get, with what belongs to it.
-fn judge_refusal(answer: &Answer, what: &str) {
+fn assert_error(answer: &Answer, what: &str) {
     let details = answer.details();
     let info = details
         .error_info()
@@ -572,7 +572,7 @@ async fn every_field_can_be_spoilt_in_every_way() {
     transport.close().await;
 }
 
-/// What should be text and is none is refused with the name of its field.
+/// What should be text and is none is rejected with the name of its field.
 fn judge_text(mutation: &Mutation, answer: &Answer) {
     if mutation.is_no_text() {
         assert_eq!(answer.reason(), "MALFORMED_MESSAGE", "{}", mutation.what);
@@ -673,7 +673,7 @@ async fn frames_may_be_broken_in_every_way() {
         bytes[at] = byte;
         Bytes::from(bytes)
     };
-    let refused = [
+    let rejected = [
         ("nothing at all", Bytes::new(), "MALFORMED_MESSAGE"),
         ("a byte", good.slice(..1), "MALFORMED_MESSAGE"),
         ("half a header", good.slice(..3), "MALFORMED_MESSAGE"),
@@ -732,7 +732,7 @@ async fn frames_may_be_broken_in_every_way() {
             "MALFORMED_MESSAGE",
         ),
     ];
-    for (what, bytes, reason) in refused {
+    for (what, bytes, reason) in rejected {
         for method in [CHECK, CREATE, LIST, LOOK_UP, LOOK_AT] {
             let request = transport
                 .client
@@ -740,7 +740,7 @@ async fn frames_may_be_broken_in_every_way() {
                 .body(whole(bytes.clone()))
                 .unwrap();
             let answer = surely(what, transport.client.send(request)).await.unwrap();
-            judge_refusal(&answer, what);
+            assert_error(&answer, what);
             assert_eq!(answer.reason(), reason, "{what}");
         }
         transport.still_works(what).await;
@@ -792,7 +792,7 @@ async fn requests_may_be_odd_in_every_other_way() {
             .body(whole(frame.clone()))
             .unwrap();
         let answer = surely(path, transport.client.send(request)).await.unwrap();
-        judge_refusal(&answer, path);
+        assert_error(&answer, path);
         assert_eq!(answer.reason(), "UNKNOWN_METHOD", "{path}");
         transport.still_works(path).await;
     }
@@ -805,7 +805,7 @@ async fn requests_may_be_odd_in_every_other_way() {
         let answer = surely(encoding, transport.client.send(request))
             .await
             .unwrap();
-        judge_refusal(&answer, encoding);
+        assert_error(&answer, encoding);
         assert_eq!(answer.reason(), "UNSUPPORTED_ENCODING", "{encoding}");
         assert_eq!(
             answer.header("grpc-accept-encoding"),
@@ -830,7 +830,7 @@ async fn requests_may_be_odd_in_every_other_way() {
         let answer = surely("an answer", transport.client.send(request))
             .await
             .unwrap();
-        judge_refusal(&answer, method.as_str());
+        assert_error(&answer, method.as_str());
         assert_eq!(
             (answer.http.as_u16(), answer.header("allow")),
             (405, "POST"),
@@ -855,7 +855,7 @@ async fn requests_may_be_odd_in_every_other_way() {
         let answer = surely(content_type, transport.client.send(request))
             .await
             .unwrap();
-        judge_refusal(&answer, content_type);
+        assert_error(&answer, content_type);
         assert_eq!(
             (answer.http.as_u16(), &*answer.reason()),
             (415, "UNSUPPORTED_MEDIA_TYPE"),

@@ -22,7 +22,7 @@ fn called(mut request: Request<Body>, id: &str) -> Request<Body> {
     request
 }
 
-/// Requests of both transports that are answered, and such that are refused by everything that refuses.
+/// Requests over both transports that are answered, and others that each stage rejects.
 fn requests(client: &ByteClient) -> Vec<(Request<Body>, Code)> {
     let frame = framed(b"");
     let compressed = client.request("ListOrders").header("grpc-encoding", "br");
@@ -195,7 +195,7 @@ async fn lines_about_a_request_carry_its_id_wherever_they_are_written() {
             .filter(|line| line["request_id"] == *id)
             .collect::<Vec<Value>>()
     };
-    let told = |id: &str| {
+    let summary = |id: &str| {
         let lines = lines(id).into_iter();
         let text = |line: &Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();
         lines
@@ -212,22 +212,22 @@ async fn lines_about_a_request_carry_its_id_wherever_they_are_written() {
         (message.to_owned(), method.to_owned(), reason.to_owned())
     };
     assert_eq!(
-        told("r-create"),
+        summary("r-create"),
         [
             line("order created", "", ""),
             line("call answered", "CreateOrder", "")
         ]
     );
     assert_eq!(
-        told("r-late"),
+        summary("r-late"),
         [line("call rejected", "CreateOrder", "MALFORMED_MESSAGE")]
     );
     assert_eq!(
-        told("r-unheard"),
+        summary("r-unheard"),
         [line("call rejected", "other", "UNKNOWN_METHOD")]
     );
     assert_eq!(
-        told("r-nowhere"),
+        summary("r-nowhere"),
         [line("call rejected", "other", "NOT_FOUND")]
     );
     assert!(

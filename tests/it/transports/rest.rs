@@ -217,7 +217,7 @@ async fn all_methods_are_under_the_base_path_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn another_verb_is_refused_with_those_that_are_taken() {
+async fn another_http_method_is_rejected_with_the_allowed_ones() {
     let server = TestServer::start().await;
     for (path, allowed) in [
         (HEALTH, "GET, HEAD"),
@@ -317,7 +317,7 @@ async fn a_message_has_to_say_that_it_is_json_and_must_not_be_compressed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_with_the_place() {
+async fn a_body_that_cannot_be_decoded_is_rejected_with_its_position() {
     let server = TestServer::start().await;
     for (body, reason, place) in [
         (&b""[..], "MALFORMED_MESSAGE", "line 1 column 1"),
@@ -371,7 +371,7 @@ async fn what_cannot_be_read_is_refused_with_the_place() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_form_of_a_google_rpc_status() {
+async fn an_error_has_the_form_of_a_google_rpc_status() {
     let server = TestServer::start().await;
     let answered = ask(
         &server,
@@ -451,9 +451,9 @@ async fn health_is_good_only_while_the_store_takes_orders() {
     let good = ask(&server, bare(Method::GET, HEALTH)).await;
     assert_eq!((good.http, good.json()), (StatusCode::OK, json!({})));
     store.break_down();
-    let refused = ask(&server, post(CREATE, order("t"))).await;
+    let rejected = ask(&server, post(CREATE, order("t"))).await;
     assert_eq!(
-        refused.outcome(),
+        rejected.outcome(),
         outcome(503, "UNAVAILABLE", "STORE_UNAVAILABLE")
     );
     let bad = ask(&server, bare(Method::GET, HEALTH)).await;
@@ -483,7 +483,7 @@ async fn health_is_bad_as_soon_as_the_server_goes_down_and_orders_are_taken_to_t
 }
 
 #[tokio::test]
-async fn a_message_beyond_the_limit_is_refused_whether_it_says_its_length_or_not() {
+async fn a_message_beyond_the_limit_is_rejected_with_and_without_content_length() {
     let mut config = config();
     config.calls.max_request_bytes = 4096;
     let server = Setup::with_config(config).start().await;
@@ -562,17 +562,17 @@ async fn both_doors_share_one_limit_of_calls() {
         async move { client.call("CreateOrder", &message).await }
     });
     payments.asked_times(1).await;
-    let refused = send(address, post(CHECK, cart())).await;
+    let rejected = send(address, post(CHECK, cart())).await;
     assert_eq!(
-        refused.outcome(),
+        rejected.outcome(),
         outcome(429, "RESOURCE_EXHAUSTED", "CONCURRENCY_LIMIT")
     );
-    let retry = &refused.json()["error"]["details"][1];
+    let retry = &rejected.json()["error"]["details"][1];
     assert_eq!(retry["retryDelay"], "0.200s", "{retry}");
     assert_eq!(
         send(address, bare(Method::GET, HEALTH)).await.http,
         StatusCode::OK,
-        "health is always told"
+        "health is always answered"
     );
     payments.capture();
     by_grpc.await.unwrap();
@@ -795,12 +795,12 @@ async fn every_outcome_of_a_creation_is_the_same_over_both_transports() {
 }
 
 #[tokio::test]
-async fn an_enum_number_that_the_contract_does_not_know_is_refused_with_its_field() {
+async fn an_unknown_enum_number_is_rejected_with_its_field() {
     let server = TestServer::start().await;
     let mut message: Value = serde_json::from_slice(&order("t")).unwrap();
     message["order"]["payment_information"] = json!({ "prepayment_status": 99 });
-    let refused = ask(&server, post(CREATE, message.to_string())).await;
-    let rejection = refused
+    let rejected = ask(&server, post(CREATE, message.to_string())).await;
+    let rejection = rejected
         .message::<CheckOrderFulfillabilityResponse>()
         .unwrap_err();
     assert_eq!(

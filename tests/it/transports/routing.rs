@@ -458,7 +458,7 @@ async fn health_of_a_service_that_does_not_exist_is_unknown_and_may_be_watched()
         assert_eq!(first.status(), ServingStatus::ServiceUnknown);
         let more =
             tokio::time::timeout(std::time::Duration::from_millis(50), watch.message()).await;
-        assert!(more.is_err(), "the watch goes on: {more:?}");
+        assert!(more.is_err(), "the watch stays open: {more:?}");
         watched.push(watch);
     }
     let ends = tokio::spawn(async move {

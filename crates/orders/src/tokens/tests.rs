@@ -98,7 +98,7 @@ fn three_callers(stage: &Stage, manner: Manner) {
 }
 
 #[test]
-fn one_acts_at_a_time_and_nobody_waits_for_ever_under_every_schedule() {
+fn the_lock_is_exclusive_and_always_released_under_every_schedule() {
     let schedules = every_schedule(3, |stage| three_callers(stage, RIGHT)).unwrap();
     eprintln!("{schedules} schedules");
 }
@@ -138,7 +138,7 @@ fn a_lock_in_two_steps_and_a_token_that_is_not_released_are_detected() {
                 give_up: std::mem::forget,
                 ..RIGHT
             },
-            "nobody can go on",
+            "no thread is ready",
         ),
     ] {
         let caught = every_schedule(3, |stage| three_callers(stage, manner)).unwrap_err();
