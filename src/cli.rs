@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_command_line_is_said_by_its_parser() {
+    fn errors_of_a_command_line_are_those_of_clap() {
         for (text, expected) in [
             ("--bogus", "unexpected argument '--bogus' found"),
             ("--bogus serve", "unexpected argument '--bogus' found"),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_check_of_a_catalogue_is_said_by_the_parser() {
+    fn errors_of_the_arguments_of_check_catalog_are_those_of_clap() {
         for (text, expected) in [
             ("check-catalog", "<DIR>"),
             ("check-catalog here --zone UTC", "--show <DATE>"),
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_export_is_said_by_the_parser() {
+    fn errors_of_the_arguments_of_an_export_are_those_of_clap() {
         for (text, expected) in [
             ("feeds exprt", "a similar subcommand exists: 'export'"),
             ("feeds export", "--out <DIR>"),

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_once_a_second_says_how_often_it_happened() {
+    fn a_line_once_a_second_has_the_number_of_events() {
         let said = OncePerSecond::default();
         for (now, expected) in [
             (5, Some(1)),

@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_wrong_under_some_schedule_is_found() {
+    fn a_failure_under_some_schedule_is_found() {
         let found = every_schedule(1, lost_update).unwrap_err();
         assert!(found.why.contains("an update is lost"), "{found:?}");
         assert!(random_schedules(0..100, |stage, _| lost_update(stage)).is_err());

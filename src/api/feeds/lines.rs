@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_lines_can_be_read() {
         let piece = |kind, text: &'static str| {
             ExportLine::Record(FeedRecord {
                 kind,

@@ -154,7 +154,7 @@ async fn a_long_response_counts_until_its_chunks_are_dropped() {
 }
 
 #[tokio::test]
-async fn what_counts_is_what_is_sent() {
+async fn the_encoded_size_counts() {
     let responses = responses(10 * MAX);
     let too_large = ApiError::ResponseTooLarge { limit_bytes: MAX };
     // As JSON an order has the names of its fields beside its values.

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_hangs_up_before_that_has_said_nothing() {
+    async fn a_connection_that_ends_early_has_no_protocol() {
         for said in [&b""[..], b"PRI * "] {
             let (mut writer, reader) = tokio::io::duplex(64);
             writer.write_all(said).await.unwrap();

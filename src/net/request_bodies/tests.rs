@@ -90,7 +90,7 @@ async fn too_long_a_message_is_read_no_further() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_beginning_is_said_before_the_end() {
+async fn an_invalid_start_of_a_body_is_rejected_before_its_end() {
     let bodies = bodies(MAX, 1);
     let options = ReadOptions {
         max_bytes: MAX,

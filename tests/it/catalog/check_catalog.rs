@@ -364,7 +364,7 @@ async fn the_calendar_of_a_day_is_printed_in_its_time_zone() {
 }
 
 #[tokio::test]
-async fn what_is_sold_is_counted_from_a_store_and_by_a_running_server() {
+async fn sales_are_subtracted_from_a_store_and_by_a_running_server() {
     let harbour = Harbour::new();
     let data = TempDir::new().unwrap();
     let mut config = config();

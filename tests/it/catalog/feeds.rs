@@ -320,7 +320,7 @@ async fn an_export_replaces_the_one_before_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_was_sold_before_an_export_is_not_in_it_however_much_is_sold_meanwhile() {
+async fn sales_before_an_export_are_subtracted_despite_concurrent_ones() {
     let (server, out) = (start(&sample_catalog()).await, Out::new());
     let adult = || {
         Item::museum_entry()

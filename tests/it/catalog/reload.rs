@@ -267,7 +267,7 @@ async fn an_allotment_may_fall_below_what_is_sold_and_then_sells_nothing_more() 
 }
 
 #[tokio::test]
-async fn what_vanishes_is_not_sold_and_keeps_count_until_it_comes_back() {
+async fn a_withdrawn_slot_is_not_sold_and_keeps_its_sales() {
     let harbour = Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS);
     let server = harbour.open().await;
     let youths = |count| tour(10, &[("youth", count)], i64::from(count) * 6);
@@ -345,7 +345,7 @@ async fn what_vanishes_is_not_sold_and_keeps_count_until_it_comes_back() {
 }
 
 #[tokio::test]
-async fn what_was_sold_before_a_restart_counts_when_it_comes_back_after_it() {
+async fn sales_before_a_restart_count_when_their_slot_is_back() {
     let (harbour, store) = (
         Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS),
         TempDir::new().unwrap(),

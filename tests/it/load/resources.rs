@@ -413,7 +413,7 @@ async fn a_second_signal_ends_the_program_whatever_it_waits_for() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_at_the_start_is_still_logged_to_the_end() {
+async fn errors_at_startup_are_logged_completely() {
     let ended = Program::new().args(["--catalog=/nowhere"]).run().await;
     assert_eq!(ended.code(), 65);
     let last = ended.log().last().unwrap();

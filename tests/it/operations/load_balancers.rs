@@ -418,8 +418,8 @@ async fn no_call_is_lost(kind: Kind, drain_delay: &'static str) {
     }
 }
 
-/// A server is killed while it has calls that only ask: the balancer asks the other one.
-async fn what_only_asks_is_asked_again(kind: Kind) {
+/// A server is killed while it has calls that only read: the balancer retries them on the other one.
+async fn read_only_calls_are_retried(kind: Kind) {
     let [mut site, mut other_site] = Site::pair(&[]);
     let (server, other) = (site.open().await, other_site.open().await);
     let balancer = Balancer::start(kind, [server.address(), other.address()]).await;
@@ -534,8 +534,8 @@ async fn no_call_is_lost_behind_envoy_when_a_server_goes_without_notice() {
 
 #[tokio::test]
 #[ignore = "needs Envoy, which scripts/test brings"]
-async fn what_only_asks_is_asked_again_by_envoy() {
-    what_only_asks_is_asked_again(Kind::Envoy).await;
+async fn read_only_calls_are_retried_by_envoy() {
+    read_only_calls_are_retried(Kind::Envoy).await;
 }
 
 #[tokio::test]
@@ -560,8 +560,8 @@ async fn no_call_is_lost_behind_haproxy_when_a_server_goes_without_notice() {
 
 #[tokio::test]
 #[ignore = "needs HAProxy, which scripts/test brings"]
-async fn what_only_asks_is_asked_again_by_haproxy() {
-    what_only_asks_is_asked_again(Kind::HaProxy).await;
+async fn read_only_calls_are_retried_by_haproxy() {
+    read_only_calls_are_retried(Kind::HaProxy).await;
 }
 
 #[tokio::test]

@@ -384,7 +384,7 @@ async fn carts_count_while_they_hold_spots() {
 }
 
 #[tokio::test]
-async fn what_is_at_work_counts_until_it_is_done_even_if_its_caller_goes_away() {
+async fn calls_in_flight_count_until_they_end_even_if_their_caller_disconnects() {
     let gateway = GatewayDouble::silent();
     let server = start(Setup::default().with_gateway(&gateway)).await;
     let request = paid_with(order("slow"), "any");

@@ -141,7 +141,7 @@ async fn assert_rejected(breaches: &[Breach]) {
 }
 
 #[tokio::test]
-async fn what_only_the_partner_sets_must_be_absent() {
+async fn fields_that_only_the_partner_sets_must_be_absent() {
     assert_rejected(&[
         (
             "order_id",
@@ -163,7 +163,7 @@ async fn what_only_the_partner_sets_must_be_absent() {
 }
 
 #[tokio::test]
-async fn what_is_required_must_be_there() {
+async fn required_fields_must_be_present() {
     assert_rejected(&[
         (
             "token",

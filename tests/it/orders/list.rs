@@ -211,7 +211,7 @@ async fn a_list_beyond_the_limit_is_rejected_and_can_be_requested_in_parts() {
 }
 
 #[tokio::test]
-async fn what_counts_of_a_list_is_what_is_sent() {
+async fn a_list_counts_by_its_encoded_size() {
     let server = answering_at_most(4096).await;
     let request = ListOrdersRequest {
         ids: Some(Ids::UserId("ada".into())),

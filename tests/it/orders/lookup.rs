@@ -345,7 +345,7 @@ async fn orders_of_many_callers_are_each_seen_by_their_own() {
 }
 
 #[tokio::test]
-async fn what_a_cart_holds_is_gone_until_the_hold_ends() {
+async fn held_spots_are_not_open_until_the_hold_ends() {
     let server = TestServer::start().await;
     let hold = |count| server.check_cart("cart", "rafting", [seats(count)]);
     assert_eq!(hold(5).await.unwrap().0.cart_expiration_sec, NOW + HOLD);

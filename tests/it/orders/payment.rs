@@ -782,7 +782,7 @@ async fn each_rate_of_an_order_is_a_fee_and_a_service_may_have_none() {
 }
 
 #[tokio::test]
-async fn what_has_to_be_prepaid_is_not_sold_unpaid() {
+async fn a_service_with_required_prepayment_is_not_sold_unpaid() {
     let required = edited_catalog(&[(
         "services.json",
         "\"raft-trip\"",

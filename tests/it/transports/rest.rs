@@ -923,7 +923,7 @@ async fn a_server_that_goes_ends_http_1_connections_with_an_answer() {
 }
 
 #[tokio::test]
-async fn what_is_in_flight_is_finished_and_its_connection_then_closed() {
+async fn a_call_in_flight_is_finished_before_its_connection_is_closed() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.shutdown.drain_timeout = Duration::from_secs(3600);

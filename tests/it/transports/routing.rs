@@ -73,7 +73,7 @@ fn rejection(answer: &Answer) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn what_a_page_sends_to_another_origin_without_asking_creates_no_order() {
+async fn a_cross_origin_request_without_preflight_creates_no_order() {
     let server = start(None).await;
     let [address, _] = server.addresses();
     let unsupported = (415, "UNSUPPORTED_MEDIA_TYPE".to_owned());
@@ -376,7 +376,7 @@ async fn heads_that_http_does_not_allow_are_rejected() {
 }
 
 #[tokio::test]
-async fn what_is_compressed_is_rejected_with_what_is_taken() {
+async fn a_compressed_message_is_rejected_with_the_accepted_encodings() {
     let server = start(None).await;
     let [address, admin] = server.addresses();
     let client = ByteClient::connect(address).await;

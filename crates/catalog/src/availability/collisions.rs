@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_is_said() {
+    fn too_many_overlapping_entries_are_an_error() {
         let all_excepted = |at: i64| opening(1 + at % 7, Some((1, 9_000, vec![(0, 10_000)])));
         let openings: Vec<Opening> = (0..50).map(all_excepted).collect();
         let mut entries: Vec<Starts<'_>> = openings

@@ -1021,7 +1021,7 @@ fn every_error_is_reported_at_once() {
 }
 
 #[test]
-fn what_refers_to_a_broken_entry_is_not_reported_again() {
+fn references_to_a_broken_entry_are_not_reported_again() {
     let folder = Folder::sample();
     folder.set("services.json", "/service/8/merchant_id", json!("zoo"));
     folder.replace("rules.toml", "merchant = \"onsen\"", "merchant = \"zoo\"");

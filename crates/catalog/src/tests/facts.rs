@@ -521,7 +521,7 @@ fn a_merchant_without_services_and_a_service_without_availability() {
 }
 
 #[test]
-fn what_is_just_within_bounds_is_right() {
+fn values_at_their_bounds_are_valid() {
     let entry = |member: &str| format!("/service_availability/0/availability/1/{member}");
     for (pointer, value) in [
         (entry("duration_sec"), json!(1)),

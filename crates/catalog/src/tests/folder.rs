@@ -125,7 +125,7 @@ fn names_of_feed_files() {
 }
 
 #[test]
-fn what_is_not_read_is_named() {
+fn unread_files_are_listed() {
     let folder = Folder::sample();
     for (name, _) in UNREAD {
         folder.write(name, "{}");
@@ -189,7 +189,7 @@ fn a_file_with_nearly_the_right_name_is_named_with_the_missing_one() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_never_waited_for() {
+fn files_that_are_not_regular_never_block_the_reader() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     for name in [
         "merchants.json",

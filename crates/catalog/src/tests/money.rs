@@ -491,7 +491,7 @@ fn members_not_acted_on() -> Vec<(&'static str, Value, Value, &'static str)> {
 }
 
 #[test]
-fn what_is_said_of_money_and_permission_and_not_acted_on_is_warned_of_at_every_level() {
+fn members_of_money_and_permission_without_effect_are_warnings_at_every_level() {
     for (name, value, harmless, text) in members_not_acted_on() {
         let snake = match name {
             "noShowFee" => "no_show_fee",
@@ -521,7 +521,7 @@ fn what_is_said_of_money_and_permission_and_not_acted_on_is_warned_of_at_every_l
 }
 
 #[test]
-fn what_is_acted_on_elsewhere_only_is_warned_of() {
+fn members_with_an_effect_elsewhere_only_are_warnings() {
     let price = json!({"price_micros": 5_000_000, "currency_code": "USD"});
     let rate = json!({"micro_percent": 10_000_000});
     let fees = json!({"service_charge": price});

@@ -70,7 +70,7 @@ fn repeated(every_sec: i64, except: &[(i64, i64)]) -> Value {
 }
 
 #[test]
-fn what_is_usual_gives_no_warning() {
+fn usual_values_give_no_warning() {
     for (service, entry) in [
         (json!({}), json!({})),
         (

@@ -27,7 +27,7 @@ fn of_many_diagnostics_of_a_code_the_last_are_counted_and_not_made() {
 }
 
 #[test]
-fn what_follows_from_an_error_is_counted_at_it() {
+fn errors_that_follow_from_another_are_counted_there() {
     let sink = DiagnosticSink::default();
     let (services, rules) = (sink.file("services.json"), sink.file("rules.toml"));
     rules.follows_from("merchant x");

@@ -353,7 +353,7 @@ async fn an_export_goes_by_one_catalogue_and_counts_what_is_sold_by_any() {
 }
 
 #[tokio::test]
-async fn what_is_being_paid_for_counts_as_sold_and_stays_to_be_settled() {
+async fn an_order_in_payment_counts_as_sold_and_stays_pending() {
     let dir = tempfile::tempdir().unwrap();
     write_catalog(dir.path(), &[entry(1, 5)]);
     let claim = NamedClaim {

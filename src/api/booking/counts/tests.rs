@@ -245,7 +245,7 @@ fn json_goes_by_either_name_and_by_what_is_there() {
 }
 
 #[test]
-fn what_cannot_be_read_is_left_to_its_reader() {
+fn malformed_messages_are_left_to_their_decoder() {
     let good = cart(vec![LineItem::default(); VERY_MANY]).encode_to_vec();
     for bytes in [
         [&good[..30_000], b"\xff\xff\xff"].concat(),

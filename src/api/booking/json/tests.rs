@@ -52,7 +52,7 @@ fn an_enum_is_a_name_in_answers_and_a_name_or_a_number_in_requests() {
 }
 
 #[test]
-fn what_is_default_is_not_written() {
+fn default_values_are_not_written() {
     assert_eq!(write(&LineItem::default()).unwrap(), b"{}");
     let empty = LineItem {
         price: Some(Price::default()),
