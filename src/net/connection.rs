@@ -40,7 +40,7 @@ use crate::config;
 use protocol::Protocol;
 use sending::{Reset, SendTimeout, StallDetector, StreamExecutor, TrackedBody};
 
-pub(crate) use activity::{Activity, Newcomers};
+pub(crate) use activity::{Activity, ConnectionWaiters};
 
 /// Time for the first request of a new connection once the server drains, and for calls that cross
 /// with the eviction of a used one.

@@ -3,7 +3,7 @@
 //! and the server is restarted.
 //!
 //! The model knows no more of the server than the contract and `docs/catalog.md` say. That the
-//! comparison sees something is shown by models that get one rule wrong: each is found out.
+//! comparison sees something is shown by models that get one rule wrong: each is detected.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -154,7 +154,7 @@ fn read(
         others,
     } = feed;
     ignored::warn(&others, at);
-    // A service with neither could never be sold, which is more likely a mistake than an intention.
+    // A service with neither could never be sold, which is more likely an error than an intention.
     if price.is_absent() && ticket_type.is_empty() {
         at.error(
             "nothing_to_sell",

@@ -17,7 +17,7 @@ mod sellable;
 /// Most slots that are counted. Of further ones only their existence is reported.
 const MAX_COUNTED: usize = 10_000_000;
 
-/// Availability later than this is likely a mistake: five years.
+/// Availability later than this is likely an error: five years.
 const FAR_AHEAD: Seconds = Seconds::days(5 * 365);
 
 /// The files that warnings about services refer to.

@@ -298,18 +298,18 @@ mod tests {
             .map(|_| call(&verifications, 1, 1))
             .collect();
         assert!(flood.iter_mut().all(|call| poll(call).is_none()));
-        let mut newcomer = call(&verifications, 1, 0);
+        let mut latest = call(&verifications, 1, 0);
         let rejected: Vec<_> = flood
             .iter_mut()
             .map(|call| matches!(poll(call), Some(None)))
             .collect();
         assert_eq!(rejected.iter().position(|rejected| *rejected), Some(0));
         assert_eq!(rejected.iter().filter(|rejected| **rejected).count(), 1);
-        assert!(poll(&mut newcomer).is_none() && poll(&mut other).is_none());
+        assert!(poll(&mut latest).is_none() && poll(&mut other).is_none());
         let mut worse = call(&verifications, 1, 2);
         assert!(
             matches!(poll(&mut worse), Some(None)),
-            "the newcomer itself is the worst"
+            "the latest itself is the worst"
         );
     }
 

@@ -125,14 +125,14 @@ async fn over_the_budget_the_message_that_has_gone_longest_without_a_byte_is_rej
     // The first makes progress, so the second has waited longer.
     first_sender.send(&ZEROS[..1]).unwrap();
     assert!(first.as_mut().now_or_never().is_none());
-    let newcomer = bodies
+    let third = bodies
         .read(Full::from(&ZEROS[..20_000]), anything(MAX))
         .await
         .unwrap();
     assert_eq!(second.await.unwrap_err(), BodyError::BytesInFlightLimit);
     drop(first_sender);
     assert_eq!(first.await.unwrap().bytes().len(), 30_001);
-    drop(newcomer);
+    drop(third);
     assert_eq!((bodies.bytes(), bodies.incomplete()), (0, 0));
 }
 

@@ -200,7 +200,7 @@ async fn connections_that_cannot_be_accepted_are_logged_once_and_accepted_later(
                 .contains("no file descriptor left")
     };
     server.line("the lack of descriptors", is_it).await;
-    // The idle ones make room, so even now a newcomer is served.
+    // The idle ones make room, so a new connection is served even now.
     is_served(&ByteClient::connect(server.address()).await).await;
     limit(10_000).await;
     is_served(&ByteClient::connect(server.address()).await).await;
@@ -236,11 +236,11 @@ async fn where_all_places_are_taken_the_idlest_connection_makes_room() {
         "{page:?}"
     );
     is_served(&client).await;
-    let newcomer = ByteClient::connect(server.address()).await;
-    is_served(&newcomer).await;
+    let latest = ByteClient::connect(server.address()).await;
+    is_served(&latest).await;
     assert!(is_closed(&mut first[0]).await && !is_closed(&mut second[0]).await);
     is_served(&client).await;
-    is_served(&newcomer).await;
+    is_served(&latest).await;
     let evicted = "boxoffice_connections_evicted_total{limit=\"all\"}";
     assert_eq!(metric(admin, evicted).await, 1);
     server.stop(std::future::pending()).await;
@@ -262,7 +262,7 @@ async fn where_none_is_idle_a_newcomer_waits_and_the_server_is_not_ready() {
     let order = paid_with(order_request("token", "museum", [item]), "slow").encode_to_vec();
     let slow = tokio::spawn(async move { busy.call("CreateOrder", &order).await });
     payments.asked_times(1).await;
-    let newcomer = from(Ipv4Addr::new(127, 0, 0, 2), server.address()).await;
+    let latest = from(Ipv4Addr::new(127, 0, 0, 2), server.address()).await;
     until("it is not ready", async || {
         get(admin, "/readyz").await.http == 503
     })
@@ -270,7 +270,7 @@ async fn where_none_is_idle_a_newcomer_waits_and_the_server_is_not_ready() {
     assert_eq!(metric(admin, "boxoffice_connections_full").await, 1);
     payments.capture();
     assert_eq!(surely("the order", slow).await.unwrap().code(), Code::Ok);
-    is_served(&ByteClient::over(server.address(), newcomer).await).await;
+    is_served(&ByteClient::over(server.address(), latest).await).await;
     until("it is ready", async || {
         get(admin, "/readyz").await.http == 200
     })
@@ -554,7 +554,9 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
         .header("authorization", basic("ada", "secret"));
     while answers.try_recv().is_ok() {}
     let answer = client.send(call.body(whole(framed(&check()))).unwrap());
-    let answer = surely("the newcomer's answer", answer).await.unwrap();
+    let answer = surely("the answer to the new caller", answer)
+        .await
+        .unwrap();
     assert_eq!(answer.code(), Code::Ok);
     let mut before = 0;
     while answers.try_recv().is_ok() {

@@ -614,9 +614,9 @@ async fn a_stopping_server_is_not_ready_and_serves_during_the_drain_delay() {
             .call("CreateOrder", &free_order("old connection").encode_to_vec())
             .await,
     );
-    let newcomer = ByteClient::connect(address).await;
+    let latest = ByteClient::connect(address).await;
     order_id(
-        &newcomer
+        &latest
             .call("CreateOrder", &free_order("new connection").encode_to_vec())
             .await,
     );

@@ -620,7 +620,7 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_at_work_in_another_call_is_in_conflict() {
+async fn a_token_in_flight_in_another_call_is_a_conflict() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.calls.call_timeout = Duration::from_millis(150);

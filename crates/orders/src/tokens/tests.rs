@@ -143,6 +143,6 @@ fn a_lock_in_two_steps_and_a_token_that_is_not_released_are_detected() {
     ] {
         let caught = every_schedule(3, |stage| three_callers(stage, manner)).unwrap_err();
         assert!(caught.why.contains(expected), "{}", caught.why);
-        eprintln!("{expected}: found out after {} schedules", caught.schedules);
+        eprintln!("{expected}: detected after {} schedules", caught.schedules);
     }
 }
