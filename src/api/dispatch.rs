@@ -257,7 +257,7 @@ impl Dispatcher {
                 &self.limits.request,
                 &self.is_merchant(),
             )?;
-            let spots_open = self.app.look_at(&lookup)?;
+            let spots_open = self.app.check_availability(&lookup)?;
             self.responses
                 .write(to_proto::availability_response(lookup, spots_open), format)
                 .await

@@ -55,7 +55,7 @@ fn attend<F: FromFiles>(
 
 async fn forget_callers(access: Arc<Access>, phase: watch::Receiver<Phase>) {
     every(CALLERS_SWEEP, phase, || {
-        access.forget_the_absent();
+        access.remove_idle();
         ready(())
     })
     .await;

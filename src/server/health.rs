@@ -173,8 +173,8 @@ fn unknown(
         // An error means that the reporter is gone, which is the end as well.
         let _ = status.wait_for(Option::is_none).await;
     };
-    let said = stream::once(future::ready(Ok(response(ServingStatus::ServiceUnknown))));
-    said.chain(stream::once(end).filter_map(|()| future::ready(None)))
+    let first = stream::once(future::ready(Ok(response(ServingStatus::ServiceUnknown))));
+    first.chain(stream::once(end).filter_map(|()| future::ready(None)))
 }
 
 fn is_service(request: &Request<HealthCheckRequest>) -> bool {

@@ -123,11 +123,11 @@ impl Reloader {
 }
 
 impl FromFiles for Reloader {
-    fn look(&self) -> Snapshot {
+    fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.dir)
     }
 
-    async fn read_again(&self) {
+    async fn reload_files(&self) {
         // The error has been logged already.
         let _ = self.reload().await;
     }

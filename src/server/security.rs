@@ -207,11 +207,11 @@ impl Security {
 }
 
 impl FromFiles for Security {
-    fn look(&self) -> Snapshot {
+    fn snapshot(&self) -> Snapshot {
         Snapshot::of_files(self.files.clone())
     }
 
-    async fn read_again(&self) {
+    async fn reload_files(&self) {
         // The error has been logged already.
         let _ = self.reload().await;
     }

@@ -17,10 +17,10 @@ use kernel::{
 /// A part that is read from files and can be reloaded.
 pub(super) trait FromFiles: Send + Sync + 'static {
     /// A snapshot of its files.
-    fn look(&self) -> Snapshot;
+    fn snapshot(&self) -> Snapshot;
 
     /// Reloads the files and logs the outcome.
-    fn read_again(&self) -> impl Future<Output = ()> + Send;
+    fn reload_files(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// Logs the errors of rejected files, and what stays in use.
@@ -60,7 +60,7 @@ impl<F: FromFiles> Watcher<F> {
     }
 
     /// Requests a reload. Several requests before it begins are one.
-    pub(super) fn ask(&self) {
+    pub(super) fn request_reload(&self) {
         // Keeps one permit, so a request during a reload leads to exactly one more reload.
         self.target.notify_one();
     }
@@ -89,16 +89,16 @@ impl<F: FromFiles> Watcher<F> {
                     () = self.target.notified() => {
                         // Before the reload, so that a change while it reads is noticed by the next
                         // check.
-                        detector.read = self.look().await.unwrap_or_default();
+                        detector.read = self.snapshot().await.unwrap_or_default();
                     }
                     () = tick(&mut looks) => {
-                        if !self.look().await.is_some_and(|now| detector.has_complete_change(now)) {
+                        if !self.snapshot().await.is_some_and(|now| detector.has_complete_change(now)) {
                             continue;
                         }
                     }
                 }
                 // One at a time: the loop checks again only after the reload has ended.
-                self.watched.read_again().await;
+                self.watched.reload_files().await;
             }
         };
         tokio::select! {
@@ -111,9 +111,9 @@ impl<F: FromFiles> Watcher<F> {
 
     /// Takes a snapshot on a blocking thread, because a file system may be slow. `None` if there is
     /// no thread.
-    async fn look(&self) -> Option<Snapshot> {
+    async fn snapshot(&self) -> Option<Snapshot> {
         let watched = Arc::clone(&self.watched);
-        blocking::run(move || watched.look()).await.ok()
+        blocking::run(move || watched.snapshot()).await.ok()
     }
 }
 

@@ -123,7 +123,7 @@ impl Tags {
         if ix.is_none() {
             at.error(
                 "too_many",
-                "is a tag beyond the 65536 that rules of one service can speak of",
+                "exceeds the maximum of 65536 tags in the rules of one service",
             );
         }
         ix

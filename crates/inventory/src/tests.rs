@@ -345,7 +345,7 @@ fn restored_sales_count_in_a_slot_that_opens_later() {
         .unwrap();
     assert!(is_absent, "a slot that is not open is not examined");
     assert_eq!(
-        fixture.inventory.look_at(FIRST, later, Slot::sold),
+        fixture.inventory.examine_one(FIRST, later, Slot::sold),
         Ok(None),
         "nor looked up alone"
     );
@@ -372,7 +372,7 @@ fn restored_sales_count_in_a_slot_that_opens_later() {
         .unwrap();
     assert_eq!(left, 1);
     assert_eq!(
-        fixture.inventory.look_at(FIRST, later, Slot::sold),
+        fixture.inventory.examine_one(FIRST, later, Slot::sold),
         Ok(Some(2))
     );
 }
@@ -422,9 +422,14 @@ fn a_removed_slot_is_never_opened_again() {
         .stage(FIRST, next, &all, EpochSeconds::new(0), EpochSeconds::MAX);
     fixture.inventory.restore(&[sold(gone)]);
     fixture.inventory.advance_all(next, |_, _| {});
-    assert_eq!(fixture.inventory.look_at(next, gone, Slot::sold), Ok(None));
     assert_eq!(
-        fixture.inventory.look_at(next, fixture.keys[1], Slot::sold),
+        fixture.inventory.examine_one(next, gone, Slot::sold),
+        Ok(None)
+    );
+    assert_eq!(
+        fixture
+            .inventory
+            .examine_one(next, fixture.keys[1], Slot::sold),
         Ok(Some(5))
     );
     assert_eq!(fixture.inventory.len(), 2);

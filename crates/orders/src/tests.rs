@@ -120,7 +120,7 @@ fn open_for_others(app: &App) -> u32 {
         resources: None,
         confirmation_mode: 0,
     };
-    app.look_at(&SlotLookup {
+    app.check_availability(&SlotLookup {
         merchant_id: "town".into(),
         slot,
     })

@@ -29,13 +29,13 @@ pub enum FetchError<E> {
     #[error("the server cannot be reached: {0}")]
     Unreachable(io::Error),
     /// The server does not speak HTTP, or the connection broke.
-    #[error("the server broke off: {0}")]
+    #[error("the connection broke: {0}")]
     Broken(#[from] hyper::Error),
     /// The export ended before its last line.
-    #[error("the server broke off before the end")]
+    #[error("the export is incomplete: the connection ended early")]
     Unfinished,
     /// The server has sent nothing for too long.
-    #[error("the server has said nothing for {} s", MAX_SILENCE.as_secs())]
+    #[error("the server has sent nothing for {} s", MAX_SILENCE.as_secs())]
     Silent,
     /// The server rejects the request.
     #[error("the server rejected the request ({status}): {message}")]

@@ -42,7 +42,7 @@ pub enum ExportLine<'a> {
 
 /// A line that no server of this version writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the server does not speak of its feeds as this program does; are they of one version?")]
+#[error("the export has an unknown form; do this program and the server have the same version?")]
 pub struct MalformedLine;
 
 const BEGIN: &str = "begin";

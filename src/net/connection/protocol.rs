@@ -170,9 +170,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_ends_early_has_no_protocol() {
-        for said in [&b""[..], b"PRI * "] {
+        for sent in [&b""[..], b"PRI * "] {
             let (mut writer, reader) = tokio::io::duplex(64);
-            writer.write_all(said).await.unwrap();
+            writer.write_all(sent).await.unwrap();
             drop(writer);
             assert_eq!(
                 detect(reader).await.unwrap_err().kind(),

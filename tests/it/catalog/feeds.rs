@@ -440,23 +440,23 @@ async fn an_export_that_breaks_off_leaves_the_one_before() {
     let begun = "begin {\"generation_timestamp\":1,\"availability\":9,\"days\":30}\nmerchant {\"merchant_id\":\"m\"}\n";
     let length = begun.len();
     for (answer, expected) in [
-        (String::new(), "the server broke off"),
-        ("SSH-2.0-OpenSSH\r\n".to_owned(), "the server broke off"),
+        (String::new(), "the connection broke"),
+        ("SSH-2.0-OpenSSH\r\n".to_owned(), "the connection broke"),
         (
             format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{begun}"),
-            "the server broke off",
+            "the connection broke",
         ),
         (
             format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{begun}"),
-            "broke off before the end",
+            "the connection ended early",
         ),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello\n".to_owned(),
-            "are they of one version?",
+            "have the same version?",
         ),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nend {}\n".to_owned(),
-            "are they of one version?",
+            "have the same version?",
         ),
         (
             "HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\ngone".to_owned(),

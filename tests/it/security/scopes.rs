@@ -174,7 +174,7 @@ impl Caller<'_> {
             .map(|_| ())
     }
 
-    async fn look_at(self, merchant: &str) -> Result<(), Status> {
+    async fn check_availability(self, merchant: &str) -> Result<(), Status> {
         let slot = Slot {
             merchant_id: merchant.into(),
             ..Slot::default()
@@ -406,7 +406,10 @@ async fn merchants_outside_of_a_scope_are_denied_whether_or_not_they_exist() {
             expected
         );
         assert_eq!(rejection_of(ada.look_up(merchant).await), expected);
-        assert_eq!(rejection_of(ada.look_at(merchant).await), expected);
+        assert_eq!(
+            rejection_of(ada.check_availability(merchant).await),
+            expected
+        );
     }
     for merchant in ["nowhere", ""] {
         assert_eq!(
@@ -423,7 +426,10 @@ async fn merchants_outside_of_a_scope_are_denied_whether_or_not_they_exist() {
     for caller in [ada, eve] {
         assert!(caller.check("", "museum", entry()).await.is_ok());
         assert!(caller.create(caller.name, "museum", entry()).await.is_ok());
-        assert!(caller.look_up("museum").await.is_ok() && caller.look_at("museum").await.is_ok());
+        assert!(
+            caller.look_up("museum").await.is_ok()
+                && caller.check_availability("museum").await.is_ok()
+        );
     }
 }
 

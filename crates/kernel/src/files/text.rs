@@ -11,7 +11,7 @@ use crate::diagnostics::{Cursor, Position};
 pub const MARK: &str = "\u{feff}";
 
 /// The number of first bytes that identify other formats.
-const TELLING_BYTES: usize = 4;
+const MAGIC_BYTES: usize = 4;
 
 /// Why bytes are not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl std::error::Error for NotText {}
 /// # Errors
 /// [`NotText`]: compressed, in another encoding, or where they stop being UTF-8.
 pub fn read(bytes: &[u8]) -> Result<&str, NotText> {
-    tell(bytes).map_or(Ok(()), Err)?;
+    other_format(bytes).map_or(Ok(()), Err)?;
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Ok(unmarked(text));
     }
@@ -84,13 +84,13 @@ fn unmarked(text: &str) -> &str {
 /// # Errors
 /// Those of the source; [`NotText`] as an error of kind `InvalidData`, as far as the first bytes tell.
 pub fn skip_mark<R: Read>(mut source: R) -> io::Result<impl Read> {
-    let mut begun = Vec::with_capacity(TELLING_BYTES);
+    let mut begun = Vec::with_capacity(MAGIC_BYTES);
     source
         .by_ref()
-        .take(TELLING_BYTES as u64)
+        .take(MAGIC_BYTES as u64)
         // Read to the end and not once, because one `read` may return a single byte.
         .read_to_end(&mut begun)?;
-    if let Some(why) = tell(&begun) {
+    if let Some(why) = other_format(&begun) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     let marked = if begun.starts_with(MARK.as_bytes()) {
@@ -105,7 +105,7 @@ pub fn skip_mark<R: Read>(mut source: R) -> io::Result<impl Read> {
 
 /// The known format that begins with these bytes, if it is not UTF-8 text. Neither JSON nor TOML has a zero
 /// in its first two bytes, and both begin with a character of ASCII.
-fn tell(bytes: &[u8]) -> Option<NotText> {
+fn other_format(bytes: &[u8]) -> Option<NotText> {
     match bytes {
         [0x1f, 0x8b, ..] => Some(NotText::Gzip),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => Some(NotText::Utf16),

@@ -80,7 +80,7 @@ impl Client {
     /// The spots that are open in these pools.
     pub(super) async fn spots_open(&self, pools: &[Pool]) -> Vec<i32> {
         let seen = self
-            .check(&workload::look_at(pools))
+            .check(&workload::cart_of_pools(pools))
             .await
             .unwrap()
             .fulfillability

@@ -226,7 +226,7 @@ pub(super) fn cart_of(request: &CreateOrderRequest) -> CheckOrderFulfillabilityR
 }
 
 /// A cart without an id that asks for every pool.
-pub(super) fn look_at(pools: &[Pool]) -> CheckOrderFulfillabilityRequest {
+pub(super) fn cart_of_pools(pools: &[Pool]) -> CheckOrderFulfillabilityRequest {
     let item = pools.iter().map(Pool::single).collect();
     CheckOrderFulfillabilityRequest {
         merchant_id: MERCHANT.into(),
