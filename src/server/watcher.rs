@@ -44,14 +44,14 @@ pub(super) fn log_rejected(what: &str, outcome: &str, errors: &Diagnostics) {
 #[derive(Debug)]
 pub(super) struct Watcher<F> {
     watched: Arc<F>,
-    target: Notify,
+    requested: Notify,
 }
 
 impl<F: FromFiles> Watcher<F> {
     pub(super) fn new(watched: F) -> Self {
         Self {
             watched: Arc::new(watched),
-            target: Notify::new(),
+            requested: Notify::new(),
         }
     }
 
@@ -62,12 +62,12 @@ impl<F: FromFiles> Watcher<F> {
     /// Requests a reload. Several requests before it begins are one.
     pub(super) fn request_reload(&self) {
         // Keeps one permit, so a request during a reload leads to exactly one more reload.
-        self.target.notify_one();
+        self.requested.notify_one();
     }
 
     /// Reloads on request and, with an interval, when the files have changed since the snapshot
     /// `read`.
-    pub(super) async fn attend(
+    pub(super) async fn run(
         self: Arc<Self>,
         every: Option<Duration>,
         read: Snapshot,
@@ -86,7 +86,7 @@ impl<F: FromFiles> Watcher<F> {
         let reading = async {
             loop {
                 tokio::select! {
-                    () = self.target.notified() => {
+                    () = self.requested.notified() => {
                         // Before the reload, so that a change while it reads is noticed by the next
                         // check.
                         detector.read = self.snapshot().await.unwrap_or_default();
