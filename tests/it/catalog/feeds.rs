@@ -22,8 +22,8 @@ use tokio::{
 
 use crate::support::{
     Created, Item, NOW, Setup, TestServer, config, order_request,
-    process::{Ended, Program, in_days, surely},
-    rest_client::{bare, send},
+    process::{Ended, Program, in_days, with_timeout},
+    rest_client::{send, without_body},
     sample_catalog, tomorrow_at,
 };
 
@@ -369,7 +369,7 @@ async fn a_server_that_does_not_run_is_exported_from_its_store() {
     );
 
     let mut program = Program::new()
-        .keeping(data.path())
+        .with_store(data.path())
         .args(["--admin-listen=127.0.0.1:0"])
         .start()
         .await;
@@ -504,7 +504,11 @@ async fn invalid_requests_for_exports_are_rejected() {
         "days=30&gzip",
         "days=401",
     ] {
-        let answer = send(address, bare(Method::GET, &format!("/feeds?{query}"))).await;
+        let answer = send(
+            address,
+            without_body(Method::GET, &format!("/feeds?{query}")),
+        )
+        .await;
         let expected = (
             400,
             "INVALID_ARGUMENT".to_owned(),
@@ -540,13 +544,13 @@ async fn stalled_readers_block_only_each_other() {
             .write_all(b"GET /feeds HTTP/1.1\r\nhost: x\r\n\r\n")
             .await
             .unwrap();
-        let begun = surely("its beginning", stream.read(&mut [0; 64]))
+        let begun = with_timeout("its beginning", stream.read(&mut [0; 64]))
             .await
             .unwrap();
         assert!(begun > 0);
         still.push(stream);
     }
-    let third = send(address, bare(Method::GET, "/feeds")).await;
+    let third = send(address, without_body(Method::GET, "/feeds")).await;
     assert_eq!(
         third.outcome(),
         (
@@ -564,5 +568,5 @@ async fn stalled_readers_block_only_each_other() {
             .price("USD", 25_000_000),
     )
     .await;
-    surely("the end, although they have not read theirs", server.stop()).await;
+    with_timeout("the end, although they have not read theirs", server.stop()).await;
 }

@@ -15,7 +15,7 @@ use crate::support::{
     Created, Item, Setup, TestServer,
     doubles::GatewayDouble,
     invariants, order_request, paid_with,
-    process::{Program, in_days, surely},
+    process::{Program, in_days, with_timeout},
     text::{describe, describe_failure},
     tomorrow_at,
 };
@@ -418,7 +418,7 @@ async fn a_payment_in_flight_keeps_its_spots_across_a_reload() {
             let (server, order) = (Arc::clone(&server), order.clone());
             async move { server.send(order).await.unwrap() }
         });
-        surely("the charge", gateway.asked_times(1)).await;
+        with_timeout("the charge", gateway.asked_times(1)).await;
         harbour
             .reload(&server, &[("youth", 6), ("adult", 11)], TEN_SPOTS)
             .await;
@@ -430,7 +430,7 @@ async fn a_payment_in_flight_keeps_its_spots_across_a_reload() {
             gateway.decline();
         }
         assert_eq!(
-            surely("the answer", paying).await.unwrap().is_order(),
+            with_timeout("the answer", paying).await.unwrap().is_order(),
             captured
         );
         harbour

@@ -427,7 +427,7 @@ async fn a_hold_is_neither_endless_nor_sold_twice_after_the_clock_is_set_back() 
 /// A store with an order of the sample catalogue and further changes.
 async fn store_with(changes: impl IntoIterator<Item = Change>) -> TempDir {
     let dir = TempDir::new().unwrap();
-    let server = Program::new().keeping(dir.path()).start().await;
+    let server = Program::new().with_store(dir.path()).start().await;
     let mut client = BookingServiceClient::new(server.connect().await);
     let item = in_days(
         Item::museum_entry()
@@ -462,7 +462,7 @@ fn warning<'a>(lines: &'a [Value], beginning: &str) -> &'a Value {
 async fn a_start_before_the_time_of_forgotten_slots_is_a_warning() {
     let far_ahead = 4_102_444_800; // 2100
     let dir = store_with([Change::SlotsForgotten(EpochSeconds::new(far_ahead))]).await;
-    let lines = warnings(Program::new().keeping(dir.path())).await;
+    let lines = warnings(Program::new().with_store(dir.path())).await;
     let line = warning(
         &lines,
         "the clock lies before the moment up to which slots were forgotten",
@@ -472,7 +472,7 @@ async fn a_start_before_the_time_of_forgotten_slots_is_a_warning() {
         "2100-01-01 00:00:00 UTC (second 4102444800)"
     );
     let sound = store_with([]).await;
-    let lines = warnings(Program::new().keeping(sound.path())).await;
+    let lines = warnings(Program::new().with_store(sound.path())).await;
     assert!(
         lines
             .iter()
@@ -486,7 +486,7 @@ async fn orders_without_their_merchants_or_slots_are_warnings_at_startup() {
     let dir = store_with([]).await;
     let other = Pier::new();
     let catalog = ["--catalog", other.dir.path().to_str().unwrap()];
-    let lines = warnings(Program::new().args(catalog).keeping(dir.path())).await;
+    let lines = warnings(Program::new().args(catalog).with_store(dir.path())).await;
     assert_eq!(
         warning(&lines, "there are orders of merchants")["examples"],
         "museum"
@@ -508,7 +508,7 @@ async fn an_empty_catalogue_is_a_warning_at_its_reload() {
     copy_dir(&sample_catalog(), catalog.path());
     let program = Program::new()
         .args([Path::new("--catalog"), catalog.path()])
-        .keeping(dir.path());
+        .with_store(dir.path());
     let mut server = program.start().await;
     for file in fs::read_dir(catalog.path()).unwrap() {
         fs::remove_file(file.unwrap().path()).unwrap();

@@ -19,7 +19,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use crate::support::{
     Transport,
     byte_client::ByteClient,
-    process::{Program, Running, surely},
+    process::{Program, Running, with_timeout},
     seeds::seeds,
 };
 
@@ -102,7 +102,7 @@ impl Deployment {
     fn set_up(&self, program: Program) -> Program {
         let program = program.args([Path::new("--catalog"), self.catalog.path()]);
         if self.is_kept {
-            program.keeping(self.store.path())
+            program.with_store(self.store.path())
         } else {
             program
         }
@@ -334,14 +334,14 @@ async fn run_until_killed(
         users.spawn(run_session(user, client, answered.clone()));
     }
     for _ in 0..chance.usize(ANSWERS) {
-        surely("an answer", answers.recv()).await.unwrap();
+        with_timeout("an answer", answers.recv()).await.unwrap();
     }
     for _ in 0..chance.usize(..50) {
         tokio::task::yield_now().await;
     }
     server.kill().await;
     let mut history = History::default();
-    while let Some(of_one) = surely("the end of a user", users.join_next()).await {
+    while let Some(of_one) = with_timeout("the end of a user", users.join_next()).await {
         history.extend(of_one.unwrap());
     }
     history

@@ -33,8 +33,8 @@ use crate::support::{
     doubles::GatewayDouble,
     keys::{Keys, basic},
     order_request, paid_with,
-    process::{Program, Running, in_days, surely, until},
-    rest_client::{Answer, bare, send},
+    process::{Program, Running, in_days, until, with_timeout},
+    rest_client::{Answer, send, without_body},
 };
 
 fn visit(day: i64) -> Item {
@@ -54,7 +54,7 @@ fn check() -> Vec<u8> {
 }
 
 async fn is_served(client: &ByteClient) {
-    let answer = surely(
+    let answer = with_timeout(
         "an answer",
         client.call("CheckOrderFulfillability", &check()),
     )
@@ -63,7 +63,7 @@ async fn is_served(client: &ByteClient) {
 }
 
 async fn get(address: SocketAddr, path: &'static str) -> Answer {
-    surely(path, send(address, bare(Method::GET, path))).await
+    with_timeout(path, send(address, without_body(Method::GET, path))).await
 }
 
 /// The value of a metric, which has to be there.
@@ -115,7 +115,7 @@ async fn where_descriptors_are_few_connections_leave_some_for_everything_else() 
         "--max-connections-per-address=1000",
     ];
     let mut server = Program::after("ulimit -n 200")
-        .keeping(dir.path())
+        .with_store(dir.path())
         .args(words)
         .start()
         .await;
@@ -136,7 +136,7 @@ async fn where_descriptors_are_few_connections_leave_some_for_everything_else() 
     let client = BookingServiceClient::new(server.connect().await);
     for number in 0..3 {
         let request = order_request(&format!("order-{number}"), "museum", [visit(2)]);
-        surely("an order", client.clone().create_order(request))
+        with_timeout("an order", client.clone().create_order(request))
             .await
             .unwrap();
     }
@@ -269,7 +269,10 @@ async fn where_none_is_idle_a_newcomer_waits_and_the_server_is_not_ready() {
     .await;
     assert_eq!(metric(admin, "boxoffice_connections_full").await, 1);
     payments.capture();
-    assert_eq!(surely("the order", slow).await.unwrap().code(), Code::Ok);
+    assert_eq!(
+        with_timeout("the order", slow).await.unwrap().code(),
+        Code::Ok
+    );
     is_served(&ByteClient::over(server.address(), latest).await).await;
     until("it is ready", async || {
         get(admin, "/readyz").await.http == 200
@@ -444,7 +447,7 @@ async fn list(client: &BookingServiceClient<Channel>) -> Result<usize, tonic::St
     let request = ListOrdersRequest {
         ids: Some(Ids::UserId("user-1".into())),
     };
-    Ok(surely("a list", client.clone().list_orders(request))
+    Ok(with_timeout("a list", client.clone().list_orders(request))
         .await?
         .into_inner()
         .order
@@ -544,7 +547,7 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
     // The flood has begun, and some of its calls were rejected.
     for _ in 0..3 {
         assert_eq!(
-            surely("an answer to the flood", answers.recv()).await,
+            with_timeout("an answer to the flood", answers.recv()).await,
             Some(Code::Unauthenticated)
         );
     }
@@ -554,7 +557,7 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
         .header("authorization", basic("ada", "secret"));
     while answers.try_recv().is_ok() {}
     let answer = client.send(call.body(whole(framed(&check()))).unwrap());
-    let answer = surely("the answer to the new caller", answer)
+    let answer = with_timeout("the answer to the new caller", answer)
         .await
         .unwrap();
     assert_eq!(answer.code(), Code::Ok);

@@ -12,8 +12,8 @@ use crate::support::{
     Item, Setup, TestServer, config,
     doubles::BreakableStore,
     order_request,
-    process::{Program, surely},
-    rest_client::{Answer, bare, send, send_http2},
+    process::{Program, with_timeout},
+    rest_client::{Answer, send, send_http2, without_body},
 };
 
 /// A server whose operator's transport is open, too.
@@ -26,7 +26,7 @@ async fn start(setup: Setup) -> TestServer {
 async fn get(server: &TestServer, path: &str) -> Answer {
     send(
         server.server.admin_address().unwrap(),
-        bare(Method::GET, path),
+        without_body(Method::GET, path),
     )
     .await
 }
@@ -45,10 +45,17 @@ async fn a_server_that_serves_is_alive_and_ready() {
     assert_eq!(probes(&server).await, (200, 200));
     let address = server.server.admin_address().unwrap();
     assert_eq!(
-        send_http2(address, bare(Method::GET, "/livez")).await.body,
+        send_http2(address, without_body(Method::GET, "/livez"))
+            .await
+            .body,
         "ok\n"
     );
-    assert_eq!(send(address, bare(Method::HEAD, "/readyz")).await.http, 200);
+    assert_eq!(
+        send(address, without_body(Method::HEAD, "/readyz"))
+            .await
+            .http,
+        200
+    );
     server.stop().await;
 }
 
@@ -116,10 +123,20 @@ async fn a_server_that_goes_down_is_alive_and_not_ready_until_the_end() {
     running
         .line("the signal", |line| line["message"] == "shutdown started")
         .await;
-    let not_ready =
-        async { while send(address, bare(Method::GET, "/readyz")).await.http != 503 {} };
-    surely("it is not ready", not_ready).await;
-    assert_eq!(send(address, bare(Method::GET, "/livez")).await.http, 200);
+    let not_ready = async {
+        while send(address, without_body(Method::GET, "/readyz"))
+            .await
+            .http
+            != 503
+        {}
+    };
+    with_timeout("it is not ready", not_ready).await;
+    assert_eq!(
+        send(address, without_body(Method::GET, "/livez"))
+            .await
+            .http,
+        200
+    );
     running.signal("TERM").await;
     assert_eq!(running.ended().await.code(), 0);
 }
@@ -131,7 +148,7 @@ async fn errors_of_the_admin_listener_have_the_form_of_all_errors() {
     assert_eq!(get(&server, "/v3/HealthCheck").await.outcome(), outcome);
     let posted = send(
         server.server.admin_address().unwrap(),
-        bare(Method::POST, "/livez"),
+        without_body(Method::POST, "/livez"),
     )
     .await;
     assert_eq!(
@@ -164,7 +181,11 @@ async fn it_points_to_what_is_there_and_not_to_what_is_elsewhere() {
         assert!(!text.contains("/v3/"), "{path}: {text}");
     }
     // Callers get the hint about their own methods.
-    let answer = send(server.server.address(), bare(Method::GET, "/nowhere")).await;
+    let answer = send(
+        server.server.address(),
+        without_body(Method::GET, "/nowhere"),
+    )
+    .await;
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     assert!(
         text.contains("/v3/CreateOrder") && !text.contains("/metrics"),

@@ -31,11 +31,11 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     Item, Setup, TestServer,
-    byte_client::{Answer, ByteClient, beginning, framed, whole},
+    byte_client::{Answer, ByteClient, framed, unfinished, whole},
     config, copy_dir,
     doubles::{BreakableStore, GatewayDouble},
     order_request, paid_with,
-    process::{Program, surely},
+    process::{Program, with_timeout},
     sample_catalog,
 };
 
@@ -133,7 +133,7 @@ async fn health(channel: Channel, service: &str) -> Streaming<HealthCheckRespons
 }
 
 async fn next_health(health: &mut Streaming<HealthCheckResponse>) -> ServingStatus {
-    surely("news of health", health.message())
+    with_timeout("news of health", health.message())
         .await
         .unwrap()
         .unwrap()
@@ -314,7 +314,9 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
             request = request.header("grpc-timeout", timeout);
         }
         let answer = client.send(request.body(whole(framed(&message))).unwrap());
-        let late = surely("an answer to a slow call", answer).await.unwrap();
+        let late = with_timeout("an answer to a slow call", answer)
+            .await
+            .unwrap();
         let outcome = (late.code(), late.reason());
         assert_eq!(
             outcome,
@@ -325,7 +327,7 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
 
         payments.asked_times(1).await;
         payments.capture();
-        let again = surely("the order", async {
+        let again = with_timeout("the order", async {
             loop {
                 let again = client.call("CreateOrder", &message).await;
                 if again.code() == Code::Ok {
@@ -499,7 +501,7 @@ async fn connections_that_are_too_old_are_ended_without_losing_a_call() {
                 answered += 1;
             }
         };
-        let error = surely("the end of an old connection", ended).await;
+        let error = with_timeout("the end of an old connection", ended).await;
         assert!(
             error.is_canceled() || error.is_closed(),
             "a call was sent and not answered: {error:?}"
@@ -522,7 +524,7 @@ async fn a_call_on_a_connection_that_is_too_old_is_finished() {
     let client = connect(&server).await;
     let slow = begin(&client, &paid_order("slow"));
     payments.asked_times(1).await;
-    surely("the end of an old connection", async {
+    with_timeout("the end of an old connection", async {
         while try_check(&client).await.is_ok() {}
     })
     .await;
@@ -557,14 +559,16 @@ async fn a_message_that_never_comes_to_its_end_is_not_waited_for() {
     config.calls.call_timeout = Duration::from_millis(100);
     let server = Setup::with_config(config).start().await;
     let client = connect(&server).await;
-    let body = beginning(framed(&check_request().encode_to_vec()).slice(..20));
+    let body = unfinished(framed(&check_request().encode_to_vec()).slice(..20));
     let answer = client.send(
         client
             .request("CheckOrderFulfillability")
             .body(body)
             .unwrap(),
     );
-    let late = surely("an answer to half a message", answer).await.unwrap();
+    let late = with_timeout("an answer to half a message", answer)
+        .await
+        .unwrap();
     assert_eq!(
         (late.code(), late.reason().as_str()),
         (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
@@ -580,7 +584,7 @@ async fn a_connection_that_never_says_anything_is_closed() {
     config.connections.keepalive_timeout = Duration::from_millis(200);
     let server = Setup::with_config(config).start().await;
     let mut silent = TcpStream::connect(server.server.address()).await.unwrap();
-    let read = surely("the end of a silent connection", silent.read(&mut [0])).await;
+    let read = with_timeout("the end of a silent connection", silent.read(&mut [0])).await;
     assert_eq!(read.unwrap(), 0);
     assert_eq!(check(&connect(&server).await).await.code(), Code::Ok);
     server.stop().await;
@@ -588,7 +592,7 @@ async fn a_connection_that_never_says_anything_is_closed() {
 
 /// Waits until connections to an address are refused.
 async fn assert_connection_refused(address: SocketAddr) {
-    surely("a refused connection", async {
+    with_timeout("a refused connection", async {
         while TcpStream::connect(address).await.is_ok() {}
     })
     .await;
@@ -622,7 +626,7 @@ async fn a_stopping_server_is_not_ready_and_serves_during_the_drain_delay() {
     );
 
     cut.send(()).unwrap();
-    surely("the end", stop).await.unwrap();
+    with_timeout("the end", stop).await.unwrap();
     assert_connection_refused(address).await;
 }
 
@@ -646,7 +650,7 @@ async fn calls_in_flight_are_finished_while_new_connections_are_refused() {
         assert!(!stop.is_finished(), "{runtime:?}");
         payments.capture();
         order_id(&slow.await.unwrap().unwrap());
-        surely("the end", stop).await.unwrap();
+        with_timeout("the end", stop).await.unwrap();
     }
 }
 
@@ -673,7 +677,7 @@ async fn an_order_is_finished_even_if_its_caller_has_hung_up() {
     let (stop, _cut) = server.begin_shutdown();
     assert_connection_refused(address).await;
     payments.capture();
-    surely("the end", stop).await.unwrap();
+    with_timeout("the end", stop).await.unwrap();
     assert!(store.by_token(&"slow".into()).unwrap().is_some());
 }
 
@@ -689,7 +693,7 @@ async fn a_connection_that_never_says_anything_does_not_hold_up_the_end() {
         // Connections are received in the order they come, so the silent one has been by now.
         assert_eq!(check(&connect(&server).await).await.code(), Code::Ok);
         let (stop, _cut) = server.begin_shutdown();
-        surely("the end", stop).await.unwrap();
+        with_timeout("the end", stop).await.unwrap();
         drop(silent);
     }
 }
@@ -704,12 +708,12 @@ async fn health_watchers_do_not_delay_the_shutdown() {
     let (stop, _cut) = server.begin_shutdown();
     assert_eq!(next_health(&mut watched).await, ServingStatus::NotServing);
     assert!(
-        surely("the end of the news", watched.message())
+        with_timeout("the end of the news", watched.message())
             .await
             .unwrap()
             .is_none()
     );
-    surely("the end", stop).await.unwrap();
+    with_timeout("the end", stop).await.unwrap();
 }
 
 #[tokio::test]
@@ -728,8 +732,13 @@ async fn a_forced_shutdown_abandons_unfinished_calls() {
     let (stop, cut) = server.begin_shutdown();
     assert_connection_refused(address).await;
     cut.send(()).unwrap();
-    surely("the end", stop).await.unwrap();
-    assert!(surely("the end of the call", slow).await.unwrap().is_err());
+    with_timeout("the end", stop).await.unwrap();
+    assert!(
+        with_timeout("the end of the call", slow)
+            .await
+            .unwrap()
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -822,7 +831,7 @@ async fn a_broken_catalogue_stops_the_start_with_all_its_errors() {
     let store = TempDir::new().unwrap();
     let kept = store.path().join("orders");
     let ended = Program::new()
-        .keeping(&kept)
+        .with_store(&kept)
         .args(["--catalog", dir.path().to_str().unwrap()])
         .run()
         .await;
@@ -844,7 +853,7 @@ async fn all_invalid_settings_are_reported_before_anything_is_opened() {
     let dir = TempDir::new().unwrap();
     let kept = dir.path().join("orders");
     let ended = Program::new()
-        .keeping(&kept)
+        .with_store(&kept)
         .args(["--listen", &address, "--workers=many"])
         .run()
         .await;
@@ -871,7 +880,7 @@ async fn a_store_in_memory_warns_that_nothing_is_kept() {
     assert!(warned, "{}", ended.text());
     let dir = TempDir::new().unwrap();
     let ended = Program::new()
-        .keeping(dir.path())
+        .with_store(dir.path())
         .args(["--payments=off"])
         .start()
         .await
@@ -915,7 +924,7 @@ async fn simulated_payments_warn_in_capitals_at_every_start_and_are_not_the_defa
     let dir = TempDir::new().unwrap();
     for _ in 0..2 {
         let simulated = Program::new()
-            .keeping(dir.path())
+            .with_store(dir.path())
             .args(["--payments=simulated"]);
         let ended = simulated.start().await.stop().await;
         let warned = ended.log().any(|line| {

@@ -119,7 +119,7 @@ impl Site {
     async fn open(&mut self) -> Running {
         let catalog = self.catalog.path().to_str().unwrap();
         let program = Program::new()
-            .keeping(self.store.path())
+            .with_store(self.store.path())
             .args(self.more.iter());
         let server = program
             .args(["--listen", &self.listen, "--catalog", catalog])

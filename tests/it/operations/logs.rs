@@ -153,12 +153,12 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
             .step_by(7)
             .map(|length| ("CreateOrder", sound[..length].to_vec())),
     );
-    let spoilt = |at: usize| {
+    let corrupted = |at: usize| {
         let mut bytes = sound.clone();
         bytes[at] = 0xff;
         ("CreateOrder", bytes)
     };
-    all.extend((0..sound.len()).step_by(3).map(spoilt));
+    all.extend((0..sound.len()).step_by(3).map(corrupted));
     all
 }
 
@@ -203,7 +203,7 @@ async fn nothing_about_a_customer_is_in_the_log() {
     let program = || {
         let audit = ["--audit-log", audit.to_str().unwrap()];
         Program::new()
-            .keeping(&data)
+            .with_store(&data)
             .args(["--log=trace", "--payment-timeout=100ms"])
             .args(audit)
     };

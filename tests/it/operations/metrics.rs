@@ -23,8 +23,8 @@ use crate::support::{
     edited_catalog,
     keys::{Keys, replace},
     order_request, paid_with,
-    process::surely,
-    rest_client::{bare, post, send},
+    process::with_timeout,
+    rest_client::{post, send, without_body},
     stating_fees,
 };
 
@@ -152,7 +152,7 @@ async fn page(server: &TestServer) -> Page {
 async fn page_of(server: &Server) -> Page {
     let answer = send(
         server.admin_address().unwrap(),
-        bare(Method::GET, "/metrics"),
+        without_body(Method::GET, "/metrics"),
     )
     .await;
     assert_eq!(answer.http, 200);
@@ -221,8 +221,8 @@ async fn keep_busy(server: &TestServer) {
         .unwrap();
     client.send(call).await.unwrap();
     client.call("Unheard", b"").await;
-    send(address, bare(Method::GET, "/v3/HealthCheck")).await;
-    send(address, bare(Method::GET, "/elsewhere")).await;
+    send(address, without_body(Method::GET, "/v3/HealthCheck")).await;
+    send(address, without_body(Method::GET, "/elsewhere")).await;
     send(address, over_grpc_web("ListOrders")).await;
     send(address, post("/v3/ListOrders", "{")).await;
     HealthClient::new(server.channel.clone())
@@ -396,7 +396,7 @@ async fn calls_in_flight_count_until_they_end_even_if_their_caller_disconnects()
     assert_eq!(busy.value("boxoffice_orders_in_progress", &[]), 1);
     call.abort();
     let gone = async { while page(&server).await.value("boxoffice_calls_in_flight", &[]) > 0 {} };
-    surely("the call ends with its caller", gone).await;
+    with_timeout("the call ends with its caller", gone).await;
     let left = page(&server).await;
     assert_eq!(left.handled("grpc", "CreateOrder", "Canceled"), 1);
     assert_eq!(left.value("boxoffice_orders_in_progress", &[]), 1);
@@ -408,7 +408,7 @@ async fn calls_in_flight_count_until_they_end_even_if_their_caller_disconnects()
             < 1
         {}
     };
-    surely("the order is created", done).await;
+    with_timeout("the order is created", done).await;
     server.stop().await;
 }
 

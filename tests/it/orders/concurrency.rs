@@ -24,7 +24,7 @@ use crate::support::{
     config,
     doubles::{Asked, GatewayDouble, SlowStore},
     invariants, order_request, paid_with,
-    process::surely,
+    process::with_timeout,
     reason, tomorrow_at,
 };
 
@@ -79,7 +79,7 @@ async fn at_once(
         .into_iter()
         .enumerate()
         .map(|(at, request)| create(connections[at % 6].clone(), request));
-    let answers = surely("every call is answered", join_all(calls)).await;
+    let answers = with_timeout("every call is answered", join_all(calls)).await;
     answers.into_iter().map(Result::unwrap).collect()
 }
 
@@ -276,7 +276,7 @@ async fn a_hundred_copies_of_a_request_get_one_order_and_one_answer() {
         gateway.asked_times(1).await;
         gateway.capture();
     };
-    let (answers, ()) = surely("every copy is answered", async {
+    let (answers, ()) = with_timeout("every copy is answered", async {
         tokio::join!(join_all(copies), released)
     })
     .await;
@@ -357,7 +357,7 @@ async fn a_caller_whose_time_is_up_finds_the_order_under_the_same_token() {
 
 #[tokio::test]
 async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
-    let store = SlowStore::keeping(|change| matches!(change, Change::Order(_)));
+    let store = SlowStore::delaying(|change| matches!(change, Change::Order(_)));
     let server = Setup {
         store: store.clone(),
         ..Setup::default()
@@ -365,7 +365,7 @@ async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
     .start()
     .await;
     let call = begin(&server.channel, order_request("t", "museum", [adults(2)]));
-    store.keeps_one().await;
+    store.wait_for_change().await;
     assert_eq!(server.list_user("user-1").await.unwrap(), []);
     assert_eq!(
         server.spots_open("museum", adults(1)).await,
@@ -373,7 +373,7 @@ async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
         "nobody else gets its spots"
     );
     assert!(!call.is_finished());
-    store.go_on();
+    store.resume();
     let order = call.await.unwrap().unwrap().order();
     assert_eq!(server.list_user("user-1").await.unwrap(), [order]);
 }
@@ -405,7 +405,7 @@ impl Moment {
     ];
 
     fn store(self) -> Arc<SlowStore> {
-        SlowStore::keeping(match self {
+        SlowStore::delaying(match self {
             Self::WritingTheIntent => |change| matches!(change, Change::PaymentIntent(_)),
             Self::WritingTheEnd => |change| matches!(change, Change::PaymentEnded(_)),
             Self::WritingTheOrder => |change| matches!(change, Change::Order(_)),
@@ -428,7 +428,7 @@ impl Moment {
     async fn comes(self, store: &SlowStore, gateway: &GatewayDouble) {
         match self {
             Self::WritingTheIntent | Self::WritingTheEnd | Self::WritingTheOrder => {
-                store.keeps_one().await;
+                store.wait_for_change().await;
             }
             Self::Charging => gateway.asked_times(1).await,
             Self::Reversing => gateway.asked_times(2).await,
@@ -505,7 +505,7 @@ async fn a_caller_leaves(moment: Moment, exit: Exit) {
         0,
         "while its call is in flight"
     );
-    store.go_on();
+    store.resume();
     gateway.capture();
     gateway.answer_reversals(Ok(Reversal::Voided));
     let order = server.send(paid_trip("t")).await.unwrap().order();
@@ -519,7 +519,7 @@ async fn a_disconnected_caller_repeats_its_token_and_is_charged_once() {
     for moment in Moment::ALL {
         for exit in [Exit::CancelTheCall, Exit::BreakTheConnection] {
             let story = Box::pin(a_caller_leaves(moment, exit));
-            surely(&format!("{moment:?}, {exit:?}"), story).await;
+            with_timeout(&format!("{moment:?}, {exit:?}"), story).await;
         }
     }
 }

@@ -24,13 +24,13 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     Item, Setup,
-    byte_client::{self, Body, ByteClient, beginning, framed, whole},
+    byte_client::{self, Body, ByteClient, framed, unfinished, whole},
     config,
     doubles::GatewayDouble,
     keys::{Authority, Keys, Pair, basic, replace},
     order_request, paid_with,
-    process::{Program, surely},
-    rest_client::{self, bare, post},
+    process::{Program, with_timeout},
+    rest_client::{self, post, without_body},
 };
 
 const SERVICE: &str = "/ext.maps.booking.partner.v3.BookingService";
@@ -212,7 +212,7 @@ async fn ten_wrong_credentials_are_rejected_with_helpful_messages() {
 async fn no_url_answers_or_reads_a_body_without_a_password() {
     let keys = Keys::new();
     let server = guarded(&keys, |config| config.security.health_open = false).await;
-    let endless = || beginning(Bytes::from_static(b"{"));
+    let endless = || unfinished(Bytes::from_static(b"{"));
     for path in [
         CHECK,
         "/v3/CreateOrder",
@@ -221,18 +221,18 @@ async fn no_url_answers_or_reads_a_body_without_a_password() {
         "/nowhere",
         "/v3/../etc/passwd",
     ] {
-        for verb in [Method::POST, Method::GET, Method::DELETE, Method::HEAD] {
-            let mut request = bare(verb.clone(), path);
-            if verb == Method::POST {
+        for http_method in [Method::POST, Method::GET, Method::DELETE, Method::HEAD] {
+            let mut request = without_body(http_method.clone(), path);
+            if http_method == Method::POST {
                 *request.body_mut() = endless();
             }
             let rejected =
-                surely("a rejection", rest_client::send(server.address(), request)).await;
-            assert_eq!(rejected.http, 401, "{verb} {path}");
+                with_timeout("a rejection", rest_client::send(server.address(), request)).await;
+            assert_eq!(rejected.http, 401, "{http_method} {path}");
             assert_eq!(
                 rejected.body.is_empty(),
-                verb == Method::HEAD,
-                "{verb} {path}"
+                http_method == Method::HEAD,
+                "{http_method} {path}"
             );
         }
     }
@@ -248,7 +248,7 @@ async fn no_url_answers_or_reads_a_body_without_a_password() {
         "/v3/HealthCheck",
     ] {
         let call = client.send(client.request_to(path).body(endless()).unwrap());
-        let rejected = surely("a rejection", call).await.unwrap();
+        let rejected = with_timeout("a rejection", call).await.unwrap();
         assert_eq!(
             (rejected.code(), &*rejected.reason()),
             (Code::Unauthenticated, "CREDENTIALS_MISSING"),
@@ -259,7 +259,7 @@ async fn no_url_answers_or_reads_a_body_without_a_password() {
         .header("host", "boxoffice")
         .header("content-type", "application/grpc-web+proto")
         .body(endless());
-    let rejected = surely(
+    let rejected = with_timeout(
         "a rejection",
         rest_client::send(server.address(), by_web.unwrap()),
     )
@@ -291,7 +291,7 @@ async fn health_is_open_where_that_is_set_and_nothing_else_is() {
             }
         );
         for headers in [&[][..], &[("authorization", "Basic bm9ib2R5Og==")]] {
-            let asked = with(bare(Method::GET, HEALTH), headers);
+            let asked = with(without_body(Method::GET, HEALTH), headers);
             let rest = rest_client::send(server.address(), asked).await;
             assert_eq!(rest.http, if open { 200 } else { 401 }, "{headers:?}");
         }
@@ -828,7 +828,7 @@ async fn a_rate_limited_call_has_its_retry_delay() {
             }
         }
     };
-    let rejected = surely("a rejection", rejected_by_rest).await;
+    let rejected = with_timeout("a rejection", rejected_by_rest).await;
     assert_eq!(
         (rejected.http.as_u16(), &rejected.headers["retry-after"]),
         (429, &"1".parse().unwrap())
@@ -842,7 +842,7 @@ async fn a_rate_limited_call_has_its_retry_delay() {
             }
         }
     };
-    let rejected = surely("a rejection", rejected_by_grpc).await;
+    let rejected = with_timeout("a rejection", rejected_by_grpc).await;
     assert_eq!(
         (rejected.code(), &*rejected.reason()),
         (Code::ResourceExhausted, "RATE_LIMITED")
@@ -894,7 +894,7 @@ async fn a_caller_has_so_many_calls_at_once_whichever_way_they_come() {
     assert!(opens(&server, "grace", "hopper").await);
     payments.capture();
     assert_eq!(slow.await.unwrap().unwrap().code(), Code::Ok);
-    surely("room for the next call", async {
+    with_timeout("room for the next call", async {
         while !opens(&server, "ada", "new").await {}
     })
     .await;
@@ -941,7 +941,7 @@ async fn hear_out(server: &Server, said: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(said).await.unwrap();
     let mut heard = Vec::new();
-    let _ = surely("the end of the connection", stream.read_to_end(&mut heard)).await;
+    let _ = with_timeout("the end of the connection", stream.read_to_end(&mut heard)).await;
     String::from_utf8_lossy(&heard).into_owned()
 }
 
@@ -991,7 +991,7 @@ async fn a_handshake_that_never_ends_is_not_waited_for() {
             .is_err()
         {}
     };
-    surely("a handshake in time", in_time).await;
+    with_timeout("a handshake in time", in_time).await;
 }
 
 #[tokio::test]
@@ -1007,7 +1007,7 @@ async fn a_connection_without_calls_is_closed_though_it_answers_pings() {
     let (sender, connection) = http2::handshake::<_, _, Body>(TokioExecutor::new(), stream)
         .await
         .unwrap();
-    surely("a good end", connection).await.unwrap();
+    with_timeout("a good end", connection).await.unwrap();
     drop(sender);
 }
 
@@ -1034,7 +1034,7 @@ async fn a_connection_with_a_call_is_not_idle() {
     let later = async {
         payments.asked_times(1).await;
         // One that began to rest no earlier has been closed by now.
-        let _ = surely("the end of the other connection", connection).await;
+        let _ = with_timeout("the end of the other connection", connection).await;
         payments.capture();
     };
     let (answer, ()) = tokio::join!(slow, later);
@@ -1066,6 +1066,6 @@ async fn a_server_over_tls_goes_down_in_good_order() {
     let stop = tokio::spawn(server.stop(std::future::pending()));
     payments.capture();
     assert_eq!(slow.await.unwrap().unwrap().code(), Code::Ok);
-    surely("the end", stop).await.unwrap();
+    with_timeout("the end", stop).await.unwrap();
     drop(silent);
 }

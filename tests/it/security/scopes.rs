@@ -26,7 +26,7 @@ use crate::support::{
     order_request,
     process::Program,
     reason,
-    rest_client::{bare, post, send},
+    rest_client::{post, send, without_body},
 };
 
 /// A way to call. Browsers have one of their own.
@@ -212,7 +212,7 @@ async fn serving(keys: &Keys, users: &[(&str, &str)]) -> Server {
 }
 
 /// The same with orders in a directory.
-async fn keeping(keys: &Keys, dir: &Path, users: &[(&str, &str)]) -> Server {
+async fn with_embedded_store(keys: &Keys, dir: &Path, users: &[(&str, &str)]) -> Server {
     keys.write_scopes(users);
     Setup {
         config: guarded(keys),
@@ -283,12 +283,12 @@ async fn methods_outside_of_a_scope_are_denied_whatever_the_transport() {
             );
         }
     }
-    let mut wrong_verb = bare(Method::GET, "/v3/createorder/");
-    wrong_verb
+    let mut wrong_method = without_body(Method::GET, "/v3/createorder/");
+    wrong_method
         .headers_mut()
         .insert("authorization", basic("ada", "ada").parse().unwrap());
     assert_eq!(
-        send(server.address(), wrong_verb).await.http,
+        send(server.address(), wrong_method).await.http,
         403,
         "by any way of writing its name"
     );
@@ -357,7 +357,7 @@ async fn health_and_reflection_are_in_every_scope() {
         assert_ne!(answer.code(), Code::PermissionDenied, "{path}");
         assert_ne!(answer.code(), Code::Unauthenticated, "{path}");
     }
-    let mut health = bare(Method::GET, "/v3/HealthCheck");
+    let mut health = without_body(Method::GET, "/v3/HealthCheck");
     health
         .headers_mut()
         .insert("authorization", password.parse().unwrap());
@@ -443,7 +443,7 @@ async fn lists_show_the_orders_that_a_user_has_created() {
         ("museum", "all_orders = true\nmerchants = ['museum']"),
     ];
     let dir = TempDir::new().unwrap();
-    let server = keeping(&keys, dir.path(), &users).await;
+    let server = with_embedded_store(&keys, dir.path(), &users).await;
     let [ada, eve, desk, museum] = users.map(|(name, _)| Caller {
         server: &server,
         name,
@@ -621,7 +621,7 @@ async fn orders_without_a_creator_are_visible_to_users_with_all_orders() {
         .unwrap()
         .order();
     server.stop().await;
-    let server = keeping(
+    let server = with_embedded_store(
         &keys,
         dir.path(),
         &[("ada", ""), ("desk", "all_orders = true")],

@@ -18,7 +18,7 @@ use boxoffice::{
 };
 use tokio::sync::watch;
 
-use crate::support::process::surely;
+use crate::support::process::with_timeout;
 
 /// Something that a gateway was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl GatewayDouble {
     /// Waits until it has been asked so many times.
     pub(crate) async fn asked_times(&self, times: usize) {
         let mut asked = self.asked.subscribe();
-        surely(
+        with_timeout(
             "the gateway is asked",
             asked.wait_for(|asked| asked.len() >= times),
         )
@@ -130,7 +130,7 @@ impl PaymentGateway for GatewayDouble {
     }
 }
 
-/// What a store that stands before another one leaves to it, by the name of its field.
+/// The read methods of a store that wraps another one, by the name of its field.
 macro_rules! reads_of {
     ($store:ident) => {
         crate::support::doubles::reads_of!($store but recover);
@@ -168,7 +168,7 @@ macro_rules! reads_of {
 }
 pub(crate) use reads_of;
 
-/// A store in memory that keeps some changes waiting.
+/// A store in memory that delays some changes.
 #[derive(Debug)]
 pub(crate) struct SlowStore {
     inner: Arc<MemoryStore>,
@@ -178,8 +178,8 @@ pub(crate) struct SlowStore {
 }
 
 impl SlowStore {
-    /// A store that begins to keep changes of this kind waiting.
-    pub(crate) fn keeping(is_slow: fn(&Change) -> bool) -> Arc<Self> {
+    /// A store that delays changes of this kind until it is resumed.
+    pub(crate) fn delaying(is_slow: fn(&Change) -> bool) -> Arc<Self> {
         let (waiting, open) = (watch::Sender::default(), watch::Sender::default());
         Arc::new(Self {
             inner: Arc::default(),
@@ -189,19 +189,16 @@ impl SlowStore {
         })
     }
 
-    /// Waits until a change is kept waiting.
-    pub(crate) async fn keeps_one(&self) {
+    /// Waits until a change is delayed.
+    pub(crate) async fn wait_for_change(&self) {
         let mut waiting = self.waiting.subscribe();
-        surely(
-            "a change is kept waiting",
-            waiting.wait_for(|waiting| *waiting > 0),
-        )
-        .await
-        .unwrap();
+        with_timeout("a delayed change", waiting.wait_for(|waiting| *waiting > 0))
+            .await
+            .unwrap();
     }
 
-    /// Keeps nothing waiting any more.
-    pub(crate) fn go_on(&self) {
+    /// Delays no further changes.
+    pub(crate) fn resume(&self) {
         self.open.send_replace(true);
     }
 }
@@ -226,7 +223,7 @@ impl Store for SlowStore {
     }
 }
 
-/// A store whose writes fail from a moment of the test's choosing.
+/// A store whose writes fail once a test breaks it.
 #[derive(Debug)]
 pub(crate) struct BreakableStore {
     orders: MemoryStore,

@@ -110,7 +110,7 @@ async fn reuse_token(
         return Some(());
     };
     let response = client
-        .create(transport, &workload::otherwise(&operation.request))
+        .create(transport, &workload::other_request(&operation.request))
         .await;
     history
         .anomalies

@@ -103,7 +103,10 @@ async fn resolve(client: &mut Client, operation: &mut Operation) -> Vec<Anomaly>
     anomalies.extend(send_once(client, operation).await);
     if operation.order.is_some() {
         let response = client
-            .create(Transport::Grpc, &workload::otherwise(&operation.request))
+            .create(
+                Transport::Grpc,
+                &workload::other_request(&operation.request),
+            )
             .await;
         anomalies.extend(unanswered(operation, &response));
         anomalies.extend(operation.check_other_request(&response));

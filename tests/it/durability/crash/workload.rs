@@ -236,7 +236,7 @@ pub(super) fn cart_of_pools(pools: &[Pool]) -> CheckOrderFulfillabilityRequest {
 }
 
 /// Another request under the same token.
-pub(super) fn otherwise(request: &CreateOrderRequest) -> CreateOrderRequest {
+pub(super) fn other_request(request: &CreateOrderRequest) -> CreateOrderRequest {
     let mut other = request.clone();
     other
         .order

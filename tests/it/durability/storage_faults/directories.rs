@@ -65,7 +65,7 @@ async fn store() -> (TempDir, Outcomes) {
 /// Fails unless the program exits with an error of these words and leaves `parent` unchanged.
 async fn assert_rejected(program: Program, data_dir: &Path, parent: &Path, words: &[&str]) {
     let before = files(parent);
-    let ended = program.keeping(data_dir).run().await;
+    let ended = program.with_store(data_dir).run().await;
     assert_eq!(ended.code(), 74, "{}", ended.text());
     let line = ended
         .log()
@@ -145,7 +145,7 @@ async fn a_missing_path_is_created() {
     let data_dir = dir.path().join("not/there/yet");
     assert_eq!(
         Program::new()
-            .keeping(&data_dir)
+            .with_store(&data_dir)
             .start()
             .await
             .stop()
@@ -190,7 +190,7 @@ async fn a_data_directory_has_one_process() {
     let first = program(Program::new(), dir.path()).start().await;
     let caller = Caller::of(&first).await;
     let mut outcomes = Outcomes::of(&caller, 0..1).await;
-    let second = Program::new().keeping(dir.path()).run().await;
+    let second = Program::new().with_store(dir.path()).run().await;
     assert_eq!(second.code(), 74, "{}", second.text());
     assert!(
         second.text().contains("another process has it open"),
@@ -278,7 +278,7 @@ async fn the_creation_of_a_store_is_logged_once_and_can_be_forbidden() {
         created.text()
     );
     for program in [Program::new(), must_exist()] {
-        let opened = program.keeping(dir.path()).start().await.stop().await;
+        let opened = program.with_store(dir.path()).start().await.stop().await;
         assert_eq!(
             opened.log().filter(is_created).count(),
             0,
@@ -290,7 +290,7 @@ async fn the_creation_of_a_store_is_logged_once_and_can_be_forbidden() {
     fs::remove_file(dir.path().join("acknowledged")).unwrap();
     assert_eq!(
         must_exist()
-            .keeping(dir.path())
+            .with_store(dir.path())
             .start()
             .await
             .stop()

@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::{Caller, Outcomes, assert_recovers, assert_store_failure_reported, program, stop};
-use crate::support::process::{Program, Running, surely};
+use crate::support::process::{Program, Running, with_timeout};
 
 /// An empty store whose journal has no preallocated space, which the engine allocates in a new one.
 async fn empty_store() -> TempDir {
@@ -13,7 +13,7 @@ async fn empty_store() -> TempDir {
     for _ in 0..2 {
         assert_eq!(
             Program::new()
-                .keeping(dir.path())
+                .with_store(dir.path())
                 .start()
                 .await
                 .stop()
@@ -55,7 +55,7 @@ async fn a_program_killed_by_the_file_size_limit_loses_no_acknowledged_order() {
     let (server, caller) = start_limited("ulimit -c 0; ulimit -f 12", dir.path()).await;
     let outcomes = Outcomes::of(&caller, 0..40).await;
     assert!(!outcomes.acknowledged.is_empty() && !outcomes.rejected.is_empty());
-    let ended = surely("its end", server.ended()).await;
+    let ended = with_timeout("its end", server.ended()).await;
     assert_eq!(ended.status.code(), None, "ended by a signal");
     assert_recovers(dir.path(), &outcomes).await;
 }

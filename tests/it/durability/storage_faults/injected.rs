@@ -123,7 +123,7 @@ async fn empty_store() -> TempDir {
     let dir = TempDir::new().unwrap();
     assert_eq!(
         Program::new()
-            .keeping(dir.path())
+            .with_store(dir.path())
             .start()
             .await
             .stop()
@@ -236,7 +236,7 @@ async fn lost_acknowledged_orders_are_detected() {
         (ORDERS, 0)
     );
     assert_eq!(server.stop().await.code(), 0);
-    let ended = Program::new().keeping(dir.path()).run().await;
+    let ended = Program::new().with_store(dir.path()).run().await;
     assert_eq!(ended.code(), 74, "{}", ended.text());
     assert!(
         ended
