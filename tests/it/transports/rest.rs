@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::support::{
     Item, Setup, TestServer, Transport,
-    byte_client::{ByteClient, beginning},
+    byte_client::{ByteClient, unfinished},
     config,
     doubles::{BreakableStore, GatewayDouble},
     order_request, paid_with,
