@@ -683,7 +683,7 @@ async fn follow(plan: Plan, wrong: Option<Rule>) -> Result<Coverage, Disagreemen
         harness.server.stop().await;
         Ok::<Coverage, String>(harness.seen)
     });
-    // A law that holds for every answer may have failed, too.
+    // An invariant of responses may have failed, too.
     let followed = followed
         .await
         .unwrap_or_else(|panic| Err(panic.to_string()));
