@@ -7,7 +7,7 @@ use argon2::{Params, PasswordHash, Version};
 use domain::ids::MerchantId;
 use kernel::user::{Scope, User};
 use kernel::{
-    diagnostics::{Cursor, Diagnostic, DiagnosticSink, Diagnostics, quoted},
+    diagnostics::{Cursor, DiagnosticSink, Diagnostics, quoted},
     files::{
         regular, text,
         toml::{Document, TomlTable, TomlValue},
@@ -269,6 +269,7 @@ fn argon2id(text: &str) -> Option<(PasswordHash, Params)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernel::diagnostics::Diagnostic;
 
     const CHEAP: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$";
 

@@ -26,7 +26,7 @@ pub(crate) fn hold_for_check(
     }
 }
 
-/// Invariants of CreateOrder.
+/// Invariants of `CreateOrder`.
 pub(crate) fn hold_for_create(request: &CreateOrderRequest, answer: &CreateOrderResponse) {
     let asked = request.order.as_ref().unwrap();
     match answer.result.as_ref().unwrap() {
@@ -35,7 +35,7 @@ pub(crate) fn hold_for_create(request: &CreateOrderRequest, answer: &CreateOrder
     }
 }
 
-/// Invariants of BatchAvailabilityLookup: one entry for each slot of the request, in its order.
+/// Invariants of `BatchAvailabilityLookup`: one entry for each slot of the request, in its order.
 pub(crate) fn hold_for_lookup(
     request: &BatchAvailabilityLookupRequest,
     answer: &BatchAvailabilityLookupResponse,
@@ -45,7 +45,7 @@ pub(crate) fn hold_for_lookup(
     assert_eq!(echoed, request.slot_time);
 }
 
-/// Invariants of CheckAvailability: the response has the slot of the request and a number of spots.
+/// Invariants of `CheckAvailability`: the response has the slot of the request and a number of spots.
 pub(crate) fn hold_for_availability(
     request: &CheckAvailabilityRequest,
     answer: &CheckAvailabilityResponse,

@@ -309,7 +309,7 @@ fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
     let named = taxed();
     named.replace("rules.toml", hall, vat);
     assert_eq!(
-        (tax_name(&named), warnings_of(&named)),
+        (tax_name(&named), named.warnings()),
         ("VAT".to_owned(), vec![])
     );
     check_warning(

@@ -427,7 +427,7 @@ fn a_cart_and_its_order_are_linearizable_under_every_schedule() {
         ]
     };
     let schedules = every_schedule(3, |stage| {
-        check(stage, [2, 2], callers(), InventoryUnderTest::perform)
+        check(stage, [2, 2], callers(), InventoryUnderTest::perform);
     })
     .unwrap();
     eprintln!("{schedules} schedules");
