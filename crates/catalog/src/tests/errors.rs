@@ -754,7 +754,7 @@ fn limits_that_meet_in_a_slot_must_not_contradict() {
         assert!(
             found
                 .iter()
-                .all(|text| text.contains("contradicts") && text.contains("at line")),
+                .all(|text| text.contains("contradicts") && text.contains(" at rules.toml:")),
             "{found:?}"
         );
         if !contradicts {
