@@ -332,7 +332,7 @@ mod tests {
             ("[users]".into(), "1:1: there are no users, so nobody could call".into()),
             (
                 "user.ada = 1\n[users.a]\npasswords=['x'".into(),
-                "3:11: unclosed array, expected `]`; this is not TOML".into(),
+                "3:15: unclosed array, expected `]`; this is not TOML".into(),
             ),
             ("[users.ada]".into(), "1:1: `passwords` is missing".into()),
             (
@@ -366,7 +366,7 @@ mod tests {
                 "2:14: this hash takes too much work: m times t may be 4194304".into(),
             ),
             (format!("[users.'a:b']\npasswords = ['{hash}']"), "as \"a:b\" has".into()),
-            (format!("[users.'']\npasswords = ['{hash}']"), "1:8: a user name is not empty".into()),
+            (format!("[users.'']\npasswords = ['{hash}']"), "1:1: a user name is not empty".into()),
             (
                 format!("[users.ada]\npasswords = ['{hash}']\n[users.ada]"),
                 "3:8: duplicate key; this is not TOML".into(),
