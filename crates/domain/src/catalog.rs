@@ -43,15 +43,15 @@ pub struct Catalog {
     services_by_id: HashMap<MerchantIx, HashMap<ServiceId, ServiceIx>>,
     /// The position in `services` of the service of an index; `None` if this catalogue does not sell it.
     places: Vec<Option<usize>>,
-    register: IdInterner,
+    ids: IdInterner,
 }
 
 impl Catalog {
-    /// An empty catalogue that takes the indexes of services and ticket types from `register`.
+    /// An empty catalogue that takes the indexes of services and ticket types from `ids`.
     #[must_use]
-    pub fn with_ids(register: IdInterner) -> Self {
+    pub fn with_ids(ids: IdInterner) -> Self {
         Self {
-            register,
+            ids,
             ..Self::default()
         }
     }
@@ -59,12 +59,12 @@ impl Catalog {
     /// The interner of this catalogue.
     #[must_use]
     pub fn ids(&self) -> &IdInterner {
-        &self.register
+        &self.ids
     }
 
     /// The interner of this catalogue, for further indexes.
     pub fn ids_mut(&mut self) -> &mut IdInterner {
-        &mut self.register
+        &mut self.ids
     }
 
     /// Adds a merchant and returns its index. A second merchant of one id would hide the first in look-ups;
@@ -79,11 +79,11 @@ impl Catalog {
     /// Adds a service under its merchant and returns its index. Its ticket types get their indexes as well.
     pub fn add_service(&mut self, mut service: Service) -> ServiceIx {
         let ix = self
-            .register
+            .ids
             .service(&self.merchants[service.merchant.0 as usize].id, &service.id);
         // A ticket type beyond the 65536 of a service keeps a stand-in index; the loader has reported it.
         for ticket in &mut service.tickets {
-            ticket.ix = self.register.ticket(ix, &ticket.id).unwrap_or(ticket.ix);
+            ticket.ix = self.ids.ticket(ix, &ticket.id).unwrap_or(ticket.ix);
         }
         self.services_by_id
             .entry(service.merchant)

@@ -367,7 +367,7 @@ impl Revision {
 
 /// The revision of a decision is no longer the active one: the caller decides again by the active one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a later catalogue is on sale")]
+#[error("a later catalogue is active")]
 pub struct Stale;
 
 /// The pools and terms of a slot by one revision.
@@ -638,8 +638,8 @@ impl Slot {
     pub fn release_holds(&mut self, cart: CartKey, now: EpochSeconds) {
         // The check keeps slots without holds from allocating extras.
         if self.ledger().is_some_and(|ledger| !ledger.holds.is_empty()) {
-            let goes_on = |hold: &Hold| hold.cart != cart && hold.span.is_on(now);
-            self.change_ledger(|ledger| ledger.holds.retain(goes_on));
+            let stays = |hold: &Hold| hold.cart != cart && hold.span.is_on(now);
+            self.change_ledger(|ledger| ledger.holds.retain(stays));
         }
     }
 

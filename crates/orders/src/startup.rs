@@ -164,10 +164,10 @@ impl Recovery {
     /// The payments without an outcome on record, with their claims.
     fn pending_payments(&mut self) -> Vec<(PaymentIntent, Vec<Claim>)> {
         let pending = std::mem::take(&mut self.recovered.pending);
-        let register = self.catalog.ids_mut();
+        let ids = self.catalog.ids_mut();
         let mut with_claims = Vec::with_capacity(pending.len());
         for intent in pending {
-            let claims = indexed(register, &intent.claims);
+            let claims = indexed(ids, &intent.claims);
             with_claims.push((intent, claims));
         }
         with_claims

@@ -68,7 +68,7 @@ fn what_is_sold_and_what_carts_hold_is_gone() {
 }
 
 #[test]
-fn spots_that_nothing_on_sale_can_take_are_not_open() {
+fn spots_without_a_sellable_ticket_type_are_not_open() {
     let mut fixture = Fixture::new();
     fixture.service_mut("salon").price = None;
     assert_eq!(

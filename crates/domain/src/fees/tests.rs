@@ -246,7 +246,7 @@ fn taxes_follow_the_smallest_unit_of_the_currency() {
 }
 
 #[test]
-fn the_taxes_among_the_fees_of_tickets_are_told_apart() {
+fn taxes_and_fees_of_tickets_are_distinguished() {
     let mut fixture = Fixture::new();
     let museum = fixture.service_mut("museum");
     museum.tickets[0].feed_fees.taxes = Some(cents(50));

@@ -541,12 +541,12 @@ proptest! {
         }
         expected.retain(|_, tax| *tax > 0);
         let fees = assessment.fees.per_order.iter().filter(|fee| fee.name.starts_with("Tax"));
-        let mut told: Vec<i64> = fees.map(|fee| fee.amount.to_micros().unwrap()).collect();
+        let mut reported: Vec<i64> = fees.map(|fee| fee.amount.to_micros().unwrap()).collect();
         let mut expected: Vec<i64> = expected.into_values().collect();
-        told.sort_unstable();
+        reported.sort_unstable();
         expected.sort_unstable();
         prop_assert_eq!(assessment.fees.tax.to_micros(), Ok(expected.iter().sum::<i64>()));
-        prop_assert_eq!(told, expected);
+        prop_assert_eq!(reported, expected);
     }
 
     #[test]

@@ -218,7 +218,7 @@ mod tests {
         slot::{PartySpots, PoolTickets, ResourceIx},
     };
 
-    /// Moments close together, about as far from one another as can be told apart in a run, and any.
+    /// Moments close together, about as far from one another as can be distinguished in a run, and any.
     fn any_moment() -> impl Strategy<Value = EpochSeconds> {
         let far = i64::from(u32::MAX);
         prop_oneof![0..4_i64, far - 2..far + 4, any::<i64>()].prop_map(EpochSeconds::new)

@@ -35,7 +35,7 @@ prop_compose! {
 
 prop_compose! {
     fn any_openings()(mut openings in vec(any_opening(), 0..12)) -> Vec<Opening> {
-        // Each can be told from the others.
+        // Each differs from the others.
         for (at, opening) in (0..).zip(&mut openings) {
             opening.pass_through = PassThroughIx(at);
         }
