@@ -100,7 +100,7 @@ impl OfflineCatalog {
     }
 }
 
-/// A catalogue that is not on sale yet, and what the store has of earlier runs.
+/// A catalogue before its activation, with the recovered state of earlier runs.
 struct Recovery {
     catalog: Catalog,
     openings: Arc<Openings>,
@@ -113,7 +113,7 @@ struct Recovery {
     recovered: Recovered,
 }
 
-/// A catalogue that is on sale, with its slots.
+/// An active catalogue with its slots.
 struct Opened {
     active: ActiveCatalog,
     inventory: Inventory,
@@ -173,7 +173,7 @@ impl Recovery {
         with_claims
     }
 
-    /// Puts the catalogue on sale.
+    /// Activates the catalogue.
     async fn open(
         mut self,
         store: &dyn Store,
