@@ -16,7 +16,7 @@ use super::{
 };
 use crate::audit::AuditEvent;
 use domain::{
-    failure::{FailureCause, OrderFailure},
+    failure::FailureCause,
     fulfillability::{Assessment, ItemFulfillability, OrderVerdict, Purpose},
     ids::{MerchantId, Token},
     order::{
@@ -147,8 +147,8 @@ impl App {
     fn record_failure(&self, merchant_id: &MerchantId, outcome: &Result<Created, OrderError>) {
         let cause = match outcome {
             Ok(Ok(_)) => return,
-            Ok(Err(failure)) => failure.cause.name(),
-            Err(error) => error.name(),
+            Ok(Err(cause)) => cause.name(),
+            Err(error) => error.reason(),
         };
         self.audit
             .record(AuditEvent::OrderFailed { merchant_id, cause });
@@ -172,7 +172,7 @@ impl App {
         &self,
         active: &ActiveCatalog,
         creation: &Creation,
-    ) -> Result<Decision<Plan, OrderFailure>, AttemptError> {
+    ) -> Result<Decision<Plan, FailureCause>, AttemptError> {
         let (order, cart) = (&creation.command.order, creation.cart);
         // Made in every attempt, so that a repeated decision sees the present time.
         let viewer = self.viewer(Some(cart));
@@ -207,7 +207,7 @@ impl App {
         asked: &Asked<'_>,
         order: &NewOrder,
         open: &[Option<&Slot>],
-    ) -> Decision<(Assessment, Vec<Claim>), OrderFailure> {
+    ) -> Decision<(Assessment, Vec<Claim>), FailureCause> {
         let mut assessment = self.assess(asked, open);
         if let Some(failure) = failure(order, asked, &assessment, self.charging()) {
             return Decision::Decline(failure);
@@ -438,13 +438,11 @@ fn failure(
     asked: &Asked<'_>,
     assessment: &Assessment,
     charging: Charging,
-) -> Option<OrderFailure> {
+) -> Option<FailureCause> {
     let answer = &assessment.fulfillability;
     // Fulfillability before payment: an order that cannot be fulfilled needs no payment.
     if answer.verdict != OrderVerdict::CanFulfill {
-        let description = answer.reason().unwrap_or_default();
-        let cause = FailureCause::Unfulfillable(Box::new(answer.clone()));
-        return Some(OrderFailure { cause, description });
+        return Some(FailureCause::Unfulfillable(Box::new(answer.clone())));
     }
     let catalog = &asked.active.catalog;
     let services = order.items.iter().filter_map(|item| {

@@ -1,7 +1,7 @@
-//! The program is killed in the middle of its work, again and again: what it acknowledged is there
-//! afterwards, once, and what it did not sell is for sale.
+//! The program is killed while it works, round after round: each acknowledged order is on record once, and
+//! unsold spots are open.
 //!
-//! Each round sells slots of its own to users who check, hold, order, repeat requests, also
+//! Each round sells its own slots to users who check, hold, order and repeat requests, also
 //! concurrently, and ends by a kill after a number of answers that follows from the round's seed.
 //! The next start is verified: the history of the clients' calls against the orders of the server.
 
@@ -19,7 +19,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use crate::support::{
     Transport,
     byte_client::ByteClient,
-    process::{Program, Running, surely},
+    process::{Program, Running, with_timeout},
     seeds::seeds,
 };
 
@@ -48,17 +48,17 @@ const HEAVY_ROUNDS: u64 = 6;
 const ADDRESS_CHARS: usize = 256;
 const RECORDS_MIB: usize = 7;
 
-/// Visitors at once, and the gRPC connections that they share; over REST each has its own.
+/// Concurrent users, and the gRPC connections that they share; over REST each has its own.
 const USERS: u64 = 32;
 const CONNECTIONS: usize = 6;
 
-/// Carts that are held before the users come, and counted.
+/// Carts that are held and counted before the users start.
 const CARTS: usize = 6;
 
 /// Answers of a round before the program is killed.
 const ANSWERS: std::ops::Range<usize> = 20..500;
 
-/// Milliseconds after which a program is killed that is only just starting.
+/// Milliseconds after which a starting program is killed.
 const START: std::ops::Range<u64> = 0..200;
 
 /// A workload with the directories of its catalogue and its store, which outlive the program.
@@ -98,11 +98,11 @@ impl Deployment {
         self.set_up(Program::new())
     }
 
-    /// The same program, selling this and keeping its orders here.
+    /// `program` with this catalogue and this store.
     fn set_up(&self, program: Program) -> Program {
         let program = program.args([Path::new("--catalog"), self.catalog.path()]);
         if self.is_kept {
-            program.keeping(self.store.path())
+            program.with_store(self.store.path())
         } else {
             program
         }
@@ -112,8 +112,8 @@ impl Deployment {
         open(self.program()).await
     }
 
-    /// The same, after it was killed some times while it was starting.
-    async fn open_at_last(&self, chance: &mut Rng) -> Started {
+    /// Opens it after some kills during startup.
+    async fn open_after_kills(&self, chance: &mut Rng) -> Started {
         while chance.u8(..3) == 0 {
             let starting = self.program().spawn();
             tokio::time::sleep(Duration::from_millis(chance.u64(START))).await;
@@ -151,7 +151,7 @@ async fn open(program: Program) -> Started {
 }
 
 #[tokio::test]
-async fn whatever_was_acknowledged_survives_any_number_of_crashes() {
+async fn acknowledged_orders_survive_any_number_of_crashes() {
     let seeds = seeds(USUAL_ROUNDS);
     let mut deployment = Deployment::of(seeds.end - seeds.start);
     let reversed = run_rounds(&mut deployment, seeds.clone()).await;
@@ -164,7 +164,7 @@ async fn whatever_was_acknowledged_survives_any_number_of_crashes() {
 
 #[tokio::test]
 #[ignore = "takes a minute"]
-async fn it_also_survives_while_the_engine_flushes_to_sstables() {
+async fn acknowledged_orders_survive_crashes_during_flushes_to_sstables() {
     let seeds = seeds(HEAVY_ROUNDS);
     let mut deployment =
         Deployment::selling(Workload::of(seeds.end - seeds.start).with_addresses(ADDRESS_CHARS));
@@ -195,13 +195,13 @@ async fn fill(store: &Path) {
     }
 }
 
-/// A round for each seed, each with a crash at its end. Gives how many payments had to be reversed.
+/// A round for each seed, each with a crash at its end. Returns how many payments were reversed.
 async fn run_rounds(deployment: &mut Deployment, seeds: std::ops::Range<u64>) -> usize {
     let mut histories: Vec<History> = Vec::new();
     let mut reversed = 0;
     for (round, seed) in (0..).zip(seeds.clone()) {
         let mut chance = Rng::with_seed(seed);
-        let started = deployment.open_at_last(&mut chance).await;
+        let started = deployment.open_after_kills(&mut chance).await;
         reversed += started.pending_payments;
         eprintln!(
             "seed {seed}: {} orders, {} open payments",
@@ -210,7 +210,7 @@ async fn run_rounds(deployment: &mut Deployment, seeds: std::ops::Range<u64>) ->
         let mut anomalies = verify_last(&started, &deployment.workload, &mut histories).await;
         let (history, found) = hold_carts(&started.server, &deployment.workload, round, seed).await;
         anomalies.extend(found);
-        must_be_none(&anomalies, deployment, &seeds, seed);
+        assert_none(&anomalies, deployment, &seeds, seed);
         histories.push(history);
         let history =
             run_until_killed(started.server, &deployment.workload, round, &mut chance).await;
@@ -223,11 +223,11 @@ async fn run_rounds(deployment: &mut Deployment, seeds: std::ops::Range<u64>) ->
     for (round, history) in (0..).zip(&mut histories) {
         anomalies.extend(
             verifier
-                .of_settled(&deployment.workload.pools(round), history)
+                .of_earlier(&deployment.workload.pools(round), history)
                 .await,
         );
     }
-    must_be_none(&anomalies, deployment, &seeds, seeds.end);
+    assert_none(&anomalies, deployment, &seeds, seeds.end);
     let orders: usize = histories
         .iter()
         .map(|history| history.orders().count())
@@ -240,8 +240,8 @@ async fn run_rounds(deployment: &mut Deployment, seeds: std::ops::Range<u64>) ->
     reversed
 }
 
-/// Fails with what it takes to look into it.
-fn must_be_none(
+/// Fails on anomalies, with the data to investigate them.
+fn assert_none(
     anomalies: &[Anomaly],
     deployment: &mut Deployment,
     seeds: &std::ops::Range<u64>,
@@ -261,7 +261,7 @@ fn must_be_none(
     }
 }
 
-/// Audits the last round, and whether there is nothing on record but its orders and those before.
+/// Verifies the last round, and that the store has no other orders than those of all rounds.
 async fn verify_last(
     started: &Started,
     workload: &Workload,
@@ -277,14 +277,14 @@ async fn verify_last(
     let mut anomalies = verifier.of_last(&workload.pools(round), last).await;
     if started.orders != listed {
         anomalies.push(Anomaly::Count {
-            said: started.orders,
+            reported: started.orders,
             listed,
         });
     }
     anomalies
 }
 
-/// Holds some carts and orders some of these, and says what is wrong with the spots that are left.
+/// Holds some carts, orders some of them, and returns anomalies of the open spots.
 async fn hold_carts(
     server: &Running,
     workload: &Workload,
@@ -315,14 +315,14 @@ async fn hold_carts(
     (history, anomalies)
 }
 
-/// Lets everybody in until enough was answered, and kills the program in the middle of it.
+/// Runs all users until enough calls were answered, and kills the program in between.
 async fn run_until_killed(
     server: Running,
     workload: &Workload,
     round: u64,
     chance: &mut Rng,
 ) -> History {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (answered, mut answers) = mpsc::unbounded_channel();
     let mut shared = Vec::new();
     for _ in 0..CONNECTIONS {
         shared.push(ByteClient::connect(server.address()).await);
@@ -331,17 +331,17 @@ async fn run_until_killed(
     for (number, grpc) in (0..USERS).zip(shared.iter().cycle()) {
         let user = SimulatedUser::new(workload, round, number, chance.u64(..));
         let client = Client::beside(grpc.clone(), &server).await;
-        users.spawn(run_session(user, client, tell.clone()));
+        users.spawn(run_session(user, client, answered.clone()));
     }
     for _ in 0..chance.usize(ANSWERS) {
-        surely("an answer", told.recv()).await.unwrap();
+        with_timeout("an answer", answers.recv()).await.unwrap();
     }
     for _ in 0..chance.usize(..50) {
         tokio::task::yield_now().await;
     }
     server.kill().await;
     let mut history = History::default();
-    while let Some(of_one) = surely("the end of a user", users.join_next()).await {
+    while let Some(of_one) = with_timeout("the end of a user", users.join_next()).await {
         history.extend(of_one.unwrap());
     }
     history

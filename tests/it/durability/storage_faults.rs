@@ -1,7 +1,8 @@
-//! The real program on a disk that fails: it acknowledges nothing that may be lost, says so to callers,
-//! to probes and in its log, and opened again it has what it acknowledged, or refuses and says why.
+//! The real program on a failing disk: it acknowledges nothing that may be lost, and reports the failure
+//! to callers, to probes and in its log. After a restart it has all acknowledged orders, or reports why it
+//! does not start.
 //!
-//! What single bytes do is tested beside the store, in `src/store/embedded/tests/`.
+//! Damage of single bytes is tested beside the store, in `crates/store/src/embedded/tests/`.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -21,7 +22,7 @@ use tonic_types::StatusExt;
 use crate::support::{
     Item, order_request, paid_with,
     process::{Program, Running, in_days},
-    rest_client::{bare, send},
+    rest_client::{send, without_body},
 };
 
 mod directories;
@@ -31,12 +32,12 @@ mod injected;
 /// The user of all orders.
 const USER: &str = "user-1";
 
-/// A program that keeps its orders here and tells its operator how it is.
+/// A program with its store in `dir` and an admin listener.
 fn program(program: Program, dir: &Path) -> Program {
-    program.keeping(dir).args(["--admin-listen=127.0.0.1:0"])
+    program.with_store(dir).args(["--admin-listen=127.0.0.1:0"])
 }
 
-/// An order for two. Of three in a row, one is paid here, which makes two changes of it.
+/// An order of two tickets. Every third one is charged, which makes two changes of it.
 fn request(number: usize) -> CreateOrderRequest {
     let day = 2 + i64::try_from(number).unwrap() / 20;
     let item = Item::museum_entry()
@@ -69,7 +70,7 @@ impl Caller {
             .into_inner();
         match response.result {
             Some(Outcome::Order(order)) => Ok(*order),
-            other => panic!("neither an order nor refused: {other:?}"),
+            other => panic!("neither an order nor rejected: {other:?}"),
         }
     }
 
@@ -104,30 +105,31 @@ impl Caller {
     }
 }
 
-/// What callers were told of orders that they asked for one after the other, by number.
+/// The outcomes of sequential CreateOrder calls.
 #[derive(Debug, Default)]
-struct Told {
+struct Outcomes {
     acknowledged: Vec<Order>,
-    refused: Vec<(usize, Status)>,
+    /// By number of the order.
+    rejected: Vec<(usize, Status)>,
 }
 
-impl Told {
-    /// Asks for orders.
+impl Outcomes {
+    /// Creates the orders of these numbers.
     async fn of(caller: &Caller, numbers: impl IntoIterator<Item = usize>) -> Self {
-        let mut told = Self::default();
+        let mut outcomes = Self::default();
         for number in numbers {
             match caller.create(number).await {
-                Ok(order) => told.acknowledged.push(order),
-                Err(rejection) => told.refused.push((number, rejection)),
+                Ok(order) => outcomes.acknowledged.push(order),
+                Err(rejection) => outcomes.rejected.push((number, rejection)),
             }
         }
-        told
+        outcomes
     }
 
-    /// Fails unless all that was refused was refused because the store has failed.
-    fn refused_for_the_store(&self) {
-        assert!(!self.refused.is_empty(), "nothing was refused");
-        for (_, rejection) in &self.refused {
+    /// Fails unless there are rejections, and all of them because the store has failed.
+    fn assert_store_unavailable(&self) {
+        assert!(!self.rejected.is_empty(), "nothing was rejected");
+        for (_, rejection) in &self.rejected {
             let details = rejection.get_error_details();
             let reason = details.error_info().map(|info| info.reason.as_str());
             assert_eq!(
@@ -138,28 +140,28 @@ impl Told {
         }
     }
 
-    /// What is wrong with the orders that are listed afterwards.
-    fn missed_in(&self, listed: &[Order]) -> Vec<String> {
+    /// How the orders listed afterwards contradict the outcomes.
+    fn contradictions(&self, listed: &[Order]) -> Vec<String> {
         let missing = self
             .acknowledged
             .iter()
             .filter(|order| !listed.contains(order));
-        let mut wrong: Vec<String> = missing
-            .map(|order| format!("{} is not there", order.order_id))
+        let mut found: Vec<String> = missing
+            .map(|order| format!("{} is missing", order.order_id))
             .collect();
-        let most = self.acknowledged.len() + self.refused.len();
+        let most = self.acknowledged.len() + self.rejected.len();
         if listed.len() > most {
-            wrong.push(format!(
-                "{} orders of {most} that were asked for",
+            found.push(format!(
+                "{} orders of {most} that were requested",
                 listed.len()
             ));
         }
-        wrong
+        found
     }
 }
 
-/// Fails unless the program says everywhere that it takes no orders, and does what else it can.
-async fn has_failed(server: &mut Running, caller: &Caller, reason: &str) {
+/// Fails unless every probe and the log report the failed store, and checks still work.
+async fn assert_store_failure_reported(server: &mut Running, caller: &Caller, reason: &str) {
     let channel = server.connect().await;
     for service in ["", "ext.maps.booking.partner.v3.BookingService"] {
         let request = HealthCheckRequest {
@@ -172,7 +174,12 @@ async fn has_failed(server: &mut Running, caller: &Caller, reason: &str) {
             .into_inner();
         assert_eq!(health.status(), ServingStatus::NotServing, "{service:?}");
     }
-    let get = async |address, path| send(address, bare(Method::GET, path)).await.http.as_u16();
+    let get = async |address, path| {
+        send(address, without_body(Method::GET, path))
+            .await
+            .http
+            .as_u16()
+    };
     assert_eq!(get(server.address(), "/v3/HealthCheck").await, 503);
     let listening = server
         .line("listening", |line| line["message"] == "listening")
@@ -186,25 +193,25 @@ async fn has_failed(server: &mut Running, caller: &Caller, reason: &str) {
         assert_eq!(get(admin, probe).await, 503, "{probe}");
     }
     assert!(caller.can_check().await);
-    let told = server.line("the reason", is_the_reason).await;
-    assert!(told["error"].as_str().unwrap().contains(reason), "{told}");
+    let line = server.line("the reason", is_store_failure).await;
+    assert!(line["error"].as_str().unwrap().contains(reason), "{line}");
 }
 
-/// Whether it is the line of the log that says what has happened to the store.
-fn is_the_reason(line: &Value) -> bool {
+/// Whether it is the log line about the failed store.
+fn is_store_failure(line: &Value) -> bool {
     let reasons = ["a write failed", "the store was moved or removed"];
-    let says = |reason: &str| {
+    let has = |reason: &str| {
         line["message"] == format!("{reason}; no further order is taken until a restart")
     };
-    line["level"] == "ERROR" && reasons.into_iter().any(says)
+    line["level"] == "ERROR" && reasons.into_iter().any(has)
 }
 
-/// Stops a program that has failed: it ends well, having said once what was wrong.
+/// Stops a program with a failed store: it exits with 0 and has logged the failure once.
 async fn stop(server: Running) {
     let ended = server.stop().await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
     assert_eq!(
-        ended.log().filter(is_the_reason).count(),
+        ended.log().filter(is_store_failure).count(),
         1,
         "{}",
         ended.text()
@@ -212,19 +219,19 @@ async fn stop(server: Running) {
     assert!(!ended.text().contains("panic"), "{}", ended.text());
 }
 
-/// Opens the store on a sound disk: what was acknowledged is there, and what was refused is there once
-/// it has been asked for again.
-async fn goes_on(dir: &Path, told: &Told) {
+/// Restarts on a healthy disk. Fails unless the acknowledged orders are on record, and the rejected ones can
+/// be created by their tokens.
+async fn assert_recovers(dir: &Path, outcomes: &Outcomes) {
     let server = program(Program::new(), dir).start().await;
     let caller = Caller::of(&server).await;
-    assert_eq!(told.missed_in(&caller.list().await), [""; 0]);
-    let again = Told::of(&caller, told.refused.iter().map(|(number, _)| *number)).await;
-    assert!(again.refused.is_empty(), "{again:?}");
-    let mut all = [&told.acknowledged[..], &again.acknowledged].concat();
+    assert_eq!(outcomes.contradictions(&caller.list().await), [""; 0]);
+    let again = Outcomes::of(&caller, outcomes.rejected.iter().map(|(number, _)| *number)).await;
+    assert!(again.rejected.is_empty(), "{again:?}");
+    let mut all = [&outcomes.acknowledged[..], &again.acknowledged].concat();
     let mut listed = caller.list().await;
     for orders in [&mut all, &mut listed] {
         orders.sort_by(|one, other| one.order_id.cmp(&other.order_id));
     }
-    assert_eq!(listed, all, "each once, as it was answered");
+    assert_eq!(listed, all, "each once, as acknowledged");
     assert_eq!(server.stop().await.code(), 0);
 }

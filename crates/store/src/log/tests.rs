@@ -39,7 +39,6 @@ fn open(dir: &Path) -> LogStore {
     LogStore::open_with(dir, &options()).unwrap()
 }
 
-
 struct LogHome(TempDir);
 
 impl StoreHome for LogHome {

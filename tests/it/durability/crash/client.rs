@@ -24,7 +24,7 @@ use crate::support::{
     reason, rest_client,
 };
 
-/// Orders that are asked for by their ids at once; also with long addresses they fit into an answer.
+/// Orders per ListOrders call; with long addresses they fit into a response.
 const LIST: usize = 250;
 
 /// A connection to each of the transports.
@@ -59,7 +59,7 @@ impl Client {
         }
     }
 
-    /// Sends the same over both transports at once.
+    /// Sends a request over both transports concurrently.
     pub(super) async fn create_twice(&mut self, request: &CreateOrderRequest) -> [Response; 2] {
         let (one, other) = tokio::join!(
             create_by_grpc(&self.grpc, request),
@@ -68,7 +68,7 @@ impl Client {
         [one, other]
     }
 
-    /// Looks at a cart; nothing comes of it if the connection is lost.
+    /// Checks a cart; `None` if the connection is lost.
     pub(super) async fn check(
         &self,
         request: &CheckOrderFulfillabilityRequest,
@@ -80,7 +80,7 @@ impl Client {
     /// The spots that are open in these pools.
     pub(super) async fn spots_open(&self, pools: &[Pool]) -> Vec<i32> {
         let seen = self
-            .check(&workload::look_at(pools))
+            .check(&workload::cart_of_pools(pools))
             .await
             .unwrap()
             .fulfillability

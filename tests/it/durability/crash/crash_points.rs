@@ -1,9 +1,8 @@
-//! Killed at every call to the system by which a store is created, opened or written: at the first one,
-//! at the second one, and so on until the scenario ends without a crash.
+//! Kills at every system call that creates, opens or writes a store: at the first one, at the second one,
+//! and so on until the scenario ends without a crash.
 //!
-//! `strace` kills the real program as it enters a call, before anything comes of it, so that what the
-//! call before has done is there and nothing else. It counts each kind of call in each thread for itself,
-//! so each kind is gone through for itself.
+//! `strace` kills the real program as it enters a call, before the call has an effect. It counts calls by
+//! kind and thread, so the tests go through the kinds one by one.
 //!
 //! `scripts/test crashes` brings `strace` and runs this.
 
@@ -23,11 +22,10 @@ use crate::support::{
     process::{Ended, Program, until},
 };
 
-/// A kind of call, and the file of the store that it has to be about, if not everything counts.
+/// A kind of call, and the file of the store if only its calls count.
 type Kind = (&'static str, Option<&'static str>);
 
-/// What beginning and opening a store change on the disk; by and by all of them are made by the thread
-/// that starts the program.
+/// The calls that create and open a store, all by the thread that starts the program.
 const OPENING: [Kind; 9] = [
     ("?mkdir,mkdirat", None),
     ("write", None),
@@ -40,18 +38,18 @@ const OPENING: [Kind; 9] = [
     ("unlinkat", None),
 ];
 
-/// What the thread that writes does for each batch.
+/// The calls of the writer thread for each batch.
 const COMMIT: [Kind; 3] = [
     ("write", Some("orders/0.jnl")),
     ("fdatasync", None),
     ("pwrite64", Some("acknowledged")),
 ];
 
-/// Kinds that are gone through at once.
+/// Kinds that are tested concurrently.
 const AT_ONCE: usize = 3;
 
 impl Scenario {
-    /// One that has sold something and is closed.
+    /// A scenario with an order, stopped.
     async fn closed() -> Self {
         let mut scenario = Self::new();
         let Started { server, .. } = scenario.deployment.open().await;
@@ -60,7 +58,7 @@ impl Scenario {
         scenario
     }
 
-    /// One that has sold something and was killed while a payment was under way.
+    /// A scenario with orders, killed while a charge was in flight.
     async fn after_some_orders() -> Self {
         let mut scenario = Self::new();
         let Started { server, .. } = scenario.deployment.open().await;
@@ -93,7 +91,7 @@ impl Scenario {
     }
 }
 
-/// Starts it and stops it, and tells whether it was killed.
+/// Starts and stops it; whether it was killed.
 async fn start_and_stop(program: Program) -> bool {
     match program.start_or_end().await {
         Ok(server) => was_killed(&server.stop().await),
@@ -101,7 +99,7 @@ async fn start_and_stop(program: Program) -> bool {
     }
 }
 
-/// Whether it was killed; it has no other reason to end than being told to.
+/// Whether it was killed. Otherwise it must have stopped by its signal.
 fn was_killed(ended: &Ended) -> bool {
     assert!(
         matches!(
@@ -114,9 +112,8 @@ fn was_killed(ended: &Ended) -> bool {
     ended.status.signal().is_some()
 }
 
-/// Crashes at every call of these kinds, each time with what was there before; whatever `play` is, it tells
-/// whether the program was killed. Afterwards everything has to be as it was acknowledged. Gives how many crashes there
-/// were by kind.
+/// Crashes at every call of these kinds, each time from the scenario `before`; `play` returns whether the
+/// program was killed. After each crash the server is verified. Returns the numbers of crashes by kind.
 async fn crash_everywhere(
     before: &Scenario,
     kinds: &[Kind],
@@ -155,7 +152,7 @@ async fn crash_at_each(
     unreachable!("the numbers do not end")
 }
 
-/// Two crashes at the same call, so that also the start after the first one is cut short.
+/// Two crashes at the same call, the second during the start after the first.
 async fn open_twice(scenario: &mut Scenario, kind: Kind, nth: usize) -> bool {
     let was_killed = start_and_stop(scenario.killed_at(kind, nth)).await;
     if was_killed {
@@ -166,26 +163,26 @@ async fn open_twice(scenario: &mut Scenario, kind: Kind, nth: usize) -> bool {
 
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn a_store_that_is_only_being_begun_can_be_begun_again_after_a_crash() {
+async fn a_crash_during_the_creation_of_a_store_is_recovered() {
     let crashes = crash_everywhere(&Scenario::new(), &OPENING, open_twice).await;
     assert!(
         crashes["fsync"] > 10 && crashes["write"] > 10,
-        "it is not begun without these"
+        "a creation has these calls"
     );
 }
 
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn a_store_that_is_only_being_opened_loses_nothing_by_a_crash() {
+async fn a_crash_during_recovery_loses_nothing() {
     let crashes =
         crash_everywhere(&Scenario::after_some_orders().await, &OPENING, open_twice).await;
     assert!(
         crashes["fsync"] > 2 && crashes["unlinkat"] > 1,
-        "it is not started without these"
+        "a start has these calls"
     );
 }
 
-/// One order, one that is paid, one that is declined, one that is sent twice at once, and some that share a write.
+/// An order, a paid one, a declined one, one that is sent twice concurrently, and some that share a batch.
 async fn sell(scenario: &mut Scenario, kind: Kind, nth: usize) -> bool {
     let server = scenario.killed_at(kind, nth).start().await;
     let mut client = Client::at(&server).await;
@@ -222,11 +219,11 @@ async fn sell(scenario: &mut Scenario, kind: Kind, nth: usize) -> bool {
 
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn a_crash_anywhere_within_a_write_leaves_every_order_whole_or_not_at_all() {
+async fn a_crash_within_a_batch_leaves_every_order_complete_or_absent() {
     let crashes = crash_everywhere(&Scenario::closed().await, &COMMIT, sell).await;
-    // Those that came at once may share a batch, and a batch without an order moves no mark.
+    // Concurrent orders may share a batch, and a batch without an order leaves the watermark.
     assert!(
         crashes["write"] >= 8 && crashes["fdatasync"] >= 8 && crashes["pwrite64"] >= 4,
-        "a write each"
+        "a write for each batch"
     );
 }

@@ -18,7 +18,7 @@ pub(super) enum Response {
     Order(Box<(Order, Transport, Bytes)>),
     /// It failed; nothing was created.
     Failure,
-    /// It was refused for this reason.
+    /// It was rejected for this reason.
     Rejected(String),
     /// The connection was lost.
     Lost,
@@ -31,8 +31,8 @@ pub(super) enum Anomaly {
     Lost { token: String },
     /// An order on record is not as it was acknowledged.
     Altered { token: String },
-    /// An order that nobody asked for is on record.
-    Unasked { order_id: String },
+    /// An order that no client requested is on record.
+    Unrequested { order_id: String },
     /// An order is listed twice.
     ListedTwice { order_id: String },
     /// Two tokens have led to one order.
@@ -43,11 +43,11 @@ pub(super) enum Anomaly {
     OtherBytes { token: String },
     /// It was answered with a failure.
     Forgotten { token: String },
-    /// A request was refused that should not have been.
-    Refused { token: String, reason: String },
-    /// Another request under a used token was not refused as such.
+    /// A valid request was rejected.
+    Rejected { token: String, reason: String },
+    /// Another request under a used token was not rejected with `TOKEN_REUSED`.
     TokenShared { token: String },
-    /// Nothing was answered by a server that nobody killed.
+    /// A server that was not killed did not answer.
     Unanswered { token: String },
     /// Spots of a pool are missing, or there are too many.
     Spots {
@@ -57,8 +57,8 @@ pub(super) enum Anomaly {
         open: i32,
         allotment: i32,
     },
-    /// The server says that it found another number of orders.
-    Count { said: usize, listed: usize },
+    /// The server reported another number of recovered orders.
+    Count { reported: usize, listed: usize },
 }
 
 /// The requests under one token and their responses.
@@ -102,7 +102,7 @@ impl Operation {
             }
             Response::Failure if self.order.is_some() => Some(Anomaly::Forgotten { token }),
             Response::Failure => None,
-            Response::Rejected(reason) => Some(Anomaly::Refused { token, reason }),
+            Response::Rejected(reason) => Some(Anomaly::Rejected { token, reason }),
             Response::Lost => {
                 self.is_open |= self.order.is_none();
                 None
@@ -120,7 +120,7 @@ impl Operation {
         None
     }
 
-    /// What is wrong with the answer to another request under this token, which has led to an order.
+    /// The anomaly of a response to another request under this token, which has led to an order.
     pub(super) fn check_other_request(&self, response: &Response) -> Option<Anomaly> {
         let is_right =
             *response == Response::Lost || *response == Response::Rejected(TOKEN_REUSED.into());
@@ -143,7 +143,7 @@ impl Operation {
         self.answers.first().map(|(transport, _)| *transport)
     }
 
-    /// The user who orders.
+    /// The user of the order.
     pub(super) fn user_id(&self) -> &str {
         &self
             .request
@@ -161,7 +161,7 @@ impl Operation {
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
     pub(super) operations: Vec<Operation>,
-    /// What was wrong with answers.
+    /// Anomalies of the responses.
     pub(super) anomalies: Vec<Anomaly>,
 }
 
@@ -184,9 +184,9 @@ impl History {
             .collect()
     }
 
-    /// How the orders on record, as they are listed, disagree with those acknowledged. What is on
-    /// record must belong to these tokens, if they are all `settled`.
-    pub(super) fn compare(&self, listed: &[Order], settled: bool) -> Vec<Anomaly> {
+    /// The anomalies of the listed orders. If the outcomes of all tokens are known (`complete`), every listed
+    /// order must belong to one of them.
+    pub(super) fn compare(&self, listed: &[Order], complete: bool) -> Vec<Anomaly> {
         let mut anomalies = Vec::new();
         let mut on_record = BTreeMap::new();
         for order in listed {
@@ -195,7 +195,7 @@ impl History {
                 anomalies.push(Anomaly::ListedTwice { order_id });
             }
         }
-        let mut unasked = on_record.clone();
+        let mut unrequested = on_record.clone();
         let mut seen = BTreeSet::new();
         for (operation, order) in self
             .operations
@@ -203,7 +203,7 @@ impl History {
             .filter_map(|operation| Some((operation, operation.order.as_ref()?)))
         {
             let (token, order_id) = (operation.token(), order.order_id.clone());
-            unasked.remove(&order_id);
+            unrequested.remove(&order_id);
             match on_record.get(&order_id) {
                 None => anomalies.push(Anomaly::Lost { token }),
                 Some(on_record) if **on_record != *order => {
@@ -220,18 +220,17 @@ impl History {
             .iter()
             .filter(|operation| operation.is_open)
             .count();
-        if settled || unasked.len() > open {
+        if complete || unrequested.len() > open {
             anomalies.extend(
-                unasked
+                unrequested
                     .into_keys()
-                    .map(|order_id| Anomaly::Unasked { order_id }),
+                    .map(|order_id| Anomaly::Unrequested { order_id }),
             );
         }
         anomalies
     }
 
-    /// What is wrong with the spots that are open in the pools, in their order, while these lines
-    /// are held.
+    /// The anomalies of the open spots of the pools, in their order, while these lines are held.
     pub(super) fn count(&self, pools: &[Pool], held: &[LineItem], open: &[i32]) -> Vec<Anomaly> {
         let anomaly = |(pool, &open): (&Pool, &i32)| {
             let (start_sec, allotment) = (pool.start_sec, pool.allotment);
@@ -274,7 +273,7 @@ fn answer(order: &Order, bytes: &'static [u8]) -> Response {
 }
 
 #[test]
-fn each_way_to_answer_a_token_otherwise_is_a_fault() {
+fn each_contradictory_response_to_a_token_is_an_anomaly() {
     let (operation, order) = ordered("t", "a");
     let other = Order {
         order_id: "b".into(),
@@ -297,7 +296,7 @@ fn each_way_to_answer_a_token_otherwise_is_a_fault() {
         ),
         (
             Response::Rejected("X".into()),
-            Some(Anomaly::Refused {
+            Some(Anomaly::Rejected {
                 token: token(),
                 reason: "X".into(),
             }),
@@ -339,7 +338,7 @@ fn each_way_to_answer_a_token_otherwise_is_a_fault() {
 }
 
 #[test]
-fn each_way_to_list_otherwise_is_a_fault() {
+fn each_contradictory_list_is_an_anomaly() {
     let ((one, a), (two, b)) = (ordered("one", "a"), ordered("two", "b"));
     let (same, _) = ordered("three", "b");
     let altered = Order {
@@ -369,7 +368,7 @@ fn each_way_to_list_otherwise_is_a_fault() {
         (
             all[..1].to_vec(),
             vec![&a, &b],
-            vec![Anomaly::Unasked { order_id: b_id() }],
+            vec![Anomaly::Unrequested { order_id: b_id() }],
         ),
         (
             [&all[..], &[same]].concat(),

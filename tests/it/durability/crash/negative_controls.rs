@@ -1,4 +1,4 @@
-//! Negative controls: each error that is made on purpose is found, and as what it is.
+//! Negative controls: each deliberate fault is detected as its anomaly.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,11 @@ use super::{
 };
 use crate::support::Transport;
 
-/// A deployment after a crash, and the history of what came before it.
+/// A deployment after a crash, and the history before the crash.
 async fn after_a_crash(deployment: &Deployment) -> (Started, History) {
     let server = deployment.open().await.server;
     let history = run_until_killed(server, &deployment.workload, 0, &mut Rng::with_seed(0)).await;
-    assert!(
-        history.orders().count() > 1,
-        "there is something to be lost"
-    );
+    assert!(history.orders().count() > 1, "there are orders to lose");
     (deployment.open().await, history)
 }
 
@@ -34,7 +31,7 @@ async fn found(started: &Started, deployment: &Deployment, history: &History) ->
         .await
 }
 
-/// An operation that somebody made who made others, too, and that led to an order.
+/// An operation with an order, of a user with other operations.
 fn pick(history: &History) -> (usize, Order) {
     let of_user = |user_id: &str| {
         history
@@ -51,7 +48,7 @@ fn pick(history: &History) -> (usize, Order) {
 }
 
 #[tokio::test]
-async fn a_journal_that_differs_by_one_order_is_found_out() {
+async fn a_difference_of_one_order_is_detected() {
     let deployment = Deployment::of(1);
     let (started, mut history) = after_a_crash(&deployment).await;
     let pools = deployment.workload.pools(0);
@@ -66,7 +63,7 @@ async fn a_journal_that_differs_by_one_order_is_found_out() {
 
     let mut forgetful = history.clone();
     forgetful.operations.remove(at);
-    let mut expected = vec![Anomaly::Unasked {
+    let mut expected = vec![Anomaly::Unrequested {
         order_id: order.order_id.clone(),
     }];
     for pool in pools.iter().filter(|pool| pool.drawn(&order.item) > 0) {
@@ -113,7 +110,7 @@ async fn a_journal_that_differs_by_one_order_is_found_out() {
     ];
     assert_eq!(found(&started, &deployment, &altered).await, expected);
 
-    let mut too_much = history.clone();
+    let mut with_invented = history.clone();
     let mut invented = Operation::new(SimulatedUser::new(&deployment.workload, 0, 99, 0).order());
     let order = Order {
         order_id: "invented".into(),
@@ -128,10 +125,10 @@ async fn a_journal_that_differs_by_one_order_is_found_out() {
         None
     );
     let token = invented.token();
-    too_much.operations.push(invented);
-    let anomalies = found(&started, &deployment, &too_much).await;
-    let made_now = |anomaly: &Anomaly| matches!(anomaly, Anomaly::Unasked { .. });
-    let (made, others): (Vec<_>, Vec<_>) = anomalies.into_iter().partition(made_now);
+    with_invented.operations.push(invented);
+    let anomalies = found(&started, &deployment, &with_invented).await;
+    let is_created_now = |anomaly: &Anomaly| matches!(anomaly, Anomaly::Unrequested { .. });
+    let (created, others): (Vec<_>, Vec<_>) = anomalies.into_iter().partition(is_created_now);
     assert_eq!(
         others,
         [
@@ -142,9 +139,9 @@ async fn a_journal_that_differs_by_one_order_is_found_out() {
         ]
     );
     assert_eq!(
-        made.len(),
+        created.len(),
         1,
-        "the order that the verifier itself asked for: {made:?}"
+        "the order that the verifier itself created: {created:?}"
     );
 }
 
@@ -153,7 +150,7 @@ fn as_set(anomalies: Vec<Anomaly>) -> BTreeSet<Anomaly> {
 }
 
 #[tokio::test]
-async fn a_pool_that_differs_by_one_spot_is_found_out() {
+async fn a_difference_of_one_spot_is_detected() {
     let deployment = Deployment::of(1);
     let (started, mut history) = after_a_crash(&deployment).await;
     let pools = deployment.workload.pools(0);
@@ -187,7 +184,7 @@ async fn a_pool_that_differs_by_one_spot_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_hold_that_nobody_counts_is_found_out() {
+async fn an_uncounted_hold_is_detected() {
     let deployment = Deployment::of(1);
     let server = deployment.open().await.server;
     let client = Client::at(&server).await;
@@ -203,7 +200,7 @@ async fn a_hold_that_nobody_counts_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_server_that_keeps_nothing_is_found_out_by_every_order() {
+async fn a_server_without_a_durable_store_is_detected_by_every_order() {
     let deployment = Deployment {
         is_kept: false,
         ..Deployment::of(1)

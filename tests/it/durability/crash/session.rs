@@ -9,12 +9,12 @@ use super::{
 };
 use crate::support::Transport;
 
-/// Makes one request after the other and reports each, until the connection breaks. One in four users
-/// comes through the transport for REST.
+/// Sends requests one after the other and reports each answer, until the connection breaks. One user in
+/// four uses REST.
 pub(super) async fn run_session(
     mut user: SimulatedUser,
     mut client: Client,
-    tell: mpsc::UnboundedSender<()>,
+    answered: mpsc::UnboundedSender<()>,
 ) -> History {
     let mut history = History::default();
     let transport = if user.chance.u8(..4) == 0 {
@@ -26,12 +26,12 @@ pub(super) async fn run_session(
         .await
         .is_some()
     {
-        let _ = tell.send(());
+        let _ = answered.send(());
     }
     history
 }
 
-/// Does one thing; nothing comes of it if the connection breaks.
+/// One step of the session; `None` if the connection breaks.
 async fn step(
     user: &mut SimulatedUser,
     transport: Transport,
@@ -39,8 +39,8 @@ async fn step(
     history: &mut History,
 ) -> Option<()> {
     match user.chance.u8(..20) {
-        0 | 1 => again(user, transport, client, history).await,
-        2 => otherwise(user, transport, client, history).await,
+        0 | 1 => repeat(user, transport, client, history).await,
+        2 => reuse_token(user, transport, client, history).await,
         3 => hold(user, client).await,
         kind => {
             let mut operation = Operation::new(user.purchase());
@@ -81,8 +81,8 @@ async fn send_twice(
     is_answered.then_some(())
 }
 
-/// Sends once more what was sent before.
-async fn again(
+/// Repeats an earlier request.
+async fn repeat(
     user: &mut SimulatedUser,
     transport: Transport,
     client: &mut Client,
@@ -94,8 +94,8 @@ async fn again(
     send(client, transport, operation, &mut history.anomalies).await
 }
 
-/// Sends something else under a token that has led to an order.
-async fn otherwise(
+/// Sends another request under a token that has led to an order.
+async fn reuse_token(
     user: &mut SimulatedUser,
     transport: Transport,
     client: &mut Client,
@@ -110,7 +110,7 @@ async fn otherwise(
         return Some(());
     };
     let response = client
-        .create(transport, &workload::otherwise(&operation.request))
+        .create(transport, &workload::other_request(&operation.request))
         .await;
     history
         .anomalies
@@ -118,7 +118,7 @@ async fn otherwise(
     (response != Response::Lost).then_some(())
 }
 
-/// Holds a cart and forgets about it.
+/// Holds a cart without ordering it.
 async fn hold(user: &mut SimulatedUser, client: &Client) -> Option<()> {
     client
         .check(&workload::cart_of(&user.order()))

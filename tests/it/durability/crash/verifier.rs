@@ -12,7 +12,7 @@ use crate::support::{Transport, byte_client::ByteClient, process::Running};
 /// Concurrent clients that repeat tokens.
 const AUDITORS: usize = 16;
 
-/// Verifies a server on which nothing is held.
+/// Verifies a server without holds.
 pub(super) struct Verifier {
     counters: Vec<Client>,
 }
@@ -31,8 +31,7 @@ impl Verifier {
         &self.counters[0]
     }
 
-    /// Everything that is wrong with what the server has of the last round. Outcomes that are unknown
-    /// become known by this: their tokens are sent again.
+    /// The anomalies of the last round. Its unknown outcomes become known, because all tokens are sent again.
     pub(super) async fn of_last(&mut self, pools: &[Pool], history: &mut History) -> Vec<Anomaly> {
         let mut anomalies = std::mem::take(&mut history.anomalies);
         anomalies.extend(history.compare(
@@ -41,13 +40,13 @@ impl Verifier {
         ));
         let ids = history.orders().map(|order| &order.order_id);
         anomalies.extend(history.compare(&self.client().list_by_ids(ids).await, false));
-        anomalies.extend(self.send_again(&mut history.operations, settle).await);
+        anomalies.extend(self.send_again(&mut history.operations, resolve).await);
         anomalies.extend(self.of_record(pools, history).await);
         once_each(anomalies)
     }
 
-    /// Everything that is wrong with what it has of a round whose outcomes are known.
-    pub(super) async fn of_settled(
+    /// The anomalies of an earlier round, whose outcomes are known.
+    pub(super) async fn of_earlier(
         &mut self,
         pools: &[Pool],
         history: &mut History,
@@ -64,7 +63,7 @@ impl Verifier {
         anomalies
     }
 
-    /// Sends all tokens again, in the same way, and says what was wrong with the answers.
+    /// Sends all tokens again by `send`, and returns the anomalies of the responses.
     async fn send_again(
         &mut self,
         operations: &mut [Operation],
@@ -89,8 +88,8 @@ fn once_each(mut anomalies: Vec<Anomaly>) -> Vec<Anomaly> {
     anomalies
 }
 
-/// Sends a token again, first twice at once if its outcome is unknown, and then something else under it.
-async fn settle(client: &mut Client, operation: &mut Operation) -> Vec<Anomaly> {
+/// Sends a token again, first twice concurrently if its outcome is unknown, and then another request under it.
+async fn resolve(client: &mut Client, operation: &mut Operation) -> Vec<Anomaly> {
     let mut anomalies = Vec::new();
     if std::mem::take(&mut operation.is_open) {
         let response = client.create_twice(&operation.request).await;
@@ -104,7 +103,10 @@ async fn settle(client: &mut Client, operation: &mut Operation) -> Vec<Anomaly> 
     anomalies.extend(send_once(client, operation).await);
     if operation.order.is_some() {
         let response = client
-            .create(Transport::Grpc, &workload::otherwise(&operation.request))
+            .create(
+                Transport::Grpc,
+                &workload::other_request(&operation.request),
+            )
             .await;
         anomalies.extend(unanswered(operation, &response));
         anomalies.extend(operation.check_other_request(&response));
@@ -112,7 +114,7 @@ async fn settle(client: &mut Client, operation: &mut Operation) -> Vec<Anomaly> 
     anomalies
 }
 
-/// Sends a token that has led to an order once more.
+/// Repeats the request of a token that has led to an order.
 async fn send_once(client: &mut Client, operation: &mut Operation) -> Vec<Anomaly> {
     let Some(transport) = operation.transport() else {
         return Vec::new();

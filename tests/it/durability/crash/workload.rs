@@ -23,7 +23,7 @@ const RULES: &str = "[[merchant]]\nid = \"workload\"\ncart_hold_sec = 3600\n";
 /// Ticket types, and what one costs in micros.
 const TICKETS: [(&str, i64); 2] = [("floor", 20_000_000), ("balcony", 30_000_000)];
 
-/// Spots of a pool that everybody wants, and of one that is never sold out.
+/// Spots of a pool that sells out, and of one that never does.
 const FEW: i32 = 60;
 const MANY: i32 = 100_000;
 
@@ -94,12 +94,12 @@ impl Workload {
         }
     }
 
-    /// One whose users give addresses with so many characters in each field.
+    /// With users whose address fields have this many characters.
     pub(super) fn with_addresses(self, weight: usize) -> Self {
         Self { weight, ..self }
     }
 
-    /// What is sold in a round.
+    /// The pools of a round.
     pub(super) fn pools(&self, round: u64) -> Vec<Pool> {
         let first_sec = self.first_sec + i64::try_from(round).unwrap() * SLOTS * HOUR;
         let pool = |(hour, tickets, allotment)| Pool {
@@ -110,7 +110,7 @@ impl Workload {
         POOLS.map(pool).into()
     }
 
-    /// Writes its files, with so many spots more than it has in the first pool of all.
+    /// Writes its files, with `more` additional spots in the very first pool.
     pub(super) fn write(&self, dir: &Path, more: i32) {
         let price = |micros: i64| json!({"price_micros": micros, "currency_code": "USD"});
         let ticket =
@@ -150,7 +150,7 @@ impl Workload {
 /// Payment tokens of one purchase in eight; `slow` delays the gateway.
 const PAYMENT_TOKENS: [&str; 5] = ["approve", "approve", "decline", "error", "slow"];
 
-/// Makes requests by chance.
+/// A source of random requests.
 #[derive(Debug)]
 pub(super) struct SimulatedUser {
     pub(super) chance: Rng,
@@ -174,7 +174,7 @@ impl SimulatedUser {
         }
     }
 
-    /// A request under a new token, for which nothing is paid.
+    /// A request under a new token, without a charge.
     pub(super) fn order(&mut self) -> CreateOrderRequest {
         self.asked += 1;
         let items: Vec<Item> = self.lines().into_iter().map(Item).collect();
@@ -192,7 +192,7 @@ impl SimulatedUser {
         request
     }
 
-    /// The same, paid for now and then.
+    /// A request under a new token, sometimes with a charge.
     pub(super) fn purchase(&mut self) -> CreateOrderRequest {
         let order = self.order();
         match PAYMENT_TOKENS.get(self.chance.usize(..40)) {
@@ -201,7 +201,7 @@ impl SimulatedUser {
         }
     }
 
-    /// One to three lines, each from a pool of its own.
+    /// One to three lines, each from another pool.
     fn lines(&mut self) -> Vec<LineItem> {
         let mut pools: Vec<&Pool> = self.pools.iter().collect();
         self.chance.shuffle(&mut pools);
@@ -214,7 +214,7 @@ impl SimulatedUser {
     }
 }
 
-/// The cart that an order would use up.
+/// The cart whose hold an order consumes.
 pub(super) fn cart_of(request: &CreateOrderRequest) -> CheckOrderFulfillabilityRequest {
     let item = request.order.as_ref().unwrap().item.clone();
     let cart_id = request.idempotency_token.clone();
@@ -225,8 +225,8 @@ pub(super) fn cart_of(request: &CreateOrderRequest) -> CheckOrderFulfillabilityR
     }
 }
 
-/// The same cart as nobody's, in which every pool is looked at.
-pub(super) fn look_at(pools: &[Pool]) -> CheckOrderFulfillabilityRequest {
+/// A cart without an id that asks for every pool.
+pub(super) fn cart_of_pools(pools: &[Pool]) -> CheckOrderFulfillabilityRequest {
     let item = pools.iter().map(Pool::single).collect();
     CheckOrderFulfillabilityRequest {
         merchant_id: MERCHANT.into(),
@@ -236,7 +236,7 @@ pub(super) fn look_at(pools: &[Pool]) -> CheckOrderFulfillabilityRequest {
 }
 
 /// Another request under the same token.
-pub(super) fn otherwise(request: &CreateOrderRequest) -> CreateOrderRequest {
+pub(super) fn other_request(request: &CreateOrderRequest) -> CreateOrderRequest {
     let mut other = request.clone();
     other
         .order

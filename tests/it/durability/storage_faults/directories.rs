@@ -1,4 +1,4 @@
-//! Directories that cannot be used, are somebody else's, or have lost something.
+//! Directories that cannot be used, belong to another process, or have lost files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Caller, Told, goes_on, has_failed, is_the_reason, program, stop};
+use super::{
+    Caller, Outcomes, assert_recovers, assert_store_failure_reported, is_store_failure, program,
+    stop,
+};
 use crate::support::process::Program;
 
 /// Every file in a directory, with its bytes, and every directory.
@@ -29,7 +32,7 @@ pub(super) fn files(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     all
 }
 
-/// The program without the rights that let root write where it may not.
+/// The program without the capabilities that let root ignore permissions.
 fn without_privilege() -> Program {
     if fs::metadata("/proc/self").unwrap().uid() == 0 {
         Program::under(
@@ -41,7 +44,7 @@ fn without_privilege() -> Program {
     }
 }
 
-/// Takes from everyone, or gives back to the owner, the right to write here.
+/// Removes all write permissions below a directory, or restores those of the owner.
 fn set_writable(dir: &Path, writable: bool) {
     for (path, bytes) in files(dir).into_iter().chain([(dir.to_owned(), None)]) {
         let mode = if bytes.is_some() { 0o400 } else { 0o500 };
@@ -50,44 +53,44 @@ fn set_writable(dir: &Path, writable: bool) {
     }
 }
 
-/// A store with two orders, and the orders.
-async fn store() -> (TempDir, Told) {
+/// A store with two orders, and their outcomes.
+async fn store() -> (TempDir, Outcomes) {
     let dir = TempDir::new().unwrap();
     let server = program(Program::new(), dir.path()).start().await;
-    let told = Told::of(&Caller::of(&server).await, 0..2).await;
+    let outcomes = Outcomes::of(&Caller::of(&server).await, 0..2).await;
     assert_eq!(server.stop().await.code(), 0);
-    (dir, told)
+    (dir, outcomes)
 }
 
-/// Fails unless the program refuses in these words and leaves everything as it was.
-async fn refuses(program: Program, data_dir: &Path, around: &Path, words: &[&str]) {
-    let before = files(around);
-    let refused = program.keeping(data_dir).run().await;
-    assert_eq!(refused.code(), 74, "{}", refused.text());
-    let line = refused
+/// Fails unless the program exits with an error of these words and leaves `parent` unchanged.
+async fn assert_rejected(program: Program, data_dir: &Path, parent: &Path, words: &[&str]) {
+    let before = files(parent);
+    let ended = program.with_store(data_dir).run().await;
+    assert_eq!(ended.code(), 74, "{}", ended.text());
+    let line = ended
         .log()
         .filter(|line| line["level"] == "ERROR")
         .last()
         .expect("a line in the log");
-    let told = line["error"].as_str().unwrap();
+    let error = line["error"].as_str().unwrap();
     assert!(
-        words.iter().all(|word| told.contains(word)),
-        "{words:?} in {told}"
+        words.iter().all(|word| error.contains(word)),
+        "{words:?} in {error}"
     );
     assert!(
-        files(around) == before,
+        files(parent) == before,
         "something has changed in {}",
-        around.display()
+        parent.display()
     );
 }
 
 #[tokio::test]
-async fn a_directory_that_is_read_only_is_refused() {
+async fn a_read_only_directory_is_rejected() {
     let empty = TempDir::new().unwrap();
     set_writable(empty.path(), false);
     let words = [empty.path().to_str().unwrap(), "Permission denied"];
-    refuses(without_privilege(), empty.path(), empty.path(), &words).await;
-    refuses(
+    assert_rejected(without_privilege(), empty.path(), empty.path(), &words).await;
+    assert_rejected(
         without_privilege(),
         &empty.path().join("new"),
         empty.path(),
@@ -96,21 +99,21 @@ async fn a_directory_that_is_read_only_is_refused() {
     .await;
     set_writable(empty.path(), true);
 
-    let (dir, told) = store().await;
+    let (dir, outcomes) = store().await;
     set_writable(dir.path(), false);
     let words = [dir.path().to_str().unwrap(), "Permission denied"];
-    refuses(without_privilege(), dir.path(), dir.path(), &words).await;
+    assert_rejected(without_privilege(), dir.path(), dir.path(), &words).await;
     set_writable(dir.path(), true);
-    goes_on(dir.path(), &told).await;
+    assert_recovers(dir.path(), &outcomes).await;
 }
 
 #[tokio::test]
-async fn a_file_is_no_directory() {
+async fn a_file_is_rejected_as_a_directory() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "a letter").unwrap();
     for data_dir in [file.clone(), file.join("below")] {
-        refuses(
+        assert_rejected(
             Program::new(),
             &data_dir,
             dir.path(),
@@ -121,13 +124,13 @@ async fn a_file_is_no_directory() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_store_is_not_made_one() {
+async fn a_directory_without_a_store_is_not_overwritten() {
     let dir = TempDir::new().unwrap();
     let orders = dir.path().join("orders");
     fs::create_dir(&orders).unwrap();
     fs::write(orders.join("0.jnl"), "a diary").unwrap();
     fs::write(dir.path().join("acknowledged"), "").unwrap();
-    refuses(
+    assert_rejected(
         Program::new(),
         dir.path(),
         dir.path(),
@@ -137,12 +140,12 @@ async fn what_is_not_a_store_is_not_made_one() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_not_there_yet_is_made() {
+async fn a_missing_path_is_created() {
     let dir = TempDir::new().unwrap();
     let data_dir = dir.path().join("not/there/yet");
     assert_eq!(
         Program::new()
-            .keeping(&data_dir)
+            .with_store(&data_dir)
             .start()
             .await
             .stop()
@@ -150,22 +153,22 @@ async fn a_path_that_is_not_there_yet_is_made() {
             .code(),
         0
     );
-    goes_on(&data_dir, &Told::default()).await;
+    assert_recovers(&data_dir, &Outcomes::default()).await;
 }
 
 #[tokio::test]
-async fn a_directory_from_which_any_file_is_taken_is_refused() {
-    let (dir, told) = store().await;
-    // The next start removes lists of tables that are no longer in force.
-    goes_on(dir.path(), &told).await;
-    let mark = dir.path().join("acknowledged");
+async fn a_store_without_any_one_file_is_rejected() {
+    let (dir, outcomes) = store().await;
+    // The next start removes manifests that are no longer current.
+    assert_recovers(dir.path(), &outcomes).await;
+    let watermark = dir.path().join("acknowledged");
     let mut rejections = 0;
     for (path, bytes) in files(dir.path()) {
-        let Some(bytes) = bytes.filter(|_| path != mark) else {
+        let Some(bytes) = bytes.filter(|_| path != watermark) else {
             continue;
         };
         fs::remove_file(&path).unwrap();
-        refuses(
+        assert_rejected(
             Program::new(),
             dir.path(),
             dir.path(),
@@ -176,32 +179,32 @@ async fn a_directory_from_which_any_file_is_taken_is_refused() {
         rejections += 1;
     }
     assert!(rejections >= 7, "{rejections}");
-    // Removing the mark is the operator's request to go on with the store as it is.
-    fs::remove_file(&mark).unwrap();
-    goes_on(dir.path(), &told).await;
+    // Without the watermark, the store opens in its present state.
+    fs::remove_file(&watermark).unwrap();
+    assert_recovers(dir.path(), &outcomes).await;
 }
 
 #[tokio::test]
-async fn a_data_directory_belongs_to_one_program_only() {
+async fn a_data_directory_has_one_process() {
     let dir = TempDir::new().unwrap();
     let first = program(Program::new(), dir.path()).start().await;
     let caller = Caller::of(&first).await;
-    let mut told = Told::of(&caller, 0..1).await;
-    let second = Program::new().keeping(dir.path()).run().await;
+    let mut outcomes = Outcomes::of(&caller, 0..1).await;
+    let second = Program::new().with_store(dir.path()).run().await;
     assert_eq!(second.code(), 74, "{}", second.text());
     assert!(
         second.text().contains("another process has it open"),
         "{}",
         second.text()
     );
-    let more = Told::of(&caller, 1..4).await;
-    assert!(more.refused.is_empty(), "{more:?}");
-    told.acknowledged.extend(more.acknowledged);
+    let more = Outcomes::of(&caller, 1..4).await;
+    assert!(more.rejected.is_empty(), "{more:?}");
+    outcomes.acknowledged.extend(more.acknowledged);
     assert_eq!(first.stop().await.code(), 0);
-    goes_on(dir.path(), &told).await;
+    assert_recovers(dir.path(), &outcomes).await;
 }
 
-/// Modes of what is in a directory and of itself: of directories, and of files.
+/// The modes of the directories, the outer one included, and of the files.
 fn modes(dir: &Path) -> (BTreeSet<u32>, BTreeSet<u32>) {
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
     let (mut dirs, mut regular) = (BTreeSet::from([mode(dir)]), BTreeSet::new());
@@ -221,18 +224,18 @@ fn owner_only() -> (BTreeSet<u32>, BTreeSet<u32>) {
 }
 
 #[tokio::test]
-async fn nobody_else_may_read_a_store_whatever_the_umask_is() {
+async fn a_store_is_private_to_its_owner_under_every_umask() {
     for umask in ["umask 022", "umask 000", "umask 077"] {
         let dir = TempDir::new().unwrap();
         let data_dir = dir.path().join("not/there");
         let server = program(Program::after(umask), &data_dir).start().await;
-        let told = Told::of(&Caller::of(&server).await, 0..3).await;
+        let outcomes = Outcomes::of(&Caller::of(&server).await, 0..3).await;
         assert_eq!(modes(&data_dir), owner_only(), "{umask}");
         assert_eq!(modes(&dir.path().join("not")), owner_only(), "{umask}");
         assert_eq!(server.stop().await.code(), 0);
         assert_eq!(modes(&data_dir), owner_only(), "{umask}");
 
-        // One of earlier days, in a directory that somebody made for it.
+        // A store of an earlier version, with wider modes.
         for (path, bytes) in files(&data_dir)
             .into_iter()
             .chain([(data_dir.clone(), None)])
@@ -243,13 +246,13 @@ async fn nobody_else_may_read_a_store_whatever_the_umask_is() {
         let server = program(Program::after(umask), &data_dir).start().await;
         assert_eq!(modes(&data_dir), owner_only(), "{umask}");
         assert_eq!(server.stop().await.code(), 0);
-        goes_on(&data_dir, &told).await;
+        assert_recovers(&data_dir, &outcomes).await;
     }
 }
 
 #[tokio::test]
-async fn beginning_a_store_is_said_once_and_can_be_forbidden() {
-    let is_begun = |line: &Value| {
+async fn the_creation_of_a_store_is_logged_once_and_can_be_forbidden() {
+    let is_created = |line: &Value| {
         let message = line["message"].as_str().unwrap_or_default();
         line["level"] == "WARN" && message.starts_with("no store was found")
     };
@@ -261,28 +264,33 @@ async fn beginning_a_store_is_said_once_and_can_be_forbidden() {
             "there is none",
             "--store-must-exist=false",
         ];
-        refuses(must_exist(), &data_dir, dir.path(), &words).await;
+        assert_rejected(must_exist(), &data_dir, dir.path(), &words).await;
     }
-    let begun = program(Program::new(), dir.path())
+    let created = program(Program::new(), dir.path())
         .start()
         .await
         .stop()
         .await;
-    assert_eq!(begun.log().filter(is_begun).count(), 1, "{}", begun.text());
+    assert_eq!(
+        created.log().filter(is_created).count(),
+        1,
+        "{}",
+        created.text()
+    );
     for program in [Program::new(), must_exist()] {
-        let opened = program.keeping(dir.path()).start().await.stop().await;
+        let opened = program.with_store(dir.path()).start().await.stop().await;
         assert_eq!(
-            opened.log().filter(is_begun).count(),
+            opened.log().filter(is_created).count(),
             0,
             "{}",
             opened.text()
         );
     }
-    // Without its mark it is still a store.
+    // Without its watermark it is still a store.
     fs::remove_file(dir.path().join("acknowledged")).unwrap();
     assert_eq!(
         must_exist()
-            .keeping(dir.path())
+            .with_store(dir.path())
             .start()
             .await
             .stop()
@@ -293,66 +301,66 @@ async fn beginning_a_store_is_said_once_and_can_be_forbidden() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_moved_away_under_a_running_program_takes_no_more_orders() {
-    let around = TempDir::new().unwrap();
-    let (data_dir, moved) = (around.path().join("data"), around.path().join("moved"));
+async fn a_store_that_is_moved_while_the_program_runs_rejects_orders() {
+    let parent = TempDir::new().unwrap();
+    let (data_dir, moved) = (parent.path().join("data"), parent.path().join("moved"));
     let mut server = program(Program::new(), &data_dir).start().await;
     let caller = Caller::of(&server).await;
-    let told = Told::of(&caller, 0..2).await;
+    let outcomes = Outcomes::of(&caller, 0..2).await;
     fs::rename(&data_dir, &moved).unwrap();
-    server.line("the reason", is_the_reason).await;
-    Told::of(&caller, 2..4).await.refused_for_the_store();
-    has_failed(&mut server, &caller, "no longer in").await;
+    server.line("the reason", is_store_failure).await;
+    Outcomes::of(&caller, 2..4).await.assert_store_unavailable();
+    assert_store_failure_reported(&mut server, &caller, "no longer in").await;
     stop(server).await;
-    goes_on(&moved, &told).await;
+    assert_recovers(&moved, &outcomes).await;
 }
 
 #[tokio::test]
-async fn a_store_that_is_removed_under_a_running_program_acknowledges_nothing_more() {
-    let around = TempDir::new().unwrap();
-    let data_dir = around.path().join("data");
+async fn a_store_that_is_removed_while_the_program_runs_acknowledges_nothing() {
+    let parent = TempDir::new().unwrap();
+    let data_dir = parent.path().join("data");
     let mut server = program(Program::new(), &data_dir).start().await;
     let caller = Caller::of(&server).await;
-    assert!(Told::of(&caller, 0..2).await.refused.is_empty());
+    assert!(Outcomes::of(&caller, 0..2).await.rejected.is_empty());
     fs::remove_dir_all(&data_dir).unwrap();
-    // At once, not when somebody looks.
-    let told = Told::of(&caller, 2..4).await;
-    told.refused_for_the_store();
-    assert_eq!(told.acknowledged, []);
-    has_failed(&mut server, &caller, "").await;
+    // At once, not at the next check of the directory.
+    let outcomes = Outcomes::of(&caller, 2..4).await;
+    outcomes.assert_store_unavailable();
+    assert_eq!(outcomes.acknowledged, []);
+    assert_store_failure_reported(&mut server, &caller, "").await;
     stop(server).await;
 }
 
 #[tokio::test]
-async fn a_program_without_its_mark_still_has_the_store_to_itself() {
+async fn a_store_without_its_watermark_is_still_locked() {
     let dir = TempDir::new().unwrap();
     let mut first = program(Program::new(), dir.path()).start().await;
     let caller = Caller::of(&first).await;
-    let told = Told::of(&caller, 0..2).await;
+    let outcomes = Outcomes::of(&caller, 0..2).await;
     fs::remove_file(dir.path().join("acknowledged")).unwrap();
-    refuses(
+    assert_rejected(
         Program::new(),
         dir.path(),
         &dir.path().join("orders"),
         &["another process has it open"],
     )
     .await;
-    first.line("the reason", is_the_reason).await;
+    first.line("the reason", is_store_failure).await;
     assert!(!dir.path().join("acknowledged").exists());
     stop(first).await;
-    goes_on(dir.path(), &told).await;
+    assert_recovers(dir.path(), &outcomes).await;
 }
 
 #[tokio::test]
 async fn a_store_of_another_version_is_not_called_damaged() {
-    let (dir, told) = store().await;
+    let (dir, outcomes) = store().await;
     let version = dir.path().join("orders/version");
     let ours = fs::read(&version).unwrap();
     for other in [2, 4] {
         fs::write(&version, [b"FJL".as_slice(), &[other]].concat()).unwrap();
         let words = [&*format!("version {other} of its engine"), "not damaged"];
-        refuses(Program::new(), dir.path(), dir.path(), &words).await;
+        assert_rejected(Program::new(), dir.path(), dir.path(), &words).await;
     }
     fs::write(&version, ours).unwrap();
-    goes_on(dir.path(), &told).await;
+    assert_recovers(dir.path(), &outcomes).await;
 }

@@ -1,20 +1,19 @@
-//! A file that may grow no further, for which everyone may ask the system: whatever part of a write
-//! still fits is written, as on a full disk.
+//! A limited file size (`ulimit -f`): the part of a write that still fits is written, as on a full disk.
 
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{Caller, Told, goes_on, has_failed, program, stop};
-use crate::support::process::{Program, Running, surely};
+use super::{Caller, Outcomes, assert_recovers, assert_store_failure_reported, program, stop};
+use crate::support::process::{Program, Running, with_timeout};
 
-/// A store whose journal is no longer than what is in it. The engine makes room ahead in a new one.
-async fn begun() -> TempDir {
+/// An empty store whose journal has no preallocated space, which the engine allocates in a new one.
+async fn empty_store() -> TempDir {
     let dir = TempDir::new().unwrap();
     for _ in 0..2 {
         assert_eq!(
             Program::new()
-                .keeping(dir.path())
+                .with_store(dir.path())
                 .start()
                 .await
                 .stop()
@@ -26,37 +25,37 @@ async fn begun() -> TempDir {
     dir
 }
 
-/// Starts the program where no file may be longer than so many blocks of 1024 bytes.
-async fn start_cramped(shell_words: &str, dir: &Path) -> (Running, Caller) {
-    let server = program(Program::after(shell_words), dir).start().await;
+/// Starts the program after shell commands that limit the size of files, in blocks of 1024 bytes.
+async fn start_limited(commands: &str, dir: &Path) -> (Running, Caller) {
+    let server = program(Program::after(commands), dir).start().await;
     let caller = Caller::of(&server).await;
     (server, caller)
 }
 
 #[tokio::test]
-async fn a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged() {
-    // The write that no longer fits ends after another part of it each time.
+async fn a_full_disk_loses_no_acknowledged_order() {
+    // With each limit, the write that does not fit ends at another offset.
     for blocks in [12, 13, 15] {
-        let dir = begun().await;
+        let dir = empty_store().await;
         let limit = format!("trap '' XFSZ; ulimit -f {blocks}");
-        let (mut server, caller) = start_cramped(&limit, dir.path()).await;
-        let told = Told::of(&caller, 0..40).await;
-        assert!(!told.acknowledged.is_empty());
-        told.refused_for_the_store();
-        has_failed(&mut server, &caller, "File too large").await;
+        let (mut server, caller) = start_limited(&limit, dir.path()).await;
+        let outcomes = Outcomes::of(&caller, 0..40).await;
+        assert!(!outcomes.acknowledged.is_empty());
+        outcomes.assert_store_unavailable();
+        assert_store_failure_reported(&mut server, &caller, "File too large").await;
         stop(server).await;
-        goes_on(dir.path(), &told).await;
+        assert_recovers(dir.path(), &outcomes).await;
     }
 }
 
-/// Where nobody ignores the signal, it ends the program on the spot.
+/// Unless the signal is ignored, it ends the program at once.
 #[tokio::test]
-async fn a_program_that_is_ended_for_it_loses_nothing_either() {
-    let dir = begun().await;
-    let (server, caller) = start_cramped("ulimit -c 0; ulimit -f 12", dir.path()).await;
-    let told = Told::of(&caller, 0..40).await;
-    assert!(!told.acknowledged.is_empty() && !told.refused.is_empty());
-    let ended = surely("its end", server.ended()).await;
+async fn a_program_killed_by_the_file_size_limit_loses_no_acknowledged_order() {
+    let dir = empty_store().await;
+    let (server, caller) = start_limited("ulimit -c 0; ulimit -f 12", dir.path()).await;
+    let outcomes = Outcomes::of(&caller, 0..40).await;
+    assert!(!outcomes.acknowledged.is_empty() && !outcomes.rejected.is_empty());
+    let ended = with_timeout("its end", server.ended()).await;
     assert_eq!(ended.status.code(), None, "ended by a signal");
-    goes_on(dir.path(), &told).await;
+    assert_recovers(dir.path(), &outcomes).await;
 }

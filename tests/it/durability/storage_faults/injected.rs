@@ -1,14 +1,13 @@
-//! Calls to the system that fail, one by one, by the hand of strace. The program is the real one, and
-//! knows nothing of it.
+//! System calls of the real program that fail, one by one, injected by strace.
 
 use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
-use super::{Caller, Told, goes_on, has_failed, program, stop};
+use super::{Caller, Outcomes, assert_recovers, assert_store_failure_reported, program, stop};
 use crate::support::process::{Program, Running};
 
-/// Orders that are asked for. They make [`COMMITS`] changes, each in a write of its own.
+/// Orders that are created. They make [`COMMITS`] changes, each in a write of its own.
 const ORDERS: usize = 5;
 
 const COMMITS: usize = 6;
@@ -19,17 +18,17 @@ const ACKNOWLEDGED: [usize; COMMITS] = [0, 1, 2, 2, 3, 4];
 
 const JOURNAL: &str = "orders/0.jnl";
 
-const MARK: &str = "acknowledged";
+const WATERMARK: &str = "acknowledged";
 
-/// Calls that are made to fail, or to lie.
+/// An injected fault.
 #[derive(Debug, Clone, Copy)]
 struct Fault {
-    /// The file that they are about.
+    /// The file of the calls.
     file: &'static str,
     call: &'static str,
-    /// What they do instead.
+    /// The injected result.
     instead: &'static str,
-    /// Words of the log.
+    /// A part of the logged error.
     reason: &'static str,
 }
 
@@ -47,8 +46,8 @@ const DISK_IS_FULL: Fault = Fault {
     reason: "No space left on device",
 };
 
-const MARK_CANNOT_BE_MOVED: Fault = Fault {
-    file: MARK,
+const WATERMARK_WRITE_FAILS: Fault = Fault {
+    file: WATERMARK,
     call: "pwrite64",
     instead: "error=ENOSPC",
     reason: "No space left on device",
@@ -61,21 +60,21 @@ const WRITE_FAILS: Fault = Fault {
     reason: "Input/output error",
 };
 
-const READ_ONLY_FROM_HERE: Fault = Fault {
+const FILE_SYSTEM_IS_READ_ONLY: Fault = Fault {
     file: JOURNAL,
     call: "write",
     instead: "error=EROFS",
     reason: "Read-only file system",
 };
 
-const QUOTA_IS_USED_UP: Fault = Fault {
+const QUOTA_EXCEEDED: Fault = Fault {
     file: JOURNAL,
     call: "write",
     instead: "error=EDQUOT",
     reason: "quota exceeded",
 };
 
-const NO_DESCRIPTOR_IS_LEFT: Fault = Fault {
+const DESCRIPTORS_EXHAUSTED: Fault = Fault {
     file: JOURNAL,
     call: "write",
     instead: "error=EMFILE",
@@ -89,7 +88,7 @@ const NOTHING_IS_WRITTEN: Fault = Fault {
     reason: "failed to write",
 };
 
-/// A disk that says yes to the first hundred bytes of a write and has none of them.
+/// A disk that acknowledges the first hundred bytes of a write and stores none.
 const DISK_LIES: Fault = Fault {
     file: JOURNAL,
     call: "write",
@@ -98,7 +97,7 @@ const DISK_LIES: Fault = Fault {
 };
 
 impl Fault {
-    /// The program with this fault from its so manieth such call in one of its threads.
+    /// The program with this fault in the call with number `when` of a thread.
     fn at(self, when: usize, dir: &Path, log: &Path) -> Program {
         let Self {
             file,
@@ -119,12 +118,12 @@ impl Fault {
     }
 }
 
-/// A store that has been opened before and has taken no order yet.
-async fn begun() -> TempDir {
+/// A store that was opened once and has no order.
+async fn empty_store() -> TempDir {
     let dir = TempDir::new().unwrap();
     assert_eq!(
         Program::new()
-            .keeping(dir.path())
+            .with_store(dir.path())
             .start()
             .await
             .stop()
@@ -135,15 +134,20 @@ async fn begun() -> TempDir {
     dir
 }
 
-/// Asks for all orders while a call fails.
-async fn sell(fault: Fault, when: usize, dir: &Path, log: &Path) -> (Running, Caller, Told) {
+/// Creates all orders while a call fails.
+async fn create_orders(
+    fault: Fault,
+    when: usize,
+    dir: &Path,
+    log: &Path,
+) -> (Running, Caller, Outcomes) {
     let server = fault.at(when, dir, log).start().await;
     let caller = Caller::of(&server).await;
-    let told = Told::of(&caller, 0..ORDERS).await;
-    (server, caller, told)
+    let outcomes = Outcomes::of(&caller, 0..ORDERS).await;
+    (server, caller, outcomes)
 }
 
-/// Calls after the one that was made to fail.
+/// The system calls after the injected fault.
 fn calls_after_the_fault(log: &Path) -> Vec<String> {
     let log = fs::read_to_string(log).unwrap();
     let after = log
@@ -156,19 +160,20 @@ fn calls_after_the_fault(log: &Path) -> Vec<String> {
         .collect()
 }
 
-async fn is_final(fault: Fault, when: usize) {
-    let (dir, logs) = (begun().await, TempDir::new().unwrap());
+/// Fails unless the fault makes the store reject all later orders, without another write.
+async fn assert_final(fault: Fault, when: usize) {
+    let (dir, logs) = (empty_store().await, TempDir::new().unwrap());
     let log = logs.path().join("strace");
-    let (mut server, caller, told) = sell(fault, when, dir.path(), &log).await;
+    let (mut server, caller, outcomes) = create_orders(fault, when, dir.path(), &log).await;
     assert_eq!(
-        told.acknowledged.len(),
+        outcomes.acknowledged.len(),
         ACKNOWLEDGED[when - 1],
         "{fault:?} {when}"
     );
-    told.refused_for_the_store();
-    has_failed(&mut server, &caller, fault.reason).await;
+    outcomes.assert_store_unavailable();
+    assert_store_failure_reported(&mut server, &caller, fault.reason).await;
     assert_eq!(
-        told.missed_in(&caller.list().await),
+        outcomes.contradictions(&caller.list().await),
         [""; 0],
         "{fault:?} {when}"
     );
@@ -176,82 +181,86 @@ async fn is_final(fault: Fault, when: usize) {
     assert_eq!(
         calls_after_the_fault(&log),
         [""; 0],
-        "{fault:?} {when}: nothing is tried again"
+        "{fault:?} {when}: no retry"
     );
-    goes_on(dir.path(), &told).await;
+    assert_recovers(dir.path(), &outcomes).await;
 }
 
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn a_sync_that_fails_is_the_last() {
+async fn a_failed_sync_is_final() {
     for when in 1..=COMMITS {
-        is_final(SYNC_FAILS, when).await;
+        assert_final(SYNC_FAILS, when).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn a_write_to_a_full_disk_is_the_last() {
+async fn a_write_to_a_full_disk_is_final() {
     for when in 1..=COMMITS {
-        is_final(DISK_IS_FULL, when).await;
+        assert_final(DISK_IS_FULL, when).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn a_mark_that_cannot_be_moved_is_the_last() {
+async fn a_failed_write_of_the_watermark_is_final() {
     for when in 1..=COMMITS {
-        is_final(MARK_CANNOT_BE_MOVED, when).await;
+        assert_final(WATERMARK_WRITE_FAILS, when).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn a_write_that_fails_for_whatever_reason_is_the_last() {
+async fn a_failed_write_is_final_for_every_reason() {
     for fault in [
         WRITE_FAILS,
-        READ_ONLY_FROM_HERE,
-        QUOTA_IS_USED_UP,
-        NO_DESCRIPTOR_IS_LEFT,
+        FILE_SYSTEM_IS_READ_ONLY,
+        QUOTA_EXCEEDED,
+        DESCRIPTORS_EXHAUSTED,
         NOTHING_IS_WRITTEN,
     ] {
-        is_final(fault, 3).await;
+        assert_final(fault, 3).await;
     }
 }
 
-/// The negative control: a disk that lies makes the program acknowledge what is lost.
+/// The negative control: on a lying disk the program acknowledges orders that are lost.
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn what_is_acknowledged_and_lost_is_found_out() {
-    let (dir, logs) = (begun().await, TempDir::new().unwrap());
-    let (server, _, told) = sell(DISK_LIES, 3, dir.path(), &logs.path().join("strace")).await;
-    assert_eq!((told.acknowledged.len(), told.refused.len()), (ORDERS, 0));
+async fn lost_acknowledged_orders_are_detected() {
+    let (dir, logs) = (empty_store().await, TempDir::new().unwrap());
+    let (server, _, outcomes) =
+        create_orders(DISK_LIES, 3, dir.path(), &logs.path().join("strace")).await;
+    assert_eq!(
+        (outcomes.acknowledged.len(), outcomes.rejected.len()),
+        (ORDERS, 0)
+    );
     assert_eq!(server.stop().await.code(), 0);
-    let refused = Program::new().keeping(dir.path()).run().await;
-    assert_eq!(refused.code(), 74, "{}", refused.text());
+    let ended = Program::new().with_store(dir.path()).run().await;
+    assert_eq!(ended.code(), 74, "{}", ended.text());
     assert!(
-        refused
+        ended
             .text()
             .contains("were acknowledged and only 3 are on record"),
         "{}",
-        refused.text()
+        ended.text()
     );
 
-    // Who goes on without them goes on without them.
-    fs::remove_file(dir.path().join(MARK)).unwrap();
+    // Without the watermark the store opens without the lost orders.
+    fs::remove_file(dir.path().join(WATERMARK)).unwrap();
     let server = program(Program::new(), dir.path()).start().await;
-    let missed = told.missed_in(&Caller::of(&server).await.list().await);
-    assert_eq!(missed.len(), ORDERS - 2, "{missed:?}");
+    let missing = outcomes.contradictions(&Caller::of(&server).await.list().await);
+    assert_eq!(missing.len(), ORDERS - 2, "{missing:?}");
 }
 
-/// A disk without room for a copy of the journal, and one that does not take it.
+/// The copy of the journal does not fit on the disk, or cannot be synced.
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn a_store_that_cannot_be_kept_while_it_is_opened_is_left_as_it_was() {
+async fn a_store_that_cannot_be_copied_at_its_start_is_left_unchanged() {
     const COPY: &str = "orders.copy";
-    let dir = begun().await;
+    let dir = empty_store().await;
     let server = program(Program::new(), dir.path()).start().await;
-    let told = Told::of(&Caller::of(&server).await, 0..2).await;
+    let outcomes = Outcomes::of(&Caller::of(&server).await, 0..2).await;
     assert_eq!(server.stop().await.code(), 0);
     let before = super::directories::files(dir.path());
     for (calls, error, reason) in [
@@ -270,22 +279,22 @@ async fn a_store_that_cannot_be_kept_while_it_is_opened_is_left_as_it_was() {
             format!("--trace-path={}", dir.path().join(COPY).display()),
             format!("--inject={calls}:error={error}"),
         ];
-        let refused = program(Program::under("strace", &words), dir.path())
+        let ended = program(Program::under("strace", &words), dir.path())
             .run()
             .await;
-        assert_eq!(refused.code(), 74, "{}", refused.text());
-        assert!(refused.text().contains(reason), "{}", refused.text());
+        assert_eq!(ended.code(), 74, "{}", ended.text());
+        assert!(ended.text().contains(reason), "{}", ended.text());
         assert_eq!(super::directories::files(dir.path()), before);
     }
-    goes_on(dir.path(), &told).await;
+    assert_recovers(dir.path(), &outcomes).await;
 }
 
-/// A directory that was made a moment ago is on the disk only once the one above it is synced.
+/// A new directory is durable only once its parent is synced.
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
-async fn the_way_to_a_new_store_is_synced() {
-    let (around, logs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let (data_dir, log) = (around.path().join("new/data"), logs.path().join("strace"));
+async fn new_directories_and_their_parents_are_synced() {
+    let (parent, logs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (data_dir, log) = (parent.path().join("new/data"), logs.path().join("strace"));
     let words = [
         "--daemonize".to_owned(),
         "--follow-forks".to_owned(),
@@ -299,8 +308,8 @@ async fn the_way_to_a_new_store_is_synced() {
     assert_eq!(server.stop().await.code(), 0);
     let log = fs::read_to_string(&log).unwrap();
     for dir in [
-        around.path().to_owned(),
-        around.path().join("new"),
+        parent.path().to_owned(),
+        parent.path().join("new"),
         data_dir,
     ] {
         assert!(
