@@ -2,7 +2,7 @@
 
 use domain::time::EpochSeconds;
 
-use super::{open_work::HoldPlacement, position::Position};
+use super::{index::OrderEntry, open_work::HoldPlacement, position::Position};
 use crate::{
     HoldId, NamedClaim, ReleaseReason,
     order_key::{KeyDeriver, OrderKey, UserKey},
@@ -76,6 +76,12 @@ pub(super) struct OrderFact {
     pub(super) consumes: Option<HoldId>,
     /// Whether it has a payment, so that an intent ends with it.
     pub(super) ends_intent: bool,
+}
+
+impl From<&OrderFact> for OrderEntry {
+    fn from(order: &OrderFact) -> Self {
+        Self::new(&order.key, order.user.as_ref(), order.position)
+    }
 }
 
 impl Fact {

@@ -20,6 +20,7 @@ use super::{
     fact::Fact,
     index::{EntryLists, Index},
     open_work::{OpenWork, WorkEffects},
+    segment_times::SegmentTimes,
     summary::{RecordSums, SegmentEffects, Summary},
 };
 
@@ -96,19 +97,21 @@ impl Fold {
 
     /// Folds the next record after the summaries.
     pub(super) fn add(&mut self, fact: &Fact) {
-        let mut effects = SegmentEffects::default();
-        effects.add(fact);
         let Folded {
             index,
             open_work,
             sums,
         } = &mut self.0;
-        for entry in &effects.entries {
-            index.insert(entry);
+        if let Fact::OrderPlaced(order) = fact {
+            index.insert(&order.into());
+            let mut times = SegmentTimes::default();
+            times.add(order.position.segment(), order.created_sec);
+            index.add_times(&times);
         }
-        index.add_times(&effects.times);
-        open_work.apply(&effects.work);
-        sums.merge(&effects.sums);
+        let mut effects = WorkEffects::default();
+        effects.add(fact);
+        open_work.apply(&effects);
+        sums.add(fact);
     }
 
     /// Everything that was folded.

@@ -164,6 +164,7 @@ impl Index {
     }
 
     /// Bytes that the tables of orders and users have allocated.
+    #[cfg(test)]
     pub(super) fn allocated_bytes(&self) -> usize {
         self.requests.allocated_bytes() + self.users.allocated_bytes()
     }
@@ -288,6 +289,7 @@ impl PrefixTable {
             .position()
     }
 
+    #[cfg(test)]
     fn allocated_bytes(&self) -> usize {
         let tables: usize = self
             .shards

@@ -178,8 +178,8 @@ impl OpenWork {
         }
     }
 
-    /// Forgets the holds that ended more than [`HOLD_RETENTION`] before `now`, and from now on also those whose end comes
-    /// on record as late as that.
+    /// Forgets the holds that ended more than [`HOLD_RETENTION`] before `now`, and until the next call also those whose end
+    /// comes on record as late as that.
     pub(super) fn forget_holds(&self, now: EpochSeconds) {
         self.write()
             .forget_holds_before(now.saturating_sub(HOLD_RETENTION));
@@ -289,8 +289,8 @@ impl WorkState {
     }
 
     fn forget_holds_before(&mut self, second: EpochSeconds) {
-        // Never set back, as the clock may be: what is forgotten cannot come back.
-        self.holds_since = self.holds_since.max(second);
+        // Set back with the clock: otherwise one wrong time would hide the end of every hold from then on.
+        self.holds_since = second;
         while let Some(Reverse((ended_sec, id))) = self.ended_holds.peek().copied() {
             if ended_sec >= self.holds_since {
                 break;

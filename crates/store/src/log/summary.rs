@@ -95,8 +95,7 @@ impl SegmentEffects {
     /// Adds the next record.
     pub(super) fn add(&mut self, fact: &Fact) {
         if let Fact::OrderPlaced(order) = fact {
-            let entry = OrderEntry::new(&order.key, order.user.as_ref(), order.position);
-            self.entries.push(entry);
+            self.entries.push(order.into());
             self.times.add(order.position.segment(), order.created_sec);
         }
         self.work.add(fact);

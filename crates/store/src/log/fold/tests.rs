@@ -1,12 +1,17 @@
 //! Summaries fold to what the records fold to, one by one.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Barrier, mpsc},
+};
 
 use super::*;
 use crate::{
-    NamedClaim,
+    HOLD_RETENTION, NamedClaim, ReleaseReason,
     log::{
         fact::random_log::{NOW, hold_ids, order_keys, random_log, user_keys},
+        open_work::HoldPlacement,
+        position::Position,
         summary::{CHAIN_HASH_BYTES, SegmentBounds, SummaryBuilder},
     },
 };
@@ -118,6 +123,60 @@ fn summaries_fold_to_what_their_records_fold_to_wherever_the_log_is_cut() {
     }
 }
 
+fn prices(segment: u64) -> Fact {
+    let position = Position::new(segment, 4096).unwrap();
+    Fact::Prices { position }
+}
+
+#[test]
+fn segments_are_folded_in_their_order_whichever_is_loaded_first() {
+    let (third_began, wait_for_third) = mpsc::channel();
+    let wait_for_third = Mutex::new(wait_for_third);
+    let mut fold = Fold::new(NOW);
+    fold.add_summaries(1..=5, |segment| {
+        // One thread has the first segment until the other has folded the second.
+        match segment {
+            1 => wait_for_third.lock().unwrap().recv().unwrap(),
+            3 => third_began.send(()).unwrap(),
+            _ => {}
+        }
+        Summary::decode(&summary_bytes(segment, &[prices(segment)]), SEED, segment).ok_or(())
+    })
+    .unwrap();
+    let positions = fold.finish().sums.prices;
+    let segments: Vec<u64> = positions
+        .iter()
+        .map(|position| position.segment())
+        .collect();
+    assert_eq!(segments, [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn holds_that_ended_long_ago_are_left_out() {
+    let id = hold_ids()[0];
+    let placement = HoldPlacement {
+        position: Position::new(1, 4096).unwrap(),
+        revision: 1,
+        expires_sec: NOW,
+    };
+    let retention = HOLD_RETENTION.get();
+    for (seconds_ago, is_kept) in [(retention, true), (retention + 1, false)] {
+        let released = Fact::HoldReleased {
+            id,
+            released_sec: EpochSeconds::new(NOW.get() - seconds_ago),
+            reason: ReleaseReason::Released,
+        };
+        let log = [vec![Fact::HoldPlaced { id, placement }, released]];
+        for folded in [fold_records(&log), fold_summaries(&log, 1)] {
+            assert_eq!(
+                folded.open_work.hold(id).is_some(),
+                is_kept,
+                "{seconds_ago}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_segment_that_cannot_be_loaded_ends_the_fold_with_its_error() {
     for damaged in [1, 2, 30, 60] {
@@ -129,5 +188,22 @@ fn a_segment_that_cannot_be_loaded_ends_the_fold_with_its_error() {
             Summary::decode(&summary_bytes(segment, &[]), SEED, segment).ok_or(0)
         });
         assert_eq!(result, Err(damaged));
+    }
+}
+
+#[test]
+fn an_error_of_either_thread_is_returned() {
+    let here = thread::current().id();
+    for fails_here in [false, true] {
+        // Each thread loads one of the two segments, so both have begun.
+        let both = Barrier::new(2);
+        let result = Fold::new(NOW).add_summaries(1..=2, |segment| {
+            both.wait();
+            if (thread::current().id() == here) == fails_here {
+                return Err("unreadable");
+            }
+            Summary::decode(&summary_bytes(segment, &[]), SEED, segment).ok_or("damaged")
+        });
+        assert_eq!(result, Err("unreadable"));
     }
 }

@@ -128,7 +128,7 @@ fn the_greatest_position_of_a_user_counts_when_threads_insert_segments_in_any_or
     let mut entries = Vec::new();
     for segment in 1..=64 {
         for record in 0..50 {
-            let key = OrderKey(u128::from(segment * 50 + record).to_be_bytes());
+            let key = OrderKey(u128::from(segment * 50 + record).to_le_bytes());
             entries.push(OrderEntry::new(
                 &key,
                 Some(&user),

@@ -1,5 +1,6 @@
 //! A summary comes back from its bytes whole, and from other bytes not at all.
 
+use fastrand::Rng;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::*;
@@ -29,7 +30,7 @@ fn summaries(seed: u64) -> Vec<Summary> {
         .collect()
 }
 
-/// A summary with something in each of its lists.
+/// A summary with more than one row in each of its lists, and with neighbours of equal length among its ids.
 fn full_summary() -> Summary {
     let is_full = |summary: &Summary| {
         let SegmentEffects {
@@ -39,14 +40,16 @@ fn full_summary() -> Summary {
             ..
         } = &summary.effects;
         let holds: Vec<_> = work.holds.values().collect();
-        !entries.is_empty()
-            && !work.intents.is_empty()
-            && !work.ended_payments.is_empty()
+        let ids: Vec<_> = sums.claims.ids().map(str::len).collect();
+        entries.len() > 1
+            && work.intents.len() > 1
+            && work.ended_payments.len() > 1
             && holds.iter().any(|hold| hold.placed.is_some())
             && holds.iter().any(|hold| hold.end.is_some())
-            && !sums.prices.is_empty()
+            && sums.prices.len() > 1
             && sums.slots_forgotten_until.is_some()
-            && sums.claims.totals().len() > 0
+            && sums.claims.totals().len() > 1
+            && ids.windows(2).any(|lengths| lengths == [5, 5])
     };
     (0..1_000).flat_map(summaries).find(is_full).unwrap()
 }
@@ -113,30 +116,56 @@ fn the_summary_of_another_store_or_segment_is_none() {
     assert!(Summary::decode(&bytes, SEED, segment + 1).is_none());
 }
 
-/// Changes bytes and puts the right checksum behind them, so that the checks behind the checksum are reached: what is
-/// decoded after all is exactly what the bytes say.
+/// What is decoded of a content with the right checksum behind it. If it is anything, it is exactly what the bytes say.
+fn decode_content(content: &[u8], segment: u64) -> Option<Summary> {
+    let checksum = xxh3_128_with_seed(content, SEED);
+    let bytes = [content, checksum.to_le_bytes().as_slice()].concat();
+    let decoded = Summary::decode(&bytes, SEED, segment)?;
+    assert_eq!(decoded.encode(SEED), bytes);
+    let entries = &decoded.effects.entries;
+    assert!(entries.is_sorted_by(|one, next| one.position < next.position));
+    Some(decoded)
+}
+
+fn content_of(summary: &Summary) -> Vec<u8> {
+    let mut content = summary.encode(SEED);
+    content.truncate(content.len() - size_of::<u128>());
+    content
+}
+
 #[test]
-fn bytes_with_a_right_checksum_are_decoded_strictly() {
+fn changed_bytes_are_decoded_strictly_also_with_a_right_checksum() {
     let summary = full_summary();
-    let segment = summary.bounds.segment;
-    let bytes = summary.encode(SEED);
-    let content = &bytes[..bytes.len() - size_of::<u128>()];
     let mut accepted = 0;
-    for seed in testkit::seeds::seeds(5_000) {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let mut changed = content.to_vec();
+    for seed in testkit::seeds::seeds(3_000) {
+        let mut random = Rng::with_seed(seed);
+        let mut content = content_of(&summary);
         for _ in 0..random.u32(1..3) {
-            let at = random.usize(0..changed.len());
+            let at = random.usize(0..content.len());
             let byte = random.u8(..);
-            changed[at] = random.choice([0, 1, 2, 3, 0xff, byte]).unwrap();
+            content[at] = random.choice([0, 1, 2, 3, 0xff, byte]).unwrap();
         }
-        let checksum = xxh3_128_with_seed(&changed, SEED);
-        changed.extend(checksum.to_le_bytes());
-        if let Some(decoded) = Summary::decode(&changed, SEED, segment) {
-            accepted += 1;
-            assert_eq!(decoded.encode(SEED), changed, "seed {seed}");
-        }
+        accepted += usize::from(decode_content(&content, summary.bounds.segment).is_some());
     }
     // Numbers may have any value; otherwise nothing was tried.
     assert!(accepted > 0);
+}
+
+/// Rows that are exchanged, and rows that are there twice.
+#[test]
+fn lists_are_sorted_and_without_repetition_also_with_a_right_checksum() {
+    let summary = full_summary();
+    let (segment, content) = (summary.bounds.segment, content_of(&summary));
+    // The lengths of orders, of keys with a number, of totals, of offsets, of ids with five letters.
+    for length in [12, 20, 28, 4, 9] {
+        for at in 0..content.len() - 2 * length {
+            let (mut swapped, mut repeated) = (content.clone(), content.clone());
+            let (first, second) = swapped[at..at + 2 * length].split_at_mut(length);
+            first.swap_with_slice(second);
+            repeated.copy_within(at..at + length, at + length);
+            for changed in [swapped, repeated] {
+                decode_content(&changed, segment);
+            }
+        }
+    }
 }
